@@ -1,0 +1,1 @@
+"""The agents' skills and the doors to them."""

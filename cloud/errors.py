@@ -1,0 +1,23 @@
+"""The tree of the cloud's errors.
+
+CloudError
+├── StoreError         the table or the file failed; try again
+│   └── ConditionFailed   somebody else was first; read again, then decide
+└── SetupError         the environment of a function is incomplete; waiting does not help
+"""
+
+
+class CloudError(Exception):
+    """Root of what the cloud raises itself."""
+
+
+class StoreError(CloudError):
+    """A store could not read or write."""
+
+
+class ConditionFailed(StoreError):
+    """A conditional write found another state than the caller expected; nothing was written."""
+
+
+class SetupError(CloudError):
+    """A function lacks a setting."""

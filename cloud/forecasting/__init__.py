@@ -1,0 +1,1 @@
+"""Pure forecasts: PV, load, price, scores."""

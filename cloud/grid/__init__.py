@@ -1,0 +1,1 @@
+"""Pure grid decisions: monitor, dispatch, power flow."""

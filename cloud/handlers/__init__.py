@@ -1,0 +1,1 @@
+"""One Lambda entry per file: parse, call, answer."""

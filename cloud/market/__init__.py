@@ -1,0 +1,1 @@
+"""Pure market: book, auction, settlement, ledger, baseline."""

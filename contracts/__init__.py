@@ -1,0 +1,1 @@
+"""What crosses a wire between sites and cloud, and nothing else."""

@@ -1,0 +1,171 @@
+"""Commands to a site and what became of them.
+
+A command is permission to hold a bound or a setpoint until ``expires_at``; nothing that it asks for outlives that
+instant. It is signed (Ed25519) over its own canonical bytes. Answers move through
+``rejected`` or ``accepted -> applied -> effective | ineffective -> completed | expired | released | superseded``.
+"""
+
+import json
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.topics import Up
+from contracts.units import Instant, SiteId
+from contracts.wire import Message, SiteMessage
+
+
+class _Action(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LimitImport(_Action):
+    """Hold the power at the connection point at or below ``max_w`` (zero or greater)."""
+
+    kind: Literal["limit_import"] = "limit_import"
+    max_w: int = Field(ge=0)
+
+
+class LimitExport(_Action):
+    """Hold the power fed in at the connection point at or below ``max_w`` (zero or greater)."""
+
+    kind: Literal["limit_export"] = "limit_export"
+    max_w: int = Field(ge=0)
+
+
+class BatteryPower(_Action):
+    """Run the site's batteries together at ``power_w``, positive charging."""
+
+    kind: Literal["battery_power"] = "battery_power"
+    power_w: int
+
+
+class Switch(_Action):
+    """Switch a load on or off."""
+
+    kind: Literal["switch"] = "switch"
+    device: str
+    on: bool
+
+
+class Release(_Action):
+    """End an earlier command before it expires."""
+
+    kind: Literal["release"] = "release"
+    command_id: str
+
+
+class MaintenanceLock(_Action):
+    """Freeze the site at its safe state and refuse all further remote orders, or end that."""
+
+    kind: Literal["maintenance_lock"] = "maintenance_lock"
+    on: bool
+
+
+class Read(_Action):
+    """Report the present values of points."""
+
+    kind: Literal["read"] = "read"
+    points: tuple[str, ...] = Field(max_length=200)
+
+
+class Live(_Action):
+    """Raise the telemetry rate to one message every ``period_s`` while the command lasts."""
+
+    kind: Literal["live"] = "live"
+    period_s: int = Field(ge=1, le=60)
+
+
+class Diagnostics(_Action):
+    """Report the gateway's own health."""
+
+    kind: Literal["diagnostics"] = "diagnostics"
+
+
+Action = Annotated[
+    LimitImport | LimitExport | BatteryPower | Switch | Release | MaintenanceLock | Read | Live | Diagnostics,
+    Field(discriminator="kind"),
+]
+
+
+class Command(Message):
+    """One order to one site.
+
+    ``seq`` rises with every command of the same issuer to the same site. ``event_id`` joins the commands of one
+    demand-response event.
+    """
+
+    command_id: str = Field(min_length=1, max_length=64)
+    site: SiteId
+    issuer: str = Field(min_length=1, max_length=64)
+    seq: int = Field(ge=1)
+    issued_at: Instant
+    expires_at: Instant
+    action: Action
+    event_id: str | None = Field(default=None, max_length=64)
+    signature: str = Field(default="", max_length=128)
+
+    def signing_bytes(self) -> bytes:
+        """Return what the signature covers: all fields but the signature, as JSON with sorted keys and no spaces."""
+        fields = self.model_dump(mode="json", exclude={"signature"}, exclude_none=True)
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+class AckStage(StrEnum):
+    """How far a command has come."""
+
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    APPLIED = "applied"
+    EFFECTIVE = "effective"
+    INEFFECTIVE = "ineffective"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    RELEASED = "released"
+    SUPERSEDED = "superseded"
+
+
+class Refusal(StrEnum):
+    """Why a command was rejected."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_VERSION = "unknown_version"
+    WRONG_SITE = "wrong_site"
+    RETAINED = "retained"
+    UNKNOWN_ISSUER = "unknown_issuer"
+    BAD_SIGNATURE = "bad_signature"
+    NOT_PERMITTED = "not_permitted"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    REPLAYED = "replayed"
+    OUT_OF_ORDER = "out_of_order"
+    EXPIRED = "expired"
+    TOO_OLD = "too_old"
+    FROM_THE_FUTURE = "from_the_future"
+    CLOCK_UNTRUSTED = "clock_untrusted"
+    CONFLICTING_ID = "conflicting_id"
+    LOCKED = "locked"
+    INFEASIBLE = "infeasible"
+    UNSUPPORTED = "unsupported"
+    OVERLOADED = "overloaded"
+
+
+class CommandAck(SiteMessage):
+    """One step of a command's life, as the site saw it.
+
+    ``readback`` holds what the registers said after the write, by ``<device>/<point>``; ``measured_w`` the power at the
+    connection point when the step was taken; ``feasible`` the nearest order that would have been accepted.
+    """
+
+    channel: ClassVar[str] = Up.ACKS
+
+    command_id: str
+    event_id: str | None = None
+    stage: AckStage
+    at: Instant
+    reason: Refusal | None = None
+    detail: str | None = None
+    feasible: Action | None = None
+    readback: dict[str, float | None] | None = None
+    measured_w: float | None = None
+    values: dict[str, float | str | None] | None = None

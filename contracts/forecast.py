@@ -1,0 +1,51 @@
+"""Forecasts that the cloud publishes to a zone."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from contracts.units import DELIVERY_INTERVAL_S, Instant, SiteId, ZoneId
+from contracts.wire import Message
+
+
+class ForecastKind(StrEnum):
+    """What is forecast."""
+
+    PV = "pv"
+    LOAD = "load"
+    PRICE = "price"
+
+
+class ForecastSeries(BaseModel):
+    """Quantiles of one quantity over consecutive steps.
+
+    Mean power in W, positive into the asset, so PV is zero or negative; price in thousandths of a cent per kWh. The
+    quantiles rise in number: ``p10 <= p50 <= p90`` at every step.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: ForecastKind
+    site: SiteId | None = None
+    start: Instant
+    step_s: int = Field(default=DELIVERY_INTERVAL_S, ge=60)
+    p10: tuple[int, ...]
+    p50: tuple[int, ...]
+    p90: tuple[int, ...]
+    method: str = ""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ForecastSeries":
+        if not len(self.p10) == len(self.p50) == len(self.p90):
+            raise ValueError("quantiles of different lengths")
+        if any(not low <= middle <= high for low, middle, high in zip(self.p10, self.p50, self.p90, strict=True)):
+            raise ValueError("quantiles out of order")
+        return self
+
+
+class ForecastBroadcast(Message):
+    """Forecasts issued at one instant for one zone."""
+
+    zone: ZoneId
+    issued_at: Instant
+    series: tuple[ForecastSeries, ...]

@@ -1,0 +1,28 @@
+"""What the meter at the connection point counted in one delivery interval: what settlement is made from."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from contracts.topics import Up
+from contracts.units import ClockTrust, Instant, Quality
+from contracts.wire import SiteMessage
+
+
+class MeterReading(SiteMessage):
+    """Energy of one delivery interval at the connection point, in whole Wh.
+
+    Registers are the meter's rising counters at the end of the interval. A later reading of the same interval carries a
+    higher ``version`` and replaces the earlier one; settlement posts the difference.
+    """
+
+    channel: ClassVar[str] = Up.METER
+
+    interval_start: Instant
+    import_wh: int = Field(ge=0)
+    export_wh: int = Field(ge=0)
+    register_import_wh: int = Field(ge=0)
+    register_export_wh: int = Field(ge=0)
+    quality: Quality
+    clock: ClockTrust
+    version: int = Field(default=1, ge=1)

@@ -1,0 +1,1 @@
+"""The configuration of one site, read once, checked once."""

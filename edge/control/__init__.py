@@ -1,0 +1,1 @@
+"""Pure control decisions: envelope, arbitration, leases, dispatch, fallback."""

@@ -1,0 +1,1 @@
+"""From profile to device: quality, health, capabilities."""

@@ -1,0 +1,56 @@
+"""The tree of the gateway's errors: whose fault it is, and whether waiting helps.
+
+EdgeError
+├── ConfigError            the settings; waiting does not help
+├── DeviceError
+│   ├── DeviceSilent         no usable answer; try again later
+│   ├── DeviceRefused        the device said no; do not repeat
+│   └── DeviceImplausible    it answered what cannot be; distrust it
+├── ValueRefused           what we were asked to write does not fit; nothing was written
+├── LinkError              the broker or the way to it; try again later
+└── JournalError           the disk; keep controlling, say so
+"""
+
+
+class EdgeError(Exception):
+    """Root of what the gateway raises itself."""
+
+
+class ConfigError(EdgeError):
+    """The configuration cannot be used: names the key, the value and the bound."""
+
+
+class DeviceError(EdgeError):
+    """A device did not do what was asked."""
+
+
+class DeviceSilent(DeviceError):
+    """No usable answer came in time."""
+
+
+class DeviceRefused(DeviceError):
+    """The device answered with an exception."""
+
+    def __init__(self, message: str, *, exception_code: int) -> None:
+        super().__init__(message)
+        self.exception_code = exception_code
+
+
+class DeviceImplausible(DeviceError):
+    """The device answered with a value that cannot be."""
+
+
+class ValueRefused(EdgeError):
+    """A value does not fit the register, the range or the profile's rules; nothing was written."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LinkError(EdgeError):
+    """The broker, or the way to it, failed."""
+
+
+class JournalError(EdgeError):
+    """The journal could not keep a record."""

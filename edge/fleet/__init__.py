@@ -1,0 +1,1 @@
+"""Provisioning, certificates, remote configuration, updates."""

@@ -1,0 +1,1 @@
+"""Modbus transports, bus, read planner, codec and SunSpec discovery."""

@@ -1,0 +1,1 @@
+"""Builds every part of a site, owns the tasks, closes in reverse order."""

@@ -1,0 +1,1 @@
+"""Pure trading decisions: producer, consumer, battery plan."""

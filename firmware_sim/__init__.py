@@ -1,0 +1,1 @@
+"""Devices that answer on a real socket."""

@@ -1,0 +1,37 @@
+"""The command ``sitewatt``: one file of ``sitewatt.commands`` answers for each group."""
+
+import importlib
+import importlib.util
+
+import typer
+
+GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "cloud")
+SINGLES = ("demo", "plan", "bench")
+
+app = typer.Typer(
+    name="sitewatt",
+    help="Edge controller for energy sites, with a link to a cloud market.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _register() -> None:
+    """Add every command whose file exists. The files import what is heavy only when a command runs."""
+    for name in GROUPS:
+        if importlib.util.find_spec(f"sitewatt.commands.{name}"):
+            app.add_typer(importlib.import_module(f"sitewatt.commands.{name}").app, name=name)
+    for name in SINGLES:
+        if importlib.util.find_spec(f"sitewatt.commands.{name}"):
+            app.command(name=name)(getattr(importlib.import_module(f"sitewatt.commands.{name}"), name))
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
+    _register()
+    app()
+
+
+if __name__ == "__main__":
+    main()

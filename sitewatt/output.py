@@ -1,0 +1,25 @@
+"""How every command answers: text for people, JSON for programs, one sentence for a failure."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+FAILED = 1
+BAD_INPUT = 2
+
+
+def print_json(answer: Any) -> None:
+    """Write an answer for programs to standard output."""
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def fail(sentence: str, *, code: str, as_json: bool, exit_code: int = FAILED, **fields: Any) -> NoReturn:
+    """End the command with a sentence on standard error, or ``{"error": …}`` on standard output for programs."""
+    if as_json:
+        print_json({"error": {"code": code, "message": sentence, **fields}})
+    else:
+        typer.echo(sentence, err=True)
+    raise typer.Exit(exit_code)
