@@ -1,0 +1,1 @@
+"""A neighbourhood on one machine: real processes, real sockets, one clock."""

@@ -1,0 +1,159 @@
+"""Starts the processes of a neighbourhood, watches them, measures them, and leaves none behind.
+
+Every process of ours is told its parent and ends by itself when the parent is gone, so that even ``kill -9`` of the
+demonstration leaves nothing running.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+READY_TIMEOUT_S = 60.0  # Twenty interpreters starting at once on two cores need most of it.
+STOP_TIMEOUT_S = 3.5  # Graceful stop; what is still there then is killed, within the 5 s that Ctrl-C promises.
+_LINE_BYTES_MAX = 1 << 20
+
+
+class ProcessFailed(Exception):
+    """A process of the neighbourhood did not start or ended by itself."""
+
+
+@dataclass(kw_only=True)
+class Child:
+    """One running process and where it writes."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+    ready: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=lambda: {"rss_mb": 0.0, "cpu_s": 0.0})
+
+    @property
+    def running(self) -> bool:
+        """Return whether the process has not ended."""
+        return self.process.returncode is None
+
+
+class Processes:
+    """The processes of one neighbourhood, by name."""
+
+    def __init__(self, log_dir: Path) -> None:
+        self._log_dir = log_dir
+        self._children: dict[str, Child] = {}
+
+    def __getitem__(self, name: str) -> Child:
+        return self._children[name]
+
+    def __iter__(self) -> Iterator[Child]:
+        return iter(self._children.values())
+
+    async def start(self, name: str, module: str, *arguments: str) -> Child:
+        """Start ``python -m module`` and wait until it prints its line of readiness, a JSON object with ``ready``.
+
+        Raises:
+            ProcessFailed: It ended, or said nothing in time; the message carries the last line of its log.
+        """
+        log = self._log_dir / f"{name}.log"
+        with log.open("ab") as sink:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                *arguments,
+                "--parent-pid",
+                str(os.getpid()),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=sink,
+                limit=_LINE_BYTES_MAX,
+                start_new_session=True,  # Ctrl-C reaches the demonstration alone, which then stops the rest in order.
+            )
+        child = Child(name=name, process=process, log=log)
+        self._children[name] = child
+        child.ready = await _read_readiness(child)
+        return child
+
+    async def stop(self, names: Sequence[str]) -> None:
+        """Ask processes to end, and kill after ``STOP_TIMEOUT_S`` those that have not."""
+        children = [self._children[name] for name in names if name in self._children]
+        for child in children:
+            self._measure(child)
+            if child.running:
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await asyncio.gather(*(child.process.wait() for child in children))
+        except TimeoutError:
+            for child in children:
+                self.kill(child.name)
+            await asyncio.gather(*(child.process.wait() for child in children))
+
+    def kill(self, name: str) -> None:
+        """End a process at once, as a power cut would."""
+        child = self._children[name]
+        if child.running:
+            with contextlib.suppress(ProcessLookupError):
+                child.process.send_signal(signal.SIGKILL)
+
+    async def stop_all(self) -> None:
+        """End everything that is still running."""
+        await self.stop(list(self._children))
+
+    def ended(self) -> list[Child]:
+        """Return the processes that are no longer running."""
+        return [child for child in self._children.values() if not child.running]
+
+    def usage(self) -> dict[str, dict[str, float]]:
+        """Return memory and processor time of each process, the last known where it has ended."""
+        for child in self._children.values():
+            self._measure(child)
+        return {name: dict(child.usage) for name, child in self._children.items()}
+
+    @staticmethod
+    def _measure(child: Child) -> None:
+        if child.running and (usage := usage_of(child.process.pid)) is not None:
+            child.usage = usage
+
+
+def usage_of(pid: int) -> dict[str, float] | None:
+    """Return resident memory (MB) and processor time (s) of a process, ``None`` where the system does not tell.
+
+    Source: proc(5), ``/proc/<pid>/stat`` fields 14 and 15, ``/proc/<pid>/statm`` field 2.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    ticks = int(fields[11]) + int(fields[12])
+    return {
+        "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1),
+        "cpu_s": round(ticks / os.sysconf("SC_CLK_TCK"), 2),
+    }
+
+
+async def _read_readiness(child: Child) -> dict[str, Any]:
+    assert child.process.stdout is not None
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while line := await child.process.stdout.readline():
+                with contextlib.suppress(ValueError):
+                    answer = json.loads(line)
+                    if isinstance(answer, dict) and answer.get("ready"):
+                        return answer
+    except TimeoutError as error:
+        raise ProcessFailed(f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s; see {child.log}") from error
+    code = await child.process.wait()
+    raise ProcessFailed(f"{child.name} ended with code {code} before it was ready: {_last_line(child.log)}")
+
+
+def _last_line(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else f"it wrote nothing to {log}"

@@ -1,0 +1,74 @@
+"""The built wheel works away from the checkout, each side without the other's dependencies."""
+
+import subprocess
+import sys
+import venv
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+OURS = {"contracts", "device_profiles", "edge", "cloud", "firmware_sim", "sitewatt"}
+
+_IMPORT_ALL = """
+import importlib, pkgutil, sys
+root, *left_out = sys.argv[1:]
+def fail(name): raise ImportError(name)
+package = importlib.import_module(root)
+names = [m.name for m in pkgutil.walk_packages(package.__path__, root + ".", onerror=fail)]
+for name in names:
+    if name.endswith("__main__") or any(name == out or name.startswith(out + ".") for out in left_out):
+        continue
+    importlib.import_module(name)
+print(len(names))
+"""
+
+# Extra, package, modules that belong to another extra, and what must not have come along.
+CASES = [
+    pytest.param("edge", "edge", ["edge.links.aws"], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge"),
+    pytest.param("edge,aws", "edge", [], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge with the link to AWS"),
+    pytest.param("cloud", "cloud", ["cloud.local"], ["pymodbus", "aiomqtt", "amqtt", "pandas"], id="cloud"),
+    pytest.param("sim", "firmware_sim", [], ["pymodbus", "boto3", "numpy"], id="simulator"),
+]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY))
+    return next(folder.glob("sitewatt-*.whl"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("extra", "package", "left_out", "absent"), CASES)
+def test_each_extra_alone_imports_every_module_of_its_package(
+    wheel: Path, tmp_path: Path, extra: str, package: str, left_out: list[str], absent: list[str]
+) -> None:
+    """A gateway must start without the cloud's dependencies, and a function without the gateway's."""
+    environment = tmp_path / "venv"
+    venv.create(environment, with_pip=True)
+    python = str(environment / "bin" / "python")
+    _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[{extra}]", cwd=tmp_path)
+    assert int(_run(python, "-W", "error::ImportWarning", "-c", _IMPORT_ALL, package, *left_out, cwd=tmp_path)) > 0
+    for name in absent:
+        answer = _run(python, "-c", f"import importlib.util; print(importlib.util.find_spec({name!r}))", cwd=tmp_path)
+        assert answer.strip() == "None", f"extra {extra} brings {name}"
+    assert "sitewatt" in _run(str(environment / "bin" / "sitewatt"), "--help", cwd=tmp_path)
+
+
+def test_no_dependency_claims_one_of_our_import_names() -> None:
+    """Our packages have short names at the root; a dependency with the same name would shadow one of them."""
+    claimed = {
+        name: owners
+        for name, owners in metadata.packages_distributions().items()
+        if name in OURS and set(owners) != {"sitewatt"}
+    }
+    assert claimed == {}
+
+
+def _run(*command: str, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{command[:6]} ended with {done.returncode}: {done.stderr[-2000:]}"
+    return done.stdout
