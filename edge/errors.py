@@ -9,6 +9,9 @@ EdgeError
 ├── ValueRefused           what we were asked to write does not fit; nothing was written
 ├── LinkError              the broker or the way to it; try again later
 └── JournalError           the disk; keep controlling, say so
+    ├── JournalFull          no room
+    ├── JournalCorrupt       damaged; set it aside and begin anew
+    └── JournalInUse         another process has it; do not start
 """
 
 
@@ -54,3 +57,15 @@ class LinkError(EdgeError):
 
 class JournalError(EdgeError):
     """The journal could not keep a record."""
+
+
+class JournalFull(JournalError):
+    """There is no room for a record."""
+
+
+class JournalCorrupt(JournalError):
+    """The journal's file is damaged or is no journal."""
+
+
+class JournalInUse(JournalError):
+    """Another process has the journal open; two writers would give the same numbers twice."""
