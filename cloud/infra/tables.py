@@ -1,0 +1,52 @@
+"""The tables as the stack defines them, once, as data."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cloud.stores.tables import INDEX, Table
+
+KEEP_MINUTES_D: Final = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableDefinition:
+    """One table: on demand, encrypted with its data class's key.
+
+    ``recovery`` is point-in-time recovery, ``protected`` protection against deletion, ``expires`` whether items carry a
+    time to live, ``stream`` whether changes can be followed.
+    """
+
+    table: Table
+    data_class: str
+    recovery: bool = False
+    protected: bool = False
+    expires: bool = False
+    stream: bool = False
+
+
+TABLES: Final[tuple[TableDefinition, ...]] = (
+    TableDefinition(table=Table.ENERGY_METRICS, data_class="telemetry", expires=True),
+    TableDefinition(table=Table.PRODUCER_METRICS, data_class="telemetry", expires=True),
+    TableDefinition(table=Table.CONSUMER_METRICS, data_class="telemetry", expires=True),
+    TableDefinition(table=Table.GRID_METRICS, data_class="telemetry", recovery=True, protected=True, expires=True),
+    TableDefinition(table=Table.FORECAST_DATA, data_class="telemetry", recovery=True),
+    TableDefinition(table=Table.MARKET_DATA, data_class="market", recovery=True, protected=True, stream=True),
+    TableDefinition(table=Table.TRADE_DATA, data_class="market", recovery=True, protected=True),
+)
+
+
+def create_request(table: Table, *, prefix: str) -> Any:
+    """Return the arguments of DynamoDB's CreateTable for a table's keys and index."""
+    return {
+        "TableName": prefix + table.value,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": _schema("pk", "sk"),
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "gpk", "gsk")],
+        "GlobalSecondaryIndexes": [
+            {"IndexName": INDEX, "KeySchema": _schema("gpk", "gsk"), "Projection": {"ProjectionType": "ALL"}}
+        ],
+    }
+
+
+def _schema(pk: str, sk: str) -> list[dict[str, str]]:
+    return [{"AttributeName": pk, "KeyType": "HASH"}, {"AttributeName": sk, "KeyType": "RANGE"}]

@@ -1,0 +1,110 @@
+"""The keys of the seven tables, built here only; never a timestamp as a partition key.
+
+Sort keys that are numbers are padded, so that the order of the text is the order of the numbers.
+"""
+
+from datetime import UTC, datetime
+
+from cloud.stores.tables import Key, Table
+from contracts.units import SiteId, ZoneId, epoch_ms
+
+
+def minute_of(at: datetime) -> int:
+    """Return the epoch minute in which an instant lies."""
+    return epoch_ms(at) // 60_000
+
+
+def energy_minute(site: SiteId, minute: int) -> Key:
+    """Return where one minute of a site is kept."""
+    return Key(table=Table.ENERGY_METRICS, pk=energy_day(site, minute), sk=f"{minute:010d}")
+
+
+def energy_day(site: SiteId, minute: int) -> str:
+    """Return the partition of the day in which a minute lies."""
+    return f"GW#{site}#{datetime.fromtimestamp(minute * 60, UTC):%Y%m%d}"
+
+
+def sequence(site: SiteId, channel: str, epoch: int) -> Key:
+    """Return where it is kept which messages of a channel have come."""
+    return Key(table=Table.ENERGY_METRICS, pk=f"SEQ#{site}#{channel}", sk=f"{epoch:015d}")
+
+
+def meter_reading(site: SiteId, interval_start: datetime) -> Key:
+    """Return where the newest meter reading of a delivery interval is kept."""
+    return Key(table=Table.ENERGY_METRICS, pk=f"METER#{site}#{interval_start:%Y%m}", sk=_iso_minute(interval_start))
+
+
+def site_state(site: SiteId, what: str) -> Key:
+    """Return where the newest state of a site is kept (its status, its last measurement)."""
+    return Key(table=Table.ENERGY_METRICS, pk=f"SITE#{site}", sk=what)
+
+
+def site_event(site: SiteId, at: datetime, epoch: int, seq: int) -> Key:
+    """Return where an event that a site reported is kept."""
+    return Key(
+        table=Table.ENERGY_METRICS, pk=f"EVENT#{site}#{at:%Y%m}", sk=f"{epoch_ms(at):015d}#{epoch:015d}#{seq:012d}"
+    )
+
+
+def asset_minute(table: Table, site: SiteId, device: str, minute: int, metric_set: str) -> Key:
+    """Return where one minute of one device is kept."""
+    at = datetime.fromtimestamp(minute * 60, UTC)
+    return Key(table=table, pk=f"ASSET#{site}/{device}#{at:%Y%m}", sk=f"{_iso_minute(at)}#{metric_set}")
+
+
+def feeder_sample(feeder: SiteId, at: datetime) -> Key:
+    """Return where a feeder's loading at a second is kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}#{at:%Y%m%d}", sk=f"{epoch_ms(at) // 1000:010d}")
+
+
+def feeder_state(feeder: SiteId) -> Key:
+    """Return where the grid agent keeps what it is doing about a feeder."""
+    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk="STATE")
+
+
+def grid_event(feeder: SiteId, event_id: str) -> Key:
+    """Return where a demand-response event is kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk=f"EVENT#{event_id}")
+
+
+def grid_evidence(event_id: str, number: int) -> Key:
+    """Return where one record of an event's evidence is kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"EVIDENCE#{event_id}", sk=f"{number:08d}")
+
+
+def command(site: SiteId, command_id: str) -> Key:
+    """Return where a command and the answers to it are kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"COMMAND#{site}", sk=command_id)
+
+
+def command_seq(issuer: str, site: SiteId) -> Key:
+    """Return where the last number that an issuer gave to a site's command is kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"ISSUER#{issuer}", sk=site)
+
+
+def forecast(site: SiteId, kind: str, issued_at: datetime, start: datetime) -> Key:
+    """Return where one issue of a forecast is kept; a zone's price forecast stands under the zone's name."""
+    return Key(
+        table=Table.FORECAST_DATA,
+        pk=f"SITE#{site}#{kind}",
+        sk=f"{epoch_ms(issued_at):015d}#{epoch_ms(start):015d}",
+    )
+
+
+def market(zone: ZoneId, interval_start: datetime | None) -> str:
+    """Return the partition of a product, or of the zone's market as a whole."""
+    return f"MKT#{zone}" if interval_start is None else f"MKT#{zone}#{_iso_minute(interval_start)}"
+
+
+def market_item(zone: ZoneId, interval_start: datetime | None, what: str) -> Key:
+    """Return where a part of a product's record is kept: ``CLEAR``, ``SETTLED`` or ``ORDER#<site>#<order>``."""
+    return Key(table=Table.MARKET_DATA, pk=market(zone, interval_start), sk=what)
+
+
+def trade_item(zone: ZoneId, interval_start: datetime, what: str) -> Key:
+    """Return where a trade (``TRADE#<id>``) or a ledger line (``LEDGER#<number>``) is kept."""
+    return Key(table=Table.TRADE_DATA, pk=market(zone, interval_start), sk=what)
+
+
+def _iso_minute(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"

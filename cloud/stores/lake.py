@@ -1,0 +1,46 @@
+"""Raw telemetry, kept in files that analysts read: what every lake promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawSample:
+    """One sample as the gateway sent it; ``value`` is ``None`` where there was no number.
+
+    A message that is delivered twice may stand in two files: ``(site, epoch, seq)`` tells.
+    """
+
+    site: str
+    epoch: int
+    seq: int
+    point: str
+    at: datetime
+    value: float | None
+    quality: str
+
+
+class Lake(Protocol):
+    """Where raw samples go.
+
+    Raises:
+        StoreError: From every call, when the store failed; trying again may help.
+    """
+
+    def write(self, *, zone: str, name: str, samples: Sequence[RawSample]) -> None:
+        """Write samples as one file; the same name again replaces it with the same content."""
+
+    def read(self, *, zone: str, day: datetime) -> Sequence[RawSample]:
+        """Return a zone's samples that were filed under a UTC day."""
+
+
+def file_key(*, zone: str, day: datetime, name: str) -> str:
+    """Return the path of a file below the lake's root, by zone and UTC day (Hive style)."""
+    return f"{folder_key(zone=zone, day=day)}/{name}.parquet"
+
+
+def folder_key(*, zone: str, day: datetime) -> str:
+    """Return the folder of a zone's day below the lake's root."""
+    return f"telemetry/zone={zone}/day={day.astimezone(UTC):%Y-%m-%d}"

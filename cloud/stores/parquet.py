@@ -1,0 +1,74 @@
+"""Raw samples as Parquet: the one encoding, and the lake that is a folder of files."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cloud.errors import StoreError
+from cloud.stores.lake import RawSample, file_key, folder_key
+
+_SCHEMA = pa.schema(
+    [
+        ("site", pa.dictionary(pa.int32(), pa.string())),
+        ("epoch", pa.int64()),
+        ("seq", pa.int64()),
+        ("point", pa.dictionary(pa.int32(), pa.string())),
+        ("at", pa.timestamp("ms", tz="UTC")),
+        ("value", pa.float64()),
+        ("quality", pa.dictionary(pa.int32(), pa.string())),
+    ]
+)
+
+
+def encode(samples: Sequence[RawSample]) -> bytes:
+    """Return samples as one Parquet file (zstd)."""
+    columns = {name: [getattr(sample, name) for sample in samples] for name in _SCHEMA.names}
+    out = BytesIO()
+    pq.write_table(pa.table(columns, schema=_SCHEMA), out, compression="zstd")
+    return out.getvalue()
+
+
+def decode(data: bytes) -> list[RawSample]:
+    """Return the samples of one Parquet file; the inverse of ``encode``."""
+    rows = pq.read_table(BytesIO(data)).to_pylist()
+    return [RawSample(**{**row, "at": row["at"].astimezone(UTC)}) for row in rows]
+
+
+class FolderLake:
+    """A lake in a folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, *, zone: str, name: str, samples: Sequence[RawSample]) -> None:
+        """Write samples as files, one a day that they touch; a reader never sees half a file."""
+        for day, of_day in by_day(samples).items():
+            path = self._root / file_key(zone=zone, day=day, name=name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_suffix(".part")
+                part.write_bytes(encode(of_day))
+                part.replace(path)
+            except OSError as error:
+                raise StoreError(f"lake file {path} cannot be written: {error}") from error
+
+    def read(self, *, zone: str, day: datetime) -> Sequence[RawSample]:
+        """Return a zone's samples that were filed under a UTC day."""
+        folder = self._root / folder_key(zone=zone, day=day)
+        try:
+            return [sample for path in sorted(folder.glob("*.parquet")) for sample in decode(path.read_bytes())]
+        except OSError as error:
+            raise StoreError(f"lake folder {folder} cannot be read: {error}") from error
+
+
+def by_day(samples: Sequence[RawSample]) -> dict[datetime, list[RawSample]]:
+    """Split samples by the UTC day of their source time."""
+    days: dict[datetime, list[RawSample]] = {}
+    for sample in samples:
+        day = sample.at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        days.setdefault(day, []).append(sample)
+    return days

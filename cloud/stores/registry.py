@@ -1,0 +1,186 @@
+"""Who takes part: zones, feeders and sites, with the abilities that the market and the grid agent count on."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cloud.errors import SetupError
+from cloud.stores.tables import Key, Put, Table, Tables
+from contracts.units import SiteId, ZoneId
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AgentKind(StrEnum):
+    """What a site's agent does in the market; a monitor only measures."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+    MONITOR = "monitor"
+
+
+class BatteryRecord(_Record):
+    """A site's batteries together; powers are magnitudes in W."""
+
+    capacity_wh: int = Field(gt=0)
+    charge_w_max: int = Field(ge=0)
+    discharge_w_max: int = Field(ge=0)
+    soc_percent_min: float = Field(default=10.0, ge=0, le=100)
+    soc_percent_max: float = Field(default=95.0, ge=0, le=100)
+
+
+class SiteRecord(_Record):
+    """One site: limits at its connection point (magnitudes in W) and what stands behind it.
+
+    ``meter`` is the device that measures the connection point, ``load_w_max`` the greatest load that the site may draw
+    (0: whatever the connection allows).
+    """
+
+    id: SiteId
+    zone: ZoneId
+    agent: AgentKind
+    owner: str = ""
+    feeder: SiteId | None = None
+    import_limit_w: int = Field(ge=0)
+    export_limit_w: int = Field(ge=0)
+    battery: BatteryRecord | None = None
+    pv_peak_w: int = Field(default=0, ge=0)
+    load_w_max: int = Field(default=0, ge=0)
+    sheddable_load_w: int = Field(default=0, ge=0)
+    pv_curtailable: bool = False
+    flexible: bool = True
+    meter: str = "meter"
+
+    @property
+    def party(self) -> str:
+        """Return who owns the site; a site without an owner owns itself."""
+        return self.owner or self.id
+
+
+class FeederRecord(_Record):
+    """A line that several sites share; ``id`` is the gateway that reads its transformer's meter.
+
+    Limits are magnitudes in W. ``settings`` overrides the grid agent's defaults by name.
+    """
+
+    id: SiteId
+    zone: ZoneId
+    import_limit_w: int = Field(gt=0)
+    export_limit_w: int = Field(gt=0)
+    meter: str = "meter"
+    settings: dict[str, int | float] = Field(default_factory=dict)
+
+
+class ZoneRecord(_Record):
+    """A price area; ``market`` overrides the market's default rules by name."""
+
+    id: ZoneId
+    market: dict[str, Any] = Field(default_factory=dict)
+    latitude: float = Field(default=50.0, ge=-90, le=90)
+    longitude: float = Field(default=10.0, ge=-180, le=180)
+
+
+class Registry(_Record):
+    """Everyone who takes part."""
+
+    zones: tuple[ZoneRecord, ...]
+    feeders: tuple[FeederRecord, ...] = ()
+    sites: tuple[SiteRecord, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Registry":
+        zones = [zone.id for zone in self.zones]
+        feeders = [feeder.id for feeder in self.feeders]
+        sites = [site.id for site in self.sites]
+        for kind, ids in (("zone", zones), ("feeder", feeders), ("site", [*sites, *feeders])):
+            for one in ids:
+                if ids.count(one) > 1:
+                    raise ValueError(f"{kind} {one} is listed twice")
+        for member, zone in [*((s.id, s.zone) for s in self.sites), *((f.id, f.zone) for f in self.feeders)]:
+            if zone not in zones:
+                raise ValueError(f"{member} lies in zone {zone}, which is not listed")
+        for site in self.sites:
+            if site.feeder is not None and site.feeder not in feeders:
+                raise ValueError(f"{site.id} hangs on feeder {site.feeder}, which is not listed")
+        return self
+
+    def zone(self, zone: ZoneId) -> ZoneRecord | None:
+        """Return a zone by its id."""
+        return next((record for record in self.zones if record.id == zone), None)
+
+    def site(self, site: SiteId) -> SiteRecord | None:
+        """Return a site by its id."""
+        return next((record for record in self.sites if record.id == site), None)
+
+    def feeder(self, feeder: SiteId) -> FeederRecord | None:
+        """Return a feeder by its id."""
+        return next((record for record in self.feeders if record.id == feeder), None)
+
+    def sites_in(self, zone: ZoneId) -> tuple[SiteRecord, ...]:
+        """Return a zone's sites that trade."""
+        return tuple(site for site in self.sites if site.zone == zone and site.agent is not AgentKind.MONITOR)
+
+    def sites_on(self, feeder: SiteId) -> tuple[SiteRecord, ...]:
+        """Return the sites that share a feeder."""
+        return tuple(site for site in self.sites if site.feeder == feeder)
+
+    def members(self) -> tuple[SiteId, ...]:
+        """Return every id under which a gateway sends."""
+        return (*(site.id for site in self.sites), *(feeder.id for feeder in self.feeders))
+
+    def zone_of(self, member: SiteId) -> ZoneId | None:
+        """Return the zone of a site or a feeder."""
+        found = self.site(member) or self.feeder(member)
+        return found.zone if found else None
+
+
+KEY: Final = Key(table=Table.GRID_METRICS, pk="REGISTRY", sk="CURRENT")
+
+
+def read_registry(raw: Any, *, where: str) -> Registry:
+    """Check a registry.
+
+    Raises:
+        SetupError: It breaks the schema; the message names the key.
+    """
+    try:
+        return Registry.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(part) for part in first["loc"]) or "registry"
+        raise SetupError(f"{where} cannot be used: {at}: {first['msg']}") from error
+
+
+def load_registry_file(path: Path) -> Registry:
+    """Read a registry from a YAML file.
+
+    Raises:
+        SetupError: The file cannot be read, or breaks the schema.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise SetupError(f"registry {path} cannot be read: {error}") from error
+    return read_registry(raw, where=f"registry {path}")
+
+
+def load_registry(tables: Tables) -> Registry:
+    """Read the registry that ``save_registry`` kept.
+
+    Raises:
+        SetupError: There is none.
+    """
+    item = tables.get(KEY)
+    if item is None:
+        raise SetupError("the store holds no registry; no function can tell who takes part")
+    return read_registry(item.body, where="the store's registry")
+
+
+def save_registry(tables: Tables, registry: Registry) -> None:
+    """Keep the registry in the store, for functions that have no file."""
+    tables.put(Put(key=KEY, body=registry.model_dump(mode="json")))

@@ -1,0 +1,199 @@
+"""The seven tables in one SQLite file: the embedded default.
+
+One connection writes, under a lock, because SQLite has one writer anyway; other processes may read the file at any
+time (write-ahead log). A write that returned survives the end of the process and of the machine.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cloud.errors import ConditionFailed, StoreError
+from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, Item, Key, Put, Table, Write, check_writes
+from contracts.units import epoch_ms
+
+BUSY_TIMEOUT_S: Final = 10.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS "{table}" (
+    pk TEXT NOT NULL, sk TEXT NOT NULL, body TEXT NOT NULL, version INTEGER NOT NULL,
+    gpk TEXT, gsk TEXT, expires_s INTEGER, PRIMARY KEY (pk, sk)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS "{table}-index" ON "{table}" (gpk, gsk) WHERE gpk IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "{table}-expiry" ON "{table}" (expires_s) WHERE expires_s IS NOT NULL;
+"""
+
+
+class SqliteTables:
+    """Tables in a file; safe for the threads of one process."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> "SqliteTables":
+        """Open the file, creating it and its tables where they are missing (never when only reading).
+
+        Raises:
+            StoreError: The file cannot be opened.
+        """
+        try:
+            uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+            connection = sqlite3.connect(
+                uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            if not read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                for table in Table:
+                    connection.executescript(_SCHEMA.format(table=table.value))
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+        except sqlite3.Error as error:
+            raise StoreError(f"table file {path} cannot be opened: {error}") from error
+        return cls(connection)
+
+    def get(self, key: Key) -> Item | None:
+        """Return an item as it is now."""
+        rows = self._read(f'SELECT pk, sk, body, version FROM "{key.table}" WHERE pk=? AND sk=?', [key.pk, key.sk])
+        return _item(key.table, rows[0]) if rows else None
+
+    def put(self, put: Put) -> None:
+        """Write one item."""
+        self.transact([put])
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """Make up to ``TRANSACT_MAX`` writes on different items, all or none."""
+        check_writes(writes)
+        with self._writing() as connection:
+            for write in writes:
+                _apply(connection, write)
+
+    def query(
+        self,
+        table: Table,
+        pk: str,
+        *,
+        first: str | None = None,
+        last: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Item]:
+        """Return a partition's items in the order of their sort keys, from ``first`` to ``last``, both included."""
+        where, values = _between("sk", first, last)
+        order = "DESC" if reverse else "ASC"
+        rows = self._read(
+            f'SELECT pk, sk, body, version FROM "{table}" WHERE pk=?{where} ORDER BY sk {order} LIMIT ?',
+            [pk, *values, -1 if limit is None else limit],
+        )
+        return [_item(table, row) for row in rows]
+
+    def query_index(
+        self, table: Table, pk: str, *, first: str | None = None, last: str | None = None, limit: int | None = None
+    ) -> Sequence[Item]:
+        """Return items by their index key."""
+        where, values = _between("gsk", first, last)
+        rows = self._read(
+            f'SELECT pk, sk, body, version FROM "{table}" WHERE gpk=?{where} ORDER BY gsk, pk, sk LIMIT ?',
+            [pk, *values, -1 if limit is None else limit],
+        )
+        return [_item(table, row) for row in rows]
+
+    def forget_expired(self, now: datetime) -> int:
+        """Remove the items whose expiry has passed and return how many; DynamoDB does this by itself."""
+        removed = 0
+        with self._writing() as connection:
+            for table in Table:
+                removed += connection.execute(
+                    f'DELETE FROM "{table}" WHERE expires_s IS NOT NULL AND expires_s <= ?', [epoch_ms(now) // 1000]
+                ).rowcount
+        return removed
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _read(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            with self._lock:
+                return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"tables cannot be read: {error}") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise StoreError(f"tables cannot be written: {error}; nothing written") from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _between(column: str, first: str | None, last: str | None) -> tuple[str, list[str]]:
+    where, values = "", []
+    if first is not None:
+        where, values = f" AND {column} >= ?", [first]
+    if last is not None:
+        where, values = f"{where} AND {column} <= ?", [*values, last]
+    return where, values
+
+
+def _item(table: Table, row: tuple[str, str, str, int]) -> Item:
+    pk, sk, body, version = row
+    return Item(key=Key(table=table, pk=pk, sk=sk), body=json.loads(body), version=version)
+
+
+def _apply(connection: sqlite3.Connection, write: Write) -> None:
+    table, at = write.key.table, [write.key.pk, write.key.sk]
+    if isinstance(write, Delete):
+        connection.execute(f'DELETE FROM "{table}" WHERE pk=? AND sk=?', at)
+        return
+    if write.if_version is not None:
+        row = connection.execute(f'SELECT version FROM "{table}" WHERE pk=? AND sk=?', at).fetchone()
+        found = row[0] if row else 0
+        if found != write.if_version:
+            raise ConditionFailed(
+                f"{table} {write.key.pk} {write.key.sk} has version {found}, not {write.if_version}; nothing written"
+            )
+    if isinstance(write, Check):
+        return
+    connection.execute(
+        f'INSERT INTO "{table}" (pk, sk, body, version, gpk, gsk, expires_s) VALUES (?, ?, ?, 1, ?, ?, ?)'
+        " ON CONFLICT (pk, sk) DO UPDATE SET body=excluded.body, version=version+1,"
+        " gpk=excluded.gpk, gsk=excluded.gsk, expires_s=excluded.expires_s",
+        [
+            *at,
+            _text(write),
+            write.index.pk if write.index else None,
+            write.index.sk if write.index else None,
+            None if write.expires_at is None else epoch_ms(write.expires_at) // 1000,
+        ],
+    )
+
+
+def _text(put: Put) -> str:
+    try:
+        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
+    if len(text) > BODY_BYTES_MAX:
+        raise StoreError(
+            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
+        )
+    return text

@@ -1,0 +1,201 @@
+"""One set of promises, held by every implementation of the tables."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.errors import ConditionFailed, StoreError
+from cloud.stores.sqlite import SqliteTables
+from cloud.stores.tables import (
+    TRANSACT_MAX,
+    Check,
+    Delete,
+    IndexKey,
+    Key,
+    Put,
+    Table,
+    Tables,
+    chunks,
+    prefix,
+)
+from tests.support.cloud_aws import moto_tables
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tables]:
+    """Both implementations, one after the other."""
+    if request.param == "sqlite":
+        store = SqliteTables.open(tmp_path / "tables.db")
+        yield store
+        store.close()
+    else:
+        with moto_tables() as dynamo:
+            yield dynamo
+
+
+def _key(sk: str, *, pk: str = "GW#site-1#20260317", table: Table = Table.ENERGY_METRICS) -> Key:
+    return Key(table=table, pk=pk, sk=sk)
+
+
+def _put(sk: str, body: dict[str, Any] | None = None, **more: Any) -> Put:
+    return Put(key=_key(sk), body=body or {"n": 1}, **more)
+
+
+def test_what_was_put_is_read_back_with_ints_as_ints(tables: Tables) -> None:
+    """Settlement compares integers; a store that turns them into floats or decimals corrupts money."""
+    body = {"wh": -(10**15), "w": -1.5, "text": "ä", "none": None, "flag": True, "list": [1, {"x": 0}], "empty": {}}
+    tables.put(_put("a", body))
+    item = tables.get(_key("a"))
+    assert item is not None
+    assert item.body == body
+    assert isinstance(item.body["wh"], int) and isinstance(item.body["w"], float)
+    assert item.body["flag"] is True
+    assert item.version == 1
+
+
+def test_every_write_raises_the_version(tables: Tables) -> None:
+    """Writers that read the same version must find out about each other."""
+    for expected in (1, 2, 3):
+        tables.put(_put("a", {"n": expected}))
+        item = tables.get(_key("a"))
+        assert item is not None and item.version == expected
+
+
+def test_a_put_that_expects_nothing_is_refused_where_something_is(tables: Tables) -> None:
+    """This is what makes a repeated delivery harmless."""
+    tables.put(_put("a", {"n": 1}, if_version=0))
+    with pytest.raises(ConditionFailed):
+        tables.put(_put("a", {"n": 2}, if_version=0))
+    item = tables.get(_key("a"))
+    assert item is not None and item.body == {"n": 1}
+
+
+def test_a_put_that_expects_a_version_is_refused_at_another(tables: Tables) -> None:
+    """Two writers at once: the second must read again."""
+    tables.put(_put("a"))
+    tables.put(_put("a", {"n": 2}, if_version=1))
+    with pytest.raises(ConditionFailed):
+        tables.put(_put("a", {"n": 3}, if_version=1))
+    with pytest.raises(ConditionFailed):
+        tables.put(_put("b", {"n": 3}, if_version=1))
+    assert tables.get(_key("b")) is None
+
+
+def test_a_transaction_writes_all_or_nothing(tables: Tables) -> None:
+    """A trade without its ledger line must never be seen."""
+    tables.put(_put("fence", {"epoch": 1}))
+    with pytest.raises(ConditionFailed):
+        tables.transact([_put("x"), _put("y"), Check(key=_key("fence"), if_version=7)])
+    assert tables.get(_key("x")) is None
+    other = Key(table=Table.TRADE_DATA, pk="MKT#z", sk="TRADE#1")
+    tables.transact([_put("x"), Put(key=other, body={"wh": 1}), Check(key=_key("fence"), if_version=1)])
+    assert tables.get(_key("x")) is not None
+    assert tables.get(other) is not None
+
+
+def test_a_deleted_item_is_gone_and_deleting_again_is_no_error(tables: Tables) -> None:
+    """Clean-up may be repeated after a crash."""
+    tables.put(_put("a"))
+    tables.transact([Delete(key=_key("a"))])
+    tables.transact([Delete(key=_key("a"))])
+    assert tables.get(_key("a")) is None
+
+
+def test_a_query_returns_one_partition_in_order(tables: Tables) -> None:
+    """The newest issue, the last day of a site and the journal are all range queries."""
+    for sk in ("A#2", "A#1", "B#1", "A#3"):
+        tables.put(_put(sk, {"sk": sk}))
+    tables.put(Put(key=_key("A#9", pk="GW#other#20260317"), body={"sk": "no"}))
+    pk = _key("").pk
+
+    def found(**arguments: Any) -> list[str]:
+        return [item.key.sk for item in tables.query(Table.ENERGY_METRICS, pk, **arguments)]
+
+    assert found() == ["A#1", "A#2", "A#3", "B#1"]
+    assert found(**prefix("A#")) == ["A#1", "A#2", "A#3"]
+    assert found(first="A#2", last="A#3") == ["A#2", "A#3"]
+    assert found(first="A#3") == ["A#3", "B#1"]
+    assert found(last="A#1") == ["A#1"]
+    assert found(reverse=True, limit=2) == ["B#1", "A#3"]
+    assert found(first="C") == []
+
+
+def test_an_item_is_found_by_its_index_key(tables: Tables) -> None:
+    """A participant asks for its own trades of a month, over all products."""
+    for number, site in enumerate(["site-1", "site-2", "site-1"]):
+        key = Key(table=Table.TRADE_DATA, pk=f"MKT#z#{number}", sk=f"TRADE#{number}")
+        tables.put(Put(key=key, body={"n": number}, index=IndexKey(pk=f"{site}#202603", sk=f"{number:03d}")))
+    found = tables.query_index(Table.TRADE_DATA, "site-1#202603")
+    assert [item.body["n"] for item in found] == [0, 2]
+    assert [item.body["n"] for item in tables.query_index(Table.TRADE_DATA, "site-1#202603", first="001")] == [2]
+    tables.put(Put(key=found[0].key, body={"n": 9}))
+    assert [item.body["n"] for item in tables.query_index(Table.TRADE_DATA, "site-1#202603")] == [2]
+
+
+def test_floats_are_refused_where_money_and_energy_are_kept(tables: Tables) -> None:
+    """The ledger must sum to zero exactly."""
+    for table in (Table.MARKET_DATA, Table.TRADE_DATA):
+        with pytest.raises(StoreError, match="float"):
+            tables.put(Put(key=_key("a", table=table), body={"legs": [{"uct": 1.0}]}))
+
+
+def test_a_transaction_beyond_the_bound_is_refused(tables: Tables) -> None:
+    """What works on the embedded store must work in the cloud."""
+    writes = [_put(f"{number:03d}") for number in range(TRANSACT_MAX + 1)]
+    with pytest.raises(StoreError, match="above 100"):
+        tables.transact(writes)
+    with pytest.raises(StoreError, match="twice"):
+        tables.transact([_put("a"), _put("a")])
+    assert tables.query(Table.ENERGY_METRICS, _key("").pk) == []
+
+
+def test_what_is_not_json_or_too_large_is_refused(tables: Tables) -> None:
+    """An item that one store takes and the other cannot would only fail in production."""
+    with pytest.raises(StoreError, match="not JSON"):
+        tables.put(_put("a", {"x": float("nan")}))
+    with pytest.raises(StoreError, match="bytes"):
+        tables.put(_put("a", {"x": "y" * 400_000}))
+
+
+def test_chunks_keep_the_last_write_to_a_key() -> None:
+    """Projections are written in pieces, and a later state of an order replaces an earlier one."""
+    writes = [_put(f"{number:03d}", {"n": number}) for number in range(150)]
+    split = list(chunks([*writes, _put("000", {"n": 999})]))
+    assert [len(part) for part in split] == [100, 50]
+    assert split[0][0].body == {"n": 999}
+
+
+def test_sqlite_forgets_what_has_expired(tmp_path: Path) -> None:
+    """A machine that runs for years must not fill its disk with minutes."""
+    store = SqliteTables.open(tmp_path / "tables.db")
+    now = datetime(2026, 3, 17, 12, tzinfo=UTC)
+    store.put(_put("old", expires_at=now))
+    store.put(_put("new", expires_at=now + timedelta(days=1)))
+    store.put(_put("kept"))
+    assert store.forget_expired(now) == 1
+    assert [item.key.sk for item in store.query(Table.ENERGY_METRICS, _key("").pk)] == ["kept", "new"]
+    store.close()
+
+
+def test_sqlite_is_read_by_another_process_while_it_is_open(tmp_path: Path) -> None:
+    """The report and the operator look into a running system."""
+    writer = SqliteTables.open(tmp_path / "tables.db")
+    writer.put(_put("a"))
+    reader = SqliteTables.open(tmp_path / "tables.db", read_only=True)
+    assert reader.get(_key("a")) is not None
+    with pytest.raises(StoreError):
+        reader.put(_put("b"))
+    writer.put(_put("c"))
+    assert reader.get(_key("c")) is not None
+    reader.close()
+    writer.close()
+
+
+def test_a_missing_file_is_not_created_by_a_reader(tmp_path: Path) -> None:
+    """A report about nothing must say so."""
+    with pytest.raises(StoreError, match="cannot be opened"):
+        SqliteTables.open(tmp_path / "none.db", read_only=True)
+    assert not (tmp_path / "none.db").exists()
