@@ -16,7 +16,6 @@ from enum import StrEnum
 
 from cloud.grid.offers import Offer
 
-COMMITTED_DISCOUNT = 0.02
 SLACK_PRICE_FACTOR = 1_000.0
 SHORTFALL_W_MIN = 1.0  # Below this a shortfall is arithmetic, not physics.
 
@@ -87,8 +86,8 @@ def cheapest(
 
 
 def merit_price(offer: Offer) -> float:
-    """Return the price by which an offer is ranked: one that already delivers is a little cheaper."""
-    return offer.price_mct_per_kwh * (1 - COMMITTED_DISCOUNT if offer.committed else 1.0) + 1e-6
+    """Return the price by which an offer is ranked; even a free change is worse than none."""
+    return offer.price_mct_per_kwh + 1e-6
 
 
 def _reached_w(need: Need, changes_w: Sequence[float]) -> float:

@@ -126,6 +126,7 @@ class GridSettings:
     dead_band_w: int = 200
     ack_deadline_s: float = 45.0
     effect_deadline_s: float = 90.0
+    retry_s: float = 300.0
     stale_s: float = 150.0
     blind_s_max: float = 300.0
     baseline_s: float = 60.0
@@ -143,6 +144,11 @@ class GridSettings:
             raise ValueError(
                 f"{self.feeder}: margin {self.margin_w} W and hysteresis {self.hysteresis_w} W must rise"
                 f" from 0 to below the limits {self.import_limit_w} and {self.export_limit_w} W"
+            )
+        if not 0 <= self.dead_band_w <= self.margin_w:
+            raise ValueError(
+                f"{self.feeder}: dead band {self.dead_band_w} W is not within 0 to the margin of {self.margin_w} W;"
+                " an overload could stay unanswered"
             )
         if not 0 < self.renew_s * 2 <= self.lease_s:
             raise ValueError(

@@ -8,16 +8,12 @@ from contracts.units import SiteId
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """A change of a site's connection power, in the wanted direction, without sign.
-
-    ``committed`` marks a site that already delivers: it wins ties, so that orders do not wander between equals.
-    """
+    """A change of a site's connection power, in the wanted direction, without sign."""
 
     site: SiteId
     means: Means
     change_w_max: float
     price_mct_per_kwh: int
-    committed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +33,6 @@ def offers_of(
     direction: Direction,
     duration_s: float,
     cap_w: float | None = None,
-    committed: bool = False,
 ) -> tuple[Offer, ...]:
     """Return what a site can change for the duration, its own limits and stored energy respected.
 
@@ -48,7 +43,6 @@ def offers_of(
         direction: Which way the change goes.
         duration_s: How long the change must last.
         cap_w: What the site has proven unable to exceed in this event, or ``None``.
-        committed: Whether the site carries an order already.
     """
     parts = [
         (Means.BATTERY, _battery_w(site, seen, natural, direction, duration_s), site.battery_price_mct_per_kwh),
@@ -63,9 +57,7 @@ def offers_of(
         usable_w = min(power_w, left_w)
         if usable_w >= 1:
             left_w -= usable_w
-            offers.append(
-                Offer(site=site.site, means=means, change_w_max=usable_w, price_mct_per_kwh=price, committed=committed)
-            )
+            offers.append(Offer(site=site.site, means=means, change_w_max=usable_w, price_mct_per_kwh=price))
     return tuple(offers)
 
 

@@ -1,0 +1,323 @@
+"""Who is asked for how much: giving, renewing and taking back the orders of an event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from cloud.grid.actions import EvidenceKind, GridAction, OrderAction, RecordEvidence, ReleaseCommand, SendCommand
+from cloud.grid.dispatch import Dispatch, Need, cheapest
+from cloud.grid.effect import natural_of
+from cloud.grid.judging import with_part
+from cloud.grid.model import FlexibleSite, GridSettings, Means, SiteObservation
+from cloud.grid.offers import Natural, Offer, offers_of
+from cloud.grid.orders import action_for, eased, held_fraction, release_delay_s
+from cloud.grid.state import Baseline, Event, Order, Participation
+
+TRANSFORMER = "transformer"
+
+
+def order(
+    event: Event,
+    *,
+    fresh: Mapping[str, SiteObservation],
+    baselines: Mapping[str, Baseline],
+    sites: Sequence[FlexibleSite],
+    settings: GridSettings,
+    now: datetime,
+) -> tuple[Event, list[GridAction]]:
+    """Meet the event's need at least cost: keep what is ordered, ask for what is missing, renew what would end.
+
+    An order only shrinks where its site cannot keep it; taking back is the release's affair. So nothing is let go
+    before its replacement acts.
+    """
+    naturals, offers = _offered(event, fresh=fresh, baselines=baselines, sites=sites, settings=settings, now=now)
+    kept = _kept(event, offers, fresh, settings, now)
+    dispatch, added = _missing(event, offers, kept, settings)
+    actions: list[GridAction] = []
+    for site in sites:
+        part = event.part(site.site)
+        wanted_w = kept.get(site.site, 0.0) + added.get(site.site, 0.0)
+        if part is not None and part.order is not None:
+            if abs(wanted_w - part.order.change_w) <= settings.dead_band_w or site.site not in naturals:
+                event, done = _renew(event, part, part.order, settings, now)
+            elif wanted_w < max(1.0, settings.dead_band_w):
+                event, done = _end(event, part, part.order, now, reason="cannot go on")
+            else:
+                action = _action(site, wanted_w, offers, naturals[site.site], event)
+                event, done = _give(event, part, action=action, change_w=wanted_w, settings=settings, now=now)
+        elif wanted_w >= max(1.0, settings.dead_band_w) and site.site in naturals:
+            part = part or Participation(
+                site=site.site, baseline=baselines.get(site.site) or _baseline_now(fresh[site.site])
+            )
+            action = _action(site, wanted_w, offers, naturals[site.site], event)
+            event, done = _give(event, part, action=action, change_w=wanted_w, settings=settings, now=now)
+        else:
+            continue
+        actions += done
+    event, said = _shortfall(event, dispatch, settings, now)
+    return event, [*actions, *said]
+
+
+def release(
+    event: Event,
+    *,
+    fresh: Mapping[str, SiteObservation],
+    sites: Sequence[FlexibleSite],
+    settings: GridSettings,
+    now: datetime,
+) -> tuple[Event, list[GridAction]]:
+    """Take the orders back in steps, each site at its own time, and renew what is still held meanwhile."""
+    actions: list[GridAction] = []
+    started_at = event.release_started_at or now
+    for part in event.parts:
+        held = part.order
+        if held is None:
+            continue
+        delay_s = release_delay_s(event.event_id, part.site, spread_s=settings.release_spread_s)
+        fraction = held_fraction(
+            elapsed_s=(now - started_at).total_seconds() - delay_s,
+            steps=settings.release_steps,
+            step_s=settings.release_step_s,
+        )
+        change_w = held.full_change_w * fraction
+        if fraction <= 0:
+            event, done = _end(event, part, held, now, reason="released")
+        elif change_w < held.change_w - 1:
+            action = eased(held.action, by_w=held.change_w - change_w, direction=event.direction)
+            event, done = _give(
+                event,
+                part,
+                action=action,
+                change_w=change_w,
+                settings=settings,
+                now=now,
+                full_change_w=held.full_change_w,
+            )
+        else:
+            event, done = _renew(event, part, held, settings, now)
+        actions += done
+    return event, actions
+
+
+def _offered(
+    event: Event,
+    *,
+    fresh: Mapping[str, SiteObservation],
+    baselines: Mapping[str, Baseline],
+    sites: Sequence[FlexibleSite],
+    settings: GridSettings,
+    now: datetime,
+) -> tuple[dict[str, Natural], dict[str, tuple[Offer, ...]]]:
+    """Return what each observed site would do without an order, and what it can change in all, cheapest first."""
+    naturals: dict[str, Natural] = {}
+    offers: dict[str, tuple[Offer, ...]] = {}
+    for site in sites:
+        seen = fresh.get(site.site)
+        if seen is None:
+            continue
+        part = event.part(site.site)
+        natural = natural_of(part, seen=seen, baseline=baselines.get(site.site), direction=event.direction)
+        found = offers_of(
+            site,
+            seen=seen,
+            natural=natural,
+            direction=event.direction,
+            duration_s=settings.duration_s,
+            cap_w=_cap_w(part, settings, now),
+        )
+        naturals[site.site] = natural
+        offers[site.site] = tuple(sorted(found, key=lambda offer: offer.price_mct_per_kwh))
+    return naturals, offers
+
+
+def _cap_w(part: Participation | None, settings: GridSettings, now: datetime) -> float | None:
+    """Return what a site is capped at; a cap is forgotten after a while, since sites come back."""
+    if part is None or part.cap_w is None or part.capped_at is None:
+        return None
+    return part.cap_w if (now - part.capped_at).total_seconds() < settings.retry_s else None
+
+
+def _kept(
+    event: Event,
+    offers: Mapping[str, tuple[Offer, ...]],
+    fresh: Mapping[str, SiteObservation],
+    settings: GridSettings,
+    now: datetime,
+) -> dict[str, float]:
+    """Return what each ordered site goes on with: its order, or less where it cannot keep it."""
+    kept = {}
+    for part in event.parts:
+        if part.order is None:
+            continue
+        reach_w = sum(offer.change_w_max for offer in offers.get(part.site, ()))
+        cap_w = _cap_w(part, settings, now)
+        kept_w = part.order.change_w if part.site not in fresh else min(part.order.change_w, reach_w)
+        kept[part.site] = kept_w if cap_w is None else min(kept_w, cap_w)
+    return kept
+
+
+def _missing(
+    event: Event, offers: Mapping[str, tuple[Offer, ...]], kept: Mapping[str, float], settings: GridSettings
+) -> tuple[Dispatch, dict[str, float]]:
+    """Return the cheapest dispatch of what is missing, and the change it adds at each site."""
+    open_offers: list[Offer] = []
+    for site, site_offers in offers.items():
+        used_w = kept.get(site, 0.0)
+        for offer in site_offers:
+            left_w = max(0.0, offer.change_w_max - used_w)
+            used_w = max(0.0, used_w - offer.change_w_max)
+            if left_w >= 1:
+                open_offers.append(replace(offer, change_w_max=left_w))
+    need = Need(name=TRANSFORMER, need_w=event.need_w - sum(kept.values()))
+    dispatch = cheapest(offers=open_offers, needs=[need], duration_s=settings.duration_s)
+    added: dict[str, float] = {}
+    for offer, change_w in zip(open_offers, dispatch.changes_w, strict=True):
+        added[offer.site] = added.get(offer.site, 0.0) + change_w
+    return dispatch, added
+
+
+def _action(
+    site: FlexibleSite, wanted_w: float, offers: Mapping[str, tuple[Offer, ...]], natural: Natural, event: Event
+) -> OrderAction:
+    """Return the order for a site's whole change, spread over its means from the cheapest on."""
+    changes_w: dict[Means, float] = {}
+    left_w = wanted_w
+    for offer in offers.get(site.site, ()):
+        changes_w[offer.means] = min(left_w, offer.change_w_max)
+        left_w -= changes_w[offer.means]
+    return action_for(site, changes_w=changes_w, natural=natural, direction=event.direction)
+
+
+def _give(
+    event: Event,
+    part: Participation,
+    *,
+    action: OrderAction,
+    change_w: float,
+    settings: GridSettings,
+    now: datetime,
+    full_change_w: float | None = None,
+) -> tuple[Event, list[GridAction]]:
+    """Order a change; where the former order was of another kind it is ended after the new one."""
+    former = part.order
+    event, done = _send(
+        event,
+        part,
+        Order(
+            command_id="",
+            action=action,
+            change_w=change_w,
+            full_change_w=change_w if full_change_w is None else full_change_w,
+            ordered_at=now,
+            issued_at=now,
+            expires_at=now,
+        ),
+        settings,
+        now,
+    )
+    if former is not None and former.action.kind != action.kind:
+        event, ended = _release_command(event, part, former, now)
+        done.append(ended)
+    return event, done
+
+
+def _renew(
+    event: Event, part: Participation, held: Order, settings: GridSettings, now: datetime
+) -> tuple[Event, list[GridAction]]:
+    """Order the same again once its renewal is due."""
+    if now - held.issued_at < timedelta(seconds=settings.renew_s):
+        return event, []
+    return _send(event, part, replace(held, stage=None), settings, now)
+
+
+def _send(
+    event: Event, part: Participation, wanted: Order, settings: GridSettings, now: datetime
+) -> tuple[Event, list[GridAction]]:
+    issued = event.issued + 1
+    sent = replace(
+        wanted,
+        command_id=f"{event.event_id}-{issued}",
+        issued_at=now,
+        expires_at=now + timedelta(seconds=settings.lease_s),
+    )
+    event = replace(with_part(event, replace(part, order=sent)), issued=issued, commands=event.commands + 1)
+    command = SendCommand(
+        command_id=sent.command_id,
+        site=part.site,
+        action=sent.action,
+        issued_at=now,
+        expires_at=sent.expires_at,
+        event_id=event.event_id,
+    )
+    evidence = RecordEvidence(
+        event_id=event.event_id,
+        kind=EvidenceKind.ORDERED,
+        at=now,
+        site=part.site,
+        fields={
+            "command_id": sent.command_id,
+            "expires_at": sent.expires_at.isoformat(),
+            "change_w": round(sent.change_w),
+            "renewal": sent.ordered_at != now,
+            "baseline_w": round(part.baseline.connection_w, 1),
+            **sent.action.model_dump(),
+        },
+    )
+    return event, [command, evidence]
+
+
+def _end(
+    event: Event, part: Participation, held: Order, now: datetime, *, reason: str
+) -> tuple[Event, list[GridAction]]:
+    """Take an order back now."""
+    event, ended = _release_command(event, part, held, now)
+    event = with_part(event, replace(part, order=None))
+    evidence = RecordEvidence(
+        event_id=event.event_id,
+        kind=EvidenceKind.RELEASED,
+        at=now,
+        site=part.site,
+        fields={
+            "command_id": held.command_id,
+            "reason": reason,
+            "delivered_wh": round(part.delivered_wh, 1),
+        },
+    )
+    return event, [ended, evidence]
+
+
+def _release_command(event: Event, part: Participation, held: Order, now: datetime) -> tuple[Event, ReleaseCommand]:
+    issued = event.issued + 1
+    ended = ReleaseCommand(
+        command_id=f"{event.event_id}-{issued}",
+        site=part.site,
+        releases=held.command_id,
+        issued_at=now,
+        expires_at=max(held.expires_at, now + timedelta(seconds=30)),
+        event_id=event.event_id,
+    )
+    return replace(event, issued=issued), ended
+
+
+def _shortfall(
+    event: Event, dispatch: Dispatch, settings: GridSettings, now: datetime
+) -> tuple[Event, list[GridAction]]:
+    """Record what no offer could give, when it changes by more than the dead band."""
+    short_w = dispatch.shortfall_w.get(TRANSFORMER, 0.0)
+    if abs(short_w - event.shortfall_w) <= settings.dead_band_w:
+        return event, []
+    evidence = RecordEvidence(
+        event_id=event.event_id, kind=EvidenceKind.SHORTFALL, at=now, fields={"shortfall_w": round(short_w)}
+    )
+    return replace(event, shortfall_w=short_w), [evidence]
+
+
+def _baseline_now(seen: SiteObservation) -> Baseline:
+    """Return a baseline from a single observation, for a site that was not seen before the event."""
+    return Baseline(
+        site=seen.site,
+        at=seen.at,
+        connection_w=seen.connection_power_w or 0.0,
+        battery_w=seen.battery_power_w or 0.0,
+        pv_w=seen.pv_power_w or 0.0,
+    )

@@ -1,0 +1,140 @@
+"""What the grid agent remembers between two looks at a feeder: frozen, and the same after a trip through JSON."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from cloud.grid.actions import OrderAction
+from cloud.grid.model import Direction
+from cloud.grid.monitor import SustainState
+from contracts.control import AckStage
+from contracts.grid import FeederState
+from contracts.units import SiteId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A site's recent powers without an order, averaged over a short window that ends at ``at``."""
+
+    site: SiteId
+    at: datetime
+    connection_w: float
+    battery_w: float = 0.0
+    pv_w: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """The order that a site carries now; a renewal gives it a new command and keeps ``ordered_at``.
+
+    ``change_w`` is the wanted change of the connection power without sign, ``full_change_w`` that before the release
+    began to take it back.
+    """
+
+    command_id: str
+    action: OrderAction
+    change_w: float
+    full_change_w: float
+    ordered_at: datetime
+    issued_at: datetime
+    expires_at: datetime
+    stage: AckStage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """How far a site's devices had moved at an instant, in W of the wanted direction, and what its meter read."""
+
+    at: datetime
+    moved_w: float
+    connection_w: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participation:
+    """One site's part in an event.
+
+    ``cap_w`` is what the site has proven unable to exceed since ``capped_at``, ``refusals`` how often in a row it
+    refused for a reason that passes. ``earlier`` and ``latest`` bracket the feeder's own
+    sample, which may be older than the site's. ``delivered_wh`` is metered against the baseline.
+    """
+
+    site: SiteId
+    baseline: Baseline
+    order: Order | None = None
+    cap_w: float | None = None
+    capped_at: datetime | None = None
+    refusals: int = 0
+    earlier: Moved | None = None
+    latest: Moved | None = None
+    metered_w: float = 0.0
+    delivered_wh: float = 0.0
+    evidence_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One demand-response event from detection to release."""
+
+    event_id: str
+    direction: Direction
+    detected_at: datetime
+    limit_w: int
+    peak_w: float
+    need_w: float = 0.0
+    shortfall_w: float = 0.0
+    parts: tuple[Participation, ...] = ()
+    issued: int = 0
+    commands: int = 0
+    applied: int = 0
+    effective: int = 0
+    rejected: int = 0
+    effective_at: datetime | None = None
+    effect_ms: tuple[int, ...] = ()
+    calm_since_at: datetime | None = None
+    release_started_at: datetime | None = None
+
+    def part(self, site: SiteId) -> Participation | None:
+        """Return a site's part, or ``None`` where it has none."""
+        return next((part for part in self.parts if part.site == site), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventState:
+    """Everything that ``advance`` needs of the past of one feeder."""
+
+    state: FeederState = FeederState.NORMAL
+    import_watch: SustainState = field(default_factory=SustainState)
+    export_watch: SustainState = field(default_factory=SustainState)
+    power_w: float | None = None
+    power_at: datetime | None = None
+    baselines: tuple[Baseline, ...] = ()
+    event: Event | None = None
+    broadcast_at: datetime | None = None
+
+    def baseline(self, site: SiteId) -> Baseline | None:
+        """Return a site's baseline, or ``None`` where it was never seen."""
+        return next((baseline for baseline in self.baselines if baseline.site == site), None)
+
+
+@cache
+def _adapter() -> TypeAdapter[EventState]:
+    return TypeAdapter(EventState)
+
+
+def dump_state(state: EventState) -> dict[str, Any]:
+    """Return a state as plain JSON values, for a store."""
+    dumped: dict[str, Any] = _adapter().dump_python(state, mode="json")
+    return dumped
+
+
+def load_state(stored: dict[str, Any] | None) -> EventState:
+    """Return the state that ``dump_state`` made, or a fresh one.
+
+    Raises:
+        pydantic.ValidationError: The stored value is of another shape.
+    """
+    return EventState() if stored is None else _adapter().validate_python(stored)
