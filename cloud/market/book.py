@@ -1,0 +1,350 @@
+"""The continuous book: price first, then time; a trade happens at the resting order's price.
+
+One dictionary of price levels per side, each level an insertion-ordered dictionary of order id to open quantity, and a
+heap of prices that is cleaned only where it is read. A level that empties stays until it is the best one, so that
+cancelling costs two look-ups whatever the depth.
+"""
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from typing import NamedTuple
+
+from cloud.market.rules import SelfTrade
+from contracts.market import Side, TimeInForce
+
+_NONE: tuple[()] = ()
+# A level is packed anew after so many services, and an eighth of its length more.
+_SERVED_MIN = 32
+
+
+class Level(dict[str, int]):
+    """The resting orders of one price and side, the earliest first."""
+
+    __slots__ = ("buy", "price", "served")
+
+    def __init__(self, price: int, buy: bool) -> None:
+        super().__init__()
+        self.served = 0
+        self.price = price
+        self.buy = buy
+
+
+class Fill(NamedTuple):
+    """What one resting order gave to the incoming one, at its own price."""
+
+    maker: str
+    price: int
+    quantity: int
+
+
+class Placement(NamedTuple):
+    """What became of an incoming order.
+
+    ``resting`` is what stands in the book, ``cancelled`` what was given up; ``removed`` are quantities that
+    self-trade prevention took off resting orders. ``crossed`` says that a post-only order was refused.
+    """
+
+    fills: list[Fill] | tuple[()] = _NONE
+    resting: int = 0
+    cancelled: int = 0
+    removed: list[tuple[str, int]] | tuple[()] = _NONE
+    crossed: bool = False
+
+
+class Resting(NamedTuple):
+    """One order in the book."""
+
+    order_id: str
+    side: Side
+    price: int
+    quantity: int
+
+
+class Book:
+    """The open orders of one product."""
+
+    __slots__ = ("_heaps", "_levels", "_owners", "_where", "self_trade")
+
+    def __init__(self, self_trade: SelfTrade = SelfTrade.CANCEL_RESTING) -> None:
+        self.self_trade = self_trade
+        # Index 0 holds offers under their price, index 1 bids under their negated price: the least key is the best.
+        self._levels: tuple[dict[int, Level], dict[int, Level]] = ({}, {})
+        self._heaps: tuple[list[int], list[int]] = ([], [])
+        self._where: dict[str, Level] = {}
+        self._owners: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        """Return how many orders rest."""
+        return len(self._where)
+
+    def __contains__(self, order_id: str) -> bool:
+        """Return whether an order rests."""
+        return order_id in self._where
+
+    def add(self, order_id: str, buy: bool, quantity: int, price: int) -> list[Fill] | tuple[()]:
+        """Trade a plain limit order as far as it goes and rest what is left; the shortest path through the book.
+
+        The caller has checked that the id is not resting and the quantity is above zero.
+        """
+        heap = self._heaps[not buy]
+        fills: list[Fill] | tuple[()] = _NONE
+        if heap:
+            reach = price if buy else -price
+            if heap[0] <= reach:
+                fills, quantity = self._take(buy, quantity, reach)
+                if not quantity:
+                    return fills
+        key = -price if buy else price
+        levels = self._levels[buy]
+        level = levels.get(key)
+        if level is None:
+            level = levels[key] = Level(price, buy)
+            heappush(self._heaps[buy], key)
+        level[order_id] = quantity
+        self._where[order_id] = level
+        return fills
+
+    def place(
+        self,
+        order_id: str,
+        buy: bool,
+        quantity: int,
+        price: int,
+        *,
+        tif: TimeInForce = TimeInForce.GTC,
+        post_only: bool = False,
+        owner: str | None = None,
+    ) -> Placement:
+        """Place an order with every condition: post-only never takes, IOC never rests, FOK is all or nothing.
+
+        Self-trade prevention comes before everything that could trade; orders without an owner are nobody's own.
+        """
+        reach = price if buy else -price
+        removed: list[tuple[str, int]] | tuple[()] = _NONE
+        wanted = quantity
+        crosses = self._crosses(buy, reach)
+        if post_only and crosses:
+            return Placement(cancelled=quantity, crossed=True)
+        if tif is TimeInForce.FOK and self._available(buy, reach, quantity, owner) < quantity:
+            return Placement(cancelled=quantity)
+        fills: list[Fill] | tuple[()] = _NONE
+        stopped = False
+        if crosses:
+            if owner is None:
+                fills, quantity = self._take(buy, quantity, reach)
+            else:
+                fills, quantity, removed, stopped = self._take_owned(buy, quantity, reach, owner)
+        traded = sum(fill.quantity for fill in fills) if fills else 0
+        if not quantity:
+            return Placement(fills, 0, wanted - traded, removed)
+        if stopped or tif is TimeInForce.IOC or tif is TimeInForce.FOK:
+            return Placement(fills, 0, wanted - traded, removed)
+        self.rest(order_id, buy, quantity, price, owner=owner)
+        return Placement(fills, quantity, wanted - traded - quantity, removed)
+
+    def rest(self, order_id: str, buy: bool, quantity: int, price: int, *, owner: str | None = None) -> None:
+        """Put an order at the back of its level without trading, as during a call."""
+        key = -price if buy else price
+        levels = self._levels[buy]
+        level = levels.get(key)
+        if level is None:
+            level = levels[key] = Level(price, buy)
+            heappush(self._heaps[buy], key)
+        level[order_id] = quantity
+        self._where[order_id] = level
+        if owner is not None:
+            self._owners[order_id] = owner
+
+    def cancel(self, order_id: str) -> int:
+        """Take an order out and return what was open, 0 where it does not rest."""
+        level = self._where.pop(order_id, None)
+        if level is None:
+            return 0
+        if self._owners:
+            self._owners.pop(order_id, None)
+        return level.pop(order_id)
+
+    def reduce(self, order_id: str, quantity: int) -> None:
+        """Lower a resting order's open quantity in its place.
+
+        Raises:
+            ValueError: The quantity is not below the open one, or not above zero.
+        """
+        level = self._where[order_id]
+        if not 0 < quantity <= level[order_id]:
+            raise ValueError(f"order {order_id} has {level[order_id]} open, {quantity} is not less; unchanged")
+        level[order_id] = quantity
+
+    def modify(self, order_id: str, quantity: int, price: int) -> list[Fill] | tuple[()] | None:
+        """Change a plain order: less quantity at the same price keeps its place, all else goes to the back.
+
+        Returns the fills of the changed order, ``None`` where it does not rest. An order with an owner goes through
+        ``cancel`` and ``place`` instead.
+        """
+        level = self._where.get(order_id)
+        if level is None:
+            return None
+        if level.price == price and quantity <= level[order_id]:
+            level[order_id] = quantity
+            return _NONE
+        del level[order_id], self._where[order_id]
+        return self.add(order_id, level.buy, quantity, price)
+
+    def get(self, order_id: str) -> Resting | None:
+        """Return a resting order."""
+        level = self._where.get(order_id)
+        if level is None:
+            return None
+        return Resting(order_id, Side.BUY if level.buy else Side.SELL, level.price, level[order_id])
+
+    def best(self, side: Side) -> int | None:
+        """Return the best price of a side, ``None`` where it is empty."""
+        buy = side is Side.BUY
+        key = self._best_key(buy)
+        return None if key is None else -key if buy else key
+
+    def orders(self) -> Iterator[Resting]:
+        """Yield every resting order: bids from the dearest, then offers from the cheapest, the earlier first."""
+        for buy in (True, False):
+            side = Side.BUY if buy else Side.SELL
+            levels = self._levels[buy]
+            for key in sorted(levels):
+                level = levels[key]
+                for order_id, quantity in level.items():
+                    yield Resting(order_id, side, level.price, quantity)
+
+    def owner_of(self, order_id: str) -> str | None:
+        """Return whose order it is, ``None`` where nobody's."""
+        return self._owners.get(order_id)
+
+    def tidy(self) -> None:
+        """Forget levels without orders; costs one pass over the levels."""
+        for levels, heap in zip(self._levels, self._heaps, strict=True):
+            for key in [key for key, level in levels.items() if not level]:
+                del levels[key]
+            heap[:] = list(levels)
+            heapify(heap)
+
+    def _best_key(self, buy: bool) -> int | None:
+        levels, heap = self._levels[buy], self._heaps[buy]
+        while heap:
+            if levels[heap[0]]:
+                return heap[0]
+            del levels[heappop(heap)]
+        return None
+
+    def _crosses(self, buy: bool, reach: int) -> bool:
+        best = self._best_key(not buy)
+        return best is not None and best <= reach
+
+    def _take(self, buy: bool, quantity: int, reach: int) -> tuple[list[Fill], int]:
+        """Trade against the other side up to a key; return the fills and what is left to trade."""
+        levels, heap = self._levels[not buy], self._heaps[not buy]
+        fills: list[Fill] = []
+        while quantity and heap and heap[0] <= reach:
+            level = levels[heap[0]]
+            price = level.price
+            spent: list[str] = []
+            for maker, open_quantity in level.items():
+                if open_quantity > quantity:
+                    level[maker] = open_quantity - quantity
+                    fills.append(Fill(maker, price, quantity))
+                    quantity = 0
+                    break
+                fills.append(Fill(maker, price, open_quantity))
+                spent.append(maker)
+                quantity -= open_quantity
+                if not quantity:
+                    break
+            self._drop(level, spent)
+            if not level:
+                del levels[heappop(heap)]
+        return fills, quantity
+
+    def _take_owned(
+        self, buy: bool, quantity: int, reach: int, owner: str
+    ) -> tuple[list[Fill], int, list[tuple[str, int]], bool]:
+        """Trade as ``_take`` does, but never with an order of the same owner.
+
+        Returns the fills, what is left, what was taken off own resting orders, and whether the rest is given up.
+        """
+        levels, heap, owners, mode = self._levels[not buy], self._heaps[not buy], self._owners, self.self_trade
+        fills: list[Fill] = []
+        removed: list[tuple[str, int]] = []
+        stopped = False
+        while quantity and not stopped and heap and heap[0] <= reach:
+            level = levels[heap[0]]
+            spent: list[str] = []
+            for maker, open_quantity in level.items():
+                if owners.get(maker) == owner:
+                    if mode is SelfTrade.CANCEL_INCOMING:
+                        stopped = True
+                        break
+                    less = min(open_quantity, quantity) if mode is SelfTrade.DECREMENT else open_quantity
+                    removed.append((maker, less))
+                    if less == open_quantity:
+                        spent.append(maker)
+                    else:
+                        level[maker] = open_quantity - less
+                    if mode is SelfTrade.DECREMENT:
+                        quantity -= less
+                    stopped = mode is SelfTrade.CANCEL_BOTH
+                else:
+                    step = min(open_quantity, quantity)
+                    fills.append(Fill(maker, level.price, step))
+                    quantity -= step
+                    if step == open_quantity:
+                        spent.append(maker)
+                    else:
+                        level[maker] = open_quantity - step
+                if stopped or not quantity:
+                    break
+            self._drop(level, spent)
+            if not level:
+                del levels[heappop(heap)]
+        return fills, quantity, removed, stopped
+
+    def _drop(self, level: Level, spent: list[str]) -> None:
+        """Forget orders that are wholly served.
+
+        A dictionary keeps the holes of deleted keys and walks over them to its first live one, so a long queue that is
+        served from the front is packed anew from time to time.
+        """
+        where, owners = self._where, self._owners
+        for maker in spent:
+            del level[maker], where[maker]
+        if owners:
+            for maker in spent:
+                owners.pop(maker, None)
+        level.served += 1
+        if level.served > _SERVED_MIN + len(level) // 8:
+            rest = dict(level)
+            level.clear()
+            level.update(rest)
+            level.served = 0
+
+    def _available(self, buy: bool, reach: int, wanted: int, owner: str | None) -> int:
+        """Return how much could trade at once, counted no further than ``wanted``; own orders do not count.
+
+        Unless own orders are cancelled to make way, the first of them ends the count.
+        """
+        levels, heap = self._levels[not buy], self._heaps[not buy]
+        ends = self.self_trade is not SelfTrade.CANCEL_RESTING
+        passed: list[int] = []
+        found = 0
+        stopped = False
+        while heap and heap[0] <= reach and found < wanted and not stopped:
+            key = heappop(heap)
+            passed.append(key)
+            for maker, open_quantity in levels[key].items():
+                if owner is not None and self._owners.get(maker) == owner:
+                    if ends:
+                        stopped = True
+                        break
+                    continue
+                found += open_quantity
+                if found >= wanted:
+                    break
+        for key in passed:
+            heappush(heap, key)
+        return found
