@@ -1,0 +1,102 @@
+"""A configuration is checked once, and a mistake in it is one sentence with the key, the value and the bound."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.config import load_config
+from edge.errors import ConfigError
+
+GOOD: dict[str, Any] = {
+    "site": {"id": "home-1", "zone": "zone-1", "agent": "consumer"},
+    "connection": {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 10_000},
+    "devices": [
+        {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://127.0.0.1:5020?unit=1", "role": "meter"},
+        {
+            "id": "inverter",
+            "profile": "fronius_gen24_int",
+            "url": "tcp://127.0.0.1:5021?unit=1",
+            "role": "hybrid",
+            "pv_peak_w": 5_000,
+            "battery": {"capacity_wh": 10_000, "charge_limit_w": 4_000, "discharge_limit_w": 4_000},
+        },
+    ],
+    "link": {"url": "mqtt://127.0.0.1:1883"},
+    "state_dir": "state",
+}
+
+
+def _write(folder: Path, content: Any) -> Path:
+    path = folder / "site.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def _changed(key: str, value: Any) -> dict[str, Any]:
+    """Return a good configuration with one key set, ``a.b.0.c`` reaching inside."""
+    content = copy.deepcopy(GOOD)
+    *path, last = key.split(".")
+    place: Any = content
+    for part in path:
+        place = place[int(part) if part.isdigit() else part]
+    place[last] = value
+    return content
+
+
+def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
+    """The plain case that every other one departs from."""
+    config = load_config(_write(tmp_path, GOOD))
+    assert (config.site.id, len(config.devices), config.control.period_s) == ("home-1", 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("site.colour", "red", "site.colour is not a known key"),
+        ("site.id", "Home 1", "site.id is 'Home 1'"),
+        ("site.agent", "gambler", "site.agent is 'gambler', must be 'producer', 'consumer' or 'monitor'"),
+        ("connection.import_limit_w", -5, "connection.import_limit_w is -5, must be greater than 0"),
+        ("connection.meter", "clock", "connection.meter is 'clock', which is no device with the role meter"),
+        ("control", {"period_s": 0.01}, "control.period_s is 0.01, must be greater than or equal to 0.2"),
+        ("devices.1.battery.capacity_wh", "big", "devices.1.battery.capacity_wh is 'big'"),
+        ("devices.1.id", "meter", "two devices share an id"),
+        ("link", {"url": "http://broker"}, "link is a section, url 'http://broker'"),
+        (
+            "commands",
+            {"trusted": [{"issuer": "dso", "role": "grid_operator", "public_key": "AAAA"}]},
+            "commands.trusted.0.public_key is 'AAAA', must be an Ed25519 public key of 32 bytes in base64, this has 3",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_it(tmp_path: Path, key: str, value: Any, says: str) -> None:
+    """An installer mends a file by the sentence alone."""
+    path = _write(tmp_path, _changed(key, value))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{path}: ")
+    assert says in sentence
+    assert sentence.endswith("the gateway does not start")
+    assert "\n" not in sentence
+
+
+def test_a_missing_section_is_named(tmp_path: Path) -> None:
+    """The first thing that a hand-written file forgets."""
+    content = {key: value for key, value in GOOD.items() if key != "connection"}
+    with pytest.raises(ConfigError, match=r"connection is missing; the gateway does not start"):
+        load_config(_write(tmp_path, content))
+
+
+def test_a_file_that_is_not_yaml_is_refused_with_the_line(tmp_path: Path) -> None:
+    """A tab in the indentation is the classic."""
+    with pytest.raises(ConfigError, match=r"is not YAML at line 2"):
+        load_config(_write(tmp_path, "site:\n\tid: home-1\n"))
+
+
+def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """The path that an installer mistyped."""
+    with pytest.raises(ConfigError, match=r"cannot be read: No such file or directory"):
+        load_config(tmp_path / "missing.yaml")
