@@ -1,1 +1,1 @@
-"""Broker and cloud sessions."""
+"""Broker and cloud sessions: one promise, two client libraries."""

@@ -1,0 +1,488 @@
+"""Keeps every message until the cloud has it: numbers it, survives power cuts, gives up the cheapest first.
+
+A message is numbered under ``(epoch, seq)`` of its channel when it is appended, and may be published only once it is
+committed, so a number is never given twice. Settlement, orders and acknowledgements are committed before ``append``
+returns; the rest within the flush window. While the file cannot be written, the journal goes on in memory under a new
+epoch and returns to the file by itself. A damaged file is set aside, what can be read of it is kept.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from contracts.clock import Clock
+from contracts.telemetry import EventMessage
+from contracts.topics import Up
+from contracts.units import SiteId, epoch_ms
+from contracts.wire import SiteMessage
+from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
+from edge.telemetry.records import CLASS_OF, DURABLE, Caps, JournalState, JournalStats, Record, RecordClass
+from edge.telemetry.retention import bytes_max_of, telemetry_bytes_max, thin
+from edge.telemetry.store import Batch, Store, set_aside
+
+log = logging.getLogger(__name__)
+
+FLUSH_WINDOW_S = 30.0
+FLUSH_BYTES = 256 * 1024
+RETRY_S = 60.0  # Between attempts to return from memory to the file.
+AGE_CHECK_S = 3600.0
+_ACKNOWLEDGED_MAX = 200  # Acknowledgements that wait for the next commit; a kill makes us repeat at most these.
+_DROP_RECORDS = 100  # Records given up at a time.
+_THIN_RECORDS = 25  # Records thinned at a time: milliseconds, between two control cycles.
+_NOTES_MAX = 50
+_MEMORY_ID_SHIFT = 20
+_ALL = 2**63 - 1
+
+Build = Callable[[int, int], SiteMessage]
+Fields = dict[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pending:
+    record: Record
+    build: Build
+
+
+class Journal:
+    """One gateway's journal; made by ``open``. Not for use from several threads.
+
+    ``committed`` is set by every commit; who waits for it clears it first. ``generation`` rises when the records behind
+    the ids may have become more than they were: a reader then begins at the oldest again.
+    """
+
+    def __init__(self, path: Path, *, site: SiteId, clock: Clock, caps: Caps, flush_window_s: float) -> None:
+        self.committed = asyncio.Event()
+        self._path = path
+        self._site = site
+        self._clock = clock
+        self._caps = caps
+        self._flush_window_s = flush_window_s
+        self._state = JournalState.DISK
+        self._pending: list[_Pending] = []
+        self._pending_bytes = 0
+        self._values: dict[str, str | None] = {}
+        self._acknowledged: set[int] = set()
+        self._notes: list[tuple[str, Fields]] = []
+        self._copied: set[int] = set()
+        self._flushed_at = -flush_window_s
+        self._retry_at = 0.0
+        self._age_checked_at = clock.monotonic()
+        self._appended = self._commits = self._thinned = self._dropped = self._failures = 0
+        self._last_error: str | None = None
+        self._disk_bytes = _disk_bytes(path)
+        self._epoch = self._last_id = 0
+        self._counters: dict[Up, int] = {}
+        self._totals: dict[RecordClass, tuple[int, int]] = {}
+        self.generation = 0
+        self._store, damage = self._open_store()
+        self._adopt(self._store.epoch())
+        if damage:
+            self._note("journal damaged and begun anew", damage)
+        if self._state is JournalState.MEMORY:
+            self._note("journal in memory", {"reason": self._last_error})
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        site: SiteId,
+        clock: Clock,
+        caps: Caps | None = None,
+        flush_window_s: float = FLUSH_WINDOW_S,
+    ) -> "Journal":
+        """Open or create a site's journal.
+
+        A damaged file is set aside, an unusable one is replaced by memory; both are reported as events.
+
+        Raises:
+            JournalInUse: Another process has it open; this gateway must not start.
+        """
+        return cls(path, site=site, clock=clock, caps=caps or Caps(), flush_window_s=flush_window_s)
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch under which messages are numbered now."""
+        return self._epoch
+
+    def append(
+        self, channel: Up, build: Build, *, record_class: RecordClass | None = None, durable: bool | None = None
+    ) -> int:
+        """Number a message, keep it until it is acknowledged, and return its number.
+
+        Args:
+            channel: Where it goes; decides its class unless ``record_class`` says otherwise (evidence among events).
+            build: Makes the message for an epoch and a number. Called again if the journal has to begin anew.
+            record_class: What the journal may do with it when room is short.
+            durable: Commit before returning; by default for settlement, orders and acknowledgements.
+        """
+        chosen = CLASS_OF[channel] if record_class is None else record_class
+        seq = self._add(channel, build, chosen)
+        self._appended += 1
+        urgent = chosen in DURABLE if durable is None else durable
+        if urgent or self._pending_bytes >= FLUSH_BYTES or self._due_in_s() <= 0:
+            self.flush()
+        return seq
+
+    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
+        """Keep a JSON value over restarts, with ``durable`` before returning; ``None`` forgets it."""
+        self._values[key] = None if value is None else json.dumps(value, separators=(",", ":"))
+        if durable:
+            self.flush()
+
+    def recall(self, key: str) -> Any:
+        """Return a remembered value, ``None`` where there is none."""
+        text = self._values[key] if key in self._values else self._store.recall(key)
+        return None if text is None else json.loads(text)
+
+    def acknowledge(self, ids: Iterable[int]) -> None:
+        """Forget records that the cloud has; on disk with the next commit."""
+        self._acknowledged.update(ids)
+        if len(self._acknowledged) >= _ACKNOWLEDGED_MAX:
+            self.flush()
+
+    def read(self, channel: Up, *, after_id: int = 0, upto_id: int = _ALL, limit: int = 50) -> list[Record]:
+        """Return committed records of a channel that are not acknowledged, in their order."""
+        while found := self._store.read(channel, after_id=after_id, upto_id=upto_id, limit=limit):
+            kept = [record for record in found if record.id not in self._acknowledged]
+            if kept:
+                return kept
+            after_id = found[-1].id
+        return []
+
+    def last_id(self) -> int:
+        """Return the id of the newest committed record."""
+        return self._last_id - len(self._pending)
+
+    def flush(self) -> None:
+        """Commit what waits: one transaction, one fsync. Never raises for the disk: see ``stats``."""
+        while self._notes:
+            phrase, fields = self._notes.pop(0)
+            self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)
+        self._flushed_at = self._clock.monotonic()
+        if not (self._pending or self._values or self._acknowledged):
+            return
+        try:
+            self._commit()
+        except JournalFull as error:
+            self._failed(error)
+            self._commit_in_less_room(error)
+        except JournalCorrupt as error:
+            self._failed(error)
+            self._begin_anew(error)
+        except JournalError as error:
+            self._failed(error)
+            self._go_to_memory(error)
+        self._keep_caps()
+        self.committed.set()
+
+    async def run(self) -> None:
+        """Commit at the end of each flush window, and return from memory when the file can be written again."""
+        while True:
+            await self._clock.sleep(max(self._flush_window_s / 20, self._due_in_s()))
+            if self._due_in_s() <= 0:
+                self.flush()
+            if self._state is JournalState.MEMORY and self._clock.monotonic() >= self._retry_at:
+                self._return_to_disk()
+
+    def stats(self) -> JournalStats:
+        """Return the journal's state and counters."""
+        return JournalStats(
+            state=self._state,
+            epoch=self._epoch,
+            depth={key: count for key, (count, _) in self._totals.items()},
+            bytes={key: size for key, (_, size) in self._totals.items()},
+            pending=len(self._pending),
+            appended=self._appended,
+            commits=self._commits,
+            thinned=self._thinned,
+            dropped=self._dropped,
+            write_failures=self._failures,
+            last_error=self._last_error,
+        )
+
+    def close(self) -> None:
+        """Commit what waits and close the file."""
+        try:
+            self.flush()
+            if self._state is JournalState.MEMORY:
+                self._return_to_disk()
+        finally:
+            self._store.close()
+
+    def _add(self, channel: Up, build: Build, record_class: RecordClass) -> int:
+        seq = self._counters.get(channel, 0) + 1
+        record = self._record(channel, build, record_class, seq=seq, record_id=self._last_id + 1)
+        self._counters[channel] = seq
+        self._last_id = record.id
+        self._pending.append(_Pending(record=record, build=build))
+        self._pending_bytes += len(record.payload)
+        return seq
+
+    def _record(self, channel: Up, build: Build, record_class: RecordClass, *, seq: int, record_id: int) -> Record:
+        message = build(self._epoch, seq)
+        assert (message.epoch, message.seq, message.channel) == (self._epoch, seq, channel), (
+            "built under another number"
+        )
+        return Record(
+            id=record_id,
+            channel=channel,
+            seq=seq,
+            record_class=record_class,
+            at=self._clock.now(),
+            payload=message.encode(),
+        )
+
+    def _commit(self) -> None:
+        batch = Batch(
+            records=[pending.record for pending in self._pending],
+            acknowledged=self._acknowledged,
+            counters={pending.record.channel: pending.record.seq for pending in self._pending},
+            state=self._values,
+        )
+        removed = self._store.write(batch)
+        for pending in self._pending:
+            self._count(pending.record.record_class, 1, len(pending.record.payload))
+        self._discount(removed)
+        self._pending, self._pending_bytes = [], 0
+        self._values, self._acknowledged = {}, set()
+        self._commits += 1
+
+    def _commit_in_less_room(self, cause: JournalFull) -> None:
+        """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
+        self._store.compact()
+        for record_class in (RecordClass.TELEMETRY, RecordClass.EVENTS):
+            while self._totals.get(record_class, (0, 0))[0]:
+                try:
+                    self._drop(self._store.oldest(record_class, limit=_DROP_RECORDS), "no room")
+                except JournalError as error:
+                    return self._go_to_memory(error)
+                with contextlib.suppress(JournalFull):
+                    return self._commit()
+        return self._go_to_memory(cause)
+
+    def _go_to_memory(self, cause: JournalError) -> None:
+        """Go on in memory under a new epoch, with what the file still holds as far as memory allows."""
+        disk, memory = self._store, Store.in_memory()
+        kept = self._readable(disk)
+        values = {**_readable_state(disk), **self._values}
+        disk.close()
+        self._state = JournalState.MEMORY
+        self._retry_at = self._clock.monotonic() + RETRY_S
+        self._copied = {record.id for record in kept}
+        self._start_over(memory, kept, values)
+        self._note("journal in memory", {"reason": str(cause)[:200]})
+
+    def _begin_anew(self, cause: JournalError) -> None:
+        """Set the damaged file aside and go on in a new one, with what could be read."""
+        damaged = self._store
+        kept, values = damaged.salvage()
+        damaged.close()
+        try:
+            set_aside(self._path, at_ms=epoch_ms(self._clock.now()))
+            fresh = Store.open(self._path, bytes_max=self._caps.bytes_max)
+        except JournalError:
+            fresh = Store.in_memory()
+            self._state = JournalState.MEMORY
+            self._retry_at = self._clock.monotonic() + RETRY_S
+        kept = [record for record in kept if record.id not in self._acknowledged]
+        self._start_over(fresh, kept, {**values, **self._values})
+        self._note("journal damaged and begun anew", {"reason": str(cause)[:200], "kept": len(kept)})
+
+    def _start_over(self, store: Store, kept: list[Record], values: dict[str, str | None]) -> None:
+        """Adopt a store under a new epoch and number again what was not committed."""
+        waiting, self._pending, self._pending_bytes = self._pending, [], 0
+        self._acknowledged, self._values = set(), {}
+        epoch = max(epoch_ms(self._clock.now()), self._epoch + 1)
+        store.write(Batch(records=kept, state=values, epoch=epoch))
+        self._store = store
+        last_id = self._last_id
+        self._adopt(epoch)
+        self._last_id = max(self._last_id, last_id)
+        for pending in waiting:
+            self._add(pending.record.channel, pending.build, pending.record.record_class)
+        if self._pending:
+            self._commit()
+
+    def _return_to_disk(self) -> None:
+        """Move what memory holds back to the file; stay in memory when that fails."""
+        self.flush()
+        try:
+            disk, damage = self._open_disk()
+        except JournalError as error:
+            self._failed(error)
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return
+        everything = [
+            record for channel in Up for record in self._store.read(channel, after_id=0, upto_id=_ALL, limit=_ALL)
+        ]
+        gone = self._copied - {record.id for record in everything}
+        batch = Batch(
+            records=everything,
+            acknowledged=gone,
+            counters=dict.fromkeys(Up, 0) | self._counters,
+            state=dict(self._store.state()),
+            epoch=self._epoch,
+            keep_existing=True,
+        )
+        try:
+            disk.write(batch)
+        except JournalError as error:
+            disk.close()
+            self._failed(error)
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return
+        self._store.close()
+        self._store, self._state, self._copied = disk, JournalState.DISK, set()
+        self._totals = disk.totals()
+        self.generation += 1
+        self._note("journal on disk again", damage or {})
+        self.flush()
+
+    def _readable(self, store: Store) -> list[Record]:
+        """Return the file's records that memory can hold: dear ones first, the newest telemetry."""
+        records = [record for record in store.salvage()[0] if record.id not in self._acknowledged]
+        room = self._caps.memory_bytes_max
+        kept = []
+        for record in sorted(records, key=lambda record: (record.record_class, -record.id)):
+            room -= len(record.payload)
+            if room >= 0 or record.record_class is RecordClass.SETTLEMENT:
+                kept.append(record)
+        return sorted(kept, key=lambda record: record.id)
+
+    def _keep_caps(self) -> None:
+        """Thin, then drop, what is above its cap or too old."""
+        with contextlib.suppress(JournalError):
+            for record_class in (RecordClass.ORDERS, RecordClass.EVENTS):
+                while self._bytes(record_class) > (bytes_max_of(self._caps, record_class) or 0):
+                    self._drop(self._store.oldest(record_class, limit=_DROP_RECORDS), "cap")
+            room = self._telemetry_room()
+            if self._bytes(RecordClass.TELEMETRY) > room and not self._thin_oldest():
+                while self._bytes(RecordClass.TELEMETRY) > room:
+                    self._drop(self._store.oldest(RecordClass.TELEMETRY, limit=_DROP_RECORDS), "cap")
+            if self._clock.monotonic() - self._age_checked_at >= AGE_CHECK_S:
+                self._age_checked_at = self._clock.monotonic()
+                self._drop_aged()
+
+    def _telemetry_room(self) -> int:
+        if self._state is JournalState.MEMORY:
+            return self._caps.memory_bytes_max
+        others = sum(self._bytes(key) for key in self._totals if key is not RecordClass.TELEMETRY)
+        return telemetry_bytes_max(self._caps, disk_bytes=self._disk_bytes, others_bytes=others)
+
+    def _thin_oldest(self) -> bool:
+        """Thin some of the oldest telemetry and say whether there was any left to thin."""
+        full = self._store.oldest(RecordClass.TELEMETRY, limit=_THIN_RECORDS, unthinned=True)
+        if not full:
+            return False
+        thinned = [thin(record) for record in full]
+        self._store.write(Batch(thinned=thinned))
+        self._thinned += len(thinned)
+        self._count(
+            RecordClass.TELEMETRY,
+            0,
+            sum(len(new.payload) - len(old.payload) for old, new in zip(full, thinned, strict=True)),
+        )
+        return True
+
+    def _drop_aged(self) -> None:
+        before_ms = epoch_ms(self._clock.now() - timedelta(seconds=self._caps.age_s_max))
+        for record_class in (RecordClass.TELEMETRY, RecordClass.EVENTS, RecordClass.ORDERS):
+            while aged := self._store.older_than(record_class, at_ms=before_ms, limit=_DROP_RECORDS):
+                self._drop(aged, "age")
+
+    def _drop(self, records: list[Record], why: str) -> None:
+        """Give up records and note the gap, by which the cloud can tell dropped from lost."""
+        self._discount(self._store.write(Batch(acknowledged=[record.id for record in records])))
+        self._dropped += len(records)
+        for channel in {record.channel for record in records}:
+            seqs = [record.seq for record in records if record.channel is channel]
+            fields: Fields = {"channel": channel, "first_seq": min(seqs), "last_seq": max(seqs), "records": len(seqs)}
+            first_at = min(record.at for record in records if record.channel is channel)
+            self._note("records dropped", {**fields, "reason": why, "from_ms": epoch_ms(first_at)})
+
+    def _open_store(self) -> tuple[Store, Fields | None]:
+        try:
+            return self._open_disk()
+        except JournalInUse:
+            raise
+        except JournalError as error:
+            self._failed(error)
+            self._state = JournalState.MEMORY
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return Store.in_memory(), None
+
+    def _open_disk(self) -> tuple[Store, Fields | None]:
+        """Open the file, setting a damaged one aside, and say what was wrong."""
+        try:
+            return Store.open(self._path, bytes_max=self._caps.bytes_max), None
+        except JournalCorrupt as error:
+            self._failed(error)
+            aside = set_aside(self._path, at_ms=epoch_ms(self._clock.now()))
+            store = Store.open(self._path, bytes_max=self._caps.bytes_max)
+            records, values = Store.salvage_file(aside)
+            store.write(Batch(records=records, state=dict(values)))
+            return store, {"reason": str(error)[:200], "kept": len(records), "aside": aside.name}
+
+    def _adopt(self, epoch: int | None) -> None:
+        if epoch is None:
+            epoch = epoch_ms(self._clock.now())
+            self._store.write(Batch(epoch=epoch))
+        self._epoch = epoch
+        self.generation += 1
+        self._counters = self._store.counters()
+        # What memory numbers must not meet the ids of a file that could not be opened.
+        base = epoch << _MEMORY_ID_SHIFT if self._state is JournalState.MEMORY else 0
+        self._last_id = max(self._store.last_id(), base)
+        self._totals = self._store.totals()
+
+    def _failed(self, error: JournalError) -> None:
+        self._failures += 1
+        self._last_error = str(error)
+        log.error("journal write failed", extra={"reason": str(error)})
+
+    def _note(self, phrase: str, fields: Fields) -> None:
+        """Keep an event for the next commit; beyond the bound the oldest of the same phrase is forgotten."""
+        log.warning(phrase, extra={"fields": fields})
+        self._notes = [*self._notes[-_NOTES_MAX + 1 :], (phrase, fields)]
+
+    def _event(self, phrase: str, fields: Fields) -> Build:
+        at = self._clock.now()
+        return lambda epoch, seq: EventMessage(
+            site=self._site, epoch=epoch, seq=seq, sent_at=at, at=at, phrase=phrase, fields=fields
+        )
+
+    def _due_in_s(self) -> float:
+        return self._flushed_at + self._flush_window_s - self._clock.monotonic()
+
+    def _bytes(self, record_class: RecordClass) -> int:
+        return self._totals.get(record_class, (0, 0))[1]
+
+    def _count(self, record_class: RecordClass, records: int, size: int) -> None:
+        count, total = self._totals.get(record_class, (0, 0))
+        self._totals[record_class] = (count + records, total + size)
+
+    def _discount(self, removed: dict[RecordClass, tuple[int, int]]) -> None:
+        for record_class, (count, size) in removed.items():
+            self._count(record_class, -count, -size)
+
+
+def _readable_state(store: Store) -> dict[str, str | None]:
+    try:
+        return dict(store.state())
+    except JournalError:
+        return {}
+
+
+def _disk_bytes(path: Path) -> int:
+    for folder in (path.parent, *path.parent.parents):
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(folder).total
+    return 0

@@ -1,0 +1,309 @@
+"""The journal's file: one SQLite database, one writer, every change one transaction.
+
+Write-ahead log with ``synchronous=FULL``: what ``write`` has returned from survives a power cut. Source:
+sqlite.org/pragma.html#pragma_synchronous (in WAL mode NORMAL may lose the last transactions, FULL does not).
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from contracts.topics import Up
+from contracts.units import epoch_ms, instant
+from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
+from edge.telemetry.records import Record, RecordClass
+from edge.telemetry.schema import migrate
+
+_WAL_BYTES_MAX = 4 * 1024 * 1024
+_PAGE_BYTES = 4096
+_HEADROOM = 1.25  # Indexes, free pages and the tables beside the records.
+_IDS_PER_DELETE = 500  # SQLite's bound on variables in one statement was 999 before 3.32.
+_ASIDE_KEPT = 2
+_COLUMNS = "id, channel, seq, class, at_ms, payload"
+
+
+@dataclass(kw_only=True)
+class Batch:
+    """What one transaction changes."""
+
+    records: Sequence[Record] = ()
+    acknowledged: Iterable[int] = ()
+    counters: Mapping[Up, int] = field(default_factory=dict)
+    state: Mapping[str, str | None] = field(default_factory=dict)
+    thinned: Sequence[Record] = ()
+    epoch: int | None = None
+    keep_existing: bool = False
+
+
+class Store:
+    """One journal file, or a database in memory that behaves the same."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None, lock: IO[bytes] | None) -> None:
+        self._connection = connection
+        self._path = path
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, *, bytes_max: int) -> "Store":
+        """Open or create a journal file and check it where its last user did not close it.
+
+        Raises:
+            JournalInUse: Another process has it open.
+            JournalCorrupt: It is not a journal, or is damaged.
+            JournalError: It can be neither read nor written.
+        """
+        with _translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = _locked(path)
+            try:
+                connection = _connect(path)
+                try:
+                    _prepare(connection, path, bytes_max=bytes_max)
+                except BaseException:
+                    connection.close()
+                    raise
+            except BaseException:
+                lock.close()
+                raise
+        return cls(connection, path, lock)
+
+    @classmethod
+    def in_memory(cls) -> "Store":
+        """Return a store that lasts as long as the process."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        migrate(connection)
+        return cls(connection, None, None)
+
+    def epoch(self) -> int | None:
+        """Return the epoch under which messages are numbered, ``None`` in a new file."""
+        row = self._query("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        return None if row is None else int(row[0])
+
+    def counters(self) -> dict[Up, int]:
+        """Return the last number given in each channel."""
+        return {Up(channel): int(seq) for channel, seq in self._query("SELECT channel, seq FROM counters")}
+
+    def last_id(self) -> int:
+        """Return the highest id in use, zero when there is none."""
+        return int(self._query("SELECT COALESCE(MAX(id), 0) FROM records").fetchone()[0])
+
+    def totals(self) -> dict[RecordClass, tuple[int, int]]:
+        """Return how many records and payload bytes each class holds."""
+        rows = self._query("SELECT class, COUNT(*), SUM(bytes) FROM records GROUP BY class")
+        return {RecordClass(key): (int(count), int(total)) for key, count, total in rows}
+
+    def state(self) -> dict[str, str]:
+        """Return the remembered values, as JSON text."""
+        return {str(key): str(value) for key, value in self._query("SELECT key, value FROM state")}
+
+    def recall(self, key: str) -> str | None:
+        """Return one remembered value, as JSON text."""
+        row = self._query("SELECT value FROM state WHERE key = ?", key).fetchone()
+        return None if row is None else str(row[0])
+
+    def read(self, channel: Up, *, after_id: int, upto_id: int, limit: int) -> list[Record]:
+        """Return records of one channel in their order."""
+        sql = f"SELECT {_COLUMNS} FROM records WHERE channel = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?"
+        return [_record(row) for row in self._query(sql, channel.value, after_id, upto_id, limit)]
+
+    def oldest(self, record_class: RecordClass, *, limit: int, unthinned: bool = False) -> list[Record]:
+        """Return the oldest records of a class."""
+        more = "AND thinned = 0" if unthinned else ""
+        sql = f"SELECT {_COLUMNS} FROM records WHERE class = ? {more} ORDER BY id LIMIT ?"
+        return [_record(row) for row in self._query(sql, int(record_class), limit)]
+
+    def older_than(self, record_class: RecordClass, *, at_ms: int, limit: int) -> list[Record]:
+        """Return records of a class from before an instant."""
+        sql = f"SELECT {_COLUMNS} FROM records WHERE class = ? AND at_ms < ? ORDER BY id LIMIT ?"
+        return [_record(row) for row in self._query(sql, int(record_class), at_ms, limit)]
+
+    def salvage(self) -> tuple[list[Record], dict[str, str]]:
+        """Return what can still be read of a damaged file: records one by one, and the remembered values."""
+        records: list[Record] = []
+        state: dict[str, str] = {}
+        with contextlib.suppress(sqlite3.Error, JournalError):
+            state = self.state()
+        with contextlib.suppress(sqlite3.Error, JournalError, ValueError):
+            for row in self._connection.execute(f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"):
+                records.append(_record(row))
+        return records, state
+
+    @classmethod
+    def salvage_file(cls, path: Path) -> tuple[list[Record], dict[str, str]]:
+        """Return what can still be read of a file that cannot be opened as a journal any more."""
+        with contextlib.suppress(sqlite3.Error):
+            damaged = cls(sqlite3.connect(path, isolation_level=None), path, None)
+            try:
+                return damaged.salvage()
+            finally:
+                damaged.close()
+        return [], {}
+
+    def write(self, batch: Batch) -> dict[RecordClass, tuple[int, int]]:
+        """Apply a batch whole or not at all, and return how many records and bytes the acknowledgements removed.
+
+        Raises:
+            JournalFull: No room; nothing changed.
+            JournalCorrupt: The file is damaged.
+            JournalError: The file cannot be written; nothing changed.
+        """
+        execute = self._connection.execute
+        with _translated(self._path):
+            execute("BEGIN IMMEDIATE")
+            try:
+                removed = self._apply(batch)
+                execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    execute("ROLLBACK")
+                raise
+        return removed
+
+    def compact(self) -> None:
+        """Give free pages and the log's space back to the file system, a little at a time."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+
+    def close(self) -> None:
+        """Close the file; SQLite then folds its log into it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        if self._lock:
+            self._lock.close()
+
+    def _apply(self, batch: Batch) -> dict[RecordClass, tuple[int, int]]:
+        connection = self._connection
+        insert = "INSERT OR IGNORE" if batch.keep_existing else "INSERT"
+        connection.executemany(
+            f"{insert} INTO records (id, channel, seq, class, at_ms, bytes, thinned, payload)"
+            " VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+            (_row(record) for record in batch.records),
+        )
+        removed = self._delete(sorted(batch.acknowledged))
+        connection.executemany(
+            "UPDATE records SET payload = ?, bytes = ?, thinned = 1 WHERE id = ?",
+            ((record.payload, len(record.payload), record.id) for record in batch.thinned),
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO counters (channel, seq) VALUES (?, ?)",
+            ((channel.value, seq) for channel, seq in batch.counters.items()),
+        )
+        for key, value in batch.state.items():
+            if value is None:
+                connection.execute("DELETE FROM state WHERE key = ?", (key,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", (key, value))
+        if batch.epoch is not None:
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?)", (batch.epoch,))
+        return removed
+
+    def _delete(self, ids: list[int]) -> dict[RecordClass, tuple[int, int]]:
+        removed: dict[RecordClass, tuple[int, int]] = {}
+        for start in range(0, len(ids), _IDS_PER_DELETE):
+            chunk = ids[start : start + _IDS_PER_DELETE]
+            marks = ",".join("?" * len(chunk))
+            sql = f"DELETE FROM records WHERE id IN ({marks}) RETURNING class, bytes"
+            for key, size in self._connection.execute(sql, chunk).fetchall():
+                count, total = removed.get(RecordClass(key), (0, 0))
+                removed[RecordClass(key)] = (count + 1, total + size)
+        return removed
+
+    def _query(self, sql: str, *arguments: str | int) -> sqlite3.Cursor:
+        with _translated(self._path):
+            return self._connection.execute(sql, arguments)
+
+
+def set_aside(path: Path, *, at_ms: int) -> Path:
+    """Move a damaged journal out of the way, with its log, and return where it went; the oldest such are deleted.
+
+    Raises:
+        JournalError: The folder cannot be written.
+    """
+    aside = path.with_name(f"{path.name}.damaged-{at_ms}")
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        kept = sorted(entry for entry in path.parent.glob(f"{path.name}.damaged-*") if entry.suffix[-4:] not in _SIDES)
+        for old in kept[:-_ASIDE_KEPT]:
+            for suffix in ("-wal", "-shm", ""):
+                old.with_name(old.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise JournalError(f"journal {path} is damaged and cannot be moved: {error}; it stays unused") from error
+    return aside
+
+
+_SIDES = ("-wal", "-shm")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=1.0, isolation_level=None, cached_statements=64)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> None:
+    log = path.with_name(path.name + "-wal")
+    left_open = log.exists() and log.stat().st_size > 0
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
+    connection.execute(f"PRAGMA max_page_count = {int(bytes_max * _HEADROOM) // _PAGE_BYTES}").fetchall()
+    if left_open:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise JournalCorrupt(f"journal {path} is damaged: {verdict}; it is set aside")
+    migrate(connection)
+    path.chmod(0o600)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise JournalInUse(f"journal {path} is open in another process; two gateways never share one") from error
+    return lock
+
+
+@contextlib.contextmanager
+def _translated(path: Path | None) -> Iterator[None]:
+    where = path or "in memory"
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise JournalFull(f"journal {where} has no room: {error}; records wait") from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise JournalCorrupt(f"journal {where} is damaged: {error}; it is set aside") from error
+        raise JournalError(f"journal {where} cannot be used: {error}; records stay in memory") from error
+    except OSError as error:
+        raise JournalError(
+            f"journal {where} cannot be used: {os.strerror(error.errno or 0)}; records stay in memory"
+        ) from error
+
+
+def _row(record: Record) -> tuple[int, str, int, int, int, int, bytes]:
+    at_ms = epoch_ms(record.at)
+    size = len(record.payload)
+    return record.id, record.channel.value, record.seq, int(record.record_class), at_ms, size, record.payload
+
+
+def _record(row: tuple[int, str, int, int, int, bytes]) -> Record:
+    record_id, channel, seq, record_class, at_ms, payload = row
+    return Record(
+        id=record_id,
+        channel=Up(channel),
+        seq=seq,
+        record_class=RecordClass(record_class),
+        at=instant(at_ms),
+        payload=payload,
+    )

@@ -1,0 +1,114 @@
+"""Parts for tests of the journal and the links: messages, a listener on the broker, running a task for a block."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import aiomqtt
+
+from contracts.metering import MeterReading
+from contracts.telemetry import EventMessage, Sample, TelemetryMessage, columns
+from contracts.topics import Up, site_topic
+from contracts.units import ClockTrust, Quality
+from contracts.wire import SiteMessage
+from tests.support.broker import Broker
+
+SITE = "site-1"
+ZONE = "zone-a"
+AT = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
+SAFETY_TIMEOUT_S = 30.0
+
+Build = Callable[[int, int], SiteMessage]
+
+
+def topic_of(channel: Up) -> str:
+    """Return the topic of one of the test site's channels."""
+    return site_topic(zone=ZONE, site=SITE, channel=channel)
+
+
+def reading(import_wh: int) -> Build:
+    """Build a meter reading that a test knows by its energy."""
+    return lambda epoch, seq: MeterReading(
+        site=SITE,
+        epoch=epoch,
+        seq=seq,
+        sent_at=AT,
+        interval_start=AT,
+        import_wh=import_wh,
+        export_wh=0,
+        register_import_wh=import_wh,
+        register_export_wh=0,
+        quality=Quality.GOOD,
+        clock=ClockTrust.SYNCED,
+    )
+
+
+def event(phrase: str) -> Build:
+    """Build an event."""
+    return lambda epoch, seq: EventMessage(site=SITE, epoch=epoch, seq=seq, sent_at=AT, at=AT, phrase=phrase)
+
+
+def telemetry(samples: list[Sample]) -> Build:
+    """Build a telemetry message."""
+    base_at, series = columns(samples)
+    return lambda epoch, seq: TelemetryMessage(
+        site=SITE, epoch=epoch, seq=seq, sent_at=AT, base_at=base_at, series=series
+    )
+
+
+def one_sample(value: float) -> Build:
+    """Build a telemetry message of a single sample."""
+    return telemetry([Sample(point="meter/power_w", at=AT, value=value, quality=Quality.GOOD)])
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when a condition holds.
+
+    Raises:
+        TimeoutError: It does not, within the safety timeout.
+    """
+    async with asyncio.timeout(SAFETY_TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def background(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run a coroutine for the block, then cancel it; its own error fails the test."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class Listener:
+    """Somebody at the broker who keeps what arrives, over its restarts."""
+
+    def __init__(self, broker: Broker, *topics: str, **client: Any) -> None:
+        self.received: list[aiomqtt.Message] = []
+        self.ready = asyncio.Event()
+        self._broker = broker
+        self._topics = topics
+        self._client = client
+
+    def payloads(self, channel: Up) -> list[bytes]:
+        """Return the payloads that came on one of the test site's channels, in order."""
+        return [bytes(message.payload) for message in self.received if message.topic.value == topic_of(channel)]
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError):
+                async with aiomqtt.Client("localhost", self._broker.port, timeout=5, **self._client) as client:
+                    for topic in self._topics:
+                        await client.subscribe(topic, qos=1)
+                    self.ready.set()
+                    async for message in client.messages:
+                        self.received.append(message)
+            self.ready.clear()
+            await asyncio.sleep(0.05)
