@@ -1,1 +1,1 @@
-"""Pure control decisions: envelope, arbitration, leases, dispatch, fallback."""
+"""The gateway's decisions: pure functions of a snapshot, requests, settings and what the last cycle left behind."""

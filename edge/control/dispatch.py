@@ -1,0 +1,194 @@
+"""Turn what arbitration left into one setpoint for every lever.
+
+Batteries first, because moving energy costs less than losing it; then generation is capped so that the export bound
+holds whatever the sun does; last, switchable loads are shed where an import bound cannot be met otherwise.
+"""
+
+from dataclasses import dataclass
+
+from edge.control.arbiter import Arbitration
+from edge.control.batteries import BatteryPlan, plan_batteries
+from edge.control.envelope import Envelope
+from edge.control.generation import caps, potential_w
+from edge.control.levers import Lever
+from edge.control.model import (
+    CONNECTION,
+    Capability,
+    ControlSettings,
+    LeverMemory,
+    Memory,
+    Resource,
+    Setpoint,
+    lever,
+)
+from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, switch_setpoints
+from edge.control.smooth import dead_band, smooth
+from edge.control.split import split
+from edge.control.switching import SwitchPlan, plan_switches
+
+# Sums of floats are compared with this slack, far below what any device resolves.
+_SLACK_W = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """Setpoints for all levers and what they are expected to bring at the connection point."""
+
+    setpoints: tuple[Setpoint, ...]
+    memory: Memory
+    expected_w: float | None
+    import_excess_w: float
+    export_excess_w: float
+
+
+def dispatch(
+    env: Envelope, arbitration: Arbitration, *, settings: ControlSettings, memory: Memory, now_s: float
+) -> Dispatch:
+    """Return what every reachable lever shall do; the setpoints stand in the order of the levers."""
+    batteries = _group(Capability.BATTERY_POWER, env, arbitration, memory)
+    generators = _group(Capability.LIMIT_GENERATION, env, arbitration, memory)
+    loads = _group(Capability.SWITCH, env, arbitration, memory)
+    bound = arbitration.grants[CONNECTION].left
+    blind = env.rest_likely_w is None
+    remembered: dict[Resource, LeverMemory] = {}
+
+    load_w = sum(_present(item) for item in loads.levers)
+    generation_w = sum(_present(item) for item in generators.levers)
+    potential = sum(
+        potential_w(item, last, settings) for item, last in zip(generators.levers, generators.memories, strict=True)
+    )
+    plan = plan_batteries(
+        env,
+        arbitration,
+        batteries.levers,
+        others_w=load_w + generation_w,
+        generation_low_w=load_w + potential,
+    )
+    powers = _battery_powers(plan, batteries, remembered, settings=settings, now_s=now_s)
+    battery_w = sum(
+        _present(item) if power_w is None else power_w for item, power_w in zip(batteries.levers, powers, strict=True)
+    )
+    lows_w = {item.asset.id: _lowest(item, power_w) for item, power_w in zip(batteries.levers, powers, strict=True)}
+
+    # What the site surely takes may be generated on top of the export bound.
+    surely_w = env.rest.min_w + load_w + sum(lows_w.values())
+    capped = _caps(generators, surely_w - bound.min_w, remembered, settings=settings, now_s=now_s)
+    headroom_w = 0.0 if blind else bound.max_w - env.rest.max_w - load_w - generation_w - battery_w
+    switches = plan_switches(loads.levers, loads.grants, headroom_w=headroom_w, memories=loads.memories, now_s=now_s)
+    switched_w = sum(_change(item, switch) for item, switch in zip(loads.levers, switches, strict=True))
+    remembered |= {item.resource: switch.memory for item, switch in zip(loads.levers, switches, strict=True)}
+
+    pairs = list(zip(generators.levers, capped, strict=True))
+    likely_generation_w = sum(_present(item) if cap is None else max(_present(item), cap) for item, cap in pairs)
+    most_generation_w = sum(item.allowed.min_w if cap is None else cap for item, cap in pairs)
+    return Dispatch(
+        setpoints=_in_order(
+            env,
+            [
+                *battery_setpoints(plan, batteries, powers, now_s=now_s),
+                *generation_setpoints(arbitration, generators, capped, lows_w, now_s=now_s),
+                *switch_setpoints(arbitration, loads, switches, now_s=now_s),
+            ],
+        ),
+        memory=Memory(remembered),
+        expected_w=None
+        if env.rest_likely_w is None
+        else env.rest_likely_w + battery_w + load_w + switched_w + likely_generation_w,
+        import_excess_w=max(0.0, switched_w - headroom_w),
+        export_excess_w=max(0.0, bound.min_w - surely_w - most_generation_w),
+    )
+
+
+def _group(capability: Capability, env: Envelope, arbitration: Arbitration, memory: Memory) -> Group:
+    levers = tuple(item for item, _ in env.levers if item.capability is capability)
+    return Group(
+        levers=levers,
+        grants=tuple(arbitration.grants[item.resource] for item in levers),
+        memories=tuple(memory.levers.get(item.resource) for item in levers),
+    )
+
+
+def _battery_powers(
+    plan: BatteryPlan,
+    batteries: Group,
+    remembered: dict[Resource, LeverMemory],
+    *,
+    settings: ControlSettings,
+    now_s: float,
+) -> tuple[float | None, ...]:
+    """Return the power of each battery: the calm value where all bounds hold with it, the plain one otherwise."""
+    if plan.total_w is None:
+        return (None,) * len(batteries.levers)
+    plain = split(plan.total_w, plan.ranges, ranks=[item.asset.efficiency for item in batteries.levers])
+    calm, kept = [], []
+    for item, wanted_w, own, last in zip(batteries.levers, plain, plan.ranges, batteries.memories, strict=True):
+        value_w, after = smooth(
+            wanted_w,
+            last or LeverMemory(),
+            rated_w=item.rated_w,
+            ramp_w_per_s=item.asset.ramp_w_per_s,
+            now_s=now_s,
+            settings=settings,
+        )
+        calm.append(own.clamp(value_w))
+        kept.append(after)
+    inside = plan.room.min_w - _SLACK_W <= sum(calm) <= plan.room.max_w + _SLACK_W
+    powers = tuple(calm) if inside else plain
+    for item, power_w, after in zip(batteries.levers, powers, kept, strict=True):
+        remembered[item.resource] = LeverMemory(
+            value_w=power_w, at_s=now_s, direction=after.direction, reversals_s=after.reversals_s
+        )
+    return powers
+
+
+def _caps(
+    generators: Group,
+    budget_w: float,
+    remembered: dict[Resource, LeverMemory],
+    *,
+    settings: ControlSettings,
+    now_s: float,
+) -> tuple[float | None, ...]:
+    """Return the cap of each generator; a rise within the dead band waits, a fall never does."""
+    found = caps(
+        generators.levers,
+        generators.grants,
+        budget_w=max(0.0, budget_w),
+        memories=generators.memories,
+        settings=settings,
+    )
+    kept: list[float | None] = []
+    for item, cap_w, last in zip(generators.levers, found, generators.memories, strict=True):
+        before_w = last.value_w if last else None
+        rise_w = 0.0 if cap_w is None or before_w is None else before_w - cap_w
+        if before_w is not None and 0.0 < rise_w < dead_band(item.rated_w, settings):
+            kept.append(before_w)
+        else:
+            kept.append(cap_w)
+        remembered[item.resource] = LeverMemory(value_w=kept[-1], at_s=now_s)
+    return tuple(kept)
+
+
+def _present(item: Lever) -> float:
+    """Return the power that a lever has now; one without a reading is counted in the rest already."""
+    return 0.0 if item.measured_w is None else item.measured_w
+
+
+def _lowest(item: Lever, power_w: float | None) -> float:
+    """Return the least that a battery takes while it moves to its setpoint (or does as it likes without one)."""
+    if item.measured_w is None:
+        return 0.0 if power_w is None else min(0.0, power_w)
+    return min(item.measured_w, item.allowed.min_w if power_w is None else power_w)
+
+
+def _change(item: Lever, switch: SwitchPlan) -> float:
+    """Return how a load's power changes when it is switched as planned."""
+    is_on = item.asset.switched_on is not False
+    if switch.on is None or switch.on == is_on:
+        return 0.0
+    return item.rated_w if switch.on else -_present(item)
+
+
+def _in_order(env: Envelope, setpoints: list[Setpoint]) -> tuple[Setpoint, ...]:
+    places = {item.resource: place for place, (item, _) in enumerate(env.levers)}
+    return tuple(sorted(setpoints, key=lambda point: places[lever(point.asset, point.capability)]))

@@ -1,0 +1,113 @@
+"""What is safe now: the range left to the connection point and to each lever before anyone asks for anything."""
+
+from dataclasses import dataclass
+
+from edge.control.levers import Lever, levers_of, worst_power
+from edge.control.model import AssetKind, Capability, ControlSettings, Interval, Resource, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """The safe range of one snapshot.
+
+    Args:
+        connection: The fuse or contract.
+        levers: Each reachable lever with what device protection and the phases leave to it.
+        connection_w: Measured at the connection point; ``None`` when the meter is blind.
+        rest: Plausible power of everything that is not a reachable lever; unreachable assets at their worst.
+        rest_likely_w: The likely power of the same; ``None`` when the meter is blind.
+        fresh: Whether every input that counts was fresh.
+        alarms: Fixed phrases for an operator.
+    """
+
+    connection: Interval
+    levers: tuple[tuple[Lever, Interval], ...]
+    connection_w: float | None
+    rest: Interval
+    rest_likely_w: float | None
+    fresh: bool
+    alarms: tuple[str, ...]
+
+    def bounds(self) -> dict[Resource, Interval]:
+        """Return the range of every lever by its resource."""
+        return {item.resource: allowed for item, allowed in self.levers}
+
+
+def envelope(snapshot: Snapshot, settings: ControlSettings) -> Envelope:
+    """Return what is safe in this snapshot.
+
+    A missing limit counts as the most restrictive; a lever without a usable reading stays out of the sum and is counted
+    at its worst, as an unreachable one is.
+    """
+    levers = levers_of(snapshot)
+    connection_w = snapshot.connection_power.usable()
+    rest_likely_w, rest = _rest(snapshot, settings, levers, connection_w)
+    alarms = []
+    if connection_w is None:
+        alarms.append("connection point meter is not fresh")
+    if any(not asset.online for asset in snapshot.assets):
+        alarms.append("an asset cannot be reached and counts at its worst")
+    if any(item.measured_w is None for item in levers):
+        alarms.append("an asset gives no fresh power and counts at its worst")
+    phased = tuple((item, _within_phases(item, levers, snapshot, settings)) for item in levers)
+    return Envelope(
+        connection=Interval(-settings.export_w_max, settings.import_w_max),
+        levers=phased,
+        connection_w=connection_w,
+        rest=rest,
+        rest_likely_w=rest_likely_w,
+        fresh=connection_w is not None and all(item.measured_w is not None for item in levers),
+        alarms=tuple(alarms),
+    )
+
+
+def _rest(
+    snapshot: Snapshot, settings: ControlSettings, levers: tuple[Lever, ...], connection_w: float | None
+) -> tuple[float | None, Interval]:
+    """Return the likely power and the plausible range of what is not a reachable lever."""
+    if connection_w is None:
+        highest_w = settings.import_w_max if settings.rest_w_max is None else settings.rest_w_max
+        lost = [worst_power(asset) for asset in snapshot.assets if not asset.online]
+        return None, Interval(
+            settings.rest_w_min + sum(worst.min_w for worst in lost),
+            max(highest_w, settings.rest_w_min) + sum(worst.max_w for worst in lost),
+        )
+    likely_w = connection_w - sum(item.measured_w or 0.0 for item in levers)
+    lowest_w = highest_w = likely_w
+    dark = {item.asset.id for item in levers if item.measured_w is None}
+    for asset in snapshot.assets:
+        if asset.online and asset.id not in dark:
+            continue
+        if asset.kind is AssetKind.METER:
+            continue
+        worst = worst_power(asset)
+        # The meter already sees the asset where it was last; what it could still add is the way to its worst.
+        lowest_w += min(0.0, worst.min_w - (worst.max_w if asset.last_power_w is None else asset.last_power_w))
+        highest_w += max(0.0, worst.max_w - (worst.min_w if asset.last_power_w is None else asset.last_power_w))
+    return likely_w, Interval(lowest_w, highest_w)
+
+
+def _within_phases(item: Lever, levers: tuple[Lever, ...], snapshot: Snapshot, settings: ControlSettings) -> Interval:
+    """Return a battery's range narrowed so that no phase passes its fuse.
+
+    The room of a phase is shared equally among the batteries on it. A phase that is not measured while it has a fuse
+    leaves the battery only its way to rest.
+    """
+    if settings.phase_w_max is None or item.capability is not Capability.BATTERY_POWER or not item.asset.phases:
+        return item.allowed
+    if snapshot.phase_power is None or item.measured_w is None:
+        return item.allowed.narrowed(Interval(0.0, 0.0))
+    share = 1.0 / len(item.asset.phases)
+    lowest_w, highest_w = float("-inf"), float("inf")
+    for phase in item.asset.phases:
+        phase_w = snapshot.phase_power[phase - 1].usable()
+        if phase_w is None:
+            return item.allowed.narrowed(Interval(0.0, 0.0))
+        users = sum(
+            1 for other in levers if other.capability is Capability.BATTERY_POWER and phase in other.asset.phases
+        )
+        highest_w = min(highest_w, item.measured_w + (settings.phase_w_max - phase_w) / users / share)
+        lowest_w = max(lowest_w, item.measured_w - (settings.phase_w_max + phase_w) / users / share)
+    if lowest_w > highest_w:
+        return item.allowed.narrowed(Interval(0.0, 0.0))
+    return item.allowed.narrowed(Interval(lowest_w, highest_w))

@@ -1,0 +1,313 @@
+"""What a control cycle sees, what is asked of it, and what it decides.
+
+Power is in W, positive into the asset; durations and ``_s`` instants are seconds of the site's monotonic clock. All
+values here are frozen: a cycle works on one snapshot and returns new values.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+from contracts.units import Quality
+
+Resource = NewType("Resource", str)
+"""What a request bounds: the connection point, all batteries together, or one lever ``<asset>/<capability>``."""
+
+CONNECTION = Resource("connection")
+BATTERIES = Resource("batteries")
+
+# A value older than this never drives a decision. Source: field practice (Frequenz SDK hard block), 10 s.
+FRESH_S = 10.0
+# State of charge moves slowly: a reading counts this long.
+SOC_FRESH_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A closed range of power in W; ``min_w <= max_w``, infinite ends mean no bound."""
+
+    min_w: float = float("-inf")
+    max_w: float = float("inf")
+
+    def __post_init__(self) -> None:
+        if not self.min_w <= self.max_w:
+            raise ValueError(f"interval from {self.min_w} W to {self.max_w} W is empty")
+
+    def clamp(self, power_w: float) -> float:
+        """Return the nearest power inside."""
+        return min(max(power_w, self.min_w), self.max_w)
+
+    def contains(self, power_w: float) -> bool:
+        """Say whether a power lies inside, ends included."""
+        return self.min_w <= power_w <= self.max_w
+
+    def narrowed(self, other: "Interval") -> "Interval":
+        """Return the part shared with ``other``, or the point of this interval nearest to it: never wider than this."""
+        return Interval(self.clamp(other.min_w), self.clamp(other.max_w))
+
+    def overlaps(self, other: "Interval") -> bool:
+        """Say whether any power lies in both."""
+        return self.min_w <= other.max_w and other.min_w <= self.max_w
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A reading with its quality and its age in seconds; ``value`` is ``None`` where there is no number."""
+
+    value: float | None = None
+    quality: Quality = Quality.INVALID
+    age_s: float = float("inf")
+
+    def usable(self, *, within_s: float = FRESH_S) -> float | None:
+        """Return the number where it may drive a decision: good or substituted, and not too old."""
+        if self.quality in (Quality.GOOD, Quality.SUBSTITUTED) and self.age_s <= within_s:
+            return self.value
+        return None
+
+
+class AssetKind(StrEnum):
+    """What stands behind a device."""
+
+    PV = "pv"
+    BATTERY = "battery"
+    HYBRID = "hybrid"
+    LOAD = "load"
+    METER = "meter"
+
+
+class Capability(StrEnum):
+    """What a device can be told.
+
+    ``LIMIT_GENERATION``: the greatest power that the device may feed out, zero or greater (a magnitude, as devices have
+    it). ``BATTERY_POWER``: power into the battery, charging positive. ``SWITCH``: above zero is on, zero is off.
+    """
+
+    LIMIT_GENERATION = "limit_generation"
+    BATTERY_POWER = "battery_power"
+    SWITCH = "switch"
+
+
+def lever(asset: str, capability: Capability) -> Resource:
+    """Return the resource that one capability of one asset is."""
+    return Resource(f"{asset}/{capability.value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetState:
+    """One asset as the snapshot found it.
+
+    Args:
+        power: At the asset's terminals (AC).
+        battery_power: Of the battery in a hybrid; a plain battery may leave it out and is read at ``power``.
+        pv_power: Of the generator in a hybrid; a plain PV inverter may leave it out.
+        soc_percent: State of charge, 0 to 100.
+        generation_rated_w: Rated generation, zero or greater.
+        charge_w_max: Greatest charging power that the device allows now; ``None`` is unknown, so none.
+        discharge_w_max: Greatest discharging power, a magnitude; ``None`` is unknown, so none.
+        load_rated_w: Greatest consumption of a load.
+        efficiency: One way, 0 to 1; orders batteries among each other.
+        phases: The phases that the asset is wired to, of 1, 2, 3.
+        has_revert_timer: Whether the device itself leaves a setpoint when we fall silent.
+        last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
+        switched_on: State of a switchable load.
+    """
+
+    id: str
+    kind: AssetKind
+    capabilities: frozenset[Capability] = frozenset()
+    online: bool = True
+    power: Measured = Measured()
+    battery_power: Measured | None = None
+    pv_power: Measured | None = None
+    soc_percent: Measured | None = None
+    generation_rated_w: float = 0.0
+    charge_w_max: float | None = None
+    discharge_w_max: float | None = None
+    load_rated_w: float = 0.0
+    soc_percent_min: float = 5.0
+    soc_percent_max: float = 100.0
+    efficiency: float = 0.95
+    phases: tuple[int, ...] = (1, 2, 3)
+    ramp_w_per_s: float | None = None
+    on_s_min: float = 60.0
+    off_s_min: float = 60.0
+    has_revert_timer: bool = True
+    last_power_w: float | None = None
+    switched_on: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The process image of one cycle, frozen at ``taken_s``; the connection point's meter is the site's truth."""
+
+    taken_s: float
+    connection_power: Measured
+    phase_power: tuple[Measured, Measured, Measured] | None = None
+    assets: tuple[AssetState, ...] = ()
+
+
+class Priority(IntEnum):
+    """Who stands above whom; a lower number stands higher."""
+
+    DEVICE_PROTECTION = 0
+    SITE_FUSE = 1
+    GRID_OPERATOR = 2
+    OPERATOR_OVERRIDE = 3
+    MARKET_DR = 4
+    OPTIMISER = 5
+    SELF_CONSUMPTION = 6
+
+
+class Reason(StrEnum):
+    """Why a requester asks, and so which way its end falls."""
+
+    DEVICE_LIMIT = "device_limit"
+    SITE_LIMIT = "site_limit"
+    GRID_LIMIT = "grid_limit"
+    GRID_FAILSAFE = "grid_failsafe"
+    OPERATOR = "operator"
+    SCHEDULE = "schedule"
+    PRICE = "price"
+    SELF_CONSUMPTION = "self_consumption"
+    MAINTENANCE = "maintenance"
+    BLIND_METER = "blind_meter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Bounds and a wish on one resource, by one requester, until ``expires_s``.
+
+    A requester holds at most one request per resource. Bounds bind everyone below; ``preferred_w`` is followed inside
+    what is left, the highest priority's first. A request without bounds and preference asks for nothing.
+    """
+
+    requester: str
+    resource: Resource
+    priority: Priority
+    reason: Reason
+    expires_s: float
+    min_w: float = float("-inf")
+    max_w: float = float("inf")
+    preferred_w: float | None = None
+
+
+class Outcome(StrEnum):
+    """What became of a request in a cycle."""
+
+    HELD = "held"
+    CLIPPED = "clipped"
+    OUTRANKED = "outranked"
+    DISPLACED = "displaced"
+    UNKNOWN_RESOURCE = "unknown_resource"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One link of the reason chain: what a requester asked, what was left to it, and who had taken the rest.
+
+    ``left`` is what it and everyone below may use. ``HELD``: bounds and wish stand; ``CLIPPED``: a bound or the wish
+    was moved to the nearest end left; ``OUTRANKED``: a higher wish is followed; ``DISPLACED``: nothing of what it
+    asked was left; ``UNKNOWN_RESOURCE``: the site has no such lever now.
+    """
+
+    requester: str
+    priority: Priority
+    resource: Resource
+    reason: Reason
+    asked: Interval
+    preferred_w: float | None
+    left: Interval
+    outcome: Outcome
+    clipped_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setpoint:
+    """What one capability of one asset shall do; it may not be held beyond ``expires_s``.
+
+    ``value_w`` is in the terms of the capability; ``None`` takes every restriction of ours away.
+    """
+
+    asset: str
+    capability: Capability
+    value_w: float | None
+    reason: Reason
+    requester: str
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The outcome of one cycle, with its reasons.
+
+    Args:
+        setpoints: For every lever that can be reached, in a fixed order.
+        chain: From the highest priority down; publish it to the requesters.
+        connection: The bounds in force at the connection point.
+        expected_w: Connection power once the setpoints act, for the likely load; ``None`` with a blind meter.
+        import_excess_w: How far import may stay above its bound though every lever is used, zero or greater.
+        export_excess_w: The same for export.
+        fresh: Whether every input that counted was fresh; only then may device timers be refreshed.
+        alarms: Fixed phrases that an operator should see.
+    """
+
+    taken_s: float
+    setpoints: tuple[Setpoint, ...]
+    chain: tuple[Link, ...]
+    connection: Interval
+    expected_w: float | None
+    import_excess_w: float
+    export_excess_w: float
+    fresh: bool
+    alarms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSettings:
+    """What the installer fixed about the site's control.
+
+    Args:
+        import_w_max: Fuse or contract at the connection point, zero or greater.
+        export_w_max: Greatest export ever allowed, zero or greater.
+        phase_w_max: Fuse per phase, zero or greater; ``None`` where phases are not metered.
+        rest_w_min: Lowest plausible power of everything that we do not steer, used when the meter is blind.
+        rest_w_max: Highest plausible power of the same; ``None`` stands for ``import_w_max``.
+        dead_band_w: A change smaller than this and than ``dead_band_share`` of the rating is not written.
+        reversals_per_min_max: More changes of direction than these are damped. Source: field practice, 6 a minute.
+        damping: Share of a change that is still made while damped.
+        pv_probe_share: How far a curtailed generator is assumed to exceed its output, as a share of its rating.
+    """
+
+    import_w_max: float
+    export_w_max: float
+    phase_w_max: float | None = None
+    rest_w_min: float = 0.0
+    rest_w_max: float | None = None
+    dead_band_w: float = 20.0
+    dead_band_share: float = 0.005
+    reversals_per_min_max: int = 6
+    damping: float = 0.25
+    pv_probe_share: float = 0.1
+    self_consumption: bool = True
+    maintenance_lock: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeverMemory:
+    """What a lever was last told and when, and how often it was turned about within the last minute.
+
+    ``value_w`` is power into the asset, also for generation; ``switched_s`` is when a load last changed its state.
+    """
+
+    value_w: float | None = None
+    at_s: float = 0.0
+    direction: int = 0
+    reversals_s: tuple[float, ...] = ()
+    switched_s: float = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one cycle hands to the next."""
+
+    levers: dict[Resource, LeverMemory] = field(default_factory=dict)

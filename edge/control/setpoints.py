@@ -1,0 +1,120 @@
+"""Say each decision in the terms of its device, with who decided it and until when it holds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from edge.control.arbiter import Arbitration, Grant
+from edge.control.batteries import BatteryPlan
+from edge.control.lease import LEASE_S
+from edge.control.levers import Lever
+from edge.control.model import CONNECTION, Capability, LeverMemory, Priority, Reason, Request, Setpoint
+from edge.control.switching import SwitchPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The levers of one capability, with what was left to each and what each was last told."""
+
+    levers: tuple[Lever, ...]
+    grants: tuple[Grant, ...]
+    memories: tuple[LeverMemory | None, ...]
+
+
+def battery_setpoints(
+    plan: BatteryPlan, batteries: Group, powers: tuple[float | None, ...], *, now_s: float
+) -> list[Setpoint]:
+    """Return one setpoint per battery; ``None`` hands it back to its own rule."""
+    who = plan.decided_by.requester if plan.decided_by else _standing(plan.reason)
+    expires_s = _end(plan.bounded_by, now_s)
+    return [
+        Setpoint(
+            asset=battery.asset.id,
+            capability=Capability.BATTERY_POWER,
+            value_w=power_w,
+            reason=plan.reason,
+            requester=who,
+            expires_s=expires_s,
+        )
+        for battery, power_w in zip(batteries.levers, powers, strict=True)
+    ]
+
+
+def generation_setpoints(
+    arbitration: Arbitration,
+    generators: Group,
+    caps_w: tuple[float | None, ...],
+    battery_lows_w: dict[str, float],
+    *,
+    now_s: float,
+) -> list[Setpoint]:
+    """Return one limit per generator.
+
+    The limit of a hybrid holds at its terminals, where its battery counts too: what the battery takes at least is not
+    fed out, what it gives at most may be.
+    """
+    limit = limit_owner(arbitration, of_max=False)
+    found = []
+    for generator, grant, cap_w in zip(generators.levers, generators.grants, caps_w, strict=True):
+        owners = [own.request for own in grant.steps if own.request is not None]
+        if limit is not None:
+            owners.append(limit)
+        owner = owners[0] if owners else None
+        limit_w = None if cap_w is None else max(0.0, -cap_w - battery_lows_w.get(generator.asset.id, 0.0))
+        if limit_w is not None and limit_w >= generator.rated_w:
+            limit_w = None
+        found.append(
+            Setpoint(
+                asset=generator.asset.id,
+                capability=Capability.LIMIT_GENERATION,
+                value_w=limit_w,
+                reason=owner.reason if owner else Reason.SITE_LIMIT,
+                requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
+                expires_s=_end(owners, now_s),
+            )
+        )
+    return found
+
+
+def switch_setpoints(
+    arbitration: Arbitration, loads: Group, plans: tuple[SwitchPlan, ...], *, now_s: float
+) -> list[Setpoint]:
+    """Return one setpoint per switchable load; ``None`` leaves it to itself."""
+    limit = limit_owner(arbitration, of_max=True)
+    found = []
+    for load, grant, plan in zip(loads.levers, loads.grants, plans, strict=True):
+        own = [step.request for step in grant.steps if step.request is not None]
+        if grant.wish is not None:
+            own.insert(0, grant.wish.request)
+        owner = own[0] if own and plan.asked else limit
+        found.append(
+            Setpoint(
+                asset=load.asset.id,
+                capability=Capability.SWITCH,
+                value_w=None if plan.on is None else (load.rated_w if plan.on else 0.0),
+                reason=owner.reason if owner else Reason.SITE_LIMIT,
+                requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
+                expires_s=_end((owner,) if owner else (), now_s),
+            )
+        )
+    return found
+
+
+def limit_owner(arbitration: Arbitration, *, of_max: bool) -> Request | None:
+    """Return the request that set the bound in force at the connection point; ``None`` for the fuse."""
+    steps = arbitration.grants[CONNECTION].steps
+    owner = None
+    for before, after in pairwise(steps):
+        moved = after.interval.max_w < before.interval.max_w if of_max else after.interval.min_w > before.interval.min_w
+        owner = after.request if moved else owner
+    return owner
+
+
+def _end(owners: Iterable[Request], now_s: float) -> float:
+    """Return when a setpoint ends: with the first of the requests that shaped it, at most a lease from now."""
+    return min(now_s + LEASE_S, *(owner.expires_s for owner in owners), float("inf"))
+
+
+def _standing(reason: Reason) -> str:
+    """Name the protection behind a reason that no requester gave."""
+    return (Priority.SITE_FUSE if reason is Reason.SITE_LIMIT else Priority.DEVICE_PROTECTION).name.lower()

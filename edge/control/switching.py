@@ -1,0 +1,84 @@
+"""Loads that can only be on or off: shed for an import bound, given back when there is room again."""
+
+from dataclasses import dataclass, replace
+
+from edge.control.arbiter import Grant
+from edge.control.levers import Lever
+from edge.control.model import LeverMemory
+
+# A shed load comes back only when its rating and this much more of it fits, or it would be shed again at once.
+_RETURN_MARGIN = 1.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchPlan:
+    """What one load shall do; ``on`` is ``None`` where we leave it alone."""
+
+    on: bool | None
+    asked: bool
+    memory: LeverMemory
+
+
+def plan_switches(
+    loads: tuple[Lever, ...],
+    grants: tuple[Grant, ...],
+    *,
+    headroom_w: float,
+    memories: tuple[LeverMemory | None, ...],
+    now_s: float,
+) -> tuple[SwitchPlan, ...]:
+    """Return the state of every switchable load.
+
+    A load that a request switches follows it. Where the headroom is negative the largest loads are shed until it is
+    not; the smallest come back first. No load is turned before its shortest time on or off has passed, whoever asks:
+    that is protection of the device.
+
+    Args:
+        loads: All that can be switched.
+        grants: What requests left to each.
+        headroom_w: Power still free at the connection point with the loads as they are; negative when it is exceeded.
+        memories: What each was last told; a load that we shed is remembered at zero.
+        now_s: Instant of the cycle.
+    """
+    plans: dict[int, SwitchPlan] = {}
+    for index in sorted(range(len(loads)), key=lambda index: -loads[index].rated_w):
+        plan, headroom_w = _asked_or_shed(loads[index], grants[index], memories[index], headroom_w, now_s)
+        plans[index] = plan
+    for index in sorted(plans, key=lambda index: loads[index].rated_w):
+        load, plan = loads[index], plans[index]
+        shed = plan.on is False and not plan.asked and load.asset.switched_on is False
+        if shed and headroom_w >= load.rated_w * _RETURN_MARGIN and _may_turn(load, plan.memory, now_s):
+            headroom_w -= load.rated_w
+            plans[index] = replace(plan, on=True, memory=LeverMemory(value_w=None, at_s=now_s, switched_s=now_s))
+    return tuple(plans[index] for index in range(len(loads)))
+
+
+def _asked_or_shed(
+    load: Lever, grant: Grant, last: LeverMemory | None, headroom_w: float, now_s: float
+) -> tuple[SwitchPlan, float]:
+    memory = last or LeverMemory()
+    is_on = load.asset.switched_on is not False
+    asked = grant.wish is not None or len(grant.steps) > 1
+    if asked:
+        wanted_w = grant.wish.power_w if grant.wish else grant.left.clamp(load.rated_w if is_on else 0.0)
+        want_on = wanted_w > 0
+    elif is_on and headroom_w < 0:
+        want_on = False
+    elif memory.value_w == 0.0:
+        return SwitchPlan(on=False, asked=False, memory=memory), headroom_w
+    else:
+        return SwitchPlan(on=None, asked=False, memory=memory), headroom_w
+    if want_on != is_on:
+        if not _may_turn(load, memory, now_s):
+            return SwitchPlan(on=is_on, asked=asked, memory=memory), headroom_w
+        own_w = load.rated_w if load.measured_w is None or want_on else load.measured_w
+        headroom_w += -own_w if want_on else own_w
+        memory = replace(memory, switched_s=now_s)
+    value_w = load.rated_w if want_on else 0.0
+    return SwitchPlan(on=want_on, asked=asked, memory=replace(memory, value_w=value_w, at_s=now_s)), headroom_w
+
+
+def _may_turn(load: Lever, memory: LeverMemory, now_s: float) -> bool:
+    is_on = load.asset.switched_on is not False
+    held_s = load.asset.on_s_min if is_on else load.asset.off_s_min
+    return now_s - memory.switched_s >= held_s
