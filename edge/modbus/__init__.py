@@ -1,1 +1,1 @@
-"""Modbus transports, bus, read planner, codec and SunSpec discovery."""
+"""Modbus engine: transports, bus, read planner, codec and the SunSpec walk."""

@@ -34,8 +34,8 @@ def encode(
 
     Raises:
         ValueRefused: Nothing may be written; the code is ``not_writable``, ``not_a_number``, ``out_of_range``,
-            ``step``, ``negative_unsigned``, ``overflow``, ``sentinel_collision``, ``scale_factor_missing``, ``not_in_enum`` or
-            ``too_long``.
+            ``step``, ``negative_unsigned``, ``overflow``, ``sentinel_collision``, ``scale_factor_missing``,
+            ``not_in_enum`` or ``too_long``.
     """
     if point.access is Access.READ or point.table in (Table.INPUT, Table.DISCRETE) or point.sign_from or point.parts:
         raise _refusal(point, value, "not_writable", "the map gives it as read-only")

@@ -1,0 +1,287 @@
+"""Keep the points of one unit fresh: each class at its own pace on the site's clock, on a bus that others share.
+
+A late cycle skips what it missed and stays aligned. A unit that does not answer gets one small probe at a time; as soon
+as it answers, everything is due.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import floor
+
+from contracts.clock import Clock
+from contracts.units import Quality
+from edge.errors import DeviceRefused
+from edge.modbus.bus import Bus
+from edge.modbus.codec import Decoder, compile_point
+from edge.modbus.faults import NoReply
+from edge.modbus.learned import Learned
+from edge.modbus.plan import Block, Plan, plan_reads
+from edge.modbus.point import PERIOD_S, Access, LinkLimits, PollClass, Priority, Reading, RegisterPoint
+from edge.modbus.split import SPLITTABLE, read_apart
+
+STALE_PERIODS = 3  # A value is stale after so many periods, but not before STALE_S_MIN. Source: Frequenz SDK, 10 s.
+STALE_S_MIN = 5.0
+PLANS_MAX = 64  # Different sets of points that were read together.
+TURNAROUND_CHANGE = 1.5  # A plan is made anew when the learned turnaround has changed by this factor.
+IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How a unit does.
+
+    Args:
+        since_at: When it came or went, on the site's clock; None before the first answer.
+        latency_s: Smoothed turnaround, real seconds.
+        error_rate: Share of requests without a usable answer since the start.
+    """
+
+    online: bool
+    since_at: datetime | None
+    last_error: str | None
+    latency_s: float | None
+    error_rate: float
+    requests: int
+    cycles: int
+    late_cycles: int
+
+
+@dataclass
+class _Cached:
+    plan: Plan
+    version: int
+    turnaround_s: float
+
+
+class Poller:
+    """Reads the points of one unit for as long as ``run`` runs.
+
+    ``latest`` holds the newest reading of each point as it was read; ``reading`` and ``snapshot`` say what has aged.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        unit: int,
+        points: Iterable[RegisterPoint],
+        *,
+        clock: Clock,
+        limits: LinkLimits | None = None,
+        learned: Learned | None = None,
+        period_s: Mapping[PollClass, float] | None = None,
+    ) -> None:
+        self.points = {point.name: point for point in points}
+        self.latest: dict[str, Reading] = {}
+        self.cycles = 0
+        self.late_cycles = 0
+        self._bus = bus
+        self._clock = clock
+        self._limits = limits or LinkLimits()
+        self._unit = bus.unit(unit, limits=self._limits, learned=learned)
+        self._period_s = {**PERIOD_S, **(period_s or {})}
+        self._by_class: dict[PollClass, tuple[RegisterPoint, ...]] = {}
+        for poll_class in PollClass:
+            members = tuple(point for point in self.points.values() if point.poll_class is poll_class)
+            if members:
+                self._by_class[poll_class] = members
+        self._decoders: dict[str, Decoder] = {name: compile_point(point) for name, point in self.points.items()}
+        self._stale_s = {
+            name: max(STALE_PERIODS * self._period_s[point.poll_class], STALE_S_MIN)
+            for name, point in self.points.items()
+        }
+        self._plans: dict[tuple[str, ...], _Cached] = {}
+        self._due_s: dict[PollClass, float] = {}
+        self._was_online = False
+        self._since_at: datetime | None = None
+        self._cycled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        started_s = self._clock.monotonic()
+        self._due_s = dict.fromkeys(self._by_class, started_s)
+        while True:
+            retry_s = self._bus.retry_in_s(self._unit.number)
+            if retry_s > 0:
+                self._note_state()
+                await asyncio.sleep(retry_s)
+            if not self._was_online and not await self._probe():
+                await asyncio.sleep(max(self._bus.retry_in_s(self._unit.number), IDLE_S_MIN))
+                continue
+            now_s = self._clock.monotonic()
+            due = tuple(poll_class for poll_class, due_s in self._due_s.items() if due_s <= now_s)
+            await self._cycle(due)
+            self._advance(due)
+            await self._rest()
+
+    async def read(self, names: Iterable[str], *, priority: Priority = Priority.CONTROL) -> dict[str, Reading]:
+        """Read some points at once, outside their pace, and return their readings.
+
+        Raises:
+            NoReply: No usable answer came for some of them.
+            DeviceRefused: The device refused.
+        """
+        points = [self.points[name] for name in names]
+        await self._read_plan(self._plan(points), priority)
+        return {point.name: self.latest[point.name] for point in points if point.name in self.latest}
+
+    async def next_cycle(self) -> None:
+        """Wait until the cycle that is under way, or the next one, has ended."""
+        await self._cycled.wait()
+
+    def reading(self, name: str) -> Reading | None:
+        """Return the newest reading of a point, stale where it has aged; None before the first."""
+        reading = self.latest.get(name)
+        if reading is None or reading.quality is not Quality.GOOD:
+            return reading
+        aged = self._clock.monotonic() - reading.monotonic_s > self._stale_s[name]
+        return replace(reading, quality=Quality.STALE) if aged else reading
+
+    def snapshot(self) -> dict[str, Reading]:
+        """Return the newest reading of every point that has one, stale where it has aged."""
+        now_s = self._clock.monotonic()
+        stale_s = self._stale_s
+        return {
+            name: replace(reading, quality=Quality.STALE)
+            if reading.quality is Quality.GOOD and now_s - reading.monotonic_s > stale_s[name]
+            else reading
+            for name, reading in self.latest.items()
+        }
+
+    def plan(self, classes: Iterable[PollClass] | None = None) -> Plan:
+        """Return the requests that read the points of some classes (all by default) together."""
+        wanted = set(self._by_class if classes is None else classes)
+        return self._plan([point for point in self.points.values() if point.poll_class in wanted])
+
+    @property
+    def learned(self) -> Learned:
+        """Return what experience taught about the unit."""
+        return self._unit.learned
+
+    @property
+    def health(self) -> Health:
+        """Return how the unit does now."""
+        counts = self._unit.counts
+        failed = sum(counts.faults.values())
+        return Health(
+            online=self._unit.is_online,
+            since_at=self._since_at,
+            last_error=self._unit.last_error,
+            latency_s=self._unit.latency_s,
+            error_rate=failed / (counts.requests or failed or 1),
+            requests=counts.requests,
+            cycles=self.cycles,
+            late_cycles=self.late_cycles,
+        )
+
+    # The cycle.
+
+    async def _cycle(self, due: tuple[PollClass, ...]) -> None:
+        wanted = [point for poll_class in due for point in self._by_class[poll_class]]
+        if not wanted:
+            return
+        with contextlib.suppress(NoReply, DeviceRefused):
+            await self._read_plan(self._plan(wanted), None)
+        self.cycles += 1
+        self._note_state()
+        self._cycled.set()
+        self._cycled = asyncio.Event()
+
+    async def _probe(self) -> bool:
+        """Ask for one point only; whatever comes proves that the unit is there."""
+        point = next((point for point in self.points.values() if point.access is not Access.WRITE), None)
+        if point is None:
+            return True
+        with contextlib.suppress(NoReply):
+            with contextlib.suppress(DeviceRefused):
+                await self._bus.read(
+                    self._unit.number, point.table, point.address, point.count, priority=Priority.BACKGROUND
+                )
+            now_s = self._clock.monotonic()
+            self._due_s = dict.fromkeys(self._by_class, now_s)
+            self._note_state()
+            return True
+        self._note_state()
+        return False
+
+    async def _read_plan(self, plan: Plan, priority: Priority | None) -> None:
+        """Read the blocks one after another; a lost reply ends the cycle, a refusal only its block."""
+        images: dict[str, dict[int, int]] = {}
+        refused: DeviceRefused | None = None
+        for block in plan.blocks:
+            try:
+                image = await self._read_block(block, block.priority if priority is None else priority)
+            except DeviceRefused as refusal:
+                refused = refusal
+                continue
+            self._take(block.points, image)
+            if plan.loose:
+                images.setdefault(block.table, {}).update(image)
+        for point in plan.loose:
+            self._take((point,), images.get(point.table, {}))
+        if plan.unreadable:
+            self._take(plan.unreadable, {})
+        if refused is not None:
+            raise refused
+
+    async def _read_block(self, block: Block, priority: Priority) -> dict[int, int]:
+        number = self._unit.number
+
+        async def read(address: int, count: int) -> tuple[int, ...]:
+            return await self._bus.read(number, block.table, address, count, priority=priority)
+
+        try:
+            words = await read(block.address, block.count)
+        except DeviceRefused as refusal:
+            if refusal.exception_code not in SPLITTABLE or not block.points:
+                raise
+            return await read_apart(block, read=read, learned=self._unit.learned)
+        return dict(zip(range(block.address, block.end), words, strict=True))
+
+    def _take(self, points: tuple[RegisterPoint, ...], image: dict[int, int]) -> None:
+        source_at, monotonic_s = self._clock.now(), self._clock.monotonic()
+        for point in points:
+            value, quality, raw = self._decoders[point.name](image)
+            self.latest[point.name] = Reading(
+                value=value, quality=quality, source_at=source_at, raw=raw, monotonic_s=monotonic_s
+            )
+
+    def _plan(self, points: list[RegisterPoint]) -> Plan:
+        key = tuple(point.name for point in points)
+        cached = self._plans.get(key)
+        turnaround_s = self._unit.learned.turnaround_s or 0.0
+        if cached is not None and cached.version == self._unit.learned.version:
+            ratio = (turnaround_s + 1e-3) / (cached.turnaround_s + 1e-3)
+            if 1 / TURNAROUND_CHANGE < ratio < TURNAROUND_CHANGE:
+                return cached.plan
+        limits = self._unit.learned.limits(self._limits)
+        plan = plan_reads(points, limits=limits, cost=self._bus.cost(self._unit.number))
+        if len(self._plans) >= PLANS_MAX:
+            self._plans.clear()
+        self._plans[key] = _Cached(plan=plan, version=self._unit.learned.version, turnaround_s=turnaround_s)
+        return plan
+
+    # The pace.
+
+    def _advance(self, due: tuple[PollClass, ...]) -> None:
+        now_s = self._clock.monotonic()
+        for poll_class in due:
+            period_s = self._period_s[poll_class]
+            missed = max(0, floor((now_s - self._due_s[poll_class]) / period_s))
+            if missed:
+                self.late_cycles += 1
+            self._due_s[poll_class] += (missed + 1) * period_s
+
+    async def _rest(self) -> None:
+        wait_s = min(self._due_s.values(), default=1.0) - self._clock.monotonic()
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+        else:
+            await asyncio.sleep(IDLE_S_MIN)
+
+    def _note_state(self) -> None:
+        if self._unit.is_online != self._was_online:
+            self._was_online = self._unit.is_online
+            self._since_at = self._clock.now()

@@ -1,0 +1,280 @@
+"""One open connection: at most one request outstanding, and only its own answer is taken.
+
+pymodbus frames the bytes; the checks are ours, because it skips what does not fit and waits on: a reply must name the
+request (transaction id, where the framing has one), the unit and the function, and be as long as was asked for.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from pymodbus.framer import FramerAscii, FramerRTU, FramerSocket
+from pymodbus.pdu import DecodePDU
+
+from edge.errors import DeviceRefused
+from edge.modbus.faults import Fault, NoReply
+from edge.modbus.pdu import EXCEPTION_BIT
+from edge.modbus.url import Scheme
+
+_IDS_MAX = 0xFFFF
+_MBAP_BYTES = 8  # Transaction, protocol and length, two bytes each; unit; function.
+_ADU_BYTES_MAX = 260  # Source: Modbus messaging on TCP/IP 1.0b, 3.1.3.
+_ASCII_BYTES_MAX = 520  # Source: Modbus over serial line 1.02, 2.5.2: two characters a byte.
+_REMEMBERED_IDS_MAX = 64  # Requests whose late or repeated replies are recognised.
+_LINE_NOISE = (0x00, 0xFF)  # What an idle or turning RS-485 pair is read as.
+
+_EXCEPTION_TEXT = {
+    1: "illegal function",
+    2: "illegal address",
+    3: "illegal value",
+    4: "device failure",
+    5: "acknowledge, still working",
+    6: "busy",
+    10: "gateway path unavailable",
+    11: "gateway target does not answer",
+}
+
+
+@dataclass(slots=True)
+class _Pending:
+    transaction: int
+    unit: int
+    function: int
+    reply_bytes: int
+    future: "asyncio.Future[bytes]"
+    sent_s: float
+
+
+@dataclass(kw_only=True)
+class WireCounts:
+    """What came that was not the answer to the outstanding request."""
+
+    late: int = 0
+    repeated: int = 0
+    stray: int = 0
+    mismatched: int = 0
+    broken: int = 0
+
+
+@dataclass(kw_only=True)
+class Stray:
+    """A whole frame that came when nothing was asked, on a line without transaction ids."""
+
+    unit: int
+    function: int
+    at_s: float
+    payload_bytes: int
+
+
+class Wire(asyncio.Protocol):
+    """The two ends of one connection, as asyncio calls it and as the bus uses it."""
+
+    def __init__(self, scheme: Scheme, *, on_lost: Callable[["Wire"], None]) -> None:
+        decoder = DecodePDU(False)
+        self._has_ids = scheme.has_transaction_ids
+        self._is_ascii = scheme is Scheme.ASCII
+        self._framer: FramerSocket | FramerRTU | FramerAscii
+        if self._has_ids:
+            self._framer = FramerSocket(decoder)
+        elif self._is_ascii:
+            self._framer = FramerAscii(decoder)
+        else:
+            self._framer = FramerRTU(decoder)
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
+        self._buffer = b""
+        self._pending: _Pending | None = None
+        self._transaction = 0
+        self._expired: dict[int, float] = {}
+        self._answered: deque[int] = deque(maxlen=_REMEMBERED_IDS_MAX)
+        self.opened = asyncio.Event()
+        self.counts = WireCounts()
+        self.stray: Stray | None = None
+        self.late_latency_s: float | None = None
+
+    # What the bus uses.
+
+    async def request(self, *, unit: int, payload: bytes, reply_bytes: int, timeout_s: float) -> bytes:
+        """Send a payload and return the payload of its answer.
+
+        Args:
+            reply_bytes: How long a good answer's payload is.
+            timeout_s: Real seconds until the answer must have come.
+
+        Raises:
+            NoReply: Nothing came, or something else did.
+            DeviceRefused: The device answered with an exception.
+        """
+        assert self._pending is None, "one request at a time"
+        if self._transport is None:
+            raise NoReply("connection lost", fault=Fault.LOST)
+        self._transaction = self._transaction % _IDS_MAX + 1 if self._has_ids else 0
+        now_s = self._loop.time()
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        pending = _Pending(self._transaction, unit, payload[0], reply_bytes, future, now_s)
+        self._pending = pending
+        self._buffer = b""
+        self.stray = None
+        timer = self._loop.call_at(now_s + timeout_s, self._expire, pending, timeout_s)
+        try:
+            self._transport.write(self._framer.encode(payload, unit, self._transaction))
+            return await future
+        finally:
+            timer.cancel()
+            if self._pending is pending:
+                self._pending = None
+                self._remember(pending)
+
+    def flush(self) -> None:
+        """Forget bytes that came while nothing was asked."""
+        self._buffer = b""
+
+    def close(self) -> None:
+        """Close the connection; the outstanding request fails."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+        self._fail(Fault.LOST, "connection closed")
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether requests can be sent."""
+        return self._transport is not None
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self.opened.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what is outstanding and tell the owner."""
+        self._transport = None
+        self._fail(Fault.LOST, f"connection lost: {exc}" if exc else "connection closed by the device")
+        self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in whatever pieces they come."""
+        self._buffer += data
+        if self._has_ids:
+            self._take_identified()
+        else:
+            self._take_serial()
+
+    # Frames with transaction ids.
+
+    def _take_identified(self) -> None:
+        while len(self._buffer) >= _MBAP_BYTES:
+            frame_bytes = 6 + int.from_bytes(self._buffer[4:6], "big")
+            if self._buffer[2:4] != b"\x00\x00" or not _MBAP_BYTES <= frame_bytes <= _ADU_BYTES_MAX:
+                self._buffer = b""
+                self._broken("bytes came that are no Modbus/TCP frame")
+                return
+            if len(self._buffer) < frame_bytes:
+                return
+            frame, self._buffer = self._buffer[:frame_bytes], self._buffer[frame_bytes:]
+            _, unit, transaction, payload = self._framer.decode(frame)
+            self._take_transaction(transaction, unit, payload)
+
+    def _take_transaction(self, transaction: int, unit: int, payload: bytes) -> None:
+        pending = self._pending
+        if pending is not None and transaction == pending.transaction:
+            self._answer(pending, unit, payload)
+        elif transaction in self._expired:
+            self.late_latency_s = self._loop.time() - self._expired.pop(transaction)
+            self.counts.late += 1
+        elif transaction in self._answered:
+            self.counts.repeated += 1
+        else:
+            self.counts.mismatched += 1
+            self._fail(Fault.MISMATCH, f"a reply came to transaction {transaction}, which was never asked")
+
+    # Frames without.
+
+    def _take_serial(self) -> None:
+        pending = self._pending
+        if pending is not None and not self._is_ascii:
+            while self._buffer and self._buffer[0] in _LINE_NOISE and self._buffer[0] != pending.unit:
+                self._buffer = self._buffer[1:]
+        if not self._buffer:
+            return
+        used, unit, _, payload = self._framer.decode(self._buffer)
+        if not used:
+            if len(self._buffer) > (_ASCII_BYTES_MAX if self._is_ascii else _ADU_BYTES_MAX):
+                self._buffer = b""
+                self._broken("more bytes came than a frame can have")
+            return
+        surplus = len(self._buffer) - (used if self._is_ascii else len(payload) + 3)
+        self._buffer = b""
+        if not payload:
+            self._broken("a frame came with a wrong checksum")
+        elif surplus:
+            self._broken(f"{surplus} bytes came beside a frame")
+        elif pending is None:
+            self.counts.stray += 1
+            self.stray = Stray(unit=unit, function=payload[0], at_s=self._loop.time(), payload_bytes=len(payload))
+        else:
+            self._answer(pending, unit, payload)
+
+    # Both.
+
+    def _answer(self, pending: _Pending, unit: int, payload: bytes) -> None:
+        """Give the outstanding request its answer, if it is one."""
+        function = payload[0] & ~EXCEPTION_BIT
+        if unit != pending.unit or function != pending.function:
+            self.counts.mismatched += 1
+            self._fail(
+                Fault.MISMATCH,
+                f"asked unit {pending.unit} function {pending.function}, unit {unit} answered function {function}",
+            )
+        elif payload[0] & EXCEPTION_BIT and len(payload) == 2:
+            code = payload[1]
+            message = f"unit {unit} refused function {function}: exception {code}"
+            if code in _EXCEPTION_TEXT:
+                message += f" ({_EXCEPTION_TEXT[code]})"
+            self._done(pending, DeviceRefused(message, exception_code=code))
+        elif len(payload) != pending.reply_bytes:
+            self.counts.mismatched += 1
+            self._fail(
+                Fault.MISMATCH, f"unit {unit} answered {len(payload)} bytes where {pending.reply_bytes} were asked for"
+            )
+        else:
+            self._done(pending, payload)
+
+    def _done(self, pending: _Pending, answer: bytes | Exception) -> None:
+        self._pending = None
+        if self._has_ids:
+            self._answered.append(pending.transaction)
+        if pending.future.done():
+            return
+        if isinstance(answer, bytes):
+            pending.future.set_result(answer)
+        else:
+            pending.future.set_exception(answer)
+
+    def _expire(self, pending: _Pending, timeout_s: float) -> None:
+        if self._pending is pending:
+            self._fail(Fault.TIMEOUT, f"unit {pending.unit} did not answer within {timeout_s:.2f} s")
+
+    def _broken(self, message: str) -> None:
+        self.counts.broken += 1
+        self._fail(Fault.FRAMING, message)
+
+    def _fail(self, fault: Fault, message: str) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        self._remember(pending)
+        if not pending.future.done():
+            pending.future.set_exception(NoReply(message, fault=fault))
+
+    def _remember(self, pending: _Pending) -> None:
+        """Keep the id of a request that nobody waits for any more, so that its late reply is known as such."""
+        if self._has_ids:
+            self._expired[pending.transaction] = pending.sent_s
+            while len(self._expired) > _REMEMBERED_IDS_MAX:
+                del self._expired[next(iter(self._expired))]
