@@ -1,0 +1,139 @@
+"""Find the SunSpec models of a device: the marker at a known base, then from model to model by the reported lengths.
+
+The walk is pure: it asks for registers and is sent words, so that a live device and a dump are walked alike.
+Source: SunSpec device information model specification 1.1, 6.2 to 6.4.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge.errors import DeviceImplausible, DeviceRefused
+from edge.modbus.bus import Bus
+from edge.modbus.point import Priority, Table
+
+BASES = (40000, 50000, 0)
+MARKER = (0x5375, 0x6E53)  # "SunS"
+END_MODEL = 0xFFFF
+HEADER_REGISTERS = 2  # Model id and length, before the data that the length counts.
+MODELS_MAX = 128  # A longer chain is a loop or garbage.
+REGISTERS_PER_READ = 120
+
+Walk = Generator[tuple[int, int], Sequence[int] | None, "SunSpecMap | None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One model of a device.
+
+    Args:
+        instance: 1 for the first model of this id, 2 for the next.
+        address: Of the register that holds the id; offsets of the specification count from here.
+        length: Registers after id and length.
+    """
+
+    model_id: int
+    instance: int
+    address: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Return the first address after the model."""
+        return self.address + HEADER_REGISTERS + self.length
+
+
+@dataclass(frozen=True, kw_only=True)
+class SunSpecMap:
+    """Where the models of a device lie."""
+
+    base: int
+    models: tuple[Model, ...]
+
+    def find(self, model_id: int, instance: int = 1) -> Model | None:
+        """Return a model, None where the device has no such."""
+        for model in self.models:
+            if (model.model_id, model.instance) == (model_id, instance):
+                return model
+        return None
+
+    def address(self, model_id: int, offset: int, *, instance: int = 1) -> int | None:
+        """Return where an offset of a model lies, None where the device has no such model or it is shorter."""
+        model = self.find(model_id, instance)
+        return None if model is None or model.address + offset >= model.end else model.address + offset
+
+
+def walk(base: int) -> Walk:
+    """Ask for ``(address, count)``, be sent the words (None where there are none), return the map.
+
+    Raises:
+        DeviceImplausible: The chain does not end.
+    """
+    marker = yield base, len(MARKER)
+    if marker is None or tuple(marker) != MARKER:
+        return None
+    address = base + len(MARKER)
+    models: list[Model] = []
+    seen: dict[int, int] = {}
+    while True:
+        header = yield address, HEADER_REGISTERS
+        if header is None or header[0] == END_MODEL:
+            return SunSpecMap(base=base, models=tuple(models))
+        if len(models) == MODELS_MAX or address + HEADER_REGISTERS + header[1] > 0xFFFF:
+            raise DeviceImplausible(f"SunSpec chain at {base} has not ended at {address} after {len(models)} models")
+        model_id, length = header
+        seen[model_id] = seen.get(model_id, 0) + 1
+        models.append(Model(model_id=model_id, instance=seen[model_id], address=address, length=length))
+        address = models[-1].end
+
+
+def walk_image(image: Mapping[int, int], *, bases: Sequence[int] = BASES) -> SunSpecMap | None:
+    """Return the map that a dump of holding registers holds, None where it holds no marker."""
+    for base in bases:
+        steps = walk(base)
+        words: Sequence[int] | None = None
+        try:
+            address, count = next(steps)
+            while True:
+                span = range(address, address + count)
+                words = [image[at] for at in span] if all(at in image for at in span) else None
+                address, count = steps.send(words)
+        except StopIteration as ended:
+            if ended.value is not None:
+                return ended.value  # type: ignore[no-any-return]
+    return None
+
+
+async def discover(bus: Bus, unit: int, *, bases: Sequence[int] = BASES) -> SunSpecMap | None:
+    """Return the map of a live device, None where it shows no marker.
+
+    Raises:
+        NoReply: The device did not answer; nothing may be concluded.
+        DeviceImplausible: The chain does not end.
+    """
+    for base in bases:
+        steps = walk(base)
+        try:
+            address, count = next(steps)
+            while True:
+                address, count = steps.send(await _words(bus, unit, address, count))
+        except StopIteration as ended:
+            if ended.value is not None:
+                return ended.value  # type: ignore[no-any-return]
+    return None
+
+
+async def read_model(bus: Bus, unit: int, model: Model) -> dict[int, int]:
+    """Return all registers of a model by address."""
+    image: dict[int, int] = {}
+    for start in range(model.address, model.end, REGISTERS_PER_READ):
+        count = min(REGISTERS_PER_READ, model.end - start)
+        words = await bus.read(unit, Table.HOLDING, start, count, priority=Priority.BACKGROUND)
+        image.update(zip(range(start, start + count), words, strict=True))
+    return image
+
+
+async def _words(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
+    try:
+        return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
+    except DeviceRefused:
+        return None
