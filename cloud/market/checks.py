@@ -1,0 +1,188 @@
+"""Whether an order may enter: every refusal is typed and leaves no trace but its record.
+
+A refusal that says *later* (not open, halted, too many commands) does not use up the order id: the same order may come
+again. Every other refusal is the order's first and last answer.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from cloud.market.rules import UTILITY
+from cloud.market.state import Account, Position, Product, State
+from contracts.market import ProductState, TimeInForce
+from contracts.units import DELIVERY_INTERVAL_S
+
+QUANTITY_WH_MAX = 10**18
+MINUTE_MS = 60_000
+
+
+class Refusal(StrEnum):
+    """Why the market refused, or cancelled, an order."""
+
+    SCHEMA = "schema"
+    UNKNOWN_SITE = "unknown-site"
+    UNKNOWN_ORDER = "unknown-order"
+    DUPLICATE_ID = "duplicate-id"
+    HALTED = "halted"
+    RATE = "rate"
+    NOT_ALIGNED = "not-aligned"
+    NOT_OPEN = "not-open"
+    GATE_CLOSED = "gate-closed"
+    TICK = "tick"
+    BAND = "price-band"
+    QUANTITY = "quantity"
+    CONDITION = "condition"
+    OPEN_ORDERS = "open-orders"
+    CAPACITY = "capacity"
+    POSITION = "position-limit"
+    CREDIT = "credit"
+    WOULD_TAKE = "would-take"
+    SELF_TRADE = "self-trade"
+    EXPIRED = "expired"
+    NOT_FILLED = "not-filled"
+    WITHDRAWN = "withdrawn"
+
+
+LATER = frozenset({Refusal.HALTED, Refusal.RATE, Refusal.NOT_OPEN, Refusal.UNKNOWN_SITE})
+
+
+class Refused(NamedTuple):
+    """A refusal with its sentence: what, which one, the value, the bound."""
+
+    code: Refusal
+    reason: str
+
+
+def schema(command: Mapping[str, Any]) -> Refused | None:
+    """Check the types and plain ranges of an order command."""
+    for name in ("site", "order_id"):
+        value = command.get(name)
+        if not isinstance(value, str) or not 0 < len(value) <= 64:
+            return Refused(Refusal.SCHEMA, f"{name} {value!r} is not a text of 1 to 64 characters")
+    if command["site"] == UTILITY or "/" in command["site"]:
+        return Refused(Refusal.SCHEMA, f"site {command['site']!r} is reserved")
+    names = ("interval_ms",) if command.get("op") == "cancel" else ("interval_ms", "quantity_wh", "price_mct_per_kwh")
+    for name in names:
+        value = command.get(name)
+        if type(value) is not int:
+            return Refused(Refusal.SCHEMA, f"{name} {value!r} is not a whole number")
+    if len(names) > 1 and not 0 < command["quantity_wh"] <= QUANTITY_WH_MAX:
+        return Refused(Refusal.SCHEMA, f"quantity_wh {command['quantity_wh']} is outside 1 to {QUANTITY_WH_MAX}")
+    if command.get("op") == "new" and command.get("side") not in ("buy", "sell"):
+        return Refused(Refusal.SCHEMA, f"side {command.get('side')!r} is neither buy nor sell")
+    good_till = command.get("good_till_ms")
+    if good_till is not None and type(good_till) is not int:
+        return Refused(Refusal.SCHEMA, f"good_till_ms {good_till!r} is not a whole number")
+    if command.get("tif", "gtc") not in _TIFS:
+        return Refused(Refusal.SCHEMA, f"tif {command.get('tif')!r} is none of gtc, gtd, ioc, fok")
+    return None
+
+
+_TIFS = frozenset(tif.value for tif in TimeInForce)
+
+
+def sender(state: State, account: Account | None, site: str) -> Refused | None:
+    """Check that the site is known, may trade now, and does not send too fast; counts the command."""
+    if account is None:
+        return Refused(Refusal.UNKNOWN_SITE, f"site {site} is not registered in zone {state.rules.zone}")
+    halted = state.halted or account.halted
+    if halted:
+        return Refused(Refusal.HALTED, f"trading is halted: {halted}")
+    minute = state.now_ms // MINUTE_MS
+    if account.minute != minute:
+        account.minute, account.commands = minute, 0
+    account.commands += 1
+    if account.commands > state.rules.commands_per_minute:
+        return Refused(Refusal.RATE, f"site {site} sent over {state.rules.commands_per_minute} commands in a minute")
+    return None
+
+
+def product_open(state: State, product: Product | None, start_ms: int) -> Refused | None:
+    """Check that the product takes orders at the engine's instant."""
+    if start_ms % (DELIVERY_INTERVAL_S * 1000):
+        return Refused(Refusal.NOT_ALIGNED, f"interval {start_ms} does not start on a quarter of an hour")
+    gate_ms = start_ms - state.rules.gate_closure_s * 1000
+    if state.now_ms >= gate_ms:
+        return Refused(Refusal.GATE_CLOSED, f"interval {start_ms} closed at {gate_ms}")
+    if product is None or product.state is ProductState.OPENS:
+        return Refused(Refusal.NOT_OPEN, f"interval {start_ms} opens {state.rules.opening_s} s before delivery")
+    return None
+
+
+def terms(state: State, *, price: int, quantity_wh: int) -> Refused | None:
+    """Check tick, band and least quantity."""
+    rules = state.rules
+    if not rules.price_mct_per_kwh_min <= price <= rules.price_mct_per_kwh_max:
+        return Refused(
+            Refusal.BAND,
+            f"price {price} mct/kWh is outside {rules.price_mct_per_kwh_min} to {rules.price_mct_per_kwh_max}",
+        )
+    if price % rules.tick_mct_per_kwh:
+        return Refused(Refusal.TICK, f"price {price} mct/kWh is no multiple of {rules.tick_mct_per_kwh}")
+    if quantity_wh < rules.quantity_wh_min:
+        return Refused(Refusal.QUANTITY, f"quantity {quantity_wh} Wh is below {rules.quantity_wh_min}")
+    return None
+
+
+def condition(state: State, product: Product, *, tif: str, post_only: bool, good_till_ms: int | None) -> Refused | None:
+    """Check that the order's conditions mean something now: only a continuous book fills or kills at once."""
+    if (post_only or tif in ("ioc", "fok")) and product.state is not ProductState.CONTINUOUS:
+        return Refused(Refusal.CONDITION, f"{'post-only' if post_only else tif} needs a continuous book, not a call")
+    if post_only and tif in ("ioc", "fok"):
+        return Refused(Refusal.CONDITION, f"post-only never takes and {tif} never rests: together they do nothing")
+    if tif == "gtd" and (good_till_ms is None or good_till_ms <= state.now_ms):
+        return Refused(Refusal.CONDITION, f"good till {good_till_ms} is not after {state.now_ms}")
+    return None
+
+
+def capacity(account: Account, product: Product, position: Position, *, buy: bool, more_wh: int) -> Refused | None:
+    """Check that the connection could carry the position if every open order of that side traded.
+
+    The bound is the meter point's limit over one interval, or less where the site announced less for it.
+    """
+    import_wh, export_wh = caps(account, product)
+    if buy:
+        worst, bound, word = position.net_wh + position.open_buy_wh + more_wh, import_wh, "import"
+    else:
+        worst, bound, word = -position.net_wh + position.open_sell_wh + more_wh, export_wh, "export"
+    if worst > bound:
+        return Refused(Refusal.CAPACITY, f"{word} could reach {worst} Wh, the connection carries {bound} Wh")
+    return None
+
+
+def caps(account: Account, product: Product) -> tuple[int, int]:
+    """Return the greatest import and export of a site in one product, in Wh."""
+    limits = account.participant.import_limit_wh, account.participant.export_limit_wh
+    announced = product.caps.get(account.participant.site)
+    return limits if announced is None else (min(limits[0], announced[0]), min(limits[1], announced[1]))
+
+
+def position_limit(state: State, product: Product, position: Position, *, buy: bool, more_wh: int) -> Refused | None:
+    """Check the position limit that holds so near to delivery."""
+    left_s = (product.start_ms - state.now_ms) // 1000
+    bounds = [limit.position_wh for limit in state.rules.position_limits if left_s <= limit.before_delivery_s]
+    if not bounds:
+        return None
+    worst = (position.net_wh + position.open_buy_wh if buy else position.open_sell_wh - position.net_wh) + more_wh
+    if worst > min(bounds):
+        return Refused(Refusal.POSITION, f"position could reach {worst} Wh, {min(bounds)} Wh is the limit now")
+    return None
+
+
+def credit(state: State, account: Account, *, cost_uct: int) -> Refused | None:
+    """Check what the site owes, could owe for its open orders, and would for this one against its limit."""
+    limit = account.participant.credit_limit_uct
+    if limit is None:
+        return None
+    owed = state.ledger.money_uct.get(account.participant.site, 0)
+    worst = owed + account.open_cost_uct + cost_uct
+    if worst > limit:
+        return Refused(Refusal.CREDIT, f"exposure could reach {worst} uct, the credit limit is {limit} uct")
+    return None
+
+
+def cost_uct(state: State, *, buy: bool, quantity_wh: int, price: int) -> int:
+    """Return the most an order can cost: its price where it pays, and the fee."""
+    pays = max(price, 0) if buy else max(-price, 0)
+    return quantity_wh * (pays + state.rules.fee_mct_per_kwh)

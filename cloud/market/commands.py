@@ -1,0 +1,199 @@
+"""Engine commands from the messages of the wire, and messages of the wire from outcomes."""
+
+from typing import Any, NamedTuple
+
+from cloud.market.rules import UTILITY, Participant
+from cloud.market.state import Outcome, ProductView, SiteSettlement
+from contracts.market import (
+    MarketBroadcast,
+    OrderMessage,
+    OrderResult,
+    SettlementLine,
+    Side,
+    TradeLine,
+)
+from contracts.metering import MeterReading
+from contracts.units import Quality, epoch_ms, instant
+
+Command = dict[str, Any]
+
+
+class Notice(NamedTuple):
+    """What one site is told about one interval; the shell numbers it and wraps it into a ``TradesMessage``."""
+
+    site: str
+    interval_ms: int
+    results: tuple[OrderResult, ...]
+    trades: tuple[TradeLine, ...]
+    settlement: SettlementLine | None
+
+
+def register(participant: Participant, *, at_ms: int) -> Command:
+    """Return the command that admits a site or changes its limits."""
+    return {"op": "register", "at_ms": at_ms, "participant": participant.model_dump(mode="json")}
+
+
+def order(message: OrderMessage, *, at_ms: int) -> Command:
+    """Return the command of an order message, taken by the sequencer at an instant."""
+    command: Command = {
+        "op": message.op.value,
+        "at_ms": at_ms,
+        "id": f"{message.epoch}.{message.seq}",
+        "site": message.site,
+        "order_id": message.order_id,
+        "interval_ms": epoch_ms(message.interval_start),
+    }
+    if message.op.value == "cancel":
+        return command
+    command |= {"quantity_wh": message.quantity_wh, "price_mct_per_kwh": message.price_mct_per_kwh}
+    if message.op.value == "new":
+        command |= {"side": message.side.value, "tif": message.time_in_force.value}
+        if message.good_till is not None:
+            command["good_till_ms"] = epoch_ms(message.good_till)
+        if message.post_only:
+            command["post_only"] = True
+    return command
+
+
+def tick(*, at_ms: int) -> Command:
+    """Return the command that lets time pass."""
+    return {"op": "tick", "at_ms": at_ms}
+
+
+def meter(reading: MeterReading, *, at_ms: int) -> Command | None:
+    """Return the command of a meter reading; ``None`` where its quality is invalid and the estimate must stand."""
+    if reading.quality is Quality.INVALID:
+        return None
+    return {
+        "op": "meter",
+        "at_ms": at_ms,
+        "site": reading.site,
+        "interval_ms": epoch_ms(reading.interval_start),
+        "import_wh": reading.import_wh,
+        "export_wh": reading.export_wh,
+        "version": reading.version,
+        "estimated": reading.quality is not Quality.GOOD,
+    }
+
+
+def capacity(*, site: str, interval_ms: int, import_wh: int, export_wh: int, at_ms: int) -> Command:
+    """Return the command that lowers what a site can carry in one interval, in Wh."""
+    return {
+        "op": "capacity",
+        "at_ms": at_ms,
+        "site": site,
+        "interval_ms": interval_ms,
+        "import_wh": import_wh,
+        "export_wh": export_wh,
+    }
+
+
+def dr_line(
+    *, site: str, interval_ms: int, committed_wh: int, baseline_wh: int, method: str, flags: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return one site's commitment in one interval: positive Wh for a reduction of net import."""
+    return {
+        "site": site,
+        "interval_ms": interval_ms,
+        "committed_wh": committed_wh,
+        "baseline_wh": baseline_wh,
+        "method": method,
+        "flags": list(flags),
+    }
+
+
+def dr_event(
+    *, event: str, price_mct_per_kwh: int, penalty_mct_per_kwh: int, lines: list[dict[str, Any]], at_ms: int
+) -> Command:
+    """Return the command that brings a demand-response event's commitments and baselines into settlement."""
+    return {
+        "op": "dr_event",
+        "at_ms": at_ms,
+        "event": event,
+        "price_mct_per_kwh": price_mct_per_kwh,
+        "penalty_mct_per_kwh": penalty_mct_per_kwh,
+        "lines": lines,
+    }
+
+
+def halt(*, reason: str, at_ms: int, site: str | None = None) -> Command:
+    """Return the kill switch: no order of the zone, or of one site, is taken until ``resume``; open ones may go."""
+    return {"op": "halt", "at_ms": at_ms, "site": site, "reason": reason}
+
+
+def resume(*, at_ms: int, site: str | None = None) -> Command:
+    """Return the command that ends a halt."""
+    return {"op": "resume", "at_ms": at_ms, "site": site}
+
+
+def invoice(*, site: str, interval_ms: int, at_ms: int) -> Command:
+    """Return the command that moves a site's balance to cash in whole cents."""
+    return {"op": "invoice", "at_ms": at_ms, "site": site, "interval_ms": interval_ms}
+
+
+def notices(outcome: Outcome) -> list[Notice]:
+    """Return what each site is told of an outcome, one notice per site and interval, in a fixed order."""
+    results: dict[tuple[str, int], list[OrderResult]] = {}
+    trades: dict[tuple[str, int], list[TradeLine]] = {}
+    for reply in outcome.replies:
+        if not reply.order_id:
+            continue
+        results.setdefault((reply.site, reply.interval_ms), []).append(
+            OrderResult(
+                order_id=reply.order_id,
+                status=reply.status,
+                reason=None if reply.refusal is None else f"{reply.refusal}: {reply.reason}",
+                traded_wh=reply.traded_wh,
+            )
+        )
+    for trade in outcome.trades:
+        for site, order_id, side in (
+            (trade.buy_site, trade.buy_order, Side.BUY),
+            (trade.sell_site, trade.sell_order, Side.SELL),
+        ):
+            trades.setdefault((site, trade.interval_ms), []).append(
+                TradeLine(
+                    trade_id=trade.trade_id,
+                    order_id=order_id,
+                    side=side,
+                    quantity_wh=trade.quantity_wh,
+                    price_mct_per_kwh=trade.price_mct_per_kwh,
+                )
+            )
+    settlements = {(line.site, line.interval_ms): settlement_line(line) for line in outcome.settlements}
+    keys = sorted({*results, *trades, *settlements})
+    return [
+        Notice(site, start, tuple(results.get((site, start), ())), tuple(trades.get((site, start), ())),
+               settlements.get((site, start)))
+        for site, start in keys
+        if site and site != UTILITY
+    ]  # fmt: skip
+
+
+def settlement_line(settled: SiteSettlement) -> SettlementLine:
+    """Return a settlement as its site is told; fees are part of what its trades cost."""
+    return SettlementLine(
+        metered_wh=settled.metered_wh,
+        traded_wh=settled.traded_wh,
+        imbalance_wh=settled.imbalance_wh,
+        trades_uct=settled.trades_uct + settled.fees_uct,
+        imbalance_uct=settled.imbalance_uct,
+        demand_response_uct=settled.demand_response_uct,
+        estimated=settled.estimated,
+        version=settled.version,
+    )
+
+
+def broadcast(view: ProductView, *, zone: str, at_ms: int) -> MarketBroadcast:
+    """Return the public message of a product's state."""
+    return MarketBroadcast(
+        zone=zone,
+        interval_start=instant(view.interval_ms),
+        issued_at=instant(at_ms),
+        state=view.state,
+        price_mct_per_kwh=view.price,
+        price_low_mct_per_kwh=view.low,
+        price_high_mct_per_kwh=view.high,
+        volume_wh=view.volume_wh,
+        trades=view.trades,
+    )

@@ -1,0 +1,206 @@
+"""The single writer of one zone's market: command in, outcome out, the same for the same commands always.
+
+The shell journals a command before it calls ``apply`` and stores the outcome after; a snapshot plus the commands after
+it restore the same state, proven by ``state_hash``. Commands are JSON objects with the instant at which the sequencer
+took them (``at_ms``, epoch milliseconds); nothing here reads a clock. ``commands.py`` builds them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from cloud.market import settling, stages, trading
+from cloud.market.rules import MarketRules, Participant
+from cloud.market.state import Account, Outcome, Product, ProductView, State, from_json, to_json
+
+
+class BadCommand(ValueError):
+    """A command that no caller of the engine may send; nothing was changed."""
+
+
+class Engine:
+    """One zone's products, books, positions, holds, settlements and ledger."""
+
+    def __init__(self, rules: MarketRules) -> None:
+        self._state = State(rules=rules)
+        self._due_ms = 0
+
+    @classmethod
+    def restore(cls, snapshot: Mapping[str, Any]) -> Self:
+        """Return the engine of a snapshot; commands applied after it follow.
+
+        Raises:
+            BadCommand: The snapshot's state does not have the hash that it carries.
+        """
+        state = from_json(snapshot["state"])
+        engine = cls(state.rules)
+        engine._state = state
+        if engine.state_hash() != snapshot["state_hash"]:
+            raise BadCommand(f"snapshot after {state.commands} commands does not have its hash; not restored")
+        return engine
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as JSON values, with the number of commands behind it and its hash."""
+        return {"commands": self._state.commands, "state_hash": self.state_hash(), "state": to_json(self._state)}
+
+    def state_hash(self) -> str:
+        """Return the SHA-256 of the whole state in canonical JSON."""
+        canonical = json.dumps(to_json(self._state), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def apply(self, command: Mapping[str, Any]) -> Outcome:
+        """Apply one command and return everything that it brought about.
+
+        Moves that are due by the command's instant (openings, gate closures, settlements) come first and are part of
+        the outcome. An instant earlier than the last one counts as the last one.
+
+        Raises:
+            BadCommand: The command has no known ``op`` or no instant, or a field that the shell owes is missing; the
+                state is as before. An order that breaks its schema is no such case: it is refused with a reply.
+        """
+        at_ms, op = command.get("at_ms"), command.get("op")
+        if type(at_ms) is not int or at_ms < 0:
+            raise BadCommand(f"command {op!r} has no instant at_ms; refused")
+        state = self._state
+        handler = _HANDLERS.get(op) if isinstance(op, str) else None
+        if handler is None:
+            raise BadCommand(f"command {op!r} is not known; refused")
+        for name, kind in _OWED.get(str(op), ()):
+            if type(command.get(name)) is not kind:
+                raise BadCommand(f"command {op} needs {name} as {kind.__name__}; refused")
+        if op == "register":
+            _check_participant(state, command)
+        out = Outcome()
+        state.commands += 1
+        state.now_ms = max(state.now_ms, at_ms)
+        if state.now_ms >= self._due_ms:
+            self._due_ms = stages.advance_to(state, state.now_ms, out)
+        handler(state, command, out)
+        if state.expiries and state.expiries[0][0] < self._due_ms:
+            self._due_ms = state.expiries[0][0]
+        return out
+
+    @property
+    def rules(self) -> MarketRules:
+        """Return the market's rules."""
+        return self._state.rules
+
+    @property
+    def now_ms(self) -> int:
+        """Return the latest instant that the engine was given."""
+        return self._state.now_ms
+
+    @property
+    def commands(self) -> int:
+        """Return how many commands were applied since the beginning."""
+        return self._state.commands
+
+    @property
+    def halted(self) -> str | None:
+        """Return why trading is halted, ``None`` while it is not."""
+        return self._state.halted
+
+    def participants(self) -> tuple[Participant, ...]:
+        """Return who is registered."""
+        return tuple(account.participant for account in self._state.accounts.values())
+
+    def products(self) -> tuple[ProductView, ...]:
+        """Return the public state of every product that is remembered, the earliest first."""
+        return tuple(product.view() for _, product in sorted(self._state.products.items()))
+
+    def product(self, interval_ms: int) -> Product | None:
+        """Return everything known of one product, to be read only."""
+        return self._state.products.get(interval_ms)
+
+    def balances(self) -> dict[str, tuple[int, int]]:
+        """Return every account's money (uct, positive: owes) and energy (Wh, positive: took)."""
+        ledger = self._state.ledger
+        return {account: (money, ledger.energy_wh[account]) for account, money in sorted(ledger.money_uct.items())}
+
+    def ledger_sums(self) -> tuple[int, int]:
+        """Return the sum over all accounts in money and energy; both are zero."""
+        return self._state.ledger.sums()
+
+    def ledger_lines(self) -> int:
+        """Return how many lines were posted since the beginning."""
+        return self._state.ledger.lines
+
+
+def _check_participant(state: State, command: Mapping[str, Any]) -> None:
+    try:
+        participant = Participant.model_validate(command["participant"])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadCommand(f"participant breaks its schema at {first['loc']}: {first['msg']}; refused") from error
+    known = state.accounts.get(participant.site)
+    if known is not None and known.participant.account_owner != participant.account_owner:
+        owner = known.participant.account_owner
+        raise BadCommand(f"site {participant.site} belongs to {owner}, not {participant.account_owner}; refused")
+
+
+def _register(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+    participant = Participant.model_validate(command["participant"])
+    account = state.accounts.get(participant.site)
+    if account is None:
+        state.accounts[participant.site] = Account(participant=participant)
+    else:
+        account.participant = participant
+
+
+def _capacity(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+    """Lower what a site can carry in one interval, as with a battery whose energy is forecast to be short."""
+    product = state.products.get(command["interval_ms"])
+    if product is not None:
+        product.caps[command["site"]] = (max(0, command["import_wh"]), max(0, command["export_wh"]))
+
+
+def _halt(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+    if command.get("site") is None:
+        state.halted = command["reason"]
+    elif command["site"] in state.accounts:
+        state.accounts[command["site"]].halted = command["reason"]
+
+
+def _resume(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+    if command.get("site") is None:
+        state.halted = None
+    elif command["site"] in state.accounts:
+        state.accounts[command["site"]].halted = None
+
+
+def _invoice(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+    out.lines += state.ledger.invoice(
+        command["site"], interval_ms=command["interval_ms"], rules_version=state.rules.version
+    )
+
+
+def _tick(_state: State, _command: Mapping[str, Any], _out: Outcome) -> None:
+    """Do nothing more than the moves that are due."""
+
+
+_HANDLERS = {
+    "new": trading.new,
+    "modify": trading.modify,
+    "cancel": trading.cancel,
+    "tick": _tick,
+    "meter": settling.take_meter,
+    "dr_event": settling.take_event,
+    "register": _register,
+    "capacity": _capacity,
+    "halt": _halt,
+    "resume": _resume,
+    "invoice": _invoice,
+}
+
+# What the shell owes with each command; orders come from strangers and are refused with a reply instead.
+_OWED: dict[str, tuple[tuple[str, type], ...]] = {
+    "meter": (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int), ("version", int)),
+    "dr_event": (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
+    "register": (("participant", dict),),
+    "capacity": (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int)),
+    "halt": (("reason", str),),
+    "invoice": (("site", str), ("interval_ms", int)),
+}

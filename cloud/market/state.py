@@ -1,0 +1,347 @@
+"""What the engine remembers: products, orders, positions, meters, postings; all of it plain and serialisable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from cloud.market.book import Book
+from cloud.market.ledger import Kind, Ledger, LedgerLine
+from cloud.market.product import Times, times
+from cloud.market.rules import MarketRules, Participant
+from contracts.market import OrderStatus, ProductState, TimeInForce
+
+OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTLY_FILLED)
+
+
+class Reply(NamedTuple):
+    """The market's answer to one order of one site; ``refusal`` is the code where it was refused or cancelled."""
+
+    site: str
+    interval_ms: int
+    order_id: str
+    status: OrderStatus
+    refusal: str | None = None
+    reason: str | None = None
+    traded_wh: int = 0
+
+
+@dataclass(kw_only=True, slots=True)
+class Order:
+    """One order from acceptance to its end. ``sequence`` is its place in time; losing the place means a new number."""
+
+    site: str
+    order_id: str
+    buy: bool
+    price: int
+    quantity_wh: int
+    sequence: int
+    tif: TimeInForce = TimeInForce.GTC
+    good_till_ms: int | None = None
+    open_wh: int = 0
+    traded_wh: int = 0
+    cancelled_wh: int = 0
+    status: OrderStatus = OrderStatus.ACCEPTED
+
+    @property
+    def key(self) -> str:
+        """Return the identity: the site and its own order id."""
+        return f"{self.site}/{self.order_id}"
+
+
+@dataclass(kw_only=True, slots=True)
+class Position:
+    """What one site bought, sold and holds open in one product."""
+
+    bought_wh: int = 0
+    sold_wh: int = 0
+    open_buy_wh: int = 0
+    open_sell_wh: int = 0
+    trades_uct: int = 0
+    fees_uct: int = 0
+
+    @property
+    def net_wh(self) -> int:
+        """Return bought minus sold, positive for import."""
+        return self.bought_wh - self.sold_wh
+
+
+class Meter(NamedTuple):
+    """One version of a meter reading."""
+
+    version: int
+    import_wh: int
+    export_wh: int
+    estimated: bool
+
+    @property
+    def net_wh(self) -> int:
+        """Return import minus export, positive for import."""
+        return self.import_wh - self.export_wh
+
+
+class DrLine(NamedTuple):
+    """What one site committed to change in one interval, for which event, against which baseline.
+
+    ``committed_wh`` is positive for a reduction of net import and negative for an increase.
+    """
+
+    event: str
+    committed_wh: int
+    baseline_wh: int
+    method: str
+    price_mct_per_kwh: int
+    penalty_mct_per_kwh: int
+    flags: tuple[str, ...] = ()
+
+
+class SiteSettlement(NamedTuple):
+    """What one site owes (positive) or is owed (negative) for one interval, and from what it follows.
+
+    Energy is positive for import. ``demand_response_wh`` is the reduction that was delivered and paid: it leaves the
+    position, so that the imbalance does not pay it again.
+    """
+
+    site: str
+    interval_ms: int
+    version: int
+    meter_version: int
+    metered_wh: int
+    traded_wh: int
+    demand_response_wh: int
+    imbalance_wh: int
+    imbalance_mct_per_kwh: int
+    trades_uct: int
+    fees_uct: int
+    imbalance_uct: int
+    demand_response_uct: int
+    estimated: bool
+    method: str
+
+
+class Trade(NamedTuple):
+    """One trade. ``taker`` is the side that came in, ``call`` where neither did."""
+
+    trade_id: str
+    interval_ms: int
+    buy_site: str
+    buy_order: str
+    sell_site: str
+    sell_order: str
+    quantity_wh: int
+    price_mct_per_kwh: int
+    taker: str
+
+
+class ProductView(NamedTuple):
+    """The public state of one product."""
+
+    interval_ms: int
+    state: ProductState
+    price: int | None
+    low: int | None
+    high: int | None
+    volume_wh: int
+    trades: int
+
+
+@dataclass(kw_only=True, slots=True)
+class Product:
+    """One delivery interval and everything that happened to it."""
+
+    start_ms: int
+    times: Times
+    book: Book
+    state: ProductState = ProductState.OPENS
+    orders: dict[str, Order] = field(default_factory=dict)
+    own: dict[str, dict[str, None]] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    replies: dict[str, tuple[tuple[Any, ...], Reply]] = field(default_factory=dict)
+    caps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    meters: dict[str, Meter] = field(default_factory=dict)
+    demand_response: dict[str, DrLine] = field(default_factory=dict)
+    settled: dict[str, SiteSettlement] = field(default_factory=dict)
+    posted: dict[str, list[LedgerLine]] = field(default_factory=dict)
+    price: int | None = None
+    low: int | None = None
+    high: int | None = None
+    last_price: int | None = None
+    volume_wh: int = 0
+    trades: int = 0
+    imbalance_short: int | None = None
+    imbalance_long: int | None = None
+
+    def position(self, site: str) -> Position:
+        """Return a site's position, empty where it has none yet."""
+        position = self.positions.get(site)
+        if position is None:
+            position = self.positions[site] = Position()
+        return position
+
+    def view(self) -> ProductView:
+        """Return what everyone may know."""
+        price = self.price if self.price is not None else self.last_price
+        return ProductView(self.start_ms, self.state, price, self.low, self.high, self.volume_wh, self.trades)
+
+
+@dataclass(kw_only=True, slots=True)
+class Account:
+    """A participant with what counts against its limits."""
+
+    participant: Participant
+    open_cost_uct: int = 0
+    minute: int = 0
+    commands: int = 0
+    halted: str | None = None
+    last_metered_wh: int | None = None
+
+
+@dataclass(kw_only=True, slots=True)
+class State:
+    """Everything the engine of one zone knows."""
+
+    rules: MarketRules
+    ledger: Ledger = field(default_factory=Ledger)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    products: dict[int, Product] = field(default_factory=dict)
+    home: dict[str, int] = field(default_factory=dict)
+    events: dict[str, str] = field(default_factory=dict)
+    expiries: list[tuple[int, int, str]] = field(default_factory=list)
+    now_ms: int = 0
+    next_start_ms: int | None = None
+    commands: int = 0
+    sequence: int = 0
+    halted: str | None = None
+
+    def next_sequence(self) -> int:
+        """Return the next place in time."""
+        self.sequence += 1
+        return self.sequence
+
+
+@dataclass(kw_only=True, slots=True)
+class Outcome:
+    """Everything one command brought about, in order; the shell stores and sends it.
+
+    ``replies`` go to the sites whose orders they concern; ``answers`` concern meter readings and demand-response lines
+    and stay with the shell.
+    """
+
+    replies: list[Reply] = field(default_factory=list)
+    answers: list[Reply] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
+    lines: list[LedgerLine] = field(default_factory=list)
+    settlements: list[SiteSettlement] = field(default_factory=list)
+    broadcasts: list[ProductView] = field(default_factory=list)
+
+
+def to_json(state: State) -> dict[str, Any]:
+    """Return the whole state as JSON values, from which ``from_json`` makes an equal one."""
+    return {
+        "rules": state.rules.model_dump(mode="json"),
+        "ledger": state.ledger.to_json(),
+        "accounts": {site: _account(account) for site, account in state.accounts.items()},
+        "products": {str(start): _product(product) for start, product in state.products.items()},
+        "home": dict(state.home),
+        "events": dict(state.events),
+        "expiries": sorted(list(entry) for entry in state.expiries),
+        "now_ms": state.now_ms,
+        "next_start_ms": state.next_start_ms,
+        "commands": state.commands,
+        "sequence": state.sequence,
+        "halted": state.halted,
+    }
+
+
+def from_json(raw: Mapping[str, Any]) -> State:
+    """Return the state of ``to_json``."""
+    rules = MarketRules.model_validate(raw["rules"])
+    state = State(
+        rules=rules,
+        ledger=Ledger.from_json(raw["ledger"]),
+        home=dict(raw["home"]),
+        events=dict(raw["events"]),
+        expiries=[(at, start, key) for at, start, key in raw["expiries"]],
+        now_ms=raw["now_ms"],
+        next_start_ms=raw["next_start_ms"],
+        commands=raw["commands"],
+        sequence=raw["sequence"],
+        halted=raw["halted"],
+    )
+    for site, account in raw["accounts"].items():
+        fields = {**account, "participant": Participant.model_validate(account["participant"])}
+        state.accounts[site] = Account(**fields)
+    for product in raw["products"].values():
+        restored = _restored(state, product)
+        state.products[restored.start_ms] = restored
+    return state
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "participant": account.participant.model_dump(mode="json"),
+        "open_cost_uct": account.open_cost_uct,
+        "minute": account.minute,
+        "commands": account.commands,
+        "halted": account.halted,
+        "last_metered_wh": account.last_metered_wh,
+    }
+
+
+_ORDER = (
+    "site", "order_id", "buy", "price", "quantity_wh", "sequence", "tif", "good_till_ms", "open_wh", "traded_wh",
+    "cancelled_wh", "status",
+)  # fmt: skip
+_POSITION = ("bought_wh", "sold_wh", "open_buy_wh", "open_sell_wh", "trades_uct", "fees_uct")
+_PLAIN = (
+    "start_ms", "state", "price", "low", "high", "last_price", "volume_wh", "trades", "imbalance_short",
+    "imbalance_long",
+)  # fmt: skip
+
+
+def _product(product: Product) -> dict[str, Any]:
+    return {
+        **{name: getattr(product, name) for name in _PLAIN},
+        "orders": [[getattr(order, name) for name in _ORDER] for order in product.orders.values()],
+        "positions": {
+            site: [getattr(position, name) for name in _POSITION] for site, position in product.positions.items()
+        },
+        "replies": {key: [list(content), list(reply)] for key, (content, reply) in product.replies.items()},
+        "caps": {site: list(caps) for site, caps in product.caps.items()},
+        "meters": {site: list(meter) for site, meter in product.meters.items()},
+        "demand_response": {site: [*line[:-1], list(line.flags)] for site, line in product.demand_response.items()},
+        "settled": {site: list(settled) for site, settled in product.settled.items()},
+        "posted": {site: [list(line) for line in lines] for site, lines in product.posted.items()},
+    }
+
+
+def _restored(state: State, raw: Mapping[str, Any]) -> Product:
+    product = Product(
+        start_ms=raw["start_ms"],
+        times=times(state.rules, raw["start_ms"]),
+        book=Book(state.rules.self_trade),
+        **{name: raw[name] for name in _PLAIN if name not in ("start_ms", "state")},
+        state=ProductState(raw["state"]),
+        caps={site: (caps[0], caps[1]) for site, caps in raw["caps"].items()},
+        meters={site: Meter(*meter) for site, meter in raw["meters"].items()},
+        settled={site: SiteSettlement(*settled) for site, settled in raw["settled"].items()},
+        posted={site: [_line(line) for line in lines] for site, lines in raw["posted"].items()},
+    )
+    for values in raw["orders"]:
+        order = Order(**dict(zip(_ORDER, values, strict=True)))
+        order.tif, order.status = TimeInForce(order.tif), OrderStatus(order.status)
+        product.orders[order.key] = order
+    for site, values in raw["positions"].items():
+        product.positions[site] = Position(**dict(zip(_POSITION, values, strict=True)))
+    for key, (content, reply) in raw["replies"].items():
+        product.replies[key] = (tuple(content), Reply(*reply)._replace(status=OrderStatus(reply[3])))
+    for site, line in raw["demand_response"].items():
+        product.demand_response[site] = DrLine(*line)._replace(flags=tuple(line[-1]))
+    for order in sorted((o for o in product.orders.values() if o.open_wh), key=lambda o: o.sequence):
+        owner = state.accounts[order.site].participant.account_owner
+        product.book.rest(order.key, order.buy, order.open_wh, order.price, owner=owner)
+        product.own.setdefault(owner, {})[order.key] = None
+    return product
+
+
+def _line(values: list[Any]) -> LedgerLine:
+    return LedgerLine(values[0], values[1], Kind(values[2]), *values[3:])
