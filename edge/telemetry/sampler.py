@@ -1,0 +1,158 @@
+"""Turns the site's readings into telemetry messages: on change, by column, just under 5 KB.
+
+A message is closed when it is full or its period is over. What is not yet closed is kept in the journal at every flush
+window, so that a power cut costs no more than that.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from contracts.clock import Clock
+from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, columns
+from contracts.topics import Up
+from contracts.units import ClockTrust, Quality, SiteId, epoch_ms, instant
+from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
+from edge.telemetry.points import PointPolicy, Track, policy_of
+
+PERIOD_S = 60.0
+_KEY = "telemetry.open"
+_ENVELOPE_BYTES = 400  # Identity, epoch, sequence, base instant, and the topic, which is billed with the payload.
+_COLUMN_BYTES = 34  # {"p":"","at":[],"x":[],"q":""} and the comma.
+_SAMPLE_BYTES = 2 + 1  # Two commas and a quality letter.
+_FIRST_DELTA_BYTES = 6
+_NUMBER_MAX = 2**53  # Stands for the epoch and number that the journal will give.
+
+
+class Sampler:
+    """Collects samples of one site and hands closed messages to the journal. Calls must come from one thread."""
+
+    def __init__(
+        self,
+        *,
+        site: SiteId,
+        journal: Journal,
+        clock: Clock,
+        policies: Mapping[str, PointPolicy] | None = None,
+        period_s: float = PERIOD_S,
+        clock_trust: Callable[[], ClockTrust] = lambda: ClockTrust.SYNCED,
+    ) -> None:
+        """Prepare a sampler, with what an earlier process had not yet closed.
+
+        Args:
+            site: Whose samples they are.
+            journal: Where messages go.
+            clock: Paces the messages.
+            policies: Own dead bands and silences, by point.
+            period_s: Longest time that a sample waits in an open message.
+            clock_trust: How far the wall clock may be trusted now; a message says so of all its samples.
+        """
+        self._site = site
+        self._journal = journal
+        self._clock = clock
+        self._policies = policies or {}
+        self._period_s = period_s
+        self._clock_trust = clock_trust
+        self._tracks: dict[str, Track] = {}
+        self._open: list[Sample] = []
+        self._column_ends: dict[str, datetime] = {}
+        self._bytes = _ENVELOPE_BYTES
+        self._live_until = -math.inf
+        self._live_period_s = period_s
+        self._trust = clock_trust()
+        self._opened_at = self._kept_at = clock.monotonic()
+        self._restore(journal.recall(_KEY))
+
+    def offer(self, samples: Iterable[Sample]) -> None:
+        """Take what is worth a sample among the present values; call it once a second with all of them.
+
+        A value that is not a finite number is taken as ``None`` and invalid.
+        """
+        now_s = self._clock.monotonic()
+        if (trust := self._clock_trust()) is not self._trust:
+            self.close()
+            self._trust = trust
+        if self._open and now_s - self._opened_at >= self._period(now_s):
+            self.close()
+        for sample in samples:
+            track = self._tracks.get(sample.point)
+            if track is None:
+                track = self._tracks[sample.point] = Track(policy_of(sample.point, self._policies))
+            checked = sample if sample.value is None or math.isfinite(sample.value) else _unusable(sample)
+            if track.take(checked, now_s):
+                self._take(checked, now_s)
+        if now_s - self._kept_at >= FLUSH_WINDOW_S:
+            self._keep(now_s)
+
+    def live(self, *, period_s: float, for_s: float) -> None:
+        """Close messages every ``period_s`` for the next ``for_s`` seconds: somebody watches. The last call counts."""
+        self._live_period_s = min(period_s, self._period_s)
+        self._live_until = self._clock.monotonic() + for_s
+
+    def close(self) -> None:
+        """Hand the open message to the journal, if there is anything in it."""
+        if not self._open:
+            return
+        samples = self._open
+        self._open, self._column_ends, self._bytes = [], {}, _ENVELOPE_BYTES
+        self._kept_at = self._clock.monotonic()
+        self._journal.remember(_KEY, None, durable=False)
+        self._hand_over(samples)
+
+    def _hand_over(self, samples: list[Sample]) -> None:
+        """Append the samples as one message, or as two where source times far apart make it too large for one."""
+        base_at, series = columns(samples)
+        sent_at, trust = self._clock.now(), self._trust
+
+        def build(epoch: int, seq: int) -> TelemetryMessage:
+            return TelemetryMessage(
+                site=self._site, epoch=epoch, seq=seq, sent_at=sent_at, base_at=base_at, clock=trust, series=series
+            )
+
+        if len(samples) > 1 and len(build(_NUMBER_MAX, _NUMBER_MAX).encode()) > MESSAGE_BYTES_MAX:
+            self._hand_over(samples[: len(samples) // 2])
+            self._hand_over(samples[len(samples) // 2 :])
+            return
+        self._journal.append(Up.TELEMETRY, build, durable=self._kept_at < self._live_until)
+
+    def _take(self, sample: Sample, now_s: float) -> None:
+        if self._bytes + self._size(sample) > MESSAGE_BYTES_MAX:
+            self.close()
+        if not self._open:
+            self._opened_at = now_s
+        self._bytes += self._size(sample)
+        self._column_ends[sample.point] = sample.at
+        self._open.append(sample)
+
+    def _size(self, sample: Sample) -> int:
+        """Return about how many bytes a sample adds to the open message."""
+        column_end = self._column_ends.get(sample.point)
+        value = 4 if sample.value is None else len(f"{sample.value:.3f}")
+        if column_end is None:
+            return _COLUMN_BYTES + len(sample.point.encode()) + _FIRST_DELTA_BYTES + _SAMPLE_BYTES + value
+        delta_ms = int((sample.at - column_end).total_seconds() * 1000)
+        return _SAMPLE_BYTES + value + len(str(delta_ms))
+
+    def _period(self, now_s: float) -> float:
+        return self._live_period_s if now_s < self._live_until else self._period_s
+
+    def _keep(self, now_s: float) -> None:
+        """Put the open samples where a restart finds them; they go to disk with the next commit."""
+        self._kept_at = now_s
+        rows = [(sample.point, epoch_ms(sample.at), sample.value, sample.quality) for sample in self._open]
+        self._journal.remember(_KEY, {"trust": self._trust, "samples": rows} if rows else None, durable=False)
+
+    def _restore(self, kept: Any) -> None:
+        if not kept:
+            return
+        self._trust = ClockTrust(kept["trust"])
+        now_s = self._clock.monotonic()
+        for point, at_ms, value, quality in kept["samples"]:
+            self._take(Sample(point=point, at=instant(at_ms), value=value, quality=Quality(quality)), now_s)
+        self.close()
+
+
+def _unusable(sample: Sample) -> Sample:
+    return replace(sample, value=None, quality=Quality.INVALID)

@@ -1,0 +1,122 @@
+"""Readings per delivery interval from rising counters."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.units import ClockTrust, Quality
+from edge.telemetry.metering import IntervalEnergy, IntervalMeter, Observation
+
+START = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
+
+
+def seen(
+    after_s: float,
+    import_wh: float | None,
+    *,
+    export_wh: float | None = 0.0,
+    power_w: float | None = None,
+    clock: ClockTrust = ClockTrust.SYNCED,
+) -> Observation:
+    """Return an observation so long after the start."""
+    at = START + timedelta(seconds=after_s)
+    return Observation(at=at, import_wh=import_wh, export_wh=export_wh, power_w=power_w, clock=clock)
+
+
+def test_a_constant_load_is_metered_to_the_watt_hour() -> None:
+    """1 kW for a quarter of an hour is 250 Wh, wherever the observations fall."""
+    meter = IntervalMeter()
+    finished: list[IntervalEnergy] = []
+    for second in range(0, 2 * 900 + 20, 7):
+        finished += meter.observe(seen(second, 5000 + second * 1000 / 3600, power_w=1000))
+    assert [energy.import_wh for energy in finished] == [250, 250]
+    assert finished[0].register_import_wh == 5250
+    assert all(energy.quality is Quality.GOOD for energy in finished)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.floats(min_value=0.5, max_value=2000),
+            st.floats(min_value=0, max_value=5000),
+            st.booleans(),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_the_intervals_sum_to_the_counters_difference(steps: list[tuple[float, float, bool, bool]]) -> None:
+    """Settlement bills what the meter counted: gaps, missing counters and restarts may shift energy, never make any."""
+    meter = IntervalMeter()
+    at_s, counter_wh = 0.0, 100.25
+    meter.observe(seen(at_s, counter_wh))
+    finished: list[IntervalEnergy] = []
+    for gap_s, grown_wh, missing, restart in steps:
+        at_s += gap_s
+        counter_wh += grown_wh
+        finished += meter.observe(seen(at_s, None if missing else counter_wh, power_w=900.0))
+        if restart:
+            meter = IntervalMeter(meter.state())
+    # The counter is there again, for long enough that no estimate is left, and an interval ends exactly here.
+    end_s = (at_s // 900 + 3) * 900
+    counter_wh += 900.0 * (end_s - at_s) / 3600 + 500_000
+    finished += meter.observe(seen(end_s - 901, counter_wh - 1, power_w=900.0))
+    finished += meter.observe(seen(end_s, counter_wh, power_w=900.0))
+    assert sum(energy.import_wh for energy in finished) == int(counter_wh + 1e-6) - 100
+    assert [energy.interval.start for energy in finished] == [
+        START + timedelta(seconds=900 * index) for index in range(len(finished))
+    ]
+    assert all(energy.import_wh >= 0 for energy in finished)
+
+
+def test_a_missing_counter_is_bridged_by_power_and_trued_up() -> None:
+    """A meter whose counter is silent still settles, flagged, and the next interval repairs the estimate."""
+    meter = IntervalMeter()
+    meter.observe(seen(0, 1000.0, power_w=4000.0))
+    finished: list[IntervalEnergy] = []
+    for second in range(10, 901, 10):
+        finished += meter.observe(seen(second, None, power_w=4000.0))
+    assert [(energy.import_wh, energy.quality) for energy in finished] == [(1000, Quality.SUBSTITUTED)]
+    # In truth only 900 Wh passed; the counter shows it when it comes back.
+    for second in range(910, 1801, 10):
+        finished += meter.observe(seen(second, 1900.0 + (second - 900) * 4000 / 3600, power_w=4000.0))
+    assert [energy.import_wh for energy in finished] == [1000, 900]
+    assert finished[1].quality is Quality.SUBSTITUTED
+
+
+def test_an_exchanged_meter_goes_on_from_its_own_register() -> None:
+    """A new meter starts at zero; the energy of an interval must not become negative or huge."""
+    meter = IntervalMeter()
+    meter.observe(seen(0, 50_000.0, power_w=3600.0))
+    finished: list[IntervalEnergy] = []
+    for second in range(10, 1801, 10):
+        finished += meter.observe(seen(second, float(second), power_w=3600.0))
+    assert [energy.import_wh for energy in finished] == [900, 900]
+    assert finished[1].register_import_wh == 1800
+
+
+def test_an_interval_whose_beginning_was_not_seen_is_not_reported() -> None:
+    """A gateway that starts in the middle cannot know; silence is better than half the energy."""
+    meter = IntervalMeter()
+    meter.observe(seen(400, 1000.0))
+    assert meter.observe(seen(901, 1100.0)) == []
+    assert len(meter.observe(seen(1801, 1200.0))) == 1
+
+
+def test_a_start_soon_after_the_boundary_is_reported_as_substituted() -> None:
+    """A restart at the quarter of an hour costs a flag, not the interval."""
+    meter = IntervalMeter()
+    meter.observe(seen(36, 1010.0, power_w=1000.0))
+    (energy,) = [energy for second in range(60, 910, 30) for energy in meter.observe(seen(second, 1000 + second / 3.6))]
+    assert (energy.import_wh, energy.quality) == (250, Quality.SUBSTITUTED)
+
+
+def test_one_untrusted_moment_marks_the_interval() -> None:
+    """The cloud decides what an interval is worth whose clock was doubtful; the gateway only says so."""
+    meter = IntervalMeter()
+    meter.observe(seen(0, 0.0))
+    meter.observe(seen(450, 10.0, clock=ClockTrust.UNTRUSTED))
+    (energy,) = meter.observe(seen(900, 20.0))
+    assert energy.clock is ClockTrust.UNTRUSTED
