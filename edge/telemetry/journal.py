@@ -166,9 +166,9 @@ class Journal:
         while self._notes:
             phrase, fields = self._notes.pop(0)
             self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)
-        self._flushed_at = self._clock.monotonic()
-        if not (self._pending or self._values or self._acknowledged):
+        if not self._waiting():
             return
+        self._flushed_at = self._clock.monotonic()
         try:
             self._commit()
         except JournalFull as error:
@@ -186,7 +186,8 @@ class Journal:
     async def run(self) -> None:
         """Commit at the end of each flush window, and return from memory when the file can be written again."""
         while True:
-            await self._clock.sleep(max(self._flush_window_s / 20, self._due_in_s()))
+            shortest_s = self._flush_window_s / 20 if self._waiting() else self._flush_window_s
+            await self._clock.sleep(max(shortest_s, self._due_in_s()))
             if self._due_in_s() <= 0:
                 self.flush()
             if self._state is JournalState.MEMORY and self._clock.monotonic() >= self._retry_at:
@@ -458,6 +459,9 @@ class Journal:
         return lambda epoch, seq: EventMessage(
             site=self._site, epoch=epoch, seq=seq, sent_at=at, at=at, phrase=phrase, fields=fields
         )
+
+    def _waiting(self) -> bool:
+        return bool(self._pending or self._values or self._acknowledged)
 
     def _due_in_s(self) -> float:
         return self._flushed_at + self._flush_window_s - self._clock.monotonic()

@@ -21,7 +21,9 @@ from edge.telemetry.schema import migrate
 
 _WAL_BYTES_MAX = 4 * 1024 * 1024
 _PAGE_BYTES = 4096
-_HEADROOM = 1.25  # Indexes, free pages and the tables beside the records.
+# Indexes, free pages, half-filled pages, and the tables beside the records.
+_HEADROOM_SHARE = 1.3
+_HEADROOM_PAGES = 64
 _IDS_PER_DELETE = 500  # SQLite's bound on variables in one statement was 999 before 3.32.
 _ASIDE_KEPT = 2
 _COLUMNS = "id, channel, seq, class, at_ms, payload"
@@ -254,7 +256,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> N
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_MAX}")
-    connection.execute(f"PRAGMA max_page_count = {int(bytes_max * _HEADROOM) // _PAGE_BYTES}").fetchall()
+    connection.execute(
+        f"PRAGMA max_page_count = {int(bytes_max * _HEADROOM_SHARE) // _PAGE_BYTES + _HEADROOM_PAGES}"
+    ).fetchall()
     if left_open:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
