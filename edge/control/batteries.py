@@ -13,7 +13,7 @@ class BatteryPlan:
     """The sum for all batteries.
 
     Args:
-        total_w: To command, positive charging; ``None`` where nobody asks anything of them.
+        total_w: To command, positive charging.
         room: Range that every bound together leaves for the sum.
         ranges: Range of each battery, in the order given, wide enough for the total.
         decided_by: The request that set the total; ``None`` for protection and fuse.
@@ -21,7 +21,7 @@ class BatteryPlan:
         bounded_by: Requests that took part, whose end ends the setpoint.
     """
 
-    total_w: float | None
+    total_w: float
     room: Interval
     ranges: tuple[Interval, ...]
     decided_by: Request | None
@@ -62,15 +62,6 @@ def plan_batteries(
         high_by = step if narrowed.max_w < room.max_w else high_by
         room = narrowed
     wish_w, wisher = _wish(env, arbitration, others_w)
-    if wish_w is None and wisher is None and low_by is None and high_by is None and env.rest_likely_w is not None:
-        return BatteryPlan(
-            total_w=None,
-            room=room,
-            ranges=tuple(grant.left for grant in grants),
-            decided_by=None,
-            reason=Reason.SELF_CONSUMPTION,
-            bounded_by=(),
-        )
     wanted_w = wish_w or 0.0
     total_w = room.clamp(wanted_w)
     binding = low_by if wanted_w < room.min_w else high_by if wanted_w > room.max_w else None

@@ -25,6 +25,14 @@ SELF_CONSUMPTION = Request(
     expires_s=float("inf"),
     preferred_w=0.0,
 )
+HOLD = Request(
+    requester="hold",
+    resource=BATTERIES,
+    priority=Priority.SELF_CONSUMPTION,
+    reason=Reason.IDLE,
+    expires_s=float("inf"),
+    preferred_w=0.0,
+)
 # The lock freezes the site at its safe state: batteries rest, and only protection, fuse and grid operator stand above
 # it.
 MAINTENANCE = Request(
@@ -44,8 +52,9 @@ def decide(
 ) -> tuple[Decision, Memory]:
     """Return what the site shall do, and what the next cycle needs to know.
 
-    The same arguments always give the same decision. The site's own wish, no power at the connection point, stands
-    below every other request; the caller passes requests whose leases run (``lease.live``).
+    The same arguments always give the same decision. The site's own wish (no power at the connection
+    point, or batteries at rest) stands below every other request; the caller passes requests whose leases run
+    (``lease.live``).
 
     Args:
         snapshot: Frozen at its instant, which is the instant of the decision.
@@ -56,8 +65,7 @@ def decide(
     now_s = snapshot.taken_s
     env = envelope(snapshot, settings)
     asked = list(requests)
-    if settings.self_consumption:
-        asked.append(SELF_CONSUMPTION)
+    asked.append(SELF_CONSUMPTION if settings.self_consumption else HOLD)
     if settings.maintenance_lock:
         asked = [request for request in asked if request.priority <= Priority.GRID_OPERATOR]
         asked.append(MAINTENANCE)

@@ -65,9 +65,7 @@ def dispatch(
         generation_low_w=load_w + potential,
     )
     powers = _battery_powers(plan, batteries, remembered, settings=settings, now_s=now_s)
-    battery_w = sum(
-        _present(item) if power_w is None else power_w for item, power_w in zip(batteries.levers, powers, strict=True)
-    )
+    battery_w = sum(powers)
     lows_w = {item.asset.id: _lowest(item, power_w) for item, power_w in zip(batteries.levers, powers, strict=True)}
 
     # What the site surely takes may be generated on top of the export bound.
@@ -115,10 +113,8 @@ def _battery_powers(
     *,
     settings: ControlSettings,
     now_s: float,
-) -> tuple[float | None, ...]:
+) -> tuple[float, ...]:
     """Return the power of each battery: the calm value where all bounds hold with it, the plain one otherwise."""
-    if plan.total_w is None:
-        return (None,) * len(batteries.levers)
     plain = split(plan.total_w, plan.ranges, ranks=[item.asset.efficiency for item in batteries.levers])
     calm, kept = [], []
     for item, wanted_w, own, last in zip(batteries.levers, plain, plan.ranges, batteries.memories, strict=True):
@@ -174,11 +170,9 @@ def _present(item: Lever) -> float:
     return 0.0 if item.measured_w is None else item.measured_w
 
 
-def _lowest(item: Lever, power_w: float | None) -> float:
-    """Return the least that a battery takes while it moves to its setpoint (or does as it likes without one)."""
-    if item.measured_w is None:
-        return 0.0 if power_w is None else min(0.0, power_w)
-    return min(item.measured_w, item.allowed.min_w if power_w is None else power_w)
+def _lowest(item: Lever, power_w: float) -> float:
+    """Return the least that a battery takes while it moves to its setpoint."""
+    return min(_present(item), power_w)
 
 
 def _change(item: Lever, switch: SwitchPlan) -> float:

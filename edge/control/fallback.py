@@ -30,6 +30,7 @@ _BY_REASON: dict[Reason, Fallback] = {
     Reason.SCHEDULE: Fallback.SELF_CONSUMPTION,
     Reason.PRICE: Fallback.SELF_CONSUMPTION,
     Reason.SELF_CONSUMPTION: Fallback.SELF_CONSUMPTION,
+    Reason.IDLE: Fallback.REST,
     Reason.MAINTENANCE: Fallback.REST,
     Reason.BLIND_METER: Fallback.REST,
 }

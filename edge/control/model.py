@@ -169,6 +169,7 @@ class Reason(StrEnum):
     SCHEDULE = "schedule"
     PRICE = "price"
     SELF_CONSUMPTION = "self_consumption"
+    IDLE = "idle"
     MAINTENANCE = "maintenance"
     BLIND_METER = "blind_meter"
 
@@ -275,6 +276,8 @@ class ControlSettings:
         dead_band_w: A change smaller than this and than ``dead_band_share`` of the rating is not written.
         reversals_per_min_max: More changes of direction than these are damped. Source: field practice, 6 a minute.
         damping: Share of a change that is still made while damped.
+        self_consumption: What batteries do while nobody asks: bring the connection point to zero, or rest.
+        maintenance_lock: Whether the local switch freezes the site at its safe state.
         pv_probe_share: How far a curtailed generator is assumed to exceed its output, as a share of its rating.
     """
 

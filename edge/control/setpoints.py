@@ -22,9 +22,9 @@ class Group:
 
 
 def battery_setpoints(
-    plan: BatteryPlan, batteries: Group, powers: tuple[float | None, ...], *, now_s: float
+    plan: BatteryPlan, batteries: Group, powers: tuple[float, ...], *, now_s: float
 ) -> list[Setpoint]:
-    """Return one setpoint per battery; ``None`` hands it back to its own rule."""
+    """Return one setpoint per battery."""
     who = plan.decided_by.requester if plan.decided_by else _standing(plan.reason)
     expires_s = _end(plan.bounded_by, now_s)
     return [

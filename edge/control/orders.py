@@ -1,0 +1,60 @@
+"""An accepted command as a request to the arbiter."""
+
+from datetime import datetime
+
+from contracts.control import BatteryPower, Command, LimitExport, LimitImport, Switch
+from edge.control.keys import PERMISSIONS, Role
+from edge.control.model import BATTERIES, CONNECTION, Capability, Reason, Request, lever
+
+_REASON = {
+    Role.GRID_OPERATOR: Reason.GRID_LIMIT,
+    Role.AGGREGATOR: Reason.SCHEDULE,
+    Role.OWNER: Reason.OPERATOR,
+    Role.INSTALLER: Reason.OPERATOR,
+}
+# A load is told on or off; any power above zero says on.
+_ON_W = 1.0
+
+
+def requester_of(command: Command) -> str:
+    """Name the holder of a command's request: a newer command of the same issuer and kind takes its place."""
+    return f"{command.issuer}/{command.action.kind}"
+
+
+def request_of(command: Command, *, role: Role, now_s: float, now: datetime) -> Request | None:
+    """Return what an accepted command asks of the arbiter, ``None`` where it asks for no power.
+
+    The order's own expiry bounds it: wall time is turned into the monotonic clock's once, here, so that a later step of
+    the wall clock neither extends nor cuts the order.
+
+    Args:
+        command: As the gate accepted it.
+        role: Of its issuer.
+        now_s: The monotonic clock, at the same moment as ``now``.
+        now: The wall clock.
+    """
+    action = command.action
+    resource, min_w, max_w = CONNECTION, float("-inf"), float("inf")
+    preferred_w: float | None = None
+    if isinstance(action, LimitImport):
+        max_w = float(action.max_w)
+    elif isinstance(action, LimitExport):
+        min_w = -float(action.max_w)
+    elif isinstance(action, BatteryPower):
+        resource, min_w = BATTERIES, float(action.power_w)
+        max_w = preferred_w = min_w
+    elif isinstance(action, Switch):
+        resource = lever(action.device, Capability.SWITCH)
+        min_w, max_w, preferred_w = (_ON_W, max_w, _ON_W) if action.on else (0.0, 0.0, 0.0)
+    else:
+        return None
+    return Request(
+        requester=requester_of(command),
+        resource=resource,
+        priority=PERMISSIONS[role].priority,
+        reason=_REASON[role],
+        expires_s=now_s + (command.expires_at - now).total_seconds(),
+        min_w=min_w,
+        max_w=max_w,
+        preferred_w=preferred_w,
+    )
