@@ -1,0 +1,1 @@
+"""The market command line on real files."""
