@@ -8,6 +8,7 @@ EdgeError
 │   └── DeviceImplausible    it answered what cannot be; distrust it
 ├── ValueRefused           what we were asked to write does not fit; nothing was written
 ├── LinkError              the broker or the way to it; try again later
+│   └── LinkTakenOver        another client has our id; try again much later
 └── JournalError           the disk; keep controlling, say so
     ├── JournalFull          no room
     ├── JournalCorrupt       damaged; set it aside and begin anew
@@ -53,6 +54,10 @@ class ValueRefused(EdgeError):
 
 class LinkError(EdgeError):
     """The broker, or the way to it, failed."""
+
+
+class LinkTakenOver(LinkError):
+    """Another client connected under our id."""
 
 
 class JournalError(EdgeError):
