@@ -4,85 +4,44 @@ import argparse
 import asyncio
 import json
 import logging
-import os
-import signal
 import sys
 from pathlib import Path
+from typing import Any
 
-from contracts.clock import Clock, parse_clock
+from contracts.clock import parse_clock
 from firmware_sim.errors import PlantError, SimulatorError
-from firmware_sim.installation import open_installation
-from firmware_sim.plant_config import PlantConfig, load_plant
-from firmware_sim.truth import TruthLog, open_truth
+from firmware_sim.plant_config import load_plant
+from firmware_sim.serve import serve_plant
 
-BAD_INPUT = 2
 FAILED = 1
-_PARENT_CHECK_S = 0.5
+BAD_INPUT = 2
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run, and return the exit code: 0 stopped, 1 it failed, 2 a bad argument or file."""
+    """Run, and return the exit code: 0 stopped, 1 it failed, 2 a bad argument, file or port."""
     arguments = _arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     try:
         clock = parse_clock(arguments.clock)
         config = load_plant(arguments.plant)
-    except (ValueError, PlantError) as error:
-        return _fail(str(error), BAD_INPUT)
-    try:
         asyncio.run(
-            run(
+            serve_plant(
                 config,
                 clock,
+                announce=_say,
                 truth=arguments.truth,
                 truth_every_s=arguments.truth_every_s,
                 parent_pid=arguments.parent_pid,
             )
         )
+    except (ValueError, PlantError) as error:
+        return _fail(error, BAD_INPUT)
     except (SimulatorError, OSError) as error:
-        return _fail(str(error), FAILED)
+        return _fail(error, FAILED)
     except KeyboardInterrupt:
+        # A signal before the handlers stand; there is nothing to close yet.
         return 0
     return 0
-
-
-async def run(
-    config: PlantConfig, clock: Clock, *, truth: Path | None, truth_every_s: float, parent_pid: int | None
-) -> None:
-    """Serve the plant, say so on standard output, and return when a signal comes or the parent has gone."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    file = open_truth(truth) if truth is not None else None
-    try:
-        async with open_installation(config, clock) as installation:
-            log = TruthLog(plant=installation.plant, clock=clock, file=file, every_s=truth_every_s) if file else None
-            tasks = [
-                asyncio.create_task(installation.driver.run(log.note if log else None), name="move the plant"),
-                asyncio.create_task(stop.wait(), name="stop on signal"),
-            ]
-            if parent_pid is not None:
-                tasks.append(asyncio.create_task(_parent_gone(parent_pid), name="watch the parent"))
-            _say({"ready": True, "ports": dict(installation.ports), "seed": config.seed})
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-    finally:
-        if file is not None:
-            file.close()
-
-
-async def _parent_gone(parent_pid: int) -> None:
-    """Return once another process has become our parent."""
-    # Nothing tells a process that its parent has ended in a way that works everywhere, so it looks.
-    while os.getppid() == parent_pid:  # noqa: ASYNC110
-        await asyncio.sleep(_PARENT_CHECK_S)
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -108,13 +67,13 @@ def _positive(text: str) -> float:
     return value
 
 
-def _say(answer: dict[str, object]) -> None:
+def _say(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
 
-def _fail(sentence: str, code: int) -> int:
-    sys.stderr.write(sentence + "\n")
+def _fail(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
     return code
 
 

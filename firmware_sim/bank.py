@@ -52,9 +52,22 @@ class Bank(Protocol):
     def reset(self) -> None:
         """Forget what was written, as a device does that loses its supply."""
 
+    def sentinels(self, table: Table, address: int, count: int) -> bytes:
+        """Return registers as they read while the device has no values."""
+
+    def flip_scales(self) -> None:
+        """Change the scale factors, if the device has any, and the values with them; and back the next time."""
+
 
 class NoBits:
-    """A device without coils and discrete inputs."""
+    """A device without coils and discrete inputs, and without scale factors."""
+
+    def sentinels(self, table: Table, address: int, count: int) -> bytes:
+        """Return all ones, the commonest pattern for a missing value."""
+        return b"\xff\xff" * count
+
+    def flip_scales(self) -> None:
+        """Keep everything: there are no scale factors."""
 
     def read_bits(self, table: Table, address: int, count: int) -> list[bool]:
         """Refuse: there are none."""

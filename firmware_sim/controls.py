@@ -85,7 +85,15 @@ class Controls:
         self._groups = _groups(controls, storage)
         for group in self._groups:
             driver.add_timer(GroupTimer(self, group))
-        self._initial = {id(model): bytes(model.image) for model in (controls, storage) if model}
+        self._initial = {
+            group.model.model: {
+                point: group.model.get(point)
+                for one in self._groups
+                for point in one.points
+                if one.model is group.model
+            }
+            for group in self._groups
+        }
 
     @property
     def writable(self) -> frozenset[tuple[int, str]]:
@@ -130,7 +138,7 @@ class Controls:
         """Forget every order, as after a loss of supply."""
         for group in self._groups:
             group.deadline_s = None
-            group.model.image[:] = self._initial[id(group.model)]
+            group.model.put(self._initial[group.model.model])
         self._driver.now_s()
         self._apply()
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from contracts.clock import Clock
 from firmware_sim.bank import Bank
 from firmware_sim.driver import Driver
+from firmware_sim.faults import FaultyWire
 from firmware_sim.inverter_device import InverterDevice
 from firmware_sim.meter_device import MeteredPoint, Sdm630, sunspec_meter
 from firmware_sim.plant import Plant, Site
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, PlantConfig
-from firmware_sim.server import ModbusServer, Wire
+from firmware_sim.server import ModbusServer
 
 # A connection point whose fuse nobody names: what its parts can do together, with room for load steps.
 _HEADROOM = 1.5
@@ -26,6 +27,7 @@ class Installation:
     driver: Driver
     ports: Mapping[str, int]
     servers: Mapping[str, ModbusServer]
+    wires: Mapping[str, FaultyWire]
 
     @property
     def plant(self) -> Plant:
@@ -34,15 +36,12 @@ class Installation:
 
 
 @asynccontextmanager
-async def open_installation(
-    config: PlantConfig, clock: Clock, *, wires: Mapping[str, Wire] | None = None
-) -> AsyncIterator[Installation]:
+async def open_installation(config: PlantConfig, clock: Clock) -> AsyncIterator[Installation]:
     """Serve every device of a plant until the block ends.
 
     Args:
         config: The plant; devices on port 0 are given one by the machine.
         clock: Whose time the plant lives by.
-        wires: Faults by ``site/device``, for the whole port on which the device answers.
 
     Raises:
         PortTaken: A device's port is in use.
@@ -52,11 +51,12 @@ async def open_installation(
     servers: dict[str, ModbusServer] = {}
     ports: dict[str, int] = {}
     opened: dict[str, ModbusServer] = {}
+    wires: dict[str, FaultyWire] = {}
     try:
-        for owner, device, bank in _banks(plant, driver):
+        for owner, device, bank in device_banks(plant, driver):
             name = f"{owner}/{device.id}"
             shared = f"{owner}/{device.shares_port_of}" if device.shares_port_of else None
-            socket = str(device.port) if device.port else ports_key(shared or name)
+            socket = str(device.port) if device.port else f"own/{shared or name}"
             if shared is not None:
                 server, ports[name] = servers[shared], ports[shared]
                 server.units[device.unit] = bank
@@ -64,23 +64,20 @@ async def open_installation(
                 server, ports[name] = opened[socket], device.port
                 server.units[device.unit] = bank
             else:
-                wire = (wires or {}).get(name)
+                wire = None
+                if device.faults:
+                    wire = wires[name] = FaultyWire(device.faults, seed=f"{config.seed}/{name}", clock=clock)
                 server = ModbusServer({device.unit: bank}, clients_max=device.clients_max, wire=wire)
                 ports[name] = await server.start(host=config.host, port=device.port)
                 opened[socket] = server
             servers[name] = server
-        yield Installation(driver=driver, ports=ports, servers=servers)
+        yield Installation(driver=driver, ports=ports, servers=servers, wires=wires)
     finally:
         for server in opened.values():
             await server.stop()
 
 
-def ports_key(name: str) -> str:
-    """Return what tells a device's own socket from numbered ones."""
-    return f"own/{name}"
-
-
-def _banks(plant: Plant, driver: Driver) -> list[tuple[str, DeviceConfig, Bank]]:
+def device_banks(plant: Plant, driver: Driver) -> list[tuple[str, DeviceConfig, Bank]]:
     """Return every device with its owner and the bank that answers for it."""
     banks: list[tuple[str, DeviceConfig, Bank]] = []
     for site in plant.sites.values():

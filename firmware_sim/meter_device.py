@@ -15,6 +15,7 @@ from firmware_sim.plant import Counters
 from firmware_sim.sunspec import Model, SunSpecBank, Value, common_model, scale_for
 
 _REGISTERS_PER_READ_MAX = 80
+_NAN = 0x7FC00000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,10 @@ class Sdm630(ReadOnly):
             self._refresh()
             self._seen = version
         return bytes(self._image[2 * address : 2 * end])
+
+    def sentinels(self, table: Table, address: int, count: int) -> bytes:
+        """Return floats that are not a number."""
+        return (struct.pack(">I", _NAN) * (count + 1))[2 * (address % 2) :][: 2 * count]
 
     def _refresh(self) -> None:
         point = self._point

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from contracts.units import SiteId
 from firmware_sim.errors import PlantError
+from firmware_sim.fault_rules import FaultRule
 from firmware_sim.series import Week, series_names
 
 DeviceId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -61,6 +62,7 @@ class DeviceConfig(_Settings):
     device of the same site, answer on one socket under their own unit ids. ``rated_w`` is the inverter's AC rating
     (default: what stands behind it). ``limit_latched`` is Fronius' way with WMaxLimPct: a new value is taken only when
     WMaxLim_Ena rises from 0 to 1. ``control_allowed`` false refuses every write, as the vendor's page does by default.
+    ``faults`` spoil what its port answers, seeded by the plant's seed.
     """
 
     id: DeviceId
@@ -77,9 +79,14 @@ class DeviceConfig(_Settings):
     control_allowed: bool = True
     model_802: bool = False
     clients_max: int = Field(default=16, ge=1, le=1000)
+    faults: tuple[FaultRule, ...] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.faults and self.shares_port_of is not None:
+            raise ValueError(
+                f"device {self.id!r} names faults, but the port is that of {self.shares_port_of!r}; name them there"
+            )
         if self.serves is not None and self.serves not in _ALLOWED[self.kind]:
             allowed = ", ".join(sorted(_ALLOWED[self.kind]))
             raise ValueError(f"device {self.id!r} of kind {self.kind} serves {self.serves}; it can serve {allowed}")

@@ -8,10 +8,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import Mapping
-from typing import Protocol
 
 from firmware_sim.bank import Bank
 from firmware_sim.errors import PortTaken
+from firmware_sim.faults import FaultyWire
 from firmware_sim.pdu import PDU_BYTES_MAX, answer
 
 _HEADER = struct.Struct(">HHHB")
@@ -19,13 +19,6 @@ _HEADER_BYTES = _HEADER.size
 _LENGTH_MAX = PDU_BYTES_MAX + 1
 # A client that does not read its answers is dropped beyond this; a correct one never has more than a few outstanding.
 _UNREAD_BYTES_MAX = 1 << 20
-
-
-class Wire(Protocol):
-    """What stands between a connection and the answers, where faults are wanted."""
-
-    def deliver(self, connection: "Connection", *, transaction: int, unit: int, request: bytes) -> None:
-        """Take care of one request, now, later, wrongly or never."""
 
 
 class Connection(asyncio.Protocol):
@@ -76,6 +69,10 @@ class Connection(asyncio.Protocol):
         if replies:
             self.send(replies[0] if len(replies) == 1 else b"".join(replies))
 
+    def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
+        """Return a PDU behind its TCP header."""
+        return frame(transaction, unit, pdu)
+
     def send(self, data: bytes) -> None:
         """Write to the client, if it is still there and reads."""
         if self.transport is None or self.transport.is_closing():
@@ -94,7 +91,7 @@ class Connection(asyncio.Protocol):
 class ModbusServer:
     """Units behind one TCP port."""
 
-    def __init__(self, units: Mapping[int, Bank], *, clients_max: int = 16, wire: Wire | None = None) -> None:
+    def __init__(self, units: Mapping[int, Bank], *, clients_max: int = 16, wire: FaultyWire | None = None) -> None:
         """Serve banks by unit id; ``wire`` may spoil the answers."""
         self.units = dict(units)
         self.requests = 0
@@ -149,7 +146,7 @@ class ModbusServer:
         """Return the frame that answers a request, or ``None`` when nothing is to be sent now."""
         self.requests += 1
         if self._wire is not None:
-            self._wire.deliver(connection, transaction=transaction, unit=unit, request=request)
+            self._wire.deliver(connection, self, transaction=transaction, unit=unit, request=request)
             return None
         bank = self.units.get(unit)
         return None if bank is None else frame(transaction, unit, answer(bank, request))

@@ -52,10 +52,13 @@ class Model:
         }
         for field in self.fields.values():
             self._sentinel(field)
+        self._scales = scales
+        self._values: dict[str, Value] = {}
         self.put(values)
 
     def put(self, values: Mapping[str, Value]) -> None:
         """Write points in engineering units; ``None`` means not implemented, what does not fit is held at the bound."""
+        self._values.update(values)
         for name, value in values.items():
             field, factor = self.fields[name], self._factor[name]
             at = 2 * field.offset
@@ -85,6 +88,20 @@ class Model:
         assert factor is not None, f"{name} of model {self.model} has no scale factor"
         (raw,) = struct.unpack(_CODES[self.fields[name].type], data)
         return float(raw / factor)
+
+    def shift_scales(self, by: int) -> None:
+        """Raise every scale factor, and write all values anew so that they mean the same."""
+        self._scales = {name: scale + by for name, scale in self._scales.items()}
+        for field in self.fields.values():
+            if field.scale in self._scales:
+                self._factor[field.name] = 10.0 ** -self._scales[field.scale]
+        self.put(dict(self._values) | dict(self._scales))
+
+    def blank(self) -> bytes:
+        """Return the model's registers while it has no values: id and length alone are there."""
+        return bytes(self.image[:4]) + b"".join(
+            field.sentinel.to_bytes(2 * field.size, "big") for field in self.fields.values()
+        )
 
     def field_at(self, offset: int) -> Field | None:
         """Return the point that starts at a register of the model."""
@@ -128,6 +145,7 @@ class SunSpecBank(NoBits):
             start += model.length + 2
         self._size = start + 2
         self._seen = dict.fromkeys(refresh, -1)
+        self._flipped = False
         self.addresses = {model.model: base + start for start, _, model in self._models}
 
     def read_registers(self, table: Table, address: int, count: int) -> bytes:
@@ -172,6 +190,18 @@ class SunSpecBank(NoBits):
         if self._reset is not None:
             self._reset()
         self.forget_seen()
+
+    def sentinels(self, table: Table, address: int, count: int) -> bytes:
+        """Return registers in which every point reads as not implemented; marker, ids and lengths stay."""
+        whole = MARKER + b"".join(model.blank() for _, _, model in self._models) + END
+        return whole[2 * (address - self._base) :][: 2 * count]
+
+    def flip_scales(self) -> None:
+        """Raise every scale factor by one, or take it back."""
+        by = -1 if self._flipped else 1
+        self._flipped = not self._flipped
+        for _, _, model in self._models:
+            model.shift_scales(by)
 
     def forget_seen(self) -> None:
         """Bring every model up to date at its next read."""

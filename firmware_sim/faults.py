@@ -1,0 +1,194 @@
+"""The wire that goes wrong: seeded, so that a failing run can be had again."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from weakref import WeakKeyDictionary, WeakSet
+
+from contracts.clock import Clock
+from firmware_sim.bank import Bank, Table
+from firmware_sim.errors import ModbusRefused
+from firmware_sim.fault_rules import FaultKind, FaultRule, Requests
+from firmware_sim.pdu import READ_HOLDING, READ_INPUT, WRITES, answer, exception_response
+
+# Answers still to come; a client that has so many outstanding has lost count, and gets no more.
+_OUTSTANDING_MAX = 10_000
+_NEXT_INSTANT_S = 1e-6
+
+
+class Peer(Protocol):
+    """A connection or a line, as the faults see it."""
+
+    def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
+        """Return a PDU as it goes on the wire."""
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the wire, if the other side is still there."""
+
+
+class Host(Protocol):
+    """What the peers are connected to."""
+
+    @property
+    def units(self) -> Mapping[int, Bank]:
+        """Return the devices by unit id."""
+
+    def drop_clients(self) -> None:
+        """End every connection."""
+
+
+class FaultyWire:
+    """Answers requests, and spoils those that its rules say."""
+
+    def __init__(self, rules: Sequence[FaultRule], *, seed: int | str, clock: Clock) -> None:
+        """Begin now on the clock: windows and silences are counted on it, delays in real time."""
+        self.seed = seed
+        self.happened: Counter[FaultKind] = Counter()
+        self._random = random.Random(str(seed))
+        self._rules = tuple(rules)
+        self._used = [0] * len(self._rules)
+        self._clock = clock
+        self._started_s = clock.monotonic()
+        self._silent_until_s = self._started_s
+        self._half_open: WeakSet[Peer] = WeakSet()
+        self._held_until_s: WeakKeyDictionary[Peer, float] = WeakKeyDictionary()
+        self._before: WeakKeyDictionary[Peer, int] = WeakKeyDictionary()
+        self._outstanding = 0
+
+    def deliver(self, peer: Peer, host: Host, *, transaction: int, unit: int, request: bytes) -> None:
+        """Answer one request now, later, wrongly or never."""
+        now_s = self._clock.monotonic()
+        if peer in self._half_open or now_s < self._silent_until_s:
+            return
+        bank = host.units.get(unit)
+        if bank is None:
+            return
+        rule = self._choose(request, unit, now_s - self._started_s)
+        before = self._before.get(peer, (transaction - 1) & 0xFFFF)
+        self._before[peer] = transaction
+        if rule is None:
+            self._send(peer, peer.frame(transaction, unit, answer(bank, request)))
+            return
+        self.happened[rule.kind] += 1
+        self._spoil(rule, peer, host, bank, before=before, transaction=transaction, unit=unit, request=request)
+
+    def _choose(self, request: bytes, unit: int, since_s: float) -> FaultRule | None:
+        """Return the first rule that applies and is drawn."""
+        for index, rule in enumerate(self._rules):
+            if rule.count_max is not None and self._used[index] >= rule.count_max:
+                continue
+            if not applies(rule, request=request, unit=unit, since_s=since_s):
+                continue
+            if self._random.random() < rule.probability:
+                self._used[index] += 1
+                return rule
+        return None
+
+    def _spoil(
+        self,
+        rule: FaultRule,
+        peer: Peer,
+        host: Host,
+        bank: Bank,
+        *,
+        before: int,
+        transaction: int,
+        unit: int,
+        request: bytes,
+    ) -> None:
+        match rule.kind:
+            case FaultKind.DROP:
+                answer(bank, request)
+            case FaultKind.HALF_OPEN:
+                self._half_open.add(peer)
+            case FaultKind.REBOOT:
+                self._silent_until_s = self._clock.monotonic() + rule.silent_s
+                for one in host.units.values():
+                    one.reset()
+                host.drop_clients()
+            case FaultKind.DELAY:
+                self._send(peer, peer.frame(transaction, unit, answer(bank, request)), hold_s=rule.delay_s)
+            case FaultKind.LATE:
+                self._later(peer, peer.frame(transaction, unit, answer(bank, request)), in_s=rule.delay_s)
+            case FaultKind.DUPLICATE:
+                reply = peer.frame(transaction, unit, answer(bank, request))
+                self._send(peer, reply)
+                self._send(peer, reply)
+            case FaultKind.TRUNCATE:
+                reply = peer.frame(transaction, unit, answer(bank, request))
+                self._send(peer, reply[: self._random.randrange(1, len(reply))])
+            case FaultKind.WRONG_UNIT:
+                self._send(peer, peer.frame(transaction, (unit + 1) % 248, answer(bank, request)))
+            case FaultKind.SWAP:
+                self._send(peer, peer.frame(before, unit, answer(bank, request)))
+            case FaultKind.EXCEPTION:
+                self._send(peer, peer.frame(transaction, unit, exception_response(request[0], rule.code)))
+            case FaultKind.SENTINELS:
+                self._send(peer, peer.frame(transaction, unit, without_values(bank, request)))
+            case FaultKind.ZEROS:
+                reply = answer(bank, request)
+                blank = reply if reply[0] & 0x80 else reply[:2] + bytes(len(reply) - 2)
+                self._send(peer, peer.frame(transaction, unit, blank))
+            case FaultKind.SCALE_FLIP:
+                bank.flip_scales()
+                self._send(peer, peer.frame(transaction, unit, answer(bank, request)))
+            case FaultKind.SECOND_MASTER:
+                assert rule.address is not None, "the rule was checked when it was read"
+                foreign_write(bank, rule.address, rule.values)
+                self._send(peer, peer.frame(transaction, unit, answer(bank, request)))
+
+    def _send(self, peer: Peer, data: bytes, *, hold_s: float = 0.0) -> None:
+        """Send in the order of the requests, not before what is held back."""
+        now_s = asyncio.get_running_loop().time()
+        held_until_s = self._held_until_s.get(peer, now_s)
+        at_s = (held_until_s + _NEXT_INSTANT_S if held_until_s > now_s else now_s) + hold_s
+        if at_s <= now_s:
+            peer.send(data)
+            return
+        self._held_until_s[peer] = at_s
+        self._later(peer, data, in_s=at_s - now_s)
+
+    def _later(self, peer: Peer, data: bytes, *, in_s: float) -> None:
+        if self._outstanding >= _OUTSTANDING_MAX:
+            return
+        self._outstanding += 1
+        asyncio.get_running_loop().call_later(in_s, self._arrive, peer, data)
+
+    def _arrive(self, peer: Peer, data: bytes) -> None:
+        self._outstanding -= 1
+        if peer not in self._half_open:
+            peer.send(data)
+
+
+def applies(rule: FaultRule, *, request: bytes, unit: int, since_s: float) -> bool:
+    """Return whether a rule is about a request, before chance decides."""
+    if rule.unit is not None and rule.unit != unit:
+        return False
+    if since_s < rule.from_s or (rule.to_s is not None and since_s >= rule.to_s):
+        return False
+    writes = request[0] in WRITES
+    if rule.requests is Requests.READS and writes:
+        return False
+    if rule.requests is Requests.WRITES and not writes:
+        return False
+    return rule.kind not in (FaultKind.SENTINELS, FaultKind.ZEROS) or request[0] in (READ_HOLDING, READ_INPUT)
+
+
+def without_values(bank: Bank, request: bytes) -> bytes:
+    """Return the answer to a register read in which no point has a value; a refusal stays one."""
+    reply = answer(bank, request)
+    if reply[0] & 0x80:
+        return reply
+    table = Table.HOLDING if request[0] == READ_HOLDING else Table.INPUT
+    address, count = int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
+    return reply[:2] + bank.sentinels(table, address, count)
+
+
+def foreign_write(bank: Bank, address: int, values: Sequence[int]) -> None:
+    """Write as another master on the bus would; that the device refuses is the other master's business."""
+    try:
+        bank.write_registers(address, b"".join(value.to_bytes(2, "big") for value in values))
+    except ModbusRefused:
+        return

@@ -1,0 +1,146 @@
+"""``sitewatt sim``: devices that answer on a real socket or serial line, to try a gateway or a profile against."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+
+app = typer.Typer(help="Simulated devices on real sockets.", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
+_Host = Annotated[str, typer.Option(help="Address to listen on.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 lets the machine choose.")]
+_Unit = Annotated[int, typer.Option(min=1, max=247, help="Unit id.")]
+_Clock = Annotated[str | None, typer.Option(metavar="SPEC", help="INSTANT@ORIGINxSPEED; default: the machine's own.")]
+
+
+@app.command()
+def run(
+    *,
+    plant: Annotated[Path, typer.Argument(help="The plant, YAML.")],
+    clock: _Clock = None,
+    truth: Annotated[Path | None, typer.Option(help="Append the plant's state to this file, JSON lines.")] = None,
+    truth_every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between those lines.")] = 1.0,
+    as_json: _Json = False,
+) -> None:
+    """Serve every device of a plant until stopped."""
+    from firmware_sim.errors import PlantError
+    from firmware_sim.plant_config import load_plant
+    from firmware_sim.serve import serve_plant
+
+    def say(answer: dict[str, Any]) -> None:
+        if as_json:
+            print_json(answer)
+            return
+        for name, port in answer["ports"].items():
+            typer.echo(f"{name} answers on {config.host}:{port}")
+
+    try:
+        config = load_plant(plant)
+    except PlantError as error:
+        fail(str(error), code="bad_plant", as_json=as_json, exit_code=BAD_INPUT)
+    _serve(serve_plant(config, _clock(clock, as_json), announce=say, truth=truth, truth_every_s=truth_every_s), as_json)
+
+
+@app.command()
+def device(
+    *,
+    profile_like: Annotated[str, typer.Option(help="sunspec, sunspec_pv, sunspec_hybrid, sunspec_meter or sdm630.")],
+    port: _Port = 0,
+    unit: _Unit = 1,
+    host: _Host = "127.0.0.1",
+    rtu: Annotated[bool, typer.Option("--rtu", help="Answer on a serial line: a pseudo-terminal.")] = False,
+    rtu_over_tcp: Annotated[bool, typer.Option("--rtu-over-tcp", help="Serial frames on the TCP port.")] = False,
+    baud: Annotated[int, typer.Option(min=300, max=4_000_000, help="Speed of the line.")] = 9600,
+    turnaround_ms: Annotated[float, typer.Option(min=0, max=10_000, help="How long the device thinks.")] = 5.0,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong on the wire, YAML or JSON.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes the faults repeatable; printed in any case.")] = None,
+    clock: _Clock = None,
+    as_json: _Json = False,
+) -> None:
+    """Serve one device over a small plant of its own until stopped."""
+    import secrets
+
+    from firmware_sim.errors import PlantError
+    from firmware_sim.fault_rules import load_faults
+    from firmware_sim.rtu import Pace
+    from firmware_sim.serve import serve_plant, serve_rtu
+    from firmware_sim.single import DEVICE, SITE, single_device
+
+    seed = secrets.randbelow(2**31) if seed is None else seed
+
+    def say(answer: dict[str, Any]) -> None:
+        answered_port = answer["ports"][f"{SITE}/{DEVICE}"] if "ports" in answer else answer.get("port")
+        url = _url(host=host, port=answered_port, path=answer.get("path"), unit=unit, baud=baud, over_tcp=rtu_over_tcp)
+        if as_json:
+            print_json({"ready": True, "url": url, "port": answered_port, "path": answer.get("path"), "seed": seed})
+        else:
+            typer.echo(f"{profile_like} answers at {url}, seed {seed}")
+
+    try:
+        rules = load_faults(faults).rules if faults else ()
+        config = single_device(profile_like, port=port, unit=unit, host=host, faults=rules, seed=seed)
+    except PlantError as error:
+        fail(str(error), code="bad_device", as_json=as_json, exit_code=BAD_INPUT)
+    time = _clock(clock, as_json)
+    if rtu or rtu_over_tcp:
+        pace = Pace(baud=baud, turnaround_s=turnaround_ms / 1000)
+        _serve(serve_rtu(config, time, announce=say, pace=pace, tcp_port=port if rtu_over_tcp else None), as_json)
+    else:
+        _serve(serve_plant(config, time, announce=say), as_json)
+
+
+@app.command()
+def replay(
+    *,
+    dump: Annotated[Path, typer.Argument(help="Registers with time, JSON.")],
+    port: _Port = 0,
+    unit: _Unit = 1,
+    host: _Host = "127.0.0.1",
+    clock: _Clock = None,
+    as_json: _Json = False,
+) -> None:
+    """Serve what was read from a real device until stopped."""
+    from firmware_sim.serve import serve_dump
+
+    def say(answer: dict[str, Any]) -> None:
+        url = _url(host=host, port=answer["port"], path=None, unit=unit, baud=0, over_tcp=False)
+        if as_json:
+            print_json(answer | {"url": url})
+        else:
+            typer.echo(f"{dump} ({answer['frames']} frames) answers at {url}")
+
+    _serve(serve_dump(dump, _clock(clock, as_json), announce=say, host=host, port=port, unit=unit), as_json)
+
+
+def _url(*, host: str, port: int | None, path: str | None, unit: int, baud: int, over_tcp: bool) -> str:
+    if path is not None:
+        return f"rtu://{path}?baud={baud}&parity=N&unit={unit}"
+    return f"{'rtuovertcp' if over_tcp else 'tcp'}://{host}:{port}?unit={unit}"
+
+
+def _clock(spec: str | None, as_json: bool) -> Any:
+    from contracts.clock import parse_clock
+
+    try:
+        return parse_clock(spec)
+    except ValueError as error:
+        fail(str(error), code="bad_clock", as_json=as_json, exit_code=BAD_INPUT)
+
+
+def _serve(work: Coroutine[Any, Any, None], as_json: bool) -> None:
+    """Run until stopped; what cannot be served ends the command with a sentence."""
+    from firmware_sim.errors import PlantError, SimulatorError
+
+    try:
+        asyncio.run(work)
+    except PlantError as error:
+        fail(str(error), code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+    except SimulatorError as error:
+        fail(str(error), code="port_taken", as_json=as_json, exit_code=BAD_INPUT)
+    except OSError as error:
+        fail(str(error), code="failed", as_json=as_json, exit_code=FAILED)
