@@ -3,6 +3,7 @@
 CloudError
 ├── StoreError         the table or the file failed; try again
 │   └── ConditionFailed   somebody else was first; read again, then decide
+├── PublishError       the broker did not take a message; try again
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
 
@@ -17,6 +18,10 @@ class StoreError(CloudError):
 
 class ConditionFailed(StoreError):
     """A conditional write found another state than the caller expected; nothing was written."""
+
+
+class PublishError(CloudError):
+    """A message to a site was not taken by the broker."""
 
 
 class SetupError(CloudError):

@@ -1,7 +1,8 @@
 """Which stores the environment names: the one place that knows the implementations.
 
 ``SITEWATT_STORE``: ``sqlite:///PATH`` or ``dynamodb``. With the former ``SITEWATT_LAKE`` is a folder (by default
-``lake`` beside the file); with the latter ``SITEWATT_TABLE_PREFIX`` and ``SITEWATT_LAKE_BUCKET`` name tables and bucket.
+``lake`` beside the file); with the latter ``SITEWATT_TABLE_PREFIX`` and ``SITEWATT_LAKE_BUCKET`` name tables and
+bucket.
 """
 
 from collections.abc import Mapping

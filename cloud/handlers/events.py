@@ -1,0 +1,27 @@
+"""What a gateway reported: kept in the order of its own time."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
+
+from cloud.handlers.intake import arrival_of, each_record, store_once
+from cloud.handlers.wiring import current
+from cloud.stores import keys
+from cloud.stores.tables import Put
+from contracts.telemetry import EventMessage
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Store a batch of events; records that could not be stored are named for another delivery."""
+    house = current()
+
+    def take(record: KinesisStreamRecord) -> None:
+        arrival = arrival_of(house, record, EventMessage)
+        if arrival is None:
+            return
+        message = arrival.message
+        key = keys.site_event(arrival.site, message.at, message.epoch, message.seq)
+        put = Put(key=key, body={"phrase": message.phrase, "fields": message.fields})
+        store_once(house.stores.tables, message, lambda: [put])
+
+    return each_record(event, context, take)

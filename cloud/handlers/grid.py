@@ -1,0 +1,31 @@
+"""The feeder's telemetry drives the grid agent: it sees every sample that the transformer's meter told."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
+
+from cloud.grid.event import Observation
+from cloud.handlers.grid_agent import step
+from cloud.handlers.grid_view import power_samples
+from cloud.handlers.intake import arrived_at, each_record
+from cloud.handlers.wiring import current
+from contracts.telemetry import TelemetryMessage
+from contracts.wire import WireError
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Show the agent of a feeder what its meter told; messages of other gateways are passed over."""
+    house = current()
+
+    def take(record: KinesisStreamRecord) -> None:
+        feeder = house.registry.feeder(record.kinesis.partition_key)
+        if feeder is None:
+            return
+        try:
+            message = TelemetryMessage.decode(record.kinesis.data_as_bytes())
+        except WireError:
+            return  # The function that stores telemetry notes what it refuses.
+        if message.site == feeder.id:
+            step(house, feeder, seen=Observation(feeder=power_samples(message, feeder)), at=arrived_at(record))
+
+    return each_record(event, context, take)

@@ -1,0 +1,51 @@
+"""Raw telemetry to the lake: one file for each batch of a shard."""
+
+from collections import defaultdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import KinesisStreamEvent
+
+from cloud.handlers.intake import LOG
+from cloud.handlers.wiring import current
+from cloud.stores.lake import RawSample
+from contracts.telemetry import TelemetryMessage, samples_of
+from contracts.wire import WireError
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Write a batch of telemetry, zone by zone, under a name made of its sequence numbers; all of it or an error.
+
+    Raises:
+        StoreError: A file could not be written; deliver the batch again.
+    """
+    house = current()
+    records = list(KinesisStreamEvent(event).records)
+    by_zone: dict[str, list[RawSample]] = defaultdict(list)
+    for record in records:
+        try:
+            zone = record.kinesis.data_as_json()["topic_zone"]
+            message = TelemetryMessage.decode(record.kinesis.data_as_bytes())
+        except (ValueError, KeyError, TypeError, WireError):
+            # The function that stores the aggregates counts what it refuses; here it is only left out.
+            LOG.debug("message left out of the lake", extra={"sequence_number": record.kinesis.sequence_number})
+            continue
+        by_zone[zone].extend(_raw(message))
+    first, last = records[0].kinesis.sequence_number, records[-1].kinesis.sequence_number
+    for zone, samples in by_zone.items():
+        house.stores.lake.write(zone=zone, name=f"{first}-{last}", samples=samples)
+    return {"batchItemFailures": []}
+
+
+def _raw(message: TelemetryMessage) -> list[RawSample]:
+    return [
+        RawSample(
+            site=message.site,
+            epoch=message.epoch,
+            seq=message.seq,
+            point=sample.point,
+            at=sample.at,
+            value=sample.value,
+            quality=str(sample.quality),
+        )
+        for sample in samples_of(message)
+    ]

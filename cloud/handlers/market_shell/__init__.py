@@ -1,0 +1,1 @@
+"""The shell around the pure market: one writer per zone, journalled before it acts."""

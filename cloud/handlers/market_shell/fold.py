@@ -1,0 +1,142 @@
+"""What the journal of a zone's market adds up to: the same inputs give the same state, trades and notices, always.
+
+The fold holds the engine, the gateways' sequences, and the number of the last notice to each site. It reads no clock
+and no table, so a process that has lost its memory gets it back by reading the journal again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloud.handlers.market_shell.sequencer import Sequencer
+from cloud.market import commands
+from cloud.market.engine import BadCommand, Engine
+from cloud.market.rules import MarketRules
+from cloud.market.state import Outcome
+from contracts.market import MarketBroadcast, OrderMessage, TradesMessage
+from contracts.units import instant
+
+Input = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class Step:
+    """What one journal entry brought about, ready to be stored and told."""
+
+    position: int
+    at_ms: int
+    outcome: Outcome = field(default_factory=Outcome)
+    refused: list[str] = field(default_factory=list)
+    notices: list[TradesMessage] = field(default_factory=list)
+    broadcasts: list[MarketBroadcast] = field(default_factory=list)
+
+
+class Fold:
+    """One zone's market after so many journal entries."""
+
+    def __init__(
+        self, *, engine: Engine, sequencer: Sequencer, epoch: int, told: dict[str, int], position: int
+    ) -> None:
+        self.engine = engine
+        self.sequencer = sequencer
+        self.position = position
+        self._epoch = epoch
+        self._told = told
+
+    @classmethod
+    def begin(cls, *, rules: dict[str, Any], epoch: int) -> "Fold":
+        """Return the fold of the journal's first entry, which names the rules and the epoch of all notices."""
+        engine = Engine(MarketRules.model_validate(rules))
+        return cls(engine=engine, sequencer=Sequencer(), epoch=epoch, told={}, position=1)
+
+    @classmethod
+    def restore(cls, raw: dict[str, Any]) -> "Fold":
+        """Return the fold of a snapshot.
+
+        Raises:
+            BadCommand: The engine's state does not have the hash that it carries.
+        """
+        return cls(
+            engine=Engine.restore(raw["engine"]),
+            sequencer=Sequencer.from_json(raw["sequencer"]),
+            epoch=raw["epoch"],
+            told=dict(raw["told"]),
+            position=raw["position"],
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the whole state as JSON values."""
+        return {
+            "engine": self.engine.snapshot(),
+            "sequencer": self.sequencer.to_json(),
+            "epoch": self._epoch,
+            "told": dict(self._told),
+            "position": self.position,
+        }
+
+    def apply(self, inputs: Sequence[Input]) -> Step:
+        """Take one journal entry in and return what it brought about."""
+        self.position += 1
+        step = Step(position=self.position, at_ms=self.engine.now_ms)
+        for one in inputs:
+            for command in self._commands(one):
+                try:
+                    outcome = self.engine.apply(command)
+                except BadCommand as error:
+                    step.refused.append(str(error))
+                    continue
+                _extend(step.outcome, outcome)
+        step.at_ms = self.engine.now_ms
+        self._tell(step)
+        return step
+
+    def _commands(self, one: Input) -> list[commands.Command]:
+        released = self.sequencer.overdue(one["at_ms"])
+        if one["op"] == "order":
+            released += self.sequencer.take(one)
+            return [_order(order, at_ms=one["at_ms"]) for order in released]
+        return [*(_order(order, at_ms=one["at_ms"]) for order in released), one]
+
+    def _tell(self, step: Step) -> None:
+        zone, issued_at = self.engine.rules.zone, instant(step.at_ms)
+        for notice in commands.notices(step.outcome):
+            seq = self._told[notice.site] = self._told.get(notice.site, 0) + 1
+            step.notices.append(
+                TradesMessage(
+                    zone=zone,
+                    site=notice.site,
+                    interval_start=instant(notice.interval_ms),
+                    issued_at=issued_at,
+                    epoch=self._epoch,
+                    seq=seq,
+                    results=notice.results,
+                    trades=notice.trades,
+                    settlement=notice.settlement,
+                )
+            )
+        newest = {view.interval_ms: view for view in step.outcome.broadcasts}
+        step.broadcasts = [commands.broadcast(newest[start], zone=zone, at_ms=step.at_ms) for start in sorted(newest)]
+
+
+def order_input(message: OrderMessage, *, at_ms: int) -> Input:
+    """Return the journal's form of an order that arrived at an instant."""
+    return {
+        "op": "order",
+        "at_ms": at_ms,
+        "site": message.site,
+        "epoch": message.epoch,
+        "seq": message.seq,
+        "message": message.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _order(one: Input, *, at_ms: int) -> commands.Command:
+    return commands.order(OrderMessage.model_validate(one["message"]), at_ms=at_ms)
+
+
+def _extend(whole: Outcome, part: Outcome) -> None:
+    whole.replies += part.replies
+    whole.trades += part.trades
+    whole.lines += part.lines
+    whole.settlements += part.settlements
+    whole.broadcasts += part.broadcasts

@@ -1,0 +1,168 @@
+"""The one writer of a zone's market: journal, engine, tables, sites, in this order.
+
+Nothing is acted on before it is in the journal. Everything after that is derived from it: whoever finds the journal
+ahead of its consequences, after a crash or because another writer was cut short, stores and tells them again, with the
+same ids and numbers.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any, Final
+
+from cloud.errors import ConditionFailed
+from cloud.handlers.intake import LOG
+from cloud.handlers.market_shell.fold import Fold, Input, Step
+from cloud.handlers.market_shell.journal import Fence, Journal
+from cloud.handlers.market_shell.projection import messages, writes
+from cloud.handlers.publishing import Publisher
+from cloud.handlers.wiring import House
+from cloud.market import commands
+from cloud.market.rules import MarketRules, Participant
+from cloud.stores.registry import Registry, SiteRecord, ZoneRecord
+from cloud.stores.tables import TRANSACT_MAX, Put, Tables
+from contracts.units import DELIVERY_INTERVAL_S, ZoneId
+
+ATTEMPTS_MAX: Final = 10
+SNAPSHOT_EVERY: Final = 500
+
+
+class MarketWriter:
+    """Writes for one zone; keeps the fold in memory between calls and proves at each that it is still the newest."""
+
+    def __init__(self, *, zone: ZoneRecord, tables: Tables, publisher: Publisher, registry: Registry) -> None:
+        self._zone = zone
+        self._tables = tables
+        self._publisher = publisher
+        self._registry = registry
+        self._journal = Journal(tables, zone.id)
+        self._lock = Lock()
+        self._fold: Fold | None = None
+        self._fence = Fence()
+        self._untold: list[Step] = []
+
+    def submit(self, inputs: Sequence[Input], *, at_ms: int) -> list[Step]:
+        """Journal inputs, apply them, store and tell what follows; return the steps that were stored and told.
+
+        Without inputs it only finishes what an earlier call could not.
+
+        Raises:
+            ConditionFailed: Other writers were first, again and again; deliver the inputs again.
+            StoreError: The tables failed; deliver the inputs again.
+            PublishError: The broker did not take the notices; the inputs stand, the next call tells them.
+        """
+        with self._lock:
+            for attempt in range(ATTEMPTS_MAX):
+                try:
+                    fold = self._newest(at_ms)
+                    entry = [*self._registrations(fold, at_ms), *inputs]
+                    if entry:
+                        self._fence = self._journal.append(self._fence, entry, projected=self._told_up_to())
+                        inputs = []  # From here on they stand, whoever stores and tells what follows.
+                        self._untold.append(self._apply(fold, entry))
+                    return self._finish()
+                except ConditionFailed:
+                    if attempt == ATTEMPTS_MAX - 1:
+                        raise
+                    LOG.info("market written by another", extra={"zone": self._zone.id, "attempt": attempt})
+        raise AssertionError("a loop that returns or raises came to its end")
+
+    def fold(self, *, at_ms: int) -> Fold:
+        """Return the market as it is now, to be read only."""
+        with self._lock:
+            return self._newest(at_ms)
+
+    def _newest(self, at_ms: int) -> Fold:
+        """Bring the memory up to the journal's end, from a snapshot where that is shorter."""
+        fence = self._journal.fence()
+        if fence.version == 0:
+            self._begin(at_ms)
+            fence = self._journal.fence()
+        if self._fold is not None and fence.version == self._fence.version:
+            return self._fold
+        fold, told_up_to = self._fold, fence.projected
+        if fold is None and (snapshot := self._journal.load_snapshot()) is not None:
+            fold = Fold.restore(snapshot)
+            # A snapshot is only kept once everything up to it is stored and told.
+            told_up_to = max(told_up_to, fold.position)
+        self._untold = [step for step in self._untold if step.position > told_up_to]
+        for position, inputs in self._journal.entries(after=fold.position if fold else 0):
+            if fold is None:
+                fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
+                continue
+            step = self._apply(fold, inputs)
+            if position > told_up_to:
+                self._untold.append(step)
+        assert fold is not None, "a fence stands before a journal with at least one entry"
+        # A writer may have come between the fence and the entries; what was read is judged by the next condition.
+        self._fold = fold
+        self._fence = Fence(position=fold.position, projected=told_up_to, version=fence.version)
+        if fold.position != fence.position:
+            self._fold = None
+            raise ConditionFailed(f"journal of {self._zone.id} grew while it was read; read again")
+        return fold
+
+    def _begin(self, at_ms: int) -> None:
+        rules = MarketRules.model_validate({**self._zone.market, "zone": self._zone.id})
+        first = {"op": "begin", "at_ms": at_ms, "epoch": at_ms, "rules": rules.model_dump(mode="json")}
+        try:
+            self._journal.append(Fence(), [first], projected=1)
+        except ConditionFailed:
+            LOG.info("market begun by another", extra={"zone": self._zone.id})
+
+    def _apply(self, fold: Fold, inputs: Sequence[Input]) -> Step:
+        step = fold.apply(inputs)
+        for refused in step.refused:
+            LOG.error("journalled command refused", extra={"zone": self._zone.id, "reason": refused})
+        return step
+
+    def _told_up_to(self) -> int:
+        """Return the position up to which everything is stored and told, as far as this writer knows."""
+        return self._untold[0].position - 1 if self._untold else self._fence.position
+
+    def _finish(self) -> list[Step]:
+        """Store and tell what is not yet told; another writer at the fence takes it over."""
+        steps = list(self._untold)
+        for step in steps:
+            self._store(step)
+        self._publisher.publish([message for step in steps for message in messages(self._zone.id, step)])
+        self._untold.clear()
+        fold = self._fold
+        if fold is not None and steps and any(step.position % SNAPSHOT_EVERY == 0 for step in steps):
+            self._journal.save_snapshot(fold.snapshot())
+        return steps
+
+    def _store(self, step: Step) -> None:
+        latest: dict[Any, Put] = {put.key: put for put in writes(self._zone.id, step)}
+        puts = list(latest.values())
+        for start in range(0, len(puts), TRANSACT_MAX - 1):
+            self._tables.transact([self._journal.check(self._fence), *puts[start : start + TRANSACT_MAX - 1]])
+
+    def _registrations(self, fold: Fold, at_ms: int) -> list[Input]:
+        """Return the commands that bring the registry's sites and limits into the market."""
+        known = {participant.site: participant for participant in fold.engine.participants()}
+        wanted = [_participant(site) for site in self._registry.sites_in(self._zone.id)]
+        return [commands.register(one, at_ms=at_ms) for one in wanted if known.get(one.site) != one]
+
+
+def market_of(house: House, zone: ZoneId) -> MarketWriter | None:
+    """Return the writer of a zone, the same in each call of a warm process; ``None`` for an unknown zone."""
+    record = house.registry.zone(zone)
+    if record is None:
+        return None
+    with house.lock:
+        writer = house.memory.get(f"market {zone}")
+        if not isinstance(writer, MarketWriter):
+            writer = MarketWriter(
+                zone=record, tables=house.stores.tables, publisher=house.publisher, registry=house.registry
+            )
+            house.memory[f"market {zone}"] = writer
+        return writer
+
+
+def _participant(site: SiteRecord) -> Participant:
+    return Participant(
+        site=site.id,
+        owner=site.owner,
+        import_limit_wh=site.import_limit_w * DELIVERY_INTERVAL_S // 3600,
+        export_limit_wh=site.export_limit_w * DELIVERY_INTERVAL_S // 3600,
+    )

@@ -1,0 +1,24 @@
+"""Time moves the market: products open, close, deliver and settle even when nobody sends anything."""
+
+from datetime import datetime
+from typing import Any
+
+from cloud.errors import SetupError
+from cloud.handlers.market_shell.writer import market_of
+from cloud.handlers.wiring import current
+from cloud.market import commands
+from contracts.units import epoch_ms
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Let the market of one zone move on to the schedule's own time.
+
+    Raises:
+        SetupError: The schedule names a zone that is not registered.
+        CloudError: The tick was not taken; the next one brings the same.
+    """
+    market = market_of(current(), event["zone"])
+    if market is None:
+        raise SetupError(f"market tick for zone {event['zone']}, which is not registered; nothing done")
+    at_ms = epoch_ms(datetime.fromisoformat(event["time"]))
+    market.submit([commands.tick(at_ms=at_ms)], at_ms=at_ms)

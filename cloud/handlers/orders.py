@@ -1,0 +1,39 @@
+"""Orders to the market of their zone, a batch at a time through its one writer."""
+
+from collections import defaultdict
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
+
+from cloud.handlers.intake import Arrival, arrival_of, each_record, store_once
+from cloud.handlers.market_shell.fold import order_input
+from cloud.handlers.market_shell.writer import market_of
+from cloud.handlers.wiring import current
+from contracts.market import OrderMessage
+from contracts.units import epoch_ms
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Take a batch of orders to the market; it is journalled, matched, stored and answered, or delivered again whole.
+
+    Raises:
+        CloudError: The batch was not taken; a repeat of what was taken before has no second effect.
+    """
+    house = current()
+    by_zone: dict[str, list[Arrival[OrderMessage]]] = defaultdict(list)
+
+    def take(record: KinesisStreamRecord) -> None:
+        arrival = arrival_of(house, record, OrderMessage)
+        if arrival is not None:
+            by_zone[arrival.zone].append(arrival)
+
+    answer = each_record(event, context, take)
+    for zone, arrivals in by_zone.items():
+        market = market_of(house, zone)
+        assert market is not None, "only messages of registered zones arrive"
+        inputs = [order_input(arrival.message, at_ms=epoch_ms(arrival.at)) for arrival in arrivals]
+        market.submit(inputs, at_ms=inputs[-1]["at_ms"])
+        for arrival in arrivals:
+            # Only counted here, and only after the journal has them: what the sequencer knows decides what is new.
+            store_once(house.stores.tables, arrival.message, lambda: [])
+    return answer

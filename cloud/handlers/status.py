@@ -1,0 +1,34 @@
+"""Whether a gateway is online: the newest word counts."""
+
+from typing import Any, Final
+
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
+
+from cloud.handlers.intake import arrival_of, each_record
+from cloud.handlers.wiring import current
+from cloud.stores import keys
+from cloud.stores.tables import Put
+from contracts.telemetry import StatusMessage
+from contracts.units import epoch_ms
+
+STATUS: Final = "STATUS"
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Store a batch of status messages; records that could not be stored are named for another delivery."""
+    house = current()
+
+    def take(record: KinesisStreamRecord) -> None:
+        arrival = arrival_of(house, record, StatusMessage)
+        if arrival is None:
+            return
+        message = arrival.message
+        body = {
+            "online": message.online,
+            "software": message.software,
+            "epoch": message.epoch,
+            "arrived_at": epoch_ms(arrival.at),
+        }
+        house.stores.tables.put(Put(key=keys.site_state(arrival.site, STATUS), body=body))
+
+    return each_record(event, context, take)

@@ -1,0 +1,146 @@
+"""What happens to a message that a site publishes: rules, streams, functions and schedules, defined once.
+
+The local runner and the deployed stack read the same definitions. A rule forwards a message to a stream and adds the
+zone and site of its topic, which the broker has checked, as ``topic_zone`` and ``topic_site``: a payload may lie about
+its sender, a topic cannot. Within one partition key of a stream the order of arrival is kept; IoT rules themselves
+promise none, so what needs an order is numbered by its sender.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from contracts.topics import ROOT, Topic, Up
+
+# One writer per zone is easy to prove, so a stream's shard has one reader at a time.
+PARALLELIZATION: Final = 1
+
+
+class Partition(StrEnum):
+    """What keeps its order within a stream."""
+
+    SITE = "site"
+    ZONE = "zone"
+
+    def of(self, topic: Topic) -> str:
+        """Return the partition key of a site's topic."""
+        assert topic.site is not None, "broadcasts are not routed"
+        return topic.site if self is Partition.SITE else topic.zone
+
+
+class Stream(StrEnum):
+    """The ordered streams, one a channel."""
+
+    TELEMETRY = "telemetry"
+    METER = "meter"
+    ORDERS = "orders"
+    ACKS = "acks"
+    EVENTS = "events"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule of the broker: which channel goes to which stream, ordered by what.
+
+    ``basic_ingest`` tells gateways that they may publish straight to the rule; retained messages must pass the broker.
+    """
+
+    name: str
+    channel: Up
+    stream: Stream
+    partition: Partition
+    basic_ingest: bool = True
+
+    @property
+    def topic_filter(self) -> str:
+        """Return what the rule listens to."""
+        return f"{ROOT}/+/+/{self.channel}"
+
+    @property
+    def sql(self) -> str:
+        """Return the rule's statement. Source: AWS IoT SQL reference, function ``topic(Decimal)``, counted from 1."""
+        return f"SELECT *, topic(3) AS topic_zone, topic(4) AS topic_site FROM '{self.topic_filter}'"
+
+    @property
+    def partition_key(self) -> str:
+        """Return the substitution template of the stream's partition key."""
+        return "${topic(4)}" if self.partition is Partition.SITE else "${topic(3)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """A function that reads a stream.
+
+    ``records_max`` bounds one batch. With a ``window_s`` a batch waits for more records so long; without, a batch is
+    whatever has come meanwhile. After ``attempts_max`` a record that still fails is set aside for someone to look at.
+    """
+
+    stream: Stream
+    handler: str
+    records_max: int = 100
+    window_s: float = 0.0
+    attempts_max: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A function that is called again and again, once for each zone or feeder.
+
+    AWS schedules know no period under a minute, so where ``every_s`` is shorter the schedule fires each minute there
+    and ``driven_by`` names the stream whose records drive the function in between.
+    """
+
+    name: str
+    handler: str
+    every_s: float
+    driven_by: Stream | None = None
+
+    @property
+    def expression(self) -> str:
+        """Return the schedule as EventBridge Scheduler writes it, in whole minutes, at least one."""
+        minutes = max(1, round(self.every_s / 60))
+        return f"rate({minutes} minute{'s' if minutes > 1 else ''})"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule(name="sitewatt_telemetry", channel=Up.TELEMETRY, stream=Stream.TELEMETRY, partition=Partition.SITE),
+    Rule(name="sitewatt_meter", channel=Up.METER, stream=Stream.METER, partition=Partition.ZONE),
+    Rule(name="sitewatt_orders", channel=Up.ORDERS, stream=Stream.ORDERS, partition=Partition.ZONE),
+    Rule(name="sitewatt_acks", channel=Up.ACKS, stream=Stream.ACKS, partition=Partition.SITE),
+    Rule(name="sitewatt_events", channel=Up.EVENTS, stream=Stream.EVENTS, partition=Partition.SITE),
+    Rule(
+        name="sitewatt_status",
+        channel=Up.STATUS,
+        stream=Stream.STATUS,
+        partition=Partition.SITE,
+        basic_ingest=False,
+    ),
+)
+
+CONSUMERS: Final[tuple[Consumer, ...]] = (
+    Consumer(stream=Stream.TELEMETRY, handler="cloud.handlers.telemetry"),
+    Consumer(stream=Stream.TELEMETRY, handler="cloud.handlers.lake", records_max=200, window_s=300.0),
+    Consumer(stream=Stream.TELEMETRY, handler="cloud.handlers.grid"),
+    Consumer(stream=Stream.METER, handler="cloud.handlers.meter"),
+    Consumer(stream=Stream.ORDERS, handler="cloud.handlers.orders"),
+    Consumer(stream=Stream.ACKS, handler="cloud.handlers.acks"),
+    Consumer(stream=Stream.EVENTS, handler="cloud.handlers.events"),
+    Consumer(stream=Stream.STATUS, handler="cloud.handlers.status"),
+)
+
+SCHEDULES: Final[tuple[Schedule, ...]] = (
+    # Orders and meter readings carry the market's time forward too; the schedule is for when nobody sends anything.
+    Schedule(name="market-tick", handler="cloud.handlers.market_tick", every_s=15.0, driven_by=Stream.ORDERS),
+    Schedule(name="grid-tick", handler="cloud.handlers.grid_tick", every_s=10.0, driven_by=Stream.TELEMETRY),
+)
+
+
+def rule_of(channel: Up) -> Rule:
+    """Return the one rule that takes a channel's messages."""
+    return next(rule for rule in RULES if rule.channel is channel)
+
+
+def consumers_of(stream: Stream) -> tuple[Consumer, ...]:
+    """Return the functions that read a stream."""
+    return tuple(consumer for consumer in CONSUMERS if consumer.stream is stream)

@@ -1,0 +1,52 @@
+"""``python -m cloud.local --config FILE [--clock SPEC] [--parent-pid P]``: parse arguments, load settings, run."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from cloud.errors import CloudError, StoreError
+from cloud.local.config import load_config
+from cloud.local.lifetime import StopRequested, cause
+from cloud.local.logs import FieldFormatter
+from cloud.local.runner import run
+from contracts.clock import parse_clock
+
+
+def main() -> int:
+    """Run the local cloud; 0 when told to stop, 1 when it failed, 2 when it cannot be set up."""
+    parser = argparse.ArgumentParser(prog="python -m cloud.local", description="The cloud's functions on this machine.")
+    parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")
+    parser.add_argument("--clock", default=None, metavar="SPEC", help="INSTANT@ORIGINxSPEED; real time without it")
+    parser.add_argument("--parent-pid", type=int, default=None, help="end when this process is no longer our parent")
+    arguments = parser.parse_args()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(FieldFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    try:
+        config = load_config(arguments.config)
+        clock = parse_clock(arguments.clock)
+        asyncio.run(run(config, clock=clock, parent_pid=arguments.parent_pid))
+    except (ExceptionGroup, CloudError, ValueError) as group:
+        error = cause(group)
+        if isinstance(error, StopRequested):
+            return 0
+        if not isinstance(error, CloudError | ValueError):
+            raise
+        sys.stderr.write(f"{error}\n")
+        return 1 if isinstance(error, StoreError) else 2
+    return 0
+
+
+if __name__ == "__main__":
+    # A function that still runs in its thread is cut short here; what it had not committed is delivered again.
+    try:
+        code = main()
+    except Exception:
+        logging.exception("local cloud failed")
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

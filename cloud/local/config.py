@@ -1,0 +1,107 @@
+"""The settings of the local cloud: one YAML file, checked once, unknown keys refused."""
+
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cloud.errors import SetupError
+from cloud.infra.rules import SCHEDULES
+from cloud.stores.registry import Registry
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BrokerSettings(_Settings):
+    """Where the broker is. amqtt knows only ``protocol`` 3.1.1, which has no message expiry."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    protocol: Literal["3.1.1", "5"] = "3.1.1"
+    client_id: str = Field(default="sitewatt-cloud", min_length=1, max_length=128)
+    keepalive_s: int = Field(default=45, ge=5, le=1200)
+
+    @field_validator("url")
+    @classmethod
+    def _usable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "mqtt" or not parts.hostname:
+            raise ValueError(f"{url!r} is not mqtt://HOST:PORT")
+        return url
+
+    @property
+    def host(self) -> str:
+        """Return the broker's host."""
+        return str(urlsplit(self.url).hostname)
+
+    @property
+    def port(self) -> int:
+        """Return the broker's port."""
+        return urlsplit(self.url).port or 1883
+
+
+class SigningSettings(_Settings):
+    """Who signs commands, with which key file (Ed25519, PEM)."""
+
+    issuer: str = Field(default="grid-agent", min_length=1, max_length=64)
+    key_file: Path
+
+
+class CloudConfig(_Settings):
+    """Everything that the local cloud is told.
+
+    ``folder`` holds the tables, the streams and the lake. ``schedules`` overrides periods in seconds by name.
+    """
+
+    broker: BrokerSettings = BrokerSettings()
+    folder: Path
+    signing: SigningSettings
+    registry: Registry
+    schedules: dict[str, float] = Field(default_factory=dict)
+
+    @field_validator("schedules")
+    @classmethod
+    def _known(cls, schedules: dict[str, float]) -> dict[str, float]:
+        known = {schedule.name for schedule in SCHEDULES}
+        for name, every_s in schedules.items():
+            if name not in known:
+                raise ValueError(f"{name} is not one of {', '.join(sorted(known))}")
+            if not 1 <= every_s <= 86_400:
+                raise ValueError(f"{name} is every {every_s} s, must be 1 to 86400")
+        return schedules
+
+    @property
+    def tables_path(self) -> Path:
+        """Return the file of the tables."""
+        return self.folder / "tables.db"
+
+    @property
+    def streams_path(self) -> Path:
+        """Return the file of the streams."""
+        return self.folder / "streams.db"
+
+
+def load_config(path: Path) -> CloudConfig:
+    """Read the settings; paths in them are relative to the file's folder.
+
+    Raises:
+        SetupError: The file cannot be read, or breaks the schema; the message names the key.
+    """
+    try:
+        raw: Any = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SetupError(f"configuration {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SetupError(f"configuration {path} is not YAML: {error}") from error
+    try:
+        config = CloudConfig.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise SetupError(f"configuration {path} cannot be used: {where}: {first['msg']}") from error
+    base = path.absolute().parent
+    signing = config.signing.model_copy(update={"key_file": base / config.signing.key_file})
+    return config.model_copy(update={"folder": base / config.folder, "signing": signing})

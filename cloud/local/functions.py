@@ -1,0 +1,37 @@
+"""Calls the very functions that Lambda would call, in worker threads."""
+
+import asyncio
+import importlib
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from cloud.local.events import Context
+
+THREADS_MAX: Final = 12
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+class Functions:
+    """The functions by the name of their module; owns the threads that they run in."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=THREADS_MAX, thread_name_prefix="function")
+        self._numbers = itertools.count(1)
+        self._handlers: dict[str, Handler] = {}
+
+    def load(self, module: str) -> None:
+        """Import a function now, so that the first call is as fast as the others."""
+        self._handlers[module] = importlib.import_module(module).handler
+
+    async def call(self, module: str, event: dict[str, Any]) -> Any:
+        """Call a function with an event and return its answer; whatever it raises is raised here."""
+        context = Context(function_name=module.rpartition(".")[2], aws_request_id=f"{next(self._numbers):032x}")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._handlers[module], event, context)
+
+    def close(self) -> None:
+        """Take no more calls; those that run end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

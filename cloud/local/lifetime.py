@@ -1,0 +1,59 @@
+"""When a local process ends: on a signal, or when the process that started it is gone."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from typing import Final
+
+PARENT_CHECK_S: Final = 0.5  # Real seconds; a process must be gone within two of them.
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class StopRequested(Exception):
+    """The operator, or the death of the parent, asks the process to end."""
+
+
+async def stop_on_signal() -> None:
+    """Wait for SIGTERM or SIGINT.
+
+    Raises:
+        StopRequested: One came.
+    """
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        await stopped.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    raise StopRequested("signal")
+
+
+async def stop_with_parent(parent_pid: int | None) -> None:
+    """Wait until the process that started us is gone; for ever without one.
+
+    Raises:
+        StopRequested: It is gone.
+    """
+    # The kernel tells nobody that a parent has gone, so we look.
+    while parent_pid is None or os.getppid() == parent_pid:  # noqa: ASYNC110
+        await asyncio.sleep(PARENT_CHECK_S)
+    raise StopRequested("parent gone")
+
+
+def cause(error: BaseException) -> BaseException:
+    """Return the first error inside groups of errors, one that asks to stop last."""
+    while isinstance(error, BaseExceptionGroup):
+        failures = error.split(StopRequested)[1]
+        error = (failures or error).exceptions[0]
+    return error
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends; for use between fork and exec, and only on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,172 @@
+"""The local cloud's connection to the broker: a persistent session, acknowledged by hand.
+
+A message is acknowledged once the caller has it in a file, so the broker keeps what we have not, also while we are
+away.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Final
+
+import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from cloud.errors import PublishError
+from cloud.handlers.publishing import EXPIRY_S_MAX, Outgoing
+from cloud.local.config import BrokerSettings
+from contracts.topics import ROOT, Up
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S_MIN: Final = 0.2  # Real seconds, full jitter between the two.
+RECONNECT_S_MAX: Final = 5.0
+ANSWER_TIMEOUT_S: Final = 5.0
+TAKE_MAX: Final = 200
+PUBLISH_INFLIGHT_MAX: Final = 50
+SESSION_S: Final = 7 * 86_400
+
+Take = Callable[[Sequence[aiomqtt.Message]], None]
+
+
+class BrokerLink:
+    """Receives what sites publish and publishes what functions say."""
+
+    def __init__(self, settings: BrokerSettings, take: Take) -> None:
+        self._settings = settings
+        self._take = take
+        self._client: aiomqtt.Client | None = None
+        self._connected = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+
+    @property
+    def connected(self) -> asyncio.Event:
+        """Return what is set while the session stands and all subscriptions are made."""
+        return self._connected
+
+    async def run(self) -> None:
+        """Keep the session until cancelled; a lost broker is waited for."""
+        attempt = 0
+        while True:
+            try:
+                async with self._new_client() as client:
+                    for channel in Up:
+                        await client.subscribe(f"{ROOT}/+/+/{channel}", qos=1)
+                    self._client = client
+                    self._connected.set()
+                    attempt = 0
+                    log.info("broker connected", extra={"url": self._settings.url})
+                    await self._receive(client)
+            except aiomqtt.MqttError as error:
+                log.warning("broker lost", extra={"url": self._settings.url, "error": str(error)})
+            finally:
+                self._client = None
+                self._connected.clear()
+            attempt += 1
+            await asyncio.sleep(random.uniform(RECONNECT_S_MIN, min(RECONNECT_S_MAX, 2**attempt * RECONNECT_S_MIN)))
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Hand messages to the broker, in their order; for the threads of functions.
+
+        Raises:
+            PublishError: The broker did not take them in time, or we are closing.
+        """
+        if not messages:
+            return
+        if self._closing:
+            raise PublishError(f"{len(messages)} messages not published: closing")
+        future = asyncio.run_coroutine_threadsafe(self._publish(messages), self._loop)
+        try:
+            future.result(2 * ANSWER_TIMEOUT_S)
+        except (FutureTimeoutError, TimeoutError, aiomqtt.MqttError, asyncio.CancelledError) as error:
+            future.cancel()
+            raise PublishError(f"{len(messages)} messages not taken by {self._settings.url}: {error!r}") from error
+
+    def close(self) -> None:
+        """Refuse whatever functions still want to publish."""
+        self._closing = True
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            await self._connected.wait()
+            for start in range(0, len(messages), PUBLISH_INFLIGHT_MAX):
+                part = messages[start : start + PUBLISH_INFLIGHT_MAX]
+                await asyncio.gather(*(self._publish_one(message) for message in part))
+
+    async def _publish_one(self, message: Outgoing) -> None:
+        client = self._client
+        if client is None:
+            raise aiomqtt.MqttError("broker lost")
+        await client.publish(
+            message.topic,
+            message.payload,
+            qos=1,
+            retain=message.retain,
+            properties=self._expiry(message),
+        )
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        paho = _paho(client)
+        messages = client.messages
+        async for message in messages:
+            batch = [message]
+            while len(batch) < TAKE_MAX and len(messages):
+                batch.append(await anext(messages))
+            self._take(batch)
+            for taken in batch:
+                if taken.qos:
+                    paho.ack(taken.mid, taken.qos)
+
+    def _new_client(self) -> aiomqtt.Client:
+        five = self._settings.protocol == "5"
+        session = None
+        if five:
+            session = _properties(PacketTypes.CONNECT)
+            session.SessionExpiryInterval = SESSION_S
+        client = aiomqtt.Client(
+            self._settings.host,
+            self._settings.port,
+            identifier=self._settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            clean_session=None if five else False,
+            clean_start=False if five else MQTT_CLEAN_START_FIRST_ONLY,
+            properties=session,
+            timeout=ANSWER_TIMEOUT_S,
+            keepalive=self._settings.keepalive_s,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+        client.pending_calls_threshold = 2 * PUBLISH_INFLIGHT_MAX
+        _paho(client).manual_ack_set(True)
+        return client
+
+    def _expiry(self, message: Outgoing) -> Properties | None:
+        if self._settings.protocol != "5" or message.retain:
+            return None
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = EXPIRY_S_MAX if message.expiry_s is None else max(1, message.expiry_s)
+        return properties
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call]
+
+
+def _paho(client: aiomqtt.Client) -> PahoClient:
+    """Return the client below: aiomqtt has no door of its own to acknowledging by hand."""
+    return client._client
+
+
+async def until_connected(link: BrokerLink, *, timeout_s: float) -> bool:
+    """Wait for the first session; return whether it came in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await link.connected.wait()
+    return link.connected.is_set()

@@ -1,0 +1,89 @@
+"""Reads one shard for one function: batches, checkpoints, partial failures, and what is set aside.
+
+Source: AWS Lambda developer guide, "Handling errors with a Kinesis event source": with ReportBatchItemFailures the
+lowest reported sequence number becomes the checkpoint, and records after it are delivered again even if they succeeded.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cloud.infra.rules import Consumer
+from cloud.local.events import kinesis_event
+from cloud.local.functions import Functions
+from cloud.local.streams import StreamLog, StreamRecord
+from contracts.clock import Clock
+
+log = logging.getLogger(__name__)
+
+RETRY_S_MIN: Final = 0.05  # Real seconds: a failing store or broker is a matter of the machine, not of the sites.
+RETRY_S_MAX: Final = 5.0
+
+
+class ShardReader:
+    """One consumer in one shard; the records of a shard are taken in their order, one batch at a time."""
+
+    def __init__(
+        self, *, consumer: Consumer, shard: int, streams: StreamLog, functions: Functions, clock: Clock
+    ) -> None:
+        self._consumer = consumer
+        self._shard = shard
+        self._streams = streams
+        self._functions = functions
+        self._clock = clock
+        self._grown = asyncio.Event()
+        self._grown.set()  # What an earlier process has left is there already.
+        self._attempts = 0
+
+    def wake(self) -> None:
+        """Say that the shard has grown."""
+        self._grown.set()
+
+    async def run(self) -> None:
+        """Take batches until cancelled."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            if self._consumer.window_s:
+                await self._clock.sleep(self._consumer.window_s)
+            while records := self._streams.read(self._consumer, self._shard):
+                await self._take(records)
+
+    async def _take(self, records: Sequence[StreamRecord]) -> None:
+        event = kinesis_event(self._consumer.stream, self._shard, records)
+        try:
+            answer = await self._functions.call(self._consumer.handler, event)
+        except Exception as error:  # The border of the function: whatever it raised, the batch failed.
+            await self._failed(records, first=0, error=f"{type(error).__name__}: {error}")
+            return
+        failed = _first_failure(answer, records)
+        if failed is None:
+            self._attempts = 0
+            self._streams.passed(self._consumer, self._shard, records[-1].seq)
+        else:
+            await self._failed(records, first=failed, error="reported as failed; see the function's log")
+
+    async def _failed(self, records: Sequence[StreamRecord], *, first: int, error: str) -> None:
+        if first > 0:
+            self._attempts = 0
+            self._streams.passed(self._consumer, self._shard, records[first - 1].seq)
+        self._attempts += 1
+        fields = {"handler": self._consumer.handler, "shard": self._shard, "attempt": self._attempts, "error": error}
+        if self._attempts < self._consumer.attempts_max:
+            log.warning("batch failed, tried again", extra=fields)
+            pause_s = min(RETRY_S_MAX, RETRY_S_MIN * 2**self._attempts)
+            await asyncio.sleep(random.uniform(RETRY_S_MIN, pause_s))
+            return
+        log.error("record set aside", extra=fields)
+        self._attempts = 0
+        self._streams.set_aside(self._consumer, records[first], error=error)
+        self._streams.passed(self._consumer, self._shard, records[first].seq)
+
+
+def _first_failure(answer: Any, records: Sequence[StreamRecord]) -> int | None:
+    """Return the position of the first record that a function named as failed."""
+    failures = answer.get("batchItemFailures", []) if isinstance(answer, dict) else []
+    numbers = {int(failure["itemIdentifier"]) for failure in failures}
+    return next((position for position, record in enumerate(records) if record.seq in numbers), None)

@@ -1,0 +1,160 @@
+"""The local cloud: broker to streams to functions, and the schedules.
+
+Builds every part, owns the task group, closes in reverse order.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import aiomqtt
+
+from cloud.handlers import wiring
+from cloud.handlers.signing import read_signer_file
+from cloud.handlers.wiring import House
+from cloud.infra.rules import CONSUMERS, SCHEDULES, Schedule, Stream, rule_of
+from cloud.local.config import CloudConfig
+from cloud.local.events import forwarded
+from cloud.local.functions import Functions
+from cloud.local.lifetime import stop_on_signal, stop_with_parent
+from cloud.local.link import BrokerLink, until_connected
+from cloud.local.reader import ShardReader
+from cloud.local.scheduler import Scheduler
+from cloud.local.streams import SHARDS, NewRecord, StreamLog
+from cloud.stores.registry import Registry, save_registry
+from cloud.stores.setup import Stores, open_files
+from contracts.clock import Clock
+from contracts.topics import Up, parse
+
+log = logging.getLogger(__name__)
+
+FIRST_CONNECT_S: Final = 30.0
+TRIM_EVERY_S: Final = 5.0  # Real seconds.
+
+
+class LocalCloud:
+    """One process that stands for a Region."""
+
+    def __init__(self, config: CloudConfig, *, clock: Clock, stores: Stores, streams: StreamLog) -> None:
+        self._config = config
+        self._clock = clock
+        self._stores = stores
+        self._streams = streams
+        self._functions = Functions()
+        self._link = BrokerLink(config.broker, self.take)
+        self._readers: dict[tuple[Stream, int], list[ShardReader]] = {}
+
+    async def run(self, *, parent_pid: int | None) -> None:
+        """Run until told to stop.
+
+        Raises:
+            StopRequested: In a group, when a signal came or the parent is gone.
+            SetupError: The signing key cannot be read.
+        """
+        wiring.install(self._house())
+        for handler in {*(consumer.handler for consumer in CONSUMERS), *(schedule.handler for schedule in SCHEDULES)}:
+            self._functions.load(handler)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stop_on_signal(), name="stop on signal")
+                tasks.create_task(stop_with_parent(parent_pid), name="stop with parent")
+                for consumer in CONSUMERS:
+                    for shard in range(SHARDS):
+                        reader = ShardReader(
+                            consumer=consumer,
+                            shard=shard,
+                            streams=self._streams,
+                            functions=self._functions,
+                            clock=self._clock,
+                        )
+                        self._readers.setdefault((consumer.stream, shard), []).append(reader)
+                        tasks.create_task(reader.run(), name=f"{consumer.handler} shard {shard}")
+                tasks.create_task(self._link.run(), name="broker link")
+                tasks.create_task(self._trim(), name="trim streams")
+                tasks.create_task(self._begin(tasks), name="begin")
+        finally:
+            self._link.close()
+            self._functions.close()
+            wiring.install(None)
+
+    def take(self, messages: Sequence[aiomqtt.Message]) -> None:
+        """Put messages into their streams; when this returns they are in a file.
+
+        Raises:
+            StoreError: They could not be written; the process ends unacknowledged and the broker keeps them.
+        """
+        records = [record for message in messages if (record := self._record(message)) is not None]
+        if not records:
+            return
+        for at in self._streams.append(records):
+            for reader in self._readers.get(at, []):
+                reader.wake()
+
+    def _record(self, message: aiomqtt.Message) -> NewRecord | None:
+        topic = parse(str(message.topic))
+        if topic is None or not isinstance(topic.channel, Up):
+            return None
+        rule = rule_of(topic.channel)
+        try:
+            data = forwarded(topic, bytes(message.payload))
+        except ValueError as error:
+            log.warning("message not forwarded", extra={"topic": str(message.topic), "error": str(error)})
+            self._streams.count("not_forwarded")
+            return None
+        return NewRecord(
+            stream=rule.stream, partition_key=rule.partition.of(topic), arrived_at=self._clock.now(), data=data
+        )
+
+    def _house(self) -> House:
+        save_registry(self._stores.tables, self._config.registry)
+        return House(
+            stores=self._stores,
+            registry=self._config.registry,
+            publisher=self._link,
+            signer=read_signer_file(issuer=self._config.signing.issuer, path=self._config.signing.key_file),
+        )
+
+    async def _begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Say that we are ready once the broker is there, and start the schedules, which publish."""
+        if not await until_connected(self._link, timeout_s=FIRST_CONNECT_S):
+            log.warning("broker not there yet", extra={"url": self._config.broker.url})
+        for schedule in SCHEDULES:
+            every_s = self._config.schedules.get(schedule.name, schedule.every_s)
+            for target in targets(schedule, self._config.registry):
+                scheduler = Scheduler(schedule=schedule, every_s=every_s, target=target, functions=self._functions)
+                tasks.create_task(scheduler.run(self._clock), name=f"{schedule.name} {target}")
+        sys.stdout.write(json.dumps({"ready": True}) + "\n")
+        sys.stdout.flush()
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(TRIM_EVERY_S)
+            self._streams.trim()
+
+
+def targets(schedule: Schedule, registry: Registry) -> list[dict[str, str]]:
+    """Return for whom a schedule fires: each feeder for the grid agent, each zone for the others."""
+    if schedule.name.startswith("grid"):
+        return [{"feeder": feeder.id, "zone": feeder.zone} for feeder in registry.feeders]
+    return [{"zone": zone.id} for zone in registry.zones]
+
+
+async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
+    """Open the files, run the local cloud, close the files.
+
+    Raises:
+        StoreError: A file cannot be opened.
+        SetupError: The signing key cannot be read.
+        StopRequested: In a group, when it was told to stop.
+    """
+    config.folder.mkdir(parents=True, exist_ok=True)
+    stores = open_files(config.tables_path)
+    streams = StreamLog.open(config.streams_path)
+    try:
+        await LocalCloud(config, clock=clock, stores=stores, streams=streams).run(parent_pid=parent_pid)
+    finally:
+        streams.close()
+        stores.tables.close()

@@ -1,0 +1,44 @@
+"""Calls functions again and again on the system's clock: what stands where EventBridge Scheduler stands."""
+
+import logging
+from datetime import datetime
+from typing import Final
+
+from cloud.infra.rules import Schedule
+from cloud.local.events import scheduled_event
+from cloud.local.functions import Functions
+from contracts.clock import Clock
+from contracts.units import epoch_ms, instant
+
+log = logging.getLogger(__name__)
+
+PERIOD_MS_MIN: Final = 1000
+
+
+class Scheduler:
+    """One schedule for one target. A call that takes longer than the period makes the next ticks fall out."""
+
+    def __init__(self, *, schedule: Schedule, every_s: float, target: dict[str, str], functions: Functions) -> None:
+        self._schedule = schedule
+        self._every_ms = max(PERIOD_MS_MIN, round(every_s * 1000))
+        self._target = target
+        self._functions = functions
+
+    async def run(self, clock: Clock) -> None:
+        """Call the function at each whole multiple of the period until cancelled; a failure waits for the next tick."""
+        while True:
+            due_at = self._next(clock.now())
+            await clock.sleep((due_at - clock.now()).total_seconds())
+            await self._call(due_at)
+
+    def _next(self, now: datetime) -> datetime:
+        return instant((epoch_ms(now) // self._every_ms + 1) * self._every_ms)
+
+    async def _call(self, due_at: datetime) -> None:
+        try:
+            await self._functions.call(self._schedule.handler, scheduled_event(due_at, self._target))
+        except Exception as error:  # The border of the function: the next tick tries again.
+            log.error(  # noqa: TRY400 - the function has logged its own trace
+                "scheduled call failed",
+                extra={"schedule": self._schedule.name, **self._target, "error": f"{type(error).__name__}: {error}"},
+            )

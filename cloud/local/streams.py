@@ -1,0 +1,184 @@
+"""The ordered streams, kept in a file: what stands where Kinesis stands.
+
+A message is acknowledged to the broker once it is in here, so a killed process loses none. Each consumer has a
+checkpoint of its own in each shard; a record is forgotten when all consumers of its stream have passed it. What a
+function has failed too often is set aside with its last error.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cloud.errors import StoreError
+from cloud.infra.rules import CONSUMERS, Consumer, Stream
+from contracts.units import epoch_ms, instant
+
+SHARDS: Final = 2
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    seq INTEGER PRIMARY KEY, stream TEXT NOT NULL, shard INTEGER NOT NULL,
+    partition_key TEXT NOT NULL, arrived_ms INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_shard ON records (stream, shard, seq);
+CREATE TABLE IF NOT EXISTS checkpoints (
+    handler TEXT NOT NULL, shard INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (handler, shard)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS set_aside (
+    handler TEXT NOT NULL, seq INTEGER NOT NULL, partition_key TEXT NOT NULL, arrived_ms INTEGER NOT NULL,
+    data BLOB NOT NULL, error TEXT NOT NULL, PRIMARY KEY (handler, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRecord:
+    """What is to be appended to a stream."""
+
+    stream: Stream
+    partition_key: str
+    arrived_at: datetime
+    data: bytes
+
+    @property
+    def shard(self) -> int:
+        """Return where the partition key belongs, the same in every process."""
+        return zlib.crc32(self.partition_key.encode()) % SHARDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamRecord:
+    """A record as a consumer reads it."""
+
+    seq: int
+    partition_key: str
+    arrived_at: datetime
+    data: bytes
+
+
+class StreamLog:
+    """All streams in one file; used by one thread."""
+
+    def __init__(self, connection: sqlite3.Connection, *, last_seq: int) -> None:
+        self._connection = connection
+        self._last_seq = last_seq
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> "StreamLog":
+        """Open the file, creating it where it is missing (never when only reading).
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        try:
+            uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+            if not read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                # The broker in front keeps its queues in memory, so a power cut loses messages there first; the end
+                # of a process loses none here.
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.executescript(_SCHEMA)
+            last = connection.execute(
+                "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM records UNION ALL SELECT seq FROM checkpoints)"
+            ).fetchone()[0]
+        except sqlite3.Error as error:
+            raise StoreError(f"stream file {path} cannot be opened: {error}") from error
+        return cls(connection, last_seq=int(last))
+
+    def append(self, records: Sequence[NewRecord]) -> set[tuple[Stream, int]]:
+        """Append records in their order, all or none, and return the shards that have grown.
+
+        Raises:
+            StoreError: The file could not be written; none was appended.
+        """
+        rows, seq = [], self._last_seq
+        for record in records:
+            # Numbers rise over restarts even where the file was removed, so that names made of them stay unique.
+            seq = max(seq + 1, epoch_ms(record.arrived_at) * 1000)
+            rows.append(
+                (seq, record.stream.value, record.shard, record.partition_key, epoch_ms(record.arrived_at), record.data)
+            )
+        self._write("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._last_seq = seq
+        return {(record.stream, record.shard) for record in records}
+
+    def read(self, consumer: Consumer, shard: int) -> list[StreamRecord]:
+        """Return the records that a consumer has not passed, oldest first, at most one batch."""
+        rows = self._connection.execute(
+            "SELECT seq, partition_key, arrived_ms, data FROM records WHERE stream=? AND shard=? AND seq>?"
+            " ORDER BY seq LIMIT ?",
+            [consumer.stream.value, shard, self._checkpoint(consumer.handler, shard), consumer.records_max],
+        ).fetchall()
+        return [StreamRecord(seq=row[0], partition_key=row[1], arrived_at=instant(row[2]), data=row[3]) for row in rows]
+
+    def passed(self, consumer: Consumer, shard: int, seq: int) -> None:
+        """Note that a consumer is done with all records up to one."""
+        self._write("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", [(consumer.handler, shard, seq)])
+
+    def set_aside(self, consumer: Consumer, record: StreamRecord, *, error: str) -> None:
+        """Keep a record that a function could not take, for someone to look at."""
+        self._write(
+            "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    consumer.handler,
+                    record.seq,
+                    record.partition_key,
+                    epoch_ms(record.arrived_at),
+                    record.data,
+                    error[:2000],
+                )
+            ],
+        )
+
+    def trim(self) -> int:
+        """Forget the records that every consumer of their stream has passed, and return how many."""
+        removed = 0
+        for stream in Stream:
+            handlers = [consumer.handler for consumer in CONSUMERS if consumer.stream is stream]
+            for shard in range(SHARDS):
+                oldest = min((self._checkpoint(handler, shard) for handler in handlers), default=0)
+                removed += self._connection.execute(
+                    "DELETE FROM records WHERE stream=? AND shard=? AND seq<=?", [stream.value, shard, oldest]
+                ).rowcount
+        return removed
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter of what happened outside the streams."""
+        self._write(
+            "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET count=count+excluded.count",
+            [(name, by)],
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Return every counter, how many records wait, and how many were set aside."""
+        found = dict(self._connection.execute("SELECT name, count FROM counters").fetchall())
+        found["set_aside"] = self._connection.execute("SELECT count(*) FROM set_aside").fetchone()[0]
+        found["waiting"] = self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
+        return found
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def _checkpoint(self, handler: str, shard: int) -> int:
+        row = self._connection.execute(
+            "SELECT seq FROM checkpoints WHERE handler=? AND shard=?", [handler, shard]
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(sql, rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise StoreError(f"streams cannot be written: {error}; nothing written") from error

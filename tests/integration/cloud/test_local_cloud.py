@@ -1,0 +1,202 @@
+"""The local cloud as it runs: a real broker, real processes, real files."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cloud.local.streams import StreamLog
+from cloud.stores import keys
+from cloud.stores.sequence import Seen
+from cloud.stores.sqlite import SqliteTables
+from cloud.stores.tables import Table
+from contracts.clock import ScaledClock, scaled_clock
+from contracts.market import MarketBroadcast, Side, TradesMessage
+from contracts.topics import Up, site_topic
+from contracts.wire import SiteMessage
+from tests.support.broker import free_port
+from tests.support.cloud_process import Process, eventually, gateway, started
+from tests.support.cloud_sites import START, ZONE, order, reading, telemetry, write_config
+
+
+@pytest.fixture(params=[False, True], ids=["mosquitto", "amqtt"])
+async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Process]:
+    """The broker of this machine, in both kinds."""
+    more = ["--embedded"] if request.param else []
+    arguments = ["--port", str(free_port()), "--dir", str(tmp_path / "broker"), *more]
+    async with started(Process("cloud.local.broker", *arguments, folder=tmp_path)) as process:
+        yield process
+
+
+def _cloud(tmp_path: Path, config: Path, *, clock: ScaledClock | None = None) -> Process:
+    clock = clock or scaled_clock(started_at=START, speed=1)
+    return Process("cloud.local", "--config", str(config), "--clock", clock.spec(), folder=tmp_path)
+
+
+def _topic(message: SiteMessage, channel: Up) -> str:
+    return site_topic(zone=ZONE, site=message.site, channel=channel)
+
+
+def _seen(tables: SqliteTables, site: str, channel: str = "telemetry") -> Seen:
+    item = tables.get(keys.sequence(site, channel, 1))
+    return Seen.from_body(item.body if item else None)
+
+
+async def test_telemetry_reaches_the_tables_over_either_broker(tmp_path: Path, broker: Process) -> None:
+    """The same functions and rules must work with what is installed and with what is embedded."""
+    port = broker.ready["port"]
+    async with started(_cloud(tmp_path, write_config(tmp_path, port=port))), gateway(port) as client:
+        for seq in range(1, 21):
+            message = telemetry("home-1", seq, START + timedelta(minutes=seq), {"meter/active_power_w": [100.0, 300.0]})
+            await client.publish(_topic(message, Up.TELEMETRY), message.encode(), qos=1)
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        await eventually(lambda: _seen(tables, "home-1").stored == 20)
+        minute = tables.get(keys.energy_minute("home-1", keys.minute_of(START + timedelta(minutes=3))))
+        assert minute is not None
+        assert minute.body["points"]["active_power_w"]["mean"] == 200
+        assert (_seen(tables, "home-1").lost, _seen(tables, "home-1").duplicated) == (0, 0)
+        tables.close()
+
+
+async def test_a_day_at_the_market_is_answered_over_the_broker(tmp_path: Path) -> None:
+    """The whole loop: orders, gate closure, trades to sites, meters, settlement, all driven by the scaled clock."""
+    port = free_port()
+    interval = START + timedelta(minutes=15)
+    clock = scaled_clock(started_at=interval - timedelta(seconds=1500), speed=300)
+    folder = tmp_path / "broker"
+    async with (
+        started(Process("cloud.local.broker", "--port", str(port), "--dir", str(folder), folder=tmp_path)),
+        started(_cloud(tmp_path, write_config(tmp_path, port=port), clock=clock)),
+        gateway(port) as client,
+    ):
+        await client.subscribe("sitewatt/v1/#", qos=1)
+        # The gate closes 300 s before delivery: the orders must be in before that.
+        for message in (
+            order("farm", 1, interval, Side.SELL, 5_000, 10_000, at=clock.now()),
+            order("factory", 1, interval, Side.BUY, 8_000, 25_000, at=clock.now()),
+        ):
+            await client.publish(_topic(message, Up.ORDERS), message.encode(), qos=1)
+        told: dict[str, list[TradesMessage]] = {}
+        states: list[str] = []
+        metered = False
+        async with asyncio.timeout(50):
+            async for heard in client.messages:
+                topic = str(heard.topic)
+                assert isinstance(heard.payload, bytes)
+                if topic.endswith("/trades"):
+                    trades = TradesMessage.decode(heard.payload)
+                    told.setdefault(trades.site, []).append(trades)
+                    if trades.settlement is not None and trades.site == "factory":
+                        break
+                elif topic.endswith("/broadcast/market"):
+                    said = MarketBroadcast.decode(heard.payload)
+                    if said.interval_start == interval:
+                        states.append(said.state)
+                        if said.state == "delivered" and not metered:
+                            metered = True
+                            for one in (
+                                reading("farm", 1, interval, export_wh=5_000),
+                                reading("factory", 1, interval, import_wh=9_000),
+                                reading("home-1", 1, interval, import_wh=100),
+                                reading("home-2", 1, interval, import_wh=100),
+                            ):
+                                await client.publish(_topic(one, Up.METER), one.encode(), qos=1)
+        assert states[-3:] == ["cleared", "delivered", "metered"] or "settled" in states
+        bought = sum(line.quantity_wh for message in told["factory"] for line in message.trades)
+        assert bought == 8_000
+        assert [message.seq for message in told["factory"]] == list(range(1, len(told["factory"]) + 1))
+        settlement = told["factory"][-1].settlement
+        assert settlement is not None
+        assert (settlement.metered_wh, settlement.imbalance_wh) == (9_000, 1_000)
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        lines = [
+            item.body
+            for item in tables.query(Table.TRADE_DATA, keys.market(ZONE, interval), first="LEDGER#", last="LEDGER$")
+        ]
+        assert lines and sum(line["money_uct"] for line in lines) == 0
+        tables.close()
+
+
+async def test_nothing_is_lost_when_the_cloud_is_killed(tmp_path: Path) -> None:
+    """A message that the broker took must reach the tables, whatever happens to the process in between."""
+    port = free_port()
+    folder = tmp_path / "broker"
+    config = write_config(tmp_path, port=port)
+    async with started(Process("cloud.local.broker", "--port", str(port), "--dir", str(folder), folder=tmp_path)):
+        cloud = _cloud(tmp_path, config)
+        async with started(cloud), gateway(port) as client:
+            for seq in range(1, 301):
+                message = telemetry(
+                    "home-1", seq, START + timedelta(seconds=seq), {"meter/active_power_w": [1.0 * seq]}
+                )
+                await client.publish(_topic(message, Up.TELEMETRY), message.encode(), qos=1)
+                if seq == 100:
+                    await cloud.stop(signal.SIGKILL)
+                if seq == 200:
+                    await cloud.start()
+            tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+            await eventually(lambda: _seen(tables, "home-1").stored == 300)
+            assert _seen(tables, "home-1").lost == 0
+            tables.close()
+
+
+async def test_nothing_is_lost_when_the_broker_restarts(tmp_path: Path) -> None:
+    """The broker is a machine like any other; both sides wait for it and go on."""
+    port = free_port()
+    broker = Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "broker"), folder=tmp_path)
+    async with started(broker), started(_cloud(tmp_path, write_config(tmp_path, port=port))):
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        for first in (1, 6):
+            async with gateway(port) as client:
+                for seq in range(first, first + 5):
+                    message = telemetry("home-1", seq, START + timedelta(seconds=seq), {"meter/active_power_w": [1.0]})
+                    await client.publish(_topic(message, Up.TELEMETRY), message.encode(), qos=1)
+            if first == 1:
+                await broker.stop()
+                await broker.start()
+        await eventually(lambda: _seen(tables, "home-1").stored == 10)
+        tables.close()
+
+
+async def test_a_stop_is_quick_and_clean(tmp_path: Path) -> None:
+    """Ctrl-C must not leave a process behind, nor take longer than a person waits."""
+    port = free_port()
+    broker = Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "broker"), folder=tmp_path)
+    async with started(broker):
+        cloud = _cloud(tmp_path, write_config(tmp_path, port=port))
+        async with started(cloud):
+            assert await cloud.stop() == 0
+        assert "Traceback" not in cloud.log
+        assert await broker.stop() == 0
+        assert "Traceback" not in broker.log
+
+
+async def test_what_is_not_json_is_counted_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    """One broken gateway must not stop a stream."""
+    port = free_port()
+    broker = Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "broker"), folder=tmp_path)
+    async with started(broker), started(_cloud(tmp_path, write_config(tmp_path, port=port))), gateway(port) as client:
+        good = telemetry("home-1", 1, START, {"meter/active_power_w": [1.0]})
+        stranger = telemetry("stranger", 1, START, {"meter/active_power_w": [1.0]})
+        for topic, payload in (
+            (_topic(good, Up.TELEMETRY), b"\xff{"),
+            (_topic(good, Up.TELEMETRY), b"{}"),
+            (_topic(good, Up.TELEMETRY), stranger.encode()),
+            (_topic(stranger, Up.TELEMETRY), stranger.encode()),
+            (_topic(good, Up.TELEMETRY), good.encode()),
+        ):
+            await client.publish(topic, payload, qos=1)
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        await eventually(lambda: _seen(tables, "home-1").stored == 1)
+        await eventually(lambda: tables.get(keys.site_state("stranger", "REFUSED#TelemetryMessage")))
+        refused = tables.get(keys.site_state("home-1", "REFUSED#TelemetryMessage"))
+        assert refused is not None and refused.body["count"] == 2
+        assert _seen(tables, "stranger").stored == 0
+        tables.close()
+        streams = StreamLog.open(tmp_path / "cloud" / "streams.db", read_only=True)
+        assert streams.counters()["not_forwarded"] == 1
+        assert streams.counters()["set_aside"] == 0
+        streams.close()

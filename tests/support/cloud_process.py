@@ -1,0 +1,86 @@
+"""The local cloud and its broker as real processes, and a client that publishes like a gateway."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiomqtt
+
+SAFETY_S = 20.0
+CHECK_S = 0.02
+
+T = TypeVar("T")
+
+
+class Process:
+    """One ``python -m`` process that says when it is ready."""
+
+    def __init__(self, *arguments: str, folder: Path) -> None:
+        self._arguments = arguments
+        self._log = folder / f"{arguments[0]}.log"
+        self.process: asyncio.subprocess.Process | None = None
+        self.ready: dict[str, Any] = {}
+
+    @property
+    def log(self) -> str:
+        """Return what it has written to standard error."""
+        return self._log.read_text()
+
+    async def start(self, *, wait: bool = True) -> None:
+        """Start it, and return when it says that it is ready."""
+        with self._log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", *self._arguments, "--parent-pid", str(os.getpid()),
+                stdout=asyncio.subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+        if wait:
+            await self.until_ready()
+
+    async def until_ready(self) -> None:
+        """Wait for the line that says so."""
+        assert self.process is not None and self.process.stdout is not None
+        async with asyncio.timeout(SAFETY_S):
+            line = await self.process.stdout.readline()
+        assert line, f"{self._arguments[0]} ended: {self.log}"
+        self.ready = json.loads(line)
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(SAFETY_S):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def started(process: Process) -> AsyncIterator[Process]:
+    """Run a process for the block."""
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop(signal.SIGKILL if process.process and process.process.returncode is None else 0)
+
+
+@asynccontextmanager
+async def gateway(port: int, **arguments: Any) -> AsyncIterator[aiomqtt.Client]:
+    """Connect like a gateway."""
+    async with aiomqtt.Client("127.0.0.1", port, timeout=SAFETY_S, **arguments) as client:
+        yield client
+
+
+async def eventually(found: Callable[[], T | None]) -> T:
+    """Wait until something is found and return it."""
+    async with asyncio.timeout(SAFETY_S):
+        while True:
+            value = found()
+            if value:
+                return value
+            await asyncio.sleep(CHECK_S)
