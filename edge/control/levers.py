@@ -103,11 +103,13 @@ def _generation(asset: AssetState) -> Lever:
 
 
 def _switch(asset: AssetState) -> Lever:
+    # A load of unknown rating can still be told on, which is any power above zero.
+    rated_w = max(1.0, asset.load_rated_w)
     return Lever(
         resource=lever(asset.id, Capability.SWITCH),
         asset=asset,
         capability=Capability.SWITCH,
         measured_w=asset.power.usable(),
-        allowed=Interval(0.0, max(0.0, asset.load_rated_w)),
-        rated_w=max(0.0, asset.load_rated_w),
+        allowed=Interval(0.0, rated_w),
+        rated_w=rated_w,
     )
