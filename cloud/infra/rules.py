@@ -132,6 +132,7 @@ CONSUMERS: Final[tuple[Consumer, ...]] = (
 SCHEDULES: Final[tuple[Schedule, ...]] = (
     # Orders and meter readings carry the market's time forward too; the schedule is for when nobody sends anything.
     Schedule(name="market-tick", handler="cloud.handlers.market_tick", every_s=15.0, driven_by=Stream.ORDERS),
+    Schedule(name="forecast-tick", handler="cloud.handlers.forecast_tick", every_s=900.0),
     Schedule(name="grid-tick", handler="cloud.handlers.grid_tick", every_s=10.0, driven_by=Stream.TELEMETRY),
 )
 

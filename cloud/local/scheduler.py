@@ -1,7 +1,7 @@
 """Calls functions again and again on the system's clock: what stands where EventBridge Scheduler stands."""
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from cloud.infra.rules import Schedule
@@ -25,7 +25,11 @@ class Scheduler:
         self._functions = functions
 
     async def run(self, clock: Clock) -> None:
-        """Call the function at each whole multiple of the period until cancelled; a failure waits for the next tick."""
+        """Call the function at each whole multiple of the period until cancelled; a failure waits for the next tick.
+
+        The first call makes up for the last tick before we came.
+        """
+        await self._call(self._next(clock.now()) - timedelta(milliseconds=self._every_ms))
         while True:
             due_at = self._next(clock.now())
             await clock.sleep((due_at - clock.now()).total_seconds())

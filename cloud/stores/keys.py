@@ -91,6 +91,11 @@ def forecast(site: SiteId, kind: str, issued_at: datetime, start: datetime) -> K
     )
 
 
+def site_history(site: SiteId, day: datetime) -> Key:
+    """Return where the quarters of one UTC day of a site are kept, from which forecasts are made."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{site}#history", sk=f"{day.astimezone(UTC):%Y%m%d}")
+
+
 def market(zone: ZoneId, interval_start: datetime | None) -> str:
     """Return the partition of a product, or of the zone's market as a whole."""
     return f"MKT#{zone}" if interval_start is None else f"MKT#{zone}#{_iso_minute(interval_start)}"

@@ -37,8 +37,8 @@ class BatteryRecord(_Record):
 class SiteRecord(_Record):
     """One site: limits at its connection point (magnitudes in W) and what stands behind it.
 
-    ``meter`` is the device that measures the connection point, ``load_w_max`` the greatest load that the site may draw
-    (0: whatever the connection allows).
+    ``meter`` is the device that measures the connection point. ``load_class`` (household, factory, flat) and
+    ``typical_load_w`` are what the load is forecast from before it has been measured.
     """
 
     id: SiteId
@@ -50,10 +50,11 @@ class SiteRecord(_Record):
     export_limit_w: int = Field(ge=0)
     battery: BatteryRecord | None = None
     pv_peak_w: int = Field(default=0, ge=0)
-    load_w_max: int = Field(default=0, ge=0)
     sheddable_load_w: int = Field(default=0, ge=0)
     pv_curtailable: bool = False
     flexible: bool = True
+    load_class: str = "flat"
+    typical_load_w: int = Field(default=0, ge=0)
     meter: str = "meter"
 
     @property
@@ -77,12 +78,13 @@ class FeederRecord(_Record):
 
 
 class ZoneRecord(_Record):
-    """A price area; ``market`` overrides the market's default rules by name."""
+    """A price area; ``market`` overrides the market's default rules by name, the place is for the sun."""
 
     id: ZoneId
     market: dict[str, Any] = Field(default_factory=dict)
     latitude: float = Field(default=50.0, ge=-90, le=90)
     longitude: float = Field(default=10.0, ge=-180, le=180)
+    utc_offset_s: int = Field(default=0, ge=-50_400, le=50_400)
 
 
 class Registry(_Record):

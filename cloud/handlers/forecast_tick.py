@@ -1,0 +1,115 @@
+"""Forecasts of a zone: made from its sites' history, kept for scoring, told to all its gateways."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from cloud.errors import SetupError
+from cloud.forecasting.issue import SiteHistory, issue_forecasts
+from cloud.forecasting.profiles import LoadClass
+from cloud.forecasting.pv import PvPlant
+from cloud.forecasting.series import Series, regular
+from cloud.handlers.publishing import Outgoing
+from cloud.handlers.site_history import HISTORY_DAYS, read_history, update_history
+from cloud.handlers.wiring import House, current
+from cloud.stores import keys
+from cloud.stores.registry import SiteRecord, ZoneRecord
+from cloud.stores.tables import Put, Table, Tables, chunks
+from contracts.forecast import ForecastBroadcast, ForecastSeries
+from contracts.topics import Broadcast, broadcast_topic
+from contracts.units import DELIVERY_INTERVAL_S, instant
+
+HORIZON_STEPS: Final = 96
+# So many of the longest series stay well below the broker's bound of 128 KB.
+SERIES_PER_MESSAGE: Final = 40
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Issue the forecasts of one zone at the schedule's own time.
+
+    Raises:
+        SetupError: The schedule names a zone that is not registered, or a site a load class that does not exist.
+        CloudError: They could not be kept or told; the next tick issues new ones.
+    """
+    house = current()
+    zone = house.registry.zone(event["zone"])
+    if zone is None:
+        raise SetupError(f"forecast tick for zone {event['zone']}, which is not registered; nothing done")
+    issue(house, zone, at=datetime.fromisoformat(event["time"]))
+
+
+def issue(house: House, zone: ZoneRecord, *, at: datetime) -> tuple[ForecastSeries, ...]:
+    """Make, keep and tell the forecasts of a zone as they stand at an instant."""
+    tables = house.stores.tables
+    sites = house.registry.sites_in(zone.id)
+    for site in sites:
+        update_history(tables, site, until=at)
+    series = issue_forecasts(
+        [_history(tables, zone, site, at) for site in sites],
+        issued_at=at,
+        horizon_steps=HORIZON_STEPS,
+        price=_prices(tables, zone, at),
+    )
+    for part in chunks([_kept(zone, one, at) for one in series]):
+        tables.transact(part)
+    house.publisher.publish(list(_told(zone, series, at)))
+    return series
+
+
+def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime) -> SiteHistory:
+    load, pv = read_history(tables, site, until=at)
+    plant = (
+        PvPlant(latitude_deg=zone.latitude, longitude_deg=zone.longitude, peak_w=site.pv_peak_w)
+        if site.pv_peak_w
+        else None
+    )
+    try:
+        load_class = LoadClass(site.load_class)
+    except ValueError as error:
+        known = ", ".join(LoadClass)
+        raise SetupError(f"site {site.id} has load class {site.load_class!r}, must be one of {known}") from error
+    return SiteHistory(
+        site=site.id,
+        load=load,
+        pv=pv,
+        plant=plant,
+        load_class=load_class,
+        typical_load_w=float(site.typical_load_w),
+        utc_offset_s=zone.utc_offset_s,
+    )
+
+
+def _prices(tables: Tables, zone: ZoneRecord, at: datetime) -> Series | None:
+    """Return the prices of past products, ``None`` before the first."""
+    first = at - timedelta(days=HISTORY_DAYS)
+    items = tables.query_index(
+        Table.MARKET_DATA, keys.market(zone.id, None), first=f"{first:%Y-%m-%dT%H:%MZ}", last=f"{at:%Y-%m-%dT%H:%MZ}"
+    )
+    prices = [
+        (instant(item.body["interval_ms"]), float(item.body["price"]))
+        for item in items
+        if item.body["price"] is not None
+    ]
+    series = regular(prices, step_s=DELIVERY_INTERVAL_S).before(at) if prices else None
+    return series if series is not None and np.isfinite(series.values).any() else None
+
+
+def _kept(zone: ZoneRecord, series: ForecastSeries, at: datetime) -> Put:
+    key = keys.forecast(series.site or zone.id, series.kind, at, series.start)
+    return Put(key=key, body=series.model_dump(mode="json", exclude_none=True))
+
+
+def _told(zone: ZoneRecord, series: Sequence[ForecastSeries], at: datetime) -> Sequence[Outgoing]:
+    """Return the broadcasts; the broker keeps the last one for a gateway that starts later."""
+    topic = broadcast_topic(zone=zone.id, channel=Broadcast.FORECAST)
+    parts = [series[start : start + SERIES_PER_MESSAGE] for start in range(0, len(series), SERIES_PER_MESSAGE)]
+    return [
+        Outgoing(
+            topic=topic,
+            payload=ForecastBroadcast(zone=zone.id, issued_at=at, series=tuple(part)).encode(),
+            retain=True,
+        )
+        for part in parts
+    ]

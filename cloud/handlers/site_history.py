@@ -1,0 +1,111 @@
+"""A site's load and PV by quarter of an hour, made from its minutes: what forecasts are made from.
+
+The load is not metered anywhere: it is what is left of the connection point when PV and batteries are taken out.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from cloud.forecasting.series import Series
+from cloud.handlers.telemetry import LATEST, METRIC_SET
+from cloud.stores import keys
+from cloud.stores.registry import AgentKind, SiteRecord
+from cloud.stores.tables import Put, Table, Tables
+from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
+
+HISTORY_DAYS: Final = 60
+# A message that comes late still finds its quarter open for so long.
+QUARTERS_AGAIN: Final = 4
+MINUTES_MIN: Final = 5
+_PER_DAY: Final = 86_400 // DELIVERY_INTERVAL_S
+
+Quarter = tuple[float | None, float | None]
+
+
+def update_history(tables: Tables, site: SiteRecord, *, until: datetime) -> None:
+    """Work the last quarters that had ended at an instant into the site's days.
+
+    Raises:
+        StoreError: The tables failed.
+    """
+    end = DeliveryInterval.containing(until)
+    by_day: dict[datetime, dict[int, Quarter]] = defaultdict(dict)
+    for back in range(QUARTERS_AGAIN, 0, -1):
+        start = end.later(-back).start
+        day = start.replace(hour=0, minute=0)
+        by_day[day][int((start - day).total_seconds()) // DELIVERY_INTERVAL_S] = _quarter(tables, site, start)
+    for day, quarters in by_day.items():
+        key = keys.site_history(site.id, day)
+        item = tables.get(key)
+        body: dict[str, list[float | None]] = (
+            item.body if item else {"load": [None] * _PER_DAY, "pv": [None] * _PER_DAY}
+        )
+        for number, (load_w, pv_w) in quarters.items():
+            if load_w is not None:
+                body["load"][number] = load_w
+            if pv_w is not None:
+                body["pv"][number] = pv_w
+        tables.put(Put(key=key, body=body))
+
+
+def read_history(tables: Tables, site: SiteRecord, *, until: datetime) -> tuple[Series | None, Series | None]:
+    """Return a site's load and PV by quarter up to an instant, ``None`` each where nothing is known."""
+    first = (until - timedelta(days=HISTORY_DAYS)).astimezone(UTC)
+    pk = keys.site_history(site.id, until).pk
+    items = tables.query(Table.FORECAST_DATA, pk, first=f"{first:%Y%m%d}", last=f"{until.astimezone(UTC):%Y%m%d}")
+    days = {datetime.strptime(item.key.sk, "%Y%m%d").replace(tzinfo=UTC): item.body for item in items}
+    return _series(days, "load", until), _series(days, "pv", until)
+
+
+def _series(days: dict[datetime, dict[str, Any]], name: str, until: datetime) -> Series | None:
+    if not any(value is not None for body in days.values() for value in body[name]):
+        return None
+    first = min(days)
+    values: list[float | None] = []
+    for number in range((max(days) - first).days + 1):
+        body = days.get(first + timedelta(days=number))
+        values += body[name] if body else [None] * _PER_DAY
+    told = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return Series(start=first, step_s=DELIVERY_INTERVAL_S, values=told).before(until)
+
+
+def _quarter(tables: Tables, site: SiteRecord, start: datetime) -> Quarter:
+    """Return the mean load and PV of one quarter in W, ``None`` where too few minutes are known."""
+    first = keys.minute_of(start)
+    last = first + DELIVERY_INTERVAL_S // 60 - 1
+    day = keys.energy_day(site.id, first)
+    meter = tables.query(Table.ENERGY_METRICS, day, first=f"{first:010d}", last=f"{last:010d}")
+    connection_w = _mean([item.body for item in meter], "active_power_w")
+    table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
+    pv_w: float | None = None
+    battery_w: float | None = None
+    for device in _devices(tables, site):
+        low = keys.asset_minute(table, site.id, device, first, METRIC_SET)
+        high = keys.asset_minute(table, site.id, device, last, METRIC_SET)
+        bodies = [item.body for item in tables.query(table, low.pk, first=low.sk, last=high.sk)]
+        pv_w = _plus(pv_w, _mean(bodies, "pv_power_w"))
+        battery_w = _plus(battery_w, _mean(bodies, "battery_power_w"))
+    if connection_w is None or (pv_w is None and site.pv_peak_w) or (battery_w is None and site.battery):
+        return None, pv_w
+    return connection_w - (pv_w or 0.0) - (battery_w or 0.0), pv_w
+
+
+def _devices(tables: Tables, site: SiteRecord) -> list[str]:
+    item = tables.get(keys.site_state(site.id, LATEST))
+    points = item.body["points"] if item else {}
+    return sorted({point.rpartition("/")[0] for point in points} - {site.meter})
+
+
+def _mean(bodies: Sequence[dict[str, Any]], name: str) -> float | None:
+    """Return the mean over the minutes in which a point has one."""
+    found = (body["points"][name]["mean"] for body in bodies if name in body["points"])
+    means = [mean for mean in found if mean is not None]
+    return sum(means) / len(means) if len(means) >= MINUTES_MIN else None
+
+
+def _plus(known: float | None, more: float | None) -> float | None:
+    return known if more is None else (known or 0.0) + more
