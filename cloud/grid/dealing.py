@@ -209,6 +209,7 @@ def _give(
             change_w=change_w,
             full_change_w=change_w if full_change_w is None else full_change_w,
             ordered_at=now,
+            asked_at=_asked_at(former, now),
             issued_at=now,
             expires_at=now,
         ),
@@ -227,7 +228,12 @@ def _renew(
     """Order the same again once its renewal is due."""
     if now - held.issued_at < timedelta(seconds=settings.renew_s):
         return event, []
-    return _send(event, part, replace(held, stage=None), settings, now)
+    return _send(event, part, replace(held, stage=None, asked_at=_asked_at(held, now)), settings, now)
+
+
+def _asked_at(former: Order | None, now: datetime) -> datetime:
+    """Return since when a site owes an answer, if it is asked now."""
+    return former.asked_at if former is not None and former.stage is None else now
 
 
 def _send(

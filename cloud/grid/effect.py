@@ -66,14 +66,16 @@ def take_observation(part: Participation, *, seen: SiteObservation, direction: D
     """Return a part with a newer observation in it; an older or empty one changes nothing."""
     if seen.connection_power_w is None or (part.latest is not None and seen.at <= part.latest.at):
         return part
-    metered_w = max(0.0, direction.sign * (seen.connection_power_w - part.baseline.connection_w))
+    moved = moved_w(part, seen=seen, direction=direction)
+    ordered_w = part.order.change_w if part.order is not None else 0.0
+    # Load that happens to fall is no delivery: no more counts than was asked for or than the devices moved.
+    metered_w = direction.sign * (seen.connection_power_w - part.baseline.connection_w)
+    metered_w = min(max(0.0, metered_w), max(ordered_w, moved))
     delivered_wh = part.delivered_wh
     if part.latest is not None and part.order is not None:
         elapsed_s = min((seen.at - part.latest.at).total_seconds(), STEP_S_MAX)
         delivered_wh += (part.metered_w + metered_w) / 2 * elapsed_s / 3600
-    latest = Moved(
-        at=seen.at, moved_w=moved_w(part, seen=seen, direction=direction), connection_w=seen.connection_power_w
-    )
+    latest = Moved(at=seen.at, moved_w=moved, connection_w=seen.connection_power_w)
     return replace(part, earlier=part.latest, latest=latest, metered_w=metered_w, delivered_wh=delivered_wh)
 
 

@@ -161,7 +161,7 @@ def _failure(part: Participation, order: Order, settings: GridSettings, now: dat
     """Return why a site is to be replaced, or ``None``."""
     if _complies(part, order, settings):
         return None
-    unanswered_s = (now - order.issued_at).total_seconds()
+    unanswered_s = (now - order.asked_at).total_seconds()
     if order.stage is None and unanswered_s > settings.ack_deadline_s:
         return "no answer"
     if part.capped_at is not None and part.capped_at >= order.ordered_at:

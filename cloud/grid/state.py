@@ -30,6 +30,7 @@ class Baseline:
 class Order:
     """The order that a site carries now; a renewal gives it a new command and keeps ``ordered_at``.
 
+    ``asked_at`` is when the oldest command was sent that no answer has followed, so that renewals extend no deadline.
     ``change_w`` is the wanted change of the connection power without sign, ``full_change_w`` that before the release
     began to take it back.
     """
@@ -39,6 +40,7 @@ class Order:
     change_w: float
     full_change_w: float
     ordered_at: datetime
+    asked_at: datetime
     issued_at: datetime
     expires_at: datetime
     stage: AckStage | None = None

@@ -112,13 +112,14 @@ class SimFeeder:
     powers_w: list[float] = field(default_factory=list)
     states: list[FeederState] = field(default_factory=list)
     meter_works: bool = True
+    seen: dict[str, SiteObservation] = field(default_factory=dict)
 
     def run(self, seconds: int) -> None:
         """Run on second by second; acknowledgements arrive with the next look."""
         samples: list[PowerSample] = []
         acks: list[CommandAck] = []
         by_site = {sim.flexible.site: sim for sim in self.sites}
-        seen: dict[str, SiteObservation] = {}
+        seen = self.seen
         for _ in range(seconds):
             self.now += timedelta(seconds=1)
             t_s = (self.now - START).total_seconds()
