@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.clock import parse_clock
-from firmware_sim.errors import PlantError, SimulatorError
+from firmware_sim.errors import PlantError, PortTaken
 from firmware_sim.plant_config import load_plant
 from firmware_sim.serve import serve_plant
 
@@ -34,9 +34,9 @@ def main(argv: list[str] | None = None) -> int:
                 parent_pid=arguments.parent_pid,
             )
         )
-    except (ValueError, PlantError) as error:
+    except (ValueError, PlantError, PortTaken) as error:
         return _fail(error, BAD_INPUT)
-    except (SimulatorError, OSError) as error:
+    except OSError as error:
         return _fail(error, FAILED)
     except KeyboardInterrupt:
         # A signal before the handlers stand; there is nothing to close yet.

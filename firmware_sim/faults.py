@@ -111,7 +111,8 @@ class FaultyWire:
             case FaultKind.DELAY:
                 self._send(peer, peer.frame(transaction, unit, answer(bank, request)), hold_s=rule.delay_s)
             case FaultKind.LATE:
-                self._later(peer, peer.frame(transaction, unit, answer(bank, request)), in_s=rule.delay_s)
+                at_s = asyncio.get_running_loop().time() + rule.delay_s
+                self._later(peer, peer.frame(transaction, unit, answer(bank, request)), at_s=at_s)
             case FaultKind.DUPLICATE:
                 reply = peer.frame(transaction, unit, answer(bank, request))
                 self._send(peer, reply)
@@ -148,13 +149,13 @@ class FaultyWire:
             peer.send(data)
             return
         self._held_until_s[peer] = at_s
-        self._later(peer, data, in_s=at_s - now_s)
+        self._later(peer, data, at_s=at_s)
 
-    def _later(self, peer: Peer, data: bytes, *, in_s: float) -> None:
+    def _later(self, peer: Peer, data: bytes, *, at_s: float) -> None:
         if self._outstanding >= _OUTSTANDING_MAX:
             return
         self._outstanding += 1
-        asyncio.get_running_loop().call_later(in_s, self._arrive, peer, data)
+        asyncio.get_running_loop().call_at(at_s, self._arrive, peer, data)
 
     def _arrive(self, peer: Peer, data: bytes) -> None:
         self._outstanding -= 1
