@@ -22,7 +22,8 @@ FAILURES_UNTIL_OFFLINE = 2  # A request and its repetition.
 
 GAP_STEPS_S = (0.025, 0.05, 0.1, 0.2)  # Silence tried in turn where a device drops requests that follow too soon.
 GAP_WINDOW = 20
-GAP_TIMEOUTS = 3
+GAP_MISSES = 6  # Of the last GAP_WINDOW requests; a line that is merely noisy misses fewer.
+GAP_PAUSE_S = 3600.0  # After no silence helped, so long none is tried.
 
 
 @dataclass(kw_only=True)
@@ -62,6 +63,7 @@ class Unit:
         self.last_good_s: float | None = None
         self.changed_s: float | None = None
         self._timeout_s_start = timeout_s_start
+        self._learn_gap_from_s = 0.0
         self._recent: deque[bool] = deque(maxlen=GAP_WINDOW)
 
     @property
@@ -124,7 +126,7 @@ class Unit:
             self.retry_at_s = now_s + backoff_s
         if fault is Fault.TIMEOUT and self.last_good_s is not None:
             self._recent.append(False)
-            self._learn_gap()
+            self._learn_gap(now_s)
 
     def unconnected(self, *, now_s: float, message: str) -> None:
         """Take note that there is no way to the unit; it is asked as soon as there is one."""
@@ -135,12 +137,16 @@ class Unit:
         self.last_error = message
         self.counts.faults[Fault.UNCONNECTED] = self.counts.faults.get(Fault.UNCONNECTED, 0) + 1
 
-    def _learn_gap(self) -> None:
-        """Ask for more silence where a unit that is alive misses some requests."""
+    def _learn_gap(self, now_s: float) -> None:
+        """Try longer silences where a unit that is alive misses many requests; where none helps, ask for none."""
         missed = self._recent.count(False)
-        if self.is_online and missed >= GAP_TIMEOUTS and len(self._recent) - missed >= GAP_TIMEOUTS:
-            longer = [step_s for step_s in GAP_STEPS_S if step_s > (self.gap_s or 0.0)]
-            if longer:
-                self.learned.gap_s = longer[0]
-                self.learned.version += 1
-                self._recent.clear()
+        if missed < GAP_MISSES or not self.is_online or now_s < self._learn_gap_from_s:
+            return
+        self._recent.clear()
+        longer = [step_s for step_s in GAP_STEPS_S if step_s > (self.gap_s or 0.0)]
+        if longer:
+            self.learned.gap_s = longer[0]
+        else:
+            self.learned.gap_s = 0.0
+            self._learn_gap_from_s = now_s + GAP_PAUSE_S
+        self.learned.version += 1

@@ -1,0 +1,121 @@
+"""The bus on a line without transaction ids: a pseudo-terminal, and the same frames through a network gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from edge.errors import DeviceRefused
+from edge.modbus import bus as bus_module
+from edge.modbus import unit as unit_module
+from edge.modbus.bus import Bus
+from edge.modbus.faults import Fault, NoReply
+from edge.modbus.point import Table
+from tests.support.modbus_faults import KINDS, Storm
+from tests.support.modbus_server import Bank, Device, Request, Sending, honest, pty_device, tcp_device
+
+
+def numbered(offset: int = 0) -> Bank:
+    """Return a bank whose values say their address and, by the offset, their unit."""
+    return Bank(holding={at: (at * 7 + offset) & 0xFFFF for at in range(300)}, coil={at: at % 2 for at in range(64)})
+
+
+@asynccontextmanager
+async def line(device: Device, kind: str) -> AsyncIterator[Bus]:
+    """Open a bus to a device on a pseudo-terminal or behind a gateway that passes RTU frames on."""
+    if kind == "pty":
+        async with pty_device(device) as path, Bus(f"rtu://{path}?baud=115200") as bus:
+            yield bus
+    else:
+        device.is_rtu = True
+        async with tcp_device(device) as port, Bus(f"rtuovertcp://127.0.0.1:{port}") as bus:
+            yield bus
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The floors of time-out and quiet are what most of these tests wait for."""
+    monkeypatch.setattr(unit_module, "TIMEOUT_S_MIN", 0.03)
+    monkeypatch.setattr(bus_module, "QUIET_S_MIN", 0.02)
+    monkeypatch.setattr(bus_module, "RTU_EXTRA_SILENCE_S", 0.001)
+
+
+@pytest.mark.parametrize("kind", ["pty", "rtuovertcp"])
+async def test_a_line_is_read_and_written(kind: str) -> None:
+    """RTU frames are the same on a line and through a transparent gateway."""
+    async with line(Device({1: numbered(), 2: numbered(5)}), kind) as bus:
+        assert await bus.read(1, Table.HOLDING, 10, 3) == (70, 77, 84)
+        assert await bus.read(2, Table.HOLDING, 10, 1) == (75,)
+        assert await bus.read(1, Table.HOLDING, 0, 120) == tuple(at * 7 for at in range(120))
+        await bus.write(1, Table.HOLDING, 5, (1, 2, 3))
+        await bus.write(1, Table.COIL, 2, (1,))
+        assert await bus.read(1, Table.HOLDING, 5, 3) == (1, 2, 3)
+        with pytest.raises(DeviceRefused):
+            await bus.read(1, Table.HOLDING, 299, 2)
+
+
+async def test_a_late_reply_is_never_the_answer_to_the_next_request() -> None:
+    """Nothing in an RTU reply says which request it answers."""
+    late = {"left": 1}
+
+    def once(device: Device, request: Request, payload: bytes | None) -> Sending:
+        if late["left"] and payload is not None:
+            late["left"] -= 1
+            return [(0.2, device.frame(request, payload))]
+        return honest(device, request, payload)
+
+    device = Device({1: numbered()}, fault=once)
+    async with line(device, "pty") as bus:
+        bus.unit(1).latency_s = 0.01
+        with pytest.raises(NoReply) as lost:
+            await bus.write(1, Table.HOLDING, 99, (1,))
+        assert lost.value.fault is Fault.TIMEOUT
+        late["left"] = 1
+        bus.unit(1).failures = 0
+        assert await bus.read(1, Table.HOLDING, 1, 2) == (7, 14)
+        for at in range(20):
+            assert await bus.read(1, Table.HOLDING, at, 2) == (at * 7, at * 7 + 7)
+
+
+async def test_a_request_after_a_lost_one_is_told_apart_by_its_length() -> None:
+    """A probe of another length proves that the device has answered everything before it."""
+    lost = {"left": 1}
+
+    def drop(device: Device, request: Request, payload: bytes | None) -> Sending:
+        if lost["left"]:
+            lost["left"] -= 1
+            return []
+        return honest(device, request, payload)
+
+    device = Device({1: numbered()}, fault=drop)
+    async with line(device, "pty") as bus:
+        bus.unit(1).latency_s = 0.01
+        assert await bus.read(1, Table.HOLDING, 4, 2) == (28, 35)
+        assert [request.count for request in device.requests] == [2, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["pty", "rtuovertcp"])
+async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late by one to three time-outs, twice, cut, flipped, or from another unit: none is taken for a value."""
+    monkeypatch.setattr(unit_module, "TIMEOUT_S_MAX", 0.03)
+    seed = 7
+    kinds = tuple(kind for kind in KINDS if kind != "wrong_transaction")
+    storm = Storm(seed=seed, share=0.2, late_s=(0.0, 0.09), kinds=kinds)
+    device = Device({unit: numbered(unit * 1000) for unit in (1, 2, 3)}, fault=storm)
+    async with line(device, kind) as bus:
+        good = 0
+        async with asyncio.timeout(120):
+            for at in range(450):
+                unit, address, count = 1 + at % 3, (at * 13) % 250, 2 + at % 2
+                try:
+                    words = await bus.read(unit, Table.HOLDING, address, count)
+                except (NoReply, DeviceRefused):
+                    bus.unit(unit).retry_at_s = 0.0
+                    bus._connect_at_s = 0.0
+                else:
+                    good += 1
+                    wanted = tuple((at * 7 + unit * 1000) & 0xFFFF for at in range(address, address + count))
+                    assert words == wanted, f"seed {seed}"
+        assert good > 300
+        assert min(storm.counts.values()) >= 2

@@ -1,0 +1,241 @@
+"""Pollers that share a bus: pace, holes, silence and return of a device."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from contracts.clock import Clock, SystemClock, scaled_clock
+from contracts.units import Quality
+from edge.modbus.bus import Bus
+from edge.modbus.learned import Learned
+from edge.modbus.point import DataType, PollClass, Range, RegisterPoint, Table
+from edge.modbus.poller import Poller
+from edge.modbus.sunspec import discover, read_model
+from edge.modbus.sunspec_models import model_points
+from tests.support.modbus_server import Bank, Device, Request, Sending, honest, tcp_device
+from tests.support.modbus_wait import until
+
+SAFETY_S = 20.0
+FAST = 30.0
+
+
+def fast_clock() -> Clock:
+    return scaled_clock(started_at=datetime(2026, 6, 1, tzinfo=UTC), speed=FAST)
+
+
+def control(addresses: Iterable[int]) -> list[RegisterPoint]:
+    return [RegisterPoint(name=f"p{at}", address=at, poll_class=PollClass.CONTROL) for at in addresses]
+
+
+@asynccontextmanager
+async def polling(*pollers: Poller) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(poller.run(), name="poll") for poller in pollers]
+    try:
+        async with asyncio.timeout(SAFETY_S):
+            yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_hole_is_learned_within_two_cycles_and_kept_over_a_restart() -> None:
+    """A merged read that hits one illegal address must not cost the other points, nor be tried for ever."""
+    device = Device({1: Bank(holding={at: at for at in range(100) if at not in (23, 60)})})
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control(range(0, 100, 10 - 1)), clock=fast_clock())
+        async with polling(poller):
+            await poller.next_cycle()
+            await poller.next_cycle()
+            await poller.next_cycle()
+        assert all(reading.value == int(name[1:]) for name, reading in poller.latest.items())
+        assert len(poller.latest) == 12
+        assert {(hole.start, hole.end) for hole in poller.learned.holes} == {(19, 27), (55, 63)}
+        kept = poller.learned.as_dict()
+        before = len(device.requests)
+        async with Bus(f"tcp://127.0.0.1:{port}") as later:
+            again = Poller(later, 1, control(range(0, 100, 9)), clock=fast_clock(), learned=Learned.from_dict(kept))
+            async with polling(again):
+                await again.next_cycle()
+            assert len(again.latest) == 12
+        assert [request.count for request in device.requests[before:]][:4] == [1, 19, 28, 37]
+
+
+async def test_a_point_that_does_not_exist_is_invalid_and_costs_the_others_nothing() -> None:
+    """Firmware versions differ; a missing register is not a reason to lose the rest."""
+    device = Device({1: Bank(holding={at: at for at in range(10) if at != 4})})
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control(range(10)), clock=fast_clock())
+        async with polling(poller):
+            for _ in range(3):
+                await poller.next_cycle()
+        assert poller.learned.holes == [Range(table=Table.HOLDING, start=4, end=5)]
+        assert poller.latest["p4"].quality is Quality.INVALID
+        assert {name for name, reading in poller.latest.items() if reading.quality is Quality.GOOD} == {
+            f"p{at}" for at in range(10) if at != 4
+        }
+
+
+async def test_a_border_that_no_request_may_cross_is_learned() -> None:
+    """Some devices refuse a read over the end of one of their internal blocks, though every address exists."""
+
+    def border(device: Device, request: Request, payload: bytes | None) -> Sending:
+        if request.address < 8 < request.address + request.count:
+            return [(0.0, device.frame(request, bytes((request.pdu[0] | 0x80, 2))))]
+        return honest(device, request, payload)
+
+    device = Device({1: Bank(holding={at: at for at in range(16)})}, fault=border)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control(range(16)), clock=fast_clock())
+        async with polling(poller):
+            for _ in range(3):
+                await poller.next_cycle()
+        assert poller.learned.barriers == {Table.HOLDING: {8}}
+        assert not poller.learned.holes
+        assert [(block.address, block.count) for block in poller.plan().blocks] == [(0, 8), (8, 8)]
+
+
+async def test_each_class_is_read_at_its_own_pace_of_the_sites_clock() -> None:
+    """Counters every second would cost the control points their bus."""
+    device = Device({1: Bank(holding={at: at for at in range(3)})})
+    points = [
+        RegisterPoint(name="power", address=0, poll_class=PollClass.CONTROL),
+        RegisterPoint(name="voltage", address=1, poll_class=PollClass.LIVE),
+        RegisterPoint(name="energy", address=2, poll_class=PollClass.COUNTER),
+    ]
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, points, clock=fast_clock())
+        async with polling(poller):
+            while poller.cycles < 21:
+                await poller.next_cycle()
+    counts = [request.count for request in device.requests[1:]]
+    assert counts.count(3) in (2, 3)
+    assert 1 <= counts.count(2) <= 3
+    assert counts.count(1) >= 14
+
+
+async def test_a_dead_unit_does_not_slow_the_others_and_comes_back_by_itself() -> None:
+    """One of ten devices silent: the other nine must not notice."""
+    silent = {3}
+
+    def mute(device: Device, request: Request, payload: bytes | None) -> Sending:
+        return [] if request.unit in silent else honest(device, request, payload)
+
+    device = Device({unit: Bank(holding={0: unit}) for unit in range(1, 11)}, fault=mute)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        clock = SystemClock()
+        period_s = {PollClass.CONTROL: 0.1}
+        pollers = [Poller(bus, unit, control([0]), clock=clock, period_s=period_s) for unit in range(1, 11)]
+        async with polling(*pollers):
+            while not all(poller.health.online for poller in pollers if poller.points and poller is not pollers[2]):
+                await pollers[0].next_cycle()
+            while pollers[2].health.last_error is None:
+                await pollers[0].next_cycle()
+            started = [poller.cycles for poller in pollers]
+            for _ in range(20):
+                await pollers[0].next_cycle()
+            done = [poller.cycles - before for poller, before in zip(pollers, started, strict=True)]
+            assert not pollers[2].health.online
+            assert min(done[:2] + done[3:]) >= 17
+            silent.clear()
+            while not pollers[2].health.online:
+                await pollers[0].next_cycle()
+            await pollers[2].next_cycle()
+            assert pollers[2].latest["p0"].value == 3
+
+
+async def test_a_restarted_device_is_read_again_on_its_name() -> None:
+    """A reboot, a cable, a new address behind the same name: nobody drives out to restart a gateway."""
+    device = Device({1: Bank(holding={0: 5})})
+    clock = SystemClock()
+    async with tcp_device(device) as port:
+        bus = Bus(f"tcp://localhost:{port}")
+        poller = Poller(bus, 1, control([0]), clock=clock, period_s={PollClass.CONTROL: 0.05})
+        task = asyncio.create_task(poller.run(), name="poll")
+        async with asyncio.timeout(SAFETY_S):
+            await poller.next_cycle()
+    try:
+        async with asyncio.timeout(SAFETY_S):
+            await until(lambda: not poller.health.online)
+            async with tcp_device(device, port=port):
+                await until(lambda: poller.health.online)
+                await poller.next_cycle()
+                assert poller.reading("p0") is not None
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                bus.close()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        bus.close()
+
+
+async def test_values_age_on_the_sites_clock() -> None:
+    """A stale value with a fresh time stamp has raised false alarms; here age is a quality."""
+    silent: set[int] = set()
+
+    def mute(device: Device, request: Request, payload: bytes | None) -> Sending:
+        return [] if request.unit in silent else honest(device, request, payload)
+
+    device = Device({1: Bank(holding={0: 5})}, fault=mute)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control([0]), clock=fast_clock())
+        async with polling(poller):
+            await poller.next_cycle()
+            first = poller.reading("p0")
+            assert first is not None
+            assert first.quality is Quality.GOOD
+            silent.add(1)
+            await until(lambda: poller.snapshot()["p0"].quality is not Quality.GOOD)
+            aged = poller.reading("p0")
+            assert aged is not None
+            assert (aged.quality, aged.value) == (Quality.STALE, 5)
+            assert aged.source_at == poller.latest["p0"].source_at
+
+
+async def test_a_scale_factor_that_flips_each_read_never_gives_a_wrong_value() -> None:
+    """Value and factor come in one reply, or the value is invalid."""
+
+    def flip(device: Device, request: Request, payload: bytes | None) -> Sending:
+        bank = device.units[1].holding
+        factor = request.number % 3
+        bank[20], bank[120] = 1200 // 10**factor, factor
+        return honest(device, request, device.answer(request))
+
+    device = Device({1: Bank(holding=dict.fromkeys(range(200), 0))}, fault=flip)
+    points = [
+        RegisterPoint(name="w", address=20, data_type=DataType.INT16, scale_register=120, poll_class=PollClass.CONTROL),
+        *control([150]),
+    ]
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, points, clock=fast_clock())
+        async with polling(poller):
+            for _ in range(20):
+                await poller.next_cycle()
+                assert poller.latest["w"].value == 1200
+
+
+async def test_points_are_read_at_once_when_asked() -> None:
+    """A read-back after a write cannot wait for its class."""
+    device = Device({1: Bank(holding={0: 5, 1: 6})})
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control([0, 1]), clock=SystemClock())
+        await bus.write(1, Table.HOLDING, 1, (77,))
+        assert (await poller.read(["p1"]))["p1"].value == 77
+
+
+async def test_sunspec_models_of_a_live_device_are_found_and_read() -> None:
+    """The chain is walked at the addresses that the device reports."""
+    words = {50000: 0x5375, 50001: 0x6E53, 50002: 1, 50003: 66, 50070: 103, 50071: 50, 50122: 0xFFFF, 50123: 0}
+    bank = Bank(holding=dict.fromkeys(range(50000, 50124), 0) | words | {50084: 0xFF38, 50085: 1})
+    device = Device({1: bank})
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        found = await discover(bus, 1)
+        assert found is not None
+        assert (found.base, [model.model_id for model in found.models]) == (50000, [1, 103])
+        inverter = found.find(103)
+        assert inverter is not None
+        points = {point.name: point for point in model_points(inverter, await read_model(bus, 1, inverter))}
+        poller = Poller(bus, 1, points.values(), clock=SystemClock())
+        assert (await poller.read(["W"]))["W"].value == -2000
