@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypedDict
 
 from cloud.errors import StoreError
 
@@ -137,9 +137,16 @@ class Tables(Protocol):
         """Release what the store holds."""
 
 
-def prefix(text: str) -> dict[str, str]:
+class Span(TypedDict):
+    """The part of a partition between two sort keys, both included."""
+
+    first: str
+    last: str
+
+
+def prefix(text: str) -> Span:
     """Return the arguments ``first`` and ``last`` of a query for the sort keys that begin with a text."""
-    return {"first": text, "last": text + LAST_TEXT}
+    return Span(first=text, last=text + LAST_TEXT)
 
 
 def chunks(writes: Sequence[Put]) -> Iterator[Sequence[Put]]:

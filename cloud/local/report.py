@@ -1,0 +1,184 @@
+"""What the tables prove about a run: read only, while the cloud runs or after it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cloud.handlers.market_shell.projection import STATE
+from cloud.local.streams import StreamLog
+from cloud.stores import keys
+from cloud.stores.registry import Registry, load_registry
+from cloud.stores.sequence import Seen
+from cloud.stores.sqlite import SqliteTables
+from cloud.stores.tables import Table, Tables, prefix
+from contracts.market import OrderStatus, ProductState
+from contracts.topics import Up
+from contracts.units import SiteId, ZoneId, instant
+
+_CLEARED: Final = frozenset(
+    {
+        ProductState.CLEARED,
+        ProductState.DELIVERED,
+        ProductState.METERED,
+        ProductState.SETTLED,
+        ProductState.CORRECTED,
+    }
+)
+_SETTLED: Final = frozenset({ProductState.SETTLED, ProductState.CORRECTED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudReport:
+    """Everything in plain JSON values, in the shape of the demonstration's report."""
+
+    intervals: list[dict[str, Any]]
+    ledger: dict[str, int]
+    orders: dict[str, int]
+    telemetry: dict[str, int]
+    channels: dict[str, dict[str, int]]
+    dr_events: list[dict[str, Any]]
+    refused: int
+    streams: dict[str, int]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[SqliteTables, StreamLog]]:
+    """Open a local cloud's files to read them.
+
+    Raises:
+        StoreError: They are not there.
+    """
+    tables = SqliteTables.open(folder / "tables.db", read_only=True)
+    try:
+        streams = StreamLog.open(folder / "streams.db", read_only=True)
+        try:
+            yield tables, streams
+        finally:
+            streams.close()
+    finally:
+        tables.close()
+
+
+def read_report(folder: Path) -> CloudReport:
+    """Return what the files of a local cloud prove.
+
+    Raises:
+        StoreError: The files are not there or cannot be read.
+        SetupError: They hold no registry: the cloud never ran.
+    """
+    with opened(folder) as (tables, streams):
+        registry = load_registry(tables)
+        channels = {
+            channel.value: channel_counts(tables, registry, channel) for channel in Up if channel is not Up.STATUS
+        }
+        zones = [zone.id for zone in registry.zones]
+        return CloudReport(
+            intervals=[interval for zone in zones for interval in intervals(tables, zone)],
+            ledger=ledger(tables, zones),
+            orders=orders(tables, zones, sent=channels[Up.ORDERS]["published"]),
+            telemetry=channels[Up.TELEMETRY],
+            channels=channels,
+            dr_events=dr_events(tables, registry),
+            refused=sum(refusals(tables, member) for member in registry.members()),
+            streams=streams.counters(),
+        )
+
+
+def products(tables: Tables, zone: ZoneId) -> Sequence[dict[str, Any]]:
+    """Return the public state of every product of a zone that has moved, the earliest first."""
+    items = tables.query_index(Table.MARKET_DATA, keys.market(zone, None))
+    return [item.body for item in items if item.key.sk == STATE]
+
+
+def intervals(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
+    """Return the delivery intervals that have cleared, with price (mct per kWh), volume, trades and state."""
+    return [
+        {
+            "start": instant(body["interval_ms"]).isoformat(),
+            "zone": zone,
+            "price": body["price"],
+            "volume_wh": body["volume_wh"],
+            "trades": body["trades"],
+            "state": body["state"],
+            "settled": body["state"] in _SETTLED,
+        }
+        for body in products(tables, zone)
+        if body["state"] in _CLEARED
+    ]
+
+
+def ledger_lines(tables: Tables, zone: ZoneId) -> Iterator[dict[str, Any]]:
+    """Yield every ledger line of a zone, product by product."""
+    for product in products(tables, zone):
+        partition = keys.market(zone, instant(product["interval_ms"]))
+        for item in tables.query(Table.TRADE_DATA, partition, **prefix("LEDGER#")):
+            yield item.body
+
+
+def ledger(tables: Tables, zones: Sequence[ZoneId]) -> dict[str, int]:
+    """Return how many lines there are and what they sum to: zero in money and in energy, or something is broken."""
+    lines = [line for zone in zones for line in ledger_lines(tables, zone)]
+    return {
+        "sum": sum(line["money_uct"] for line in lines),
+        "energy_sum": sum(line["energy_wh"] for line in lines),
+        "lines": len(lines),
+    }
+
+
+def orders(tables: Tables, zones: Sequence[ZoneId], *, sent: int) -> dict[str, int]:
+    """Return how many orders were sent, taken and refused, and how many traded at least in part."""
+    bodies = [
+        item.body
+        for zone in zones
+        for product in products(tables, zone)
+        for item in tables.query(
+            Table.MARKET_DATA, keys.market(zone, instant(product["interval_ms"])), **prefix("ORDER#")
+        )
+    ]
+    rejected = sum(body["status"] == OrderStatus.REJECTED for body in bodies)
+    return {
+        "sent": sent,
+        "accepted": len(bodies) - rejected,
+        "rejected": rejected,
+        "traded": sum(body["traded_wh"] > 0 for body in bodies),
+    }
+
+
+def seen_by_epoch(tables: Tables, member: SiteId, channel: Up) -> dict[int, Seen]:
+    """Return which messages of a gateway's channel have come, by the epoch of its journal."""
+    items = tables.query(Table.ENERGY_METRICS, keys.sequence(member, channel, 0).pk)
+    return {int(item.key.sk): Seen.from_body(item.body) for item in items}
+
+
+def channel_counts(tables: Tables, registry: Registry, channel: Up) -> dict[str, int]:
+    """Return what was published as far as the numbers tell, stored, lost and duplicated, over all gateways."""
+    seen = [one for member in registry.members() for one in seen_by_epoch(tables, member, channel).values()]
+    return {
+        "published": sum(one.highest for one in seen),
+        "stored": sum(one.stored for one in seen),
+        "lost": sum(one.lost for one in seen),
+        "duplicated": sum(one.duplicated for one in seen),
+    }
+
+
+def dr_events(tables: Tables, registry: Registry) -> list[dict[str, Any]]:
+    """Return the demand-response events of all feeders, the earliest first."""
+    found = [
+        item.body
+        for feeder in registry.feeders
+        for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix("EVENT#"))
+    ]
+    return sorted(found, key=lambda body: str(body["detected_at"]))
+
+
+def evidence(tables: Tables, event_id: str) -> list[dict[str, Any]]:
+    """Return the evidence of an event in the order in which it was recorded."""
+    return [item.body for item in tables.query(Table.GRID_METRICS, keys.grid_evidence(event_id, 0).pk)]
+
+
+def refusals(tables: Tables, member: SiteId) -> int:
+    """Return how many messages of a gateway could not be taken."""
+    pk = keys.site_state(member, "").pk
+    return sum(item.body["count"] for item in tables.query(Table.ENERGY_METRICS, pk, **prefix("REFUSED#")))
