@@ -114,8 +114,9 @@ def _battery_powers(
     settings: ControlSettings,
     now_s: float,
 ) -> tuple[float, ...]:
-    """Return the power of each battery: the calm value where all bounds hold with it, the plain one otherwise."""
-    plain = split(plan.total_w, plan.ranges, ranks=[item.asset.efficiency for item in batteries.levers])
+    """Return the power of each battery: the calm value, moved only as far as the bounds ask."""
+    ranks = [item.asset.efficiency for item in batteries.levers]
+    plain = split(plan.total_w, plan.ranges, ranks=ranks)
     calm, kept = [], []
     for item, wanted_w, own, last in zip(batteries.levers, plain, plan.ranges, batteries.memories, strict=True):
         value_w, after = smooth(
@@ -128,8 +129,11 @@ def _battery_powers(
         )
         calm.append(own.clamp(value_w))
         kept.append(after)
-    inside = plan.room.min_w - _SLACK_W <= sum(calm) <= plan.room.max_w + _SLACK_W
-    powers = tuple(calm) if inside else plain
+    total_w = plan.room.clamp(sum(calm))
+    powers = tuple(calm)
+    if abs(total_w - sum(calm)) > _SLACK_W:
+        # Calm gives way to the bound, as far as the bound asks and no further.
+        powers = split(total_w, plan.ranges, ranks=ranks)
     for item, power_w, after in zip(batteries.levers, powers, kept, strict=True):
         remembered[item.resource] = LeverMemory(
             value_w=power_w, at_s=now_s, direction=after.direction, reversals_s=after.reversals_s
