@@ -102,7 +102,15 @@ def forecast_pv(
         told = _by_share(known, plant, start=start, horizon=horizon_steps, step_s=step_s)
     peak_w = max(plant.peak_w, float(np.nanmax(known, initial=0.0)))
     low, middle, high = (np.clip(values, 0.0, peak_w) for values in (told.low, told.middle, told.high))
-    return ordered(start=start, step_s=step_s, low=-high, middle=-middle, high=-low, method=told.method)
+    return ordered(
+        # Zero is added so that night is 0 and not -0.
+        start=start,
+        step_s=step_s,
+        low=0.0 - high,
+        middle=0.0 - middle,
+        high=0.0 - low,
+        method=told.method,
+    )
 
 
 def _middles(start: datetime, *, past: int, horizon: int, step_s: int) -> Ints:

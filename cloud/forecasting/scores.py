@@ -6,8 +6,8 @@ from cloud.forecasting.series import Floats
 
 
 def mae(actual: Floats, forecast: Floats) -> float:
-    """Return the mean absolute error."""
-    return float(np.nanmean(np.abs(actual - forecast)))
+    """Return the mean absolute error, NaN where nothing is known."""
+    return _mean(np.abs(actual - forecast))
 
 
 def relative_mae(actual: Floats, forecast: Floats, reference: Floats) -> float:
@@ -16,19 +16,20 @@ def relative_mae(actual: Floats, forecast: Floats, reference: Floats) -> float:
     Source: rMAE against the weekly seasonal naive, Lago, Marcjasz, De Schutter, Weron, Applied Energy 293 (2021).
     """
     both = np.isfinite(actual) & np.isfinite(forecast) & np.isfinite(reference)
-    return mae(actual[both], forecast[both]) / mae(actual[both], reference[both])
+    scale = mae(actual[both], reference[both])
+    return mae(actual[both], forecast[both]) / scale if scale > 0 else float("nan")
 
 
 def pinball(actual: Floats, quantile: Floats, *, level: float) -> float:
     """Return the mean pinball loss of a quantile. Source: Koenker and Bassett, Econometrica 46 (1978)."""
     error = actual - quantile
-    return float(np.nanmean(np.maximum(level * error, (level - 1) * error)))
+    return _mean(np.maximum(level * error, (level - 1) * error))
 
 
 def coverage(actual: Floats, low: Floats, high: Floats) -> float:
     """Return the share of the actual values inside a band, ends included."""
     known = np.isfinite(actual)
-    return float(np.mean((actual[known] >= low[known]) & (actual[known] <= high[known])))
+    return _mean(((actual[known] >= low[known]) & (actual[known] <= high[known])).astype(float))
 
 
 def weekly_naive(values: Floats, *, origin: int, horizon: int, steps_per_day: int) -> Floats:
@@ -37,3 +38,8 @@ def weekly_naive(values: Floats, *, origin: int, horizon: int, steps_per_day: in
     target = np.arange(origin, origin + horizon)
     source = target - week * np.ceil((target - origin + 1) / week).astype(int)
     return np.where(source >= 0, values[np.maximum(source, 0)], np.nan)
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
