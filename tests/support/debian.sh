@@ -5,6 +5,8 @@ missing=""
 for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpoll:mbpoll; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+[ -e /usr/include/modbus/modbus.h ] || missing="$missing libmodbus-dev"
+command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "these parts are missing and there is no apt to install them:$missing" >&2
