@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import termios
 from collections.abc import Callable
 
 from pymodbus.transport.serialtransport import create_serial_connection
@@ -47,7 +48,7 @@ async def open_wire(endpoint: Endpoint, *, on_lost: Callable[[Wire], None]) -> W
         wire.close()
         message = f"{endpoint.bus} did not accept a connection within {CONNECT_TIMEOUT_S:.0f} s"
         raise NoReply(message, fault=Fault.UNCONNECTED) from None
-    except OSError as error:
+    except (OSError, ValueError, termios.error) as error:  # A serial port refuses its settings with the last two.
         raise NoReply(f"{endpoint.bus} cannot be opened: {error}", fault=Fault.UNCONNECTED) from error
     return wire
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 READS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+PTY_CHAR_BITS = 10  # A pseudo-terminal has no parity bit.
 WRITES = {5: "coil", 6: "holding", 15: "coil", 16: "holding"}
 
 
@@ -207,7 +208,7 @@ async def pty_device(device: Device, *, line_baud: int | None = None, turnaround
     os.set_blocking(master, False)
     loop = asyncio.get_running_loop()
     buffer = b""
-    char_s = 11 / line_baud if line_baud else 0.0
+    char_s = PTY_CHAR_BITS / line_baud if line_baud else 0.0
 
     def write(frame: bytes) -> None:
         os.write(master, frame)
@@ -229,7 +230,7 @@ async def pty_device(device: Device, *, line_baud: int | None = None, turnaround
             now_s = loop.time()
             for delay_s, reply in sendings:
                 silence_s = 3.5 * char_s
-                at_s = now_s + delay_s + turnaround_s + (size + len(reply)) * char_s + 2 * silence_s * bool(char_s)
+                at_s = now_s + delay_s + turnaround_s + (size + len(reply)) * char_s + silence_s
                 if at_s <= now_s:
                     write(reply)
                 else:

@@ -139,8 +139,7 @@ async def test_a_dead_unit_does_not_slow_the_others_and_comes_back_by_itself() -
             assert not pollers[2].health.online
             assert min(done[:2] + done[3:]) >= 17
             silent.clear()
-            while not pollers[2].health.online:
-                await pollers[0].next_cycle()
+            await until(lambda: pollers[2].health.online)
             await pollers[2].next_cycle()
             assert pollers[2].latest["p0"].value == 3
 
