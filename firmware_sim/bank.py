@@ -59,6 +59,45 @@ class Bank(Protocol):
         """Change the scale factors, if the device has any, and the values with them; and back the next time."""
 
 
+class ShortReads:
+    """A device that refuses to hand out more than so many registers at once."""
+
+    def __init__(self, bank: Bank, registers_max: int) -> None:
+        """Stand before another device."""
+        self._bank = bank
+        self._registers_max = registers_max
+
+    def read_registers(self, table: Table, address: int, count: int) -> bytes:
+        """Read, or refuse a request that is too long."""
+        if count > self._registers_max:
+            raise ModbusRefused(ExceptionCode.ILLEGAL_DATA_VALUE)
+        return self._bank.read_registers(table, address, count)
+
+    def write_registers(self, address: int, data: bytes) -> None:
+        """Write."""
+        self._bank.write_registers(address, data)
+
+    def read_bits(self, table: Table, address: int, count: int) -> list[bool]:
+        """Read bits."""
+        return self._bank.read_bits(table, address, count)
+
+    def write_bits(self, address: int, bits: list[bool]) -> None:
+        """Write bits."""
+        self._bank.write_bits(address, bits)
+
+    def reset(self) -> None:
+        """Forget what was written."""
+        self._bank.reset()
+
+    def sentinels(self, table: Table, address: int, count: int) -> bytes:
+        """Return registers without values."""
+        return self._bank.sentinels(table, address, count)
+
+    def flip_scales(self) -> None:
+        """Change the scale factors."""
+        self._bank.flip_scales()
+
+
 class NoBits:
     """A device without coils and discrete inputs, and without scale factors."""
 

@@ -83,8 +83,9 @@ class Controls:
             inverter.config.limit_latched is None and storage is not None
         )
         self._groups = _groups(controls, storage)
-        for group in self._groups:
-            driver.add_timer(GroupTimer(self, group))
+        if not inverter.config.revert_ignored:
+            for group in self._groups:
+                driver.add_timer(GroupTimer(self, group))
         self._initial = {
             group.model.model: {
                 point: group.model.get(point)
@@ -143,6 +144,8 @@ class Controls:
         self._apply()
 
     def _apply(self) -> None:
+        if self._inverter.config.orders_ignored:
+            return
         if self._controls.get("WMaxLim_Ena") != 1:
             self._latched_percent = None
         self._inverter.orders = self._storage_orders(

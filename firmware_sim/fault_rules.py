@@ -30,7 +30,7 @@ class FaultKind(StrEnum):
     SWAP = "swap"
     """The answer carries the transaction id of the request before."""
     EXCEPTION = "exception"
-    """The answer is exception ``code`` instead of data."""
+    """The answer is exception ``code`` instead of data, 6 (busy) by default."""
     SENTINELS = "sentinels"
     """Every point of the answer reads as not implemented."""
     SCALE_FLIP = "scale_flip"
@@ -39,6 +39,10 @@ class FaultKind(StrEnum):
     """Every register of the answer is zero, as of an inverter that boots."""
     REBOOT = "reboot"
     """The device forgets its orders, drops its clients and is silent for ``silent_s`` on the plant's clock."""
+    HASTY = "hasty"
+    """A request that comes less than ``delay_s`` after the last answer is not heard."""
+    HOLE = "hole"
+    """Reads that touch ``count`` registers from ``address`` on are refused with exception ``code``, 2 by default."""
     SECOND_MASTER = "second_master"
     """Somebody else writes ``values`` from ``address`` on, before this request is answered."""
 
@@ -51,7 +55,7 @@ class Requests(StrEnum):
     WRITES = "writes"
 
 
-_READS_ONLY = {FaultKind.SENTINELS, FaultKind.ZEROS}
+_READS_ONLY = {FaultKind.SENTINELS, FaultKind.ZEROS, FaultKind.HOLE}
 
 
 class FaultRule(BaseModel):
@@ -72,7 +76,8 @@ class FaultRule(BaseModel):
     unit: int | None = Field(default=None, ge=0, le=255)
     delay_s: float = Field(default=1.0, ge=0, le=60)
     silent_s: float = Field(default=5.0, ge=0, le=3600)
-    code: ExceptionCode = ExceptionCode.SERVER_DEVICE_BUSY
+    code: ExceptionCode | None = None
+    count: int = Field(default=1, ge=1, le=65536)
     address: int | None = Field(default=None, ge=0, le=65535)
     values: tuple[int, ...] = ()
 
@@ -82,6 +87,8 @@ class FaultRule(BaseModel):
             raise ValueError(f"window ends at {self.to_s} s, before it begins at {self.from_s} s")
         if self.kind is FaultKind.SECOND_MASTER and (self.address is None or not self.values):
             raise ValueError("a second master needs an address and values to write")
+        if self.kind is FaultKind.HOLE and self.address is None:
+            raise ValueError("a hole needs the address at which it begins")
         if any(not 0 <= value <= 0xFFFF for value in self.values):
             raise ValueError(f"values {list(self.values)} do not all fit a register, 0 to 65535")
         if self.kind in _READS_ONLY and self.requests is Requests.WRITES:

@@ -1,6 +1,7 @@
 """The wire that goes wrong: seeded, so that a failing run can be had again."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,13 +10,17 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from contracts.clock import Clock
 from firmware_sim.bank import Bank, Table
-from firmware_sim.errors import ModbusRefused
+from firmware_sim.errors import ExceptionCode, ModbusRefused
 from firmware_sim.fault_rules import FaultKind, FaultRule, Requests
 from firmware_sim.pdu import READ_HOLDING, READ_INPUT, WRITES, answer, exception_response
 
 # Answers still to come; a client that has so many outstanding has lost count, and gets no more.
 _OUTSTANDING_MAX = 10_000
 _NEXT_INSTANT_S = 1e-6
+_USUAL_CODE = {
+    FaultKind.EXCEPTION: ExceptionCode.SERVER_DEVICE_BUSY,
+    FaultKind.HOLE: ExceptionCode.ILLEGAL_DATA_ADDRESS,
+}
 
 
 class Peer(Protocol):
@@ -24,8 +29,8 @@ class Peer(Protocol):
     def frame(self, transaction: int, unit: int, pdu: bytes) -> bytes:
         """Return a PDU as it goes on the wire."""
 
-    def send(self, data: bytes) -> None:
-        """Put bytes on the wire, if the other side is still there."""
+    def send(self, data: bytes) -> float:
+        """Put bytes on the wire, if the other side is still there, and return when the last will have left."""
 
 
 class Host(Protocol):
@@ -56,6 +61,7 @@ class FaultyWire:
         self._held_until_s: WeakKeyDictionary[Peer, float] = WeakKeyDictionary()
         self._before: WeakKeyDictionary[Peer, int] = WeakKeyDictionary()
         self._outstanding = 0
+        self._answered_at_s = -math.inf
 
     def deliver(self, peer: Peer, host: Host, *, transaction: int, unit: int, request: bytes) -> None:
         """Answer one request now, later, wrongly or never."""
@@ -76,10 +82,11 @@ class FaultyWire:
 
     def _choose(self, request: bytes, unit: int, since_s: float) -> FaultRule | None:
         """Return the first rule that applies and is drawn."""
+        since_answer_s = asyncio.get_running_loop().time() - self._answered_at_s
         for index, rule in enumerate(self._rules):
             if rule.count_max is not None and self._used[index] >= rule.count_max:
                 continue
-            if not applies(rule, request=request, unit=unit, since_s=since_s):
+            if not applies(rule, request=request, unit=unit, since_s=since_s, since_answer_s=since_answer_s):
                 continue
             if self._random.random() < rule.probability:
                 self._used[index] += 1
@@ -101,6 +108,8 @@ class FaultyWire:
         match rule.kind:
             case FaultKind.DROP:
                 answer(bank, request)
+            case FaultKind.HASTY:
+                return
             case FaultKind.HALF_OPEN:
                 self._half_open.add(peer)
             case FaultKind.REBOOT:
@@ -124,8 +133,11 @@ class FaultyWire:
                 self._send(peer, peer.frame(transaction, (unit + 1) % 248, answer(bank, request)))
             case FaultKind.SWAP:
                 self._send(peer, peer.frame(before, unit, answer(bank, request)))
-            case FaultKind.EXCEPTION:
-                self._send(peer, peer.frame(transaction, unit, exception_response(request[0], rule.code)))
+            case FaultKind.EXCEPTION | FaultKind.HOLE:
+                self._send(
+                    peer,
+                    peer.frame(transaction, unit, exception_response(request[0], rule.code or _USUAL_CODE[rule.kind])),
+                )
             case FaultKind.SENTINELS:
                 self._send(peer, peer.frame(transaction, unit, without_values(bank, request)))
             case FaultKind.ZEROS:
@@ -146,7 +158,7 @@ class FaultyWire:
         held_until_s = self._held_until_s.get(peer, now_s)
         at_s = (held_until_s + _NEXT_INSTANT_S if held_until_s > now_s else now_s) + hold_s
         if at_s <= now_s:
-            peer.send(data)
+            self._answered_at_s = peer.send(data)
             return
         self._held_until_s[peer] = at_s
         self._later(peer, data, at_s=at_s)
@@ -160,11 +172,19 @@ class FaultyWire:
     def _arrive(self, peer: Peer, data: bytes) -> None:
         self._outstanding -= 1
         if peer not in self._half_open:
-            peer.send(data)
+            self._answered_at_s = peer.send(data)
 
 
-def applies(rule: FaultRule, *, request: bytes, unit: int, since_s: float) -> bool:
-    """Return whether a rule is about a request, before chance decides."""
+def applies(rule: FaultRule, *, request: bytes, unit: int, since_s: float, since_answer_s: float) -> bool:
+    """Return whether a rule is about a request, before chance decides.
+
+    Args:
+        rule: The rule.
+        request: The PDU.
+        unit: Whom it is for.
+        since_s: Seconds on the plant's clock since the device was switched on.
+        since_answer_s: Real seconds since its last answer.
+    """
     if rule.unit is not None and rule.unit != unit:
         return False
     if since_s < rule.from_s or (rule.to_s is not None and since_s >= rule.to_s):
@@ -174,7 +194,19 @@ def applies(rule: FaultRule, *, request: bytes, unit: int, since_s: float) -> bo
         return False
     if rule.requests is Requests.WRITES and not writes:
         return False
-    return rule.kind not in (FaultKind.SENTINELS, FaultKind.ZEROS) or request[0] in (READ_HOLDING, READ_INPUT)
+    if rule.kind is FaultKind.HASTY:
+        return since_answer_s < rule.delay_s
+    if rule.kind in (FaultKind.SENTINELS, FaultKind.ZEROS):
+        return request[0] in (READ_HOLDING, READ_INPUT)
+    return rule.kind is not FaultKind.HOLE or touches(rule, request)
+
+
+def touches(rule: FaultRule, request: bytes) -> bool:
+    """Return whether a read reaches into a hole."""
+    if request[0] not in (READ_HOLDING, READ_INPUT) or rule.address is None or len(request) < 5:
+        return False
+    address, count = int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
+    return address < rule.address + rule.count and rule.address < address + count
 
 
 def without_values(bank: Bank, request: bytes) -> bytes:

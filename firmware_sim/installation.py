@@ -6,13 +6,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from contracts.clock import Clock
-from firmware_sim.bank import Bank
+from firmware_sim.bank import Bank, ShortReads
 from firmware_sim.driver import Driver
+from firmware_sim.errors import PlantError
 from firmware_sim.faults import FaultyWire
 from firmware_sim.inverter_device import InverterDevice
 from firmware_sim.meter_device import MeteredPoint, Sdm630, sunspec_meter
 from firmware_sim.plant import Plant, Site
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, PlantConfig
+from firmware_sim.relay_device import Relay
 from firmware_sim.server import ModbusServer
 
 # A connection point whose fuse nobody names: what its parts can do together, with room for load steps.
@@ -44,6 +46,7 @@ async def open_installation(config: PlantConfig, clock: Clock) -> AsyncIterator[
         clock: Whose time the plant lives by.
 
     Raises:
+        PlantError: Two devices answer as one unit of one port.
         PortTaken: A device's port is in use.
     """
     plant = Plant(config, started_at=clock.now(), now_s=clock.monotonic())
@@ -59,10 +62,10 @@ async def open_installation(config: PlantConfig, clock: Clock) -> AsyncIterator[
             socket = str(device.port) if device.port else f"own/{shared or name}"
             if shared is not None:
                 server, ports[name] = servers[shared], ports[shared]
-                server.units[device.unit] = bank
+                _add_unit(server, name, device.unit, bank)
             elif socket in opened:
                 server, ports[name] = opened[socket], device.port
-                server.units[device.unit] = bank
+                _add_unit(server, name, device.unit, bank)
             else:
                 wire = None
                 if device.faults:
@@ -77,14 +80,29 @@ async def open_installation(config: PlantConfig, clock: Clock) -> AsyncIterator[
             await server.stop()
 
 
+def _add_unit(server: ModbusServer, name: str, unit: int, bank: Bank) -> None:
+    if unit in server.units:
+        raise PlantError(f"device {name!r} answers as unit {unit}, as does another on its port; no plant is served")
+    server.units[unit] = bank
+
+
 def device_banks(plant: Plant, driver: Driver) -> list[tuple[str, DeviceConfig, Bank]]:
     """Return every device with its owner and the bank that answers for it."""
+    return [
+        (owner, device, ShortReads(bank, device.registers_per_read_max) if device.registers_per_read_max else bank)
+        for owner, device, bank in _unlimited_banks(plant, driver)
+    ]
+
+
+def _unlimited_banks(plant: Plant, driver: Driver) -> list[tuple[str, DeviceConfig, Bank]]:
     banks: list[tuple[str, DeviceConfig, Bank]] = []
     for site in plant.sites.values():
         inverters = {inverter.config.id: inverter for inverter in site.inverters}
         for device in site.config.devices:
             bank: Bank
-            if device.id in inverters:
+            if device.kind is DeviceKind.RELAY:
+                bank = Relay(site=site, driver=driver)
+            elif device.id in inverters:
                 bank = InverterDevice(plant=plant, driver=driver, site=site, inverter=inverters[device.id]).bank
             else:
                 bank = _meter(device, site.config.id, _connection_point(plant, site), driver)
@@ -133,6 +151,7 @@ def _power_w_max(site: Site) -> float:
     if site.load is not None:
         peak_w = site.load.series.peak_w * site.load.factor if site.load.series else 0.0
         load_w = (peak_w + site.load.base_w) * (1 + site.load.variation_share)
+    load_w += sum(one.power_w for one in site.config.switched)
     load_w += sum(max(0.0, step.extra_load_w) for step in site.config.steps)
     pv_w = site.pv.series.peak_w * site.pv.factor if site.pv and site.pv.series else 0.0
     battery_w = max(site.battery.charge_w_max, site.battery.discharge_w_max) if site.battery else 0.0

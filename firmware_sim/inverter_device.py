@@ -209,6 +209,9 @@ def _power_max_w(inverter: Inverter, battery: Battery | None) -> float:
 
 
 def _ac_model(inverter: Inverter, battery: Battery | None) -> Model:
+    fixed: dict[str, Value] = {"TmpCab": _CELSIUS, "Evt1": 0, "Evt2": 0}
+    if inverter.config.float_model:
+        return Model(113, values=fixed)
     watts = scale_for(_power_max_w(inverter, battery))
     amps = scale_for(_power_max_w(inverter, battery) / 150, bound=650) - 2
     scales: dict[str, Value] = {
@@ -223,7 +226,7 @@ def _ac_model(inverter: Inverter, battery: Battery | None) -> Model:
         "DCW_SF": watts,
         "Tmp_SF": 0,
     }
-    return Model(103, values=scales | {"TmpCab": _CELSIUS, "Evt1": 0, "Evt2": 0})
+    return Model(103, values=scales | fixed)
 
 
 def _nameplate_model(inverter: Inverter, battery: Battery | None) -> Model:

@@ -29,6 +29,8 @@ from firmware_sim.variation import variation
 # Longer spans are cut, so that a battery never runs past its bounds and a mean stays close to a line.
 STEP_S_MAX = 5.0
 _WS_PER_WH = 3600.0
+# Contacts of a relay, switched loads or not.
+COILS = 8
 # Devices are not new: a SunSpec accumulator of zero would read as one that does not count.
 _LIFETIME_WH = 100_000.0
 
@@ -106,6 +108,7 @@ class Site:
     battery: Battery | None
     inverters: tuple[Inverter, ...]
     meter: Counters
+    coils: dict[int, bool]
     load_w: float = 0.0
     pv_w: float = 0.0
     connection_w: float = 0.0
@@ -224,7 +227,8 @@ class Plant:
 
     def _load_w(self, site: Site, elapsed_s: float) -> float:
         power_w = site.load.at(week_s=self._week_s + elapsed_s, elapsed_s=elapsed_s) if site.load else 0.0
-        return power_w + sum(step_w(step, elapsed_s) for step in site.config.steps)
+        switched_w = sum(one.power_w for one in site.config.switched if site.coils[one.coil])
+        return power_w + switched_w + sum(step_w(step, elapsed_s) for step in site.config.steps)
 
     def _available_w(self, site: Site, elapsed_s: float) -> float:
         return site.pv.at(week_s=self._week_s + elapsed_s, elapsed_s=elapsed_s) if site.pv else 0.0
@@ -295,9 +299,12 @@ def _site(config: PlantSite, week: Week, seed: int) -> Site:
         pv=_pv(config.id, config.pv, week, seed),
         battery=_battery(config.battery),
         inverters=tuple(
-            _inverter(device, config) for device in config.devices if serves_of(device, config) is not Serves.METER
+            _inverter(device, config)
+            for device in config.devices
+            if serves_of(device, config) not in (Serves.METER, Serves.SWITCH)
         ),
         meter=_counters(config),
+        coils=dict.fromkeys(range(COILS), False) | {one.coil: one.on for one in config.switched},
     )
 
 

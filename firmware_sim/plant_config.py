@@ -29,6 +29,7 @@ class DeviceKind(StrEnum):
     SUNSPEC_HYBRID = "sunspec_hybrid"
     SUNSPEC_METER = "sunspec_meter"
     SDM630 = "sdm630"
+    RELAY = "relay"
 
 
 class Serves(StrEnum):
@@ -38,6 +39,7 @@ class Serves(StrEnum):
     BATTERY = "battery"
     HYBRID = "hybrid"
     METER = "meter"
+    SWITCH = "switch"
 
 
 class Uncommanded(StrEnum):
@@ -52,6 +54,7 @@ _ALLOWED = {
     DeviceKind.SUNSPEC_HYBRID: {Serves.HYBRID, Serves.BATTERY},
     DeviceKind.SUNSPEC_METER: {Serves.METER},
     DeviceKind.SDM630: {Serves.METER},
+    DeviceKind.RELAY: {Serves.SWITCH},
 }
 
 
@@ -62,6 +65,8 @@ class DeviceConfig(_Settings):
     device of the same site, answer on one socket under their own unit ids. ``rated_w`` is the inverter's AC rating
     (default: what stands behind it). ``limit_latched`` is Fronius' way with WMaxLimPct: a new value is taken only when
     WMaxLim_Ena rises from 0 to 1. ``control_allowed`` false refuses every write, as the vendor's page does by default.
+    ``float_model`` carries model 113 instead of 103, and so moves what stands behind it. ``orders_ignored`` takes and
+    echoes orders without acting on them, ``revert_ignored`` never lets a timer run out: devices of both kinds are sold.
     ``faults`` spoil what its port answers, seeded by the plant's seed.
     """
 
@@ -78,6 +83,10 @@ class DeviceConfig(_Settings):
     limit_latched: bool | None = None
     control_allowed: bool = True
     model_802: bool = False
+    float_model: bool = False
+    registers_per_read_max: int | None = Field(default=None, ge=1, le=125)
+    orders_ignored: bool = False
+    revert_ignored: bool = False
     clients_max: int = Field(default=16, ge=1, le=1000)
     faults: tuple[FaultRule, ...] = ()
 
@@ -155,6 +164,14 @@ class LoadStep(_Settings):
     ramp_s: float = Field(default=0.0, ge=0)
 
 
+class SwitchedLoad(_Settings):
+    """A load behind a relay's contact: it draws ``power_w`` while the coil of that number is on."""
+
+    coil: int = Field(ge=0, le=7)
+    power_w: float = Field(ge=0)
+    on: bool = False
+
+
 class FrequencyStep(_Settings):
     """A change of the grid's frequency ``at_s`` after the plant's start, for so long."""
 
@@ -172,6 +189,7 @@ class PlantSite(_Settings):
     battery: BatteryConfig | None = None
     devices: tuple[DeviceConfig, ...] = ()
     steps: tuple[LoadStep, ...] = ()
+    switched: tuple[SwitchedLoad, ...] = ()
     phases: int = Field(default=3, ge=1, le=3)
     energy_import_wh: float = Field(default=100_000.0, ge=0)
     energy_export_wh: float = Field(default=100_000.0, ge=0)
@@ -194,6 +212,9 @@ class PlantSite(_Settings):
                     raise ValueError(f"device {device.id!r} serves the battery of site {self.id!r}, {state}")
                 battery_taken = True
         _check_devices(self.id, self.devices)
+        coils = [one.coil for one in self.switched]
+        if len(set(coils)) != len(coils):
+            raise ValueError(f"site {self.id!r} has two loads behind one coil of {coils}")
         return self
 
 
@@ -257,6 +278,8 @@ def serves_of(device: DeviceConfig, site: PlantSite | None) -> Serves:
             return Serves.HYBRID if site is not None and site.pv is not None else Serves.BATTERY
         case DeviceKind.SUNSPEC_METER | DeviceKind.SDM630:
             return Serves.METER
+        case DeviceKind.RELAY:
+            return Serves.SWITCH
 
 
 def load_plant(path: Path) -> PlantConfig:

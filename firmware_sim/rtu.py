@@ -98,15 +98,16 @@ class RtuLine:
         body = bytes((unit,)) + pdu
         return body + crc16(body).to_bytes(2, "little")
 
-    def send(self, data: bytes) -> None:
-        """Write an answer so that its last byte arrives when the line would have brought it."""
+    def send(self, data: bytes) -> float:
+        """Write an answer so that its last byte arrives when the line would have brought it, and return that time."""
+        loop = asyncio.get_running_loop()
         if self._pace is None:
             self._write(data)
-            return
-        loop = asyncio.get_running_loop()
+            return loop.time()
         start_s = max(self._free_at_s + self._pace.silent_s, loop.time()) + self._pace.turnaround_s
         self._free_at_s = start_s + self._pace.line_s(len(data))
         loop.call_at(self._free_at_s, self._write, data)
+        return self._free_at_s
 
     def drop_clients(self) -> None:
         """End the connection that carries the line, where there is one."""

@@ -6,6 +6,7 @@ are. Source: MODBUS Messaging on TCP/IP Implementation Guide 1.0b, section 3.1.3
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 
@@ -73,14 +74,16 @@ class Connection(asyncio.Protocol):
         """Return a PDU behind its TCP header."""
         return frame(transaction, unit, pdu)
 
-    def send(self, data: bytes) -> None:
-        """Write to the client, if it is still there and reads."""
+    def send(self, data: bytes) -> float:
+        """Write to the client, if it is still there and reads, and return the loop's time."""
+        now_s = asyncio.get_running_loop().time()
         if self.transport is None or self.transport.is_closing():
-            return
+            return now_s
         if self.transport.get_write_buffer_size() > _UNREAD_BYTES_MAX:
             self.transport.abort()
-            return
+            return now_s
         self.transport.write(data)
+        return now_s
 
     def abort(self) -> None:
         """Reset the connection."""
@@ -105,15 +108,15 @@ class ModbusServer:
         """Return how many clients are connected."""
         return len(self._connections)
 
-    async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen, and return the port, which the machine chooses where 0 is asked for.
+    async def start(self, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> int:
+        """Listen, and return the port, which the machine chooses where 0 is asked for; ``tls`` encrypts it.
 
         Raises:
             PortTaken: Nothing can listen there.
         """
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Connection(self), host, port)
+            self._server = await loop.create_server(lambda: Connection(self), host, port, ssl=tls)
         except OSError as error:
             raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; the device is not served") from error
         return int(self._server.sockets[0].getsockname()[1])

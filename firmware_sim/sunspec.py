@@ -22,7 +22,17 @@ _RANGE = {
     "b32": (0, 0xFFFFFFFE),
     "sf": (-10, 10),
 }
-_CODES = {"u16": ">H", "i16": ">h", "u32": ">I", "e16": ">H", "b16": ">H", "b32": ">I", "sf": ">h", "pad": ">H"}
+_CODES = {
+    "u16": ">H",
+    "i16": ">h",
+    "u32": ">I",
+    "e16": ">H",
+    "b16": ">H",
+    "b32": ">I",
+    "sf": ">h",
+    "pad": ">H",
+    "f32": ">f",
+}
 _WRAP = {"a32": (">I", 1 << 32), "a64": (">Q", 1 << 64)}
 
 Value = float | str | None
@@ -67,6 +77,8 @@ class Model:
                 self.image[at : at + size] = value.encode("ascii")[:size].ljust(size, b"\0")
             elif value is None or factor is None:
                 self._sentinel(field)
+            elif field.type == "f32":
+                struct.pack_into(">f", self.image, at, value)
             elif field.type in _WRAP:
                 code, modulus = _WRAP[field.type]
                 struct.pack_into(code, self.image, at, int(value * factor) % modulus)

@@ -3,7 +3,7 @@
 Own tables of facts, so that the simulator stays an independent witness; a test holds them against the model files that
 the alliance publishes.
 
-Source: SunSpec Alliance, model definitions 1, 103, 120 to 124, 160, 203 and 802 (github.com/sunspec/models,
+Source: SunSpec Alliance, model definitions 1, 103, 113, 120 to 124, 160, 203 and 802 (github.com/sunspec/models,
 Apache-2.0).
 """
 
@@ -23,6 +23,11 @@ _TABLES: dict[str, str] = {
         DCA:u16*DCA_SF DCA_SF:sf DCV:u16*DCV_SF DCV_SF:sf DCW:i16*DCW_SF DCW_SF:sf TmpCab:i16*Tmp_SF
         TmpSnk:i16*Tmp_SF TmpTrns:i16*Tmp_SF TmpOt:i16*Tmp_SF Tmp_SF:sf St:e16 StVnd:e16 Evt1:b32 Evt2:b32
         EvtVnd1:b32 EvtVnd2:b32 EvtVnd3:b32 EvtVnd4:b32
+    """,
+    "113": """
+        A:f32 AphA:f32 AphB:f32 AphC:f32 PPVphAB:f32 PPVphBC:f32 PPVphCA:f32 PhVphA:f32 PhVphB:f32 PhVphC:f32
+        W:f32 Hz:f32 VA:f32 VAr:f32 PF:f32 WH:f32 DCA:f32 DCV:f32 DCW:f32 TmpCab:f32 TmpSnk:f32 TmpTrns:f32
+        TmpOt:f32 St:e16 StVnd:e16 Evt1:b32 Evt2:b32 EvtVnd1:b32 EvtVnd2:b32 EvtVnd3:b32 EvtVnd4:b32
     """,
     "120": """
         DERTyp:e16 WRtg:u16*WRtg_SF WRtg_SF:sf VARtg:u16*VARtg_SF VARtg_SF:sf VArRtgQ1:i16*VArRtg_SF
@@ -109,6 +114,7 @@ _TYPES: dict[str, tuple[int, int]] = {
     "b16": (1, 0xFFFF),
     "b32": (2, 0xFFFFFFFF),
     "sf": (1, 0x8000),
+    "f32": (2, 0x7FC00000),
     "pad": (1, 0x8000),
 }
 _REPEATED = {160: "160.module"}

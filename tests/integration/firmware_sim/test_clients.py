@@ -9,6 +9,7 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 
+from firmware_sim.errors import PlantError
 from firmware_sim.installation import Installation, open_installation
 from firmware_sim.plant_config import (
     BatteryConfig,
@@ -19,7 +20,9 @@ from firmware_sim.plant_config import (
     PlantConfig,
     PlantSite,
     PvConfig,
+    SwitchedLoad,
 )
+from firmware_sim.server import ModbusServer
 from tests.support.simulator import SAFETY_S, ManualClock, RawClient, read_request
 
 PLANT = PlantConfig(
@@ -193,6 +196,51 @@ async def test_an_absent_unit_is_silent_and_a_broken_frame_ends_the_connection(
     client.writer.write(b"GET / HTTP/1.1\r\n\r\n")
     assert await client.ended()
     await client.close()
+
+
+async def test_a_relay_switches_the_loads_behind_it() -> None:
+    """Coils are the one table that nothing else here has; a switch command ends in one."""
+    relay = DeviceConfig(id="relay", kind=DeviceKind.RELAY)
+    loads = (SwitchedLoad(coil=0, power_w=500, on=True), SwitchedLoad(coil=2, power_w=3_000))
+    site = PlantSite(id="home", load=LoadConfig(base_w=100), switched=loads, devices=(relay,))
+    async with open_installation(PlantConfig(sites=(site,)), ManualClock()) as installation:
+        client = AsyncModbusTcpClient("127.0.0.1", port=installation.ports["home/relay"], retries=0, timeout=SAFETY_S)
+        assert await client.connect()
+        try:
+            assert installation.plant.sites["home"].connection_w == 600
+            assert not (await client.write_coil(2, True, device_id=1)).isError()
+            assert installation.plant.sites["home"].connection_w == 3_600
+            assert not (await client.write_coils(0, [False, True, False], device_id=1)).isError()
+            assert installation.plant.sites["home"].connection_w == 100
+            assert (await client.read_coils(0, count=8, device_id=1)).bits == [False, True] + [False] * 6
+            assert (await client.read_coils(7, count=2, device_id=1)).exception_code == 2
+            assert (await client.read_holding_registers(0, count=1, device_id=1)).exception_code == 1
+        finally:
+            client.close()
+
+
+async def test_a_device_may_hand_out_few_registers_at_once() -> None:
+    """Limits differ per device, and a planner must keep to each."""
+    device = DeviceConfig(id="meter", kind=DeviceKind.SUNSPEC_METER, registers_per_read_max=50)
+    async with open_installation(
+        PlantConfig(sites=(PlantSite(id="home", devices=(device,)),)), ManualClock()
+    ) as installation:
+        client = await RawClient.connect(installation.ports["home/meter"])
+        assert (await client.ask(read_request(40_000, 50)))[:2] == b"\x03\x64"
+        assert await client.ask(read_request(40_000, 51)) == b"\x83\x03"
+        await client.close()
+
+
+async def test_two_devices_cannot_be_one_unit_of_one_port() -> None:
+    """The second would silently answer for the first."""
+    other = ModbusServer({})
+    port = await other.start()
+    await other.stop()
+    device = DeviceConfig(id="meter", kind=DeviceKind.SDM630, port=port)
+    sites = (PlantSite(id="one", devices=(device,)), PlantSite(id="two", devices=(device,)))
+    with pytest.raises(PlantError, match="'two/meter' answers as unit 1"):
+        async with open_installation(PlantConfig(sites=sites), ManualClock()):
+            pass
 
 
 async def test_no_more_clients_than_the_device_takes() -> None:

@@ -169,6 +169,23 @@ def test_a_device_whose_owner_forbids_control_refuses_every_write() -> None:
         one.write(124, "StorCtl_Mod", 1)
 
 
+def test_a_device_may_echo_an_order_and_ignore_it() -> None:
+    """Why a command counts as effective only when the meter has moved."""
+    one = hybrid(orders_ignored=True)
+    storage(one, mode=DISCHARGE, out_percent=-100)
+    one.clock.move(10)
+    assert one.read(124, "OutWRte") == -10_000
+    assert one.site_w[2] == 0.0
+
+
+def test_a_device_may_ignore_its_own_timer() -> None:
+    """Why a revert timer is trusted only where it has been seen to work."""
+    one = hybrid(revert_ignored=True)
+    storage(one, mode=DISCHARGE, out_percent=-10, revert_s=60)
+    one.clock.move(3_600)
+    assert one.site_w[2] == pytest.approx(400)
+
+
 def test_a_restart_forgets_orders_and_timers_but_not_energy() -> None:
     """After a reboot a gateway must find its order gone and write it anew."""
     one = hybrid()

@@ -28,10 +28,11 @@ class Recorder:
         """Frame as TCP does."""
         return frame(transaction, unit, pdu)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> float:
         """Keep the bytes."""
         self.sent.append(data)
         self.arrived.set()
+        return asyncio.get_running_loop().time()
 
     async def received(self, count: int) -> list[bytes]:
         """Wait until so many answers have come."""
@@ -217,6 +218,27 @@ async def test_a_reboot_forgets_orders_drops_clients_and_is_silent_for_a_while()
     assert line.peer.sent == [line.marker]
 
 
+async def test_a_hole_refuses_every_read_that_touches_it() -> None:
+    """Merging across it must be learned, not repeated."""
+    line = Line({"kind": "hole", "address": 40_010, "count": 5})
+    for address, count in ((40_005, 5), (40_005, 6), (40_014, 1), (40_015, 1)):
+        line.ask(read_request(address, count))
+    assert [sent[7] for sent in line.peer.sent] == [3, 0x83, 0x83, 3]
+    assert line.peer.sent[1] == frame(7, 1, b"\x83\x02")
+
+
+async def test_a_hasty_request_is_not_heard() -> None:
+    """Some devices need a pause after every answer; polling faster only makes them deaf."""
+    line = Line({"kind": "hasty", "delay_s": 60})
+    line.ask(MARKER)
+    line.ask(MARKER)
+    assert line.peer.sent == [line.marker]
+    patient = Line({"kind": "hasty", "delay_s": 0})
+    patient.ask(MARKER)
+    patient.ask(MARKER)
+    assert patient.peer.sent == [line.marker] * 2
+
+
 async def test_a_second_master_writes_between_our_requests() -> None:
     """Ownership must be proven by reading back."""
     address = bench(home()).address(124, "StorCtl_Mod")
@@ -254,6 +276,7 @@ async def test_the_same_seed_spoils_the_same_requests() -> None:
         pytest.param("[{kind: drop, probability: 2}]", "less than or equal to 1", id="more than always"),
         pytest.param("[{kind: drop, from_s: 5, to_s: 5}]", "before it begins", id="empty window"),
         pytest.param("[{kind: second_master}]", "needs an address", id="second master without words"),
+        pytest.param("[{kind: hole}]", "needs the address", id="a hole nowhere"),
         pytest.param("[{kind: zeros, requests: writes}]", "only reads", id="nothing to spoil"),
         pytest.param("rules: [{kind: drop, chance: 1}]", "chance", id="unknown key"),
         pytest.param("[", "cannot be read", id="no YAML"),

@@ -37,6 +37,11 @@ def test_a_plant_survives_its_own_file(tmp_path: Path) -> None:
         pytest.param(("unit: 2, ", ""), "two devices on one port as unit 1", id="unit taken"),
         pytest.param(("shares_port_of: inverter", "shares_port_of: other"), "'other'", id="shared with nobody"),
         pytest.param(("id: meter", "id: inverter"), "two devices 'inverter'", id="device named twice"),
+        pytest.param(
+            ("load:", "switched: [{coil: 1, power_w: 5}, {coil: 1, power_w: 5}]\n    load:"),
+            "two loads behind one coil",
+            id="coil taken",
+        ),
         pytest.param(("sites:", "sites: ["), "cannot be read", id="no YAML"),
     ],
 )

@@ -1,6 +1,7 @@
 """The SunSpec register images."""
 
 import json
+import struct
 from importlib import resources
 from typing import Any
 
@@ -26,6 +27,7 @@ _TYPES = {
     "count": "u16",
     "pad": "pad",
     "string": "str",
+    "float32": "f32",
 }
 
 
@@ -36,7 +38,7 @@ def published(model: int) -> dict[str, Any]:
     return group
 
 
-@pytest.mark.parametrize("model", [1, 103, 120, 121, 122, 123, 124, 160, 203, 802])
+@pytest.mark.parametrize("model", [1, 103, 113, 120, 121, 122, 123, 124, 160, 203, 802])
 def test_layouts_are_the_published_ones(model: int) -> None:
     """Our tables are typed facts; the alliance's files are the second witness."""
     group = published(model)
@@ -101,6 +103,17 @@ def test_reads_may_start_and_end_anywhere_in_the_chain_and_nowhere_outside() -> 
         with pytest.raises(ModbusRefused) as refusal:
             bank.read_registers(Table.HOLDING, address, count)
         assert refusal.value.code is ExceptionCode.ILLEGAL_DATA_ADDRESS
+
+
+def test_a_float_inverter_says_the_same_in_other_words() -> None:
+    """The installer's choice between the two moves every model behind by ten registers."""
+    whole = bench(home(device=DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_HYBRID)))
+    floats = bench(home(device=DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_HYBRID, float_model=True)))
+    assert floats.device.bank.addresses[113] == 40_069
+    assert floats.device.bank.addresses[124] == whole.device.bank.addresses[124] + 10
+    (power_w,) = struct.unpack(">f", floats.device.bank.read_registers(Table.HOLDING, floats.address(113, "W"), 2))
+    assert power_w == pytest.approx(whole.read(103, "W"), abs=1)
+    assert floats.device.bank.read_registers(Table.HOLDING, floats.address(113, "DCA"), 2) == b"\x7f\xc0\x00\x00"
 
 
 def test_the_base_moves_with_the_settings() -> None:
