@@ -39,6 +39,14 @@ class Learned:
             known.add(address)
             self.version += 1
 
+    def adopt(self, other: "Learned") -> None:
+        """Add the holes and barriers that another has learned."""
+        for hole in other.holes:
+            self.add_hole(hole)
+        for table, addresses in other.barriers.items():
+            for address in addresses:
+                self.add_barrier(table, address)
+
     def limits(self, profile: LinkLimits) -> LinkLimits:
         """Return what the profile and experience allow together."""
         tables = {*profile.barriers, *self.barriers}

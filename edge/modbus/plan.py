@@ -31,6 +31,11 @@ class Block:
         """Return the first address after the block."""
         return self.address + self.count
 
+    @property
+    def span(self) -> tuple[Table, int, int]:
+        """Return what the request asks for, whatever for."""
+        return self.table, self.address, self.count
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

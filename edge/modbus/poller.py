@@ -6,7 +6,7 @@ as it answers, everything is due.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import floor
@@ -16,16 +16,18 @@ from contracts.units import Quality
 from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.codec import Decoder, compile_point
-from edge.modbus.faults import NoReply
+from edge.modbus.faults import Fault, NoReply
 from edge.modbus.learned import Learned
+from edge.modbus.pdu import ILLEGAL_ADDRESS
 from edge.modbus.plan import Block, Plan, plan_reads
-from edge.modbus.point import PERIOD_S, Access, LinkLimits, PollClass, Priority, Reading, RegisterPoint
-from edge.modbus.split import SPLITTABLE, read_apart
+from edge.modbus.point import PERIOD_S, Access, LinkLimits, PollClass, Priority, Reading, RegisterPoint, Table
+from edge.modbus.split import SPLITTABLE, ReadSpan, read_apart
 
 STALE_PERIODS = 3  # A value is stale after so many periods, but not before STALE_S_MIN. Source: Frequenz SDK, 10 s.
 STALE_S_MIN = 5.0
 PLANS_MAX = 64  # Different sets of points that were read together.
 TURNAROUND_CHANGE = 1.5  # A plan is made anew when the learned turnaround has changed by this factor.
+UNANSWERED_UNTIL_SPLIT = 2  # Times that a block was not answered although the unit answers others.
 IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
 
 
@@ -94,6 +96,7 @@ class Poller:
         }
         self._plans: dict[tuple[str, ...], _Cached] = {}
         self._due_s: dict[PollClass, float] = {}
+        self._unanswered: dict[tuple[Table, int, int], int] = {}
         self._was_online = False
         self._since_at: datetime | None = None
         self._cycled = asyncio.Event()
@@ -203,6 +206,7 @@ class Poller:
             self._due_s = dict.fromkeys(self._by_class, now_s)
             self._note_state()
             return True
+        self._unanswered.clear()
         self._note_state()
         return False
 
@@ -216,6 +220,11 @@ class Poller:
             except DeviceRefused as refusal:
                 refused = refusal
                 continue
+            except NoReply as lost:
+                if lost.fault is Fault.TIMEOUT:
+                    self._unanswered[block.span] = self._unanswered.get(block.span, 0) + 1
+                raise
+            self._unanswered.pop(block.span, None)
             self._take(block.points, image)
             if plan.loose:
                 images.setdefault(block.table, {}).update(image)
@@ -232,6 +241,8 @@ class Poller:
         async def read(address: int, count: int) -> tuple[int, ...]:
             return await self._bus.read(number, block.table, address, count, priority=priority)
 
+        if self._unanswered.get(block.span, 0) >= UNANSWERED_UNTIL_SPLIT:
+            return await self._read_mute(block, read)
         try:
             words = await read(block.address, block.count)
         except DeviceRefused as refusal:
@@ -239,6 +250,30 @@ class Poller:
                 raise
             return await read_apart(block, read=read, learned=self._unit.learned)
         return dict(zip(range(block.address, block.end), words, strict=True))
+
+    async def _read_mute(self, block: Block, read: ReadSpan) -> dict[int, int]:
+        """Read a block to which a unit that is alive does not answer: some keep silent where others refuse.
+
+        What is learned counts only if the unit answers afterwards; otherwise it is the unit that is gone.
+        """
+        unit = self._unit
+
+        async def refusing(address: int, count: int) -> Sequence[int]:
+            unit.retry_at_s = 0.0
+            try:
+                return await read(address, count)
+            except NoReply as lost:
+                if lost.fault is not Fault.TIMEOUT:
+                    raise
+                raise DeviceRefused(str(lost), exception_code=ILLEGAL_ADDRESS) from lost
+
+        del self._unanswered[block.span]
+        learned = Learned.from_dict(unit.learned.as_dict())
+        image = await read_apart(block, read=refusing, learned=learned)
+        unit.retry_at_s = 0.0
+        if await self._probe():
+            unit.learned.adopt(learned)
+        return image
 
     def _take(self, points: tuple[RegisterPoint, ...], image: dict[int, int]) -> None:
         source_at, monotonic_s = self._clock.now(), self._clock.monotonic()

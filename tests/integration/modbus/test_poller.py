@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import pytest
+
 from contracts.clock import Clock, SystemClock, scaled_clock
 from contracts.units import Quality
+from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
 from edge.modbus.point import DataType, PollClass, Range, RegisterPoint, Table
@@ -238,3 +241,26 @@ async def test_sunspec_models_of_a_live_device_are_found_and_read() -> None:
         points = {point.name: point for point in model_points(inverter, await read_model(bus, 1, inverter))}
         poller = Poller(bus, 1, points.values(), clock=SystemClock())
         assert (await poller.read(["W"]))["W"].value == -2000
+
+
+async def test_a_device_that_keeps_silent_at_a_hole_is_read_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some devices do not refuse an illegal address but say nothing; that must not look like a dead device for ever."""
+    monkeypatch.setattr(unit_module, "TIMEOUT_S_MIN", 0.03)
+    monkeypatch.setattr(unit_module, "BACKOFF_S_START", 0.05)
+
+    def mute(device: Device, request: Request, payload: bytes | None) -> Sending:
+        if request.address <= 50 < request.address + request.count:
+            return []
+        return honest(device, request, payload)
+
+    device = Device({1: Bank(holding={at: at for at in range(100)})}, fault=mute)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        bus.unit(1).latency_s = 0.005
+        poller = Poller(bus, 1, control(range(0, 100, 9)), clock=fast_clock())
+        async with polling(poller):
+            await until(lambda: len(poller.latest) == 12)
+            await until(lambda: poller.health.online)
+            cycles = poller.cycles
+            await until(lambda: poller.cycles > cycles + 5)
+        assert [(hole.start, hole.end) for hole in poller.learned.holes] == [(46, 54)]
+        assert poller.health.online
