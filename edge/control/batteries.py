@@ -65,6 +65,9 @@ def plan_batteries(
     wanted_w = wish_w or 0.0
     total_w = room.clamp(wanted_w)
     binding = low_by if wanted_w < room.min_w else high_by if wanted_w > room.max_w else None
+    if binding is None and room.min_w == room.max_w != wanted_w:
+        # A bound beyond reach leaves the batteries at their end: it is still the bound that holds them there.
+        binding = high_by or low_by
     decided_by = binding.request if binding else wisher
     if binding is not None:
         reason = _reason(binding)

@@ -92,9 +92,13 @@ def dispatch(
         expected_w=None
         if env.rest_likely_w is None
         else env.rest_likely_w + battery_w + load_w + switched_w + likely_generation_w,
-        import_excess_w=max(0.0, switched_w - headroom_w),
-        export_excess_w=max(0.0, bound.min_w - surely_w - most_generation_w),
+        import_excess_w=_excess(switched_w - headroom_w),
+        export_excess_w=_excess(bound.min_w - surely_w - most_generation_w),
     )
+
+
+def _excess(power_w: float) -> float:
+    return power_w if power_w > _SLACK_W else 0.0
 
 
 def _group(capability: Capability, env: Envelope, arbitration: Arbitration, memory: Memory) -> Group:

@@ -31,8 +31,8 @@ def plan_battery(
 ) -> tuple[PlanStep, ...]:
     """Return the cheapest plan for the forecast intervals.
 
-    Energy that is left at the end is worth what it would have saved or brought in the cheapest quarter of the intervals,
-    so that the plan neither empties the battery for nothing nor hoards.
+    Energy that is left at the end is worth what it would have saved or brought in the cheapest quarter of the
+    intervals, so that the plan neither empties the battery for nothing nor hoards.
 
     Args:
         battery: As it stands.

@@ -45,6 +45,8 @@ def forecast_site(
     found = []
     for start in starts:
         load_wh, pv_wh = _energy_wh(load, start), _energy_wh(pv, start)
+        # A site without generation has no PV series.
+        pv_wh = 0.0 if load_wh is not None and pv is None else pv_wh
         source = ForecastSource.BROADCAST
         if load_wh is None or pv_wh is None:
             fallback = _from_history(history, start, now)

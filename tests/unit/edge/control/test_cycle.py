@@ -51,6 +51,7 @@ def test_a_limit_out_of_reach_is_followed_as_far_as_possible_and_the_excess_told
     decision, _ = decide(snapshot(12_000, battery()), (IMPORT_LIMIT,), SETTINGS, Memory())
     assert value_of(decision, "bat", BAT) == -5_000
     assert decision.import_excess_w == 2_800
+    assert decision.setpoints[0].requester == "dso"
 
 
 def test_an_export_limit_charges_first_and_curtails_the_rest() -> None:
