@@ -1,0 +1,181 @@
+"""The electrical state of a small feeder: node voltages, line and transformer loading, by an AC load flow.
+
+Calculated by power-grid-model (Newton-Raphson on the positive sequence). Power is positive into what draws it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A node and its rated voltage."""
+
+    id: int
+    rated_v: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line, its series impedance, shunt capacitance and greatest current."""
+
+    from_node: int
+    to_node: int
+    r_ohm: float
+    x_ohm: float
+    c_f: float
+    current_a_max: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transformer:
+    """A transformer by its name plate; losses in W, no-load current and short-circuit voltage per unit.
+
+    ``tap_v`` is the voltage of one tap step at the ``from`` side.
+    """
+
+    from_node: int
+    to_node: int
+    from_v: float
+    to_v: float
+    rated_va: float
+    short_circuit_pu: float
+    copper_loss_w: float
+    no_load_current_pu: float
+    iron_loss_w: float
+    tap_position: int = 0
+    tap_v: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feeder:
+    """A feeder: what stands still between two looks at it. The source is a voltage behind a short-circuit power."""
+
+    nodes: tuple[Node, ...]
+    lines: tuple[Line, ...]
+    transformers: tuple[Transformer, ...]
+    source_node: int
+    source_pu: float
+    source_va: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flow:
+    """The state of a feeder, in the order of its nodes, lines and transformers; loading 1 is rated."""
+
+    voltage_pu: Floats
+    line_loading: Floats
+    transformer_loading: Floats
+
+
+class LoadFlow:
+    """Calculates states of one feeder, one or many at a time."""
+
+    def __init__(self, feeder: Feeder, *, load_nodes: Sequence[int]) -> None:
+        """Prepare the model; ``load_nodes`` are the nodes whose power varies.
+
+        Raises:
+            ValueError: A load's node is not in the feeder.
+        """
+        known = {node.id for node in feeder.nodes}
+        if missing := [node for node in load_nodes if node not in known]:
+            raise ValueError(f"load at node {missing[0]}, which the feeder does not have")
+        self._feeder = feeder
+        self._load_nodes = tuple(load_nodes)
+        self._first = max(known) + 1
+        self._model = _model(feeder, self._load_nodes, self._first)
+
+    @property
+    def load_nodes(self) -> tuple[int, ...]:
+        """Return the nodes whose power varies, in the order of the powers."""
+        return self._load_nodes
+
+    def flow(self, *, power_w: Floats, reactive_var: Floats) -> Flow:
+        """Return the state for the power drawn at each load node."""
+        return self.flows(power_w=power_w[None, :], reactive_var=reactive_var[None, :])[0]
+
+    def flows(self, *, power_w: Floats, reactive_var: Floats) -> tuple[Flow, ...]:
+        """Return the states for many sets of powers, one set a row, in one batch."""
+        import power_grid_model as pgm
+
+        batch, loads = power_w.shape
+        update = pgm.initialize_array(pgm.DatasetType.update, pgm.ComponentType.sym_load, (batch, loads))
+        update["id"] = self._first + np.arange(loads)
+        update["p_specified"], update["q_specified"] = power_w, reactive_var
+        result = self._model.calculate_power_flow(
+            symmetric=True,
+            update_data={pgm.ComponentType.sym_load: update},
+            output_component_types=[
+                pgm.ComponentType.node,
+                pgm.ComponentType.line,
+                pgm.ComponentType.transformer,
+            ],
+            threading=-1,
+        )
+        voltage = result[pgm.ComponentType.node]["u_pu"]
+        lines = result[pgm.ComponentType.line]["loading"]
+        transformers = result[pgm.ComponentType.transformer]["loading"]
+        return tuple(
+            Flow(voltage_pu=voltage[index], line_loading=lines[index], transformer_loading=transformers[index])
+            for index in range(batch)
+        )
+
+
+def _model(feeder: Feeder, load_nodes: tuple[int, ...], first: int) -> Any:
+    """Return the calculation model: loads are numbered from ``first`` on, then branches, then the source."""
+    import power_grid_model as pgm
+
+    def table(kind: Any, count: int) -> Any:
+        return pgm.initialize_array(pgm.DatasetType.input, kind, count)
+
+    nodes = table(pgm.ComponentType.node, len(feeder.nodes))
+    nodes["id"] = [node.id for node in feeder.nodes]
+    nodes["u_rated"] = [node.rated_v for node in feeder.nodes]
+    loads = table(pgm.ComponentType.sym_load, len(load_nodes))
+    loads["id"] = first + np.arange(len(load_nodes))
+    loads["node"], loads["status"], loads["type"] = load_nodes, 1, pgm.LoadGenType.const_power
+    loads["p_specified"] = loads["q_specified"] = 0.0
+    next_id = first + len(load_nodes)
+    lines = table(pgm.ComponentType.line, len(feeder.lines))
+    lines["id"] = next_id + np.arange(len(feeder.lines))
+    lines["from_node"] = [line.from_node for line in feeder.lines]
+    lines["to_node"] = [line.to_node for line in feeder.lines]
+    lines["r1"] = [line.r_ohm for line in feeder.lines]
+    lines["x1"] = [line.x_ohm for line in feeder.lines]
+    lines["c1"] = [line.c_f for line in feeder.lines]
+    lines["i_n"] = [line.current_a_max for line in feeder.lines]
+    lines["from_status"] = lines["to_status"] = 1
+    lines["tan1"] = 0.0
+    next_id += len(feeder.lines)
+    transformers = table(pgm.ComponentType.transformer, len(feeder.transformers))
+    transformers["id"] = next_id + np.arange(len(feeder.transformers))
+    for name, attribute in (
+        ("from_node", "from_node"), ("to_node", "to_node"), ("u1", "from_v"), ("u2", "to_v"), ("sn", "rated_va"),
+        ("uk", "short_circuit_pu"), ("pk", "copper_loss_w"), ("i0", "no_load_current_pu"), ("p0", "iron_loss_w"),
+        ("tap_pos", "tap_position"), ("tap_size", "tap_v"),
+    ):  # fmt: skip
+        transformers[name] = [getattr(transformer, attribute) for transformer in feeder.transformers]
+    transformers["from_status"] = transformers["to_status"] = 1
+    # Vector group Dyn5, the usual one of distribution transformers; it turns angles, not magnitudes.
+    transformers["winding_from"], transformers["winding_to"] = pgm.WindingType.delta, pgm.WindingType.wye_n
+    transformers["clock"], transformers["tap_side"] = 5, pgm.BranchSide.from_side
+    transformers["tap_min"], transformers["tap_max"], transformers["tap_nom"] = -16, 16, 0
+    next_id += len(feeder.transformers)
+    sources = table(pgm.ComponentType.source, 1)
+    sources["id"], sources["node"], sources["status"] = next_id, feeder.source_node, 1
+    sources["u_ref"], sources["sk"] = feeder.source_pu, feeder.source_va
+    return pgm.PowerGridModel(
+        {
+            pgm.ComponentType.node: nodes,
+            pgm.ComponentType.line: lines,
+            pgm.ComponentType.transformer: transformers,
+            pgm.ComponentType.sym_load: loads,
+            pgm.ComponentType.source: sources,
+        }
+    )
