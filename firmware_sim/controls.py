@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from firmware_sim.driver import Driver
 from firmware_sim.errors import ExceptionCode, ModbusRefused
 from firmware_sim.inverter import Orders
-from firmware_sim.plant import Inverter
+from firmware_sim.plant_config import Shape
+from firmware_sim.plant_parts import Inverter
 from firmware_sim.sunspec import Model
 
 _CHARGE_LIMIT = 1
@@ -79,9 +80,8 @@ class Controls:
         self._storage = storage
         self._charge_w_max = charge_w_max
         self._latched_percent: float | None = None
-        self.latches = inverter.config.limit_latched is True or (
-            inverter.config.limit_latched is None and storage is not None
-        )
+        latches = inverter.config.limit_latched
+        self.latches = storage is not None and inverter.config.shape is Shape.GEN24 if latches is None else latches
         self._groups = _groups(controls, storage)
         if not inverter.config.revert_ignored:
             for group in self._groups:

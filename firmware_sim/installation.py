@@ -12,8 +12,9 @@ from firmware_sim.errors import PlantError
 from firmware_sim.faults import FaultyWire
 from firmware_sim.inverter_device import InverterDevice
 from firmware_sim.meter_device import MeteredPoint, Sdm630, sunspec_meter
-from firmware_sim.plant import Plant, Site
+from firmware_sim.plant import Plant
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, PlantConfig
+from firmware_sim.plant_parts import Site
 from firmware_sim.relay_device import Relay
 from firmware_sim.server import ModbusServer
 

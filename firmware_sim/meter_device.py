@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from firmware_sim.bank import ReadOnly, Table
 from firmware_sim.driver import Driver
 from firmware_sim.errors import ExceptionCode, ModbusRefused
-from firmware_sim.plant import Counters
+from firmware_sim.plant_parts import Counters
 from firmware_sim.sunspec import Model, SunSpecBank, Value, common_model, scale_for
 
 _REGISTERS_PER_READ_MAX = 80
@@ -81,7 +81,7 @@ def sunspec_meter(*, point: MeteredPoint, driver: Driver, serial: str, unit: int
         model.put(values)
 
     common = common_model(maker="Sunhouse", model="Grid meter", serial=serial, unit=unit)
-    return SunSpecBank(base=base, models=[common, model], freshen=driver.freshen, refresh={1: refresh}, write=None)
+    return SunSpecBank(base=base, parts=[(common, None), (model, refresh)], freshen=driver.freshen, write=None)
 
 
 class Sdm630(ReadOnly):

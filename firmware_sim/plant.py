@@ -5,130 +5,17 @@ sum of its connection points and losses. Time comes from the caller as seconds t
 exactly the time that passed. Nothing here knows of registers or sockets.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from firmware_sim.battery import Battery
-from firmware_sim.inverter import Orders, battery_setpoint_w, pv_generation_w
-from firmware_sim.plant_config import (
-    BatteryConfig,
-    DeviceConfig,
-    FeederConfig,
-    LoadConfig,
-    LoadStep,
-    PlantConfig,
-    PlantSite,
-    PvConfig,
-    Serves,
-    Uncommanded,
-    serves_of,
-)
-from firmware_sim.series import Series, Week, peak_over_weeks_w, series, week_seconds
+from firmware_sim.inverter import battery_setpoint_w, pv_generation_w
+from firmware_sim.plant_config import LoadStep, PlantConfig
+from firmware_sim.plant_parts import Feeder, Site, build_counters, build_site
+from firmware_sim.series import week_seconds
 from firmware_sim.variation import variation
 
 # Longer spans are cut, so that a battery never runs past its bounds and a mean stays close to a line.
 STEP_S_MAX = 5.0
 _WS_PER_WH = 3600.0
-# Contacts of a relay, switched loads or not.
-COILS = 8
-# Devices are not new: a SunSpec accumulator of zero would read as one that does not count.
-_LIFETIME_WH = 100_000.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A power that follows a series: zero or greater, in W."""
-
-    name: str
-    series: Series | None
-    factor: float
-    base_w: float
-    variation_share: float
-    seed: int
-
-    def at(self, *, week_s: float, elapsed_s: float) -> float:
-        """Return the power at a place in the week."""
-        power_w = self.base_w + (self.series.at(week_s) * self.factor if self.series else 0.0)
-        if self.variation_share:
-            power_w *= 1.0 + self.variation_share * variation(seed=self.seed, name=self.name, at_s=elapsed_s)
-        return max(0.0, power_w)
-
-
-@dataclass(kw_only=True)
-class Counters:
-    """Two rising counters of energy in Wh."""
-
-    import_wh: float
-    export_wh: float
-
-    def add(self, mean_w: float, duration_s: float) -> None:
-        """Count the energy of a mean power over a while."""
-        if mean_w > 0:
-            self.import_wh += mean_w * duration_s / _WS_PER_WH
-        else:
-            self.export_wh -= mean_w * duration_s / _WS_PER_WH
-
-
-@dataclass(kw_only=True)
-class Inverter:
-    """One inverter of a site: what stands behind it, what it has been told, and what it does now.
-
-    ``pv_w`` is zero or negative; ``output_w`` is the power fed out at its AC terminals, negative while charging from
-    the grid, and ``energy_out_wh`` counts only what is fed out.
-    """
-
-    config: DeviceConfig
-    serves_pv: bool
-    serves_battery: bool
-    rated_w: float
-    uncommanded: Uncommanded
-    orders: Orders
-    available_w: float = 0.0
-    pv_w: float = 0.0
-    output_w: float = 0.0
-    pv_energy_wh: float = _LIFETIME_WH
-    energy_out_wh: float = _LIFETIME_WH
-
-    @property
-    def output_w_max(self) -> float:
-        """Return the power that it may feed out now."""
-        if not self.orders.connected:
-            return 0.0
-        limit_w = self.orders.output_w_max
-        return self.rated_w if limit_w is None else min(self.rated_w, limit_w)
-
-
-@dataclass(kw_only=True)
-class Site:
-    """One site's state at the plant's present instant."""
-
-    config: PlantSite
-    load: Source | None
-    pv: Source | None
-    battery: Battery | None
-    inverters: tuple[Inverter, ...]
-    meter: Counters
-    coils: dict[int, bool]
-    load_w: float = 0.0
-    pv_w: float = 0.0
-    connection_w: float = 0.0
-    available_w: float = 0.0
-
-    @property
-    def battery_w(self) -> float:
-        """Return the battery's power, positive charging; zero where there is none."""
-        return self.battery.power_w if self.battery else 0.0
-
-
-@dataclass(kw_only=True)
-class Feeder:
-    """The feeder's state at the plant's present instant."""
-
-    config: FeederConfig
-    meter: Counters
-    power_w: float = 0.0
-    voltage_v: float = 230.0
-    frequency_hz: float = 50.0
 
 
 class Plant:
@@ -148,8 +35,8 @@ class Plant:
         self._started_s = now_s - (started_at - origin_at).total_seconds()
         self._week_s = week_seconds(_local(origin_at, config.utc_offset_h))
         self._now_s = now_s
-        self.sites = {site.id: _site(site, config.week, config.seed) for site in config.sites}
-        self.feeder = Feeder(config=config.feeder, meter=_counters(config.feeder))
+        self.sites = {site.id: build_site(site, week=config.week, seed=config.seed) for site in config.sites}
+        self.feeder = Feeder(config=config.feeder, meter=build_counters(config.feeder))
         self.settle()
 
     @property
@@ -290,91 +177,3 @@ def _local(instant: datetime, utc_offset_h: float) -> datetime:
     offset = instant.utcoffset()
     assert offset is not None, "the plant starts at an aware instant"
     return instant.replace(tzinfo=None) - offset + timedelta(hours=utc_offset_h)
-
-
-def _site(config: PlantSite, week: Week, seed: int) -> Site:
-    return Site(
-        config=config,
-        load=_load(config.id, config.load, week, seed),
-        pv=_pv(config.id, config.pv, week, seed),
-        battery=_battery(config.battery),
-        inverters=tuple(
-            _inverter(device, config)
-            for device in config.devices
-            if serves_of(device, config) not in (Serves.METER, Serves.SWITCH)
-        ),
-        meter=_counters(config),
-        coils=dict.fromkeys(range(COILS), False) | {one.coil: one.on for one in config.switched},
-    )
-
-
-def _load(site: str, config: LoadConfig | None, week: Week, seed: int) -> Source | None:
-    if config is None:
-        return None
-    return Source(
-        name=f"{site}/load",
-        series=series(config.series, week) if config.series else None,
-        factor=config.scale,
-        base_w=config.base_w,
-        variation_share=config.variation_percent / 100,
-        seed=seed,
-    )
-
-
-def _pv(site: str, config: PvConfig | None, week: Week, seed: int) -> Source | None:
-    if config is None:
-        return None
-    stretch = config.peak_w / peak_over_weeks_w(config.series) if config.peak_w else 1.0
-    return Source(
-        name=f"{site}/pv",
-        series=series(config.series, week),
-        factor=config.scale * stretch,
-        base_w=0.0,
-        variation_share=config.variation_percent / 100,
-        seed=seed,
-    )
-
-
-def _battery(config: BatteryConfig | None) -> Battery | None:
-    if config is None:
-        return None
-    return Battery(
-        capacity_wh=config.capacity_wh,
-        charge_w_max=config.charge_w_max,
-        discharge_w_max=config.discharge_w_max,
-        stored_wh=config.capacity_wh * config.soc_percent / 100,
-        stored_wh_min=config.capacity_wh * config.soc_percent_min / 100,
-        stored_wh_max=config.capacity_wh * config.soc_percent_max / 100,
-        one_way_efficiency=config.one_way_efficiency,
-        response_s=config.response_s,
-        energy_in_wh=_LIFETIME_WH,
-        energy_out_wh=_LIFETIME_WH,
-    )
-
-
-def _inverter(device: DeviceConfig, site: PlantSite) -> Inverter:
-    serves = serves_of(device, site)
-    serves_pv = serves in (Serves.PV, Serves.HYBRID) and site.pv is not None
-    serves_battery = serves in (Serves.BATTERY, Serves.HYBRID)
-    return Inverter(
-        config=device,
-        serves_pv=serves_pv,
-        serves_battery=serves_battery,
-        rated_w=device.rated_w or _rating_w(site, serves_pv=serves_pv, serves_battery=serves_battery),
-        uncommanded=device.uncommanded or (Uncommanded.SELF_CONSUMPTION if serves_pv else Uncommanded.HOLD),
-        orders=Orders(grid_charge=device.grid_charge),
-    )
-
-
-def _rating_w(site: PlantSite, *, serves_pv: bool, serves_battery: bool) -> float:
-    """Return the rating of an inverter whose file names none: the larger of what stands behind it."""
-    pv_w = battery_w = 0.0
-    if serves_pv and site.pv is not None:
-        pv_w = (site.pv.peak_w or peak_over_weeks_w(site.pv.series)) * site.pv.scale
-    if serves_battery and site.battery is not None:
-        battery_w = max(site.battery.charge_w_max, site.battery.discharge_w_max)
-    return max(pv_w, battery_w, 1.0)
-
-
-def _counters(config: PlantSite | FeederConfig) -> Counters:
-    return Counters(import_wh=config.energy_import_wh, export_wh=config.energy_export_wh)

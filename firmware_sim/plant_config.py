@@ -42,6 +42,13 @@ class Serves(StrEnum):
     SWITCH = "switch"
 
 
+class Shape(StrEnum):
+    """How a hybrid lays out its models: as a Fronius GEN24 does, or in the order of their numbers."""
+
+    GEN24 = "gen24"
+    PLAIN = "plain"
+
+
 class Uncommanded(StrEnum):
     """What a battery inverter does when nobody commands it."""
 
@@ -64,10 +71,10 @@ class DeviceConfig(_Settings):
     ``port`` 0 lets the machine choose; devices with the same port other than 0, or with ``shares_port_of`` another
     device of the same site, answer on one socket under their own unit ids. ``rated_w`` is the inverter's AC rating
     (default: what stands behind it). ``limit_latched`` is Fronius' way with WMaxLimPct: a new value is taken only when
-    WMaxLim_Ena rises from 0 to 1. ``control_allowed`` false refuses every write, as the vendor's page does by default.
-    ``float_model`` carries model 113 instead of 103, and so moves what stands behind it. ``orders_ignored`` takes and
-    echoes orders without acting on them, ``revert_ignored`` never lets a timer run out: devices of both kinds are sold.
-    ``faults`` spoil what its port answers, seeded by the plant's seed.
+    WMaxLim_Ena rises from 0 to 1 (default: hybrids of that shape do). ``control_allowed`` false refuses every write, as
+    the vendor's page does by default. ``float_model`` carries model 113 instead of 103, and so moves what stands behind
+    it. ``orders_ignored`` takes and echoes orders without acting on them, ``revert_ignored`` never lets a timer run
+    out: devices of both kinds are sold. ``faults`` spoil what its port answers, seeded by the plant's seed.
     """
 
     id: DeviceId
@@ -83,6 +90,7 @@ class DeviceConfig(_Settings):
     limit_latched: bool | None = None
     control_allowed: bool = True
     model_802: bool = False
+    shape: Shape = Shape.GEN24
     float_model: bool = False
     registers_per_read_max: int | None = Field(default=None, ge=1, le=125)
     orders_ignored: bool = False

@@ -7,7 +7,7 @@ Source: KMTronic relay with Modbus, function codes 1 and 5 on coils from 0, as p
 from firmware_sim.bank import Table
 from firmware_sim.driver import Driver
 from firmware_sim.errors import ExceptionCode, ModbusRefused
-from firmware_sim.plant import COILS, Site
+from firmware_sim.plant_parts import COILS, Site
 
 
 class Relay:

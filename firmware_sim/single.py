@@ -10,6 +10,8 @@ from firmware_sim.plant_config import (
     PlantConfig,
     PlantSite,
     PvConfig,
+    Shape,
+    SwitchedLoad,
     Uncommanded,
 )
 from firmware_sim.series import Week
@@ -27,6 +29,8 @@ LIKE: dict[str, DeviceKind] = {
     "sunspec_meter": DeviceKind.SUNSPEC_METER,
     "sdm630": DeviceKind.SDM630,
     "eastron_sdm630": DeviceKind.SDM630,
+    "relay": DeviceKind.RELAY,
+    "kmtronic_relay": DeviceKind.RELAY,
 }
 
 
@@ -42,7 +46,7 @@ def single_device(
 ) -> PlantConfig:
     """Return a home with PV, a battery and one device that answers for it, or for its meter.
 
-    ``sunspec`` is a hybrid with model 802 that takes a limit at once; the names of a Fronius latch it.
+    ``sunspec`` is a plain hybrid with model 802, ``sunspec_hybrid`` one shaped like a Fronius GEN24, without.
 
     Raises:
         PlantError: Nothing here is like that.
@@ -58,7 +62,7 @@ def single_device(
         port=port,
         unit=unit,
         model_802=generic,
-        limit_latched=False if generic else None,
+        shape=Shape.PLAIN if generic else Shape.GEN24,
         uncommanded=Uncommanded.SELF_CONSUMPTION if hybrid else None,
         faults=faults,
     )
@@ -67,6 +71,7 @@ def single_device(
         load=LoadConfig(series="home01", base_w=100, variation_percent=3),
         pv=PvConfig(series="pv_golden", peak_w=8_000),
         battery=BatteryConfig(capacity_wh=10_000, charge_w_max=5_000, discharge_w_max=5_000) if hybrid else None,
+        switched=(SwitchedLoad(coil=0, power_w=2_000),) if kind is DeviceKind.RELAY else (),
         devices=(device,),
     )
     return PlantConfig(week=week, seed=seed, host=host, sites=(site,))

@@ -125,20 +125,22 @@ class Model:
         self.image[at : at + size] = field.sentinel.to_bytes(size, "big")
 
 
+Part = tuple[Model, Callable[[], None] | None]
+
+
 class SunSpecBank(NoBits):
     """A chain of models behind the marker.
 
-    ``freshen`` moves the plant on and returns its version; ``refresh`` holds, by position in the chain, what writes the
-    present values into a model.
+    ``freshen`` moves the plant on and returns its version; a part of the chain is a model and what writes the present
+    values into it, or ``None`` where it never changes by itself.
     """
 
     def __init__(
         self,
         *,
         base: int,
-        models: Sequence[Model],
+        parts: Sequence[Part],
         freshen: Callable[[], int],
-        refresh: Mapping[int, Callable[[], None]],
         write: Callable[[Mapping[tuple[int, str], float]], None] | None,
         writable: frozenset[tuple[int, str]] = frozenset(),
         reset: Callable[[], None] | None = None,
@@ -146,17 +148,19 @@ class SunSpecBank(NoBits):
         """Lay the models out from ``base``; ``write`` takes values by (model, point) after the address checks."""
         self._base = base
         self._freshen = freshen
-        self._refresh = refresh
         self._write = write
         self._writable = writable
         self._reset = reset
+        self._refresh: dict[int, Callable[[], None]] = {}
         self._models: list[tuple[int, int, Model]] = []
         start = 2
-        for model in models:
+        for model, refresh in parts:
+            if refresh is not None:
+                self._refresh[len(self._models)] = refresh
             self._models.append((start, start + model.length + 2, model))
             start += model.length + 2
         self._size = start + 2
-        self._seen = dict.fromkeys(refresh, -1)
+        self._seen = dict.fromkeys(self._refresh, -1)
         self._flipped = False
         self.addresses = {model.model: base + start for start, _, model in self._models}
 

@@ -49,7 +49,9 @@ def run(
 @app.command()
 def device(
     *,
-    profile_like: Annotated[str, typer.Option(help="sunspec, sunspec_pv, sunspec_hybrid, sunspec_meter or sdm630.")],
+    profile_like: Annotated[
+        str, typer.Option(help="sunspec, sunspec_pv, sunspec_hybrid, sunspec_meter, sdm630, relay.")
+    ],
     port: _Port = 0,
     unit: _Unit = 1,
     host: _Host = "127.0.0.1",

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import ssl
 import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
@@ -23,6 +25,7 @@ from firmware_sim.plant_config import (
     SwitchedLoad,
 )
 from firmware_sim.server import ModbusServer
+from tests.support.broker import Authority
 from tests.support.simulator import SAFETY_S, ManualClock, RawClient, read_request
 
 PLANT = PlantConfig(
@@ -241,6 +244,23 @@ async def test_two_devices_cannot_be_one_unit_of_one_port() -> None:
     with pytest.raises(PlantError, match="'two/meter' answers as unit 1"):
         async with open_installation(PlantConfig(sites=sites), ManualClock()):
             pass
+
+
+async def test_registers_travel_encrypted_too(tmp_path: Path) -> None:
+    """Source: MODBUS/TCP Security, the same frames inside TLS."""
+    authority = Authority(tmp_path)
+    identity = authority.issue("device", server=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(identity.cert_path, identity.key_path)
+    async with open_installation(PLANT, ManualClock()) as installation:
+        server = ModbusServer(installation.servers["home/pv"].units)
+        port = await server.start(tls=context)
+        trusting = ssl.create_default_context(cafile=str(authority.ca_path))
+        streams = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+        client = RawClient(*streams)
+        assert await client.ask(read_request(50_000, 2)) == b"\x03\x04SunS"
+        await client.close()
+        await server.stop()
 
 
 async def test_no_more_clients_than_the_device_takes() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.bank import Table
 from firmware_sim.errors import ExceptionCode, ModbusRefused
-from firmware_sim.plant_config import DeviceConfig, DeviceKind
+from firmware_sim.plant_config import DeviceConfig, DeviceKind, Shape
 from tests.support.simulator import Bench, bench, home
 
 CHARGE, DISCHARGE = 1, 2
@@ -220,6 +220,17 @@ def test_a_hybrid_stands_where_public_code_for_the_gen24_looks() -> None:
     assert one.address(160, "N") == 40261
     assert one.address(124, "StorCtl_Mod") == 40348
     assert one.address(124, "ChaGriSet") == 40360
+
+
+def test_a_plain_hybrid_stands_in_the_order_of_its_models_and_takes_limits_at_once() -> None:
+    """The other habit in the field; a profile must not mistake one for the other."""
+    one = bench(home(load_w=0, device=DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_HYBRID, shape=Shape.PLAIN)))
+    assert list(one.device.bank.addresses) == [1, 103, 120, 121, 122, 123, 124, 160]
+    assert one.address(124, "StorCtl_Mod") == 40_259
+    storage(one, mode=CHARGE, in_percent=0)
+    for percent in (40, 20):
+        limit(one, percent=percent)
+        assert one.site_w[1] == pytest.approx(-50 * percent)
 
 
 def test_a_pv_inverter_has_no_storage() -> None:
