@@ -275,6 +275,7 @@ class ControlSettings:
         rest_w_max: Highest plausible power of the same; ``None`` stands for ``import_w_max``.
         dead_band_w: A change smaller than this and than ``dead_band_share`` of the rating is not written.
         reversals_per_min_max: More changes of direction than these are damped. Source: field practice, 6 a minute.
+        reversal_share: A change of direction counts from this share of the rating on.
         damping: Share of a change that is still made while damped.
         self_consumption: What batteries do while nobody asks: bring the connection point to zero, or rest.
         maintenance_lock: Whether the local switch freezes the site at its safe state.
@@ -289,6 +290,7 @@ class ControlSettings:
     dead_band_w: float = 20.0
     dead_band_share: float = 0.005
     reversals_per_min_max: int = 6
+    reversal_share: float = 0.05
     damping: float = 0.25
     pv_probe_share: float = 0.1
     self_consumption: bool = True

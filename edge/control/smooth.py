@@ -40,10 +40,12 @@ def smooth(
         return last.value_w, replace(last, at_s=now_s)
     direction = 1 if change_w > 0 else -1
     reversals_s = last.reversals_s
-    if reversals_s or last.direction == -direction:
-        reversals_s = tuple(at_s for at_s in reversals_s if now_s - at_s < REVERSAL_WINDOW_S)
-        if last.direction == -direction:
-            reversals_s = (*reversals_s[-settings.reversals_per_min_max :], now_s)
+    if abs(change_w) < settings.reversal_share * rated_w:
+        # The house's own noise is followed as it comes; only a swing counts as turning about.
+        direction = last.direction
+    elif last.direction == -direction:
+        reversals_s = (*reversals_s[-settings.reversals_per_min_max :], now_s)
+    reversals_s = tuple(at_s for at_s in reversals_s if now_s - at_s < REVERSAL_WINDOW_S)
     if len(reversals_s) > settings.reversals_per_min_max:
         change_w *= settings.damping
     if ramp_w_per_s is not None:

@@ -50,9 +50,10 @@ def forecast_site(
         source = ForecastSource.BROADCAST
         if load_wh is None or pv_wh is None:
             fallback = _from_history(history, start, now)
-            if fallback is None:
+            if fallback is None and load_wh is None and pv_wh is None:
                 continue
-            energy, source = fallback
+            # A site without generation has no such series, nor has a plant without load.
+            energy, source = fallback or (IntervalEnergy(load_wh=0.0, pv_wh=0.0), source)
             load_wh = energy.load_wh if load_wh is None else load_wh
             pv_wh = energy.pv_wh if pv_wh is None else pv_wh
         found.append(

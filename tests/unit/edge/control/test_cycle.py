@@ -219,6 +219,16 @@ def test_two_loops_working_against_each_other_come_to_rest() -> None:
     assert swing_late < swing_early / 2
 
 
+def test_the_noise_of_a_house_does_not_slow_the_battery() -> None:
+    """Kettles come and go by the second; the next real step must still be answered at once."""
+    plant, memory = Plant(load_w=1_000, sun_w=0), Memory()
+    for second in range(60):
+        plant.load_w = (5_000 if second >= 50 else 1_000) + (100 if second % 2 else -100)
+        decision, memory = decide(plant.snapshot(second), (), SETTINGS, memory)
+        plant.obey(decision)
+    assert plant.history[51] == pytest.approx(0, abs=250)
+
+
 @pytest.mark.parametrize("lag", [1.0, 0.5, 0.2])
 def test_self_consumption_settles_with_a_slow_battery(lag: float) -> None:
     """Real inverters take seconds; the loop must not oscillate with them."""

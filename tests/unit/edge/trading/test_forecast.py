@@ -39,6 +39,13 @@ def test_a_fresh_broadcast_is_power_turned_into_energy() -> None:
     assert {each.source for each in found} == {ForecastSource.BROADCAST}
 
 
+def test_a_series_that_a_site_does_not_have_counts_as_none() -> None:
+    """The factory has no sun, and must order its load on the first day."""
+    told = broadcast(series(ForecastKind.LOAD, 400, 400, 400, 400, 400))
+    found = forecast_site(starts=STARTS, site="home-1", history={}, now=T0, broadcast=told)
+    assert {(each.load_wh, each.pv_wh) for each in found} == {(100, 0)}
+
+
 def test_an_hourly_series_serves_its_four_quarters() -> None:
     """Steps of the cloud need not be those of the market."""
     told = broadcast(series(ForecastKind.LOAD, 400, 800, step_s=3_600), series(ForecastKind.PV, 0, 0, step_s=3_600))
