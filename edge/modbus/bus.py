@@ -33,6 +33,7 @@ BUSY_TRIES_MAX = 3
 RTU_EXTRA_SILENCE_S = 0.002  # Beside the 3.5 characters; adapters deliver late, so the line was silent longer.
 RTU_UNIT_SWITCH_S = 0.0
 QUIET_S_MIN = 0.2  # After a lost reply on a line without transaction ids.
+PROBE_QUIET_S = 0.1  # After a probe of a unit that has been silent for long; others wait for the line.
 HOLD_TIMEOUTS = 2  # So many timeouts after a lost one, its unit is left alone: a reply that late is not taken.
 
 
@@ -260,7 +261,7 @@ class Bus:
         if self._has_ids:
             return
         now_s = asyncio.get_running_loop().time()
-        self._speak_at_s = now_s + (max(timeout_s, QUIET_S_MIN) if is_online else QUIET_S_MIN)
+        self._speak_at_s = now_s + (max(timeout_s, QUIET_S_MIN) if is_online else PROBE_QUIET_S)
         if is_online:
             unit.hold_until_s = now_s + HOLD_TIMEOUTS * timeout_s
         unit.suspect = Suspect(function=payload[0], reply_bytes=reply_bytes, until_s=unit.hold_until_s)

@@ -37,6 +37,16 @@ def read_values(table: Table, count: int, payload: bytes) -> tuple[int, ...] | N
     return struct.unpack_from(f">{count}H", payload, 2)
 
 
+def read_reply(table: Table, values: Sequence[int]) -> bytes:
+    """Return the payload of a good reply that holds these words (or bits)."""
+    if table.is_bits:
+        packed = sum(bool(value) << bit for bit, value in enumerate(values))
+        data = packed.to_bytes((len(values) + 7) // 8, "little")
+    else:
+        data = struct.pack(f">{len(values)}H", *values)
+    return bytes((READ_FUNCTION[table], len(data))) + data
+
+
 def write_request(function: int, address: int, words: Sequence[int]) -> bytes:
     """Return the payload that sets adjacent registers or bits."""
     if function == WRITE_COIL:

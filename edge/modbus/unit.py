@@ -15,9 +15,13 @@ RTU_TIMEOUT_S_START = 0.8  # Source: libmodbus issue 776: errors until 0.6 s, no
 SMOOTHING = 1 / 8  # Weight of a new latency. Source: RFC 6298, 2.3.
 TURNAROUND_S_MIN = 0.0005
 
-BACKOFF_S_START = 2.0
+BACKOFF_S_START = 0.5  # Where the probes of a silent unit cost nobody else anything.
+SHARED_BACKOFF_S_START = 2.0
 BACKOFF_S_MAX = 8.0  # Good data within 10 s after a device answers again leaves room for one probe.
-PROBE_SHARE_MAX = 0.05  # Of the time of a shared line, for a device that does not answer.
+SHARED_BACKOFF_S_MAX = 9.0
+PROBE_LATENCIES = 2.0
+LONG_PROBE_EVERY = 16
+PROBE_SHARE_MAX = 0.045  # Of a shared line, for a unit that does not answer; with the long probes below 5 %.
 FAILURES_UNTIL_OFFLINE = 2  # A request and its repetition.
 
 GAP_STEPS_S = (0.025, 0.05, 0.1, 0.2)  # Silence tried in turn where a device drops requests that follow too soon.
@@ -80,17 +84,18 @@ class Unit:
     def timeout_s(self, *, wire_s: float, is_shared: bool) -> float:
         """Return how long to wait for an answer, the time of its bytes included.
 
-        A unit that stopped answering gets more time with each failure, because it may have become slow; where others
-        share the line its probes are short, and every fourth is long.
+        A unit that stopped answering gets more time with each failure, because it may have become slow. Where others
+        share the line its probes are short, and only a few of them long.
         """
-        base_s = self._timeout_s_start if self.latency_s is None else TIMEOUT_LATENCIES * self.latency_s
-        base_s = max(base_s, TIMEOUT_S_MIN, self.limits.timeout_s_min or 0.0)
-        ceiling_s = max(TIMEOUT_S_MAX, self.limits.timeout_s_min or 0.0)
-        if self.failures < FAILURES_UNTIL_OFFLINE or not is_shared:
-            base_s *= 2 ** min(self.failures, 3)
-        elif self.failures % 4 == 0:
-            base_s = ceiling_s
-        return min(base_s, ceiling_s) + wire_s
+        floor_s = max(TIMEOUT_S_MIN, self.limits.timeout_s_min or 0.0)
+        ceiling_s = max(TIMEOUT_S_MAX, floor_s)
+        latency_s = self._timeout_s_start / TIMEOUT_LATENCIES if self.latency_s is None else self.latency_s
+        if is_shared and self.failures >= FAILURES_UNTIL_OFFLINE:
+            is_long = self.failures % LONG_PROBE_EVERY == 0
+            wait_s = self._timeout_s_start if is_long else PROBE_LATENCIES * latency_s
+        else:
+            wait_s = TIMEOUT_LATENCIES * latency_s * 2 ** min(self.failures, 3)
+        return min(max(wait_s, floor_s), ceiling_s) + wire_s
 
     def answered(self, *, now_s: float, latency_s: float, wire_s: float) -> None:
         """Take note of an answer, an exception included: the unit is there."""
@@ -120,9 +125,10 @@ class Unit:
         if was_online and not self.is_online:
             self.changed_s = now_s
         if self.failures >= FAILURES_UNTIL_OFFLINE:
-            backoff_s = min(BACKOFF_S_START * 2 ** (self.failures - FAILURES_UNTIL_OFFLINE), BACKOFF_S_MAX)
+            start_s = SHARED_BACKOFF_S_START if is_shared else BACKOFF_S_START
+            backoff_s = min(start_s * 2 ** (self.failures - FAILURES_UNTIL_OFFLINE), BACKOFF_S_MAX)
             if is_shared and self.failures > FAILURES_UNTIL_OFFLINE:
-                backoff_s = max(backoff_s, cost_s / PROBE_SHARE_MAX)
+                backoff_s = max(backoff_s, min(cost_s / PROBE_SHARE_MAX, SHARED_BACKOFF_S_MAX))
             self.retry_at_s = now_s + backoff_s
         if fault is Fault.TIMEOUT and self.last_good_s is not None:
             self._recent.append(False)

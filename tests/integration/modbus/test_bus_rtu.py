@@ -62,7 +62,7 @@ async def test_a_late_reply_is_never_the_answer_to_the_next_request() -> None:
     def once(device: Device, request: Request, payload: bytes | None) -> Sending:
         if late["left"] and payload is not None:
             late["left"] -= 1
-            return [(0.2, device.frame(request, payload))]
+            return [(0.1, device.frame(request, payload))]
         return honest(device, request, payload)
 
     device = Device({1: numbered()}, fault=once)
@@ -106,7 +106,7 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
     async with line(device, kind) as bus:
         good = 0
         async with asyncio.timeout(120):
-            for at in range(450):
+            for at in range(300):
                 unit, address, count = 1 + at % 3, (at * 13) % 250, 2 + at % 2
                 try:
                     words = await bus.read(unit, Table.HOLDING, address, count)
@@ -117,5 +117,5 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
                     good += 1
                     wanted = tuple((at * 7 + unit * 1000) & 0xFFFF for at in range(address, address + count))
                     assert words == wanted, f"seed {seed}"
-        assert good > 300
+        assert good > 180
         assert min(storm.counts.values()) >= 2
