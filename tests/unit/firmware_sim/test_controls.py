@@ -1,7 +1,7 @@
 """What a write to an inverter's registers changes, and what its timers undo."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.bank import Table
@@ -200,6 +200,7 @@ def test_a_restart_forgets_orders_and_timers_but_not_energy() -> None:
     assert one.plant.sites["home"].meter.import_wh >= counted
 
 
+@settings(max_examples=30)
 @given(orders=st.lists(st.tuples(st.integers(0, 3), st.integers(-100, 100), st.integers(-100, 100)), max_size=8))
 def test_no_order_takes_the_battery_beyond_its_power(orders: list[tuple[int, int, int]]) -> None:
     """Whatever is written, physics stays in charge."""

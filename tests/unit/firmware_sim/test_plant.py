@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.battery import Battery, follow
@@ -119,7 +119,7 @@ def neighbourhood() -> PlantConfig:
 def test_the_meter_is_the_sum_of_the_assets_and_the_feeder_of_its_meters() -> None:
     """The sign convention in one line; every settlement rests on it."""
     plant = Plant(neighbourhood(), started_at=NOON, now_s=0.0)
-    for minute in range(0, 24 * 60, 7):
+    for minute in range(0, 8 * 60, 7):
         plant.advance(minute * 60.0)
         for site in plant.sites.values():
             assert site.connection_w == pytest.approx(site.load_w + site.pv_w + site.battery_w)
@@ -127,11 +127,11 @@ def test_the_meter_is_the_sum_of_the_assets_and_the_feeder_of_its_meters() -> No
         assert plant.feeder.power_w == pytest.approx(sum(site.connection_w for site in plant.sites.values()))
 
 
-def test_energy_balances_over_a_day() -> None:
+def test_energy_balances_over_an_afternoon() -> None:
     """What the feeder counts is what the sites count, though none of them reads the other."""
     plant = Plant(neighbourhood(), started_at=NOON, now_s=0.0)
     start = net_wh(plant)
-    plant.advance(86_400.0)
+    plant.advance(6 * 3_600.0)
     feeder_wh, sites_wh = (after - before for after, before in zip(net_wh(plant), start, strict=True))
     assert feeder_wh == pytest.approx(sites_wh, abs=0.01)
     assert abs(feeder_wh) > 1_000
@@ -143,6 +143,7 @@ def net_wh(plant: Plant) -> tuple[float, float]:
     return plant.feeder.meter.import_wh - plant.feeder.meter.export_wh, sites
 
 
+@settings(max_examples=30)
 @given(pauses=st.lists(st.floats(0.0, 600.0), max_size=20))
 def test_counters_never_fall(pauses: list[float]) -> None:
     """A falling counter is what a gateway quarantines; the simulator must not provoke it by itself."""
