@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import aiomqtt
@@ -18,28 +17,55 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contracts.units import SiteId
-from edge.errors import ConfigError, LinkError
-from edge.links.backoff import Backoff
-from edge.links.link import Ack, Inbound, LinkState, LinkStatus, Presence
-from edge.links.session import Session
+from edge.errors import ConfigError, LinkError, LinkTakenOver
+from edge.links.link import Ack, Inbound, Presence
+from edge.links.managed import CONNECT_TIMEOUT_S, Arrived, ManagedLink
 from edge.links.settings import LinkSettings, Protocol
 
-log = logging.getLogger(__name__)
-
-TOPICS_PER_SUBSCRIBE = 8  # Source: AWS IoT Core quotas, subscriptions per SUBSCRIBE.
-CONNECT_TIMEOUT_S = 10.0
-GOODBYE_TIMEOUT_S = 2.0
-_WATCH_S = 1.0
 _SESSION_TAKEN_OVER = 0x8E  # Source: MQTT 5.0, 2.4 Reason Code.
-# A 3.1.1 broker gives no reason: so many connections in a row that it closed so soon mean another client has our id.
-_SHORT_S = 5.0
-_SHORT_CONNECTIONS = 3
+
+
+class MqttLink(ManagedLink):
+    """A link on aiomqtt."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        client_id: SiteId,
+        presence: Presence | None = None,
+        generator: random.Random | None = None,
+    ) -> None:
+        """Prepare a link; see ``ManagedLink``."""
+        super().__init__(settings, client_id=client_id, connect=connect, presence=presence, generator=generator)
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    settings: LinkSettings, client_id: SiteId, presence: Presence | None, arrived: Arrived
+) -> AsyncIterator["MqttConnection"]:
+    """Open a connection for the block, and leave in order.
+
+    Raises:
+        LinkError: The broker cannot be reached, refuses us, or ended the connection.
+        ConfigError: A certificate, key or password is missing or unusable.
+    """
+    arguments = await asyncio.to_thread(_arguments, settings, client_id, presence)
+    client = _Client(**arguments, arrived=arrived)
+    connection = MqttConnection(client, settings)
+    try:
+        async with client:
+            yield connection
+    except aiomqtt.MqttError as error:
+        raise _link_error(error) from error
+    finally:
+        client.fail_sent(LinkError("the connection was lost before the broker answered"))
 
 
 class _Client(aiomqtt.Client):
     """aiomqtt's client with what it hides: the reason in a PUBACK, a publish without a task, the end as a future."""
 
-    def __init__(self, *args: Any, arrived: Callable[[Inbound], None], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, arrived: Arrived, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arrived = arrived
         self._sent: dict[int, tuple[asyncio.Future[Ack], float]] = {}
@@ -58,14 +84,13 @@ class _Client(aiomqtt.Client):
         return answer
 
     def oldest_sent_s(self) -> float:
-        """Return how long the oldest publish has waited for its PUBACK."""
         return self._loop.time() - next(iter(self._sent.values()))[1] if self._sent else 0.0
 
     def fail_sent(self, error: LinkError) -> None:
         for answer, _ in self._sent.values():
             if not answer.done():
                 answer.set_exception(error)
-                answer.exception()  # Retrieved: nobody needs to wait for an answer that they no longer want.
+                answer.exception()  # Marked as seen: nobody needs to wait for an answer they no longer want.
         self._sent.clear()
 
     def _on_publish(
@@ -80,201 +105,77 @@ class _Client(aiomqtt.Client):
         self._arrived(Inbound(topic=message.topic, payload=bytes(message.payload), retained=message.retain))
 
 
-class MqttLink:
-    """One session with a broker under the site's id; made idle, lives in ``run``."""
+class MqttConnection:
+    """A connection on aiomqtt."""
 
-    def __init__(
-        self,
-        settings: LinkSettings,
-        *,
-        client_id: SiteId,
-        presence: Presence | None = None,
-        generator: random.Random | None = None,
-    ) -> None:
-        """Prepare a link.
-
-        Args:
-            settings: Where and how to connect.
-            client_id: The site's id; a broker allows one connection per id.
-            presence: What is announced, retained, when the link comes up and goes down.
-            generator: Source of the jitter.
-        """
-        self._settings = settings
-        self._client_id = client_id
-        self._presence = presence
-        self._backoff = Backoff(
-            floor_s=settings.reconnect_s_min,
-            cap_s=settings.reconnect_s_max,
-            generator=generator or random.Random(),
-        )
-        self._session = Session()
-        self._client: _Client | None = None
-        self._topics_added = asyncio.Event()
-        self._short_connections = 0
-
-    async def run(self) -> None:
-        """Stay connected until cancelled; then announce that we are gone and disconnect."""
-        while True:
-            try:
-                await self._connect_once()
-            except (aiomqtt.MqttError, LinkError, OSError) as error:
-                self._lost(error)
-            taken_over = self._session.state is LinkState.TAKEN_OVER
-            await asyncio.sleep(self._backoff.taken_over_s() if taken_over else self._backoff.next_s())
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> "asyncio.Future[Ack]":
-        """See ``Link.publish``."""
-        if self._client is None or self._session.state is not LinkState.CONNECTED:
-            raise LinkError(f"{topic} was not sent: the link is {self._session.state}")
-        answer = self._client.send(topic, payload, retain=retain)
-        self._session.published += 1
-        return answer
-
-    def subscribe(self, topics: Iterable[str]) -> None:
-        """See ``Link.subscribe``."""
-        if self._session.want(topics):
-            self._topics_added.set()
-
-    def messages(self) -> AsyncIterator[Inbound]:
-        """See ``Link.messages``."""
-        return self._session.messages()
-
-    def status(self) -> LinkStatus:
-        """See ``Link.status``."""
-        return self._session.status()
-
-    async def wait_for(self, state: LinkState) -> None:
-        """See ``Link.wait_for``."""
-        await self._session.wait_for(lambda present: present is state)
-
-    async def wait_while(self, state: LinkState) -> None:
-        """See ``Link.wait_while``."""
-        await self._session.wait_for(lambda present: present is not state)
-
-    async def _connect_once(self) -> None:
-        """Connect, serve the connection until it ends, and raise why it ended."""
-        client = _Client(**await asyncio.to_thread(self._arguments), arrived=self._session.arrived)
-        connected_at: float | None = None
-        loop = asyncio.get_running_loop()
-        try:
-            async with client:
-                connected_at = loop.time()
-                await self._serve(client)
-        finally:
-            self._client = None
-            client.fail_sent(LinkError("the connection was lost before the broker answered"))
-            self._judge(None if connected_at is None else loop.time() - connected_at)
-
-    async def _serve(self, client: _Client) -> None:
-        self._topics_added.clear()
-        await self._subscribe_all(client)
-        if self._presence:
-            birth = self._presence.birth()
-            await asyncio.wait_for(client.send(birth.topic, birth.payload, retain=True), self._settings.ack_timeout_s)
+    def __init__(self, client: _Client, settings: LinkSettings) -> None:
         self._client = client
-        self._session.enter(LinkState.CONNECTED)
-        log.info("link connected", extra={"broker": self._settings.host, "client_id": self._client_id})
-        try:
-            await self._watch(client)
-        except asyncio.CancelledError:
-            await self._say_goodbye(client)
-            raise
+        self._settings = settings
 
-    async def _watch(self, client: _Client) -> None:
-        """Wait for the connection's end, subscribe what is added, and end it when the broker stops answering."""
-        while not client.ended.done():
-            added = asyncio.create_task(self._topics_added.wait(), name="topics added")
-            waited_for: set[asyncio.Future[Any]] = {client.ended, added}
-            try:
-                await asyncio.wait(waited_for, timeout=_WATCH_S, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                added.cancel()
-            if self._topics_added.is_set():
-                self._topics_added.clear()
-                await self._subscribe_all(client)
-            waited_s = client.oldest_sent_s()
-            if waited_s > self._settings.ack_timeout_s:
-                raise LinkError(
-                    f"no PUBACK for {waited_s:.0f} s, above {self._settings.ack_timeout_s:g} s; connection given up"
-                )
-        raise client.ended.exception() or LinkError("the broker closed the connection")
+    @property
+    def ended(self) -> "asyncio.Future[None]":
+        """See ``Connection.ended``."""
+        return self._client.ended
 
-    async def _subscribe_all(self, client: _Client) -> None:
-        """Subscribe what is wanted and not subscribed yet; a refused topic is noted and left."""
-        session = self._session
-        missing = [topic for topic in session.wanted if topic not in session.subscribed]
-        for start in range(0, len(missing), TOPICS_PER_SUBSCRIBE):
-            chunk = missing[start : start + TOPICS_PER_SUBSCRIBE]
-            if self._settings.protocol is Protocol.V5:
-                codes = await client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in chunk])
-            else:
-                codes = await client.subscribe([(topic, 1) for topic in chunk])
-            for topic, code in zip(chunk, codes, strict=True):
-                assert isinstance(code, ReasonCode)
-                if code.is_failure:
-                    session.refused[topic] = str(code)
-                    log.error("subscription refused", extra={"topic": topic, "reason": str(code)})
-                else:
-                    session.refused.pop(topic, None)
-                    session.subscribed.add(topic)
+    def send(self, topic: str, payload: bytes, *, retain: bool) -> "asyncio.Future[Ack]":
+        """See ``Connection.send``. A 3.1.1 broker cannot refuse a publish, it drops it silently."""
+        return self._client.send(topic, payload, retain=retain)
 
-    async def _say_goodbye(self, client: _Client) -> None:
-        """Announce that we are gone, because the broker forgets the will of a client that leaves in order."""
-        if self._presence is None:
-            return
-        will = self._presence.will
-        with contextlib.suppress(TimeoutError, LinkError):
-            async with asyncio.timeout(GOODBYE_TIMEOUT_S):
-                await client.send(will.topic, will.payload, retain=True)
-
-    def _lost(self, error: Exception) -> None:
-        code = getattr(error, "rc", None)
-        value = code.value if isinstance(code, ReasonCode) else None
-        taken_over = value == _SESSION_TAKEN_OVER or self._short_connections >= _SHORT_CONNECTIONS
-        self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=str(error))
-        if taken_over:
-            log.error("another client uses our id", extra={"client_id": self._client_id, "reason": str(error)})
+    async def subscribe(self, topics: Sequence[str]) -> dict[str, str | None]:
+        """See ``Connection.subscribe``."""
+        if self._settings.protocol is Protocol.V5:
+            codes = await self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
         else:
-            log.warning("link lost", extra={"broker": self._settings.host, "reason": str(error)})
+            codes = await self._client.subscribe([(topic, 1) for topic in topics])
+        refusals: dict[str, str | None] = {}
+        for topic, code in zip(topics, codes, strict=True):
+            assert isinstance(code, ReasonCode)
+            refusals[topic] = str(code) if code.is_failure else None
+        return refusals
 
-    def _judge(self, connected_s: float | None) -> None:
-        """Note how long a connection lasted, ``None`` where there was none."""
-        self._backoff.lasted(connected_s or 0.0)
-        short = connected_s is not None and connected_s < _SHORT_S
-        self._short_connections = self._short_connections + 1 if short else 0
+    def oldest_sent_s(self) -> float:
+        """See ``Connection.oldest_sent_s``."""
+        return self._client.oldest_sent_s()
 
-    def _arguments(self) -> dict[str, Any]:
-        """Return the client's arguments; reads the certificates, so it runs beside the loop."""
-        settings = self._settings
-        arguments: dict[str, Any] = {
-            "hostname": settings.host,
-            "port": settings.port,
-            "identifier": self._client_id,
-            "username": settings.username,
-            "password": settings.password(),
-            "keepalive": settings.keep_alive_s,
-            "timeout": CONNECT_TIMEOUT_S,
-            "max_inflight_messages": settings.in_flight_max,
-            "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-            "tls_context": tls_context(settings) if settings.tls else None,
-        }
-        if self._presence:
-            will = self._presence.will
-            arguments["will"] = aiomqtt.Will(will.topic, will.payload, qos=1, retain=True)
-        if settings.websocket_path is not None:
-            arguments |= {"transport": "websockets", "websocket_path": settings.websocket_path}
-        if settings.protocol is Protocol.V311:
-            return arguments | {
-                "protocol": aiomqtt.ProtocolVersion.V311,
-                "clean_session": settings.session_expiry_s == 0,
-            }
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = settings.session_expiry_s
+
+def _link_error(error: aiomqtt.MqttError) -> LinkError:
+    code = getattr(error, "rc", None)
+    if isinstance(code, ReasonCode) and code.value == _SESSION_TAKEN_OVER:
+        return LinkTakenOver(str(error))
+    return LinkError(str(error))
+
+
+def _arguments(settings: LinkSettings, client_id: SiteId, presence: Presence | None) -> dict[str, Any]:
+    """Return the client's arguments; reads certificates and password, so it runs beside the loop."""
+    arguments: dict[str, Any] = {
+        "hostname": settings.host,
+        "port": settings.port,
+        "identifier": client_id,
+        "username": settings.username,
+        "password": settings.password(),
+        "keepalive": settings.keep_alive_s,
+        "timeout": CONNECT_TIMEOUT_S,
+        "max_inflight_messages": settings.in_flight_max,
+        # Without it every request and answer waits some 40 ms for Nagle and a delayed ACK.
+        "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        "tls_context": tls_context(settings) if settings.tls else None,
+    }
+    if presence:
+        arguments["will"] = aiomqtt.Will(presence.will.topic, presence.will.payload, qos=1, retain=True)
+    if settings.websocket_path is not None:
+        arguments |= {"transport": "websockets", "websocket_path": settings.websocket_path}
+    if settings.protocol is Protocol.V311:
         return arguments | {
-            "protocol": aiomqtt.ProtocolVersion.V5,
-            "clean_start": settings.session_expiry_s == 0,
-            "properties": properties,
+            "protocol": aiomqtt.ProtocolVersion.V311,
+            "clean_session": settings.session_expiry_s == 0,
         }
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = settings.session_expiry_s
+    return arguments | {
+        "protocol": aiomqtt.ProtocolVersion.V5,
+        "clean_start": settings.session_expiry_s == 0,
+        "properties": properties,
+    }
 
 
 def tls_context(settings: LinkSettings) -> ssl.SSLContext:

@@ -112,3 +112,51 @@ class Listener:
                         self.received.append(message)
             self.ready.clear()
             await asyncio.sleep(0.05)
+
+
+class Wire:
+    """A TCP proxy in front of a broker, which can be cut or go silent."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self.silent = False
+        self._target_port = target_port
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Wire"]:
+        """Carry connections for the block."""
+        server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = int(server.sockets[0].getsockname()[1])
+        try:
+            yield self
+        finally:
+            server.close()
+            self.cut()
+            await until(lambda: not self._writers)
+
+    def cut(self) -> None:
+        """Break what is connected."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = {writer}
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            ends.add(far_writer)
+            self._writers |= ends
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        except OSError:
+            pass
+        finally:
+            for end in ends:
+                end.transport.abort()
+            self._writers -= ends
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if not self.silent:
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
