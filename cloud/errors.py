@@ -4,6 +4,7 @@ CloudError
 ├── StoreError         the table or the file failed; try again
 │   └── ConditionFailed   somebody else was first; read again, then decide
 ├── PublishError       the broker did not take a message; try again
+├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
 
@@ -26,3 +27,7 @@ class PublishError(CloudError):
 
 class SetupError(CloudError):
     """A function lacks a setting."""
+
+
+class SkillError(CloudError):
+    """An agent has no such skill, or was asked with arguments that it does not take; nothing was done."""
