@@ -1,0 +1,170 @@
+"""The skills on desks of our own: what they answer, what they refuse, and who may act."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk
+from cloud.agents.skills import SKILLS, Desks, Effect, skill
+from cloud.errors import SkillError
+from cloud.grid.actions import RecordEvent
+from cloud.grid.model import Direction
+from contracts.forecast import ForecastKind, ForecastSeries
+from contracts.grid import FeederState, GridBroadcast
+from contracts.market import MarketBroadcast, ProductState
+
+NOW = datetime(2026, 6, 1, 12, 5, tzinfo=UTC)
+
+
+def product(minutes: int, *, price: int | None, volume_wh: int = 0) -> MarketBroadcast:
+    """Return a delivery interval that starts so many minutes from noon."""
+    start = datetime(2026, 6, 1, 12, tzinfo=UTC) + timedelta(minutes=minutes)
+    return MarketBroadcast(
+        zone="zone-1",
+        interval_start=start,
+        issued_at=NOW,
+        state=ProductState.CLEARED if price is not None else ProductState.OPENS,
+        price_mct_per_kwh=price,
+        volume_wh=volume_wh,
+    )
+
+
+@dataclass
+class Market:
+    """A market of three intervals."""
+
+    reason: str | None = None
+    all: list[MarketBroadcast] = field(
+        default_factory=lambda: [
+            product(-15, price=21_000, volume_wh=400),
+            product(0, price=24_000, volume_wh=600),
+            product(15, price=None),
+        ]
+    )
+
+    def products(self, zone: str, *, since: datetime, until: datetime) -> Sequence[MarketBroadcast]:
+        """Return the intervals of a span."""
+        return [each for each in self.all if each.zone == zone and since <= each.interval_start < until]
+
+    def halted(self, zone: str) -> str | None:
+        """Return why trading is halted."""
+        return self.reason
+
+    def halt(self, zone: str, *, reason: str, at: datetime) -> None:
+        """Halt."""
+        self.reason = reason
+
+    def resume(self, zone: str, *, at: datetime) -> None:
+        """Resume."""
+        self.reason = None
+
+
+@dataclass
+class Forecasts:
+    """One forecast of a home's load."""
+
+    start: datetime = NOW
+
+    def newest(self, zone: str, *, kind: ForecastKind, site: str | None) -> ForecastSeries | None:
+        """Return it where it is asked for."""
+        if (zone, kind, site) != ("zone-1", ForecastKind.LOAD, "home-1"):
+            return None
+        return ForecastSeries(kind=kind, site=site, start=self.start, p10=(1, 1), p50=(2, 2), p90=(3, 3))
+
+
+@dataclass
+class Grid:
+    """A feeder in an event."""
+
+    def status(self, feeder: str) -> GridBroadcast | None:
+        """Return its state."""
+        if feeder != "feeder-1":
+            return None
+        return GridBroadcast(
+            zone="zone-1", feeder=feeder, at=NOW, state=FeederState.LIMITING, power_w=97_000.0, limit_w=100_000
+        )
+
+    def events(self, feeder: str, *, count: int) -> Sequence[RecordEvent]:
+        """Return its event."""
+        event = RecordEvent(
+            event_id="dr-1", feeder=feeder, direction=Direction.REDUCE_IMPORT, state=FeederState.LIMITING,
+            detected_at=NOW, limit_w=100_000, peak_w=108_000.0, need_w=10_000.0, shortfall_w=0.0, sites=("home-1",),
+            commands=4, applied=4, effective=3, rejected=0, delivered_wh=1_200, effective_at=NOW, effect_ms=(900,),
+            released=False, ended_at=None,
+        )  # fmt: skip
+        return [event][:count] if feeder == "feeder-1" else []
+
+
+def desks(market: Market | None = None) -> Desks:
+    """Return desks that are held to their protocols."""
+    at_market: MarketDesk = market or Market()
+    forecasts: ForecastDesk = Forecasts()
+    grid: GridDesk = Grid()
+    return Desks(market=at_market, forecasts=forecasts, grid=grid)
+
+
+def test_market_status_shows_price_volume_and_halt() -> None:
+    """The supervisor's first question."""
+    answer = skill("market_status").call(desks(), {"zone": "zone-1"}, now=NOW)
+    assert answer.last_price_mct_per_kwh == 24_000 and answer.volume_wh == 1_000 and len(answer.products) == 3
+    narrow = skill("market_status").call(desks(), {"zone": "zone-1", "hours_back": 0}, now=NOW)
+    assert [each.price_mct_per_kwh for each in narrow.products] == [None]
+
+
+def test_a_halt_stands_until_it_is_resumed() -> None:
+    """The kill switch says what it did."""
+    market = Market()
+    halted = skill("halt_market").call(desks(market), {"zone": "zone-1", "reason": "price feed wrong"}, now=NOW)
+    assert halted.halted == "price feed wrong" and market.reason == "price feed wrong"
+    assert skill("resume_market").call(desks(market), {"zone": "zone-1"}, now=NOW).halted is None
+
+
+def test_a_forecast_of_the_past_is_no_forecast() -> None:
+    """An old issue must not be mistaken for tomorrow."""
+    question = {"zone": "zone-1", "kind": "load", "site": "home-1"}
+    assert skill("forecast").call(desks(), question, now=NOW).forecast.p50 == (2, 2)
+    assert skill("forecast").call(desks(), question, now=NOW + timedelta(minutes=30)).forecast is None
+    assert skill("forecast").call(desks(), {**question, "kind": "pv"}, now=NOW).forecast is None
+
+
+def test_grid_status_shows_loading_and_events() -> None:
+    """How full, and what is done about it."""
+    answer = skill("grid_status").call(desks(), {"feeder": "feeder-1"}, now=NOW)
+    assert answer.loading_percent == 97.0 and answer.events[0].delivered_wh == 1_200
+    unknown = skill("grid_status").call(desks(), {"feeder": "feeder-9"}, now=NOW)
+    assert unknown.state is None and unknown.events == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("halt_market", {"zone": "zone-1"}, "halt_market: reason"),
+        ("market_status", {"zone": "zone-1", "hours_back": 99}, "market_status: hours_back"),
+        ("market_status", {"zone": "Zone 1"}, "market_status: zone"),
+        ("grid_status", {"feeder": "feeder-1", "limit_w": 5}, "grid_status: limit_w"),
+    ],
+)
+def test_arguments_out_of_bounds_are_refused_and_nothing_is_done(
+    name: str, arguments: dict[str, object], sentence: str
+) -> None:
+    """A model may ask for anything; the form decides."""
+    market = Market()
+    with pytest.raises(SkillError, match=sentence):
+        skill(name).call(desks(market), arguments, now=NOW)
+    assert market.reason is None
+
+
+def test_an_unknown_skill_is_named_with_those_there_are() -> None:
+    """The sentence helps the one who asks."""
+    with pytest.raises(SkillError, match="no skill 'fly'; there are market_status"):
+        skill("fly")
+
+
+def test_every_skill_has_a_schema_and_only_two_act() -> None:
+    """Doors are generated from this list."""
+    assert {each.name for each in SKILLS if each.effect is Effect.ACTS} == {"halt_market", "resume_market"}
+    for each in SKILLS:
+        assert each.question.model_json_schema()["additionalProperties"] is False
+        assert each.answer.model_json_schema() and each.promise.endswith(".")
