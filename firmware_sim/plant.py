@@ -5,7 +5,7 @@ sum of its connection points and losses. Time comes from the caller as seconds t
 exactly the time that passed. Nothing here knows of registers or sockets.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from firmware_sim.inverter import battery_setpoint_w, pv_generation_w
 from firmware_sim.plant_config import LoadStep, PlantConfig
@@ -32,6 +32,7 @@ class Plant:
         self.config = config
         self.version = 0
         origin_at = config.started_at or started_at
+        self._origin_at = origin_at.astimezone(UTC)
         self._started_s = now_s - (started_at - origin_at).total_seconds()
         self._week_s = week_seconds(_local(origin_at, config.utc_offset_h))
         self._now_s = now_s
@@ -43,6 +44,11 @@ class Plant:
     def now_s(self) -> float:
         """Return the instant up to which the plant has been moved."""
         return self._now_s
+
+    @property
+    def now_at(self) -> datetime:
+        """Return that instant as the plant's calendar has it, aware UTC."""
+        return self._origin_at + timedelta(seconds=self._now_s - self._started_s)
 
     def advance(self, now_s: float) -> None:
         """Move the plant up to an instant; an instant that has passed changes nothing."""

@@ -47,7 +47,7 @@ async def serve_plant(
     file = open_truth(truth) if truth is not None else None
     try:
         async with open_installation(config, clock) as installation:
-            log = TruthLog(plant=installation.plant, clock=clock, file=file, every_s=truth_every_s) if file else None
+            log = TruthLog(plant=installation.plant, file=file, every_s=truth_every_s) if file else None
             announce({"ready": True, "ports": dict(installation.ports), "seed": config.seed})
             await _until_stopped(installation.driver.run(log.note if log else None), parent_pid)
     finally:

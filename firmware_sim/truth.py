@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TextIO
 
-from contracts.clock import Clock
 from contracts.units import epoch_ms
 from firmware_sim.plant import Plant
 
@@ -12,9 +11,9 @@ from firmware_sim.plant import Plant
 class TruthLog:
     """Appends the plant's state to a file every so many scaled seconds."""
 
-    def __init__(self, *, plant: Plant, clock: Clock, file: TextIO, every_s: float) -> None:
+    def __init__(self, *, plant: Plant, file: TextIO, every_s: float) -> None:
         """Write to an open text file; the caller closes it."""
-        self._plant, self._clock, self._file, self._every_s = plant, clock, file, every_s
+        self._plant, self._file, self._every_s = plant, file, every_s
         self._next_s = plant.now_s
 
     def note(self) -> None:
@@ -23,14 +22,14 @@ class TruthLog:
         if now_s < self._next_s:
             return
         self._next_s += self._every_s * (1 + int((now_s - self._next_s) / self._every_s))
-        self._file.write(json.dumps(truth(self._plant, at_ms=epoch_ms(self._clock.now()))) + "\n")
+        self._file.write(json.dumps(truth(self._plant)) + "\n")
         self._file.flush()
 
 
-def truth(plant: Plant, *, at_ms: int) -> dict[str, object]:
+def truth(plant: Plant) -> dict[str, object]:
     """Return the plant's present state: powers in W, positive into the asset, energy in Wh, charge in percent."""
     return {
-        "at": at_ms,
+        "at": epoch_ms(plant.now_at),
         "feeder_w": round(plant.feeder.power_w, 3),
         "feeder_import_wh": round(plant.feeder.meter.import_wh, 3),
         "feeder_export_wh": round(plant.feeder.meter.export_wh, 3),

@@ -248,6 +248,7 @@ def test_steps_count_from_the_plants_own_start() -> None:
     assert plant.sites["home"].load_w == 0
     plant.advance(1_010.0)
     assert plant.sites["home"].load_w == 2_000
+    assert plant.now_at == NOON + timedelta(seconds=100)
 
 
 def test_voltage_falls_with_the_feeders_load_and_frequency_follows_its_steps() -> None:
