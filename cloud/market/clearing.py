@@ -38,6 +38,7 @@ def close_gate(state: State, product: Product, out: Outcome) -> None:
     if clearing.volume_wh or product.price is None:
         product.low, product.high = clearing.price.low, clearing.price.high
     for order in orders.values():
+        product.book.cancel(order.key)
         if order.open_wh:
             status = OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED
             withdraw(state, product, order, status)

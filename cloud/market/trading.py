@@ -4,7 +4,7 @@ An order's identity is its site and its own order id. A repeat with the same con
 second effect; the same id with other content is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappush
 from typing import Any
 
@@ -71,26 +71,7 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
 
 def cancel(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take an open order out; a cancelled or filled order stays as it is and says so."""
-    bad = checks.schema(command)
-    if bad is not None:
-        out.replies.append(_refused(command, bad))
-        return
-    key = f"{command['site']}/{command['order_id']}"
-    content = ("cancel", command["interval_ms"])
-    repeat = _repeated(state, key, command, content)
-    if repeat is not None:
-        out.replies.append(repeat)
-        return
-    product, order, bad = _open_order(state, command, key)
-    if bad is not None or product is None or order is None:
-        assert bad is not None
-        out.replies.append(_refused(command, bad))
-        return
-    if order.open_wh:
-        withdraw(state, product, order, OrderStatus.CANCELLED)
-    reply = reply_of(product, order)
-    _remember_command(product, key, command, content, reply)
-    out.replies.append(reply)
+    _once(state, command, out, _cancel)
 
 
 def modify(state: State, command: Mapping[str, Any], out: Outcome) -> None:
@@ -99,24 +80,45 @@ def modify(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     The quantity is the order's new total: what already traded counts. Less at the same price keeps its place, all else
     goes to the back. A change that is refused leaves the order as it was.
     """
+    _once(state, command, out, _change)
+
+
+def _once(
+    state: State,
+    command: Mapping[str, Any],
+    out: Outcome,
+    act: Callable[[State, Product, Order, Mapping[str, Any], Outcome], None],
+) -> None:
+    """Act on an order that the command names, or give the first reply again where the command's id was seen."""
     bad = checks.schema(command)
     if bad is not None:
         out.replies.append(_refused(command, bad))
         return
-    key = f"{command['site']}/{command['order_id']}"
-    content = ("modify", command["interval_ms"], command["quantity_wh"], command["price_mct_per_kwh"])
-    repeat = _repeated(state, key, command, content)
-    if repeat is not None:
-        out.replies.append(repeat)
-        return
-    product, order, bad = _open_order(state, command, key)
-    if bad is not None or product is None or order is None:
-        assert bad is not None
-        out.replies.append(_refused(command, bad))
+    product = state.products.get(command["interval_ms"])
+    command_id = None if command.get("id") is None else f"{command['site']}#{command['id']}"
+    content = tuple(command.get(name) for name in ("op", "order_id", "quantity_wh", "price_mct_per_kwh"))
+    if product is not None and command_id in product.replies:
+        out.replies.append(_repeat(product, str(command_id), content, command))
         return
     first = len(out.replies)
-    _change(state, product, order, command, out)
-    _remember_command(product, key, command, content, out.replies[first])
+    order = None if product is None else product.orders.get(f"{command['site']}/{command['order_id']}")
+    if product is None or order is None:
+        reason = f"site {command['site']} has no order {command['order_id']} in interval {command['interval_ms']}"
+        out.replies.append(_refused(command, Refused(Refusal.UNKNOWN_ORDER, reason)))
+    elif state.now_ms >= product.times.gate_ms:
+        reason = f"interval {product.start_ms} closed at {product.times.gate_ms}"
+        out.replies.append(_refused(command, Refused(Refusal.GATE_CLOSED, reason)))
+    else:
+        act(state, product, order, command, out)
+    reply = out.replies[first]
+    if product is not None and command_id is not None and reply.refusal not in LATER:
+        product.replies[command_id] = (content, reply)
+
+
+def _cancel(state: State, product: Product, order: Order, _command: Mapping[str, Any], out: Outcome) -> None:
+    if order.open_wh:
+        withdraw(state, product, order, OrderStatus.CANCELLED)
+    out.replies.append(reply_of(product, order))
 
 
 def _change(state: State, product: Product, order: Order, command: Mapping[str, Any], out: Outcome) -> None:
@@ -392,55 +394,16 @@ def _forget_own(product: Product, state: State, order: Order) -> None:
         own.pop(order.key, None)
 
 
-def _open_order(
-    state: State, command: Mapping[str, Any], key: str
-) -> tuple[Product | None, Order | None, Refused | None]:
-    """Find the order that a change or cancellation names, within its trading time."""
-    home = state.home.get(key)
-    product = None if home is None else state.products.get(home)
-    order = None if product is None else product.orders.get(key)
-    if product is None or order is None or home != command["interval_ms"]:
-        reason = f"site {command['site']} has no order {command['order_id']} in interval {command['interval_ms']}"
-        return None, None, Refused(Refusal.UNKNOWN_ORDER, reason)
-    if state.now_ms >= product.times.gate_ms:
-        return None, None, Refused(Refusal.GATE_CLOSED, f"interval {home} closed at {product.times.gate_ms}")
-    return product, order, None
-
-
 def _repeat(product: Product, key: str, content: tuple[Any, ...], command: Mapping[str, Any]) -> Reply:
     first_content, reply = product.replies[key]
     if first_content == content:
         return reply
-    return _refused(
-        command, Refused(Refusal.DUPLICATE_ID, f"order {command['order_id']} is known with other content; unchanged")
-    )
-
-
-def _repeated(state: State, key: str, command: Mapping[str, Any], content: tuple[Any, ...]) -> Reply | None:
-    """Return the first reply to a command that carries an id and was seen, whatever happened since."""
-    command_id, home = command.get("id"), state.home.get(key)
-    if command_id is None or home is None:
-        return None
-    seen = state.products[home].replies.get(f"{key}#{command_id}")
-    if seen is None:
-        return None
-    if seen[0] == content:
-        return seen[1]
-    return _refused(
-        command, Refused(Refusal.DUPLICATE_ID, f"command {command_id} is known with other content; unchanged")
-    )
+    return _refused(command, Refused(Refusal.DUPLICATE_ID, f"{key} is known with other content; unchanged"))
 
 
 def _remember(state: State, product: Product, key: str, content: tuple[Any, ...], reply: Reply) -> None:
     product.replies[key] = (content, reply)
     state.home[key] = product.start_ms
-
-
-def _remember_command(
-    product: Product, key: str, command: Mapping[str, Any], content: tuple[Any, ...], reply: Reply
-) -> None:
-    if command.get("id") is not None:
-        product.replies[f"{key}#{command['id']}"] = (content, reply)
 
 
 def _refused(command: Mapping[str, Any], refused: Refused) -> Reply:
