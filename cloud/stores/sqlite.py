@@ -37,8 +37,13 @@ class SqliteTables:
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = False) -> "SqliteTables":
+    def open(cls, path: Path, *, read_only: bool = False, power_safe: bool = True) -> "SqliteTables":
         """Open the file, creating it and its tables where they are missing (never when only reading).
+
+        Args:
+            path: The file.
+            read_only: Never write, nor create anything.
+            power_safe: What was written survives a power cut; without, it survives only the end of the process.
 
         Raises:
             StoreError: The file cannot be opened.
@@ -50,9 +55,9 @@ class SqliteTables:
             )
             if not read_only:
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                for table in Table:
-                    connection.executescript(_SCHEMA.format(table=table.value))
+                connection.execute(f"PRAGMA synchronous={'FULL' if power_safe else 'NORMAL'}")
+                schema = "".join(_SCHEMA.format(table=table.value) for table in Table)
+                connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
         except sqlite3.Error as error:
             raise StoreError(f"table file {path} cannot be opened: {error}") from error

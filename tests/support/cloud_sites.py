@@ -18,8 +18,10 @@ from cloud.handlers.wiring import House
 from cloud.infra.rules import Stream
 from cloud.local.events import Context, forwarded, kinesis_event
 from cloud.local.streams import StreamRecord
+from cloud.stores.parquet import FolderLake
 from cloud.stores.registry import Registry, read_registry
-from cloud.stores.setup import Stores, open_files
+from cloud.stores.setup import Stores
+from cloud.stores.sqlite import SqliteTables
 from contracts.market import OrderMessage, Side
 from contracts.metering import MeterReading
 from contracts.telemetry import Sample, TelemetryMessage, columns
@@ -37,7 +39,7 @@ def registry_data(*, homes: int = 2) -> dict[str, Any]:
     battery = {"capacity_wh": 100_000, "charge_w_max": 50_000, "discharge_w_max": 50_000}
     site = {"zone": ZONE, "feeder": FEEDER}
     return {
-        "zones": [{"id": ZONE}],
+        "zones": [{"id": ZONE, "market": {"opening_s": 7200}}],
         "feeders": [{"id": FEEDER, "zone": ZONE, "import_limit_w": 200_000, "export_limit_w": 200_000}],
         "sites": [
             {**site, "id": "farm", "agent": "producer", "import_limit_w": 60_000, "export_limit_w": 180_000,
@@ -106,7 +108,9 @@ def house_in(folder: Path, *, homes: int = 2) -> Iterator[tuple[House, Recorder]
     """Install a house over files in a folder for the block."""
     folder.mkdir(parents=True, exist_ok=True)
     publisher = Recorder()
-    house = build_house(open_files(folder / "tables.db"), publisher, homes=homes)
+    # A test kills processes, not machines.
+    tables = SqliteTables.open(folder / "tables.db", power_safe=False)
+    house = build_house(Stores(tables=tables, lake=FolderLake(folder / "lake")), publisher, homes=homes)
     wiring.install(house)
     try:
         yield house, publisher

@@ -74,6 +74,26 @@ class Fold:
             "position": self.position,
         }
 
+    def news(self, inputs: Sequence[Input]) -> list[Input]:
+        """Return the inputs without those that are known and could change nothing.
+
+        A batch that is delivered again, perhaps many times, must not fill the journal.
+        """
+        return [one for one in inputs if not self._is_known(one)]
+
+    def _is_known(self, one: Input) -> bool:
+        match one["op"]:
+            case "order":
+                return self.sequencer.has_taken(one)
+            case "tick":
+                return bool(one["at_ms"] <= self.engine.now_ms)
+            case "meter":
+                product = self.engine.product(one["interval_ms"])
+                known = product.meters.get(one["site"]) if product is not None else None
+                return known is not None and known.version >= one["version"]
+            case _:
+                return False
+
     def apply(self, inputs: Sequence[Input]) -> Step:
         """Take one journal entry in and return what it brought about."""
         self.position += 1

@@ -44,6 +44,13 @@ class Sequencer:
             return [order]
         return self._take(line, order)
 
+    def has_taken(self, order: OrderInput) -> bool:
+        """Say whether this order has come before, as far as its number tells."""
+        line = self.lines.get(order["site"])
+        if line is None or order["epoch"] != line.epoch:
+            return False
+        return order["seq"] < line.next_seq or order["seq"] in line.waiting
+
     def overdue(self, now_ms: int) -> list[OrderInput]:
         """Return the orders that have waited too long, each with those behind it that follow without a hole."""
         released: list[OrderInput] = []
@@ -73,7 +80,7 @@ class Sequencer:
         return cls(lines=lines, repeated=raw["repeated"])
 
     def _take(self, line: _Line, order: OrderInput) -> list[OrderInput]:
-        if order["seq"] < line.next_seq or order["seq"] in line.waiting:
+        if self.has_taken(order):
             self.repeated += 1
             return []
         line.waiting[order["seq"]] = order

@@ -54,10 +54,9 @@ class MarketWriter:
             for attempt in range(ATTEMPTS_MAX):
                 try:
                     fold = self._newest(at_ms)
-                    entry = [*self._registrations(fold, at_ms), *inputs]
+                    entry = [*self._registrations(fold, at_ms), *fold.news(inputs)]
                     if entry:
                         self._fence = self._journal.append(self._fence, entry, projected=self._told_up_to())
-                        inputs = []  # From here on they stand, whoever stores and tells what follows.
                         self._untold.append(self._apply(fold, entry))
                     return self._finish()
                 except ConditionFailed:

@@ -1,0 +1,279 @@
+"""The market's shell: whatever dies, the trades and the ledger are those of the undisturbed run."""
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.errors import PublishError
+from cloud.handlers import market_tick, meter, orders, wiring
+from cloud.handlers.market_shell import writer as writer_module
+from cloud.handlers.market_shell.writer import market_of
+from cloud.handlers.wiring import House
+from cloud.local.report import intervals, ledger
+from cloud.stores import keys
+from cloud.stores.parquet import FolderLake
+from cloud.stores.setup import Stores
+from cloud.stores.sqlite import SqliteTables
+from cloud.stores.tables import Table, Tables
+from contracts.market import OrderStatus, ProductState, Side, TradesMessage
+from contracts.topics import Up
+from tests.support.cloud_aws import moto_tables
+from tests.support.cloud_crash import Crashed, Fuse, FusedPublisher, FusedTables
+from tests.support.cloud_sites import START, ZONE, batch, build_house, context, house_in, order, reading
+
+INTERVAL = START + timedelta(minutes=15)
+CRASHES_IN_A_ROW = 4
+Event = tuple[Callable[[dict[str, Any], Any], Any], dict[str, Any]]
+
+
+def _tick(minutes: float) -> Event:
+    at = START + timedelta(minutes=minutes)
+    return market_tick.handler, {"time": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "zone": ZONE}
+
+
+def _orders(*messages: Any, minutes: float) -> Event:
+    return orders.handler, batch(Up.ORDERS, *messages, at=START + timedelta(minutes=minutes))
+
+
+def _meter(*messages: Any, minutes: float) -> Event:
+    return meter.handler, batch(Up.METER, *messages, at=START + timedelta(minutes=minutes))
+
+
+def _order(site: str, seq: int, side: Side, wh: int, price: int) -> Any:
+    return order(site, seq, INTERVAL, side, wh, price, at=START)
+
+
+def _story() -> list[Event]:
+    """One product from its opening to a correction."""
+    return [
+        _tick(0),
+        _orders(_order("farm", 1, Side.SELL, 4_000, 9_000), _order("factory", 1, Side.BUY, 3_000, 20_000), minutes=1),
+        _orders(
+            _order("home-1", 2, Side.BUY, 500, 25_000),  # Comes before its predecessor.
+            _order("home-1", 1, Side.BUY, 700, 35_000),
+            _order("factory", 2, Side.BUY, 9_000, 40_000),
+            minutes=2,
+        ),
+        _tick(10),
+        _orders(_order("farm", 2, Side.SELL, 100, 9_000), minutes=11),  # Too late.
+        _tick(30),
+        _meter(
+            reading("farm", 1, INTERVAL, export_wh=3_800),
+            reading("factory", 1, INTERVAL, import_wh=12_500),
+            reading("home-1", 1, INTERVAL, import_wh=1_000),
+            minutes=31,
+        ),
+        _meter(reading("home-2", 1, INTERVAL, import_wh=50), minutes=32),
+        _tick(33),
+        _meter(reading("home-2", 2, INTERVAL, import_wh=80, version=2), minutes=34),
+        _tick(35),
+    ]
+
+
+def _told(sent: list[Any]) -> dict[tuple[str, int, int], str]:
+    """Return what each site was told by number, and prove that a number never told two things."""
+    told: dict[tuple[str, int, int], str] = {}
+    for message in sent:
+        if message.topic.endswith("/trades"):
+            notice = TradesMessage.decode(message.payload)
+            known = (notice.site, notice.epoch, notice.seq)
+            content = notice.model_dump_json(exclude={"issued_at"})
+            assert told.setdefault(known, content) == content
+    return told
+
+
+def _kept(tables: Tables) -> dict[str, Any]:
+    """Return everything that the market left, without the journal and its positions."""
+    kept: dict[str, Any] = {}
+    for table in (Table.MARKET_DATA, Table.TRADE_DATA):
+        for item in tables.query(table, keys.market(ZONE, INTERVAL)):
+            body = {name: value for name, value in item.body.items() if name not in ("position", "at_ms")}
+            kept[f"{table} {item.key.sk}"] = body
+    return kept
+
+
+def _run(house: House, events: list[Event]) -> None:
+    wiring.install(house)
+    try:
+        for handler, event in events:
+            handler(event, context())
+    finally:
+        wiring.install(None)
+
+
+def test_a_product_goes_from_orders_to_a_corrected_settlement(tmp_path: Path) -> None:
+    """The plain run, against which the disturbed ones are compared."""
+    with house_in(tmp_path) as (house, publisher):
+        _run(house, _story())
+        tables = house.stores.tables
+        (interval,) = [one for one in intervals(tables, ZONE) if one["start"] == INTERVAL.isoformat()]
+        assert interval["state"] == ProductState.CORRECTED
+        sums = ledger(tables, [ZONE])
+        assert (sums["sum"], sums["energy_sum"]) == (0, 0)
+        assert sums["lines"] > 8
+        late = tables.get(keys.market_item(ZONE, INTERVAL, "ORDER#farm#farm-2"))
+        assert late is not None and late.body["status"] == OrderStatus.REJECTED
+        notices = [TradesMessage.decode(payload) for payload in publisher.on("/home-2/trades")]
+        assert [one.settlement.version for one in notices if one.settlement] == [1, 2]
+        mine = tables.query_index(Table.TRADE_DATA, "factory#202603")
+        assert {"SIDE", "SETTLED"} <= {item.key.sk.partition("#")[0] for item in mine}
+
+
+def test_orders_of_one_gateway_reach_the_market_in_its_own_sequence(tmp_path: Path) -> None:
+    """Nothing upstream keeps an order, and time priority hangs on it."""
+    with house_in(tmp_path) as (house, publisher):
+        early = _orders(_order("home-1", 2, Side.BUY, 10, 20_000), minutes=1)
+        first = _orders(_order("home-1", 1, Side.BUY, 20, 20_000), minutes=1.1)
+        _run(house, [_tick(0), early])
+        assert publisher.on("/home-1/trades") == []
+        _run(house, [first])
+        notices = [TradesMessage.decode(payload) for payload in publisher.on("/home-1/trades")]
+        assert [result.order_id for one in notices for result in one.results] == ["home-1-1", "home-1-2"]
+
+
+def test_an_order_does_not_wait_for_ever_for_one_that_was_lost(tmp_path: Path) -> None:
+    """A hole upstream must not silence a site."""
+    with house_in(tmp_path) as (house, publisher):
+        _run(house, [_tick(0), _orders(_order("home-1", 7, Side.BUY, 10, 20_000), minutes=1)])
+        assert publisher.on("/home-1/trades") == []
+        _run(house, [_tick(1.2)])
+        assert len(publisher.on("/home-1/trades")) == 1
+
+
+def test_a_batch_that_is_delivered_again_has_no_second_effect(tmp_path: Path) -> None:
+    """Kinesis delivers a batch again whenever it is in doubt."""
+    with house_in(tmp_path / "once") as (house, publisher):
+        _run(house, _story())
+        expected, told = _kept(house.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "twice") as (house, publisher):
+        for event in _story():
+            _run(house, [event, event])
+        assert _kept(house.stores.tables) == expected
+        assert _told(publisher.sent) == told
+
+
+def test_two_writers_at_once_make_one_market(tmp_path: Path) -> None:
+    """A function that is called twice at the same time, or one for orders and one for meters."""
+    with house_in(tmp_path / "one") as (house, publisher):
+        _run(house, _story())
+        expected, told = _kept(house.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "two") as (house, publisher):
+        other = replace(house, memory={})
+        for number, event in enumerate(_story()):
+            _run(other if number % 2 else house, [event])
+        assert _kept(house.stores.tables) == expected
+        assert _told(publisher.sent) == told
+
+
+def test_notices_that_the_broker_did_not_take_are_told_by_the_next_call(tmp_path: Path) -> None:
+    """A trade stands whether or not a site has heard of it; it must still hear of it."""
+    with house_in(tmp_path) as (house, publisher):
+        _run(house, [_tick(0)])
+        publisher.fail = PublishError("broker away")
+        with pytest.raises(PublishError):
+            _run(house, [_orders(_order("home-1", 1, Side.BUY, 10, 20_000), minutes=1)])
+        publisher.fail = None
+        cold = replace(house, memory={})
+        _run(cold, [_tick(2)])
+        assert len(publisher.on("/home-1/trades")) == 1
+        _run(house, [_tick(3)])
+        assert _told(publisher.sent).keys() == {next(iter(_told(publisher.sent)))}
+
+
+def test_a_cold_process_finds_the_same_market_from_snapshot_and_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart must not take longer the longer the market has run, nor change it."""
+    monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 4)
+    with house_in(tmp_path) as (house, _):
+        _run(house, _story())
+        warm = market_of(house, ZONE)
+        cold = market_of(replace(house, memory={}), ZONE)
+        assert warm is not None and cold is not None
+        snapshot = house.stores.tables.get(keys.market_item(ZONE, None, "SNAPSHOT"))
+        assert snapshot is not None and snapshot.body["position"] >= 8
+        warm_fold, cold_fold = warm.fold(at_ms=0), cold.fold(at_ms=0)
+        assert cold_fold.engine.state_hash() == warm_fold.engine.state_hash()
+        assert json.dumps(cold_fold.snapshot(), sort_keys=True) == json.dumps(warm_fold.snapshot(), sort_keys=True)
+
+
+class _World:
+    """One set of tables, and processes that come and go."""
+
+    def __init__(self, tables: Tables, folder: Path) -> None:
+        self.tables = tables
+        self.lake = FolderLake(folder)
+        self.sent: list[Any] = []
+
+    def run(self, events: list[Event], rng: random.Random, *, crash_every: int) -> int:
+        """Run events; processes crash at random calls and their event is delivered again. Return the crashes."""
+        crashes, house = 0, None
+        for event in events:
+            for attempt in itertools.count():
+                # After a few crashes in a row a process lives long enough, or the story would never end.
+                at = rng.randint(1, crash_every) if attempt < CRASHES_IN_A_ROW else 0
+                fuse = Fuse(at=at, after=rng.random() < 0.5)
+                # A process that did not crash may live on: its memory must be as good as the tables.
+                if house is None or rng.random() < 0.3:
+                    house = self._process(fuse)
+                else:
+                    house = replace(self._process(fuse), memory={}) if rng.random() < 0.5 else house
+                try:
+                    _run(house, [event])
+                    break
+                except Crashed:
+                    crashes, house = crashes + 1, None
+        return crashes
+
+    def _process(self, fuse: Fuse) -> House:
+        publisher = FusedPublisher(fuse, self.sent)
+        stores = Stores(tables=FusedTables(self.tables, fuse), lake=self.lake)
+        return replace(build_house(stores, publisher), memory={})  # type: ignore[arg-type]
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[Tables]:
+    tables = SqliteTables.open(path, power_safe=False)
+    try:
+        yield tables
+    finally:
+        tables.close()
+
+
+def _crash_points(tmp_path: Path, *, crashes: int, seed: int, open_tables: Callable[[Path], Any]) -> None:
+    with house_in(tmp_path / "plain") as (house, publisher):
+        _run(house, _story())
+        expected, told = _kept(house.stores.tables), _told(publisher.sent)
+    rng, survived, number = random.Random(seed), 0, 0
+    while survived < crashes:
+        number += 1
+        with open_tables(tmp_path / f"{number}.db") as tables:
+            world = _World(tables, tmp_path)
+            survived += world.run(_story(), rng, crash_every=12)
+            assert _kept(tables) == expected, f"seed {seed}, run {number}"
+            assert _told(world.sent) == told, f"seed {seed}, run {number}"
+
+
+def test_crashes_at_any_point_leave_the_same_trades_and_ledger(tmp_path: Path) -> None:
+    """Journal, tables, notices and counters: a process may die between any two of them."""
+    _crash_points(tmp_path, crashes=60, seed=1, open_tables=_sqlite)
+
+
+@pytest.mark.slow
+def test_a_thousand_crashes_leave_the_same_trades_and_ledger(tmp_path: Path) -> None:
+    """The same, until a rare interleaving would have shown."""
+    _crash_points(tmp_path, crashes=1000, seed=2, open_tables=_sqlite)
+
+
+@pytest.mark.slow
+def test_crashes_leave_the_same_trades_and_ledger_on_dynamodb(tmp_path: Path) -> None:
+    """The conditions that protect the market must mean the same in the cloud."""
+    _crash_points(tmp_path, crashes=15, seed=3, open_tables=lambda _: moto_tables())
