@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from cloud.grid.actions import EvidenceKind, GridAction, OrderAction, RecordEvidence, ReleaseCommand, SendCommand
 from cloud.grid.dispatch import Dispatch, Need, cheapest
-from cloud.grid.effect import natural_of
+from cloud.grid.effect import delivered_until, natural_of
 from cloud.grid.judging import with_part
 from cloud.grid.model import FlexibleSite, GridSettings, Means, SiteObservation
 from cloud.grid.offers import Natural, Offer, offers_of
-from cloud.grid.orders import action_for, eased, held_fraction, release_delay_s
+from cloud.grid.orders import action_for, eased, eased_by_w, held_fraction, release_delay_s
 from cloud.grid.state import Baseline, Event, Order, Participation
 
 TRANSFORMER = "transformer"
@@ -212,6 +212,7 @@ def _give(
             asked_at=_asked_at(former, now),
             issued_at=now,
             expires_at=now,
+            eased_w=0.0 if former is None else eased_by_w(former.action, action, direction=event.direction),
         ),
         settings,
         now,
@@ -277,7 +278,8 @@ def _end(
 ) -> tuple[Event, list[GridAction]]:
     """Take an order back now."""
     event, ended = _release_command(event, part, held, now)
-    event = with_part(event, replace(part, order=None))
+    delivered_wh = delivered_until(part, now)
+    event = with_part(event, replace(part, order=None, delivered_wh=delivered_wh))
     evidence = RecordEvidence(
         event_id=event.event_id,
         kind=EvidenceKind.RELEASED,
@@ -286,7 +288,7 @@ def _end(
         fields={
             "command_id": held.command_id,
             "reason": reason,
-            "delivered_wh": round(part.delivered_wh, 1),
+            "delivered_wh": round(delivered_wh, 1),
         },
     )
     return event, [ended, evidence]

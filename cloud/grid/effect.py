@@ -11,9 +11,12 @@ from datetime import datetime
 from cloud.grid.model import Direction, SiteObservation
 from cloud.grid.offers import Natural
 from cloud.grid.state import Baseline, Event, Moved, Participation
-from contracts.control import AckStage, BatteryPower
+from contracts.control import BatteryPower
 
-STEP_S_MAX = 150.0  # A reading counts for no longer than this; beyond it nothing is known.
+# A reading counts for no longer than this; beyond it nothing is known. A gateway is silent about a value that stays
+# within its dead band, for up to five minutes, and its message may wait another one.
+STEP_S_MAX = 400.0
+TRAIL_MAX = 32  # Of a site's observations that wait for the feeder's meter; more of them lose the oldest.
 
 
 def baseline_after(baseline: Baseline | None, *, seen: SiteObservation, window_s: float) -> Baseline | None:
@@ -62,8 +65,13 @@ def moved_w(part: Participation, *, seen: SiteObservation, direction: Direction)
     return battery_w + min(max(0.0, rest_w), max(0.0, ordered_w - battery_w))
 
 
-def take_observation(part: Participation, *, seen: SiteObservation, direction: Direction) -> Participation:
-    """Return a part with a newer observation in it; an older or empty one changes nothing."""
+def take_observation(
+    part: Participation, *, seen: SiteObservation, direction: Direction, feeder_at: datetime | None
+) -> Participation:
+    """Return a part with a newer observation in it; an older or empty one changes nothing.
+
+    What lies before the feeder's newest sample is forgotten, but for the observation that held then.
+    """
     if seen.connection_power_w is None or (part.latest is not None and seen.at <= part.latest.at):
         return part
     moved = moved_w(part, seen=seen, direction=direction)
@@ -75,29 +83,42 @@ def take_observation(part: Participation, *, seen: SiteObservation, direction: D
     if part.latest is not None and part.order is not None:
         elapsed_s = min((seen.at - part.latest.at).total_seconds(), STEP_S_MAX)
         delivered_wh += (part.metered_w + metered_w) / 2 * elapsed_s / 3600
-    latest = Moved(at=seen.at, moved_w=moved, connection_w=seen.connection_power_w)
-    return replace(part, earlier=part.latest, latest=latest, metered_w=metered_w, delivered_wh=delivered_wh)
+    trail = (*part.trail, Moved(at=seen.at, moved_w=moved, connection_w=seen.connection_power_w))
+    if feeder_at is not None:
+        held = sum(1 for point in trail if point.at <= feeder_at)
+        trail = trail[max(0, held - 1) :]
+    return replace(part, trail=trail[-TRAIL_MAX:], metered_w=metered_w, delivered_wh=delivered_wh)
 
 
 def moved_at(part: Participation, at: datetime) -> float:
-    """Return how far a site had moved when the feeder was read.
+    """Return how far a site had moved when the feeder was read, rather less than more.
 
-    Between two observations the change is taken as steady. A site that reported its order effective and has not been
-    observed since is believed; one that stays silent is counted at its last value. Without an order nothing counts.
+    An effect that the feeder's meter cannot show yet must not be counted: it would look like new load, and be ordered
+    again. So of the two observations around the instant the smaller counts, and what an order has eased since the
+    last one is taken off. A site that reported its order effective and has not been observed since is believed; one
+    that stays silent is counted at its last value. Without an order nothing counts.
     """
-    latest, earlier, order = part.latest, part.earlier, part.order
+    order = part.order
     if order is None:
         return 0.0
-    if order.stage is AckStage.EFFECTIVE and (latest is None or latest.at <= order.ordered_at):
-        return order.change_w
-    if latest is None:
-        return 0.0
-    if earlier is None or at >= latest.at:
-        return latest.moved_w
-    if at <= earlier.at:
-        return earlier.moved_w
-    share = (at - earlier.at) / (latest.at - earlier.at)
-    return earlier.moved_w + share * (latest.moved_w - earlier.moved_w)
+    index = sum(1 for point in part.trail if point.at <= at) - 1
+    held = part.trail[index] if index >= 0 else None
+    moved = held.moved_w if held is not None else 0.0
+    if index + 1 < len(part.trail):
+        return min(moved, part.trail[index + 1].moved_w)
+    if held is None or held.at <= order.ordered_at:
+        if order.effective_at is not None and at >= order.effective_at:
+            return max(order.change_w, moved - order.eased_w)
+        return max(0.0, moved - order.eased_w)
+    return moved
+
+
+def delivered_until(part: Participation, now: datetime) -> float:
+    """Return the energy delivered until now in Wh, the last reading held as long as a reading counts."""
+    if part.latest is None or part.order is None:
+        return part.delivered_wh
+    held_s = min(max(0.0, (now - part.latest.at).total_seconds()), STEP_S_MAX)
+    return part.delivered_wh + part.metered_w * held_s / 3600
 
 
 def uncurtailed_w(event: Event, *, power_w: float, at: datetime) -> float:

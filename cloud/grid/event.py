@@ -86,7 +86,7 @@ def advance(
     if state.event is not None:
         event, seen_actions = judging.take_acks(state.event, observation.acks, now=now)
         actions += seen_actions
-        event = _take_sites(event, observation.sites)
+        event = _take_sites(event, observation.sites, state.power_at)
         event, seen_actions = judging.metered(event, observation.sites, now=now, every_s=settings.evidence_s)
         actions += seen_actions
         state = replace(state, event=_take_calm(event, state, settings, now))
@@ -145,11 +145,13 @@ def _take_baselines(state: EventState, seen: Sequence[SiteObservation], settings
     return replace(state, baselines=tuple(kept[site] for site in sorted(kept)))
 
 
-def _take_sites(event: Event, observations: Sequence[SiteObservation]) -> Event:
+def _take_sites(event: Event, observations: Sequence[SiteObservation], feeder_at: datetime | None) -> Event:
     """Let each participating site's newest observation into its part."""
     seen = {observation.site: observation for observation in observations}
     parts = tuple(
-        take_observation(part, seen=seen[part.site], direction=event.direction) if part.site in seen else part
+        take_observation(part, seen=seen[part.site], direction=event.direction, feeder_at=feeder_at)
+        if part.site in seen
+        else part
         for part in event.parts
     )
     return replace(event, parts=parts)

@@ -50,11 +50,20 @@ def _take_ack(event: Event, part: Participation, order: Order, ack: CommandAck, 
     if reached < _RANK[AckStage.APPLIED] <= rank:
         event = replace(event, applied=event.applied + 1)
     if ack.stage is AckStage.EFFECTIVE:
+        event = _with_effect(event, ack)
         event = replace(event, effective=event.effective + 1, effective_at=event.effective_at or ack.at)
         if order.issued_at == order.ordered_at:
             delay_ms = round((ack.at - order.issued_at).total_seconds() * 1000)
             event = replace(event, effect_ms=(*event.effect_ms, max(0, delay_ms)))
     return event
+
+
+def _with_effect(event: Event, ack: CommandAck) -> Event:
+    """Note when the site's order became effective; a renewal's effect is no new one."""
+    part = event.part(ack.site)
+    if part is None or part.order is None or part.order.effective_at is not None:
+        return event
+    return with_part(event, replace(part, order=replace(part.order, effective_at=ack.at)))
 
 
 def _refused(part: Participation, order: Order, ack: CommandAck, now: datetime) -> Participation:

@@ -127,7 +127,7 @@ class GridSettings:
     ack_deadline_s: float = 45.0
     effect_deadline_s: float = 90.0
     retry_s: float = 300.0
-    stale_s: float = 150.0
+    stale_s: float = 400.0
     blind_s_max: float = 300.0
     baseline_s: float = 60.0
     release_steps: int = 4

@@ -40,6 +40,14 @@ def eased(action: OrderAction, *, by_w: float, direction: Direction) -> OrderAct
     return LimitImport(max_w=bound_w) if isinstance(action, LimitImport) else LimitExport(max_w=bound_w)
 
 
+def eased_by_w(old: OrderAction, new: OrderAction, *, direction: Direction) -> float:
+    """Return by how much a new order asks for less than an old one of its kind; zero where it asks for more."""
+    if old.kind != new.kind:
+        return 0.0
+    change_w = value_w(new) - value_w(old)
+    return max(0.0, -direction.sign * change_w if isinstance(new, BatteryPower) else float(change_w))
+
+
 def release_delay_s(event_id: str, site: str, *, spread_s: float) -> float:
     """Return how long after the others a site begins to take its change back, from 0 to ``spread_s``.
 

@@ -30,9 +30,10 @@ class Baseline:
 class Order:
     """The order that a site carries now; a renewal gives it a new command and keeps ``ordered_at``.
 
-    ``asked_at`` is when the oldest command was sent that no answer has followed, so that renewals extend no deadline.
+    ``effective_at`` is when the site first reported the change effective, ``asked_at`` when the oldest
+    command was sent that no answer has followed, so that renewals extend no deadline.
     ``change_w`` is the wanted change of the connection power without sign, ``full_change_w`` that before the release
-    began to take it back.
+    began to take it back; ``eased_w`` is by how much this order asks for less than the one before it.
     """
 
     command_id: str
@@ -44,6 +45,8 @@ class Order:
     issued_at: datetime
     expires_at: datetime
     stage: AckStage | None = None
+    effective_at: datetime | None = None
+    eased_w: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +63,8 @@ class Participation:
     """One site's part in an event.
 
     ``cap_w`` is what the site has proven unable to exceed since ``capped_at``, ``refusals`` how often in a row it
-    refused for a reason that passes. ``earlier`` and ``latest`` bracket the feeder's own
-    sample, which may be older than the site's. ``delivered_wh`` is metered against the baseline.
+    refused for a reason that passes. ``trail`` is how far the site had moved, in time order, from the feeder's own
+    newest sample on, which may be older than the site's. ``delivered_wh`` is metered against the baseline.
     """
 
     site: SiteId
@@ -70,11 +73,15 @@ class Participation:
     cap_w: float | None = None
     capped_at: datetime | None = None
     refusals: int = 0
-    earlier: Moved | None = None
-    latest: Moved | None = None
+    trail: tuple[Moved, ...] = ()
     metered_w: float = 0.0
     delivered_wh: float = 0.0
     evidence_at: datetime | None = None
+
+    @property
+    def latest(self) -> Moved | None:
+        """Return the newest observation, or ``None`` before the first."""
+        return self.trail[-1] if self.trail else None
 
 
 @dataclass(frozen=True, kw_only=True)

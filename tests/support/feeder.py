@@ -70,7 +70,11 @@ class SimSite:
         self.orders = {key: sent for key, sent in self.orders.items() if sent.action.kind != action.action.kind}
         self.orders[action.command_id] = action
         stages = [AckStage.ACCEPTED, AckStage.APPLIED, AckStage.EFFECTIVE if self.obeys else AckStage.INEFFECTIVE]
-        return [self._ack(action.command_id, action.event_id, stage, now) for stage in stages]
+        # The meter shows the effect a moment after the order was taken.
+        return [
+            self._ack(action.command_id, action.event_id, stage, now + timedelta(seconds=delay_s))
+            for stage, delay_s in zip(stages, (0, 1, 2), strict=True)
+        ]
 
     def _ack(self, command_id: str, event_id: str, stage: AckStage, now: datetime) -> CommandAck:
         self.seq += 1
@@ -112,37 +116,41 @@ class SimFeeder:
     powers_w: list[float] = field(default_factory=list)
     states: list[FeederState] = field(default_factory=list)
     meter_works: bool = True
+    feeder_lag_s: int = 0
+    waiting: list[PowerSample] = field(default_factory=list)
+    shown: list[PowerSample] = field(default_factory=list)
+    acks: list[CommandAck] = field(default_factory=list)
     seen: dict[str, SiteObservation] = field(default_factory=dict)
 
     def run(self, seconds: int) -> None:
         """Run on second by second; acknowledgements arrive with the next look."""
-        samples: list[PowerSample] = []
-        acks: list[CommandAck] = []
         by_site = {sim.flexible.site: sim for sim in self.sites}
-        seen = self.seen
         for _ in range(seconds):
             self.now += timedelta(seconds=1)
             t_s = (self.now - START).total_seconds()
             for sim in self.sites:
                 sim.step(t_s, self.now, 1.0)
                 if t_s % self.telemetry_s == 0 and not sim.silent:
-                    seen[sim.flexible.site] = sim.seen(self.now)
+                    self.seen[sim.flexible.site] = sim.seen(self.now)
             power_w = sum(sim.connection_w for sim in self.sites)
             self.powers_w.append(power_w)
             if self.meter_works:
-                samples.append(PowerSample(at=self.now, power_w=power_w))
+                self.waiting.append(PowerSample(at=self.now, power_w=power_w))
+            shown_until = self.now - timedelta(seconds=self.feeder_lag_s)
+            self.shown += [sample for sample in self.waiting if sample.at <= shown_until]
+            self.waiting = [sample for sample in self.waiting if sample.at > shown_until]
             if t_s % self.tick_s:
                 continue
-            look = Observation(feeder=tuple(samples), sites=tuple(seen.values()), acks=tuple(acks))
+            look = Observation(feeder=tuple(self.shown), sites=tuple(self.seen.values()), acks=tuple(self.acks))
             stored = load_state(dump_state(self.state))
             assert stored == self.state
             flexible = [sim.flexible for sim in self.sites]
             self.state, actions = advance(stored, look, flexible, self.settings, self.now)
-            samples, acks = [], []
+            self.shown, self.acks = [], []
             for action in actions:
                 self.log.append((self.now, action))
                 if isinstance(action, SendCommand | ReleaseCommand):
-                    acks += by_site[action.site].take(action, self.now)
+                    self.acks += by_site[action.site].take(action, self.now)
             if not self.states or self.states[-1] is not self.state.state:
                 self.states.append(self.state.state)
 

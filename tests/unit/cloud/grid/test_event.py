@@ -105,6 +105,18 @@ def test_the_cheapest_site_is_asked_first_and_no_more_than_needed() -> None:
     assert not feeder.sent("factory")
 
 
+@pytest.mark.parametrize("telemetry_s", [10, 60])
+def test_an_effect_that_the_feeder_does_not_show_yet_is_not_ordered_again(telemetry_s: int) -> None:
+    """Sites answer in a second; the feeder's meter comes in a message of its own."""
+    feeder = neighbourhood()
+    feeder.feeder_lag_s, feeder.telemetry_s = 20, telemetry_s
+    feeder.run(550)
+    last = feeder.sent("home-2")[-1].action
+    assert isinstance(last, BatteryPower) and -7_500 < last.power_w < -5_500
+    assert not feeder.sent("factory")
+    assert max(feeder.powers_w[220:550]) <= 100_000
+
+
 def test_a_site_that_holds_a_limit_keeps_it_while_its_load_rises() -> None:
     """A battery's power would leave the rest of a ramp to the feeder; a limit at the meter does not."""
     feeder = SimFeeder([factory(peak_w=112_000)], settings())
