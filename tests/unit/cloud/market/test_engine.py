@@ -99,7 +99,7 @@ def test_a_repeated_command_gets_the_first_reply_and_has_no_second_effect(
 
 
 def _too_early(command: Command) -> bool:
-    return command["op"] == "meter" and command["at_ms"] < command["interval_ms"] + INTERVAL_MS
+    return bool(command["op"] == "meter" and command["at_ms"] < command["interval_ms"] + INTERVAL_MS)
 
 
 def test_a_repeated_order_is_answered_as_the_first_time_and_other_content_is_refused() -> None:
