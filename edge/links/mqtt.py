@@ -59,7 +59,7 @@ async def connect(
     except aiomqtt.MqttError as error:
         raise _link_error(error) from error
     finally:
-        client.fail_sent(LinkError("the connection was lost before the broker answered"))
+        client.abandon()
 
 
 class _Client(aiomqtt.Client):
@@ -86,7 +86,10 @@ class _Client(aiomqtt.Client):
     def oldest_sent_s(self) -> float:
         return self._loop.time() - next(iter(self._sent.values()))[1] if self._sent else 0.0
 
-    def fail_sent(self, error: LinkError) -> None:
+    def abandon(self) -> None:
+        """Let go of the socket, which both libraries leave open after some errors, and fail what is not answered."""
+        self._client._sock_close()
+        error = LinkError("the connection was lost before the broker answered")
         for answer, _ in self._sent.values():
             if not answer.done():
                 answer.set_exception(error)

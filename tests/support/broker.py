@@ -151,7 +151,7 @@ class Broker:
         return self.folder / "mosquitto.log"
 
     def start(self) -> None:
-        """Start the broker and return when it accepts connections."""
+        """Start the broker and return when all its listeners accept connections."""
         for _ in range(_START_ATTEMPTS):
             self.port = self.port or free_port()
             if self._try_start():
@@ -188,12 +188,15 @@ class Broker:
             process = subprocess.Popen([mosquitto_path(), "-c", str(config)], stdout=log, stderr=log)
         self._process = process
         give_up = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < give_up and process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
+        waiting = [self.port, *(int(line.split()[1]) for line in self.extra if line.startswith("listener "))]
+        while waiting and time.monotonic() < give_up and process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", waiting[0]), timeout=1):
+                waiting.pop(0)
+                continue
             time.sleep(0.01)
-        self.kill()
-        return False
+        if waiting:
+            self.kill()
+        return not waiting
 
     def _config(self) -> list[str]:
         lines = [
