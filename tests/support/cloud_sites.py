@@ -1,6 +1,6 @@
 """A small neighbourhood for the cloud: its registry, its key, and messages that its gateways would send."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -137,7 +137,13 @@ def context() -> Context:
 
 
 def telemetry(
-    site: str, seq: int, at: datetime, values: dict[str, list[float | None]], *, step_s: float = 1.0, epoch: int = 1
+    site: str,
+    seq: int,
+    at: datetime,
+    values: Mapping[str, Sequence[float | None]],
+    *,
+    step_s: float = 1.0,
+    epoch: int = 1,
 ) -> TelemetryMessage:
     """Return a message with good samples every ``step_s`` from an instant, by point."""
     samples = [

@@ -1,0 +1,62 @@
+"""Forecasts: made from what the tables keep, told to the zone, kept for scoring."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cloud.errors import SetupError
+from cloud.handlers import forecast_tick, telemetry
+from cloud.handlers.site_history import read_history, update_history
+from cloud.stores import keys
+from cloud.stores.tables import Table
+from contracts.forecast import ForecastBroadcast, ForecastKind
+from contracts.topics import Up
+from tests.support.cloud_sites import START, ZONE, batch, context, house_in
+from tests.support.cloud_sites import telemetry as message
+
+
+def _tick(zone: str = ZONE) -> None:
+    forecast_tick.handler({"time": START.isoformat(), "zone": zone}, context())
+
+
+def test_a_zone_without_any_history_is_forecast_all_the_same(tmp_path: Path) -> None:
+    """The first day of a market has no yesterday."""
+    with house_in(tmp_path) as (house, publisher):
+        _tick()
+        (payload,) = publisher.on("/broadcast/forecast")
+        told = ForecastBroadcast.decode(payload)
+        assert {series.site for series in told.series} == {"farm", "factory", "home-1", "home-2"}
+        assert all(len(series.p50) == 96 for series in told.series)
+        farm = [one for one in told.series if one.site == "farm" and one.kind is ForecastKind.PV]
+        assert min(farm[0].p50) < 0 <= max(farm[0].p90)
+        assert publisher.sent[-1].retain
+        kept = house.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
+        assert kept[0].body["p50"] == list(farm[0].p50)
+
+
+def test_load_is_what_is_left_of_the_connection_point(tmp_path: Path) -> None:
+    """No meter measures the load; the sign law gives it."""
+    with house_in(tmp_path) as (house, _):
+        begin = START - timedelta(minutes=15)
+        minutes = {
+            "meter/active_power_w": [1_000.0] * 15,
+            "inverter/pv_power_w": [-3_000.0] * 15,
+            "inverter/battery_power_w": [500.0] * 15,
+        }
+        event = batch(Up.TELEMETRY, message("farm", 1, begin, minutes, step_s=60.0), at=START)
+        telemetry.handler(event, context())
+        farm = house.registry.site("farm")
+        assert farm is not None
+        update_history(house.stores.tables, farm, until=START)
+        load, pv = read_history(house.stores.tables, farm, until=START)
+        assert load is not None and pv is not None
+        assert (load.values[-1], pv.values[-1]) == (3_500.0, -3_000.0)
+        assert load.end == START
+        assert keys.site_history("farm", START).sk == "20260317"
+
+
+def test_a_tick_for_an_unknown_zone_says_so(tmp_path: Path) -> None:
+    """A schedule that outlives its zone is a mistake that someone must see."""
+    with house_in(tmp_path), pytest.raises(SetupError, match="zone-9"):
+        _tick("zone-9")
