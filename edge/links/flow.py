@@ -41,11 +41,11 @@ class Rate:
 class Flow:
     """Publishes and bytes per second together; ``share`` is the part of the link's bounds that this flow may use."""
 
-    def __init__(self, *, share: float = 1.0) -> None:
-        clock = asyncio.get_running_loop().time
-        publishes = PUBLISHES_PER_S * share
-        self._publishes = Rate(publishes * (1 - _BURST_S), burst=max(1.0, publishes * _BURST_S - 1), monotonic=clock)
-        self._bytes = Rate(BYTES_PER_S * share * (1 - _BURST_S), burst=BYTES_PER_S * share * _BURST_S, monotonic=clock)
+    def __init__(self, *, share: float = 1.0, monotonic: Callable[[], float] | None = None) -> None:
+        time = monotonic or asyncio.get_running_loop().time
+        publishes, size = PUBLISHES_PER_S * share, BYTES_PER_S * share
+        self._publishes = Rate(publishes * (1 - _BURST_S), burst=publishes * _BURST_S - 1, monotonic=time)
+        self._bytes = Rate(size * (1 - _BURST_S), burst=size * _BURST_S, monotonic=time)
 
     def wait_s(self) -> float:
         """Return how long until the next publish is allowed; zero means now."""

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from contracts.clock import SystemClock
+from contracts.clock import SystemClock, scaled_clock
 from contracts.metering import MeterReading
+from contracts.telemetry import TelemetryMessage
 from contracts.topics import Up
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
 from edge.telemetry.journal import Journal
 from edge.telemetry.uplink import Uplink
-from tests.support.broker import Broker, broker
-from tests.support.link_parts import SITE, Listener, background, one_sample, reading, topic_of, until
+from tests.support.broker import Broker, broker, running
+from tests.support.link_parts import AT, SITE, Listener, background, event, one_sample, reading, topic_of, until
 
 __all__ = ["broker"]
 
@@ -78,3 +79,67 @@ async def test_unacknowledged_records_survive_the_process_and_are_sent_by_the_ne
     assert listener.payloads(Up.METER) == before
     assert not again.read(Up.METER)
     again.close()
+
+
+async def test_what_is_measured_now_is_not_held_up_by_a_backlog(
+    broker: Broker, journal: Journal, tmp_path: Path
+) -> None:
+    """After days offline the operator wants to see the present first; the past follows at its own pace, all of it."""
+    clock = scaled_clock(started_at=AT, speed=1000)  # The random pause before a backlog is over in milliseconds.
+    backlog, live = 40, 20
+    for value in range(backlog):
+        journal.append(Up.TELEMETRY, one_sample(value))
+        journal.append(Up.METER, reading(value))
+    journal.flush()
+    link = _link(broker)
+    uplink = Uplink(journal=journal, link=link, clock=clock, topic_of=topic_of)
+    listener = Listener(broker, "sitewatt/#")
+    async with background(listener.run(), name="listener"), background(link.run(), name="link"):
+        await until(listener.ready.is_set)
+        async with background(uplink.run(), name="uplink"):
+            await until(lambda: len(listener.received) >= 5)
+            for value in range(live):
+                journal.append(Up.TELEMETRY, one_sample(1000 + value))
+                journal.append(Up.EVENTS, event(f"event {value}"))
+            journal.flush()
+            await until(lambda: len(listener.payloads(Up.TELEMETRY)) >= live)
+            early = [TelemetryMessage.decode(payload).seq for payload in listener.payloads(Up.TELEMETRY)]
+            assert len(listener.payloads(Up.EVENTS)) == live
+            await until(lambda: not journal.read(Up.METER) and not journal.read(Up.TELEMETRY))
+    assert early[:live] == list(range(backlog + 1, backlog + live + 1))
+    assert _numbers(listener.payloads(Up.METER)) == list(range(1, backlog + 1))
+    seqs = [TelemetryMessage.decode(payload).seq for payload in listener.payloads(Up.TELEMETRY)]
+    assert sorted(seqs) == list(range(1, backlog + live + 1))
+    order = [message.topic.value for message in listener.received]
+    last_meter = max(index for index, topic in enumerate(order) if topic == topic_of(Up.METER))
+    first_old = next(
+        index
+        for index, message in enumerate(listener.received)
+        if message.topic.value == topic_of(Up.TELEMETRY) and TelemetryMessage.decode(bytes(message.payload)).seq == 1
+    )
+    assert last_meter < first_old, "settlement goes before old telemetry"
+    journal.close()
+
+
+async def test_a_refused_channel_rests_and_the_others_go_on(tmp_path: Path, journal: Journal) -> None:
+    """One missing line in a policy must not cost the settlement, and what was refused is kept until it is allowed."""
+    acl = f"topic readwrite {topic_of(Up.METER)}\ntopic read sitewatt/#\n"
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with running(Broker(folder=folder, acl=acl)) as strict:
+        link = _link(strict)
+        uplink = Uplink(journal=journal, link=link, clock=SystemClock(), topic_of=topic_of)
+        async with background(link.run(), name="link"), background(uplink.run(), name="uplink"):
+            for value in range(5):
+                journal.append(Up.EVENTS, event("refused"))
+                journal.append(Up.METER, reading(value))
+            journal.flush()
+            await until(lambda: not journal.read(Up.METER) and uplink.stats().refused)
+        assert len(journal.read(Up.EVENTS)) == 5
+        assert link.status().connects == 1
+    with running(Broker(folder=folder)) as open_to_all:
+        link = _link(open_to_all)
+        uplink = Uplink(journal=journal, link=link, clock=SystemClock(), topic_of=topic_of)
+        async with background(link.run(), name="link"), background(uplink.run(), name="uplink"):
+            await until(lambda: not journal.read(Up.EVENTS))
+    journal.close()
