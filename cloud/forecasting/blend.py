@@ -12,8 +12,8 @@ from cloud.forecasting.quantiles import slot_bands
 from cloud.forecasting.ridge import ridge
 from cloud.forecasting.series import DAY_S, Floats, days
 
-RECORD_DAYS = 56
-HALF_LIFE_DAYS = 28.0
+RECORD_DAYS = 112
+HALF_LIFE_DAYS = 56.0
 PARTS = 4
 
 
@@ -36,7 +36,12 @@ class Told:
 
 
 def blend(
-    folded: Folded, *, horizon: int, covariates: Floats | None = None, members: Mapping[str, Member] | None = None
+    folded: Folded,
+    *,
+    horizon: int,
+    covariates: Floats | None = None,
+    members: Mapping[str, Member] | None = None,
+    calendar: bool = True,
 ) -> Told:
     """Mix the members, a day of the horizon at a time, and band each with the errors of its own past.
 
@@ -45,6 +50,7 @@ def blend(
         horizon: How many steps to forecast.
         covariates: What is known in advance, in rows as ``Folded.weekday`` has them, for the ridge model.
         members: The simple forecasts, the seasonal ones where none are given.
+        calendar: Whether weekdays matter.
     """
     members = SEASONAL if members is None else members
     steps = folded.days.shape[1]
@@ -55,7 +61,7 @@ def blend(
     for ahead in range(folded.future):
         told = {name: member(folded, np.array([-1 - ahead]), ahead)[0] for name, member in members.items()}
         past = {name: member(folded, record, ahead) for name, member in members.items()}
-        learned = ridge(folded, ahead=ahead, covariates=covariates)
+        learned = ridge(folded, ahead=ahead, covariates=covariates, calendar=calendar)
         if learned is not None:
             told["ridge"] = learned[0]
             past["ridge"] = np.full(actual.shape, np.nan)

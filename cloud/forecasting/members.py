@@ -61,18 +61,35 @@ def seven_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
 
 def like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
     """Return the mean of the known days of the same kind (working day, Saturday, Sunday), the newer the heavier."""
-    kind = np.maximum(folded.weekdays(rows), 4)
     total = np.zeros((len(rows), folded.days.shape[1]))
     weight = np.zeros_like(total)
     for day in range(1 + ahead, 36):
-        value = folded.row(rows + day)
-        inside = rows + day < len(folded.days)
-        same = np.maximum(folded.weekdays(np.where(inside, rows + day, 0)), 4) == kind
-        counts = np.where(np.isfinite(value) & same, 0.9**day, 0.0)
+        value = _if_alike(folded, rows, day)
+        counts = np.where(np.isfinite(value), 0.9**day, 0.0)
         total += counts * np.nan_to_num(value)
         weight += counts
     mean: Floats = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0)
     return mean
+
+
+def middle_of_like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
+    """Return the median of the known days of the same kind in four weeks: what a skewed load does most of the time."""
+    ranked = np.sort(np.stack([_if_alike(folded, rows, day) for day in range(1 + ahead, 29)]), axis=0)
+    count = np.isfinite(ranked).sum(axis=0)
+    # Missing values are ranked last; without any value the first one, which is missing, is the answer.
+    lower = np.take_along_axis(ranked, np.maximum(0, (count - 1) // 2)[None], axis=0)[0]
+    upper = np.take_along_axis(ranked, np.maximum(0, count // 2 - (count == 0))[None], axis=0)[0]
+    middle: Floats = (lower + upper) / 2
+    return middle
+
+
+def _if_alike(folded: Folded, rows: Ints, back: int) -> Floats:
+    """Return the cells of some days before, missing where they are of another kind of day."""
+    source = rows + back
+    inside = source < len(folded.days)
+    kind = np.maximum(folded.weekdays(rows), 4)
+    same = np.maximum(folded.weekdays(np.where(inside, source, 0)), 4) == kind
+    return np.where(same, folded.row(source), np.nan)
 
 
 def mean_of(parts: list[Floats]) -> Floats:
@@ -91,4 +108,5 @@ SEASONAL: dict[str, Member] = {
     "four weeks": four_weeks,
     "seven days": seven_days,
     "like days": like_days,
+    "middle of like days": middle_of_like_days,
 }

@@ -16,7 +16,7 @@ import numpy as np
 from cloud.forecasting.series import Floats
 
 STEPS = 150
-SHRINK = 0.1
+SHRINK = 0.03
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

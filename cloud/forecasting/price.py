@@ -19,7 +19,7 @@ from cloud.forecasting.quantiles import LEVELS, Quantiles, conformal, ordered
 from cloud.forecasting.series import DAY_S, Floats, Ints, Series, days, first_step, until
 
 WINDOWS_DAYS = (56, 84, 364, 728, 1092)
-RECORD_DAYS = 56
+RECORD_DAYS = 56  # The least past record that a window must leave room for.
 REFIT_DAYS = 14
 PENALTY_PER_DAY = 0.05
 PERSISTENCE_S = 3600.0
@@ -136,10 +136,14 @@ def _day_features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | N
     weekday = folded.weekdays(rows)[:, folded.days.shape[1] // 2]
     parts.append((weekday[:, None] == np.arange(6)[None, :]).astype(float))
     if covariates is not None:
-        here = covariates[rows + folded.future]
-        before = covariates[np.minimum(newest + folded.future, len(covariates) - 1)]
-        parts += [here.reshape(len(rows), -1), before.reshape(len(rows), -1)]
+        parts += [_rows(covariates, rows + folded.future), _rows(covariates, newest + folded.future)]
     return np.concatenate(parts, axis=1)
+
+
+def _rows(values: Floats, index: Ints) -> Floats:
+    """Return rows of covariates, each flat; beyond the oldest they are missing."""
+    taken = values[np.minimum(index, len(values) - 1)].reshape(len(index), -1)
+    return np.where((index < len(values))[:, None], taken, np.nan)
 
 
 def _ridge(x: Floats, y: Floats, here: Floats) -> Floats:

@@ -18,13 +18,16 @@ HALF_LIFE_DAYS = 120.0
 PENALTIES = (3.0, 12.0, 48.0, 192.0)
 
 
-def ridge(folded: Folded, *, ahead: int, covariates: Floats | None = None) -> tuple[Floats, Floats] | None:
+def ridge(
+    folded: Folded, *, ahead: int, covariates: Floats | None = None, calendar: bool = True
+) -> tuple[Floats, Floats] | None:
     """Return the forecast of the day ``ahead`` and the leave-one-out forecasts of the past days, newest first.
 
     Args:
         folded: The history.
         ahead: How many whole days lie between what is known and the day to forecast; 0 for the next day.
         covariates: What is known of each cell, in rows as ``Folded.weekday`` has them; the last axis counts them.
+        calendar: Whether weekdays matter; to the sun they do not.
 
     Returns:
         ``None`` where there are too few days to learn from.
@@ -33,29 +36,31 @@ def ridge(folded: Folded, *, ahead: int, covariates: Floats | None = None) -> tu
     if count < DAYS_MIN:
         return None
     rows = np.concatenate([np.array([-1 - ahead]), np.arange(count)])
-    features = _features(folded, rows, ahead, covariates)
+    features = _features(folded, rows, ahead, covariates, calendar=calendar)
     target = folded.row(rows[1:])
     return _fit(features, target, np.arange(count))
 
 
-def _features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None) -> Floats:
+def _features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None, *, calendar: bool) -> Floats:
     """Return what was known for each target cell: rows by slots by features."""
     newest = rows + 1 + ahead
     level = seven_days(folded, rows, ahead)
     shape = level.shape
-    columns: list[Floats] = [level, like_days(folded, rows, ahead)]
+    columns: list[Floats] = [level]
     columns += [folded.row(newest + day) for day in (0, 1, 2)]
-    week = 7 * (ahead // 7 + 1)
-    columns += [folded.row(rows + week), folded.row(rows + week + 7)]
-    columns += [np.roll(columns[2], -1, axis=1), np.roll(columns[2], 1, axis=1)]
+    columns += [np.roll(columns[1], -1, axis=1), np.roll(columns[1], 1, axis=1)]
+    if calendar:
+        week = 7 * (ahead // 7 + 1)
+        columns += [like_days(folded, rows, ahead), folded.row(rows + week), folded.row(rows + week + 7)]
     columns = [np.where(np.isfinite(column), column, level) for column in columns]
     for width in {max(1, shape[1] // 24), max(1, shape[1] // 6), shape[1]}:
         recent = folded.row(newest)[:, -width:] - mean_of([folded.row(newest + day)[:, -width:] for day in range(1, 8)])
         known = np.isfinite(recent)
         mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
         columns.append(np.broadcast_to(mean[:, None], shape))
-    weekday = folded.weekdays(rows)
-    columns += [(weekday == day).astype(float) for day in range(6)]
+    if calendar:
+        weekday = folded.weekdays(rows)
+        columns += [(weekday == day).astype(float) for day in range(6)]
     if covariates is not None:
         columns += _weather(covariates, rows, newest, folded.future)
     return np.stack(columns, axis=2)
