@@ -25,8 +25,10 @@ class Folded:
     future: int
 
     def weekdays(self, rows: Ints) -> Ints:
-        """Return the weekday of each cell of some rows, 0 Monday to 6 Sunday."""
-        return self.weekday[rows + self.future]
+        """Return the weekday of each cell of some rows, 0 Monday to 6 Sunday; days before the oldest go on in weeks."""
+        index = rows + self.future
+        beyond = np.maximum(0, index - (len(self.weekday) - 1))
+        return (self.weekday[index - beyond] - beyond[:, None]) % 7
 
     def row(self, rows: Ints) -> Floats:
         """Return rows of the history; those that do not exist are missing."""
@@ -86,9 +88,7 @@ def middle_of_like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
 def _if_alike(folded: Folded, rows: Ints, back: int) -> Floats:
     """Return the cells of some days before, missing where they are of another kind of day."""
     source = rows + back
-    inside = source < len(folded.days)
-    kind = np.maximum(folded.weekdays(rows), 4)
-    same = np.maximum(folded.weekdays(np.where(inside, source, 0)), 4) == kind
+    same = np.maximum(folded.weekdays(source), 4) == np.maximum(folded.weekdays(rows), 4)
     return np.where(same, folded.row(source), np.nan)
 
 
