@@ -54,3 +54,13 @@ def moto_lake() -> Iterator[S3Lake]:
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield S3Lake(client, bucket=BUCKET, prefix="raw/")
+
+
+@contextmanager
+def aws_account() -> Iterator[DynamoTables]:
+    """Empty tables and an empty lake for the block, for functions that make their own clients."""
+    with _aws():
+        client = boto3.client("dynamodb")
+        create_tables(client)
+        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield DynamoTables(client, prefix=PREFIX)

@@ -30,7 +30,7 @@ def _store(*messages: Any) -> dict[str, Any]:
 def test_a_message_becomes_minutes_by_device(tmp_path: Path) -> None:
     """The last day of one site is one query, and the connection point is kept apart from what stands behind it."""
     with house_in(tmp_path) as (house, _):
-        values = {POWER: [100.0, 200.0, None], "inverter/pv_power_w": [-50.0]}
+        values: dict[str, list[float | None]] = {POWER: [100.0, 200.0, None], "inverter/pv_power_w": [-50.0]}
         assert _store(message("farm", 1, START + timedelta(seconds=59), values)) == {"batchItemFailures": []}
         day = house.stores.tables.query(Table.ENERGY_METRICS, keys.energy_day("farm", keys.minute_of(START)))
         assert [item.body["points"]["active_power_w"]["n"] for item in day] == [1, 1]

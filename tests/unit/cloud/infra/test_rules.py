@@ -1,0 +1,54 @@
+"""The one definition of who gets what, from which the local runner and the stack are both made."""
+
+import importlib
+
+from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Partition, Stream, consumers_of, rule_of
+from cloud.infra.tables import TABLES, create_request
+from cloud.stores.tables import Table
+from contracts.topics import Up, parse
+
+
+def test_every_channel_has_one_rule_and_every_stream_a_reader() -> None:
+    """A channel without a rule is a message that nobody stores."""
+    assert sorted(rule.channel for rule in RULES) == sorted(Up)
+    assert {consumer.stream for consumer in CONSUMERS} == set(Stream)
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_everything_that_is_named_is_a_function() -> None:
+    """A handler that does not exist would only be found in production."""
+    for module in {*(consumer.handler for consumer in CONSUMERS), *(schedule.handler for schedule in SCHEDULES)}:
+        assert callable(importlib.import_module(module).handler)
+
+
+def test_orders_keep_their_order_within_a_zone() -> None:
+    """One writer per zone is what makes the market provable."""
+    topic = parse("sitewatt/v1/zone-1/home-1/orders")
+    assert topic is not None
+    assert rule_of(Up.ORDERS).partition.of(topic) == "zone-1"
+    assert rule_of(Up.TELEMETRY).partition is Partition.SITE
+    assert rule_of(Up.ORDERS).partition_key == "${topic(3)}"
+    assert rule_of(Up.TELEMETRY).sql.endswith("FROM 'sitewatt/v1/+/+/telemetry'")
+
+
+def test_a_retained_message_passes_the_broker() -> None:
+    """Basic Ingest keeps nothing for those who subscribe later."""
+    assert not rule_of(Up.STATUS).basic_ingest
+
+
+def test_schedules_are_whole_minutes_in_the_stack() -> None:
+    """The scheduler knows no shorter period; the stream drives what must be faster."""
+    for schedule in SCHEDULES:
+        assert schedule.expression.startswith("rate(")
+        assert schedule.every_s >= 60 or schedule.driven_by is not None
+        assert schedule.driven_by is None or consumers_of(schedule.driven_by)
+
+
+def test_every_table_is_defined_once_and_never_keyed_by_time() -> None:
+    """A table keyed by a timestamp cannot answer for the last day of one site."""
+    assert [definition.table for definition in TABLES] == list(Table)
+    for table in Table:
+        request = create_request(table, prefix="p-")
+        assert request["KeySchema"][0]["AttributeName"] == "pk"
+    kept = {definition.table for definition in TABLES if definition.recovery and definition.protected}
+    assert {Table.MARKET_DATA, Table.TRADE_DATA} <= kept

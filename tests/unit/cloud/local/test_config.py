@@ -1,0 +1,63 @@
+"""The settings of the local cloud: right, or one sentence that names what is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloud.errors import SetupError
+from cloud.handlers.signing import read_signer_file
+from cloud.local.config import load_config
+from tests.support.cloud_sites import write_config
+
+
+def _changed(tmp_path: Path, **changes: Any) -> Path:
+    path = write_config(tmp_path, port=1883)
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changes}))
+    return path
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    """Whoever starts the process from elsewhere means the same files."""
+    config = load_config(write_config(tmp_path, port=2883))
+    assert config.folder == tmp_path / "cloud"
+    assert config.signing.key_file == tmp_path / "signing.pem"
+    assert (config.broker.host, config.broker.port) == ("127.0.0.1", 2883)
+    read_signer_file(issuer="grid-agent", path=config.signing.key_file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"broker": {"url": "http://x"}}, "broker.url"),
+        ({"broker": {"protocol": "4"}}, "broker.protocol"),
+        ({"schedules": {"market-tick": 0}}, "market-tick"),
+        ({"schedules": {"lunch": 60}}, "lunch"),
+        ({"registry": {"zones": []}, "signing": None}, "signing"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
+    """An operator must find the line without reading code."""
+    with pytest.raises(SetupError, match=named):
+        load_config(_changed(tmp_path, **changes))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """So must a path with a typo."""
+    with pytest.raises(SetupError, match=r"nowhere\.yaml"):
+        load_config(tmp_path / "nowhere.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    with pytest.raises(SetupError, match="not YAML"):
+        load_config(tmp_path / "broken.yaml")
+
+
+def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
+    """Commands signed by nothing would be refused by every gateway."""
+    path = tmp_path / "key.pem"
+    with pytest.raises(SetupError, match="cannot be read"):
+        read_signer_file(issuer="a", path=path)
+    path.write_text("not a key")
+    with pytest.raises(SetupError, match="cannot be read"):
+        read_signer_file(issuer="a", path=path)

@@ -1,0 +1,158 @@
+"""How a shard is read: partial failures, repeats, and what is set aside."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cloud.infra.rules import Consumer, Stream
+from cloud.local import reader as reader_module
+from cloud.local.functions import Functions
+from cloud.local.reader import ShardReader
+from cloud.local.streams import NewRecord, StreamLog
+from contracts.clock import SystemClock
+from tests.support.cloud_process import eventually
+
+NOW = datetime(2026, 3, 17, 12, tzinfo=UTC)
+KEY = "zone-1"
+MODULE = "sitewatt_test_function"
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+class _Stage:
+    """A stream, a reader over it, and the records that its function was given, call by call."""
+
+    def __init__(self, streams: StreamLog, reader: ShardReader, consumer: Consumer) -> None:
+        self.streams = streams
+        self.reader = reader
+        self.consumer = consumer
+        self.calls: list[list[str]] = []
+        self.shard = self._record("0").shard
+
+    def _record(self, text: str) -> NewRecord:
+        return NewRecord(stream=Stream.ORDERS, partition_key=KEY, arrived_at=NOW, data=text.encode())
+
+    def append(self, *texts: str) -> None:
+        """Let records arrive."""
+        self.streams.append([self._record(text) for text in texts])
+        self.reader.wake()
+
+    async def until_read(self) -> None:
+        """Wait until nothing is left in the shard."""
+        await eventually(lambda: not self.streams.read(self.consumer, self.shard))
+
+
+@asynccontextmanager
+async def _stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Callable[[list[str], list[str]], Any], *, attempts: int = 3
+) -> AsyncIterator[_Stage]:
+    """Run a reader whose function answers from the texts and sequence numbers that it is given."""
+    monkeypatch.setattr(reader_module, "RETRY_S_MIN", 0.001)
+    monkeypatch.setattr(reader_module, "RETRY_S_MAX", 0.002)
+    consumer = Consumer(stream=Stream.ORDERS, handler=MODULE, attempts_max=attempts)
+    streams = StreamLog.open(tmp_path / "streams.db")
+    functions = Functions()
+    probe = NewRecord(stream=Stream.ORDERS, partition_key=KEY, arrived_at=NOW, data=b"")
+    reader = ShardReader(
+        consumer=consumer, shard=probe.shard, streams=streams, functions=functions, clock=SystemClock()
+    )
+    stage = _Stage(streams, reader, consumer)
+    module = ModuleType(MODULE)
+
+    def handler(event: dict[str, Any], _context: Any) -> Any:
+        from base64 import b64decode
+
+        texts = [b64decode(record["kinesis"]["data"]).decode() for record in event["Records"]]
+        stage.calls.append(texts)
+        return answer(texts, [record["kinesis"]["sequenceNumber"] for record in event["Records"]])
+
+    module.handler = handler  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    functions.load(MODULE)
+    task = asyncio.create_task(reader.run(), name="reader")
+    try:
+        yield stage
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        functions.close()
+        streams.close()
+
+
+async def test_a_named_failure_is_delivered_again_with_all_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This is what Kinesis does, and why every function must bear repeats."""
+    failed: list[str] = []
+
+    def answer(texts: list[str], numbers: list[str]) -> Any:
+        if "b" in texts and not failed:
+            failed.append("b")
+            return {"batchItemFailures": [{"itemIdentifier": numbers[texts.index("b")]}]}
+        return {"batchItemFailures": []}
+
+    async with _stage(tmp_path, monkeypatch, answer) as stage:
+        stage.append("a", "b", "c")
+        await stage.until_read()
+        assert stage.calls == [["a", "b", "c"], ["b", "c"]]
+        assert stage.streams.counters()["set_aside"] == 0
+
+
+async def test_a_record_that_always_fails_is_set_aside_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One record must not stop a zone for ever, nor vanish without a trace."""
+
+    def answer(texts: list[str], numbers: list[str]) -> Any:
+        failures = [number for text, number in zip(texts, numbers, strict=True) if text == "bad"]
+        return {"batchItemFailures": [{"itemIdentifier": number} for number in failures]}
+
+    async with _stage(tmp_path, monkeypatch, answer) as stage:
+        stage.append("a", "bad", "c")
+        await stage.until_read()
+        assert stage.calls[0] == ["a", "bad", "c"]
+        assert stage.calls[-1] == ["c"]
+        assert sum("bad" in call for call in stage.calls) == 3
+        assert stage.streams.counters()["set_aside"] == 1
+
+
+async def test_a_function_that_raises_gets_the_whole_batch_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error says nothing about which records were taken."""
+    raised: list[int] = []
+
+    def answer(_texts: list[str], _numbers: list[str]) -> Any:
+        if len(raised) < 2:
+            raised.append(1)
+            raise RuntimeError("store away")
+        return {"batchItemFailures": []}
+
+    async with _stage(tmp_path, monkeypatch, answer, attempts=5) as stage:
+        stage.append("a", "b")
+        await stage.until_read()
+        assert stage.calls == [["a", "b"]] * 3
+
+
+async def test_records_that_come_during_a_call_make_the_next_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load calls grow instead of becoming more."""
+
+    def answer(_texts: list[str], _numbers: list[str]) -> Any:
+        return {"batchItemFailures": []}
+
+    async with _stage(tmp_path, monkeypatch, answer) as stage:
+        stage.append("a")
+        stage.append("b")
+        stage.append("c")
+        await stage.until_read()
+        assert [text for call in stage.calls for text in call] == ["a", "b", "c"]
+        assert len(stage.calls) <= 2
