@@ -9,6 +9,9 @@ EdgeError
 ├── ValueRefused           what we were asked to write does not fit; nothing was written
 ├── LinkError              the broker or the way to it; try again later
 │   └── LinkTakenOver        another client has our id; try again much later
+├── FleetError
+│   ├── FleetRefused         the fleet service said no; do not repeat
+│   └── FleetSilent          no answer came; try again later
 └── JournalError           the disk; keep controlling, say so
     ├── JournalFull          no room
     ├── JournalCorrupt       damaged; set it aside and begin anew
@@ -58,6 +61,22 @@ class LinkError(EdgeError):
 
 class LinkTakenOver(LinkError):
     """Another client connected under our id."""
+
+
+class FleetError(EdgeError):
+    """The fleet service, or our identity in it, is not as it should be."""
+
+
+class FleetRefused(FleetError):
+    """The fleet service refused a request; ``code`` is its own word for why."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FleetSilent(FleetError):
+    """The fleet service did not answer in time."""
 
 
 class JournalError(EdgeError):
