@@ -16,6 +16,7 @@ import numpy as np
 from cloud.forecasting.series import Floats
 
 STEPS = 150
+RATE = 5.0  # Of the first step, for errors in units of their mean size.
 SHRINK = 0.03
 
 
@@ -76,7 +77,8 @@ def _shares(errors: Floats, age: Floats) -> Floats:
         if loss < least:
             best, least = share, loss
         gradient = flat @ (np.sign(error) * importance)
-        share = share * np.exp(-gradient / np.sqrt(1.0 + step / 10))
+        # Only differences count; the least is taken off so that no exponential overflows.
+        share = share * np.exp(-RATE * (gradient - gradient.min()) / np.sqrt(1.0 + step / 10))
         share = share / share.sum()
     return (1 - SHRINK) * best + SHRINK * equal
 
