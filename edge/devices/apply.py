@@ -1,0 +1,371 @@
+"""Moves the levers of one device: compare, write, read back, prove.
+
+Nothing is written that the device already holds. What was written is believed only once it was read back. A device's
+own timer is armed with every command and refreshed at a third of its time, and only when the caller says that a control
+cycle on fresh inputs stands behind it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+
+from contracts.clock import Clock
+from contracts.units import Quality
+from edge.control.lease import refresh_due
+from edge.devices.moves import Move, Target, move
+from edge.devices.recipes import CONFIGURED, Lever, Recipe
+from edge.devices.resolve import Resolved
+from edge.devices.wear import Ledger
+from edge.errors import DeviceRefused, ValueRefused
+from edge.modbus.bus import Bus
+from edge.modbus.encode import Write, encode
+from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table
+from edge.modbus.poller import Poller
+
+DEAD_BAND_W = 20.0  # Source: Kostal and others act on no smaller change.
+DEAD_BAND_SHARE = 0.005
+TOLERANCE_SHARE = 0.01  # A read-back this near is equal; devices round in their own units.
+READ_BACK_TRIES = 3
+READ_BACK_WAIT_S = 0.1
+TIMER_S = 1.0  # Devices count whole seconds.
+FRESH_S = 5.0  # A polled value older than this is read again before it is compared.
+_IN_WATTS = frozenset(Lever) - {Lever.SWITCH, Lever.SG_READY}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What came of moving a lever.
+
+    Args:
+        ok: Every register that can be read back holds what was written.
+        value_w: What was asked for; ``held_w`` what the device was told, less where its rating is less.
+        readback: What the device holds, in its own sign, by ``<device>/<point>``.
+        wrote: Whether anything was sent, or everything was in place already.
+    """
+
+    ok: bool
+    value_w: float | None
+    readback: dict[str, float | None]
+    detail: str = ""
+    held_w: float | None = None
+    wrote: bool = False
+
+
+@dataclass(kw_only=True)
+class LeverState:
+    """What a lever was last told, and proven to hold."""
+
+    value_w: float | None = None
+    held: Move | None = None
+    proven: bool = False
+    readback: dict[str, float | None] = field(default_factory=dict)
+    written_s: float = -inf
+    armed_s: float = -inf
+    armed_for_s: float = 0.0
+    deadline_s: float = inf
+    dead_band_w: float = 0.0
+    foreign: int = 0
+
+
+class Levers:
+    """Moves what a device can be told, one thing at a time.
+
+    Args:
+        rated_w: The rating that the installer gave, for a device that has no register for it; 0 where not given.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        resolved: Resolved,
+        bus: Bus,
+        unit: int,
+        poller: Poller,
+        clock: Clock,
+        ledger: Ledger,
+        rated_w: Callable[[Lever], float],
+    ) -> None:
+        self.states: dict[Lever, LeverState] = {lever: LeverState() for lever in resolved.levers}
+        self._device = device
+        self._resolved = resolved
+        self._profile = resolved.profile
+        self._bus = bus
+        self._unit = unit
+        self._poller = poller
+        self._clock = clock
+        self._ledger = ledger
+        self._rated_w = rated_w
+        self._lock = asyncio.Lock()
+        self._no_blocks = False
+
+    def recipe(self, lever: Lever) -> Recipe:
+        """Return how a lever is moved on this device."""
+        return self._profile.capabilities[lever][self._resolved.levers[lever]]
+
+    async def apply(self, lever: Lever, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied:
+        """Bring a lever to a value, or take every restriction of ours away where it is None.
+
+        Args:
+            revert_s: For how long the device's own timer may be armed, seconds of the site's clock.
+            refresh: Whether a completed control cycle on fresh inputs stands behind this call; a timer that runs is
+                not refreshed without.
+
+        Raises:
+            ValueRefused: The value or the state of the device does not allow it; nothing was written.
+            DeviceSilent: No answer; what the device holds is unknown.
+            DeviceRefused: The device answered with an exception.
+        """
+        if lever not in self.states:
+            raise ValueRefused(f"{self._device} cannot be told {lever}; nothing was written", code="no_such_lever")
+        async with self._lock:
+            state = self.states[lever]
+            if value_w is None and lever not in self._ledger.touched:
+                state.value_w, state.held, state.proven = None, None, True
+                return Applied(ok=True, value_w=None, readback={}, detail="nothing of ours to take away")
+            recipe = self.recipe(lever)
+            kept = self._kept(state, value_w, revert_s=revert_s, refresh=refresh)
+            if kept is not None:
+                return kept
+            base = await self._base(lever, recipe)
+            state.dead_band_w = max(DEAD_BAND_W, DEAD_BAND_SHARE * (base or 0.0)) if lever in _IN_WATTS else 0.0
+            wanted = move(self._profile, lever, recipe, value_w, base=base, revert_s=revert_s)
+            return await self._carry_out(lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s)
+
+    # Whether anything is to be done.
+
+    def _kept(self, state: LeverState, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:
+        """Return the proven outcome where the device holds it still and no timer is due."""
+        if not state.proven or state.held is None or state.value_w is None or value_w is None:
+            return None
+        if not _is_near(value_w, state.value_w, state.dead_band_w):
+            return None
+        if self._has_drifted(state):
+            state.foreign += 1
+            return None
+        now_s = self._clock.monotonic()
+        if state.deadline_s > now_s + revert_s + TIMER_S and state.deadline_s < inf:
+            return None  # The order ends sooner than the timer that serves it.
+        due = state.armed_for_s > 0 and refresh_due(armed_s=state.armed_s, armed_for_s=state.armed_for_s, now_s=now_s)
+        if due and refresh:
+            return None
+        return Applied(
+            ok=True, value_w=value_w, readback=state.readback, detail="in place", held_w=state.held.held_w, wrote=False
+        )
+
+    def _has_drifted(self, state: LeverState) -> bool:
+        """Return whether a poll after our last write found something else: another master, or the device itself."""
+        assert state.held is not None
+        for name, value in state.held.final.items():
+            reading = self._poller.latest.get(name)
+            if reading is None or reading.monotonic_s <= state.written_s or reading.quality is not Quality.GOOD:
+                continue
+            if not self._equal(name, value, reading):
+                return True
+        return False
+
+    # Doing it.
+
+    async def _carry_out(
+        self, lever: Lever, recipe: Recipe, state: LeverState, wanted: Move, *, value_w: float | None, revert_s: float
+    ) -> Applied:
+        await self._check_required(lever, recipe)
+        known = await self._known(wanted.final)
+        armed_by = recipe.fallback.armed_by
+        changed = any(name != armed_by and not self._holds(known, name, value) for name, value in wanted.final.items())
+        timed = value_w is not None and (armed_by is not None or recipe.refresh_s is not None)
+        await self._write(lever, wanted, known, changed=changed, renew=timed)
+        now_s = self._clock.monotonic()
+        state.written_s = now_s
+        state.armed_s = now_s
+        state.armed_for_s = self._armed_for_s(recipe, revert_s) if value_w is not None else 0.0
+        state.deadline_s = now_s + revert_s if value_w is not None and armed_by is not None else inf
+        state.value_w, state.held = value_w, wanted
+        state.proven, state.readback, detail = await self._read_back(wanted.final)
+        if value_w is None and state.proven:
+            self._ledger.let_go(lever)
+        return Applied(
+            ok=state.proven,
+            value_w=value_w,
+            readback=state.readback,
+            detail=detail,
+            held_w=wanted.held_w,
+            wrote=changed or timed,
+        )
+
+    @staticmethod
+    def _armed_for_s(recipe: Recipe, revert_s: float) -> float:
+        """Return the time of which a third may pass before the lever is written again; 0 is never."""
+        times_s = [time_s for time_s in (recipe.refresh_s and 3 * recipe.refresh_s,) if time_s]
+        if recipe.fallback.armed_by is not None:
+            times_s.append(revert_s)
+        return min(times_s, default=0.0)
+
+    async def _check_required(self, lever: Lever, recipe: Recipe) -> None:
+        if not recipe.requires:
+            return
+        known = await self._known(recipe.requires)
+        for name, value in recipe.requires.items():
+            if not self._holds(known, name, value):
+                held = known[name].value if name in known else None
+                raise ValueRefused(
+                    f"{self._device}: {lever} needs {name} = {value:g}, it reads {held}; nothing was written",
+                    code="prerequisite",
+                )
+
+    async def _write(
+        self, lever: Lever, wanted: Move, known: Mapping[str, Reading], *, changed: bool, renew: bool
+    ) -> None:
+        rules = self._profile.writes
+        for target in wanted.targets:
+            if target.step.when == "changed" and not changed:
+                continue
+            toggles = target.step.when == "changed"
+            values = [
+                (name, value)
+                for name, value in target.values
+                if renew or toggles or target.step.block or not self._holds(known, name, value)
+            ]
+            if target.step.block and not renew and all(self._holds(known, *pair) for pair in target.values):
+                continue
+            if not values:
+                continue
+            names = [name for name, _ in values]
+            if wanted.mode != "restore":
+                self._ledger.check(names, rules)
+                self._ledger.touch(lever)
+            await self._send(target, values)
+            self._ledger.spend(names, rules)
+            if target.step.settle_ms:
+                await asyncio.sleep(target.step.settle_ms / 1000)
+
+    async def _send(self, target: Target, values: list[tuple[str, float]]) -> None:
+        writes = [write for name, value in values for write in await self._encoded(name, value)]
+        if target.step.block and not (self._no_blocks and target.step.pad_to is None):
+            block = _joined(writes, pad_to=target.step.pad_to)
+            try:
+                await self._bus.write(self._unit, block.table, block.address, block.words, function=16)
+                return
+            except DeviceRefused:
+                if target.step.pad_to is not None:
+                    raise
+                self._no_blocks = True  # Points that the device does not have; the others are written singly.
+        for (name, _), write in zip(values, writes, strict=True):
+            try:
+                await self._bus.write(self._unit, write.table, write.address, write.words, function=write.function)
+            except DeviceRefused:
+                if not (target.step.block and await self._is_missing(name)):
+                    raise
+
+    async def _is_missing(self, name: str) -> bool:
+        """Return whether the device says that it does not have a point."""
+        reading = (await self._known([name])).get(name)
+        return reading is None or reading.quality is Quality.INVALID
+
+    async def _encoded(self, name: str, value: float) -> tuple[Write, ...]:
+        point = self._resolved.points[name]
+        rule = self._profile.rule(name)
+        if rule is not None and value in rule.special:
+            point = _unbounded(point)
+        factor = None
+        if point.scale_register is not None:
+            factor = (
+                await self._bus.read(self._unit, point.table, point.scale_register, 1, priority=Priority.CONTROL)
+            )[0]
+        return encode(point, value, scale_factor=factor)
+
+    async def _read_back(self, final: Mapping[str, float]) -> tuple[bool, dict[str, float | None], str]:
+        """Read what was written until it is there, a few times: some devices take a moment."""
+        names = [name for name in final if self._resolved.points[name].access is not Access.WRITE]
+        wrong: list[str] = []
+        held: dict[str, float | None] = {}
+        for attempt in range(READ_BACK_TRIES):
+            if attempt:
+                await asyncio.sleep(READ_BACK_WAIT_S)
+            readings = await self._poller.read(names, priority=Priority.CONTROL) if names else {}
+            held = {
+                f"{self._device}/{name}": _number(self._resolved.points[name], readings.get(name)) for name in names
+            }
+            wrong = [
+                name
+                for name in names
+                if not (self._holds(readings, name, final[name]) or self._is_unimplemented(readings.get(name)))
+            ]
+            if not wrong:
+                unread = len(final) - len(names)
+                return True, held, f"{unread} of {len(final)} cannot be read back" if unread else ""
+        said = ", ".join(f"{name} reads {held[f'{self._device}/{name}']}, written {final[name]:g}" for name in wrong)
+        return False, held, said
+
+    def _is_unimplemented(self, reading: Reading | None) -> bool:
+        return self._no_blocks and reading is not None and reading.quality is Quality.INVALID
+
+    # What the device holds.
+
+    async def _base(self, lever: Lever, recipe: Recipe) -> float | None:
+        for name in recipe.base:
+            if name == CONFIGURED:
+                return self._rated_w(lever) or None
+            if name in self._resolved.points:
+                reading = self._poller.latest.get(name) or (await self._known([name])).get(name)
+                if reading is not None and isinstance(reading.value, int | float) and reading.value > 0:
+                    return float(reading.value)
+        return self._rated_w(lever) or None
+
+    async def _known(self, names: Mapping[str, float] | list[str]) -> dict[str, Reading]:
+        """Return what the device holds of some points, read anew where the poll is too long ago."""
+        now_s = self._clock.monotonic()
+        readable = [name for name in names if self._resolved.points[name].access is not Access.WRITE]
+        latest = self._poller.latest
+        old = [name for name in readable if name not in latest or now_s - latest[name].monotonic_s > FRESH_S]
+        if old:
+            await self._poller.read(old, priority=Priority.CONTROL)
+        return {name: latest[name] for name in readable if name in latest}
+
+    def _holds(self, known: Mapping[str, Reading], name: str, value: float) -> bool:
+        reading = known.get(name)
+        return reading is not None and self._equal(name, value, reading)
+
+    def _equal(self, name: str, value: float, reading: Reading) -> bool:
+        held = _number(self._resolved.points[name], reading)
+        if held is None:
+            return False
+        point = self._resolved.points[name]
+        lsb = 0.0 if point.enum or point.scale_register is not None else abs(point.scale) / 2
+        if point.scale_register is not None and isinstance(reading.raw, int) and reading.raw:
+            lsb = abs(held / reading.raw)
+        return abs(held - value) <= max(lsb, TOLERANCE_SHARE * abs(value) if not point.enum else 0.0)
+
+
+def _is_near(value_w: float, held_w: float, dead_band_w: float) -> bool:
+    """Return whether a change is too small to be written; a change to or from zero, or of direction, never is."""
+    if value_w == held_w:
+        return True
+    return value_w * held_w > 0 and abs(value_w - held_w) < dead_band_w
+
+
+def _number(point: RegisterPoint, reading: Reading | None) -> float | None:
+    """Return a reading as the number that would be written: the raw number of a name, 0 or 1 of a bit."""
+    if reading is None or reading.quality is Quality.INVALID:
+        return None
+    if isinstance(reading.value, str):
+        return float(reading.raw) if isinstance(reading.raw, int) else None
+    return None if reading.value is None else float(reading.value)
+
+
+def _unbounded(point: RegisterPoint) -> RegisterPoint:
+    """Return a point that takes a value outside its range which has a meaning of its own."""
+    return replace(point, value_min=None, value_max=None, step=None)
+
+
+def _joined(writes: list[Write], *, pad_to: int | None) -> Write:
+    """Return adjacent writes as one, in the order of their addresses."""
+    ordered = sorted(writes, key=lambda write: write.address)
+    words: list[int] = []
+    for write in ordered:
+        assert write.address == ordered[0].address + len(words), "the points of a block are adjacent"
+        words += write.words
+    if pad_to is not None:
+        words += [0] * (pad_to + 1 - ordered[0].address - len(words))
+    return Write(table=Table.HOLDING, address=ordered[0].address, words=tuple(words), function=16)

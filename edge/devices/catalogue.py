@@ -1,0 +1,98 @@
+"""Which profiles there are: ours, and a user's folder that goes before them."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from edge.devices.profile import Profile, sentence
+from edge.errors import ConfigError
+
+_PACKAGE = "device_profiles"
+_SUFFIX = ".yaml"
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Unique(_Loader):  # type: ignore[misc]
+    """Refuses a key that stands twice in one mapping: the first would be lost without a word."""
+
+
+def _mapping(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=deep)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_Unique.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_profile(profile_id: str, user_dir: Path | None = None) -> Profile:
+    """Return a checked profile; one of the user's own folder goes before ours.
+
+    Raises:
+        ConfigError: There is no such profile, or it breaks a rule; one sentence names the key.
+    """
+    if user_dir is not None and (own := user_dir / f"{profile_id}{_SUFFIX}").is_file():
+        return parse_profile(profile_id, own.read_text(encoding="utf-8"))
+    return _shipped(profile_id)
+
+
+def parse_profile(profile_id: str, text: str) -> Profile:
+    """Return the profile that a YAML text holds.
+
+    Raises:
+        ConfigError: It is not YAML, or breaks a rule; one sentence names the key.
+    """
+    try:
+        # The loader constructs plain values only: it derives from the safe one.
+        raw = yaml.load(text, Loader=_Unique)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        why = getattr(error, "problem", None) or "it cannot be read"
+        raise ConfigError(f"profile {profile_id} is not YAML{where}: {why}") from error
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"profile {profile_id} holds no keys, expected id, vendor, models, link, points")
+    try:
+        profile = Profile.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(sentence(profile_id, error)) from error
+    if profile.id != profile_id:
+        raise ConfigError(f"profile {profile_id}: id is {profile.id!r}, which must be the name of its file")
+    return profile
+
+
+def list_profiles(user_dir: Path | None = None) -> tuple[str, ...]:
+    """Return the ids of all profiles, a user's included, in alphabetical order."""
+    ids = {entry.name.removesuffix(_SUFFIX) for entry in files(_PACKAGE).iterdir() if entry.name.endswith(_SUFFIX)}
+    if user_dir is not None and user_dir.is_dir():
+        ids |= {path.stem for path in user_dir.glob(f"*{_SUFFIX}")}
+    return tuple(sorted(ids))
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of the profile format, as it ships beside the profiles."""
+    schema = Profile.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "sitewatt device profile"
+    return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@lru_cache(maxsize=128)
+def _shipped(profile_id: str) -> Profile:
+    entry: Traversable = files(_PACKAGE) / f"{profile_id}{_SUFFIX}"
+    if "/" in profile_id or "." in profile_id or not entry.is_file():
+        raise ConfigError(
+            f"there is no profile {profile_id!r}; `sitewatt profile list` names the {len(list_profiles())}"
+        )
+    return parse_profile(profile_id, entry.read_text(encoding="utf-8"))

@@ -1,0 +1,460 @@
+"""A device of the site: read at its pace, told what to do, in our names and our signs.
+
+``open_devices`` opens them all: one connection for each host and port, one task for each device. A device that does not
+answer at the start is offline and is tried again; the others do not wait for it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from contracts.clock import Clock
+from edge.control.model import Capability
+from edge.devices.apply import Applied, Levers
+from edge.devices.catalogue import load_profile
+from edge.devices.health import Health
+from edge.devices.points import Kind
+from edge.devices.profile import Profile
+from edge.devices.recipes import Fallback, Lever
+from edge.devices.resolve import Resolved, resolve
+from edge.devices.view import View, build_view
+from edge.devices.wear import Forgetful, Ledger, Memory
+from edge.errors import ConfigError, DeviceError, DeviceSilent
+from edge.modbus.bus import Bus
+from edge.modbus.buses import Buses
+from edge.modbus.learned import Learned
+from edge.modbus.point import LinkLimits, Reading, RegisterPoint, WordOrder
+from edge.modbus.poller import Poller
+from edge.modbus.sunspec import SunSpecMap, discover
+
+__all__ = ["Applied", "Device", "DeviceOptions", "DeviceSettings", "Health", "open_devices"]
+
+log = logging.getLogger(__name__)
+
+SEARCH_S_MIN = 0.5  # Real seconds between two attempts to find what a device is made of, doubling up to the next.
+SEARCH_S_MAX = 5.0  # Good data within 10 s after a device answers.
+LAYOUT_EVERY_S = 6 * 3600.0  # Firmware updates and the installer's page move models. Source: evcc issue 25056.
+RATED_W_DEFAULT = 1_000_000.0  # Where nobody says what a counter can count: larger than any site of ours.
+
+_OFFERED = {
+    Lever.LIMIT_GENERATION: Capability.LIMIT_GENERATION,
+    Lever.BATTERY_POWER: Capability.BATTERY_POWER,
+    Lever.SWITCH: Capability.SWITCH,
+}
+_KINDS: Mapping[str, frozenset[Kind]] = {
+    "meter": frozenset({Kind.METER}),
+    "pv": frozenset({Kind.INVERTER}),
+    "hybrid": frozenset({Kind.INVERTER, Kind.BATTERY}),
+    "battery": frozenset({Kind.INVERTER, Kind.BATTERY}),
+}
+
+
+class BatterySettings(Protocol):
+    """What the installer said about a battery; magnitudes."""
+
+    @property
+    def charge_limit_w(self) -> int:
+        """Return the greatest charging power."""
+
+    @property
+    def discharge_limit_w(self) -> int:
+        """Return the greatest discharging power."""
+
+
+class DeviceSettings(Protocol):
+    """What the site's configuration says about a device."""
+
+    @property
+    def id(self) -> str:
+        """Return its name within the site."""
+
+    @property
+    def profile(self) -> str:
+        """Return the id of its profile."""
+
+    @property
+    def url(self) -> str:
+        """Return where it answers."""
+
+    @property
+    def role(self) -> str:
+        """Return what it is to the site: meter, pv, hybrid or battery."""
+
+    @property
+    def pv_peak_w(self) -> int:
+        """Return the rated generation behind it, 0 where there is none."""
+
+    @property
+    def battery(self) -> BatterySettings | None:
+        """Return the battery behind it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """What a device is to its site.
+
+    Args:
+        kinds: Which of the profile's kinds it stands for; None is all.
+        levers: What may be asked of it; None is all that the profile knows.
+        use: Canonical name to the point that shall stand for it, where a profile offers several.
+        turned: Canonical names that this installation counts the other way round.
+        points: Only these points are read; None is all.
+        generation_w: Rated generation, magnitude; 0 where not given.
+        battery_w: Rated power of the battery, magnitude; 0 where not given.
+        counted_w: Greatest power that its counters can count.
+    """
+
+    kinds: frozenset[Kind] | None = None
+    levers: frozenset[Lever] | None = None
+    use: Mapping[str, str] = field(default_factory=dict)
+    turned: frozenset[str] = frozenset()
+    points: frozenset[str] | None = None
+    generation_w: float = 0.0
+    battery_w: float = 0.0
+    counted_w: float = RATED_W_DEFAULT
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """What exists once we know what the device is made of."""
+
+    resolved: Resolved
+    poller: Poller
+    view: View
+    levers: Levers
+
+
+class Device:
+    """One device. ``run`` reads it until cancelled; everything else may be called at any time.
+
+    Args:
+        id: Name within the site.
+        memory: Where what was learned, touched and worn is kept over restarts.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        profile: Profile,
+        bus: Bus,
+        unit: int,
+        clock: Clock,
+        options: DeviceOptions | None = None,
+        memory: Memory | None = None,
+    ) -> None:
+        self.id = id
+        self.profile = profile
+        self.unit = unit
+        self._bus = bus
+        self._clock = clock
+        self._options = options or DeviceOptions()
+        self._memory = memory or Forgetful()
+        self._limits = link_limits(profile, bus)
+        self._learned = self._recalled()
+        self._ledger = Ledger(id, self._memory, clock)
+        self._running: _Running | None = None
+        self._stage = "searching"
+        self._last_error: str | None = None
+        self._quarantined: dict[str, int] = {}
+
+    # What others ask.
+
+    def snapshot(self) -> Mapping[str, Reading]:
+        """Return the newest reading of every quantity by canonical name, in our sign, stale where it has aged."""
+        running = self._running
+        if running is None:
+            return {}
+        return running.view.snapshot(running.poller.latest, self._clock.monotonic())
+
+    @property
+    def points(self) -> Mapping[str, Reading]:
+        """Return the newest reading of every point as the device means it, by the profile's names."""
+        return {} if self._running is None else self._running.poller.latest
+
+    @property
+    def health(self) -> Health:
+        """Return how the device does now."""
+        running = self._running
+        if running is None:
+            return Health(online=False, stage=self._stage, last_error=self._last_error)
+        wire = running.poller.health
+        return Health(
+            online=wire.online,
+            since_at=wire.since_at,
+            stage=self._stage,
+            last_error=wire.last_error,
+            latency_s=wire.latency_s,
+            error_rate=wire.error_rate,
+            requests=wire.requests,
+            cycles=wire.cycles,
+            late_cycles=wire.late_cycles,
+            quarantined=dict(self._quarantined),
+            foreign_writes={lever: state.foreign for lever, state in running.levers.states.items() if state.foreign},
+            writes_today=self._ledger.writes_today,
+            no_timer=tuple(lever for lever, fallback in self.fallbacks.items() if not fallback.has_timer),
+        )
+
+    @property
+    def levers(self) -> frozenset[Lever]:
+        """Return what can be asked of the device; empty until it has shown what it is made of."""
+        if self._running is None:
+            return frozenset()
+        allowed = self._options.levers
+        return frozenset(lever for lever in self._running.resolved.levers if allowed is None or lever in allowed)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Return what the control cycle can ask of the device."""
+        return frozenset(_OFFERED[lever] for lever in self.levers if lever in _OFFERED)
+
+    @property
+    def fallbacks(self) -> Mapping[Lever, Fallback]:
+        """Return what the device does with each lever once we fall silent."""
+        if self._running is None:
+            return {}
+        levers = self._running.levers
+        return {lever: levers.recipe(lever).fallback for lever in sorted(self.levers)}
+
+    @property
+    def has_revert_timer(self) -> bool:
+        """Return whether the device itself lets go of everything that we can ask of it."""
+        if self._running is None:
+            recipes = [recipe for many in self.profile.capabilities.values() for recipe in many]
+            return all(recipe.fallback.has_timer for recipe in recipes)
+        return all(fallback.has_timer for fallback in self.fallbacks.values())
+
+    async def apply(
+        self, capability: Capability | Lever, value_w: float | None, *, revert_s: float, refresh: bool = True
+    ) -> Applied:
+        """Bring a capability to a value, or take every restriction of ours away where it is None, and prove it.
+
+        Args:
+            value_w: In the terms of the capability: generation limits are magnitudes, battery power charges positive.
+            revert_s: For how long the device's own timer may be armed.
+            refresh: Whether a completed control cycle on fresh inputs stands behind this.
+
+        Raises:
+            ValueRefused: The value or the state of the device does not allow it; nothing was written.
+            DeviceSilent: No answer; what the device holds is unknown.
+            DeviceRefused: The device answered with an exception.
+        """
+        if self._running is None:
+            raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
+        lever = capability if isinstance(capability, Lever) else Lever(capability.value)
+        return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh)
+
+    # Its life.
+
+    async def run(self) -> None:
+        """Find out what the device is made of and read it, until cancelled."""
+        try:
+            while True:
+                running = await self._search()
+                self._running, self._stage = running, "reading"
+                async with asyncio.TaskGroup() as tasks:
+                    reading = tasks.create_task(running.poller.run(), name=f"read {self.id}")
+                    if self.profile.sunspec is not None:
+                        tasks.create_task(self._watch_layout(running, reading), name=f"layout {self.id}")
+        finally:
+            self._keep_learned()
+
+    async def _search(self) -> _Running:
+        wait_s = SEARCH_S_MIN
+        while True:
+            try:
+                return await self._compose()
+            except DeviceError as error:
+                if str(error) != self._last_error:
+                    log.warning("device not found", extra={"device": self.id, "error": str(error)})
+                self._last_error = str(error)
+            await asyncio.sleep(max(wait_s, self._bus.retry_in_s(self.unit)))
+            wait_s = min(2 * wait_s, SEARCH_S_MAX)
+
+    async def _compose(self) -> _Running:
+        self._bus.unit(self.unit, limits=self._limits, learned=self._learned)
+        found = await self._walk()
+        resolved = resolve(self.profile, found, learned_order=await self._word_order())
+        view = build_view(
+            resolved,
+            kinds=self._options.kinds,
+            use=self._options.use,
+            turned=self._options.turned,
+            rated_w=self._options.counted_w,
+        )
+        view.quarantined = self._quarantined
+        poller = Poller(
+            self._bus,
+            self.unit,
+            self._polled(resolved, view),
+            clock=self._clock,
+            limits=self._limits,
+            learned=self._learned,
+        )
+        levers = Levers(
+            device=self.id,
+            resolved=resolved,
+            bus=self._bus,
+            unit=self.unit,
+            poller=poller,
+            clock=self._clock,
+            ledger=self._ledger,
+            rated_w=self._rated_w,
+        )
+        return _Running(resolved=resolved, poller=poller, view=view, levers=levers)
+
+    async def _walk(self) -> SunSpecMap | None:
+        if self.profile.sunspec is None:
+            return None
+        found = await discover(self._bus, self.unit, bases=self.profile.sunspec.bases)
+        if found is None:
+            self._stage = "wrong_profile"
+            raise DeviceSilent(
+                f"{self.id} shows no SunSpec marker at {', '.join(map(str, self.profile.sunspec.bases))}, "
+                f"as {self.profile.id} expects; it is tried again"
+            )
+        return found
+
+    async def _word_order(self) -> WordOrder | None:
+        learn = self.profile.defaults.word_order_from
+        if learn is None:
+            return None
+        point = resolve(self.profile).points[learn.point]
+        (value,) = await self._bus.read(self.unit, point.table, point.address, 1)
+        return WordOrder.BIG if value == learn.big else WordOrder.LITTLE
+
+    def _polled(self, resolved: Resolved, view: View) -> list[RegisterPoint]:
+        """Return the points to read: what the view shows, what levers compare, and nothing that only scales others."""
+        wanted = {source.name for sources in view.sources.values() for source in sources}
+        for sources in view.sources.values():
+            for source in sources:
+                wanted.update(getattr(source.spec, "plus", ()), getattr(source.spec, "minus", ()))
+        if self._options.points is not None:
+            wanted &= self._options.points
+        wanted.update(view.null_frame)
+        for lever, number in resolved.levers.items():
+            if self._options.levers is None or lever in self._options.levers:
+                recipe = self.profile.capabilities[lever][number]
+                wanted.update(recipe.points(), recipe.base_points)
+        return [point for name, point in resolved.points.items() if name in wanted]
+
+    async def _watch_layout(self, running: _Running, reading: asyncio.Task[None]) -> None:
+        """End the reading when the models have moved: after each return of the device, and every few hours."""
+        checked_s = self._clock.monotonic()
+        was_online = True
+        while not reading.done():
+            await running.poller.next_cycle()
+            online = running.poller.health.online
+            came_back = online and not was_online
+            was_online = online
+            if not came_back and self._clock.monotonic() - checked_s < LAYOUT_EVERY_S:
+                continue
+            try:
+                found = await discover(self._bus, self.unit, bases=self.profile.sunspec.bases)  # type: ignore[union-attr]
+            except DeviceError:
+                was_online = False
+                continue
+            checked_s = self._clock.monotonic()
+            if found is not None and found != running.resolved.sunspec:
+                log.warning("device layout changed", extra={"device": self.id})
+                reading.cancel()
+                return
+
+    def _rated_w(self, lever: Lever) -> float:
+        if lever in (Lever.BATTERY_POWER, Lever.GRID_SETPOINT):
+            return self._options.battery_w
+        return self._options.generation_w or self._options.battery_w
+
+    # What experience taught.
+
+    def _recalled(self) -> Learned:
+        kept = self._memory.recall(f"device/{self.id}/learned")
+        try:
+            return Learned.from_dict(kept) if isinstance(kept, dict) else Learned()
+        except (ValueError, KeyError, TypeError):
+            return Learned()
+
+    def _keep_learned(self) -> None:
+        self._memory.remember(f"device/{self.id}/learned", self._learned.as_dict(), durable=False)
+
+
+def link_limits(profile: Profile, bus: Bus) -> LinkLimits:
+    """Return what the engine must respect on this connection.
+
+    The silences of a serial device hold where its line is ours, or declared behind a gateway (``line_baud``); a plain
+    network connection learns what it needs.
+    """
+    limits = profile.link.limits()
+    serial = profile.link.serial is not None and profile.link.framing in ("rtu", "ascii")
+    if serial and bus.endpoint.wire_baud is None:
+        return replace(limits, min_gap_s=None, delay_on_unit_switch_s=None)
+    return limits
+
+
+def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT) -> DeviceOptions:
+    """Return what a device of the configuration is to its site."""
+    role = str(settings.role)
+    battery = settings.battery
+    battery_w = float(max(battery.charge_limit_w, battery.discharge_limit_w)) if battery is not None else 0.0
+    levers: set[Lever] = set()
+    if role != "meter":
+        if settings.pv_peak_w > 0:
+            levers.add(Lever.LIMIT_GENERATION)
+        if battery is not None:
+            levers.add(Lever.BATTERY_POWER)
+    return DeviceOptions(
+        kinds=_KINDS.get(role),
+        levers=frozenset(levers),
+        generation_w=float(settings.pv_peak_w),
+        battery_w=battery_w,
+        counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_devices(
+    sections: Sequence[DeviceSettings],
+    *,
+    clock: Clock,
+    journal: Memory | None = None,
+    profile_dir: Path | None = None,
+    connection_w: float = RATED_W_DEFAULT,
+) -> AsyncIterator[dict[str, Device]]:
+    """Open every device of a site and read them all until the block ends.
+
+    Args:
+        journal: Where what was learned, touched and worn outlives the process.
+        profile_dir: A folder whose profiles go before ours.
+        connection_w: The greatest power at the connection point, for the plausibility of its counters.
+
+    Raises:
+        ConfigError: A profile or a url cannot be used; nothing was opened.
+    """
+    async with Buses() as buses:
+        devices: dict[str, Device] = {}
+        for section in sections:
+            try:
+                profile = load_profile(section.profile, profile_dir)
+                bus, unit = buses.get(section.url)
+            except ConfigError as error:
+                raise ConfigError(f"device {section.id}: {error}") from error
+            devices[section.id] = Device(
+                id=section.id,
+                profile=profile,
+                bus=bus,
+                unit=unit,
+                clock=clock,
+                options=options_of(section, connection_w=connection_w),
+                memory=journal,
+            )
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(device.run(), name=f"device {name}") for name, device in devices.items()]
+            try:
+                yield devices
+            finally:
+                for task in running:
+                    task.cancel()

@@ -1,0 +1,213 @@
+"""The register map of one family of devices, proven complete before anything is read or written with it."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, Section, one_or_more
+from edge.devices.recipes import MODES, Lever, Recipe, WriteRule
+from edge.modbus.point import DataType, LinkLimits, Range, Table, WordOrder
+
+ID = r"^[a-z0-9][a-z0-9_]*$"
+FLASH_WRITES_A_DAY = 200  # Source: practice of battery planners on inverter EEPROM; a profile may ask for less.
+
+
+class Serial(Section):
+    """The line's factory settings."""
+
+    baud: int = Field(ge=300, le=4_000_000)
+    format: str = Field(default="8N1", pattern="^8[NEO][12]$")
+
+
+class Hole(Section):
+    """Addresses ``first`` to ``last`` that no request may touch."""
+
+    table: Table
+    first: int = Field(ge=0, le=0xFFFF)
+    last: int = Field(ge=0, le=0xFFFF)
+
+
+class Link(Section):
+    """What the device, and the way to it, can bear. Times in ms are silences that the engine keeps."""
+
+    framing: str = Field(pattern="^(tcp|rtu|rtu_over_tcp|ascii)$")
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    unit: int | None = Field(default=None, ge=0, le=255)
+    unit_note: str | None = None
+    serial: Serial | None = None
+    functions: tuple[int, ...] = Field(min_length=1)
+    max_registers: int = Field(default=120, ge=1, le=125)
+    max_gap_registers: int | None = Field(default=None, ge=0)
+    barriers: dict[Table, tuple[int, ...]] = Field(default_factory=dict)
+    holes: tuple[Hole, ...] = ()
+    min_gap_ms: int | None = Field(default=None, ge=0, le=60_000)
+    after_connect_ms: int = Field(default=0, ge=0, le=60_000)
+    after_write_ms: int = Field(default=100, ge=0, le=60_000)
+    unit_switch_ms: int | None = Field(default=None, ge=0, le=60_000)
+    timeout_s_min: float | None = Field(default=None, gt=0, le=30)
+    max_clients: int | None = Field(default=None, ge=1)
+    poll_s_min: float | None = Field(default=None, gt=0)
+    wake_up: bool = False
+
+    def limits(self) -> LinkLimits:
+        """Return what the engine plans and speaks by."""
+        return LinkLimits(
+            max_registers=self.max_registers,
+            max_gap_registers=self.max_gap_registers,
+            barriers=self.barriers,
+            forbidden=tuple(Range(table=hole.table, start=hole.first, end=hole.last + 1) for hole in self.holes),
+            min_gap_s=None if self.min_gap_ms is None else self.min_gap_ms / 1000,
+            delay_after_connect_s=self.after_connect_ms / 1000,
+            delay_on_unit_switch_s=None if self.unit_switch_ms is None else self.unit_switch_ms / 1000,
+            delay_after_write_s=self.after_write_ms / 1000,
+            timeout_s_min=self.timeout_s_min,
+            max_clients=self.max_clients,
+        )
+
+
+class ChainModel(Section):
+    """Where a model lies in the worked example: the address of its id, and its length."""
+
+    id: int
+    base: int
+    length: int
+
+
+class SunSpecSection(Section):
+    """How the models are found; ``same_layout`` lists models that may stand in for another, point for point."""
+
+    bases: tuple[int, ...] = (40000, 50000, 0)
+    chain: tuple[ChainModel, ...] = Field(min_length=1)
+    same_layout: dict[int, tuple[int, ...]] = Field(default_factory=dict)
+
+
+class Learn(Section):
+    """Word order that the device itself tells: ``point`` reads ``little`` or ``big``."""
+
+    point: str
+    little: int
+    big: int
+
+
+class Defaults(Section):
+    """What a point is where it does not say otherwise."""
+
+    table: Table = Table.HOLDING
+    word_order: WordOrder = WordOrder.BIG
+    word_order_from: Learn | None = None
+    sentinels: dict[DataType, int] = Field(default_factory=dict)
+
+
+Recipes = Annotated[tuple[Recipe, ...], BeforeValidator(one_or_more)]
+
+
+class Profile(Section):
+    """A register map with its sources.
+
+    Args:
+        identify: Points and the pattern that their text must hold on such a device.
+        null_frame: Raw values that together mean that the device has nothing to say: whatever it answers is no value.
+    """
+
+    id: str = Field(pattern=ID)
+    vendor: str
+    models: tuple[str, ...] = Field(min_length=1)
+    firmware: str = "any"
+    kinds: tuple[Kind, ...] = Field(min_length=1)
+    status: Evidence
+    sources: tuple[str, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+    link: Link
+    sunspec: SunSpecSection | None = None
+    defaults: Defaults = Defaults()
+    points: dict[str, PointSpec] = Field(min_length=1)
+    derived: dict[str, DerivedSpec] = Field(default_factory=dict)
+    writes: dict[str, WriteRule] = Field(default_factory=dict)
+    capabilities: dict[Lever, Recipes] = Field(default_factory=dict)
+    identify: dict[str, str] = Field(default_factory=dict)
+    null_frame: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "Profile":
+        self._check_sunspec()
+        self._check_derived()
+        self._check_writes()
+        for lever, recipes in self.capabilities.items():
+            for recipe in recipes:
+                self._check_recipe(lever, recipe)
+        for name in self.identify:
+            self._known(name, "identify")
+        for name in self.null_frame:
+            self._known(name, "null_frame")
+        return self
+
+    def _known(self, name: str, where: str) -> PointSpec:
+        point = self.points.get(name)
+        if point is None:
+            raise ValueError(f"{where} names the point {name!r}, which is not among the points")
+        return point
+
+    def _check_sunspec(self) -> None:
+        bases = {} if self.sunspec is None else {model.id for model in self.sunspec.chain}
+        for name, point in self.points.items():
+            if point.model is not None and point.model not in bases:
+                raise ValueError(f"points.{name} lies in SunSpec model {point.model}, which the chain does not hold")
+
+    def _check_derived(self) -> None:
+        for name, spec in self.derived.items():
+            if name in self.points:
+                raise ValueError(f"derived.{name} has the name of a point")
+            for part in (*spec.plus, *spec.minus):
+                self._known(part, f"derived.{name}")
+
+    def _check_writes(self) -> None:
+        writable = {name for name, point in self.points.items() if point.is_writable}
+        for name in self.writes:
+            self._known(name, "writes")
+            if name not in writable:
+                raise ValueError(f"writes.{name} is about a point that the map gives as read-only")
+        if forgotten := sorted(writable - set(self.writes)):
+            raise ValueError(f"writes.{forgotten[0]} is missing: every writable point needs its range and storage")
+
+    def _check_recipe(self, lever: Lever, recipe: Recipe) -> None:
+        where = f"capabilities.{lever}"
+        if set(recipe.modes) != set(MODES[lever]):
+            raise ValueError(f"{where}.modes has {sorted(recipe.modes)}, expected {sorted(MODES[lever])}")
+        for name in (*recipe.points(), *recipe.base_points):
+            self._known(name, where)
+        for steps in (*recipe.modes.values(), recipe.restore):
+            for step in steps:
+                for name in step.write:
+                    if not self.points[name].is_writable:
+                        raise ValueError(f"{where} writes {name!r}, which the map gives as read-only")
+        if not recipe.base and _uses_base(recipe):
+            raise ValueError(f"{where}.base is missing: a percentage needs the point that is 100 percent")
+
+    def rule(self, name: str) -> WriteRule | None:
+        """Return what may be written to a point."""
+        return self.writes.get(name)
+
+
+def _uses_base(recipe: Recipe) -> bool:
+    written = [
+        value for steps in (*recipe.modes.values(), recipe.restore) for step in steps for value in step.write.values()
+    ]
+    return any(isinstance(value, str) and (value.endswith("_pct") or "base_" in value) for value in written)
+
+
+def sentence(profile_id: str, error: ValidationError) -> str:
+    """Say the first thing that is wrong: the profile, the key, the value, the bound, and how many more there are."""
+    first, *more = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"]) or "the profile"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+    if first["type"] == "missing":
+        said = f"{key} is missing"
+    elif first["type"] == "extra_forbidden":
+        said = f"{key} is not a known key"
+    elif first["type"] == "value_error":
+        said = message if key == "the profile" else f"{key} {message}"
+    else:
+        shown = "a section" if isinstance(first.get("input"), Mapping | list) else repr(first.get("input"))
+        said = f"{key} is {shown}, {message}"
+    return f"profile {profile_id}: {said}" + (f" ({len(more)} more)" if more else "")

@@ -1,0 +1,185 @@
+"""The canonical picture of one device: which point stands for which quantity, made cheap enough for every cycle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from contracts.units import Quality
+from edge.devices.canonical import Spec, derive, refined, substituted, to_canonical
+from edge.devices.points import DerivedSpec, Kind, PointSpec
+from edge.devices.quality import CounterGuard, is_counter, plausible_range
+from edge.devices.resolve import Resolved, allows
+from edge.modbus.point import PERIOD_S, Access, Reading, RegisterPoint
+from edge.modbus.poller import STALE_PERIODS, STALE_S_MIN
+
+# What a meter reports under its own name, where a hybrid reports it as the grid's.
+_AS_METER = {
+    "grid_import_wh": "energy_import_wh",
+    "grid_export_wh": "energy_export_wh",
+    "grid_energy_import_wh": "energy_import_wh",
+    "grid_energy_export_wh": "energy_export_wh",
+    "grid_power_w": "active_power_w",
+    "grid_power_factor": "power_factor",
+    "grid_frequency_hz": "frequency_hz",
+    **{f"grid_active_power_l{phase}_w": f"active_power_l{phase}_w" for phase in (1, 2, 3)},
+    **{f"grid_power_l{phase}_w": f"active_power_l{phase}_w" for phase in (1, 2, 3)},
+    **{f"grid_voltage_l{phase}_v": f"voltage_l{phase}_v" for phase in (1, 2, 3)},
+    **{f"grid_current_l{phase}_a": f"current_l{phase}_a" for phase in (1, 2, 3)},
+}
+
+
+@dataclass(slots=True, eq=False)
+class Source:
+    """One point, or one derived value, that can stand for a quantity."""
+
+    name: str
+    spec: Spec
+    point: RegisterPoint | None
+    stale_s: float
+    bounds: tuple[float, float] | None = None
+    guard: CounterGuard | None = None
+    turned: bool = False
+    _seen: Reading | None = None
+    _made: Reading | None = None
+
+    def make(self, reading: Reading, quarantined: dict[str, int]) -> Reading:
+        """Return a reading in our sign, checked; made once for each reading that arrives."""
+        if reading is self._seen and self._made is not None:
+            return self._made
+        made = substituted(self.spec, reading)
+        value = to_canonical(self.spec, made.value)
+        if self.turned and isinstance(value, int | float) and not isinstance(value, bool):
+            value = -value if value else value
+        made = made if value is made.value else replace(made, value=value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and not self._is_plausible(value, reading):
+            quarantined[self.spec.canonical] = quarantined.get(self.spec.canonical, 0) + 1
+            made = replace(made, value=None, quality=Quality.INVALID)
+        self._seen, self._made = reading, made
+        return made
+
+    def _is_plausible(self, value: float, reading: Reading) -> bool:
+        if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
+            return False
+        return self.guard is None or self.guard.accepts(value, now_s=reading.monotonic_s)
+
+
+@dataclass(kw_only=True)
+class View:
+    """The quantities of one device.
+
+    Args:
+        sources: By canonical name, the best first; a worse one stands in while the best has no value.
+        null_frame: Points and raw values that together mean that the device has nothing to say.
+    """
+
+    sources: Mapping[str, tuple[Source, ...]]
+    refine: Mapping[str, RegisterPoint]
+    quarantined: dict[str, int] = field(default_factory=dict)
+    null_frame: Mapping[str, float] = field(default_factory=dict)
+
+    def snapshot(self, latest: Mapping[str, Reading], now_s: float) -> dict[str, Reading]:
+        """Return the newest reading of every quantity that has one, stale where it has aged."""
+        if self.null_frame and self._is_null(latest):
+            return {
+                name: replace(reading, value=None, quality=Quality.INVALID)
+                for name, reading in self._read(latest, now_s).items()
+            }
+        return self._read(latest, now_s)
+
+    def _read(self, latest: Mapping[str, Reading], now_s: float) -> dict[str, Reading]:
+        quarantined = self.quarantined
+        found: dict[str, Reading] = {}
+        for canonical, sources in self.sources.items():
+            chosen: Reading | None = None
+            for source in sources:
+                reading = self._reading(source, latest)
+                if reading is None:
+                    continue
+                made = source.make(reading, quarantined)
+                if made.quality is Quality.GOOD and now_s - made.monotonic_s > source.stale_s:
+                    made = replace(made, quality=Quality.STALE)
+                if made.quality is Quality.GOOD:
+                    chosen = made
+                    break
+                chosen = made if chosen is None or chosen.value is None else chosen
+            if chosen is not None:
+                found[canonical] = chosen
+        return found
+
+    def _reading(self, source: Source, latest: Mapping[str, Reading]) -> Reading | None:
+        if isinstance(source.spec, DerivedSpec):
+            return derive(source.spec, latest)
+        reading = latest.get(source.name)
+        if reading is not None and source.name in self.refine:
+            return refined(self.refine[source.name], reading)
+        return reading
+
+    def _is_null(self, latest: Mapping[str, Reading]) -> bool:
+        return all(name in latest and latest[name].raw == raw for name, raw in self.null_frame.items())
+
+
+def build_view(
+    resolved: Resolved,
+    *,
+    kinds: frozenset[Kind] | None = None,
+    use: Mapping[str, str] | None = None,
+    turned: frozenset[str] = frozenset(),
+    rated_w: float,
+) -> View:
+    """Return the view of a device.
+
+    Args:
+        kinds: What the device is to the site; points of its other kinds are left out. None is everything.
+        use: Canonical name to the point that shall stand for it, where the profile offers several.
+        turned: Canonical names that this installation counts the other way round (a current transformer on its head).
+        rated_w: Greatest power that any of its counters can count.
+    """
+    use = use or {}
+    named: list[tuple[str, Spec]] = [*resolved.profile.points.items(), *resolved.profile.derived.items()]
+    as_meter = kinds == frozenset({Kind.METER}) and any(spec.canonical in _AS_METER for _, spec in named)
+    sources: dict[str, list[Source]] = {}
+    for name, spec in named:
+        if not allows(spec.kind, kinds):
+            continue
+        if isinstance(spec, PointSpec) and (
+            spec.scale_factor or name not in resolved.points or spec.access is Access.WRITE
+        ):
+            continue
+        if isinstance(spec, DerivedSpec) and not all(part in resolved.points for part in (*spec.plus, *spec.minus)):
+            continue
+        canonical = spec.canonical
+        if as_meter and canonical in _AS_METER.values():
+            continue
+        if as_meter:
+            canonical = _AS_METER.get(canonical, canonical)
+        if canonical in use and use[canonical] != name:
+            continue
+        sources.setdefault(canonical, []).append(
+            _source(resolved, name, spec, canonical, is_turned=canonical in turned, rated_w=rated_w)
+        )
+    for canonical, found in sources.items():
+        # A counter never changes its source: another register counts from another start.
+        if is_counter(canonical):
+            del found[1:]
+    return View(
+        sources={canonical: tuple(found) for canonical, found in sources.items()},
+        refine={name: point for name, point in resolved.points.items() if point.parts},
+        null_frame=resolved.profile.null_frame,
+    )
+
+
+def _source(resolved: Resolved, name: str, spec: Spec, canonical: str, *, is_turned: bool, rated_w: float) -> Source:
+    point = resolved.points.get(name)
+    if isinstance(spec, DerivedSpec):
+        classes = [resolved.points[part].poll_class for part in (*spec.plus, *spec.minus)]
+    else:
+        assert point is not None
+        classes = [point.poll_class]
+    return Source(
+        name=name,
+        spec=spec,
+        point=point,
+        stale_s=max(STALE_PERIODS * max(PERIOD_S[poll_class] for poll_class in classes), STALE_S_MIN),
+        bounds=plausible_range(canonical),
+        guard=CounterGuard(rated_w=rated_w) if is_counter(canonical) else None,
+        turned=is_turned,
+    )

@@ -1,0 +1,121 @@
+"""What is kept about a device over restarts: writes to memory that wears out, and levers that we have touched."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Protocol
+
+from contracts.clock import Clock
+from edge.devices.profile import FLASH_WRITES_A_DAY
+from edge.devices.recipes import Lever, Storage, WriteRule
+from edge.errors import ValueRefused
+
+
+class Memory(Protocol):
+    """Where small values outlive the process; the gateway's journal is one."""
+
+    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
+        """Keep a value under a key; when durable, it is on the disk on return."""
+
+    def recall(self, key: str) -> Any:
+        """Return what is kept under a key, None where nothing is."""
+
+
+class Forgetful:
+    """A memory for tools and tests: it ends with the process."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
+        """Keep a value under a key."""
+        self._values[key] = value
+
+    def recall(self, key: str) -> Any:
+        """Return what is kept under a key, None where nothing is."""
+        return self._values.get(key)
+
+
+class Ledger:
+    """Counts the writes of one device by day and point, and knows which levers hold something of ours."""
+
+    def __init__(self, device: str, memory: Memory, clock: Clock) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._wear_key = f"device/{device}/wear"
+        self._touched_key = f"device/{device}/touched"
+        kept = memory.recall(self._wear_key)
+        kept = kept if isinstance(kept, dict) else {}
+        self._day = str(kept.get("day", ""))
+        self._today: dict[str, int] = {str(name): int(count) for name, count in dict(kept.get("today", {})).items()}
+        self._total: dict[str, int] = {str(name): int(count) for name, count in dict(kept.get("total", {})).items()}
+        touched = memory.recall(self._touched_key)
+        self._touched = {Lever(name) for name in touched if name in set(Lever)} if isinstance(touched, list) else set()
+
+    @property
+    def writes_today(self) -> dict[str, int]:
+        """Return today's writes to memory that may wear out, by point."""
+        return dict(self._today) if self._day == self._today_date().isoformat() else {}
+
+    @property
+    def writes_total(self) -> dict[str, int]:
+        """Return all writes ever counted, by point."""
+        return dict(self._total)
+
+    @property
+    def touched(self) -> frozenset[Lever]:
+        """Return the levers that may still hold something of ours, also from before a restart."""
+        return frozenset(self._touched)
+
+    def touch(self, lever: Lever) -> None:
+        """Note on the disk, before the first write, that a lever will hold something of ours."""
+        if lever not in self._touched:
+            self._touched.add(lever)
+            self._keep_touched()
+
+    def let_go(self, lever: Lever) -> None:
+        """Note that a lever holds nothing of ours any more."""
+        if lever in self._touched:
+            self._touched.discard(lever)
+            self._keep_touched()
+
+    def check(self, names: Iterable[str], rules: dict[str, WriteRule]) -> None:
+        """Make sure that points may be written once more today.
+
+        Raises:
+            ValueRefused: The daily budget of a point is used up.
+        """
+        today = self.writes_today
+        for name in names:
+            budget = budget_of(rules.get(name))
+            if budget is not None and today.get(name, 0) >= budget:
+                raise ValueRefused(
+                    f"{name} was written {today[name]} times today, its memory bears {budget}; nothing was written",
+                    code="wear_budget",
+                )
+
+    def spend(self, names: Iterable[str], rules: dict[str, WriteRule]) -> None:
+        """Count one write to each point whose memory may wear out."""
+        wearing = [name for name in names if budget_of(rules.get(name)) is not None]
+        if not wearing:
+            return
+        today = self._today_date().isoformat()
+        if today != self._day:
+            self._day, self._today = today, {}
+        for name in wearing:
+            self._today[name] = self._today.get(name, 0) + 1
+            self._total[name] = self._total.get(name, 0) + 1
+        kept = {"day": self._day, "today": self._today, "total": self._total}
+        self._memory.remember(self._wear_key, kept, durable=False)
+
+    def _keep_touched(self) -> None:
+        self._memory.remember(self._touched_key, sorted(self._touched), durable=True)
+
+    def _today_date(self) -> date:
+        return self._clock.now().date()
+
+
+def budget_of(rule: WriteRule | None) -> int | None:
+    """Return the writes a day that a point bears; None where it is RAM."""
+    if rule is None or rule.storage is Storage.RAM:
+        return None
+    return rule.daily_budget or FLASH_WRITES_A_DAY
