@@ -282,11 +282,11 @@ def _allocate(orders: Iterable[AuctionOrder], *, tie: Tie, product: str, must_bu
     every = list(orders)
     bids = sorted((o for o in every if o.side is Side.BUY), key=lambda o: (-o.limit_mct_per_kwh, o.sequence))
     offers = sorted((o for o in every if o.side is Side.SELL), key=lambda o: (o.limit_mct_per_kwh, o.sequence))
-    crossing = sweep(_levels(bids), _levels(offers), must_buy_wh=must_buy_wh)
+    crossing = sweep(levels(bids), levels(offers), must_buy_wh=must_buy_wh)
     low, high = interval(crossing)
     fills = dict.fromkeys((order.order_id for order in every), 0)
-    bids = _serve(bids, crossing.bids, tie=tie, product=product, buying=True, fills=fills)
-    offers = _serve(offers, crossing.offers, tie=tie, product=product, buying=False, fills=fills)
+    bids = serve(bids, crossing.bids, tie=tie, product=product, buying=True, fills=fills)
+    offers = serve(offers, crossing.offers, tie=tie, product=product, buying=False, fills=fills)
     return _Allocation(
         volume_wh=crossing.volume_wh,
         short_wh=crossing.short_wh,
@@ -299,17 +299,18 @@ def _allocate(orders: Iterable[AuctionOrder], *, tie: Tie, product: str, must_bu
     )
 
 
-def _levels(orders: list[AuctionOrder]) -> list[tuple[int, int]]:
+def levels(orders: list[AuctionOrder]) -> list[tuple[int, int]]:
+    """Return ``(limit, quantity)`` of orders that are sorted by limit, each limit once."""
     return [
         (limit, sum(order.quantity_wh for order in level))
         for limit, level in groupby(orders, key=lambda order: order.limit_mct_per_kwh)
     ]
 
 
-def _serve(
+def serve(
     side: list[AuctionOrder], margin: Margin, *, tie: Tie, product: str, buying: bool, fills: dict[str, int]
 ) -> list[AuctionOrder]:
-    """Write the fills of one side; return it in the order in which it was served."""
+    """Write the fills of one side, sorted by limit and time; return it in the order in which it was served."""
     last = margin.last
     if last is None:
         return side
