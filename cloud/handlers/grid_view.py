@@ -71,7 +71,7 @@ def power_samples(message: TelemetryMessage, feeder: FeederRecord) -> tuple[Powe
 
 
 def observations(tables: Tables, sites: Iterable[SiteRecord]) -> tuple[SiteObservation, ...]:
-    """Return what is newest of each site that has ever told its connection power."""
+    """Return what is newest of each site that has ever told its connection power, as of when it last spoke."""
     found = (_observation(tables, site) for site in sites)
     return tuple(observation for observation in found if observation is not None)
 
@@ -113,7 +113,7 @@ def _observation(tables: Tables, site: SiteRecord) -> SiteObservation | None:
     charge = _values(points, *STATE_OF_CHARGE)
     return SiteObservation(
         site=site.id,
-        at=instant(connection[0]),
+        at=instant(max(connection[0], min(item.body["told_until"], connection[0] + HOLD_S_MAX * 1000))),
         connection_power_w=connection[1] if connection[2] in _USABLE else None,
         battery_power_w=_sum(_values(points, BATTERY_POWER)),
         pv_power_w=_sum(_values(points, PV_POWER)),

@@ -20,8 +20,8 @@ from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
 HISTORY_DAYS: Final = 60
 # A message that comes late still finds its quarter open for so long.
 QUARTERS_AGAIN: Final = 4
-MINUTES_MIN: Final = 5
 _PER_DAY: Final = 86_400 // DELIVERY_INTERVAL_S
+_MINUTES: Final = DELIVERY_INTERVAL_S // 60
 
 Quarter = tuple[float | None, float | None]
 
@@ -74,21 +74,22 @@ def _series(days: dict[datetime, dict[str, Any]], name: str, until: datetime) ->
 
 
 def _quarter(tables: Tables, site: SiteRecord, start: datetime) -> Quarter:
-    """Return the mean load and PV of one quarter in W, ``None`` where too few minutes are known."""
+    """Return the mean load and PV of one quarter in W, ``None`` where nothing is known."""
     first = keys.minute_of(start)
     last = first + DELIVERY_INTERVAL_S // 60 - 1
     day = keys.energy_day(site.id, first)
     meter = tables.query(Table.ENERGY_METRICS, day, first=f"{first:010d}", last=f"{last:010d}")
-    connection_w = _mean([item.body for item in meter], "active_power_w")
+    connection_w = _mean([(int(item.key.sk) - first, item.body) for item in meter], "active_power_w")
     table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
     pv_w: float | None = None
     battery_w: float | None = None
     for device in _devices(tables, site):
         low = keys.asset_minute(table, site.id, device, first, METRIC_SET)
         high = keys.asset_minute(table, site.id, device, last, METRIC_SET)
-        bodies = [item.body for item in tables.query(table, low.pk, first=low.sk, last=high.sk)]
-        pv_w = _plus(pv_w, _mean(bodies, "pv_power_w"))
-        battery_w = _plus(battery_w, _mean(bodies, "battery_power_w"))
+        items = tables.query(table, low.pk, first=low.sk, last=high.sk)
+        minutes = [(_minute_in_quarter(item.key.sk), item.body) for item in items]
+        pv_w = _plus(pv_w, _mean(minutes, "pv_power_w"))
+        battery_w = _plus(battery_w, _mean(minutes, "battery_power_w"))
     if connection_w is None or (pv_w is None and site.pv_peak_w) or (battery_w is None and site.battery):
         return None, pv_w
     return connection_w - (pv_w or 0.0) - (battery_w or 0.0), pv_w
@@ -100,11 +101,26 @@ def _devices(tables: Tables, site: SiteRecord) -> list[str]:
     return sorted({point.rpartition("/")[0] for point in points} - {site.meter})
 
 
-def _mean(bodies: Sequence[dict[str, Any]], name: str) -> float | None:
-    """Return the mean over the minutes in which a point has one."""
-    found = (body["points"][name]["mean"] for body in bodies if name in body["points"])
-    means = [mean for mean in found if mean is not None]
-    return sum(means) / len(means) if len(means) >= MINUTES_MIN else None
+def _minute_in_quarter(sort_key: str) -> int:
+    """Return the minute of an asset's sort key, counted from the start of its quarter."""
+    return int(sort_key.partition("#")[0][-3:-1]) % _MINUTES
+
+
+def _mean(minutes: Sequence[tuple[int, dict[str, Any]]], name: str) -> float | None:
+    """Return a point's mean over a quarter: in a minute without a sample the value before it holds.
+
+    A gateway is silent about what stays within its dead band, so silence is a value, not a gap. Before the first
+    sample of the quarter that one counts.
+    """
+    found = [(minute, body["points"][name]) for minute, body in minutes if name in body["points"]]
+    known = [(minute, point) for minute, point in found if point["mean"] is not None]
+    if not known:
+        return None
+    total = known[0][0] * known[0][1]["mean"]
+    for position, (minute, point) in enumerate(known):
+        end = known[position + 1][0] if position + 1 < len(known) else _MINUTES
+        total += point["mean"] + (end - minute - 1) * point["last"]
+    return float(total) / _MINUTES
 
 
 def _plus(known: float | None, more: float | None) -> float | None:

@@ -82,7 +82,10 @@ def _minute_key(house: House, site: SiteId, device: str, minute: int) -> Key:
 
 
 def _latest(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample]) -> Put:
-    """Return the site's newest values, each with its own source time and quality."""
+    """Return the site's newest values, each with its own source time and quality.
+
+    ``told_until`` is when the gateway last spoke: until then a value that was not sent again was within its dead band.
+    """
     key = keys.site_state(arrival.site, LATEST)
     item = house.stores.tables.get(key)
     points: dict[str, list[Any]] = dict(item.body["points"]) if item else {}
@@ -90,7 +93,13 @@ def _latest(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[
         at_ms = epoch_ms(sample.at)
         if sample.point not in points or points[sample.point][0] <= at_ms:
             points[sample.point] = [at_ms, sample.value, str(sample.quality)]
-    body = {"points": points, "clock": str(arrival.message.clock), "arrived_at": epoch_ms(arrival.at)}
+    told_until = max(epoch_ms(arrival.message.sent_at), item.body["told_until"] if item else 0)
+    body = {
+        "points": points,
+        "clock": str(arrival.message.clock),
+        "told_until": told_until,
+        "arrived_at": epoch_ms(arrival.at),
+    }
     return Put(key=key, body=body, if_version=item.version if item else 0)
 
 

@@ -56,6 +56,25 @@ def test_load_is_what_is_left_of_the_connection_point(tmp_path: Path) -> None:
         assert keys.site_history("farm", START).sk == "20260317"
 
 
+def test_a_value_that_did_not_change_is_not_a_gap(tmp_path: Path) -> None:
+    """A gateway says nothing while a value stays within its dead band."""
+    with house_in(tmp_path) as (house, _):
+        begin = START - timedelta(minutes=15)
+        event = batch(
+            Up.TELEMETRY,
+            message("home-1", 1, begin, {"meter/active_power_w": [100.0]}),
+            message("home-1", 2, begin + timedelta(minutes=5), {"meter/active_power_w": [400.0]}),
+            at=START,
+        )
+        telemetry.handler(event, context())
+        home = house.registry.site("home-1")
+        assert home is not None
+        update_history(house.stores.tables, home, until=START)
+        load, _ = read_history(house.stores.tables, home, until=START)
+        assert load is not None
+        assert load.values[-1] == (5 * 100 + 10 * 400) / 15
+
+
 def test_a_tick_for_an_unknown_zone_says_so(tmp_path: Path) -> None:
     """A schedule that outlives its zone is a mistake that someone must see."""
     with house_in(tmp_path), pytest.raises(SetupError, match="zone-9"):
