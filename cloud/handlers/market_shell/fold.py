@@ -5,7 +5,7 @@ and no table, so a process that has lost its memory gets it back by reading the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cloud.handlers.market_shell.sequencer import Sequencer
@@ -155,8 +155,5 @@ def _order(one: Input, *, at_ms: int) -> commands.Command:
 
 
 def _extend(whole: Outcome, part: Outcome) -> None:
-    whole.replies += part.replies
-    whole.trades += part.trades
-    whole.lines += part.lines
-    whole.settlements += part.settlements
-    whole.broadcasts += part.broadcasts
+    for part_of in fields(Outcome):
+        getattr(whole, part_of.name).extend(getattr(part, part_of.name))
