@@ -1,5 +1,70 @@
-"""The gateway's time: the clock it was started with, and how far its wall clock may be trusted."""
+"""How far the gateway's wall clock may be trusted.
 
-from contracts.clock import Clock, ScaledClock, SystemClock, parse_clock
+Control runs on the monotonic clock and does not care. Orders and signed evidence do: without a trusted clock there are
+none. A trusted clock that was synchronised once and is no longer is in holdover.
+"""
 
-__all__ = ["Clock", "ScaledClock", "SystemClock", "parse_clock"]
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from contracts.clock import Clock, ScaledClock
+from contracts.units import ClockTrust
+
+# systemd-timesyncd creates this file at the first synchronisation of a boot. Source: systemd-timesyncd.service(8).
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+# No gateway of this software ran before; an earlier instant is a clock without a battery.
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+STEP_S_MAX = 2.0
+LOOK_S = 10.0
+
+
+class ClockWatch:
+    """Watches one wall clock against the monotonic one.
+
+    A step of more than two seconds takes the trust away until the clock was synchronised after it. A scaled clock is
+    derived from the monotonic clock and cannot step.
+    """
+
+    def __init__(self, clock: Clock, *, synchronised: Path = SYNCHRONISED) -> None:
+        self._clock = clock
+        self._file = synchronised
+        self._derived = isinstance(clock, ScaledClock)
+        self._trust = ClockTrust.SYNCED if self._derived else ClockTrust.UNTRUSTED
+        self._wall = clock.now()
+        self._monotonic_s = clock.monotonic()
+        self._stepped_at: float | None = None
+        self._looked_s = float("-inf")
+
+    def trust(self) -> ClockTrust:
+        """Return how far the wall clock may be trusted now."""
+        if self._derived:
+            return self._trust
+        now_s = self._clock.monotonic()
+        stepped = self._stepped(now_s)
+        if stepped or now_s - self._looked_s >= LOOK_S:
+            self._looked_s = now_s
+            self._trust = self._look()
+        return self._trust
+
+    def _stepped(self, now_s: float) -> bool:
+        """Note whether the wall clock moved other than the monotonic one since the last look."""
+        wall = self._clock.now()
+        drift = (wall - self._wall) - timedelta(seconds=now_s - self._monotonic_s)
+        self._wall, self._monotonic_s = wall, now_s
+        if abs(drift.total_seconds()) <= STEP_S_MAX:
+            return False
+        self._stepped_at = wall.timestamp()
+        return True
+
+    def _look(self) -> ClockTrust:
+        if self._clock.now() < EARLIEST:
+            return ClockTrust.UNTRUSTED
+        try:
+            synchronised_at = self._file.stat().st_mtime
+        except OSError:
+            # Another service may keep the time; a clock that has stepped under us has no such excuse.
+            managed = not self._file.parent.exists()
+            return ClockTrust.HOLDOVER if managed and self._stepped_at is None else ClockTrust.UNTRUSTED
+        if self._stepped_at is not None and synchronised_at < self._stepped_at:
+            return ClockTrust.UNTRUSTED
+        return ClockTrust.SYNCED

@@ -114,8 +114,6 @@ class ControlSection(_Section):
 
     period_s: float = Field(default=1.0, ge=0.2, le=10)
     idle: Idle = Idle.SELF_CONSUMPTION
-    failsafe_import_w: int | None = Field(default=None, ge=0)
-    failsafe_export_w: int | None = Field(default=None, ge=0)
 
 
 class TrustedIssuer(_Section):
@@ -139,9 +137,14 @@ class TelemetrySection(_Section):
 
 
 class TradingSection(_Section):
-    """What energy costs when it is not traded, in thousandths of a cent per kWh, and when orders are due."""
+    """What energy costs when it is not traded, in thousandths of a cent per kWh, and when orders are due.
+
+    ``follow_schedule`` lets batteries make good what the site takes more or less than it traded; without it they are
+    kept for other uses, and the difference is settled as imbalance.
+    """
 
     enabled: bool = True
+    follow_schedule: bool = True
     import_tariff_mct_per_kwh: int = 30_000
     export_tariff_mct_per_kwh: int = 8_000
     gate_closure_s: int = Field(default=300, ge=0, le=86_400)

@@ -1,1 +1,264 @@
 """Builds every part of a site, owns the tasks, closes in reverse order."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from contracts.clock import Clock
+from contracts.forecast import ForecastBroadcast
+from contracts.market import MarketBroadcast, TradesMessage
+from contracts.telemetry import StatusMessage
+from contracts.topics import Broadcast, Down, Up, broadcast_topic, parse, site_topic
+from contracts.wire import WireError
+from edge.clock import ClockWatch
+from edge.command_desk import CommandDesk, Desk
+from edge.config import Agent, SiteConfig
+from edge.control.keys import Role, TrustedKey
+from edge.control.model import Request
+from edge.control_loop import ControlLoop, Cycle
+from edge.devices.device import Device, open_devices
+from edge.lifetime import StopRequested, stop_on_signal, stop_with
+from edge.links.link import Announcement, Inbound, Link, Presence
+from edge.links.making import make_link
+from edge.recorder import Recorder
+from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
+from edge.telemetry.meter_recorder import MeterRecorder
+from edge.telemetry.sampler import Sampler
+from edge.telemetry.uplink import Uplink
+from edge.trader import Trader
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the journal keeps the rest.
+_HAND_OVER_LOOK_S = 0.05
+
+
+@dataclass(kw_only=True)
+class Site:
+    """The parts of a running site."""
+
+    config: SiteConfig
+    clock: Clock
+    watch: ClockWatch
+    journal: Journal
+    devices: dict[str, Device]
+    link: Link
+    uplink: Uplink
+    sampler: Sampler
+    recorder: Recorder
+    desk: CommandDesk
+    trader: Trader | None
+    loop: ControlLoop
+
+
+async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
+    """Run one site until the operator asks it to stop, its parent is gone, or a part fails.
+
+    Raises:
+        ConfigError: A profile, a url or a key cannot be used.
+        JournalInUse: Another gateway runs on the same state.
+    """
+    async with open_site(config, clock=clock) as site:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(site.journal.run(), name="journal")
+                tasks.create_task(site.link.run(), name="link")
+                tasks.create_task(site.uplink.run(), name="uplink")
+                tasks.create_task(_hear(site), name="hear")
+                tasks.create_task(site.loop.run(), name="control")
+                if site.trader is not None:
+                    tasks.create_task(site.trader.run(), name="trade")
+                tasks.create_task(_stop(site, parent_pid), name="stop")
+                _say_ready(site)
+        except* StopRequested as reasons:
+            log.info("stop requested", extra={"reason": str(reasons.exceptions[0])})
+
+
+@contextlib.asynccontextmanager
+async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
+    """Open the parts of a site, last to first released."""
+    async with contextlib.AsyncExitStack() as stack:
+        # A site that reports more often than the flush window commits as often as it reports.
+        window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
+        path = config.state_dir / "journal.db"
+        journal = Journal.open(path, site=config.site.id, clock=clock, flush_window_s=window_s)
+        stack.callback(journal.close)
+        devices = await stack.enter_async_context(
+            open_devices(
+                config.devices,
+                clock=clock,
+                journal=journal,
+                profile_dir=config.profile_dir,
+                connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
+            )
+        )
+        yield _build(config, clock, journal, devices)
+
+
+def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str, Device]) -> Site:
+    watch = ClockWatch(clock)
+    name = config.site.id
+    link = make_link(config.link, client_id=name, presence=_presence(config, clock, journal))
+    sampler = Sampler(
+        site=name, journal=journal, clock=clock, period_s=config.telemetry.period_s, clock_trust=watch.trust
+    )
+    recorder = Recorder(
+        meter=config.connection.meter,
+        clock=clock,
+        sampler=sampler,
+        meter_recorder=MeterRecorder(site=name, journal=journal, clock=clock),
+        clock_trust=watch.trust,
+    )
+    desk = CommandDesk(
+        Desk(
+            site=name,
+            clock=clock,
+            journal=journal,
+            sampler=sampler,
+            trusted=_trusted(config),
+            capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
+            clock_trust=watch.trust,
+            diagnostics=lambda: _diagnostics(site),
+        ),
+        settings=lambda: site.loop.settings,
+    )
+    trader = None
+    if config.trading.enabled and config.site.agent is not Agent.MONITOR:
+        trader = Trader(
+            config=config, clock=clock, journal=journal, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
+        )
+    site = Site(
+        config=config,
+        clock=clock,
+        watch=watch,
+        journal=journal,
+        devices=devices,
+        link=link,
+        uplink=Uplink(
+            journal=journal,
+            link=link,
+            clock=clock,
+            topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
+            throttle=config.link.throttle,
+        ),
+        sampler=sampler,
+        recorder=recorder,
+        desk=desk,
+        trader=trader,
+        loop=ControlLoop(
+            config=config,
+            clock=clock,
+            devices=devices,
+            requests=lambda now_s: _requests(site, now_s),
+            locked=desk.locked,
+            finished=lambda cycle: _finished(site, cycle),
+        ),
+    )
+    return site
+
+
+def _requests(site: Site, now_s: float) -> list[Request]:
+    asked = site.desk.requests(now_s)
+    return asked if site.trader is None else asked + site.trader.requests(now_s)
+
+
+def _finished(site: Site, cycle: Cycle) -> None:
+    site.desk.finished(cycle)
+    site.recorder.finished(cycle)
+    if site.trader is not None:
+        site.trader.finished(cycle)
+
+
+async def _hear(site: Site) -> None:
+    """Take what the broker brings, for ever; an unreadable message is logged and costs nothing else."""
+    zone, name = site.config.site.zone, site.config.site.id
+    site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in Down])
+    site.link.subscribe([broadcast_topic(zone=zone, channel=channel) for channel in Broadcast])
+    async for message in site.link.messages():
+        try:
+            _take(site, message)
+        except WireError as error:
+            log.warning("message refused", extra={"topic": message.topic, "reason": str(error)})
+
+
+def _take(site: Site, message: Inbound) -> None:
+    topic = parse(message.topic)
+    channel = topic.channel if topic is not None else None
+    if channel is Down.COMMANDS:
+        site.desk.take(message.payload, retained=message.retained)
+    elif site.trader is None:
+        return
+    elif channel is Down.TRADES:
+        site.trader.hear_trades(TradesMessage.decode(message.payload))
+    elif channel is Broadcast.FORECAST:
+        site.trader.hear_forecast(ForecastBroadcast.decode(message.payload))
+    elif channel is Broadcast.MARKET:
+        site.trader.hear_market(MarketBroadcast.decode(message.payload))
+
+
+async def _stop(site: Site, parent_pid: int | None) -> None:
+    """Wait for a reason to stop, then hand over what is due while the link still runs.
+
+    Raises:
+        StopRequested: Always.
+    """
+    try:
+        async with asyncio.TaskGroup() as waits:
+            waits.create_task(stop_on_signal(), name="stop on signal")
+            if parent_pid is not None:
+                waits.create_task(stop_with(parent_pid), name="stop with parent")
+    except* StopRequested as reasons:
+        site.sampler.close()
+        site.journal.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                while any(site.journal.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
+                    await asyncio.sleep(_HAND_OVER_LOOK_S)
+        raise StopRequested(str(reasons.exceptions[0])) from None
+
+
+def _presence(config: SiteConfig, clock: Clock, journal: Journal) -> Presence:
+    topic = site_topic(zone=config.site.zone, site=config.site.id, channel=Up.STATUS)
+
+    def birth() -> Announcement:
+        status = StatusMessage(
+            site=config.site.id, online=True, at=clock.now(), software=version("sitewatt"), epoch=journal.epoch
+        )
+        return Announcement(topic=topic, payload=status.encode())
+
+    will = StatusMessage(site=config.site.id, online=False)
+    return Presence(birth=birth, will=Announcement(topic=topic, payload=will.encode()))
+
+
+def _trusted(config: SiteConfig) -> dict[str, TrustedKey]:
+    return {
+        one.issuer: TrustedKey(role=Role(one.role.value), public_key=base64.b64decode(one.public_key))
+        for one in config.commands.trusted
+    }
+
+
+def _diagnostics(site: Site) -> dict[str, float | str | None]:
+    stats, uplink = site.loop.stats, site.uplink.stats()
+    return {
+        "cycles": stats.cycles,
+        "late_cycles": stats.late,
+        "writes": stats.writes,
+        "failed_writes": stats.failed_writes,
+        "published": uplink.published,
+        "acknowledged": uplink.acknowledged,
+        "offline": ",".join(sorted(name for name, device in site.devices.items() if not device.health.online)),
+        "clock": site.watch.trust(),
+    }
+
+
+def _say_ready(site: Site) -> None:
+    """Tell who started us that the site runs, and which devices have not answered yet."""
+    offline = sorted(name for name, device in site.devices.items() if not device.health.online)
+    sys.stdout.write(json.dumps({"ready": True, "site": site.config.site.id, "offline": offline}) + "\n")
+    sys.stdout.flush()

@@ -71,6 +71,7 @@ class Site:
     pv_series: str = "pv_golden"
     battery: Battery | None = None
     self_consumption: bool = True
+    follows_schedule: bool = True
 
     @property
     def flexible(self) -> bool:
@@ -159,6 +160,7 @@ def _factory() -> Site:
         load=LoadConfig(series="factory"),
         battery=Battery(capacity_wh=200_000, power_w=100_000, soc_percent=70),
         self_consumption=False,
+        follows_schedule=False,
     )
 
 

@@ -1,0 +1,39 @@
+"""``python -m edge run --config FILE``: parse arguments, load settings, run; no logic."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from contracts.clock import parse_clock
+from edge.config import load_config
+from edge.errors import ConfigError
+from edge.logs import log_to_standard_error
+from edge.site import run_site
+
+BAD_INPUT = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a gateway until it is told to stop; 0 stopped, 2 bad arguments or configuration."""
+    parser = argparse.ArgumentParser(prog="python -m edge", description="The gateway of one energy site.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the gateway until SIGTERM or Ctrl-C")
+    run.add_argument("--config", type=Path, required=True, metavar="FILE", help="the site's configuration (YAML)")
+    run.add_argument("--clock", metavar="SPEC", help="a scaled clock, INSTANT@ORIGINxSPEED; the machine's by default")
+    run.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is no longer the parent")
+    run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    options = parser.parse_args(arguments)
+    log_to_standard_error(options.log_level)
+    try:
+        clock = parse_clock(options.clock)
+        config = load_config(options.config)
+        asyncio.run(run_site(config, clock=clock, parent_pid=options.parent_pid))
+    except (ConfigError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

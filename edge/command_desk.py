@@ -1,0 +1,256 @@
+"""Where commands arrive: judged at the gate, held while they run, answered at each step of their life.
+
+What the gate remembers is on disk before an answer leaves, so that a restart neither forgets an answer nor obeys an old
+command again. A command itself does not survive a restart: whoever still wants it says so again, and until then its
+device has fallen back.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from contracts.clock import Clock
+from contracts.control import AckStage, Command, CommandAck, Diagnostics, Live, MaintenanceLock, Read, Release
+from contracts.topics import Up
+from contracts.units import ClockTrust, SiteId
+from edge.control.commands import Circumstances, Verdict, judge
+from edge.control.envelope import envelope
+from edge.control.feasible import Reach, reach
+from edge.control.gate_state import GateState, dump_gate, load_gate
+from edge.control.keys import Role, TrustedKey
+from edge.control.lease import Leases, drop, live, renew
+from edge.control.life import AckDraft, Life, Observed, advance
+from edge.control.model import AssetKind, Capability, ControlSettings, Request, Snapshot
+from edge.control.orders import request_of, requester_of
+from edge.control_loop import Cycle
+from edge.telemetry.journal import Journal
+from edge.telemetry.sampler import Sampler
+
+log = logging.getLogger(__name__)
+
+_KEY = "commands.gate"
+_NO_REACH = Reach()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What the desk needs of the rest of the site."""
+
+    site: SiteId
+    clock: Clock
+    journal: Journal
+    sampler: Sampler
+    trusted: Mapping[str, TrustedKey]
+    capacity_wh: Mapping[str, float]
+    clock_trust: Callable[[], ClockTrust]
+    diagnostics: Callable[[], dict[str, float | str | None]]
+
+
+class CommandDesk:
+    """The commands of one site."""
+
+    def __init__(self, desk: Desk, settings: Callable[[], ControlSettings]) -> None:
+        """Go on where an earlier process stopped."""
+        self._desk = desk
+        self._settings = settings
+        kept = desk.journal.recall(_KEY)
+        self._gate = load_gate(kept) if kept else GateState()
+        self._leases = Leases()
+        self._lives: dict[str, Life] = {}
+        self._requests: dict[str, Request] = {}
+        self._cycle: Cycle | None = None
+        self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0}
+
+    def locked(self) -> bool:
+        """Say whether the site is locked for maintenance."""
+        return self._gate.locked(self._desk.clock.now())
+
+    def requests(self, now_s: float) -> list[Request]:
+        """Return what running commands ask of the arbiter."""
+        return list(live(self._leases, now_s=now_s))
+
+    def take(self, payload: bytes, *, retained: bool) -> None:
+        """Judge one message from the command topic, answer it, and let it run if it was accepted."""
+        verdict, gate = judge(payload, retained=retained, state=self._gate, circumstances=self._circumstances())
+        if gate is not self._gate:
+            self._gate = gate
+            self._desk.journal.remember(_KEY, dump_gate(gate))
+        self._answer(verdict)
+        if verdict.accepted and not verdict.duplicate and verdict.command is not None and verdict.role is not None:
+            self._begin(verdict.command, verdict.role)
+
+    def finished(self, cycle: Cycle) -> None:
+        """Look at every running command after a control cycle, and send the answers that are due."""
+        self._cycle = cycle
+        for command_id, life in list(self._lives.items()):
+            stepped, drafts = advance(life, self._observed(life, cycle))
+            for draft in drafts:
+                self._send(draft)
+            if stepped.over:
+                self._end(command_id, stepped.command)
+            else:
+                self._lives[command_id] = stepped
+
+    def running(self) -> list[Command]:
+        """Return the commands that run now."""
+        return [life.command for life in self._lives.values()]
+
+    def _begin(self, command: Command, role: Role) -> None:
+        desk = self._desk
+        now_s, now = desk.clock.monotonic(), desk.clock.now()
+        action = command.action
+        if isinstance(action, Release):
+            self._release(action.command_id, now_s)
+            self._finish_at_once(command, {})
+            return
+        if isinstance(action, Read | Diagnostics | MaintenanceLock):
+            self._finish_at_once(command, self._report(action))
+            return
+        expires_s = now_s + (command.expires_at - now).total_seconds()
+        if isinstance(action, Live):
+            desk.sampler.live(period_s=float(action.period_s), for_s=expires_s - now_s)
+            self._finish_at_once(command, {})
+            return
+        request = request_of(command, role=role, now_s=now_s, now=now)
+        assert request is not None, f"{action.kind} asks for power and has no request"
+        self._supersede(requester_of(command), now_s)
+        self._leases = renew(self._leases, request, now_s=now_s, lease_s=None)
+        self._requests[command.command_id] = request
+        self._lives[command.command_id] = Life(command=command, expires_s=expires_s)
+
+    def _supersede(self, requester: str, now_s: float) -> None:
+        for command_id, life in list(self._lives.items()):
+            if requester_of(life.command) == requester:
+                _, drafts = advance(life, Observed(now_s=now_s, superseded=True))
+                for draft in drafts:
+                    self._send(draft)
+                self._end(command_id, life.command)
+
+    def _release(self, command_id: str, now_s: float) -> None:
+        life = self._lives.get(command_id)
+        if life is None:
+            return
+        _, drafts = advance(life, Observed(now_s=now_s, released=True, connection_w=self._connection_w()))
+        for draft in drafts:
+            self._send(draft)
+        self._end(command_id, life.command)
+
+    def _end(self, command_id: str, command: Command) -> None:
+        self._lives.pop(command_id, None)
+        request = self._requests.pop(command_id, None)
+        if request is not None:
+            self._leases = drop(self._leases, requester=requester_of(command), resource=request.resource)
+
+    def _finish_at_once(self, command: Command, values: dict[str, float | str | None]) -> None:
+        now_s = self._desk.clock.monotonic()
+        life = Life(command=command, expires_s=float("inf"))
+        _, drafts = advance(life, Observed(now_s=now_s, done=True, values=values or None))
+        for draft in drafts:
+            self._send(draft)
+
+    def _report(self, action: Read | Diagnostics | MaintenanceLock) -> dict[str, float | str | None]:
+        if isinstance(action, MaintenanceLock):
+            return {"locked": str(action.on).lower()}
+        if isinstance(action, Diagnostics):
+            return self._desk.diagnostics()
+        values: dict[str, float | str | None] = {}
+        for point in action.points:
+            device, _, name = point.partition("/")
+            reading = self._cycle.readings.get(device, {}).get(name) if self._cycle else None
+            value = reading.value if reading is not None else None
+            values[point] = float(value) if isinstance(value, bool) else value
+        return values
+
+    def _observed(self, life: Life, cycle: Cycle) -> Observed:
+        now_s = cycle.snapshot.taken_s
+        mine = [
+            (setpoint, cycle.applied.get((setpoint.asset, setpoint.capability)))
+            for setpoint in cycle.decision.setpoints
+            if setpoint.requester == requester_of(life.command)
+        ]
+        readback: dict[str, float | None] = {}
+        for _, applied in mine:
+            readback.update(applied.readback if applied else {})
+        proven = [applied is not None and applied.ok and applied.value_w == one.value_w for one, applied in mine]
+        held = not mine and self._within(life, cycle)
+        return Observed(
+            now_s=now_s,
+            readback=readback,
+            readback_equal=all(proven) if proven else (True if held else None),
+            connection_w=cycle.snapshot.connection_power.usable(),
+            battery_w=_battery_w(cycle.snapshot),
+            switched_on=_switched_on(life.command, cycle.snapshot),
+        )
+
+    def _within(self, life: Life, cycle: Cycle) -> bool:
+        """Say whether an order needs no write because its bound already holds without any."""
+        request = self._requests.get(life.command.command_id)
+        connection_w = cycle.snapshot.connection_power.usable()
+        return (
+            request is not None
+            and request.preferred_w is None
+            and connection_w is not None
+            and request.min_w <= connection_w <= request.max_w
+        )
+
+    def _circumstances(self) -> Circumstances:
+        desk = self._desk
+        return Circumstances(
+            now=desk.clock.now(),
+            clock=desk.clock_trust(),
+            site=desk.site,
+            trusted=desk.trusted,
+            able=self._able(),
+        )
+
+    def _able(self) -> Reach:
+        if self._cycle is None:
+            return _NO_REACH
+        return reach(envelope(self._cycle.snapshot, self._settings()), capacity_wh=dict(self._desk.capacity_wh))
+
+    def _connection_w(self) -> float | None:
+        return self._cycle.snapshot.connection_power.usable() if self._cycle else None
+
+    def _answer(self, verdict: Verdict) -> None:
+        self.stats["duplicate" if verdict.duplicate else "accepted" if verdict.accepted else "rejected"] += 1
+        if not verdict.accepted:
+            log.warning("command refused", extra={"command": verdict.command_id, "reason": verdict.reason})
+        if verdict.command_id is None:
+            return
+        self._send(
+            AckDraft(
+                command_id=verdict.command_id,
+                event_id=verdict.command.event_id if verdict.command else None,
+                stage=AckStage.ACCEPTED if verdict.accepted else AckStage.REJECTED,
+                reason=verdict.reason,
+                detail=verdict.detail,
+                feasible=verdict.feasible,
+                measured_w=self._connection_w(),
+            )
+        )
+
+    def _send(self, draft: AckDraft) -> None:
+        at = self._desk.clock.now()
+
+        def build(epoch: int, seq: int) -> CommandAck:
+            return CommandAck(site=self._desk.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(draft))
+
+        self._desk.journal.append(Up.ACKS, build)
+
+
+def _battery_w(snapshot: Snapshot) -> float | None:
+    powers = []
+    for asset in snapshot.assets:
+        if Capability.BATTERY_POWER not in asset.capabilities:
+            continue
+        power = asset.battery_power if asset.battery_power is not None else asset.power
+        if asset.battery_power is None and asset.kind is not AssetKind.BATTERY:
+            continue
+        powers.append(power.usable())
+    known = [power for power in powers if power is not None]
+    return sum(known) if known and len(known) == len(powers) else None
+
+
+def _switched_on(command: Command, snapshot: Snapshot) -> bool | None:
+    device = getattr(command.action, "device", None)
+    return next((asset.switched_on for asset in snapshot.assets if asset.id == device), None)

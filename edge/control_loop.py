@@ -1,0 +1,178 @@
+"""The control cycle: read late, decide on a frozen picture, write early, prove, record.
+
+A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. Device revert timers
+are refreshed only with the token of a cycle that finished on fresh inputs, so a hung loop lets go of every device.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from contracts.clock import Clock
+from edge.config import Idle, SiteConfig
+from edge.control.cycle import decide
+from edge.control.lease import CycleToken, may_refresh, revert_s, token_for
+from edge.control.model import (
+    Capability,
+    ControlSettings,
+    Decision,
+    Memory,
+    Request,
+    Setpoint,
+    Snapshot,
+)
+from edge.devices.device import Applied, Device
+from edge.errors import DeviceError, ValueRefused
+from edge.snapshot import Freezer, Readings
+
+log = logging.getLogger(__name__)
+
+Lever = tuple[str, Capability]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """What one finished cycle saw, decided, and has proven of its writes so far."""
+
+    number: int
+    readings: Mapping[str, Readings]
+    snapshot: Snapshot
+    decision: Decision
+    applied: Mapping[Lever, Applied]
+
+
+@dataclass(kw_only=True)
+class LoopStats:
+    """Counters since start."""
+
+    cycles: int = 0
+    late: int = 0
+    writes: int = 0
+    failed_writes: int = 0
+    last_cycle_ms: float = 0.0
+    alarms: tuple[str, ...] = field(default=())
+
+
+class ControlLoop:
+    """Runs the cycles of one site.
+
+    Args:
+        requests: Returns what is asked at an instant; called once a cycle.
+        finished: Told of each cycle after its decision was handed to the devices.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: SiteConfig,
+        clock: Clock,
+        devices: Mapping[str, Device],
+        requests: Callable[[float], list[Request]],
+        locked: Callable[[], bool],
+        finished: Callable[[Cycle], None],
+    ) -> None:
+        self.stats = LoopStats()
+        self._clock = clock
+        self._devices = devices
+        self._period_s = config.control.period_s
+        self._freezer = Freezer(config.devices, meter=config.connection.meter)
+        self._settings = _settings(config)
+        self._requests = requests
+        self._locked = locked
+        self._finished = finished
+        self._memory = Memory()
+        self._token: CycleToken | None = None
+        self._applied: dict[Lever, Applied] = {}
+        self._writing: dict[str, asyncio.Task[None]] = {}
+        self._last: Cycle | None = None
+
+    async def run(self) -> None:
+        """Run cycle after cycle until cancelled, then let the last writes end."""
+        due_s = self._clock.monotonic()
+        try:
+            while True:
+                self._cycle()
+                due_s += self._period_s
+                late_s = self._clock.monotonic() - due_s
+                if late_s > 0:
+                    missed = int(late_s // self._period_s) + 1
+                    self.stats.late += missed
+                    due_s += missed * self._period_s
+                await self._clock.sleep(due_s - self._clock.monotonic())
+        finally:
+            for task in self._writing.values():
+                task.cancel()
+            await asyncio.gather(*self._writing.values(), return_exceptions=True)
+
+    @property
+    def last(self) -> Cycle | None:
+        """Return the last finished cycle, ``None`` before the first."""
+        return self._last
+
+    @property
+    def settings(self) -> ControlSettings:
+        """Return the settings in force, with the maintenance lock as it is now."""
+        locked = self._locked()
+        if locked != self._settings.maintenance_lock:
+            self._settings = replace(self._settings, maintenance_lock=locked)
+        return self._settings
+
+    def _cycle(self) -> None:
+        now_s = self._clock.monotonic()
+        readings = {name: device.snapshot() for name, device in self._devices.items()}
+        snapshot = self._freezer.freeze(self._devices, readings, now_s=now_s)
+        decision, self._memory = decide(snapshot, self._requests(now_s), self.settings, self._memory)
+        self.stats.cycles += 1
+        if decision.alarms != self.stats.alarms:
+            log.warning("control alarms changed", extra={"alarms": list(decision.alarms)})
+            self.stats.alarms = decision.alarms
+        self._write(decision)
+        self._token = token_for(decision, cycle=self.stats.cycles, finished_s=self._clock.monotonic()) or self._token
+        self._last = Cycle(
+            number=self.stats.cycles,
+            readings=readings,
+            snapshot=snapshot,
+            decision=decision,
+            applied=dict(self._applied),
+        )
+        self.stats.last_cycle_ms = (self._clock.monotonic() - now_s) / self._clock.speed * 1000
+        self._finished(self._last)
+
+    def _write(self, decision: Decision) -> None:
+        """Hand each device its setpoints; a device that is still busy with the last ones is left to finish."""
+        by_device: dict[str, list[Setpoint]] = {}
+        for setpoint in decision.setpoints:
+            by_device.setdefault(setpoint.asset, []).append(setpoint)
+        for name, setpoints in by_device.items():
+            busy = self._writing.get(name)
+            if busy is not None and not busy.done():
+                continue
+            self._writing[name] = asyncio.create_task(self._apply(self._devices[name], setpoints), name=f"write {name}")
+
+    async def _apply(self, device: Device, setpoints: list[Setpoint]) -> None:
+        for setpoint in setpoints:
+            now_s = self._clock.monotonic()
+            if setpoint.expires_s <= now_s:
+                continue
+            lever = (device.id, setpoint.capability)
+            with contextlib.suppress(DeviceError, ValueRefused):
+                self._applied[lever] = await device.apply(
+                    setpoint.capability,
+                    setpoint.value_w,
+                    revert_s=revert_s(expires_s=setpoint.expires_s, now_s=now_s),
+                    refresh=may_refresh(self._token, now_s=now_s),
+                )
+                self.stats.writes += 1
+                continue
+            self._applied.pop(lever, None)
+            self.stats.failed_writes += 1
+
+
+def _settings(config: SiteConfig) -> ControlSettings:
+    return ControlSettings(
+        import_w_max=float(config.connection.import_limit_w),
+        export_w_max=float(config.connection.export_limit_w),
+        self_consumption=config.control.idle is Idle.SELF_CONSUMPTION,
+    )

@@ -1,0 +1,41 @@
+"""When the gateway ends: on a signal, or when the process that started it is gone."""
+
+import asyncio
+import os
+import signal
+
+PARENT_LOOK_S = 0.5  # Real seconds. The kernel tells nobody that a parent is gone, so we look.
+
+
+class StopRequested(Exception):
+    """The operator, or the end of the parent process, asks the gateway to stop."""
+
+
+async def stop_on_signal() -> None:
+    """Wait for SIGTERM or Ctrl-C.
+
+    Raises:
+        StopRequested: It came.
+    """
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, asked.set)
+    try:
+        await asked.wait()
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+    raise StopRequested("signal")
+
+
+async def stop_with(parent_pid: int) -> None:
+    """Wait until a process is no longer our parent.
+
+    Raises:
+        StopRequested: It is gone.
+    """
+    while os.getppid() == parent_pid:  # noqa: ASYNC110 (no event exists to wait for)
+        await asyncio.sleep(PARENT_LOOK_S)
+    raise StopRequested("parent gone")

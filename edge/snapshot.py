@@ -1,0 +1,105 @@
+"""Freezes what the devices last said into the one picture that a control cycle decides from."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from contracts.telemetry import Sample
+from contracts.units import Quality
+from edge.config import DeviceRole, DeviceSection
+from edge.control.model import AssetKind, AssetState, Measured, Snapshot
+from edge.devices.device import Device
+from edge.modbus.point import Reading
+
+POWER = "active_power_w"
+BATTERY_POWER = "battery_power_w"
+PV_POWER = "pv_power_w"
+SOC = "soc_pct"
+IMPORT_ENERGY = "energy_import_wh"
+EXPORT_ENERGY = "energy_export_wh"
+_PHASES = ("active_power_l1_w", "active_power_l2_w", "active_power_l3_w")
+
+_KIND = {
+    DeviceRole.PV: AssetKind.PV,
+    DeviceRole.HYBRID: AssetKind.HYBRID,
+    DeviceRole.BATTERY: AssetKind.BATTERY,
+    DeviceRole.METER: AssetKind.METER,
+}
+
+Readings = Mapping[str, Reading]
+
+
+class Freezer:
+    """Makes snapshots of one site's devices; remembers the last good power of each for when it falls silent."""
+
+    def __init__(self, sections: Iterable[DeviceSection], *, meter: str) -> None:
+        self._sections = {section.id: section for section in sections}
+        self._meter = meter
+        self._last_power_w: dict[str, float] = {}
+
+    def freeze(self, devices: Mapping[str, Device], readings: Mapping[str, Readings], *, now_s: float) -> Snapshot:
+        """Return the picture at ``now_s``; a device that is not the connection meter is an asset."""
+        meter = readings[self._meter]
+        assets = tuple(
+            self._asset(section, devices[name], readings[name], now_s)
+            for name, section in self._sections.items()
+            if section.role is not DeviceRole.METER
+        )
+        phases = tuple(measured(meter.get(name), now_s) for name in _PHASES)
+        known = len(phases) == len(_PHASES) and all(phase.value is not None for phase in phases)
+        return Snapshot(
+            taken_s=now_s,
+            connection_power=measured(meter.get(POWER), now_s),
+            phase_power=(phases[0], phases[1], phases[2]) if known else None,
+            assets=assets,
+        )
+
+    def _asset(self, section: DeviceSection, device: Device, readings: Readings, now_s: float) -> AssetState:
+        power = measured(readings.get(POWER), now_s)
+        if (power_w := power.usable()) is not None:
+            self._last_power_w[section.id] = power_w
+        battery = section.battery
+        soc = readings.get(SOC)
+        return AssetState(
+            id=section.id,
+            kind=_KIND[section.role],
+            capabilities=device.capabilities,
+            online=device.health.online,
+            power=power,
+            battery_power=measured(readings[BATTERY_POWER], now_s) if BATTERY_POWER in readings else None,
+            pv_power=measured(readings[PV_POWER], now_s) if PV_POWER in readings else None,
+            soc_percent=measured(soc, now_s) if soc is not None else None,
+            generation_rated_w=float(section.pv_peak_w),
+            charge_w_max=float(battery.charge_limit_w) if battery else None,
+            discharge_w_max=float(battery.discharge_limit_w) if battery else None,
+            soc_percent_min=battery.soc_min_percent if battery else 0.0,
+            soc_percent_max=battery.soc_max_percent if battery else 100.0,
+            efficiency=battery.efficiency if battery else 1.0,
+            has_revert_timer=device.has_revert_timer,
+            last_power_w=self._last_power_w.get(section.id),
+        )
+
+
+def measured(reading: Reading | None, now_s: float) -> Measured:
+    """Return a reading as control sees it: a number, how good it is, how old it is."""
+    if reading is None or not isinstance(reading.value, int | float) or isinstance(reading.value, bool):
+        return Measured()
+    return Measured(value=float(reading.value), quality=reading.quality, age_s=max(0.0, now_s - reading.monotonic_s))
+
+
+def samples(readings: Mapping[str, Readings], *, names: frozenset[str], now: datetime) -> list[Sample]:
+    """Return the readings that telemetry reports, at their source times; a missing number keeps its quality."""
+    found = []
+    for device, values in readings.items():
+        for name, reading in values.items():
+            if name not in names:
+                continue
+            number = isinstance(reading.value, int | float) and not isinstance(reading.value, bool)
+            found.append(
+                Sample(
+                    point=f"{device}/{name}",
+                    at=reading.source_at or now,
+                    value=float(reading.value) if number else None,  # type: ignore[arg-type]
+                    quality=reading.quality if number else Quality.INVALID,
+                )
+            )
+    return found

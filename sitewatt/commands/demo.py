@@ -1,0 +1,55 @@
+"""``sitewatt demo``: a neighbourhood on this machine."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sitewatt.output import BAD_INPUT, FAILED, fail
+
+DEFAULT_SPEED = 30.0
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No live view: progress on standard error.")] = False,
+    duration: Annotated[float, typer.Option(help="Seconds of real time to run.", min=10, max=86_400)] = 180,
+    sites: Annotated[int, typer.Option(help="Solar farm, factory and homes, 2 to 20.")] = 5,
+    speed: Annotated[float, typer.Option(help="How fast time runs; 1 is real time.", min=0.1, max=60)] = DEFAULT_SPEED,
+    week: Annotated[str, typer.Option(help="Which measured week: sunny, changing or dark.")] = "sunny",
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep configurations, journals, tables and logs there.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Run a neighbourhood that trades and answers a demand-response event.
+
+    Simulated devices on real sockets, one gateway process a site, an MQTT broker, the cloud's functions and the market,
+    in time-lapse. Exit 0 only when an interval was settled, the ledger sums to zero, nothing was lost and the event
+    became effective at the meters.
+    """
+    from firmware_sim.series import Week
+    from sitewatt.demo.neighbourhood import neighbourhood
+    from sitewatt.demo.processes import ProcessFailed
+    from sitewatt.demo.run import Options, run
+
+    if week not in set(Week):
+        fail(f"--week is {week!r}, must be one of {', '.join(Week)}", code="bad_week", as_json=as_json, exit_code=2)
+    try:
+        place = neighbourhood(sites=sites, week=Week(week))
+    except ValueError as error:
+        fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
+    options = Options(
+        duration_s=duration, speed=speed, headless=headless or as_json, report=report, keep=keep, as_json=as_json
+    )
+    try:
+        passed = asyncio.run(run(place, options))
+    except ProcessFailed as error:
+        fail(str(error), code="process_failed", as_json=as_json)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", code="file", as_json=as_json, exit_code=BAD_INPUT)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if not passed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,216 @@
+"""The files of one run: where they are and what is in them."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from firmware_sim.plant_config import DeviceKind
+from sitewatt.demo.keys import make_signing_key
+from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, UTC_OFFSET_H, ZONE, Neighbourhood, Site, Trade
+
+ISSUER = "grid-operator"
+IMPORT_TARIFF_MCT_PER_KWH = 30_000
+EXPORT_TARIFF_MCT_PER_KWH = 8_000
+# The feeder's own gateway reports each 5 s of site time: what the grid agent's loop is driven by.
+_FEEDER_PERIOD_S = 5
+_SITE_PERIOD_S = 30
+
+_PROFILES = {
+    DeviceKind.SDM630: "eastron_sdm630",
+    DeviceKind.SUNSPEC_METER: "sunspec_generic_int",
+    DeviceKind.SUNSPEC_PV: "sunspec_generic_int",
+    DeviceKind.SUNSPEC_HYBRID: "fronius_gen24_int",
+}
+
+
+def logs(folder: Path) -> Path:
+    """Return the folder of the logs, made where it is missing."""
+    path = folder / "logs"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def plant(folder: Path) -> Path:
+    """Return the plant file."""
+    return folder / "plant.yaml"
+
+
+def truth(folder: Path) -> Path:
+    """Return what the plant writes about itself."""
+    return folder / "truth.jsonl"
+
+
+def cloud(folder: Path) -> Path:
+    """Return the cloud's configuration."""
+    return folder / "cloud.yaml"
+
+
+def tables(folder: Path) -> Path:
+    """Return the folder of the cloud's tables."""
+    return folder / "cloud"
+
+
+def gateway(folder: Path, name: str) -> Path:
+    """Return the configuration of one gateway."""
+    return folder / f"{name}.yaml"
+
+
+def state(folder: Path, name: str) -> Path:
+    """Return the state folder of one gateway."""
+    return folder / "state" / name
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_plant(folder: Path, place: Neighbourhood) -> None:
+    """Write the simulator's plant file."""
+    plant(folder).write_text(place.plant().to_yaml(), encoding="utf-8")
+
+
+def write_configurations(folder: Path, place: Neighbourhood, *, broker_port: int, ports: dict[str, int]) -> None:
+    """Write what every gateway and the cloud are told."""
+    key_file = folder / "grid-operator.pem"
+    public_key = make_signing_key(key_file)
+    for site in place.sites:
+        _write(gateway(folder, site.id), _gateway(folder, site, public_key, broker_port, ports))
+    _write(gateway(folder, FEEDER), _feeder_gateway(folder, place, broker_port, ports))
+    _write(cloud(folder), _cloud(folder, place, key_file, broker_port))
+
+
+def _gateway(folder: Path, site: Site, public_key: str, broker_port: int, ports: dict[str, int]) -> dict[str, Any]:
+    inverter: dict[str, Any] = {
+        "id": "inverter",
+        "profile": _PROFILES[DeviceKind.SUNSPEC_HYBRID if site.battery else DeviceKind.SUNSPEC_PV],
+        "url": _url(ports, site.id, "inverter"),
+        "role": _role(site),
+        "pv_peak_w": site.pv_peak_w,
+    }
+    if site.battery:
+        inverter["battery"] = {
+            "capacity_wh": site.battery.capacity_wh,
+            "charge_limit_w": site.battery.power_w,
+            "discharge_limit_w": site.battery.power_w,
+        }
+    meter = {
+        "id": "meter",
+        "profile": _PROFILES[site.meter],
+        "url": _url(ports, site.id, "meter"),
+        "role": "meter",
+    }
+    return {
+        "site": {"id": site.id, "zone": ZONE, "agent": site.agent.value},
+        "connection": {
+            "meter": "meter",
+            "import_limit_w": site.import_limit_w,
+            "export_limit_w": site.export_limit_w,
+        },
+        "devices": [meter, inverter],
+        "link": _link(broker_port),
+        "state_dir": str(state(folder, site.id)),
+        "control": {"idle": "self_consumption" if site.self_consumption else "hold"},
+        "commands": {"trusted": [{"issuer": ISSUER, "role": "grid_operator", "public_key": public_key}]},
+        "telemetry": {"period_s": _SITE_PERIOD_S},
+        "trading": {
+            "import_tariff_mct_per_kwh": IMPORT_TARIFF_MCT_PER_KWH,
+            "export_tariff_mct_per_kwh": EXPORT_TARIFF_MCT_PER_KWH,
+            "gate_closure_s": GATE_CLOSURE_S,
+            # The works' battery is kept for the grid operator: it does not chase the works' own schedule.
+            "follow_schedule": site.follows_schedule,
+        },
+    }
+
+
+def _feeder_gateway(folder: Path, place: Neighbourhood, broker_port: int, ports: dict[str, int]) -> dict[str, Any]:
+    return {
+        "site": {"id": FEEDER, "zone": ZONE, "agent": Trade.MONITOR.value},
+        "connection": {
+            "meter": "meter",
+            "import_limit_w": place.feeder.limit_w,
+            "export_limit_w": place.feeder.limit_w,
+        },
+        "devices": [
+            {
+                "id": "meter",
+                "profile": _PROFILES[DeviceKind.SDM630],
+                "url": _url(ports, FEEDER, "meter"),
+                "role": "meter",
+            }
+        ],
+        "link": _link(broker_port),
+        "state_dir": str(state(folder, FEEDER)),
+        "telemetry": {"period_s": _FEEDER_PERIOD_S},
+        "trading": {"enabled": False},
+    }
+
+
+def _link(broker_port: int) -> dict[str, Any]:
+    return {"url": f"mqtt://127.0.0.1:{broker_port}"}
+
+
+def _role(site: Site) -> str:
+    if site.battery is None:
+        return "pv"
+    return "hybrid" if site.pv_peak_w else "battery"
+
+
+def _url(ports: dict[str, int], site: str, device: str) -> str:
+    return f"tcp://127.0.0.1:{ports[f'{site}/{device}']}?unit=1"
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_port: int) -> dict[str, Any]:
+    limit_w = place.feeder.limit_w
+    return {
+        "broker": {"url": f"mqtt://127.0.0.1:{broker_port}"},
+        "folder": str(tables(folder)),
+        "signing": {"issuer": ISSUER, "key_file": str(key_file)},
+        "registry": {
+            "zones": [
+                {
+                    "id": ZONE,
+                    "utc_offset_s": UTC_OFFSET_H * 3600,
+                    "market": {
+                        "mechanism": "call",
+                        "gate_closure_s": GATE_CLOSURE_S,
+                        "last_resort": {
+                            "import_mct_per_kwh": IMPORT_TARIFF_MCT_PER_KWH,
+                            "export_mct_per_kwh": EXPORT_TARIFF_MCT_PER_KWH,
+                        },
+                    },
+                }
+            ],
+            "feeders": [{"id": FEEDER, "zone": ZONE, "import_limit_w": limit_w, "export_limit_w": limit_w}],
+            "sites": [_record(site) for site in place.sites],
+        },
+    }
+
+
+def _record(site: Site) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "id": site.id,
+        "zone": ZONE,
+        "agent": site.agent.value,
+        "feeder": FEEDER,
+        "import_limit_w": site.import_limit_w,
+        "export_limit_w": site.export_limit_w,
+        "pv_peak_w": site.pv_peak_w,
+        "pv_curtailable": site.pv_peak_w > 0,
+        "flexible": site.flexible,
+    }
+    if site.battery:
+        record["battery"] = {
+            "capacity_wh": site.battery.capacity_wh,
+            "charge_w_max": site.battery.power_w,
+            "discharge_w_max": site.battery.power_w,
+        }
+    return record

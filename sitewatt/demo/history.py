@@ -1,0 +1,66 @@
+"""What the cloud knows of the sites before the story starts: the days before, as they were measured.
+
+Without it every forecast of a three-minute demonstration would be that of a new customer. The day of the story itself
+is in no history: the sample week repeats, so its weekday of the week before is left out.
+"""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cloud.stores import keys
+from cloud.stores.sqlite import SqliteTables
+from cloud.stores.tables import Put
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S
+from firmware_sim.series import Week, peak_over_weeks_w, series, week_seconds
+from sitewatt.demo import files
+from sitewatt.demo.neighbourhood import Neighbourhood, Site
+
+DAYS = 6
+_PER_DAY = 86_400 // DELIVERY_INTERVAL_S
+
+
+def write_history(folder: Path, place: Neighbourhood) -> None:
+    """Fill the cloud's tables with each site's load and PV of the six days before, and of the morning."""
+    files.tables(folder).mkdir(parents=True, exist_ok=True)
+    tables = SqliteTables.open(files.tables(folder) / "tables.db")
+    try:
+        for site in place.sites:
+            for day, body in _days(site, place):
+                tables.put(Put(key=keys.site_history(site.id, day), body=body))
+    finally:
+        tables.close()
+
+
+def _days(site: Site, place: Neighbourhood) -> list[tuple[datetime, dict[str, list[float | None]]]]:
+    """Return the UTC days with their quarters: mean power in W, PV zero or negative, ``None`` from the story on."""
+    today = place.started_at.astimezone(place.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
+    begins = today - timedelta(days=DAYS)
+    first = begins.astimezone(place.started_at.tzinfo).replace(hour=0, minute=0)
+    found = []
+    for number in range(DAYS + 2):
+        day = first + timedelta(days=number)
+        starts = [day + step * DELIVERY_INTERVAL for step in range(_PER_DAY)]
+        told = [begins <= start < place.started_at - DELIVERY_INTERVAL for start in starts]
+        load = [_load_w(site, place, start) if one else None for start, one in zip(starts, told, strict=True)]
+        sun = [one and site.pv_peak_w > 0 for one in told]
+        pv = [_pv_w(site, place, start) if one else None for start, one in zip(starts, sun, strict=True)]
+        if any(told):
+            found.append((day, {"load": load, "pv": pv}))
+    return found
+
+
+def _load_w(site: Site, place: Neighbourhood, start: datetime) -> float:
+    if site.load is None or site.load.series is None:
+        return 0.0
+    return round(_middle(site.load.series, place, start) * site.load.scale + site.load.base_w, 1)
+
+
+def _pv_w(site: Site, place: Neighbourhood, start: datetime) -> float:
+    scale = site.pv_peak_w / peak_over_weeks_w(site.pv_series)
+    return -round(_middle(site.pv_series, place, start) * scale, 1)
+
+
+def _middle(name: str, place: Neighbourhood, start: datetime) -> float:
+    """Return a series' power in the middle of a quarter."""
+    middle = (start + DELIVERY_INTERVAL / 2).astimezone(place.timezone)
+    return series(name, Week(place.week)).at(week_seconds(middle))

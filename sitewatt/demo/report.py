@@ -1,0 +1,254 @@
+"""What a run proved, from what it left behind: the gateways' journals and the cloud's tables.
+
+Nothing here comes from the processes' memory: the count of what was handed over is the gateways', the count of what was
+stored is the cloud's, and the two are compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table as Grid
+from rich.text import Text
+
+from cloud.errors import CloudError
+from cloud.local.report import opened, read_report, seen_by_epoch
+from cloud.stores import keys
+from cloud.stores.tables import Table, Tables
+from contracts.topics import Up
+from contracts.units import DELIVERY_INTERVAL_S, Quality
+from edge.telemetry.records import Caps
+from edge.telemetry.store import Store
+from sitewatt.demo import files
+from sitewatt.demo.neighbourhood import Neighbourhood
+from sitewatt.demo.view import money
+from sitewatt.demo.watch import NeighbourhoodView, SiteView
+
+NUMBERED = tuple(channel for channel in Up if channel is not Up.STATUS)
+BALANCE_SHARE_MAX = 0.01  # Of the feeder's peak.
+_ALL = 1 << 62
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandedOver:
+    """What one gateway's journal says of one channel: numbered so far, and of those not yet acknowledged."""
+
+    epoch: int
+    numbered: int
+    waiting: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """The report of one run, in the shape that ``--report`` writes."""
+
+    sites: list[dict[str, Any]]
+    intervals: list[dict[str, Any]]
+    ledger: dict[str, int]
+    energy: dict[str, float]
+    telemetry: dict[str, int]
+    channels: dict[str, dict[str, int]]
+    orders: dict[str, int]
+    dr_events: list[dict[str, Any]]
+    latency_ms: dict[str, float | None]
+    processes: dict[str, dict[str, float]]
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """Return what must hold, by name."""
+        lost = sum(counts["lost"] for counts in self.channels.values())
+        return {
+            "an interval settled": any(interval["settled"] for interval in self.intervals),
+            "the ledger sums to zero": self.ledger["sum"] == 0 and self.ledger["energy_sum"] == 0,
+            "nothing was lost": lost == 0,
+            "the event became effective": any(event["effective"] for event in self.dr_events),
+        }
+
+    @property
+    def passed(self) -> bool:
+        """Return whether everything that must hold held."""
+        return all(self.checks.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {**vars(self), "checks": self.checks, "passed": self.passed}
+
+
+def collect(
+    place: Neighbourhood, folder: Path, *, view: NeighbourhoodView, usage: dict[str, dict[str, float]]
+) -> Report:
+    """Return the report of a run whose processes have ended."""
+    cloud = read_report(files.tables(folder))
+    counts = channels(folder, place)
+    latency = view.latency
+    return Report(
+        sites=[_site(site.id, site.agent.value, view.sites.get(site.id, SiteView())) for site in place.sites],
+        intervals=cloud.intervals,
+        ledger=cloud.ledger,
+        energy=_energy(folder, place),
+        telemetry=counts[Up.TELEMETRY.value],
+        channels=counts,
+        orders=cloud.orders,
+        dr_events=cloud.dr_events,
+        latency_ms={
+            "order_to_trade_p50": _quantile(latency.order_to_trade_ms, 0.5),
+            "order_to_trade_p99": _quantile(latency.order_to_trade_ms, 0.99),
+            "command_to_effect_p50": _quantile(latency.command_to_effect_ms, 0.5),
+            "command_to_effect_p99": _quantile(latency.command_to_effect_ms, 0.99),
+        },
+        processes=usage,
+    )
+
+
+def all_stored(folder: Path, place: Neighbourhood) -> bool:
+    """Return whether the cloud has everything that the gateways' journals have handed over."""
+    try:
+        return all(counts["lost"] == 0 for counts in channels(folder, place).values())
+    except CloudError:
+        return False
+
+
+def progress(view: NeighbourhoodView, *, now: datetime, left_s: float) -> str:
+    """Return one line about a run that goes on."""
+    online = sum(site.online for site in view.sites.values())
+    settled = sum(interval.state in {"settled", "corrected"} for interval in view.intervals.values())
+    orders = sum(site.orders for site in view.sites.values())
+    state = view.grid.state if view.grid else "not yet heard"
+    return (
+        f"{now:%H:%M:%S} UTC  {online} gateways online, {orders} orders, {settled} intervals settled, "
+        f"feeder {state}; {left_s:.0f} s left"
+    )
+
+
+def render(report: Report) -> Group:
+    """Return the report for people."""
+    intervals = Grid(title="delivery intervals", title_justify="left")
+    for heading in ("start (UTC)", "state", "price ct/kWh", "volume kWh", "trades"):
+        intervals.add_column(heading)
+    for one in report.intervals:
+        price = "" if one["price"] is None else f"{one['price'] / 1000:.3f}"
+        row = (one["start"][11:16], one["state"], price, f"{one['volume_wh'] / 1000:.2f}", str(one["trades"]))
+        intervals.add_row(*row)
+    lines = [_event_line(event) for event in report.dr_events] or ["no demand-response event"]
+    telemetry, orders = report.telemetry, report.orders
+    lines.append(f"ledger: {report.ledger['lines']} lines, sum {money(report.ledger['sum'])}")
+    lines.append(
+        f"telemetry: {telemetry['published']} messages published, {telemetry['stored']} stored, "
+        f"{telemetry['lost']} lost, {telemetry['duplicated']} came twice and counted once"
+    )
+    lines.append(f"orders: {orders['sent']} sent, {orders['accepted']} accepted, {orders['traded']} traded")
+    lines.append(
+        f"energy: feeder and sites differ by {report.energy['max_balance_error_w']:.0f} W at most, "
+        f"feeder peak {report.energy['feeder_peak_w'] / 1000:.0f} kW"
+    )
+    verdict = [
+        Text(f"{'passed' if held else 'FAILED'}  {name}", style="green" if held else "red")
+        for name, held in report.checks.items()
+    ]
+    return Group(intervals, *(Text(line) for line in lines), *verdict)
+
+
+def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:
+    """Return what a gateway's journal says of each channel; the gateway must have ended.
+
+    Raises:
+        JournalError: The journal cannot be read, or its gateway still runs.
+    """
+    store = Store.open(files.state(folder, name) / "journal.db", bytes_max=Caps().bytes_max)
+    try:
+        epoch = store.epoch() or 0
+        counters = store.counters()
+        return {
+            channel: HandedOver(
+                epoch=epoch,
+                numbered=counters.get(channel, 0),
+                waiting=len(store.read(channel, after_id=0, upto_id=_ALL, limit=1_000_000)),
+            )
+            for channel in NUMBERED
+        }
+    finally:
+        store.close()
+
+
+def channels(folder: Path, place: Neighbourhood) -> dict[str, dict[str, int]]:
+    """Return published, stored, lost and duplicated by channel, over all gateways."""
+    names = [site.id for site in place.sites] + [place.feeder.id]
+    journals = {name: handed_over(folder, name) for name in names}
+    found = {channel.value: {"published": 0, "stored": 0, "lost": 0, "duplicated": 0} for channel in NUMBERED}
+    with opened(files.tables(folder)) as (tables, _):
+        for name in names:
+            for channel in NUMBERED:
+                journal = journals[name][channel]
+                counts = found[channel.value]
+                published = journal.numbered - journal.waiting
+                seen = seen_by_epoch(tables, name, channel)
+                stored = seen[journal.epoch].stored if journal.epoch in seen else 0
+                counts["published"] += published
+                counts["stored"] += stored
+                counts["lost"] += max(0, published - stored)
+                counts["duplicated"] += sum(one.duplicated for one in seen.values())
+    return found
+
+
+def _energy(folder: Path, place: Neighbourhood) -> dict[str, float]:
+    """Compare the feeder's meter with the sum of the sites' meters, interval by interval, as mean power."""
+    days = [place.started_at, place.started_at + timedelta(days=1)]
+    with opened(files.tables(folder)) as (tables, _):
+        feeder = _net_wh(tables, place.feeder.id, days)
+        sites = [_net_wh(tables, site.id, days) for site in place.sites]
+        peak_w = _peak_w(tables, place.feeder.id, days)
+    common = set(feeder).intersection(*sites) if sites else set()
+    errors_wh = [abs(feeder[start] - sum(site[start] for site in sites)) for start in common]
+    return {
+        "max_balance_error_w": max(errors_wh, default=0.0) * 3600 / DELIVERY_INTERVAL_S,
+        "feeder_peak_w": peak_w,
+        "intervals_compared": len(common),
+    }
+
+
+def _net_wh(tables: Tables, member: str, days: Sequence[datetime]) -> dict[str, int]:
+    """Return the metered net energy by interval, import positive, where the meter's own counters gave it."""
+    pks = sorted({keys.meter_reading(member, day).pk for day in days})
+    items = (item for pk in pks for item in tables.query(Table.ENERGY_METRICS, pk))
+    return {
+        item.key.sk: item.body["import_wh"] - item.body["export_wh"]
+        for item in items
+        if item.body["quality"] == Quality.GOOD
+    }
+
+
+def _peak_w(tables: Tables, member: str, days: Sequence[datetime]) -> float:
+    pks = sorted({keys.energy_day(member, keys.minute_of(day)) for day in days})
+    items = (item for pk in pks for item in tables.query(Table.ENERGY_METRICS, pk))
+    points = [item.body["points"].get("active_power_w") for item in items]
+    return max((max(abs(point["min"]), abs(point["max"])) for point in points if point and point["n"]), default=0.0)
+
+
+def _site(name: str, agent: str, seen: SiteView) -> dict[str, Any]:
+    return {
+        "id": name,
+        "agent": agent,
+        "online": seen.online,
+        "orders": seen.orders,
+        "traded_wh": seen.traded_wh,
+        "connection_w": seen.values.get("active_power_w"),
+        "soc_percent": seen.values.get("inverter/soc_pct"),
+    }
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    return (
+        f"event {event.get('event_id', '')}: limit {event['limit_w'] / 1000:.0f} kW, {event['commands']} commands, "
+        f"{event['applied']} applied, {event['effective']} effective, {event['delivered_wh'] / 1000:.1f} kWh, "
+        f"{'released' if event['released'] else 'still running'}"
+    )
+
+
+def _quantile(values: list[float], share: float) -> float | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)

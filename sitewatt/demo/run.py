@@ -1,0 +1,211 @@
+"""Runs a neighbourhood from the first process to the report."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from contracts.clock import ScaledClock, scaled_clock
+from sitewatt.demo import files, report
+from sitewatt.demo.history import write_history
+from sitewatt.demo.neighbourhood import GATE_CLOSURE_S, Neighbourhood
+from sitewatt.demo.processes import Child, Processes, ProcessFailed
+from sitewatt.demo.view import render
+from sitewatt.demo.watch import Watcher
+from sitewatt.output import print_json
+
+REFRESH_S = 0.5
+PROGRESS_S = 15.0
+DRAIN_TIMEOUT_S = 10.0  # What the gateways handed over last must reach the tables before the count.
+STARTING_AT_ONCE = 4  # Interpreters that import at the same time on two cores only slow one another down.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asked for."""
+
+    duration_s: float
+    speed: float
+    headless: bool = False
+    report: Path | None = None
+    keep: Path | None = None
+    as_json: bool = False
+
+
+async def run(place: Neighbourhood, options: Options) -> bool:
+    """Run the neighbourhood for its duration, report, and return whether everything that must hold held.
+
+    Raises:
+        ProcessFailed: A part did not start, or ended by itself.
+    """
+    with _folder(options.keep) as folder, _ended_by_sigterm():
+        processes = Processes(files.logs(folder))
+        try:
+            written = await _run(place, options, processes, folder)
+        finally:
+            await processes.stop_all()
+    if options.report is not None:
+        options.report.write_text(json.dumps(written.as_dict(), indent=2) + "\n", encoding="utf-8")
+    if options.as_json:
+        print_json(written.as_dict())
+    else:
+        Console().print(report.render(written))
+    return written.passed
+
+
+async def _run(place: Neighbourhood, options: Options, processes: Processes, folder: Path) -> report.Report:
+    say = _narrator(options)
+    async with started(place, processes, folder, speed=options.speed, say=say) as (clock, watcher):
+        await _watch(place, options, clock, watcher, processes)
+        say("stopping the gateways, draining what they sent")
+        usage = processes.usage()
+        gateways = [site.id for site in place.sites] + [place.feeder.id]
+        await processes.stop(gateways)
+        await _drained(folder, place)
+    await processes.stop(["cloud"])
+    await processes.stop_all()
+    return report.collect(place, folder, view=watcher.view, usage=usage)
+
+
+@contextlib.asynccontextmanager
+async def started(
+    place: Neighbourhood, processes: Processes, folder: Path, *, speed: float, say: Callable[[str], None]
+) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
+    """Start every part in order; the clock runs from here on.
+
+    Raises:
+        ProcessFailed: A part did not start.
+    """
+    broker_port = files.free_port()
+    clock = scaled_clock(started_at=place.started_at, speed=speed)
+    spec = clock.spec()
+    files.write_plant(folder, place)
+    broker, plant = await asyncio.gather(
+        start_broker(processes, folder, port=broker_port),
+        processes.start(
+            "plant", "firmware_sim", "--plant", str(files.plant(folder)), "--truth", str(files.truth(folder)),
+            "--clock", spec,
+        ),
+    )  # fmt: skip
+    say(f"broker {broker.ready.get('kind')} on port {broker_port}, simulated devices on their sockets")
+    files.write_configurations(folder, place, broker_port=broker_port, ports=plant.ready["ports"])
+    write_history(folder, place)
+    watcher = Watcher(port=broker_port, clock=clock, gate_closure_s=GATE_CLOSURE_S)
+    async with asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(watcher.run(), name="listen to the broker")
+        await processes.start("cloud", "cloud.local", "--config", str(files.cloud(folder)), "--clock", spec)
+        await _start_gateways(place, processes, folder, clock)
+        say(f"{len(place.sites)} gateways and the feeder's are running")
+        try:
+            yield clock, watcher
+        finally:
+            listening.cancel()
+
+
+async def start_broker(processes: Processes, folder: Path, *, port: int) -> Child:
+    """Start the broker, or start it again on what it kept."""
+    return await processes.start("broker", "cloud.local.broker", "--port", str(port), "--dir", str(folder / "broker"))
+
+
+async def start_gateway(processes: Processes, folder: Path, name: str, *, clock: ScaledClock) -> Child:
+    """Start one gateway, or start it again on what it kept."""
+    config = str(files.gateway(folder, name))
+    return await processes.start(
+        name, "edge", "run", "--config", config, "--clock", clock.spec(), "--log-level", "warning"
+    )
+
+
+async def _start_gateways(place: Neighbourhood, processes: Processes, folder: Path, clock: ScaledClock) -> None:
+    turn = asyncio.Semaphore(STARTING_AT_ONCE)
+
+    async def start(name: str) -> None:
+        async with turn:
+            await start_gateway(processes, folder, name, clock=clock)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in (place.feeder.id, *(site.id for site in place.sites)):
+            tasks.create_task(start(name), name=f"start {name}")
+
+
+async def _watch(
+    place: Neighbourhood, options: Options, clock: ScaledClock, watcher: Watcher, processes: Processes
+) -> None:
+    """Show what happens until the duration is over.
+
+    Raises:
+        ProcessFailed: A process ended by itself.
+    """
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + options.duration_s - (clock.monotonic() / clock.speed)
+    progress_s = loop.time()
+    with _live(options) as live:
+        while (left_s := end_s - loop.time()) > 0:
+            if ended := processes.ended():
+                raise ProcessFailed(f"{ended[0].name} ended by itself; its last words are in {ended[0].log}")
+            if live is not None:
+                live.update(render(watcher.view, place, now=clock.now(), speed=clock.speed), refresh=True)
+            elif loop.time() >= progress_s:
+                progress_s += PROGRESS_S
+                _narrator(options)(report.progress(watcher.view, now=clock.now(), left_s=left_s))
+            await asyncio.sleep(min(REFRESH_S, left_s))
+
+
+async def _drained(folder: Path, place: Neighbourhood) -> None:
+    """Wait, within a bound, until the tables hold everything that the gateways' journals have handed over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            while not report.all_stored(folder, place):  # noqa: ASYNC110 (another process fills the tables)
+                await asyncio.sleep(0.2)
+
+
+def _narrator(options: Options) -> Callable[[str], None]:
+    def say(sentence: str) -> None:
+        if options.headless:
+            sys.stderr.write(f"{sentence}\n")
+            sys.stderr.flush()
+
+    return say
+
+
+@contextlib.contextmanager
+def _live(options: Options) -> Iterator[Live | None]:
+    if options.headless:
+        yield None
+        return
+    with Live(auto_refresh=False, screen=False, transient=True) as live:
+        yield live
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=False)
+        yield keep
+        return
+    folder = Path(tempfile.mkdtemp(prefix="sitewatt-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the demonstration as Ctrl-C does."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
