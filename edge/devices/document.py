@@ -1,0 +1,99 @@
+"""The profiles as a page for people: which devices there are, what can be told to each, and what happens in silence."""
+
+from collections.abc import Iterable
+
+from edge.devices.points import Evidence
+from edge.devices.profile import Profile
+from edge.devices.recipes import Direction, Fallback, Lever, Storage
+
+_LEVER = {
+    Lever.LIMIT_GENERATION: "limit generation",
+    Lever.BATTERY_POWER: "battery power",
+    Lever.SWITCH: "switch",
+    Lever.EXPORT_LIMIT: "export limit",
+    Lever.GRID_SETPOINT: "grid setpoint",
+    Lever.LIMIT_CONSUMPTION: "limit consumption",
+    Lever.SG_READY: "SG Ready",
+}
+_DIRECTION = {
+    Direction.RELEASED: "the limit is lifted",
+    Direction.SELF_CONSUMPTION: "self-consumption",
+    Direction.FAILSAFE_VALUE: "its failsafe value",
+    Direction.PASS_THROUGH: "pass-through",
+    Direction.KEEPS: "**keeps it for ever**",
+}
+
+HEAD = """# Devices
+
+This page is written by `sitewatt profile list --markdown`; a test keeps it fresh. Every map names its public sources in
+its own file (`device_profiles/*.yaml`). None of them was run against hardware by us: *two sources* means that two
+public projects of different origin agree on address, type and scale of most points.
+
+A profile is a YAML file; `device_profiles/schema.json` describes it, `sitewatt profile check FILE` proves one. A folder
+of your own (`profile_dir` in the site's configuration, `--profiles DIR` at the tools) goes before ours: copy a file,
+change a line, done.
+
+Signs are ours: power is positive into the asset. A profile says how its device counts (`sign: out_of_asset` is turned);
+`unconfirmed` signs are kept as the device has them and need a look at commissioning.
+
+"""
+
+
+def markdown(profiles: Iterable[Profile]) -> str:
+    """Return the page."""
+    known = list(profiles)
+    lines = [HEAD + "## Supported devices\n"]
+    lines.append("| profile | vendor and models | is a | points | sources | can be told |")
+    lines.append("|---|---|---|---|---|---|")
+    for profile in known:
+        told = ", ".join(_LEVER[lever] for lever in profile.capabilities) or "nothing"
+        lines.append(
+            f"| `{profile.id}` | {profile.vendor}: {', '.join(profile.models)} | {', '.join(profile.kinds)} "
+            f"| {len(profile.points)} | {_evidence(profile.status)} | {told} |"
+        )
+    lines += ["", "## What happens when we fall silent", ""]
+    lines.append(
+        "A lever without a timer stays as it was last set when the gateway dies: the page of the gateway says so,"
+    )
+    lines.append("and such a device needs a wired relay where the site must keep an export limit.")
+    lines += ["", "| profile | lever | after | then | shown |", "|---|---|---|---|---|"]
+    for profile in known:
+        for lever, recipes in profile.capabilities.items():
+            for recipe in recipes:
+                fallback = recipe.fallback
+                note = f" ({fallback.note})" if fallback.note else ""
+                shown = "vendor or device" if fallback.proven else "the map only"
+                lines.append(
+                    f"| `{profile.id}` | {_LEVER[lever]} | {_after(fallback)} | {_DIRECTION[fallback.direction]}{note} "
+                    f"| {shown if fallback.has_timer else 'n/a'} |"
+                )
+    lines += ["", "## Memory that wears out", ""]
+    lines.append("Writes to these points are counted and refused beyond their daily budget.")
+    lines += ["", "| profile | points | writes a day |", "|---|---|---|"]
+    for profile in known:
+        flash = {name: rule for name, rule in profile.writes.items() if rule.storage is Storage.FLASH}
+        if flash:
+            budgets = sorted({rule.daily_budget for rule in flash.values() if rule.daily_budget is not None})
+            lines.append(f"| `{profile.id}` | {', '.join(flash)} | {', '.join(map(str, budgets))} |")
+    lines += ["", "## Links", "", "| profile | framing | port | unit | registers a read | silence | clients |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for profile in known:
+        link = profile.link
+        unit = link.unit_note or str(link.unit)
+        serial = f" {link.serial.baud} {link.serial.format}" if link.serial else ""
+        silence = f"{link.min_gap_ms} ms" if link.min_gap_ms else "the line's own"
+        lines.append(
+            f"| `{profile.id}` | {link.framing}{serial} | {link.port or 'serial'} | {unit} | {link.max_registers} "
+            f"| {silence} | {link.max_clients or 'not known'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _evidence(status: Evidence) -> str:
+    return "two sources" if status is Evidence.TWO_SOURCES else "one source"
+
+
+def _after(fallback: Fallback) -> str:
+    if fallback.armed_by is not None:
+        return f"its own timer, `{fallback.armed_by}`"
+    return "never" if fallback.after_s is None else f"{fallback.after_s:g} s"

@@ -1,0 +1,254 @@
+"""Finding devices and naming them: read-only, on demand, one probe at a time for each host."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+
+from contracts.units import Quality
+from edge.devices.catalogue import load_profile
+from edge.devices.profile import Profile
+from edge.devices.quality import plausible_range
+from edge.devices.resolve import Resolved, resolve
+from edge.errors import ConfigError, DeviceImplausible, DeviceRefused
+from edge.modbus.bus import Bus
+from edge.modbus.codec import decode
+from edge.modbus.faults import NoReply
+from edge.modbus.point import Access, LinkLimits, Priority, RegisterPoint, Table
+from edge.modbus.sunspec import SunSpecMap, discover
+from edge.modbus.url import Endpoint, parse_url
+
+PORTS = (502, 1502)
+UNITS = (1, 2, 3, 71, 100, 126, 200, 247, 255)  # What the profiles and vendors use.
+HOSTS_AT_ONCE = 8  # Source: Victron, dbus-modbus-client scan.
+CONNECT_S = 0.25  # Source: as above.
+HOSTS_MAX = 1024
+PROBES_PER_PROFILE = 6
+_TOLD = 3.0  # A name that the device tells outweighs values that merely could be.
+_COULD_BE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """How well a profile fits, and why."""
+
+    profile: str
+    score: float
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A unit that answers."""
+
+    url: str
+    models: tuple[int, ...]
+    answered: str
+
+
+def hosts_of(target: str) -> tuple[str, ...]:
+    """Return the hosts that a name, an address or a network stands for.
+
+    Raises:
+        ConfigError: The network is too large to be asked one by one.
+    """
+    if "/" not in target:
+        return (target,)
+    try:
+        network = ip_network(target, strict=False)
+    except ValueError as error:
+        raise ConfigError(f"{target!r} is neither a host nor a network: {error}") from error
+    if network.num_addresses > HOSTS_MAX:
+        raise ConfigError(f"{target} has {network.num_addresses} addresses, above {HOSTS_MAX}; scan a part of it")
+    return tuple(str(address) for address in network.hosts()) or (str(network.network_address),)
+
+
+async def scan(
+    hosts: Sequence[str], *, ports: Sequence[int] = PORTS, units: Sequence[int] = UNITS
+) -> AsyncIterator[Found]:
+    """Yield every unit that answers, as it is found; at most ``HOSTS_AT_ONCE`` hosts are asked at a time."""
+    found: asyncio.Queue[Found | None] = asyncio.Queue(maxsize=len(hosts) * len(ports) * len(units) + len(hosts))
+    gate = asyncio.Semaphore(HOSTS_AT_ONCE)
+
+    async def ask(host: str) -> None:
+        try:
+            async with gate:
+                for port in ports:
+                    if await _is_open(host, port):
+                        async for one in scan_bus(parse_url(f"tcp://{host}:{port}"), units=units):
+                            found.put_nowait(one)
+        finally:
+            found.put_nowait(None)
+
+    async with asyncio.TaskGroup() as tasks:
+        for host in hosts:
+            tasks.create_task(ask(host), name=f"scan {host}")
+        left = len(hosts)
+        while left:
+            one = await found.get()
+            if one is None:
+                left -= 1
+            else:
+                yield one
+
+
+async def scan_bus(endpoint: Endpoint, *, units: Sequence[int] = UNITS) -> AsyncIterator[Found]:
+    """Yield the units that answer behind one connection or on one line, asked one after another."""
+    async with Bus(endpoint) as bus:
+        for unit in units:
+            answered = await _answer(bus, unit)
+            if answered is None:
+                continue
+            models: tuple[int, ...] = ()
+            with contextlib.suppress(NoReply, DeviceImplausible):
+                sunspec = await discover(bus, unit)
+                models = () if sunspec is None else tuple(model.model_id for model in sunspec.models)
+            yield Found(url=_url(endpoint, unit), models=models, answered=answered)
+
+
+async def identify(url: str, profiles: Sequence[str], user_dir: Path | None = None) -> tuple[Match, ...]:
+    """Return the profiles that fit a device, the best first, each with what speaks for it.
+
+    Raises:
+        ConfigError: The url cannot be used.
+        DeviceSilent: It does not answer at all.
+    """
+    endpoint = parse_url(url)
+    matches: list[Match] = []
+    async with Bus(endpoint) as bus:
+        bus.unit(endpoint.unit, limits=LinkLimits())
+        sunspec = await discover(bus, endpoint.unit)
+        reader = _Reader(bus, endpoint.unit)
+        for name in profiles:
+            match = await _match(load_profile(name, user_dir), sunspec, reader)
+            if match is not None:
+                matches.append(match)
+    return tuple(sorted(matches, key=lambda match: (-match.score, match.profile)))
+
+
+class _Reader:
+    """Reads each range once; many profiles ask for the same."""
+
+    def __init__(self, bus: Bus, unit: int) -> None:
+        self._bus = bus
+        self._unit = unit
+        self._known: dict[tuple[Table, int, int], tuple[int, ...] | None] = {}
+
+    async def words(self, table: Table, address: int, count: int) -> tuple[int, ...] | None:
+        key = (table, address, count)
+        if key not in self._known:
+            self._known[key] = None
+            with contextlib.suppress(NoReply, DeviceRefused):
+                self._known[key] = await self._bus.read(self._unit, table, address, count, priority=Priority.BACKGROUND)
+        return self._known[key]
+
+    async def value(self, point: RegisterPoint) -> tuple[object, Quality] | None:
+        image: dict[int, int] = {}
+        for start, end in point.spans():
+            words = await self.words(point.table, start, end - start)
+            if words is None:
+                return None
+            image.update(zip(range(start, end), words, strict=True))
+        reading = decode(point, image)
+        return reading.value, reading.quality
+
+
+async def _match(profile: Profile, sunspec: SunSpecMap | None, reader: _Reader) -> Match | None:
+    evidence: list[str] = []
+    score = 0.0
+    if profile.sunspec is not None:
+        if sunspec is None:
+            return None
+        wanted = {model.id for model in profile.sunspec.chain}
+        shown = {model.model_id for model in sunspec.models}
+        same = {other for model in wanted for other in profile.sunspec.same_layout.get(model, ())}
+        common = shown & (wanted | same)
+        evidence.append(f"SunSpec models {', '.join(map(str, sorted(common)))}")
+        score += 0.1 * len(common)
+    resolved = resolve(profile, sunspec if profile.sunspec is not None else None)
+    told = await _told(profile, resolved, reader)
+    if told is None:
+        return None
+    plausible = await _plausible(profile, resolved, reader)
+    if plausible is None:
+        return None
+    evidence += [*told, *plausible]
+    score += _TOLD * len(told) + _COULD_BE * len(plausible)
+    return Match(profile=profile.id, score=round(score, 1), evidence=tuple(evidence)) if score else None
+
+
+async def _told(profile: Profile, resolved: Resolved, reader: _Reader) -> list[str] | None:
+    """Return what the device says about itself that fits; None where it says something else."""
+    evidence: list[str] = []
+    for name, pattern in profile.identify.items():
+        point = resolved.points.get(name)
+        read = None if point is None else await reader.value(point)
+        if read is None or not re.search(pattern, str(read[0])):
+            return None
+        evidence.append(f"{name} reads {read[0]}")
+    return evidence
+
+
+async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> list[str] | None:
+    """Return values that could be what the profile says; None where one of them cannot."""
+    evidence: list[str] = []
+    candidates = [
+        (name, point)
+        for name, point in resolved.points.items()
+        if plausible_range(profile.points[name].canonical) is not None and point.access is not Access.WRITE
+    ]
+    candidates.sort(key=lambda pair: not profile.points[pair[0]].canonical.startswith(("voltage_l1", "frequency")))
+    for name, point in candidates[:PROBES_PER_PROFILE]:
+        spec = profile.points[name]
+        read = await reader.value(point)
+        if read is None:
+            return None if profile.sunspec is None else evidence
+        value, quality = read
+        if quality is not Quality.GOOD or not isinstance(value, int | float):
+            continue
+        if spec.rescale is not None and abs(value) > spec.rescale.value:
+            value = value * spec.rescale.factor
+        bounds = plausible_range(spec.canonical)
+        assert bounds is not None
+        if not bounds[0] <= value <= bounds[1]:
+            return None
+        if spec.canonical.startswith(("voltage", "grid_voltage")) or spec.canonical.endswith("frequency_hz"):
+            evidence.append(f"{name} reads {value:g} {spec.unit}")
+    return evidence
+
+
+async def _is_open(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def _answer(bus: Bus, unit: int) -> str | None:
+    """Return what came of one small read; None where nothing answers."""
+    for table in (Table.HOLDING, Table.INPUT):
+        try:
+            await bus.read(unit, table, 0, 1, priority=Priority.BACKGROUND)
+        except DeviceRefused as refusal:
+            if refusal.exception_code in (0x0A, 0x0B):  # A gateway says that nobody is there.
+                return None
+            answered = f"exception {refusal.exception_code} to a {table} read"
+            continue
+        except NoReply:
+            return None
+        return f"a {table} read"
+    return answered
+
+
+def _url(endpoint: Endpoint, unit: int) -> str:
+    if endpoint.scheme.is_serial:
+        return f"{endpoint.scheme}://{endpoint.path}?baud={endpoint.baud}&parity={endpoint.parity}&unit={unit}"
+    return f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}?unit={unit}"

@@ -1,0 +1,210 @@
+"""One device for a tool: open, read what is asked, write one value and put it back. Nothing runs in the background."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+
+from contracts.clock import Clock, SystemClock
+from edge.devices.canonical import derive, refined
+from edge.devices.device import link_limits
+from edge.devices.offline import Decoded, as_decoded, encode_point
+from edge.devices.profile import Profile
+from edge.devices.resolve import Resolved, resolve
+from edge.errors import ConfigError, DeviceRefused, DeviceSilent
+from edge.modbus.bus import Bus
+from edge.modbus.faults import NoReply
+from edge.modbus.plan import plan_reads
+from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table, WordOrder
+from edge.modbus.poller import Poller
+from edge.modbus.sunspec import discover, read_model
+from edge.modbus.url import parse_url
+
+READ_BACK_TRIES = 5
+READ_BACK_WAIT_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What came of writing one value: what the device held before, what it holds now."""
+
+    point: str
+    value: float | int | str
+    before: Reading | None
+    after: Reading | None
+    equal: bool
+
+
+class Session:
+    """A conversation with one device."""
+
+    def __init__(self, profile: Profile, bus: Bus, unit: int, resolved: Resolved, clock: Clock) -> None:
+        self.profile = profile
+        self.resolved = resolved
+        self.bus = bus
+        self.unit = unit
+        self._poller = Poller(bus, unit, resolved.points.values(), clock=clock, limits=link_limits(profile, bus))
+
+    def names(self, asked: Iterable[str] | None = None) -> list[str]:
+        """Return the points to read: those asked for, by name or canonical name, or all that can be read.
+
+        Raises:
+            ConfigError: The device has no such point.
+        """
+        points = self.resolved.points
+        readable = [name for name, point in points.items() if point.access is not Access.WRITE]
+        if not asked:
+            return readable
+        names: list[str] = []
+        for wanted in asked:
+            if wanted in self.profile.derived:
+                spec = self.profile.derived[wanted]
+                names += [*spec.plus, *spec.minus]
+                continue
+            matching = [name for name in readable if wanted in (name, self.profile.points[name].canonical)]
+            if not matching:
+                raise ConfigError(f"the device has no readable point {wanted!r} of profile {self.profile.id}")
+            names += matching
+        return list(dict.fromkeys(names))
+
+    async def read(self, asked: Iterable[str] | None = None) -> dict[str, Decoded]:
+        """Return points as the device and as we mean them, and what derives from them; a refused block is left out."""
+        names = self.names(asked)
+        self._poller.latest.clear()
+        with contextlib.suppress(DeviceRefused):
+            await self._poller.read(names, priority=Priority.BACKGROUND)
+        latest = {
+            name: refined(self.resolved.points[name], reading)
+            for name, reading in self._poller.latest.items()
+            if name in names
+        }
+        answers: dict[str, Decoded] = {}
+        for name, reading in latest.items():
+            answers[name] = as_decoded(self.profile.points[name], reading)
+        for name, spec in self.profile.derived.items():
+            derived = derive(spec, latest)
+            if derived is not None:
+                answers[name] = as_decoded(spec, derived)
+        return answers
+
+    async def write(self, name: str, value: float | int | str) -> Written:
+        """Check, write, and read back until it is there or a second has passed.
+
+        Raises:
+            ConfigError: The device has no such point.
+            ValueRefused: The value does not fit; nothing was written.
+            DeviceRefused: The device answered with an exception.
+            DeviceSilent: No answer; what it holds is unknown.
+        """
+        point = self._point(name)
+        before = await self._held(point)
+        writes = encode_point(self.profile, point, value, scale_factor=await self._factor(point))
+        for write in writes:
+            await self.bus.write(self.unit, write.table, write.address, write.words, function=write.function)
+        after: Reading | None = None
+        for attempt in range(READ_BACK_TRIES):
+            if attempt:
+                await asyncio.sleep(READ_BACK_WAIT_S)
+            after = await self._held(point)
+            if after is not None and await self._words_of(point, after) == [write.words for write in writes]:
+                return Written(point=name, value=value, before=before, after=after, equal=True)
+        return Written(point=name, value=value, before=before, after=after, equal=False)
+
+    async def dump(self) -> dict[str, dict[str, int]]:
+        """Return every register that the profile reads, and all models of a SunSpec device, by table and address."""
+        tables: dict[str, dict[str, int]] = {"holding": {}, "input": {}, "coil": {}, "discrete": {}}
+        sunspec = self.resolved.sunspec
+        if sunspec is not None:
+            marker = await self.bus.read(self.unit, Table.HOLDING, sunspec.base, 2, priority=Priority.BACKGROUND)
+            _add(tables["holding"], sunspec.base, marker)
+            for model in sunspec.models:
+                image = await read_model(self.bus, self.unit, model)
+                _add(tables["holding"], model.address, (model.model_id, model.length))
+                tables["holding"].update({str(at): word for at, word in image.items()})
+            end = sunspec.models[-1].end if sunspec.models else sunspec.base + 2
+            _add(tables["holding"], end, (0xFFFF, 0))
+        for point in [self.resolved.points[name] for name in self.names()]:
+            if str(point.address) in tables[point.table.value]:
+                continue
+            for block in plan_reads(
+                [point], limits=link_limits(self.profile, self.bus), cost=self.bus.cost(self.unit)
+            ).blocks:
+                with contextlib.suppress(DeviceRefused):
+                    words = await self.bus.read(
+                        self.unit, block.table, block.address, block.count, priority=Priority.BACKGROUND
+                    )
+                    _add(tables[block.table.value], block.address, words)
+        return tables
+
+    def _point(self, name: str) -> RegisterPoint:
+        point = self.resolved.points.get(name)
+        if point is None:
+            raise ConfigError(f"the device has no point {name!r} of profile {self.profile.id}")
+        return point
+
+    async def _held(self, point: RegisterPoint) -> Reading | None:
+        if point.access is Access.WRITE:
+            return None
+        return (await self._poller.read([point.name], priority=Priority.BACKGROUND)).get(point.name)
+
+    async def _factor(self, point: RegisterPoint) -> int | None:
+        if point.scale_register is None:
+            return None
+        return (await self.bus.read(self.unit, point.table, point.scale_register, 1, priority=Priority.BACKGROUND))[0]
+
+    async def _words_of(self, point: RegisterPoint, reading: Reading) -> list[tuple[int, ...]]:
+        if not isinstance(reading.raw, int):
+            return []
+        bits = 16 * point.count if not point.table.is_bits else 1
+        raw = reading.raw & ((1 << bits) - 1)
+        words = tuple(raw >> shift & 0xFFFF for shift in range(16 * (point.count - 1), -1, -16))
+        return [tuple(reversed(words)) if point.word_order is WordOrder.LITTLE else words]
+
+
+def _add(table: dict[str, int], address: int, words: Iterable[int]) -> None:
+    for at, word in enumerate(words, address):
+        table[str(at)] = int(word)
+
+
+@contextlib.asynccontextmanager
+async def open_session(profile: Profile, url: str, *, clock: Clock | None = None) -> AsyncIterator[Session]:
+    """Open a device, find its SunSpec models and its word order.
+
+    Raises:
+        ConfigError: The url cannot be used.
+        DeviceSilent: It does not answer, or shows no SunSpec marker where the profile needs one.
+    """
+    endpoint = parse_url(url)
+    async with Bus(endpoint) as bus:
+        unit = endpoint.unit
+        bus.unit(unit, limits=link_limits(profile, bus))
+        found = None
+        if profile.sunspec is not None:
+            found = await discover(bus, unit, bases=profile.sunspec.bases)
+            if found is None:
+                raise DeviceSilent(f"{url} shows no SunSpec marker, as profile {profile.id} needs")
+        order = None
+        learn = profile.defaults.word_order_from
+        if learn is not None:
+            point = resolve(profile).points[learn.point]
+            (word,) = await bus.read(unit, point.table, point.address, 1)
+            order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
+        resolved = resolve(profile, found, learned_order=order)
+        if found is None and profile.sunspec is None:
+            await _prove_alive(bus, unit, resolved)
+        yield Session(profile, bus, unit, resolved, clock or SystemClock())
+
+
+async def _prove_alive(bus: Bus, unit: int, resolved: Resolved) -> None:
+    """Ask for one point: an exception proves life as well as data does."""
+    point = next((one for one in resolved.points.values() if one.access is not Access.WRITE), None)
+    if point is None:
+        return
+    try:
+        await bus.read(unit, point.table, point.address, point.count, priority=Priority.BACKGROUND)
+    except DeviceRefused:
+        return
+    except NoReply:
+        # Some devices lose the first request after a connect.
+        with contextlib.suppress(DeviceRefused):
+            await bus.read(unit, point.table, point.address, point.count, priority=Priority.BACKGROUND)

@@ -1,0 +1,124 @@
+"""``sitewatt profile``: which devices there are, what a map says, whether one of your own is sound."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+
+app = typer.Typer(help="Register maps of devices.", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
+_Profiles = Annotated[Path | None, typer.Option("--profiles", help="A folder whose profiles go before ours.")]
+
+
+@app.command("list")
+def list_(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/devices.md.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the format.")] = False,
+    profiles: _Profiles = None,
+    as_json: _Json = False,
+) -> None:
+    """Name the profiles."""
+    from edge.devices.catalogue import json_schema, list_profiles
+    from edge.devices.document import markdown as page
+
+    if schema:
+        typer.echo(json_schema(), nl=False)
+        return
+    known = [_load(name, profiles, as_json) for name in list_profiles(profiles)]
+    if markdown:
+        typer.echo(page(known), nl=False)
+        return
+    if as_json:
+        print_json({"profiles": [_summary(profile) for profile in known]})
+        return
+    for profile in known:
+        told = ", ".join(profile.capabilities) or "read only"
+        typer.echo(f"{profile.id:22} {profile.vendor}: {', '.join(profile.models)} ({told})")
+
+
+@app.command()
+def show(
+    *,
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Its id.")],
+    profiles: _Profiles = None,
+    as_json: _Json = False,
+) -> None:
+    """Say everything that a profile knows."""
+    one = _load(profile, profiles, as_json)
+    if as_json:
+        print_json(one.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
+        return
+    typer.echo(f"{one.id}: {one.vendor} {', '.join(one.models)}; {', '.join(one.kinds)}; {one.status}")
+    for note in one.notes:
+        typer.echo(f"  - {note}")
+    for name, point in one.points.items():
+        where = f"{point.table or one.defaults.table} {point.address}"
+        if point.model is not None:
+            where = f"model {point.model} at {point.at}"
+        typer.echo(f"  {name:32} {where:22} {point.type:9} {point.unit:4} {point.access:2} {point.canonical}")
+    for name, derived in one.derived.items():
+        typer.echo(f"  {name:32} {'derived':22} {'':9} {derived.unit:4}    {derived.canonical}")
+    for lever, recipes in one.capabilities.items():
+        for recipe in recipes:
+            silence = recipe.fallback
+            typer.echo(f"  can: {lever}; in silence: {silence.direction} ({silence.armed_by or silence.after_s})")
+
+
+@app.command()
+def check(
+    *,
+    profile: Annotated[str, typer.Argument(metavar="PROFILE|FILE", help="An id, or a file of your own.")],
+    profiles: _Profiles = None,
+    as_json: _Json = False,
+) -> None:
+    """Prove a profile complete: every field there, every name known, every point planned and within its limits."""
+    from edge.devices.catalogue import parse_profile
+    from edge.devices.offline import plan_profile
+    from edge.errors import ConfigError
+    from edge.modbus.cost import tcp_cost
+
+    path = Path(profile)
+    if path.suffix == ".yaml":
+        try:
+            one = parse_profile(path.stem, path.read_text(encoding="utf-8"))
+        except OSError as error:
+            fail(f"{path} cannot be read: {error.strerror}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+        except ConfigError as error:
+            fail(str(error), code="bad_profile", as_json=as_json, exit_code=FAILED)
+    else:
+        one = _load(profile, profiles, as_json, exit_code=FAILED)
+    plan = plan_profile(one, tcp_cost())
+    if plan.unreadable:
+        names = ", ".join(point.name for point in plan.unreadable)
+        fail(f"profile {one.id}: {names} cannot be read within its limits", code="unreadable", as_json=as_json)
+    answer = _summary(one) | {"requests": len(plan.blocks)}
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{one.id} is sound: {len(one.points)} points in {len(plan.blocks)} requests")
+
+
+def _load(name: str, profiles: Path | None, as_json: bool, *, exit_code: int = BAD_INPUT) -> Any:
+    from edge.devices.catalogue import load_profile
+    from edge.errors import ConfigError
+
+    try:
+        return load_profile(name, profiles)
+    except ConfigError as error:
+        fail(str(error), code="bad_profile", as_json=as_json, exit_code=exit_code)
+
+
+def _summary(profile: Any) -> dict[str, Any]:
+    return {
+        "id": profile.id,
+        "vendor": profile.vendor,
+        "models": list(profile.models),
+        "kinds": [kind.value for kind in profile.kinds],
+        "status": profile.status.value,
+        "points": len(profile.points),
+        "capabilities": [lever.value for lever in profile.capabilities],
+    }
