@@ -26,6 +26,7 @@ from cloud.local.scheduler import Scheduler
 from cloud.local.streams import SHARDS, NewRecord, StreamLog
 from cloud.stores.registry import Registry, save_registry
 from cloud.stores.setup import Stores, open_files
+from cloud.stores.sqlite import SqliteTables
 from contracts.clock import Clock
 from contracts.topics import Up, parse
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FIRST_CONNECT_S: Final = 30.0
 TRIM_EVERY_S: Final = 5.0  # Real seconds.
+FORGET_EVERY_S: Final = 3600.0
 
 
 class LocalCloud:
@@ -74,6 +76,7 @@ class LocalCloud:
                         tasks.create_task(reader.run(), name=f"{consumer.handler} shard {shard}")
                 tasks.create_task(self._link.run(), name="broker link")
                 tasks.create_task(self._trim(), name="trim streams")
+                tasks.create_task(self._forget(), name="forget expired items")
                 tasks.create_task(self._begin(tasks), name="begin")
         finally:
             self._link.close()
@@ -133,6 +136,13 @@ class LocalCloud:
         while True:
             await asyncio.sleep(TRIM_EVERY_S)
             self._streams.trim()
+
+    async def _forget(self) -> None:
+        """Remove what has expired, which DynamoDB does by itself."""
+        while True:
+            await self._clock.sleep(FORGET_EVERY_S)
+            if isinstance(self._stores.tables, SqliteTables):
+                await asyncio.to_thread(self._stores.tables.forget_expired, self._clock.now())
 
 
 def targets(schedule: Schedule, registry: Registry) -> list[dict[str, str]]:

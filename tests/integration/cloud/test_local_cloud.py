@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -200,3 +202,52 @@ async def test_what_is_not_json_is_counted_and_does_not_stop_the_others(tmp_path
         assert streams.counters()["not_forwarded"] == 1
         assert streams.counters()["set_aside"] == 0
         streams.close()
+
+
+async def test_a_broker_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
+    """A killed demonstration must leave no process and no port behind."""
+    port = free_port()
+    command = (
+        f"{sys.executable} -m cloud.local.broker --port {port} --dir {tmp_path}/broker --parent-pid $$ & echo up; wait"
+    )
+    parent = await asyncio.create_subprocess_exec("sh", "-c", command, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    async with asyncio.timeout(20):
+        assert await parent.stdout.readline() == b"up\n"
+        assert b"ready" in await parent.stdout.readline()
+    assert _answers(port)
+    parent.kill()
+    await parent.wait()
+    await eventually(lambda: not _answers(port))
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    """The most common mistake must not be a trace of calls."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        broker = Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "broker"), folder=tmp_path)
+        await broker.start(wait=False)
+        assert broker.process is not None
+        async with asyncio.timeout(20):
+            assert await broker.process.wait() == 2
+        assert str(port) in broker.log and "Traceback" not in broker.log
+
+
+async def test_wrong_settings_are_one_sentence(tmp_path: Path) -> None:
+    """Exit 2 tells a program that trying again does not help."""
+    (tmp_path / "cloud.yaml").write_text(
+        "folder: cloud\nsigning: {key_file: k.pem}\nregistry: {zones: []}\ncolour: red\n"
+    )
+    cloud = _cloud(tmp_path, tmp_path / "cloud.yaml")
+    await cloud.start(wait=False)
+    assert cloud.process is not None
+    async with asyncio.timeout(20):
+        assert await cloud.process.wait() == 2
+    assert "colour" in cloud.log and "Traceback" not in cloud.log
