@@ -6,6 +6,7 @@ reconnecting is not used: each connection is a client that ends with it.
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
@@ -185,7 +186,8 @@ class AwsConnection:
                     flow_control.AWS_IOT_CORE_DEFAULTS if settings.throttle else flow_control.NONE
                 ),
                 offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
-                ack_timeout_sec=max(1, round(settings.ack_timeout_s)),
+                # Ours decides, and gives the whole connection up; the SDK's would only fail the one publish.
+                ack_timeout_sec=2 * math.ceil(settings.ack_timeout_s) + 10,
                 connack_timeout_ms=int(CONNECT_TIMEOUT_S * 1000),
                 socket_options=_socket_options(),
                 min_reconnect_delay_ms=_NEVER_MS,

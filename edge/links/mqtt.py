@@ -68,6 +68,7 @@ class _Client(aiomqtt.Client):
     def __init__(self, *args: Any, arrived: Arrived, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arrived = arrived
+        self._tls = kwargs.get("tls_context") is not None
         self._sent: dict[int, tuple[asyncio.Future[Ack], float]] = {}
         self._client.connect_timeout = CONNECT_TIMEOUT_S
 
@@ -103,6 +104,21 @@ class _Client(aiomqtt.Client):
         if answer and not answer.done():
             answer.set_result(Ack.REFUSED if reason_code.is_failure else Ack.ACCEPTED)
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def _on_disconnect(
+        self,
+        client: PahoClient,
+        userdata: Any,
+        flags: Any,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            reason = "the broker closed the connection before it answered"
+            hint = "; with TLS that often means that it does not accept our certificate" if self._tls else ""
+            self._connected.set_exception(aiomqtt.MqttError(reason + hint))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
         self._arrived(Inbound(topic=message.topic, payload=bytes(message.payload), retained=message.retain))

@@ -1,0 +1,205 @@
+"""Gives the gateway an identity of its own, by a claim and a signing request; the same path renews it.
+
+Each step leaves its result on disk before the next begins, so a power cut anywhere is continued, not repeated:
+key -> certificate and token -> registered thing -> proven by connecting -> active. The claim stays until the identity
+is proven. Source: AWS IoT Core developer guide, provisioning by claim; CreateCertificateFromCsr and RegisterThing MQTT
+API.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.clock import Clock
+from edge.errors import FleetError, FleetRefused, FleetSilent
+from edge.fleet.identity import Identity, IdentityStore, Pending, Stage
+from edge.fleet.requests import ANSWER_TIMEOUT_S, Requests
+from edge.links.link import LinkState
+from edge.links.making import make_link
+from edge.links.settings import LinkSettings
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS_MAX = 5
+_PAUSE_S = 5.0  # Grows with each attempt; on the site's clock.
+_CSR_TOPIC = "$aws/certificates/create-from-csr/json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """By what right we ask: a claim certificate (or the present identity, to renew it) and a device secret.
+
+    ``serial`` and the HMAC over it and the new key are what the pre-provisioning hook checks against its list; the
+    secret itself is never sent.
+    """
+
+    cert_file: Path
+    key_file: Path
+    client_id: str
+    serial: str
+    secret: bytes = b""
+
+    def parameters(self, key_fingerprint: str) -> dict[str, str]:
+        """Return RegisterThing's parameters for a key."""
+        proof = hmac.new(self.secret, f"{self.serial}:{key_fingerprint}".encode(), hashlib.sha256).hexdigest()
+        return {"SerialNumber": self.serial, "KeyFingerprint": key_fingerprint, "Proof": proof}
+
+
+class Provisioner:
+    """Makes one identity; call ``provision`` again after any failure to go on."""
+
+    def __init__(
+        self,
+        *,
+        store: IdentityStore,
+        settings: LinkSettings,
+        template: str,
+        claim: Claim,
+        clock: Clock,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            store: Where the identity is made.
+            settings: The broker; its certificate and key are replaced by the claim's, then by our own.
+            template: Name of the fleet's provisioning template.
+            claim: By what right we ask.
+            clock: Tells how old a token is, and paces attempts.
+            answer_timeout_s: How long the service may take; real seconds.
+        """
+        self._store = store
+        self._settings = settings
+        self._template = template
+        self._claim = claim
+        self._clock = clock
+        self._answer_timeout_s = answer_timeout_s
+
+    async def provision(self) -> Identity:
+        """Return the new active identity; what is there already is continued, what is too old is begun anew.
+
+        Raises:
+            FleetRefused: The service said no; asking again will not help.
+            FleetSilent: It did not answer, or did not let the new identity in, in several attempts; what was reached
+                is kept.
+            FleetError: It answered what cannot be used.
+        """
+        if orphan := self._store.adopt_orphan():
+            return orphan
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return await self._continue()
+            except FleetSilent as error:
+                log.warning("provisioning waits", extra={"attempt": attempt, "reason": str(error)})
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                await self._clock.sleep(_PAUSE_S * attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _continue(self) -> Identity:
+        pending = self._store.pending()
+        if pending.stage is Stage.CERTIFIED and self._expired(pending):
+            log.warning("ownership token expired, begun anew", extra={"certificate": pending.certificate_id})
+            self._store.discard_pending()
+            pending = self._store.pending()
+        if pending.stage is not Stage.REGISTERED:
+            async with self._asking() as requests:
+                await self._certify(requests, pending.stage)
+                try:
+                    await self._register(requests)
+                except FleetRefused as error:
+                    if pending.stage is not Stage.CERTIFIED:
+                        raise
+                    # A token from before a restart may have been used by then: once more, with a new one.
+                    log.warning("kept token refused, begun anew", extra={"reason": str(error)})
+                    await self._certify(requests, Stage.NONE)
+                    await self._register(requests)
+        await self._prove(self._store.to_be_proven())
+        identity = self._store.promote()
+        log.info("identity active", extra={"thing": identity.thing_name, "certificate": identity.certificate_id})
+        return identity
+
+    async def _certify(self, requests: Requests, stage: Stage) -> None:
+        if stage is Stage.CERTIFIED:
+            return
+        if stage is Stage.NONE:
+            self._store.make_key()
+        request = {"certificateSigningRequest": self._store.signing_request(self._claim.serial)}
+        answer = await requests.ask(_CSR_TOPIC, request)
+        self._store.keep_certificate(
+            certificate=_text(answer, "certificatePem"),
+            certificate_id=_text(answer, "certificateId"),
+            token=_text(answer, "certificateOwnershipToken"),
+            now=self._clock.now(),
+        )
+
+    async def _register(self, requests: Requests) -> None:
+        pending = self._store.pending()
+        request = {
+            "certificateOwnershipToken": pending.token,
+            "parameters": self._claim.parameters(self._store.key_fingerprint()),
+        }
+        topic = f"$aws/provisioning-templates/{self._template}/provision/json"
+        try:
+            answer = await requests.ask(topic, request)
+        except FleetRefused:
+            # The certificate was made for this registration alone; the service deletes it as it deletes the token.
+            self._store.discard_pending()
+            raise
+        configuration = answer.get("deviceConfiguration") or {}
+        self._store.keep_thing(name=_text(answer, "thingName"), configuration=dict(configuration))
+
+    async def _prove(self, identity: Identity) -> None:
+        """Connect with the new identity; only what the broker lets in may become active."""
+        settings = self._settings.model_copy(
+            update={"cert_file": identity.cert_file, "key_file": identity.key_file, "session_expiry_s": 0}
+        )
+        link = make_link(settings, client_id=identity.thing_name)
+        running = asyncio.create_task(link.run(), name="prove identity")
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                await link.wait_for(LinkState.CONNECTED)
+        except TimeoutError as error:
+            raise FleetSilent(
+                f"the broker did not let {identity.thing_name} in within {self._answer_timeout_s:g} s: "
+                f"{link.status().last_error}"
+            ) from error
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[Requests]:
+        """Hold a session under the claim for the block."""
+        settings = self._settings.model_copy(
+            update={"cert_file": self._claim.cert_file, "key_file": self._claim.key_file, "session_expiry_s": 0}
+        )
+        link = make_link(settings, client_id=self._claim.client_id)
+        requests = Requests(link, timeout_s=self._answer_timeout_s)
+        tasks = [
+            asyncio.create_task(link.run(), name="claim session"),
+            asyncio.create_task(requests.run(), name="claim answers"),
+        ]
+        try:
+            yield requests
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _expired(self, pending: Pending) -> bool:
+        return pending.token_until is None or self._clock.now() >= pending.token_until
+
+
+def _text(answer: dict[str, Any], key: str) -> str:
+    value = answer.get(key)
+    if not isinstance(value, str) or not value:
+        raise FleetError(f"the service's answer has no {key}; nothing is kept of it")
+    return value
