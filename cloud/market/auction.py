@@ -423,7 +423,7 @@ def _bounds(allocation: _Allocation, paid: int | None) -> ClearingPrice:
     low_by = _bound_by(low, allocation, left=allocation.bids, taken=allocation.offers)
     high_by = _bound_by(high, allocation, left=allocation.offers, taken=allocation.bids)
     pinned = None
-    if paid is not None and low is not None and low == high:
+    if allocation.volume_wh and low is not None and low == high:
         partly = (
             order.order_id
             for order in (*allocation.bids, *allocation.offers)

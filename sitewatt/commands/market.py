@@ -1,0 +1,322 @@
+"""``sitewatt market``: clear a call, run a book, settle an interval, replay a journal, judge the rules."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from cloud.market.auction import Tie
+from cloud.market.clear_file import ClearMechanism
+from cloud.market.reading import BadInput, mapping
+from cloud.market.rules import Mechanism, SelfTrade
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+
+if TYPE_CHECKING:
+    from cloud.market.baseline import Baseline, Method, TooFewDays
+
+app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
+
+FileArgument = Annotated[str, typer.Argument(help="A file, - for standard input.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+@app.command()
+def clear(
+    file: FileArgument,
+    mechanism: Annotated[ClearMechanism, typer.Option(help="How to clear.")] = ClearMechanism.PAY_AS_CLEAR,
+    tie: Annotated[Tie, typer.Option(help="Who is served first among equal limits.")] = Tie.TIME,
+    as_json: JsonOption = False,
+) -> None:
+    """Clear one call from a file of orders."""
+    from cloud.market.clear_file import clear_file
+
+    with _inputs(as_json):
+        answer = clear_file(_load(file), mechanism, tie=tie)
+    if as_json:
+        print_json(answer)
+        return
+    price = answer["price"]
+    typer.echo(f"volume {answer['volume']}  welfare {answer['welfare']}  trades {len(answer['trades'])}")
+    typer.echo(f"price {price['mid']} in [{price['lo']}, {price['hi']}], pinned by {price['pinned_by'] or 'nobody'}")
+    for zone, bounds in answer.get("zones", {}).items():
+        typer.echo(f"zone {zone}: {bounds['mid']} in [{bounds['lo']}, {bounds['hi']}]")
+    for link, flow in answer.get("flows", {}).items():
+        typer.echo(f"flow {link}: {flow}")
+
+
+@app.command()
+def run(
+    file: FileArgument,
+    self_trade: Annotated[SelfTrade, typer.Option(help="What happens instead of a trade with oneself.")] = (
+        SelfTrade.CANCEL_RESTING
+    ),
+    events: Annotated[bool, typer.Option("--events", help="Print every event as a line while reading.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a continuous book over a stream of orders, one JSON object a line."""
+    from cloud.market.stream import Stream
+
+    stream = Stream(self_trade)
+    with _inputs(as_json), _opened(file) as lines:
+        for line in _json_lines(lines, file):
+            happened = stream.apply(line)
+            if events:
+                for event in happened:
+                    print_json(event)
+    answer = stream.answer()
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(f"{len(answer['replies'])} replies, {len(answer['trades'])} trades, {len(answer['book'])} orders rest")
+    typer.echo(f"state {answer['state_hash']}")
+
+
+@app.command()
+def settle(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Settle one interval from its trades and meter readings."""
+    from cloud.market.settle_file import settle_file
+
+    with _inputs(as_json):
+        answer = settle_file(_load(file))
+    if as_json:
+        print_json(answer)
+        return
+    for row in answer["settlements"]:
+        flags = " (estimated)" if row["estimated"] else ""
+        typer.echo(
+            f"{row['site']}: metered {row['metered_wh']} Wh, traded {row['traded_wh']} Wh, imbalance "
+            f"{row['imbalance_wh']} Wh at {row['imbalance_mct_per_kwh']}, owes "
+            f"{row['trades_uct'] + row['fees_uct'] + row['imbalance_uct'] + row['demand_response_uct']} uct{flags}"
+        )
+    typer.echo(f"{len(answer['lines'])} ledger lines, sum {answer['sum']['money_uct']} uct")
+
+
+@app.command()
+def replay(
+    journal: FileArgument,
+    snapshot: Annotated[Path | None, typer.Option(help="Write the state that it led to.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a journal and prove that it leads to the states that its checks name; exit 1 where it does not."""
+    from cloud.market.replay import replay as replay_journal
+
+    with _inputs(as_json), _opened(journal) as lines:
+        found = replay_journal(lines)
+    if snapshot is not None:
+        _write(snapshot, json.dumps(found.engine.snapshot()), as_json)
+    answer = found.answer()
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(
+            f"{answer['commands']} commands, {answer['trades']} trades, {answer['ledger']['lines']} ledger lines, "
+            f"sum {answer['ledger']['sum_uct']} uct, {answer['checks']} checks"
+        )
+        typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
+    if not answer["agrees"] or answer["ledger"]["sum_uct"] or answer["ledger"]["sum_wh"]:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def baseline(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Work out what a site would have used without its event, from like days."""
+    from cloud.market.baseline import TooFewDays
+
+    with _inputs(as_json):
+        data = _load(file)
+        made = _baseline(data)
+        if isinstance(made, TooFewDays):
+            sentence = f"{made.found} like days, {made.needed} are needed; no baseline"
+            fail(sentence, code="too_few_days", as_json=as_json, found=made.found, needed=made.needed)
+    answer = _baseline_answer(data, made)
+    if as_json:
+        print_json(answer)
+        return
+    typer.echo(f"{answer['method']}: {answer['baseline_wh']} Wh, ratio {answer['ratio_permille']}/1000")
+    typer.echo(f"days {', '.join(answer['days']) or 'none'}; flags {', '.join(answer['flags']) or 'none'}")
+
+
+@app.command()
+def report(
+    journal: Annotated[str | None, typer.Argument(help="A journal; a small simulation where there is none.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write price, volume, welfare and imbalance as an SVG.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Report price, volume, welfare and imbalance per interval."""
+    from cloud.market.picture import picture
+
+    with _inputs(as_json):
+        rows = _intervals(journal)
+    if plot is not None:
+        _write(plot, picture(rows, title=f"{len(rows)} delivery intervals"), as_json)
+    if as_json:
+        print_json({"intervals": rows, "plot": None if plot is None else str(plot)})
+        return
+    for row in rows:
+        typer.echo(
+            f"{row['start_ms']}  price {row['price']}  volume {row['volume_wh']} Wh  welfare {row['welfare_uct']} uct  "
+            f"imbalance {row['imbalance_wh']} Wh"
+        )
+
+
+@app.command()
+def simulate(
+    agents: Annotated[int, typer.Option(min=2, max=100_000, help="How many agents; half of them buy.")] = 1000,
+    intervals: Annotated[int, typer.Option(min=1, max=10_000, help="How many delivery intervals.")] = 96,
+    seed: Annotated[int, typer.Option(help="What everything follows from.")] = 7,
+    mechanism: Annotated[Mechanism, typer.Option(help="How each interval trades.")] = Mechanism.CALL,
+    as_json: JsonOption = False,
+) -> None:
+    """Run zero-intelligence and strategic agents on the real engine and say how well the market did."""
+    from cloud.market.simulation import simulate as run_agents
+
+    answer = run_agents(agents=agents, intervals=intervals, seed=seed, mechanism=mechanism).answer()
+    if as_json:
+        print_json(answer)
+        return
+    for name, value in answer.items():
+        typer.echo(f"{name}: {value}")
+
+
+@contextlib.contextmanager
+def _inputs(as_json: bool) -> Iterator[None]:
+    """Turn what is wrong with the input into one sentence and exit 2."""
+    try:
+        yield
+    except BadInput as error:
+        fail(str(error), code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    except OSError as error:
+        sentence = f"{error.filename or 'the file'} cannot be read: {error.strerror or error}"
+        fail(sentence, code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+    except UnicodeDecodeError as error:
+        fail(f"the file is not UTF-8: {error.reason}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[TextIO]:
+    if file == "-":
+        yield sys.stdin
+        return
+    with Path(file).open(encoding="utf-8") as lines:
+        yield lines
+
+
+def _load(file: str) -> Mapping[str, Any]:
+    with _opened(file) as source:
+        try:
+            return mapping(json.load(source), file)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise BadInput(f"{file} is not JSON: {error}") from error
+
+
+def _json_lines(lines: TextIO, file: str) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"line {number} of {file}"
+        try:
+            yield mapping(json.loads(line), where)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise BadInput(f"{where} is not JSON: {error}") from error
+
+
+def _write(path: Path, text: str, as_json: bool) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"{path} cannot be written: {error.strerror}", code="unwritable", as_json=as_json, exit_code=BAD_INPUT)
+
+
+def _baseline(data: Mapping[str, Any]) -> "Baseline | TooFewDays":
+    from cloud.market import baseline as market
+    from cloud.market.reading import text, whole
+
+    event = mapping(data.get("event", {}), "event")
+    count = whole(event, "count", "event", least=1)
+    connection = None if data.get("connection_wh") is None else whole(data, "connection_wh", "the file", least=0)
+    if data.get("method") == market.PRE_EVENT:
+        before = data.get("before_wh", [])
+        if not isinstance(before, list) or not all(type(value) is int for value in before):
+            raise BadInput(f"before_wh is {before!r}, not a list of whole numbers")
+        return market.pre_event(before, count=count, connection_wh=connection)
+    first = whole(event, "first", "event", least=0)
+    if first + count > market.INTERVALS_PER_DAY:
+        raise BadInput(f"event of {count} intervals from {first} ends after interval {market.INTERVALS_PER_DAY}")
+    excluded = data.get("excluded", [])
+    if not isinstance(excluded, list):
+        raise BadInput(f"excluded is {excluded!r}, not a list of days")
+    return market.baseline(
+        {_day(name): _readings(name, values) for name, values in mapping(data.get("history", {}), "history").items()},
+        event_day=_day(text(event, "day", "event")),
+        first=first,
+        count=count,
+        method=_method(data),
+        excluded=frozenset(_day(name) for name in excluded),
+        connection_wh=connection,
+    )
+
+
+def _method(data: Mapping[str, Any]) -> "Method":
+    from dataclasses import replace
+
+    from cloud.market.baseline import METHODS, PRE_EVENT, TEN_OF_TEN, Adjustment
+
+    name = data.get("method", TEN_OF_TEN.name)
+    method = METHODS.get(name) if isinstance(name, str) else None
+    if method is None:
+        raise BadInput(f"method is {name!r}, none of {', '.join([*METHODS, PRE_EVENT])}")
+    adjustment = data.get("adjustment", method.adjustment.value)
+    if adjustment not in set(Adjustment):
+        raise BadInput(f"adjustment is {adjustment!r}, none of {', '.join(Adjustment)}")
+    return replace(method, adjustment=Adjustment(adjustment))
+
+
+def _day(name: Any) -> date:
+    try:
+        return date.fromisoformat(name)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"{name!r} is not a day like 2025-03-31") from error
+
+
+def _readings(name: str, values: Any) -> list[int | None]:
+    if not isinstance(values, list) or not all(value is None or type(value) is int for value in values):
+        raise BadInput(f"history of {name} is not a list of whole Wh, null where a reading is missing")
+    return values
+
+
+def _baseline_answer(data: Mapping[str, Any], made: "Baseline") -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "method": made.method,
+        "baseline_wh": list(made.intervals_wh),
+        "days": [day.isoformat() for day in made.days],
+        "ratio_permille": made.ratio_permille,
+        "addition_wh": made.addition_wh,
+        "flags": [flag.value for flag in made.flags],
+    }
+    event = data["event"]
+    today = data.get("history", {}).get(event.get("day"), [])
+    first = event.get("first", 0)
+    metered = today[first : first + event["count"]]
+    if len(metered) == event["count"] and None not in metered:
+        reductions = [max(0, usual - used) for usual, used in zip(made.intervals_wh, metered, strict=True)]
+        answer |= {"metered_wh": metered, "reduction_wh": reductions}
+    return answer
+
+
+def _intervals(journal: str | None) -> list[dict[str, Any]]:
+    if journal is None:
+        from cloud.market.simulation import simulate as run_agents
+
+        return run_agents(agents=100, intervals=96, seed=7).intervals
+    from cloud.market.replay import replay as replay_journal
+    from cloud.market.report import IntervalReport
+
+    watcher = IntervalReport()
+    with _opened(journal) as lines:
+        replay_journal(lines, watch=watcher.take)
+    return watcher.rows()
