@@ -15,20 +15,32 @@ from pydantic import TypeAdapter
 from cloud.errors import ConditionFailed
 from cloud.grid.actions import Broadcast, GridAction, RecordEvent, RecordEvidence, ReleaseCommand, SendCommand
 from cloud.grid.event import Observation, advance
-from cloud.grid.state import dump_state, load_state
+from cloud.grid.state import EventState, dump_state, load_state
+from cloud.handlers.grid_claims import claim, ordered_since
 from cloud.handlers.grid_view import observations, offers_of, settings_of
 from cloud.handlers.intake import LOG
+from cloud.handlers.market_shell.writer import market_of
 from cloud.handlers.publishing import Outgoing
 from cloud.handlers.wiring import House
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord
-from cloud.stores.tables import Put, Write
+from cloud.stores.tables import TRANSACT_MAX, Put, Write, chunks
 from contracts.control import Command, Release
 from contracts.topics import Broadcast as BroadcastChannel
 from contracts.topics import Down, broadcast_topic, site_topic
 from contracts.units import epoch_ms, instant
 
 ATTEMPTS_MAX: Final = 8
+
+_EMPTY: Final[dict[str, Any]] = {
+    "state": None,
+    "at": 0,
+    "seqs": {},
+    "evidence": {},
+    "outbox": [],
+    "ordered": {},
+    "claims": [],
+}
 
 _EVENT: Final = TypeAdapter(RecordEvent)
 _EVIDENCE: Final = TypeAdapter(RecordEvidence)
@@ -68,19 +80,24 @@ def step(
 def _step(house: House, feeder: FeederRecord, *, seen: Observation, at: datetime, also: Sequence[Write]) -> None:
     key = keys.feeder_state(feeder.id)
     item = house.stores.tables.get(key)
-    body: dict[str, Any] = item.body if item else {"state": None, "at": 0, "seqs": {}, "evidence": {}, "outbox": []}
+    body: dict[str, Any] = {**_EMPTY, **(item.body if item else {})}
     # Calls may overtake one another; the agent's own time never goes back.
     now = max(at, instant(body["at"]))
     observed = replace(seen, sites=observations(house.stores.tables, house.registry.sites_on(feeder.id)))
-    state, actions = advance(
-        load_state(body["state"]), observed, offers_of(house.registry, feeder), settings_of(feeder), now
-    )
+    before = load_state(body["state"])
+    state, actions = advance(before, observed, offers_of(house.registry, feeder), settings_of(feeder), now)
     acting = _Acting(house=house, feeder=feeder, body=body)
     writes = [write for action in actions for write in acting.act(action)]
+    _take_claims(house, feeder, body, before=before, ended=state.event is None, now=now)
     new_body = {**body, "state": dump_state(state), "at": epoch_ms(now)}
     version = item.version if item else 0
-    house.stores.tables.transact([*also, *writes, Put(key=key, body=new_body, if_version=version)])
-    if body["outbox"]:
+    # Evidence and commands of many sites may be too many for one transaction. What is written ahead counts for nothing
+    # until the agent's item says so: commands are not yet sent, and evidence of the same number is written again.
+    room = TRANSACT_MAX - len(also) - 1
+    for part in chunks(writes[room:]):
+        house.stores.tables.transact(part)
+    house.stores.tables.transact([*also, *writes[:room], Put(key=key, body=new_body, if_version=version)])
+    if body["outbox"] or body["claims"]:
         _send(house, feeder, new_body, version + 1)
 
 
@@ -92,7 +109,7 @@ class _Acting:
         self._feeder = feeder
         self._body = body
 
-    def act(self, action: GridAction) -> Sequence[Write]:
+    def act(self, action: GridAction) -> Sequence[Put]:
         """Return what an action writes."""
         match action:
             case SendCommand():
@@ -112,7 +129,7 @@ class _Acting:
                 number = self._body["evidence"].get(action.event_id, 0) + 1
                 self._body["evidence"] = {action.event_id: number}
                 body = _EVIDENCE.dump_python(action, mode="json")
-                return [Put(key=keys.grid_evidence(action.event_id, number), body=body, if_version=0)]
+                return [Put(key=keys.grid_evidence(action.event_id, number), body=body)]
 
     def _command(self, action: SendCommand | ReleaseCommand, order: Any) -> Command:
         seq = self._body["seqs"].get(action.site, 0) + 1
@@ -130,7 +147,7 @@ class _Acting:
             )
         )
 
-    def _send_command(self, command: Command) -> Sequence[Write]:
+    def _send_command(self, command: Command) -> Sequence[Put]:
         topic = site_topic(zone=self._feeder.zone, site=command.site, channel=Down.COMMANDS)
         life_s = max(1, (command.expires_at - command.issued_at) // timedelta(seconds=1))
         self._put_out(Outgoing(topic=topic, payload=command.encode(), expiry_s=life_s))
@@ -148,15 +165,32 @@ class _Acting:
         ]
 
 
+def _take_claims(
+    house: House, feeder: FeederRecord, body: dict[str, Any], *, before: EventState, ended: bool, now: datetime
+) -> None:
+    """Sum what was ordered since the last call, and make the claim of an event that has just ended."""
+    body["ordered"] = ordered_since(body["ordered"], before, since=instant(body["at"]), now=now)
+    if before.event is None or not ended:
+        return
+    if feeder.dr_price_mct_per_kwh:
+        claimed = claim(house.stores.tables, feeder, before.event, body["ordered"], at=now)
+        body["claims"] = [*body["claims"], *([claimed] if claimed is not None else [])]
+    body["ordered"] = {}
+
+
 def _send(house: House, feeder: FeederRecord, body: dict[str, Any], version: int) -> None:
-    """Publish what waits, and note that it is out; somebody who was faster has sent it too, which does no harm."""
+    """Publish what waits and give claims to the market, and note it; that somebody else does so too does no harm."""
     house.publisher.publish(
         [
             Outgoing(topic=waiting["topic"], payload=b64decode(waiting["payload"]), expiry_s=waiting["expiry_s"])
             for waiting in body["outbox"]
         ]
     )
+    market = market_of(house, feeder.zone)
+    if market is not None and body["claims"]:
+        market.submit(body["claims"], at_ms=body["at"])
+    sent = {**body, "outbox": [], "claims": []}
     try:
-        house.stores.tables.put(Put(key=keys.feeder_state(feeder.id), body={**body, "outbox": []}, if_version=version))
+        house.stores.tables.put(Put(key=keys.feeder_state(feeder.id), body=sent, if_version=version))
     except ConditionFailed:
-        LOG.info("outbox sent twice", extra={"feeder": feeder.id})
+        LOG.debug("outbox sent twice", extra={"feeder": feeder.id})

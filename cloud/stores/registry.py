@@ -66,7 +66,9 @@ class SiteRecord(_Record):
 class FeederRecord(_Record):
     """A line that several sites share; ``id`` is the gateway that reads its transformer's meter.
 
-    Limits are magnitudes in W. ``settings`` overrides the grid agent's defaults by name.
+    Limits are magnitudes in W. ``settings`` overrides the grid agent's defaults by name. Sites are paid
+    ``dr_price_mct_per_kwh`` for what they deliver in an event up to what was ordered, and owe the penalty for what is
+    missing; with a price of 0 events are no business of the market.
     """
 
     id: SiteId
@@ -74,6 +76,8 @@ class FeederRecord(_Record):
     import_limit_w: int = Field(gt=0)
     export_limit_w: int = Field(gt=0)
     meter: str = "meter"
+    dr_price_mct_per_kwh: int = Field(default=0, ge=0)
+    dr_penalty_mct_per_kwh: int = Field(default=0, ge=0)
     settings: dict[str, int | float] = Field(default_factory=dict)
 
 

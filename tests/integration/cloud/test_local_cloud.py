@@ -122,11 +122,12 @@ async def test_a_day_at_the_market_is_answered_over_the_broker(tmp_path: Path) -
         tables.close()
 
 
-async def test_nothing_is_lost_when_the_cloud_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+async def test_nothing_is_lost_when_the_cloud_is_killed(tmp_path: Path, protocol: str) -> None:
     """A message that the broker took must reach the tables, whatever happens to the process in between."""
     port = free_port()
     folder = tmp_path / "broker"
-    config = write_config(tmp_path, port=port)
+    config = write_config(tmp_path, port=port, broker={"protocol": protocol})
     async with started(Process("cloud.local.broker", "--port", str(port), "--dir", str(folder), folder=tmp_path)):
         cloud = _cloud(tmp_path, config)
         async with started(cloud), gateway(port) as client:

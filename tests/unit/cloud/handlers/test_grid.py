@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 import pytest
 
 from cloud.errors import PublishError, SetupError
-from cloud.handlers import acks, grid, grid_tick, telemetry
+from cloud.handlers import acks, grid, grid_tick, market_tick, meter, telemetry, wiring
 from cloud.handlers.grid_view import power_samples, settings_of
 from cloud.handlers.wiring import House
-from cloud.local.report import dr_events, evidence
+from cloud.local.report import dr_events, evidence, ledger
 from cloud.stores import keys
+from cloud.stores.tables import Table, prefix
 from contracts.control import AckStage, BatteryPower, Command, CommandAck, LimitImport
 from contracts.grid import FeederState, GridBroadcast
 from contracts.topics import Up
-from tests.support.cloud_sites import FEEDER, START, Recorder, batch, context, house_in
+from tests.support.cloud_sites import FEEDER, START, Recorder, batch, context, house_in, reading
 from tests.support.cloud_sites import telemetry as message
 
 POWER = "meter/active_power_w"
@@ -166,3 +168,41 @@ def test_two_agents_at_once_ask_nobody_twice(tmp_path: Path) -> None:
             assert len(set(by_number.values())) == len(by_number)
         (event,) = dr_events(house.stores.tables, house.registry)
         assert event["commands"] == len({command.command_id for command in commands})
+
+
+def test_what_was_ordered_and_delivered_is_paid_by_the_market_once(tmp_path: Path) -> None:
+    """A site that helped must find it in its settlement, and not a second time in its imbalance."""
+    with house_in(tmp_path) as (house, publisher):
+        feeder = house.registry.feeders[0].model_copy(update={"dr_price_mct_per_kwh": 20_000})
+        paying = replace(house, registry=house.registry.model_copy(update={"feeders": (feeder,)}), memory={})
+        wiring.install(paying)
+        before = START - timedelta(minutes=15)
+        market_tick.handler({"time": (before - timedelta(minutes=30)).isoformat(), "zone": "zone-1"}, context())
+        for site in ("factory", "farm"):
+            meter.handler(batch(Up.METER, reading(site, 1, before, import_wh=12_500), at=START), context())
+        at = _overload()
+        for seq in range(8, 40):
+            power_w = 230_000.0 if seq < 12 else 50_000.0
+            _tell(message(FEEDER, seq, at, {POWER: [power_w] * 10}), at=at + timedelta(seconds=10))
+            at += timedelta(seconds=10)
+        while dr_events(paying.stores.tables, paying.registry)[0]["ended_at"] is None:
+            _tell(message(FEEDER, seq := seq + 1, at, {POWER: [50_000.0] * 10}), at=at + timedelta(seconds=10))
+            at += timedelta(seconds=10)
+        asked = {command.site for command in _commands(publisher)}
+        assert asked
+        for handled in range(2):
+            for site in ("factory", "farm", "home-1", "home-2"):
+                told = reading(site, 2 + handled, START, import_wh=5_000 if site in asked else 0)
+                meter.handler(batch(Up.METER, told, at=at + timedelta(minutes=30)), context())
+            market_tick.handler({"time": (at + timedelta(minutes=45)).isoformat(), "zone": "zone-1"}, context())
+        settled = [
+            item.body
+            for item in paying.stores.tables.query(Table.TRADE_DATA, keys.market("zone-1", START), **prefix("SETTLED#"))
+        ]
+        paid = {body["site"]: body for body in settled if body["demand_response_uct"]}
+        assert set(paid) <= asked and paid
+        for body in paid.values():
+            assert body["demand_response_uct"] == -body["demand_response_wh"] * 20_000 < 0
+            assert body["imbalance_wh"] == body["metered_wh"] - (body["traded_wh"] - body["demand_response_wh"])
+        sums = ledger(paying.stores.tables, ["zone-1"])
+        assert (sums["sum"], sums["energy_sum"]) == (0, 0)
