@@ -139,3 +139,18 @@ def _judge_trade(engine: Engine, trade: Trade) -> None:
         tariff = 30 if sign < 0 else 8
         limit = tariff if site == UTILITY else product.orders[f"{site}/{order_id}"].price
         assert sign * trade.price_mct_per_kwh <= sign * limit
+
+
+FIRST_ORDERS: list[Command] = [
+    {
+        "op": "new",
+        "at_ms": T0_MS,
+        "site": site,
+        "order_id": "a",
+        "interval_ms": INTERVALS[0],
+        "side": side,
+        "quantity_wh": 5,
+        "price_mct_per_kwh": price,
+    }
+    for site, side, price in (("farm", "sell", 10), ("mill", "buy", 12))
+]
