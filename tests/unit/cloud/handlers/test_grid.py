@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cloud.errors import PublishError, SetupError
-from cloud.handlers import acks, grid, grid_tick, market_tick, meter, telemetry, wiring
+from cloud.handlers import acks, grid, grid_agent, grid_tick, market_tick, meter, telemetry, wiring
 from cloud.handlers.grid_view import power_samples, settings_of
 from cloud.handlers.wiring import House
 from cloud.local.report import dr_events, evidence, ledger
@@ -74,6 +74,19 @@ def test_an_overload_is_answered_with_signed_commands_that_expire(tmp_path: Path
         assert FeederState.OVERLOADED in _states(publisher)
         (event,) = dr_events(house.stores.tables, house.registry)
         assert event["limit_w"] == 200_000
+        assert evidence(house.stores.tables, event["event_id"])[0]["kind"] == "detected"
+
+
+def test_more_actions_than_a_transaction_holds_are_all_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feeder with many sites must not be the one that cannot be helped."""
+    monkeypatch.setattr(grid_agent, "TRANSACT_MAX", 2)
+    with house_in(tmp_path) as (house, publisher):
+        _overload()
+        commands = _commands(publisher)
+        assert len({command.site for command in commands}) == len(commands) >= 1
+        for command in commands:
+            assert house.stores.tables.get(keys.command(command.site, command.command_id)) is not None
+        (event,) = dr_events(house.stores.tables, house.registry)
         assert evidence(house.stores.tables, event["event_id"])[0]["kind"] == "detected"
 
 
