@@ -74,8 +74,8 @@ class RecordEvent:
     """Keep the summary of an event, in place of the one before.
 
     ``commands`` counts orders and their renewals, ``applied`` and ``effective`` how many of those came that far.
-    ``delivered_wh`` is metered against each site's baseline; ``effect_ms`` the time from each first order of a site
-    to the meter showing its effect.
+    ``delivered_wh`` is metered against each site's baseline; ``effect_ms`` the time from each new order, renewals
+    left out, to the meter showing its effect.
     """
 
     event_id: str

@@ -213,7 +213,7 @@ def _entered(state: EventState, settings: GridSettings, now: datetime) -> EventS
         return replace(state, event=_begin(state, settings, now))
     if state.state is FeederState.RELEASING:
         return replace(state, event=replace(event, release_started_at=now))
-    if event.release_started_at is None:
+    if event.release_started_at is None or state.state is FeederState.NORMAL:
         return state
     # The load came back during the release: what is needed is measured anew.
     return replace(state, event=replace(event, release_started_at=None, calm_since_at=None, need_w=0.0))
@@ -248,11 +248,21 @@ def _act(
     event, actions = judging.replace_failed(event, settings=settings, now=now)
     loading_w = _uncurtailed_w(event, state)
     if loading_w is not None:
-        need_w = loading_w - (event.limit_w - settings.margin_w)
-        event = replace(event, need_w=max(event.need_w, need_w))
+        event = replace(event, need_w=_need_w(event, loading_w, settings))
     baselines = {baseline.site: baseline for baseline in state.baselines}
     event, ordered = dealing.order(event, fresh=fresh, baselines=baselines, sites=sites, settings=settings, now=now)
     return event, [*actions, *ordered]
+
+
+def _need_w(event: Event, loading_w: float, settings: GridSettings) -> float:
+    """Return the change that the event needs: it only rises, and where it rises again it runs a margin ahead.
+
+    A load that ramps would otherwise be followed by a new order at every look, each a little too late.
+    """
+    need_w = loading_w - (event.limit_w - settings.margin_w)
+    if need_w <= event.need_w:
+        return event.need_w
+    return need_w + settings.margin_w if event.need_w > 0 else need_w
 
 
 def _evidence_of_move(

@@ -96,12 +96,12 @@ def test_an_overload_is_relieved_held_and_released() -> None:
 
 
 def test_the_cheapest_site_is_asked_first_and_no_more_than_needed() -> None:
-    """The need of 14 kW is met by the cheaper battery in full, and the rest by the next."""
+    """The need of 12 kW and a margin is met by the cheaper battery in full, and the rest by the next."""
     feeder = neighbourhood()
     feeder.run(500)
     assert feeder.sent("home-1")[-1].action == BatteryPower(power_w=-10_000)
     last = feeder.sent("home-2")[-1].action
-    assert isinstance(last, BatteryPower) and -6_500 < last.power_w < -5_500
+    assert isinstance(last, BatteryPower) and -8_500 < last.power_w < -5_500
     assert not feeder.sent("factory")
 
 
@@ -112,7 +112,7 @@ def test_an_effect_that_the_feeder_does_not_show_yet_is_not_ordered_again(teleme
     feeder.feeder_lag_s, feeder.telemetry_s = 20, telemetry_s
     feeder.run(550)
     last = feeder.sent("home-2")[-1].action
-    assert isinstance(last, BatteryPower) and -7_500 < last.power_w < -5_500
+    assert isinstance(last, BatteryPower) and -9_500 < last.power_w < -5_500
     assert not feeder.sent("factory")
     assert max(feeder.powers_w[220:550]) <= 100_000
 
@@ -124,7 +124,7 @@ def test_a_site_that_holds_a_limit_keeps_it_while_its_load_rises() -> None:
     actions = {sent.action.kind for sent in feeder.sent("factory")}
     assert actions == {"limit_import"}
     last = feeder.sent("factory")[-1].action
-    assert isinstance(last, LimitImport) and 97_000 <= last.max_w <= 98_100
+    assert isinstance(last, LimitImport) and 95_500 <= last.max_w <= 98_100
     assert max(feeder.powers_w[180:500]) <= 100_000
 
 
@@ -137,6 +137,17 @@ def test_every_order_has_a_lease_and_is_renewed_before_it_ends() -> None:
     gaps = [(later.issued_at - earlier.issued_at).total_seconds() for earlier, later in pairwise(sent)]
     assert max(gaps) <= 45
     assert len({each.command_id for each in sent}) == len(sent)
+
+
+def test_a_slow_ramp_is_run_ahead_of_and_not_followed_order_by_order() -> None:
+    """Ten minutes of ramp are some orders, not one at each look, and the limit holds all the while."""
+    site = factory()
+    site.load_w = pulse(60_000, 118_000, since_s=60, until_s=1_200, ramp_s=600)
+    feeder = SimFeeder([site, battery_site("home-1", power_w=30_000, price=4_000)], settings())
+    feeder.run(1_000)
+    orders = {sent.action for sent in feeder.sent("home-1")}
+    assert len(orders) <= 10
+    assert sum(power_w > 100_000 for power_w in feeder.powers_w) <= 20
 
 
 def test_a_site_that_refuses_is_replaced_at_the_next_look() -> None:
