@@ -20,7 +20,7 @@ from edge.devices.health import Health
 from edge.devices.points import Kind
 from edge.devices.profile import Profile
 from edge.devices.recipes import Fallback, Lever
-from edge.devices.resolve import Resolved, resolve
+from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.view import View, build_view
 from edge.devices.wear import Forgetful, Ledger, Memory
 from edge.errors import ConfigError, DeviceError, DeviceSilent
@@ -323,7 +323,8 @@ class Device:
         learn = self.profile.defaults.word_order_from
         if learn is None:
             return None
-        point = resolve(self.profile).points[learn.point]
+        point = resolve_point(self.profile, learn.point)
+        assert point is not None, "a profile names only points that it has"
         (value,) = await self._bus.read(self.unit, point.table, point.address, 1)
         return WordOrder.BIG if value == learn.big else WordOrder.LITTLE
 

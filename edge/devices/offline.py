@@ -9,7 +9,7 @@ from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, to_canonical
 from edge.devices.points import DerivedSpec
 from edge.devices.profile import Profile
-from edge.devices.resolve import Resolved, resolve
+from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.errors import ConfigError, ValueRefused
 from edge.modbus.codec import Value, covers, decode
 from edge.modbus.cost import CostModel
@@ -112,7 +112,8 @@ def locate(profile: Profile, registers: Registers) -> Resolved:
     order = None
     learn = profile.defaults.word_order_from
     if learn is not None:
-        point = resolve(profile).points[learn.point]
+        point = resolve_point(profile, learn.point)
+        assert point is not None, "a profile names only points that it has"
         word = registers.of(point.table).get(point.address)
         if word is not None:
             order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
@@ -128,7 +129,7 @@ def encode_value(
         ConfigError: The profile has no such point.
         ValueRefused: The value does not fit; nothing may be written.
     """
-    point = resolve(profile).points.get(name)
+    point = resolve_point(profile, name)
     if point is None:
         raise ConfigError(
             f"profile {profile.id} has no point {name!r}; `sitewatt profile show {profile.id}` names them"

@@ -92,6 +92,13 @@ def resolve(profile: Profile, sunspec: SunSpecMap | None = None, *, learned_orde
     return Resolved(profile=profile, points=points, levers=levers, sunspec=where)
 
 
+def resolve_point(profile: Profile, name: str) -> RegisterPoint | None:
+    """Return one point at its address in the worked example; None where the profile has no such point."""
+    spec = profile.points.get(name)
+    where = None if profile.sunspec is None else worked_example(profile)
+    return None if spec is None else _point(profile, name, spec, where, None)
+
+
 def worked_example(profile: Profile) -> SunSpecMap:
     """Return the chain that the profile was written down from."""
     assert profile.sunspec is not None

@@ -10,7 +10,7 @@ from edge.devices.canonical import derive, refined
 from edge.devices.device import link_limits
 from edge.devices.offline import Decoded, as_decoded, encode_point
 from edge.devices.profile import Profile
-from edge.devices.resolve import Resolved, resolve
+from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.errors import ConfigError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.faults import NoReply
@@ -186,7 +186,8 @@ async def open_session(profile: Profile, url: str, *, clock: Clock | None = None
         order = None
         learn = profile.defaults.word_order_from
         if learn is not None:
-            point = resolve(profile).points[learn.point]
+            point = resolve_point(profile, learn.point)
+            assert point is not None, "a profile names only points that it has"
             (word,) = await bus.read(unit, point.table, point.address, 1)
             order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
         resolved = resolve(profile, found, learned_order=order)
