@@ -24,6 +24,7 @@ class Block:
     address: int
     count: int
     points: tuple[RegisterPoint, ...]
+    names: tuple[str, ...]
     priority: Priority
 
     @property
@@ -191,11 +192,13 @@ def _cover(table: Table, items: Sequence[_Item], borders: _Borders, cost: CostMo
 
 def _block(table: Table, items: Sequence[_Item]) -> Block:
     start, end = items[0].start, max(item.end for item in items)
+    points = tuple(item.point for item in items if item.whole)
     return Block(
         table=table,
         address=start,
         count=end - start,
-        points=tuple(item.point for item in items if item.whole),
+        points=points,
+        names=tuple(point.name for point in points),
         priority=min(PRIORITY[item.point.poll_class] for item in items),
     )
 

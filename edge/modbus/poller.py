@@ -15,8 +15,9 @@ from contracts.clock import Clock
 from contracts.units import Quality
 from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
-from edge.modbus.codec import Decoder, compile_point
+from edge.modbus.codec import Image, compile_point
 from edge.modbus.faults import Fault, NoReply
+from edge.modbus.latest import Latest, Sheet
 from edge.modbus.learned import Learned
 from edge.modbus.pdu import ILLEGAL_ADDRESS
 from edge.modbus.plan import Block, Plan, plan_reads
@@ -76,7 +77,7 @@ class Poller:
         period_s: Mapping[PollClass, float] | None = None,
     ) -> None:
         self.points = {point.name: point for point in points}
-        self.latest: dict[str, Reading] = {}
+        self.latest = Latest({name: compile_point(point) for name, point in self.points.items()})
         self.cycles = 0
         self.late_cycles = 0
         self._bus = bus
@@ -89,7 +90,6 @@ class Poller:
             members = tuple(point for point in self.points.values() if point.poll_class is poll_class)
             if members:
                 self._by_class[poll_class] = members
-        self._decoders: dict[str, Decoder] = {name: compile_point(point) for name, point in self.points.items()}
         self._stale_s = {
             name: max(STALE_PERIODS * self._period_s[point.poll_class], STALE_S_MIN)
             for name, point in self.points.items()
@@ -225,13 +225,13 @@ class Poller:
                     self._unanswered[block.span] = self._unanswered.get(block.span, 0) + 1
                 raise
             self._unanswered.pop(block.span, None)
-            self._take(block.points, image)
+            self._take(block.names, image)
             if plan.loose:
                 images.setdefault(block.table, {}).update(image)
         for point in plan.loose:
-            self._take((point,), images.get(point.table, {}))
+            self._take((point.name,), images.get(point.table, {}))
         if plan.unreadable:
-            self._take(plan.unreadable, {})
+            self._take([point.name for point in plan.unreadable], {})
         if refused is not None:
             raise refused
 
@@ -275,13 +275,9 @@ class Poller:
             unit.learned.adopt(learned)
         return image
 
-    def _take(self, points: tuple[RegisterPoint, ...], image: dict[int, int]) -> None:
-        source_at, monotonic_s = self._clock.now(), self._clock.monotonic()
-        for point in points:
-            value, quality, raw = self._decoders[point.name](image)
-            self.latest[point.name] = Reading(
-                value=value, quality=quality, source_at=source_at, raw=raw, monotonic_s=monotonic_s
-            )
+    def _take(self, names: Sequence[str], image: Image) -> None:
+        sheet = Sheet(image, source_at=self._clock.now(), monotonic_s=self._clock.monotonic())
+        self.latest.take(names, sheet)
 
     def _plan(self, points: list[RegisterPoint]) -> Plan:
         key = tuple(point.name for point in points)
