@@ -59,6 +59,7 @@ class Uplink:
         clock: Clock,
         topic_of: Callable[[Up], str],
         throttle: bool = True,
+        pause_s_max: float = BACKLOG_PAUSE_S,
         generator: random.Random | None = None,
     ) -> None:
         """Prepare an uplink.
@@ -69,6 +70,7 @@ class Uplink:
             clock: Paces the rests and the pause before a backlog.
             topic_of: The topic of each channel.
             throttle: Keep within AWS IoT Core's bounds; a private broker needs none.
+            pause_s_max: Longest random pause before a backlog is sent, on the site's clock.
             generator: Source of the pause's jitter.
         """
         self._journal = journal
@@ -76,6 +78,7 @@ class Uplink:
         self._clock = clock
         self._topic_of = topic_of
         self._throttle = throttle
+        self._pause_s_max = pause_s_max
         self._generator = generator or random.Random()
         self._in_flight: dict[int, Record] = {}
         self._resting_until: dict[Up, float] = {}
@@ -119,7 +122,7 @@ class Uplink:
         generation, lanes = self._journal.generation, lanes_of(self._journal)
         backlog_at = self._clock.monotonic()
         if lanes.backlog:
-            backlog_at += self._generator.uniform(0, BACKLOG_PAUSE_S)
+            backlog_at += self._generator.uniform(0, self._pause_s_max)
         connects = self._link.status().connects
         while (status := self._link.status()).state is LinkState.CONNECTED and status.connects == connects:
             self._wake.clear()

@@ -63,13 +63,13 @@ def one_sample(value: float) -> Build:
     return telemetry([Sample(point="meter/power_w", at=AT, value=value, quality=Quality.GOOD)])
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], *, timeout_s: float = SAFETY_TIMEOUT_S) -> None:
     """Return when a condition holds.
 
     Raises:
         TimeoutError: It does not, within the safety timeout.
     """
-    async with asyncio.timeout(SAFETY_TIMEOUT_S):
+    async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
