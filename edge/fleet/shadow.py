@@ -1,0 +1,141 @@
+"""One named shadow: what the operator wants of the gateway, tried, and answered with what became of it.
+
+A desired state is validated as a whole before anything of it is applied, and is answered as applied or rejected with
+the reason; an invalid one never takes a running site down. A version that is not newer than the last one answered is
+dropped. Source: AWS IoT Core developer guide, Device Shadow MQTT topics and document syntax.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from contracts.units import SiteId
+from edge.errors import ConfigError, LinkError
+from edge.links.link import Inbound, Link
+
+log = logging.getLogger(__name__)
+
+DOCUMENT_BYTES_MAX = 8 * 1024  # Source: AWS IoT Core quotas, shadow document size.
+_REASON_CHARS_MAX = 300
+
+Apply = Callable[[dict[str, Any]], None]
+Remember = Callable[[int], None]
+
+
+class ShadowName(StrEnum):
+    """The shadows that a gateway has."""
+
+    CONFIG = "config"
+    LIMITS = "limits"
+
+
+class Outcome(StrEnum):
+    """What became of a desired state."""
+
+    APPLIED = "applied"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the gateway reported about one version."""
+
+    version: int
+    outcome: Outcome
+    reason: str | None = None
+
+
+class NamedShadow:
+    """One shadow of one thing. The site hands it what arrives on its topics; it never waits."""
+
+    def __init__(
+        self,
+        *,
+        link: Link,
+        thing: SiteId,
+        name: ShadowName,
+        apply: Apply,
+        answered_version: int = 0,
+        remember: Remember = lambda _: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            link: Where answers go.
+            thing: The site's name in the fleet.
+            name: Which shadow.
+            apply: Takes a whole desired state, or raises ``ConfigError`` and has changed nothing.
+            answered_version: The last version answered, from an earlier process.
+            remember: Keeps the last version answered over a restart.
+        """
+        self._link = link
+        self._prefix = f"$aws/things/{thing}/shadow/name/{name}"
+        self._apply = apply
+        self._answered_version = answered_version
+        self._remember = remember
+        self.last: Answer | None = None
+        link.subscribe(self.topics())
+
+    def topics(self) -> tuple[str, ...]:
+        """Return what has to be subscribed."""
+        return tuple(f"{self._prefix}/{kind}" for kind in ("get/accepted", "update/delta", "update/rejected"))
+
+    def fetch(self) -> None:
+        """Ask for the present state; call it whenever the link has come up, for deltas of meanwhile are not kept.
+
+        Raises:
+            LinkError: There is no connection.
+        """
+        self._link.publish(f"{self._prefix}/get", b"{}")
+
+    def arrived(self, message: Inbound) -> bool:
+        """Take a message if it is for this shadow, answer it, and say whether it was."""
+        if message.topic not in self.topics():
+            return False
+        kind = message.topic.removeprefix(f"{self._prefix}/")
+        document = _object(message.payload)
+        if kind == "update/rejected":
+            log.error("shadow report refused", extra={"shadow": self._prefix, "reason": document.get("message")})
+            return True
+        state = document.get("state")
+        wanted = state if kind == "update/delta" else (state.get("delta") if isinstance(state, dict) else None)
+        version = document.get("version")
+        if isinstance(wanted, dict) and wanted and isinstance(version, int) and version > self._answered_version:
+            self._try(wanted, version)
+        return True
+
+    def _try(self, wanted: dict[str, Any], version: int) -> None:
+        """Apply a desired state and report what became of it; what was applied is echoed, so the difference ends."""
+        try:
+            self._apply(wanted)
+        except ConfigError as error:
+            self._report(Answer(version=version, outcome=Outcome.REJECTED, reason=str(error)[:_REASON_CHARS_MAX]), {})
+            return
+        self._report(Answer(version=version, outcome=Outcome.APPLIED), wanted)
+
+    def _report(self, answer: Answer, applied: dict[str, Any]) -> None:
+        self.last = answer
+        self._answered_version = answer.version
+        self._remember(answer.version)
+        result = {"version": answer.version, "outcome": answer.outcome, "reason": answer.reason}
+        payload = json.dumps({"state": {"reported": {**applied, "answer": result}}}).encode()
+        if len(payload) > DOCUMENT_BYTES_MAX:
+            payload = json.dumps({"state": {"reported": {"answer": result}}}).encode()
+        log.info("shadow answered", extra={"shadow": self._prefix, **result})
+        try:
+            self._link.publish(f"{self._prefix}/update", payload)
+        except LinkError as error:
+            # The difference stands until it is reported; the next fetch must find it unanswered.
+            self._answered_version = answer.version - 1
+            log.warning("shadow answer not sent", extra={"shadow": self._prefix, "reason": str(error)})
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(payload)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,144 @@
+"""A named shadow on a real broker, with a service that keeps the documents as the cloud would."""
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from edge.errors import ConfigError
+from edge.fleet.shadow import NamedShadow, Outcome, ShadowName
+from edge.links.link import LinkState
+from edge.links.mqtt import MqttLink
+from edge.links.settings import LinkSettings
+from tests.support.broker import Broker, broker
+from tests.support.link_parts import SITE, background, until
+
+__all__ = ["broker"]
+
+PREFIX = f"$aws/things/{SITE}/shadow/name/config"
+
+
+class ShadowService:
+    """Keeps one shadow document: desired, reported, and a version that rises with every change."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.desired: dict[str, Any] = {}
+        self.reported: dict[str, Any] = {}
+        self.version = 0
+        self.ready = asyncio.Event()
+        self._broker = broker
+        self._client: aiomqtt.Client | None = None
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        async with aiomqtt.Client("localhost", self._broker.port) as client:
+            self._client = client
+            await client.subscribe(f"{PREFIX}/#", qos=1)
+            self.ready.set()
+            async for message in client.messages:
+                kind = message.topic.value.removeprefix(f"{PREFIX}/")
+                if kind == "get":
+                    await self._send("get/accepted", {"state": {"delta": self._delta()}, "version": self.version})
+                elif kind == "update":
+                    self.reported |= json.loads(bytes(message.payload))["state"]["reported"]
+                    self.version += 1
+
+    async def want(self, desired: dict[str, Any]) -> None:
+        """Change the desired state, as an operator does."""
+        self.desired |= desired
+        self.version += 1
+        await self.send_delta(self.version)
+
+    async def send_delta(self, version: int) -> None:
+        """Send the present difference under a version."""
+        await self._send("update/delta", {"state": self._delta(), "version": version})
+
+    def _delta(self) -> dict[str, Any]:
+        return {key: value for key, value in self.desired.items() if self.reported.get(key) != value}
+
+    async def _send(self, kind: str, content: dict[str, Any]) -> None:
+        assert self._client is not None
+        await self._client.publish(f"{PREFIX}/{kind}", json.dumps(content), qos=1)
+
+
+class Site:
+    """A gateway that takes a telemetry period between 1 and 3600 s."""
+
+    def __init__(self, link: MqttLink) -> None:
+        self.applied: list[dict[str, Any]] = []
+        self.shadow = NamedShadow(link=link, thing=SITE, name=ShadowName.CONFIG, apply=self._apply)
+        self._link = link
+
+    def _apply(self, wanted: dict[str, Any]) -> None:
+        if not 1 <= wanted.get("period_s", 1) <= 3600:
+            raise ConfigError(f"telemetry.period_s {wanted['period_s']} is outside 1 to 3600; nothing changed")
+        self.applied.append(wanted)
+
+    async def run(self) -> None:
+        """Hand messages over until cancelled."""
+        async for message in self._link.messages():
+            self.shadow.arrived(message)
+
+
+@pytest.fixture
+async def parts(broker: Broker) -> Any:
+    """A service and a connected gateway."""
+    async with contextlib.AsyncExitStack() as stack:
+        service = ShadowService(broker)
+        link = MqttLink(LinkSettings(url=broker.url, reconnect_s_min=0.05), client_id=SITE)
+        site = Site(link)
+        await stack.enter_async_context(background(service.run(), name="service"))
+        await until(service.ready.is_set)
+        await stack.enter_async_context(background(link.run(), name="link"))
+        await stack.enter_async_context(background(site.run(), name="site"))
+        async with asyncio.timeout(20):
+            await link.wait_for(LinkState.CONNECTED)
+        yield service, site
+
+
+async def test_a_desired_setting_is_applied_and_the_difference_ends(parts: tuple[ShadowService, Site]) -> None:
+    """The operator sees from the shadow alone what a thousand gateways really run with."""
+    service, site = parts
+    await service.want({"period_s": 30})
+    await until(lambda: service.reported.get("period_s") == 30)
+    assert site.applied == [{"period_s": 30}]
+    assert service.reported["answer"]["outcome"] == Outcome.APPLIED
+
+
+async def test_an_invalid_setting_is_rejected_with_its_reason_and_changes_nothing(
+    parts: tuple[ShadowService, Site],
+) -> None:
+    """A typing error in an office must not take a site down."""
+    service, site = parts
+    await service.want({"period_s": 0})
+    await until(lambda: "answer" in service.reported)
+    assert site.applied == []
+    assert service.reported["answer"]["outcome"] == Outcome.REJECTED
+    assert "outside 1 to 3600" in service.reported["answer"]["reason"]
+    assert "period_s" not in service.reported
+
+
+async def test_what_changed_while_offline_is_fetched(parts: tuple[ShadowService, Site]) -> None:
+    """Deltas are not kept for who is not there."""
+    service, site = parts
+    service.desired, service.version = {"period_s": 45}, 7
+    site.shadow.fetch()
+    await until(lambda: service.reported.get("period_s") == 45)
+    assert site.shadow.last is not None
+    assert site.shadow.last.version == 7
+
+
+async def test_an_older_version_is_dropped(parts: tuple[ShadowService, Site]) -> None:
+    """Messages overtake one another; the newest wish counts."""
+    service, site = parts
+    service.version = 10
+    await service.want({"period_s": 30})
+    await until(lambda: service.reported.get("period_s") == 30)
+    service.desired = {"period_s": 20}
+    await service.send_delta(5)
+    await service.want({"other": 1})
+    await until(lambda: service.reported.get("other") == 1)
+    assert {"period_s": 20} not in site.applied
