@@ -41,11 +41,11 @@ class Order:
     traded_wh: int = 0
     cancelled_wh: int = 0
     status: OrderStatus = OrderStatus.ACCEPTED
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Return the identity: the site and its own order id."""
-        return f"{self.site}/{self.order_id}"
+    def __post_init__(self) -> None:
+        """Set the identity: the site and its own order id."""
+        self.key = f"{self.site}/{self.order_id}"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -185,7 +185,7 @@ class Product:
 
 @dataclass(kw_only=True, slots=True)
 class Account:
-    """A participant with what counts against its limits."""
+    """A participant with what counts against its limits; ``owner`` is its participant's."""
 
     participant: Participant
     open_cost_uct: int = 0
@@ -193,6 +193,11 @@ class Account:
     commands: int = 0
     halted: str | None = None
     last_metered_wh: int | None = None
+    owner: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Set the owner."""
+        self.owner = self.participant.account_owner
 
 
 @dataclass(kw_only=True, slots=True)
@@ -337,7 +342,7 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
     for site, line in raw["demand_response"].items():
         product.demand_response[site] = DrLine(*line)._replace(flags=tuple(line[-1]))
     for order in sorted((o for o in product.orders.values() if o.open_wh), key=lambda o: o.sequence):
-        owner = state.accounts[order.site].participant.account_owner
+        owner = state.accounts[order.site].owner
         product.book.rest(order.key, order.buy, order.open_wh, order.price, owner=owner)
         product.own.setdefault(owner, {})[order.key] = None
     return product

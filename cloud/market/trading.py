@@ -245,7 +245,7 @@ def take_from_hold(state: State, product: Product, order: Order, quantity_wh: in
 
 def _entry_checks(state: State, account: Account, product: Product, command: Mapping[str, Any]) -> Refused | None:
     price, quantity = command["price_mct_per_kwh"], command["quantity_wh"]
-    owner = account.participant.account_owner
+    owner = account.owner
     bad = checks.terms(state, price=price, quantity_wh=quantity) or checks.condition(
         state,
         product,
@@ -273,7 +273,7 @@ def _limit_checks(
 
 def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, post_only: bool) -> None:
     """Put a checked order into the book; its own reply comes first, then those of the orders it met."""
-    owner = state.accounts[order.site].participant.account_owner
+    owner = state.accounts[order.site].owner
     own_first = len(out.replies)
     if product.state is ProductState.CONTINUOUS:
         refusal = _trade(state, product, order, quantity_wh, out, owner=owner, post_only=post_only)
@@ -388,7 +388,7 @@ def _hold(state: State, product: Product, order: Order, more_wh: int) -> None:
 
 
 def _forget_own(product: Product, state: State, order: Order) -> None:
-    owner = state.accounts[order.site].participant.account_owner
+    owner = state.accounts[order.site].owner
     own = product.own.get(owner)
     if own is not None:
         own.pop(order.key, None)

@@ -41,7 +41,7 @@ def _order(site: str, order_id: str, side: str, quantity: int, price: int, **mor
 
 @pytest.mark.parametrize("mechanism", Mechanism)
 @pytest.mark.parametrize("self_trade", SelfTrade)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(stream=streams())
 def test_the_laws_hold_after_every_command(mechanism: Mechanism, self_trade: SelfTrade, stream: list[Command]) -> None:
     """Laws 1, 3, 4, 13, 14, 15, 16: the judge counts for itself after each command."""
