@@ -7,19 +7,20 @@ cycle on fresh inputs stands behind it.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.lease import refresh_due
 from edge.devices.moves import Move, Target, move
+from edge.devices.offline import encode_point
 from edge.devices.recipes import CONFIGURED, Lever, Recipe
 from edge.devices.resolve import Resolved
 from edge.devices.wear import Ledger
-from edge.errors import DeviceRefused, ValueRefused
+from edge.errors import DeviceRefused, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
-from edge.modbus.encode import Write, encode
+from edge.modbus.encode import Write
 from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table
 from edge.modbus.poller import Poller
 
@@ -121,6 +122,8 @@ class Levers:
             raise ValueRefused(f"{self._device} cannot be told {lever}; nothing was written", code="no_such_lever")
         async with self._lock:
             state = self.states[lever]
+            if not self._poller.health.online:
+                raise DeviceSilent(f"{self._device} does not answer; what it holds of {lever} is unknown")
             if value_w is None and lever not in self._ledger.touched:
                 state.value_w, state.held, state.proven = None, None, True
                 return Applied(ok=True, value_w=None, readback={}, detail="nothing of ours to take away")
@@ -241,7 +244,8 @@ class Levers:
                 await asyncio.sleep(target.step.settle_ms / 1000)
 
     async def _send(self, target: Target, values: list[tuple[str, float]]) -> None:
-        writes = [write for name, value in values for write in await self._encoded(name, value)]
+        factors: dict[int, int] = {}
+        writes = [write for name, value in values for write in await self._encoded(name, value, factors)]
         if target.step.block and not (self._no_blocks and target.step.pad_to is None):
             block = _joined(writes, pad_to=target.step.pad_to)
             try:
@@ -263,17 +267,13 @@ class Levers:
         reading = (await self._known([name])).get(name)
         return reading is None or reading.quality is Quality.INVALID
 
-    async def _encoded(self, name: str, value: float) -> tuple[Write, ...]:
+    async def _encoded(self, name: str, value: float, factors: dict[int, int]) -> tuple[Write, ...]:
+        """Return the write of one value, at the scale that the device has now."""
         point = self._resolved.points[name]
-        rule = self._profile.rule(name)
-        if rule is not None and value in rule.special:
-            point = _unbounded(point)
-        factor = None
-        if point.scale_register is not None:
-            factor = (
-                await self._bus.read(self._unit, point.table, point.scale_register, 1, priority=Priority.CONTROL)
-            )[0]
-        return encode(point, value, scale_factor=factor)
+        at = point.scale_register
+        if at is not None and at not in factors:
+            factors[at] = (await self._bus.read(self._unit, point.table, at, 1, priority=Priority.CONTROL))[0]
+        return encode_point(self._profile, point, value, scale_factor=None if at is None else factors[at])
 
     async def _read_back(self, final: Mapping[str, float]) -> tuple[bool, dict[str, float | None], str]:
         """Read what was written until it is there, a few times: some devices take a moment."""
@@ -352,11 +352,6 @@ def _number(point: RegisterPoint, reading: Reading | None) -> float | None:
     if isinstance(reading.value, str):
         return float(reading.raw) if isinstance(reading.raw, int) else None
     return None if reading.value is None else float(reading.value)
-
-
-def _unbounded(point: RegisterPoint) -> RegisterPoint:
-    """Return a point that takes a value outside its range which has a meaning of its own."""
-    return replace(point, value_min=None, value_max=None, step=None)
 
 
 def _joined(writes: list[Write], *, pad_to: int | None) -> Write:

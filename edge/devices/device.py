@@ -30,6 +30,7 @@ from edge.modbus.learned import Learned
 from edge.modbus.point import LinkLimits, Reading, RegisterPoint, WordOrder
 from edge.modbus.poller import Poller
 from edge.modbus.sunspec import SunSpecMap, discover
+from edge.modbus.url import Endpoint
 
 __all__ = ["Applied", "Device", "DeviceOptions", "DeviceSettings", "Health", "open_devices"]
 
@@ -170,6 +171,11 @@ class Device:
         if running is None:
             return {}
         return running.view.snapshot(running.poller.latest, self._clock.monotonic())
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Return where the device answers."""
+        return replace(self._bus.endpoint, unit=self.unit)
 
     @property
     def points(self) -> Mapping[str, Reading]:
@@ -452,10 +458,26 @@ async def open_devices(
                 options=options_of(section, connection_w=connection_w),
                 memory=journal,
             )
+        async with _reading(devices):
+            yield devices
+
+
+@contextlib.asynccontextmanager
+async def _reading(devices: Mapping[str, Device]) -> AsyncIterator[None]:
+    """Read the devices beside a block; what the block raises comes out as it is, not as a group."""
+    raised: Exception | None = None
+    try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(device.run(), name=f"device {name}") for name, device in devices.items()]
             try:
-                yield devices
+                yield
+            except Exception as error:  # Only passed on: the group would wrap it.
+                raised = error
+                raise
             finally:
                 for task in running:
                     task.cancel()
+    except ExceptionGroup as group:
+        if raised is not None and group.exceptions == (raised,):
+            raise raised from None
+        raise
