@@ -19,7 +19,7 @@ from edge.telemetry.points import PointPolicy, Track, policy_of
 
 PERIOD_S = 60.0
 _KEY = "telemetry.open"
-_ENVELOPE_BYTES = 400  # Identity, epoch, sequence, base instant, and the topic, which is billed with the payload.
+_ENVELOPE_BYTES = 220  # Identity, epoch, sequence, base instant.
 _COLUMN_BYTES = 34  # {"p":"","at":[],"x":[],"q":""} and the comma.
 _SAMPLE_BYTES = 2 + 1  # Two commas and a quality letter.
 _FIRST_DELTA_BYTES = 6
@@ -129,7 +129,7 @@ class Sampler:
     def _size(self, sample: Sample) -> int:
         """Return about how many bytes a sample adds to the open message."""
         column_end = self._column_ends.get(sample.point)
-        value = 4 if sample.value is None else len(f"{sample.value:.3f}")
+        value = 4 if sample.value is None else len(f"{sample.value:.3f}".rstrip("0").rstrip("."))
         if column_end is None:
             return _COLUMN_BYTES + len(sample.point.encode()) + _FIRST_DELTA_BYTES + _SAMPLE_BYTES + value
         delta_ms = int((sample.at - column_end).total_seconds() * 1000)

@@ -212,20 +212,20 @@ def test_the_journal_returns_to_the_disk_with_what_memory_holds(tmp_path: Path, 
 
 def test_a_full_journal_gives_up_telemetry_for_settlement_and_says_so(path: Path, clock: ManualClock) -> None:
     """Room is taken from what is cheapest; the gap is recorded, so nobody looks for it in vain."""
-    caps = Caps(bytes_max=400_000, disk_share_max=1.0)
+    caps = Caps(bytes_max=200_000, disk_share_max=1.0)
     with closing(_open(path, clock, caps)) as journal:
         samples = [
             Sample(point=f"device/p{index}", at=AT + timedelta(hours=index), value=index, quality=Quality.GOOD)
             for index in range(60)
         ]
-        for _ in range(80):
+        for _ in range(60):
             journal.append(Up.TELEMETRY, telemetry(samples))
             journal.flush()
-        for value in range(1500):
+        for value in range(600):
             journal.append(Up.METER, reading(value))
         stats = journal.stats()
         assert stats.state is JournalState.DISK
-        assert _numbers(journal, Up.METER) == list(range(1, 1501))
+        assert _numbers(journal, Up.METER) == list(range(1, 601))
         assert stats.dropped > 0
         journal.flush()
         gaps = [EventMessage.decode(record.payload) for record in journal.read(Up.EVENTS, limit=1000)]
@@ -235,7 +235,7 @@ def test_a_full_journal_gives_up_telemetry_for_settlement_and_says_so(path: Path
         assert gap.phrase == "records dropped"
         if gap.fields["channel"] == "telemetry":
             dropped |= set(range(int(str(gap.fields["first_seq"])), int(str(gap.fields["last_seq"])) + 1))
-    assert dropped | kept == set(range(1, 81))
+    assert dropped | kept == set(range(1, 61))
     assert not dropped & kept
 
 
