@@ -17,6 +17,7 @@ from edge.errors import ConfigError, DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.codec import decode
 from edge.modbus.faults import NoReply
+from edge.modbus.learned import Learned
 from edge.modbus.point import Access, LinkLimits, Priority, RegisterPoint, Table
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint, parse_url
@@ -99,6 +100,8 @@ async def scan_bus(endpoint: Endpoint, *, units: Sequence[int] = UNITS) -> Async
     """Yield the units that answer behind one connection or on one line, asked one after another."""
     async with Bus(endpoint) as bus:
         for unit in units:
+            if not endpoint.scheme.is_serial:
+                bus.unit(unit, learned=Learned(turnaround_s=CONNECT_S / 4))
             answered = await _answer(bus, unit)
             if answered is None:
                 continue

@@ -1,0 +1,144 @@
+"""The installer's tools as programs call them: exact forms, answers and exit codes."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sitewatt.commands import device, profile
+
+SAFETY_S = 20.0
+FRONIUS = "fronius_gen24_int"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """Serve a hybrid in a process of its own."""
+    command = [sys.executable, "-m", "sitewatt", "sim", "device", "--profile-like", FRONIUS, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        try:
+            yield json.loads(served.stdout.readline())["url"]
+        finally:
+            served.terminate()
+            served.wait(SAFETY_S)
+
+
+def run(*arguments: str, code: int = 0) -> Any:
+    """Run a tool and return its JSON answer."""
+    result = CliRunner().invoke(device.app, list(arguments))
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout) if result.stdout.startswith("{") else result.output
+
+
+def test_read_gives_points_in_both_senses(url: str) -> None:
+    """What the device means and what we mean stand side by side."""
+    answers = run("read", url, "--profile", FRONIUS, "--point", "active_power_w", "--point", "battery_power", "--json")
+    assert answers["m103.W"]["canonical_value"] == -answers["m103.W"]["value"]
+    assert set(answers["battery_power"]) == {"value", "unit", "quality", "canonical", "canonical_value", "raw"}
+
+
+def test_identify_names_the_best_profile_with_evidence(url: str) -> None:
+    """The vendor's name counts more than values that merely could be."""
+    first, *_ = run("identify", url, "--json")["matches"]
+    assert first["profile"] == FRONIUS and any("Fronius" in one for one in first["evidence"])
+
+
+def test_scan_finds_who_answers(url: str) -> None:
+    """One host, two units asked, one there."""
+    port = url.rpartition(":")[2].partition("?")[0]
+    (found,) = run("scan", "127.0.0.1", "--port", port, "--unit", "1", "--unit", "9", "--json")["found"]
+    assert found["url"] == url and 103 in found["sunspec_models"]
+
+
+def test_scan_refuses_a_network_that_is_too_large() -> None:
+    """Nobody scans an internet by a slip of the pen."""
+    assert run("scan", "10.0.0.0/8", "--json", code=2)["error"]["code"] == "bad_argument"
+
+
+def test_a_dump_decodes_as_the_device_reads(url: str, tmp_path: Path) -> None:
+    """What a bug report holds is what the reporter saw."""
+    file = tmp_path / "dump.json"
+    assert run("dump", url, str(file), "--profile", FRONIUS, "--json")["registers"] > 300
+    answers = run("decode", "--profile", FRONIUS, "--registers", str(file), "--json")
+    assert answers["m1.Mn"]["value"] == "Fronius" and answers["m124.ChaState"]["quality"] == "good"
+
+
+def test_a_dump_can_be_replayed(url: str, tmp_path: Path) -> None:
+    """A bug report becomes a device."""
+    from firmware_sim.replay import load_dump
+
+    file = tmp_path / "dump.json"
+    run("dump", url, str(file), "--profile", FRONIUS, "--json")
+    (frame,) = load_dump(file)
+    assert any(frame.tables.values())
+
+
+def test_write_reads_back_and_puts_back(url: str) -> None:
+    """A lease ends with the old value in place, and says so."""
+    arguments = ("--profile", FRONIUS, "--point", "m123.WMaxLimPct", "--value", "40", "--lease", "1", "--json")
+    answer = run("write", url, *arguments)
+    assert (answer["before"], answer["read_back"], answer["equal"], answer["restored"]) == (100.0, 40.0, True, True)
+    assert (
+        run("read", url, "--profile", FRONIUS, "--point", "m123.WMaxLimPct", "--json")["m123.WMaxLimPct"]["value"]
+        == 100
+    )
+
+
+def test_write_refuses_what_is_outside_the_range(url: str) -> None:
+    """Nothing reaches the device, and the exit code says so."""
+    arguments = ("--profile", FRONIUS, "--point", "m123.WMaxLimPct", "--value", "140", "--json")
+    assert run("write", url, *arguments, code=1)["error"]["code"] == "out_of_range"
+
+
+def test_plan_has_the_form_that_programs_read(url: str) -> None:
+    """Offline for a line of any speed, and for a device at its own addresses."""
+    for arguments in (("--baud", "9600", "--turnaround-ms", "30"), ("--url", url), ()):
+        plan = run("plan", "--profile", FRONIUS, *arguments, "--json")
+        assert set(plan) == {"requests", "registers", "predicted_ms", "lower_bound_ms"}
+        assert all(set(request) == {"table", "address", "count"} for request in plan["requests"])
+        assert plan["predicted_ms"] >= plan["lower_bound_ms"] > 0
+
+
+def test_encode_has_the_form_that_programs_read() -> None:
+    """Words at an address, or one error and exit 1."""
+
+    def encode(point: str, value: str, code: int = 0) -> Any:
+        given = ("--profile", FRONIUS, "--point", point, "--value", value, "--scale-factor", "-2")
+        return run("encode", *given, code=code)
+
+    assert encode("m124.OutWRte", "-42.5") == {"writes": [{"table": "holding", "address": 40355, "words": [61286]}]}
+    assert encode("m123.WMaxLimPct", "-1", 1)["error"]["code"] == "out_of_range"
+    assert encode("m103.W", "1", 1)["error"]["code"] == "not_writable"
+    assert encode("nothing", "1", 2)["error"]["code"] == "bad_argument"
+
+
+def test_what_is_not_there_ends_with_a_sentence(tmp_path: Path) -> None:
+    """Bad arguments are 2, a silent device is 1; never a traceback."""
+    assert run("read", "tcp://127.0.0.1:9", "--profile", FRONIUS, "--json", code=1)["error"]["code"] == "device_silent"
+    assert run("read", "tcp://127.0.0.1:9", "--profile", "nope", "--json", code=2)["error"]["code"] == "bad_argument"
+    missing = str(tmp_path / "none.json")
+    assert run("decode", "--profile", FRONIUS, "--registers", missing, "--json", code=2)["error"]["code"] == "bad_file"
+
+
+def test_profiles_are_listed_shown_and_checked(tmp_path: Path) -> None:
+    """Forty-one ship; one of the user's own is checked by the same rules."""
+    runner = CliRunner()
+    listed = json.loads(runner.invoke(profile.app, ["list", "--json"]).stdout)["profiles"]
+    assert len(listed) >= 41
+    shown = json.loads(runner.invoke(profile.app, ["show", "kmtronic_relay", "--json"]).stdout)
+    assert (
+        shown["points"]["relay1"]["table"]
+        if "table" in shown["points"]["relay1"]
+        else shown["defaults"]["table"] == "coil"
+    )
+    assert runner.invoke(profile.app, ["check", "kmtronic_relay"]).exit_code == 0
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("id: mine\n", encoding="utf-8")
+    result = runner.invoke(profile.app, ["check", str(mine), "--json"])
+    assert result.exit_code == 1 and "vendor is missing" in json.loads(result.stdout)["error"]["message"]
