@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from contracts.clock import parse_clock
@@ -28,11 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         clock = parse_clock(options.clock)
         config = load_config(options.config)
-        asyncio.run(run_site(config, clock=clock, parent_pid=options.parent_pid))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(run_site(config, clock=clock, parent_pid=options.parent_pid))
     except (ConfigError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the faster event loop where it is installed; a 32-bit board has none."""
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

@@ -8,14 +8,20 @@ import typer
 
 from sitewatt.output import BAD_INPUT, FAILED, fail
 
-DEFAULT_SPEED = 30.0
+SPEED = 30.0
+# More than so many gateways want more than two cores at full speed.
+SITES_AT_SPEED = 10
+SPEED_CROWDED = 20.0
 
 
 def demo(
     headless: Annotated[bool, typer.Option("--headless", help="No live view: progress on standard error.")] = False,
     duration: Annotated[float, typer.Option(help="Seconds of real time to run.", min=10, max=86_400)] = 180,
     sites: Annotated[int, typer.Option(help="Solar farm, factory and homes, 2 to 20.")] = 5,
-    speed: Annotated[float, typer.Option(help="How fast time runs; 1 is real time.", min=0.1, max=60)] = DEFAULT_SPEED,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="How fast time runs; 1 is real time. Default 30, 20 above ten sites.", min=0.1, max=60),
+    ] = None,
     week: Annotated[str, typer.Option(help="Which measured week: sunny, changing or dark.")] = "sunny",
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON.")] = None,
     keep: Annotated[
@@ -40,8 +46,9 @@ def demo(
         place = neighbourhood(sites=sites, week=Week(week))
     except ValueError as error:
         fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
+    pace = speed or (SPEED if sites <= SITES_AT_SPEED else SPEED_CROWDED)
     options = Options(
-        duration_s=duration, speed=speed, headless=headless or as_json, report=report, keep=keep, as_json=as_json
+        duration_s=duration, speed=pace, headless=headless or as_json, report=report, keep=keep, as_json=as_json
     )
     try:
         passed = asyncio.run(run(place, options))

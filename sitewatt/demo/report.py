@@ -25,7 +25,7 @@ from edge.telemetry.store import Store
 from sitewatt.demo import files
 from sitewatt.demo.neighbourhood import Neighbourhood
 from sitewatt.demo.view import money
-from sitewatt.demo.watch import NeighbourhoodView, SiteView
+from sitewatt.demo.watch import Latency, NeighbourhoodView, SiteView
 
 NUMBERED = tuple(channel for channel in Up if channel is not Up.STATUS)
 BALANCE_SHARE_MAX = 0.01  # Of the feeder's peak.
@@ -78,14 +78,18 @@ class Report:
 
 
 def collect(
-    place: Neighbourhood, folder: Path, *, view: NeighbourhoodView, usage: dict[str, dict[str, float]]
+    place: Neighbourhood,
+    folder: Path,
+    *,
+    sites: list[dict[str, Any]],
+    latency: Latency,
+    usage: dict[str, dict[str, float]],
 ) -> Report:
     """Return the report of a run whose processes have ended."""
     cloud = read_report(files.tables(folder))
     counts = channels(folder, place)
-    latency = view.latency
     return Report(
-        sites=[_site(site.id, site.agent.value, view.sites.get(site.id, SiteView())) for site in place.sites],
+        sites=sites,
         intervals=cloud.intervals,
         ledger=cloud.ledger,
         energy=_energy(folder, place),
@@ -101,6 +105,11 @@ def collect(
         },
         processes=usage,
     )
+
+
+def sites(place: Neighbourhood, view: NeighbourhoodView) -> list[dict[str, Any]]:
+    """Return what was last heard of each site; to be asked while they run."""
+    return [_site(site.id, site.agent.value, view.sites.get(site.id, SiteView())) for site in place.sites]
 
 
 def all_stored(folder: Path, place: Neighbourhood) -> bool:
@@ -234,7 +243,7 @@ def _site(name: str, agent: str, seen: SiteView) -> dict[str, Any]:
         "online": seen.online,
         "orders": seen.orders,
         "traded_wh": seen.traded_wh,
-        "connection_w": seen.values.get("active_power_w"),
+        "connection_w": seen.values.get("meter/active_power_w"),
         "soc_percent": seen.values.get("inverter/soc_pct"),
     }
 

@@ -67,13 +67,13 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
     async with started(place, processes, folder, speed=options.speed, say=say) as (clock, watcher):
         await _watch(place, options, clock, watcher, processes)
         say("stopping the gateways, draining what they sent")
-        usage = processes.usage()
+        usage, sites = processes.usage(), report.sites(place, watcher.view)
         gateways = [site.id for site in place.sites] + [place.feeder.id]
         await processes.stop(gateways)
         await _drained(folder, place)
     await processes.stop(["cloud"])
     await processes.stop_all()
-    return report.collect(place, folder, view=watcher.view, usage=usage)
+    return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
 
 
 @contextlib.asynccontextmanager

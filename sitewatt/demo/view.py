@@ -1,6 +1,6 @@
 """The live view of a neighbourhood in the terminal."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Group
 from rich.panel import Panel
@@ -14,6 +14,7 @@ from sitewatt.demo.neighbourhood import Neighbourhood, Site
 from sitewatt.demo.watch import NeighbourhoodView, SiteView
 
 INTERVALS_SHOWN = 6
+_AHEAD = timedelta(minutes=20)  # The market trades a day ahead; what matters here is now.
 _BAR_CELLS = 30
 
 
@@ -23,7 +24,7 @@ def render(view: NeighbourhoodView, neighbourhood: Neighbourhood, *, now: dateti
         _headline(view, neighbourhood, now=now, speed=speed),
         _sites(view, neighbourhood),
         _feeder(view, neighbourhood),
-        _market(view),
+        _market(view, now=now),
         _news(view),
     )
 
@@ -81,14 +82,15 @@ def _feeder(view: NeighbourhoodView, neighbourhood: Neighbourhood) -> Panel:
     return Panel(bar + Text(words), title="transformer")
 
 
-def _market(view: NeighbourhoodView) -> Table:
+def _market(view: NeighbourhoodView, *, now: datetime) -> Table:
     table = Table(expand=True, pad_edge=False)
     table.add_column("delivery interval")
     table.add_column("state")
     for heading in ("price ct/kWh", "volume kWh", "trades"):
         table.add_column(heading, justify="right")
-    for _, interval in sorted(view.intervals.items())[-INTERVALS_SHOWN:]:
-        table.add_row(*_interval_row(interval))
+    near = sorted(start for start in view.intervals if start <= now + _AHEAD)
+    for start in near[-INTERVALS_SHOWN:]:
+        table.add_row(*_interval_row(view.intervals[start]))
     return table
 
 
