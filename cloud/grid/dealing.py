@@ -11,9 +11,10 @@ from cloud.grid.judging import with_part
 from cloud.grid.model import FlexibleSite, GridSettings, Means, SiteObservation
 from cloud.grid.offers import Natural, Offer, offers_of
 from cloud.grid.orders import action_for, eased, eased_by_w, held_fraction, release_delay_s
-from cloud.grid.state import Baseline, Event, Order, Participation
+from cloud.grid.state import Asked, Baseline, Event, Order, Participation
 
 TRANSFORMER = "transformer"
+ASKED_MAX = 8  # Commands of a site whose answers are waited for; older ones have expired.
 
 
 def order(
@@ -209,7 +210,7 @@ def _give(
             change_w=change_w,
             full_change_w=change_w if full_change_w is None else full_change_w,
             ordered_at=now,
-            asked_at=_asked_at(former, now),
+            asked=() if former is None else former.asked,
             issued_at=now,
             expires_at=now,
             eased_w=0.0 if former is None else eased_by_w(former.action, action, direction=event.direction),
@@ -229,21 +230,19 @@ def _renew(
     """Order the same again once its renewal is due."""
     if now - held.issued_at < timedelta(seconds=settings.renew_s):
         return event, []
-    return _send(event, part, replace(held, stage=None, asked_at=_asked_at(held, now)), settings, now)
-
-
-def _asked_at(former: Order | None, now: datetime) -> datetime:
-    """Return since when a site owes an answer, if it is asked now."""
-    return former.asked_at if former is not None and former.stage is None else now
+    return _send(event, part, held, settings, now)
 
 
 def _send(
     event: Event, part: Participation, wanted: Order, settings: GridSettings, now: datetime
 ) -> tuple[Event, list[GridAction]]:
     issued = event.issued + 1
+    command_id = f"{event.event_id}-{issued}"
+    asked = Asked(command_id=command_id, ordered_at=wanted.ordered_at, asked_at=now)
     sent = replace(
         wanted,
-        command_id=f"{event.event_id}-{issued}",
+        command_id=command_id,
+        asked=(*wanted.asked, asked)[-ASKED_MAX:],
         issued_at=now,
         expires_at=now + timedelta(seconds=settings.lease_s),
     )

@@ -81,7 +81,7 @@ def advance(
     """
     actions: list[GridAction] = []
     before = state
-    state = _take_feeder(state, observation.feeder, settings)
+    state = _take_feeder(state, observation.feeder, settings, now)
     state = _take_baselines(state, observation.sites, settings)
     if state.event is not None:
         event, seen_actions = judging.take_acks(state.event, observation.acks, now=now)
@@ -104,7 +104,9 @@ def advance(
     return state, (*actions, *said)
 
 
-def _take_feeder(state: EventState, samples: Sequence[PowerSample], settings: GridSettings) -> EventState:
+def _take_feeder(
+    state: EventState, samples: Sequence[PowerSample], settings: GridSettings, now: datetime
+) -> EventState:
     """Run both overload detectors over the new samples and keep the newest power and the event's peak."""
 
     def rule(bound: int) -> SustainRule:
@@ -126,7 +128,7 @@ def _take_feeder(state: EventState, samples: Sequence[PowerSample], settings: Gr
         state = replace(state, import_watch=import_watch, export_watch=export_watch)
         if power_w is None:
             continue
-        state = replace(state, power_w=power_w, power_at=sample.at)
+        state = replace(state, power_w=power_w, power_at=sample.at, heard_at=now)
         if state.event is not None:
             loading_w = -state.event.direction.sign * power_w
             state = replace(state, event=replace(state.event, peak_w=max(state.event.peak_w, loading_w)))
@@ -176,12 +178,14 @@ def _triggers(state: EventState, settings: GridSettings, now: datetime) -> set[T
     event = state.event
     if event is None:
         raised = state.import_watch.raised or state.export_watch.raised
-        return {Trigger.OVERLOAD} if raised else set()
+        heard = state.heard_at is not None and (now - state.heard_at).total_seconds() <= settings.blind_s_max
+        return {Trigger.OVERLOAD} if raised and heard else set()
     found = set()
     import_side = event.direction is Direction.REDUCE_IMPORT
     overloaded = (state.import_watch if import_side else state.export_watch).raised
     found.add(Trigger.OVERLOAD if overloaded else Trigger.WITHIN_LIMIT)
-    if state.power_at is None or (now - state.power_at).total_seconds() > settings.blind_s_max:
+    # What counts is that the meter is heard of: late readings still lead the right way, silence does not.
+    if state.heard_at is None or (now - state.heard_at).total_seconds() > settings.blind_s_max:
         return {Trigger.BLIND, *({Trigger.ALL_RELEASED} if _all_released(event) else ())}
     if event.calm_since_at is not None and (now - event.calm_since_at).total_seconds() >= settings.calm_s:
         found.add(Trigger.CALM)

@@ -7,7 +7,7 @@ from datetime import datetime
 from cloud.grid.actions import EvidenceKind, EvidenceValue, GridAction, RecordEvidence, ReleaseCommand
 from cloud.grid.model import GridSettings, SiteObservation
 from cloud.grid.orders import value_w
-from cloud.grid.state import Event, Order, Participation
+from cloud.grid.state import Asked, Event, Order, Participation
 from contracts.control import AckStage, BatteryPower, CommandAck, LimitExport, LimitImport, Refusal
 
 EFFECTIVE_SHARE_MIN = 0.5  # A site that moves less than half of what it was asked for is replaced.
@@ -29,31 +29,40 @@ def take_acks(event: Event, acks: Sequence[CommandAck], *, now: datetime) -> tup
     actions: list[GridAction] = []
     for ack in acks:
         part = event.part(ack.site)
-        current = part is not None and part.order is not None and part.order.command_id == ack.command_id
-        if not current and ack.event_id != event.event_id:
+        order = part.order if part is not None else None
+        asked = next((each for each in order.asked if each.command_id == ack.command_id), None) if order else None
+        if asked is None and ack.event_id != event.event_id:
             continue
         actions.append(_evidence_of_ack(event, ack))
-        if part is not None and part.order is not None and current:
-            event = _take_ack(event, part, part.order, ack, now)
+        if part is not None and order is not None and asked is not None:
+            event = _take_ack(event, part, order, asked, ack=ack, now=now)
     return event, actions
 
 
-def _take_ack(event: Event, part: Participation, order: Order, ack: CommandAck, now: datetime) -> Event:
+def _take_ack(
+    event: Event, part: Participation, order: Order, asked: Asked, *, ack: CommandAck, now: datetime
+) -> Event:
+    """Count what an answer says about its own command, and let it into the order if that still is the same."""
+    same = asked.ordered_at == order.ordered_at
     if ack.stage is AckStage.REJECTED:
-        return replace(with_part(event, _refused(part, order, ack, now)), rejected=event.rejected + 1)
+        event = replace(event, rejected=event.rejected + 1)
+        return with_part(event, _refused(part, order, ack, now)) if same else event
     if ack.stage in _OVER:
-        return with_part(event, replace(part, order=None))
-    reached, rank = _RANK.get(order.stage, 0) if order.stage else 0, _RANK[ack.stage]
+        # A command that a newer one superseded is over, the order is not.
+        return with_part(event, replace(part, order=None)) if asked.command_id == order.command_id else event
+    reached, rank = _RANK.get(asked.stage, 0) if asked.stage else 0, _RANK[ack.stage]
     if rank <= reached:
         return event
-    event = with_part(event, replace(part, order=replace(order, stage=ack.stage), refusals=0))
+    entries = tuple(replace(each, stage=ack.stage) if each is asked else each for each in order.asked)
+    event = with_part(event, replace(part, order=replace(order, asked=entries), refusals=0))
     if reached < _RANK[AckStage.APPLIED] <= rank:
         event = replace(event, applied=event.applied + 1)
     if ack.stage is AckStage.EFFECTIVE:
-        event = _with_effect(event, ack)
         event = replace(event, effective=event.effective + 1, effective_at=event.effective_at or ack.at)
-        if order.issued_at == order.ordered_at:
-            delay_ms = round((ack.at - order.issued_at).total_seconds() * 1000)
+        if same:
+            event = _with_effect(event, ack)
+        if asked.asked_at == asked.ordered_at:
+            delay_ms = round((ack.at - asked.asked_at).total_seconds() * 1000)
             event = replace(event, effect_ms=(*event.effect_ms, max(0, delay_ms)))
     return event
 
@@ -170,8 +179,8 @@ def _failure(part: Participation, order: Order, settings: GridSettings, now: dat
     """Return why a site is to be replaced, or ``None``."""
     if _complies(part, order, settings):
         return None
-    unanswered_s = (now - order.asked_at).total_seconds()
-    if order.stage is None and unanswered_s > settings.ack_deadline_s:
+    since_at = order.unanswered_since_at
+    if since_at is not None and (now - since_at).total_seconds() > settings.ack_deadline_s:
         return "no answer"
     if part.capped_at is not None and part.capped_at >= order.ordered_at:
         return None

@@ -124,8 +124,8 @@ class GridSettings:
     renew_s: float = 40.0
     duration_s: float = 900.0
     dead_band_w: int = 200
-    ack_deadline_s: float = 45.0
-    effect_deadline_s: float = 90.0
+    ack_deadline_s: float = 60.0
+    effect_deadline_s: float = 150.0
     retry_s: float = 300.0
     stale_s: float = 400.0
     blind_s_max: float = 300.0

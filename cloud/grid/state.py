@@ -27,11 +27,21 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One command that was sent for an order or for the one before it, and how far its answers have come."""
+
+    command_id: str
+    ordered_at: datetime
+    asked_at: datetime
+    stage: AckStage | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """The order that a site carries now; a renewal gives it a new command and keeps ``ordered_at``.
 
-    ``effective_at`` is when the site first reported the change effective, ``asked_at`` when the oldest
-    command was sent that no answer has followed, so that renewals extend no deadline.
+    ``asked`` holds the last commands, the newest last: answers may come after a renewal was sent. ``effective_at`` is
+    when the site first reported the change effective.
     ``change_w`` is the wanted change of the connection power without sign, ``full_change_w`` that before the release
     began to take it back; ``eased_w`` is by how much this order asks for less than the one before it.
     """
@@ -41,12 +51,27 @@ class Order:
     change_w: float
     full_change_w: float
     ordered_at: datetime
-    asked_at: datetime
     issued_at: datetime
     expires_at: datetime
-    stage: AckStage | None = None
+    asked: tuple[Asked, ...] = ()
     effective_at: datetime | None = None
     eased_w: float = 0.0
+
+    @property
+    def stage(self) -> AckStage | None:
+        """Return how far the newest command of this order that was answered has come."""
+        answered = [each.stage for each in self.asked if each.ordered_at == self.ordered_at and each.stage]
+        return answered[-1] if answered else None
+
+    @property
+    def unanswered_since_at(self) -> datetime | None:
+        """Return when the oldest command was sent that no answer has followed, so that renewals extend no deadline."""
+        since_at = None
+        for each in reversed(self.asked):
+            if each.stage is not None:
+                break
+            since_at = each.asked_at
+        return since_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +138,14 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class EventState:
-    """Everything that ``advance`` needs of the past of one feeder."""
+    """Everything that ``advance`` needs of the past of one feeder; its meter was last heard of at ``heard_at``."""
 
     state: FeederState = FeederState.NORMAL
     import_watch: SustainState = field(default_factory=SustainState)
     export_watch: SustainState = field(default_factory=SustainState)
     power_w: float | None = None
     power_at: datetime | None = None
+    heard_at: datetime | None = None
     baselines: tuple[Baseline, ...] = ()
     event: Event | None = None
     broadcast_at: datetime | None = None

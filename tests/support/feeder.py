@@ -117,6 +117,7 @@ class SimFeeder:
     states: list[FeederState] = field(default_factory=list)
     meter_works: bool = True
     feeder_lag_s: int = 0
+    ack_lag_s: int = 0
     waiting: list[PowerSample] = field(default_factory=list)
     shown: list[PowerSample] = field(default_factory=list)
     acks: list[CommandAck] = field(default_factory=list)
@@ -141,12 +142,14 @@ class SimFeeder:
             self.waiting = [sample for sample in self.waiting if sample.at > shown_until]
             if t_s % self.tick_s:
                 continue
-            look = Observation(feeder=tuple(self.shown), sites=tuple(self.seen.values()), acks=tuple(self.acks))
+            arrived_at = self.now - timedelta(seconds=self.ack_lag_s)
+            acks = tuple(ack for ack in self.acks if ack.sent_at <= arrived_at)
+            look = Observation(feeder=tuple(self.shown), sites=tuple(self.seen.values()), acks=acks)
             stored = load_state(dump_state(self.state))
             assert stored == self.state
             flexible = [sim.flexible for sim in self.sites]
             self.state, actions = advance(stored, look, flexible, self.settings, self.now)
-            self.shown, self.acks = [], []
+            self.shown, self.acks = [], [ack for ack in self.acks if ack.sent_at > arrived_at]
             for action in actions:
                 self.log.append((self.now, action))
                 if isinstance(action, SendCommand | ReleaseCommand):

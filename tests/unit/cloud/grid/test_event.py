@@ -194,6 +194,26 @@ def test_a_silent_site_is_replaced_after_its_deadline() -> None:
     assert max(feeder.powers_w[250:500]) <= 100_000
 
 
+def test_answers_that_come_after_the_renewal_still_count() -> None:
+    """On a slow link an answer may take longer than a renewal; that is no silence."""
+    feeder = neighbourhood()
+    feeder.ack_lag_s = 50
+    feeder.run(550)
+    assert not evidence(feeder, EvidenceKind.FAILED)
+    (event,) = events(feeder)
+    assert event.effective >= 5 and event.effective_at is not None
+    assert max(feeder.powers_w[220:550]) <= 100_000
+
+
+def test_late_readings_lead_to_one_event_and_silence_to_none() -> None:
+    """A backlog of minutes must not open and close events; only a meter that is not heard of makes blind."""
+    feeder = neighbourhood()
+    feeder.feeder_lag_s = 400
+    feeder.run(1_700)
+    assert feeder.states[:3] == [FeederState.NORMAL, FeederState.OVERLOADED, FeederState.LIMITING]
+    assert feeder.states[-1] is FeederState.NORMAL and len(events(feeder)) == 1
+
+
 def test_a_site_that_says_yes_and_does_nothing_is_replaced() -> None:
     """Only the meter proves an effect."""
     feeder = neighbourhood()
