@@ -82,11 +82,19 @@ class _Borders:
     holes: tuple[tuple[int, int], ...]
 
     def allows(self, start: int, end: int) -> bool:
-        return (
-            end - start <= self.max_count
-            and not any(start < barrier < end for barrier in self.barriers)
-            and not any(start < hole_end and hole_start < end for hole_start, hole_end in self.holes)
-        )
+        """Return whether one request may hold these addresses."""
+        return end <= self.reach(start)
+
+    def reach(self, start: int) -> int:
+        """Return the greatest end of a request that starts there."""
+        reach = start + self.max_count
+        for barrier in self.barriers:
+            if start < barrier < reach:
+                reach = barrier
+        for hole_start, hole_end in self.holes:
+            if start < hole_end and hole_start < reach:
+                reach = hole_start
+        return reach
 
 
 def plan_reads(points: Iterable[RegisterPoint], *, limits: LinkLimits, cost: CostModel) -> Plan:
@@ -172,13 +180,15 @@ def _cover(table: Table, items: Sequence[_Item], borders: _Borders, cost: CostMo
     best = [0.0] + [inf] * len(items)
     requests = [0] * (len(items) + 1)
     cut = [0] * (len(items) + 1)
+    fixed_s = cost.fixed_s
     for first in range(len(items)):
-        start, end = items[first].start, items[first].end
+        start = end = items[first].start
+        reach = borders.reach(start)
         for last in range(first, len(items)):
             end = max(end, items[last].end)
-            if not borders.allows(start, end):
+            if end > reach:
                 break
-            total_s = best[first] + cost.request_s(table, end - start)
+            total_s = best[first] + fixed_s + cost.byte_s * data_bytes(table, end - start)
             gain_s = best[last + 1] - total_s
             if gain_s > _COST_TOLERANCE_S or (gain_s > -_COST_TOLERANCE_S and requests[first] + 1 < requests[last + 1]):
                 best[last + 1], requests[last + 1], cut[last + 1] = total_s, requests[first] + 1, first

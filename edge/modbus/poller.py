@@ -16,6 +16,7 @@ from contracts.units import Quality
 from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.codec import Image, compile_point
+from edge.modbus.cost import CostModel
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.latest import Latest, Sheet
 from edge.modbus.learned import Learned
@@ -27,7 +28,7 @@ from edge.modbus.split import SPLITTABLE, ReadSpan, read_apart
 STALE_PERIODS = 3  # A value is stale after so many periods, but not before STALE_S_MIN. Source: Frequenz SDK, 10 s.
 STALE_S_MIN = 5.0
 PLANS_MAX = 64  # Different sets of points that were read together.
-TURNAROUND_CHANGE = 1.5  # A plan is made anew when the learned turnaround has changed by this factor.
+COST_CHANGE = 1.5  # A plan is made anew when the fixed cost of a request has changed by this factor.
 UNANSWERED_UNTIL_SPLIT = 2  # Times that a block was not answered although the unit answers others.
 IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
 
@@ -56,6 +57,7 @@ class Health:
 class _Cached:
     plan: Plan
     version: int
+    fixed_s: float
     turnaround_s: float
 
 
@@ -99,7 +101,7 @@ class Poller:
         self._unanswered: dict[tuple[Table, int, int], int] = {}
         self._was_online = False
         self._since_at: datetime | None = None
-        self._cycled = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -132,7 +134,9 @@ class Poller:
 
     async def next_cycle(self) -> None:
         """Wait until the cycle that is under way, or the next one, has ended."""
-        await self._cycled.wait()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
 
     def reading(self, name: str) -> Reading | None:
         """Return the newest reading of a point, stale where it has aged; None before the first."""
@@ -182,15 +186,17 @@ class Poller:
     # The cycle.
 
     async def _cycle(self, due: tuple[PollClass, ...]) -> None:
-        wanted = [point for poll_class in due for point in self._by_class[poll_class]]
-        if not wanted:
+        if not due:
             return
         with contextlib.suppress(NoReply, DeviceRefused):
-            await self._read_plan(self._plan(wanted), None)
+            await self._read_plan(self._plan_classes(due), None)
         self.cycles += 1
         self._note_state()
-        self._cycled.set()
-        self._cycled = asyncio.Event()
+        if self._waiters:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiters.clear()
 
     async def _probe(self) -> bool:
         """Ask for one point only; whatever comes proves that the unit is there."""
@@ -279,20 +285,51 @@ class Poller:
         sheet = Sheet(image, source_at=self._clock.now(), monotonic_s=self._clock.monotonic())
         self.latest.take(names, sheet)
 
-    def _plan(self, points: list[RegisterPoint]) -> Plan:
-        key = tuple(point.name for point in points)
+    def _plan_classes(self, due: tuple[PollClass, ...]) -> Plan:
+        key = ("by class", *due)
         cached = self._plans.get(key)
-        turnaround_s = self._unit.learned.turnaround_s or 0.0
-        if cached is not None and cached.version == self._unit.learned.version:
-            ratio = (turnaround_s + 1e-3) / (cached.turnaround_s + 1e-3)
-            if 1 / TURNAROUND_CHANGE < ratio < TURNAROUND_CHANGE:
-                return cached.plan
-        limits = self._unit.learned.limits(self._limits)
-        plan = plan_reads(points, limits=limits, cost=self._bus.cost(self._unit.number))
+        if cached is not None and self._is_current(cached):
+            return cached.plan
+        return self._plan_anew(key, [point for poll_class in due for point in self._by_class[poll_class]])
+
+    def _plan(self, points: list[RegisterPoint]) -> Plan:
+        key = ("by name", *(point.name for point in points))
+        cached = self._plans.get(key)
+        return cached.plan if cached is not None and self._is_current(cached) else self._plan_anew(key, points)
+
+    def _plan_anew(self, key: tuple[str, ...], points: list[RegisterPoint]) -> Plan:
+        learned = self._unit.learned
+        cost = self._bus.cost(self._unit.number)
+        plan = plan_reads(points, limits=learned.limits(self._limits), cost=cost)
         if len(self._plans) >= PLANS_MAX:
             self._plans.clear()
-        self._plans[key] = _Cached(plan=plan, version=self._unit.learned.version, turnaround_s=turnaround_s)
+        self._plans[key] = _Cached(
+            plan=plan, version=learned.version, fixed_s=cost.fixed_s, turnaround_s=learned.turnaround_s or 0.0
+        )
         return plan
+
+    def _is_current(self, cached: _Cached) -> bool:
+        """Return whether nothing was learned that would change a plan."""
+        learned = self._unit.learned
+        if cached.version != learned.version:
+            return False
+        turnaround_s = learned.turnaround_s or 0.0
+        if cached.turnaround_s / COST_CHANGE < turnaround_s < cached.turnaround_s * COST_CHANGE:
+            return True
+        if not self._is_like(cached.fixed_s, self._bus.cost(self._unit.number)):
+            return False
+        cached.turnaround_s = turnaround_s
+        return True
+
+    def _is_like(self, planned_s: float, cost: CostModel) -> bool:
+        """Return whether a plan for that fixed cost of a request is still good.
+
+        It is where the cost has changed little, and where both are so high that bridging always pays.
+        """
+        always_bridged_s = 2 * self._limits.max_registers * cost.byte_s
+        if min(planned_s, cost.fixed_s) > always_bridged_s:
+            return True
+        return 1 / COST_CHANGE < cost.fixed_s / planned_s < COST_CHANGE
 
     # The pace.
 

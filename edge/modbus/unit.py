@@ -90,7 +90,7 @@ class Unit:
         floor_s = max(TIMEOUT_S_MIN, self.limits.timeout_s_min or 0.0)
         ceiling_s = max(TIMEOUT_S_MAX, floor_s)
         latency_s = self._timeout_s_start / TIMEOUT_LATENCIES if self.latency_s is None else self.latency_s
-        if is_shared and self.failures >= FAILURES_UNTIL_OFFLINE:
+        if is_shared and not self.is_online and self.failures:
             is_long = self.failures % LONG_PROBE_EVERY == 0
             wait_s = self._timeout_s_start if is_long else PROBE_LATENCIES * latency_s
         else:

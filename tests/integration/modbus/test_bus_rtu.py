@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from contracts.clock import SystemClock
 from edge.errors import DeviceRefused
 from edge.modbus import bus as bus_module
 from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.point import Table
+from edge.modbus.point import PollClass, RegisterPoint, Table
+from edge.modbus.poller import Poller
 from tests.support.modbus_faults import KINDS, Storm
 from tests.support.modbus_server import Bank, Device, Request, Sending, honest, pty_device, tcp_device
 
@@ -119,3 +121,31 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
                     assert words == wanted, f"seed {seed}"
         assert good > 180
         assert min(storm.counts.values()) >= 2
+
+
+async def test_one_silent_device_of_ten_leaves_the_others_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a line every wait is everybody's; the silent one's are short, rare and never in a row."""
+    monkeypatch.setattr(unit_module, "SHARED_BACKOFF_S_START", 0.5)
+    device = Device({unit: Bank(holding={0: unit}) for unit in range(1, 10)})  # Unit 10 does not exist.
+    async with line(device, "pty") as bus:
+        periods = {PollClass.CONTROL: 0.2}
+        points = [RegisterPoint(name="p", address=0, poll_class=PollClass.CONTROL)]
+        pollers = [Poller(bus, unit, points, clock=SystemClock(), period_s=periods) for unit in range(1, 11)]
+        tasks = [asyncio.create_task(poller.run(), name="poll") for poller in pollers]
+        try:
+            async with asyncio.timeout(30):
+                while bus.unit(10).failures < 3:
+                    await pollers[0].next_cycle()
+                before = [poller.cycles for poller in pollers]
+                while pollers[0].cycles < before[0] + 25:
+                    await pollers[0].next_cycle()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert not pollers[9].health.online
+        assert all(poller.latest["p"].value == unit for unit, poller in enumerate(pollers[:9], start=1))
+        done = [poller.cycles - start for poller, start in zip(pollers, before, strict=True)]
+        assert min(done[:9]) >= 0.9 * done[0]
+        asked = len([request for request in device.requests if request.unit == 10])
+        assert 0 < asked <= 12
