@@ -1,0 +1,64 @@
+"""What is kept about a device over restarts."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from edge.devices.recipes import Lever, Storage, WriteRule
+from edge.devices.wear import Forgetful, Ledger, budget_of
+from edge.errors import ValueRefused
+from tests.support.manual_clock import ManualClock
+
+RULES = {
+    "eeprom": WriteRule(storage=Storage.FLASH, daily_budget=2),
+    "ram": WriteRule(storage=Storage.RAM),
+    "unknown": WriteRule(),
+}
+
+
+def test_the_budget_holds_over_restarts_and_ends_with_the_day() -> None:
+    """A gateway that restarts every hour wears no memory out, and tomorrow is another day."""
+    memory, clock = Forgetful(), ManualClock(datetime(2025, 6, 1, 23, 0, tzinfo=UTC))
+    Ledger("one", memory, clock).spend(["eeprom"], RULES)
+    Ledger("one", memory, clock).spend(["eeprom"], RULES)
+    ledger = Ledger("one", memory, clock)
+    with pytest.raises(ValueRefused, match="written 2 times today, its memory bears 2"):
+        ledger.check(["eeprom"], RULES)
+    clock.advance(3600)
+    ledger.check(["eeprom"], RULES)
+    ledger.spend(["eeprom"], RULES)
+    assert ledger.writes_today == {"eeprom": 1} and ledger.writes_total == {"eeprom": 3}
+
+
+def test_memory_that_is_not_known_counts_as_wearing() -> None:
+    """Caution costs a counter; the opposite costs an inverter."""
+    assert budget_of(RULES["ram"]) is None
+    assert budget_of(RULES["unknown"]) == 200 and budget_of(RULES["eeprom"]) == 2
+
+
+def test_a_touched_lever_is_on_the_disk_before_the_first_write() -> None:
+    """A crash between the note and the write costs a needless release; the other way round, a stuck device."""
+    durable: list[bool] = []
+
+    class Disk(Forgetful):
+        def remember(self, key: str, value: object, *, durable_: bool = True, **given: bool) -> None:
+            durable.append(given.get("durable", durable_))
+            super().remember(key, value)
+
+    memory = Disk()
+    Ledger("one", memory, ManualClock()).touch(Lever.BATTERY_POWER)
+    assert durable == [True]
+    again = Ledger("one", memory, ManualClock())
+    assert again.touched == {Lever.BATTERY_POWER}
+    again.let_go(Lever.BATTERY_POWER)
+    assert Ledger("one", memory, ManualClock()).touched == frozenset()
+
+
+@pytest.mark.parametrize("damaged", [None, 7, "x", {"day": 3}, ["no_such_lever"]])
+def test_what_was_kept_in_another_shape_is_forgotten(damaged: object) -> None:
+    """An older gateway's notes stop nobody."""
+    memory = Forgetful()
+    memory.remember("device/one/wear", damaged)
+    memory.remember("device/one/touched", damaged)
+    ledger = Ledger("one", memory, ManualClock())
+    assert ledger.writes_today == {} and ledger.touched == frozenset()
