@@ -27,6 +27,10 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep configurations, journals, tables and logs there.")
     ] = None,
+    embedded_broker: Annotated[
+        bool,
+        typer.Option("--embedded-broker", help="Use the broker that needs no installation, also beside mosquitto."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run a neighbourhood that trades and answers a demand-response event.
@@ -48,7 +52,13 @@ def demo(
         fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
     pace = speed or (SPEED if sites <= SITES_AT_SPEED else SPEED_CROWDED)
     options = Options(
-        duration_s=duration, speed=pace, headless=headless or as_json, report=report, keep=keep, as_json=as_json
+        duration_s=duration,
+        speed=pace,
+        headless=headless or as_json,
+        report=report,
+        keep=keep,
+        as_json=as_json,
+        embedded_broker=embedded_broker,
     )
     try:
         passed = asyncio.run(run(place, options))

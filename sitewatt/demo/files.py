@@ -74,17 +74,17 @@ def write_plant(folder: Path, place: Neighbourhood) -> None:
     plant(folder).write_text(place.plant().to_yaml(), encoding="utf-8")
 
 
-def write_configurations(folder: Path, place: Neighbourhood, *, broker_port: int, ports: dict[str, int]) -> None:
-    """Write what every gateway and the cloud are told."""
+def write_configurations(folder: Path, place: Neighbourhood, *, link: dict[str, Any], ports: dict[str, int]) -> None:
+    """Write what every gateway and the cloud are told; ``link`` is the gateways' way to the broker."""
     key_file = folder / "grid-operator.pem"
     public_key = make_signing_key(key_file)
     for site in place.sites:
-        _write(gateway(folder, site.id), _gateway(folder, site, public_key, broker_port, ports))
-    _write(gateway(folder, FEEDER), _feeder_gateway(folder, place, broker_port, ports))
-    _write(cloud(folder), _cloud(folder, place, key_file, broker_port))
+        _write(gateway(folder, site.id), _gateway(folder, site, public_key, link, ports))
+    _write(gateway(folder, FEEDER), _feeder_gateway(folder, place, link, ports))
+    _write(cloud(folder), _cloud(folder, place, key_file, str(link["url"])))
 
 
-def _gateway(folder: Path, site: Site, public_key: str, broker_port: int, ports: dict[str, int]) -> dict[str, Any]:
+def _gateway(folder: Path, site: Site, public_key: str, link: dict[str, Any], ports: dict[str, int]) -> dict[str, Any]:
     inverter: dict[str, Any] = {
         "id": "inverter",
         "profile": _PROFILES[DeviceKind.SUNSPEC_HYBRID if site.battery else DeviceKind.SUNSPEC_PV],
@@ -112,7 +112,7 @@ def _gateway(folder: Path, site: Site, public_key: str, broker_port: int, ports:
             "export_limit_w": site.export_limit_w,
         },
         "devices": [meter, inverter],
-        "link": _link(broker_port),
+        "link": link,
         "state_dir": str(state(folder, site.id)),
         "control": {"idle": "self_consumption" if site.self_consumption else "hold"},
         "commands": {"trusted": [{"issuer": ISSUER, "role": "grid_operator", "public_key": public_key}]},
@@ -127,7 +127,7 @@ def _gateway(folder: Path, site: Site, public_key: str, broker_port: int, ports:
     }
 
 
-def _feeder_gateway(folder: Path, place: Neighbourhood, broker_port: int, ports: dict[str, int]) -> dict[str, Any]:
+def _feeder_gateway(folder: Path, place: Neighbourhood, link: dict[str, Any], ports: dict[str, int]) -> dict[str, Any]:
     return {
         "site": {"id": FEEDER, "zone": ZONE, "agent": Trade.MONITOR.value},
         "connection": {
@@ -143,15 +143,16 @@ def _feeder_gateway(folder: Path, place: Neighbourhood, broker_port: int, ports:
                 "role": "meter",
             }
         ],
-        "link": _link(broker_port),
+        "link": link,
         "state_dir": str(state(folder, FEEDER)),
         "telemetry": {"period_s": _FEEDER_PERIOD_S},
         "trading": {"enabled": False},
     }
 
 
-def _link(broker_port: int) -> dict[str, Any]:
-    return {"url": f"mqtt://127.0.0.1:{broker_port}"}
+def link_to(broker_port: int, *, embedded: bool) -> dict[str, Any]:
+    """Return the gateways' way to the broker; the embedded one speaks MQTT 3.1.1 only."""
+    return {"url": f"mqtt://127.0.0.1:{broker_port}", "protocol": "3.1.1" if embedded else "5"}
 
 
 def _role(site: Site) -> str:
@@ -168,10 +169,10 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_port: int) -> dict[str, Any]:
+def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_url: str) -> dict[str, Any]:
     limit_w = place.feeder.limit_w
     return {
-        "broker": {"url": f"mqtt://127.0.0.1:{broker_port}"},
+        "broker": {"url": broker_url},
         "folder": str(tables(folder)),
         "signing": {"issuer": ISSUER, "key_file": str(key_file)},
         "registry": {

@@ -39,6 +39,7 @@ class Options:
     report: Path | None = None
     keep: Path | None = None
     as_json: bool = False
+    embedded_broker: bool = False
 
 
 async def run(place: Neighbourhood, options: Options) -> bool:
@@ -64,7 +65,9 @@ async def run(place: Neighbourhood, options: Options) -> bool:
 
 async def _run(place: Neighbourhood, options: Options, processes: Processes, folder: Path) -> report.Report:
     say = _narrator(options)
-    async with started(place, processes, folder, speed=options.speed, say=say) as (clock, watcher):
+    async with started(
+        place, processes, folder, speed=options.speed, say=say, embedded_broker=options.embedded_broker
+    ) as (clock, watcher):
         await _watch(place, options, clock, watcher, processes)
         say("stopping the gateways, draining what they sent")
         usage, sites = processes.usage(), report.sites(place, watcher.view)
@@ -78,7 +81,13 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
 
 @contextlib.asynccontextmanager
 async def started(
-    place: Neighbourhood, processes: Processes, folder: Path, *, speed: float, say: Callable[[str], None]
+    place: Neighbourhood,
+    processes: Processes,
+    folder: Path,
+    *,
+    speed: float,
+    say: Callable[[str], None],
+    embedded_broker: bool = False,
 ) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
     """Start every part in order; the clock runs from here on.
 
@@ -90,14 +99,15 @@ async def started(
     spec = clock.spec()
     files.write_plant(folder, place)
     broker, plant = await asyncio.gather(
-        start_broker(processes, folder, port=broker_port),
+        start_broker(processes, folder, port=broker_port, embedded=embedded_broker),
         processes.start(
             "plant", "firmware_sim", "--plant", str(files.plant(folder)), "--truth", str(files.truth(folder)),
             "--clock", spec,
         ),
     )  # fmt: skip
     say(f"broker {broker.ready.get('kind')} on port {broker_port}, simulated devices on their sockets")
-    files.write_configurations(folder, place, broker_port=broker_port, ports=plant.ready["ports"])
+    link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
+    files.write_configurations(folder, place, link=link, ports=plant.ready["ports"])
     write_history(folder, place)
     watcher = Watcher(port=broker_port, clock=clock, gate_closure_s=GATE_CLOSURE_S)
     async with asyncio.TaskGroup() as tasks:
@@ -111,9 +121,12 @@ async def started(
             listening.cancel()
 
 
-async def start_broker(processes: Processes, folder: Path, *, port: int) -> Child:
+async def start_broker(processes: Processes, folder: Path, *, port: int, embedded: bool = False) -> Child:
     """Start the broker, or start it again on what it kept."""
-    return await processes.start("broker", "cloud.local.broker", "--port", str(port), "--dir", str(folder / "broker"))
+    more = ["--embedded"] if embedded else []
+    return await processes.start(
+        "broker", "cloud.local.broker", "--port", str(port), "--dir", str(folder / "broker"), *more
+    )
 
 
 async def start_gateway(processes: Processes, folder: Path, name: str, *, clock: ScaledClock) -> Child:
