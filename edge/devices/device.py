@@ -8,16 +8,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from contracts.clock import Clock
 from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
 from edge.devices.catalogue import load_profile
 from edge.devices.health import Health
-from edge.devices.points import Kind
+from edge.devices.options import RATED_W_DEFAULT, DeviceOptions, DeviceSettings, link_limits, options_of
 from edge.devices.profile import Profile
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
@@ -27,7 +26,7 @@ from edge.errors import ConfigError, DeviceError, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.buses import Buses
 from edge.modbus.learned import Learned
-from edge.modbus.point import LinkLimits, Reading, RegisterPoint, WordOrder
+from edge.modbus.point import Reading, RegisterPoint, WordOrder
 from edge.modbus.poller import Poller
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint
@@ -39,84 +38,12 @@ log = logging.getLogger(__name__)
 SEARCH_S_MIN = 0.5  # Real seconds between two attempts to find what a device is made of, doubling up to the next.
 SEARCH_S_MAX = 5.0  # Good data within 10 s after a device answers.
 LAYOUT_EVERY_S = 6 * 3600.0  # Firmware updates and the installer's page move models. Source: evcc issue 25056.
-RATED_W_DEFAULT = 1_000_000.0  # Where nobody says what a counter can count: larger than any site of ours.
 
 _OFFERED = {
     Lever.LIMIT_GENERATION: Capability.LIMIT_GENERATION,
     Lever.BATTERY_POWER: Capability.BATTERY_POWER,
     Lever.SWITCH: Capability.SWITCH,
 }
-_KINDS: Mapping[str, frozenset[Kind]] = {
-    "meter": frozenset({Kind.METER}),
-    "pv": frozenset({Kind.INVERTER}),
-    "hybrid": frozenset({Kind.INVERTER, Kind.BATTERY}),
-    "battery": frozenset({Kind.INVERTER, Kind.BATTERY}),
-}
-
-
-class BatterySettings(Protocol):
-    """What the installer said about a battery; magnitudes."""
-
-    @property
-    def charge_limit_w(self) -> int:
-        """Return the greatest charging power."""
-
-    @property
-    def discharge_limit_w(self) -> int:
-        """Return the greatest discharging power."""
-
-
-class DeviceSettings(Protocol):
-    """What the site's configuration says about a device."""
-
-    @property
-    def id(self) -> str:
-        """Return its name within the site."""
-
-    @property
-    def profile(self) -> str:
-        """Return the id of its profile."""
-
-    @property
-    def url(self) -> str:
-        """Return where it answers."""
-
-    @property
-    def role(self) -> str:
-        """Return what it is to the site: meter, pv, hybrid or battery."""
-
-    @property
-    def pv_peak_w(self) -> int:
-        """Return the rated generation behind it, 0 where there is none."""
-
-    @property
-    def battery(self) -> BatterySettings | None:
-        """Return the battery behind it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeviceOptions:
-    """What a device is to its site.
-
-    Args:
-        kinds: Which of the profile's kinds it stands for; None is all.
-        levers: What may be asked of it; None is all that the profile knows.
-        use: Canonical name to the point that shall stand for it, where a profile offers several.
-        turned: Canonical names that this installation counts the other way round.
-        points: Only these points are read; None is all.
-        generation_w: Rated generation, magnitude; 0 where not given.
-        battery_w: Rated power of the battery, magnitude; 0 where not given.
-        counted_w: Greatest power that its counters can count.
-    """
-
-    kinds: frozenset[Kind] | None = None
-    levers: frozenset[Lever] | None = None
-    use: Mapping[str, str] = field(default_factory=dict)
-    turned: frozenset[str] = frozenset()
-    points: frozenset[str] | None = None
-    generation_w: float = 0.0
-    battery_w: float = 0.0
-    counted_w: float = RATED_W_DEFAULT
 
 
 @dataclass(kw_only=True)
@@ -155,7 +82,7 @@ class Device:
         self._clock = clock
         self._options = options or DeviceOptions()
         self._memory = memory or Forgetful()
-        self._limits = link_limits(profile, bus)
+        self._limits = link_limits(profile, bus.endpoint)
         self._learned = self._recalled()
         self._ledger = Ledger(id, self._memory, clock)
         self._running: _Running | None = None
@@ -387,39 +314,6 @@ class Device:
 
     def _keep_learned(self) -> None:
         self._memory.remember(f"device/{self.id}/learned", self._learned.as_dict(), durable=False)
-
-
-def link_limits(profile: Profile, bus: Bus) -> LinkLimits:
-    """Return what the engine must respect on this connection.
-
-    The silences of a serial device hold where its line is ours, or declared behind a gateway (``line_baud``); a plain
-    network connection learns what it needs.
-    """
-    limits = profile.link.limits()
-    serial = profile.link.serial is not None and profile.link.framing in ("rtu", "ascii")
-    if serial and bus.endpoint.wire_baud is None:
-        return replace(limits, min_gap_s=None, delay_on_unit_switch_s=None)
-    return limits
-
-
-def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT) -> DeviceOptions:
-    """Return what a device of the configuration is to its site."""
-    role = str(settings.role)
-    battery = settings.battery
-    battery_w = float(max(battery.charge_limit_w, battery.discharge_limit_w)) if battery is not None else 0.0
-    levers: set[Lever] = set()
-    if role != "meter":
-        if settings.pv_peak_w > 0:
-            levers.add(Lever.LIMIT_GENERATION)
-        if battery is not None:
-            levers.add(Lever.BATTERY_POWER)
-    return DeviceOptions(
-        kinds=_KINDS.get(role),
-        levers=frozenset(levers),
-        generation_w=float(settings.pv_peak_w),
-        battery_w=battery_w,
-        counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),
-    )
 
 
 @contextlib.asynccontextmanager

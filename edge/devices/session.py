@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from contracts.clock import Clock, SystemClock
 from edge.devices.canonical import derive, refined
-from edge.devices.device import link_limits
 from edge.devices.offline import Decoded, as_decoded, encode_point
+from edge.devices.options import link_limits
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.errors import ConfigError, DeviceRefused, DeviceSilent
@@ -43,7 +43,9 @@ class Session:
         self.resolved = resolved
         self.bus = bus
         self.unit = unit
-        self._poller = Poller(bus, unit, resolved.points.values(), clock=clock, limits=link_limits(profile, bus))
+        self._poller = Poller(
+            bus, unit, resolved.points.values(), clock=clock, limits=link_limits(profile, bus.endpoint)
+        )
 
     def names(self, asked: Iterable[str] | None = None) -> list[str]:
         """Return the points to read: those asked for, by name or canonical name, or all that can be read.
@@ -127,7 +129,7 @@ class Session:
             if str(point.address) in tables[point.table.value]:
                 continue
             for block in plan_reads(
-                [point], limits=link_limits(self.profile, self.bus), cost=self.bus.cost(self.unit)
+                [point], limits=link_limits(self.profile, self.bus.endpoint), cost=self.bus.cost(self.unit)
             ).blocks:
                 with contextlib.suppress(DeviceRefused):
                     words = await self.bus.read(
@@ -177,7 +179,7 @@ async def open_session(profile: Profile, url: str, *, clock: Clock | None = None
     endpoint = parse_url(url)
     async with Bus(endpoint) as bus:
         unit = endpoint.unit
-        bus.unit(unit, limits=link_limits(profile, bus))
+        bus.unit(unit, limits=link_limits(profile, bus.endpoint))
         found = None
         if profile.sunspec is not None:
             found = await discover(bus, unit, bases=profile.sunspec.bases)

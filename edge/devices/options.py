@@ -1,0 +1,118 @@
+"""What a device is to its site: from the configuration's words to what is read, believed and asked of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from edge.devices.points import Kind
+from edge.devices.profile import Profile
+from edge.devices.recipes import Lever
+from edge.modbus.point import LinkLimits
+from edge.modbus.url import Endpoint
+
+RATED_W_DEFAULT = 1_000_000.0  # Where nobody says what a counter can count: larger than any site of ours.
+
+_KINDS: Mapping[str, frozenset[Kind]] = {
+    "meter": frozenset({Kind.METER}),
+    "pv": frozenset({Kind.INVERTER}),
+    "hybrid": frozenset({Kind.INVERTER, Kind.BATTERY}),
+    "battery": frozenset({Kind.INVERTER, Kind.BATTERY}),
+}
+
+
+class BatterySettings(Protocol):
+    """What the installer said about a battery; magnitudes."""
+
+    @property
+    def charge_limit_w(self) -> int:
+        """Return the greatest charging power."""
+
+    @property
+    def discharge_limit_w(self) -> int:
+        """Return the greatest discharging power."""
+
+
+class DeviceSettings(Protocol):
+    """What the site's configuration says about a device."""
+
+    @property
+    def id(self) -> str:
+        """Return its name within the site."""
+
+    @property
+    def profile(self) -> str:
+        """Return the id of its profile."""
+
+    @property
+    def url(self) -> str:
+        """Return where it answers."""
+
+    @property
+    def role(self) -> str:
+        """Return what it is to the site: meter, pv, hybrid or battery."""
+
+    @property
+    def pv_peak_w(self) -> int:
+        """Return the rated generation behind it, 0 where there is none."""
+
+    @property
+    def battery(self) -> BatterySettings | None:
+        """Return the battery behind it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions:
+    """What a device is to its site.
+
+    Args:
+        kinds: Which of the profile's kinds it stands for; None is all.
+        levers: What may be asked of it; None is all that the profile knows.
+        use: Canonical name to the point that shall stand for it, where a profile offers several.
+        turned: Canonical names that this installation counts the other way round.
+        points: Only these points are read; None is all.
+        generation_w: Rated generation, magnitude; 0 where not given.
+        battery_w: Rated power of the battery, magnitude; 0 where not given.
+        counted_w: Greatest power that its counters can count.
+    """
+
+    kinds: frozenset[Kind] | None = None
+    levers: frozenset[Lever] | None = None
+    use: Mapping[str, str] = field(default_factory=dict)
+    turned: frozenset[str] = frozenset()
+    points: frozenset[str] | None = None
+    generation_w: float = 0.0
+    battery_w: float = 0.0
+    counted_w: float = RATED_W_DEFAULT
+
+
+def link_limits(profile: Profile, endpoint: Endpoint) -> LinkLimits:
+    """Return what the engine must respect on this connection.
+
+    The silences of a serial device hold where its line is ours, or declared behind a gateway (``line_baud``); a plain
+    network connection learns what it needs.
+    """
+    limits = profile.link.limits()
+    serial = profile.link.serial is not None and profile.link.framing in ("rtu", "ascii")
+    if serial and endpoint.wire_baud is None:
+        return replace(limits, min_gap_s=None, delay_on_unit_switch_s=None)
+    return limits
+
+
+def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT) -> DeviceOptions:
+    """Return what a device of the configuration is to its site."""
+    role = str(settings.role)
+    battery = settings.battery
+    battery_w = float(max(battery.charge_limit_w, battery.discharge_limit_w)) if battery is not None else 0.0
+    levers: set[Lever] = set()
+    if role != "meter":
+        if settings.pv_peak_w > 0:
+            levers.add(Lever.LIMIT_GENERATION)
+        if battery is not None:
+            levers.add(Lever.BATTERY_POWER)
+    return DeviceOptions(
+        kinds=_KINDS.get(role),
+        levers=frozenset(levers),
+        generation_w=float(settings.pv_peak_w),
+        battery_w=battery_w,
+        counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),
+    )
