@@ -38,13 +38,19 @@ class Engine:
         state = from_json(snapshot["state"])
         engine = cls(state.rules)
         engine._state = state
+        engine._due_ms = snapshot.get("due_ms", 0)
         if engine.state_hash() != snapshot["state_hash"]:
             raise BadCommand(f"snapshot after {state.commands} commands does not have its hash; not restored")
         return engine
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as JSON values, with the number of commands behind it and its hash."""
-        return {"commands": self._state.commands, "state_hash": self.state_hash(), "state": to_json(self._state)}
+        return {
+            "commands": self._state.commands,
+            "state_hash": self.state_hash(),
+            "due_ms": self._due_ms,
+            "state": to_json(self._state),
+        }
 
     def state_hash(self) -> str:
         """Return the SHA-256 of the whole state in canonical JSON."""
@@ -92,6 +98,11 @@ class Engine:
     def now_ms(self) -> int:
         """Return the latest instant that the engine was given."""
         return self._state.now_ms
+
+    @property
+    def due_ms(self) -> int:
+        """Return from when on time alone would change something; a tick before it leaves everything as it is."""
+        return self._due_ms
 
     @property
     def commands(self) -> int:

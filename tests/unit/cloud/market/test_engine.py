@@ -277,3 +277,27 @@ def test_a_snapshot_that_was_altered_is_not_restored() -> None:
     snapshot["state"]["sequence"] += 1
     with pytest.raises(BadCommand, match="hash"):
         Engine.restore(snapshot)
+
+
+@settings(max_examples=25, deadline=None)
+@given(stream=streams())
+def test_a_tick_before_the_next_thing_is_due_changes_nothing(stream: list[Command]) -> None:
+    """The shell leaves such ticks out of its journal; with them the journal would grow by time alone."""
+    engine = Engine(rules())
+    for command in stream:
+        engine.apply(command)
+        before = engine.snapshot()["state"]
+        if engine.due_ms - 1 > engine.now_ms:
+            outcome = engine.apply(commands.tick(at_ms=engine.due_ms - 1))
+            assert outcome == Outcome()
+        after = engine.snapshot()["state"]
+        for state in (before, after):
+            del state["now_ms"], state["commands"]
+        assert after == before
+
+
+def test_a_restored_engine_is_due_when_the_first_was() -> None:
+    """Both must forget and expire at the same command, or a restart would change the market."""
+    engine = _engine()
+    assert engine.due_ms > engine.now_ms
+    assert Engine.restore(json.loads(json.dumps(engine.snapshot()))).due_ms == engine.due_ms
