@@ -145,13 +145,13 @@ def render(report: Report) -> Group:
     telemetry, orders = report.telemetry, report.orders
     lines.append(f"ledger: {report.ledger['lines']} lines, sum {money(report.ledger['sum'])}")
     lines.append(
-        f"telemetry: {telemetry['published']} messages published, {telemetry['stored']} stored, "
-        f"{telemetry['lost']} lost, {telemetry['duplicated']} came twice and counted once"
+        f"telemetry: {telemetry['published']} published, {telemetry['stored']} stored, {telemetry['lost']} lost, "
+        f"{telemetry['duplicated']} came twice"
     )
     lines.append(f"orders: {orders['sent']} sent, {orders['accepted']} accepted, {orders['traded']} traded")
     lines.append(
-        f"energy: feeder and sites differ by {report.energy['max_balance_error_w']:.0f} W at most, "
-        f"feeder peak {report.energy['feeder_peak_w'] / 1000:.0f} kW"
+        f"energy: feeder and sites differ by {report.energy['max_balance_error_w']:.0f} W at most of "
+        f"{report.energy['feeder_peak_w'] / 1000:.0f} kW"
     )
     verdict = [
         Text(f"{'passed' if held else 'FAILED'}  {name}", style="green" if held else "red")
@@ -250,8 +250,8 @@ def _site(name: str, agent: str, seen: SiteView) -> dict[str, Any]:
 
 def _event_line(event: dict[str, Any]) -> str:
     return (
-        f"event {event.get('event_id', '')}: limit {event['limit_w'] / 1000:.0f} kW, {event['commands']} commands, "
-        f"{event['applied']} applied, {event['effective']} effective, {event['delivered_wh'] / 1000:.1f} kWh, "
+        f"event: limit {event['limit_w'] / 1000:.0f} kW, {event['commands']} commands, {event['applied']} applied, "
+        f"{event['effective']} effective, {event['delivered_wh'] / 1000:.1f} kWh, "
         f"{'released' if event['released'] else 'still running'}"
     )
 
