@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloud.handlers.market_shell.projection import STATE
+from cloud.handlers.market_shell.projection import LEDGER, STATE, committed_upto
 from cloud.local.streams import StreamLog
 from cloud.stores import keys
 from cloud.stores.registry import Registry, load_registry
@@ -110,11 +110,13 @@ def intervals(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
 
 
 def ledger_lines(tables: Tables, zone: ZoneId) -> Iterator[dict[str, Any]]:
-    """Yield every ledger line of a zone, product by product."""
+    """Yield every ledger line of a zone that is committed, product by product."""
+    upto = committed_upto(tables, zone)
     for product in products(tables, zone):
         partition = keys.market(zone, instant(product["interval_ms"]))
-        for item in tables.query(Table.TRADE_DATA, partition, **prefix("LEDGER#")):
-            yield item.body
+        for item in tables.query(Table.TRADE_DATA, partition, **prefix(LEDGER)):
+            if item.body["position"] <= upto:
+                yield item.body
 
 
 def ledger(tables: Tables, zones: Sequence[ZoneId]) -> dict[str, int]:

@@ -19,6 +19,17 @@ from contracts.units import instant
 Input = dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One site's line of a demand-response event, as the market took or refused it.
+
+    ``line`` is the command's, with the event and its prices; ``reason`` says why it was refused.
+    """
+
+    line: dict[str, Any]
+    reason: str | None
+
+
 @dataclass(kw_only=True)
 class Step:
     """What one journal entry brought about, ready to be stored and told."""
@@ -29,6 +40,7 @@ class Step:
     refused: list[str] = field(default_factory=list)
     notices: list[TradesMessage] = field(default_factory=list)
     broadcasts: list[MarketBroadcast] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
 
 
 class Fold:
@@ -74,10 +86,16 @@ class Fold:
             "position": self.position,
         }
 
+    @property
+    def due_ms(self) -> int:
+        """Return from when on time alone changes something: a product moves, or an order has waited long enough."""
+        waiting = self.sequencer.due_ms
+        return self.engine.due_ms if waiting is None else min(self.engine.due_ms, waiting)
+
     def news(self, inputs: Sequence[Input]) -> list[Input]:
         """Return the inputs without those that are known and could change nothing.
 
-        A batch that is delivered again, perhaps many times, must not fill the journal.
+        A batch that is delivered again, perhaps many times, must not fill the journal, nor must time alone.
         """
         return [one for one in inputs if not self._is_known(one)]
 
@@ -86,7 +104,7 @@ class Fold:
             case "order":
                 return self.sequencer.has_taken(one)
             case "tick":
-                return bool(one["at_ms"] <= self.engine.now_ms)
+                return bool(one["at_ms"] < self.due_ms)
             case "meter":
                 product = self.engine.product(one["interval_ms"])
                 known = product.meters.get(one["site"]) if product is not None else None
@@ -106,6 +124,8 @@ class Fold:
                     step.refused.append(str(error))
                     continue
                 _extend(step.outcome, outcome)
+                if command["op"] == "dr_event":
+                    step.claims += _claims(command, outcome)
         step.at_ms = self.engine.now_ms
         self._tell(step)
         return step
@@ -152,6 +172,16 @@ def order_input(message: OrderMessage, *, at_ms: int) -> Input:
 
 def _order(one: Input, *, at_ms: int) -> commands.Command:
     return commands.order(OrderMessage.model_validate(one["message"]), at_ms=at_ms)
+
+
+def _claims(command: commands.Command, outcome: Outcome) -> list[Claim]:
+    """Return what became of each line of an event; the engine answers every line, in their order."""
+    terms = {name: command[name] for name in ("event", "price_mct_per_kwh", "penalty_mct_per_kwh")}
+    answers = outcome.answers[-len(command["lines"]) :] if command["lines"] else []
+    return [
+        Claim(line={**line, **terms}, reason=answer.reason)
+        for line, answer in zip(command["lines"], answers, strict=True)
+    ]
 
 
 def _extend(whole: Outcome, part: Outcome) -> None:

@@ -1,24 +1,23 @@
-"""The journal of a zone's market, its snapshots, and the fence that lets one writer on at a time.
+"""The journal of a zone's market, and the fence that lets one writer on at a time.
 
 ``FENCE`` holds the position of the last entry and up to where its consequences are known to be stored and told. An
 entry and the fence are written in one transaction on the fence's version, so of two writers one must read again.
 """
 
-import json
-import zlib
-from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from cloud.errors import StoreError
+from cloud.handlers.market_shell.archive import Archive, Entry
 from cloud.handlers.market_shell.fold import Input
 from cloud.stores import keys
-from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Key, Put, Table, Tables
+from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Key, Put, Table, Tables
 from contracts.units import ZoneId
 
-PIECE_BYTES: Final = 240_000
+# So many entries become one archive; the rest waits for the next.
+PRUNE_MAX: Final = 1000
 _FENCE: Final = "FENCE"
-_SNAPSHOT: Final = "SNAPSHOT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +35,7 @@ class Journal:
     def __init__(self, tables: Tables, zone: ZoneId) -> None:
         self._tables = tables
         self._zone = zone
+        self._archive = Archive(tables, zone)
 
     def fence(self) -> Fence:
         """Return where the journal ends now."""
@@ -67,39 +67,48 @@ class Journal:
         """Return the demand that nobody has written since."""
         return Check(key=self._key(_FENCE), if_version=fence.version)
 
-    def entries(self, *, after: int) -> list[tuple[int, list[Input]]]:
-        """Return the entries behind a position, with their own."""
+    def entries(self, *, after: int) -> list[Entry]:
+        """Return the entries behind a position that are not archived, with their own."""
         items = self._tables.query(
             Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(after + 1), last=_entry(10**12 - 1)
         )
-        return [(int(item.key.sk.rpartition("#")[2]), item.body["inputs"]) for item in items]
+        return [_read(item) for item in items]
 
-    def save_snapshot(self, snapshot: dict[str, Any]) -> None:
-        """Keep a snapshot, in pieces, and forget the one before; a reader sees the old or the new one whole."""
-        position = snapshot["position"]
-        text = b64encode(zlib.compress(json.dumps(snapshot, separators=(",", ":")).encode(), 1)).decode()
-        pieces = [text[start : start + PIECE_BYTES] for start in range(0, len(text), PIECE_BYTES)]
-        old = self._tables.get(self._key(_SNAPSHOT))
-        for number, piece in enumerate(pieces):
-            self._tables.put(Put(key=self._key(_piece(position, number)), body={"text": piece}))
-        self._tables.put(Put(key=self._key(_SNAPSHOT), body={"position": position, "pieces": len(pieces)}))
-        if old is not None and old.body["position"] != position:
-            gone = [Delete(key=self._key(_piece(old.body["position"], number))) for number in range(old.body["pieces"])]
-            for start in range(0, len(gone), TRANSACT_MAX):
-                self._tables.transact(gone[start : start + TRANSACT_MAX])
+    def history(self) -> Iterator[Entry]:
+        """Yield every entry since the beginning, from the archive and what is not archived yet.
 
-    def load_snapshot(self) -> dict[str, Any] | None:
-        """Return the newest snapshot, or ``None`` where there is none."""
-        header = self._tables.get(self._key(_SNAPSHOT))
-        if header is None:
-            return None
-        position = header.body["position"]
-        pieces = [self._tables.get(self._key(_piece(position, number))) for number in range(header.body["pieces"])]
-        if any(piece is None for piece in pieces):
-            return None  # Somebody has just replaced it; the journal alone is enough.
-        text = "".join(piece.body["text"] for piece in pieces if piece is not None)
-        snapshot: dict[str, Any] = json.loads(zlib.decompress(b64decode(text)))
-        return snapshot
+        Raises:
+            StoreError: An entry is missing, or the tables failed.
+        """
+        at, end, grew = 0, self.fence().position, True
+        while grew:
+            grew = False
+            for source in (self._archive.entries, self.entries):
+                for position, inputs in source(after=at):
+                    if position != at + 1:
+                        break  # Archived while we read; it is found there in the next round.
+                    at, grew = position, True
+                    yield position, inputs
+        if at < end:
+            raise StoreError(f"journal of {self._zone} has {end} entries, number {at + 1} is missing")
+
+    def prune(self, *, upto: int) -> int:
+        """Move the entries up to a position into the archive, and return how many there were.
+
+        Only what lies behind a snapshot may go: a writer begins at the snapshot.
+
+        Raises:
+            StoreError: The tables failed; whatever was not archived is still in the journal.
+        """
+        items = self._tables.query(
+            Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(0), last=_entry(upto), limit=PRUNE_MAX
+        )
+        if not items:
+            return 0
+        self._archive.keep([_read(item) for item in items])
+        for start in range(0, len(items), TRANSACT_MAX):
+            self._tables.transact([Delete(key=item.key) for item in items[start : start + TRANSACT_MAX]])
+        return len(items)
 
     def _key(self, what: str) -> Key:
         return keys.market_item(self._zone, None, what)
@@ -109,5 +118,5 @@ def _entry(position: int) -> str:
     return f"JOURNAL#{position:012d}"
 
 
-def _piece(position: int, number: int) -> str:
-    return f"{_SNAPSHOT}#{position:012d}#{number:04d}"
+def _read(item: Item) -> Entry:
+    return int(item.key.sk.rpartition("#")[2]), item.body["inputs"]

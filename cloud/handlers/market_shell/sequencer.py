@@ -51,6 +51,12 @@ class Sequencer:
             return False
         return order["seq"] < line.next_seq or order["seq"] in line.waiting
 
+    @property
+    def due_ms(self) -> int | None:
+        """Return when the first of the waiting orders has waited too long, ``None`` where none waits."""
+        waits = [one["at_ms"] for line in self.lines.values() for one in line.waiting.values()]
+        return min(waits) + WAIT_MS_MAX if waits else None
+
     def overdue(self, now_ms: int) -> list[OrderInput]:
         """Return the orders that have waited too long, each with those behind it that follow without a hole."""
         released: list[OrderInput] = []

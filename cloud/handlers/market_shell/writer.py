@@ -7,19 +7,20 @@ same ids and numbers.
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 from cloud.errors import ConditionFailed
 from cloud.handlers.intake import LOG
 from cloud.handlers.market_shell.fold import Fold, Input, Step
 from cloud.handlers.market_shell.journal import Fence, Journal
-from cloud.handlers.market_shell.projection import messages, writes
+from cloud.handlers.market_shell.projection import committed_upto, messages, transactions
+from cloud.handlers.market_shell.snapshots import Snapshots
 from cloud.handlers.publishing import Publisher
 from cloud.handlers.wiring import House
 from cloud.market import commands
 from cloud.market.rules import MarketRules, Participant
 from cloud.stores.registry import Registry, SiteRecord, ZoneRecord
-from cloud.stores.tables import TRANSACT_MAX, Put, Tables
+from cloud.stores.tables import Tables
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId
 
 ATTEMPTS_MAX: Final = 10
@@ -33,11 +34,13 @@ class MarketWriter:
         self._zone = zone
         self._tables = tables
         self._publisher = publisher
-        self._registry = registry
+        self._participants = [_participant(site) for site in registry.sites_in(zone.id)]
         self._journal = Journal(tables, zone.id)
+        self._snapshots = Snapshots(tables, zone.id)
         self._lock = Lock()
         self._fold: Fold | None = None
         self._fence = Fence()
+        self._committed = 0
         self._untold: list[Step] = []
 
     def submit(self, inputs: Sequence[Input], *, at_ms: int) -> list[Step]:
@@ -66,9 +69,20 @@ class MarketWriter:
         raise AssertionError("a loop that returns or raises came to its end")
 
     def fold(self, *, at_ms: int) -> Fold:
-        """Return the market as it is now, to be read only."""
+        """Return the market as it is now, to be read only.
+
+        Raises:
+            ConditionFailed: Other writers were at it, again and again.
+            StoreError: The tables failed.
+        """
         with self._lock:
-            return self._newest(at_ms)
+            for attempt in range(ATTEMPTS_MAX):
+                try:
+                    return self._newest(at_ms)
+                except ConditionFailed:
+                    if attempt == ATTEMPTS_MAX - 1:
+                        raise
+        raise AssertionError("a loop that returns or raises came to its end")
 
     def _newest(self, at_ms: int) -> Fold:
         """Bring the memory up to the journal's end, from a snapshot where that is shorter."""
@@ -79,25 +93,28 @@ class MarketWriter:
         if self._fold is not None and fence.version == self._fence.version:
             return self._fold
         fold, told_up_to = self._fold, fence.projected
-        if fold is None and (snapshot := self._journal.load_snapshot()) is not None:
-            fold = Fold.restore(snapshot)
-            # A snapshot is only kept once everything up to it is stored and told.
-            told_up_to = max(told_up_to, fold.position)
+        if fold is None:
+            self._untold = []
+            if (snapshot := self._snapshots.load()) is not None:
+                fold = Fold.restore(snapshot)
+                # A snapshot is only kept once everything up to it is stored and told.
+                told_up_to = max(told_up_to, fold.position)
+        self._committed = committed_upto(self._tables, self._zone.id)
         self._untold = [step for step in self._untold if step.position > told_up_to]
+        self._fold = None
         for position, inputs in self._journal.entries(after=fold.position if fold else 0):
+            if position != (fold.position if fold else 0) + 1:
+                raise ConditionFailed(f"journal of {self._zone.id} was archived while it was read; read again")
             if fold is None:
                 fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
                 continue
             step = self._apply(fold, inputs)
             if position > told_up_to:
                 self._untold.append(step)
-        assert fold is not None, "a fence stands before a journal with at least one entry"
-        # A writer may have come between the fence and the entries; what was read is judged by the next condition.
+        if fold is None or fold.position != fence.position:
+            raise ConditionFailed(f"journal of {self._zone.id} grew while it was read; read again")
         self._fold = fold
         self._fence = Fence(position=fold.position, projected=told_up_to, version=fence.version)
-        if fold.position != fence.position:
-            self._fold = None
-            raise ConditionFailed(f"journal of {self._zone.id} grew while it was read; read again")
         return fold
 
     def _begin(self, at_ms: int) -> None:
@@ -125,22 +142,26 @@ class MarketWriter:
             self._store(step)
         self._publisher.publish([message for step in steps for message in messages(self._zone.id, step)])
         self._untold.clear()
-        fold = self._fold
-        if fold is not None and steps and any(step.position % SNAPSHOT_EVERY == 0 for step in steps):
-            self._journal.save_snapshot(fold.snapshot())
+        if steps and steps[-1].position // SNAPSHOT_EVERY > (steps[0].position - 1) // SNAPSHOT_EVERY:
+            self._keep()
         return steps
 
     def _store(self, step: Step) -> None:
-        latest: dict[Any, Put] = {put.key: put for put in writes(self._zone.id, step)}
-        puts = list(latest.values())
-        for start in range(0, len(puts), TRANSACT_MAX - 1):
-            self._tables.transact([self._journal.check(self._fence), *puts[start : start + TRANSACT_MAX - 1]])
+        fence = self._journal.check(self._fence)
+        for part in transactions(self._zone.id, step, fence=fence, committed=self._committed):
+            self._tables.transact(part)
+        self._committed = max(self._committed, step.position)
+
+    def _keep(self) -> None:
+        """Keep a snapshot of what is stored and told, and archive the journal behind it."""
+        fold = self._fold
+        if fold is not None and self._snapshots.save(fold.snapshot()):
+            self._journal.prune(upto=fold.position)
 
     def _registrations(self, fold: Fold, at_ms: int) -> list[Input]:
         """Return the commands that bring the registry's sites and limits into the market."""
         known = {participant.site: participant for participant in fold.engine.participants()}
-        wanted = [_participant(site) for site in self._registry.sites_in(self._zone.id)]
-        return [commands.register(one, at_ms=at_ms) for one in wanted if known.get(one.site) != one]
+        return [commands.register(one, at_ms=at_ms) for one in self._participants if known.get(one.site) != one]
 
 
 def market_of(house: House, zone: ZoneId) -> MarketWriter | None:

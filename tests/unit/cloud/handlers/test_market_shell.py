@@ -4,7 +4,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,16 +15,20 @@ import pytest
 from cloud.errors import PublishError
 from cloud.handlers import market_tick, meter, orders, wiring
 from cloud.handlers.market_shell import writer as writer_module
+from cloud.handlers.market_shell.archive import Archive
+from cloud.handlers.market_shell.journal import Journal
+from cloud.handlers.market_shell.snapshots import Snapshots
 from cloud.handlers.market_shell.writer import market_of
 from cloud.handlers.wiring import House
-from cloud.local.report import intervals, ledger
+from cloud.local.report import intervals, ledger, ledger_lines
 from cloud.stores import keys
 from cloud.stores.parquet import FolderLake
 from cloud.stores.setup import Stores
 from cloud.stores.sqlite import SqliteTables
-from cloud.stores.tables import Table, Tables
+from cloud.stores.tables import Delete, Table, Tables, prefix
 from contracts.market import OrderStatus, ProductState, Side, TradesMessage
 from contracts.topics import Up
+from contracts.units import epoch_ms
 from tests.support.cloud_aws import moto_tables
 from tests.support.cloud_crash import Crashed, Fuse, FusedPublisher, FusedTables
 from tests.support.cloud_sites import START, ZONE, batch, build_house, context, house_in, order, reading
@@ -188,6 +192,145 @@ def test_notices_that_the_broker_did_not_take_are_told_by_the_next_call(tmp_path
         assert _told(publisher.sent).keys() == {next(iter(_told(publisher.sent)))}
 
 
+def test_time_alone_does_not_fill_the_journal(tmp_path: Path) -> None:
+    """A tick comes every few seconds for years; only those that move something are worth an entry."""
+    with house_in(tmp_path) as (house, _):
+        _run(house, _story())
+        market = market_of(house, ZONE)
+        assert market is not None
+        before = Journal(house.stores.tables, ZONE).fence()
+        due_ms = market.fold(at_ms=0).due_ms
+        assert due_ms > epoch_ms(START + timedelta(minutes=35))
+        _run(house, [_tick(35 + second / 60) for second in range(0, 240, 5)])
+        assert Journal(house.stores.tables, ZONE).fence() == before
+        _run(house, [_tick((due_ms - epoch_ms(START)) / 60_000)])
+        assert Journal(house.stores.tables, ZONE).fence().position == before.position + 1
+
+
+def test_the_archive_and_the_journal_together_are_the_whole_past(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay from the beginning must stay possible after the journal was cut."""
+    with house_in(tmp_path / "whole") as (house, _):
+        _run(house, _story())
+        whole = list(Journal(house.stores.tables, ZONE).history())
+    monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
+    with house_in(tmp_path / "cut") as (house, _):
+        _run(house, _story())
+        journal = Journal(house.stores.tables, ZONE)
+        assert 0 < len(journal.entries(after=0)) <= 3
+        # The first entry names the epoch, which is when the journal began; both began at the same instant.
+        assert list(journal.history()) == whole
+
+
+def test_a_writer_that_slept_through_an_archiving_begins_at_the_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory lies behind a part of the journal that is gone."""
+    monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
+    story = _story()
+    with house_in(tmp_path) as (house, publisher):
+        sleeper = replace(house, memory={})
+        _run(sleeper, story[:1])
+        _run(house, story[1:-1])
+        _run(sleeper, story[-1:])
+        kept, told = _kept(house.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "plain") as (house, publisher):
+        _run(house, story)
+        assert kept == _kept(house.stores.tables)
+        assert told == _told(publisher.sent)
+
+
+def test_an_older_snapshot_never_replaces_a_newer_one(tmp_path: Path) -> None:
+    """The entries between the two may be archived already."""
+    with house_in(tmp_path) as (house, _):
+        snapshots = Snapshots(house.stores.tables, ZONE)
+        assert snapshots.load() is None
+        assert snapshots.save({"position": 8, "state": "x" * 900_000})
+        assert not snapshots.save({"position": 8})
+        assert not snapshots.save({"position": 5})
+        assert snapshots.save({"position": 9, "state": "y"})
+        assert snapshots.load() == {"position": 9, "state": "y"}
+        span = prefix("SNAPSHOT#")
+        left = house.stores.tables.query(Table.MARKET_DATA, keys.market(ZONE, None), **span)
+        assert [item.key.sk for item in left] == ["SNAPSHOT#000000000009#0000"]
+
+
+def test_an_archive_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
+    """Its entries are still in the journal; half an archive is none."""
+    with house_in(tmp_path) as (house, _):
+        archive = Archive(house.stores.tables, ZONE)
+        noise = random.Random(3)
+        large = [(position, [{"noise": noise.randbytes(100_000).hex()}]) for position in (1, 2, 3, 4)]
+        archive.keep(large)
+        assert list(archive.entries(after=2)) == large[2:]
+        key = keys.market_item(ZONE, None, "ARCHIVE#000000000001#0001")
+        house.stores.tables.transact([Delete(key=key)])
+        assert list(archive.entries(after=0)) == []
+        archive.keep([(3, [{"a": 1}]), (4, [])])
+        archive.keep([(4, []), (5, [{"b": 2}])])
+        assert list(archive.entries(after=0)) == [(3, [{"a": 1}]), (4, []), (5, [{"b": 2}])]
+
+
+def _large_clearing() -> list[Event]:
+    """Return the events of one clearing that leaves more than two transactions."""
+    buyers = [_order("factory", seq, Side.BUY, 100, 20_000 + seq) for seq in range(1, 49)]
+    return [_tick(0), _orders(_order("farm", 1, Side.SELL, 4_800, 9_000), *buyers, minutes=1), _tick(10)]
+
+
+def _calling(house: House) -> House:
+    """Return a house whose market only has a closing call, so that all its trades come at once."""
+    zone = house.registry.zones[0].model_copy(update={"market": {"opening_s": 7200, "mechanism": "call"}})
+    return replace(house, registry=house.registry.model_copy(update={"zones": (zone,)}), memory={})
+
+
+def _watched_clearing(tables: Tables, folder: Path) -> None:
+    """Die after every transaction of a large clearing in turn, and look at the tables each time."""
+    world = _World(tables, folder)
+
+    def process(fuse: Fuse) -> House:
+        return _calling(world.process(fuse))
+
+    *before, clearing = _large_clearing()
+    _run(process(Fuse()), before)
+    seen = []
+    for at in itertools.count(1):
+        with suppress(Crashed):
+            _run(process(Fuse(at=at, after=True)), [clearing])
+        lines = list(ledger_lines(tables, ZONE))
+        assert sum(line["money_uct"] for line in lines) == 0
+        assert sum(line["energy_wh"] for line in lines) == 0
+        stored = tables.get(keys.market_item(ZONE, None, "STORED"))
+        assert stored is not None
+        prepared, committed = stored.body["prepared"], stored.body["committed"]
+        state = tables.get(keys.market_item(ZONE, INTERVAL, "STATE"))
+        assert state is not None
+        if committed < prepared:
+            assert lines == []
+            assert state.body["state"] != ProductState.CLEARED
+        seen.append((prepared, committed, len(lines)))
+        if lines:
+            break
+    assert any(prepared > committed for prepared, committed, _ in seen), "the clearing was prepared before it stood"
+    trades = tables.query(Table.TRADE_DATA, keys.market(ZONE, INTERVAL), **prefix("TRADE#"))
+    assert len(trades) > 45
+    _run(process(Fuse()), [clearing])
+    assert len(list(ledger_lines(tables, ZONE))) == seen[-1][2]
+
+
+def test_nobody_sees_half_a_clearing(tmp_path: Path) -> None:
+    """More than forty-five trades do not fit one transaction; a reader sees none of them or all."""
+    with _sqlite(tmp_path / "tables.db") as tables:
+        _watched_clearing(tables, tmp_path)
+
+
+@pytest.mark.slow
+def test_nobody_sees_half_a_clearing_on_dynamodb(tmp_path: Path) -> None:
+    """There the bound of a hundred actions is the store's own."""
+    with moto_tables() as tables:
+        _watched_clearing(tables, tmp_path)
+
+
 def test_a_cold_process_finds_the_same_market_from_snapshot_and_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,9 +366,9 @@ class _World:
                 fuse = Fuse(at=at, after=rng.random() < 0.5)
                 # A process that did not crash may live on: its memory must be as good as the tables.
                 if house is None or rng.random() < 0.3:
-                    house = self._process(fuse)
+                    house = self.process(fuse)
                 else:
-                    house = replace(self._process(fuse), memory={}) if rng.random() < 0.5 else house
+                    house = replace(self.process(fuse), memory={}) if rng.random() < 0.5 else house
                 try:
                     _run(house, [event])
                     break
@@ -233,7 +376,8 @@ class _World:
                     crashes, house = crashes + 1, None
         return crashes
 
-    def _process(self, fuse: Fuse) -> House:
+    def process(self, fuse: Fuse) -> House:
+        """Return a new process over these tables."""
         publisher = FusedPublisher(fuse, self.sent)
         stores = Stores(tables=FusedTables(self.tables, fuse), lake=self.lake)
         return replace(build_house(stores, publisher), memory={})  # type: ignore[arg-type]
@@ -249,6 +393,7 @@ def _sqlite(path: Path) -> Iterator[Tables]:
 
 
 def _crash_points(tmp_path: Path, *, crashes: int, seed: int, open_tables: Callable[[Path], Any]) -> None:
+    """Run the story in processes that crash; whatever they leave must be what the undisturbed run leaves."""
     with house_in(tmp_path / "plain") as (house, publisher):
         _run(house, _story())
         expected, told = _kept(house.stores.tables), _told(publisher.sent)
@@ -260,16 +405,23 @@ def _crash_points(tmp_path: Path, *, crashes: int, seed: int, open_tables: Calla
             survived += world.run(_story(), rng, crash_every=12)
             assert _kept(tables) == expected, f"seed {seed}, run {number}"
             assert _told(world.sent) == told, f"seed {seed}, run {number}"
+            positions = [position for position, _ in Journal(tables, ZONE).history()]
+            assert positions == list(range(1, len(positions) + 1)), f"seed {seed}, run {number}"
 
 
-def test_crashes_at_any_point_leave_the_same_trades_and_ledger(tmp_path: Path) -> None:
-    """Journal, tables, notices and counters: a process may die between any two of them."""
+@pytest.mark.parametrize("snapshot_every", [500, 2])
+def test_crashes_at_any_point_leave_the_same_trades_and_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot_every: int
+) -> None:
+    """Journal, tables, notices, counters, snapshots, archive: a process may die between any two of them."""
+    monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", snapshot_every)
     _crash_points(tmp_path, crashes=60, seed=1, open_tables=_sqlite)
 
 
 @pytest.mark.slow
-def test_a_thousand_crashes_leave_the_same_trades_and_ledger(tmp_path: Path) -> None:
+def test_a_thousand_crashes_leave_the_same_trades_and_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same, until a rare interleaving would have shown."""
+    monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 5)
     _crash_points(tmp_path, crashes=1000, seed=2, open_tables=_sqlite)
 
 
