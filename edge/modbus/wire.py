@@ -159,26 +159,65 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in whatever pieces they come."""
-        self._buffer += data
         if self._has_ids:
+            if self._buffer and self._is_whole_and_other(data):
+                self._buffer = b""
+                self._broken("a reply to another request came in the middle of a frame")
+                return
+            self._buffer += data
             self._take_identified()
         else:
+            self._buffer += data
             self._take_serial()
 
     # Frames with transaction ids.
 
     def _take_identified(self) -> None:
-        while len(self._buffer) >= _MBAP_BYTES:
-            frame_bytes = 6 + int.from_bytes(self._buffer[4:6], "big")
-            if self._buffer[2:4] != b"\x00\x00" or not _MBAP_BYTES <= frame_bytes <= _ADU_BYTES_MAX:
+        """Take every whole frame, and none of them where the bytes after them belong to no request of ours.
+
+        A reply that was cut short swallows the start of the next one, and all its fields fit; only what is left of
+        that next one shows it.
+        """
+        rest = self._buffer
+        frames: list[tuple[int, int, bytes]] = []
+        while len(rest) >= _MBAP_BYTES:
+            frame_bytes = 6 + int.from_bytes(rest[4:6], "big")
+            if rest[2:4] != b"\x00\x00" or not _MBAP_BYTES <= frame_bytes <= _ADU_BYTES_MAX:
                 self._buffer = b""
                 self._broken("bytes came that are no Modbus/TCP frame")
                 return
-            if len(self._buffer) < frame_bytes:
-                return
-            frame, self._buffer = self._buffer[:frame_bytes], self._buffer[frame_bytes:]
-            _, unit, transaction, payload = self._framer.decode(frame)
+            if len(rest) < frame_bytes:
+                break
+            _, unit, transaction, payload = self._framer.decode(rest[:frame_bytes])
+            frames.append((transaction, unit, payload))
+            rest = rest[frame_bytes:]
+        if frames and rest and not self._may_start(rest):
+            self._buffer = b""
+            self._broken(f"{len(rest)} bytes came after a frame that begin no answer to a request")
+            return
+        self._buffer = rest
+        for transaction, unit, payload in sorted(frames, key=self._is_answer):
             self._take_transaction(transaction, unit, payload)
+
+    def _may_start(self, rest: bytes) -> bool:
+        """Return whether bytes may be the start of a further answer to something that was asked."""
+        if len(rest) < 2 or any(rest[2:4]):
+            return False
+        transaction = int.from_bytes(rest[:2], "big")
+        pending = self._pending
+        is_pending = pending is not None and transaction == pending.transaction
+        return is_pending or transaction in self._expired or transaction in self._answered
+
+    def _is_whole_and_other(self, data: bytes) -> bool:
+        """Return whether bytes are exactly one frame that answers an earlier request."""
+        if len(data) < _MBAP_BYTES or any(data[2:4]) or 6 + int.from_bytes(data[4:6], "big") != len(data):
+            return False
+        transaction = int.from_bytes(data[:2], "big")
+        return transaction in self._expired or transaction in self._answered
+
+    def _is_answer(self, frame: tuple[int, int, bytes]) -> bool:
+        """Return whether a frame names the outstanding request; it is answered when the others are accounted for."""
+        return self._pending is not None and frame[0] == self._pending.transaction
 
     def _take_transaction(self, transaction: int, unit: int, payload: bytes) -> None:
         pending = self._pending

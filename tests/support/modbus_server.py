@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import struct
 import termios
 import tty
@@ -151,8 +152,8 @@ async def _send(device: Device, sendings: Sending, write: Callable[[bytes], obje
 
 
 @asynccontextmanager
-async def tcp_device(device: Device, *, port: int = 0) -> AsyncIterator[int]:
-    """Serve a device on loopback and yield its port."""
+async def tcp_device(device: Device, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve a device on loopback, by TLS where a context is given, and yield its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         device.connections += 1
@@ -178,13 +179,13 @@ async def tcp_device(device: Device, *, port: int = 0) -> AsyncIterator[int]:
                     pdu = buffer[header : size - 2 if device.is_rtu else size]
                     buffer = buffer[size:]
                     await _send(device, device.sendings(unit, pdu, transaction), write)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             pass
         finally:
             device.open.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port)
+    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
