@@ -173,7 +173,7 @@ def _take_claims(
     if before.event is None or not ended:
         return
     if feeder.dr_price_mct_per_kwh:
-        claimed = claim(house.stores.tables, feeder, before.event, body["ordered"], at=now)
+        claimed = claim(house, feeder, before.event, body["ordered"], at=now)
         body["claims"] = [*body["claims"], *([claimed] if claimed is not None else [])]
     body["ordered"] = {}
 

@@ -5,17 +5,16 @@ go to the market, which pays for what the meters confirm.
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from cloud.grid.state import Event, EventState
+from cloud.handlers.grid_baselines import days_out, usual_use
+from cloud.handlers.wiring import House
 from cloud.market import commands
-from cloud.market.baseline import Baseline, pre_event
-from cloud.stores import keys
+from cloud.market.commands import Command
 from cloud.stores.registry import FeederRecord
-from cloud.stores.tables import Tables
-from contracts.units import DeliveryInterval, SiteId, epoch_ms
+from contracts.units import DeliveryInterval, epoch_ms, instant
 
-BASELINE_INTERVALS: Final = 4
 # The agent is called every few seconds; a longer pause proves nothing about what was in force.
 STEP_S_MAX: Final = 150.0
 
@@ -45,9 +44,7 @@ def ordered_since(ordered: Ordered, state: EventState, *, since: datetime, now: 
     return summed
 
 
-def claim(
-    tables: Tables, feeder: FeederRecord, event: Event, ordered: Ordered, *, at: datetime
-) -> commands.Command | None:
+def claim(house: House, feeder: FeederRecord, event: Event, ordered: Ordered, *, at: datetime) -> Command | None:
     """Return what the market is told of an ended event, ``None`` where nothing can be paid.
 
     A site whose meter was not heard of before the event has no baseline and is left out.
@@ -55,25 +52,29 @@ def claim(
     Raises:
         StoreError: The tables failed.
     """
-    first = DeliveryInterval.containing(event.detected_at)
+    tables, zone = house.stores.tables, house.registry.zone(feeder.zone)
+    assert zone is not None, "the registry proves that a feeder's zone is listed"
+    excluded = days_out(tables, zone=zone, feeder=feeder, event_id=event.event_id)
     lines = []
-    for site, by_interval in sorted(ordered.items()):
-        baseline = _baseline(tables, site, first, count=len(by_interval))
-        if baseline is None:
+    for name, by_interval in sorted(ordered.items()):
+        site = house.registry.site(name)
+        wanted = {instant(int(start)): round(wh) for start, wh in by_interval.items() if round(wh)}
+        if site is None or not wanted:
             continue
-        for start, baseline_wh in zip(sorted(by_interval, key=int), baseline.intervals_wh, strict=True):
-            committed_wh = round(by_interval[start])
-            if committed_wh:
-                lines.append(
-                    commands.dr_line(
-                        site=site,
-                        interval_ms=int(start),
-                        committed_wh=committed_wh,
-                        baseline_wh=baseline_wh,
-                        method=baseline.method,
-                        flags=tuple(str(flag) for flag in baseline.flags),
-                    )
-                )
+        usual = usual_use(
+            tables, zone=zone, site=site, excluded=excluded, detected_at=event.detected_at, starts=sorted(wanted)
+        )
+        lines += [
+            commands.dr_line(
+                site=name,
+                interval_ms=epoch_ms(start),
+                committed_wh=wanted[start],
+                baseline_wh=one.baseline_wh,
+                method=one.method,
+                flags=one.flags,
+            )
+            for start, one in usual.items()
+        ]
     if not lines:
         return None
     return commands.dr_event(
@@ -83,16 +84,3 @@ def claim(
         lines=lines,
         at_ms=epoch_ms(at),
     )
-
-
-def _baseline(tables: Tables, site: SiteId, first: DeliveryInterval, *, count: int) -> Baseline | None:
-    """Return the mean of the metered intervals right before an event, for so many intervals."""
-    begin = first.later(-BASELINE_INTERVALS)
-    pk = [keys.meter_reading(site, begin.later(number).start) for number in range(BASELINE_INTERVALS)]
-    items = [item for key in pk if (item := tables.get(key)) is not None]
-    found = pre_event([_net_wh(item.body) for item in items], count=count)
-    return found if isinstance(found, Baseline) else None
-
-
-def _net_wh(reading: dict[str, Any]) -> int:
-    return int(reading["import_wh"]) - int(reading["export_wh"])

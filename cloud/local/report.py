@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloud.handlers.market_shell.projection import LEDGER, STATE, committed_upto
+from cloud.handlers.market_shell.projection import CLAIM, LEDGER, SETTLED, STATE, committed_upto
 from cloud.local.streams import StreamLog
 from cloud.stores import keys
 from cloud.stores.registry import Registry, load_registry
@@ -39,6 +39,7 @@ class CloudReport:
     telemetry: dict[str, int]
     channels: dict[str, dict[str, int]]
     dr_events: list[dict[str, Any]]
+    dr_claims: list[dict[str, Any]]
     refused: int
     streams: dict[str, int]
 
@@ -81,6 +82,7 @@ def read_report(folder: Path) -> CloudReport:
             telemetry=channels[Up.TELEMETRY],
             channels=channels,
             dr_events=dr_events(tables, registry),
+            dr_claims=[one for zone in zones for one in dr_claims(tables, zone)],
             refused=sum(refusals(tables, member) for member in registry.members()),
             streams=streams.counters(),
         )
@@ -173,6 +175,28 @@ def dr_events(tables: Tables, registry: Registry) -> list[dict[str, Any]]:
         for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix("EVENT#"))
     ]
     return sorted(found, key=lambda body: str(body["detected_at"]))
+
+
+def dr_claims(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
+    """Return what sites claim of events, with baseline, method and flags, taken or refused, and what it came to.
+
+    ``paid_uct`` is what the site owes (negative: is paid) by its newest settlement, ``None`` before the first.
+    """
+    upto = committed_upto(tables, zone)
+    found = []
+    for product in products(tables, zone):
+        partition = keys.market(zone, instant(product["interval_ms"]))
+        claims = tables.query(Table.TRADE_DATA, partition, **prefix(CLAIM))
+        newest = {
+            item.body["site"]: item.body["demand_response_uct"]
+            for item in (tables.query(Table.TRADE_DATA, partition, **prefix(SETTLED)) if claims else ())
+            if item.body["position"] <= upto
+        }
+        for item in claims:
+            if item.body["position"] <= upto:
+                paid_uct = newest.get(item.body["site"]) if item.body["taken"] else 0
+                found.append({**item.body, "paid_uct": paid_uct})
+    return found
 
 
 def evidence(tables: Tables, event_id: str) -> list[dict[str, Any]]:

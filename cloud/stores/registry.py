@@ -1,5 +1,6 @@
 """Who takes part: zones, feeders and sites, with the abilities that the market and the grid agent count on."""
 
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -82,13 +83,17 @@ class FeederRecord(_Record):
 
 
 class ZoneRecord(_Record):
-    """A price area; ``market`` overrides the market's default rules by name, the place is for the sun."""
+    """A price area; ``market`` overrides the market's default rules by name, the place is for the sun.
+
+    ``holidays`` are local days that no other day is compared with.
+    """
 
     id: ZoneId
     market: dict[str, Any] = Field(default_factory=dict)
     latitude: float = Field(default=50.0, ge=-90, le=90)
     longitude: float = Field(default=10.0, ge=-180, le=180)
     utc_offset_s: int = Field(default=0, ge=-50_400, le=50_400)
+    holidays: tuple[date, ...] = ()
 
 
 class Registry(_Record):
