@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cloud.errors import SetupError
 from cloud.grid.model import FlexibleSite, GridSettings, PowerSample, SiteObservation
+from cloud.handlers.minutes import HOLD_S_MAX
 from cloud.handlers.telemetry import LATEST
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord
@@ -21,7 +22,6 @@ STATE_OF_CHARGE: Final = ("soc_percent", "soc_pct")
 
 # A gateway is silent about a value that stays within its dead band, so between two samples the first one holds.
 HOLD_STEP_S: Final = 5
-HOLD_S_MAX: Final = 300
 MARGIN_PERCENT: Final = 2
 HYSTERESIS_PERCENT: Final = 5
 

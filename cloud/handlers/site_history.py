@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.forecasting.series import Series
+from cloud.handlers.minutes import HOLD_S_MAX, Span, held_mean
 from cloud.handlers.telemetry import LATEST, METRIC_SET
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind, SiteRecord
-from cloud.stores.tables import Put, Table, Tables
+from cloud.stores.tables import Key, Put, Table, Tables
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
 
 HISTORY_DAYS: Final = 60
@@ -74,22 +75,21 @@ def _series(days: dict[datetime, dict[str, Any]], name: str, until: datetime) ->
 
 
 def _quarter(tables: Tables, site: SiteRecord, start: datetime) -> Quarter:
-    """Return the mean load and PV of one quarter in W, ``None`` where nothing is known."""
+    """Return the mean load and PV of one quarter in W, ``None`` where too little is known."""
     first = keys.minute_of(start)
-    last = first + DELIVERY_INTERVAL_S // 60 - 1
-    day = keys.energy_day(site.id, first)
-    meter = tables.query(Table.ENERGY_METRICS, day, first=f"{first:010d}", last=f"{last:010d}")
-    connection_w = _mean([(int(item.key.sk) - first, item.body) for item in meter], "active_power_w")
+    # A value told before the quarter may still hold in it.
+    earliest, last = first - HOLD_S_MAX // 60, first + _MINUTES - 1
+    meter = _bodies(tables, keys.energy_minute(site.id, earliest), keys.energy_minute(site.id, last))
+    connection_w = _mean(meter, "active_power_w", first=first)
     table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
     pv_w: float | None = None
     battery_w: float | None = None
     for device in _devices(tables, site):
-        low = keys.asset_minute(table, site.id, device, first, METRIC_SET)
+        low = keys.asset_minute(table, site.id, device, earliest, METRIC_SET)
         high = keys.asset_minute(table, site.id, device, last, METRIC_SET)
-        items = tables.query(table, low.pk, first=low.sk, last=high.sk)
-        minutes = [(_minute_in_quarter(item.key.sk), item.body) for item in items]
-        pv_w = _plus(pv_w, _mean(minutes, "pv_power_w"))
-        battery_w = _plus(battery_w, _mean(minutes, "battery_power_w"))
+        minutes = _bodies(tables, low, high)
+        pv_w = _plus(pv_w, _mean(minutes, "pv_power_w", first=first))
+        battery_w = _plus(battery_w, _mean(minutes, "battery_power_w", first=first))
     if connection_w is None or (pv_w is None and site.pv_peak_w) or (battery_w is None and site.battery):
         return None, pv_w
     return connection_w - (pv_w or 0.0) - (battery_w or 0.0), pv_w
@@ -101,26 +101,23 @@ def _devices(tables: Tables, site: SiteRecord) -> list[str]:
     return sorted({point.rpartition("/")[0] for point in points} - {site.meter})
 
 
-def _minute_in_quarter(sort_key: str) -> int:
-    """Return the minute of an asset's sort key, counted from the start of its quarter."""
-    return int(sort_key.partition("#")[0][-3:-1]) % _MINUTES
+def _bodies(tables: Tables, low: Key, high: Key) -> list[dict[str, Any]]:
+    """Return the minutes between two keys, which may lie in two partitions."""
+    return [
+        item.body
+        for pk in dict.fromkeys((low.pk, high.pk))
+        for item in tables.query(low.table, pk, first=low.sk, last=high.sk)
+    ]
 
 
-def _mean(minutes: Sequence[tuple[int, dict[str, Any]]], name: str) -> float | None:
-    """Return a point's mean over a quarter: in a minute without a sample the value before it holds.
-
-    A gateway is silent about what stays within its dead band, so silence is a value, not a gap. Before the first
-    sample of the quarter that one counts.
-    """
-    found = [(minute, body["points"][name]) for minute, body in minutes if name in body["points"]]
-    known = [(minute, point) for minute, point in found if point["mean"] is not None]
-    if not known:
-        return None
-    total = known[0][0] * known[0][1]["mean"]
-    for position, (minute, point) in enumerate(known):
-        end = known[position + 1][0] if position + 1 < len(known) else _MINUTES
-        total += point["mean"] + (end - minute - 1) * point["last"]
-    return float(total) / _MINUTES
+def _mean(minutes: Sequence[dict[str, Any]], name: str, *, first: int) -> float | None:
+    """Return a point's time-weighted mean over the quarter that begins with a minute, where half of it is known."""
+    spans = [
+        Span.from_body(span) for body in minutes if name in body["points"] for span in body["points"][name]["spans"]
+    ]
+    begin_ms = first * 60_000
+    length_ms = DELIVERY_INTERVAL_S * 1000
+    return held_mean(spans, begin_ms=begin_ms, end_ms=begin_ms + length_ms, known_ms_min=length_ms // 2)
 
 
 def _plus(known: float | None, more: float | None) -> float | None:

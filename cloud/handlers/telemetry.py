@@ -7,7 +7,7 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.handlers.intake import Arrival, arrival_of, each_record, store_once
-from cloud.handlers.minutes import PointMinute, by_device_and_minute, merged_body
+from cloud.handlers.minutes import by_device_and_minute, merged_body
 from cloud.handlers.wiring import House, current
 from cloud.infra.tables import KEEP_MINUTES_D
 from cloud.stores import keys
@@ -107,14 +107,14 @@ def _feeder_samples(house: House, feeder: SiteId, samples: Sequence[Sample]) -> 
     """Yield the feeder's loading, the greatest by magnitude in every ten seconds."""
     record = house.registry.feeder(feeder)
     assert record is not None
-    greatest: dict[int, PointMinute] = {}
+    greatest: dict[int, float] = {}
     for sample in samples:
-        if sample.point == f"{record.meter}/{_ACTIVE_POWER}" and sample.quality is Quality.GOOD:
+        told = sample.point == f"{record.meter}/{_ACTIVE_POWER}" and sample.quality is Quality.GOOD
+        if told and sample.value is not None:
             step = epoch_ms(sample.at) // (FEEDER_STEP_S * 1000)
-            greatest[step] = greatest.get(step, PointMinute()).with_sample(sample)
-    for step, values in greatest.items():
+            greatest[step] = max(greatest.get(step, 0.0), float(sample.value), key=abs)
+    for step, power_w in greatest.items():
         at = datetime.fromtimestamp(step * FEEDER_STEP_S, UTC)
-        power_w = values.greatest if abs(values.greatest) >= abs(values.least) else values.least
         yield Put(
             key=keys.feeder_sample(feeder, at),
             body={"power_w": power_w, "limit_w": record.import_limit_w if power_w >= 0 else record.export_limit_w},

@@ -64,6 +64,7 @@ def test_a_value_that_did_not_change_is_not_a_gap(tmp_path: Path) -> None:
             Up.TELEMETRY,
             message("home-1", 1, begin, {"meter/active_power_w": [100.0]}),
             message("home-1", 2, begin + timedelta(minutes=5), {"meter/active_power_w": [400.0]}),
+            message("home-1", 3, begin + timedelta(minutes=10), {"meter/active_power_w": [410.0]}),
             at=START,
         )
         telemetry.handler(event, context())
@@ -72,7 +73,39 @@ def test_a_value_that_did_not_change_is_not_a_gap(tmp_path: Path) -> None:
         update_history(house.stores.tables, home, until=START)
         load, _ = read_history(house.stores.tables, home, until=START)
         assert load is not None
-        assert load.values[-1] == (5 * 100 + 10 * 400) / 15
+        assert load.values[-1] == (5 * 100 + 5 * 400 + 5 * 410) / 15
+
+
+def test_a_quarter_that_is_mostly_unknown_has_no_value(tmp_path: Path) -> None:
+    """A forecast from a few minutes of a quarter would be one from chance."""
+    with house_in(tmp_path) as (house, _):
+        begin = START - timedelta(minutes=15)
+        told = message("home-1", 1, begin, {"meter/active_power_w": [100.0]})
+        telemetry.handler(batch(Up.TELEMETRY, told, at=START), context())
+        home = house.registry.site("home-1")
+        assert home is not None
+        update_history(house.stores.tables, home, until=START)
+        assert read_history(house.stores.tables, home, until=START)[0] is None
+
+
+def test_a_value_told_before_midnight_holds_in_the_first_quarter_of_the_day(tmp_path: Path) -> None:
+    """The tables keep days and months apart; a load does not."""
+    midnight = START.replace(month=4, day=1, hour=0)
+    values = {
+        "meter/active_power_w": [600.0, 0.0, 0.0, 0.0],
+        "inverter/pv_power_w": [0.0, 0.0, 0.0, 0.0],
+        "inverter/battery_power_w": [0.0, 0.0, 0.0, 0.0],
+    }
+    with house_in(tmp_path) as (house, _):
+        told = message("farm", 1, midnight - timedelta(minutes=1), values, step_s=240.0)
+        telemetry.handler(batch(Up.TELEMETRY, told, at=midnight), context())
+        farm = house.registry.site("farm")
+        assert farm is not None
+        end = midnight + timedelta(minutes=15)
+        update_history(house.stores.tables, farm, until=end)
+        load, _ = read_history(house.stores.tables, farm, until=end)
+        assert load is not None
+        assert load.values[-1] == 3 * 600 / 15
 
 
 def test_a_tick_for_an_unknown_zone_says_so(tmp_path: Path) -> None:

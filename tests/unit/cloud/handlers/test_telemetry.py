@@ -1,5 +1,6 @@
 """What the tables keep of telemetry: once, in minutes, whatever the order of arrival."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 
 from cloud.errors import StoreError
 from cloud.handlers import events, lake, status, telemetry
-from cloud.handlers.minutes import PointMinute
+from cloud.handlers.minutes import PointMinute, Span, held_mean
 from cloud.local.report import channel_counts
 from cloud.stores import keys
 from cloud.stores.tables import Put, Table
 from contracts.telemetry import EventMessage, Sample, StatusMessage
 from contracts.topics import Up
-from contracts.units import Quality
+from contracts.units import Quality, epoch_ms
 from tests.support.cloud_sites import FEEDER, START, ZONE, batch, context, house_in
 from tests.support.cloud_sites import telemetry as message
 
@@ -34,9 +35,10 @@ def test_a_message_becomes_minutes_by_device(tmp_path: Path) -> None:
         assert _store(message("farm", 1, START + timedelta(seconds=59), values)) == {"batchItemFailures": []}
         day = house.stores.tables.query(Table.ENERGY_METRICS, keys.energy_day("farm", keys.minute_of(START)))
         assert [item.body["points"]["active_power_w"]["n"] for item in day] == [1, 1]
+        second = epoch_ms(START + timedelta(seconds=60))
         assert day[1].body["points"]["active_power_w"] == {
-            "n": 1, "sum": 200, "mean": 200, "min": 200, "max": 200, "last": 200,
-            "last_at": int((START + timedelta(seconds=60)).timestamp() * 1000), "unusable": 1,
+            "n": 1, "mean": 200, "min": 200, "max": 200, "last": 200, "last_at": second, "unusable": 1,
+            "spans": [[second, second + 1000, None, 200_000, 1000]],
         }  # fmt: skip
         asset = keys.asset_minute(Table.PRODUCER_METRICS, "farm", "inverter", keys.minute_of(START), "minute")
         inverter = house.stores.tables.get(asset)
@@ -50,7 +52,7 @@ def test_a_repeated_message_is_counted_and_changes_nothing(tmp_path: Path) -> No
         _store(first, first)
         _store(first, message("home-1", 2, START + timedelta(seconds=2), {POWER: [500.0]}))
         item = house.stores.tables.get(keys.energy_minute("home-1", keys.minute_of(START)))
-        assert item is not None and item.body["points"]["active_power_w"]["mean"] == 300
+        assert item is not None and item.body["points"]["active_power_w"]["mean"] == (100 + 300 + 58 * 500) / 60
         counts = channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)
         assert counts == {"published": 2, "stored": 2, "lost": 0, "duplicated": 2}
 
@@ -174,16 +176,42 @@ def test_a_minute_is_the_same_however_it_was_split(drawn: list[tuple[int, int | 
         for second, value, quality in drawn
     ]
 
-    def folded(part: list[Sample]) -> PointMinute:
-        minute = PointMinute()
-        for sample in part:
-            minute = minute.with_sample(sample)
-        return minute
-
-    whole = folded(samples)
-    assert folded(samples[:cut]).merged(folded(samples[cut:])) == whole
-    assert folded(samples[cut:]).merged(folded(samples[:cut])) == whole
+    ordered = sorted(samples, key=lambda sample: sample.at)
+    parts = [PointMinute.of(part) for part in (ordered[:cut], ordered[cut:]) if part]
+    whole = PointMinute.of(samples)
+    merged = parts[0].merged(parts[-1]) if len(parts) > 1 else parts[0]
+    assert len(parts) == 1 or parts[-1].merged(parts[0]) == merged
+    assert replace(merged, spans=()) == replace(whole, spans=())
+    assert merged.mean == pytest.approx(whole.mean) == pytest.approx(_held(ordered))
     good = [sample for sample in samples if sample.value is not None and sample.quality is Quality.GOOD]
     assert whole.count == len(good)
     assert whole.unusable == len(samples) - len(good)
-    assert PointMinute.from_body(whole.body()) == whole
+    assert PointMinute.from_body(merged.body()) == merged
+
+
+def _held(samples: list[Sample]) -> float | None:
+    """Return the mean second by second: each value holds until the next sample."""
+    seconds: list[float | int] = []
+    for second in range(60):
+        until = [sample for sample in samples if sample.at <= START + timedelta(seconds=second)]
+        if until and until[-1].value is not None and until[-1].quality is Quality.GOOD:
+            seconds.append(until[-1].value)
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+def test_a_value_holds_for_five_minutes_of_silence_and_not_longer() -> None:
+    """Within its dead band a gateway is silent; after so long it is only silent."""
+    span = Span(first_ms=0, last_ms=0, last=100.0)
+    assert held_mean([span], begin_ms=0, end_ms=900_000) == 100.0
+    assert held_mean([span], begin_ms=0, end_ms=900_000, known_ms_min=300_001) is None
+    assert held_mean([span], begin_ms=240_000, end_ms=900_000, known_ms_min=60_000) == 100.0
+    assert held_mean([span], begin_ms=300_000, end_ms=900_000) is None
+    later = Span(first_ms=300_000, last_ms=300_000, last=400.0)
+    assert held_mean([later, span], begin_ms=0, end_ms=600_000) == 250.0
+
+
+def test_what_has_no_number_ends_what_held_before() -> None:
+    """A value that the gateway itself disowns must not live on in a mean."""
+    good, bad = Span(first_ms=0, last_ms=0, last=100.0), Span(first_ms=60_000, last_ms=60_000, last=None)
+    assert held_mean([good, bad], begin_ms=0, end_ms=120_000) == 100.0
+    assert held_mean([good, bad], begin_ms=0, end_ms=120_000, known_ms_min=60_001) is None
