@@ -1,0 +1,247 @@
+"""The first set-up, question by question: scan, identify, name, limits, link. It only ever reads from devices."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from edge.config import Agent, DeviceRole, SiteConfig, sentence
+from edge.devices.catalogue import load_profile
+from edge.devices.search import Found, Match
+from edge.errors import ConfigError, EdgeError
+from edge.links.settings import Client
+from edge.setup.proposal import free_name, likely_role, propose
+
+Check = Callable[[str], str | None]
+
+DEVICES_MAX = 64  # More than any gateway of ours reads; a dialogue without end is a mistake.
+_OTHER = "another profile"
+_SKIP = "leave it out"
+
+
+class Console(Protocol):
+    """Who is asked: a person at a terminal, or a test."""
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+
+    def ask(self, question: str, *, default: str = "", check: Check | None = None) -> str:
+        """Return the answer; it is asked again while ``check`` returns a complaint."""
+
+    def choose(self, question: str, options: Sequence[str], *, default: str) -> str:
+        """Return one of the options."""
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Return yes or no."""
+
+
+class Searcher(Protocol):
+    """Who asks the wires. Everything it does is a read."""
+
+    def scan(self, target: str) -> Sequence[Found]:
+        """Return who answers at a host, a network or a serial line.
+
+        Raises:
+            ConfigError: The target cannot be used.
+        """
+
+    def identify(self, url: str) -> Sequence[Match]:
+        """Return the profiles that fit, the best first.
+
+        Raises:
+            DeviceError: It does not answer.
+        """
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """What was answered, in the words of the configuration; anything given beforehand is not asked."""
+
+    site: dict[str, Any] = field(default_factory=dict)
+    connection: dict[str, Any] = field(default_factory=dict)
+    devices: list[dict[str, Any]] = field(default_factory=list)
+    link: dict[str, Any] = field(default_factory=dict)
+    state_dir: Path = Path("/var/lib/sitewatt")
+    profile_dir: Path | None = None
+    targets: tuple[str, ...] = ()
+
+    def config(self) -> SiteConfig:
+        """Return the configuration that the answers make.
+
+        Raises:
+            ConfigError: Something is missing or wrong; one sentence says what.
+        """
+        raw: dict[str, Any] = {
+            "site": self.site,
+            "connection": self.connection,
+            "devices": self.devices,
+            "link": self.link,
+            "state_dir": self.state_dir,
+            **({"profile_dir": self.profile_dir} if self.profile_dir is not None else {}),
+        }
+        try:
+            return SiteConfig.model_validate(raw)
+        except ValidationError as error:
+            raise ConfigError(f"set-up: {sentence(error)}; nothing was written") from error
+
+
+def run_dialogue(console: Console, searcher: Searcher, answers: Answers) -> SiteConfig:
+    """Ask for what is not yet answered and return the configuration.
+
+    Raises:
+        ConfigError: The answers do not make a configuration.
+    """
+    _ask_site(console, answers)
+    _find_devices(console, searcher, answers)
+    _ask_connection(console, answers)
+    _ask_link(console, answers)
+    return answers.config()
+
+
+def _ask_site(console: Console, answers: Answers) -> None:
+    site = answers.site
+    if "id" not in site:
+        site["id"] = console.ask("Name of the site", check=_name_of("site"))
+    if "zone" not in site:
+        site["zone"] = console.ask("Its price area", default="home", check=_name_of("price area"))
+    if "agent" not in site:
+        options = [agent.value for agent in Agent]
+        site["agent"] = console.choose("What it does on the market", options, default=Agent.CONSUMER.value)
+
+
+def _find_devices(console: Console, searcher: Searcher, answers: Answers) -> None:
+    if answers.devices and not answers.targets:
+        return
+    for target in answers.targets or _targets(console):
+        try:
+            found = searcher.scan(target)
+        except EdgeError as error:
+            console.say(str(error))
+            continue
+        if not found:
+            console.say(f"nobody answers at {target}")
+        for one in found:
+            if len(answers.devices) < DEVICES_MAX and one.url not in {device["url"] for device in answers.devices}:
+                _add_device(console, searcher, answers, one)
+
+
+def _targets(console: Console) -> Sequence[str]:
+    """Return what to scan, one after another, until nothing more is named."""
+    console.say("Where are the devices? A host, a network (192.168.1.0/24) or a serial line (/dev/ttyUSB0).")
+    targets: list[str] = []
+    while len(targets) < DEVICES_MAX and (target := console.ask("Scan (empty: go on)")):
+        targets.append(target)
+    return targets
+
+
+def _add_device(console: Console, searcher: Searcher, answers: Answers, found: Found) -> None:
+    console.say(f"{found.url} answers {found.answered}")
+    try:
+        matches = searcher.identify(found.url)
+    except EdgeError as error:
+        console.say(f"it cannot be identified: {error}")
+        matches = ()
+    for match in matches[:3]:
+        console.say(f"  {match.profile:24} {match.score:5.1f}  {'; '.join(match.evidence[:4])}")
+    proposal = propose(found.url, matches)
+    options = [*proposal.profiles[:5], _OTHER, _SKIP]
+    profile = console.choose("Its profile", options, default=options[0] if proposal.profiles else _SKIP)
+    if profile == _OTHER:
+        profile = console.ask("Profile", check=lambda text: _profile_complaint(text, answers.profile_dir))
+    if profile != _SKIP:
+        answers.devices.append(_describe(console, answers, found.url, profile))
+
+
+def _describe(console: Console, answers: Answers, url: str, profile: str) -> dict[str, Any]:
+    kinds = load_profile(profile, answers.profile_dir).kinds
+    roles = [role.value for role in DeviceRole]
+    role = DeviceRole(console.choose("What it is to the site", roles, default=likely_role(kinds).value))
+    taken = {str(device["id"]) for device in answers.devices}
+    name = console.ask("Its name", default=free_name(role, taken), check=lambda text: _device_complaint(text, taken))
+    device: dict[str, Any] = {"id": name, "profile": profile, "url": url, "role": role.value}
+    if role in (DeviceRole.PV, DeviceRole.HYBRID):
+        device["pv_peak_w"] = int(console.ask("Rated generation in W", check=_whole(low=0)))
+    if role in (DeviceRole.HYBRID, DeviceRole.BATTERY):
+        capacity_wh = console.ask("Usable capacity of the battery in Wh", check=_whole(low=1))
+        charge_w = console.ask("Greatest charging power in W", check=_whole(low=1))
+        device["battery"] = {
+            "capacity_wh": int(capacity_wh),
+            "charge_limit_w": int(charge_w),
+            "discharge_limit_w": int(
+                console.ask("Greatest discharging power in W", default=charge_w, check=_whole(low=1))
+            ),
+        }
+    return device
+
+
+def _ask_connection(console: Console, answers: Answers) -> None:
+    connection = answers.connection
+    meters = [str(device["id"]) for device in answers.devices if device.get("role") == DeviceRole.METER]
+    if not meters:
+        raise ConfigError("set-up: no device has the role meter; a site needs one at its connection point")
+    if "meter" not in connection:
+        connection["meter"] = (
+            meters[0] if len(meters) == 1 else console.choose("Meter at the connection", meters, default=meters[0])
+        )
+    if "import_limit_w" not in connection:
+        connection["import_limit_w"] = int(console.ask("Greatest import in W (fuse or contract)", check=_whole(low=1)))
+    if "export_limit_w" not in connection:
+        connection["export_limit_w"] = int(console.ask("Greatest export in W", check=_whole(low=0)))
+
+
+def _ask_link(console: Console, answers: Answers) -> None:
+    link = answers.link
+    if "url" in link:
+        return
+    link["url"] = console.ask("Broker", default="mqtts://localhost:8883")
+    if str(link["url"]).startswith(("mqtts:", "wss:")):
+        for key, question in (
+            ("ca_file", "File with the broker's authority (empty: the system's)"),
+            ("cert_file", "File with our certificate (empty: none)"),
+        ):
+            if path := console.ask(question):
+                link[key] = path
+        if "cert_file" in link:
+            link["key_file"] = console.ask("File with its key", check=_some("a certificate needs its key"))
+            if console.confirm("Is it AWS IoT Core?", default=".amazonaws.com" in link["url"]):
+                link["client"] = Client.AWS.value
+    if "cert_file" not in link and (user := console.ask("User name (empty: none)")):
+        link["username"] = user
+        link["password_file"] = console.ask("File with the password", check=_some("name the file, not the password"))
+
+
+def _name_of(what: str) -> Check:
+    def check(text: str) -> str | None:
+        legal = text.isascii() and text.replace("-", "").isalnum() and text == text.lower() and not text.startswith("-")
+        return None if legal and len(text) <= 63 else f"a {what} is 1 to 63 small letters, digits and dashes"
+
+    return check
+
+
+def _device_complaint(text: str, taken: set[str]) -> str | None:
+    if text in taken:
+        return f"{text} is the name of another device"
+    plain = text.replace("-", "").replace("_", "")
+    legal = plain.isascii() and plain.isalnum() and text == text.lower() and text[0] not in "-_"
+    return None if legal and len(text) <= 32 else "a device's name is 1 to 32 small letters, digits, - and _"
+
+
+def _profile_complaint(text: str, folder: Path | None) -> str | None:
+    try:
+        load_profile(text, folder)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _whole(*, low: int) -> Check:
+    def check(text: str) -> str | None:
+        return None if text.isascii() and text.isdigit() and int(text) >= low else f"a whole number from {low}"
+
+    return check
+
+
+def _some(complaint: str) -> Check:
+    return lambda text: None if text else complaint

@@ -1,0 +1,194 @@
+"""Checks that touch no device and no network: profiles, urls, bus load, files, folder, disk, clock."""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from contracts.clock import Clock
+from contracts.units import ClockTrust
+from edge.clock import ClockWatch
+from edge.config import DeviceSection, SiteConfig
+from edge.devices.catalogue import load_profile
+from edge.devices.options import options_of
+from edge.errors import ConfigError
+from edge.links.settings import Client
+from edge.modbus.url import Endpoint, parse_url
+from edge.setup.finding import Finding, failed, good, warning
+from edge.setup.load import BusLoad, Connected, bus_loads
+
+# A bus above this share has no room for retries and for writes; above 1 it never keeps its pace.
+BUSY_WARNING = 0.7
+BUSY_FAILED = 1.0
+# The journal may take a tenth of the disk; below this it holds less than two weeks of telemetry without a link.
+DISK_FREE_BYTES_MIN = 2 * 1024**3
+DISK_FREE_BYTES_FAILED = 100 * 1024**2
+_SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def check_offline(config: SiteConfig, *, clock: Clock) -> list[Finding]:
+    """Return what can be said about a configuration on this machine without asking anybody."""
+    connected, findings = _devices(config)
+    findings += [_bus(load) for load in bus_loads(connected)]
+    findings += _link_files(config)
+    findings.append(_folder(config.state_dir))
+    findings.append(_disk(config.state_dir))
+    findings.append(_clock(clock))
+    return findings
+
+
+def _devices(config: SiteConfig) -> tuple[list[Connected], list[Finding]]:
+    connected: list[Connected] = []
+    findings: list[Finding] = []
+    endpoints: dict[str, Endpoint] = {}
+    for section in config.devices:
+        try:
+            device = _connected(config, section)
+        except ConfigError as error:
+            findings.append(failed("device", section.id, str(error), do="correct the device's url or profile"))
+            continue
+        other = endpoints.setdefault(device.endpoint.bus, device.endpoint)
+        if _line(other) != _line(device.endpoint):
+            findings.append(
+                failed(
+                    "device",
+                    section.id,
+                    f"{device.endpoint.bus} is named twice with different settings",
+                    do="give all devices of one line the same baud rate, parity and stop bits",
+                )
+            )
+            continue
+        connected.append(device)
+        findings.append(_profile(section, device))
+    return connected, findings
+
+
+def _connected(config: SiteConfig, section: DeviceSection) -> Connected:
+    connection_w = float(max(config.connection.import_limit_w, config.connection.export_limit_w))
+    return Connected(
+        id=section.id,
+        profile=load_profile(section.profile, config.profile_dir),
+        endpoint=parse_url(section.url),
+        options=options_of(section, connection_w=connection_w),
+    )
+
+
+def _line(endpoint: Endpoint) -> tuple[object, ...]:
+    return endpoint.scheme, endpoint.baud, endpoint.parity, endpoint.stop_bits, endpoint.line_baud
+
+
+def _profile(section: DeviceSection, device: Connected) -> Finding:
+    kinds = device.options.kinds or frozenset()
+    vendor = f"{device.profile.vendor} {', '.join(device.profile.models[:2])}"
+    if not kinds & set(device.profile.kinds):
+        return warning(
+            "device",
+            section.id,
+            f"profile {section.profile} is of a {', '.join(device.profile.kinds)}, the role is {section.role}",
+            do="check the role and the profile; `sitewatt device identify URL` tells which profiles fit",
+        )
+    levers = device.options.levers or frozenset()
+    without = sorted(lever for lever in levers if not device.profile.capabilities.get(lever))
+    if without:
+        return warning(
+            "device",
+            section.id,
+            f"profile {section.profile} cannot {', '.join(without)}; the device is only read",
+            do="nothing, where it shall only be read",
+        )
+    return good("device", section.id, f"{vendor} as {section.role} at {section.url}")
+
+
+def _bus(load: BusLoad) -> Finding:
+    said = (
+        f"{load.busy:.0%} busy with {load.requests_per_s:.1f} requests/s for {', '.join(load.devices)}; "
+        f"what control needs takes {load.cycle_s * 1000:.0f} ms"
+    )
+    if load.busy > BUSY_FAILED:
+        return failed("bus", load.bus, said, do="raise the baud rate, or move devices to another line")
+    if load.busy > BUSY_WARNING:
+        return warning("bus", load.bus, said, do="raise the baud rate before another device joins the line")
+    return good("bus", load.bus, said)
+
+
+def _link_files(config: SiteConfig) -> Iterator[Finding]:
+    link = config.link
+    for name in ("ca_file", "cert_file", "key_file", "password_file"):
+        path: Path | None = getattr(link, name)
+        if path is not None:
+            yield _file(name, path, secret=name in ("key_file", "password_file"))
+    if not link.tls and link.host not in ("127.0.0.1", "localhost", "::1"):
+        yield warning("link", link.url, "messages travel in the clear", do="use mqtts:// with a port that speaks TLS")
+    if link.client is Client.AWS and not _has_awsiotsdk():
+        yield failed("link", "client aws", "awsiotsdk is not installed", do="install sitewatt[aws], or use client mqtt")
+
+
+def _has_awsiotsdk() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("awsiot") is not None
+
+
+def _file(name: str, path: Path, *, secret: bool) -> Finding:
+    try:
+        mode = path.stat().st_mode
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        return failed(
+            "link", f"link.{name}", f"{path} cannot be read: {error.strerror}", do="put the file there, readable to us"
+        )
+    if secret and mode & _SECRET_BITS & ~stat.S_IRGRP:
+        return warning(
+            "link",
+            f"link.{name}",
+            f"{path} has mode {stat.S_IMODE(mode):04o}, others can use it",
+            do=f"chmod 0640 {path}",
+        )
+    return good("link", f"link.{name}", f"{path} can be read")
+
+
+def _folder(folder: Path) -> Finding:
+    """Return whether the state folder, or the folder in which it would be made, can be written."""
+    present = _nearest(folder)
+    if not present.is_dir():
+        return failed("state", str(folder), f"{present} is not a folder", do="set state_dir to a folder")
+    if not os.access(present, os.W_OK | os.X_OK):
+        return failed(
+            "state",
+            str(folder),
+            f"{present} cannot be written by this user",
+            do="run the check as the gateway's user, or give it the folder",
+        )
+    return good("state", str(folder), "can be written" if present == folder else f"will be made in {present}")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(_nearest(folder)).free
+    said = f"{free / 1024**3:.1f} GiB free"
+    if free < DISK_FREE_BYTES_FAILED:
+        return failed("disk", str(folder), said, do="make room: settlement needs the disk")
+    if free < DISK_FREE_BYTES_MIN:
+        return warning("disk", str(folder), said, do="make room: an outage of the link is kept for days, not weeks")
+    return good("disk", str(folder), said)
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest folder above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def _clock(clock: Clock) -> Finding:
+    trust = ClockWatch(clock).trust()
+    shown = f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"
+    if trust is ClockTrust.UNTRUSTED:
+        return warning(
+            "clock",
+            shown,
+            "not synchronised since the start; control works, orders and signed evidence wait",
+            do="let the machine reach a time server: `timedatectl` tells its state",
+        )
+    if trust is ClockTrust.HOLDOVER:
+        return good("clock", shown, "kept by a service that we cannot ask")
+    return good("clock", shown, "synchronised")

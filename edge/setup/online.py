@@ -1,0 +1,212 @@
+"""Checks that ask: every device by the gateway's own reader, and the broker. Nothing is ever written to a device."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Mapping
+
+from contracts.clock import SystemClock
+from contracts.units import Quality
+from edge.config import DeviceRole, DeviceSection, SiteConfig
+from edge.devices.device import Device, open_devices
+from edge.errors import ConfigError, EdgeError, LinkError
+from edge.links.link import LinkState
+from edge.links.making import make_link
+from edge.links.settings import Client
+from edge.modbus.point import Reading
+from edge.setup.finding import Finding, failed, good, warning
+from edge.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
+
+# Real seconds: a slow serial line with several devices is read once in less.
+DEVICES_TIMEOUT_S = 20.0
+LINK_TIMEOUT_S = 10.0
+_LOOK_S = 0.1
+CLIENT_ID_MAX = 63  # A site's own name is no longer.
+# A reading above its rating by this factor is no overload but a wrong scale or a wrong device.
+RATING_FACTOR = 1.5
+# A solar inverter takes this much at night; more into it is generation counted the wrong way round.
+NIGHT_W_MAX = 100.0
+
+
+async def check_online(
+    config: SiteConfig, *, devices_timeout_s: float = DEVICES_TIMEOUT_S, link_timeout_s: float = LINK_TIMEOUT_S
+) -> list[Finding]:
+    """Ask every device and the broker, and return what they say; the waits are real seconds."""
+    devices, link = await asyncio.gather(
+        check_devices(config, timeout_s=devices_timeout_s), check_link(config, timeout_s=link_timeout_s)
+    )
+    return [*devices, *link]
+
+
+async def check_devices(config: SiteConfig, *, timeout_s: float = DEVICES_TIMEOUT_S) -> list[Finding]:
+    """Read the devices as a running gateway would, in our names and signs, until each has told its power."""
+    connection_w = float(max(config.connection.import_limit_w, config.connection.export_limit_w))
+    try:
+        async with open_devices(
+            config.devices, clock=SystemClock(), profile_dir=config.profile_dir, connection_w=connection_w
+        ) as devices:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    while not all(_has_told(device.snapshot()) for device in devices.values()):  # noqa: ASYNC110
+                        await asyncio.sleep(_LOOK_S)
+            return [
+                finding
+                for section in config.devices
+                for finding in _answers(section, devices[section.id], connection_w)
+            ]
+    except ConfigError as error:
+        return [failed("answers", "devices", str(error), do="correct the configuration")]
+
+
+def _has_told(snapshot: Mapping[str, Reading]) -> bool:
+    reading = snapshot.get(POWER)
+    return reading is not None and reading.quality is Quality.GOOD
+
+
+def _answers(section: DeviceSection, device: Device, connection_w: float) -> list[Finding]:
+    health = device.health
+    if not health.online:
+        return [
+            failed(
+                "answers",
+                section.id,
+                f"{section.url} does not answer: {health.last_error or 'no reply in time'}",
+                do="check power, cable, address and unit; `sitewatt device scan` tells who answers",
+            )
+        ]
+    snapshot = device.snapshot()
+    power = snapshot.get(POWER)
+    if power is None or power.quality is not Quality.GOOD or not isinstance(power.value, int | float):
+        return [
+            failed(
+                "answers",
+                section.id,
+                "answers, but tells no usable power",
+                do=f"`sitewatt device identify '{section.url}'` tells which profile fits",
+            )
+        ]
+    latency = "" if health.latency_s is None else f", {health.latency_s * 1000:.0f} ms a request"
+    return [
+        good("answers", section.id, f"{_told(snapshot)}{latency}"),
+        *implausible(section, snapshot, connection_w=connection_w),
+        *_quarantined(section, health.quarantined),
+    ]
+
+
+def _told(snapshot: Mapping[str, Reading]) -> str:
+    shown = [
+        f"{name} {reading.value:.0f}"
+        for name in (POWER, SOC, IMPORT_ENERGY, EXPORT_ENERGY)
+        if (reading := snapshot.get(name)) is not None and isinstance(reading.value, int | float)
+    ]
+    return ", ".join(shown)
+
+
+def implausible(section: DeviceSection, snapshot: Mapping[str, Reading], *, connection_w: float) -> list[Finding]:
+    """Return what a device says that cannot be, or is probably wired or entered the wrong way."""
+    findings = []
+    power_w = float(snapshot[POWER].value)  # type: ignore[arg-type]
+    battery = section.battery
+    battery_w = max(battery.charge_limit_w, battery.discharge_limit_w) if battery is not None else 0
+    rated_w = connection_w if section.role is DeviceRole.METER else float(section.pv_peak_w + battery_w)
+    if rated_w and abs(power_w) > RATING_FACTOR * rated_w:
+        findings.append(
+            failed(
+                "plausible",
+                section.id,
+                f"reads {power_w:.0f} W, {abs(power_w) / rated_w:.1f} times its rating of {rated_w:.0f} W",
+                do="check the rating in the configuration, the transformer ratio of the meter, and the profile",
+            )
+        )
+    if section.role is DeviceRole.PV and power_w > NIGHT_W_MAX:
+        findings.append(
+            failed(
+                "plausible",
+                section.id,
+                f"reads {power_w:.0f} W into a solar inverter; generation must be negative",
+                do="check the direction of its meter, or report the profile's sign",
+            )
+        )
+    if section.role is DeviceRole.METER and IMPORT_ENERGY not in snapshot:
+        findings.append(
+            warning(
+                "plausible",
+                section.id,
+                "has no import counter; energy is estimated from power, and flagged so",
+                do="settle from a meter with counters where it can be had",
+            )
+        )
+    soc = snapshot.get(SOC)
+    if battery is not None and (soc is None or soc.quality is not Quality.GOOD):
+        findings.append(
+            failed(
+                "plausible", section.id, "tells no state of charge", do="check that the battery is connected and awake"
+            )
+        )
+    return findings
+
+
+def _quarantined(section: DeviceSection, counts: Mapping[str, int]) -> list[Finding]:
+    if not counts:
+        return []
+    names = ", ".join(sorted(counts))
+    return [
+        warning("plausible", section.id, f"tells what cannot be: {names}", do="check the profile and the device's menu")
+    ]
+
+
+async def check_link(config: SiteConfig, *, timeout_s: float = LINK_TIMEOUT_S) -> list[Finding]:
+    """Return whether the broker can be reached.
+
+    The session is one of its own, so that nothing that waits for the gateway is taken away from it. AWS IoT lets only
+    the gateway's own name in; there the way is proven up to TLS.
+    """
+    link = config.link
+    work = _shake_hands if link.client is Client.AWS else _connect
+    try:
+        return [good("link", link.url, await work(config, timeout_s))]
+    except (OSError, EdgeError) as error:
+        why = str(error) or f"no answer from {link.host}:{link.port} within {timeout_s:g} s"
+    do = "check the network, the url, the certificates and the clock; control works without a link, trading does not"
+    return [failed("link", link.url, why, do=do)]
+
+
+async def _shake_hands(config: SiteConfig, timeout_s: float) -> str:
+    link = config.link
+    context = ssl.create_default_context(cafile=str(link.ca_file) if link.ca_file else None)
+    if link.alpn:
+        context.set_alpn_protocols([link.alpn])
+    assert link.cert_file is not None and link.key_file is not None, "settings demand both for this client"
+    context.load_cert_chain(link.cert_file, link.key_file)
+    async with asyncio.timeout(timeout_s):
+        _, writer = await asyncio.open_connection(link.host, link.port, ssl=context, server_hostname=link.host)
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return "speaks TLS with our certificate"
+
+
+async def _connect(config: SiteConfig, timeout_s: float) -> str:
+    settings = config.link.model_copy(update={"session_expiry_s": 0})
+    link = make_link(settings, client_id=f"{config.site.id}-check"[:CLIENT_ID_MAX])
+    tasks = {
+        asyncio.create_task(link.run(), name="link check"),
+        asyncio.create_task(link.wait_for(LinkState.CONNECTED), name="wait for the link"),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not done:
+        why = link.status().last_error or "no answer"
+        raise LinkError(f"no session with {link_name(config)} within {timeout_s:g} s: {why}")
+    return "accepts a session"
+
+
+def link_name(config: SiteConfig) -> str:
+    """Return the broker as people write it: host and port."""
+    return f"{config.link.host}:{config.link.port}"

@@ -1,0 +1,248 @@
+"""``sitewatt edge setup`` and ``sitewatt edge check``: a site in an hour, and the proof that it will run."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+
+DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
+DEFAULT_STATE = Path("/var/lib/sitewatt")
+DEVICE_FORM = "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W]"
+
+_MARKS = {"good": "ok  ", "warning": "note", "failed": "FAIL"}
+
+_Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to a group."""
+    app.command()(setup)
+    app.command()(check)
+
+
+def check(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The site's configuration.")],
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no device and no broker.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.5, max=300, help="Seconds that devices may take.")] = 20.0,
+    as_json: _Json = False,
+) -> None:
+    """Prove a configuration: schema, devices, values, bus load, link, clock, disk; each line with what to do.
+
+    Reads only. Exit 0 sound (notes are allowed), 1 something failed, 2 the configuration cannot be used.
+    """
+    from contracts.clock import SystemClock
+    from edge.config import load_config
+    from edge.errors import ConfigError
+    from edge.setup.finding import good, is_sound
+    from edge.setup.offline import check_offline
+
+    try:
+        site = load_config(config)
+    except ConfigError as error:
+        fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)
+    findings = [good("schema", str(config), f"site {site.site.id} with {len(site.devices)} devices is well-formed")]
+    findings += check_offline(site, clock=SystemClock())
+    if not offline and is_sound(findings):
+        from edge.setup.online import LINK_TIMEOUT_S, check_online
+
+        with _quiet():
+            findings += asyncio.run(
+                check_online(site, devices_timeout_s=timeout, link_timeout_s=min(timeout, LINK_TIMEOUT_S))
+            )
+    sound = is_sound(findings)
+    if as_json:
+        devices = [device.id for device in site.devices]
+        print_json(
+            {"site": site.site.id, "devices": devices, "ok": sound, "findings": [one.as_dict() for one in findings]}
+        )
+    else:
+        for one in findings:
+            typer.echo(f"{_MARKS[one.grade]}  {one.check:9} {one.subject}: {one.said}")
+            if one.do:
+                typer.echo(f"                → {one.do}")
+        if not sound and not offline and all(one.check not in ("answers", "link") for one in findings):
+            typer.echo("devices and link were not asked: correct the above first")
+    if not sound:
+        raise typer.Exit(FAILED)
+
+
+def setup(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="What is written.")] = DEFAULT_CONFIG,
+    site: Annotated[str | None, typer.Option(help="Name of the site.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Its price area.")] = None,
+    agent: Annotated[str | None, typer.Option(help="producer, consumer or monitor.")] = None,
+    scan: Annotated[list[str] | None, typer.Option(metavar="TARGET", help="A host, a network, a serial line.")] = None,
+    device: Annotated[list[str] | None, typer.Option(metavar="DEVICE", help=DEVICE_FORM)] = None,
+    meter: Annotated[str | None, typer.Option(help="The device at the connection point.")] = None,
+    import_limit_w: Annotated[int | None, typer.Option(min=1, help="Greatest import.")] = None,
+    export_limit_w: Annotated[int | None, typer.Option(min=0, help="Greatest export, a magnitude.")] = None,
+    link_url: Annotated[str | None, typer.Option(help="The broker, mqtts://HOST:8883.")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="The broker's authority.")] = None,
+    cert_file: Annotated[Path | None, typer.Option(help="Our certificate.")] = None,
+    key_file: Annotated[Path | None, typer.Option(help="Its key.")] = None,
+    username: Annotated[str | None, typer.Option(help="User at the broker.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the password.")] = None,
+    aws: Annotated[bool, typer.Option("--aws", help="The broker is AWS IoT Core.")] = False,
+    state_dir: Annotated[Path, typer.Option(help="Where the journal is kept.")] = DEFAULT_STATE,
+    profiles: Annotated[Path | None, typer.Option(help="A folder whose profiles go before ours.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; what is missing is an error.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration, keeping it as FILE.old.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Set a gateway up: scan, identify, name, limits, link; write a commented configuration. Reads devices only."""
+    from edge.errors import ConfigError
+    from edge.setup.dialogue import Answers, run_dialogue
+    from edge.setup.document import write_config
+
+    if config.exists() and not force and (yes or as_json or not _is_blank(config)):
+        sentence = f"{config} is there already; --force replaces it and keeps it as {config.name}.old"
+        fail(sentence, code="exists", as_json=as_json, exit_code=BAD_INPUT)
+    try:
+        answers = Answers(
+            site=_given(id=site, zone=zone, agent=agent),
+            connection=_given(meter=meter, import_limit_w=import_limit_w, export_limit_w=export_limit_w),
+            devices=[_device(text) for text in device or []],
+            link=_given(
+                url=link_url,
+                client="aws" if aws else None,
+                ca_file=ca_file,
+                cert_file=cert_file,
+                key_file=key_file,
+                username=username,
+                password_file=password_file,
+            ),
+            state_dir=state_dir,
+            profile_dir=profiles,
+            targets=tuple(scan or ()),
+        )
+        if yes or as_json:
+            made = _complete(answers)
+        else:
+            made = run_dialogue(_Terminal(), _Wires(profiles), answers)
+            if not typer.confirm(f"Write {config}?", default=True):
+                raise typer.Exit(FAILED)
+        write_config(config, made)
+    except ConfigError as error:
+        fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)
+    except OSError as error:
+        fail(f"{config} cannot be written: {error.strerror}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+    if as_json:
+        print_json({"config": str(config), "site": made.site.id, "devices": [one.id for one in made.devices]})
+    else:
+        typer.echo(f"{config} is written. Next: sitewatt edge check --config {config}")
+
+
+class _Terminal:
+    """A person at a terminal."""
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        typer.echo(text)
+
+    def ask(self, question: str, *, default: str = "", check: Any = None) -> str:
+        """Return the answer; it is asked again while ``check`` returns a complaint."""
+        while True:
+            answer = str(typer.prompt(question, default=default, show_default=bool(default))).strip()
+            complaint = check(answer) if check is not None else None
+            if complaint is None:
+                return answer
+            typer.echo(f"  {complaint}")
+
+    def choose(self, question: str, options: Sequence[str], *, default: str) -> str:
+        """Return one of the options, named by its number or by itself."""
+        for number, option in enumerate(options, 1):
+            typer.echo(f"  {number}  {option}")
+        while True:
+            answer = str(typer.prompt(question, default=str(options.index(default) + 1))).strip()
+            if answer in options:
+                return answer
+            if answer.isdigit() and 1 <= int(answer) <= len(options):
+                return options[int(answer) - 1]
+            typer.echo(f"  a number from 1 to {len(options)}")
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Return yes or no."""
+        return typer.confirm(question, default=default)
+
+
+class _Wires:
+    """What the tools of ``sitewatt device`` do, one call at a time."""
+
+    def __init__(self, profiles: Path | None) -> None:
+        self._profiles = profiles
+
+    def scan(self, target: str) -> list[Any]:
+        """Return who answers at a host, a network or a serial line."""
+        from edge.devices import search
+        from edge.modbus.url import parse_url
+
+        async def look() -> list[Any]:
+            if target.startswith(("/", "rtu:", "ascii:")):
+                found = search.scan_bus(parse_url(target if ":" in target else f"rtu://{target}"))
+            elif "://" in target:
+                endpoint = parse_url(target)
+                found = search.scan_bus(endpoint, units=(endpoint.unit,))
+            else:
+                found = search.scan(search.hosts_of(target))
+            return [one async for one in found]
+
+        typer.echo(f"asking {target} …")
+        return asyncio.run(look())
+
+    def identify(self, url: str) -> Sequence[Any]:
+        """Return the profiles that fit, the best first."""
+        from edge.devices.catalogue import list_profiles
+        from edge.devices.search import identify
+
+        return asyncio.run(identify(url, list_profiles(self._profiles), self._profiles))
+
+
+def _complete(answers: Any) -> Any:
+    """Return the configuration of answers that were all given; a single meter needs no naming."""
+    meters = [device["id"] for device in answers.devices if device.get("role") == "meter"]
+    if "meter" not in answers.connection and len(meters) == 1:
+        answers.connection["meter"] = meters[0]
+    return answers.config()
+
+
+def _device(text: str) -> dict[str, Any]:
+    """Return the section of a device that was given as an option.
+
+    Raises:
+        ConfigError: It has not that form.
+    """
+    from edge.errors import ConfigError
+
+    parts = text.split(",")
+    if len(parts) < 4 or any("=" not in part for part in parts[4:]):
+        raise ConfigError(f"--device {text!r} has not the form {DEVICE_FORM}")
+    device: dict[str, Any] = dict(zip(("id", "profile", "url", "role"), parts[:4], strict=True))
+    more = dict(part.split("=", 1) for part in parts[4:])
+    if "pv_peak_w" in more:
+        device["pv_peak_w"] = more.pop("pv_peak_w")
+    return device | ({"battery": more} if more else {})
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _is_blank(config: Path) -> bool:
+    """Return whether a file says nothing yet, as the one that a fresh installation brings."""
+    return all(not line.strip() or line.startswith("#") for line in config.read_text(encoding="utf-8").splitlines())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the parts log out of the answer: the findings say it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,163 @@
+"""First set-up and its proof, against devices that answer on real sockets and a real broker."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from edge.config import load_config
+from sitewatt.commands import edge
+from tests.support.broker import Broker, free_port, running
+
+SAFETY_S = 20.0
+# A meter and a hybrid of one house; the sun is up.
+PLANT = {
+    "week": "sunny",
+    "sites": [
+        {
+            "id": "home",
+            "load": {"base_w": 400},
+            "pv": {"peak_w": 5000},
+            "battery": {"capacity_wh": 10000, "charge_w_max": 4000, "discharge_w_max": 4000},
+            "devices": [{"id": "inverter", "kind": "sunspec_hybrid"}, {"id": "meter", "kind": "sdm630"}],
+        }
+    ],
+}
+
+
+@dataclass
+class House:
+    """Where the simulated devices answer."""
+
+    ports: dict[str, int]
+
+    def url(self, device: str) -> str:
+        """Return a device's url."""
+        return f"tcp://127.0.0.1:{self.ports[f'home/{device}']}?unit=1"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Serve the house in a process of its own."""
+    plant = tmp_path_factory.mktemp("plant") / "plant.yaml"
+    plant.write_text(yaml.safe_dump(PLANT))
+    command = [sys.executable, "-m", "firmware_sim", "--plant", str(plant)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        try:
+            yield House(ports=json.loads(served.stdout.readline())["ports"])
+        finally:
+            served.terminate()
+            served.wait(SAFETY_S)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Run a plain mosquitto."""
+    with running(Broker(folder=tmp_path_factory.mktemp("broker"))) as started:
+        yield started
+
+
+def run(*arguments: str, code: int = 0, typed: str | None = None) -> str:
+    """Run a command of the gateway and return its output."""
+    result = CliRunner().invoke(edge.app, list(arguments), input=typed)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def set_up(path: Path, house: House, link_url: str, *more: str) -> Path:
+    """Write a configuration by options only."""
+    hybrid = "pv_peak_w=5000,capacity_wh=10000,charge_limit_w=4000,discharge_limit_w=4000"
+    arguments = {
+        "--config": str(path),
+        "--site": "home",
+        "--zone": "east",
+        "--agent": "producer",
+        "--import-limit-w": "12000",
+        "--export-limit-w": "6000",
+        "--link-url": link_url,
+        "--state-dir": str(path.parent / "state"),
+    }
+    given = [part for pair in arguments.items() for part in pair]
+    meter = f"meter,eastron_sdm630,{house.url('meter')},meter"
+    inverter = f"inverter,fronius_gen24_int,{house.url('inverter')},hybrid,{hybrid}"
+    run("setup", *given, "--device", meter, "--device", inverter, "--yes", *more)
+    return path
+
+
+def checked(path: Path, *more: str, code: int = 0) -> dict[str, Any]:
+    """Return the check's answer for programs."""
+    answer = json.loads(run("check", "--config", str(path), "--timeout", "3", "--json", *more, code=code))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_a_site_set_up_by_options_is_proven_by_the_check(tmp_path: Path, house: House, broker: Broker) -> None:
+    """Every device tells its power in our sign, the bus has room, the broker takes us."""
+    answer = checked(set_up(tmp_path / "site.yaml", house, broker.url))
+    assert answer["ok"] and answer["devices"] == ["meter", "inverter"]
+    graded = {(one["check"], one["subject"]): one["grade"] for one in answer["findings"]}
+    assert graded[("answers", "meter")] == graded[("answers", "inverter")] == "good"
+    assert graded[("link", broker.url)] == "good"
+
+
+def test_the_check_names_a_silent_device_and_a_missing_broker(tmp_path: Path, house: House) -> None:
+    """The two faults of every second installation, each with its next step."""
+    path = set_up(tmp_path / "site.yaml", house, f"mqtt://127.0.0.1:{free_port()}")
+    text = path.read_text().replace(str(house.ports["home/inverter"]), str(free_port()))
+    path.write_text(text)
+    answer = checked(path, code=1)
+    failed = [one for one in answer["findings"] if one["grade"] == "failed"]
+    assert [(one["check"], bool(one["do"])) for one in failed] == [("answers", True), ("link", True)]
+    assert failed[0]["subject"] == "inverter" and "does not answer" in failed[0]["said"]
+    assert checked(path, "--offline")["ok"]
+
+
+def test_a_wrong_rating_is_found_by_what_the_device_says(tmp_path: Path, house: House, broker: Broker) -> None:
+    """An inverter that gives many times its rating is a wrong scale or a wrong number in the file."""
+    path = set_up(tmp_path / "site.yaml", house, broker.url)
+    path.write_text(path.read_text().replace(" 5000", " 10").replace(" 4000", " 10"))
+    failed = [one for one in checked(path, code=1)["findings"] if one["grade"] == "failed"]
+    assert [one["check"] for one in failed] == ["plausible"] and "times its rating" in failed[0]["said"]
+
+
+def test_an_unknown_key_ends_the_check_with_two(tmp_path: Path, house: House, broker: Broker) -> None:
+    """A misspelt limit must never be a limit that is not there."""
+    path = set_up(tmp_path / "site.yaml", house, broker.url)
+    path.write_text(path.read_text().replace("agent:", "mood: x\n  agent:"))
+    assert "site.mood is not a known key" in run("check", "--config", str(path), code=2)
+
+
+def test_the_dialogue_finds_names_and_writes_without_a_write_to_a_device(
+    tmp_path: Path, house: House, broker: Broker
+) -> None:
+    """A person at a terminal, two real devices, and the file that comes of it."""
+    path = tmp_path / "site.yaml"
+    typed = [
+        *("home", "", "producer"),
+        *(house.url("inverter"), house.url("meter"), ""),
+        *("fronius_gen24_int", "", "", "5000", "10000", "4000", ""),
+        *("eastron_sdm630", "", ""),
+        *("12000", "6000"),
+        *(broker.url, ""),
+        "y",
+    ]
+    output = run("setup", "--config", str(path), "--state-dir", str(tmp_path / "state"), typed="\n".join(typed) + "\n")
+    assert "Next: sitewatt edge check" in output
+    assert [one.role.value for one in load_config(path).devices] == ["hybrid", "meter"]
+    assert checked(path)["ok"]
+
+
+def test_a_configuration_is_never_replaced_by_surprise(tmp_path: Path, house: House, broker: Broker) -> None:
+    """A second set-up keeps the first, or says that it will not."""
+    path = set_up(tmp_path / "site.yaml", house, broker.url)
+    assert "--force" in run("setup", "--config", str(path), code=2)
+    set_up(path, house, broker.url, "--force")
+    assert (tmp_path / "site.yaml.old").exists()

@@ -1,0 +1,1 @@
+"""Tests of first set-up and its checks."""

@@ -1,0 +1,187 @@
+"""The dialogue: what was found becomes a configuration; what is given is not asked; what is wrong is asked again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from edge.config import DeviceRole
+from edge.devices.points import Kind
+from edge.devices.search import Found, Match
+from edge.errors import ConfigError, DeviceSilent
+from edge.setup.dialogue import Answers, Check, run_dialogue
+from edge.setup.proposal import free_name, likely_role, propose
+
+METER_URL = "tcp://192.0.2.7:502?unit=1"
+HYBRID_URL = "tcp://192.0.2.8:502?unit=1"
+
+
+@dataclass
+class Scripted:
+    """A person who gives prepared answers, by the words with which a question begins; else the default."""
+
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Remember what was shown."""
+        self.said.append(text)
+
+    def ask(self, question: str, *, default: str = "", check: Check | None = None) -> str:
+        """Answer until the check is content."""
+        while True:
+            self.asked.append(question)
+            answer = self._next(question, default)
+            complaint = check(answer) if check is not None else None
+            if complaint is None:
+                return answer
+            self.said.append(complaint)
+
+    def choose(self, question: str, options: Sequence[str], *, default: str) -> str:
+        """Choose what was prepared."""
+        self.asked.append(question)
+        answer = self._next(question, default)
+        assert answer in options
+        return answer
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Answer yes where that was prepared."""
+        self.asked.append(question)
+        return self._next(question, "yes" if default else "no") == "yes"
+
+    def _next(self, question: str, default: str) -> str:
+        for words, prepared in self.answers.items():
+            if question.startswith(words) and prepared:
+                return prepared.pop(0)
+        return default
+
+
+@dataclass
+class Wires:
+    """A meter and a hybrid, and one that answers nothing that we know."""
+
+    silent: bool = False
+
+    def scan(self, target: str) -> Sequence[Found]:
+        """Return the two devices of the network."""
+        if target == "wrong":
+            raise ConfigError("'wrong' is neither a host nor a network")
+        if target == "192.0.2.9":
+            return ()
+        return [
+            Found(url=METER_URL, models=(), answered="an input read"),
+            Found(url=HYBRID_URL, models=(1, 103), answered="a holding read"),
+        ]
+
+    def identify(self, url: str) -> Sequence[Match]:
+        """Return what fits."""
+        if self.silent:
+            raise DeviceSilent("no reply")
+        profile = "eastron_sdm630" if url == METER_URL else "fronius_gen24_int"
+        return [Match(profile=profile, score=4.0, evidence=("voltage_l1_v reads 230 V",))]
+
+
+def prepared() -> dict[str, list[str]]:
+    """Return the answers of an installer who knows the house."""
+    return {
+        "Name of the site": ["Farm 1", "farm-1"],
+        "Scan": ["192.0.2.0/28", ""],
+        "Rated generation": ["nine", "9000"],
+        "Usable capacity": ["10000"],
+        "Greatest charging": ["5000"],
+        "Greatest import": ["17250"],
+        "Greatest export": ["0"],
+        "Broker": ["mqtt://192.0.2.1"],
+    }
+
+
+def test_two_found_devices_become_a_site() -> None:
+    """The whole way of an installer, with two slips on it."""
+    console = Scripted(prepared())
+    config = run_dialogue(console, Wires(), Answers())
+    assert [(one.id, one.profile, one.role) for one in config.devices] == [
+        ("meter", "eastron_sdm630", DeviceRole.METER),
+        ("inverter", "fronius_gen24_int", DeviceRole.HYBRID),
+    ]
+    hybrid = config.devices[1]
+    assert hybrid.pv_peak_w == 9_000
+    assert hybrid.battery is not None and hybrid.battery.discharge_limit_w == 5_000
+    assert (config.connection.meter, config.connection.export_limit_w) == ("meter", 0)
+    assert any("small letters" in line for line in console.said) and "a whole number from 0" in console.said
+
+
+def test_what_was_given_is_not_asked() -> None:
+    """Options and questions are two ways to the same file."""
+    console = Scripted({"Rated": ["9000"], "Usable": ["1"], "Greatest charging": ["1"]})
+    given = Answers(
+        site={"id": "farm", "zone": "east", "agent": "producer"},
+        connection={"meter": "meter", "import_limit_w": 1, "export_limit_w": 1},
+        link={"url": "mqtt://192.0.2.1"},
+        targets=("192.0.2.0/28",),
+    )
+    run_dialogue(console, Wires(), given)
+    assert not [question for question in console.asked if question.startswith(("Name of", "Greatest import", "Broker"))]
+
+
+def test_a_wrong_target_and_an_empty_one_are_said_and_passed_over() -> None:
+    """One slip must not end an hour's work."""
+    answers = prepared() | {"Scan": ["wrong", "192.0.2.9", "192.0.2.0/28", ""]}
+    console = Scripted(answers)
+    assert len(run_dialogue(console, Wires(), Answers()).devices) == 2
+    assert "nobody answers at 192.0.2.9" in console.said
+    assert any("neither a host nor a network" in line for line in console.said)
+
+
+def test_a_device_that_nothing_fits_can_be_given_a_profile_or_left_out() -> None:
+    """A device too new for us is the installer's to name; a slip in the name is asked again."""
+    answers = prepared() | {
+        "Its profile": ["another profile", "leave it out"],
+        "Profile": ["no_such", "eastron_sdm630"],
+    }
+    console = Scripted(answers)
+    (only,) = run_dialogue(console, Wires(silent=True), Answers()).devices
+    assert only.profile == "eastron_sdm630"
+    assert any("there is no profile 'no_such'" in line for line in console.said)
+
+
+def test_a_site_without_a_meter_is_refused() -> None:
+    """Without its connection's meter a site cannot keep a limit."""
+    answers = prepared() | {"What it is": ["pv", "pv"], "Rated generation": ["1", "1"]}
+    with pytest.raises(ConfigError, match="no device has the role meter"):
+        run_dialogue(Scripted(answers), Wires(), Answers())
+
+
+def test_an_encrypted_link_asks_for_its_files() -> None:
+    """A certificate without its key is no identity; AWS IoT Core is recognised by its name."""
+    answers = prepared() | {
+        "Broker": ["mqtts://x-ats.iot.eu-central-1.amazonaws.com:8883"],
+        "File with the broker": ["/etc/sitewatt/ca.pem"],
+        "File with our": ["/etc/sitewatt/cert.pem"],
+        "File with its key": ["", "/etc/sitewatt/key.pem"],
+    }
+    link = run_dialogue(Scripted(answers), Wires(), Answers()).link
+    assert (link.client.value, str(link.key_file)) == ("aws", "/etc/sitewatt/key.pem")
+
+
+def test_a_user_needs_a_file_for_the_password() -> None:
+    """A password never stands in a configuration."""
+    answers = prepared() | {"User name": ["farm"], "File with the password": ["", "/etc/sitewatt/password"]}
+    link = run_dialogue(Scripted(answers), Wires(), Answers()).link
+    assert (link.username, str(link.password_file)) == ("farm", "/etc/sitewatt/password")
+
+
+def test_roles_and_names_are_proposed() -> None:
+    """Enter, enter, enter is how most sites are set up."""
+    assert likely_role({Kind.METER, Kind.INVERTER, Kind.BATTERY}) is DeviceRole.HYBRID
+    assert likely_role({Kind.METER, Kind.INVERTER}) is DeviceRole.PV
+    assert likely_role({Kind.RELAY}) is DeviceRole.METER
+    assert free_name(DeviceRole.PV, {"pv", "pv-2"}) == "pv-3"
+
+
+def test_two_profiles_that_fit_alike_are_not_clear() -> None:
+    """Values that merely could be must not choose a register map on their own."""
+    first, second = (Match(profile=name, score=score, evidence=()) for name, score in (("a", 4.0), ("b", 3.5)))
+    assert not propose(METER_URL, [first, second]).clear
+    assert propose(METER_URL, [first]).clear
+    assert not propose(METER_URL, []).clear
