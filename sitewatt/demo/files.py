@@ -13,6 +13,9 @@ from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, UTC_OFFSET_H, ZO
 ISSUER = "grid-operator"
 IMPORT_TARIFF_MCT_PER_KWH = 30_000
 EXPORT_TARIFF_MCT_PER_KWH = 8_000
+# What a site gets for each kWh that it changes in an event, and owes for each that it had been asked for and missed.
+DR_PRICE_MCT_PER_KWH = 20_000
+DR_PENALTY_MCT_PER_KWH = 2_000
 # The feeder's own gateway reports each 5 s of site time: what the grid agent's loop is driven by.
 _FEEDER_PERIOD_S = 5
 _SITE_PERIOD_S = 30
@@ -190,7 +193,16 @@ def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_url: str) 
                     },
                 }
             ],
-            "feeders": [{"id": FEEDER, "zone": ZONE, "import_limit_w": limit_w, "export_limit_w": limit_w}],
+            "feeders": [
+                {
+                    "id": FEEDER,
+                    "zone": ZONE,
+                    "import_limit_w": limit_w,
+                    "export_limit_w": limit_w,
+                    "dr_price_mct_per_kwh": DR_PRICE_MCT_PER_KWH,
+                    "dr_penalty_mct_per_kwh": DR_PENALTY_MCT_PER_KWH,
+                }
+            ],
             "sites": [_record(site) for site in place.sites],
         },
     }

@@ -1,16 +1,19 @@
-"""What the cloud knows of the sites before the story starts: the days before, as they were measured.
+"""What the cloud knows of the sites before the story starts: the days before, as they were measured and metered.
 
 Without it every forecast of a three-minute demonstration would be that of a new customer. The day of the story itself
 is in no history: the sample week repeats, so its weekday of the week before is left out.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cloud.stores import keys
 from cloud.stores.sqlite import SqliteTables
-from cloud.stores.tables import Put
-from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S
+from cloud.stores.tables import Put, chunks
+from contracts.metering import MeterReading
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, ClockTrust, Quality
 from firmware_sim.series import Week, peak_over_weeks_w, series, week_seconds
 from sitewatt.demo import files
 from sitewatt.demo.neighbourhood import Neighbourhood, Site
@@ -18,20 +21,64 @@ from sitewatt.demo.neighbourhood import Neighbourhood, Site
 DAYS = 6
 _PER_DAY = 86_400 // DELIVERY_INTERVAL_S
 
+Days = list[tuple[datetime, dict[str, list[float | None]]]]
+
 
 def write_history(folder: Path, place: Neighbourhood) -> None:
-    """Fill the cloud's tables with each site's load and PV of the six days before, and of the morning."""
+    """Fill the cloud's tables with each site's load, PV and meter readings of six days before, and of the morning."""
     files.tables(folder).mkdir(parents=True, exist_ok=True)
     tables = SqliteTables.open(files.tables(folder) / "tables.db")
     try:
         for site in place.sites:
-            for day, body in _days(site, place):
-                tables.put(Put(key=keys.site_history(site.id, day), body=body))
+            days = _days(site, place)
+            history = [Put(key=keys.site_history(site.id, day), body=body) for day, body in days]
+            readings = [
+                Put(key=keys.meter_reading(site.id, reading.interval_start), body=_kept(reading))
+                for reading in _readings(site, days)
+            ]
+            for part in chunks([*history, *readings]):
+                tables.transact(part)
     finally:
         tables.close()
 
 
-def _days(site: Site, place: Neighbourhood) -> list[tuple[datetime, dict[str, list[float | None]]]]:
+def _readings(site: Site, days: Days) -> Iterator[MeterReading]:
+    """Yield what the site's meter counted; a battery that serves its own site takes what is left and gives it back."""
+    battery = site.battery if site.self_consumption else None
+    stored_wh = battery.capacity_wh * battery.soc_percent / 100 if battery else 0.0
+    register = {"import": 0, "export": 0}
+    for number, (day, body) in enumerate(days):
+        for step, (load_w, pv_w) in enumerate(zip(body["load"], body["pv"], strict=True)):
+            if load_w is None:
+                continue
+            net_wh = (load_w + (pv_w or 0.0)) * DELIVERY_INTERVAL_S / 3600
+            if battery:
+                power_wh = battery.power_w * DELIVERY_INTERVAL_S / 3600
+                charged_wh = min(power_wh, battery.capacity_wh - stored_wh, max(-power_wh, -stored_wh, -net_wh))
+                stored_wh, net_wh = stored_wh + charged_wh, net_wh + charged_wh
+            counted = {"import": max(0, round(net_wh)), "export": max(0, round(-net_wh))}
+            register = {name: register[name] + counted[name] for name in register}
+            start = day + step * DELIVERY_INTERVAL
+            yield MeterReading(
+                site=site.id,
+                epoch=1,
+                seq=number * _PER_DAY + step + 1,
+                sent_at=start + DELIVERY_INTERVAL,
+                interval_start=start,
+                import_wh=counted["import"],
+                export_wh=counted["export"],
+                register_import_wh=register["import"],
+                register_export_wh=register["export"],
+                quality=Quality.GOOD,
+                clock=ClockTrust.SYNCED,
+            )
+
+
+def _kept(reading: MeterReading) -> dict[str, Any]:
+    return reading.model_dump(mode="json", exclude={"v", "sent_at"})
+
+
+def _days(site: Site, place: Neighbourhood) -> Days:
     """Return the UTC days with their quarters: mean power in W, PV zero or negative, ``None`` from the story on."""
     today = place.started_at.astimezone(place.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     begins = today - timedelta(days=DAYS)
