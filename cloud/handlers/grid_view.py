@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cloud.errors import SetupError
-from cloud.grid.model import FlexibleSite, GridSettings, PowerSample, SiteObservation
+from cloud.grid.model import FlexibleSite, GridSettings, OrderBy, PowerSample, SiteObservation
 from cloud.handlers.minutes import HOLD_S_MAX
 from cloud.handlers.telemetry import LATEST
 from cloud.stores import keys
@@ -92,6 +92,7 @@ def _offer(site: SiteRecord) -> FlexibleSite:
     battery = site.battery
     return FlexibleSite(
         site=site.id,
+        order_by=OrderBy(site.order_by),
         battery_charge_w_max=battery.charge_w_max if battery else 0,
         battery_discharge_w_max=battery.discharge_w_max if battery else 0,
         battery_capacity_wh=battery.capacity_wh if battery else 0,

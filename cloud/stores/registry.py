@@ -3,7 +3,7 @@
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -39,7 +39,8 @@ class SiteRecord(_Record):
     """One site: limits at its connection point (magnitudes in W) and what stands behind it.
 
     ``meter`` is the device that measures the connection point. ``load_class`` (household, factory, flat) and
-    ``typical_load_w`` are what the load is forecast from before it has been measured.
+    ``typical_load_w`` are what the load is forecast from before it has been measured. ``order_by`` says how relief is
+    asked of a site with a battery: by the battery's power, or by a limit that the site holds at its own meter.
     """
 
     id: SiteId
@@ -54,6 +55,7 @@ class SiteRecord(_Record):
     sheddable_load_w: int = Field(default=0, ge=0)
     pv_curtailable: bool = False
     flexible: bool = True
+    order_by: Literal["battery_power", "connection_limit"] = "battery_power"
     load_class: str = "flat"
     typical_load_w: int = Field(default=0, ge=0)
     meter: str = "meter"
