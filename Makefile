@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format bench debian clean
+.PHONY: demo test check format bench deb debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -24,6 +24,10 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev debian
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The gateway's Debian package: make deb ARGS="--arch arm64 --python 3.11"
+deb: $(VENV)/.dev
+	$(BIN)/python -m edge.deploy.build_deb $(ARGS)
 
 # Real parts that tests speak to. Where apt is missing, the tests that need them say so.
 debian:

@@ -1,0 +1,1 @@
+"""What is installed on a gateway: the unit, the default configuration, the package's scripts, and what builds it."""

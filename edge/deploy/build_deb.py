@@ -1,0 +1,217 @@
+"""Builds the gateway's Debian package: ``python -m edge.deploy.build_deb [--arch arm64] [--python 3.11]``.
+
+The package carries its own environment under ``/opt/sitewatt``, unpacked from wheels at build time: installing it needs
+no network, no compiler and no pip on the gateway, and an unpacked file is a proven file. Parts of it are compiled
+(pydantic-core, cryptography, numpy, highspy, awscrt), so there is one package for each architecture and each Python of
+Debian (3.11 is Debian 12, 3.13 is Debian 13), and none for ``all``. Wheels for another architecture are fetched as they
+are; nothing is built across.
+"""
+
+import argparse
+import gzip
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+# Debian's name of an architecture to the wheels'. Debian 12 has glibc 2.36, and runs wheels made for anything older.
+WHEEL_ARCH = {"arm64": "aarch64", "amd64": "x86_64"}
+GLIBC_MINOR_MAX = 36
+PYTHONS = ("3.11", "3.12", "3.13")
+EXTRAS = ("edge", "aws")
+ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = ("contracts", "device_profiles", "edge", "cloud", "firmware_sim", "sitewatt")
+_SCRIPTS = ("postinst", "prerm", "postrm")
+_MAINTAINER = "sitewatt developers <sitewatt@localhost.localdomain>"
+_LAUNCHER = """\
+#!/opt/sitewatt/bin/python3 -I
+import sys
+
+from sitewatt.__main__ import main
+
+sys.exit(main())
+"""
+
+
+class BuildError(Exception):
+    """A tool failed, or is missing; the message says which and what it said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a package is for: Debian's architecture and the Python that it runs on."""
+
+    arch: str
+    python: str
+
+    @property
+    def site_packages(self) -> str:
+        """Return the path of the installed modules below the root."""
+        return f"opt/sitewatt/lib/python{self.python}/site-packages"
+
+    def pip_options(self) -> Iterator[str]:
+        """Yield what makes pip fetch for this target, whatever machine it runs on.
+
+        Source: PEP 600, a platform runs wheels of every older glibc.
+        """
+        machine = WHEEL_ARCH[self.arch]
+        for minor in range(GLIBC_MINOR_MAX, 16, -1):
+            yield f"--platform=manylinux_2_{minor}_{machine}"
+        yield f"--platform=manylinux2014_{machine}"
+        yield from (f"--python-version={self.python}", "--implementation=cp", "--only-binary=:all:")
+
+
+def this_arch() -> str:
+    """Return Debian's name of this machine's architecture."""
+    return _run(["dpkg", "--print-architecture"]).strip()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build a package and print its path; 0 built, 1 a tool failed."""
+    parser = argparse.ArgumentParser(prog="python -m edge.deploy.build_deb", description="Build the Debian package.")
+    parser.add_argument("--arch", choices=sorted(WHEEL_ARCH), default="arm64", help="Debian's architecture")
+    parser.add_argument("--python", choices=PYTHONS, default="3.11", help="Python of the target: 3.11 is Debian 12")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the package")
+    options = parser.parse_args(arguments)
+    try:
+        built = build(Target(arch=options.arch, python=options.python), out=options.out)
+    except BuildError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{built}\n")
+    return 0
+
+
+def build(target: Target, *, out: Path) -> Path:
+    """Build the package of a target and return its file.
+
+    Raises:
+        BuildError: A wheel is missing for the target, or a tool failed.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = f"{project['version']}+py{target.python.replace('.', '')}"
+    with tempfile.TemporaryDirectory(prefix="sitewatt-deb-") as folder:
+        root = Path(folder) / "root"
+        _install_wheels(target, project, root / target.site_packages, Path(folder))
+        _lay_out(target, root)
+        _write_control(target, root, version)
+        out.mkdir(parents=True, exist_ok=True)
+        package = out / f"sitewatt_{version}_{target.arch}.deb"
+        # Owned by root whoever builds; a gateway of any age can unpack xz.
+        _run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z6", "--build", str(root), str(package)])
+    return package
+
+
+def _install_wheels(target: Target, project: dict[str, object], site_packages: Path, folder: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    source, wheels = folder / "source", folder / "wheels"
+    for package in _PACKAGES:
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    _run([*pip, "wheel", "--no-deps", f"--wheel-dir={wheels}", str(source)])
+    fetch = [*pip, "install", "--no-compile", "--upgrade", f"--target={site_packages}", *target.pip_options()]
+    _run([*fetch, *requirements(project)])
+    _run([*fetch, "--no-deps", *map(str, wheels.glob("*.whl"))])
+    # Scripts of libraries would stand on nobody's path; their tests would be compiled on every gateway.
+    shutil.rmtree(site_packages / "bin", ignore_errors=True)
+    for tests in [path for path in (site_packages / "numpy").rglob("tests") if path.is_dir()]:
+        shutil.rmtree(tests)
+
+
+def requirements(project: dict[str, object]) -> list[str]:
+    """Return what a gateway needs, as the project declares it."""
+    base, extras = project["dependencies"], project["optional-dependencies"]
+    assert isinstance(base, list) and isinstance(extras, dict), "a project table has both"
+    return [*base, *(requirement for extra in EXTRAS for requirement in extras[extra])]
+
+
+def _lay_out(target: Target, root: Path) -> None:
+    """Put everything but the modules where Debian wants it."""
+    home = root / "opt/sitewatt"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin/python3").symlink_to(f"/usr/bin/python{target.python}")
+    # With this file beside its bin folder, that Python is an environment of its own. Source: PEP 405.
+    (home / "pyvenv.cfg").write_text(
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {target.python}\n"
+    )
+    _put(root / "opt/sitewatt/bin/sitewatt", _LAUNCHER, mode=0o755)
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/bin/sitewatt").symlink_to("/opt/sitewatt/bin/sitewatt")
+    shipped = files("edge.deploy") / "files"
+    for name, where in (
+        ("sitewatt.service", "lib/systemd/system/sitewatt.service"),
+        ("watchdog.conf", "usr/lib/systemd/system.conf.d/50-sitewatt-watchdog.conf"),
+        ("journald.conf", "usr/share/doc/sitewatt/examples/journald.conf"),
+        ("site.yaml", "etc/sitewatt/site.yaml"),
+    ):
+        _put(root / where, (shipped / name).read_text(encoding="utf-8"))
+    documents = root / "usr/share/doc/sitewatt"
+    _put(documents / "copyright", (ROOT / "LICENSE").read_text(encoding="utf-8"))
+    _put(documents / "operations.md", (ROOT / "docs/operations.md").read_text(encoding="utf-8"))
+    with gzip.GzipFile(documents / "changelog.gz", "wb", mtime=0) as packed:
+        packed.write((ROOT / "CHANGELOG.md").read_bytes())
+
+
+def _write_control(target: Target, root: Path, version: str) -> None:
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    size_kib = sum(path.stat().st_size for path in paths) // 1024
+    control = root / "DEBIAN"
+    sums = "".join(f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(root)}\n" for path in paths)
+    _put(control / "md5sums", sums)
+    _put(control / "conffiles", "/etc/sitewatt/site.yaml\n")
+    _put(control / "control", control_text(target, version=version, size_kib=size_kib))
+    for name in _SCRIPTS:
+        text = (files("edge.deploy") / "debian" / name).read_text(encoding="utf-8")
+        _put(control / name, text, mode=0o755)
+
+
+def control_text(target: Target, *, version: str, size_kib: int) -> str:
+    """Return the package's description. Source: Debian Policy, chapter 5."""
+    return f"""\
+Package: sitewatt
+Version: {version}
+Architecture: {target.arch}
+Maintainer: {_MAINTAINER}
+Installed-Size: {size_kib}
+Depends: python{target.python}, adduser, init-system-helpers, libstdc++6
+Recommends: systemd, systemd-timesyncd | time-daemon, ca-certificates
+Section: misc
+Priority: optional
+Description: edge controller for energy sites, with a link to a cloud market
+ Reads the inverters, batteries and meters of one site over Modbus, keeps the
+ site inside its limits, executes demand-response commands and trades the
+ site's energy over MQTT.
+"""
+
+
+def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+
+
+def _run(command: list[str]) -> str:
+    """Return what a tool wrote to standard output.
+
+    Raises:
+        BuildError: It is missing or failed.
+    """
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError as error:
+        raise BuildError(f"{command[0]} is not installed; the package is not built") from error
+    except subprocess.CalledProcessError as error:
+        said = re.sub(r"(?m)^WARNING:.*\n", "", error.stderr).strip()
+        raise BuildError(f"{' '.join(command[:4])} … failed: {said}; the package is not built") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
