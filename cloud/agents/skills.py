@@ -5,7 +5,7 @@ the bounds that its input states; one that acts needs the right to, which the do
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk
 from cloud.errors import SkillError
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import FeederState
-from contracts.market import MarketBroadcast
+from contracts.market import MarketBroadcast, ProductState
 from contracts.units import Instant, SiteId, ZoneId
 
 HOURS_MAX = 48
@@ -50,6 +50,62 @@ class MarketStatus(_Form):
     products: tuple[MarketBroadcast, ...]
     last_price_mct_per_kwh: int | None
     volume_wh: int
+
+
+class PriceQuote(_Form):
+    """One delivery interval that still trades."""
+
+    interval_start: Instant
+    state: ProductState
+    last_price_mct_per_kwh: int | None
+    best_buy_mct_per_kwh: int | None
+    best_sell_mct_per_kwh: int | None
+    buy_wh: int
+    sell_wh: int
+    volume_wh: int
+
+
+class PriceDiscovery(_Form):
+    """What the intervals that still trade are worth, and what the last ones cleared at."""
+
+    zone: ZoneId
+    quotes: tuple[PriceQuote, ...]
+    cleared: tuple[MarketBroadcast, ...]
+
+
+class HealthQuestion(_Form):
+    """Which zone."""
+
+    zone: ZoneId
+
+
+class HealthAnswer(_Form):
+    """Whether a market's parts agree, and how it does.
+
+    ``sound`` says that the ledger sums to zero, that all entries but perhaps the one in hand are stored, and that no
+    settlement is overdue.
+    """
+
+    zone: ZoneId
+    sound: bool
+    at: Instant
+    halted: str | None
+    participants: int
+    entries: int
+    entries_stored: int
+    entries_told: int
+    commands: int
+    state_hash: str
+    ledger_lines: int
+    ledger_sum_uct: int
+    ledger_sum_wh: int
+    states: dict[str, int]
+    overdue: int
+    settlements: int
+    estimated: int
+    corrected: int
+    orders: int
+    refused: int
 
 
 class HaltRequest(_Form):
@@ -178,6 +234,31 @@ def market_status(desks: Desks, question: MarketQuestion, now: datetime) -> Mark
     )
 
 
+def price_discovery(desks: Desks, question: MarketQuestion, now: datetime) -> PriceDiscovery:
+    """Return the quotes of the intervals that still trade around now, and the prices of those that have cleared."""
+    since, until = now - timedelta(hours=question.hours_back), now + timedelta(hours=question.hours_ahead)
+    quotes = desks.market.quotes(question.zone, since=since, until=until)
+    products = desks.market.products(question.zone, since=since, until=until)
+    open_at = {quote.interval_start for quote in quotes}
+    return PriceDiscovery(
+        zone=question.zone,
+        quotes=tuple(PriceQuote(**asdict(quote)) for quote in quotes),
+        cleared=tuple(
+            product
+            for product in products
+            if product.price_mct_per_kwh is not None and product.interval_start not in open_at
+        ),
+    )
+
+
+def market_health(desks: Desks, question: HealthQuestion, now: datetime) -> HealthAnswer:
+    """Return a market's integrity and health figures."""
+    del now  # The market's own instant is part of the answer.
+    found = desks.market.health(question.zone)
+    sound = not (found.ledger_sum_uct or found.ledger_sum_wh or found.overdue)
+    return HealthAnswer(zone=question.zone, sound=sound and found.entries_stored >= found.entries - 1, **asdict(found))
+
+
 def halt_market(desks: Desks, request: HaltRequest, now: datetime) -> TradingState:
     """Stop a zone's trading and return that it stands."""
     desks.market.halt(request.zone, reason=request.reason, at=now)
@@ -238,6 +319,24 @@ SKILLS: tuple[Skill[Any, Any], ...] = (
         question=MarketQuestion,
         answer=MarketStatus,
         do=market_status,
+    ),
+    Skill(
+        name="price_discovery",
+        promise="Show best offers and open quantities of a zone's intervals that still trade, and the last prices.",
+        agent="market supervisor",
+        effect=Effect.READS,
+        question=MarketQuestion,
+        answer=PriceDiscovery,
+        do=price_discovery,
+    ),
+    Skill(
+        name="market_health",
+        promise="Show whether a market's journal, tables and ledger agree, and how many orders and settlements it had.",
+        agent="market supervisor",
+        effect=Effect.READS,
+        question=HealthQuestion,
+        answer=HealthAnswer,
+        do=market_health,
     ),
     Skill(
         name="halt_market",

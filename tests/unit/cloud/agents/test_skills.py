@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk
+from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote
 from cloud.agents.skills import SKILLS, Desks, Effect, skill
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
@@ -36,6 +36,7 @@ class Market:
     """A market of three intervals."""
 
     reason: str | None = None
+    stored: int = 7
     all: list[MarketBroadcast] = field(
         default_factory=lambda: [
             product(-15, price=21_000, volume_wh=400),
@@ -47,6 +48,23 @@ class Market:
     def products(self, zone: str, *, since: datetime, until: datetime) -> Sequence[MarketBroadcast]:
         """Return the intervals of a span."""
         return [each for each in self.all if each.zone == zone and since <= each.interval_start < until]
+
+    def quotes(self, zone: str, *, since: datetime, until: datetime) -> Sequence[Quote]:
+        """Return the quote of the interval that still trades."""
+        start = datetime(2026, 6, 1, 12, 15, tzinfo=UTC)
+        quote = Quote(
+            interval_start=start, state=ProductState.CALL, last_price_mct_per_kwh=None, best_buy_mct_per_kwh=20_000,
+            best_sell_mct_per_kwh=22_000, buy_wh=500, sell_wh=300, volume_wh=0,
+        )  # fmt: skip
+        return [quote] if since <= start < until else []
+
+    def health(self, zone: str) -> MarketHealth:
+        """Return the figures of a market whose last two entries are not stored."""
+        return MarketHealth(
+            at=NOW, halted=self.reason, participants=3, entries=9, entries_stored=self.stored, entries_told=7,
+            commands=40, state_hash="0" * 64, ledger_lines=12, ledger_sum_uct=0, ledger_sum_wh=0,
+            states={"settled": 1}, overdue=0, settlements=3, estimated=1, corrected=0, orders=20, refused=2,
+        )  # fmt: skip
 
     def halted(self, zone: str) -> str | None:
         """Return why trading is halted."""
@@ -111,6 +129,19 @@ def test_market_status_shows_price_volume_and_halt() -> None:
     assert answer.last_price_mct_per_kwh == 24_000 and answer.volume_wh == 1_000 and len(answer.products) == 3
     narrow = skill("market_status").call(desks(), {"zone": "zone-1", "hours_back": 0}, now=NOW)
     assert [each.price_mct_per_kwh for each in narrow.products] == [None]
+
+
+def test_price_discovery_shows_offers_and_what_has_cleared() -> None:
+    """What is still open is worth what is offered; what has cleared, what it cleared at."""
+    answer = skill("price_discovery").call(desks(), {"zone": "zone-1"}, now=NOW)
+    assert [(quote.best_buy_mct_per_kwh, quote.best_sell_mct_per_kwh) for quote in answer.quotes] == [(20_000, 22_000)]
+    assert [product.price_mct_per_kwh for product in answer.cleared] == [21_000, 24_000]
+
+
+def test_a_market_is_sound_while_at_most_the_entry_in_hand_is_not_stored() -> None:
+    """A writer is always at one entry; two that are not stored are a writer that died."""
+    assert not skill("market_health").call(desks(), {"zone": "zone-1"}, now=NOW).sound
+    assert skill("market_health").call(desks(Market(stored=8)), {"zone": "zone-1"}, now=NOW).sound
 
 
 def test_a_halt_stands_until_it_is_resumed() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from cloud.errors import PublishError
-from cloud.handlers import market_tick, meter, orders, wiring
 from cloud.handlers.market_shell import writer as writer_module
 from cloud.handlers.market_shell.archive import Archive
 from cloud.handlers.market_shell.journal import Journal
@@ -27,59 +26,13 @@ from cloud.stores.setup import Stores
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Delete, Table, Tables, prefix
 from contracts.market import OrderStatus, ProductState, Side, TradesMessage
-from contracts.topics import Up
 from contracts.units import epoch_ms
 from tests.support.cloud_aws import moto_tables
 from tests.support.cloud_crash import Crashed, Fuse, FusedPublisher, FusedTables
-from tests.support.cloud_sites import START, ZONE, batch, build_house, context, house_in, order, reading
+from tests.support.cloud_market import INTERVAL, Event, order_of, orders_at, run_events, story, tick_at
+from tests.support.cloud_sites import START, ZONE, build_house, house_in
 
-INTERVAL = START + timedelta(minutes=15)
 CRASHES_IN_A_ROW = 4
-Event = tuple[Callable[[dict[str, Any], Any], Any], dict[str, Any]]
-
-
-def _tick(minutes: float) -> Event:
-    at = START + timedelta(minutes=minutes)
-    return market_tick.handler, {"time": at.strftime("%Y-%m-%dT%H:%M:%SZ"), "zone": ZONE}
-
-
-def _orders(*messages: Any, minutes: float) -> Event:
-    return orders.handler, batch(Up.ORDERS, *messages, at=START + timedelta(minutes=minutes))
-
-
-def _meter(*messages: Any, minutes: float) -> Event:
-    return meter.handler, batch(Up.METER, *messages, at=START + timedelta(minutes=minutes))
-
-
-def _order(site: str, seq: int, side: Side, wh: int, price: int) -> Any:
-    return order(site, seq, INTERVAL, side, wh, price, at=START)
-
-
-def _story() -> list[Event]:
-    """One product from its opening to a correction."""
-    return [
-        _tick(0),
-        _orders(_order("farm", 1, Side.SELL, 4_000, 9_000), _order("factory", 1, Side.BUY, 3_000, 20_000), minutes=1),
-        _orders(
-            _order("home-1", 2, Side.BUY, 500, 25_000),  # Comes before its predecessor.
-            _order("home-1", 1, Side.BUY, 700, 35_000),
-            _order("factory", 2, Side.BUY, 9_000, 40_000),
-            minutes=2,
-        ),
-        _tick(10),
-        _orders(_order("farm", 2, Side.SELL, 100, 9_000), minutes=11),  # Too late.
-        _tick(30),
-        _meter(
-            reading("farm", 1, INTERVAL, export_wh=3_800),
-            reading("factory", 1, INTERVAL, import_wh=12_500),
-            reading("home-1", 1, INTERVAL, import_wh=1_000),
-            minutes=31,
-        ),
-        _meter(reading("home-2", 1, INTERVAL, import_wh=50), minutes=32),
-        _tick(33),
-        _meter(reading("home-2", 2, INTERVAL, import_wh=80, version=2), minutes=34),
-        _tick(35),
-    ]
 
 
 def _told(sent: list[Any]) -> dict[tuple[str, int, int], str]:
@@ -104,19 +57,10 @@ def _kept(tables: Tables) -> dict[str, Any]:
     return kept
 
 
-def _run(house: House, events: list[Event]) -> None:
-    wiring.install(house)
-    try:
-        for handler, event in events:
-            handler(event, context())
-    finally:
-        wiring.install(None)
-
-
 def test_a_product_goes_from_orders_to_a_corrected_settlement(tmp_path: Path) -> None:
     """The plain run, against which the disturbed ones are compared."""
     with house_in(tmp_path) as (house, publisher):
-        _run(house, _story())
+        run_events(house, story())
         tables = house.stores.tables
         (interval,) = [one for one in intervals(tables, ZONE) if one["start"] == INTERVAL.isoformat()]
         assert interval["state"] == ProductState.CORRECTED
@@ -134,11 +78,11 @@ def test_a_product_goes_from_orders_to_a_corrected_settlement(tmp_path: Path) ->
 def test_orders_of_one_gateway_reach_the_market_in_its_own_sequence(tmp_path: Path) -> None:
     """Nothing upstream keeps an order, and time priority hangs on it."""
     with house_in(tmp_path) as (house, publisher):
-        early = _orders(_order("home-1", 2, Side.BUY, 10, 20_000), minutes=1)
-        first = _orders(_order("home-1", 1, Side.BUY, 20, 20_000), minutes=1.1)
-        _run(house, [_tick(0), early])
+        early = orders_at(1, order_of("home-1", 2, Side.BUY, 10, 20_000))
+        first = orders_at(1.1, order_of("home-1", 1, Side.BUY, 20, 20_000))
+        run_events(house, [tick_at(0), early])
         assert publisher.on("/home-1/trades") == []
-        _run(house, [first])
+        run_events(house, [first])
         notices = [TradesMessage.decode(payload) for payload in publisher.on("/home-1/trades")]
         assert [result.order_id for one in notices for result in one.results] == ["home-1-1", "home-1-2"]
 
@@ -146,20 +90,20 @@ def test_orders_of_one_gateway_reach_the_market_in_its_own_sequence(tmp_path: Pa
 def test_an_order_does_not_wait_for_ever_for_one_that_was_lost(tmp_path: Path) -> None:
     """A hole upstream must not silence a site."""
     with house_in(tmp_path) as (house, publisher):
-        _run(house, [_tick(0), _orders(_order("home-1", 7, Side.BUY, 10, 20_000), minutes=1)])
+        run_events(house, [tick_at(0), orders_at(1, order_of("home-1", 7, Side.BUY, 10, 20_000))])
         assert publisher.on("/home-1/trades") == []
-        _run(house, [_tick(1.2)])
+        run_events(house, [tick_at(1.2)])
         assert len(publisher.on("/home-1/trades")) == 1
 
 
 def test_a_batch_that_is_delivered_again_has_no_second_effect(tmp_path: Path) -> None:
     """Kinesis delivers a batch again whenever it is in doubt."""
     with house_in(tmp_path / "once") as (house, publisher):
-        _run(house, _story())
+        run_events(house, story())
         expected, told = _kept(house.stores.tables), _told(publisher.sent)
     with house_in(tmp_path / "twice") as (house, publisher):
-        for event in _story():
-            _run(house, [event, event])
+        for event in story():
+            run_events(house, [event, event])
         assert _kept(house.stores.tables) == expected
         assert _told(publisher.sent) == told
 
@@ -167,12 +111,12 @@ def test_a_batch_that_is_delivered_again_has_no_second_effect(tmp_path: Path) ->
 def test_two_writers_at_once_make_one_market(tmp_path: Path) -> None:
     """A function that is called twice at the same time, or one for orders and one for meters."""
     with house_in(tmp_path / "one") as (house, publisher):
-        _run(house, _story())
+        run_events(house, story())
         expected, told = _kept(house.stores.tables), _told(publisher.sent)
     with house_in(tmp_path / "two") as (house, publisher):
         other = replace(house, memory={})
-        for number, event in enumerate(_story()):
-            _run(other if number % 2 else house, [event])
+        for number, event in enumerate(story()):
+            run_events(other if number % 2 else house, [event])
         assert _kept(house.stores.tables) == expected
         assert _told(publisher.sent) == told
 
@@ -180,30 +124,30 @@ def test_two_writers_at_once_make_one_market(tmp_path: Path) -> None:
 def test_notices_that_the_broker_did_not_take_are_told_by_the_next_call(tmp_path: Path) -> None:
     """A trade stands whether or not a site has heard of it; it must still hear of it."""
     with house_in(tmp_path) as (house, publisher):
-        _run(house, [_tick(0)])
+        run_events(house, [tick_at(0)])
         publisher.fail = PublishError("broker away")
         with pytest.raises(PublishError):
-            _run(house, [_orders(_order("home-1", 1, Side.BUY, 10, 20_000), minutes=1)])
+            run_events(house, [orders_at(1, order_of("home-1", 1, Side.BUY, 10, 20_000))])
         publisher.fail = None
         cold = replace(house, memory={})
-        _run(cold, [_tick(2)])
+        run_events(cold, [tick_at(2)])
         assert len(publisher.on("/home-1/trades")) == 1
-        _run(house, [_tick(3)])
+        run_events(house, [tick_at(3)])
         assert _told(publisher.sent).keys() == {next(iter(_told(publisher.sent)))}
 
 
 def test_time_alone_does_not_fill_the_journal(tmp_path: Path) -> None:
     """A tick comes every few seconds for years; only those that move something are worth an entry."""
     with house_in(tmp_path) as (house, _):
-        _run(house, _story())
+        run_events(house, story())
         market = market_of(house, ZONE)
         assert market is not None
         before = Journal(house.stores.tables, ZONE).fence()
         due_ms = market.fold(at_ms=0).due_ms
         assert due_ms > epoch_ms(START + timedelta(minutes=35))
-        _run(house, [_tick(35 + second / 60) for second in range(0, 240, 5)])
+        run_events(house, [tick_at(35 + second / 60) for second in range(0, 240, 5)])
         assert Journal(house.stores.tables, ZONE).fence() == before
-        _run(house, [_tick((due_ms - epoch_ms(START)) / 60_000)])
+        run_events(house, [tick_at((due_ms - epoch_ms(START)) / 60_000)])
         assert Journal(house.stores.tables, ZONE).fence().position == before.position + 1
 
 
@@ -212,11 +156,11 @@ def test_the_archive_and_the_journal_together_are_the_whole_past(
 ) -> None:
     """A replay from the beginning must stay possible after the journal was cut."""
     with house_in(tmp_path / "whole") as (house, _):
-        _run(house, _story())
+        run_events(house, story())
         whole = list(Journal(house.stores.tables, ZONE).history())
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
     with house_in(tmp_path / "cut") as (house, _):
-        _run(house, _story())
+        run_events(house, story())
         journal = Journal(house.stores.tables, ZONE)
         assert 0 < len(journal.entries(after=0)) <= 3
         # The first entry names the epoch, which is when the journal began; both began at the same instant.
@@ -228,15 +172,15 @@ def test_a_writer_that_slept_through_an_archiving_begins_at_the_snapshot(
 ) -> None:
     """Its memory lies behind a part of the journal that is gone."""
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
-    story = _story()
+    events = story()
     with house_in(tmp_path) as (house, publisher):
         sleeper = replace(house, memory={})
-        _run(sleeper, story[:1])
-        _run(house, story[1:-1])
-        _run(sleeper, story[-1:])
+        run_events(sleeper, events[:1])
+        run_events(house, events[1:-1])
+        run_events(sleeper, events[-1:])
         kept, told = _kept(house.stores.tables), _told(publisher.sent)
     with house_in(tmp_path / "plain") as (house, publisher):
-        _run(house, story)
+        run_events(house, events)
         assert kept == _kept(house.stores.tables)
         assert told == _told(publisher.sent)
 
@@ -274,8 +218,8 @@ def test_an_archive_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
 
 def _large_clearing() -> list[Event]:
     """Return the events of one clearing that leaves more than two transactions."""
-    buyers = [_order("factory", seq, Side.BUY, 100, 20_000 + seq) for seq in range(1, 49)]
-    return [_tick(0), _orders(_order("farm", 1, Side.SELL, 4_800, 9_000), *buyers, minutes=1), _tick(10)]
+    buyers = [order_of("factory", seq, Side.BUY, 100, 20_000 + seq) for seq in range(1, 49)]
+    return [tick_at(0), orders_at(1, order_of("farm", 1, Side.SELL, 4_800, 9_000), *buyers), tick_at(10)]
 
 
 def _calling(house: House) -> House:
@@ -292,11 +236,11 @@ def _watched_clearing(tables: Tables, folder: Path) -> None:
         return _calling(world.process(fuse))
 
     *before, clearing = _large_clearing()
-    _run(process(Fuse()), before)
+    run_events(process(Fuse()), before)
     seen = []
     for at in itertools.count(1):
         with suppress(Crashed):
-            _run(process(Fuse(at=at, after=True)), [clearing])
+            run_events(process(Fuse(at=at, after=True)), [clearing])
         lines = list(ledger_lines(tables, ZONE))
         assert sum(line["money_uct"] for line in lines) == 0
         assert sum(line["energy_wh"] for line in lines) == 0
@@ -314,7 +258,7 @@ def _watched_clearing(tables: Tables, folder: Path) -> None:
     assert any(prepared > committed for prepared, committed, _ in seen), "the clearing was prepared before it stood"
     trades = tables.query(Table.TRADE_DATA, keys.market(ZONE, INTERVAL), **prefix("TRADE#"))
     assert len(trades) > 45
-    _run(process(Fuse()), [clearing])
+    run_events(process(Fuse()), [clearing])
     assert len(list(ledger_lines(tables, ZONE))) == seen[-1][2]
 
 
@@ -337,7 +281,7 @@ def test_a_cold_process_finds_the_same_market_from_snapshot_and_journal(
     """A restart must not take longer the longer the market has run, nor change it."""
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 4)
     with house_in(tmp_path) as (house, _):
-        _run(house, _story())
+        run_events(house, story())
         warm = market_of(house, ZONE)
         cold = market_of(replace(house, memory={}), ZONE)
         assert warm is not None and cold is not None
@@ -370,7 +314,7 @@ class _World:
                 else:
                     house = replace(self.process(fuse), memory={}) if rng.random() < 0.5 else house
                 try:
-                    _run(house, [event])
+                    run_events(house, [event])
                     break
                 except Crashed:
                     crashes, house = crashes + 1, None
@@ -395,14 +339,14 @@ def _sqlite(path: Path) -> Iterator[Tables]:
 def _crash_points(tmp_path: Path, *, crashes: int, seed: int, open_tables: Callable[[Path], Any]) -> None:
     """Run the story in processes that crash; whatever they leave must be what the undisturbed run leaves."""
     with house_in(tmp_path / "plain") as (house, publisher):
-        _run(house, _story())
+        run_events(house, story())
         expected, told = _kept(house.stores.tables), _told(publisher.sent)
     rng, survived, number = random.Random(seed), 0, 0
     while survived < crashes:
         number += 1
         with open_tables(tmp_path / f"{number}.db") as tables:
             world = _World(tables, tmp_path)
-            survived += world.run(_story(), rng, crash_every=12)
+            survived += world.run(story(), rng, crash_every=12)
             assert _kept(tables) == expected, f"seed {seed}, run {number}"
             assert _told(world.sent) == told, f"seed {seed}, run {number}"
             positions = [position for position, _ in Journal(tables, ZONE).history()]
