@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -102,9 +102,17 @@ def replay(
     snapshot: Annotated[Path | None, typer.Option(help="Write the state that it led to.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay a journal and prove that it leads to the states that its checks name; exit 1 where it does not."""
+    """Replay a journal and prove that it leads to the states that its checks name; exit 1 where it does not.
+
+    Of a run's folder, or of a cloud's tables, the journal of each zone is replayed and compared with all they hold.
+    """
+    from cloud.local.proof import tables_file
     from cloud.market.replay import replay as replay_journal
 
+    tables = tables_file(Path(journal))
+    if tables is not None:
+        _prove(tables, as_json)
+        return
     with _inputs(as_json), _opened(journal) as lines:
         found = replay_journal(lines)
     if snapshot is not None:
@@ -120,6 +128,33 @@ def replay(
         typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
     if not answer["agrees"] or answer["ledger"]["sum_uct"] or answer["ledger"]["sum_wh"]:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def status(
+    tables: Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")],
+    zone: Annotated[str | None, typer.Option(help="One zone; all of them without it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show whether the markets of a cloud are sound, what they do and what their intervals are worth."""
+    answers = _statuses(tables, zone, as_json)
+    if as_json:
+        print_json({"zones": answers})
+        return
+    for answer in answers:
+        health = answer["health"]
+        typer.echo(
+            f"{answer['zone']}: {'sound' if health['sound'] else 'NOT SOUND'}, "
+            f"{'halted: ' + health['halted'] if health['halted'] else 'trading'}, {health['participants']} sites, "
+            f"{health['entries']} entries, {health['ledger_lines']} ledger lines, sum {health['ledger_sum_uct']} uct, "
+            f"{health['settlements']} settlements, {health['estimated']} of them estimated"
+        )
+        for product in answer["status"]["products"]:
+            start = datetime.fromtimestamp(product["interval_start"] / 1000, UTC)
+            typer.echo(
+                f"  {start:%Y-%m-%d %H:%M} UTC  {product['state']:<10}  price {product['price_mct_per_kwh']}  "
+                f"volume {product['volume_wh']} Wh  {product['trades']} trades"
+            )
 
 
 @app.command()
@@ -181,6 +216,60 @@ def simulate(
         return
     for name, value in answer.items():
         typer.echo(f"{name}: {value}")
+
+
+def _prove(tables: Path, as_json: bool) -> None:
+    """Print the proof of each zone; exit 1 where one does not hold."""
+    from cloud.errors import CloudError
+    from cloud.local.proof import prove_file
+
+    try:
+        answers = [proof.answer() for proof in prove_file(tables)]
+    except CloudError as error:
+        fail(str(error), code="store", as_json=as_json)
+    if as_json:
+        print_json({"agrees": all(answer["agrees"] for answer in answers), "zones": answers})
+    for answer in answers if not as_json else ():
+        typer.echo(
+            f"{answer['zone']}: {answer['entries']} entries, {answer['commands']} commands, {answer['trades']} trades, "
+            f"{answer['ledger_lines']} ledger lines, sum {answer['ledger_sum_uct']} uct, {answer['items']} items"
+        )
+        typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
+    if not all(answer["agrees"] for answer in answers):
+        raise typer.Exit(FAILED)
+
+
+def _statuses(folder: Path, zone: str | None, as_json: bool) -> list[dict[str, Any]]:
+    """Return status, prices and health of each zone, by the supervisor's own skills at the market's own instant."""
+    from cloud.agents.skills import skill
+    from cloud.errors import CloudError
+    from cloud.handlers.desks import reading_desks
+    from cloud.local.proof import tables_file
+    from cloud.stores.registry import load_registry
+    from cloud.stores.sqlite import SqliteTables
+
+    path = tables_file(folder)
+    if path is None:
+        fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+    answers = []
+    try:
+        with contextlib.closing(SqliteTables.open(path, read_only=True)) as tables:
+            registry = load_registry(tables)
+            desks = reading_desks(tables, registry)
+            for name in [zone] if zone else [record.id for record in registry.zones]:
+                health = desks.market.health(name)
+                found = {
+                    key: skill(named).call(desks, {"zone": name}, now=health.at).model_dump(mode="json")
+                    for key, named in (
+                        ("health", "market_health"),
+                        ("status", "market_status"),
+                        ("prices", "price_discovery"),
+                    )
+                }
+                answers.append({"zone": name, **found})
+    except CloudError as error:
+        fail(str(error), code="store", as_json=as_json)
+    return answers
 
 
 @contextlib.contextmanager
