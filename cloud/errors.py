@@ -4,6 +4,7 @@ CloudError
 ├── StoreError         the table or the file failed; try again
 │   └── ConditionFailed   somebody else was first; read again, then decide
 ├── PublishError       the broker did not take a message; try again
+├── FleetDenied        the fleet service says no to a request; asking again will not help
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
@@ -31,3 +32,12 @@ class SetupError(CloudError):
 
 class SkillError(CloudError):
     """An agent has no such skill, or was asked with arguments that it does not take; nothing was done."""
+
+
+class FleetDenied(CloudError):
+    """The fleet service refuses a request; ``code`` is its own word for why. Nothing was done."""
+
+    def __init__(self, message: str, *, code: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status

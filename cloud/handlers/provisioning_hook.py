@@ -1,0 +1,129 @@
+"""Decides whether a gateway may register: its serial is on the list and it has the secret that was printed with it.
+
+A serial is registered once. The same key may come again (its answer was lost), and so may who connects by the
+certificate that the serial has now (it renews itself); anybody else waits until an operator releases the serial. The
+service waits 5 s and takes silence for no. Source: AWS IoT Core developer guide, "Pre-provisioning hooks".
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from cloud.errors import ConditionFailed
+from cloud.infra.fleet import HOOK_PAYLOAD_VERSION
+from cloud.infra.fleet_serials import entry
+from cloud.stores.setup import open_stores
+from cloud.stores.tables import Item, Put, Tables
+
+log = logging.getLogger(__name__)
+
+_CERTIFICATES_KEPT: Final = 2
+_REFUSED: Final[dict[str, Any]] = {"allowProvisioning": False}
+
+
+class _Store:
+    tables: Tables | None = None
+
+
+def install(tables: Tables | None) -> None:
+    """Let the hook work on tables that somebody else has opened (``None``: open them anew, from the environment)."""
+    _Store.tables = tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Application:
+    """Who asks, with what."""
+
+    serial: str
+    fingerprint: str
+    proof: str
+    certificate_id: str
+    claim_certificate_id: str
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer whether provisioning may go on, and as which site of which zone.
+
+    Raises:
+        StoreError: The list could not be read or written; the service takes it for no, and the gateway asks again.
+    """
+    application = _application(event)
+    if application is None:
+        log.warning("provisioning refused", extra={"reason": "the request is incomplete", "client": _client(event)})
+        return _REFUSED
+    tables = _tables()
+    item = tables.get(entry(application.serial))
+    reason = refusal(application, item)
+    if reason is None:
+        assert item is not None, "a serial that is not listed was refused"
+        try:
+            tables.put(Put(key=item.key, body=_registered(item.body, application), if_version=item.version))
+        except ConditionFailed:
+            reason = "somebody else registered the serial at the same time"
+    if reason is not None or item is None:
+        log.warning("provisioning refused", extra={"serial": application.serial, "reason": reason})
+        return _REFUSED
+    log.info("provisioning allowed", extra={"serial": application.serial, "site": item.body["site"]})
+    return {
+        "allowProvisioning": True,
+        "parameterOverrides": {"SiteId": item.body["site"], "Zone": item.body["zone"]},
+    }
+
+
+def refusal(application: Application, item: Item | None) -> str | None:
+    """Return why an application is refused, ``None`` where it is not."""
+    if item is None:
+        return "the serial is not on the list"
+    secret = bytes.fromhex(item.body["secret"])
+    message = f"{application.serial}:{application.fingerprint}".encode()
+    if not hmac.compare_digest(hmac.new(secret, message, hashlib.sha256).hexdigest(), application.proof):
+        return "the proof does not fit the serial's secret and this key"
+    if item.body.get("retired"):
+        return "the serial is retired"
+    before = item.body.get("fingerprint")
+    if before is None or before == application.fingerprint or item.body.get("released"):
+        return None
+    if application.claim_certificate_id in item.body.get("certificates", []):
+        return None
+    return "the serial is registered already and was not released"
+
+
+def _registered(body: dict[str, Any], application: Application) -> dict[str, Any]:
+    known = [one for one in body.get("certificates", []) if one != application.certificate_id]
+    certificates = [*known, application.certificate_id][-_CERTIFICATES_KEPT:]
+    return {**body, "fingerprint": application.fingerprint, "certificates": certificates, "released": False}
+
+
+def _application(event: dict[str, Any]) -> Application | None:
+    """Read the service's event; ``None`` where something is missing, or the certificate is not of the named key."""
+    parameters = event.get("parameters") or {}
+    version = event.get("payloadVersion", HOOK_PAYLOAD_VERSION)
+    try:
+        public = x509.load_pem_x509_certificate(str(event["certificatePem"]).encode()).public_key()
+        application = Application(
+            serial=str(parameters["SerialNumber"]),
+            fingerprint=str(parameters["KeyFingerprint"]),
+            proof=str(parameters["Proof"]),
+            certificate_id=str(event["certificateId"]),
+            claim_certificate_id=str(event.get("claimCertificateId", "")),
+        )
+    except (KeyError, ValueError):
+        return None
+    found = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return application if found == application.fingerprint and version == HOOK_PAYLOAD_VERSION else None
+
+
+def _client(event: dict[str, Any]) -> str:
+    return str(event.get("clientId", "unknown"))
+
+
+def _tables() -> Tables:
+    if _Store.tables is None:
+        _Store.tables = open_stores(os.environ).tables
+    return _Store.tables

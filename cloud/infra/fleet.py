@@ -1,0 +1,186 @@
+"""The fleet's policies and its provisioning template, as data; the deployed stack and the stand-in read the same.
+
+One policy serves every gateway: what it may do is written with its thing's name and zone, which the broker fills in
+from the registry, never from what a gateway says of itself. Sources: AWS IoT Core developer guide, "Thing policy
+variables", "Connect policy examples" (last will and persistent sessions are granted by name), "Provisioning templates";
+AWS IoT Core quotas (a policy document has at most 2048 characters without white space).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from cloud.infra.rules import RULES
+from contracts.topics import ROOT, Broadcast, Down, Up
+
+TEMPLATE_NAME: Final = "sitewatt-gateway"
+FLEET_POLICY: Final = "sitewatt-gateway"
+CLAIM_POLICY: Final = "sitewatt-claim"
+THING_GROUP: Final = "sitewatt-gateways"
+CLAIM_CLIENT_PREFIX: Final = "claim-"
+POLICY_CHARS_MAX: Final = 2048
+HOOK_BUDGET_S: Final = 5.0  # Source: AWS IoT Core developer guide, pre-provisioning hooks.
+HOOK_PAYLOAD_VERSION: Final = "2020-04-01"
+
+_THING: Final = "${iot:Connection.Thing.ThingName}"
+_ZONE: Final = "${iot:Connection.Thing.Attributes[zone]}"
+
+
+class Way(StrEnum):
+    """Which way a message goes, seen from the gateway."""
+
+    SEND = "send"
+    HEAR = "hear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """A permission on topics.
+
+    ``resource`` is the policy's pattern (``*`` stands for anything, slashes too). ``filters`` say the same to a
+    broker (``+`` for one level, ``#`` for the rest). Both name the thing as ``{thing}`` and its zone as ``{zone}``.
+    """
+
+    way: Way
+    resource: str
+    filters: tuple[str, ...]
+
+
+_SITE: Final = f"{ROOT}/{{zone}}/{{thing}}"
+_OWN: Final = "$aws/things/{thing}"
+_CSR: Final = "$aws/certificates/create-from-csr/json"
+_REGISTER: Final = f"$aws/provisioning-templates/{TEMPLATE_NAME}/provision/json"
+
+CLAIM_GRANTS: Final[tuple[Grant, ...]] = (
+    Grant(way=Way.SEND, resource=_CSR, filters=(_CSR,)),
+    Grant(way=Way.SEND, resource=_REGISTER, filters=(_REGISTER,)),
+    Grant(way=Way.HEAR, resource=f"{_CSR}/*", filters=(f"{_CSR}/#",)),
+    Grant(way=Way.HEAR, resource=f"{_REGISTER}/*", filters=(f"{_REGISTER}/#",)),
+)
+
+FLEET_GRANTS: Final[tuple[Grant, ...]] = (
+    # All channels of the site, at the broker or straight to their rules; the policy denies those that speak to it.
+    Grant(
+        way=Way.SEND,
+        resource=f"*{_SITE}/*",
+        filters=(
+            *(f"{_SITE}/{channel}" for channel in Up),
+            *(f"$aws/rules/{rule.name}/{_SITE}/{rule.channel}" for rule in RULES if rule.basic_ingest),
+        ),
+    ),
+    # What the services of a thing listen to; they take a request only in their own form.
+    Grant(way=Way.SEND, resource=f"{_OWN}/*", filters=(f"{_OWN}/#",)),
+    Grant(
+        way=Way.HEAR,
+        resource=f"{_SITE}/*",
+        filters=tuple(f"{_SITE}/{channel}" for channel in (*Down, *Up)),
+    ),
+    Grant(
+        way=Way.HEAR,
+        resource=f"{ROOT}/{{zone}}/broadcast/*",
+        filters=tuple(f"{ROOT}/{{zone}}/broadcast/{channel}" for channel in Broadcast),
+    ),
+    Grant(way=Way.HEAR, resource=f"{_OWN}/*", filters=(f"{_OWN}/#",)),
+)
+
+# Nobody speaks in the cloud's voice, and only the status stays at the broker. Within what is allowed above.
+_NOT_SENT: Final = tuple(f"{ROOT}/*/{channel}" for channel in Down)
+_RETAINED: Final = f"{ROOT}/*/{Up.STATUS}"
+
+
+def fleet_policy(*, region: str, account: str) -> dict[str, Any]:
+    """Return the policy document of every gateway's certificate."""
+    arn = _Arn(region, account)
+    connect = {
+        "Effect": "Allow",
+        "Action": "iot:Connect",
+        "Resource": arn("client", "{thing}"),
+        "Condition": {
+            "Bool": {"iot:Connection.Thing.IsAttached": "true"},
+            "ForAllValues:StringEquals": {"iot:ConnectAttributes": ["PersistentConnect", "LastWill"]},
+        },
+    }
+    # A gateway renews its certificate by the path by which it got the first one. Request and answer in one pattern,
+    # because the document is short of room.
+    renewal = [arn(kind, f"{topic}*") for kind in ("topic", "topicfilter") for topic in (_CSR, _REGISTER)]
+    return _document(
+        connect,
+        *_topics(FLEET_GRANTS, arn, heard=[ROOT, "$aws"]),
+        {"Effect": "Allow", "Action": ["iot:Publish", "iot:Subscribe", "iot:Receive"], "Resource": renewal},
+        {"Effect": "Allow", "Action": "iot:RetainPublish", "Resource": arn("topic", _RETAINED)},
+        {"Effect": "Deny", "Action": "iot:Publish", "Resource": [arn("topic", topic) for topic in _NOT_SENT]},
+    )
+
+
+def claim_policy(*, region: str, account: str) -> dict[str, Any]:
+    """Return the policy document of a claim: ask for one certificate and register with it, nothing else.
+
+    It covers ``create-from-csr``, which the published example does not: without it the request is never answered.
+    """
+    arn = _Arn(region, account)
+    connect = {"Effect": "Allow", "Action": "iot:Connect", "Resource": arn("client", f"{CLAIM_CLIENT_PREFIX}*")}
+    return _document(connect, *_topics(CLAIM_GRANTS, arn, heard=["$aws"]))
+
+
+def fleet_template() -> dict[str, Any]:
+    """Return the body of the provisioning template.
+
+    ``SiteId`` and ``Zone`` come from the hook's list of serials; what a gateway says of them is overridden.
+    """
+    names = ("SerialNumber", "KeyFingerprint", "Proof", "SiteId", "Zone", "AWS::IoT::Certificate::Id")
+    return {
+        "Parameters": {name: {"Type": "String"} for name in names},
+        "Resources": {
+            "thing": {
+                "Type": "AWS::IoT::Thing",
+                "OverrideSettings": {"AttributePayload": "MERGE", "ThingGroups": "MERGE"},
+                "Properties": {
+                    "ThingName": {"Ref": "SiteId"},
+                    "ThingGroups": [THING_GROUP],
+                    "AttributePayload": {"serial": {"Ref": "SerialNumber"}, "zone": {"Ref": "Zone"}},
+                },
+            },
+            "certificate": {
+                "Type": "AWS::IoT::Certificate",
+                "OverrideSettings": {"Status": "REPLACE"},
+                "Properties": {
+                    "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"},
+                    "Status": "ACTIVE",
+                    "ThingPrincipalType": "EXCLUSIVE_THING",
+                },
+            },
+            "policy": {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": FLEET_POLICY}},
+        },
+        "DeviceConfiguration": {"site": {"Ref": "SiteId"}, "zone": {"Ref": "Zone"}},
+    }
+
+
+def filters_of(grants: tuple[Grant, ...], way: Way, *, thing: str, zone: str) -> tuple[str, ...]:
+    """Return the topic filters that grants allow to one thing, one way."""
+    return tuple(each.format(thing=thing, zone=zone) for grant in grants if grant.way is way for each in grant.filters)
+
+
+class _Arn:
+    """Names resources of one account in one region."""
+
+    def __init__(self, region: str, account: str) -> None:
+        self._prefix = f"arn:aws:iot:{region}:{account}:"
+
+    def __call__(self, kind: str, name: str) -> str:
+        return f"{self._prefix}{kind}/{name.replace('{thing}', _THING).replace('{zone}', _ZONE)}"
+
+
+def _topics(grants: tuple[Grant, ...], arn: _Arn, *, heard: list[str]) -> list[dict[str, Any]]:
+    """Return the statements of grants. What may be received is bounded by what may be subscribed, so only its roots
+    are named."""
+    sent = [arn("topic", grant.resource) for grant in grants if grant.way is Way.SEND]
+    subscribed = [arn("topicfilter", grant.resource) for grant in grants if grant.way is Way.HEAR]
+    return [
+        {"Effect": "Allow", "Action": "iot:Publish", "Resource": sent},
+        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": subscribed},
+        {"Effect": "Allow", "Action": "iot:Receive", "Resource": [arn("topic", f"{root}/*") for root in heard]},
+    ]
+
+
+def _document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
