@@ -172,6 +172,13 @@ class IdentityStore:
         found[-1].rename(self._pending)
         return self.promote()
 
+    def discard_certificate(self) -> None:
+        """Give up the pending certificate but not its key: by the key the service knows that it is still us."""
+        for name in ("thing.json", "request.json", "cert.pem"):
+            (self._pending / name).unlink(missing_ok=True)
+        if self._pending.exists():
+            sync_folder(self._pending)
+
     def discard_pending(self) -> None:
         """Give up the identity that was being made."""
         if self._pending.exists():

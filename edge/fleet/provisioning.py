@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import logging
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from typing import Any
 from contracts.clock import Clock
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Pending, Stage
-from edge.fleet.requests import ANSWER_TIMEOUT_S, Requests
+from edge.fleet.requests import ANSWER_TIMEOUT_S
+from edge.fleet.service import FleetService, fleet_service
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import LinkSettings
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS_MAX = 5
 _PAUSE_S = 5.0  # Grows with each attempt; on the site's clock.
-_CSR_TOPIC = "$aws/certificates/create-from-csr/json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,32 +106,40 @@ class Provisioner:
         pending = self._store.pending()
         if pending.stage is Stage.CERTIFIED and self._expired(pending):
             log.warning("ownership token expired, begun anew", extra={"certificate": pending.certificate_id})
-            self._store.discard_pending()
+            self._store.discard_certificate()
             pending = self._store.pending()
         if pending.stage is not Stage.REGISTERED:
-            async with self._asking() as requests:
-                await self._certify(requests, pending.stage)
+            async with self._asking() as service:
+                await self._certify(service, pending.stage)
                 try:
-                    await self._register(requests)
+                    await self._register(service)
                 except FleetRefused as error:
                     if pending.stage is not Stage.CERTIFIED:
+                        self._store.discard_pending()
                         raise
-                    # A token from before a restart may have been used by then: once more, with a new one.
-                    log.warning("kept token refused, begun anew", extra={"reason": str(error)})
-                    await self._certify(requests, Stage.NONE)
-                    await self._register(requests)
+                    await self._register_anew(service, error)
         await self._prove(self._store.to_be_proven())
         identity = self._store.promote()
         log.info("identity active", extra={"thing": identity.thing_name, "certificate": identity.certificate_id})
         return identity
 
-    async def _certify(self, requests: Requests, stage: Stage) -> None:
+    async def _register_anew(self, service: FleetService, refusal: FleetRefused) -> None:
+        """Try once more with a new certificate of the same key: the kept token may have been used before a restart."""
+        log.warning("kept token refused, begun anew", extra={"reason": str(refusal)})
+        self._store.discard_certificate()
+        await self._certify(service, Stage.KEY)
+        try:
+            await self._register(service)
+        except FleetRefused:
+            self._store.discard_pending()
+            raise
+
+    async def _certify(self, service: FleetService, stage: Stage) -> None:
         if stage is Stage.CERTIFIED:
             return
         if stage is Stage.NONE:
             self._store.make_key()
-        request = {"certificateSigningRequest": self._store.signing_request(self._claim.serial)}
-        answer = await requests.ask(_CSR_TOPIC, request)
+        answer = await service.certify(self._store.signing_request(self._claim.serial))
         self._store.keep_certificate(
             certificate=_text(answer, "certificatePem"),
             certificate_id=_text(answer, "certificateId"),
@@ -139,19 +147,11 @@ class Provisioner:
             now=self._clock.now(),
         )
 
-    async def _register(self, requests: Requests) -> None:
-        pending = self._store.pending()
-        request = {
-            "certificateOwnershipToken": pending.token,
-            "parameters": self._claim.parameters(self._store.key_fingerprint()),
-        }
-        topic = f"$aws/provisioning-templates/{self._template}/provision/json"
-        try:
-            answer = await requests.ask(topic, request)
-        except FleetRefused:
-            # The certificate was made for this registration alone; the service deletes it as it deletes the token.
-            self._store.discard_pending()
-            raise
+    async def _register(self, service: FleetService) -> None:
+        token = self._store.pending().token
+        assert token is not None, "a certificate is kept with its token"
+        parameters = self._claim.parameters(self._store.key_fingerprint())
+        answer = await service.register(template=self._template, token=token, parameters=parameters)
         configuration = answer.get("deviceConfiguration") or {}
         self._store.keep_thing(name=_text(answer, "thingName"), configuration=dict(configuration))
 
@@ -175,24 +175,12 @@ class Provisioner:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
 
-    @contextlib.asynccontextmanager
-    async def _asking(self) -> AsyncIterator[Requests]:
-        """Hold a session under the claim for the block."""
+    def _asking(self) -> AbstractAsyncContextManager[FleetService]:
+        """Return a session under the claim."""
         settings = self._settings.model_copy(
             update={"cert_file": self._claim.cert_file, "key_file": self._claim.key_file, "session_expiry_s": 0}
         )
-        link = make_link(settings, client_id=self._claim.client_id)
-        requests = Requests(link, timeout_s=self._answer_timeout_s)
-        tasks = [
-            asyncio.create_task(link.run(), name="claim session"),
-            asyncio.create_task(requests.run(), name="claim answers"),
-        ]
-        try:
-            yield requests
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return fleet_service(settings, client_id=self._claim.client_id, timeout_s=self._answer_timeout_s)
 
     def _expired(self, pending: Pending) -> bool:
         return pending.token_until is None or self._clock.now() >= pending.token_until

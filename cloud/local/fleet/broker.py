@@ -1,0 +1,121 @@
+"""A mosquitto with two doors: TLS with client certificates for gateways, plain loopback for the cloud's own."""
+
+import asyncio
+import contextlib
+import getpass
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cloud.errors import SetupError
+from cloud.local.broker import HOST, INFLIGHT_MAX, QUEUED_MAX, READY_TIMEOUT_S, STOP_TIMEOUT_S, mosquitto_path
+from cloud.local.fleet.authority import LocalAuthority
+from cloud.local.lifetime import die_with_parent
+
+LOOK_S: Final = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """The two ports on loopback."""
+
+    tls_port: int
+    plain_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningBroker:
+    """A broker that takes connections."""
+
+    doors: Doors
+    process: asyncio.subprocess.Process
+
+    def reload(self) -> None:
+        """Make it read its rules and the list of revoked certificates again."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGHUP)
+
+
+def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rules_path: Path) -> str:
+    """Return mosquitto's configuration. Source: mosquitto.conf(5)."""
+    cert_path, key_path = authority.server()
+    lines = [
+        "per_listener_settings true",
+        "set_tcp_nodelay true",
+        f"max_inflight_messages {INFLIGHT_MAX}",
+        f"max_queued_messages {QUEUED_MAX}",
+        "persistence true",
+        f"persistence_location {folder}/",
+        f"log_dest file {folder / 'mosquitto.log'}",
+        "log_type error",
+        "log_type warning",
+        "log_type notice",
+        f"listener {doors.plain_port} {HOST}",
+        "allow_anonymous true",
+        f"listener {doors.tls_port} {HOST}",
+        "allow_anonymous false",
+        f"cafile {authority.ca_path}",
+        f"certfile {cert_path}",
+        f"keyfile {key_path}",
+        f"crlfile {authority.revocation_path}",
+        "require_certificate true",
+        "use_identity_as_username true",
+        f"acl_file {rules_path}",
+    ]
+    if os.geteuid() == 0:
+        # Started as root it would change to a user who may not read the folder.
+        lines.append(f"user {getpass.getuser()}")
+    return "\n".join(lines) + "\n"
+
+
+@contextlib.asynccontextmanager
+async def running_broker(
+    *, doors: Doors, folder: Path, authority: LocalAuthority, rules_path: Path
+) -> AsyncIterator[RunningBroker]:
+    """Run a broker for the block, from when it takes connections.
+
+    Raises:
+        SetupError: mosquitto is not installed, or does not take connections at its ports.
+    """
+    path = mosquitto_path()
+    if path is None:
+        raise SetupError("mosquitto is not installed; client certificates need it (apt install mosquitto)")
+    config = folder / "mosquitto.conf"
+    config.write_text(broker_config(doors=doors, folder=folder, authority=authority, rules_path=rules_path))
+    process = await asyncio.create_subprocess_exec(
+        path, "-c", str(config), stdout=sys.stderr, stderr=sys.stderr, preexec_fn=die_with_parent
+    )
+    try:
+        await _until_open(process, doors, folder)
+        yield RunningBroker(doors=doors, process=process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _until_open(process: asyncio.subprocess.Process, doors: Doors, folder: Path) -> None:
+    waiting = [doors.plain_port, doors.tls_port]
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while waiting:
+                if process.returncode is not None:
+                    raise SetupError(f"mosquitto ended with code {process.returncode}; see {folder}/mosquitto.log")
+                try:
+                    _, writer = await asyncio.open_connection(HOST, waiting[0])
+                except OSError:
+                    await asyncio.sleep(LOOK_S)
+                    continue
+                writer.close()
+                waiting.pop(0)
+    except TimeoutError as error:
+        raise SetupError(f"mosquitto did not open port {waiting[0]} within {READY_TIMEOUT_S:g} s") from error

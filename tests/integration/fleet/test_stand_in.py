@@ -1,0 +1,181 @@
+"""A gateway against the stand-in with both client libraries: it ends provisioned or cleanly not, whatever is done."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cloud.infra.fleet_serials import release, retire
+from cloud.local.fleet.mischief import Manner, Operation
+from edge.errors import FleetError, FleetRefused, FleetSilent
+from edge.fleet.identity import Identity, IdentityStore, Stage
+from edge.links.link import Ack, LinkState
+from edge.links.making import make_link
+from edge.links.settings import Client
+from tests.support.fleet_stand import SITE, ZONE, Stand, standing
+from tests.support.link_parts import SAFETY_TIMEOUT_S, Wire, background, until
+
+BOTH = pytest.mark.parametrize("client", Client)
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    """A private fleet with one serial on its list."""
+    async with standing(tmp_path) as running:
+        yield running
+
+
+async def assert_works(stand: Stand, identity: Identity, client: Client = Client.MQTT) -> None:
+    """Connect as the provisioned thing."""
+    link = make_link(stand.settings(client, identity=identity), client_id=identity.thing_name)
+    async with background(link.run(), name="link"):
+        await until(lambda: link.status().state is LinkState.CONNECTED)
+
+
+@BOTH
+async def test_a_claim_becomes_a_site_of_its_zone(stand: Stand, client: Client) -> None:
+    """The list of serials decides which site a gateway is, not the gateway."""
+    identity = await stand.provisioner(client).provision()
+    assert (identity.thing_name, identity.configuration) == (SITE, {"site": SITE, "zone": ZONE})
+    await assert_works(stand, identity, client)
+    (view,) = stand.operator.gateways()
+    assert view.certificates == (identity.certificate_id,)
+
+
+@BOTH
+@pytest.mark.parametrize("operation", [Operation.CERTIFY, Operation.REGISTER])
+@pytest.mark.parametrize("manner", [Manner.LOST, Manner.UNANSWERED, Manner.LATE])
+async def test_silence_is_outlasted(stand: Stand, client: Client, operation: Operation, manner: Manner) -> None:
+    """Also where the request was carried out and only its answer was lost: the same key may come again."""
+    stand.mischief.late_s = 1.5
+    stand.mischief.plan(operation, manner)
+    identity = await stand.provisioner(client, answer_timeout_s=1.0).provision()
+    await assert_works(stand, identity)
+
+
+@BOTH
+@pytest.mark.parametrize("operation", [Operation.CERTIFY, Operation.REGISTER])
+async def test_a_refusal_leaves_no_identity_and_is_no_dead_end(
+    stand: Stand, client: Client, operation: Operation
+) -> None:
+    """Who is refused today may be let in tomorrow, from the same folder."""
+    stand.mischief.plan(operation, Manner.REJECTED)
+    with pytest.raises(FleetRefused, match="refused as told"):
+        await stand.provisioner(client).provision()
+    assert stand.store().active() is None
+    assert stand.store().pending().stage in {Stage.NONE, Stage.KEY}
+    await assert_works(stand, await stand.provisioner(client).provision())
+
+
+@BOTH
+@pytest.mark.parametrize("operation", [Operation.CERTIFY, Operation.REGISTER])
+@pytest.mark.parametrize("manner", [Manner.WRONG, Manner.GARBLED])
+async def test_an_unusable_answer_is_not_kept(
+    stand: Stand, client: Client, operation: Operation, manner: Manner
+) -> None:
+    """What we cannot prove is no identity; the next attempt goes on from what was good."""
+    stand.mischief.plan(operation, manner)
+    with pytest.raises(FleetError):
+        await stand.provisioner(client).provision()
+    assert stand.store().active() is None
+    await assert_works(stand, await stand.provisioner(client).provision())
+
+
+@BOTH
+async def test_a_revoked_claim_gets_nothing(stand: Stand, client: Client) -> None:
+    """A claim that was stolen from a factory must be worth nothing an instant later."""
+    stand.operator.revoke_claim(stand.claim_id)
+    await until(lambda: f" {stand.claim_id}" not in (stand.folder / "fleet" / "acl").read_text())
+    with pytest.raises(FleetSilent):
+        await stand.provisioner(client, answer_timeout_s=0.5).provision()
+    assert stand.store().active() is None
+
+
+async def test_a_wrong_secret_is_refused(stand: Stand) -> None:
+    """A copied claim and a guessed serial do not make a site."""
+    with pytest.raises(FleetRefused, match="hook refused"):
+        await stand.provisioner(secret=b"guessed").provision()
+
+
+async def test_a_second_gateway_waits_for_release(stand: Stand) -> None:
+    """Two boxes with one label: the second stays out until somebody has looked."""
+    first = await stand.provisioner().provision()
+    second = IdentityStore(stand.folder / "second")
+    with pytest.raises(FleetRefused, match="hook refused"):
+        await stand.provisioner(store=second).provision()
+    release(stand.tables, "sn-0001")
+    identity = await stand.provisioner(store=second).provision()
+    assert identity.certificate_id != first.certificate_id
+    retire(stand.tables, "sn-0001")
+    with pytest.raises(FleetRefused, match="hook refused"):
+        await stand.provisioner(store=IdentityStore(stand.folder / "third")).provision()
+
+
+@BOTH
+async def test_the_key_is_on_no_wire(stand: Stand, client: Client) -> None:
+    """All that crossed the broker is searched for the key, its number and the secret."""
+    heard: list[bytes] = []
+
+    async def listen() -> None:
+        import aiomqtt
+
+        async with aiomqtt.Client("127.0.0.1", stand.doors.plain_port) as listener:
+            await listener.subscribe("#", qos=1)
+            await listener.subscribe("$aws/#", qos=1)
+            heard.append(b"")
+            async for message in listener.messages:
+                heard.append(bytes(message.payload))
+
+    async with background(listen(), name="listener"):
+        await until(lambda: heard)
+        identity = await stand.provisioner(client).provision()
+        await until(lambda: any(b"thingName" in payload for payload in heard))
+    everything = b"\n".join(heard)
+    assert b"BEGIN CERTIFICATE REQUEST" in everything
+    key_lines = [line for line in identity.key_file.read_bytes().splitlines() if not line.startswith(b"---")]
+    assert not any(line in everything for line in key_lines)
+    assert b"PRIVATE KEY" not in everything
+    assert stand.secret not in everything
+    assert stand.secret.hex().encode() not in everything
+
+
+async def test_a_thing_reaches_its_own_topics_only(stand: Stand) -> None:
+    """One gateway's key must not open another's site."""
+    identity = await stand.provisioner().provision()
+    link = make_link(stand.settings(Client.MQTT, identity=identity), client_id=SITE)
+    async with background(link.run(), name="link"), asyncio.timeout(SAFETY_TIMEOUT_S):
+        await link.wait_for(LinkState.CONNECTED)
+        assert await link.publish(f"sitewatt/v1/{ZONE}/{SITE}/meter", b"{}") is Ack.ACCEPTED
+        for foreign in (
+            f"sitewatt/v1/{ZONE}/other/meter",
+            f"sitewatt/v1/zone-b/{SITE}/meter",
+            f"sitewatt/v1/{ZONE}/{SITE}/commands",
+            "$aws/things/other/shadow/name/config/update",
+        ):
+            assert await link.publish(foreign, b"{}") is Ack.REFUSED, foreign
+
+
+async def test_a_decommissioned_gateway_is_out(stand: Stand) -> None:
+    """A stolen box is one command away from being a brick."""
+    identity = await stand.provisioner().provision()
+    stand.operator.decommission(SITE)
+    await until(lambda: identity.certificate_id not in (stand.folder / "fleet" / "acl").read_text())
+    link = make_link(stand.settings(Client.MQTT, identity=identity), client_id=SITE)
+    async with background(link.run(), name="link"), asyncio.timeout(SAFETY_TIMEOUT_S):
+        # This broker reads its list of revoked certificates when it starts; until then they may do nothing.
+        await link.wait_for(LinkState.CONNECTED)
+        assert await link.publish(f"sitewatt/v1/{ZONE}/{SITE}/meter", b"{}") is Ack.REFUSED
+        assert await link.publish("$aws/certificates/create-from-csr/json", b"{}") is Ack.REFUSED
+
+
+@BOTH
+async def test_a_link_that_breaks_in_between_is_no_dead_end(stand: Stand, client: Client) -> None:
+    """The mobile router restarts just then."""
+    wire = Wire(stand.doors.tls_port)
+    async with wire.open():
+        stand.mischief.plan(Operation.REGISTER, Manner.LOST)
+        work = asyncio.create_task(stand.provisioner(client, answer_timeout_s=2.0, port=wire.port).provision())
+        await until(lambda: stand.store().pending().stage is Stage.CERTIFIED)
+        wire.cut()
+        await assert_works(stand, await work)
