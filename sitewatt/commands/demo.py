@@ -1,6 +1,7 @@
 """``sitewatt demo``: a neighbourhood on this machine."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,9 @@ def demo(
 
     if week not in set(Week):
         fail(f"--week is {week!r}, must be one of {', '.join(Week)}", code="bad_week", as_json=as_json, exit_code=2)
+    if report is not None and not os.access(report.parent, os.W_OK):
+        # Better said now than after three minutes.
+        fail(f"--report is {report}, its folder cannot be written", code="file", as_json=as_json, exit_code=BAD_INPUT)
     try:
         place = neighbourhood(sites=sites, week=Week(week))
     except ValueError as error:
