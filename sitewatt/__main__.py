@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from functools import cache
 
 import typer
 
@@ -17,7 +18,8 @@ app = typer.Typer(
 )
 
 
-def _register() -> None:
+@cache
+def register() -> None:
     """Add every command whose file exists. The files import what is heavy only when a command runs."""
     for name in GROUPS:
         if importlib.util.find_spec(f"sitewatt.commands.{name}"):
@@ -29,7 +31,7 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
-    _register()
+    register()
     app()
 
 
