@@ -104,8 +104,8 @@ def build(target: Target, *, out: Path) -> Path:
         _write_control(target, root, version)
         out.mkdir(parents=True, exist_ok=True)
         package = out / f"sitewatt_{version}_{target.arch}.deb"
-        # Owned by root whoever builds; a gateway of any age can unpack xz.
-        _run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z6", "--build", str(root), str(package)])
+        # Owned by root whoever builds. Debian 12 is the first whose dpkg unpacks zstd, and four times as fast as xz.
+        _run(["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", str(root), str(package)])
     return package
 
 

@@ -1,0 +1,68 @@
+"""A clean Debian in a folder, made by debootstrap, and commands that run in it."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SUITE = "bookworm"
+PYTHON = "3.11"  # The suite's.
+MIRROR = "http://deb.debian.org/debian"
+BOOTSTRAP_TIMEOUT_S = 300.0
+COMMAND_TIMEOUT_S = 120.0
+
+
+class NoDebian(Exception):
+    """No clean Debian can be made here; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class DebianRoot:
+    """One Debian in a folder."""
+
+    folder: Path
+
+    def run(self, *command: str, code: int = 0) -> str:
+        """Run a command in it as root, demand its exit code, and return what it wrote to both streams."""
+        done = subprocess.run(
+            ["chroot", str(self.folder), *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+        assert done.returncode == code, f"{' '.join(command)} ended with {done.returncode}: {done.stdout}"
+        return done.stdout
+
+    def path(self, inside: str) -> Path:
+        """Return where a path of it lies outside."""
+        return self.folder / inside.lstrip("/")
+
+    def copied(self, folder: Path) -> "DebianRoot":
+        """Return a copy of it."""
+        subprocess.run(["cp", "-a", "--reflink=auto", str(self.folder), str(folder)], check=True)
+        return DebianRoot(folder)
+
+
+def clean_debian(folder: Path) -> DebianRoot:
+    """Return a Debian with Python and systemd and little else, for this machine's architecture.
+
+    Raises:
+        NoDebian: It cannot be made here.
+    """
+    tool = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if tool is None:
+        raise NoDebian("debootstrap is not installed, so the package cannot be tried; `make debian` installs it")
+    if os.geteuid() != 0:
+        raise NoDebian("only root can chroot, so the package cannot be tried; run this test as root")
+    command = [tool, "--variant=minbase", "--include=python3,adduser,systemd", SUITE, str(folder), MIRROR]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S)
+    except subprocess.CalledProcessError as error:
+        last = (error.stdout + error.stderr).strip().splitlines()[-3:]
+        raise NoDebian(f"debootstrap cannot make {SUITE} from {MIRROR}: {'; '.join(last)}") from error
+    return DebianRoot(folder)

@@ -1,0 +1,75 @@
+"""What the package ships, without building it: the unit's promises, the scripts' syntax, the target's wheels."""
+
+import configparser
+import subprocess
+import tomllib
+from importlib.resources import files
+
+import pytest
+import yaml
+
+from edge.deploy.build_deb import ROOT, Target, control_text, requirements
+
+SHIPPED = files("edge.deploy")
+
+
+def unit() -> configparser.ConfigParser:
+    """Return the unit; of keys that stand several times, the last."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string((SHIPPED / "files/sitewatt.service").read_text())
+    return parser
+
+
+def test_the_unit_waits_for_no_network_and_no_clock() -> None:
+    """A site is kept within its limits without either."""
+    order = unit()["Unit"]["After"]
+    assert "online" not in order and "time-sync" not in order
+
+
+def test_the_unit_is_watched_and_always_started_again() -> None:
+    """A gateway that no longer controls is replaced, without end, except where its configuration is wrong."""
+    service = unit()["Service"]
+    assert (service["Type"], service["Restart"], service["RestartPreventExitStatus"]) == ("notify", "always", "2")
+    assert 0 < int(service["WatchdogSec"]) <= 60 and unit()["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_the_hardware_watchdog_stays_below_what_a_pi_can_count() -> None:
+    """The BCM2835 counts to about 15 seconds; asked for more, it is not armed."""
+    parser = configparser.ConfigParser()
+    parser.read_string((SHIPPED / "files/watchdog.conf").read_text())
+    assert parser["Manager"]["RuntimeWatchdogSec"] == "14s"
+
+
+def test_the_default_configuration_says_nothing() -> None:
+    """A fresh gateway controls nothing: it has no site."""
+    assert yaml.safe_load((SHIPPED / "files/site.yaml").read_text()) is None
+
+
+@pytest.mark.parametrize("name", ["postinst", "prerm", "postrm"])
+def test_the_scripts_are_valid_shell_and_stop_at_the_first_fault(name: str) -> None:
+    """A half-run script leaves a half-installed gateway."""
+    text = (SHIPPED / "debian" / name).read_text()
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+    assert text.startswith("#!/bin/sh\n") and "\nset -e\n" in text
+
+
+def test_wheels_are_asked_for_the_target_and_never_built() -> None:
+    """A package for a Pi is made on any machine."""
+    options = list(Target(arch="arm64", python="3.13").pip_options())
+    assert "--platform=manylinux_2_36_aarch64" in options and "--platform=manylinux_2_37_aarch64" not in options
+    assert {"--python-version=3.13", "--only-binary=:all:"} <= set(options)
+
+
+def test_the_package_needs_exactly_the_python_that_it_was_made_for() -> None:
+    """Compiled wheels fit one Python; another one must not install over it."""
+    text = control_text(Target(arch="arm64", python="3.11"), version="1+py311", size_kib=7)
+    assert "Architecture: arm64\n" in text and "Depends: python3.11," in text
+
+
+def test_the_package_holds_what_a_gateway_needs_and_no_cloud() -> None:
+    """Whatever the project adds to the gateway's extras comes along by itself."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = " ".join(requirements(project))
+    assert all(name in wanted for name in ("pydantic", "pymodbus", "aiomqtt", "awsiotsdk", "cryptography"))
+    assert "boto3" not in wanted and "pyarrow" not in wanted
