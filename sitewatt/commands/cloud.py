@@ -76,6 +76,52 @@ def report(config: _Config, as_json: _Json = False) -> None:
         typer.echo(f"{name}: {json.dumps(value, default=str)}")
 
 
+@app.command()
+def cost(
+    sites: Annotated[int, typer.Option(min=1, help="Sites that share what is shared.")] = 1000,
+    devices: Annotated[int, typer.Option(min=1, max=100, help="Devices of one site.")] = 2,
+    rate: Annotated[float, typer.Option(min=0.01, max=10, help="Samples a second of each point.")] = 1.0,
+    points: Annotated[int, typer.Option(min=1, max=100, help="Points of one device.")] = 5,
+    changed: Annotated[float, typer.Option(min=0.001, max=1, help="Share of samples outside their dead band.")] = 1.0,
+    period: Annotated[float, typer.Option(min=1, max=3600, help="Longest seconds between two messages.")] = 60.0,
+    as_json: _Json = False,
+) -> None:
+    """Work out the AWS bill of one site-month from the real message sizes, beside one message for every sample."""
+    from cloud.cost import GOAL_USD, naive_bill, our_bill
+    from cloud.cost_prices import READ_IN, REGION
+    from cloud.cost_volumes import Site, telemetry_of
+
+    site = Site(devices=devices, points_per_device=points, rate_hz=rate, changed=changed, period_s=period)
+    told, ours, naive = telemetry_of(site), our_bill(site, sites=sites), naive_bill(site)
+    if as_json:
+        print_json(
+            {
+                "usd_per_site_month": ours.usd,
+                "goal_usd": GOAL_USD,
+                "dominant": asdict(ours.dominant),
+                "by_service": ours.by_service(),
+                "lines": [asdict(line) for line in ours.lines],
+                "naive": {"usd_per_site_month": naive.usd, "lines": [asdict(line) for line in naive.lines]},
+                "message": asdict(told),
+                "prices": {"region": REGION, "read_in": READ_IN},
+            }
+        )
+        return
+    typer.echo(
+        f"one site of {sites}: {site.points} points at {rate:g} Hz, {changed:.0%} of the samples sent; a message holds "
+        f"{told.samples} samples of {told.span_s:.0f} s in {told.payload_bytes} bytes ({REGION}, {READ_IN})"
+    )
+    for line in ours.lines:
+        typer.echo(f"  {line.service:9} {line.what:52} {line.quantity:14,.1f} {line.usd:9.4f}")
+    typer.echo(f"  {'sum':9} {'US dollars for a site-month':52} {'':14} {ours.usd:9.4f}")
+    typer.echo(f"  {'naive':9} {'one message, invocation and item for every sample':52} {'':14} {naive.usd:9.4f}")
+    verdict = "within" if ours.usd <= GOAL_USD else "above"
+    typer.echo(
+        f"{verdict} the goal of {GOAL_USD:.2f}; the dearest part is {ours.dominant.service}, {ours.dominant.what} "
+        f"({ours.dominant.usd / ours.usd:.0%}); the naive design costs {naive.usd / ours.usd:.0f} times as much"
+    )
+
+
 @contextlib.contextmanager
 def _started(arguments: list[str], *, as_json: bool) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Start a process, wait until it is ready, and end it with the block."""

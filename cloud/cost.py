@@ -1,0 +1,247 @@
+"""What a site costs at AWS in a month, part by part, beside the design that sends every sample on its own.
+
+A part is a quantity times a price. Quantities follow the handlers: which items they write for a message, in a
+transaction (two units for one) or not, and which messages come of an interval. What cannot be derived is an assumption
+of ``Activity``, by name.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+from cloud.cost_prices import PRICES, Prices
+from cloud.cost_volumes import (
+    Site,
+    Telemetry,
+    broadcast_bytes,
+    chunks,
+    meter_bytes,
+    order_bytes,
+    telemetry_of,
+    trades_bytes,
+)
+from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Stream
+from contracts.units import DELIVERY_INTERVAL_S
+
+GOAL_USD = 0.10
+DAYS = 30
+MONTH_S = DAYS * 86_400
+INTERVALS = MONTH_S // DELIVERY_INTERVAL_S
+KIB = 1024
+# Source: AWS IoT Core, a message is each started 5 KB; DynamoDB, a write unit is 1 KB and a read unit 4 KB, both twice
+# in a transaction; Kinesis, a put unit is 25 KB, a shard takes 1 MB/s and 1,000 records/s and gives 2 MB/s.
+IOT_BYTES, WRITE_BYTES, READ_BYTES, PUT_BYTES = 5 * KIB, KIB, 4 * KIB, 25 * KIB
+SHARD_BYTES_S, SHARD_RECORDS_S, SHARD_READ_BYTES_S = 1_000_000, 1_000, 2_000_000
+TRANSACTION = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What no message size tells; each a usual value of a trading site, to be overruled.
+
+    Args:
+        orders: Order messages in a delivery interval.
+        trade_sides: Sides of trades that come of them.
+        notices: Messages of the market to the site in an interval: taken in, cleared, settled.
+        broadcasts: Public messages to the zone in an interval: the product's states, and a forecast.
+        commands: Demand-response commands in a month, each acknowledged in ``acks`` steps.
+        reconnects: A day.
+        function_ms: Billed time of one invocation without its records, and ``record_ms`` of one record: mostly the
+            wait for DynamoDB.
+        polls_per_s: Batches that Lambda takes from a busy shard each second.
+        sites_per_zone: Sites that share a market, and its ticks.
+        lake_bytes: Parquet bytes of one sample, measured on our own encoder.
+        lake_months: For how long raw samples are kept.
+    """
+
+    orders: float = 2
+    trade_sides: float = 1
+    notices: float = 3
+    broadcasts: float = 7
+    commands: float = 20
+    acks: float = 4
+    reconnects: float = 1
+    function_ms: float = 10
+    record_ms: float = 25
+    function_gb: float = 0.5
+    polls_per_s: float = 1
+    sites_per_zone: int = 200
+    lake_bytes: float = 2.5
+    lake_months: float = 12
+    minutes_days: float = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One part of the bill of one site-month."""
+
+    service: str
+    what: str
+    quantity: float
+    usd: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bill:
+    """The bill of one site-month."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def usd(self) -> float:
+        """Return the sum."""
+        return sum(line.usd for line in self.lines)
+
+    @property
+    def dominant(self) -> Line:
+        """Return the dearest part."""
+        return max(self.lines, key=lambda line: line.usd)
+
+    def by_service(self) -> dict[str, float]:
+        """Return the sum of each service, the dearest first."""
+        sums: dict[str, float] = {}
+        for line in self.lines:
+            sums[line.service] = sums.get(line.service, 0.0) + line.usd
+        return dict(sorted(sums.items(), key=lambda pair: -pair[1]))
+
+
+def our_bill(
+    site: Site, *, sites: int, activity: Activity | None = None, prices: Prices = PRICES, basic_ingest: bool = True
+) -> Bill:
+    """Return what one of so many equal sites costs in a month.
+
+    Args:
+        basic_ingest: Whether gateways publish straight to the rules (the link for AWS does).
+    """
+    told, does = telemetry_of(site), activity or Activity()
+    up = _up_messages(told, does)
+    return Bill(
+        lines=(
+            *_iot(up, does, prices, basic_ingest=basic_ingest),
+            *_kinesis(told, up, sites, prices),
+            *_lambda(up, sites, does, prices),
+            *_dynamodb(told, up, does, prices),
+            *_lake(site, sites, does, prices),
+        )
+    )
+
+
+def naive_bill(site: Site, *, prices: Prices = PRICES, activity: Activity | None = None) -> Bill:
+    """Return what the same samples cost with one message, one invocation and one item each, through the broker."""
+    does = activity or Activity()
+    samples = site.points * site.rate_hz * MONTH_S
+    return Bill(
+        lines=(
+            _line("iot", "connection minutes", MONTH_S / 60, prices.iot_connection_minutes_million / 1e6),
+            _line("iot", "messages", samples, prices.iot_messages_million / 1e6),
+            _line("iot", "rules and actions", samples, _rule(prices) / 1e6),
+            *_invocations("one for each sample", samples, samples, does, prices),
+            _line("dynamodb", "writes, one item a sample", samples, prices.dynamodb_writes_million / 1e6),
+        )
+    )
+
+
+def _line(service: str, what: str, quantity: float, price: float) -> Line:
+    return Line(service=service, what=what, quantity=quantity, usd=quantity * price)
+
+
+def _rule(prices: Prices) -> float:
+    return prices.iot_rules_million + prices.iot_actions_million
+
+
+def _up_messages(told: Telemetry, does: Activity) -> dict[Stream, float]:
+    """Return the messages that a site sends in a month, by stream; each is below 5 KB."""
+    assert max(told.payload_bytes + 64, meter_bytes(), order_bytes()) <= IOT_BYTES, "a message is one message"
+    return {
+        Stream.TELEMETRY: MONTH_S / told.span_s,
+        Stream.METER: INTERVALS,
+        Stream.ORDERS: INTERVALS * does.orders,
+        Stream.ACKS: does.commands * does.acks,
+        Stream.EVENTS: DAYS,
+        Stream.STATUS: DAYS * does.reconnects * 2,
+    }
+
+
+def _iot(up: dict[Stream, float], does: Activity, prices: Prices, *, basic_ingest: bool) -> Iterable[Line]:
+    price = prices.iot_messages_million / 1e6
+    direct = {rule.stream for rule in RULES if rule.basic_ingest and basic_ingest}
+    through = sum(count for stream, count in up.items() if stream not in direct)
+    # The market publishes a notice, the site receives it and acknowledges it: three messages. A broadcast is published
+    # once for a zone, received and acknowledged by each site.
+    notices = INTERVALS * does.notices + does.commands
+    broadcasts = INTERVALS * does.broadcasts * chunks(broadcast_bytes(), IOT_BYTES)
+    down = notices * (2 * chunks(trades_bytes(), IOT_BYTES) + 1) + broadcasts * (2 + 1 / does.sites_per_zone)
+    subscribing = DAYS * does.reconnects * 3
+    yield _line("iot", "connection minutes", MONTH_S / 60, prices.iot_connection_minutes_million / 1e6)
+    yield _line("iot", "messages from the site (Basic Ingest is free)", through + subscribing, price)
+    yield _line("iot", "messages to the site, and its acknowledgements", down, price)
+    yield _line("iot", "rules and actions", sum(up.values()), _rule(prices) / 1e6)
+
+
+def shards(told: Telemetry, up: dict[Stream, float], sites: int) -> dict[Stream, int]:
+    """Return the shards of each stream: what is written, and what all its readers together read, must fit."""
+    found: dict[Stream, int] = {}
+    for stream, count in up.items():
+        per_s = sites * count / MONTH_S
+        bytes_s = per_s * (told.payload_bytes if stream is Stream.TELEMETRY else 600)
+        readers = sum(1 for consumer in CONSUMERS if consumer.stream is stream)
+        loads = (bytes_s / SHARD_BYTES_S, per_s / SHARD_RECORDS_S, readers * bytes_s / SHARD_READ_BYTES_S)
+        found[stream] = max(1, ceil(max(loads)))
+    return found
+
+
+def _kinesis(told: Telemetry, up: dict[Stream, float], sites: int, prices: Prices) -> Iterable[Line]:
+    hours = sum(shards(told, up, sites).values()) * DAYS * 24
+    puts = sum(up.values()) * chunks(told.payload_bytes, PUT_BYTES)
+    yield _line("kinesis", "shard hours, shared by all sites", hours / sites, prices.kinesis_shard_hour)
+    yield _line("kinesis", "put units", puts, prices.kinesis_put_units_million / 1e6)
+
+
+def _lambda(up: dict[Stream, float], sites: int, does: Activity, prices: Prices) -> Iterable[Line]:
+    """Yield the functions: a reader takes what has come, at most so often a second, or waits for its window."""
+    batches = records = 0.0
+    for consumer in CONSUMERS:
+        count = up[consumer.stream]
+        most = (1 / consumer.window_s if consumer.window_s else does.polls_per_s) * MONTH_S / sites
+        batches += max(count / consumer.records_max, min(count, most))
+        records += count
+    yield from _invocations("functions that read the streams", batches, records, does, prices)
+    # Schedules fire for each zone, whole minutes at least.
+    ticks = sum(MONTH_S / max(60.0, schedule.every_s) for schedule in SCHEDULES) / does.sites_per_zone
+    yield from _invocations("schedules, shared by a zone", ticks, ticks, does, prices)
+
+
+def _invocations(what: str, batches: float, records: float, does: Activity, prices: Prices) -> Iterable[Line]:
+    gb_s = does.function_gb * (batches * does.function_ms + records * does.record_ms) / 1000
+    yield _line("lambda", f"requests: {what}", batches, prices.lambda_requests_million / 1e6)
+    yield _line("lambda", f"GB-seconds: {what}", gb_s, prices.lambda_gb_s)
+
+
+def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: Prices) -> Iterable[Line]:
+    write, read = prices.dynamodb_writes_million / 1e6, prices.dynamodb_reads_million / 1e6
+    messages = up[Stream.TELEMETRY]
+    minute = chunks(told.minute_item_bytes, WRITE_BYTES)
+    latest = chunks(told.latest_item_bytes, WRITE_BYTES)
+    minutes_units = TRANSACTION * told.minute_items * minute
+    # Beside the minutes: the newest values, and the note of the message.
+    rest_units = TRANSACTION * (latest + 1)
+    others = sum(count for stream, count in up.items() if stream is not Stream.TELEMETRY)
+    reads = messages * (told.minute_items + 2) + 2 * others
+    # For each side: half of a trade, the side with its index, two ledger lines; a settlement with its index and its
+    # imbalance line; each order taken in and answered; the journal holds them all once more.
+    market = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1) + TRANSACTION * 2 + 1 + TRANSACTION * does.orders * 3
+    kept_gb = told.minute_item_bytes * told.minutes_a_month * does.minutes_days / DAYS / 1e9
+    yield _line("dynamodb", "writes: minutes of the devices", messages * minutes_units, write)
+    yield _line("dynamodb", "writes: newest values, numbers that have come", messages * rest_units, write)
+    yield _line("dynamodb", "writes: readings, orders, events", TRANSACTION * 2 * others, write)
+    yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write)
+    yield _line("dynamodb", "reads", reads, read)
+    yield _line("dynamodb", "GB-months of minutes", kept_gb, prices.dynamodb_gb_month)
+
+
+def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:
+    window_s = max(consumer.window_s for consumer in CONSUMERS)
+    kept_gb = site.samples_per_s * MONTH_S * does.lake_bytes * does.lake_months / 1e9
+    files = MONTH_S / window_s / min(sites, does.sites_per_zone)
+    yield _line("s3", "files of raw samples, shared by a zone", files, prices.s3_puts_thousand / 1000)
+    yield _line("s3", "GB-months of raw samples", kept_gb, prices.s3_gb_month)

@@ -1,0 +1,41 @@
+"""What AWS asks for, as data: US dollars in us-east-1, each with where it was read.
+
+Prices move: check them for the target Region before a budget is made of them. Frankfurt is about a fifth dearer.
+
+Sources: the public price pages of AWS IoT Core, Kinesis Data Streams, Lambda, DynamoDB (on demand, after the cut of
+November 2024) and S3, as of November 2025; the fine print of IoT metering from "AWS IoT Core additional metering
+details": one message is each started 5 KB of topic, payload and properties; what a device acknowledges is metered as a
+message, what the service acknowledges is not; pings of 30 s or slower are free; Basic Ingest has no messaging charge.
+"""
+
+from dataclasses import dataclass
+
+READ_IN = "2025-11"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """Prices in US dollars, for a unit or for a million of them."""
+
+    # Source: AWS IoT Core pricing: connectivity, messaging (first billion), rules engine.
+    iot_connection_minutes_million: float = 0.08
+    iot_messages_million: float = 1.00
+    iot_rules_million: float = 0.15
+    iot_actions_million: float = 0.15
+    # Source: Kinesis Data Streams pricing, provisioned mode: a shard takes 1 MB/s or 1,000 records/s, gives 2 MB/s.
+    kinesis_shard_hour: float = 0.015
+    kinesis_put_units_million: float = 0.014
+    # Source: Lambda pricing, arm64, first tier.
+    lambda_requests_million: float = 0.20
+    lambda_gb_s: float = 0.0000133334
+    # Source: DynamoDB on-demand pricing, standard table class.
+    dynamodb_writes_million: float = 0.625
+    dynamodb_reads_million: float = 0.125
+    dynamodb_gb_month: float = 0.25
+    # Source: S3 standard pricing.
+    s3_puts_thousand: float = 0.005
+    s3_gb_month: float = 0.023
+
+
+PRICES = Prices()

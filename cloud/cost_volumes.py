@@ -1,0 +1,204 @@
+"""How large our messages and items really are: measured on messages that the contracts build, not assumed."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+from cloud.handlers.minutes import by_device_and_minute, merged_body
+from contracts.market import MarketBroadcast, OrderMessage, OrderResult, OrderStatus, ProductState, Side, TradesMessage
+from contracts.metering import MeterReading
+from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, columns, samples_of
+from contracts.topics import Broadcast, Down, Up, broadcast_topic, site_topic
+from contracts.units import ClockTrust, Quality
+from contracts.wire import Message
+
+SITE, ZONE = "site-00001", "zone-east"
+AT = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
+_SEQ = 1_000_000
+_EPOCH = 1_790_000_000_000
+# Quantities that a gateway reports of a device, in their order.
+_POINTS = ("active_power_w", "energy_import_wh", "energy_export_wh", "voltage_l1_v", "frequency_hz", "soc_pct")
+# Keys, version and expiry of an item beside its body. Source: DynamoDB, item size: names and values count.
+ITEM_OVERHEAD_BYTES = 120
+MINUTES_A_MONTH = 30 * 24 * 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What a site reports.
+
+    Args:
+        rate_hz: Samples a second of each point.
+        changed: Share of the samples that leave their dead band and are sent; 1 is the dearest case.
+        period_s: Longest time between two telemetry messages.
+    """
+
+    devices: int = 2
+    points_per_device: int = 5
+    rate_hz: float = 1.0
+    changed: float = 1.0
+    period_s: float = 60.0
+
+    @property
+    def points(self) -> int:
+        """Return the points of all devices."""
+        return self.devices * self.points_per_device
+
+    @property
+    def samples_per_s(self) -> float:
+        """Return the samples that are sent each second."""
+        return self.points * self.rate_hz * self.changed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telemetry:
+    """One usual telemetry message.
+
+    Args:
+        samples: In it.
+        span_s: From the beginning of one message to that of the next.
+        payload_bytes: Without the topic.
+        minute_items: Items of minute aggregates that it touches; the bytes of one are ``minute_item_bytes``.
+        minutes_a_month: Items of minutes that a month leaves.
+    """
+
+    samples: int
+    span_s: float
+    payload_bytes: int
+    minute_items: float
+    minutes_a_month: int
+    minute_item_bytes: int
+    latest_item_bytes: int
+
+
+def telemetry_of(site: Site) -> Telemetry:
+    """Return the message that a site sends: closed when it is full or its period is over, whichever comes first."""
+    each = max(1, round(site.period_s * site.rate_hz * site.changed))
+    low, high = 1, each
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(_message(site, middle).encode()) <= MESSAGE_BYTES_MAX:
+            low = middle
+        else:
+            high = middle - 1
+    message = _message(site, low)
+    whole_s = site.period_s if low == each else low / (site.rate_hz * site.changed)
+    samples = list(samples_of(message))
+    minutes = by_device_and_minute(samples)
+    bodies = [merged_body(None, points, source=(_EPOCH, _SEQ)) for points in minutes.values()]
+    latest = {sample.point: [_EPOCH, sample.value, str(sample.quality)] for sample in samples}
+    # A site with very many points needs several messages for one sample of each.
+    parts = chunks(len(message.encode()), MESSAGE_BYTES_MAX)
+    return Telemetry(
+        samples=len(samples) // parts,
+        span_s=whole_s / parts,
+        payload_bytes=len(message.encode()) // parts,
+        # A message that begins anywhere within a minute touches one more than it is long.
+        minute_items=site.devices / parts * (whole_s / 60 + 1),
+        minutes_a_month=site.devices * MINUTES_A_MONTH,
+        minute_item_bytes=max(json_bytes(body) for body in bodies) + ITEM_OVERHEAD_BYTES,
+        latest_item_bytes=json_bytes({"points": latest}) + ITEM_OVERHEAD_BYTES,
+    )
+
+
+def _message(site: Site, each: int) -> TelemetryMessage:
+    """Return a message with so many samples of each point, of values as long as real ones."""
+    step = timedelta(seconds=1 / (site.rate_hz * site.changed))
+    samples = [
+        Sample(
+            point=f"device-{device}/{_name(number)}",
+            at=AT + index * step + timedelta(milliseconds=7 * device + index % 3),
+            value=_value(number, index),
+            quality=Quality.GOOD,
+        )
+        for device in range(site.devices)
+        for number in range(site.points_per_device)
+        for index in range(each)
+    ]
+    base_at, series = columns(samples)
+    return TelemetryMessage(site=SITE, epoch=_EPOCH, seq=_SEQ, sent_at=AT, base_at=base_at, series=series)
+
+
+def _name(number: int) -> str:
+    plain = _POINTS[number % len(_POINTS)]
+    return plain if number < len(_POINTS) else f"{plain}_{number}"
+
+
+def _value(number: int, index: int) -> float:
+    """Return a value with as many digits as meters give: powers to a tenth, counters to one, voltages to a tenth."""
+    return (
+        round(-3271.4 + 37.3 * (index % 11), 1),
+        float(18_273_410 + index),
+        float(27_410_377 + index),
+        round(231.3 + 0.7 * (index % 5), 1),
+        round(49.98 + 0.01 * (index % 5), 2),
+        round(57.4 + 0.2 * (index % 7), 1),
+    )[number % len(_POINTS)]
+
+
+def json_bytes(body: object) -> int:
+    """Return about what a body takes in a table: DynamoDB counts names and values, as JSON does."""
+    return len(json.dumps(body, separators=(",", ":"), default=str))
+
+
+def _on(topic: str, message: Message) -> int:
+    """Return the metered bytes of a message: topic and payload."""
+    return len(topic.encode()) + len(message.encode())
+
+
+def meter_bytes() -> int:
+    """Return the metered bytes of a meter reading."""
+    reading = MeterReading(
+        site=SITE,
+        epoch=_EPOCH,
+        seq=_SEQ,
+        sent_at=AT,
+        interval_start=AT,
+        import_wh=1_250,
+        export_wh=0,
+        register_import_wh=18_273_410,
+        register_export_wh=27_410_377,
+        quality=Quality.GOOD,
+        clock=ClockTrust.SYNCED,
+    )
+    return _on(site_topic(zone=ZONE, site=SITE, channel=Up.METER), reading)
+
+
+def order_bytes() -> int:
+    """Return the metered bytes of an order."""
+    order = OrderMessage(
+        site=SITE,
+        epoch=_EPOCH,
+        seq=_SEQ,
+        sent_at=AT,
+        order_id="o" * 24,
+        interval_start=AT,
+        side=Side.BUY,
+        quantity_wh=1_250,
+        price_mct_per_kwh=21_500,
+        issued_at=AT,
+    )
+    return _on(site_topic(zone=ZONE, site=SITE, channel=Up.ORDERS), order)
+
+
+def trades_bytes() -> int:
+    """Return the metered bytes of what the market tells a site."""
+    result = OrderResult(order_id="o" * 24, status=OrderStatus.FILLED, traded_wh=1_250)
+    told = TradesMessage(
+        zone=ZONE, site=SITE, interval_start=AT, issued_at=AT, epoch=_EPOCH, seq=_SEQ, results=(result, result)
+    )
+    return _on(site_topic(zone=ZONE, site=SITE, channel=Down.TRADES), told)
+
+
+def broadcast_bytes() -> int:
+    """Return the metered bytes of a public state of the market."""
+    told = MarketBroadcast(
+        zone=ZONE, interval_start=AT, issued_at=AT, state=ProductState.CLEARED, price_mct_per_kwh=21_500
+    )
+    return _on(broadcast_topic(zone=ZONE, channel=Broadcast.MARKET), told)
+
+
+def chunks(size: int, of: int) -> int:
+    """Return how many started units of a size something takes."""
+    return max(1, ceil(size / of))
