@@ -26,6 +26,11 @@ from edge.control.smooth import dead_band, smooth
 from edge.control.split import split
 from edge.control.switching import SwitchPlan, plan_switches
 
+# The meter and the inverter are read at different moments: after a change the one shows the old output and the other
+# the new, and their difference looks like a load that is not there. So a cap rises only on readings that were all taken
+# when the inverter had followed the last change, and only once it was found too low for a while.
+SETTLE_S = 1.0
+RISE_WAIT_S = 3.0
 # Sums of floats are compared with this slack, far below what any device resolves.
 _SLACK_W = 1e-6
 
@@ -70,7 +75,7 @@ def dispatch(
 
     # What the site surely takes may be generated on top of the export bound.
     surely_w = env.rest.min_w + load_w + sum(lows_w.values())
-    capped = _caps(generators, surely_w - bound.min_w, remembered, settings=settings, now_s=now_s)
+    capped = _caps(generators, surely_w - bound.min_w, remembered, settings=settings, now_s=now_s, seen_s=env.seen_s)
     headroom_w = 0.0 if blind else bound.max_w - env.rest.max_w - load_w - generation_w - battery_w
     switches = plan_switches(loads.levers, loads.grants, headroom_w=headroom_w, memories=loads.memories, now_s=now_s)
     switched_w = sum(_change(item, switch) for item, switch in zip(loads.levers, switches, strict=True))
@@ -152,8 +157,9 @@ def _caps(
     *,
     settings: ControlSettings,
     now_s: float,
+    seen_s: float,
 ) -> tuple[float | None, ...]:
-    """Return the cap of each generator; a rise within the dead band waits, a fall never does."""
+    """Return the cap of each generator; a rise within the dead band or just begun waits, a fall never does."""
     found = caps(
         generators.levers,
         generators.grants,
@@ -164,12 +170,18 @@ def _caps(
     kept: list[float | None] = []
     for item, cap_w, last in zip(generators.levers, found, generators.memories, strict=True):
         before_w = last.value_w if last else None
-        rise_w = 0.0 if cap_w is None or before_w is None else before_w - cap_w
-        if before_w is not None and 0.0 < rise_w < dead_band(item.rated_w, settings):
-            kept.append(before_w)
-        else:
-            kept.append(cap_w)
-        remembered[item.resource] = LeverMemory(value_w=kept[-1], at_s=now_s)
+        rises = before_w is not None and (cap_w is None or cap_w < before_w)
+        settled = last is None or seen_s >= last.changed_s + SETTLE_S
+        rising_since_s = min(last.rising_since_s, now_s) if last and rises and settled else float("inf")
+        small = before_w is not None and cap_w is not None and before_w - cap_w < dead_band(item.rated_w, settings)
+        waits = rises and (small or not settled or now_s - rising_since_s < RISE_WAIT_S)
+        kept.append(before_w if waits else cap_w)
+        remembered[item.resource] = LeverMemory(
+            value_w=kept[-1],
+            at_s=now_s,
+            changed_s=now_s if last is None or kept[-1] != before_w else last.changed_s,
+            rising_since_s=rising_since_s,
+        )
     return tuple(kept)
 
 

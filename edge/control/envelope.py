@@ -17,6 +17,7 @@ class Envelope:
         rest: Plausible power of everything that is not a reachable lever; unreachable assets at their worst.
         rest_likely_w: The likely power of the same; ``None`` when the meter is blind.
         fresh: Whether every input that counts was fresh.
+        seen_s: When the oldest reading of the meter and the levers was taken, which the sum of the rest goes back to.
         alarms: Fixed phrases for an operator.
     """
 
@@ -26,6 +27,7 @@ class Envelope:
     rest: Interval
     rest_likely_w: float | None
     fresh: bool
+    seen_s: float
     alarms: tuple[str, ...]
 
     def bounds(self) -> dict[Resource, Interval]:
@@ -57,6 +59,8 @@ def envelope(snapshot: Snapshot, settings: ControlSettings) -> Envelope:
         rest=rest,
         rest_likely_w=rest_likely_w,
         fresh=connection_w is not None and all(item.measured_w is not None for item in levers),
+        seen_s=snapshot.taken_s
+        - max(snapshot.connection_power.age_s, *(item.asset.power.age_s for item in levers), 0.0),
         alarms=tuple(alarms),
     )
 

@@ -301,7 +301,9 @@ class ControlSettings:
 class LeverMemory:
     """What a lever was last told and when, and how often it was turned about within the last minute.
 
-    ``value_w`` is power into the asset, also for generation; ``switched_s`` is when a load last changed its state.
+    ``value_w`` is power into the asset, also for generation; ``switched_s`` is when a load last changed its state;
+    ``changed_s`` is when a generator's cap last changed, ``rising_since_s`` since when it was found too low, infinite
+    while it is not.
     """
 
     value_w: float | None = None
@@ -309,6 +311,8 @@ class LeverMemory:
     direction: int = 0
     reversals_s: tuple[float, ...] = ()
     switched_s: float = float("-inf")
+    changed_s: float = float("-inf")
+    rising_since_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""A cap on generation falls at once and rises only on readings that belong together."""
+
+from dataclasses import replace
+
+from edge.control.cycle import decide
+from edge.control.dispatch import RISE_WAIT_S
+from edge.control.model import CONNECTION, Decision, Measured, Memory, Priority, Reason, Request, Snapshot
+from tests.support.control import SETTINGS, good, pv
+
+LIMIT = Request(
+    requester="grid-operator/limit_export",
+    resource=CONNECTION,
+    priority=Priority.GRID_OPERATOR,
+    reason=Reason.GRID_LIMIT,
+    expires_s=1000.0,
+    min_w=-1000.0,
+)
+
+
+def _seen(at_s: float, *, connection_w: float, pv_w: float, pv_age_s: float = 0.2) -> Snapshot:
+    inverter = replace(pv(power_w=pv_w), power=Measured(pv_w, good(pv_w).quality, pv_age_s))
+    return Snapshot(taken_s=at_s, connection_power=good(connection_w), phase_power=None, assets=(inverter,))
+
+
+def _step(snapshot: Snapshot, memory: Memory, *requests: Request) -> tuple[float | None, Memory]:
+    decision, after = decide(snapshot, requests, SETTINGS, memory)
+    return _cap_w(decision), after
+
+
+def _cap_w(decision: Decision) -> float | None:
+    (setpoint,) = decision.setpoints
+    return setpoint.value_w
+
+
+def test_a_meter_ahead_of_the_inverter_does_not_lift_the_limit() -> None:
+    """The meter shows the curtailed site, the inverter still its old output: that is no new load of 4 kW."""
+    cap_w, memory = _step(_seen(0.0, connection_w=-4500.0, pv_w=-5000.0), Memory(), LIMIT)
+    assert cap_w == 1500.0
+    for at_s in (1.0, 2.0, 3.0, 4.0, 5.0):
+        skewed = _seen(at_s, connection_w=-1000.0, pv_w=-5000.0, pv_age_s=at_s + 0.2)
+        cap_w, memory = _step(skewed, memory, LIMIT)
+        assert cap_w == 1500.0
+
+
+def test_a_load_that_stays_lifts_the_cap_after_a_while() -> None:
+    """What waits must come: generation is not held back longer than it has to be."""
+    _, memory = _step(_seen(0.0, connection_w=-4500.0, pv_w=-5000.0), Memory(), LIMIT)
+    caps: list[tuple[float, float | None]] = []
+    for at_s in (2.0, 3.0, 4.0, 5.0, 6.0):
+        cap_w, memory = _step(_seen(at_s, connection_w=500.0, pv_w=-1500.0), memory, LIMIT)
+        caps.append((at_s, cap_w))
+    assert caps == [(at_s, 1500.0 if at_s - 2.0 < RISE_WAIT_S else 3000.0) for at_s, _ in caps]
+
+
+def test_a_load_that_goes_lowers_the_cap_at_once() -> None:
+    """A limit is kept in the cycle that sees it broken."""
+    _, memory = _step(_seen(0.0, connection_w=-4500.0, pv_w=-5000.0), Memory(), LIMIT)
+    cap_w, _ = _step(_seen(2.0, connection_w=-1400.0, pv_w=-1500.0), memory, LIMIT)
+    assert cap_w == 1100.0
