@@ -4,6 +4,7 @@ Nothing here comes from the processes' memory: the count of what was handed over
 stored is the cloud's, and the two are compared.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from cloud.errors import CloudError
-from cloud.local.report import opened, read_report, seen_by_epoch
+from cloud.local.report import evidence, opened, read_report, seen_by_epoch
 from cloud.stores import keys
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
@@ -96,7 +97,7 @@ def collect(
         telemetry=counts[Up.TELEMETRY.value],
         channels=counts,
         orders=cloud.orders,
-        dr_events=cloud.dr_events,
+        dr_events=_with_evidence(folder, cloud.dr_events),
         latency_ms={
             "order_to_trade_p50": _quantile(latency.order_to_trade_ms, 0.5),
             "order_to_trade_p99": _quantile(latency.order_to_trade_ms, 0.99),
@@ -141,7 +142,7 @@ def render(report: Report) -> Group:
         price = "" if one["price"] is None else f"{one['price'] / 1000:.3f}"
         row = (one["start"][11:16], one["state"], price, f"{one['volume_wh'] / 1000:.2f}", str(one["trades"]))
         intervals.add_row(*row)
-    lines = [_event_line(event) for event in report.dr_events] or ["no demand-response event"]
+    lines = [line for event in report.dr_events for line in _event_lines(event)] or ["no demand-response event"]
     telemetry, orders = report.telemetry, report.orders
     lines.append(f"ledger: {report.ledger['lines']} lines, sum {money(report.ledger['sum'])}")
     lines.append(
@@ -248,12 +249,53 @@ def _site(name: str, agent: str, seen: SiteView) -> dict[str, Any]:
     }
 
 
-def _event_line(event: dict[str, Any]) -> str:
-    return (
+def _event_lines(event: dict[str, Any]) -> list[str]:
+    told = [f"  {step['at'][11:19]} UTC  {step['what']}" for step in event["story"]]
+    records = sum(event["evidence"].values())
+    return [
         f"event: limit {event['limit_w'] / 1000:.0f} kW, {event['commands']} commands, {event['applied']} applied, "
-        f"{event['effective']} effective, {event['delivered_wh'] / 1000:.1f} kWh, "
-        f"{'released' if event['released'] else 'still running'}"
-    )
+        f"{event['effective']} effective, {event['delivered_wh'] / 1000:.1f} kWh",
+        *told,
+        f"  evidence: {records} records, {event['evidence'].get('metered', 0)} of them from the sites' meters",
+    ]
+
+
+def _with_evidence(folder: Path, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return events with what proves them: how many records of each kind, and the steps that they tell."""
+    with opened(files.tables(folder)) as (tables, _):
+        records = {event["event_id"]: evidence(tables, event["event_id"]) for event in events}
+    return [
+        {
+            **event,
+            "evidence": dict(Counter(str(record["kind"]) for record in records[event["event_id"]])),
+            "story": _story(records[event["event_id"]]),
+        }
+        for event in events
+    ]
+
+
+def _story(records: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return the first of each step in an event's evidence, in time order."""
+    told: dict[str, dict[str, str]] = {}
+    for record in records:
+        fields, site = record["fields"], record["site"]
+        match record["kind"], fields.get("stage"):
+            case "detected", _:
+                what = f"transformer at {fields['power_w'] / 1000:.0f} kW, its limit is {fields['limit_w'] / 1000:.0f}"
+            case "ordered", _:
+                what = f"first order, to {site}: {fields['kind']} {fields.get('power_w', fields.get('max_w'))} W"
+            case "acknowledged", "applied":
+                what = f"registers of {site} read back as written"
+            case "acknowledged", "effective":
+                what = f"effective at the meter of {site}"
+            case "released", _:
+                what = f"first release, of {site}"
+            case "ended", _:
+                what = "over"
+            case _:
+                continue
+        told.setdefault(f"{record['kind']} {fields.get('stage')}", {"at": record["at"], "what": what})
+    return sorted(told.values(), key=lambda step: step["at"])
 
 
 def _quantile(values: list[float], share: float) -> float | None:
