@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from contracts.clock import Clock
 from edge.config import Idle, SiteConfig
 from edge.control.cycle import decide
-from edge.control.lease import CycleToken, may_refresh, revert_s, token_for
+from edge.control.lease import HOLD_S, CycleToken, may_refresh, revert_s, token_for
 from edge.control.model import (
     Capability,
     ControlSettings,
@@ -24,6 +24,8 @@ from edge.control.model import (
     Snapshot,
 )
 from edge.devices.device import Applied, Device
+from edge.devices.recipes import Direction
+from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceError, ValueRefused
 from edge.snapshot import Freezer, Readings
 
@@ -161,13 +163,26 @@ class ControlLoop:
                 self._applied[lever] = await device.apply(
                     setpoint.capability,
                     setpoint.value_w,
-                    revert_s=revert_s(expires_s=setpoint.expires_s, now_s=now_s),
+                    revert_s=_revert_s(device, setpoint, now_s),
                     refresh=may_refresh(self._token, now_s=now_s),
                 )
                 self.stats.writes += 1
                 continue
             self._applied.pop(lever, None)
             self.stats.failed_writes += 1
+
+
+def _revert_s(device: Device, setpoint: Setpoint, now_s: float) -> float:
+    """Return for how long the device may hold a setpoint alone.
+
+    A short time where falling silent leads somewhere safe. A device that would lift the bound altogether holds it to
+    the end of the order instead: a limit of the grid operator is not lifted by our silence.
+    """
+    short_s = revert_s(expires_s=setpoint.expires_s, now_s=now_s)
+    fallback = device.fallbacks.get(DeviceLever(setpoint.capability.value))
+    if fallback is None or fallback.direction is not Direction.RELEASED:
+        return short_s
+    return max(short_s, revert_s(expires_s=setpoint.bound_until_s, now_s=now_s, longest_s=HOLD_S))
 
 
 def _settings(config: SiteConfig) -> ControlSettings:

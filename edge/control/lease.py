@@ -15,6 +15,8 @@ LEASE_S = 60.0
 # Source: field practice (60 to 120 s in devices); longer than the lease, so that a living gateway falls first and in
 # order.
 REVERT_S = 90.0
+# The longest that a device is asked to hold a bound alone. Source: the greatest time that a Fronius GEN24 takes.
+HOLD_S = 28_800.0
 REFRESH_SHARE = 1.0 / 3.0
 # A token serves the writes of its own cycle and of a late one, not more.
 TOKEN_S = 5.0

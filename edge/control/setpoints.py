@@ -71,6 +71,7 @@ def generation_setpoints(
                 reason=owner.reason if owner else Reason.SITE_LIMIT,
                 requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
                 expires_s=_end(owners, now_s),
+                bound_until_s=float("-inf") if limit_w is None else _bound_until(arbitration, generator, grant),
             )
         )
     return found
@@ -113,6 +114,17 @@ def limit_owner(arbitration: Arbitration, *, of_max: bool) -> Request | None:
 def _end(owners: Iterable[Request], now_s: float) -> float:
     """Return when a setpoint ends: with the first of the requests that shaped it, at most a lease from now."""
     return min(now_s + LEASE_S, *(owner.expires_s for owner in owners), float("inf"))
+
+
+def _bound_until(arbitration: Arbitration, generator: Lever, grant: Grant) -> float:
+    """Return when the last bound on generation ends that silence may not lift: the grid operator's or the fuse's."""
+    found = float("-inf")
+    for steps in (arbitration.grants[CONNECTION].steps, grant.steps[1:]):
+        for step in steps:
+            if step.priority > Priority.GRID_OPERATOR or -step.interval.min_w >= generator.rated_w:
+                continue
+            found = max(found, float("inf") if step.request is None else step.request.expires_s)
+    return found
 
 
 def _standing(reason: Reason) -> str:
