@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 from cloud.handlers.wiring import House
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
-from cloud.stores.tables import Put, Tables, Write
+from cloud.stores.tables import Key, Put, Tables, Write, chunks
 from contracts.units import SiteId, ZoneId, epoch_ms, instant
 from contracts.wire import Message, SiteMessage, WireError
 
@@ -93,6 +93,29 @@ def store_once(tables: Tables, message: SiteMessage, writes: Callable[[], Sequen
         return False
     tables.transact([*writes(), note])
     return True
+
+
+def note_all(tables: Tables, messages: Sequence[SiteMessage]) -> None:
+    """Note many messages as come, and count those that had come before.
+
+    For messages whose effect is known to happen once without the note: a batch that is delivered again after some of it
+    was noted counts those as repeats, which they are.
+
+    Raises:
+        ConditionFailed: Another message of a channel came at the same time; deliver these again.
+    """
+    by_key: dict[Key, list[int]] = {}
+    for message in messages:
+        by_key.setdefault(keys.sequence(message.site, message.channel, message.epoch), []).append(message.seq)
+    notes = []
+    for key, numbers in by_key.items():
+        item = tables.get(key)
+        seen = Seen.from_body(item.body if item else None)
+        for number in numbers:
+            seen = seen.with_repeat() if number in seen else seen.with_new(number)
+        notes.append(Put(key=key, body=seen.body(), if_version=item.version if item else 0))
+    for part in chunks(notes):
+        tables.transact(part)
 
 
 def note_of(tables: Tables, message: SiteMessage) -> Put | None:

@@ -22,3 +22,4 @@ def handler(event: dict[str, Any], context: Any) -> None:
         raise SetupError(f"market tick for zone {event['zone']}, which is not registered; nothing done")
     at_ms = epoch_ms(datetime.fromisoformat(event["time"]))
     market.submit([commands.tick(at_ms=at_ms)], at_ms=at_ms)
+    market.tidy()

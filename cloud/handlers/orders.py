@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
-from cloud.handlers.intake import Arrival, arrival_of, each_record, store_once
+from cloud.handlers.intake import Arrival, arrival_of, each_record, note_all
 from cloud.handlers.market_shell.fold import order_input
 from cloud.handlers.market_shell.writer import market_of
 from cloud.handlers.wiring import current
@@ -33,7 +33,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         assert market is not None, "only messages of registered zones arrive"
         inputs = [order_input(arrival.message, at_ms=epoch_ms(arrival.at)) for arrival in arrivals]
         market.submit(inputs, at_ms=inputs[-1]["at_ms"])
-        for arrival in arrivals:
-            # Only counted here, and only after the journal has them: what the sequencer knows decides what is new.
-            store_once(house.stores.tables, arrival.message, lambda: [])
+        # Only counted here, and only after the journal has them: what the sequencer knows decides what is new.
+        note_all(house.stores.tables, [arrival.message for arrival in arrivals])
     return answer

@@ -46,6 +46,11 @@ class Snapshots:
             self._forget(old.body)
         return True
 
+    def position(self) -> int:
+        """Return the position of the newest snapshot, 0 before the first."""
+        header = self._tables.get(self._key(_SNAPSHOT))
+        return int(header.body["position"]) if header is not None else 0
+
     def load(self) -> dict[str, Any] | None:
         """Return the newest snapshot, or ``None`` where there is none yet.
 

@@ -1,15 +1,15 @@
-"""The one writer of a zone's market: journal, engine, tables, sites, in this order.
+"""The one writer of a zone's market: journal, engine, sites, tables, in this order.
 
-Nothing is acted on before it is in the journal. Everything after that is derived from it: whoever finds the journal
-ahead of its consequences, after a crash or because another writer was cut short, stores and tells them again, with the
-same ids and numbers.
+Nothing is acted on before it is in the journal, and what is in the journal stands. Everything after that is derived
+from it, so sites hear of their trades before the tables do: whoever finds the journal ahead of its consequences, after
+a crash or because another writer was cut short, tells and stores them again, with the same ids and numbers.
 """
 
 from collections.abc import Sequence
 from threading import Lock
 from typing import Final
 
-from cloud.errors import ConditionFailed
+from cloud.errors import ConditionFailed, PublishError
 from cloud.handlers.intake import LOG
 from cloud.handlers.market_shell.fold import Fold, Input, Step
 from cloud.handlers.market_shell.journal import Fence, Journal
@@ -67,6 +67,23 @@ class MarketWriter:
                         raise
                     LOG.info("market written by another", extra={"zone": self._zone.id, "attempt": attempt})
         raise AssertionError("a loop that returns or raises came to its end")
+
+    def tidy(self) -> None:
+        """Keep a snapshot once the journal is long enough, of what is stored and told, and archive what is behind it.
+
+        It takes a while, so it is done by the tick and not by the order that happens to be the last of so many; orders
+        wait only while the state is copied.
+
+        Raises:
+            StoreError: The tables failed; the next tick does it.
+        """
+        with self._lock:
+            fold = self._fold
+            if fold is None or self._untold or fold.position - self._snapshots.position() < SNAPSHOT_EVERY:
+                return
+            snapshot = fold.snapshot()
+        if self._snapshots.save(snapshot):
+            self._journal.prune(upto=snapshot["position"])
 
     def fold(self, *, at_ms: int) -> Fold:
         """Return the market as it is now, to be read only.
@@ -136,14 +153,22 @@ class MarketWriter:
         return self._untold[0].position - 1 if self._untold else self._fence.position
 
     def _finish(self) -> list[Step]:
-        """Store and tell what is not yet told; another writer at the fence takes it over."""
+        """Tell and store what is not yet told; another writer at the fence takes it over.
+
+        Raises:
+            PublishError: The broker did not take the notices; they are stored all the same.
+        """
         steps = list(self._untold)
+        failed: PublishError | None = None
+        try:
+            self._publisher.publish([message for step in steps for message in messages(self._zone.id, step)])
+        except PublishError as error:
+            failed = error
         for step in steps:
             self._store(step)
-        self._publisher.publish([message for step in steps for message in messages(self._zone.id, step)])
+        if failed is not None:
+            raise failed
         self._untold.clear()
-        if steps and steps[-1].position // SNAPSHOT_EVERY > (steps[0].position - 1) // SNAPSHOT_EVERY:
-            self._keep()
         return steps
 
     def _store(self, step: Step) -> None:
@@ -151,12 +176,6 @@ class MarketWriter:
         for part in transactions(self._zone.id, step, fence=fence, committed=self._committed):
             self._tables.transact(part)
         self._committed = max(self._committed, step.position)
-
-    def _keep(self) -> None:
-        """Keep a snapshot of what is stored and told, and archive the journal behind it."""
-        fold = self._fold
-        if fold is not None and self._snapshots.save(fold.snapshot()):
-            self._journal.prune(upto=fold.position)
 
     def _registrations(self, fold: Fold, at_ms: int) -> list[Input]:
         """Return the commands that bring the registry's sites and limits into the market."""

@@ -128,6 +128,8 @@ def test_notices_that_the_broker_did_not_take_are_told_by_the_next_call(tmp_path
         publisher.fail = PublishError("broker away")
         with pytest.raises(PublishError):
             run_events(house, [orders_at(1, order_of("home-1", 1, Side.BUY, 10, 20_000))])
+        stored = house.stores.tables.get(keys.market_item(ZONE, INTERVAL, "ORDER#home-1#home-1-1"))
+        assert stored is not None, "the order stands and is stored, whatever the broker does"
         publisher.fail = None
         cold = replace(house, memory={})
         run_events(cold, [tick_at(2)])
