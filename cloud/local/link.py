@@ -11,10 +11,11 @@ import random
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiomqtt
-from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, MQTT_ERR_SUCCESS
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -30,10 +31,19 @@ RECONNECT_S_MIN: Final = 0.2  # Real seconds, full jitter between the two.
 RECONNECT_S_MAX: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 5.0
 TAKE_MAX: Final = 200
-PUBLISH_INFLIGHT_MAX: Final = 50
+PUBLISH_INFLIGHT_MAX: Final = 200
 SESSION_S: Final = 7 * 86_400
 
 Take = Callable[[Sequence[aiomqtt.Message]], None]
+
+
+@dataclass(kw_only=True)
+class _Answers:
+    """The messages of one call that the broker has not taken yet; ``lost`` once it never will in this session."""
+
+    missing: set[int] = field(default_factory=set)
+    lost: bool = False
+    all: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class BrokerLink:
@@ -44,6 +54,7 @@ class BrokerLink:
         self._take = take
         self._client: aiomqtt.Client | None = None
         self._connected = asyncio.Event()
+        self._answers: dict[int, _Answers] = {}
         self._loop = asyncio.get_running_loop()
         self._closing = False
 
@@ -70,6 +81,9 @@ class BrokerLink:
             finally:
                 self._client = None
                 self._connected.clear()
+                for answered in self._answers.values():
+                    answered.lost = True
+                    answered.all.set()
             attempt += 1
             await asyncio.sleep(random.uniform(RECONNECT_S_MIN, min(RECONNECT_S_MAX, 2**attempt * RECONNECT_S_MIN)))
 
@@ -98,28 +112,43 @@ class BrokerLink:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await self._connected.wait()
             for start in range(0, len(messages), PUBLISH_INFLIGHT_MAX):
-                part = messages[start : start + PUBLISH_INFLIGHT_MAX]
-                await asyncio.gather(*(self._publish_one(message) for message in part))
+                await self._publish_part(messages[start : start + PUBLISH_INFLIGHT_MAX])
 
-    async def _publish_one(self, message: Outgoing) -> None:
+    async def _publish_part(self, messages: Sequence[Outgoing]) -> None:
+        """Hand over messages and wait once for all their answers: a task for each would cost more than the sending."""
         client = self._client
         if client is None:
             raise aiomqtt.MqttError("broker lost")
-        await client.publish(
-            message.topic,
-            message.payload,
-            qos=1,
-            retain=message.retain,
-            properties=self._expiry(message),
-        )
+        answered = _Answers()
+        try:
+            for message in messages:
+                info = _paho(client).publish(
+                    message.topic, message.payload, qos=1, retain=message.retain, properties=self._expiry(message)
+                )
+                if info.rc != MQTT_ERR_SUCCESS:
+                    raise aiomqtt.MqttCodeError(info.rc, f"message to {message.topic} not published")
+                answered.missing.add(info.mid)
+                self._answers[info.mid] = answered
+            if answered.missing:
+                await answered.all.wait()
+            if answered.lost:
+                raise aiomqtt.MqttError("broker lost")
+        finally:
+            for mid in answered.missing:
+                self._answers.pop(mid, None)
+
+    def _answered(self, _client: object, _userdata: object, mid: int, *_: object) -> None:
+        """Note that the broker has taken a message; called by the client from within the loop."""
+        answered = self._answers.pop(mid, None)
+        if answered is not None:
+            answered.missing.discard(mid)
+            if not answered.missing:
+                answered.all.set()
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         paho = _paho(client)
-        messages = client.messages
-        async for message in messages:
-            batch = [message]
-            while len(batch) < TAKE_MAX and len(messages):
-                batch.append(await anext(messages))
+        async for message in client.messages:
+            batch = [message, *_waiting(client, TAKE_MAX - 1)]
             self._take(batch)
             for taken in batch:
                 if taken.qos:
@@ -141,10 +170,11 @@ class BrokerLink:
             properties=session,
             timeout=ANSWER_TIMEOUT_S,
             keepalive=self._settings.keepalive_s,
+            max_inflight_messages=PUBLISH_INFLIGHT_MAX,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
-        client.pending_calls_threshold = 2 * PUBLISH_INFLIGHT_MAX
         _paho(client).manual_ack_set(True)
+        _paho(client).on_publish = self._answered
         return client
 
     def _expiry(self, message: Outgoing) -> Properties | None:
@@ -162,6 +192,12 @@ def _properties(packet: int) -> Properties:
 def _paho(client: aiomqtt.Client) -> PahoClient:
     """Return the client below: aiomqtt has no door of its own to acknowledging by hand."""
     return client._client
+
+
+def _waiting(client: aiomqtt.Client, count: int) -> list[aiomqtt.Message]:
+    """Return what has been received already: its own iterator takes a task a message, half of the cost of a burst."""
+    queue = client._queue
+    return [queue.get_nowait() for _ in range(min(count, queue.qsize()))]
 
 
 async def until_connected(link: BrokerLink, *, timeout_s: float) -> bool:
