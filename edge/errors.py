@@ -11,7 +11,10 @@ EdgeError
 │   └── LinkTakenOver        another client has our id; try again much later
 ├── FleetError
 │   ├── FleetRefused         the fleet service said no; do not repeat
-│   └── FleetSilent          no answer came; try again later
+│   ├── FleetSilent          no answer came; try again later
+│   ├── UpdateRefused        we do not take the update; do not repeat
+│   ├── UpdateInterrupted    the artefact was not reached; try again later
+│   └── UpdateFailed         the new version cannot be used; stay with the running one
 └── JournalError           the disk; keep controlling, say so
     ├── JournalFull          no room
     ├── JournalCorrupt       damaged; set it aside and begin anew
@@ -77,6 +80,22 @@ class FleetRefused(FleetError):
 
 class FleetSilent(FleetError):
     """The fleet service did not answer in time."""
+
+
+class UpdateRefused(FleetError):
+    """We do not take an update; ``code`` says why in one word."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UpdateInterrupted(FleetError):
+    """An update's artefact could not be fetched now."""
+
+
+class UpdateFailed(FleetError):
+    """A new version cannot be used; the running one goes on."""
 
 
 class JournalError(EdgeError):

@@ -63,6 +63,7 @@ class Provisioner:
         claim: Claim,
         clock: Clock,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        session: FleetService | None = None,
     ) -> None:
         """Prepare.
 
@@ -73,6 +74,8 @@ class Provisioner:
             claim: By what right we ask.
             clock: Tells how old a token is, and paces attempts.
             answer_timeout_s: How long the service may take; real seconds.
+            session: The service over a link that is open already; without it a session is opened by the claim. Who
+                renews needs it: a second session under one name would throw the first one out.
         """
         self._store = store
         self._settings = settings
@@ -80,6 +83,7 @@ class Provisioner:
         self._claim = claim
         self._clock = clock
         self._answer_timeout_s = answer_timeout_s
+        self._session = session
 
     async def provision(self) -> Identity:
         """Return the new active identity; what is there already is continued, what is too old is begun anew.
@@ -176,7 +180,9 @@ class Provisioner:
                 await running
 
     def _asking(self) -> AbstractAsyncContextManager[FleetService]:
-        """Return a session under the claim."""
+        """Return a session under the claim, or the one that is open."""
+        if self._session is not None:
+            return contextlib.nullcontext(self._session)
         settings = self._settings.model_copy(
             update={"cert_file": self._claim.cert_file, "key_file": self._claim.key_file, "session_expiry_s": 0}
         )

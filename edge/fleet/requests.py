@@ -11,7 +11,7 @@ ANSWER_TIMEOUT_S = 10.0
 
 
 class Requests:
-    """Sends one request at a time over a link of its own and finds the answer; lives in ``run``."""
+    """Sends a request on a topic and finds its answer; lives in ``run``, or is handed what arrives on a shared link."""
 
     def __init__(self, link: Link, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         """Prepare; ``timeout_s`` is how long an answer may take, in real seconds."""
@@ -22,7 +22,7 @@ class Requests:
     async def run(self) -> None:
         """Hand answers to those who wait, until cancelled."""
         async for message in self._link.messages():
-            self._arrived(message)
+            self.arrived(message)
 
     async def ask(self, topic: str, request: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return what was accepted.
@@ -57,7 +57,8 @@ class Requests:
         while not topics <= self._link.status().subscribed:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    def _arrived(self, message: Inbound) -> None:
+    def arrived(self, message: Inbound) -> None:
+        """Take a message; what nobody waits for is dropped. For who reads the link's messages in our place."""
         topic, _, kind = message.topic.rpartition("/")
         answer = self._answers.get(topic)
         if answer is None or answer.done() or kind not in {"accepted", "rejected"}:

@@ -47,7 +47,7 @@ def fleet_service(
     return over_sdk(settings, client_id=client_id, timeout_s=timeout_s)
 
 
-class _TopicService:
+class TopicService:
     """The service on its reserved topics."""
 
     def __init__(self, requests: Requests) -> None:
@@ -72,7 +72,7 @@ async def _over_link(settings: LinkSettings, *, client_id: str, timeout_s: float
         asyncio.create_task(requests.run(), name="claim answers"),
     ]
     try:
-        yield _TopicService(requests)
+        yield TopicService(requests)
     finally:
         for task in tasks:
             task.cancel()

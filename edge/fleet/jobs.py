@@ -1,0 +1,184 @@
+"""What the fleet asks a gateway to do: take another version, or renew its certificate. One job at a time.
+
+Source: AWS IoT Core developer guide, "Jobs device MQTT API". A job that was begun is handed out again after a restart,
+so an update goes on from its note on the disk whoever was switched off meanwhile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from contracts.clock import Clock
+from contracts.units import SiteId
+from edge.errors import FleetError, FleetRefused, FleetSilent, UpdateFailed, UpdateInterrupted, UpdateRefused
+from edge.fleet.requests import Requests
+from edge.fleet.update.updater import Stage, Step, Updater
+from edge.lifetime import StopRequested
+from edge.links.link import Inbound, Link
+
+log = logging.getLogger(__name__)
+
+PROVE_S = 300.0  # A version on trial must be healthy within this time after its start.
+ASK_EVERY_S = 3600.0  # Notices may be lost; a question each hour finds what they told.
+RETRY_S = 60.0
+EVENT_LOOK_S = 5.0
+HEALTH_LOOK_S = 1.0
+_DETAIL_CHARS_MAX = 1000  # Source: AWS IoT Core quotas, a job's status detail has at most 1024 characters.
+
+
+class FleetJobs:
+    """The jobs of one gateway; lives in ``run``."""
+
+    def __init__(
+        self,
+        *,
+        link: Link,
+        requests: Requests,
+        thing: SiteId,
+        updater: Updater,
+        clock: Clock,
+        complaint: Callable[[], str | None],
+        in_event: Callable[[], bool],
+        renew: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            link: Where jobs come from.
+            requests: Questions over that link; the site hands it what arrives.
+            thing: The site's name in the fleet.
+            updater: The versions.
+            clock: Paces.
+            complaint: Says what is not well (control cycles, link, devices), ``None`` where all is.
+            in_event: Says whether a demand-response event is under way.
+            renew: Makes and proves a new certificate; raises ``FleetError``.
+        """
+        self._link = link
+        self._requests = requests
+        self._prefix = f"$aws/things/{thing}/jobs"
+        self._updater = updater
+        self._clock = clock
+        self._complaint = complaint
+        self._in_event = in_event
+        self._renew = renew
+        self._noticed = asyncio.Event()
+        self._seen: set[str] = set()
+        link.subscribe([f"{self._prefix}/notify-next"])
+
+    def arrived(self, message: Inbound) -> None:
+        """Take a message that may be for us."""
+        if message.topic == f"{self._prefix}/notify-next":
+            self._noticed.set()
+        self._requests.arrived(message)
+
+    async def run(self) -> None:
+        """Carry out jobs until cancelled.
+
+        Raises:
+            StopRequested: The gateway is to be started anew, in another version or with another certificate.
+        """
+        while True:
+            try:
+                await self._one_step()
+            except (FleetSilent, UpdateInterrupted) as error:
+                log.warning("fleet job waits", extra={"reason": str(error)})
+                await self._clock.sleep(RETRY_S)
+
+    async def _one_step(self) -> None:
+        match await asyncio.to_thread(self._updater.next_step):
+            case Step.NOTHING:
+                await self._next_job()
+            case Step.PREPARE:
+                await self._prepare()
+            case Step.SWITCH:
+                await self._switch()
+            case Step.PROVE:
+                await self._prove()
+            case Step.REPORT:
+                await self._report()
+
+    async def _next_job(self) -> None:
+        self._noticed.clear()
+        answer = await self._requests.ask(f"{self._prefix}/start-next", {})
+        execution = answer.get("execution")
+        if not isinstance(execution, dict) or not isinstance(execution.get("jobId"), str):
+            await self._wait_for_notice()
+            return
+        job_id, document = execution["jobId"], execution.get("jobDocument")
+        operation = document.get("operation") if isinstance(document, dict) else None
+        try:
+            if operation == "renew":
+                await self._renew_now(job_id)
+            else:
+                await asyncio.to_thread(self._updater.accept, job_id, document)
+        except UpdateRefused as error:
+            log.warning("update refused", extra={"job": job_id, "reason": str(error)})
+            await self._tell(job_id, "REJECTED", {"reason": str(error), "code": error.code})
+
+    async def _wait_for_notice(self) -> None:
+        waits = [
+            asyncio.create_task(self._noticed.wait(), name="job notice"),
+            asyncio.create_task(self._clock.sleep(ASK_EVERY_S), name="ask for jobs"),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _renew_now(self, job_id: str) -> None:
+        if job_id in self._seen:
+            return
+        try:
+            await self._renew()
+        except FleetSilent:
+            raise
+        except FleetError as error:
+            await self._tell(job_id, "FAILED", {"reason": str(error)})
+            return
+        self._seen.add(job_id)
+        await self._tell(job_id, "SUCCEEDED", {})
+        raise StopRequested("certificate renewed")
+
+    async def _prepare(self) -> None:
+        try:
+            await asyncio.to_thread(self._updater.prepare)
+        except (UpdateFailed, UpdateRefused) as error:
+            await asyncio.to_thread(self._updater.give_up, str(error))
+
+    async def _switch(self) -> None:
+        try:
+            switched = await asyncio.to_thread(self._updater.switch, in_event=self._in_event())
+        except UpdateRefused as error:
+            await asyncio.to_thread(self._updater.give_up, str(error))
+            return
+        if switched:
+            raise StopRequested("another version is current")
+        await self._clock.sleep(EVENT_LOOK_S)
+
+    async def _prove(self) -> None:
+        """Keep the version on trial as soon as nothing is to complain about, or take it back at its deadline."""
+        give_up_at = self._clock.monotonic() + PROVE_S
+        while complaint := self._complaint():
+            if self._clock.monotonic() >= give_up_at:
+                await asyncio.to_thread(self._updater.take_back, f"not well after {PROVE_S:g} s: {complaint}")
+                raise StopRequested("the version before is current again")
+            await self._clock.sleep(HEALTH_LOOK_S)
+        await asyncio.to_thread(self._updater.keep)
+
+    async def _report(self) -> None:
+        progress = self._updater.progress()
+        assert progress is not None, "a report needs a note"
+        kept = progress.stage is Stage.KEPT
+        details = {"version": self._updater.running(), "reason": progress.reason}
+        await self._tell(progress.job_id, "SUCCEEDED" if kept else "FAILED", details)
+        await asyncio.to_thread(self._updater.finish)
+
+    async def _tell(self, job_id: str, status: str, details: dict[str, str]) -> None:
+        """Report a job's end; a job that the service does not know any more is done with."""
+        told: dict[str, Any] = {key: value[:_DETAIL_CHARS_MAX] for key, value in details.items() if value}
+        try:
+            await self._requests.ask(f"{self._prefix}/{job_id}/update", {"status": status, "statusDetails": told})
+        except FleetRefused as error:
+            log.warning("job report refused", extra={"job": job_id, "reason": str(error)})

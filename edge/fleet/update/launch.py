@@ -1,0 +1,134 @@
+"""Starts the version that should run; stands outside all versions and uses nothing but the standard library.
+
+``python3 launch.py ROOT [ARGUMENTS]``. A version on trial that was started more often than ``BOOTS_MAX`` without
+proving itself is taken back here, because it may be too broken to do so. A power cut may come at any point; each step
+is one rename.
+
+``ROOT/versions/<version>/`` are environments, whole once ``whole.json`` is in them; ``ROOT/current`` links to one, and
+where there is none the packaged version runs, that of the interpreter that runs this; ``ROOT/update.json`` is the
+update that is under way.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+BOOTS_MAX = 3
+WHOLE = "whole.json"
+CURRENT = "current"
+PROGRESS = "update.json"
+TRIAL = "trial"
+TAKEN_BACK = "taken_back"
+
+
+def choose(root: Path) -> str | None:
+    """Return the version to start, ``None`` for the packaged one, and count the start where it is on trial."""
+    progress = read_progress(root)
+    if progress is not None and progress.get("stage") == TRIAL and current(root) == progress.get("version"):
+        boots = int(str(progress.get("boots", 0))) + 1
+        if boots > BOOTS_MAX or not is_whole(root, str(progress["version"])):
+            take_back(root, progress, f"started {boots - 1} times and did not prove itself")
+        else:
+            write_progress(root, {**progress, "boots": boots})
+    chosen = current(root)
+    if chosen is not None and is_whole(root, chosen):
+        return chosen
+    whole = [name for name in installed(root) if is_whole(root, name)]
+    # Nobody has proven a version that is not linked but was being made.
+    proven = [name for name in whole if progress is None or name != progress["version"]]
+    if chosen is None or not proven:
+        (root / CURRENT).unlink(missing_ok=True)
+        return None
+    switch(root, proven[-1])
+    return proven[-1]
+
+
+def take_back(root: Path, progress: dict[str, object], reason: str) -> None:
+    """Return to the version that ran before the trial, and note why."""
+    switch(root, str(progress["running"]))
+    write_progress(root, {**progress, "stage": TAKEN_BACK, "reason": reason})
+
+
+def current(root: Path) -> str | None:
+    """Return the version that is linked as current."""
+    link = root / CURRENT
+    return link.readlink().name if link.is_symlink() else None
+
+
+def installed(root: Path) -> list[str]:
+    """Return all versions, oldest first."""
+    folder = root / "versions"
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return sorted((name for name in names if _numbers(name)), key=_numbers)
+
+
+def is_whole(root: Path, version: str) -> bool:
+    """Say whether a version's environment is all there."""
+    return (root / "versions" / version / WHOLE).exists()
+
+
+def switch(root: Path, version: str) -> None:
+    """Link a version as current, in one step; one that is not in the folder is the packaged one, which has no link."""
+    if not is_whole(root, version):
+        (root / CURRENT).unlink(missing_ok=True)
+        sync(root)
+        return
+    following = root / f"{CURRENT}.new"
+    following.unlink(missing_ok=True)
+    following.symlink_to(Path("versions") / version, target_is_directory=True)
+    following.replace(root / CURRENT)
+    sync(root)
+
+
+def read_progress(root: Path) -> dict[str, object] | None:
+    """Return the update that is under way; ``None`` where there is none or its file cannot be read."""
+    try:
+        found = json.loads((root / PROGRESS).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"stage", "version", "running"} <= found.keys() else None
+
+
+def write_progress(root: Path, progress: dict[str, object]) -> None:
+    """Note how far the update has come: after a power cut the note is the old one or the new."""
+    write_whole(root / PROGRESS, json.dumps(progress).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file in one step."""
+    following = path.with_name(path.name + ".new")
+    descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    following.replace(path)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Put a folder's entries on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+
+
+def main() -> None:
+    """Become the chosen version."""
+    root = Path(sys.argv[1])
+    chosen = choose(root)
+    python = sys.executable if chosen is None else str(root / "versions" / chosen / "bin" / "python")
+    os.execv(python, [python, "-m", "edge", *sys.argv[2:]])
+
+
+if __name__ == "__main__":
+    main()

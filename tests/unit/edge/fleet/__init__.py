@@ -1,0 +1,1 @@
+"""What the fleet asks of a gateway."""
