@@ -21,6 +21,7 @@ from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Pending, Stage
 from edge.fleet.requests import ANSWER_TIMEOUT_S
 from edge.fleet.service import FleetService, fleet_service
+from edge.fleet.stopping import stopped
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import LinkSettings
@@ -175,9 +176,7 @@ class Provisioner:
                 f"{link.status().last_error}"
             ) from error
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            await stopped(running)
 
     def _asking(self) -> AbstractAsyncContextManager[FleetService]:
         """Return a session under the claim, or the one that is open."""

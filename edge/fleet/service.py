@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edge.errors import ConfigError
 from edge.fleet.requests import Requests
+from edge.fleet.stopping import stopped
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
 
@@ -74,6 +75,4 @@ async def _over_link(settings: LinkSettings, *, client_id: str, timeout_s: float
     try:
         yield TopicService(requests)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stopped(*tasks)

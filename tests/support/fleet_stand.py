@@ -36,6 +36,7 @@ class Stand:
     doors: Doors
     clock: Clock
     responder: Responder
+    book: Book
     tables: Tables
     operator: LocalOperator
     authority: LocalAuthority
@@ -118,6 +119,7 @@ async def standing(folder: Path) -> AsyncIterator[Stand]:
             doors=doors,
             clock=clock,
             responder=responder,
+            book=book,
             tables=tables,
             operator=operator,
             authority=authority,

@@ -48,9 +48,9 @@ async def test_a_claim_becomes_a_site_of_its_zone(stand: Stand, client: Client) 
 @pytest.mark.parametrize("manner", [Manner.LOST, Manner.UNANSWERED, Manner.LATE])
 async def test_silence_is_outlasted(stand: Stand, client: Client, operation: Operation, manner: Manner) -> None:
     """Also where the request was carried out and only its answer was lost: the same key may come again."""
-    stand.mischief.late_s = 1.5
+    stand.mischief.late_s = 1.0
     stand.mischief.plan(operation, manner)
-    identity = await stand.provisioner(client, answer_timeout_s=1.0).provision()
+    identity = await stand.provisioner(client, answer_timeout_s=0.7).provision()
     await assert_works(stand, identity)
 
 
