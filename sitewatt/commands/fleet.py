@@ -1,0 +1,376 @@
+"""``sitewatt fleet``: claims, provisioning, certificates, updates; on AWS, or with ``--local DIR`` on the stand-in."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sitewatt.output import BAD_INPUT, fail, print_json
+
+if TYPE_CHECKING:
+    from cloud.infra.fleet_operator import FleetOperator
+    from cloud.stores.tables import Tables
+
+POLL_S = 0.5
+PAPERS = "claim.json"
+
+app = typer.Typer(help="The fleet of gateways: claims, provisioning, certificates, updates.", no_args_is_help=True)
+claim_app = typer.Typer(help="By what right a new gateway asks for its identity.", no_args_is_help=True)
+app.add_typer(claim_app, name="claim")
+
+_Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
+_Local = Annotated[
+    Path | None, typer.Option("--local", metavar="DIR", help="Folder of a local cloud; AWS (boto3) without it.")
+]
+_Tables = Annotated[
+    str | None, typer.Option("--tables", metavar="STORE", help="The cloud's tables, as in SITEWATT_STORE.")
+]
+_State = Annotated[Path, typer.Option("--state", metavar="DIR", help="Where the gateway keeps its identities.")]
+
+
+@claim_app.command("create")
+def claim_create(
+    serial: Annotated[str, typer.Option(help="Serial number of the gateway.")],
+    site: Annotated[str, typer.Option(help="The site it will be.")],
+    zone: Annotated[str, typer.Option(help="The zone of the site.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the claim; nobody else may read it.")],
+    trusted_user: Annotated[bool, typer.Option(help="A claim for five minutes, for who stands beside it.")] = False,
+    local: _Local = None,
+    tables: _Tables = None,
+    as_json: _Json = False,
+) -> None:
+    """Put a serial on the list and make a claim for it."""
+    from cloud.infra.fleet_serials import admit
+
+    with _hands(local, tables, as_json=as_json) as hands:
+        secret = admit(hands.tables, serial=serial, site=site, zone=zone)
+        papers = hands.operator.create_claim(trusted_user=trusted_user)
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        told = {"serial": serial, "secret": secret.hex(), "certificate_id": papers.certificate_id}
+        _write_private(out / "claim.pem", papers.certificate)
+        _write_private(out / "claim.key", papers.key)
+        _write_private(out / PAPERS, json.dumps(told))
+        if hands.ca_path is not None:
+            (out / "ca.pem").write_bytes(hands.ca_path.read_bytes())
+    _answer(
+        {"serial": serial, "site": site, "certificate_id": papers.certificate_id, "folder": str(out)},
+        f"claim for {serial} (site {site}) in {out}",
+        as_json=as_json,
+    )
+
+
+@claim_app.command("revoke")
+def claim_revoke(certificate_id: str, local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
+    """Make a claim worthless."""
+    with _hands(local, tables, as_json=as_json) as hands:
+        hands.operator.revoke_claim(certificate_id)
+    _answer({"revoked": certificate_id}, f"claim {certificate_id} is revoked", as_json=as_json)
+
+
+@app.command()
+def provision(
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="The broker, mqtts://HOST[:PORT].")],
+    claim_dir: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the claim.")],
+    state: _State,
+    template: Annotated[str, typer.Option(help="Name of the fleet's template.")] = "sitewatt-gateway",
+    client: Annotated[str, typer.Option(help="Client library: mqtt or aws.")] = "mqtt",
+    as_json: _Json = False,
+) -> None:
+    """Give this gateway an identity of its own; begun ones are continued."""
+    from pydantic import ValidationError
+
+    from contracts.clock import SystemClock
+    from edge.errors import ConfigError, FleetError
+    from edge.fleet.identity import IdentityStore
+    from edge.fleet.provisioning import Claim, Provisioner
+    from edge.links.settings import Client, LinkSettings
+
+    try:
+        papers = json.loads((claim_dir / PAPERS).read_bytes())
+        ca = claim_dir / "ca.pem"
+        cert, key = claim_dir / "claim.pem", claim_dir / "claim.key"
+        settings = LinkSettings(
+            client=Client(client),
+            url=endpoint,
+            ca_file=ca if ca.exists() else None,
+            cert_file=cert,
+            key_file=key,
+        )
+        claim = Claim(
+            cert_file=cert,
+            key_file=key,
+            client_id=f"claim-{papers['serial']}",
+            serial=papers["serial"],
+            secret=bytes.fromhex(papers["secret"]),
+        )
+    except (OSError, KeyError, ValueError, ValidationError) as error:
+        fail(
+            f"claim in {claim_dir} cannot be used: {error}; nothing asked",
+            code="bad_claim",
+            as_json=as_json,
+            exit_code=BAD_INPUT,
+        )
+    provisioner = Provisioner(
+        store=IdentityStore(state), settings=settings, template=template, claim=claim, clock=SystemClock()
+    )
+    try:
+        identity = asyncio.run(provisioner.provision())
+    except ConfigError as error:
+        fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
+    except FleetError as error:
+        fail(str(error), code=type(error).__name__, as_json=as_json)
+    _answer(
+        {
+            "thing": identity.thing_name,
+            "certificate_id": identity.certificate_id,
+            "cert_file": str(identity.cert_file),
+            "key_file": str(identity.key_file),
+            "configuration": identity.configuration,
+        },
+        f"provisioned as {identity.thing_name}; certificate {identity.cert_file}",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def status(state: _State, as_json: _Json = False) -> None:
+    """Show which identity this gateway has, and how far the next one has come."""
+    from edge.errors import FleetError
+    from edge.fleet.identity import IdentityStore
+
+    store = IdentityStore(state)
+    try:
+        active, pending = store.active(), store.pending()
+    except FleetError as error:
+        fail(str(error), code="bad_identity", as_json=as_json)
+    told = {
+        "provisioned": active is not None,
+        "thing": active.thing_name if active else None,
+        "certificate_id": active.certificate_id if active else None,
+        "pending": pending.stage.value,
+        "token_until": pending.token_until.isoformat() if pending.token_until else None,
+    }
+    word = f"provisioned as {active.thing_name}" if active else "not provisioned"
+    _answer(told, f"{word}; next identity: {pending.stage.value}", as_json=as_json)
+
+
+@app.command("list")
+def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
+    """List the registered gateways, and the serials that are still expected."""
+    from cloud.infra.fleet_serials import serials
+
+    with _hands(local, tables, as_json=as_json) as hands:
+        found = hands.operator.gateways()
+        listed = [
+            {"serial": item.key.sk, "site": item.body["site"], "zone": item.body["zone"], "state": _serial_state(item)}
+            for item in serials(hands.tables)
+        ]
+    gateways = [{"name": one.name, "zone": one.zone, "serial": one.serial} for one in found]
+    lines = [f"{one['name']}  {one['zone']}  {one['serial']}" for one in gateways]
+    lines += [f"{one['serial']}  {one['state']}  (site {one['site']})" for one in listed]
+    _answer({"gateways": gateways, "serials": listed}, "\n".join(lines) or "no gateways", as_json=as_json)
+
+
+@app.command()
+def show(name: str, local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
+    """Show one gateway: certificates, shadows, jobs."""
+    with _hands(local, tables, as_json=as_json) as hands:
+        told = asdict(hands.operator.gateway(name))
+    text = "\n".join(f"{key}: {json.dumps(value, default=str)}" for key, value in told.items())
+    _answer(told, text, as_json=as_json)
+
+
+@app.command()
+def rotate(
+    name: str,
+    follow_s: Annotated[float, typer.Option("--follow", metavar="SECONDS", min=0, help="Wait for its end.")] = 0,
+    local: _Local = None,
+    tables: _Tables = None,
+    as_json: _Json = False,
+) -> None:
+    """Let a gateway make a new key and certificate; the old one stays until the new one is proven."""
+    from cloud.infra.fleet_serials import release
+
+    job_id = f"renew-{uuid.uuid4().hex[:12]}"
+    with _hands(local, tables, as_json=as_json) as hands:
+        release(hands.tables, hands.operator.gateway(name).serial)
+        hands.operator.create_job(name, job_id=job_id, document={"operation": "renew"})
+        _follow(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+
+
+@app.command()
+def update(
+    name: str,
+    version: Annotated[str, typer.Option(help="Version of the artefact, as 1.2.3.")],
+    artefact: Annotated[Path, typer.Option(metavar="FILE", help="The wheel.")],
+    url: Annotated[str, typer.Option(help="Where gateways fetch the very same file.")],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Ed25519 key (PEM) that gateways trust.")],
+    min_from: Annotated[str, typer.Option(help="Oldest version that may be updated.")] = "0.0.0",
+    within_h: Annotated[float, typer.Option(min=0.1, max=8760, help="Begun within so many hours, or not.")] = 168,
+    follow_s: Annotated[float, typer.Option("--follow", metavar="SECONDS", min=0, help="Wait for its end.")] = 0,
+    local: _Local = None,
+    tables: _Tables = None,
+    as_json: _Json = False,
+) -> None:
+    """Give a gateway another version: signed, tried, taken back by itself when it is not well."""
+    try:
+        document = _signed(version, artefact, url, key, min_from=min_from, within_h=within_h)
+    except (OSError, ValueError) as error:
+        fail(f"no update made: {error}", code="bad_update", as_json=as_json, exit_code=BAD_INPUT)
+    job_id = f"update-{version.replace('.', '-')}-{uuid.uuid4().hex[:8]}"
+    with _hands(local, tables, as_json=as_json) as hands:
+        hands.operator.create_job(name, job_id=job_id, document=document)
+        _follow(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+
+
+@app.command()
+def decommission(
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    local: _Local = None,
+    tables: _Tables = None,
+    as_json: _Json = False,
+) -> None:
+    """Revoke a gateway's certificates, forget it, and retire its serial."""
+    from cloud.infra.fleet_serials import retire
+
+    if not yes and not typer.confirm(f"{name} will not connect any more. Go on?", err=True):
+        fail("nothing done", code="not_confirmed", as_json=as_json)
+    with _hands(local, tables, as_json=as_json) as hands:
+        serial = hands.operator.gateway(name).serial
+        # The serial first: what fails after that leaves a gateway that cannot come back.
+        retire(hands.tables, serial)
+        hands.operator.decommission(name)
+    _answer({"decommissioned": name, "serial": serial}, f"{name} is decommissioned", as_json=as_json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hands:
+    operator: "FleetOperator"
+    tables: "Tables"
+    ca_path: Path | None = None
+
+
+@contextlib.contextmanager
+def _hands(local: Path | None, tables: str | None, *, as_json: bool) -> Iterator[_Hands]:
+    """Open what an operator works with; its errors end the command with one sentence."""
+    from cloud.errors import CloudError, FleetDenied, SetupError
+
+    try:
+        with contextlib.ExitStack() as stack:
+            yield _open_local(local, stack) if local is not None else _open_aws(tables, stack)
+    except SetupError as error:
+        fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
+    except FleetDenied as error:
+        fail(str(error), code=error.code, as_json=as_json)
+    except CloudError as error:
+        fail(str(error), code="store", as_json=as_json)
+
+
+def _open_local(folder: Path, stack: contextlib.ExitStack) -> _Hands:
+    from cloud.local.fleet.authority import LocalAuthority
+    from cloud.local.fleet.book import Book
+    from cloud.local.fleet.operator import LocalOperator
+    from cloud.local.fleet.run import FleetFolder
+    from cloud.stores.sqlite import SqliteTables
+    from contracts.clock import SystemClock
+
+    place = FleetFolder(folder=folder / "fleet")
+    authority = LocalAuthority(place.authority_folder)
+    book = Book.open(place.book_path)
+    stack.callback(book.close)
+    tables = SqliteTables.open(folder / "tables.db")
+    stack.callback(tables.close)
+    operator = LocalOperator(book=book, authority=authority, clock=SystemClock())
+    return _Hands(operator=operator, tables=tables, ca_path=authority.ca_path)
+
+
+def _open_aws(tables: str | None, stack: contextlib.ExitStack) -> _Hands:
+    import boto3
+
+    from cloud.infra.fleet_operator import AwsFleet
+    from cloud.stores.setup import open_stores
+
+    environ = {**os.environ, **({"SITEWATT_STORE": tables} if tables else {})}
+    opened = open_stores(environ).tables
+    stack.callback(opened.close)
+    return _Hands(operator=AwsFleet(boto3.client("iot"), boto3.client("iot-data")), tables=opened)
+
+
+def _signed(version: str, artefact: Path, url: str, key: Path, *, min_from: str, within_h: float) -> dict[str, Any]:
+    """Return a signed update document.
+
+    Raises:
+        ValueError: A part of it is not as gateways want it.
+        OSError: A file cannot be read.
+    """
+    import hashlib
+    from datetime import timedelta
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from contracts.clock import SystemClock
+    from edge.fleet.update.document import UpdateDocument
+
+    data = artefact.read_bytes()
+    private = load_pem_private_key(key.read_bytes(), password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ValueError(f"{key} is not an Ed25519 key")  # noqa: TRY004 (the file is wrong, not the call)
+    unsigned = UpdateDocument(
+        version=version,
+        artefact_url=url,
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        min_from=min_from,
+        deadline=SystemClock().now() + timedelta(hours=within_h),
+        signature="",
+    )
+    signature = base64.b64encode(private.sign(unsigned.signing_bytes())).decode()
+    return {**unsigned.model_dump(mode="json"), "signature": signature}
+
+
+def _follow(operator: "FleetOperator", name: str, job_id: str, *, follow_s: float, as_json: bool) -> None:
+    """Tell how a job stands, after waiting for its end; one that ended badly ends the command so."""
+    from contracts.clock import SystemClock
+
+    clock = SystemClock()
+    give_up_at = clock.monotonic() + follow_s
+    job = operator.job(name, job_id)
+    while job.state in {"QUEUED", "IN_PROGRESS"} and clock.monotonic() < give_up_at:
+        asyncio.run(clock.sleep(POLL_S))
+        job = operator.job(name, job_id)
+    told: dict[str, Any] = {"gateway": name, "job": job.id, "state": job.state, "details": job.details}
+    if job.state not in {"QUEUED", "IN_PROGRESS", "SUCCEEDED"}:
+        reason = job.details.get("reason", "no reason given")
+        fail(f"job {job.id} of {name} {job.state.lower()}: {reason}", code=job.state, as_json=as_json, **told)
+    _answer(told, f"job {job.id} of {name}: {job.state.lower()}", as_json=as_json)
+
+
+def _serial_state(item: Any) -> str:
+    if item.body.get("retired"):
+        return "retired"
+    if item.body.get("released"):
+        return "released"
+    return "registered" if item.body.get("fingerprint") else "expected"
+
+
+def _write_private(path: Path, content: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+
+
+def _answer(told: dict[str, Any], text: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+    else:
+        typer.echo(text)

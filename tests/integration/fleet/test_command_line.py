@@ -1,0 +1,84 @@
+"""``sitewatt fleet`` as an installer and an operator call it, on a running private fleet."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typer.testing import CliRunner
+
+from edge.fleet.update.document import read_update
+from sitewatt.commands.fleet import app
+from tests.support.fleet_stand import ZONE, Stand, standing
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    """A private fleet in the folder of a local cloud."""
+    async with standing(tmp_path) as running:
+        yield running
+
+
+async def fleet(*arguments: object, exit_code: int = 0) -> dict[str, Any]:
+    """Run a command for programs and return its answer."""
+    words = [*map(str, arguments), "--json"]
+    result = await asyncio.to_thread(CliRunner().invoke, app, words)
+    assert result.exit_code == exit_code, result.output
+    return dict(json.loads(result.stdout))
+
+
+async def test_from_a_claim_to_a_gateway_and_its_end(stand: Stand, tmp_path: Path) -> None:
+    """The life of a gateway by commands alone."""
+    local = ("--local", stand.folder)
+    claim, state = tmp_path / "claim", tmp_path / "identity"
+    of = ("--serial", "sn-7", "--site", "site-7", "--zone", ZONE)
+    made = await fleet("claim", "create", *of, "--out", claim, *local)
+    assert made["site"] == "site-7"
+    assert {path.stat().st_mode & 0o077 for path in claim.glob("claim.*")} == {0}
+    assert (await fleet("status", "--state", state))["provisioned"] is False
+
+    where = ("--endpoint", f"mqtts://localhost:{stand.doors.tls_port}", "--claim-dir", claim, "--state", state)
+    assert (await fleet("provision", *where))["thing"] == "site-7"
+    assert (await fleet("status", "--state", state))["thing"] == "site-7"
+    listed = await fleet("list", *local)
+    assert listed["gateways"] == [{"name": "site-7", "zone": ZONE, "serial": "sn-7"}]
+    assert {one["serial"]: one["state"] for one in listed["serials"]} == {"sn-0001": "expected", "sn-7": "registered"}
+
+    other = ("--endpoint", where[1], "--claim-dir", claim, "--state", tmp_path / "copy")
+    assert (await fleet("provision", *other, exit_code=1))["error"]["code"] == "FleetRefused"
+    renewed = await fleet("rotate", "site-7", *local)
+    assert renewed["state"] == "QUEUED"
+    assert (await fleet("provision", *where))["certificate_id"] in (await fleet("show", "site-7", *local))[
+        "certificates"
+    ]
+
+    assert (await fleet("decommission", "site-7", "--yes", *local))["serial"] == "sn-7"
+    assert (await fleet("list", *local))["gateways"] == []
+    assert (await fleet("show", "site-7", *local, exit_code=1))["error"]["code"] == "ResourceNotFound"
+
+
+async def test_an_update_is_signed_as_gateways_want_it(stand: Stand, tmp_path: Path) -> None:
+    """The document that the command makes is the one that a gateway takes."""
+    await stand.provisioner().provision()
+    key = Ed25519PrivateKey.generate()
+    key_file, artefact = tmp_path / "key.pem", tmp_path / "a.whl"
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    artefact.write_bytes(b"bytes")
+    of = ("--version", "1.2.0", "--artefact", artefact, "--url", "https://example.org/a.whl", "--key", key_file)
+    made = await fleet("update", "site-1", *of, "--local", stand.folder)
+    (job,) = stand.operator.gateway("site-1").jobs
+    assert job.id == made["job"]
+    document = stand.book.jobs("site-1")[0].document
+    assert read_update(document, trusted=key.public_key(), running="1.0.0").version == "1.2.0"
+    bad = await fleet("update", "site-1", *of[:6], "--key", artefact, "--local", stand.folder, exit_code=2)
+    assert bad["error"]["code"] == "bad_update"
+
+
+async def test_a_claim_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    """The installer typed another folder."""
+    where = ("--endpoint", "mqtts://localhost:1", "--claim-dir", tmp_path / "none", "--state", tmp_path / "state")
+    assert (await fleet("provision", *where, exit_code=2))["error"]["code"] == "bad_claim"
