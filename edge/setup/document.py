@@ -136,5 +136,7 @@ def _scalar(value: Any) -> str:
     """Return one value as YAML on one line."""
     plain = str(value) if isinstance(value, Path) else value
     return (
-        yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
+        yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True)
+        .removesuffix("...\n")
+        .removesuffix("\n")
     )

@@ -1,5 +1,6 @@
 """Checks that touch no device and no network: profiles, urls, bus load, files, folder, disk, clock."""
 
+import fcntl
 import os
 import shutil
 import stat
@@ -33,6 +34,9 @@ def check_offline(config: SiteConfig, *, clock: Clock) -> list[Finding]:
     findings += [_bus(load) for load in bus_loads(connected)]
     findings += _link_files(config)
     findings.append(_folder(config.state_dir))
+    if _is_running(config.state_dir):
+        do = "stop it for the check where a device takes only one client: sudo systemctl stop sitewatt"
+        findings.append(warning("state", str(config.state_dir), "a gateway is running on it", do=do))
     findings.append(_disk(config.state_dir))
     findings.append(_clock(clock))
     return findings
@@ -162,6 +166,18 @@ def _folder(folder: Path) -> Finding:
             do="run the check as the gateway's user, or give it the folder",
         )
     return good("state", str(folder), "can be written" if present == folder else f"will be made in {present}")
+
+
+def _is_running(folder: Path) -> bool:
+    """Return whether a gateway holds the journal of this folder."""
+    try:
+        with (folder / "journal.db.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _disk(folder: Path) -> Finding:

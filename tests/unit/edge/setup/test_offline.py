@@ -1,5 +1,6 @@
 """The checks that ask nobody: each wrong thing is found, named, and comes with what to do."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from contracts.clock import parse_clock
 from edge.config import SiteConfig
 from edge.setup.finding import Finding, Grade, is_sound
 from edge.setup.offline import check_offline
+from edge.telemetry.journal import Journal
 
 CLOCK = parse_clock("2026-03-17T12:00:00+00:00@0.0x1.0")
 METER = {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://192.0.2.7?unit=1", "role": "meter"}
@@ -104,3 +106,13 @@ def test_little_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("edge.setup.offline.DISK_FREE_BYTES_FAILED", 2**62)
     (disk,) = found(config(tmp_path), "disk")
     assert disk.grade is Grade.FAILED and "settlement needs the disk" in disk.do
+
+
+def test_a_running_gateway_is_said(tmp_path: Path) -> None:
+    """A device with one client answers either the gateway or the check."""
+    site = config(tmp_path)
+    with closing(Journal.open(site.state_dir / "journal.db", site="farm", clock=CLOCK)):
+        _, told = found(site, "state")
+        assert told.grade is Grade.WARNING and "systemctl stop" in told.do
+    (folder,) = found(site, "state")
+    assert folder.grade is Grade.GOOD
