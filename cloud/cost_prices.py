@@ -2,15 +2,15 @@
 
 Prices move: check them for the target Region before a budget is made of them. Frankfurt is about a fifth dearer.
 
-Sources: the public price pages of AWS IoT Core, Kinesis Data Streams, Lambda, DynamoDB (on demand, after the cut of
-November 2024) and S3, as of November 2025; the fine print of IoT metering from "AWS IoT Core additional metering
-details": one message is each started 5 KB of topic, payload and properties; what a device acknowledges is metered as a
-message, what the service acknowledges is not; pings of 30 s or slower are free; Basic Ingest has no messaging charge.
+Sources: AWS IoT Core pricing (read in September 2026) and "AWS IoT Core additional metering details": one message is
+each started 5 KB of topic, payload and properties; what a device acknowledges is metered as a message, what the service
+acknowledges is not; pings of 30 s or slower are free; Basic Ingest has no messaging charge. DynamoDB on-demand pricing
+after the cut of November 2024 (read in July 2025). Kinesis Data Streams, Lambda and S3: their list prices of 2025.
 """
 
 from dataclasses import dataclass
 
-READ_IN = "2025-11"
+READ_IN = "2025-07 to 2026-09"
 REGION = "us-east-1"
 
 
