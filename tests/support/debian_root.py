@@ -8,7 +8,6 @@ from pathlib import Path
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # The suite's.
-MIRROR = "http://deb.debian.org/debian"
 BOOTSTRAP_TIMEOUT_S = 300.0
 COMMAND_TIMEOUT_S = 120.0
 
@@ -59,10 +58,27 @@ def clean_debian(folder: Path) -> DebianRoot:
         raise NoDebian("debootstrap is not installed, so the package cannot be tried; `make debian` installs it")
     if os.geteuid() != 0:
         raise NoDebian("only root can chroot, so the package cannot be tried; run this test as root")
-    command = [tool, "--variant=minbase", "--include=python3,adduser,systemd", SUITE, str(folder), MIRROR]
+    mirror = _mirror()
+    command = [tool, "--variant=minbase", "--include=python3,adduser,systemd", SUITE, str(folder), mirror]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S)
     except subprocess.CalledProcessError as error:
         last = (error.stdout + error.stderr).strip().splitlines()[-3:]
-        raise NoDebian(f"debootstrap cannot make {SUITE} from {MIRROR}: {'; '.join(last)}") from error
+        raise NoDebian(f"debootstrap cannot make {SUITE} from {mirror}: {'; '.join(last)}") from error
     return DebianRoot(folder)
+
+
+def _mirror() -> str:
+    """Return the archive that this machine's own apt installs from.
+
+    Raises:
+        NoDebian: It names none.
+    """
+    places = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = next((line for line in places.stdout.splitlines() if line.startswith("http")), None)
+    if found is None:
+        raise NoDebian("apt on this machine names no archive, so no clean Debian can be made from it")
+    return found
