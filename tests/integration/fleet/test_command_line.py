@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from edge.fleet.update.document import read_update
 from sitewatt.commands.fleet import app
 from tests.support.fleet_stand import ZONE, Stand, standing
+from tests.support.link_parts import until
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ async def test_from_a_claim_to_a_gateway_and_its_end(stand: Stand, tmp_path: Pat
     of = ("--serial", "sn-7", "--site", "site-7", "--zone", ZONE)
     made = await fleet("claim", "create", *of, "--out", claim, *local)
     assert made["site"] == "site-7"
+    await until(lambda: made["certificate_id"] in (stand.folder / "fleet" / "acl").read_text())
     assert {path.stat().st_mode & 0o077 for path in claim.glob("claim.*")} == {0}
     assert (await fleet("status", "--state", state))["provisioned"] is False
 
