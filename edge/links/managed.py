@@ -90,6 +90,10 @@ class ManagedLink:
                 await self._connect_once()
             except (LinkError, OSError) as error:
                 self._lost(error)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # The goodbye failed while we were being stopped; going on would never end.
+                    raise asyncio.CancelledError from error
             taken_over = self._session.state is LinkState.TAKEN_OVER
             await asyncio.sleep(self._backoff.taken_over_s() if taken_over else self._backoff.next_s())
 

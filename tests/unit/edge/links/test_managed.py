@@ -1,0 +1,49 @@
+"""A link that is told to stop stops, whatever its connection does while it closes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from edge.errors import LinkError
+from edge.links.link import Ack, LinkState
+from edge.links.managed import Arrived, ManagedLink
+from edge.links.settings import LinkSettings
+
+
+class _Connection:
+    """Stays open and answers nothing."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def send(self, topic: str, payload: bytes, *, retain: bool) -> "asyncio.Future[Ack]":
+        raise LinkError(f"{topic} is not sent here")
+
+    async def subscribe(self, topics: Sequence[str]) -> dict[str, str | None]:
+        return dict.fromkeys(topics)
+
+    def oldest_sent_s(self) -> float:
+        return 0.0
+
+
+@contextlib.asynccontextmanager
+async def _fails_to_close(
+    settings: LinkSettings, client_id: str, presence: object, arrived: Arrived
+) -> AsyncIterator[_Connection]:
+    try:
+        yield _Connection()
+    finally:
+        raise LinkError("the goodbye failed")
+
+
+async def test_a_goodbye_that_fails_does_not_undo_a_stop() -> None:
+    """Otherwise the cancellation is lost, the link reconnects, and whoever waits for it waits for ever."""
+    link = ManagedLink(LinkSettings(), client_id="home-1", connect=_fails_to_close)
+    task = asyncio.create_task(link.run(), name="link")
+    async with asyncio.timeout(5):
+        await link.wait_for(LinkState.CONNECTED)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
