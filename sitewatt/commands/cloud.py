@@ -27,9 +27,17 @@ _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 def local(
     config: _Config,
     clock: Annotated[str | None, typer.Option(metavar="SPEC", help="INSTANT@ORIGINxSPEED; default: real time.")] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="A private fleet: certificates of its own authority, provisioning, jobs.")
+    ] = False,
+    tls_port: Annotated[int, typer.Option(help="Where gateways with certificates connect.", min=1, max=65535)] = 8883,
     as_json: _Json = False,
 ) -> None:
-    """Run a broker and the cloud's functions until Ctrl-C; the broker listens where the settings expect it."""
+    """Run a broker and the cloud's functions until Ctrl-C; the broker listens where the settings expect it.
+
+    With --tls gateways connect with certificates, and provisioning, shadows and jobs are answered as AWS answers them;
+    it needs mosquitto. `sitewatt fleet claim create --local DIR` makes the first claim.
+    """
     from cloud.errors import SetupError
     from cloud.local.config import load_config
 
@@ -40,6 +48,18 @@ def local(
     with contextlib.ExitStack() as processes:
         folder = str(settings.folder / "broker")
         broker = ["cloud.local.broker", "--port", str(settings.broker.port), "--dir", folder]
+        if tls:
+            fleet, tables = str(settings.folder / "fleet"), str(settings.tables_path)
+            ports = ["--port", str(settings.broker.port), "--tls-port", str(tls_port)]
+            broker = [
+                "cloud.local.fleet",
+                "--dir",
+                fleet,
+                "--tables",
+                tables,
+                *ports,
+                *(["--clock", clock] if clock else []),
+            ]
         functions = ["cloud.local", "--config", str(config), *(["--clock", clock] if clock else [])]
         running = {}
         for name, arguments in (("broker", broker), ("functions", functions)):

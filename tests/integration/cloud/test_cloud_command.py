@@ -1,0 +1,53 @@
+"""``sitewatt cloud local --tls`` gives a developer a whole private cloud, fleet included."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support.cloud_sites import write_config
+
+
+async def test_a_private_cloud_takes_in_a_gateway_by_claim(tmp_path: Path) -> None:
+    """From an empty folder to a gateway with a certificate of its own, by three commands."""
+    plain, tls = _free_port(), _free_port()
+    config = write_config(tmp_path, port=plain)
+    cloud = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sitewatt", "cloud", "local", "--config", str(config), "--tls", "--tls-port", str(tls),
+        "--json", stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert cloud.stdout is not None
+        async with asyncio.timeout(60):
+            ready = json.loads(await cloud.stdout.readline())
+        assert ready["broker"]["tls_port"] == tls
+        local = ["--local", str(tmp_path / "cloud")]
+        claim, identity = str(tmp_path / "claim"), str(tmp_path / "identity")
+        of = ["--serial", "sn-1", "--site", "site-1", "--zone", "zone-1"]
+        assert (await _fleet("claim", "create", *of, "--out", claim, *local))["site"] == "site-1"
+        where = ["--endpoint", f"mqtts://localhost:{tls}", "--claim-dir", claim, "--state", identity]
+        assert (await _fleet("provision", *where))["thing"] == "site-1"
+        assert [one["name"] for one in (await _fleet("list", *local))["gateways"]] == ["site-1"]
+    finally:
+        cloud.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            await cloud.wait()
+
+
+async def _fleet(*arguments: str) -> dict[str, Any]:
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sitewatt", "fleet", *arguments, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        out, _ = await done.communicate()
+    assert done.returncode == 0, out
+    return dict(json.loads(out))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
