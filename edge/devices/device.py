@@ -62,6 +62,7 @@ class Device:
     Args:
         id: Name within the site.
         memory: Where what was learned, touched and worn is kept over restarts.
+        phase_s: It is read at whole periods from this instant of the clock; one phase for all devices of a site.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Device:
         clock: Clock,
         options: DeviceOptions | None = None,
         memory: Memory | None = None,
+        phase_s: float = 0.0,
     ) -> None:
         self.id = id
         self.profile = profile
         self.unit = unit
         self._bus = bus
         self._clock = clock
+        self._phase_s = phase_s
         self._options = options or DeviceOptions()
         self._memory = memory or Forgetful()
         self._limits = link_limits(profile, bus.endpoint)
@@ -227,6 +230,7 @@ class Device:
             clock=self._clock,
             limits=self._limits,
             learned=self._learned,
+            phase_s=self._phase_s,
         )
         levers = Levers(
             device=self.id,
@@ -337,6 +341,7 @@ async def open_devices(
     """
     async with Buses() as buses:
         devices: dict[str, Device] = {}
+        phase_s = clock.monotonic()
         for section in sections:
             try:
                 profile = load_profile(section.profile, profile_dir)
@@ -351,6 +356,7 @@ async def open_devices(
                 clock=clock,
                 options=options_of(section, connection_w=connection_w),
                 memory=journal,
+                phase_s=phase_s,
             )
         async with _reading(devices):
             yield devices

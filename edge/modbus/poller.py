@@ -1,7 +1,8 @@
 """Keep the points of one unit fresh: each class at its own pace on the site's clock, on a bus that others share.
 
-A late cycle skips what it missed and stays aligned. A unit that does not answer gets one small probe at a time; as soon
-as it answers, everything is due.
+Cycles begin at whole periods after ``phase_s``: devices with the same phase are read at the same instant, so that their
+values belong together and the process wakes once for all of them. A late cycle skips what it missed. A unit that does
+not answer gets one small probe at a time; as soon as it answers, everything is due.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ STALE_PERIODS = 3  # A value is stale after so many periods, but not before STAL
 STALE_S_MIN = 5.0
 PLANS_MAX = 64  # Different sets of points that were read together.
 COST_CHANGE = 1.5  # A plan is made anew when the fixed cost of a request has changed by this factor.
+REPLAN_S_MIN = 60.0  # But not sooner than this after the last time: turnarounds below a millisecond jump about.
 UNANSWERED_UNTIL_SPLIT = 2  # Times that a block was not answered although the unit answers others.
 IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
 
@@ -58,13 +60,17 @@ class _Cached:
     plan: Plan
     version: int
     fixed_s: float
-    turnaround_s: float
+    turnaround_s: float | None
+    planned_s: float
 
 
 class Poller:
     """Reads the points of one unit for as long as ``run`` runs.
 
     ``latest`` holds the newest reading of each point as it was read; ``reading`` and ``snapshot`` say what has aged.
+
+    Args:
+        phase_s: Cycles begin whole periods before or after this instant of the clock's ``monotonic``.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Poller:
         limits: LinkLimits | None = None,
         learned: Learned | None = None,
         period_s: Mapping[PollClass, float] | None = None,
+        phase_s: float = 0.0,
     ) -> None:
         self.points = {point.name: point for point in points}
         self.latest = Latest({name: compile_point(point) for name, point in self.points.items()})
@@ -87,6 +94,7 @@ class Poller:
         self._limits = limits or LinkLimits()
         self._unit = bus.unit(unit, limits=self._limits, learned=learned)
         self._period_s = {**PERIOD_S, **(period_s or {})}
+        self._phase_s = phase_s
         self._by_class: dict[PollClass, tuple[RegisterPoint, ...]] = {}
         for poll_class in PollClass:
             members = tuple(point for point in self.points.values() if point.poll_class is poll_class)
@@ -105,8 +113,7 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        started_s = self._clock.monotonic()
-        self._due_s = dict.fromkeys(self._by_class, started_s)
+        self._make_due()
         while True:
             retry_s = self._bus.retry_in_s(self._unit.number)
             if retry_s > 0:
@@ -208,8 +215,7 @@ class Poller:
                 await self._bus.read(
                     self._unit.number, point.table, point.address, point.count, priority=Priority.BACKGROUND
                 )
-            now_s = self._clock.monotonic()
-            self._due_s = dict.fromkeys(self._by_class, now_s)
+            self._make_due()
             self._note_state()
             return True
         self._unanswered.clear()
@@ -304,7 +310,11 @@ class Poller:
         if len(self._plans) >= PLANS_MAX:
             self._plans.clear()
         self._plans[key] = _Cached(
-            plan=plan, version=learned.version, fixed_s=cost.fixed_s, turnaround_s=learned.turnaround_s or 0.0
+            plan=plan,
+            version=learned.version,
+            fixed_s=cost.fixed_s,
+            turnaround_s=learned.turnaround_s,
+            planned_s=self._clock.monotonic(),
         )
         return plan
 
@@ -313,12 +323,14 @@ class Poller:
         learned = self._unit.learned
         if cached.version != learned.version:
             return False
-        turnaround_s = learned.turnaround_s or 0.0
-        if cached.turnaround_s / COST_CHANGE < turnaround_s < cached.turnaround_s * COST_CHANGE:
+        if cached.turnaround_s == learned.turnaround_s:
+            return True
+        now_s = self._clock.monotonic()
+        if cached.turnaround_s is not None and now_s - cached.planned_s < REPLAN_S_MIN:
             return True
         if not self._is_like(cached.fixed_s, self._bus.cost(self._unit.number)):
             return False
-        cached.turnaround_s = turnaround_s
+        cached.turnaround_s, cached.planned_s = learned.turnaround_s, now_s
         return True
 
     def _is_like(self, planned_s: float, cost: CostModel) -> bool:
@@ -332,6 +344,13 @@ class Poller:
         return 1 / COST_CHANGE < cost.fixed_s / planned_s < COST_CHANGE
 
     # The pace.
+
+    def _make_due(self) -> None:
+        """Let every class be due now, and be due again at the next whole period."""
+        since_s = self._clock.monotonic() - self._phase_s
+        for poll_class in self._by_class:
+            period_s = self._period_s[poll_class]
+            self._due_s[poll_class] = self._phase_s + floor(since_s / period_s) * period_s
 
     def _advance(self, due: tuple[PollClass, ...]) -> None:
         now_s = self._clock.monotonic()

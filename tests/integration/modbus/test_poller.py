@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -13,11 +13,12 @@ from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
 from edge.modbus.point import DataType, PollClass, Range, RegisterPoint, Table
-from edge.modbus.poller import Poller
+from edge.modbus.poller import REPLAN_S_MIN, Poller
 from edge.modbus.sunspec import discover, read_model
 from edge.modbus.sunspec_models import model_points
 from tests.support.modbus_server import Bank, Device, Request, Sending, honest, tcp_device
 from tests.support.modbus_wait import until
+from tests.support.simulator import ManualClock
 
 SAFETY_S = 20.0
 FAST = 30.0
@@ -116,6 +117,47 @@ async def test_each_class_is_read_at_its_own_pace_of_the_sites_clock() -> None:
     assert counts.count(3) in (2, 3)
     assert 1 <= counts.count(2) <= 3
     assert counts.count(1) >= 14
+
+
+async def test_devices_of_one_phase_are_read_at_the_same_instant() -> None:
+    """A site's meter and its inverter must show the same second, and a process should wake once for all of them."""
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        pollers = []
+        for _ in range(2):
+            device = Device({1: Bank(holding={0: 1})})
+            port = await stack.enter_async_context(tcp_device(device))
+            bus = await stack.enter_async_context(Bus(f"tcp://127.0.0.1:{port}"))
+            period_s = {PollClass.CONTROL: 0.2}
+            pollers.append(Poller(bus, 1, control([0]), clock=clock, period_s=period_s, phase_s=0.05))
+        first = asyncio.create_task(pollers[0].run(), name="poll")
+        await pollers[0].next_cycle()
+        async with polling(pollers[1]):
+            seen: list[set[int]] = [set(), set()]
+            while min(map(len, seen)) < 5:
+                await pollers[0].next_cycle()
+                for instants, poller in zip(seen, pollers, strict=True):
+                    if "p0" in poller.latest:
+                        instants.add(int((poller.latest["p0"].monotonic_s - 0.05) / 0.2))
+            assert seen[0] >= set(sorted(seen[1])[1:-1])  # Each whole period that the second was read in.
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_a_plan_outlives_a_turnaround_that_jumps_about() -> None:
+    """Planning costs more than a request; below a millisecond the turnaround is mostly the machine's own noise."""
+    device = Device({1: Bank(holding=dict.fromkeys(range(200), 1))})
+    clock = ManualClock()
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}?line_baud=115200") as bus:
+        poller = Poller(bus, 1, control(range(0, 200, 9)), clock=clock)
+        bus.unit(1).learned.turnaround_s = 0.0005
+        plan = poller.plan()
+        for turnaround_s in (0.02, 0.0005, 0.03, 0.0007):
+            bus.unit(1).learned.turnaround_s = turnaround_s
+            assert poller.plan() is plan
+        clock.move(REPLAN_S_MIN)
+        bus.unit(1).learned.turnaround_s = 0.02
+        assert poller.plan() is not plan, "a device that has become slow is worth a new plan in the end"
 
 
 async def test_a_dead_unit_does_not_slow_the_others_and_comes_back_by_itself() -> None:
