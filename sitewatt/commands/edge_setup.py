@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The site's configuration.")] = DEFAULT_CONFIG,
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")] = DEFAULT_CONFIG,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no device and no broker.")] = False,
     timeout: Annotated[float, typer.Option(min=0.5, max=300, help="Seconds that devices may take.")] = 20.0,
     as_json: _Json = False,
