@@ -26,6 +26,7 @@ from edge.devices.device import Device, open_devices
 from edge.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.links.link import Announcement, Inbound, Link, Presence
 from edge.links.making import make_link
+from edge.notify import ServiceManager
 from edge.recorder import Recorder
 from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
 from edge.telemetry.meter_recorder import MeterRecorder
@@ -55,6 +56,7 @@ class Site:
     desk: CommandDesk
     trader: Trader | None
     loop: ControlLoop
+    manager: ServiceManager
 
 
 async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
@@ -151,6 +153,7 @@ def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str
         recorder=recorder,
         desk=desk,
         trader=trader,
+        manager=ServiceManager(),
         loop=ControlLoop(
             config=config,
             clock=clock,
@@ -169,6 +172,7 @@ def _requests(site: Site, now_s: float) -> list[Request]:
 
 
 def _finished(site: Site, cycle: Cycle) -> None:
+    site.manager.cycle_done()
     site.desk.finished(cycle)
     site.recorder.finished(cycle)
     if site.trader is not None:
@@ -214,6 +218,7 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
             if parent_pid is not None:
                 waits.create_task(stop_with(parent_pid), name="stop with parent")
     except* StopRequested as reasons:
+        site.manager.stopping()
         site.sampler.close()
         site.journal.flush()
         with contextlib.suppress(TimeoutError):
@@ -260,5 +265,6 @@ def _diagnostics(site: Site) -> dict[str, float | str | None]:
 def _say_ready(site: Site) -> None:
     """Tell who started us that the site runs, and which devices have not answered yet."""
     offline = sorted(name for name, device in site.devices.items() if not device.health.online)
+    site.manager.ready()
     sys.stdout.write(json.dumps({"ready": True, "site": site.config.site.id, "offline": offline}) + "\n")
     sys.stdout.flush()
