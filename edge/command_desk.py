@@ -1,18 +1,21 @@
 """Where commands arrive: judged at the gate, held while they run, answered at each step of their life.
 
 What the gate remembers is on disk before an answer leaves, so that a restart neither forgets an answer nor obeys an old
-command again. A command itself does not survive a restart: whoever still wants it says so again, and until then its
-device has fallen back.
+command again. An order of the grid operator goes on after a restart until it ends, because our death is no reason to
+give back the power that it took. Any other command does not survive: whoever still wants it says so again, and until
+then its device has fallen back.
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from contracts.clock import Clock
 from contracts.control import AckStage, Command, CommandAck, Diagnostics, Live, MaintenanceLock, Read, Release
 from contracts.topics import Up
 from contracts.units import ClockTrust, SiteId
+from contracts.wire import WireError
 from edge.control.commands import Circumstances, Verdict, judge
 from edge.control.envelope import envelope
 from edge.control.feasible import Reach, reach
@@ -20,7 +23,7 @@ from edge.control.gate_state import GateState, dump_gate, load_gate
 from edge.control.keys import Role, TrustedKey
 from edge.control.lease import Leases, drop, live, renew
 from edge.control.life import AckDraft, Life, Observed, advance
-from edge.control.model import AssetKind, Capability, ControlSettings, Request, Snapshot
+from edge.control.model import AssetKind, Capability, ControlSettings, Priority, Request, Snapshot
 from edge.control.orders import request_of, requester_of
 from edge.control_loop import Cycle
 from edge.telemetry.journal import Journal
@@ -29,6 +32,7 @@ from edge.telemetry.sampler import Sampler
 log = logging.getLogger(__name__)
 
 _KEY = "commands.gate"
+_RUNNING_KEY = "commands.grid_operator"
 _NO_REACH = Reach()
 
 
@@ -60,6 +64,7 @@ class CommandDesk:
         self._requests: dict[str, Request] = {}
         self._cycle: Cycle | None = None
         self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0}
+        self._resume()
 
     def locked(self) -> bool:
         """Say whether the site is locked for maintenance."""
@@ -77,7 +82,7 @@ class CommandDesk:
             self._desk.journal.remember(_KEY, dump_gate(gate))
         self._answer(verdict)
         if verdict.accepted and not verdict.duplicate and verdict.command is not None and verdict.role is not None:
-            self._begin(verdict.command, verdict.role)
+            self._begin(verdict.command, verdict.role, now=self._desk.clock.now())
 
     def finished(self, cycle: Cycle) -> None:
         """Look at every running command after a control cycle, and send the answers that are due."""
@@ -95,9 +100,9 @@ class CommandDesk:
         """Return the commands that run now."""
         return [life.command for life in self._lives.values()]
 
-    def _begin(self, command: Command, role: Role) -> None:
+    def _begin(self, command: Command, role: Role, *, now: datetime) -> None:
         desk = self._desk
-        now_s, now = desk.clock.monotonic(), desk.clock.now()
+        now_s = desk.clock.monotonic()
         action = command.action
         if isinstance(action, Release):
             self._release(action.command_id, now_s)
@@ -117,6 +122,36 @@ class CommandDesk:
         self._leases = renew(self._leases, request, now_s=now_s, lease_s=None)
         self._requests[command.command_id] = request
         self._lives[command.command_id] = Life(command=command, expires_s=expires_s)
+        self._keep_running(request)
+
+    def _resume(self) -> None:
+        """Take up the grid operator's orders that ran when an earlier process ended.
+
+        A clock that was set back meanwhile lets none of them last longer than it was to last at all. An issuer that the
+        site no longer trusts as its grid operator loses them.
+        """
+        for text in self._desk.journal.recall(_RUNNING_KEY) or []:
+            try:
+                command = Command.decode(text.encode())
+            except WireError as error:  # Written by another version of this software.
+                log.error("order not resumed", extra={"reason": str(error)})  # noqa: TRY400 (no fault of this code)
+                continue
+            now = max(self._desk.clock.now(), command.issued_at)
+            key = self._desk.trusted.get(command.issuer)
+            if command.expires_at > now and key is not None and key.role is Role.GRID_OPERATOR:
+                log.warning("order resumed", extra={"command": command.command_id})
+                self._begin(command, Role.GRID_OPERATOR, now=now)
+
+    def _keep_running(self, changed: Request) -> None:
+        """Keep on the disk which orders of the grid operator run, after one of them began or ended."""
+        if changed.priority is not Priority.GRID_OPERATOR:
+            return
+        running = [
+            life.command.encode().decode()
+            for command_id, life in self._lives.items()
+            if self._requests[command_id].priority is Priority.GRID_OPERATOR
+        ]
+        self._desk.journal.remember(_RUNNING_KEY, running or None)
 
     def _supersede(self, requester: str, now_s: float) -> None:
         for command_id, life in list(self._lives.items()):
@@ -140,6 +175,7 @@ class CommandDesk:
         request = self._requests.pop(command_id, None)
         if request is not None:
             self._leases = drop(self._leases, requester=requester_of(command), resource=request.resource)
+            self._keep_running(request)
 
     def _finish_at_once(self, command: Command, values: dict[str, float | str | None]) -> None:
         now_s = self._desk.clock.monotonic()

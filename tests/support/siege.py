@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -39,7 +39,7 @@ from firmware_sim.plant_config import (
 from sitewatt.demo import files
 from sitewatt.demo.processes import Processes
 from sitewatt.demo.run import start_broker, start_gateway
-from tests.support.siege_wire import Wire, wires
+from tests.support.siege_wire import Registers, Wire, registers, wires
 from tests.support.simulator import NOON, RawClient
 
 ZONE = "zone-1"
@@ -58,9 +58,9 @@ State = dict[str, float]
 Says = Callable[[State], bool]
 
 
-def sun_site(name: str) -> PlantSite:
+def sun_site(name: str, *, has_timer: bool = True) -> PlantSite:
     """Return a site with PV and a small load, so that it feeds in at noon."""
-    inverter = DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV, faults=_REBOOTS)
+    inverter = DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV, faults=_REBOOTS, revert_ignored=not has_timer)
     return PlantSite(
         id=name,
         load=LoadConfig(base_w=SUN_LOAD_W),
@@ -70,13 +70,13 @@ def sun_site(name: str) -> PlantSite:
 
 
 def battery_site(name: str, *, sun: bool = False) -> PlantSite:
-    """Return a site with a load and a battery, half full, and PV behind the same inverter where there is ``sun``."""
+    """Return a site with a load and a battery, half full; with ``sun``, more PV than both take behind one inverter."""
     inverter = DeviceConfig(
         id="inverter", kind=DeviceKind.SUNSPEC_HYBRID, faults=_REBOOTS, uncommanded=Uncommanded.SELF_CONSUMPTION
     )
     return PlantSite(
         id=name,
-        load=LoadConfig(base_w=BATTERY_LOAD_W),
+        load=LoadConfig(base_w=SUN_LOAD_W if sun else BATTERY_LOAD_W),
         pv=PvConfig(peak_w=PV_W) if sun else None,
         battery=BatteryConfig(capacity_wh=200_000, charge_w_max=BATTERY_W, discharge_w_max=BATTERY_W),
         devices=(inverter, _DOORBELL, _METER),
@@ -173,6 +173,15 @@ class Siege:
 
     # What is true.
 
+    @contextlib.asynccontextmanager
+    async def registers(self, site: str) -> AsyncIterator[Callable[[], Awaitable[Registers]]]:
+        """Give a way to read what a site's inverter holds, past the gateway's wire."""
+        client = await RawClient.connect(self.wires[f"{site}/inverter"].device_port)
+        try:
+            yield lambda: registers(client)
+        finally:
+            await client.close()
+
     def now_ms(self) -> int:
         """Return the sites' instant."""
         return epoch_ms(self.clock.now())
@@ -231,13 +240,8 @@ async def siege(
     sites: Iterable[PlantSite],
     *,
     speed: float = SPEED,
-    profile: str = "fronius_gen24_int",
 ) -> AsyncIterator[Siege]:
-    """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
-
-    Args:
-        profile: Of inverters with a battery.
-    """
+    """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind."""
     hinder = folder / "hinder"
     hinder.mkdir()
     monkeypatch.setenv("SITEWATT_HINDER", str(hinder))
@@ -260,7 +264,7 @@ async def siege(
         async with wires(wired) as strung:
             link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
             for site in built:
-                content = _gateway(folder, site, keys, link=link, wires=strung, profile=profile)
+                content = _gateway(folder, site, keys, link=link, wires=strung)
                 files.gateway(folder, site.id).write_text(yaml.safe_dump(content), encoding="utf-8")
             found = Siege(
                 folder=folder,
@@ -310,11 +314,10 @@ def _gateway(
     *,
     link: dict[str, Any],
     wires: dict[str, Wire],
-    profile: str,
 ) -> dict[str, Any]:
     inverter: dict[str, Any] = {
         "id": "inverter",
-        "profile": profile if site.battery else "sunspec_generic_int",
+        "profile": "fronius_gen24_int" if site.battery else "sunspec_generic_int",
         "url": _url(wires, f"{site.id}/inverter"),
         "role": ("hybrid" if site.pv else "battery") if site.battery else "pv",
         "pv_peak_w": PV_W if site.pv else 0,

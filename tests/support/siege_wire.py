@@ -11,6 +11,8 @@ from tests.support.simulator import RawClient, read_request
 _HEADER = struct.Struct(">HHHB")
 _WRITES = frozenset({5, 6, 15, 16})
 SUNSPEC_BASE = 40_000
+# Raw registers by model and by the offset from the model's id register.
+Registers = dict[tuple[int, int], int]
 _SUNSPEC_END = 0xFFFF
 
 
@@ -123,10 +125,18 @@ async def model_address(client: RawClient, model: int) -> int:
         at += 2 + int(length)
 
 
-async def register(client: RawClient, model: int, offset: int) -> int:
-    """Return one raw register of a model, counted from its id register."""
-    answer = await client.ask(read_request(await model_address(client, model) + offset, 1))
-    return int.from_bytes(answer[2:4], "big")
+async def registers(client: RawClient) -> Registers:
+    """Return the controls of an inverter, raw: the models 123 and, where there is one, 124."""
+    found: Registers = {}
+    for model, size in ((123, 24), (124, 24)):
+        try:
+            at = await model_address(client, model)
+        except LookupError:
+            continue
+        answer = await client.ask(read_request(at, size))
+        values = struct.unpack(f">{size}H", answer[2:])
+        found |= {(model, offset): int(value) for offset, value in enumerate(values)}
+    return found
 
 
 async def overwrite(port: int, model: int, offset: int, value: int) -> None:
