@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.cloud_sites import write_config
+from tests.support.link_parts import until
 
 
 async def test_a_private_cloud_takes_in_a_gateway_by_claim(tmp_path: Path) -> None:
@@ -27,7 +28,10 @@ async def test_a_private_cloud_takes_in_a_gateway_by_claim(tmp_path: Path) -> No
         local = ["--local", str(tmp_path / "cloud")]
         claim, identity = str(tmp_path / "claim"), str(tmp_path / "identity")
         of = ["--serial", "sn-1", "--site", "site-1", "--zone", "zone-1"]
-        assert (await _fleet("claim", "create", *of, "--out", claim, *local))["site"] == "site-1"
+        made = await _fleet("claim", "create", *of, "--out", claim, *local)
+        assert made["site"] == "site-1"
+        rules = tmp_path / "cloud" / "fleet" / "acl"
+        await until(lambda: made["certificate_id"] in rules.read_text())
         where = ["--endpoint", f"mqtts://localhost:{tls}", "--claim-dir", claim, "--state", identity]
         assert (await _fleet("provision", *where))["thing"] == "site-1"
         assert [one["name"] for one in (await _fleet("list", *local))["gateways"]] == ["site-1"]
