@@ -112,7 +112,7 @@ async def _second_master(place: Siege, _: Disk) -> None:
         await overwrite(place.wires[f"{column.site}/inverter"].device_port, model, offset, 0)
 
 
-_FAILURES = (
+FAILURES = (
     Failure(name="gateway killed (kill -9)", breaks=_kill, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
     Failure(name="gateway stopped (SIGSTOP)", breaks=_stop, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
     Failure(name="control task hangs", breaks=_hang, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
@@ -160,12 +160,12 @@ def measured(request: pytest.FixtureRequest) -> Iterator[list[Cell]]:
     cells: list[Cell] = []
     yield cells
     if request.config.getoption("--write-safety-table", default=False):
-        assert len(cells) == len(_FAILURES) * len(COLUMNS), "the table is written from a whole run in which all held"
+        assert len(cells) == len(FAILURES) * len(COLUMNS), "the table is written from a whole run in which all held"
         write_table(SAFETY_DOC, cells)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("failure", _FAILURES, ids=lambda failure: failure.name.replace(" ", "-"))
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name.replace(" ", "-"))
 async def test_every_device_is_safe_within_its_timer(
     failure: Failure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: list[Cell]
 ) -> None:
