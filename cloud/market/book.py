@@ -13,6 +13,8 @@ from cloud.market.rules import SelfTrade
 from contracts.market import Side, TimeInForce
 
 _NONE: tuple[()] = ()
+# Builds a named tuple without the keyword handling of its class: half the cost, on the path of every message.
+_tuple = tuple.__new__
 # A level is packed anew after so many services, and an eighth of its length more.
 _SERVED_MIN = 32
 
@@ -60,10 +62,19 @@ class Resting(NamedTuple):
     quantity: int
 
 
+class Standing(NamedTuple):
+    """What a supplier of last resort offers or wants: after every other order of its price and better ones."""
+
+    order_id: str
+    key: int
+    price: int
+    quantity: int
+
+
 class Book:
     """The open orders of one product."""
 
-    __slots__ = ("_heaps", "_levels", "_owners", "_where", "self_trade")
+    __slots__ = ("_heaps", "_levels", "_owners", "_standing", "_stands", "_where", "self_trade")
 
     def __init__(self, self_trade: SelfTrade = SelfTrade.CANCEL_RESTING) -> None:
         self.self_trade = self_trade
@@ -72,6 +83,8 @@ class Book:
         self._heaps: tuple[list[int], list[int]] = ([], [])
         self._where: dict[str, Level] = {}
         self._owners: dict[str, str] = {}
+        self._standing: tuple[Standing | None, Standing | None] = (None, None)
+        self._stands = False
 
     def __len__(self) -> int:
         """Return how many orders rest."""
@@ -119,28 +132,41 @@ class Book:
 
         Self-trade prevention comes before everything that could trade; orders without an owner are nobody's own.
         """
+        heap = self._heaps[not buy]
         reach = price if buy else -price
-        removed: list[tuple[str, int]] | tuple[()] = _NONE
-        wanted = quantity
-        crosses = self._crosses(buy, reach)
-        if post_only and crosses:
+        standing = self._standing[not buy] if self._stands else None
+        if standing is not None and standing.key > reach:
+            standing = None
+        if standing is None and not (heap and heap[0] <= reach):
+            if tif is TimeInForce.IOC or tif is TimeInForce.FOK:
+                return Placement(cancelled=quantity)
+            self.rest(order_id, buy, quantity, price, owner=owner)
+            return _tuple(Placement, (_NONE, quantity, 0, _NONE, False))
+        if post_only and (standing is not None or self._crosses(buy, reach)):
             return Placement(cancelled=quantity, crossed=True)
-        if tif is TimeInForce.FOK and self._available(buy, reach, quantity, owner) < quantity:
+        if tif is TimeInForce.FOK and self._available(buy, reach, quantity, owner, standing) < quantity:
             return Placement(cancelled=quantity)
-        fills: list[Fill] | tuple[()] = _NONE
-        stopped = False
-        if crosses:
-            if owner is None:
-                fills, quantity = self._take(buy, quantity, reach)
-            else:
-                fills, quantity, removed, stopped = self._take_owned(buy, quantity, reach, owner)
-        traded = sum(fill.quantity for fill in fills) if fills else 0
-        if not quantity:
-            return Placement(fills, 0, wanted - traded, removed)
-        if stopped or tif is TimeInForce.IOC or tif is TimeInForce.FOK:
-            return Placement(fills, 0, wanted - traded, removed)
+        wanted = quantity
+        if standing is None:
+            fills, quantity, removed, stopped = self._take_owned(buy, quantity, reach, owner)
+        else:
+            fills, quantity, removed, stopped = self._take_with(standing, buy, quantity, reach, owner)
+        traded = 0
+        for fill in fills:
+            traded += fill[2]
+        if not quantity or stopped or tif is TimeInForce.IOC or tif is TimeInForce.FOK:
+            return _tuple(Placement, (fills, 0, wanted - traded, removed, False))
         self.rest(order_id, buy, quantity, price, owner=owner)
-        return Placement(fills, quantity, wanted - traded - quantity, removed)
+        return _tuple(Placement, (fills, quantity, wanted - traded - quantity, removed, False))
+
+    def stand(self, order_id: str, buy: bool, quantity: int, price: int) -> None:
+        """Let an order of nobody stand behind everyone else at its price, as a supplier of last resort does.
+
+        One such order stands on each side; a new one replaces it. It is none of ``orders`` and cannot be changed.
+        """
+        standing = None if not quantity else Standing(order_id, -price if buy else price, price, quantity)
+        self._standing = (self._standing[0], standing) if buy else (standing, self._standing[1])
+        self._stands = any(self._standing)
 
     def rest(self, order_id: str, buy: bool, quantity: int, price: int, *, owner: str | None = None) -> None:
         """Put an order at the back of its level without trading, as during a call."""
@@ -248,32 +274,37 @@ class Book:
             for maker, open_quantity in level.items():
                 if open_quantity > quantity:
                     level[maker] = open_quantity - quantity
-                    fills.append(Fill(maker, price, quantity))
+                    fills.append(_tuple(Fill, (maker, price, quantity)))
                     quantity = 0
                     break
-                fills.append(Fill(maker, price, open_quantity))
+                fills.append(_tuple(Fill, (maker, price, open_quantity)))
                 spent.append(maker)
                 quantity -= open_quantity
                 if not quantity:
                     break
-            self._drop(level, spent)
+            if spent:
+                self._drop(level, spent)
             if not level:
                 del levels[heappop(heap)]
         return fills, quantity
 
     def _take_owned(
-        self, buy: bool, quantity: int, reach: int, owner: str
+        self, buy: bool, quantity: int, reach: int, owner: str | None
     ) -> tuple[list[Fill], int, list[tuple[str, int]], bool]:
-        """Trade as ``_take`` does, but never with an order of the same owner.
+        """Trade as ``_take`` does, but never with an order of the same owner; ``None`` owns nothing.
 
         Returns the fills, what is left, what was taken off own resting orders, and whether the rest is given up.
         """
+        if owner is None:
+            found, left = self._take(buy, quantity, reach)
+            return found, left, [], False
         levels, heap, owners, mode = self._levels[not buy], self._heaps[not buy], self._owners, self.self_trade
         fills: list[Fill] = []
         removed: list[tuple[str, int]] = []
         stopped = False
         while quantity and not stopped and heap and heap[0] <= reach:
             level = levels[heap[0]]
+            price = level.price
             spent: list[str] = []
             for maker, open_quantity in level.items():
                 if owners.get(maker) == owner:
@@ -289,20 +320,37 @@ class Book:
                     if mode is SelfTrade.DECREMENT:
                         quantity -= less
                     stopped = mode is SelfTrade.CANCEL_BOTH
+                elif open_quantity > quantity:
+                    fills.append(_tuple(Fill, (maker, price, quantity)))
+                    level[maker] = open_quantity - quantity
+                    quantity = 0
                 else:
-                    step = min(open_quantity, quantity)
-                    fills.append(Fill(maker, level.price, step))
-                    quantity -= step
-                    if step == open_quantity:
-                        spent.append(maker)
-                    else:
-                        level[maker] = open_quantity - step
+                    fills.append(_tuple(Fill, (maker, price, open_quantity)))
+                    spent.append(maker)
+                    quantity -= open_quantity
                 if stopped or not quantity:
                     break
-            self._drop(level, spent)
+            if spent:
+                self._drop(level, spent)
             if not level:
                 del levels[heappop(heap)]
         return fills, quantity, removed, stopped
+
+    def _take_with(
+        self, standing: Standing, buy: bool, quantity: int, reach: int, owner: str | None
+    ) -> tuple[list[Fill], int, list[tuple[str, int]], bool]:
+        """Trade as ``_take_owned`` does, with the order of last resort in its place."""
+        fills, quantity, removed, stopped = self._take_owned(buy, quantity, standing.key, owner)
+        if stopped or not quantity:
+            return fills, quantity, removed, stopped
+        step = min(quantity, standing.quantity)
+        fills.append(Fill(standing.order_id, standing.price, step))
+        quantity -= step
+        self.stand(standing.order_id, not buy, standing.quantity - step, standing.price)
+        if not quantity:
+            return fills, 0, removed, False
+        more, quantity, taken_off, stopped = self._take_owned(buy, quantity, reach, owner)
+        return fills + more, quantity, removed + taken_off, stopped
 
     def _drop(self, level: Level, spent: list[str]) -> None:
         """Forget orders that are wholly served.
@@ -323,7 +371,7 @@ class Book:
             level.update(rest)
             level.served = 0
 
-    def _available(self, buy: bool, reach: int, wanted: int, owner: str | None) -> int:
+    def _available(self, buy: bool, reach: int, wanted: int, owner: str | None, standing: Standing | None) -> int:
         """Return how much could trade at once, counted no further than ``wanted``; own orders do not count.
 
         Unless own orders are cancelled to make way, the first of them ends the count.
@@ -334,6 +382,9 @@ class Book:
         found = 0
         stopped = False
         while heap and heap[0] <= reach and found < wanted and not stopped:
+            if standing is not None and heap[0] > standing.key:
+                found, standing = found + standing.quantity, None
+                continue
             key = heappop(heap)
             passed.append(key)
             for maker, open_quantity in levels[key].items():
@@ -347,4 +398,4 @@ class Book:
                     break
         for key in passed:
             heappush(heap, key)
-        return found
+        return found if stopped or standing is None else found + standing.quantity

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from cloud.market.product import TRADING
 from cloud.market.rules import UTILITY
 from cloud.market.state import Account, Position, Product, State
 from contracts.market import ProductState, TimeInForce
@@ -56,6 +57,38 @@ class Refused(NamedTuple):
 
 def schema(command: Mapping[str, Any]) -> Refused | None:
     """Check the types and plain ranges of an order command."""
+    return None if _well_formed(command) else _schema_fault(command)
+
+
+def _well_formed(command: Mapping[str, Any]) -> bool:
+    """Say whether a command is as nearly all are; what is not may still be, and ``_schema_fault`` looks closer."""
+    get = command.get
+    site, order_id, good_till_ms = get("site"), get("order_id"), get("good_till_ms")
+    if not (
+        type(site) is str
+        and type(order_id) is str
+        and 0 < len(site) <= 64
+        and 0 < len(order_id) <= 64
+        and site != UTILITY
+        and "/" not in site
+        and type(get("interval_ms")) is int
+        and (good_till_ms is None or type(good_till_ms) is int)
+        and get("tif", "gtc") in _TIFS
+    ):
+        return False
+    op = get("op")
+    if op == "cancel":
+        return True
+    quantity_wh = get("quantity_wh")
+    return (
+        type(quantity_wh) is int
+        and 0 < quantity_wh <= QUANTITY_WH_MAX
+        and type(get("price_mct_per_kwh")) is int
+        and (op != "new" or get("side") in _SIDES)
+    )
+
+
+def _schema_fault(command: Mapping[str, Any]) -> Refused | None:
     for name in ("site", "order_id"):
         value = command.get(name)
         if not isinstance(value, str) or not 0 < len(value) <= 64:
@@ -80,6 +113,7 @@ def schema(command: Mapping[str, Any]) -> Refused | None:
 
 
 _TIFS = frozenset(tif.value for tif in TimeInForce)
+_SIDES = ("buy", "sell")
 
 
 def sender(state: State, account: Account | None, site: str) -> Refused | None:
@@ -100,6 +134,8 @@ def sender(state: State, account: Account | None, site: str) -> Refused | None:
 
 def product_open(state: State, product: Product | None, start_ms: int) -> Refused | None:
     """Check that the product takes orders at the engine's instant."""
+    if product is not None and product.state in TRADING and state.now_ms < product.times.gate_ms:
+        return None
     if start_ms % (DELIVERY_INTERVAL_S * 1000):
         return Refused(Refusal.NOT_ALIGNED, f"interval {start_ms} does not start on a quarter of an hour")
     gate_ms = start_ms - state.rules.gate_closure_s * 1000
@@ -136,26 +172,53 @@ def condition(state: State, product: Product, *, tif: str, post_only: bool, good
     return None
 
 
+def open_orders(state: State, product: Product, account: Account) -> Refused | None:
+    """Check that the owner may have one more order open in the product."""
+    if len(product.own.get(account.owner, ())) >= state.rules.open_orders_max:
+        return Refused(
+            Refusal.OPEN_ORDERS, f"owner {account.owner} has {state.rules.open_orders_max} open orders already"
+        )
+    return None
+
+
+def limits(
+    state: State, account: Account, product: Product, *, buy: bool, quantity_wh: int, price: int
+) -> Refused | None:
+    """Check what the order would add to a position and to what its site could owe."""
+    participant = account.participant
+    position = product.position(participant.site)
+    bad = capacity(account, product, position, buy=buy, more_wh=quantity_wh)
+    if bad is None and state.rules.position_limits:
+        bad = position_limit(state, product, position, buy=buy, more_wh=quantity_wh)
+    if bad is None and participant.credit_limit_uct is not None:
+        bad = credit(state, account, cost_uct=cost_uct(state, buy=buy, quantity_wh=quantity_wh, price=price))
+    return bad
+
+
 def capacity(account: Account, product: Product, position: Position, *, buy: bool, more_wh: int) -> Refused | None:
     """Check that the connection could carry the position if every open order of that side traded.
 
     The bound is the meter point's limit over one interval, or less where the site announced less for it.
     """
     import_wh, export_wh = caps(account, product)
-    if buy:
-        worst, bound, word = position.net_wh + position.open_buy_wh + more_wh, import_wh, "import"
-    else:
-        worst, bound, word = -position.net_wh + position.open_sell_wh + more_wh, export_wh, "export"
+    net_wh = position.bought_wh - position.sold_wh
+    worst, bound = (
+        (net_wh + position.open_buy_wh + more_wh, import_wh)
+        if buy
+        else (position.open_sell_wh - net_wh + more_wh, export_wh)
+    )
     if worst > bound:
+        word = "import" if buy else "export"
         return Refused(Refusal.CAPACITY, f"{word} could reach {worst} Wh, the connection carries {bound} Wh")
     return None
 
 
 def caps(account: Account, product: Product) -> tuple[int, int]:
     """Return the greatest import and export of a site in one product, in Wh."""
-    limits = account.participant.import_limit_wh, account.participant.export_limit_wh
-    announced = product.caps.get(account.participant.site)
-    return limits if announced is None else (min(limits[0], announced[0]), min(limits[1], announced[1]))
+    participant = account.participant
+    import_wh, export_wh = participant.import_limit_wh, participant.export_limit_wh
+    announced = product.caps.get(participant.site) if product.caps else None
+    return (import_wh, export_wh) if announced is None else (min(import_wh, announced[0]), min(export_wh, announced[1]))
 
 
 def position_limit(state: State, product: Product, position: Position, *, buy: bool, more_wh: int) -> Refused | None:

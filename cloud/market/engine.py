@@ -74,11 +74,8 @@ class Engine:
         handler = _HANDLERS.get(op) if isinstance(op, str) else None
         if handler is None:
             raise BadCommand(f"command {op!r} is not known; refused")
-        for name, kind in _OWED.get(str(op), ()):
-            if type(command.get(name)) is not kind:
-                raise BadCommand(f"command {op} needs {name} as {kind.__name__}; refused")
-        if op == "register":
-            _check_participant(state, command)
+        if op in _OWED:
+            _check_owed(state, command)
         out = Outcome()
         state.commands += 1
         state.now_ms = max(state.now_ms, at_ms)
@@ -138,6 +135,14 @@ class Engine:
     def ledger_lines(self) -> int:
         """Return how many lines were posted since the beginning."""
         return self._state.ledger.lines
+
+
+def _check_owed(state: State, command: Mapping[str, Any]) -> None:
+    for name, kind in _OWED[command["op"]]:
+        if type(command.get(name)) is not kind:
+            raise BadCommand(f"command {command['op']} needs {name} as {kind.__name__}; refused")
+    if command["op"] == "register":
+        _check_participant(state, command)
 
 
 def _check_participant(state: State, command: Mapping[str, Any]) -> None:

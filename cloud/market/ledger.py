@@ -116,6 +116,32 @@ class Ledger:
         self.lines = number
         return lines
 
+    def transfer(
+        self,
+        kind: Kind,
+        payer: str,
+        payee: str,
+        *,
+        money_uct: int,
+        energy_wh: int,
+        interval_ms: int,
+        reference: str,
+        rules_version: int,
+    ) -> tuple[LedgerLine, LedgerLine]:
+        """Post what one account pays another for energy that goes to it; two opposite lines, balanced by their form."""
+        money, energy = self.money_uct, self.energy_wh
+        money[payer] = money.get(payer, 0) + money_uct
+        energy[payer] = energy.get(payer, 0) + energy_wh
+        money[payee] = money.get(payee, 0) - money_uct
+        energy[payee] = energy.get(payee, 0) - energy_wh
+        self.postings = posting = self.postings + 1
+        self.lines = number = self.lines + 2
+        rest = (interval_ms, reference, None, rules_version)
+        return (
+            tuple.__new__(LedgerLine, (number - 1, posting, kind, payer, money_uct, energy_wh, *rest)),
+            tuple.__new__(LedgerLine, (number, posting, kind, payee, -money_uct, -energy_wh, *rest)),
+        )
+
     def reverse(self, lines: Iterable[LedgerLine], *, rules_version: int) -> list[LedgerLine]:
         """Post the opposite of one earlier posting and return the new lines; the earlier ones stay."""
         earlier = list(lines)

@@ -25,7 +25,7 @@ class Reply(NamedTuple):
     traded_wh: int = 0
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(slots=True)
 class Order:
     """One order from acceptance to its end. ``sequence`` is its place in time; losing the place means a new number."""
 
@@ -41,11 +41,12 @@ class Order:
     traded_wh: int = 0
     cancelled_wh: int = 0
     status: OrderStatus = OrderStatus.ACCEPTED
-    key: str = field(init=False)
+    key: str = ""
 
     def __post_init__(self) -> None:
         """Set the identity: the site and its own order id."""
-        self.key = f"{self.site}/{self.order_id}"
+        if not self.key:
+            self.key = f"{self.site}/{self.order_id}"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -223,7 +224,7 @@ class State:
         return self.sequence
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(init=False, slots=True)
 class Outcome:
     """Everything one command brought about, in order; the shell stores and sends it.
 
@@ -231,12 +232,21 @@ class Outcome:
     and stay with the shell.
     """
 
-    replies: list[Reply] = field(default_factory=list)
-    answers: list[Reply] = field(default_factory=list)
-    trades: list[Trade] = field(default_factory=list)
-    lines: list[LedgerLine] = field(default_factory=list)
-    settlements: list[SiteSettlement] = field(default_factory=list)
-    broadcasts: list[ProductView] = field(default_factory=list)
+    replies: list[Reply]
+    answers: list[Reply]
+    trades: list[Trade]
+    lines: list[LedgerLine]
+    settlements: list[SiteSettlement]
+    broadcasts: list[ProductView]
+
+    def __init__(self, *, replies: list[Reply] | None = None) -> None:
+        """Begin with nothing, or with some replies; written out because every command makes one."""
+        self.replies = [] if replies is None else replies
+        self.answers = []
+        self.trades = []
+        self.lines = []
+        self.settlements = []
+        self.broadcasts = []
 
 
 def to_json(state: State) -> dict[str, Any]:

@@ -13,8 +13,14 @@ from cloud.market.book import Fill
 from cloud.market.checks import LATER, Refusal, Refused
 from cloud.market.ledger import FEES, Entry, Kind
 from cloud.market.rules import UTILITY, SelfTrade
-from cloud.market.state import Account, Order, Outcome, Product, Reply, State, Trade
+from cloud.market.state import Order, Outcome, Product, Reply, State, Trade
 from contracts.market import OrderStatus, ProductState, TimeInForce
+
+# Builds a named tuple without the keyword handling of its class: half the cost, several times a command.
+_tuple = tuple.__new__
+# Looked up by name once: a member of an enum costs as much as a dictionary each time.
+_FILLED, _PARTLY_FILLED = OrderStatus.FILLED, OrderStatus.PARTLY_FILLED
+_TIFS = {tif.value: tif for tif in TimeInForce}
 
 
 def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
@@ -23,50 +29,47 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     if bad is not None:
         out.replies.append(_refused(command, bad))
         return
-    start_ms, key = command["interval_ms"], f"{command['site']}/{command['order_id']}"
-    content = (
-        start_ms,
-        command["side"],
-        command["quantity_wh"],
-        command["price_mct_per_kwh"],
+    site, order_id, start_ms = command["site"], command["order_id"], command["interval_ms"]
+    side, quantity, price = command["side"], command["quantity_wh"], command["price_mct_per_kwh"]
+    tif, good_till_ms, post_only = (
         command.get("tif", "gtc"),
         command.get("good_till_ms"),
         bool(command.get("post_only")),
     )
-    if key in state.home:
-        out.replies.append(_repeat(state.products[state.home[key]], key, content, command))
+    key = f"{site}/{order_id}"
+    content = (start_ms, side, quantity, price, tif, good_till_ms, post_only)
+    home = state.home.get(key)
+    if home is not None:
+        out.replies.append(_repeat(state.products[home], key, content, command))
         return
     product = state.products.get(start_ms)
-    account = state.accounts.get(command["site"])
-    bad = checks.sender(state, account, command["site"]) or checks.product_open(state, product, start_ms)
+    account = state.accounts.get(site)
+    bad = checks.sender(state, account, site) or checks.product_open(state, product, start_ms)
     if bad is not None or account is None or product is None:
         assert bad is not None
         out.replies.append(_refused(command, bad))
         return
-    bad = _entry_checks(state, account, product, command)
+    buy = side == "buy"
+    bad = checks.terms(state, price=price, quantity_wh=quantity)
+    if bad is None and (tif != "gtc" or post_only):
+        bad = checks.condition(state, product, tif=tif, post_only=post_only, good_till_ms=good_till_ms)
+    if bad is None:
+        bad = checks.open_orders(state, product, account) or checks.limits(
+            state, account, product, buy=buy, quantity_wh=quantity, price=price
+        )
     if bad is not None:
         reply = _refused(command, bad)
         if bad.code not in LATER:
             _remember(state, product, key, content, reply)
         out.replies.append(reply)
         return
-    order = Order(
-        site=command["site"],
-        order_id=command["order_id"],
-        buy=command["side"] == "buy",
-        price=command["price_mct_per_kwh"],
-        quantity_wh=command["quantity_wh"],
-        sequence=state.next_sequence(),
-        tif=TimeInForce(command.get("tif", "gtc")),
-        good_till_ms=command.get("good_till_ms"),
-    )
+    order = Order(site, order_id, buy, price, quantity, state.next_sequence(), _TIFS[tif], good_till_ms, key=key)
     product.orders[key] = order
-    if order.tif is TimeInForce.GTD and order.good_till_ms is not None and order.good_till_ms < product.times.gate_ms:
-        heappush(state.expiries, (order.good_till_ms, start_ms, key))
+    if order.tif is TimeInForce.GTD and good_till_ms is not None and good_till_ms < product.times.gate_ms:
+        heappush(state.expiries, (good_till_ms, start_ms, key))
     first = len(out.replies)
-    _enter(state, product, order, order.quantity_wh, out, post_only=bool(command.get("post_only")))
-    reply = out.replies[first]
-    _remember(state, product, key, content, reply)
+    _enter(state, product, order, quantity, out, post_only=post_only)
+    _remember(state, product, key, content, out.replies[first])
 
 
 def cancel(state: State, command: Mapping[str, Any], out: Outcome) -> None:
@@ -96,9 +99,14 @@ def _once(
         return
     product = state.products.get(command["interval_ms"])
     command_id = None if command.get("id") is None else f"{command['site']}#{command['id']}"
-    content = tuple(command.get(name) for name in ("op", "order_id", "quantity_wh", "price_mct_per_kwh"))
-    if product is not None and command_id in product.replies:
-        out.replies.append(_repeat(product, str(command_id), content, command))
+    content = (
+        command.get("op"),
+        command.get("order_id"),
+        command.get("quantity_wh"),
+        command.get("price_mct_per_kwh"),
+    )
+    if command_id is not None and product is not None and command_id in product.replies:
+        out.replies.append(_repeat(product, command_id, content, command))
         return
     first = len(out.replies)
     order = None if product is None else product.orders.get(f"{command['site']}/{command['order_id']}")
@@ -146,7 +154,7 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
         return
     before = order.open_wh
     _hold(state, product, order, -before)
-    bad = _limit_checks(state, account, product, buy=order.buy, quantity_wh=left, price=price)
+    bad = checks.limits(state, account, product, buy=order.buy, quantity_wh=left, price=price)
     if bad is not None:
         _hold(state, product, order, before)
         out.replies.append(_refused(command, bad))
@@ -170,13 +178,15 @@ def withdraw(state: State, product: Product, order: Order, status: OrderStatus) 
 
 def reply_of(product: Product, order: Order, *, refusal: Refused | None = None) -> Reply:
     """Return how an order stands."""
+    if refusal is None:
+        return _tuple(Reply, (order.site, product.start_ms, order.order_id, order.status, None, None, order.traded_wh))
     return Reply(
         order.site,
         product.start_ms,
         order.order_id,
         order.status,
-        None if refusal is None else refusal.code.value,
-        None if refusal is None else refusal.reason,
+        refusal.code.value,
+        refusal.reason,
         order.traded_wh,
     )
 
@@ -185,51 +195,56 @@ def book_trade(
     state: State, product: Product, *, buy: Order, sell: Order, quantity_wh: int, price: int, taker: str, out: Outcome
 ) -> None:
     """Record one trade: both positions, both holds, and its postings."""
+    rules = state.rules
     product.trades += 1
     product.volume_wh += quantity_wh
-    trade_id = f"{state.rules.zone}:{product.start_ms}:{product.trades}"
+    start_ms = product.start_ms
+    trade_id = f"{rules.zone}:{start_ms}:{product.trades}"
+    buyer, seller = buy.site, sell.site
     out.trades.append(
-        Trade(
-            trade_id,
-            product.start_ms,
-            buy.site,
-            buy.order_id,
-            sell.site,
-            sell.order_id,
-            quantity_wh,
-            price,
-            taker,
-        )
+        _tuple(Trade, (trade_id, start_ms, buyer, buy.order_id, seller, sell.order_id, quantity_wh, price, taker))
     )
     amount = quantity_wh * price
-    fee = quantity_wh * state.rules.fee_mct_per_kwh
-    fees: list[Entry] = []
-    for order, sign in ((buy, 1), (sell, -1)):
-        order.traded_wh += quantity_wh
-        if order.site == UTILITY:
-            continue
-        position = product.position(order.site)
-        if sign > 0:
-            position.bought_wh += quantity_wh
-        else:
-            position.sold_wh += quantity_wh
-        position.trades_uct += sign * amount
-        if fee:
-            position.fees_uct += fee
-            fees.append(Entry(order.site, fee, 0))
-    rules_version = state.rules.version
-    out.lines += state.ledger.post(
+    buy.traded_wh += quantity_wh
+    sell.traded_wh += quantity_wh
+    if buyer != UTILITY:
+        position = product.positions.get(buyer) or product.position(buyer)
+        position.bought_wh += quantity_wh
+        position.trades_uct += amount
+    if seller != UTILITY:
+        position = product.positions.get(seller) or product.position(seller)
+        position.sold_wh += quantity_wh
+        position.trades_uct -= amount
+    out.lines += state.ledger.transfer(
         Kind.TRADE,
-        (Entry(buy.site, amount, quantity_wh), Entry(sell.site, -amount, -quantity_wh)),
+        buyer,
+        seller,
+        money_uct=amount,
+        energy_wh=quantity_wh,
+        interval_ms=start_ms,
+        reference=trade_id,
+        rules_version=rules.version,
+    )
+    if rules.fee_mct_per_kwh:
+        _charge_fee(
+            state, product, (buyer, seller), out, fee_uct=quantity_wh * rules.fee_mct_per_kwh, trade_id=trade_id
+        )
+
+
+def _charge_fee(
+    state: State, product: Product, sites: tuple[str, ...], out: Outcome, *, fee_uct: int, trade_id: str
+) -> None:
+    """Charge the fee of one trade to each of its sites; the utility pays none."""
+    payers = [site for site in sites if site != UTILITY]
+    for site in payers:
+        product.position(site).fees_uct += fee_uct
+    out.lines += state.ledger.post(
+        Kind.FEE,
+        [*(Entry(site, fee_uct, 0) for site in payers), Entry(FEES, -fee_uct * len(payers), 0)],
         interval_ms=product.start_ms,
         reference=trade_id,
-        rules_version=rules_version,
+        rules_version=state.rules.version,
     )
-    if fees:
-        fees.append(Entry(FEES, -fee * len(fees), 0))
-        out.lines += state.ledger.post(
-            Kind.FEE, fees, interval_ms=product.start_ms, reference=trade_id, rules_version=rules_version
-        )
 
 
 def take_from_hold(state: State, product: Product, order: Order, quantity_wh: int) -> None:
@@ -237,38 +252,10 @@ def take_from_hold(state: State, product: Product, order: Order, quantity_wh: in
     _hold(state, product, order, -quantity_wh)
     order.open_wh -= quantity_wh
     if order.open_wh:
-        order.status = OrderStatus.PARTLY_FILLED
+        order.status = _PARTLY_FILLED
     else:
-        order.status = OrderStatus.FILLED
+        order.status = _FILLED
         _forget_own(product, state, order)
-
-
-def _entry_checks(state: State, account: Account, product: Product, command: Mapping[str, Any]) -> Refused | None:
-    price, quantity = command["price_mct_per_kwh"], command["quantity_wh"]
-    owner = account.owner
-    bad = checks.terms(state, price=price, quantity_wh=quantity) or checks.condition(
-        state,
-        product,
-        tif=command.get("tif", "gtc"),
-        post_only=bool(command.get("post_only")),
-        good_till_ms=command.get("good_till_ms"),
-    )
-    if bad is not None:
-        return bad
-    if len(product.own.get(owner, ())) >= state.rules.open_orders_max:
-        return Refused(Refusal.OPEN_ORDERS, f"owner {owner} has {state.rules.open_orders_max} open orders already")
-    return _limit_checks(state, account, product, buy=command["side"] == "buy", quantity_wh=quantity, price=price)
-
-
-def _limit_checks(
-    state: State, account: Account, product: Product, *, buy: bool, quantity_wh: int, price: int
-) -> Refused | None:
-    position = product.position(account.participant.site)
-    return (
-        checks.capacity(account, product, position, buy=buy, more_wh=quantity_wh)
-        or checks.position_limit(state, product, position, buy=buy, more_wh=quantity_wh)
-        or checks.credit(state, account, cost_uct=checks.cost_uct(state, buy=buy, quantity_wh=quantity_wh, price=price))
-    )
 
 
 def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, post_only: bool) -> None:
@@ -280,10 +267,13 @@ def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: 
     else:
         refusal = _rest_in_call(state, product, order, quantity_wh, out, owner=owner)
     if order.open_wh:
-        product.own.setdefault(owner, {})[order.key] = None
-        order.status = OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.ACCEPTED
+        own = product.own.get(owner)
+        if own is None:
+            own = product.own[owner] = {}
+        own[order.key] = None
+        order.status = _PARTLY_FILLED if order.traded_wh else OrderStatus.ACCEPTED
     elif order.traded_wh:
-        order.status = OrderStatus.FILLED if not order.cancelled_wh else OrderStatus.PARTLY_FILLED
+        order.status = _FILLED if not order.cancelled_wh else _PARTLY_FILLED
     else:
         order.status = OrderStatus.REJECTED if post_only else OrderStatus.CANCELLED
     out.replies.insert(own_first, reply_of(product, order, refusal=refusal))
@@ -295,14 +285,12 @@ def _trade(
     placed = product.book.place(
         order.key, order.buy, quantity_wh, order.price, tif=order.tif, post_only=post_only, owner=owner
     )
-    order.open_wh = quantity_wh
-    _hold(state, product, order, quantity_wh)
+    order.open_wh = placed.resting
+    if placed.resting:
+        _hold(state, product, order, placed.resting)
     for fill in placed.fills:
         _fill(state, product, order, fill, out)
-    if placed.cancelled:
-        _hold(state, product, order, -placed.cancelled)
-        order.open_wh -= placed.cancelled
-        order.cancelled_wh += placed.cancelled
+    order.cancelled_wh += placed.cancelled
     for key, less in placed.removed:
         _take_off_own(state, product, product.orders[key], less, out)
     if placed.crossed:
@@ -315,22 +303,16 @@ def _trade(
 
 
 def _fill(state: State, product: Product, taker: Order, fill: Fill, out: Outcome) -> None:
-    maker = product.orders[fill.maker]
-    buy, sell = (taker, maker) if taker.buy else (maker, taker)
-    take_from_hold(state, product, maker, fill.quantity)
-    take_from_hold(state, product, taker, fill.quantity)
-    book_trade(
-        state,
-        product,
-        buy=buy,
-        sell=sell,
-        quantity_wh=fill.quantity,
-        price=fill.price,
-        taker="buy" if taker.buy else "sell",
-        out=out,
-    )
-    product.last_price = fill.price
-    out.replies.append(reply_of(product, maker))
+    maker_key, price, quantity_wh = fill
+    maker = product.orders[maker_key]
+    take_from_hold(state, product, maker, quantity_wh)
+    if taker.buy:
+        book_trade(state, product, buy=taker, sell=maker, quantity_wh=quantity_wh, price=price, taker="buy", out=out)
+    else:
+        book_trade(state, product, buy=maker, sell=taker, quantity_wh=quantity_wh, price=price, taker="sell", out=out)
+    product.last_price = price
+    if maker.site != UTILITY:
+        out.replies.append(reply_of(product, maker))
 
 
 def _rest_in_call(
@@ -378,18 +360,27 @@ def _take_off_own(state: State, product: Product, order: Order, less_wh: int, ou
 
 
 def _hold(state: State, product: Product, order: Order, more_wh: int) -> None:
-    position = product.position(order.site)
+    """Count more, or less, of an order as open; the supplier of last resort has no limits to hold against."""
+    site, price = order.site, order.price
+    if site == UTILITY:
+        return
+    position = product.positions.get(site) or product.position(site)
+    pays = state.rules.fee_mct_per_kwh
     if order.buy:
         position.open_buy_wh += more_wh
+        if price > 0:
+            pays += price
     else:
         position.open_sell_wh += more_wh
-    account = state.accounts[order.site]
-    account.open_cost_uct += checks.cost_uct(state, buy=order.buy, quantity_wh=more_wh, price=order.price)
+        if price < 0:
+            pays -= price
+    state.accounts[site].open_cost_uct += more_wh * pays
 
 
 def _forget_own(product: Product, state: State, order: Order) -> None:
-    owner = state.accounts[order.site].owner
-    own = product.own.get(owner)
+    if order.site == UTILITY:
+        return
+    own = product.own.get(state.accounts[order.site].owner)
     if own is not None:
         own.pop(order.key, None)
 
