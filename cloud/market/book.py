@@ -15,6 +15,9 @@ from contracts.market import Side, TimeInForce
 _NONE: tuple[()] = ()
 # Builds a named tuple without the keyword handling of its class: half the cost, on the path of every message.
 _tuple = tuple.__new__
+# Enum members by name cost as much as a dictionary each time, so the usual one is tried first.
+_GTC = TimeInForce.GTC
+_IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 # A level is packed anew after so many services, and an eighth of its length more.
 _SERVED_MIN = 32
 
@@ -91,8 +94,8 @@ class Book:
         return len(self._where)
 
     def __contains__(self, order_id: str) -> bool:
-        """Return whether an order rests."""
-        return order_id in self._where
+        """Return whether an order rests, or stands behind all others."""
+        return order_id in self._where or any(one is not None and one.order_id == order_id for one in self._standing)
 
     def add(self, order_id: str, buy: bool, quantity: int, price: int) -> list[Fill] | tuple[()]:
         """Trade a plain limit order as far as it goes and rest what is left; the shortest path through the book.
@@ -138,13 +141,17 @@ class Book:
         if standing is not None and standing.key > reach:
             standing = None
         if standing is None and not (heap and heap[0] <= reach):
-            if tif is TimeInForce.IOC or tif is TimeInForce.FOK:
+            if tif is not _GTC and tif in _IMMEDIATE:
                 return Placement(cancelled=quantity)
             self.rest(order_id, buy, quantity, price, owner=owner)
             return _tuple(Placement, (_NONE, quantity, 0, _NONE, False))
         if post_only and (standing is not None or self._crosses(buy, reach)):
             return Placement(cancelled=quantity, crossed=True)
-        if tif is TimeInForce.FOK and self._available(buy, reach, quantity, owner, standing) < quantity:
+        if (
+            tif is not _GTC
+            and tif is TimeInForce.FOK
+            and self._available(buy, reach, quantity, owner, standing) < quantity
+        ):
             return Placement(cancelled=quantity)
         wanted = quantity
         if standing is None:
@@ -154,7 +161,7 @@ class Book:
         traded = 0
         for fill in fills:
             traded += fill[2]
-        if not quantity or stopped or tif is TimeInForce.IOC or tif is TimeInForce.FOK:
+        if not quantity or stopped or (tif is not _GTC and tif in _IMMEDIATE):
             return _tuple(Placement, (fills, 0, wanted - traded, removed, False))
         self.rest(order_id, buy, quantity, price, owner=owner)
         return _tuple(Placement, (fills, quantity, wanted - traded - quantity, removed, False))
@@ -224,9 +231,11 @@ class Book:
         return Resting(order_id, Side.BUY if level.buy else Side.SELL, level.price, level[order_id])
 
     def best(self, side: Side) -> int | None:
-        """Return the best price of a side, ``None`` where it is empty."""
+        """Return the best price of a side, with who stands behind it; ``None`` where it is empty."""
         buy = side is Side.BUY
-        key = self._best_key(buy)
+        key, standing = self._best_key(buy), self._standing[buy]
+        if standing is not None and (key is None or standing.key < key):
+            key = standing.key
         return None if key is None else -key if buy else key
 
     def orders(self) -> Iterator[Resting]:

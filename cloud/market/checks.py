@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from cloud.market.product import TRADING
 from cloud.market.rules import UTILITY
 from cloud.market.state import Account, Position, Product, State
+from cloud.market.storage import first_breach
 from contracts.market import ProductState, TimeInForce
 from contracts.units import DELIVERY_INTERVAL_S
 
@@ -36,6 +37,7 @@ class Refusal(StrEnum):
     CONDITION = "condition"
     OPEN_ORDERS = "open-orders"
     CAPACITY = "capacity"
+    STORAGE = "storage"
     POSITION = "position-limit"
     CREDIT = "credit"
     WOULD_TAKE = "would-take"
@@ -188,6 +190,8 @@ def limits(
     participant = account.participant
     position = product.position(participant.site)
     bad = capacity(account, product, position, buy=buy, more_wh=quantity_wh)
+    if bad is None and account.storage is not None:
+        bad = storage(state, account, product, buy=buy, more_wh=quantity_wh)
     if bad is None and state.rules.position_limits:
         bad = position_limit(state, product, position, buy=buy, more_wh=quantity_wh)
     if bad is None and participant.credit_limit_uct is not None:
@@ -211,6 +215,27 @@ def capacity(account: Account, product: Product, position: Position, *, buy: boo
         word = "import" if buy else "export"
         return Refused(Refusal.CAPACITY, f"{word} could reach {worst} Wh, the connection carries {bound} Wh")
     return None
+
+
+def storage(
+    state: State, account: Account, product: Product, *, buy: bool, more_wh: int, until_ms: int | None = None
+) -> Refused | None:
+    """Check that the battery's energy, or its room, lasts over all intervals with one more order in one of them."""
+    if account.storage is None:
+        return None
+    breach = first_breach(
+        account.storage,
+        state.products,
+        account.participant.site,
+        buy=buy,
+        start_ms=product.start_ms,
+        more_wh=more_wh,
+        until_ms=until_ms,
+    )
+    if breach is None:
+        return None
+    word = "lack room for" if buy else "be short of"
+    return Refused(Refusal.STORAGE, f"the battery could {word} {breach.missing_wh} Wh in interval {breach.interval_ms}")
 
 
 def caps(account: Account, product: Product) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Engine commands from the messages of the wire, and messages of the wire from outcomes."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cloud.market.rules import UTILITY, Participant
@@ -73,6 +74,30 @@ def meter(reading: MeterReading, *, at_ms: int) -> Command | None:
         "export_wh": reading.export_wh,
         "version": reading.version,
         "estimated": reading.quality is not Quality.GOOD,
+    }
+
+
+def storage(
+    *, site: str, interval_ms: int, stored_wh: int, room_wh: int, own_net_wh: Sequence[int] = (), at_ms: int
+) -> Command:
+    """Return the command that announces a site's battery as it will stand when an interval begins.
+
+    Args:
+        site: Whose battery.
+        interval_ms: The interval, in epoch milliseconds; earlier ones are not bounded.
+        stored_wh: What the battery can give from then on, its losses left out.
+        room_wh: What it can take.
+        own_net_wh: Load less generation of the site in that interval and those after it, positive for import.
+        at_ms: When the sequencer took the announcement.
+    """
+    return {
+        "op": "storage",
+        "at_ms": at_ms,
+        "site": site,
+        "interval_ms": interval_ms,
+        "stored_wh": stored_wh,
+        "room_wh": room_wh,
+        "own_net_wh": list(own_net_wh),
     }
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from cloud.market import settling, stages, trading
 from cloud.market.rules import MarketRules, Participant
-from cloud.market.state import Account, Outcome, Product, ProductView, State, from_json, to_json
+from cloud.market.state import Account, Outcome, Product, ProductView, State, Storage, from_json, to_json
 
 
 class BadCommand(ValueError):
@@ -143,6 +143,8 @@ def _check_owed(state: State, command: Mapping[str, Any]) -> None:
             raise BadCommand(f"command {command['op']} needs {name} as {kind.__name__}; refused")
     if command["op"] == "register":
         _check_participant(state, command)
+    if command["op"] == "storage" and any(type(wh) is not int for wh in command["own_net_wh"]):
+        raise BadCommand(f"command storage of {command['site']} needs own_net_wh in whole Wh; refused")
 
 
 def _check_participant(state: State, command: Mapping[str, Any]) -> None:
@@ -171,6 +173,18 @@ def _capacity(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
     product = state.products.get(command["interval_ms"])
     if product is not None:
         product.caps[command["site"]] = (max(0, command["import_wh"]), max(0, command["export_wh"]))
+
+
+def _storage(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+    """Take a site's latest word on its battery; what was traded before stands, open orders are checked at the gate."""
+    account = state.accounts.get(command["site"])
+    if account is not None:
+        account.storage = Storage(
+            command["interval_ms"],
+            max(0, command["stored_wh"]),
+            max(0, command["room_wh"]),
+            tuple(command["own_net_wh"]),
+        )
 
 
 def _halt(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
@@ -206,6 +220,7 @@ _HANDLERS = {
     "dr_event": settling.take_event,
     "register": _register,
     "capacity": _capacity,
+    "storage": _storage,
     "halt": _halt,
     "resume": _resume,
     "invoice": _invoice,
@@ -217,6 +232,7 @@ _OWED: dict[str, tuple[tuple[str, type], ...]] = {
     "dr_event": (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
     "register": (("participant", dict),),
     "capacity": (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int)),
+    "storage": (("site", str), ("interval_ms", int), ("stored_wh", int), ("room_wh", int), ("own_net_wh", list)),
     "halt": (("reason", str),),
     "invoice": (("site", str), ("interval_ms", int)),
 }

@@ -7,9 +7,16 @@ zone as EPEX SPOT's within-zone intraday lead time of five minutes; single imbal
 """
 
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from cloud.market.auction import PriceRule, Tie
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId
@@ -52,11 +59,24 @@ class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Stand(StrEnum):
+    """From when on the utility's orders may be met: in the call alone, or in the continuous book already.
+
+    In the book, an order that reaches a tariff trades with the utility at once and never waits for a neighbour; so the
+    call is the default.
+    """
+
+    CALL = "call"
+    BOOK = "book"
+
+
 class LastResort(_Data):
     """The utility's standing orders: it sells at the import tariff and buys at the export tariff.
 
     The quantities are what the zone may take from and give to the grid in one interval.
     """
+
+    stands_in: Stand = Stand.CALL
 
     import_mct_per_kwh: int = 30_000
     export_mct_per_kwh: int = 8_000
@@ -71,6 +91,14 @@ class LastResort(_Data):
                 f"{self.import_mct_per_kwh}: the utility would trade with itself"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the default place out, so that states stored before there was a choice keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if self.stands_in is Stand.CALL:
+            found.pop("stands_in")
+        return found
 
 
 class PositionLimit(_Data):

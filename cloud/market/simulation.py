@@ -13,9 +13,9 @@ from typing import Any
 
 from cloud.market import commands
 from cloud.market.auction import AuctionOrder, clear
-from cloud.market.clearing import UTILITY_BUYS, UTILITY_SELLS
 from cloud.market.commands import Command
 from cloud.market.engine import Engine
+from cloud.market.last_resort import UTILITY_BUYS, UTILITY_SELLS
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import UTILITY, LastResort, MarketRules, Mechanism, Participant
 from cloud.market.state import Outcome

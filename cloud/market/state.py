@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cloud.market.book import Book
 from cloud.market.ledger import Kind, Ledger, LedgerLine
 from cloud.market.product import Times, times
-from cloud.market.rules import MarketRules, Participant
+from cloud.market.rules import UTILITY, MarketRules, Participant
 from contracts.market import OrderStatus, ProductState, TimeInForce
 
 OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTLY_FILLED)
@@ -78,6 +78,19 @@ class Meter(NamedTuple):
     def net_wh(self) -> int:
         """Return import minus export, positive for import."""
         return self.import_wh - self.export_wh
+
+
+class Storage(NamedTuple):
+    """What a site announced of its battery, as it will stand when an interval begins.
+
+    ``stored_wh`` is what it can give from then on, ``room_wh`` what it can take, ``own_net_wh`` the site's load less
+    its generation in that interval and those after it; what is not announced counts as zero.
+    """
+
+    interval_ms: int
+    stored_wh: int
+    room_wh: int
+    own_net_wh: tuple[int, ...] = ()
 
 
 class DrLine(NamedTuple):
@@ -194,6 +207,7 @@ class Account:
     commands: int = 0
     halted: str | None = None
     last_metered_wh: int | None = None
+    storage: Storage | None = None
     owner: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -284,6 +298,9 @@ def from_json(raw: Mapping[str, Any]) -> State:
     )
     for site, account in raw["accounts"].items():
         fields = {**account, "participant": Participant.model_validate(account["participant"])}
+        if account.get("storage") is not None:
+            interval_ms, stored_wh, room_wh, own_net_wh = account["storage"]
+            fields["storage"] = Storage(interval_ms, stored_wh, room_wh, tuple(own_net_wh))
         state.accounts[site] = Account(**fields)
     for product in raw["products"].values():
         restored = _restored(state, product)
@@ -292,7 +309,10 @@ def from_json(raw: Mapping[str, Any]) -> State:
 
 
 def _account(account: Account) -> dict[str, Any]:
+    # A site without a battery keeps the form, and so the hash, that it has always had.
+    storage = {} if account.storage is None else {"storage": [*account.storage[:-1], list(account.storage.own_net_wh)]}
     return {
+        **storage,
         "participant": account.participant.model_dump(mode="json"),
         "open_cost_uct": account.open_cost_uct,
         "minute": account.minute,
@@ -352,6 +372,9 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
     for site, line in raw["demand_response"].items():
         product.demand_response[site] = DrLine(*line)._replace(flags=tuple(line[-1]))
     for order in sorted((o for o in product.orders.values() if o.open_wh), key=lambda o: o.sequence):
+        if order.site == UTILITY:
+            product.book.stand(order.key, order.buy, order.open_wh, order.price)
+            continue
         owner = state.accounts[order.site].owner
         product.book.rest(order.key, order.buy, order.open_wh, order.price, owner=owner)
         product.own.setdefault(owner, {})[order.key] = None

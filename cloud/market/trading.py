@@ -19,7 +19,8 @@ from contracts.market import OrderStatus, ProductState, TimeInForce
 # Builds a named tuple without the keyword handling of its class: half the cost, several times a command.
 _tuple = tuple.__new__
 # Looked up by name once: a member of an enum costs as much as a dictionary each time.
-_FILLED, _PARTLY_FILLED = OrderStatus.FILLED, OrderStatus.PARTLY_FILLED
+_ACCEPTED, _FILLED, _PARTLY_FILLED = OrderStatus.ACCEPTED, OrderStatus.FILLED, OrderStatus.PARTLY_FILLED
+_CONTINUOUS, _GTD, _TRADE = ProductState.CONTINUOUS, TimeInForce.GTD, Kind.TRADE
 _TIFS = {tif.value: tif for tif in TimeInForce}
 
 
@@ -65,7 +66,7 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         return
     order = Order(site, order_id, buy, price, quantity, state.next_sequence(), _TIFS[tif], good_till_ms, key=key)
     product.orders[key] = order
-    if order.tif is TimeInForce.GTD and good_till_ms is not None and good_till_ms < product.times.gate_ms:
+    if order.tif is _GTD and good_till_ms is not None and good_till_ms < product.times.gate_ms:
         heappush(state.expiries, (good_till_ms, start_ms, key))
     first = len(out.replies)
     _enter(state, product, order, quantity, out, post_only=post_only)
@@ -216,7 +217,7 @@ def book_trade(
         position.sold_wh += quantity_wh
         position.trades_uct -= amount
     out.lines += state.ledger.transfer(
-        Kind.TRADE,
+        _TRADE,
         buyer,
         seller,
         money_uct=amount,
@@ -262,7 +263,7 @@ def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: 
     """Put a checked order into the book; its own reply comes first, then those of the orders it met."""
     owner = state.accounts[order.site].owner
     own_first = len(out.replies)
-    if product.state is ProductState.CONTINUOUS:
+    if product.state is _CONTINUOUS:
         refusal = _trade(state, product, order, quantity_wh, out, owner=owner, post_only=post_only)
     else:
         refusal = _rest_in_call(state, product, order, quantity_wh, out, owner=owner)
@@ -271,7 +272,7 @@ def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: 
         if own is None:
             own = product.own[owner] = {}
         own[order.key] = None
-        order.status = _PARTLY_FILLED if order.traded_wh else OrderStatus.ACCEPTED
+        order.status = _PARTLY_FILLED if order.traded_wh else _ACCEPTED
     elif order.traded_wh:
         order.status = _FILLED if not order.cancelled_wh else _PARTLY_FILLED
     else:
