@@ -66,7 +66,9 @@ class BrokerLink:
     async def run(self) -> None:
         """Keep the session until cancelled; a lost broker is waited for."""
         attempt = 0
-        while True:
+        task = asyncio.current_task()
+        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
+        while task is None or not task.cancelling():
             try:
                 async with self._new_client() as client:
                     for channel in Up:

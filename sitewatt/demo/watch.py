@@ -93,7 +93,9 @@ class Watcher:
 
     async def run(self) -> None:
         """Listen until cancelled; a lost broker is waited for."""
-        while True:
+        task = asyncio.current_task()
+        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
+        while task is None or not task.cancelling():
             with contextlib.suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client(
                     "127.0.0.1",

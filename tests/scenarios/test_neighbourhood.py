@@ -101,7 +101,7 @@ async def test_the_death_of_the_demonstration_leaves_no_process(tmp_path: Path) 
         folder = tmp_path / number.name
         demo = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sitewatt", "demo", "--headless", "--sites", "2", "--keep", str(folder),
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, preexec_fn=_hear_ctrl_c,
         )  # fmt: skip
         assert demo.stderr is not None
         async with asyncio.timeout(60):
@@ -114,6 +114,11 @@ async def test_the_death_of_the_demonstration_leaves_no_process(tmp_path: Path) 
             await demo.wait()
             while _processes_of(folder):  # noqa: ASYNC110 (the system tells nobody)
                 await asyncio.sleep(0.1)
+
+
+def _hear_ctrl_c() -> None:
+    """Let SIGINT do what it does at a terminal, also where the tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _battery_w(place: Town) -> float:

@@ -102,7 +102,9 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        while True:
+        task = asyncio.current_task()
+        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
+        while task is None or not task.cancelling():
             with contextlib.suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client("localhost", self._broker.port, timeout=5, **self._client) as client:
                     for topic in self._topics:

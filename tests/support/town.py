@@ -161,7 +161,9 @@ def _client(port: int) -> aiomqtt.Client:
 
 
 async def _listen(port: int, heard: Heard) -> None:
-    while True:
+    task = asyncio.current_task()
+    # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
+    while task is None or not task.cancelling():
         with contextlib.suppress(aiomqtt.MqttError):
             async with _client(port) as client:
                 await client.subscribe(f"{ROOT}/#", qos=1)

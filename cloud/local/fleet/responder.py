@@ -76,7 +76,9 @@ class Responder:
 
     async def run(self) -> None:
         """Answer until cancelled; a lost broker is waited for."""
-        while True:
+        task = asyncio.current_task()
+        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
+        while task is None or not task.cancelling():
             try:
                 nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
                 async with aiomqtt.Client(

@@ -18,7 +18,7 @@ async def test_a_private_cloud_takes_in_a_gateway_by_claim(tmp_path: Path) -> No
     config = write_config(tmp_path, port=plain)
     cloud = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "sitewatt", "cloud", "local", "--config", str(config), "--tls", "--tls-port", str(tls),
-        "--json", stdout=asyncio.subprocess.PIPE,
+        "--json", stdout=asyncio.subprocess.PIPE, preexec_fn=_hear_ctrl_c,
     )  # fmt: skip
     try:
         assert cloud.stdout is not None
@@ -49,6 +49,11 @@ async def _fleet(*arguments: str) -> dict[str, Any]:
         out, _ = await done.communicate()
     assert done.returncode == 0, out
     return dict(json.loads(out))
+
+
+def _hear_ctrl_c() -> None:
+    """Let SIGINT do what it does at a terminal, also where the tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _free_port() -> int:
