@@ -1,0 +1,108 @@
+"""How soon a device is read rightly again after each fault of the simulator, and whether anything wrong was taken."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.clock import scaled_clock
+from contracts.units import Quality
+from edge.devices.catalogue import load_profile
+from edge.devices.device import Device
+from edge.modbus.bus import Bus
+from edge.modbus.point import Reading
+from firmware_sim.fault_rules import FaultKind, FaultRule
+from firmware_sim.installation import open_installation
+from firmware_sim.single import DEVICE, SITE, single_device
+from tests.support.devices import NOON
+
+PROFILE = "sunspec_generic_int"
+FAULT_S = 1.5  # How long every request is spoiled, if not told otherwise.
+LATE_S = 0.4  # Later than the shortest time-out.
+NEVER_S = 60.0  # However long after the last answer a request comes, it is not heard.
+SILENT_S = 2.0  # Of a reboot.
+HOLE_ADDRESS = 40_084  # In the middle of the inverter's model.
+FOREIGN_ADDRESS = 40_400
+HEALTHY_WITHIN_S = 10.0
+LOOK_S = 0.05
+GIVE_UP_S = 45.0  # From the start of the run.
+BELIEVABLE: Mapping[str, tuple[float, float]] = {"voltage_l1_v": (200.0, 260.0), "frequency_hz": (49.0, 51.0)}
+PROOF = "voltage_l1_v"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """What one run showed.
+
+    Args:
+        recovery_s: From the end of the fault to the first right reading, real seconds; None if there was none.
+        wrong: Readings that were called good and could not be.
+        happened: How often the fault struck.
+    """
+
+    recovery_s: float | None
+    wrong: tuple[str, ...]
+    happened: int
+
+
+def rule(kind: FaultKind, *, from_s: float, fault_s: float) -> FaultRule:
+    """Return the rule that spoils every request for so long from an instant on."""
+    once = kind in (FaultKind.HALF_OPEN, FaultKind.REBOOT)
+    is_second = kind is FaultKind.SECOND_MASTER
+    return FaultRule(
+        kind=kind,
+        from_s=from_s,
+        to_s=from_s + fault_s,
+        delay_s=LATE_S if kind in (FaultKind.DELAY, FaultKind.LATE) else NEVER_S,
+        silent_s=SILENT_S,
+        count_max=1 if once else None,
+        address=FOREIGN_ADDRESS if is_second else HOLE_ADDRESS if kind is FaultKind.HOLE else None,
+        values=(1,) if is_second else (),
+    )
+
+
+def wrong_in(snapshot: Mapping[str, Reading]) -> list[str]:
+    """Return what a snapshot calls good and cannot be."""
+    return [
+        f"{name} {snapshot[name].value}"
+        for name, (least, most) in BELIEVABLE.items()
+        if name in snapshot
+        and snapshot[name].quality is Quality.GOOD
+        and not least <= float(snapshot[name].value or 0.0) <= most
+    ]
+
+
+async def recover(kind: FaultKind, *, seed: int, fault_s: float = FAULT_S) -> Recovery:
+    """Read a device through one fault and return what came of it."""
+    clock = scaled_clock(started_at=NOON, speed=1.0)
+    from_s = 1.5 + random.Random(seed).random()  # At whatever phase of the cycle.
+    config = single_device("sunspec", faults=(rule(kind, from_s=from_s, fault_s=fault_s),), seed=seed)
+    async with open_installation(config, clock) as installation:
+        started_s = clock.monotonic()
+        wire = installation.wires[f"{SITE}/{DEVICE}"]
+        async with Bus(f"tcp://127.0.0.1:{installation.ports[f'{SITE}/{DEVICE}']}", seed=seed) as bus:
+            device = Device(id="device", profile=load_profile(PROFILE), bus=bus, unit=1, clock=clock)
+            task = asyncio.create_task(device.run(), name="read device")
+            try:
+                ended_s = started_s + from_s + fault_s + (SILENT_S if kind is FaultKind.REBOOT else 0.0)
+                recovery_s, wrong = await _watch(device, ended_s=ended_s)
+                return Recovery(recovery_s=recovery_s, wrong=wrong, happened=wire.happened[kind])
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+async def _watch(device: Device, *, ended_s: float) -> tuple[float | None, tuple[str, ...]]:
+    """Return when the first right reading after an instant came, and what was wrong until then."""
+    wrong: dict[str, None] = {}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GIVE_UP_S):
+            while True:
+                snapshot = device.snapshot()
+                wrong.update(dict.fromkeys(wrong_in(snapshot)))
+                proof = snapshot.get(PROOF)
+                if proof is not None and proof.quality is Quality.GOOD and proof.monotonic_s > ended_s:
+                    return proof.monotonic_s - ended_s, tuple(wrong)
+                await asyncio.sleep(LOOK_S)
+    return None, tuple(wrong)
