@@ -2,13 +2,12 @@
 
     python -m benchmarks market [--json]
 
-Rivals are measured where they can be imported: ``pip install lightmatchingengine pyorderbook``. Rates are in CPU time
-of this process, the least of a few runs; compare them within a run only.
+Rivals are measured where they are installed: ``pip install 'sitewatt[bench]'``. Rates are in CPU time of this process,
+the best of a few runs; compare them within a run only.
 """
 
-import importlib
-import importlib.util
 import json
+import math
 import random
 import sqlite3
 import tempfile
@@ -16,13 +15,15 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import market_rivals
+from benchmarks.market_rivals import Message
 from cloud.market import commands
 from cloud.market.arrays import clear_columns
-from cloud.market.auction import AuctionOrder
+from cloud.market.auction import AuctionOrder, clear
 from cloud.market.book import Book
 from cloud.market.engine import Engine
 from cloud.market.ledger import FEES, Entry, Kind, Ledger
@@ -32,14 +33,15 @@ from contracts.market import Side
 
 MESSAGES = 200_000
 RIVAL_MESSAGES = 20_000
+SLOW_RIVAL_MESSAGES = 5_000
+PAIRED_ORDERS = 1_000
 ENGINE_MESSAGES = 100_000
+REPLAYED_MESSAGES = 1_000_000
+BATCH = 100
 SETTLED_TRADES = 50_000
 WORKLOADS = ("normal", "static", "swing", "deep")
 COMMIT_EVERY = 1_000
 START_MS = 1_760_002_200_000
-
-# ("new", id, buys, quantity, price) or ("cancel", id) or ("modify", id, quantity, price)
-Message = tuple[Any, ...]
 
 
 def workload(name: str, count: int, seed: int = 23) -> list[Message]:
@@ -88,56 +90,16 @@ def bare(messages: list[Message]) -> float:
     return len(messages) / (time.process_time() - start)
 
 
-def light_matching_engine(messages: list[Message]) -> float:
-    """Return messages a second through LightMatchingEngine; its crash on stale cancellations is kept away."""
-    rival = importlib.import_module("lightmatchingengine.lightmatchingengine")
-    engine = rival.LightMatchingEngine()
-    ids: dict[str, Any] = {}
+class EngineFigures(NamedTuple):
+    """Commands a second with checks, journal and events; seconds of a replay; whether both came to the same."""
 
-    def new(name: str, side: int, quantity: int, price: int) -> None:
-        ids[name], _ = engine.add_order("x", price, quantity, side)
-
-    start = time.process_time()
-    for message in messages:
-        if message[0] == "new":
-            new(message[1], 1 if message[2] else 2, message[3], message[4])
-            continue
-        order = ids[message[1]]
-        if order.leaves_qty:
-            engine.cancel_order(order.order_id, "x")
-        if message[0] == "modify":
-            new(message[1], order.side, message[2], message[3])
-    return len(messages) / (time.process_time() - start)
+    live: float
+    replay_s: float
+    agrees: bool
 
 
-def py_order_book(messages: list[Message]) -> float:
-    """Return messages a second through pyorderbook."""
-    book_module, order_module = (
-        importlib.import_module("pyorderbook.book"),
-        importlib.import_module("pyorderbook.order"),
-    )
-    book = book_module.Book()
-    ids: dict[str, Any] = {}
-
-    def new(name: str, side: Any, quantity: int, price: int) -> None:
-        ids[name] = order_module.Order(side, "x", price, quantity)
-        book.match(ids[name])
-
-    start = time.process_time()
-    for message in messages:
-        if message[0] == "new":
-            new(message[1], order_module.Side.BID if message[2] else order_module.Side.ASK, message[3], message[4])
-            continue
-        order = ids[message[1]]
-        if book.get_order(order.id) is not None:
-            book.cancel(order)
-        if message[0] == "modify":
-            new(message[1], order.side, message[2], message[3])
-    return len(messages) / (time.process_time() - start)
-
-
-def engine_rate(messages: list[Message]) -> tuple[float, float, bool]:
-    """Return commands a second with checks, journal line and events; replayed; and whether the hashes agree."""
+def engine_figures(messages: list[Message]) -> EngineFigures:
+    """Journal and apply every message as a command, a batch to a journal entry as the shell does; then replay."""
     rules = MarketRules(zone="bench", opening_s=7200, commands_per_minute=10**9, open_orders_max=10**9)
     stream: list[dict[str, Any]] = [
         commands.register(
@@ -147,18 +109,23 @@ def engine_rate(messages: list[Message]) -> tuple[float, float, bool]:
     ]
     stream += [_command(message, START_MS + number // 1000) for number, message in enumerate(messages)]
     journal: list[str] = []
-    first = Engine(rules)
+    first, trades = Engine(rules), 0
     encode = json.JSONEncoder(separators=(",", ":")).encode
     start = time.process_time()
-    for command in stream:
-        journal.append(encode(command))
-        first.apply(command)
+    for place in range(0, len(stream), BATCH):
+        batch = stream[place : place + BATCH]
+        journal.append(encode(batch))
+        for command in batch:
+            trades += len(first.apply(command).trades)
     live = len(stream) / (time.process_time() - start)
-    second = Engine(rules)
+    del stream
+    wanted, first = (first.state_hash(), trades), Engine(rules)
+    trades = 0
     start = time.process_time()
-    for line in journal:
-        second.apply(json.loads(line))
-    return live, len(stream) / (time.process_time() - start), first.state_hash() == second.state_hash()
+    for entry in journal:
+        for command in json.loads(entry):
+            trades += len(first.apply(command).trades)
+    return EngineFigures(live, time.process_time() - start, (first.state_hash(), trades) == wanted)
 
 
 def _command(message: Message, at_ms: int) -> dict[str, Any]:
@@ -260,6 +227,40 @@ def least(work: Callable[[], object], runs: int = 3) -> float:
     return min(found)
 
 
+def _rivals(ours: float) -> dict[str, float]:
+    """Return the rivals' figures on our messages and orders; one that is not installed is named, without a figure."""
+    figures: dict[str, float] = {}
+    for rival in market_rivals.BOOKS:
+        if not rival.present:
+            figures[f"{rival.name}: absent, install the extra 'bench'"] = math.nan
+            continue
+        count = SLOW_RIVAL_MESSAGES if rival.name == "order-matching" else RIVAL_MESSAGES
+        rate = max(rival.rate(workload("normal", count)) for _ in range(2))
+        figures[f"{rival.name}, normal, messages/s"] = rate
+        figures[f"book, normal, times {rival.name}"] = ours / rate
+    if not market_rivals.has_py_market():
+        return figures | {"PyMarket: absent, install the extra 'bench'": math.nan}
+    draw = random.Random(7)
+    orders = [
+        (number % 2 == 1, draw.randint(1, 5000), draw.randint(*((10_000, 40_000) if number % 2 else (1_000, 31_000))))
+        for number in range(PAIRED_ORDERS)
+    ]
+    entries = [
+        AuctionOrder(
+            order_id=f"o{number}",
+            agent=f"a{number}",
+            side=Side.BUY if buy else Side.SELL,
+            quantity_wh=quantity,
+            limit_mct_per_kwh=price,
+            sequence=number,
+        )
+        for number, (buy, quantity, price) in enumerate(orders)
+    ]
+    figures[f"PyMarket (Huang), {PAIRED_ORDERS} orders, s"] = market_rivals.py_market_seconds(orders)
+    figures[f"call with trades, {PAIRED_ORDERS} orders, s"] = least(lambda: clear(entries))
+    return figures
+
+
 def run() -> dict[str, float]:
     """Measure everything and return it by name."""
     figures: dict[str, float] = {}
@@ -269,16 +270,12 @@ def run() -> dict[str, float]:
     for name, rate in rates.items():
         figures[f"book, {name}, messages/s"] = rate
     figures["book, worst workload over best"] = min(rates.values()) / max(rates.values())
-    for name, rival, module in (
-        ("LightMatchingEngine", light_matching_engine, "lightmatchingengine"),
-        ("pyorderbook", py_order_book, "pyorderbook"),
-    ):
-        if importlib.util.find_spec(module) is not None:
-            figures[f"{name}, normal, messages/s"] = rival(workload("normal", RIVAL_MESSAGES))
-    live, replayed, agree = engine_rate(workload("normal", ENGINE_MESSAGES))
-    figures["engine with checks, journal, events, commands/s"] = live
-    figures["engine replay, commands/s"] = replayed
-    figures["engine replay, hashes agree"] = float(agree)
+    figures |= _rivals(rates["normal"])
+    live = engine_figures(workload("normal", ENGINE_MESSAGES))
+    figures["engine with checks, journal, events, commands/s"] = live.live
+    replay = engine_figures(workload("normal", REPLAYED_MESSAGES))
+    figures[f"engine replay of {REPLAYED_MESSAGES} commands, s"] = replay.replay_s
+    figures["engine replay, state hash and trades agree"] = float(live.agrees and replay.agrees)
     for count in (100_000, 1_000_000):
         clearing, sorting = auction_columns(count)
         figures[f"call auction of {count} orders, s"] = clearing
