@@ -99,7 +99,11 @@ class BatterySection(_Section):
 
 
 class DeviceSection(_Section):
-    """One device, what reads it and what it is to the site."""
+    """One device, what reads it and what it is to the site.
+
+    ``use`` names the point that stands for a quantity where the profile offers several, ``turned`` the quantities that
+    this installation counts the other way round.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
     profile: str
@@ -107,6 +111,26 @@ class DeviceSection(_Section):
     role: DeviceRole
     pv_peak_w: int = Field(default=0, ge=0)
     battery: BatterySection | None = None
+    use: dict[str, str] = Field(default_factory=dict)
+    turned: tuple[str, ...] = ()
+
+
+class ProxySection(_Section):
+    """A device whose one connection other programs may share, on a port of ours; read-only unless told otherwise."""
+
+    device: str
+    listen: Annotated[str, Field(pattern=r"^[^\s:]+:[0-9]{1,5}$")]
+    writable: bool = False
+
+    @property
+    def host(self) -> str:
+        """Return the address to listen on."""
+        return self.listen.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """Return the port to listen on."""
+        return int(self.listen.rpartition(":")[2])
 
 
 class ControlSection(_Section):
@@ -163,6 +187,7 @@ class SiteConfig(_Section):
     commands: CommandsSection = CommandsSection()
     telemetry: TelemetrySection = TelemetrySection()
     trading: TradingSection = TradingSection()
+    proxy: tuple[ProxySection, ...] = ()
 
     @model_validator(mode="after")
     def _devices_fit(self) -> "SiteConfig":
@@ -172,6 +197,9 @@ class SiteConfig(_Section):
         roles = {device.id: device.role for device in self.devices}
         if roles.get(self.connection.meter) is not DeviceRole.METER:
             raise ValueError(f"connection.meter is {self.connection.meter!r}, which is no device with the role meter")
+        for proxy in self.proxy:
+            if proxy.device not in roles:
+                raise ValueError(f"proxy.device is {proxy.device!r}, which is none of {', '.join(ids)}")
         return self
 
 

@@ -76,6 +76,9 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
                 tasks.create_task(site.loop.run(), name="control")
                 if site.trader is not None:
                     tasks.create_task(site.trader.run(), name="trade")
+                for proxy in config.proxy:
+                    share = site.devices[proxy.device].share(host=proxy.host, port=proxy.port, writable=proxy.writable)
+                    tasks.create_task(share, name=f"proxy {proxy.device}")
                 tasks.create_task(_stop(site, parent_pid), name="stop")
                 _say_ready(site)
         except* StopRequested as reasons:

@@ -28,6 +28,7 @@ from edge.modbus.buses import Buses
 from edge.modbus.learned import Learned
 from edge.modbus.point import Reading, RegisterPoint, WordOrder
 from edge.modbus.poller import Poller
+from edge.modbus.proxy import Proxy
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint
 
@@ -183,6 +184,14 @@ class Device:
             raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
         lever = capability if isinstance(capability, Lever) else Lever(capability.value)
         return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh)
+
+    async def share(self, *, host: str, port: int, writable: bool = False) -> None:
+        """Let other programs ask this device through a port of ours, until cancelled.
+
+        Raises:
+            ConfigError: Nobody can listen there.
+        """
+        await Proxy(self._bus, units={self.unit}, writable=writable).run(host=host, port=port)
 
     # Its life.
 

@@ -1,6 +1,6 @@
 """What a device is to its site: from the configuration's words to what is read, believed and asked of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -59,6 +59,14 @@ class DeviceSettings(Protocol):
     def battery(self) -> BatterySettings | None:
         """Return the battery behind it."""
 
+    @property
+    def use(self) -> Mapping[str, str]:
+        """Return which point stands for a quantity, by canonical name."""
+
+    @property
+    def turned(self) -> Collection[str]:
+        """Return the canonical names that are counted the other way round."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
@@ -114,5 +122,7 @@ def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAUL
         levers=frozenset(levers),
         generation_w=float(settings.pv_peak_w),
         battery_w=battery_w,
+        use=dict(settings.use),
+        turned=frozenset(settings.turned),
         counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),
     )

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from edge.errors import DeviceRefused
+from edge.errors import ConfigError, DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.faults import NoReply
@@ -79,8 +79,15 @@ class Proxy:
         self._port: asyncio.Future[int] | None = None
 
     async def run(self, *, host: str = "127.0.0.1", port: int = 502) -> None:
-        """Serve until cancelled; port 0 takes a free one, see ``port``."""
-        server = await asyncio.start_server(self._serve, host, port, limit=4 * _ADU_BYTES_MAX)
+        """Serve until cancelled; port 0 takes a free one, see ``port``.
+
+        Raises:
+            ConfigError: Nobody can listen there.
+        """
+        try:
+            server = await asyncio.start_server(self._serve, host, port, limit=4 * _ADU_BYTES_MAX)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(f"the proxy cannot listen on {host}:{port}: {error}") from error
         self._port = self._port or asyncio.get_running_loop().create_future()
         self._port.set_result(server.sockets[0].getsockname()[1])
         try:

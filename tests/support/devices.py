@@ -1,8 +1,8 @@
 """Sites on a table: simulated devices on real sockets, and the configuration of a gateway that reads them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from contracts.clock import Clock, scaled_clock
@@ -41,6 +41,8 @@ class Section:
     role: str
     pv_peak_w: int = 0
     battery: Battery | None = None
+    use: Mapping[str, str] = field(default_factory=dict)
+    turned: tuple[str, ...] = ()
 
 
 HOME = PlantSite(
