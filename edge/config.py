@@ -12,6 +12,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.units import SiteId, ZoneId
+from edge.control.limits import FAILSAFE_S_MIN, HEARTBEAT_S, RELEASE_WINDOW_S
+from edge.control.statutory import LARGE_LOAD_W
 from edge.errors import ConfigError
 from edge.links.settings import LinkSettings
 
@@ -37,6 +39,26 @@ class DeviceRole(StrEnum):
     PV = "pv"
     HYBRID = "hybrid"
     BATTERY = "battery"
+    RELAY = "relay"
+
+
+class ForeignWrites(StrEnum):
+    """What is done when another master changes what we had set: take it back, leave it for a while, leave it.
+
+    The grid operator's limit, the fuse and device protection are always taken back.
+    """
+
+    REASSERT = "reassert"
+    YIELD = "yield"
+    ALARM = "alarm"
+
+
+class RelayKind(StrEnum):
+    """What a wired input means."""
+
+    STEERABLE_LOADS = "14a"
+    RIPPLE = "ripple"
+    LOCK = "lock"
 
 
 class Idle(StrEnum):
@@ -138,6 +160,69 @@ class ControlSection(_Section):
 
     period_s: float = Field(default=1.0, ge=0.2, le=10)
     idle: Idle = Idle.SELF_CONSUMPTION
+    foreign_writes: ForeignWrites = ForeignWrites.REASSERT
+
+
+class GridLimitsSection(_Section):
+    """What the site holds while its grid operator is not heard, as magnitudes; absent, orders just run to their end.
+
+    The grid operator counts as heard with every genuine message of one of its issuers. Silent for ``heartbeat_s`` the
+    site falls to the failsafe limit, for at least ``failsafe_s_min``, and until it is heard again.
+    """
+
+    failsafe_import_w: int | None = Field(default=None, ge=0)
+    failsafe_export_w: int | None = Field(default=None, ge=0)
+    heartbeat_s: float = Field(default=HEARTBEAT_S, ge=10, le=3600)
+    failsafe_s_min: float = Field(default=FAILSAFE_S_MIN, ge=0, le=86_400)
+    window_s: float = Field(default=RELEASE_WINDOW_S, ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> "GridLimitsSection":
+        if self.failsafe_import_w is None and self.failsafe_export_w is None:
+            raise ValueError("needs failsafe_import_w or failsafe_export_w")
+        return self
+
+
+class RelaySection(_Section):
+    """A wired input: contacts of a receiver or a switch, read as points of a device.
+
+    ``14a`` reads ``point``: while closed, the site draws at most what section 14a EnWG leaves its ``steerable_loads``.
+    ``ripple`` reads ``k60``, ``k30``, ``k0`` (any may be absent): it feeds in at most that share of ``installed_w``.
+    ``lock`` reads ``point``: while closed, the site is locked for maintenance. ``closed`` is what a closed contact
+    reads, 0 where the wiring is such that current means normal.
+    """
+
+    device: str
+    kind: RelayKind
+    point: str | None = None
+    k60: str | None = None
+    k30: str | None = None
+    k0: str | None = None
+    closed: int = Field(default=1, ge=0, le=1)
+    steerable_loads: int = Field(default=1, ge=1)
+    large_heat_pumps_w: int = Field(default=0, ge=0)
+    large_cooling_w: int = Field(default=0, ge=0)
+    installed_w: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _contacts_fit(self) -> "RelaySection":
+        steps = [self.k60, self.k30, self.k0]
+        if self.kind is RelayKind.RIPPLE:
+            if self.point is not None or not any(steps):
+                raise ValueError("a ripple input names its contacts as k60, k30 and k0, not as point")
+            if self.installed_w is None:
+                raise ValueError("a ripple input needs installed_w, of which the steps are shares")
+        elif self.point is None or any(steps):
+            raise ValueError(f"a {self.kind} input names its contact as point")
+        for name, power_w in (("heat_pumps", self.large_heat_pumps_w), ("cooling", self.large_cooling_w)):
+            if 0 < power_w <= LARGE_LOAD_W:
+                raise ValueError(f"large_{name}_w {power_w} is not above {LARGE_LOAD_W:.0f}, where a load is large")
+        return self
+
+    @property
+    def contacts(self) -> tuple[str, ...]:
+        """Return the points that are read."""
+        return tuple(name for name in (self.point, self.k60, self.k30, self.k0) if name is not None)
 
 
 class TrustedIssuer(_Section):
@@ -188,6 +273,8 @@ class SiteConfig(_Section):
     telemetry: TelemetrySection = TelemetrySection()
     trading: TradingSection = TradingSection()
     proxy: tuple[ProxySection, ...] = ()
+    grid_limits: GridLimitsSection | None = None
+    relays: tuple[RelaySection, ...] = Field(default=(), max_length=16)
 
     @model_validator(mode="after")
     def _devices_fit(self) -> "SiteConfig":
@@ -200,6 +287,9 @@ class SiteConfig(_Section):
         for proxy in self.proxy:
             if proxy.device not in roles:
                 raise ValueError(f"proxy.device is {proxy.device!r}, which is none of {', '.join(ids)}")
+        for relay in self.relays:
+            if relay.device not in roles:
+                raise ValueError(f"relays: device {relay.device!r} is none of {', '.join(ids)}")
         return self
 
 

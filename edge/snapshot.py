@@ -18,7 +18,7 @@ IMPORT_ENERGY = "energy_import_wh"
 EXPORT_ENERGY = "energy_export_wh"
 _PHASES = ("active_power_l1_w", "active_power_l2_w", "active_power_l3_w")
 
-_KIND = {
+KIND = {
     DeviceRole.PV: AssetKind.PV,
     DeviceRole.HYBRID: AssetKind.HYBRID,
     DeviceRole.BATTERY: AssetKind.BATTERY,
@@ -37,12 +37,12 @@ class Freezer:
         self._last_power_w: dict[str, float] = {}
 
     def freeze(self, devices: Mapping[str, Device], readings: Mapping[str, Readings], *, now_s: float) -> Snapshot:
-        """Return the picture at ``now_s``; a device that is not the connection meter is an asset."""
+        """Return the picture at ``now_s``; a device that generates, stores or both is an asset."""
         meter = readings[self._meter]
         assets = tuple(
             self._asset(section, devices[name], readings[name], now_s)
             for name, section in self._sections.items()
-            if section.role is not DeviceRole.METER
+            if section.role in KIND and section.role is not DeviceRole.METER
         )
         phases = tuple(measured(meter.get(name), now_s) for name in _PHASES)
         known = len(phases) == len(_PHASES) and all(phase.value is not None for phase in phases)
@@ -61,7 +61,7 @@ class Freezer:
         soc = readings.get(SOC)
         return AssetState(
             id=section.id,
-            kind=_KIND[section.role],
+            kind=KIND[section.role],
             capabilities=device.capabilities,
             online=device.health.online,
             power=power,

@@ -17,6 +17,7 @@ _KINDS: Mapping[str, frozenset[Kind]] = {
     "pv": frozenset({Kind.INVERTER}),
     "hybrid": frozenset({Kind.INVERTER, Kind.BATTERY}),
     "battery": frozenset({Kind.INVERTER, Kind.BATTERY}),
+    "relay": frozenset({Kind.RELAY}),
 }
 
 
@@ -49,7 +50,7 @@ class DeviceSettings(Protocol):
 
     @property
     def role(self) -> str:
-        """Return what it is to the site: meter, pv, hybrid or battery."""
+        """Return what it is to the site: meter, pv, hybrid, battery or relay."""
 
     @property
     def pv_peak_w(self) -> int:

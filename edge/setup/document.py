@@ -39,7 +39,7 @@ _KEYS: Mapping[str, str] = {
     "connection.meter": "the device that measures at the connection point",
     "connection.import_limit_w": "fuse or contract, whichever is less",
     "connection.export_limit_w": "what may be fed in; 0 feeds in nothing",
-    "devices.role": "meter, pv, hybrid or battery",
+    "devices.role": "meter, pv, hybrid, battery or relay",
     "devices.pv_peak_w": "rated generation",
     "devices.battery.capacity_wh": "usable",
     "devices.battery.charge_limit_w": "greatest charging power",
