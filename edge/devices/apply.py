@@ -136,6 +136,17 @@ class Levers:
             wanted = move(self._profile, lever, recipe, value_w, base=base, revert_s=revert_s)
             return await self._carry_out(lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s)
 
+    def drifted(self, lever: Lever) -> bool:
+        """Return whether a lever that we had proven does not hold it any more: another master, or the device itself."""
+        state = self.states.get(lever)
+        return (
+            state is not None
+            and state.proven
+            and state.held is not None
+            and state.value_w is not None
+            and self._has_drifted(state)
+        )
+
     # Whether anything is to be done.
 
     def _kept(self, state: LeverState, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:

@@ -165,6 +165,15 @@ class Device:
             return all(recipe.fallback.has_timer for recipe in recipes)
         return all(fallback.has_timer for fallback in self.fallbacks.values())
 
+    @property
+    def leftovers(self) -> frozenset[Lever]:
+        """Return the levers that may still hold something of ours and that nobody may ask for any more."""
+        return self._ledger.touched - self.levers
+
+    def drifted(self, capability: Capability) -> bool:
+        """Return whether a capability that we had proven does not hold it any more."""
+        return self._running is not None and self._running.levers.drifted(Lever(capability.value))
+
     async def apply(
         self, capability: Capability | Lever, value_w: float | None, *, revert_s: float, refresh: bool = True
     ) -> Applied:

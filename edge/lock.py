@@ -1,0 +1,101 @@
+"""The maintenance lock of who stands in front of the device: a file beside the journal, and a wired switch.
+
+While it is on, batteries rest, only protection, fuse and grid operator stand above it, and remote orders are refused.
+The file outlives a restart. One that cannot be read locks: whoever wrote it wanted something.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from contracts.units import epoch_ms, instant
+
+FILE = "maintenance.lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockFile:
+    """What the file says: locked, until an instant or until it is taken away."""
+
+    until_at: datetime | None = None
+    damaged: bool = False
+
+    def holds(self, now: datetime) -> bool:
+        """Say whether the lock is still on."""
+        return self.until_at is None or now < self.until_at
+
+
+class LocalLock:
+    """Watches the lock file of a site; asking costs one look at the file's attributes."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE
+        self._stamp: tuple[int, int] | None = None
+        self._found: LockFile | None = None
+
+    def locked(self, now: datetime) -> bool:
+        """Say whether the site is locked now."""
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._stamp, self._found = None, None
+            return False
+        except OSError:
+            return True
+        stamp = (status.st_mtime_ns, status.st_ino)
+        if stamp != self._stamp:
+            self._stamp, self._found = stamp, read_lock(self._path)
+        return self._found is not None and self._found.holds(now)
+
+
+def lock(state_dir: Path, *, until_at: datetime | None) -> None:
+    """Lock a site, until an instant or until it is unlocked; on the disk on return.
+
+    Raises:
+        OSError: The file cannot be written; the site is not locked by it.
+    """
+    path = state_dir / FILE
+    fresh = path.with_suffix(".new")
+    content = {"until_ms": None if until_at is None else epoch_ms(until_at)}
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.chmod(0o644)  # The gateway's own user reads it, whoever wrote it.
+    fresh.replace(path)
+    _sync(state_dir)
+
+
+def unlock(state_dir: Path) -> bool:
+    """Take the lock away, and return whether there was one.
+
+    Raises:
+        OSError: The file cannot be removed; the site stays locked.
+    """
+    try:
+        (state_dir / FILE).unlink()
+    except FileNotFoundError:
+        return False
+    _sync(state_dir)
+    return True
+
+
+def read_lock(path: Path) -> LockFile | None:
+    """Return what a lock file says, ``None`` where there is none."""
+    try:
+        until_ms = json.loads(path.read_text(encoding="utf-8"))["until_ms"]
+        return LockFile(until_at=None if until_ms is None else instant(int(until_ms)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return LockFile(damaged=True)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
