@@ -7,7 +7,7 @@ then its device has fallen back.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,8 @@ from edge.control.life import AckDraft, Life, Observed, advance
 from edge.control.model import AssetKind, Capability, ControlSettings, Priority, Request, Snapshot
 from edge.control.orders import request_of, requester_of
 from edge.control_loop import Cycle
+from edge.evidence import EvidenceBook
+from edge.grid_limits import GridLimits
 from edge.telemetry.journal import Journal
 from edge.telemetry.sampler import Sampler
 
@@ -34,6 +36,10 @@ log = logging.getLogger(__name__)
 _KEY = "commands.gate"
 _RUNNING_KEY = "commands.grid_operator"
 _NO_REACH = Reach()
+# Answers to what anybody could send (unsigned, wrongly signed, repeated): so many at once, so many a second. A flood
+# must not fill the journal; what is not answered is counted.
+ANSWERS_BURST = 30
+ANSWERS_PER_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,9 @@ class Desk:
     trusted: Mapping[str, TrustedKey]
     capacity_wh: Mapping[str, float]
     clock_trust: Callable[[], ClockTrust]
+    local_lock: Callable[[], bool]
+    evidence: EvidenceBook
+    grid_limits: GridLimits
     diagnostics: Callable[[], dict[str, float | str | None]]
 
 
@@ -63,25 +72,36 @@ class CommandDesk:
         self._lives: dict[str, Life] = {}
         self._requests: dict[str, Request] = {}
         self._cycle: Cycle | None = None
-        self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0}
+        self._answers = float(ANSWERS_BURST)
+        self._answered_s = desk.clock.monotonic()
+        self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0, "unanswered": 0}
+        self.refusals: dict[str, int] = {}
         self._resume()
 
     def locked(self) -> bool:
-        """Say whether the site is locked for maintenance."""
-        return self._gate.locked(self._desk.clock.now())
+        """Say whether the site is locked for maintenance, by a command or on site."""
+        return self._gate.locked(self._desk.clock.now()) or self._desk.local_lock()
 
     def requests(self, now_s: float) -> list[Request]:
         """Return what running commands ask of the arbiter."""
-        return list(live(self._leases, now_s=now_s))
+        return [*live(self._leases, now_s=now_s), *self._desk.grid_limits.requests(now_s)]
 
     def take(self, payload: bytes, *, retained: bool) -> None:
         """Judge one message from the command topic, answer it, and let it run if it was accepted."""
         verdict, gate = judge(payload, retained=retained, state=self._gate, circumstances=self._circumstances())
-        if gate is not self._gate:
+        fresh = gate is not self._gate
+        if fresh:
             self._gate = gate
             self._desk.journal.remember(_KEY, dump_gate(gate))
+        self._desk.evidence.judged(verdict, fresh=fresh)
+        if fresh and verdict.role is Role.GRID_OPERATOR:
+            self._desk.grid_limits.heard(now_s=self._desk.clock.monotonic())
+        self._count(verdict)
+        if not fresh and not self._may_answer():
+            self.stats["unanswered"] += 1
+            return
         self._answer(verdict)
-        if verdict.accepted and not verdict.duplicate and verdict.command is not None and verdict.role is not None:
+        if verdict.accepted and fresh and verdict.command is not None and verdict.role is not None:
             self._begin(verdict.command, verdict.role, now=self._desk.clock.now())
 
     def finished(self, cycle: Cycle) -> None:
@@ -89,18 +109,18 @@ class CommandDesk:
         self._cycle = cycle
         for command_id, life in list(self._lives.items()):
             stepped, drafts = advance(life, self._observed(life, cycle))
-            for draft in drafts:
-                self._send(draft)
+            self._desk.evidence.watched(life.command, cycle)
+            self._say(life.command, drafts)
             if stepped.over:
                 self._end(command_id, stepped.command)
             else:
                 self._lives[command_id] = stepped
 
-    def running(self) -> list[Command]:
-        """Return the commands that run now."""
-        return [life.command for life in self._lives.values()]
+    def running(self) -> list[Life]:
+        """Return the commands that run now, and how far each has come."""
+        return list(self._lives.values())
 
-    def _begin(self, command: Command, role: Role, *, now: datetime) -> None:
+    def _begin(self, command: Command, role: Role, *, now: datetime, resumed: bool = False) -> None:
         desk = self._desk
         now_s = desk.clock.monotonic()
         action = command.action
@@ -123,6 +143,8 @@ class CommandDesk:
         self._requests[command.command_id] = request
         self._lives[command.command_id] = Life(command=command, expires_s=expires_s)
         self._keep_running(request)
+        if role is Role.GRID_OPERATOR and not resumed:
+            self._desk.grid_limits.began(command, expires_s=expires_s, now_s=now_s)
 
     def _resume(self) -> None:
         """Take up the grid operator's orders that ran when an earlier process ended.
@@ -140,7 +162,7 @@ class CommandDesk:
             key = self._desk.trusted.get(command.issuer)
             if command.expires_at > now and key is not None and key.role is Role.GRID_OPERATOR:
                 log.warning("order resumed", extra={"command": command.command_id})
-                self._begin(command, Role.GRID_OPERATOR, now=now)
+                self._begin(command, Role.GRID_OPERATOR, now=now, resumed=True)
 
     def _keep_running(self, changed: Request) -> None:
         """Keep on the disk which orders of the grid operator run, after one of them began or ended."""
@@ -157,8 +179,7 @@ class CommandDesk:
         for command_id, life in list(self._lives.items()):
             if requester_of(life.command) == requester:
                 _, drafts = advance(life, Observed(now_s=now_s, superseded=True))
-                for draft in drafts:
-                    self._send(draft)
+                self._say(life.command, drafts)
                 self._end(command_id, life.command)
 
     def _release(self, command_id: str, now_s: float) -> None:
@@ -166,8 +187,8 @@ class CommandDesk:
         if life is None:
             return
         _, drafts = advance(life, Observed(now_s=now_s, released=True, connection_w=self._connection_w()))
-        for draft in drafts:
-            self._send(draft)
+        self._say(life.command, drafts)
+        self._desk.grid_limits.released(life.command, now_s=now_s)
         self._end(command_id, life.command)
 
     def _end(self, command_id: str, command: Command) -> None:
@@ -181,8 +202,7 @@ class CommandDesk:
         now_s = self._desk.clock.monotonic()
         life = Life(command=command, expires_s=float("inf"))
         _, drafts = advance(life, Observed(now_s=now_s, done=True, values=values or None))
-        for draft in drafts:
-            self._send(draft)
+        self._say(command, drafts)
 
     def _report(self, action: Read | Diagnostics | MaintenanceLock) -> dict[str, float | str | None]:
         if isinstance(action, MaintenanceLock):
@@ -237,6 +257,7 @@ class CommandDesk:
             site=desk.site,
             trusted=desk.trusted,
             able=self._able(),
+            locked=desk.local_lock(),
         )
 
     def _able(self) -> Reach:
@@ -247,8 +268,22 @@ class CommandDesk:
     def _connection_w(self) -> float | None:
         return self._cycle.snapshot.connection_power.usable() if self._cycle else None
 
-    def _answer(self, verdict: Verdict) -> None:
+    def _count(self, verdict: Verdict) -> None:
         self.stats["duplicate" if verdict.duplicate else "accepted" if verdict.accepted else "rejected"] += 1
+        if verdict.reason is not None and not verdict.duplicate:
+            self.refusals[verdict.reason] = self.refusals.get(verdict.reason, 0) + 1
+
+    def _may_answer(self) -> bool:
+        """Take one of the answers that what anybody could send may still have."""
+        now_s = self._desk.clock.monotonic()
+        self._answers = min(ANSWERS_BURST, self._answers + (now_s - self._answered_s) * ANSWERS_PER_S)
+        self._answered_s = now_s
+        if self._answers < 1.0:
+            return False
+        self._answers -= 1.0
+        return True
+
+    def _answer(self, verdict: Verdict) -> None:
         if not verdict.accepted:
             log.warning("command refused", extra={"command": verdict.command_id, "reason": verdict.reason})
         if verdict.command_id is None:
@@ -264,6 +299,12 @@ class CommandDesk:
                 measured_w=self._connection_w(),
             )
         )
+
+    def _say(self, command: Command, drafts: Iterable[AckDraft]) -> None:
+        """Send the answers of a command's life, each with its evidence."""
+        for draft in drafts:
+            self._desk.evidence.stepped(command, draft)
+            self._send(draft)
 
     def _send(self, draft: AckDraft) -> None:
         at = self._desk.clock.now()

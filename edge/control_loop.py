@@ -27,6 +27,7 @@ from edge.devices.device import Applied, Device
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceError, ValueRefused
+from edge.foreign import Disputes
 from edge.snapshot import Freezer, Readings
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class LoopStats:
     writes: int = 0
     failed_writes: int = 0
     last_cycle_ms: float = 0.0
+    longest_cycle_ms: float = 0.0
     alarms: tuple[str, ...] = field(default=())
 
 
@@ -61,7 +63,7 @@ class ControlLoop:
     """Runs the cycles of one site.
 
     Args:
-        requests: Returns what is asked at an instant; called once a cycle.
+        requests: Returns what is asked at the instant of a cycle, given what the devices read; called once a cycle.
         finished: Told of each cycle after its decision was handed to the devices.
     """
 
@@ -71,7 +73,7 @@ class ControlLoop:
         config: SiteConfig,
         clock: Clock,
         devices: Mapping[str, Device],
-        requests: Callable[[float], list[Request]],
+        requests: Callable[[float, Mapping[str, Readings]], list[Request]],
         locked: Callable[[], bool],
         finished: Callable[[Cycle], None],
     ) -> None:
@@ -88,6 +90,7 @@ class ControlLoop:
         self._token: CycleToken | None = None
         self._applied: dict[Lever, Applied] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
+        self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
 
     async def run(self) -> None:
@@ -114,6 +117,11 @@ class ControlLoop:
         return self._last
 
     @property
+    def left(self) -> tuple[Lever, ...]:
+        """Return the levers that are left to another master now."""
+        return self._disputes.left
+
+    @property
     def settings(self) -> ControlSettings:
         """Return the settings in force, with the maintenance lock as it is now."""
         locked = self._locked()
@@ -125,12 +133,10 @@ class ControlLoop:
         now_s = self._clock.monotonic()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
         snapshot = self._freezer.freeze(self._devices, readings, now_s=now_s)
-        decision, self._memory = decide(snapshot, self._requests(now_s), self.settings, self._memory)
+        decision, self._memory = decide(snapshot, self._requests(now_s, readings), self.settings, self._memory)
         self.stats.cycles += 1
-        if decision.alarms != self.stats.alarms:
-            log.warning("control alarms changed", extra={"alarms": list(decision.alarms)})
-            self.stats.alarms = decision.alarms
-        self._write(decision)
+        self._write(decision, now_s)
+        self._alarm(decision)
         self._token = token_for(decision, cycle=self.stats.cycles, finished_s=self._clock.monotonic()) or self._token
         self._last = Cycle(
             number=self.stats.cycles,
@@ -139,21 +145,40 @@ class ControlLoop:
             decision=decision,
             applied=dict(self._applied),
         )
-        self.stats.last_cycle_ms = (self._clock.monotonic() - now_s) / self._clock.speed * 1000
         self._finished(self._last)
+        self.stats.last_cycle_ms = (self._clock.monotonic() - now_s) / self._clock.speed * 1000
+        self.stats.longest_cycle_ms = max(self.stats.longest_cycle_ms, self.stats.last_cycle_ms)
 
-    def _write(self, decision: Decision) -> None:
+    def _alarm(self, decision: Decision) -> None:
+        """Say which alarms there are now, once for each change."""
+        left = tuple(f"{device} {capability.value} is left to another master" for device, capability in self.left)
+        alarms = decision.alarms + left
+        if alarms != self.stats.alarms:
+            log.warning("control alarms changed", extra={"alarms": list(alarms)})
+            self.stats.alarms = alarms
+
+    def _write(self, decision: Decision, now_s: float) -> None:
         """Hand each device its setpoints; a device that is still busy with the last ones is left to finish."""
         by_device: dict[str, list[Setpoint]] = {}
         for setpoint in decision.setpoints:
-            by_device.setdefault(setpoint.asset, []).append(setpoint)
-        for name, setpoints in by_device.items():
+            device = self._devices[setpoint.asset]
+            drifted = device.drifted(setpoint.capability)
+            lever = (setpoint.asset, setpoint.capability)
+            if self._disputes.may_write(lever, drifted=drifted, reason=setpoint.reason, now_s=now_s):
+                by_device.setdefault(setpoint.asset, []).append(setpoint)
+        for name, device in self._devices.items():
+            setpoints = by_device.get(name, [])
+            leftovers = device.leftovers if device.health.online else frozenset()
             busy = self._writing.get(name)
-            if busy is not None and not busy.done():
+            if not (setpoints or leftovers) or (busy is not None and not busy.done()):
                 continue
-            self._writing[name] = asyncio.create_task(self._apply(self._devices[name], setpoints), name=f"write {name}")
+            self._writing[name] = asyncio.create_task(self._apply(device, setpoints, leftovers), name=f"write {name}")
 
-    async def _apply(self, device: Device, setpoints: list[Setpoint]) -> None:
+    async def _apply(self, device: Device, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever]) -> None:
+        for leftover in sorted(leftovers):
+            # What an earlier configuration moved and this one cannot: given back before anything else.
+            with contextlib.suppress(DeviceError, ValueRefused):
+                await device.apply(leftover, None, revert_s=0.0)
         for setpoint in setpoints:
             now_s = self._clock.monotonic()
             if setpoint.expires_s <= now_s:

@@ -15,6 +15,7 @@ EdgeError
 │   ├── UpdateRefused        we do not take the update; do not repeat
 │   ├── UpdateInterrupted    the artefact was not reached; try again later
 │   └── UpdateFailed         the new version cannot be used; stay with the running one
+├── StatusUnavailable      no running gateway answers on site; start it, or ask as its user
 └── JournalError           the disk; keep controlling, say so
     ├── JournalFull          no room
     ├── JournalCorrupt       damaged; set it aside and begin anew
@@ -96,6 +97,10 @@ class UpdateInterrupted(FleetError):
 
 class UpdateFailed(FleetError):
     """A new version cannot be used; the running one goes on."""
+
+
+class StatusUnavailable(EdgeError):
+    """No running gateway could be asked for its status."""
 
 
 class JournalError(EdgeError):

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -19,20 +19,36 @@ from contracts.wire import WireError
 from edge.clock import ClockWatch
 from edge.command_desk import CommandDesk, Desk
 from edge.config import Agent, SiteConfig
+from edge.control.fallback import Weakness
 from edge.control.keys import Role, TrustedKey
 from edge.control.model import Request
 from edge.control_loop import ControlLoop, Cycle
 from edge.devices.device import Device, open_devices
+from edge.evidence import EvidenceBook
+from edge.grid_limits import GridLimits
 from edge.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.links.link import Announcement, Inbound, Link, Presence
 from edge.links.making import make_link
+from edge.lock import LocalLock
 from edge.notify import ServiceManager
 from edge.recorder import Recorder
+from edge.relays import WiredInputs
+from edge.snapshot import Readings
+from edge.status import (
+    Status,
+    command_status,
+    cycle_status,
+    device_status,
+    limit_status,
+    loop_status,
+    serve_status,
+)
 from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 from edge.trader import Trader
+from edge.weaknesses import refuse_unsafe
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +70,10 @@ class Site:
     sampler: Sampler
     recorder: Recorder
     desk: CommandDesk
+    evidence: EvidenceBook
+    grid_limits: GridLimits
+    relays: WiredInputs
+    weaknesses: tuple[Weakness, ...]
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
@@ -63,7 +83,7 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
     """Run one site until the operator asks it to stop, its parent is gone, or a part fails.
 
     Raises:
-        ConfigError: A profile, a url or a key cannot be used.
+        ConfigError: A profile, a url or a key cannot be used, or a device is unsafe on this site.
         JournalInUse: Another gateway runs on the same state.
     """
     async with open_site(config, clock=clock) as site:
@@ -73,6 +93,7 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
                 tasks.create_task(site.link.run(), name="link")
                 tasks.create_task(site.uplink.run(), name="uplink")
                 tasks.create_task(_hear(site), name="hear")
+                tasks.create_task(serve_status(config.state_dir, lambda: site_status(site)), name="status")
                 tasks.create_task(site.loop.run(), name="control")
                 if site.trader is not None:
                     tasks.create_task(site.trader.run(), name="trade")
@@ -88,6 +109,9 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
 @contextlib.asynccontextmanager
 async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
     """Open the parts of a site, last to first released."""
+    weaknesses = refuse_unsafe(config)
+    for weakness in weaknesses:
+        log.warning("device without a timer", extra={"device": weakness.asset, "consequence": weakness.consequence})
     async with contextlib.AsyncExitStack() as stack:
         # A site that reports more often than the flush window commits as often as it reports.
         window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
@@ -103,10 +127,16 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
                 connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
             )
         )
-        yield _build(config, clock, journal, devices)
+        yield _build(config, clock, journal, devices, weaknesses)
 
 
-def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str, Device]) -> Site:
+def _build(
+    config: SiteConfig,
+    clock: Clock,
+    journal: Journal,
+    devices: dict[str, Device],
+    weaknesses: tuple[Weakness, ...],
+) -> Site:
     watch = ClockWatch(clock)
     name = config.site.id
     link = make_link(config.link, client_id=name, presence=_presence(config, clock, journal))
@@ -120,6 +150,10 @@ def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str
         meter_recorder=MeterRecorder(site=name, journal=journal, clock=clock),
         clock_trust=watch.trust,
     )
+    evidence = EvidenceBook(site=name, clock=clock, journal=journal, clock_trust=watch.trust)
+    grid_limits = GridLimits(config.grid_limits, memory=journal, now_s=clock.monotonic())
+    relays = WiredInputs(config.relays, memory=journal)
+    local_lock = LocalLock(config.state_dir)
     desk = CommandDesk(
         Desk(
             site=name,
@@ -129,6 +163,9 @@ def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str
             trusted=_trusted(config),
             capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
             clock_trust=watch.trust,
+            local_lock=lambda: local_lock.locked(clock.now()) or relays.locked(),
+            evidence=evidence,
+            grid_limits=grid_limits,
             diagnostics=lambda: _diagnostics(site),
         ),
         settings=lambda: site.loop.settings,
@@ -155,13 +192,17 @@ def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str
         sampler=sampler,
         recorder=recorder,
         desk=desk,
+        evidence=evidence,
+        grid_limits=grid_limits,
+        relays=relays,
+        weaknesses=weaknesses,
         trader=trader,
         manager=ServiceManager(),
         loop=ControlLoop(
             config=config,
             clock=clock,
             devices=devices,
-            requests=lambda now_s: _requests(site, now_s),
+            requests=lambda now_s, readings: _requests(site, now_s, readings),
             locked=desk.locked,
             finished=lambda cycle: _finished(site, cycle),
         ),
@@ -169,8 +210,9 @@ def _build(config: SiteConfig, clock: Clock, journal: Journal, devices: dict[str
     return site
 
 
-def _requests(site: Site, now_s: float) -> list[Request]:
-    asked = site.desk.requests(now_s)
+def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
+    site.relays.look(readings)
+    asked = [*site.desk.requests(now_s), *site.relays.requests(now_s)]
     return asked if site.trader is None else asked + site.trader.requests(now_s)
 
 
@@ -192,6 +234,8 @@ async def _hear(site: Site) -> None:
             _take(site, message)
         except WireError as error:
             log.warning("message refused", extra={"topic": message.topic, "reason": str(error)})
+        # Messages that wait are taken one between two looks of the loop: a flood must not hold a control cycle up.
+        await asyncio.sleep(0)
 
 
 def _take(site: Site, message: Inbound) -> None:
@@ -263,6 +307,35 @@ def _diagnostics(site: Site) -> dict[str, float | str | None]:
         "offline": ",".join(sorted(name for name, device in site.devices.items() if not device.health.online)),
         "clock": site.watch.trust(),
     }
+
+
+def site_status(site: Site) -> Status:
+    """Return what an operator on site asks: devices, the last cycle and its reasons, commands, limits, stores."""
+    cycle, now_s = site.loop.last, site.clock.monotonic()
+    link, journal = site.link.status(), site.journal.stats()
+    return Status(
+        site=site.config.site.id,
+        at=site.clock.now(),
+        clock=site.watch.trust(),
+        locked=site.desk.locked(),
+        devices=tuple(device_status(device) for device in site.devices.values()),
+        cycle=None if cycle is None else cycle_status(cycle),
+        loop=loop_status(site.loop.stats, period_s=site.config.control.period_s),
+        commands=tuple(command_status(life, now_s=now_s) for life in site.desk.running()),
+        answers={**site.desk.stats, **site.desk.refusals},
+        grid_limits={one.value: limit_status(found) for one, found in site.grid_limits.status(now_s).items()},
+        relays=dict(site.relays.contacts),
+        relays_unread=tuple(sorted(site.relays.unread)),
+        weaknesses=tuple(weakness.consequence for weakness in site.weaknesses),
+        journal={
+            "state": journal.state.value,
+            "waiting": sum(journal.depth.values()),
+            "bytes": sum(journal.bytes.values()),
+            "dropped": journal.dropped,
+            "error": journal.last_error,
+        },
+        link={"state": link.state.value, "connects": link.connects, "error": link.last_error},
+    )
 
 
 def _say_ready(site: Site) -> None:
