@@ -79,6 +79,8 @@ def test_what_the_utility_has_left_stands_in_the_call_and_ends_there() -> None:
     """The tariffs' quantity is for the interval, not once for the book and again for the call."""
     engine = _engine(import_wh=7)
     engine.apply(_order("mill", "now", "buy", 5, 30))
+    engine = Engine.restore(json.loads(json.dumps(engine.snapshot())))
+    assert engine.apply(_order("home-1", "all", "buy", 3, 30, tif="fok")).trades == []
     engine.apply(commands.tick(at_ms=FIRST - 600_000))
     engine.apply(_order("mill", "later", "buy", 5, 30, at_ms=FIRST - 600_000))
     outcome = engine.apply(commands.tick(at_ms=FIRST - 300_000))

@@ -87,6 +87,16 @@ def test_only_what_is_bought_for_certain_can_be_sold_later() -> None:
     assert _refusal(engine, _order("s3", "sell", 1, FIRST)) == "storage"
 
 
+def test_what_a_battery_has_no_room_for_cannot_be_sold_later() -> None:
+    """A purchase that a newer announcement leaves no room for stands as a trade, but fills nothing."""
+    engine = _engine(stored_wh=0)
+    engine.apply(_order("b", "buy", 4, FIRST))
+    engine.apply(_order("x", "sell", 4, FIRST, site="mill"))
+    engine.apply(_announce(stored_wh=0, room_wh=1))
+    assert _refusal(engine, _order("s1", "sell", 2, SECOND)) == "storage"
+    assert _refusal(engine, _order("s2", "sell", 1, SECOND)) is None
+
+
 def test_own_generation_and_load_need_no_battery() -> None:
     """A roof sells what it makes and a house buys what it uses, whatever the battery holds."""
     engine = _engine(stored_wh=0, room_wh=0, own_net_wh=[-5, 6])
