@@ -16,7 +16,7 @@ from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
 from edge.devices.catalogue import load_profile
 from edge.devices.health import Health
-from edge.devices.options import RATED_W_DEFAULT, DeviceOptions, DeviceSettings, link_limits, options_of
+from edge.devices.options import RATED_W_DEFAULT, DeviceOptions, DeviceSettings, check_names, link_limits, options_of
 from edge.devices.profile import Profile
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
@@ -363,6 +363,7 @@ async def open_devices(
         for section in sections:
             try:
                 profile = load_profile(section.profile, profile_dir)
+                check_names(profile, section)
                 bus, unit = buses.get(section.url)
             except ConfigError as error:
                 raise ConfigError(f"device {section.id}: {error}") from error

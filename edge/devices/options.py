@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from edge.devices.points import Kind
+from edge.devices.points import DerivedSpec, Kind, PointSpec
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever
+from edge.errors import ConfigError
 from edge.modbus.point import LinkLimits
 from edge.modbus.url import Endpoint
 
@@ -105,6 +106,26 @@ def link_limits(profile: Profile, endpoint: Endpoint) -> LinkLimits:
     if serial and endpoint.wire_baud is None:
         return replace(limits, min_gap_s=None, delay_on_unit_switch_s=None)
     return limits
+
+
+def check_names(profile: Profile, settings: DeviceSettings) -> None:
+    """Check that what stands for what, and what is turned, is in the profile.
+
+    Raises:
+        ConfigError: A name is not; the sentence lists those that are.
+    """
+    offered: dict[str, list[str]] = {}
+    named: list[tuple[str, PointSpec | DerivedSpec]] = [*profile.points.items(), *profile.derived.items()]
+    for name, spec in named:
+        offered.setdefault(spec.canonical, []).append(name)
+    for canonical in (*settings.use, *settings.turned):
+        if canonical not in offered:
+            known = ", ".join(sorted(offered))
+            raise ConfigError(f"{canonical} is no quantity of profile {profile.id}; it has {known}")
+    for canonical, name in settings.use.items():
+        if name not in offered[canonical]:
+            points = ", ".join(offered[canonical])
+            raise ConfigError(f"use.{canonical} is {name!r}; in profile {profile.id} it can be {points}")
 
 
 def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT) -> DeviceOptions:

@@ -18,6 +18,7 @@ from firmware_sim.single import DEVICE, SITE, single_device
 from tests.support.devices import NOON
 
 PROFILE = "sunspec_generic_int"
+HEALTHY_S = 3.0  # Until the fault begins, at the least: the device has been found and read.
 FAULT_S = 1.5  # How long every request is spoiled, if not told otherwise.
 LATE_S = 0.4  # Later than the shortest time-out.
 NEVER_S = 60.0  # However long after the last answer a request comes, it is not heard.
@@ -76,7 +77,7 @@ def wrong_in(snapshot: Mapping[str, Reading]) -> list[str]:
 async def recover(kind: FaultKind, *, seed: int, fault_s: float = FAULT_S) -> Recovery:
     """Read a device through one fault and return what came of it."""
     clock = scaled_clock(started_at=NOON, speed=1.0)
-    from_s = 1.5 + random.Random(seed).random()  # At whatever phase of the cycle.
+    from_s = HEALTHY_S + random.Random(seed).random()  # At whatever phase of the cycle.
     config = single_device("sunspec", faults=(rule(kind, from_s=from_s, fault_s=fault_s),), seed=seed)
     async with open_installation(config, clock) as installation:
         started_s = clock.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -248,6 +249,34 @@ async def test_a_wrong_profile_or_url_is_named_before_anything_opens() -> None:
         with pytest.raises(ConfigError, match="device one: "):
             async with open_devices([wrong], clock=fast_clock()):
                 raise AssertionError("opened")
+
+
+async def test_the_site_says_which_way_round_a_meter_counts() -> None:
+    """A current transformer on its head is a line in the configuration, not a visit."""
+    clock = fast_clock()
+    async with home(clock) as (_, urls):
+        sections = [
+            Section(id="meter", profile="eastron_sdm630", url=urls["meter"], role="meter"),
+            Section(id="turned", profile="eastron_sdm630", url=urls["meter"], role="meter", turned=("active_power_w",)),
+        ]
+        async with open_devices(sections, clock=clock) as devices:
+            await until(lambda: all(shows(device, "active_power_w") for device in devices.values()))
+            assert value(devices["turned"], "active_power_w") * value(devices["meter"], "active_power_w") < 0
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"turned": ("active_power",)}, "active_power is no quantity of profile eastron_sdm630"),
+        ({"use": {"active_power_w": "nonsense"}}, "use.active_power_w is 'nonsense'"),
+    ],
+)
+async def test_a_name_that_a_profile_has_not_is_refused(names: dict[str, Any], said: str) -> None:
+    """A slip of the pen must not silently leave a quantity unread."""
+    section = Section(id="meter", profile="eastron_sdm630", url="tcp://127.0.0.1:1", role="meter", **names)
+    with pytest.raises(ConfigError, match=said):
+        async with open_devices([section], clock=fast_clock()):
+            pass
 
 
 async def test_closing_leaves_no_task_behind() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from contracts.clock import SystemClock
+from edge.errors import ConfigError
 from edge.modbus.bus import Bus
 from edge.modbus.point import PollClass, RegisterPoint, Table
 from edge.modbus.poller import Poller
@@ -93,6 +94,55 @@ async def test_control_points_keep_their_pace_while_three_clients_hammer() -> No
         elapsed_s = asyncio.get_running_loop().time() - started_s
         assert foreign_requests > 5
         assert foreign_requests * 0.01 <= elapsed_s * 0.3
+
+
+async def test_three_clients_cost_control_points_less_than_a_tenth_of_their_reads() -> None:
+    """Beside an equal device that nobody shares, over the same time: a dashboard must not slow a limit."""
+
+    def slow(device: Device, request: Request, payload: bytes | None) -> Sending:
+        return [(0.005, device.frame(request, payload or b""))]
+
+    bank = Bank(holding={at: at for at in range(120)})
+    shared, alone = Device({1: bank}, fault=slow), Device({1: bank}, fault=slow)
+    async with proxied(shared) as (bus, port), tcp_device(alone) as other, Bus(f"tcp://127.0.0.1:{other}") as unshared:
+        points = [RegisterPoint(name="p", address=0, poll_class=PollClass.CONTROL)]
+        pollers = [
+            Poller(one, 1, points, clock=SystemClock(), period_s={PollClass.CONTROL: 0.1}) for one in (bus, unshared)
+        ]
+
+        enough = asyncio.Event()  # Instead of a cancellation, which pymodbus may swallow.
+
+        async def hammer() -> None:
+            async with client(port) as foreign:
+                while not enough.is_set():
+                    await foreign.read_holding_registers(0, count=100, device_id=1)
+
+        tasks = [asyncio.create_task(poller.run(), name="poll") for poller in pollers]
+        hammers = [asyncio.create_task(hammer(), name="hammer") for _ in range(3)]
+        try:
+            async with asyncio.timeout(20):
+                for poller in pollers:
+                    await poller.next_cycle()
+                before = [poller.cycles for poller in pollers]
+                while pollers[1].cycles < before[1] + 30:
+                    await pollers[1].next_cycle()
+                done = [poller.cycles - start for poller, start in zip(pollers, before, strict=True)]
+        finally:
+            enough.set()
+            await asyncio.gather(*hammers)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    assert len([request for request in shared.requests if request.count == 100]) > 10
+    assert done[0] > 0.9 * done[1]
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    """The installer reads one sentence, not a stack of calls."""
+    device = Device({1: Bank(holding={0: 5})})
+    async with proxied(device) as (bus, port):
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}"):
+            await Proxy(bus, units={1}).run(port=port)
 
 
 @pytest.mark.parametrize(
