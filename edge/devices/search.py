@@ -13,7 +13,7 @@ from edge.devices.catalogue import load_profile
 from edge.devices.profile import Profile
 from edge.devices.quality import plausible_range
 from edge.devices.resolve import Resolved, resolve
-from edge.errors import ConfigError, DeviceImplausible, DeviceRefused
+from edge.errors import ConfigError, DeviceImplausible, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.codec import decode
 from edge.modbus.faults import NoReply
@@ -48,6 +48,18 @@ class Found:
     url: str
     models: tuple[int, ...]
     answered: str
+
+
+async def check_host(name: str) -> None:
+    """Check that a name stands for an address, so that a slip of the pen is not taken for a silent network.
+
+    Raises:
+        DeviceSilent: It stands for none.
+    """
+    try:
+        await asyncio.get_running_loop().getaddrinfo(name, None)
+    except (OSError, UnicodeError) as error:
+        raise DeviceSilent(f"{name} is the name of no host: {error}; nobody was asked") from error
 
 
 def hosts_of(target: str) -> tuple[str, ...]:

@@ -41,7 +41,9 @@ def scan(
             url = target if ":" in target else f"rtu://{target}?baud={baud}&parity={parity}"
             found = search.scan_bus(parse_url(url), units=units)
         else:
-            found = search.scan(search.hosts_of(target), ports=tuple(port or search.PORTS), units=units)
+            hosts = search.hosts_of(target)
+            await search.check_host(hosts[0])
+            found = search.scan(hosts, ports=tuple(port or search.PORTS), units=units)
         answers = []
         async for one in found:
             if not as_json:

@@ -56,6 +56,11 @@ def test_scan_finds_who_answers(url: str) -> None:
     assert found["url"] == url and 103 in found["sunspec_models"]
 
 
+def test_scan_says_when_a_name_stands_for_no_host() -> None:
+    """A slip of the pen is not a silent network."""
+    assert run("scan", "no such host", "--json", code=1)["error"]["code"] == "device_silent"
+
+
 def test_scan_refuses_a_network_that_is_too_large() -> None:
     """Nobody scans an internet by a slip of the pen."""
     assert run("scan", "10.0.0.0/8", "--json", code=2)["error"]["code"] == "bad_argument"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from sunspec2.modbus.client import SunSpecModbusClientDeviceRTU
 
 from firmware_sim.bank import Bank
 from firmware_sim.driver import Driver
@@ -75,6 +76,22 @@ async def test_mbpoll_reads_the_line(pty_path: str) -> None:
     value = re.search(rb"\[53\]:\s+([\d.]+)", out)
     assert value is not None, out.decode()
     assert float(value[1]) == pytest.approx(1_234)
+
+
+def walk(path: str) -> list[int]:
+    """Return the SunSpec models that pysunspec2 finds on a line."""
+    device = SunSpecModbusClientDeviceRTU(slave_id=2, name=path, baudrate=115_200, parity="N", timeout=2)
+    try:
+        device.scan()
+        return [model for model in device.models if isinstance(model, int)]
+    finally:
+        device.close()
+
+
+async def test_pysunspec2_walks_the_line(pty_path: str) -> None:
+    """The reference client of SunSpec is content over serial lines too."""
+    async with asyncio.timeout(SAFETY_S):
+        assert await asyncio.to_thread(walk, pty_path) == [1, 203]
 
 
 async def test_serial_frames_travel_over_tcp_too() -> None:
