@@ -1,13 +1,23 @@
 """``sitewatt edge``: the gateway."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contracts.clock import SystemClock
+from edge.errors import ConfigError, StatusUnavailable
 from sitewatt.commands import edge_setup
+from sitewatt.commands.edge_setup import DEFAULT_CONFIG
+from sitewatt.durations import duration
+from sitewatt.output import BAD_INPUT, fail, print_json
 
-app = typer.Typer(help="The gateway: run it, set it up, check a configuration.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from edge.config import SiteConfig
+
+app = typer.Typer(
+    help="The gateway: run it, set it up, check a configuration, look at it, lock it.", no_args_is_help=True
+)
 edge_setup.register(app)
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The site's configuration (YAML).")]
@@ -24,3 +34,81 @@ def run(
 
     arguments = ["run", "--config", str(config), "--log-level", log_level]
     raise typer.Exit(main(arguments + (["--clock", clock] if clock else [])))
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
+) -> None:
+    """Ask the running gateway: devices, who won the last cycle and what clipped it, commands, limits, link, journal.
+
+    Exit 0 it answered, 1 none runs or this user may not ask, 2 the configuration cannot be used.
+    """
+    from edge.status import ask_status
+
+    settings = _load(config, as_json=as_json)
+    try:
+        found = ask_status(settings.state_dir)
+    except StatusUnavailable as error:
+        fail(f"{error}; {config} names that folder", code="not_running", as_json=as_json)
+    if as_json:
+        print_json(found)
+        return
+    from sitewatt.edge_status import lines
+
+    for line in lines(found):
+        typer.echo(line)
+
+
+@app.command()
+def lock(
+    config: ConfigOption = DEFAULT_CONFIG,
+    lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="2h, 30m, 90s; until unlocked.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
+) -> None:
+    """Lock the site for maintenance: batteries rest, remote orders are refused, also after a restart."""
+    from edge.lock import lock as lock_site
+
+    settings = _load(config, as_json=as_json)
+    try:
+        until_at = None if lasts is None else SystemClock().now() + duration(lasts)
+        settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock_site(settings.state_dir, until_at=until_at)
+    except ValueError as error:
+        fail(str(error), code="bad_duration", as_json=as_json, exit_code=BAD_INPUT)
+    except OSError as error:
+        fail(f"{settings.state_dir}: {error.strerror}; not locked", code="not_locked", as_json=as_json)
+    until = None if until_at is None else until_at.isoformat(timespec="seconds")
+    if as_json:
+        print_json({"site": settings.site.id, "locked": True, "until": until})
+    else:
+        typer.echo(f"{settings.site.id} is locked {f'until {until}' if until else 'until it is unlocked'}")
+
+
+@app.command()
+def unlock(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
+) -> None:
+    """Take the local maintenance lock away; one that came as a command, or by a wired switch, stays."""
+    from edge.lock import unlock as unlock_site
+
+    settings = _load(config, as_json=as_json)
+    try:
+        was_locked = unlock_site(settings.state_dir)
+    except OSError as error:
+        fail(f"{settings.state_dir}: {error.strerror}; still locked", code="still_locked", as_json=as_json)
+    if as_json:
+        print_json({"site": settings.site.id, "locked": False, "was_locked": was_locked})
+    else:
+        typer.echo(f"{settings.site.id} is unlocked" if was_locked else f"{settings.site.id} was not locked")
+
+
+def _load(config: Path, *, as_json: bool) -> "SiteConfig":
+    from edge.config import load_config
+
+    try:
+        return load_config(config)
+    except ConfigError as error:
+        fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)

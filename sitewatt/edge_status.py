@@ -1,0 +1,94 @@
+"""A gateway's status for people: one line for each fact, the reason chain as it was decided."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Plain = Mapping[str, Any]
+
+
+def lines(status: Plain) -> Iterator[str]:
+    """Yield the lines of a status."""
+    loop, link, journal = status["loop"], status["link"], status["journal"]
+    locked = ", LOCKED for maintenance" if status["locked"] else ""
+    yield f"site {status['site']} at {status['at']}, clock {status['clock']}{locked}"
+    yield (
+        f"loop     {loop['cycles']} cycles, {loop['late']} late, last {loop['last_cycle_ms']:.1f} ms, "
+        f"{loop['writes']} writes, {loop['failed_writes']} failed"
+    )
+    yield f"link     {link['state']}, {link['connects']} connects{_because(link['error'])}"
+    yield (
+        f"journal  {journal['state']}, {journal['waiting']} waiting ({journal['bytes'] / 1024:.0f} KiB), "
+        f"{journal['dropped']} dropped{_because(journal['error'])}"
+    )
+    for device in status["devices"]:
+        yield _device(device)
+    for text in [*status["weaknesses"], *loop["alarms"]]:
+        yield f"note     {text}"
+    for direction, limit in status["grid_limits"].items():
+        bound = "no limit" if limit["limit_w"] is None else _watts(limit["limit_w"])
+        yield (f"limit    {direction}: {limit['state']}, {bound}, grid operator heard {limit['silent_s']:.0f} s ago")
+    for name, closed in status["relays"].items():
+        unread = ", cannot be read" if name in status["relays_unread"] else ""
+        yield f"relay    {name} {'closed' if closed else 'open'}{unread}"
+    for command in status["commands"]:
+        yield _command(command)
+    if status["cycle"] is None:
+        yield "cycle    none yet"
+        return
+    yield from _cycle(status["cycle"])
+
+
+def _device(device: Plain) -> str:
+    state = "online" if device["online"] else f"OFFLINE ({device['stage']})"
+    latency = "" if device["latency_ms"] is None else f", {device['latency_ms']:.0f} ms"
+    discarded = sum(device["quarantined"].values())
+    quarantined = f", {discarded} implausible readings discarded" if discarded else ""
+    foreign = sum(device["foreign_writes"].values())
+    others = f", changed by another master {foreign} times" if foreign else ""
+    return f"device   {device['id']} {state}{latency}{quarantined}{others}{_because(device['last_error'])}"
+
+
+def _command(command: Plain) -> str:
+    action = command["action"]
+    asked = " ".join(f"{name}={value}" for name, value in action.items() if name != "kind")
+    return (
+        f"command  {command['command_id']} {action['kind']} {asked} of {command['issuer']}: {command['stage']}, "
+        f"{command['left_s']:.0f} s left"
+    )
+
+
+def _cycle(cycle: Plain) -> Iterator[str]:
+    fresh = "" if cycle["fresh"] else ", inputs not fresh"
+    yield f"cycle    {cycle['number']}: connection {_watts(cycle['connection_w'])}{fresh}"
+    for link in cycle["chain"]:
+        wish = "" if link["preferred_w"] is None else f" wishes {_watts(link['preferred_w'])}"
+        clipped = "" if link["clipped_by"] is None else f" by {link['clipped_by']}"
+        yield (
+            f"  {link['priority']:18} {link['requester']} on {link['resource']} asks {_range(link['asked'])}{wish}: "
+            f"{link['outcome']}{clipped}, leaves {_range(link['left'])}"
+        )
+    for setpoint in cycle["setpoints"]:
+        proven = "proven" if setpoint["proven"] else "not proven"
+        told = "no limit" if setpoint["value_w"] is None else _watts(setpoint["value_w"])
+        yield (
+            f"  told               {setpoint['device']} {setpoint['capability']}: {told} "
+            f"for {setpoint['requester']} ({setpoint['reason']}), {proven}"
+        )
+    for name in ("import_excess_w", "export_excess_w"):
+        if cycle[name] > 0:
+            yield f"  OUT OF REACH       {name.removesuffix('_excess_w')} stays {_watts(cycle[name])} above its bound"
+
+
+def _range(ends: list[float | None]) -> str:
+    low, high = ends
+    if low is None and high is None:
+        return "anything"
+    return f"{'-∞' if low is None else f'{low:.0f}'} to {'∞' if high is None else f'{high:.0f}'} W"
+
+
+def _watts(power_w: float | None) -> str:
+    return "unknown" if power_w is None else f"{power_w:.0f} W"
+
+
+def _because(error: str | None) -> str:
+    return f"; last error: {error}" if error else ""
