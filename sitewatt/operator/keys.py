@@ -1,0 +1,135 @@
+"""Ed25519 keys of those who order: made, shown, and written into a site's configuration."""
+
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+
+class KeyUnusable(ValueError):
+    """A key file cannot be made or read: which one, and why."""
+
+
+class TrustRefused(ValueError):
+    """A configuration cannot take one more issuer by itself: why, and what to do."""
+
+
+def make_key(path: Path) -> str:
+    """Write a new private key (PEM, PKCS 8, readable by its owner only) and return its public key in base64.
+
+    Raises:
+        KeyUnusable: The file is there already, or cannot be written.
+    """
+    key = Ed25519PrivateKey.generate()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise KeyUnusable(f"{path} cannot be made: {error.strerror}; no key was written") from error
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return public_key(key)
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """Return the private key of a file.
+
+    Raises:
+        KeyUnusable: It cannot be read, or is no Ed25519 key in PEM without a password.
+    """
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise KeyUnusable(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable(f"{path} is no private key in PEM without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyUnusable(f"{path} holds a key of another kind than Ed25519")
+    return key
+
+
+def public_key(key: Ed25519PrivateKey) -> str:
+    """Return the public key, 32 bytes in base64, as a site's configuration has it."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def trust_yaml(*, issuer: str, role: str, public: str) -> str:
+    """Return the section of a site's configuration that trusts an issuer."""
+    entry = {"issuer": issuer, "role": role, "public_key": public}
+    return yaml.safe_dump({"commands": {"trusted": [entry]}}, sort_keys=False)
+
+
+def add_trust(path: Path, *, issuer: str, role: str, public: str, check: Callable[[Path], Any]) -> None:
+    """Add an issuer to a configuration file, every other character of it unchanged.
+
+    Args:
+        check: Loads a configuration; what it raises leaves the file as it was.
+
+    Raises:
+        TrustRefused: The issuer is there already, or the file's form leaves no place to put it.
+        OSError: The file cannot be read or replaced.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        fresh_text = _with_issuer(text, {"issuer": issuer, "role": role, "public_key": public})
+    except yaml.YAMLError as error:
+        raise TrustRefused(f"{path} is not YAML; nothing was changed") from error
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(fresh_text, encoding="utf-8")
+        status = path.stat()
+        fresh.chmod(status.st_mode & 0o777)
+        if os.geteuid() == 0:
+            os.chown(fresh, status.st_uid, status.st_gid)
+        check(fresh)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _with_issuer(text: str, entry: dict[str, str]) -> str:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    commands = _child(root, "commands")
+    if commands is None:
+        ending = "" if not text or text.endswith("\n") else "\n"
+        return f"{text}{ending}{yaml.safe_dump({'commands': {'trusted': [entry]}}, sort_keys=False)}"
+    trusted = _child(commands, "trusted")
+    if not isinstance(trusted, yaml.SequenceNode):
+        raise TrustRefused("its section commands has no list trusted; add the issuer by hand")
+    if any(_scalar(item, "issuer") == entry["issuer"] for item in trusted.value):
+        raise TrustRefused(f"{entry['issuer']} is trusted already; take the old entry out first")
+    start, end = trusted.start_mark, trusted.end_mark
+    if trusted.flow_style:
+        inside = ", ".join(text[item.start_mark.index : item.end_mark.index] for item in trusted.value)
+        pair = ", ".join(f"{name}: {value!r}" for name, value in entry.items())
+        body = f"[{inside}{', ' if inside else ''}{{{pair}}}]"
+        return text[: start.index] + body + text[end.index :]
+    last = trusted.value[-1].end_mark.index
+    line_end = text.find("\n", last - 1)
+    at = len(text) if line_end < 0 else line_end + 1
+    margin = " " * start.column
+    lines = yaml.safe_dump([entry], sort_keys=False).splitlines()
+    body = "".join(f"{margin}{line}\n" for line in lines)
+    return f"{text[:at]}{'' if text[:at].endswith(chr(10)) else chr(10)}{body}{text[at:]}"
+
+
+def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    return next((value for key, value in node.value if key.value == name), None)
+
+
+def _scalar(node: yaml.Node, name: str) -> str | None:
+    found = _child(node, name)
+    return str(found.value) if isinstance(found, yaml.ScalarNode) else None
