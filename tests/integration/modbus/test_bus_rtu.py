@@ -108,7 +108,7 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
     async with line(device, kind) as bus:
         good = 0
         async with asyncio.timeout(120):
-            for at in range(300):
+            for at in range(200):
                 unit, address, count = 1 + at % 3, (at * 13) % 250, 2 + at % 2
                 try:
                     words = await bus.read(unit, Table.HOLDING, address, count)
@@ -119,7 +119,7 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
                     good += 1
                     wanted = tuple((at * 7 + unit * 1000) & 0xFFFF for at in range(address, address + count))
                     assert words == wanted, f"seed {seed}"
-        assert good > 180
+        assert good > 120
         assert min(storm.counts.values()) >= 2
 
 
@@ -137,7 +137,7 @@ async def test_one_silent_device_of_ten_leaves_the_others_their_pace(monkeypatch
                 while bus.unit(10).failures < 3:
                     await pollers[0].next_cycle()
                 before = [poller.cycles for poller in pollers]
-                while pollers[0].cycles < before[0] + 25:
+                while pollers[0].cycles < before[0] + 15:
                     await pollers[0].next_cycle()
         finally:
             for task in tasks:
