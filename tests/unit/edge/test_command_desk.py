@@ -1,0 +1,141 @@
+"""Orders are answered once, obeyed once, and a flood of what anybody could send neither answers nor obeys itself."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.control import (
+    AckStage,
+    BatteryPower,
+    Diagnostics,
+    LimitExport,
+    LimitImport,
+    Live,
+    MaintenanceLock,
+    Read,
+    Refusal,
+    Release,
+)
+from edge.command_desk import ANSWERS_BURST
+from tests.support.control_commands import KEYS, command, signed
+from tests.support.edge_parts import NOON, counter
+from tests.support.manual_clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock at noon."""
+    return ManualClock(NOON)
+
+
+def test_the_same_order_twice_has_one_effect_and_the_same_answer(tmp_path: Path, clock: ManualClock) -> None:
+    """A broker may deliver twice."""
+    with counter(tmp_path, clock) as at:
+        order = command(LimitImport(max_w=9_000)).encode()
+        at.desk.take(order, retained=False)
+        at.desk.take(order, retained=False)
+        assert [ack.stage for ack in at.acks()] == [AckStage.ACCEPTED, AckStage.ACCEPTED]
+        assert len(at.desk.running()) == 1
+
+
+def test_a_newer_order_of_the_same_kind_takes_the_place_of_the_older(tmp_path: Path, clock: ManualClock) -> None:
+    """An issuer says what it wants now, not the sum of what it ever wanted."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
+        at.desk.take(command(LimitImport(max_w=5_000), command_id="c2", seq=2).encode(), retained=False)
+        assert [one.max_w for one in at.desk.requests(0.0)] == [5_000.0]
+        assert (at.acks()[-1].command_id, at.acks()[-1].stage) == ("c1", AckStage.SUPERSEDED)
+
+
+def test_a_release_ends_the_order_and_is_itself_complete(tmp_path: Path, clock: ManualClock) -> None:
+    """Both commands get their last answer."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(LimitImport(max_w=0)).encode(), retained=False)
+        at.desk.take(command(Release(command_id="c1"), command_id="c2", seq=2).encode(), retained=False)
+        assert not at.desk.requests(0.0)
+        last = {ack.command_id: ack.stage for ack in at.acks()}
+        assert last == {"c1": AckStage.RELEASED, "c2": AckStage.COMPLETED}
+
+
+@pytest.mark.parametrize("action", [Read(points=("meter/none",)), Diagnostics(), Live(period_s=5)])
+def test_what_moves_no_power_is_answered_at_once(
+    tmp_path: Path, clock: ManualClock, action: Read | Diagnostics | Live
+) -> None:
+    """Who asks gets the answer, and nothing stays behind."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(action).encode(), retained=False)
+        assert [ack.stage for ack in at.acks()] == [AckStage.ACCEPTED, AckStage.COMPLETED]
+        assert not at.desk.running()
+
+
+def test_the_lock_of_a_person_on_site_refuses_what_steers(tmp_path: Path, clock: ManualClock) -> None:
+    """And the lock that came as a command is remembered over a restart."""
+    on_site = True
+    with counter(tmp_path, clock, locked=lambda: on_site) as at:
+        at.desk.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
+        assert at.acks()[-1].reason is Refusal.LOCKED
+        on_site = False
+        lock = command(MaintenanceLock(on=True), command_id="l", issuer="owner", lasts_s=3_600)
+        at.desk.take(lock.encode(), retained=False)
+        assert at.desk.locked()
+    with counter(tmp_path, clock) as at:
+        assert at.desk.locked()
+        clock.advance(3_601)
+        assert not at.desk.locked()
+
+
+def test_an_order_of_the_market_does_not_outlive_the_process(tmp_path: Path, clock: ManualClock) -> None:
+    """Whoever still wants it says so again; the number it used is used up."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(LimitImport(max_w=9_000), issuer="aggregator").encode(), retained=False)
+    with counter(tmp_path, clock) as at:
+        assert not at.desk.running()
+        again = command(LimitImport(max_w=9_000), command_id="c2", issuer="aggregator")
+        at.desk.take(again.encode(), retained=False)
+        assert at.acks()[-1].reason is Refusal.REPLAYED
+
+
+@pytest.mark.parametrize("kind", ["forged", "malformed", "replayed"])
+def test_a_flood_is_answered_a_few_times_and_counted(tmp_path: Path, clock: ManualClock, kind: str) -> None:
+    """Ten thousand answers would push the telemetry off the disk."""
+    with counter(tmp_path, clock) as at:
+        genuine = command(LimitImport(max_w=9_000)).encode()
+        at.desk.take(genuine, retained=False)
+        began = len(at.acks())
+        for number in range(1_000):
+            forged = command(LimitExport(max_w=0), command_id=f"x{number}", seq=number + 2, key=KEYS["owner"])
+            payload = {
+                "forged": forged.encode(),
+                "malformed": b'{"v":1,"command_id":"x%d"}' % number,
+                "replayed": genuine,
+            }[kind]
+            at.desk.take(payload, retained=False)
+        assert len(at.acks()) - began == ANSWERS_BURST
+        assert at.desk.stats["unanswered"] == 1_000 - ANSWERS_BURST
+        assert len(at.desk.running()) == 1
+        other = command(LimitImport(max_w=5_000), command_id="c2", issuer="aggregator")
+        at.desk.take(other.encode(), retained=False)
+        assert len(at.desk.running()) == 2, "a genuine order is answered and obeyed beside it"
+
+
+def test_an_oversized_message_is_not_even_parsed(tmp_path: Path, clock: ManualClock) -> None:
+    """The cheapest refusal is by length."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(b"[" * 1_000_000, retained=False)
+        assert at.desk.refusals == {Refusal.MALFORMED: 1}
+        assert not at.acks(), "nobody can be told: there is no id"
+
+
+def test_an_infeasible_order_is_refused_with_what_would_do(tmp_path: Path, clock: ManualClock) -> None:
+    """Before the first cycle the site can do nothing, and says so."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(BatteryPower(power_w=1_000)).encode(), retained=False)
+        assert at.acks()[-1].reason is Refusal.UNSUPPORTED
+
+
+def test_an_order_signed_with_another_key_of_the_site_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    """Trust is of an issuer and its key, not of any key."""
+    with counter(tmp_path, clock) as at:
+        order = command(LimitImport(max_w=9_000))
+        at.desk.take(signed(order, KEYS["owner"]).encode(), retained=False)
+        assert at.acks()[-1].reason is Refusal.BAD_SIGNATURE

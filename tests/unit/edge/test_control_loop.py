@@ -1,0 +1,171 @@
+"""Cycles stand on their grid, refresh nothing without fresh inputs, and leave no write behind."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from edge.control.model import BATTERIES, Capability, Priority, Reason, Request
+from edge.control_loop import ControlLoop, Cycle
+from edge.devices.recipes import Lever as DeviceLever
+from tests.support.edge_parts import NOON, FakeDevice, fake_site, loop_of
+from tests.support.manual_clock import ManualClock
+
+
+class Bench:
+    """A loop that a test moves second by second."""
+
+    def __init__(self, *, requests: list[Request] | None = None, **sections: Any) -> None:
+        self.clock = ManualClock(NOON)
+        self.fakes = fake_site(self.clock)
+        self.loop, self.cycles = loop_of(self.fakes, self.clock, **sections)
+        if requests is not None:
+            self.loop._requests = lambda now_s, _: requests
+
+    @property
+    def inverter(self) -> FakeDevice:
+        """Return the device that is told things."""
+        return self.fakes["inverter"]
+
+    async def seconds(self, count: int, *, each: float = 1.0, before: Callable[[], None] = lambda: None) -> None:
+        """Let cycles run."""
+        for _ in range(count):
+            before()
+            await settle()
+            self.clock.advance(each)
+        await settle()
+
+    def told(self, capability: Capability = Capability.BATTERY_POWER) -> list[float | None]:
+        """Return what the inverter was told of one capability."""
+        return [value_w for name, value_w, _ in self.inverter.told if name == capability.value]
+
+
+async def settle() -> None:
+    """Let everything that is ready run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def running(loop: ControlLoop) -> AsyncIterator[None]:
+    """Run a loop beside a block."""
+    task = asyncio.create_task(loop.run(), name="control")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _schedule(power_w: float) -> Request:
+    return Request(
+        requester="plan",
+        resource=BATTERIES,
+        priority=Priority.OPTIMISER,
+        reason=Reason.SCHEDULE,
+        expires_s=float("inf"),
+        min_w=power_w,
+        max_w=power_w,
+        preferred_w=power_w,
+    )
+
+
+async def test_a_late_cycle_is_skipped_counted_and_the_next_is_on_the_grid() -> None:
+    """Catching up would make a burst of writes of what is past."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(3)
+        bench.clock.advance(4.6)
+        await settle()
+        before = len(bench.cycles)
+        bench.clock.advance(0.4)
+        await settle()
+    taken = [cycle.snapshot.taken_s for cycle in bench.cycles]
+    assert len(bench.cycles) == before + 1
+    assert taken[-1] == 8.0
+    assert bench.loop.stats.late == 3
+
+
+async def test_timers_are_refreshed_only_while_the_inputs_are_fresh() -> None:
+    """A blind gateway lets go of every device by doing nothing."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(3)
+        assert bench.inverter.told[-1][2]
+        stale = bench.fakes["meter"].snapshot()
+        bench.fakes["meter"].snapshot = lambda: stale  # type: ignore[method-assign]
+        await bench.seconds(20)
+        assert not bench.inverter.told[-1][2]
+
+
+async def test_a_setpoint_is_never_armed_beyond_its_order() -> None:
+    """The device's timer is the last to fall, and must not fall after the order's own end."""
+    request = _schedule(2_000.0)
+    bench = Bench(requests=[Request(**{**_fields(request), "expires_s": 10.0})])
+    async with running(bench.loop):
+        await bench.seconds(8)
+    armed = [
+        revert_s
+        for (name, value_w, _), revert_s in zip(bench.inverter.told, bench.inverter.revert_s, strict=True)
+        if name == "battery_power" and value_w == 2_000.0
+    ]
+    assert armed
+    assert max(armed) <= 10.0
+
+
+async def test_an_offline_device_stops_nobody_else_and_is_taken_up_again() -> None:
+    """One dead inverter is not a dead site."""
+    bench = Bench()
+    bench.inverter.online = False
+    async with running(bench.loop):
+        await bench.seconds(3)
+        assert bench.loop.last is not None
+        assert not bench.loop.last.decision.setpoints
+        bench.inverter.online = True
+        await bench.seconds(3)
+        assert bench.told()
+
+
+async def test_what_an_earlier_configuration_moved_is_given_back() -> None:
+    """Nobody would ever ask for that lever again."""
+    bench = Bench()
+    bench.inverter.leftovers = frozenset({DeviceLever.EXPORT_LIMIT})
+    bench.inverter.online = False
+    async with running(bench.loop):
+        await bench.seconds(2)
+        assert not bench.inverter.told
+        bench.inverter.online = True
+        await bench.seconds(2)
+    assert bench.inverter.told[0][:2] == ("export_limit", None)
+    assert not bench.inverter.leftovers
+
+
+async def test_a_disputed_lever_is_left_after_the_budget_and_said() -> None:
+    """The alarm names it; the rest of the device is still ours."""
+    bench = Bench(requests=[_schedule(2_000.0)])
+    async with running(bench.loop):
+        await bench.seconds(2)
+        bench.inverter.drifts = True
+        await bench.seconds(15)
+        count = len(bench.told())
+        await bench.seconds(20)
+        assert len(bench.told()) == count
+        assert bench.loop.stats.alarms == ("inverter battery_power is left to another master",)
+        bench.inverter.drifts = False
+        await bench.seconds(2)
+        assert not bench.loop.stats.alarms
+
+
+async def test_cycles_are_told_in_order_with_what_is_proven() -> None:
+    """The desk and the recorder see each cycle once."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(5)
+    assert [cycle.number for cycle in bench.cycles] == list(range(1, len(bench.cycles) + 1))
+    last: Cycle = bench.cycles[-1]
+    assert last.applied["inverter", Capability.BATTERY_POWER].ok
+    assert bench.loop.stats.longest_cycle_ms >= bench.loop.stats.last_cycle_ms >= 0
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in Request.__slots__}

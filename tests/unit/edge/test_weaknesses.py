@@ -1,0 +1,53 @@
+"""A device that keeps a limit for ever when we die is named, and refused where nothing else would hold the feed-in."""
+
+from typing import Any
+
+import pytest
+
+from edge.config import SiteConfig
+from edge.errors import ConfigError
+from edge.weaknesses import refuse_unsafe
+from tests.support.edge_parts import config, plain_config
+
+RIPPLE = {"device": "box", "kind": "ripple", "k0": "relay1", "installed_w": 5_000}
+
+
+def _site(profile: str, *, export_limit_w: int, relays: bool = False) -> SiteConfig:
+    content = plain_config()
+    devices: list[dict[str, Any]] = content["devices"]
+    devices[1] = {
+        "id": "pv",
+        "profile": profile,
+        "url": "tcp://127.0.0.1:5021?unit=1",
+        "role": "pv",
+        "pv_peak_w": 5_000,
+    }
+    if relays:
+        devices.append(
+            {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:5022?unit=1", "role": "relay"}
+        )
+    connection = {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": export_limit_w}
+    return config(devices=devices, connection=connection, relays=[RIPPLE] if relays else [])
+
+
+def test_a_device_without_a_timer_is_named_with_what_it_means() -> None:
+    """The installer reads it at the start and in the status."""
+    (found,) = refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=10_000))
+    assert found.consequence == "pv keeps its last limit_generation when the gateway dies"
+
+
+def test_on_an_export_limited_site_it_is_refused_in_one_sentence() -> None:
+    """Its limit would stay, but after its next restart nothing would hold the feed-in."""
+    with pytest.raises(ConfigError, match=r"device pv: .* 3000 W, less than it can generate; it needs a wired ripple"):
+        refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=3_000))
+
+
+def test_a_wired_relay_beside_it_makes_it_safe() -> None:
+    """The wire holds what the gateway cannot."""
+    (found,) = refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=3_000, relays=True))
+    assert "only beside a wired relay" in found.consequence
+
+
+def test_a_device_with_a_timer_has_no_weakness() -> None:
+    """SunSpec carries one."""
+    assert refuse_unsafe(_site("sunspec_generic_int", export_limit_w=0)) == ()
