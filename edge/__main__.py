@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.clock import parse_clock
 from edge.config import load_config
-from edge.errors import ConfigError
+from edge.errors import ConfigError, JournalInUse
 from edge.logs import log_to_standard_error
 from edge.site import run_site
 
@@ -17,7 +17,7 @@ BAD_INPUT = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a gateway until it is told to stop; 0 stopped, 2 bad arguments or configuration."""
+    """Run a gateway until it is told to stop; 0 stopped, 2 bad arguments or configuration, or its state is in use."""
     parser = argparse.ArgumentParser(prog="python -m edge", description="The gateway of one energy site.")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the gateway until SIGTERM or Ctrl-C")
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = load_config(options.config)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(run_site(config, clock=clock, parent_pid=options.parent_pid))
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, JournalInUse, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     return 0

@@ -48,10 +48,11 @@ class Cycle:
 
 @dataclass(kw_only=True)
 class LoopStats:
-    """Counters since start."""
+    """Counters since start; ``late_in_a_row`` is the most cycles that were ever skipped at once."""
 
     cycles: int = 0
     late: int = 0
+    late_in_a_row: int = 0
     writes: int = 0
     failed_writes: int = 0
     last_cycle_ms: float = 0.0
@@ -104,6 +105,7 @@ class ControlLoop:
                 if late_s > 0:
                     missed = int(late_s // self._period_s) + 1
                     self.stats.late += missed
+                    self.stats.late_in_a_row = max(self.stats.late_in_a_row, missed)
                     due_s += missed * self._period_s
                 await self._clock.sleep(due_s - self._clock.monotonic())
         finally:

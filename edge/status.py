@@ -105,6 +105,7 @@ def loop_status(stats: LoopStats, *, period_s: float) -> Plain:
         "period_s": period_s,
         "cycles": stats.cycles,
         "late": stats.late,
+        "late_in_a_row": stats.late_in_a_row,
         "writes": stats.writes,
         "failed_writes": stats.failed_writes,
         "last_cycle_ms": round(stats.last_cycle_ms, 3),

@@ -1,0 +1,167 @@
+"""What a gateway process says and does at its start, on bad ground and on good."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.control import BatteryPower, LimitImport
+from contracts.units import epoch_ms
+from firmware_sim.plant_config import DeviceConfig, DeviceKind, PlantSite
+from sitewatt.demo import files
+from sitewatt.operator.proof import from_state
+from tests.support.edge_parts import plain_config
+from tests.support.gateway import config_file, restart, until_status
+from tests.support.siege import AGGREGATOR, GRID_OPERATOR, SAFETY_S, Siege, battery_site, siege, sun_site
+from tests.support.siege_wire import overwrite
+from tests.support.simulator import RawClient
+
+SITE = "home"
+
+
+async def _run(config: Path | str) -> tuple[int, str]:
+    """Run a gateway that is to refuse its start; return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge", "run", "--config", str(config), "--log-level", "error"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), SAFETY_S)
+    assert process.returncode is not None
+    assert not out, "it never said that it was ready"
+    return process.returncode, err.decode()
+
+
+def _weak_site() -> dict[str, Any]:
+    content = plain_config(connection={"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 1_000})
+    content["devices"][1] = {
+        "id": "pv",
+        "profile": "growatt_min_tlxh",
+        "url": "tcp://127.0.0.1:9?unit=1",
+        "role": "pv",
+        "pv_peak_w": 5_000,
+    }
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (plain_config(colour="red"), "colour is not a known key"),
+        (plain_config(control={"period_s": 60}), "control.period_s is 60, must be less than or equal to 10"),
+        (plain_config(grid_limits={}), "grid_limits is a section, needs failsafe_import_w or failsafe_export_w"),
+        (plain_config(relays=[{"device": "none", "kind": "14a", "point": "p"}]), "relays: device 'none' is none of"),
+        (plain_config(relays=[{"device": "meter", "kind": "14a"}]), "a 14a input names its contact as point"),
+        (_weak_site(), "it needs a wired ripple relay beside it"),
+        ("{", "is not YAML at line 1"),
+    ],
+)
+async def test_a_configuration_that_cannot_be_used_ends_in_one_sentence(
+    tmp_path: Path, content: dict[str, Any] | str, says: str
+) -> None:
+    """Exit 2 tells the service manager not to try again, the sentence tells the installer why."""
+    path = tmp_path / "site.yaml"
+    text = content if isinstance(content, str) else yaml.safe_dump({**content, "state_dir": str(tmp_path / "state")})
+    path.write_text(text, encoding="utf-8")
+    code, said = await _run(path)
+    assert (code, says in said, said.count("\n")) == (2, True, 1), said
+
+
+async def test_a_state_folder_in_use_refuses_a_second_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of them would give the same numbers twice and command the same devices."""
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+        code, said = await _run(config_file(place, SITE))
+        assert (code, said.count("\n")) == (2, 1), said
+        assert "journal.db" in said
+        await until_status(place, SITE, lambda said: said["cycle"] is not None, "the first one is undisturbed")
+
+
+async def test_a_gateway_starts_without_a_device_says_so_and_takes_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inverter that sleeps at night must not keep a site from starting."""
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+        await place.processes.stop([SITE])
+        place.cut()
+        await place.start(SITE)
+        assert place.processes[SITE].ready["offline"] == ["inverter", "meter"]
+        said = await until_status(place, SITE, lambda said: said["cycle"] is not None, "it controls")
+        assert not said["cycle"]["fresh"]
+        for wire in place.wires.values():
+            wire.mend()
+        await until_status(
+            place, SITE, lambda said: bool(said["cycle"] and said["cycle"]["fresh"]), "both devices are back"
+        )
+
+
+async def test_evidence_of_a_killed_gateway_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proof is worth most when something went wrong."""
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+        order = await place.order(SITE, LimitImport(max_w=500), issuer=GRID_OPERATOR, for_s=600)
+        await until_status(place, SITE, lambda said: _stage(said) == "effective", "the limit is effective")
+        place.processes.kill(SITE)
+        await place.processes[SITE].process.wait()
+        found = from_state(files.state(tmp_path, SITE), order.command_id)
+        assert found.broken() is None
+        assert [one.fields["stage"] for one in found.records if one.kind == "stage"] == ["applied", "effective"]
+        await place.start(SITE)
+        await until_status(place, SITE, lambda said: _stage(said) == "effective", "the order was taken up again")
+        await place.processes.stop([SITE])
+        assert from_state(files.state(tmp_path, SITE), order.command_id).broken() is None
+
+
+async def test_a_wired_relay_limits_the_site_and_its_silence_lifts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ripple-control receiver is a grid operator without a signature; a dead relay box is no release."""
+    plain = sun_site(SITE)
+    box = DeviceConfig(id="box", kind=DeviceKind.RELAY)
+    site = PlantSite(id=SITE, load=plain.load, pv=plain.pv, devices=(*plain.devices, box))
+    async with siege(tmp_path, monkeypatch, [site]) as place:
+
+        def wire_up(content: dict[str, Any]) -> None:
+            url = f"tcp://127.0.0.1:{place.wires[f'{SITE}/box'].port}?unit=1"
+            content["devices"].append({"id": "box", "profile": "kmtronic_relay", "url": url, "role": "relay"})
+            contacts = {"k60": "relay1", "k30": "relay2", "k0": "relay3"}
+            content["relays"] = [{"device": "box", "kind": "ripple", "installed_w": 5_000, **contacts}]
+
+        await restart(place, SITE, wire_up)
+        await until_status(place, SITE, lambda said: not said["relays_unread"], "every contact was read")
+        await place.until(lambda: place.latest(SITE).get("connection_w", 0.0) < -2_000, "it feeds in freely")
+
+        await _close(place, coil=1)
+        await place.until(lambda: place.latest(SITE)["connection_w"] > -1_600, "30 % of 5 kW is left")
+        said = await until_status(place, SITE, lambda said: said["relays"]["box/relay2"], "the contact is told")
+        assert any(link["requester"].startswith("relay/ripple/box/") for link in said["cycle"]["chain"])
+
+        place.wires[f"{SITE}/box"].cut()
+        await until_status(place, SITE, lambda said: "box/relay2" in said["relays_unread"], "its silence is told")
+        from_ms = place.now_ms()
+        await place.until_ms(from_ms + 60_000)
+        await restart(place, SITE)
+        await place.until_ms(epoch_ms(place.clock.now()) + 20_000)
+        assert place.latest(SITE)["connection_w"] > -1_700
+
+
+async def test_another_master_is_left_alone_after_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two controllers that fight wear out the device; the status says who was left what."""
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+        await restart(place, SITE, lambda content: content.update(control={"foreign_writes": "alarm"}))
+        await place.order(SITE, BatteryPower(power_w=2_000), issuer=AGGREGATOR, for_s=3_600)
+        await until_status(place, SITE, lambda said: _stage(said) == "effective", "it charges")
+        await overwrite(place.wires[f"{SITE}/inverter"].device_port, 124, 13, 1_000)
+        said = await until_status(place, SITE, lambda said: bool(said["loop"]["alarms"]), "the dispute is told")
+        assert said["loop"]["alarms"] == ["inverter battery_power is left to another master"]
+
+
+def _stage(said: dict[str, Any]) -> str | None:
+    return said["commands"][0]["stage"] if said["commands"] else None
+
+
+async def _close(place: Siege, *, coil: int) -> None:
+    client = await RawClient.connect(place.wires[f"{SITE}/box"].device_port)
+    assert await client.ask(bytes([5, 0, coil, 0xFF, 0])) == bytes([5, 0, coil, 0xFF, 0])
+    await client.close()
