@@ -1,5 +1,6 @@
 """An operator with nothing but the command line: keys, orders, what became of them, and the proof."""
 
+import asyncio
 import csv
 import json
 from pathlib import Path
@@ -139,3 +140,34 @@ async def test_the_maintenance_lock_on_site_refuses_remote_orders_until_it_is_ta
         await place.processes.stop([SITE])
         code, _, err = await cli("edge", "status", "--config", config_file(place, SITE))
         assert (code, err.startswith("no gateway runs on")) == (1, True)
+
+
+async def test_the_order_by_hand_in_the_operations_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Openssl and mosquitto_pub alone: what the page shows is run as it stands."""
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    recipe = page.split("<!-- by hand: begin -->")[1].split("```bash\n")[1].split("```")[0]
+    key = tmp_path / "dso.pem"
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE, sun=True)]) as place:
+        await cli("command", "keys", "new", str(key))
+        await cli(
+            "command", "keys", "trust", str(key), "--issuer", "dso", "--role", "grid_operator",
+            "--config", config_file(place, SITE),
+        )  # fmt: skip
+        await restart(place, SITE)
+        await until_status(place, SITE, lambda said: bool(said["cycle"] and said["cycle"]["fresh"]), "it runs")
+        here = {
+            "PORT=1883": f"PORT={place.broker_port}",
+            "ZONE=east": f"ZONE={ZONE}",
+            "SITE=home-1": f"SITE={SITE}",
+            "$(date +%s%3N)": str(place.now_ms()),
+        }
+        for shown, real in here.items():
+            assert shown in recipe
+            recipe = recipe.replace(shown, real)
+        shell = await asyncio.create_subprocess_exec(
+            "bash", "-euc", recipe, cwd=tmp_path, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+        )
+        _, said = await shell.communicate()
+        assert shell.returncode == 0, said.decode()
+        status = await until_status(place, SITE, lambda said: bool(said["commands"]), "the order runs")
+        assert status["commands"][0]["action"] == {"kind": "limit_export", "max_w": 500}
