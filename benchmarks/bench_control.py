@@ -3,8 +3,8 @@
     python -m benchmarks control [--json]
 
 In real time (one cycle a second), with a real broker, real gateways and simulated devices on real sockets, all on this
-machine. The meter's figure holds the response of the simulated battery. The prototype that the system is judged by decided
-within 2 s and monitored every second.
+machine. The meter's figure holds the response of the simulated battery, a time constant of 1 s. The prototype that the
+system is judged by decided within 2 s and monitored every second.
 """
 
 import asyncio

@@ -1,0 +1,171 @@
+"""The operator's keys and book: trust is added without harm, and no number is given twice."""
+
+import base64
+import stat
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.control import AckStage, CommandAck, Diagnostics, Refusal
+from edge.config import load_config
+from edge.control.keys import Role, TrustedKey
+from edge.errors import ConfigError
+from sitewatt.durations import duration
+from sitewatt.operator.book import Book, BookUnusable, left_s
+from sitewatt.operator.keys import KeyUnusable, TrustRefused, add_trust, load_key, make_key, public_key, trust_yaml
+from sitewatt.operator.post import signed
+from tests.support.control_commands import KEYS, NOW, command, public
+from tests.support.edge_parts import plain_config
+
+BLOCK = """# whose orders
+commands:
+  trusted:
+    - issuer: owner   # at home
+      role: owner
+      public_key: {key}
+control:
+  period_s: 1.0
+"""
+FORMS = {
+    "no section": "# nothing yet\n",
+    "no newline at the end": "# nothing yet",
+    "a block list": BLOCK,
+    "a block list at the end": BLOCK.split("control:", maxsplit=1)[0].rstrip("\n"),
+    "an outdented list": "commands:\n  trusted:\n  - {{issuer: owner, role: owner, public_key: {key}}}\n",
+    "an empty flow list": "commands: {{trusted: []}}\n",
+    "a flow list": "commands: {{trusted: [{{issuer: owner, role: owner, public_key: {key}}}]}}\ncontrol: {{}}\n",
+}
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """A new private key."""
+    path = tmp_path / "dso.pem"
+    make_key(path)
+    return path
+
+
+def _config(folder: Path, form: str) -> Path:
+    owner = base64.b64encode(public(KEYS["owner"])).decode()
+    text = yaml.safe_dump(plain_config(), sort_keys=False) + FORMS[form].format(key=owner)
+    path = folder / "site.yaml"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o640)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_trust_is_added_to_every_form_of_file_and_nothing_else_changes(tmp_path: Path, key: Path, form: str) -> None:
+    """An installer's comments and order are his; a rewritten file would be somebody else's."""
+    path = _config(tmp_path, form)
+    before, was = path.read_text(encoding="utf-8"), load_config(path)
+    held = public_key(load_key(key))
+    add_trust(path, issuer="dso", role="grid_operator", public=held, check=load_config)
+    after, now = path.read_text(encoding="utf-8"), load_config(path)
+    assert [one.issuer for one in now.commands.trusted] == [*(one.issuer for one in was.commands.trusted), "dso"]
+    assert now.model_copy(update={"commands": was.commands}) == was
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert [line for line in before.splitlines() if line.lstrip().startswith("#") and line not in after] == []
+
+
+def test_trust_is_not_given_twice_or_to_a_file_that_it_would_break(tmp_path: Path, key: Path) -> None:
+    """A refused change leaves every byte as it was, and no second file behind."""
+    path = _config(tmp_path, "a block list")
+    before = path.read_bytes()
+    held = public_key(load_key(key))
+    with pytest.raises(TrustRefused, match="owner is trusted already"):
+        add_trust(path, issuer="owner", role="owner", public=held, check=load_config)
+    with pytest.raises(ConfigError, match="public_key"):
+        add_trust(path, issuer="dso", role="grid_operator", public="AAAA", check=load_config)
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["dso.pem", "site.yaml"]
+
+
+def test_a_key_is_its_owners_and_never_overwritten(tmp_path: Path, key: Path) -> None:
+    """Every site that trusts it would have to be visited."""
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    before = key.read_bytes()
+    with pytest.raises(KeyUnusable, match="File exists"):
+        make_key(key)
+    assert key.read_bytes() == before
+    (tmp_path / "none.pem").write_text("-----BEGIN NOTHING-----", encoding="utf-8")
+    with pytest.raises(KeyUnusable, match="is no private key"):
+        load_key(tmp_path / "none.pem")
+    assert public_key(load_key(key)) in trust_yaml(issuer="dso", role="owner", public=public_key(load_key(key)))
+
+
+def test_a_command_signed_here_is_genuine_on_site(key: Path) -> None:
+    """The gateway checks the very bytes that are signed."""
+    order = signed(
+        Diagnostics(), site="home-1", issuer="dso", seq=1, now=NOW, lasts=timedelta(minutes=1), key=load_key(key)
+    )
+    trusted = TrustedKey(role=Role.OWNER, public_key=public(load_key(key)))
+    assert trusted.signed(type(order).decode(order.encode()))
+    assert len(order.command_id) <= 64
+
+
+def test_calls_at_the_same_time_never_share_a_number(tmp_path: Path) -> None:
+    """Two shells with one key are one issuer."""
+    seen: list[int] = []
+
+    def take() -> None:
+        book = Book(tmp_path / "dso.pem")
+        for _ in range(20):
+            seen.append(book.next_seq(issuer="dso", site="home-1", at_least=100))
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(seen) == list(range(100, 180))
+    assert Book(tmp_path / "dso.pem").next_seq(issuer="dso", site="home-2", at_least=7) == 7
+
+
+def test_the_book_knows_what_was_sent_and_answered(tmp_path: Path) -> None:
+    """``list`` and ``release`` go by it."""
+    book = Book(tmp_path / "dso.pem")
+    order = command(Diagnostics())
+    book.sent(order, zone="east")
+    ack = CommandAck(
+        site="home-1",
+        epoch=1,
+        seq=1,
+        sent_at=NOW,
+        at=NOW,
+        command_id="c1",
+        stage=AckStage.REJECTED,
+        reason=Refusal.LOCKED,
+    )
+    book.heard(ack)
+    entry = Book(tmp_path / "dso.pem").find("c1")
+    assert entry is not None
+    assert (entry["zone"], entry["site"], entry["stage"], entry["reason"]) == ("east", "home-1", "rejected", "locked")
+    assert (left_s(entry, NOW), left_s(entry, NOW + timedelta(hours=1))) == (120.0, 0.0)
+    assert book.find("another") is None
+
+
+def test_a_damaged_book_sends_nothing(tmp_path: Path) -> None:
+    """A number given twice would make the second order a replay."""
+    (tmp_path / "dso.pem.sent.json").write_text("[", encoding="utf-8")
+    with pytest.raises(BookUnusable, match="nothing was sent"):
+        Book(tmp_path / "dso.pem").next_seq(issuer="dso", site="home-1", at_least=1)
+
+
+@given(st.integers(1, 99_999), st.sampled_from("smhd"))
+def test_a_duration_is_what_people_write(number: int, unit: str) -> None:
+    """One number, one unit."""
+    seconds = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[unit]
+    assert duration(f"{number}{unit}").total_seconds() == number * seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "0m", "-1h", "1w", "1h30m", "soon", "99999999d"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """An order without an end must not come from a slip of the pen."""
+    with pytest.raises(ValueError, match="is no duration"):
+        duration(text)
