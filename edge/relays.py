@@ -8,10 +8,12 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from contracts.units import Quality
-from edge.config import RelayKind, RelaySection
+from edge.config import RelayKind, RelaySection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.control.statutory import ripple_limit_w, ripple_step, steerable_minimum_w
+from edge.devices.catalogue import load_profile
 from edge.devices.wear import Memory
+from edge.errors import ConfigError
 from edge.modbus.point import Reading
 from edge.snapshot import Readings
 
@@ -20,6 +22,24 @@ log = logging.getLogger(__name__)
 _KEY = "relays.contacts"
 # A request lasts for a few cycles: renewed each, it ends with the gateway's own loop.
 REQUEST_S = 10.0
+
+
+def check_contacts(config: SiteConfig) -> None:
+    """Make sure that every contact is a point of its device's profile.
+
+    Raises:
+        ConfigError: It is none; it could never be read, and would count as closed for ever.
+    """
+    sections = {section.id: section for section in config.devices}
+    for relay in config.relays:
+        profile = load_profile(sections[relay.device].profile, config.profile_dir)
+        known = sorted({spec.canonical for spec in profile.points.values()})
+        for point in relay.contacts:
+            if point not in known:
+                raise ConfigError(
+                    f"relays: {relay.device} has no point {point!r}; its profile {profile.id} has "
+                    f"{', '.join(known)}; the gateway does not start"
+                )
 
 
 class WiredInputs:

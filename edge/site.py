@@ -32,7 +32,7 @@ from edge.links.making import make_link
 from edge.lock import LocalLock
 from edge.notify import ServiceManager
 from edge.recorder import Recorder
-from edge.relays import WiredInputs
+from edge.relays import WiredInputs, check_contacts
 from edge.snapshot import Readings
 from edge.status import (
     Status,
@@ -109,6 +109,7 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
 @contextlib.asynccontextmanager
 async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
     """Open the parts of a site, last to first released."""
+    check_contacts(config)
     weaknesses = refuse_unsafe(config)
     for weakness in weaknesses:
         log.warning("device without a timer", extra={"device": weakness.asset, "consequence": weakness.consequence})

@@ -16,8 +16,10 @@ from edge.devices.options import options_of
 from edge.errors import ConfigError
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
+from edge.relays import check_contacts
 from edge.setup.finding import Finding, failed, good, warning
 from edge.setup.load import BusLoad, Connected, bus_loads
+from edge.weaknesses import refuse_unsafe
 
 # A bus above this share has no room for retries and for writes; above 1 it never keeps its pace.
 BUSY_WARNING = 0.7
@@ -31,6 +33,8 @@ _SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
 def check_offline(config: SiteConfig, *, clock: Clock) -> list[Finding]:
     """Return what can be said about a configuration on this machine without asking anybody."""
     connected, findings = _devices(config)
+    if len(connected) == len(config.devices):
+        findings += _safety(config)
     findings += [_bus(load) for load in bus_loads(connected)]
     findings += _link_files(config)
     findings.append(_folder(config.state_dir))
@@ -66,6 +70,20 @@ def _devices(config: SiteConfig) -> tuple[list[Connected], list[Finding]]:
         connected.append(device)
         findings.append(_profile(section, device))
     return connected, findings
+
+
+def _safety(config: SiteConfig) -> list[Finding]:
+    """Return what the gateway would refuse at its start, and what an installer should know of devices without timer."""
+    try:
+        check_contacts(config)
+        weaknesses = refuse_unsafe(config)
+    except ConfigError as error:
+        do = "correct the contact, or wire a ripple relay and name it in relays; docs/operations.md shows both"
+        return [failed("safety", config.site.id, str(error), do=do)]
+    return [
+        warning("safety", one.asset, one.consequence, do="nothing, where something restarts a dead gateway")
+        for one in weaknesses
+    ]
 
 
 def _connected(config: SiteConfig, section: DeviceSection) -> Connected:

@@ -55,6 +55,7 @@ def _weak_site() -> dict[str, Any]:
         (plain_config(grid_limits={}), "grid_limits is a section, needs failsafe_import_w or failsafe_export_w"),
         (plain_config(relays=[{"device": "none", "kind": "14a", "point": "p"}]), "relays: device 'none' is none of"),
         (plain_config(relays=[{"device": "meter", "kind": "14a"}]), "a 14a input names its contact as point"),
+        (plain_config(relays=[{"device": "meter", "kind": "14a", "point": "relay9"}]), "meter has no point 'relay9'"),
         (_weak_site(), "it needs a wired ripple relay beside it"),
         ("{", "is not YAML at line 1"),
     ],

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from contracts.clock import SystemClock
 from edge.config import SiteConfig
 from edge.errors import ConfigError
+from edge.setup.offline import check_offline
 from edge.weaknesses import refuse_unsafe
 from tests.support.edge_parts import config, plain_config
 
@@ -51,3 +53,13 @@ def test_a_wired_relay_beside_it_makes_it_safe() -> None:
 def test_a_device_with_a_timer_has_no_weakness() -> None:
     """SunSpec carries one."""
     assert refuse_unsafe(_site("sunspec_generic_int", export_limit_w=0)) == ()
+
+
+def test_the_check_before_the_start_says_what_the_start_would_refuse() -> None:
+    """A configuration that was called sound must not be refused an hour later."""
+    unsafe = _site("growatt_min_tlxh", export_limit_w=3_000)
+    said = [one for one in check_offline(unsafe, clock=SystemClock()) if one.check == "safety"]
+    assert [(one.grade.value, "it needs a wired ripple" in one.said) for one in said] == [("failed", True)]
+    weak = _site("growatt_min_tlxh", export_limit_w=10_000)
+    said = [one for one in check_offline(weak, clock=SystemClock()) if one.check == "safety"]
+    assert [one.grade.value for one in said] == ["warning"]
