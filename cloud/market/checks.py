@@ -218,9 +218,16 @@ def capacity(account: Account, product: Product, position: Position, *, buy: boo
 
 
 def storage(
-    state: State, account: Account, product: Product, *, buy: bool, more_wh: int, until_ms: int | None = None
+    state: State,
+    account: Account,
+    product: Product,
+    *,
+    buy: bool,
+    more_wh: int = 0,
+    open_wh: int = 0,
+    until_ms: int | None = None,
 ) -> Refused | None:
-    """Check that the battery's energy, or its room, lasts over all intervals with one more order in one of them."""
+    """Check that the battery's energy, or its room, lasts over all intervals with one order, new or open, in one."""
     if account.storage is None:
         return None
     breach = first_breach(
@@ -230,6 +237,7 @@ def storage(
         buy=buy,
         start_ms=product.start_ms,
         more_wh=more_wh,
+        open_wh=open_wh,
         until_ms=until_ms,
     )
     if breach is None:

@@ -100,7 +100,7 @@ def _within_capacity(state: State, product: Product, out: Outcome) -> None:
             )
             out.replies.append(reply_of(product, order, refusal=refused))
             continue
-        refused = storage(state, account, product, buy=order.buy, more_wh=0, until_ms=product.start_ms)
+        refused = storage(state, account, product, buy=order.buy, open_wh=order.open_wh, until_ms=product.start_ms)
         if refused is not None:
             withdraw(state, product, order, OrderStatus.CANCELLED)
             out.replies.append(reply_of(product, order, refusal=refused))

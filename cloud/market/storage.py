@@ -35,23 +35,29 @@ def first_breach(
     site: str,
     *,
     buy: bool,
-    start_ms: int = 0,
+    start_ms: int,
     more_wh: int = 0,
+    open_wh: int = 0,
     until_ms: int | None = None,
 ) -> Breach | None:
-    """Return where the battery would first fail if all open orders of one side traded, ``None`` where it never would.
+    """Return where one order would make the battery fail if all open orders of its side traded, ``None`` for nowhere.
+
+    What fails without the order too, because the battery turned out smaller than it was when its site traded, is
+    imbalance and no reason to refuse a load what it needs.
 
     Args:
         storage: The site's last announcement; intervals before it are not looked at.
         products: All products by their start.
         site: Whose positions count.
         buy: Whether the room is asked for, by buying, or else the energy, by selling.
-        start_ms: The interval in which ``more_wh`` would come on top.
-        more_wh: The quantity of one more order, in Wh.
+        start_ms: The order's interval.
+        more_wh: What the order would add to those that are open, in Wh.
+        open_wh: What of it is open already, in Wh.
         until_ms: The last interval to look at.
     """
     full_wh = storage.stored_wh + storage.room_wh
-    level_wh = storage.stored_wh
+    sign = 1 if buy else -1
+    level_wh = without_wh = storage.stored_wh
     for start in sorted(products):
         if start < storage.interval_ms or (until_ms is not None and start > until_ms):
             continue
@@ -59,17 +65,17 @@ def first_breach(
         net_wh = 0
         if position is not None:
             net_wh = position.net_wh + (position.open_buy_wh if buy else -position.open_sell_wh)
-        if start == start_ms:
-            net_wh += more_wh if buy else -more_wh
         step = (start - storage.interval_ms) // INTERVAL_MS
         own_wh = storage.own_net_wh[step] if step < len(storage.own_net_wh) else 0
-        level_wh += battery_wh(net_wh=net_wh, own_net_wh=own_wh)
-        if buy:
-            level_wh = max(level_wh, 0)
-            if level_wh > full_wh:
-                return Breach(start, level_wh - full_wh)
-        else:
-            level_wh = min(level_wh, full_wh)
-            if level_wh < 0:
-                return Breach(start, -level_wh)
+        here = start == start_ms
+        level_wh += battery_wh(net_wh=net_wh + sign * more_wh * here, own_net_wh=own_wh)
+        without_wh += battery_wh(net_wh=net_wh - sign * open_wh * here, own_net_wh=own_wh)
+        missing_wh = _missing_wh(level_wh, full_wh, buy=buy) - _missing_wh(without_wh, full_wh, buy=buy)
+        if missing_wh > 0:
+            return Breach(start, missing_wh)
+        level_wh, without_wh = min(max(level_wh, 0), full_wh), min(max(without_wh, 0), full_wh)
     return None
+
+
+def _missing_wh(level_wh: int, full_wh: int, *, buy: bool) -> int:
+    return max(0, level_wh - full_wh if buy else -level_wh)

@@ -126,3 +126,15 @@ def test_an_announcement_outlives_a_restart_and_a_broken_one_changes_nothing() -
     assert _refusal(again, _order("a", "sell", 8, FIRST)) == "storage"
     with pytest.raises(BadCommand, match="own_net_wh"):
         engine.apply(_announce() | {"own_net_wh": [1.5]})
+
+
+def test_a_purchase_that_no_longer_fits_leaves_the_load_its_energy() -> None:
+    """A forecast that falls after the trade is imbalance there, not darkness in every interval that follows."""
+    engine = _engine(stored_wh=5, room_wh=0, own_net_wh=[6, 6])
+    assert _refusal(engine, _order("b", "buy", 6, FIRST)) is None
+    engine.apply(_order("x", "sell", 6, FIRST, site="mill"))
+    engine.apply(_announce(stored_wh=5, room_wh=0, own_net_wh=[2, 6]))
+    assert _refusal(engine, _order("more", "buy", 1, FIRST)) == "storage"
+    assert _refusal(engine, _order("load", "buy", 6, SECOND)) is None
+    outcome = engine.apply(commands.tick(at_ms=SECOND - 300_000))
+    assert all(reply.refusal != "storage" for reply in outcome.replies)
