@@ -5,9 +5,9 @@ of a cent (Wh x price is exact). Nothing here is a float.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.topics import Up
 from contracts.units import Instant, SiteId, ZoneId
@@ -38,8 +38,51 @@ class TimeInForce(StrEnum):
     FOK = "fok"
 
 
+ABILITY_INTERVALS_MAX: Final = 96
+_WH_MAX: Final = 10**12
+
+
+class Ability(BaseModel):
+    """What a site can do from a delivery interval on: the market takes no order beyond it.
+
+    Columns of one value for each interval, from ``interval_start``. What a later announcement says replaces what an
+    earlier one said of the same interval, and all that was said of the battery.
+
+    Args:
+        interval_start: Of the first interval.
+        import_wh: The most that the connection and what stands behind it can take; a site's registered limit holds too.
+        export_wh: The most that it can give.
+        own_net_wh: Expected load less generation, positive for import; only what the battery does is judged by it.
+        stored_wh: What the battery can give from the first interval on, losses left out and energy that it takes in of
+            the site's own included; absent without a battery that is known.
+        room_wh: What the battery can take, counted in the same way.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    interval_start: Instant
+    import_wh: tuple[Annotated[int, Field(ge=0, le=_WH_MAX)], ...] = Field(max_length=ABILITY_INTERVALS_MAX)
+    export_wh: tuple[Annotated[int, Field(ge=0, le=_WH_MAX)], ...]
+    own_net_wh: tuple[Annotated[int, Field(ge=-_WH_MAX, le=_WH_MAX)], ...] = ()
+    stored_wh: int | None = Field(default=None, ge=0, le=_WH_MAX)
+    room_wh: int | None = Field(default=None, ge=0, le=_WH_MAX)
+
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
+        lengths = len(self.import_wh), len(self.export_wh), len(self.own_net_wh) or len(self.import_wh)
+        if len(set(lengths)) > 1:
+            raise ValueError(f"columns of {lengths[0]}, {lengths[1]} and {lengths[2]} intervals")
+        if (self.stored_wh is None) is not (self.room_wh is None):
+            raise ValueError("stored_wh and room_wh come together")
+        return self
+
+
 class OrderMessage(SiteMessage):
-    """An order of a site's agent; the site owns it. ``order_id`` is the agent's own and makes a repeat harmless."""
+    """An order of a site's agent; the site owns it. ``order_id`` is the agent's own and makes a repeat harmless.
+
+    ``ability`` is what the site can do as its agent knew it when it decided on the order; the market takes it in before
+    the order. It travels with orders because they are judged by it, and only where it changed since the last one.
+    """
 
     channel: ClassVar[str] = Up.ORDERS
 
@@ -53,6 +96,7 @@ class OrderMessage(SiteMessage):
     good_till: Instant | None = None
     post_only: bool = False
     issued_at: Instant
+    ability: Ability | None = None
 
 
 class OrderStatus(StrEnum):
@@ -67,7 +111,10 @@ class OrderStatus(StrEnum):
 
 
 class OrderResult(BaseModel):
-    """The market's answer to one order. ``reason`` is set where it was rejected or cancelled."""
+    """The market's answer to one order.
+
+    ``reason`` is set where it was rejected or cancelled: a code of the market's rules, a colon, and a sentence.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,6 +122,11 @@ class OrderResult(BaseModel):
     status: OrderStatus
     reason: str | None = None
     traded_wh: int = Field(default=0, ge=0)
+
+    @property
+    def code(self) -> str | None:
+        """Return the reason's code, ``None`` without a reason."""
+        return self.reason.partition(":")[0] if self.reason else None
 
 
 class TradeLine(BaseModel):

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import UTILITY, Participant
 from cloud.market.state import Outcome, ProductView, SiteSettlement
 from contracts.market import (
+    Ability,
     MarketBroadcast,
     OrderMessage,
     OrderResult,
@@ -54,6 +56,29 @@ def order(message: OrderMessage, *, at_ms: int) -> Command:
         if message.post_only:
             command["post_only"] = True
     return command
+
+
+def abilities(site: str, ability: Ability, *, at_ms: int) -> list[Command]:
+    """Return the commands of what a site announced: what it can carry in each interval, and its battery."""
+    first_ms = epoch_ms(ability.interval_start)
+    found = [
+        capacity(
+            site=site, interval_ms=first_ms + step * INTERVAL_MS, import_wh=imports, export_wh=exports, at_ms=at_ms
+        )
+        for step, (imports, exports) in enumerate(zip(ability.import_wh, ability.export_wh, strict=True))
+    ]
+    if ability.stored_wh is not None and ability.room_wh is not None:
+        found.append(
+            storage(
+                site=site,
+                interval_ms=first_ms,
+                stored_wh=ability.stored_wh,
+                room_wh=ability.room_wh,
+                own_net_wh=ability.own_net_wh,
+                at_ms=at_ms,
+            )
+        )
+    return found
 
 
 def tick(*, at_ms: int) -> Command:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cloud.handlers import market_tick, meter, orders, wiring
 from cloud.handlers.wiring import House
-from contracts.market import Side
+from contracts.market import Ability, OrderMessage, Side
 from contracts.topics import Up
 from tests.support.cloud_sites import START, ZONE, batch, context, order, reading
 
@@ -30,16 +30,33 @@ def meters_at(minutes: float, *messages: Any) -> Event:
     return meter.handler, batch(Up.METER, *messages, at=START + timedelta(minutes=minutes))
 
 
-def order_of(site: str, seq: int, side: Side, wh: int, price: int) -> Any:
+def order_of(site: str, seq: int, side: Side, wh: int, price: int) -> OrderMessage:
     """Return an order for the story's interval."""
     return order(site, seq, INTERVAL, side, wh, price, at=START)
+
+
+def able(message: OrderMessage, *, export_wh: int, stored_wh: int, room_wh: int = 0) -> OrderMessage:
+    """Return an order that says what its site can do in the story's interval."""
+    ability = Ability(
+        interval_start=INTERVAL,
+        import_wh=(message.quantity_wh,),
+        export_wh=(export_wh,),
+        own_net_wh=(0,),
+        stored_wh=stored_wh,
+        room_wh=room_wh,
+    )
+    return message.model_copy(update={"ability": ability})
 
 
 def story() -> list[Event]:
     """Return one product from its opening to a correction."""
     return [
         tick_at(0),
-        orders_at(1, order_of("farm", 1, Side.SELL, 4_000, 9_000), order_of("factory", 1, Side.BUY, 3_000, 20_000)),
+        orders_at(
+            1,
+            able(order_of("farm", 1, Side.SELL, 4_000, 9_000), export_wh=5_000, stored_wh=4_500),
+            order_of("factory", 1, Side.BUY, 3_000, 20_000),
+        ),
         orders_at(
             2,
             order_of("home-1", 2, Side.BUY, 500, 25_000),  # Comes before its predecessor.

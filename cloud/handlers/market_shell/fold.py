@@ -134,8 +134,8 @@ class Fold:
         released = self.sequencer.overdue(one["at_ms"])
         if one["op"] == "order":
             released += self.sequencer.take(one)
-            return [_order(order, at_ms=one["at_ms"]) for order in released]
-        return [*(_order(order, at_ms=one["at_ms"]) for order in released), one]
+        from_orders = [command for order in released for command in _order(order, at_ms=one["at_ms"])]
+        return from_orders if one["op"] == "order" else [*from_orders, one]
 
     def _tell(self, step: Step) -> None:
         zone, issued_at = self.engine.rules.zone, instant(step.at_ms)
@@ -170,8 +170,11 @@ def order_input(message: OrderMessage, *, at_ms: int) -> Input:
     }
 
 
-def _order(one: Input, *, at_ms: int) -> commands.Command:
-    return commands.order(OrderMessage.model_validate(one["message"]), at_ms=at_ms)
+def _order(one: Input, *, at_ms: int) -> list[commands.Command]:
+    """Return the commands of an order message: what its site can do comes before what it asks."""
+    message = OrderMessage.model_validate(one["message"])
+    announced = [] if message.ability is None else commands.abilities(message.site, message.ability, at_ms=at_ms)
+    return [*announced, commands.order(message, at_ms=at_ms)]
 
 
 def _claims(command: commands.Command, outcome: Outcome) -> list[Claim]:

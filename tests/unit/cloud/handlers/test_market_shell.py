@@ -29,7 +29,7 @@ from contracts.market import OrderStatus, ProductState, Side, TradesMessage
 from contracts.units import epoch_ms
 from tests.support.cloud_aws import moto_tables
 from tests.support.cloud_crash import Crashed, Fuse, FusedPublisher, FusedTables
-from tests.support.cloud_market import INTERVAL, Event, order_of, orders_at, run_events, story, tick_at
+from tests.support.cloud_market import INTERVAL, Event, able, order_of, orders_at, run_events, story, tick_at
 from tests.support.cloud_sites import START, ZONE, build_house, house_in
 
 CRASHES_IN_A_ROW = 4
@@ -85,6 +85,24 @@ def test_orders_of_one_gateway_reach_the_market_in_its_own_sequence(tmp_path: Pa
         run_events(house, [first])
         notices = [TradesMessage.decode(payload) for payload in publisher.on("/home-1/trades")]
         assert [result.order_id for one in notices for result in one.results] == ["home-1-1", "home-1-2"]
+
+
+def test_what_a_gateway_announced_bounds_its_orders_from_then_on(tmp_path: Path) -> None:
+    """The registry knows the connection; only the gateway knows what its battery holds today."""
+    with house_in(tmp_path) as (house, publisher):
+        first = able(order_of("farm", 1, Side.SELL, 4_000, 9_000), export_wh=5_000, stored_wh=4_500)
+        empty = order_of("farm", 2, Side.SELL, 600, 9_000)
+        filled = able(order_of("farm", 3, Side.SELL, 600, 9_000), export_wh=5_000, stored_wh=9_000)
+        beyond = order_of("farm", 4, Side.SELL, 500, 9_000)
+        run_events(house, [tick_at(0), orders_at(1, first, empty), orders_at(2, beyond, filled)])
+        told = [TradesMessage.decode(payload) for payload in publisher.on("/farm/trades")]
+        ends = {result.order_id: (result.status, result.code) for notice in told for result in notice.results}
+        assert ends == {
+            "farm-1": (OrderStatus.ACCEPTED, None),
+            "farm-2": (OrderStatus.REJECTED, "storage"),
+            "farm-3": (OrderStatus.ACCEPTED, None),
+            "farm-4": (OrderStatus.REJECTED, "capacity"),
+        }
 
 
 def test_an_order_does_not_wait_for_ever_for_one_that_was_lost(tmp_path: Path) -> None:
