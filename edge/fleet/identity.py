@@ -2,7 +2,7 @@
 
 ``<folder>/pending/`` holds a key, then its certificate and token, then the thing's name; ``<folder>/identities/<id>/``
 what was proven; ``<folder>/active`` is a link to one of those, replaced by a rename. The key is made here and never
-leaves.
+leaves. ``<folder>/papers.json`` is what the gateway was delivered with, and renews its certificate by.
 """
 
 import json
@@ -38,13 +38,23 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """A certificate, its key, and the name under which the fleet knows us."""
+    """A certificate, its key, and the name under which the fleet knows us; ``purpose`` is the job that it was for."""
 
     cert_file: Path
     key_file: Path
     thing_name: str
     certificate_id: str
     configuration: dict[str, Any]
+    purpose: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Papers:
+    """What a gateway was delivered with: its serial, the secret that goes with it, and its fleet's template."""
+
+    serial: str
+    secret: bytes
+    template: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,29 @@ class IdentityStore:
         self._folder = folder
         self._pending = folder / "pending"
         self._active = folder / "active"
+
+    @property
+    def folder(self) -> Path:
+        """Return where the identities are."""
+        return self._folder
+
+    def keep_papers(self, papers: Papers) -> None:
+        """Keep what a later renewal needs."""
+        private_folder(self._folder)
+        kept = {"serial": papers.serial, "secret": papers.secret.hex(), "template": papers.template}
+        write_whole(self._folder / "papers.json", json.dumps(kept).encode())
+
+    def papers(self) -> Papers:
+        """Return what the gateway was delivered with.
+
+        Raises:
+            FleetError: It is not there, or cannot be read.
+        """
+        kept = _load(self._folder / "papers.json")
+        try:
+            return Papers(serial=kept["serial"], secret=bytes.fromhex(kept["secret"]), template=kept["template"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise FleetError(f"{self._folder / 'papers.json'} cannot be used: {error}; provision again") from error
 
     def active(self) -> Identity | None:
         """Return the identity in use, ``None`` where there is none.
@@ -115,8 +148,10 @@ class IdentityStore:
         digest.update(public)
         return digest.finalize().hex()
 
-    def keep_certificate(self, *, certificate: str, certificate_id: str, token: str, now: datetime) -> None:
-        """Keep the certificate of the pending key, and the token that registers it.
+    def keep_certificate(
+        self, *, certificate: str, certificate_id: str, token: str, now: datetime, purpose: str = ""
+    ) -> None:
+        """Keep the certificate of the pending key, the token that registers it, and what it is for.
 
         Raises:
             FleetError: It is not a certificate of our key; nothing is kept.
@@ -129,7 +164,12 @@ class IdentityStore:
             raise FleetError(f"certificate {certificate_id} is not of our key; discarded")
         write_whole(self._pending / "cert.pem", certificate.encode(), mode=0o644)
         until_ms = epoch_ms(now + TOKEN_LIFE)
-        request = {"certificate_id": certificate_id, "token": token, "token_until_ms": until_ms}
+        request = {
+            "certificate_id": certificate_id,
+            "token": token,
+            "token_until_ms": until_ms,
+            "purpose": purpose,
+        }
         write_whole(self._pending / "request.json", json.dumps(request).encode())
 
     def keep_thing(self, *, name: str, configuration: dict[str, Any]) -> Identity:
@@ -203,6 +243,7 @@ class IdentityStore:
             thing_name=thing["name"],
             certificate_id=request["certificate_id"],
             configuration=thing["configuration"],
+            purpose=request.get("purpose", ""),
         )
 
 

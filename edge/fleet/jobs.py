@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts.clock import Clock
 from contracts.units import SiteId
-from edge.errors import FleetError, FleetRefused, FleetSilent, UpdateFailed, UpdateInterrupted, UpdateRefused
+from edge.errors import FleetError, FleetRefused, FleetSilent, UpdateFailed, UpdateRefused
 from edge.fleet.requests import Requests
 from edge.fleet.update.updater import Stage, Step, Updater
 from edge.lifetime import StopRequested
@@ -40,7 +40,8 @@ class FleetJobs:
         clock: Clock,
         complaint: Callable[[], str | None],
         in_event: Callable[[], bool],
-        renew: Callable[[], Awaitable[object]],
+        renew: Callable[[str], Awaitable[object]],
+        renewed_by: Callable[[], str],
     ) -> None:
         """Prepare.
 
@@ -52,7 +53,8 @@ class FleetJobs:
             clock: Paces.
             complaint: Says what is not well (control cycles, link, devices), ``None`` where all is.
             in_event: Says whether a demand-response event is under way.
-            renew: Makes and proves a new certificate; raises ``FleetError``.
+            renew: Makes and proves a new certificate for a job; raises ``FleetError``.
+            renewed_by: Says for which job the present certificate was made.
         """
         self._link = link
         self._requests = requests
@@ -62,8 +64,8 @@ class FleetJobs:
         self._complaint = complaint
         self._in_event = in_event
         self._renew = renew
+        self._renewed_by = renewed_by
         self._noticed = asyncio.Event()
-        self._seen: set[str] = set()
         link.subscribe([f"{self._prefix}/notify-next"])
 
     def arrived(self, message: Inbound) -> None:
@@ -81,7 +83,8 @@ class FleetJobs:
         while True:
             try:
                 await self._one_step()
-            except (FleetSilent, UpdateInterrupted) as error:
+            except (FleetError, OSError) as error:
+                # A service that answers nonsense, a disk without room: the site is controlled all the same.
                 log.warning("fleet job waits", extra={"reason": str(error)})
                 await self._clock.sleep(RETRY_S)
 
@@ -128,17 +131,17 @@ class FleetJobs:
                 wait.cancel()
 
     async def _renew_now(self, job_id: str) -> None:
-        if job_id in self._seen:
+        """Take a new certificate, and report it once the gateway has been started with it."""
+        if self._renewed_by() == job_id:
+            await self._tell(job_id, "SUCCEEDED", {})
             return
         try:
-            await self._renew()
+            await self._renew(job_id)
         except FleetSilent:
             raise
         except FleetError as error:
             await self._tell(job_id, "FAILED", {"reason": str(error)})
             return
-        self._seen.add(job_id)
-        await self._tell(job_id, "SUCCEEDED", {})
         raise StopRequested("certificate renewed")
 
     async def _prepare(self) -> None:

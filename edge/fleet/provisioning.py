@@ -65,6 +65,7 @@ class Provisioner:
         clock: Clock,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         session: FleetService | None = None,
+        purpose: str = "",
     ) -> None:
         """Prepare.
 
@@ -77,6 +78,7 @@ class Provisioner:
             answer_timeout_s: How long the service may take; real seconds.
             session: The service over a link that is open already; without it a session is opened by the claim. Who
                 renews needs it: a second session under one name would throw the first one out.
+            purpose: What the identity is for; the active identity still tells it after a power cut.
         """
         self._store = store
         self._settings = settings
@@ -85,6 +87,7 @@ class Provisioner:
         self._clock = clock
         self._answer_timeout_s = answer_timeout_s
         self._session = session
+        self._purpose = purpose
 
     async def provision(self) -> Identity:
         """Return the new active identity; what is there already is continued, what is too old is begun anew.
@@ -150,6 +153,7 @@ class Provisioner:
             certificate_id=_text(answer, "certificateId"),
             token=_text(answer, "certificateOwnershipToken"),
             now=self._clock.now(),
+            purpose=self._purpose,
         )
 
     async def _register(self, service: FleetService) -> None:

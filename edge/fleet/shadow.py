@@ -2,9 +2,13 @@
 
 A desired state is validated as a whole before anything of it is applied, and is answered as applied or rejected with
 the reason; an invalid one never takes a running site down. A version that is not newer than the last one answered is
-dropped. Source: AWS IoT Core developer guide, Device Shadow MQTT topics and document syntax.
+dropped. An answer names the version that it is for: where the operator was faster it is refused, and the newer wish is
+fetched; where it is taken, the version that it makes is known as our own, and not answered again. Source: AWS IoT Core
+developer guide, Device Shadow MQTT topics and document syntax.
 """
 
+import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -14,15 +18,15 @@ from typing import Any
 
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkError
-from edge.links.link import Inbound, Link
+from edge.links.link import Ack, Inbound, Link
 
 log = logging.getLogger(__name__)
 
 DOCUMENT_BYTES_MAX = 8 * 1024  # Source: AWS IoT Core quotas, shadow document size.
 _REASON_CHARS_MAX = 300
+_CONFLICT = 409  # Source: AWS IoT Core developer guide, Device Shadow error messages.
 
 Apply = Callable[[dict[str, Any]], None]
-Remember = Callable[[int], None]
 
 
 class ShadowName(StrEnum):
@@ -58,8 +62,6 @@ class NamedShadow:
         thing: SiteId,
         name: ShadowName,
         apply: Apply,
-        answered_version: int = 0,
-        remember: Remember = lambda _: None,
     ) -> None:
         """Prepare.
 
@@ -68,14 +70,12 @@ class NamedShadow:
             thing: The site's name in the fleet.
             name: Which shadow.
             apply: Takes a whole desired state, or raises ``ConfigError`` and has changed nothing.
-            answered_version: The last version answered, from an earlier process.
-            remember: Keeps the last version answered over a restart.
         """
         self._link = link
         self._prefix = f"$aws/things/{thing}/shadow/name/{name}"
         self._apply = apply
-        self._answered_version = answered_version
-        self._remember = remember
+        self._answered_version = 0
+        self._own_version: int | None = None
         self.last: Answer | None = None
         link.subscribe(self.topics())
 
@@ -89,6 +89,7 @@ class NamedShadow:
         Raises:
             LinkError: There is no connection.
         """
+        self._own_version = None
         self._link.publish(f"{self._prefix}/get", b"{}")
 
     def arrived(self, message: Inbound) -> bool:
@@ -98,14 +99,22 @@ class NamedShadow:
         kind = message.topic.removeprefix(f"{self._prefix}/")
         document = _object(message.payload)
         if kind == "update/rejected":
-            log.error("shadow report refused", extra={"shadow": self._prefix, "reason": document.get("message")})
+            self._refused(document)
             return True
         state = document.get("state")
         wanted = state if kind == "update/delta" else (state.get("delta") if isinstance(state, dict) else None)
         version = document.get("version")
-        if isinstance(wanted, dict) and wanted and isinstance(version, int) and version > self._answered_version:
+        if not (isinstance(wanted, dict) and wanted and isinstance(version, int)):
+            return True
+        if version > self._answered_version and version != self._own_version:
             self._try(wanted, version)
         return True
+
+    def _refused(self, document: dict[str, Any]) -> None:
+        log.warning("shadow answer refused", extra={"shadow": self._prefix, "reason": document.get("message")})
+        if document.get("code") == _CONFLICT:
+            with contextlib.suppress(LinkError):
+                self.fetch()
 
     def _try(self, wanted: dict[str, Any], version: int) -> None:
         """Apply a desired state and report what became of it; what was applied is echoed, so the difference ends."""
@@ -119,18 +128,29 @@ class NamedShadow:
     def _report(self, answer: Answer, applied: dict[str, Any]) -> None:
         self.last = answer
         self._answered_version = answer.version
-        self._remember(answer.version)
+        self._own_version = answer.version + 1
         result = {"version": answer.version, "outcome": answer.outcome, "reason": answer.reason}
-        payload = json.dumps({"state": {"reported": {**applied, "answer": result}}}).encode()
+        payload = _answer_document({**applied, "answer": result}, answer.version)
         if len(payload) > DOCUMENT_BYTES_MAX:
-            payload = json.dumps({"state": {"reported": {"answer": result}}}).encode()
+            payload = _answer_document({"answer": result}, answer.version)
         log.info("shadow answered", extra={"shadow": self._prefix, **result})
         try:
-            self._link.publish(f"{self._prefix}/update", payload)
+            self._link.publish(f"{self._prefix}/update", payload).add_done_callback(self._sent)
         except LinkError as error:
-            # The difference stands until it is reported; the next fetch must find it unanswered.
-            self._answered_version = answer.version - 1
-            log.warning("shadow answer not sent", extra={"shadow": self._prefix, "reason": str(error)})
+            self._not_sent(error)
+
+    def _sent(self, done: "asyncio.Future[Ack]") -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._not_sent(error)
+
+    def _not_sent(self, error: BaseException) -> None:
+        """Let the next fetch find the version unanswered: the difference stands until it is reported."""
+        self._answered_version -= 1
+        log.warning("shadow answer not sent", extra={"shadow": self._prefix, "reason": str(error)})
+
+
+def _answer_document(reported: dict[str, Any], version: int) -> bytes:
+    return json.dumps({"state": {"reported": reported}, "version": version}).encode()
 
 
 def _object(payload: bytes) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Gateway:
                 complaint=lambda: self.complaint,
                 in_event=lambda: self.in_event,
                 renew=functools.partial(self._renew, requests),
+                renewed_by=lambda: self._identity.purpose,
             )
             tasks = [
                 asyncio.create_task(link.run(), name="link"),
@@ -83,7 +84,7 @@ class Gateway:
             finally:
                 await stopped(*tasks)
 
-    async def _renew(self, requests: Requests) -> Identity:
+    async def _renew(self, requests: Requests, job_id: str) -> Identity:
         provisioner = Provisioner(
             store=self._stand.store(),
             settings=self._stand.settings(Client.MQTT, identity=self._identity),
@@ -97,6 +98,7 @@ class Gateway:
             ),
             clock=scaled_clock(started_at=AT, speed=1000),
             session=TopicService(requests),
+            purpose=job_id,
         )
         self._identity = await provisioner.provision()
         return self._identity
