@@ -3,21 +3,20 @@
 A complaint is one sentence that names the file, the key, the value and the bound.
 """
 
-import base64
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.units import SiteId, ZoneId
 from edge.control.limits import FAILSAFE_S_MIN, HEARTBEAT_S, RELEASE_WINDOW_S
 from edge.control.statutory import LARGE_LOAD_W
 from edge.errors import ConfigError
+from edge.fleet.settings import FleetSettings, with_fleet_paths
 from edge.links.settings import LinkSettings
-
-ED25519_KEY_BYTES = 32
+from edge.public_key import PublicKey
 
 
 class _Section(BaseModel):
@@ -75,16 +74,6 @@ class IssuerRole(StrEnum):
     AGGREGATOR = "aggregator"
     OWNER = "owner"
     INSTALLER = "installer"
-
-
-def _is_public_key(text: str) -> str:
-    try:
-        size = len(base64.b64decode(text, validate=True))
-    except ValueError as error:
-        raise ValueError("must be an Ed25519 public key in base64") from error
-    if size != ED25519_KEY_BYTES:
-        raise ValueError(f"must be an Ed25519 public key of {ED25519_KEY_BYTES} bytes in base64, this has {size}")
-    return text
 
 
 class SiteSection(_Section):
@@ -230,7 +219,7 @@ class TrustedIssuer(_Section):
 
     issuer: str
     role: IssuerRole
-    public_key: Annotated[str, AfterValidator(_is_public_key)]
+    public_key: PublicKey
 
 
 class CommandsSection(_Section):
@@ -275,6 +264,12 @@ class SiteConfig(_Section):
     proxy: tuple[ProxySection, ...] = ()
     grid_limits: GridLimitsSection | None = None
     relays: tuple[RelaySection, ...] = Field(default=(), max_length=16)
+    fleet: FleetSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fleet_gives_the_link_its_certificate(cls, raw: Any) -> Any:
+        return with_fleet_paths(raw)
 
     @model_validator(mode="after")
     def _devices_fit(self) -> "SiteConfig":

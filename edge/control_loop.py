@@ -113,6 +113,10 @@ class ControlLoop:
                 task.cancel()
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
 
+    def adopt(self, config: SiteConfig) -> None:
+        """Decide by a changed configuration from the next cycle on; its period is the one of the start."""
+        self._settings = _settings(config)
+
     @property
     def last(self) -> Cycle | None:
         """Return the last finished cycle, ``None`` before the first."""

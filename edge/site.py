@@ -33,6 +33,8 @@ from edge.lock import LocalLock
 from edge.notify import ServiceManager
 from edge.recorder import Recorder
 from edge.relays import WiredInputs, check_contacts
+from edge.remote_settings import RemoteSettings
+from edge.site_fleet import Host, SiteFleet, check_identity
 from edge.snapshot import Readings
 from edge.status import (
     Status,
@@ -77,6 +79,7 @@ class Site:
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
+    fleet: SiteFleet | None = None
 
 
 async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
@@ -110,6 +113,8 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
 async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
     """Open the parts of a site, last to first released."""
     check_contacts(config)
+    if config.fleet is not None:
+        check_identity(config.fleet, site=config.site.id)
     weaknesses = refuse_unsafe(config)
     for weakness in weaknesses:
         log.warning("device without a timer", extra={"device": weakness.asset, "consequence": weakness.consequence})
@@ -119,6 +124,8 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         path = config.state_dir / "journal.db"
         journal = Journal.open(path, site=config.site.id, clock=clock, flush_window_s=window_s)
         stack.callback(journal.close)
+        remote = None if config.fleet is None else RemoteSettings(config, memory=journal)
+        config = config if remote is None else remote.config
         devices = await stack.enter_async_context(
             open_devices(
                 config.devices,
@@ -128,7 +135,10 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
                 connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
             )
         )
-        yield _build(config, clock, journal, devices, weaknesses)
+        site = _build(config, clock, journal, devices, weaknesses)
+        if config.fleet is not None and remote is not None:
+            site.fleet = SiteFleet(config.fleet, remote, _host(site))
+        yield site
 
 
 def _build(
@@ -242,7 +252,9 @@ async def _hear(site: Site) -> None:
 def _take(site: Site, message: Inbound) -> None:
     topic = parse(message.topic)
     channel = topic.channel if topic is not None else None
-    if channel is Down.COMMANDS:
+    if topic is None and site.fleet is not None:
+        site.fleet.arrived(message)
+    elif channel is Down.COMMANDS:
         site.desk.take(message.payload, retained=message.retained)
     elif site.trader is None:
         return
@@ -265,6 +277,8 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
             waits.create_task(stop_on_signal(), name="stop on signal")
             if parent_pid is not None:
                 waits.create_task(stop_with(parent_pid), name="stop with parent")
+            if site.fleet is not None:
+                waits.create_task(site.fleet.run(), name="fleet")
     except* StopRequested as reasons:
         site.manager.stopping()
         site.sampler.close()
@@ -274,6 +288,29 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
                 while any(site.journal.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
         raise StopRequested(str(reasons.exceptions[0])) from None
+
+
+def _host(site: Site) -> Host:
+    return Host(
+        link=site.link,
+        clock=site.clock,
+        journal=site.journal,
+        devices=site.devices,
+        loop=site.loop,
+        desk=site.desk,
+        grid_limits=site.grid_limits,
+        adopt=lambda config: _adopt(site, config),
+    )
+
+
+def _adopt(site: Site, config: SiteConfig) -> None:
+    """Bring a changed configuration into force, but for what is read at a start."""
+    site.config = config
+    site.loop.adopt(config)
+    site.sampler.report_every(config.telemetry.period_s)
+    site.journal.flush_within(min(FLUSH_WINDOW_S, config.telemetry.period_s))
+    if site.trader is not None:
+        site.trader.adopt(config)
 
 
 def _presence(config: SiteConfig, clock: Clock, journal: Journal) -> Presence:

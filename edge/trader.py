@@ -89,11 +89,7 @@ class Trader:
         self._journal = journal
         self._clock_trust = clock_trust
         self._last_cycle = last_cycle
-        trading = config.trading
-        self._tariffs = Tariffs(
-            import_mct_per_kwh=trading.import_tariff_mct_per_kwh,
-            export_mct_per_kwh=trading.export_tariff_mct_per_kwh,
-        )
+        self._tariffs = _tariffs(config)
         self._orders = _load_orders(journal.recall(_KEY_ORDERS))
         self._history = _load_history(journal.recall(_KEY_HISTORY))
         self._running: _Running | None = None
@@ -103,6 +99,12 @@ class Trader:
         self._plan: tuple[PlanStep, ...] = ()
         self._planned_s = float("-inf")
         self.stats = {"orders": 0, "traded_wh": 0}
+
+    def adopt(self, config: SiteConfig) -> None:
+        """Trade by a changed configuration from the next look on."""
+        self._config = config
+        self._tariffs = _tariffs(config)
+        self._planned_s = float("-inf")
 
     async def run(self) -> None:
         """Look at the market once a minute until cancelled."""
@@ -300,6 +302,13 @@ class Trader:
     def _remember(self, orders: OwnOrders) -> None:
         self._orders = forget(orders, before=self._clock.now() - timedelta(hours=1))
         self._journal.remember(_KEY_ORDERS, _dump_orders(self._orders), durable=False)
+
+
+def _tariffs(config: SiteConfig) -> Tariffs:
+    return Tariffs(
+        import_mct_per_kwh=config.trading.import_tariff_mct_per_kwh,
+        export_mct_per_kwh=config.trading.export_tariff_mct_per_kwh,
+    )
 
 
 def _pv_of(section: DeviceSection, cycle: Cycle) -> float:

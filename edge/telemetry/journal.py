@@ -142,6 +142,10 @@ class Journal:
         text = self._values[key] if key in self._values else self._store.recall(key)
         return None if text is None else json.loads(text)
 
+    def flush_within(self, window_s: float) -> None:
+        """Commit what is not urgent within so many seconds from now on."""
+        self._flush_window_s = window_s
+
     def acknowledge(self, ids: Iterable[int]) -> None:
         """Forget records that the cloud has; on disk with the next commit."""
         self._acknowledged.update(ids)

@@ -91,6 +91,10 @@ class Sampler:
         self._live_period_s = min(period_s, self._period_s)
         self._live_until = self._clock.monotonic() + for_s
 
+    def report_every(self, period_s: float) -> None:
+        """Close messages every ``period_s`` from now on."""
+        self._period_s = period_s
+
     def close(self) -> None:
         """Hand the open message to the journal, if there is anything in it."""
         if not self._open:

@@ -1,0 +1,137 @@
+"""What an operator may change from afar, laid over the file that stands on site.
+
+The file is the outer bound: a limit can be lowered below what the installer wrote, never raised above it. A wish is
+checked as a whole before anything of it is kept; what is kept survives a restart. A wish that a newer file does not
+allow any more is dropped, and the site runs by its file.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from edge.config import SiteConfig, sentence
+from edge.errors import ConfigError
+from edge.fleet.shadow import ShadowName
+
+log = logging.getLogger(__name__)
+
+# Sections of the file, and which of their keys; everything else is for who stands beside the gateway.
+CHANGEABLE: Mapping[str, frozenset[str]] = {
+    "telemetry": frozenset({"period_s"}),
+    "control": frozenset({"period_s", "idle", "foreign_writes"}),
+    "trading": frozenset(
+        {"enabled", "follow_schedule", "import_tariff_mct_per_kwh", "export_tariff_mct_per_kwh", "gate_closure_s"}
+    ),
+}
+LIMITS = frozenset({"import_limit_w", "export_limit_w"})
+_KEY = "fleet.wanted"
+# What a part reads once, when it is made.
+_READ_AT_START = ("control.period_s", "control.foreign_writes", "trading.enabled")
+
+Wanted = dict[str, Any]
+
+
+class Memory(Protocol):
+    """What outlives the process."""
+
+    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
+        """Keep a value."""
+
+    def recall(self, key: str) -> Any:
+        """Return what was kept, ``None`` where there is nothing."""
+
+
+class RemoteSettings:
+    """The settings in force: the site's file, and what was wanted from afar and allowed."""
+
+    def __init__(self, file: SiteConfig, *, memory: Memory) -> None:
+        self._file = file
+        self._memory = memory
+        self._wanted: dict[str, Wanted] = {}
+        self.config = file
+        kept = memory.recall(_KEY) or {}
+        try:
+            self.config = laid_over(file, kept)
+            self._wanted = kept
+        except ConfigError as error:
+            log.warning("settings from afar dropped", extra={"reason": str(error)})
+            memory.remember(_KEY, None)
+
+    def change(self, shadow: ShadowName, wish: Wanted) -> SiteConfig:
+        """Keep a wish and return the configuration with it.
+
+        Raises:
+            ConfigError: It is not allowed; nothing changed.
+        """
+        wanted = {**self._wanted, shadow.value: _merged(self._wanted.get(shadow.value, {}), wish)}
+        self.config = laid_over(self._file, wanted)
+        self._wanted = wanted
+        self._memory.remember(_KEY, wanted)
+        return self.config
+
+
+def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:
+    """Return a site's configuration with what is wanted of it.
+
+    Raises:
+        ConfigError: A key is unknown, a value breaks its rule, or a limit is above the file's.
+    """
+    sections = wanted.get(ShadowName.CONFIG.value, {})
+    changed = {name: _section(file, name, values) for name, values in sections.items()}
+    limits = wanted.get(ShadowName.LIMITS.value, {})
+    if limits:
+        changed["connection"] = _limited(file, limits)
+    return file.model_copy(update=changed)
+
+
+def read_at_start(before: SiteConfig, after: SiteConfig) -> tuple[str, ...]:
+    """Return the changed keys that only a new start brings into force."""
+    return tuple(key for key in _READ_AT_START if _value(before, key) != _value(after, key))
+
+
+def _section(file: SiteConfig, name: str, values: Any) -> BaseModel:
+    known = CHANGEABLE.get(name)
+    if known is None:
+        raise ConfigError(f"{name} is none of {', '.join(sorted(CHANGEABLE))}; nothing changed")
+    section: BaseModel = getattr(file, name)
+    _refuse_unknown(values, known=known, where=name)
+    return _checked(section, values, where=name)
+
+
+def _limited(file: SiteConfig, limits: Wanted) -> BaseModel:
+    _refuse_unknown(limits, known=LIMITS, where="limits")
+    connection = _checked(file.connection, limits, where="limits")
+    for key in limits:
+        value, bound = getattr(connection, key), getattr(file.connection, key)
+        if value > bound:
+            raise ConfigError(f"limits.{key} is {value}, above the {bound} of the site's file; nothing changed")
+    return connection
+
+
+def _refuse_unknown(values: Any, *, known: frozenset[str], where: str) -> None:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} is {values!r}, must hold {', '.join(sorted(known))}; nothing changed")
+    if unknown := sorted(set(values) - known):
+        raise ConfigError(f"{where}.{unknown[0]} is none of {', '.join(sorted(known))}; nothing changed")
+
+
+def _checked(section: BaseModel, values: Wanted, *, where: str) -> BaseModel:
+    try:
+        return type(section).model_validate({**section.model_dump(), **values})
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {sentence(error)}; nothing changed") from error
+
+
+def _merged(before: Wanted, change: Wanted) -> Wanted:
+    merged = dict(before)
+    for key, value in change.items():
+        inner = merged.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _value(config: SiteConfig, key: str) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)
