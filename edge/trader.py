@@ -13,14 +13,15 @@ from pydantic import TypeAdapter
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
-from contracts.market import MarketBroadcast, OrderMessage, Side, TradesMessage
+from contracts.market import Ability, MarketBroadcast, OrderMessage, Side, TradesMessage
 from contracts.topics import Up
-from contracts.units import DELIVERY_INTERVAL_S, ClockTrust, DeliveryInterval, epoch_ms, instant
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, ClockTrust, DeliveryInterval, epoch_ms, instant
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.control_loop import Cycle
 from edge.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, measured
 from edge.telemetry.journal import Journal
+from edge.trading.ability import Basis, ability_of, reach_of
 from edge.trading.battery import plan_battery
 from edge.trading.consumer import consumer_orders
 from edge.trading.forecast import expected_prices, forecast_site
@@ -49,6 +50,8 @@ HISTORY = timedelta(days=8)
 _KEY_ORDERS = "trading.orders"
 _KEY_HISTORY = "trading.history"
 _SCHEDULE_LEASE_S = 60.0
+# The market's words for an order beyond what it knows that the site can do: what it knows is told again.
+_BEYOND = frozenset({"capacity", "storage"})
 # Less of an interval than this says nothing about the rest of it.
 _TELLING_S = 60.0
 _ORDER: TypeAdapter[OwnOrder] = TypeAdapter(OwnOrder)
@@ -90,20 +93,23 @@ class Trader:
         self._clock_trust = clock_trust
         self._last_cycle = last_cycle
         self._tariffs = _tariffs(config)
+        self._reach = _reach(config)
         self._orders = _load_orders(journal.recall(_KEY_ORDERS))
         self._history = _load_history(journal.recall(_KEY_HISTORY))
         self._running: _Running | None = None
         self._measured_s: float | None = None
         self._broadcast: ForecastBroadcast | None = None
         self._last_price: int | None = None
-        self._plan: tuple[PlanStep, ...] = ()
+        self._basis: Basis | None = None
         self._planned_s = float("-inf")
+        self._announced: Ability | None = None
         self.stats = {"orders": 0, "traded_wh": 0}
 
     def adopt(self, config: SiteConfig) -> None:
         """Trade by a changed configuration from the next look on."""
         self._config = config
         self._tariffs = _tariffs(config)
+        self._reach = _reach(config)
         self._planned_s = float("-inf")
 
     async def run(self) -> None:
@@ -129,14 +135,18 @@ class Trader:
         if actions:
             # What was decided is kept before it is sent: a restart then sends the same ids, which the market knows.
             self._remember(orders)
+            ability = self._news(outlook)
             for action in actions:
-                self._send(action, now)
+                self._send(action, now, ability)
+                ability = None
 
     def hear_trades(self, message: TradesMessage) -> None:
         """Take the market's answers and trades of one interval."""
         before = sum(abs(energy) for energy in self._orders.positions.values())
         orders = heard(self._orders, start=message.interval_start, results=message.results, trades=message.trades)
         self.stats["traded_wh"] += sum(abs(energy) for energy in orders.positions.values()) - before
+        if any(result.code in _BEYOND for result in message.results):
+            self._announced = None
         self._remember(orders)
 
     def hear_forecast(self, broadcast: ForecastBroadcast) -> None:
@@ -226,14 +236,11 @@ class Trader:
         return Outlook(
             now=now,
             forecasts=forecasts[:ORDERED_INTERVALS],
-            plan=self._planned(forecasts, prices),
+            plan=self._planned(forecasts, prices).plan,
             positions=self._orders.positions,
             prices=prices,
             tariffs=self._tariffs,
-            reach=Reach(
-                import_wh=self._config.connection.import_limit_w * DELIVERY_INTERVAL_S // 3600,
-                export_wh=self._config.connection.export_limit_w * DELIVERY_INTERVAL_S // 3600,
-            ),
+            reach=self._reach,
             gate_closure_s=self._config.trading.gate_closure_s,
         )
 
@@ -245,42 +252,55 @@ class Trader:
             return self._history
         return {**self._history, before: running.energy()}
 
-    def _planned(self, forecasts: tuple[SiteForecast, ...], prices: dict[datetime, int]) -> tuple[PlanStep, ...]:
+    def _planned(self, forecasts: tuple[SiteForecast, ...], prices: dict[datetime, int]) -> Basis:
+        """Return the plan and what it was made from; without a schedule to follow, the battery is not planned."""
         now_s = self._clock.monotonic()
-        if not self._config.trading.follow_schedule:
-            return ()
-        if now_s - self._planned_s >= PLAN_S:
-            battery = self._battery()
-            self._plan = (
-                ()
-                if battery is None
-                else plan_battery(battery=battery, forecasts=forecasts, prices=prices, tariffs=self._tariffs)
-            )
+        if self._basis is None or now_s - self._planned_s >= PLAN_S or _outdated(self._basis, forecasts):
+            batteries = self._batteries()
+            plan: tuple[PlanStep, ...] = ()
+            if batteries and self._config.trading.follow_schedule:
+                # A site with several plans them one at a time.
+                plan = plan_battery(battery=batteries[0], forecasts=forecasts, prices=prices, tariffs=self._tariffs)
+            self._basis = Basis(forecasts=forecasts, batteries=batteries, plan=plan)
             self._planned_s = now_s
-        return self._plan
+        return self._basis
 
-    def _battery(self) -> Battery | None:
-        """Return the first battery whose state of charge is known; a site with several plans them one at a time."""
+    def _batteries(self) -> tuple[Battery, ...] | None:
+        """Return the batteries whose state of charge is known, ``None`` where the site has none at all."""
         cycle = self._last_cycle()
-        for section in self._config.devices:
-            if section.battery is None or cycle is None:
-                continue
-            soc = measured(cycle.readings[section.id].get(SOC), cycle.snapshot.taken_s).usable(within_s=60.0)
+        own = [(section.id, section.battery) for section in self._config.devices if section.battery is not None]
+        if not own:
+            return None
+        found = []
+        for device, battery in own:
+            soc = None
+            if cycle is not None:
+                soc = measured(cycle.readings[device].get(SOC), cycle.snapshot.taken_s).usable(within_s=60.0)
             if soc is None:
                 continue
-            own = section.battery
-            return Battery(
-                capacity_wh=float(own.capacity_wh),
-                charge_w_max=float(own.charge_limit_w),
-                discharge_w_max=float(own.discharge_limit_w),
-                soc_percent=soc,
-                soc_percent_min=own.soc_min_percent,
-                soc_percent_max=own.soc_max_percent,
-                efficiency=own.efficiency,
+            found.append(
+                Battery(
+                    capacity_wh=float(battery.capacity_wh),
+                    charge_w_max=float(battery.charge_limit_w),
+                    discharge_w_max=float(battery.discharge_limit_w),
+                    soc_percent=soc,
+                    soc_percent_min=battery.soc_min_percent,
+                    soc_percent_max=battery.soc_max_percent,
+                    efficiency=battery.efficiency,
+                )
             )
-        return None
+        return tuple(found)
 
-    def _send(self, action: OrderAction, now: datetime) -> None:
+    def _news(self, outlook: Outlook) -> Ability | None:
+        """Return what the site can do where the market does not know it yet."""
+        assert self._basis is not None, "an outlook has a plan"
+        ability = ability_of(basis=self._basis, forecasts=outlook.forecasts, reach=outlook.reach)
+        if ability == self._announced:
+            return None
+        self._announced = ability
+        return ability
+
+    def _send(self, action: OrderAction, now: datetime, ability: Ability | None) -> None:
         def build(epoch: int, seq: int) -> OrderMessage:
             return OrderMessage(
                 site=self._config.site.id,
@@ -294,6 +314,7 @@ class Trader:
                 quantity_wh=action.quantity_wh,
                 price_mct_per_kwh=action.price_mct_per_kwh,
                 issued_at=now,
+                ability=ability,
             )
 
         self.stats["orders"] += 1
@@ -304,10 +325,25 @@ class Trader:
         self._journal.remember(_KEY_ORDERS, _dump_orders(self._orders), durable=False)
 
 
+def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
+    """Say whether a plan is for other intervals, as after a step of the clock, or knew too little of the batteries."""
+    passed = forecasts[0].start - basis.forecasts[0].start
+    return not timedelta(0) <= passed <= DELIVERY_INTERVAL or basis.batteries == ()
+
+
 def _tariffs(config: SiteConfig) -> Tariffs:
     return Tariffs(
         import_mct_per_kwh=config.trading.import_tariff_mct_per_kwh,
         export_mct_per_kwh=config.trading.export_tariff_mct_per_kwh,
+    )
+
+
+def _reach(config: SiteConfig) -> Reach:
+    return reach_of(
+        import_limit_w=float(config.connection.import_limit_w),
+        export_limit_w=float(config.connection.export_limit_w),
+        generation_w_max=float(sum(section.pv_peak_w for section in config.devices)),
+        discharge_w_max=float(sum(one.battery.discharge_limit_w for one in config.devices if one.battery is not None)),
     )
 
 
