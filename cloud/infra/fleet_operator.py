@@ -65,6 +65,9 @@ class FleetOperator(Protocol):
     def create_job(self, name: str, *, job_id: str, document: dict[str, Any]) -> None:
         """Give a gateway a job."""
 
+    def want(self, name: str, shadow: str, desired: dict[str, Any]) -> int:
+        """Want something of a gateway through one of its shadows, and return the version of that wish."""
+
     def job(self, name: str, job_id: str) -> JobView:
         """Return how a gateway stands with a job."""
 
@@ -124,6 +127,13 @@ class AwsFleet:
         self._call(
             "create_job", jobId=job_id, targets=[target], document=json.dumps(document), targetSelection="SNAPSHOT"
         )
+
+    def want(self, name: str, shadow: str, desired: dict[str, Any]) -> int:
+        """See ``FleetOperator``."""
+        self._call("describe_thing", thingName=name)
+        payload = json.dumps({"state": {"desired": desired}}).encode()
+        told = self._call_data("update_thing_shadow", thingName=name, shadowName=shadow, payload=payload)
+        return int(json.loads(told["payload"].read())["version"])
 
     def job(self, name: str, job_id: str) -> JobView:
         """See ``FleetOperator``."""

@@ -89,7 +89,7 @@ def provision(
 
     from contracts.clock import SystemClock
     from edge.errors import ConfigError, FleetError
-    from edge.fleet.identity import IdentityStore
+    from edge.fleet.identity import IdentityStore, Papers
     from edge.fleet.provisioning import Claim, Provisioner
     from edge.links.settings import Client, LinkSettings
 
@@ -118,11 +118,14 @@ def provision(
             as_json=as_json,
             exit_code=BAD_INPUT,
         )
-    provisioner = Provisioner(
-        store=IdentityStore(state), settings=settings, template=template, claim=claim, clock=SystemClock()
-    )
+    store = IdentityStore(state)
+    provisioner = Provisioner(store=store, settings=settings, template=template, claim=claim, clock=SystemClock())
     try:
+        # Before the claim is thrown away: the gateway renews its certificate by them.
+        store.keep_papers(Papers(serial=claim.serial, secret=claim.secret, template=template))
         identity = asyncio.run(provisioner.provision())
+    except OSError as error:
+        fail(f"{state}: {error.strerror}; nothing asked", code="bad_state", as_json=as_json, exit_code=BAD_INPUT)
     except ConfigError as error:
         fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
     except FleetError as error:
@@ -231,6 +234,40 @@ def update(
         _follow(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
 
 
+@app.command("set")
+def set_(
+    name: str,
+    wish: Annotated[str, typer.Argument(metavar="JSON", help='As {"telemetry": {"period_s": 30}}.')],
+    shadow: Annotated[str, typer.Option(help="config or limits.")] = "config",
+    follow_s: Annotated[float, typer.Option("--follow", metavar="SECONDS", min=0, help="Wait for its answer.")] = 0,
+    local: _Local = None,
+    tables: _Tables = None,
+    as_json: _Json = False,
+) -> None:
+    """Change settings or lower limits of a gateway; it answers whether they were applied, or why not."""
+    from edge.fleet.shadow import ShadowName
+
+    try:
+        wanted = json.loads(wish)
+    except ValueError as error:
+        fail(f"{wish} is not JSON: {error}; nothing sent", code="bad_wish", as_json=as_json, exit_code=BAD_INPUT)
+    if not isinstance(wanted, dict) or shadow not in set(ShadowName):
+        told = f"needs a JSON object and one of {', '.join(ShadowName)}; nothing sent"
+        fail(told, code="bad_wish", as_json=as_json, exit_code=BAD_INPUT)
+    with _hands(local, tables, as_json=as_json) as hands:
+        version = hands.operator.want(name, shadow, wanted)
+        answer = _answered(hands.operator, name, shadow, version, follow_s=follow_s)
+    outcome = "sent" if answer is None else answer["outcome"]
+    reason = f": {answer['reason']}" if answer is not None and answer.get("reason") else ""
+    if outcome == "rejected":
+        fail(f"{name} rejected version {version}{reason}", code="rejected", as_json=as_json)
+    _answer(
+        {"gateway": name, "shadow": shadow, "version": version, "answer": answer},
+        f"{name}: {outcome}, version {version}",
+        as_json=as_json,
+    )
+
+
 @app.command()
 def decommission(
     name: str,
@@ -336,6 +373,23 @@ def _signed(version: str, artefact: Path, url: str, key: Path, *, min_from: str,
     )
     signature = base64.b64encode(private.sign(unsigned.signing_bytes())).decode()
     return {**unsigned.model_dump(mode="json"), "signature": signature}
+
+
+def _answered(
+    operator: "FleetOperator", name: str, shadow: str, version: int, *, follow_s: float
+) -> dict[str, Any] | None:
+    """Return what a gateway answered to a version of its shadow or a newer one, ``None`` where it has not yet."""
+    from contracts.clock import SystemClock
+
+    clock = SystemClock()
+    give_up_at = clock.monotonic() + follow_s
+    while True:
+        answer = operator.gateway(name).shadows[shadow]["state"].get("reported", {}).get("answer")
+        if answer is not None and answer["version"] >= version:
+            return dict(answer)
+        if clock.monotonic() >= give_up_at:
+            return None
+        asyncio.run(clock.sleep(POLL_S))
 
 
 def _follow(operator: "FleetOperator", name: str, job_id: str, *, follow_s: float, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from cloud.local.fleet.book import (
     Thing,
     revoked,
 )
+from cloud.local.fleet.shadows import wished
 from contracts.clock import Clock
 from contracts.units import epoch_ms
 
@@ -74,13 +75,13 @@ class LocalOperator:
             job = Job(id=job_id, thing=thing.name, document=document, queued_ms=now_ms, updated_ms=now_ms)
             self._book.put(job)
 
-    def want(self, name: str, shadow: str, desired: dict[str, Any]) -> None:
-        """Change what a gateway's shadow wants of it."""
+    def want(self, name: str, shadow: str, desired: dict[str, Any]) -> int:
+        """See ``FleetOperator``."""
         self._thing(name)
         with self._book.change():
-            before = self._book.shadow(name, shadow)
-            desired = {**before.desired, **desired}
-            self._book.put(replace(before, version=before.version + 1, desired=desired))
+            changed = wished(self._book.shadow(name, shadow), desired)
+            self._book.put(changed)
+        return changed.version
 
     def job(self, name: str, job_id: str) -> JobView:
         """See ``FleetOperator``."""

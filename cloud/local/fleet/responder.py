@@ -93,8 +93,8 @@ class Responder:
                 log.warning("broker lost", extra={"error": str(error)})
             finally:
                 self.ready.clear()
-                for task in self._late:
-                    task.cancel()
+                for late in self._late:
+                    late.cancel()
             await asyncio.sleep(RECONNECT_S)
 
     def apply_rules(self) -> None:

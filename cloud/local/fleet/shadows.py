@@ -66,6 +66,11 @@ def update(book: Book, *, thing: str, name: str, request: dict[str, Any], now: d
     return changed, said + delta(changed, now=now) if state.get("desired") is not None else said
 
 
+def wished(shadow: Shadow, desired: dict[str, Any]) -> Shadow:
+    """Return a shadow of which more is desired."""
+    return replace(shadow, version=shadow.version + 1, desired=_merged(shadow.desired, desired))
+
+
 def delta(shadow: Shadow, *, now: datetime) -> Answers:
     """Return the message about what is desired and not reported, nothing where there is no difference."""
     different = difference(shadow.desired, shadow.reported)

@@ -1,7 +1,6 @@
 """Makes and tries an environment for a version: a virtual environment with the artefact unpacked into it.
 
-The dependencies are those of the environment that runs now (``base_site_packages``): an update that needs others comes
-as a package of the system.
+The dependencies are those of the packaged environment: an update that needs others comes as a package of the system.
 """
 
 import subprocess
@@ -15,6 +14,7 @@ from edge.errors import UpdateFailed
 
 MAKE_TIMEOUT_S = 300.0
 TRY_TIMEOUT_S = 60.0
+_BASE = "zz_base.pth"
 
 
 class Environments(Protocol):
@@ -34,7 +34,7 @@ class Environments(Protocol):
 class VenvEnvironments:
     """Virtual environments of the interpreter that runs now."""
 
-    def __init__(self, *, trial: tuple[str, ...] = ("-m", "edge", "--help")) -> None:
+    def __init__(self, *, trial: tuple[str, ...] = ("-I", "-m", "edge", "--help")) -> None:
         """Prepare; ``trial`` is what the new interpreter is run with to see that the version starts."""
         self._trial = trial
 
@@ -51,11 +51,18 @@ class VenvEnvironments:
         except (zipfile.BadZipFile, OSError) as error:
             raise UpdateFailed(f"the artefact cannot be unpacked: {error}; the version is given up") from error
         # Below the artefact in the search order: what the version brings itself wins.
-        (site_packages / "zz_base.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        (site_packages / _BASE).write_text(f"{packaged_modules()}\n")
 
     def try_out(self, folder: Path) -> None:
         """See ``Environments``."""
         _run([str(folder / "bin" / "python"), *self._trial], timeout_s=TRY_TIMEOUT_S)
+
+
+def packaged_modules() -> Path:
+    """Return the folder of the packaged environment's modules, also where an updated version runs now."""
+    own = Path(sysconfig.get_paths()["purelib"])
+    base = own / _BASE
+    return Path(base.read_text().strip()) if base.exists() else own
 
 
 def _refuse_escapes(wheel: zipfile.ZipFile, target: Path) -> None:

@@ -1,8 +1,9 @@
-"""Starts the version that should run; stands outside all versions and uses nothing but the standard library.
+"""Starts the version that should run; belongs to the packaged version and uses nothing but the standard library.
 
-``python3 launch.py ROOT [ARGUMENTS]``. A version on trial that was started more often than ``BOOTS_MAX`` without
-proving itself is taken back here, because it may be too broken to do so. A power cut may come at any point; each step
-is one rename.
+``python3 -m edge.fleet.update.launch ROOT [ARGUMENTS]``. A version on trial that was started more often than
+``BOOTS_MAX`` without proving itself is taken back here, because it may be too broken to do so. A version that is not
+newer than the packaged one is left behind: whoever installs a package means it. A power cut may come at any point; each
+step is one rename.
 
 ``ROOT/versions/<version>/`` are environments, whole once ``whole.json`` is in them; ``ROOT/current`` links to one, and
 where there is none the packaged version runs, that of the interpreter that runs this; ``ROOT/update.json`` is the
@@ -11,7 +12,9 @@ update that is under way.
 
 import json
 import os
+import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 BOOTS_MAX = 3
@@ -20,23 +23,27 @@ CURRENT = "current"
 PROGRESS = "update.json"
 TRIAL = "trial"
 TAKEN_BACK = "taken_back"
+_UNPROVEN = ("accepted", TRIAL)
 
 
-def choose(root: Path) -> str | None:
+def choose(root: Path, *, packaged: str) -> str | None:
     """Return the version to start, ``None`` for the packaged one, and count the start where it is on trial."""
     progress = read_progress(root)
-    if progress is not None and progress.get("stage") == TRIAL and current(root) == progress.get("version"):
+    if progress is not None and progress["stage"] in _UNPROVEN and not _newer(str(progress["version"]), packaged):
+        progress = {**progress, "stage": TAKEN_BACK, "reason": f"package {packaged} was installed meanwhile"}
+        write_progress(root, progress)
+    if progress is not None and progress["stage"] == TRIAL and current(root) == progress["version"]:
         boots = int(str(progress.get("boots", 0))) + 1
         if boots > BOOTS_MAX or not is_whole(root, str(progress["version"])):
             take_back(root, progress, f"started {boots - 1} times and did not prove itself")
         else:
             write_progress(root, {**progress, "boots": boots})
     chosen = current(root)
-    if chosen is not None and is_whole(root, chosen):
+    if chosen is not None and is_whole(root, chosen) and _newer(chosen, packaged):
         return chosen
-    whole = [name for name in installed(root) if is_whole(root, name)]
     # Nobody has proven a version that is not linked but was being made.
-    proven = [name for name in whole if progress is None or name != progress["version"]]
+    unproven = None if progress is None else progress["version"]
+    proven = [name for name in installed(root) if is_whole(root, name) and name != unproven and _newer(name, packaged)]
     if chosen is None or not proven:
         (root / CURRENT).unlink(missing_ok=True)
         return None
@@ -117,17 +124,23 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _newer(one: str, other: str) -> bool:
+    return _numbers(one) > _numbers(other)
+
+
 def _numbers(version: str) -> tuple[int, ...]:
-    parts = version.split(".")
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+    """Return what versions are compared by: three numbers, whatever follows them; none where it is no version."""
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    return tuple(int(part) for part in found.groups()) if found else ()
 
 
 def main() -> None:
     """Become the chosen version."""
     root = Path(sys.argv[1])
-    chosen = choose(root)
+    chosen = choose(root, packaged=version("sitewatt"))
     python = sys.executable if chosen is None else str(root / "versions" / chosen / "bin" / "python")
-    os.execv(python, [python, "-m", "edge", *sys.argv[2:]])
+    # Isolated: neither the folder that we are started in nor the user's own modules are looked at.
+    os.execv(python, [python, "-I", "-m", "edge", *sys.argv[2:]])
 
 
 if __name__ == "__main__":

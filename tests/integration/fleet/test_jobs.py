@@ -57,7 +57,7 @@ class Gateway:
     async def run(self) -> None:
         """Live until cancelled."""
         while True:
-            self.starts.append(launch.choose(self.root))
+            self.starts.append(launch.choose(self.root, packaged=PACKAGED))
             link = make_link(self._stand.settings(Client.MQTT, identity=self._identity), client_id=SITE)
             requests = Requests(link, timeout_s=10.0)
             jobs = FleetJobs(

@@ -79,3 +79,13 @@ def test_what_the_service_refuses_is_said_in_its_words(fleet: AwsFleet) -> None:
     with pytest.raises(FleetDenied, match="describe_thing") as refusal:
         fleet.gateway("nobody")
     assert refusal.value.code == "ResourceNotFoundException"
+
+
+def test_a_wish_goes_into_the_shadow_under_a_version(fleet: AwsFleet) -> None:
+    """By the version the operator knows which answer is to this wish."""
+    version = fleet.want("site-1", "config", {"telemetry": {"period_s": 30}})
+    shadow = fleet.gateway("site-1").shadows["config"]
+    assert shadow["version"] == version
+    assert shadow["state"]["desired"]["telemetry"] == {"period_s": 30}
+    with pytest.raises(FleetDenied):
+        fleet.want("nobody", "config", {})

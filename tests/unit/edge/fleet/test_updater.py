@@ -45,7 +45,7 @@ def live(root: Path, *, reached: Callable[[str], None] = lambda _: None, well: b
     """Start the gateway as the system does, again and again, until the update is at its end; return how it ended."""
     ended: Stage | None = None
     while True:
-        launch.choose(root)
+        launch.choose(root, packaged=PACKAGED)
         mine = updater(root, reached=reached)
         while (step := mine.next_step()) is not Step.NOTHING:
             if step is Step.PREPARE:
@@ -77,7 +77,7 @@ def test_a_good_version_is_kept_and_the_one_before_stays(tmp_path: Path, shop: S
         shop.publish(version)
         updater(root).accept(f"job-{version}", shop.document(version))
         assert live(root) is Stage.KEPT
-        assert launch.choose(root) == version
+        assert launch.choose(root, packaged=PACKAGED) == version
         assert works(root, version)
     assert launch.installed(root) == ["1.2.0", "1.3.0"]
     assert not (root / "download").exists()
@@ -92,7 +92,7 @@ def test_a_version_that_is_not_well_is_taken_back(tmp_path: Path, shop: Shop) ->
     assert live(root) is Stage.KEPT
     updater(root).accept("bad", shop.document("1.2.0"))
     assert live(root, well=False) is Stage.TAKEN_BACK
-    assert launch.choose(root) == "1.1.0"
+    assert launch.choose(root, packaged=PACKAGED) == "1.1.0"
     assert launch.installed(root) == ["1.1.0"]
 
 
@@ -104,12 +104,46 @@ def test_a_version_that_crashes_is_taken_back_by_the_launcher(tmp_path: Path, sh
     mine.accept("job", shop.document("1.1.0"))
     mine.prepare()
     assert mine.switch(in_event=False)
-    started = [launch.choose(root) for _ in range(launch.BOOTS_MAX + 2)]
+    started = [launch.choose(root, packaged=PACKAGED) for _ in range(launch.BOOTS_MAX + 2)]
     assert started == ["1.1.0"] * launch.BOOTS_MAX + [None, None]
     progress = mine.progress()
     assert progress is not None
     assert (progress.stage, mine.next_step()) == (Stage.TAKEN_BACK, Step.REPORT)
     assert "did not prove itself" in progress.reason
+
+
+def test_a_newer_package_supersedes_an_older_update(tmp_path: Path, shop: Shop) -> None:
+    """Whoever installs a package means it; an equal or older update is not started, and not gone back to."""
+    root = tmp_path / "software"
+    for version in ("1.1.0", "1.2.0"):
+        shop.publish(version)
+        updater(root).accept(f"job-{version}", shop.document(version))
+        assert live(root) is Stage.KEPT
+    assert launch.choose(root, packaged="1.1.5") == "1.2.0"
+    assert launch.choose(root, packaged="1.2.0.dev3") is None
+    assert launch.current(root) is None
+    assert launch.choose(root, packaged="1.1.0") is None
+
+
+@pytest.mark.parametrize("tried", [False, True])
+def test_an_update_that_a_package_overtakes_is_reported_and_not_taken_up_again(
+    tmp_path: Path, shop: Shop, tried: bool
+) -> None:
+    """A card is rewritten, or apt runs, while an update is under way."""
+    root = tmp_path / "software"
+    shop.publish("1.1.0")
+    mine = updater(root)
+    mine.accept("job", shop.document("1.1.0"))
+    mine.prepare()
+    if tried:
+        mine.switch(in_event=False)
+    assert launch.choose(root, packaged="1.3.0") is None
+    progress = mine.progress()
+    assert progress is not None
+    assert (progress.stage, mine.next_step()) == (Stage.TAKEN_BACK, Step.REPORT)
+    assert "package 1.3.0" in progress.reason
+    mine.finish()
+    assert launch.installed(root) == []
 
 
 def test_a_version_that_does_not_start_is_never_switched_to(tmp_path: Path, shop: Shop) -> None:
@@ -118,7 +152,7 @@ def test_a_version_that_does_not_start_is_never_switched_to(tmp_path: Path, shop
     shop.publish("1.1.0", broken=True)
     updater(root).accept("job", shop.document("1.1.0"))
     assert live(root) is Stage.FAILED
-    assert launch.choose(root) is None
+    assert launch.choose(root, packaged=PACKAGED) is None
 
 
 def test_nothing_is_switched_within_an_event(tmp_path: Path, shop: Shop) -> None:
@@ -201,9 +235,9 @@ def test_a_power_cut_at_any_point_is_continued(tmp_path: Path, shop: Shop, point
 
     with contextlib.suppress(PowerCut):
         live(root, reached=reached, well=well)
-    assert works(root, launch.choose(root))
+    assert works(root, launch.choose(root, packaged=PACKAGED))
     live(root, well=well)
-    assert launch.choose(root) == ("1.1.0" if well else None)
+    assert launch.choose(root, packaged=PACKAGED) == ("1.1.0" if well else None)
     assert launch.read_progress(root) is None
 
 
@@ -229,7 +263,7 @@ def test_killed_at_random_it_always_comes_back_on_a_working_version(tmp_path: Pa
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-            assert works(root, launch.choose(root)), f"seed {SEED}, kill {kills}, version {version}"
-        ended.append(launch.choose(root) == version)
+            assert works(root, launch.choose(root, packaged=PACKAGED)), f"seed {SEED}, kill {kills}, version {version}"
+        ended.append(launch.choose(root, packaged=PACKAGED) == version)
     print(f"{kills} kills over {number} updates, {sum(ended)} kept")
     assert any(ended)
