@@ -4,6 +4,7 @@ import asyncio
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from cloud.handlers import market_tick, orders
 from cloud.handlers.market_shell.reading import read_fold
@@ -38,7 +39,7 @@ async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> 
     clock = ManualClock(START)
     fakes = fake_site(clock)
     fakes["inverter"].values["soc_pct"] = 15.0
-    sections = {"trading": {"enabled": True, "import_tariff_mct_per_kwh": 30_000, "export_tariff_mct_per_kwh": 8_000}}
+    sections: dict[str, Any] = {"trading": {"enabled": True, "import_tariff_mct_per_kwh": 30_000, "export_tariff_mct_per_kwh": 8_000}}
     loop, cycles = loop_of(fakes, clock, **sections)
     with (
         house_in(tmp_path / "cloud") as (house, publisher),
