@@ -15,11 +15,25 @@ from edge.modbus.cost import CostModel, cost_of, silence_s
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.learned import Learned
-from edge.modbus.pdu import ACKNOWLEDGE, BUSY, read_reply_bytes, read_request, read_values, write_reply, write_request
+from edge.modbus.overdue import Overdue, wider_reads
+from edge.modbus.pdu import (
+    ACKNOWLEDGE,
+    BUSY,
+    ILLEGAL_ADDRESS,
+    ILLEGAL_VALUE,
+    READ_FUNCTION,
+    read_reply,
+    read_reply_bytes,
+    read_request,
+    read_values,
+    read_wanted,
+    write_reply,
+    write_request,
+)
 from edge.modbus.point import LinkLimits, Priority, Table
 from edge.modbus.transport import open_wire
 from edge.modbus.turns import Turns
-from edge.modbus.unit import RTU_TIMEOUT_S_START, TCP_TIMEOUT_S_START, Suspect, Unit
+from edge.modbus.unit import RTU_TIMEOUT_S_START, TCP_TIMEOUT_S_START, Unit
 from edge.modbus.url import Endpoint, parse_url
 from edge.modbus.wire import Wire
 
@@ -34,7 +48,9 @@ RTU_EXTRA_SILENCE_S = 0.002  # Beside the 3.5 characters; adapters deliver late,
 RTU_UNIT_SWITCH_S = 0.0
 QUIET_S_MIN = 0.2  # After a lost reply on a line without transaction ids.
 PROBE_QUIET_S = 0.1  # After a probe of a unit that has been silent for long; others wait for the line.
-HOLD_TIMEOUTS = 2  # So many timeouts after a lost one, its unit is left alone: a reply that late is not taken.
+REFUSED_WIDER_MAX = 2  # Wider reads that a device may refuse, one at either end, before it is waited for.
+_TABLE = {function: table for table, function in READ_FUNCTION.items()}
+_WRITES = frozenset({WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS})
 
 
 class Bus:
@@ -56,6 +72,7 @@ class Bus:
         self._timeouts = 0
         self._speak_at_s = 0.0
         self._last_unit: int | None = None
+        self._overdue = Overdue()
         self._has_ids = self.endpoint.scheme.has_transaction_ids
         baud = self.endpoint.wire_baud
         serial = self.endpoint.scheme.is_serial
@@ -152,17 +169,14 @@ class Bus:
             single, several = (WRITE_COIL, WRITE_COILS) if table is Table.COIL else (WRITE_REGISTER, WRITE_REGISTERS)
             function = single if len(words) == 1 else several
         payload = write_request(function, address, words)
-        expected = write_reply(payload)
         for busy_tries in range(BUSY_TRIES_MAX + 1):
             try:
-                reply = await self._ask(unit, payload, len(expected), priority)
+                await self._ask(unit, payload, len(write_reply(payload)), priority)
             except DeviceRefused as refusal:
                 if refusal.exception_code != BUSY or busy_tries == BUSY_TRIES_MAX:
                     raise
                 await asyncio.sleep(BUSY_WAIT_S)
                 continue
-            if reply != expected:
-                raise NoReply(f"unit {unit} confirmed another write than to {address}", fault=Fault.MISMATCH)
             return
 
     async def _ask_twice(self, number: int, payload: bytes, reply_bytes: int, priority: Priority) -> bytes:
@@ -184,19 +198,53 @@ class Bus:
             wait_s = unit.retry_at_s - now_s
             message = f"unit {number} on {self.endpoint.bus} is silent, next probe in {wait_s:.1f} s: {unit.last_error}"
             raise NoReply(message, fault=Fault.WAITING)
-        if unit.hold_until_s > now_s:
-            await asyncio.sleep(unit.hold_until_s - now_s)
-        await self._turns.take(number, priority)
-        try:
-            wire = self._wire
-            if wire is None or not wire.is_open:
-                wire = await self._connect(unit)
-            await self._wait_to_speak(unit)
-            if unit.suspect is not None:
-                await self._resync(wire, unit, payload, reply_bytes)
-            return await self._exchange(wire, unit, payload, reply_bytes)
-        finally:
-            self._turns.give_back()
+        while True:
+            await self._turns.take(number, priority)
+            try:
+                wire = self._wire
+                if wire is None or not wire.is_open:
+                    wire = await self._connect(unit)
+                await self._wait_to_speak(unit)
+                until_s = self._overdue.until_s(number, payload[0], reply_bytes, now_s=loop.time())
+                if until_s is None or payload[0] not in _TABLE:
+                    return await self._exchange(wire, unit, payload, reply_bytes)
+                wider = await self._read_wider(wire, unit, payload)
+                if wider is not None:
+                    return wider
+            finally:
+                self._turns.give_back()
+            await asyncio.sleep(max(0.0, until_s - loop.time()))
+
+    async def _read_wider(self, wire: Wire, unit: Unit, payload: bytes) -> bytes | None:
+        """Read what is wanted and a neighbour, and return the answer as if only the wanted had been asked for.
+
+        None where no such read is allowed, or the device refuses it at both ends.
+        """
+        function, address, count = read_wanted(payload)
+        table = _TABLE[function]
+        refused = 0
+        for start, wide in wider_reads(table, address, count, unit.learned.limits(unit.limits)):
+            reply_bytes = read_reply_bytes(table, wide)
+            now_s = asyncio.get_running_loop().time()
+            if self._overdue.until_s(unit.number, function, reply_bytes, now_s=now_s) is not None:
+                continue
+            try:
+                reply = await self._exchange(wire, unit, read_request(table, start, wide), reply_bytes)
+            except DeviceRefused as refusal:
+                refused += 1
+                if refusal.exception_code not in (ILLEGAL_ADDRESS, ILLEGAL_VALUE):
+                    raise
+                if refused == REFUSED_WIDER_MAX:
+                    return None
+                await self._wait_to_speak(unit)
+                continue
+            values = read_values(table, wide, reply)
+            if values is None:
+                raise NoReply(
+                    f"unit {unit.number} answered {wide} values with another byte count", fault=Fault.MISMATCH
+                )
+            return read_reply(table, values[address - start : address - start + count])
+        return None
 
     async def _exchange(self, wire: Wire, unit: Unit, payload: bytes, reply_bytes: int) -> bytes:
         """Send one request and take note of what came of it."""
@@ -206,7 +254,13 @@ class Bus:
         started_s = loop.time()
         unit.counts.requests += 1
         try:
-            reply = await wire.request(unit=unit.number, payload=payload, reply_bytes=reply_bytes, timeout_s=timeout_s)
+            reply = await wire.request(
+                unit=unit.number,
+                payload=payload,
+                reply_bytes=reply_bytes,
+                timeout_s=timeout_s,
+                expected=write_reply(payload) if payload[0] in _WRITES else None,
+            )
         except DeviceRefused as refusal:
             unit.counts.exceptions += 1
             self._answered(wire, unit, started_s, wire_s, payload)
@@ -228,8 +282,7 @@ class Bus:
         self._connect_failures = 0
         unit.answered(now_s=now_s, latency_s=now_s - started_s, wire_s=wire_s)
         unit.counts.bus_s += now_s - started_s
-        is_write = payload[0] in (WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS)
-        pause_s = max(self._silence_s, unit.limits.delay_after_write_s if is_write else 0.0)
+        pause_s = max(self._silence_s, unit.limits.delay_after_write_s if payload[0] in _WRITES else 0.0)
         self._speak_at_s = now_s + pause_s
         if wire.late_latency_s is not None:
             unit.late(wire.late_latency_s)
@@ -262,38 +315,7 @@ class Bus:
             return
         now_s = asyncio.get_running_loop().time()
         self._speak_at_s = now_s + (max(timeout_s, QUIET_S_MIN) if is_online else PROBE_QUIET_S)
-        if is_online:
-            unit.hold_until_s = now_s + HOLD_TIMEOUTS * timeout_s
-        unit.suspect = Suspect(function=payload[0], reply_bytes=reply_bytes, until_s=unit.hold_until_s)
-
-    async def _resync(self, wire: Wire, unit: Unit, payload: bytes, reply_bytes: int) -> None:
-        """Make sure that a lost reply is not taken for the next one, by a request that it cannot answer.
-
-        A request of another function or length tells the two apart by itself. Otherwise another number of registers
-        is read first: once the device answered that, it has answered everything before it.
-        """
-        suspect, unit.suspect = unit.suspect, None
-        if suspect is None or (suspect.function, suspect.reply_bytes) != (payload[0], reply_bytes):
-            return
-        stray = wire.stray
-        if stray is not None and (stray.unit, stray.function) == (unit.number, suspect.function):
-            wire.stray = None
-            return
-        wire.stray = None
-        if payload[0] > 4:
-            return
-        table = {1: Table.COIL, 2: Table.DISCRETE, 3: Table.HOLDING, 4: Table.INPUT}[payload[0]]
-        address, count = int.from_bytes(payload[1:3], "big"), int.from_bytes(payload[3:5], "big")
-        step = 8 if table.is_bits else 1
-        other = step if read_reply_bytes(table, step) != read_reply_bytes(table, count) else 2 * step
-        try:
-            await self._exchange(wire, unit, read_request(table, address, other), read_reply_bytes(table, other))
-        except DeviceRefused:
-            pass  # A refusal holds no data that could be mistaken, and it came after whatever was late.
-        except NoReply:
-            unit.suspect = suspect
-            raise
-        await self._wait_to_speak(unit)
+        self._overdue.add(unit.number, payload[0], reply_bytes, now_s=now_s, timeout_s=timeout_s)
 
     async def _wait_to_speak(self, unit: Unit) -> None:
         """Wait for the silence that the line and the unit need."""
@@ -323,7 +345,7 @@ class Bus:
             unit.unconnected(now_s=loop.time(), message=message)
             raise NoReply(message, fault=Fault.UNCONNECTED)
         try:
-            wire = await open_wire(self.endpoint, on_lost=self._wire_lost)
+            wire = await open_wire(self.endpoint, overdue=self._overdue, on_lost=self._wire_lost)
         except NoReply as error:
             self._back_off()
             for known in self._units.values():

@@ -23,6 +23,11 @@ def read_request(table: Table, address: int, count: int) -> bytes:
     return _ADDRESS_COUNT.pack(READ_FUNCTION[table], address, count)
 
 
+def read_wanted(request: bytes) -> tuple[int, int, int]:
+    """Return function, first address and count of the payload of a read."""
+    return _ADDRESS_COUNT.unpack(request)
+
+
 def read_reply_bytes(table: Table, count: int) -> int:
     """Return how long the payload of a good reply is."""
     return 2 + ((count + 7) // 8 if table.is_bits else 2 * count)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from edge.modbus.faults import Fault, NoReply
+from edge.modbus.overdue import Overdue
 from edge.modbus.url import Endpoint, Scheme
 from edge.modbus.wire import Wire
 
@@ -18,14 +19,14 @@ _KEEPALIVE_INTERVAL_S = 10
 _KEEPALIVE_PROBES = 3
 
 
-async def open_wire(endpoint: Endpoint, *, on_lost: Callable[[Wire], None]) -> Wire:
+async def open_wire(endpoint: Endpoint, *, overdue: Overdue, on_lost: Callable[[Wire], None]) -> Wire:
     """Return an open connection; a host name is resolved anew each time.
 
     Raises:
         NoReply: The connection could not be opened (``Fault.UNCONNECTED``).
     """
     loop = asyncio.get_running_loop()
-    wire = Wire(endpoint.scheme, on_lost=on_lost)
+    wire = Wire(endpoint.scheme, overdue=overdue, on_lost=on_lost)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if endpoint.scheme.is_serial:

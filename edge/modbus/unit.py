@@ -41,15 +41,6 @@ class UnitCounts:
     bus_s: float = 0.0
 
 
-@dataclass(kw_only=True)
-class Suspect:
-    """A reply that may still come on a line without transaction ids, and would be taken for another request's."""
-
-    function: int
-    reply_bytes: int
-    until_s: float
-
-
 class Unit:
     """State of one unit on a bus. Times are the event loop's, real seconds."""
 
@@ -61,8 +52,6 @@ class Unit:
         self.latency_s: float | None = learned.turnaround_s
         self.failures = 0
         self.retry_at_s = 0.0
-        self.hold_until_s = 0.0
-        self.suspect: Suspect | None = None
         self.last_error: str | None = None
         self.last_good_s: float | None = None
         self.changed_s: float | None = None

@@ -15,6 +15,7 @@ from pymodbus.pdu import DecodePDU
 
 from edge.errors import DeviceRefused
 from edge.modbus.faults import Fault, NoReply
+from edge.modbus.overdue import Overdue
 from edge.modbus.pdu import EXCEPTION_BIT
 from edge.modbus.url import Scheme
 
@@ -45,6 +46,7 @@ class _Pending:
     reply_bytes: int
     future: "asyncio.Future[bytes]"
     sent_s: float
+    expected: bytes | None
 
 
 @dataclass(kw_only=True)
@@ -58,20 +60,10 @@ class WireCounts:
     broken: int = 0
 
 
-@dataclass(kw_only=True)
-class Stray:
-    """A whole frame that came when nothing was asked, on a line without transaction ids."""
-
-    unit: int
-    function: int
-    at_s: float
-    payload_bytes: int
-
-
 class Wire(asyncio.Protocol):
     """The two ends of one connection, as asyncio calls it and as the bus uses it."""
 
-    def __init__(self, scheme: Scheme, *, on_lost: Callable[["Wire"], None]) -> None:
+    def __init__(self, scheme: Scheme, *, overdue: Overdue, on_lost: Callable[["Wire"], None]) -> None:
         decoder = DecodePDU(False)
         self._has_ids = scheme.has_transaction_ids
         self._is_ascii = scheme is Scheme.ASCII
@@ -82,6 +74,7 @@ class Wire(asyncio.Protocol):
             self._framer = FramerAscii(decoder)
         else:
             self._framer = FramerRTU(decoder)
+        self._overdue = overdue
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
@@ -92,17 +85,19 @@ class Wire(asyncio.Protocol):
         self._answered: deque[int] = deque(maxlen=_REMEMBERED_IDS_MAX)
         self.opened = asyncio.Event()
         self.counts = WireCounts()
-        self.stray: Stray | None = None
         self.late_latency_s: float | None = None
 
     # What the bus uses.
 
-    async def request(self, *, unit: int, payload: bytes, reply_bytes: int, timeout_s: float) -> bytes:
+    async def request(
+        self, *, unit: int, payload: bytes, reply_bytes: int, timeout_s: float, expected: bytes | None = None
+    ) -> bytes:
         """Send a payload and return the payload of its answer.
 
         Args:
             reply_bytes: How long a good answer's payload is.
             timeout_s: Real seconds until the answer must have come.
+            expected: The only good answer, of a write; None where an answer holds what is to be learned.
 
         Raises:
             NoReply: Nothing came, or something else did.
@@ -114,10 +109,9 @@ class Wire(asyncio.Protocol):
         self._transaction = self._transaction % _IDS_MAX + 1 if self._has_ids else 0
         now_s = self._loop.time()
         future: asyncio.Future[bytes] = self._loop.create_future()
-        pending = _Pending(self._transaction, unit, payload[0], reply_bytes, future, now_s)
+        pending = _Pending(self._transaction, unit, payload[0], reply_bytes, future, now_s, expected)
         self._pending = pending
         self._buffer = b""
-        self.stray = None
         timer = self._loop.call_at(now_s + timeout_s, self._expire, pending, timeout_s)
         try:
             self._transport.write(self._framer.encode(payload, unit, self._transaction))
@@ -255,9 +249,17 @@ class Wire(asyncio.Protocol):
             self._broken(f"{surplus} bytes came beside a frame")
         elif pending is None:
             self.counts.stray += 1
-            self.stray = Stray(unit=unit, function=payload[0], at_s=self._loop.time(), payload_bytes=len(payload))
+        elif self._is_overdue(pending, unit, payload):
+            self.counts.late += 1
         else:
             self._answer(pending, unit, payload)
+
+    def _is_overdue(self, pending: _Pending, unit: int, payload: bytes) -> bool:
+        """Return whether a frame answers a request that nobody waits for any more, and cannot answer this one."""
+        shape = unit, payload[0], len(payload)
+        if shape == (pending.unit, pending.function, pending.reply_bytes) and pending.expected in (None, payload):
+            return False
+        return self._overdue.until_s(*shape, now_s=self._loop.time()) is not None
 
     # Both.
 
@@ -281,6 +283,9 @@ class Wire(asyncio.Protocol):
             self._fail(
                 Fault.MISMATCH, f"unit {unit} answered {len(payload)} bytes where {pending.reply_bytes} were asked for"
             )
+        elif pending.expected not in (None, payload):
+            self.counts.mismatched += 1
+            self._fail(Fault.MISMATCH, f"unit {unit} confirmed another write than it was told")
         else:
             self._done(pending, payload)
 

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from edge.modbus.faults import Fault, NoReply
+from edge.modbus.overdue import Overdue
 from edge.modbus.pdu import read_reply, read_reply_bytes, read_request, read_values
 from edge.modbus.point import Table
 from edge.modbus.url import Scheme
@@ -27,7 +28,7 @@ class Sink(asyncio.WriteTransport):
 
 def opened() -> Wire:
     """Return a wire that believes to be connected."""
-    wire = Wire(Scheme.TCP, on_lost=lambda _: None)
+    wire = Wire(Scheme.TCP, overdue=Overdue(), on_lost=lambda _: None)
     wire.connection_made(Sink())
     return wire
 
