@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cloud.grid.actions import EvidenceKind, GridAction, OrderAction, RecordEvidence, ReleaseCommand, SendCommand
 from cloud.grid.dispatch import Dispatch, Need, cheapest
@@ -15,6 +16,15 @@ from cloud.grid.state import Asked, Baseline, Event, Order, Participation
 
 TRANSFORMER = "transformer"
 ASKED_MAX = 8  # Commands of a site whose answers are waited for; older ones have expired.
+
+
+class _Ask(NamedTuple):
+    """What a site is to be asked for; the figures are those of its order."""
+
+    action: OrderAction
+    change_w: float
+    full_change_w: float
+    beyond_battery_w: float
 
 
 def order(
@@ -44,14 +54,14 @@ def order(
             elif wanted_w < max(1.0, settings.dead_band_w):
                 event, done = _end(event, part, part.order, now, reason="cannot go on")
             else:
-                action = _action(site, wanted_w, offers, naturals[site.site], event)
-                event, done = _give(event, part, action=action, change_w=wanted_w, settings=settings, now=now)
+                ask = _ask(site, wanted_w, offers, naturals[site.site], event)
+                event, done = _give(event, part, ask=ask, settings=settings, now=now)
         elif wanted_w >= max(1.0, settings.dead_band_w) and site.site in naturals:
             part = part or Participation(
                 site=site.site, baseline=baselines.get(site.site) or _baseline_now(fresh[site.site])
             )
-            action = _action(site, wanted_w, offers, naturals[site.site], event)
-            event, done = _give(event, part, action=action, change_w=wanted_w, settings=settings, now=now)
+            ask = _ask(site, wanted_w, offers, naturals[site.site], event)
+            event, done = _give(event, part, ask=ask, settings=settings, now=now)
         else:
             continue
         actions += done
@@ -84,16 +94,13 @@ def release(
         if fraction <= 0:
             event, done = _end(event, part, held, now, reason="released")
         elif change_w < held.change_w - 1:
-            action = eased(held.action, by_w=held.change_w - change_w, direction=event.direction)
-            event, done = _give(
-                event,
-                part,
-                action=action,
+            ask = _Ask(
+                action=eased(held.action, by_w=held.change_w - change_w, direction=event.direction),
                 change_w=change_w,
-                settings=settings,
-                now=now,
                 full_change_w=held.full_change_w,
+                beyond_battery_w=min(held.beyond_battery_w, change_w),
             )
+            event, done = _give(event, part, ask=ask, settings=settings, now=now)
         else:
             event, done = _renew(event, part, held, settings, now)
         actions += done
@@ -177,27 +184,25 @@ def _missing(
     return dispatch, added
 
 
-def _action(
+def _ask(
     site: FlexibleSite, wanted_w: float, offers: Mapping[str, tuple[Offer, ...]], natural: Natural, event: Event
-) -> OrderAction:
+) -> _Ask:
     """Return the order for a site's whole change, spread over its means from the cheapest on."""
     changes_w: dict[Means, float] = {}
     left_w = wanted_w
     for offer in offers.get(site.site, ()):
         changes_w[offer.means] = min(left_w, offer.change_w_max)
         left_w -= changes_w[offer.means]
-    return action_for(site, changes_w=changes_w, natural=natural, direction=event.direction)
+    return _Ask(
+        action=action_for(site, changes_w=changes_w, natural=natural, direction=event.direction),
+        change_w=wanted_w,
+        full_change_w=wanted_w,
+        beyond_battery_w=sum(change_w for means, change_w in changes_w.items() if means is not Means.BATTERY),
+    )
 
 
 def _give(
-    event: Event,
-    part: Participation,
-    *,
-    action: OrderAction,
-    change_w: float,
-    settings: GridSettings,
-    now: datetime,
-    full_change_w: float | None = None,
+    event: Event, part: Participation, *, ask: _Ask, settings: GridSettings, now: datetime
 ) -> tuple[Event, list[GridAction]]:
     """Order a change; where the former order was of another kind it is ended after the new one."""
     former = part.order
@@ -206,19 +211,20 @@ def _give(
         part,
         Order(
             command_id="",
-            action=action,
-            change_w=change_w,
-            full_change_w=change_w if full_change_w is None else full_change_w,
+            action=ask.action,
+            change_w=ask.change_w,
+            full_change_w=ask.full_change_w,
             ordered_at=now,
             asked=() if former is None else former.asked,
             issued_at=now,
             expires_at=now,
-            eased_w=0.0 if former is None else eased_by_w(former.action, action, direction=event.direction),
+            eased_w=0.0 if former is None else eased_by_w(former.action, ask.action, direction=event.direction),
+            beyond_battery_w=ask.beyond_battery_w,
         ),
         settings,
         now,
     )
-    if former is not None and former.action.kind != action.kind:
+    if former is not None and former.action.kind != ask.action.kind:
         event, ended = _release_command(event, part, former, now)
         done.append(ended)
     return event, done

@@ -48,7 +48,8 @@ def moved_w(part: Participation, *, seen: SiteObservation, direction: Direction)
     """Return how far a site's devices have moved against its baseline, at or above zero.
 
     A battery's part is measured at the battery. What is left at the connection point may be load and sun as well as
-    an effect, so no more of it counts than was ordered beyond the battery.
+    an effect, so no more of it counts than was ordered beyond the battery: a load that falls behind a limit which only
+    a battery was to hold would otherwise look held down, and the limit would never be let go.
     """
     if seen.connection_power_w is None:
         return 0.0
@@ -62,7 +63,8 @@ def moved_w(part: Participation, *, seen: SiteObservation, direction: Direction)
     rest_w = direction.sign * (
         (seen.connection_power_w - seen.battery_power_w) - (part.baseline.connection_w - part.baseline.battery_w)
     )
-    return battery_w + min(max(0.0, rest_w), max(0.0, ordered_w - battery_w))
+    beyond_w = min(part.order.beyond_battery_w, max(0.0, ordered_w - battery_w))
+    return battery_w + min(max(0.0, rest_w), beyond_w)
 
 
 def take_observation(

@@ -44,6 +44,7 @@ class Order:
     when the site first reported the change effective.
     ``change_w`` is the wanted change of the connection power without sign, ``full_change_w`` that before the release
     began to take it back; ``eased_w`` is by how much this order asks for less than the one before it.
+    ``beyond_battery_w`` is the part of the change that load or sun must bring.
     """
 
     command_id: str
@@ -56,6 +57,7 @@ class Order:
     asked: tuple[Asked, ...] = ()
     effective_at: datetime | None = None
     eased_w: float = 0.0
+    beyond_battery_w: float = 0.0
 
     @property
     def stage(self) -> AckStage | None:

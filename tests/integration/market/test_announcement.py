@@ -39,7 +39,8 @@ async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> 
     clock = ManualClock(START)
     fakes = fake_site(clock)
     fakes["inverter"].values["soc_pct"] = 15.0
-    sections: dict[str, Any] = {"trading": {"enabled": True, "import_tariff_mct_per_kwh": 30_000, "export_tariff_mct_per_kwh": 8_000}}
+    tariffs = {"import_tariff_mct_per_kwh": 30_000, "export_tariff_mct_per_kwh": 8_000}
+    sections: dict[str, Any] = {"trading": {"enabled": True, **tariffs}}
     loop, cycles = loop_of(fakes, clock, **sections)
     with (
         house_in(tmp_path / "cloud") as (house, publisher),

@@ -150,6 +150,17 @@ def test_a_slow_ramp_is_run_ahead_of_and_not_followed_order_by_order() -> None:
     assert sum(power_w > 100_000 for power_w in feeder.powers_w) <= 20
 
 
+def test_a_load_that_falls_behind_its_limit_is_not_taken_for_relief() -> None:
+    """A limit that only a battery holds is let go once the load itself lies below it, however high it was at first."""
+    feeder = SimFeeder([factory(), battery_site("home-1", power_w=3_000, price=12_000)], settings(), feeder_lag_s=60)
+    feeder.sites[0].load_w = pulse(60_000, 118_000, since_s=60, until_s=900, ramp_s=600)
+    feeder.run(2_400)
+    assert {sent.action.kind for sent in feeder.sent("factory")} == {"limit_import"}
+    assert feeder.state.state is FeederState.NORMAL
+    need_w = max(event.need_w for event in events(feeder))
+    assert need_w <= 118_000 + 2_000 - (100_000 - 2 * 2_000)
+
+
 def test_a_site_that_refuses_is_replaced_at_the_next_look() -> None:
     """A refusal costs seconds, not the feeder."""
     feeder = neighbourhood()
