@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WORKERS ?= 2
 
 .PHONY: demo test check format bench deb debian clean
 
@@ -10,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
 
 test: $(VENV)/.dev debian
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
