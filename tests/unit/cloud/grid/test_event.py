@@ -153,7 +153,7 @@ def test_a_slow_ramp_is_run_ahead_of_and_not_followed_order_by_order() -> None:
 def test_a_load_that_falls_behind_its_limit_is_not_taken_for_relief() -> None:
     """A limit that only a battery holds is let go once the load itself lies below it, however high it was at first."""
     feeder = SimFeeder([factory(), battery_site("home-1", power_w=3_000, price=12_000)], settings(), feeder_lag_s=60)
-    feeder.sites[0].load_w = pulse(60_000, 118_000, since_s=60, until_s=900, ramp_s=600)
+    feeder.sites[0].load_w = pulse(80_000, 118_000, since_s=60, until_s=900, ramp_s=600)
     feeder.run(2_400)
     assert {sent.action.kind for sent in feeder.sent("factory")} == {"limit_import"}
     assert feeder.state.state is FeederState.NORMAL
