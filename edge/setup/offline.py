@@ -12,7 +12,7 @@ from contracts.units import ClockTrust
 from edge.clock import ClockWatch
 from edge.config import DeviceSection, SiteConfig
 from edge.devices.catalogue import load_profile
-from edge.devices.options import options_of
+from edge.devices.options import check_names, options_of
 from edge.errors import ConfigError
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
@@ -88,9 +88,11 @@ def _safety(config: SiteConfig) -> list[Finding]:
 
 def _connected(config: SiteConfig, section: DeviceSection) -> Connected:
     connection_w = float(max(config.connection.import_limit_w, config.connection.export_limit_w))
+    profile = load_profile(section.profile, config.profile_dir)
+    check_names(profile, section)
     return Connected(
         id=section.id,
-        profile=load_profile(section.profile, config.profile_dir),
+        profile=profile,
         endpoint=parse_url(section.url),
         options=options_of(section, connection_w=connection_w),
     )

@@ -77,6 +77,14 @@ def test_two_speeds_on_one_line_fail(tmp_path: Path) -> None:
     assert other.grade is Grade.FAILED and "different settings" in other.said
 
 
+def test_a_quantity_or_point_that_the_profile_has_not_fails_as_at_the_start(tmp_path: Path) -> None:
+    """A check that passes what a start refuses sends the installer home too early."""
+    for slip, known in (({"turned": ["powerw"]}, "power_w"), ({"use": {"power_w": "nothing"}}, "it can be")):
+        (finding,) = [one for one in found(config(tmp_path, METER | slip), "device") if one.grade is Grade.FAILED]
+        assert finding.subject == "meter"
+        assert known in finding.said
+
+
 def test_a_role_that_the_profile_cannot_play_is_a_note(tmp_path: Path) -> None:
     """A meter's map does not make a battery, and a map without levers only reads."""
     battery = HYBRID | {"profile": "eastron_sdm630"}
