@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 CYCLES_TO_PROVE = 10  # A version on trial has controlled for so many cycles.
 ANEW_S = 60.0  # On the site's clock, after a fault of this part.
-ANSWER_S = 5.0  # Real seconds for a shadow's answer to leave before a new start.
+ANSWER_S = 2.0  # Real seconds for a shadow's answer to leave before a new start.
 _KEY_SILENT = "fleet.silent_before"
 
 
@@ -194,10 +194,12 @@ class SiteFleet:
     def _apply(self, name: ShadowName, wish: Wanted) -> None:
         before = self._remote.config
         after = self._remote.change(name, wish)
-        self._host.adopt(after)
         if keys := read_at_start(before, after):
+            # All of it comes with the new start: half of a wish is not what was wished.
             self._new_start = ", ".join(keys)
             self._settings_changed.set()
+        else:
+            self._host.adopt(after)
 
     async def _renew(self, job_id: str) -> Identity:
         active, papers = self._active(), self._store.papers()

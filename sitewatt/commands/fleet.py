@@ -260,7 +260,8 @@ def set_(
     outcome = "sent" if answer is None else answer["outcome"]
     reason = f": {answer['reason']}" if answer is not None and answer.get("reason") else ""
     if outcome == "rejected":
-        fail(f"{name} rejected version {version}{reason}", code="rejected", as_json=as_json)
+        hint = "; it stays wished until it is changed, or withdrawn with null"
+        fail(f"{name} rejected version {version}{reason}{hint}", code="rejected", as_json=as_json)
     _answer(
         {"gateway": name, "shadow": shadow, "version": version, "answer": answer},
         f"{name}: {outcome}, version {version}",
