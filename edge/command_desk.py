@@ -1,9 +1,10 @@
 """Where commands arrive: judged at the gate, held while they run, answered at each step of their life.
 
-What the gate remembers is on disk before an answer leaves, so that a restart neither forgets an answer nor obeys an old
-command again. An order of the grid operator goes on after a restart until it ends, because our death is no reason to
-give back the power that it took. Any other command does not survive: whoever still wants it says so again, and until
-then its device has fallen back.
+What the gate remembers, which orders run, and the answers to them are one transaction on the disk, and no answer leaves
+before: a crash at any moment leaves either the site as it was, or an order that was taken, runs and is answered. An
+order of the grid operator goes on after a restart until it ends, because our death is no reason to give back the power
+that it took. Any other command does not survive: whoever still wants it says so again, and until then its device has
+fallen back.
 """
 
 import logging
@@ -88,6 +89,10 @@ class CommandDesk:
 
     def take(self, payload: bytes, *, retained: bool) -> None:
         """Judge one message from the command topic, answer it, and let it run if it was accepted."""
+        with self._desk.journal.together():
+            self._take(payload, retained=retained)
+
+    def _take(self, payload: bytes, *, retained: bool) -> None:
         verdict, gate = judge(payload, retained=retained, state=self._gate, circumstances=self._circumstances())
         fresh = gate is not self._gate
         if fresh:
@@ -107,14 +112,15 @@ class CommandDesk:
     def finished(self, cycle: Cycle) -> None:
         """Look at every running command after a control cycle, and send the answers that are due."""
         self._cycle = cycle
-        for command_id, life in list(self._lives.items()):
-            stepped, drafts = advance(life, self._observed(life, cycle))
-            self._desk.evidence.watched(life.command, cycle)
-            self._say(life.command, drafts)
-            if stepped.over:
-                self._end(command_id, stepped.command)
-            else:
-                self._lives[command_id] = stepped
+        with self._desk.journal.together():
+            for command_id, life in list(self._lives.items()):
+                stepped, drafts = advance(life, self._observed(life, cycle))
+                self._desk.evidence.watched(life.command, cycle)
+                self._say(life.command, drafts)
+                if stepped.over:
+                    self._end(command_id, stepped.command)
+                else:
+                    self._lives[command_id] = stepped
 
     def running(self) -> list[Life]:
         """Return the commands that run now, and how far each has come."""

@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -71,6 +71,8 @@ class Journal:
         self._acknowledged: set[int] = set()
         self._notes: list[tuple[str, Fields]] = []
         self._copied: set[int] = set()
+        self._together = 0
+        self._due_together = False
         self._flushed_at = -flush_window_s
         self._retry_at = 0.0
         self._age_checked_at = clock.monotonic()
@@ -137,6 +139,18 @@ class Journal:
         if durable:
             self.flush()
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit what is kept within the block in one transaction at its end: a crash leaves all of it or nothing."""
+        self._together += 1
+        try:
+            yield
+        finally:
+            self._together -= 1
+            if not self._together and self._due_together:
+                self._due_together = False
+                self.flush()
+
     def recall(self, key: str) -> Any:
         """Return a remembered value, ``None`` where there is none."""
         text = self._values[key] if key in self._values else self._store.recall(key)
@@ -166,7 +180,13 @@ class Journal:
         return self._last_id - len(self._pending)
 
     def flush(self) -> None:
-        """Commit what waits: one transaction, one fsync. Never raises for the disk: see ``stats``."""
+        """Commit what waits: one transaction, one fsync. Never raises for the disk: see ``stats``.
+
+        Within ``together`` it is put off to the end of that block.
+        """
+        if self._together:
+            self._due_together = True
+            return
         while self._notes:
             phrase, fields = self._notes.pop(0)
             self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)

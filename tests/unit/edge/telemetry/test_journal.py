@@ -360,3 +360,18 @@ def test_everything_appended_and_not_acknowledged_is_there(
     assert {channel: _numbers(journal, channel) for channel in builders} == kept
     assert sum(journal.stats().depth.values()) == sum(len(numbers) for numbers in kept.values())
     journal.close()
+
+
+def test_what_is_kept_together_is_one_transaction(path: Path, journal: Journal) -> None:
+    """Between the parts of one act there is no moment at which a crash could leave only some of them."""
+    before = journal.stats().commits
+    with journal.together():
+        journal.remember("gate", 1)
+        journal.append(Up.EVENTS, event("taken"), durable=True)
+        with journal.together():
+            journal.remember("running", 2)
+        assert journal.stats().commits == before
+    assert journal.stats().commits == before + 1
+    with journal.together():
+        journal.remember("idle", 3, durable=False)
+    assert journal.stats().commits == before + 1, "nothing asked to be on the disk at once"
