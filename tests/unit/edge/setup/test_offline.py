@@ -79,7 +79,7 @@ def test_two_speeds_on_one_line_fail(tmp_path: Path) -> None:
 
 def test_a_quantity_or_point_that_the_profile_has_not_fails_as_at_the_start(tmp_path: Path) -> None:
     """A check that passes what a start refuses sends the installer home too early."""
-    for slip, known in (({"turned": ["powerw"]}, "power_w"), ({"use": {"power_w": "nothing"}}, "it can be")):
+    for slip, known in (({"turned": ["powerw"]}, "voltage_l1_v"), ({"use": {"voltage_l1_v": "nothing"}}, "it can be")):
         (finding,) = [one for one in found(config(tmp_path, METER | slip), "device") if one.grade is Grade.FAILED]
         assert finding.subject == "meter"
         assert known in finding.said
