@@ -63,6 +63,7 @@ class Link(Section):
             delay_after_write_s=self.after_write_ms / 1000,
             timeout_s_min=self.timeout_s_min,
             max_clients=self.max_clients,
+            wake_up=self.wake_up,
         )
 
 

@@ -48,6 +48,7 @@ RTU_EXTRA_SILENCE_S = 0.002  # Beside the 3.5 characters; adapters deliver late,
 RTU_UNIT_SWITCH_S = 0.0
 QUIET_S_MIN = 0.2  # After a lost reply on a line without transaction ids.
 PROBE_QUIET_S = 0.1  # After a probe of a unit that has been silent for long; others wait for the line.
+WAKE_S = 0.1  # Between the frame that wakes a device and the request itself; an answer to the first is dropped.
 REFUSED_WIDER_MAX = 2  # Wider reads that a device may refuse, one at either end, before it is waited for.
 _TABLE = {function: table for table, function in READ_FUNCTION.items()}
 _WRITES = frozenset({WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS})
@@ -249,6 +250,9 @@ class Bus:
     async def _exchange(self, wire: Wire, unit: Unit, payload: bytes, reply_bytes: int) -> bytes:
         """Send one request and take note of what came of it."""
         loop = asyncio.get_running_loop()
+        if unit.limits.wake_up:
+            wire.wake(unit=unit.number, payload=payload)
+            await asyncio.sleep(WAKE_S)
         wire_s = (len(payload) + reply_bytes + 6) * self._char_s
         timeout_s = unit.timeout_s(wire_s=wire_s, is_shared=self._is_shared(unit))
         started_s = loop.time()

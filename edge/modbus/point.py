@@ -197,6 +197,7 @@ class LinkLimits:
         delay_after_write_s: Silence between a write and whatever follows it.
         timeout_s_min: Floor of the response timeout; None where the engine's own floor will do.
         max_clients: How many connections the device takes; None where unknown. The engine opens one.
+        wake_up: Whether the device sleeps between requests, and the first of two only wakes it.
     """
 
     max_registers: int = 120
@@ -210,6 +211,7 @@ class LinkLimits:
     delay_after_write_s: float = 0.1
     timeout_s_min: float | None = None
     max_clients: int | None = None
+    wake_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

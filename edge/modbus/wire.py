@@ -122,9 +122,10 @@ class Wire(asyncio.Protocol):
                 self._pending = None
                 self._remember(pending)
 
-    def flush(self) -> None:
-        """Forget bytes that came while nothing was asked."""
-        self._buffer = b""
+    def wake(self, *, unit: int, payload: bytes) -> None:
+        """Send a payload whose answer, should one come, is of no use."""
+        if self._transport is not None:
+            self._transport.write(self._framer.encode(payload, unit, 0))
 
     def close(self) -> None:
         """Close the connection; the outstanding request fails."""

@@ -26,9 +26,9 @@ class Sink(asyncio.WriteTransport):
         """Close nothing."""
 
 
-def opened() -> Wire:
+def opened(scheme: Scheme = Scheme.TCP) -> Wire:
     """Return a wire that believes to be connected."""
-    wire = Wire(Scheme.TCP, overdue=Overdue(), on_lost=lambda _: None)
+    wire = Wire(scheme, overdue=Overdue(), on_lost=lambda _: None)
     wire.connection_made(Sink())
     return wire
 
@@ -125,3 +125,24 @@ async def test_a_frame_that_is_not_the_answer_fails_the_request_at_once(reply: b
     task = await asked(wire, 1)
     wire.data_received(reply)
     assert await fault_of(task) is fault
+
+
+@pytest.mark.parametrize(
+    ("reply", "fault"),
+    [
+        (b":0103020005F5\r\n", None),
+        (b":0103020006F5\r\n", Fault.FRAMING),
+        (b":0203020005F4\r\n", Fault.MISMATCH),
+        (b":0103040005000AE9\r\n", Fault.MISMATCH),
+    ],
+)
+async def test_an_ascii_frame_is_taken_only_if_its_sum_unit_and_length_fit(reply: bytes, fault: Fault | None) -> None:
+    """Its checksum is one byte, so unit and length have to fit as well. Source: serial line 1.02, 2.5.2."""
+    wire = opened(Scheme.ASCII)
+    task = await asked(wire, 1)
+    for byte in reply:
+        wire.data_received(bytes((byte,)))
+    if fault is None:
+        assert read_values(Table.HOLDING, 1, await task) == (5,)
+    else:
+        assert await fault_of(task) is fault
