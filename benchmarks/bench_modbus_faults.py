@@ -34,7 +34,7 @@ LANES = 16  # Connections of a storm.
 SHARE = 0.05  # Of the answers that are spoiled.
 STORM_TIMEOUT_S = (0.05, 0.1)
 LATE_TIMEOUTS = 6
-KINDS_AT_ONCE = 4
+RUNS_AT_ONCE = 100
 FAULT_S = (1.0, 12.0)
 SILENT, PERIOD_S, WATCH_S = 10, 1.0, 40.0
 BAUD = 9600
@@ -132,16 +132,16 @@ async def one_silent_of_ten() -> dict[str, float]:
 
 
 async def recoveries(runs: int) -> dict[str, list[Recovery]]:
-    """Return so many ways back from each fault, a few kinds at a time."""
-    several = asyncio.Semaphore(KINDS_AT_ONCE)
+    """Return so many ways back from each fault, as many at a time as one processor reads at their pace."""
+    several = asyncio.Semaphore(RUNS_AT_ONCE)
+
+    async def one(kind: FaultKind, seed: int, fault_s: float) -> Recovery:
+        async with several:
+            return await recover(kind, seed=seed, fault_s=fault_s)
 
     async def each(kind: FaultKind) -> list[Recovery]:
-        async with several:
-            draw = random.Random(kind.value)
-            lengths_s = [draw.uniform(*FAULT_S) for _ in range(runs)]
-            return await asyncio.gather(
-                *(recover(kind, seed=seed, fault_s=fault_s) for seed, fault_s in enumerate(lengths_s))
-            )
+        draw = random.Random(kind.value)
+        return await asyncio.gather(*(one(kind, seed, draw.uniform(*FAULT_S)) for seed in range(runs)))
 
     found = await asyncio.gather(*(each(kind) for kind in FaultKind))
     return {kind.value: outcomes for kind, outcomes in zip(FaultKind, found, strict=True)}

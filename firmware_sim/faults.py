@@ -52,16 +52,20 @@ class FaultyWire:
         self.seed = seed
         self.happened: Counter[FaultKind] = Counter()
         self._random = random.Random(str(seed))
-        self._rules = tuple(rules)
-        self._used = [0] * len(self._rules)
         self._clock = clock
-        self._started_s = clock.monotonic()
+        self.follow(rules)
         self._silent_until_s = self._started_s
         self._half_open: WeakSet[Peer] = WeakSet()
         self._held_until_s: WeakKeyDictionary[Peer, float] = WeakKeyDictionary()
         self._before: WeakKeyDictionary[Peer, int] = WeakKeyDictionary()
         self._outstanding = 0
         self._answered_at_s = -math.inf
+
+    def follow(self, rules: Sequence[FaultRule]) -> None:
+        """Follow these rules from now on, with their windows counted from now; what is under way goes its way."""
+        self._rules = tuple(rules)
+        self._used = [0] * len(self._rules)
+        self._started_s = self._clock.monotonic()
 
     def deliver(self, peer: Peer, host: Host, *, transaction: int, unit: int, request: bytes) -> None:
         """Answer one request now, later, wrongly or never."""

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from contracts.clock import scaled_clock
+from contracts.clock import Clock, scaled_clock
 from contracts.units import Quality
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
@@ -16,18 +16,20 @@ from firmware_sim.fault_rules import FaultKind, FaultRule
 from firmware_sim.installation import open_installation
 from firmware_sim.single import DEVICE, SITE, single_device
 from tests.support.devices import NOON
+from tests.support.modbus_wait import until
 
 PROFILE = "sunspec_generic_int"
-HEALTHY_S = 3.0  # Until the fault begins, at the least: the device has been found and read.
+PHASE_S = 1.0  # The fault begins within so long after the first good reading, at whatever phase of the cycle.
 FAULT_S = 1.5  # How long every request is spoiled, if not told otherwise.
 LATE_S = 0.4  # Later than the shortest time-out.
+FAR_OFF_S = 1e6  # The simulator gives a device with rules a wire that can go wrong.
 NEVER_S = 60.0  # However long after the last answer a request comes, it is not heard.
 SILENT_S = 2.0  # Of a reboot.
 HOLE_ADDRESS = 40_084  # In the middle of the inverter's model.
 FOREIGN_ADDRESS = 40_400
 HEALTHY_WITHIN_S = 10.0
 LOOK_S = 0.05
-GIVE_UP_S = 45.0  # From the start of the run.
+GIVE_UP_S = 45.0  # For the first good reading, and again from the end of the fault.
 BELIEVABLE: Mapping[str, tuple[float, float]] = {"voltage_l1_v": (200.0, 260.0), "frequency_hz": (49.0, 51.0)}
 PROOF = "voltage_l1_v"
 
@@ -75,35 +77,45 @@ def wrong_in(snapshot: Mapping[str, Reading]) -> list[str]:
 
 
 async def recover(kind: FaultKind, *, seed: int, fault_s: float = FAULT_S) -> Recovery:
-    """Read a device through one fault and return what came of it."""
+    """Read a device through one fault, which begins when it is well, and return what came of it.
+
+    Raises:
+        TimeoutError: It was never well.
+    """
     clock = scaled_clock(started_at=NOON, speed=1.0)
-    from_s = HEALTHY_S + random.Random(seed).random()  # At whatever phase of the cycle.
-    config = single_device("sunspec", faults=(rule(kind, from_s=from_s, fault_s=fault_s),), seed=seed)
-    async with open_installation(config, clock) as installation:
-        started_s = clock.monotonic()
+    from_s = random.Random(seed).uniform(0.0, PHASE_S)
+    far_off = rule(kind, from_s=FAR_OFF_S, fault_s=fault_s)
+    async with open_installation(single_device("sunspec", faults=(far_off,), seed=seed), clock) as installation:
         wire = installation.wires[f"{SITE}/{DEVICE}"]
         async with Bus(f"tcp://127.0.0.1:{installation.ports[f'{SITE}/{DEVICE}']}", seed=seed) as bus:
             device = Device(id="device", profile=load_profile(PROFILE), bus=bus, unit=1, clock=clock)
             task = asyncio.create_task(device.run(), name="read device")
             try:
-                ended_s = started_s + from_s + fault_s + (SILENT_S if kind is FaultKind.REBOOT else 0.0)
-                recovery_s, wrong = await _watch(device, ended_s=ended_s)
+                await until(lambda: _proven_s(device) is not None, safety_s=GIVE_UP_S)
+                wire.follow((rule(kind, from_s=from_s, fault_s=fault_s),))
+                silent_s = SILENT_S if kind is FaultKind.REBOOT else 0.0
+                recovery_s, wrong = await _watch(device, clock, ended_s=clock.monotonic() + from_s + fault_s + silent_s)
                 return Recovery(recovery_s=recovery_s, wrong=wrong, happened=wire.happened[kind])
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
 
-async def _watch(device: Device, *, ended_s: float) -> tuple[float | None, tuple[str, ...]]:
-    """Return when the first right reading after an instant came, and what was wrong until then."""
+def _proven_s(device: Device) -> float | None:
+    """Return when the newest right reading came, None if there is none."""
+    proof = device.snapshot().get(PROOF)
+    return proof.monotonic_s if proof is not None and proof.quality is Quality.GOOD else None
+
+
+async def _watch(device: Device, clock: Clock, *, ended_s: float) -> tuple[float | None, tuple[str, ...]]:
+    """Return how long after an instant the first right reading came, and what was wrong until then."""
     wrong: dict[str, None] = {}
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(GIVE_UP_S):
+        async with asyncio.timeout(ended_s - clock.monotonic() + GIVE_UP_S):
             while True:
-                snapshot = device.snapshot()
-                wrong.update(dict.fromkeys(wrong_in(snapshot)))
-                proof = snapshot.get(PROOF)
-                if proof is not None and proof.quality is Quality.GOOD and proof.monotonic_s > ended_s:
-                    return proof.monotonic_s - ended_s, tuple(wrong)
+                wrong.update(dict.fromkeys(wrong_in(device.snapshot())))
+                proven_s = _proven_s(device)
+                if proven_s is not None and proven_s > ended_s:
+                    return proven_s - ended_s, tuple(wrong)
                 await asyncio.sleep(LOOK_S)
     return None, tuple(wrong)
