@@ -15,8 +15,21 @@ class FeederState(StrEnum):
     RELEASING = "releasing"
 
 
+class Disturbance(StrEnum):
+    """What the supply at a feeder's meter suffers from."""
+
+    UNDER_FREQUENCY = "under_frequency"
+    OVER_FREQUENCY = "over_frequency"
+    FREQUENCY_RATE = "frequency_rate"
+    LOW_VOLTAGE = "low_voltage"
+    HIGH_VOLTAGE = "high_voltage"
+
+
 class GridBroadcast(Message):
-    """The state of one feeder; power is positive from the grid into the feeder."""
+    """The state of one feeder; power is positive from the grid into the feeder.
+
+    ``disturbances`` are for those who look: devices answer to frequency and voltage by themselves.
+    """
 
     zone: ZoneId
     feeder: SiteId
@@ -25,3 +38,4 @@ class GridBroadcast(Message):
     power_w: float | None = None
     limit_w: int
     event_id: str | None = None
+    disturbances: tuple[Disturbance, ...] = ()

@@ -16,6 +16,7 @@ from cloud.grid.effect import baseline_after, fresh_observations, take_observati
 from cloud.grid.model import Direction, FlexibleSite, GridSettings, PowerSample, SiteObservation
 from cloud.grid.monitor import SustainRule, watch
 from cloud.grid.state import Event, EventState
+from cloud.grid.supply import SupplySample, disturbances, take_supply
 from contracts.control import CommandAck
 from contracts.grid import FeederState, GridBroadcast
 
@@ -27,6 +28,7 @@ class Observation:
     feeder: tuple[PowerSample, ...] = ()
     sites: tuple[SiteObservation, ...] = ()
     acks: tuple[CommandAck, ...] = ()
+    supply: tuple[SupplySample, ...] = ()
 
 
 class Trigger(StrEnum):
@@ -82,6 +84,7 @@ def advance(
     actions: list[GridAction] = []
     before = state
     state = _take_feeder(state, observation.feeder, settings, now)
+    state = replace(state, supply=take_supply(state.supply, observation.supply, settings))
     state = _take_baselines(state, observation.sites, settings)
     if state.event is not None:
         event, seen_actions = judging.take_acks(state.event, observation.acks, now=now)
@@ -298,14 +301,15 @@ def _evidence_of_move(
 def _tell(
     before: EventState, state: EventState, settings: GridSettings, now: datetime
 ) -> tuple[EventState, list[GridAction]]:
-    """Broadcast the state when it changes and now and then, keep the event's summary, and close an ended event."""
+    """Broadcast what stands when it changes and now and then, keep the event's summary, and close an ended event."""
     actions: list[GridAction] = []
     event = state.event
     ended = event is not None and state.state is FeederState.NORMAL
     if event is not None and (event != before.event or ended):
         actions.append(summary(event, state=state.state, settings=settings, ended_at=now if ended else None))
     due = state.broadcast_at is None or now - state.broadcast_at >= timedelta(seconds=settings.broadcast_s)
-    if state.state is not before.state or due:
+    told = disturbances(state.supply)
+    if state.state is not before.state or told != disturbances(before.supply) or due:
         state = replace(state, broadcast_at=now)
         import_side = event is None or event.direction is Direction.REDUCE_IMPORT
         actions.append(
@@ -318,6 +322,7 @@ def _tell(
                     power_w=state.power_w,
                     limit_w=settings.import_limit_w if import_side else settings.export_limit_w,
                     event_id=event.event_id if event is not None else None,
+                    disturbances=told,
                 )
             )
         )

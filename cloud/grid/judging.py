@@ -55,7 +55,7 @@ def _take_ack(
         return event
     entries = tuple(replace(each, stage=ack.stage) if each is asked else each for each in order.asked)
     event = with_part(event, replace(part, order=replace(order, asked=entries), refusals=0))
-    if reached < _RANK[AckStage.APPLIED] <= rank:
+    if reached < _RANK[AckStage.APPLIED] <= rank and ack.reason is not Refusal.NOT_APPLIED:
         event = replace(event, applied=event.applied + 1)
     if ack.stage is AckStage.EFFECTIVE:
         event = replace(event, effective=event.effective + 1, effective_at=event.effective_at or ack.at)

@@ -135,6 +135,8 @@ class GridSettings:
     release_spread_s: float = 30.0
     evidence_s: float = 10.0
     broadcast_s: float = 15.0
+    nominal_hz: float = 50.0
+    nominal_v: float = 230.0
 
     def __post_init__(self) -> None:
         for name in ("import_limit_w", "export_limit_w"):
@@ -155,6 +157,9 @@ class GridSettings:
                 f"{self.feeder}: orders of {self.lease_s} s renewed every {self.renew_s} s"
                 " end when one message is lost; renew at least twice as often"
             )
+        for name in ("nominal_hz", "nominal_v"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{self.feeder}: {name} is {getattr(self, name)}, not above 0")
         if self.release_steps < 1:
             raise ValueError(f"{self.feeder}: release in {self.release_steps} steps, below 1")
 

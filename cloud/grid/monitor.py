@@ -94,6 +94,21 @@ def under_frequency_rule(*, nominal_hz: float = 50.0) -> SustainRule:
     )
 
 
+def over_frequency_rule(*, nominal_hz: float = 50.0) -> SustainRule:
+    """Return the rule of a frequency that calls for limited-frequency-sensitive support at over-frequency.
+
+    Source: Regulation (EU) 2016/631 Art. 13(2)(b), LFSM-O threshold 50.2 to 50.5 Hz, of which the lower end is the
+    usual setting; scaled for other nominal frequencies.
+    """
+    return SustainRule(
+        bound=nominal_hz * 50.2 / 50.0,
+        hysteresis=nominal_hz * 0.05 / 50.0,
+        raise_after_s=1.0,
+        clear_after_s=30.0,
+        gap_s_max=5.0,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class RocofRule:
     """When the frequency changes too fast.
@@ -175,62 +190,3 @@ def voltage_band(voltage_pu: float) -> VoltageBand:
     if voltage_pu < 0.94:
         return VoltageBand.PLANNING_LOW
     return VoltageBand.PLANNING_HIGH if voltage_pu > 1.06 else VoltageBand.NORMAL
-
-
-@dataclass(frozen=True, kw_only=True)
-class OscillationRule:
-    """When the frequency swings: its sample-to-sample differences spread more than they do in ordinary operation.
-
-    Source: standard deviation of successive differences over 30 s, 5.5 mHz against an ordinary 2 mHz, tuned on 2-s
-    measurements at Toledo, 28 April 2025, before the Iberian blackout (oscillations at 12:03 and 12:19).
-    """
-
-    window_s: float = 30.0
-    deviation_hz_max: float = 0.0055
-    samples_min: int = 10
-    plausible_hz: float = 0.1
-    gap_s_max: float = 5.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class OscillationState:
-    """Exponentially weighted mean and mean square of successive differences."""
-
-    frequency_hz: float | None = None
-    at: datetime | None = None
-    mean_hz: float = 0.0
-    square_hz2: float = 0.0
-    samples: int = 0
-    raised: bool = False
-
-
-def watch_oscillation(
-    state: OscillationState, *, frequency_hz: float | None, at: datetime, rule: OscillationRule
-) -> tuple[OscillationState, Alarm]:
-    """Take one frequency and say when swinging begins and ends (at four fifths of the bound)."""
-    if frequency_hz is None or not math.isfinite(frequency_hz):
-        return OscillationState(raised=state.raised), Alarm.NONE
-    if state.frequency_hz is None or state.at is None:
-        return replace(state, frequency_hz=frequency_hz, at=at), Alarm.NONE
-    elapsed_s = (at - state.at).total_seconds()
-    if elapsed_s <= 0:
-        return state, Alarm.NONE
-    difference = frequency_hz - state.frequency_hz
-    if elapsed_s > rule.gap_s_max or abs(difference) > rule.plausible_hz:
-        return replace(state, frequency_hz=frequency_hz, at=at), Alarm.NONE
-    # Until the window is full every sample weighs the same, so that the first ones do not decide.
-    weight = max(1.0 / (state.samples + 1), 1.0 - math.exp(-elapsed_s / rule.window_s))
-    mean = state.mean_hz + weight * (difference - state.mean_hz)
-    square = state.square_hz2 + weight * (difference * difference - state.square_hz2)
-    samples = min(state.samples + 1, rule.samples_min)
-    deviation = math.sqrt(max(0.0, square - mean * mean))
-    raised = state.raised
-    if samples >= rule.samples_min:
-        raised = deviation > rule.deviation_hz_max * (0.8 if state.raised else 1.0)
-    said = Alarm.NONE if raised == state.raised else Alarm.RAISED if raised else Alarm.CLEARED
-    return (
-        OscillationState(
-            frequency_hz=frequency_hz, at=at, mean_hz=mean, square_hz2=square, samples=samples, raised=raised
-        ),
-        said,
-    )

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from cloud.grid.actions import OrderAction
 from cloud.grid.model import Direction
 from cloud.grid.monitor import SustainState
+from cloud.grid.supply import SupplyState
 from contracts.control import AckStage
 from contracts.grid import FeederState
 from contracts.units import SiteId
@@ -151,6 +152,7 @@ class EventState:
     baselines: tuple[Baseline, ...] = ()
     event: Event | None = None
     broadcast_at: datetime | None = None
+    supply: SupplyState = field(default_factory=SupplyState)
 
     def baseline(self, site: SiteId) -> Baseline | None:
         """Return a site's baseline, or ``None`` where it was never seen."""

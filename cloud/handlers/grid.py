@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 
 from cloud.grid.event import Observation
 from cloud.handlers.grid_agent import step
-from cloud.handlers.grid_view import power_samples
+from cloud.handlers.grid_view import power_samples, supply_samples
 from cloud.handlers.intake import arrived_at, each_record
 from cloud.handlers.wiring import current
 from contracts.telemetry import TelemetryMessage
@@ -26,6 +26,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         except WireError:
             return  # The function that stores telemetry notes what it refuses.
         if message.site == feeder.id:
-            step(house, feeder, seen=Observation(feeder=power_samples(message, feeder)), at=arrived_at(record))
+            seen = Observation(feeder=power_samples(message, feeder), supply=supply_samples(message, feeder))
+            step(house, feeder, seen=seen, at=arrived_at(record))
 
     return each_record(event, context, take)

@@ -1,23 +1,26 @@
 """What the tables and the registry say about a feeder, in the grid agent's own terms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cloud.errors import SetupError
 from cloud.grid.model import FlexibleSite, GridSettings, OrderBy, PowerSample, SiteObservation
+from cloud.grid.supply import SupplySample
 from cloud.handlers.minutes import HOLD_S_MAX
 from cloud.handlers.telemetry import LATEST
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord
 from cloud.stores.tables import Tables
-from contracts.telemetry import TelemetryMessage, samples_of
+from contracts.telemetry import Sample, TelemetryMessage, samples_of
 from contracts.units import ClockTrust, Quality, instant
 
 ACTIVE_POWER: Final = "active_power_w"
 BATTERY_POWER: Final = "battery_power_w"
 PV_POWER: Final = "pv_power_w"
+FREQUENCY: Final = "frequency_hz"
+VOLTAGES: Final = ("voltage_l1_v", "voltage_l2_v", "voltage_l3_v")
 STATE_OF_CHARGE: Final = ("soc_percent", "soc_pct")
 
 # A gateway is silent about a value that stays within its dead band, so between two samples the first one holds.
@@ -64,10 +67,31 @@ def power_samples(message: TelemetryMessage, feeder: FeederRecord) -> tuple[Powe
     """Return the loading that a feeder's message tells, at least every five seconds up to when it was sent."""
     point = f"{feeder.meter}/{ACTIVE_POWER}"
     told = [sample for sample in samples_of(message) if sample.point == point]
-    readings = [
-        PowerSample(at=sample.at, power_w=sample.value if sample.quality in _USABLE else None) for sample in told
-    ]
-    return tuple(_held(readings, until=message.sent_at))
+    held = _held([(sample.at, _usable(sample)) for sample in told], until=message.sent_at)
+    return tuple(PowerSample(at=at, power_w=power_w) for at, power_w, _ in held)
+
+
+def supply_samples(message: TelemetryMessage, feeder: FeederRecord) -> tuple[SupplySample, ...]:
+    """Return frequency and voltages that a feeder's message tells, each held until it was told anew, in time order."""
+    names = {f"{feeder.meter}/{name}": name for name in (FREQUENCY, *VOLTAGES)}
+    columns: dict[str, list[tuple[datetime, float | None]]] = {}
+    for sample in samples_of(message):
+        if sample.point in names:
+            columns.setdefault(names[sample.point], []).append((sample.at, _usable(sample)))
+    found: dict[datetime, dict[str, float | None]] = {}
+    fresh: set[datetime] = set()
+    for name, readings in columns.items():
+        for at, value, held in _held(readings, until=message.sent_at):
+            found.setdefault(at, {})[name] = value
+            if name == FREQUENCY and not held:
+                fresh.add(at)
+    known: dict[str, float | None] = {}
+    samples = []
+    for at, values in sorted(found.items()):
+        known |= values
+        volts = tuple(value for name in VOLTAGES if (value := known.get(name)) is not None)
+        samples.append(SupplySample(at=at, frequency_hz=known.get(FREQUENCY), voltage_v=volts, held=at not in fresh))
+    return tuple(samples)
 
 
 def observations(tables: Tables, sites: Iterable[SiteRecord]) -> tuple[SiteObservation, ...]:
@@ -76,15 +100,22 @@ def observations(tables: Tables, sites: Iterable[SiteRecord]) -> tuple[SiteObser
     return tuple(observation for observation in found if observation is not None)
 
 
-def _held(readings: Sequence[PowerSample], *, until: datetime) -> Iterable[PowerSample]:
+def _usable(sample: Sample) -> float | None:
+    return sample.value if sample.quality in _USABLE else None
+
+
+def _held(
+    readings: Sequence[tuple[datetime, float | None]], *, until: datetime
+) -> Iterator[tuple[datetime, float | None, bool]]:
+    """Yield readings with what holds between them, and whether it is only held."""
     step = timedelta(seconds=HOLD_STEP_S)
-    for position, reading in enumerate(readings):
-        yield reading
-        end = readings[position + 1].at if position + 1 < len(readings) else until
-        end = min(end, reading.at + timedelta(seconds=HOLD_S_MAX))
-        at = reading.at + step
+    for position, (told_at, value) in enumerate(readings):
+        yield told_at, value, False
+        end = readings[position + 1][0] if position + 1 < len(readings) else until
+        end = min(end, told_at + timedelta(seconds=HOLD_S_MAX))
+        at = told_at + step
         while at < end:
-            yield PowerSample(at=at, power_w=reading.power_w)
+            yield at, value, True
             at += step
 
 

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from cloud.grid.monitor import (
     Alarm,
-    OscillationRule,
-    OscillationState,
     RocofAlarm,
     RocofRule,
     RocofState,
@@ -20,7 +18,6 @@ from cloud.grid.monitor import (
     under_frequency_rule,
     voltage_band,
     watch,
-    watch_oscillation,
     watch_rocof,
 )
 
@@ -127,29 +124,3 @@ def test_a_recorder_slip_does_not_raise_rocof() -> None:
 def test_voltage_has_a_band(voltage_pu: float, band: VoltageBand) -> None:
     """A dead bus is not a low voltage: its frequency is a number without a meaning."""
     assert voltage_band(voltage_pu) is band
-
-
-def oscillation(amplitude_hz: float, *, seconds: int = 120, state: OscillationState | None = None) -> list[Alarm]:
-    """Return what the detector says of a swing of 0.2 Hz sampled each second."""
-    state = state or OscillationState()
-    said: list[Alarm] = []
-    for second in range(seconds):
-        frequency = 50 + amplitude_hz * math.sin(2 * math.pi * 0.2 * second)
-        state, alarm = watch_oscillation(state, frequency_hz=frequency, at=at(second), rule=OscillationRule())
-        if alarm is not Alarm.NONE:
-            said.append(alarm)
-    return said
-
-
-def test_a_swing_is_raised_once_and_ordinary_noise_never() -> None:
-    """Before the blackout of April 2025 the swings were there for minutes."""
-    assert oscillation(0.02) == [Alarm.RAISED]
-    assert oscillation(0.002) == []
-
-
-def test_a_slow_drift_is_no_oscillation() -> None:
-    """A ramp of 20 mHz a second has steady differences."""
-    state = OscillationState()
-    for second in range(60):
-        state, alarm = watch_oscillation(state, frequency_hz=50 - 0.02 * second, at=at(second), rule=OscillationRule())
-        assert alarm is Alarm.NONE

@@ -11,13 +11,13 @@ import pytest
 
 from cloud.errors import PublishError, SetupError
 from cloud.handlers import acks, grid, grid_agent, grid_tick, market_tick, meter, telemetry, wiring
-from cloud.handlers.grid_view import power_samples, settings_of
+from cloud.handlers.grid_view import power_samples, settings_of, supply_samples
 from cloud.handlers.wiring import House
 from cloud.local.report import dr_events, evidence, ledger
 from cloud.stores import keys
 from cloud.stores.tables import Table, prefix
 from contracts.control import AckStage, BatteryPower, Command, CommandAck, LimitImport
-from contracts.grid import FeederState, GridBroadcast
+from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.topics import Up
 from tests.support.cloud_sites import FEEDER, START, Recorder, batch, context, house_in, reading
 from tests.support.cloud_sites import telemetry as message
@@ -154,6 +154,27 @@ def test_a_silent_meter_holds_its_last_value_while_it_may(tmp_path: Path) -> Non
         samples = power_samples(told, feeder)
         assert [sample.at for sample in samples] == [START + timedelta(seconds=5 * n) for n in range(12)]
         assert {sample.power_w for sample in samples} == {1.0}
+
+
+def test_a_poor_supply_is_told_to_the_zone_as_soon_as_it_is_seen(tmp_path: Path) -> None:
+    """The operator must not learn from the newspaper that the frequency was low."""
+    with house_in(tmp_path) as (_, publisher):
+        values = {"meter/frequency_hz": [50.0, 49.7, 49.7, 49.7], "meter/voltage_l1_v": [231.0]}
+        _tell(message(FEEDER, 1, START, values), at=START + timedelta(seconds=5))
+        broadcasts = [GridBroadcast.decode(payload) for payload in publisher.on("/broadcast/grid")]
+        assert [one.disturbances for one in broadcasts] == [(Disturbance.UNDER_FREQUENCY,)]
+        assert broadcasts[0].state is FeederState.NORMAL
+
+
+def test_a_phase_that_is_not_told_again_is_as_it_was(tmp_path: Path) -> None:
+    """A phase that stays low while another moves is low at every instant, not only when it was told."""
+    with house_in(tmp_path) as (house, _):
+        feeder = house.registry.feeder(FEEDER)
+        assert feeder is not None
+        values = {"meter/voltage_l1_v": [200.0], "meter/voltage_l2_v": [230.0, 231.0, 232.0]}
+        samples = supply_samples(message(FEEDER, 1, START, values), feeder)
+        assert [sample.voltage_v for sample in samples] == [(200.0, 230.0), (200.0, 231.0), (200.0, 232.0)]
+        assert all(sample.held for sample in samples)
 
 
 def test_settings_of_a_feeder_are_checked_by_name(tmp_path: Path) -> None:
