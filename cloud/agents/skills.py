@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk
+from cloud.agents.relief_study import StudyAnswer, StudyQuestion, study
 from cloud.errors import SkillError
 from contracts.forecast import ForecastKind, ForecastSeries
-from contracts.grid import FeederState
+from contracts.grid import Disturbance, FeederState
 from contracts.market import MarketBroadcast, ProductState
 from contracts.units import Instant, SiteId, ZoneId
 
@@ -172,6 +173,7 @@ class GridStatus(_Form):
     limit_w: int | None
     loading_percent: float | None
     at: Instant | None
+    disturbances: tuple[Disturbance, ...]
     events: tuple[EventAnswer, ...]
 
 
@@ -293,6 +295,7 @@ def grid_status(desks: Desks, question: GridQuestion, now: datetime) -> GridStat
             round(100 * abs(power_w) / status.limit_w, 1) if status is not None and power_w is not None else None
         ),
         at=status.at if status is not None else None,
+        disturbances=status.disturbances if status is not None else (),
         events=tuple(
             EventAnswer(
                 event_id=event.event_id,
@@ -308,6 +311,12 @@ def grid_status(desks: Desks, question: GridQuestion, now: datetime) -> GridStat
             for event in desks.grid.events(question.feeder, count=question.events)
         ),
     )
+
+
+def relief_study(desks: Desks, question: StudyQuestion, now: datetime) -> StudyAnswer:
+    """Return the cheapest changes that bring a network within its limits; nothing is ordered."""
+    del desks, now  # The network is the question's own.
+    return study(question)
 
 
 SKILLS: tuple[Skill[Any, Any], ...] = (
@@ -373,6 +382,15 @@ SKILLS: tuple[Skill[Any, Any], ...] = (
         question=GridQuestion,
         answer=GridStatus,
         do=grid_status,
+    ),
+    Skill(
+        name="relief_study",
+        promise="Find the cheapest changes of power that would bring a given low-voltage network within its limits.",
+        agent="grid optimisation",
+        effect=Effect.READS,
+        question=StudyQuestion,
+        answer=StudyAnswer,
+        do=relief_study,
     ),
 )
 

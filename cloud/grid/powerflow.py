@@ -119,12 +119,17 @@ class LoadFlow:
             threading=-1,
         )
         voltage = result[pgm.ComponentType.node]["u_pu"]
-        lines = result[pgm.ComponentType.line]["loading"]
-        transformers = result[pgm.ComponentType.transformer]["loading"]
+        lines = self._loading(result, pgm.ComponentType.line, batch)
+        transformers = self._loading(result, pgm.ComponentType.transformer, batch)
         return tuple(
             Flow(voltage_pu=voltage[index], line_loading=lines[index], transformer_loading=transformers[index])
             for index in range(batch)
         )
+
+    def _loading(self, result: Any, kind: Any, batch: int) -> Floats:
+        """Return the loading of a kind of component; a feeder need not have any."""
+        found: Floats = result[kind]["loading"] if kind in result else np.empty((batch, 0))
+        return found
 
 
 def _model(feeder: Feeder, load_nodes: tuple[int, ...], first: int) -> Any:

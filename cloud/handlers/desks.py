@@ -11,6 +11,8 @@ from cloud.agents.desks import MarketHealth, Quote
 from cloud.agents.skills import Desks
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
+from cloud.grid.state import load_state
+from cloud.grid.supply import disturbances
 from cloud.handlers.market_shell.fold import Fold
 from cloud.handlers.market_shell.journal import Journal
 from cloud.handlers.market_shell.projection import committed_upto
@@ -25,7 +27,7 @@ from cloud.stores import keys
 from cloud.stores.registry import Registry
 from cloud.stores.tables import Table, Tables, prefix
 from contracts.forecast import ForecastKind, ForecastSeries
-from contracts.grid import FeederState, GridBroadcast
+from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
 from contracts.units import SiteId, ZoneId, epoch_ms, instant
 
@@ -192,6 +194,7 @@ class StoreGrid:
             power_w=power_w,
             limit_w=record.import_limit_w if power_w >= 0 else record.export_limit_w,
             event_id=open_event["event_id"] if open_event else None,
+            disturbances=self._disturbances(feeder),
         )
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
@@ -201,6 +204,10 @@ class StoreGrid:
             (item.body for item in items), key=lambda body: str(body["detected_at"]), reverse=True
         )
         return [_EVENT.validate_python(body) for body in bodies[:count]]
+
+    def _disturbances(self, feeder: SiteId) -> tuple[Disturbance, ...]:
+        item = self._tables.get(keys.feeder_state(feeder))
+        return disturbances(load_state(item.body["state"] if item else None).supply)
 
     def _newest_power(self, feeder: SiteId) -> tuple[datetime, float] | None:
         state = self._tables.get(keys.feeder_state(feeder))

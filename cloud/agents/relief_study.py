@@ -1,0 +1,175 @@
+"""A what-if for the grid operator: which changes of power would bring a low-voltage network within its limits.
+
+The network comes with the question, so a planned line or a new wallbox is tried before it is built. Nothing is ordered.
+"""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from cloud.errors import SkillError
+from cloud.grid.powerflow import Feeder, Line, LoadFlow, Node, Transformer
+from cloud.grid.relief import TOLERANCE, Limits, NodeOffer, relieve
+
+NODES_MAX = 500
+
+_Id = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StudyNode(_Form):
+    """A node, and what is drawn there (generation negative)."""
+
+    id: _Id
+    rated_v: float = Field(gt=0)
+    power_w: float = 0.0
+    reactive_var: float = 0.0
+
+
+class StudyLine(_Form):
+    """A line between two nodes."""
+
+    from_node: _Id
+    to_node: _Id
+    r_ohm: float = Field(ge=0)
+    x_ohm: float = Field(ge=0)
+    c_f: float = Field(default=0.0, ge=0)
+    current_a_max: float = Field(gt=0)
+
+
+class StudyTransformer(_Form):
+    """A transformer by its name plate."""
+
+    from_node: _Id
+    to_node: _Id
+    from_v: float = Field(gt=0)
+    to_v: float = Field(gt=0)
+    rated_va: float = Field(gt=0)
+    short_circuit_pu: float = Field(gt=0, lt=1)
+    copper_loss_w: float = Field(gt=0)
+    no_load_current_pu: float = Field(default=0.0, ge=0, lt=1)
+    iron_loss_w: float = Field(default=0.0, ge=0)
+    tap_position: int = Field(default=0, ge=-50, le=50)
+    tap_v: float = Field(default=0.0, ge=0)
+
+
+class StudyOffer(_Form):
+    """How far the power at a node may be changed, and at what price per kWh of change."""
+
+    node: _Id
+    change_w_min: float = Field(default=0.0, le=0)
+    change_w_max: float = Field(default=0.0, ge=0)
+    price_mct_per_kwh: int = Field(ge=0)
+
+
+class StudyQuestion(_Form):
+    """A network, what is drawn in it, what may be changed, and the limits to hold."""
+
+    nodes: tuple[StudyNode, ...] = Field(min_length=2, max_length=NODES_MAX)
+    lines: tuple[StudyLine, ...] = Field(default=(), max_length=NODES_MAX)
+    transformers: tuple[StudyTransformer, ...] = Field(default=(), max_length=NODES_MAX)
+    source_node: _Id
+    source_pu: float = Field(default=1.0, gt=0.5, lt=1.5)
+    source_va: float = Field(default=1e10, gt=0)
+    offers: tuple[StudyOffer, ...] = Field(default=(), max_length=NODES_MAX)
+    voltage_pu_min: float = Field(default=0.94, gt=0)
+    voltage_pu_max: float = Field(default=1.06, gt=0)
+    loading_max: float = Field(default=1.0, gt=0)
+    duration_s: float = Field(default=900.0, gt=0)
+
+
+class StudyState(_Form):
+    """The worst of a network's state, per unit."""
+
+    voltage_pu_min: float
+    voltage_pu_max: float
+    line_loading_max: float
+    transformer_loading_max: float
+
+
+class StudyAnswer(_Form):
+    """The cheapest changes in the order of the offers, and the network before and after them.
+
+    ``within_limits`` is false where the offers do not reach; then the changes come as near as they can.
+    """
+
+    within_limits: bool
+    changes_w: tuple[int, ...]
+    cost_uct: int
+    before: StudyState
+    after: StudyState
+
+
+def study(question: StudyQuestion) -> StudyAnswer:
+    """Return the cheapest changes that bring a network within its limits.
+
+    Raises:
+        SkillError: The network cannot be calculated; the sentence says why.
+    """
+    # Only a study needs the solver: the skills are listed without it. The name is public, though not marked so.
+    from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
+
+    ids = [node.id for node in question.nodes]
+    _check(question, ids)
+    load_flow = LoadFlow(_feeder(question), load_nodes=ids)
+    offers = [
+        NodeOffer(
+            load=ids.index(offer.node),
+            change_w_min=offer.change_w_min,
+            change_w_max=offer.change_w_max,
+            price_mct_per_kwh=offer.price_mct_per_kwh,
+        )
+        for offer in question.offers
+    ]
+    limits = Limits(
+        voltage_pu_min=question.voltage_pu_min,
+        voltage_pu_max=question.voltage_pu_max,
+        loading_max=question.loading_max,
+    )
+    powers = np.array([node.power_w for node in question.nodes], dtype=np.float64)
+    reactive = np.array([node.reactive_var for node in question.nodes], dtype=np.float64)
+    try:
+        found = relieve(load_flow, power_w=powers, reactive_var=reactive, offers=offers, limits=limits)
+    except PowerGridError as error:
+        raise SkillError(f"network of {len(ids)} nodes has no load flow: {str(error).splitlines()[0]}") from error
+    return StudyAnswer(
+        within_limits=found.violation <= TOLERANCE,
+        changes_w=tuple(round(float(change)) for change in found.changes_w),
+        cost_uct=found.cost_uct(offers, duration_s=question.duration_s),
+        before=_state(found.before.voltage_pu, found.before.line_loading, found.before.transformer_loading),
+        after=_state(found.after.voltage_pu, found.after.line_loading, found.after.transformer_loading),
+    )
+
+
+def _check(question: StudyQuestion, ids: list[int]) -> None:
+    if len(set(ids)) < len(ids):
+        raise SkillError(f"network names node {next(one for one in ids if ids.count(one) > 1)} twice")
+    named = [question.source_node, *(offer.node for offer in question.offers)]
+    named += [end for line in question.lines for end in (line.from_node, line.to_node)]
+    named += [end for each in question.transformers for end in (each.from_node, each.to_node)]
+    if unknown := sorted(set(named) - set(ids)):
+        raise SkillError(f"network has no node {unknown[0]}, but names it")
+
+
+def _feeder(question: StudyQuestion) -> Feeder:
+    return Feeder(
+        nodes=tuple(Node(id=node.id, rated_v=node.rated_v) for node in question.nodes),
+        lines=tuple(Line(**line.model_dump()) for line in question.lines),
+        transformers=tuple(Transformer(**each.model_dump()) for each in question.transformers),
+        source_node=question.source_node,
+        source_pu=question.source_pu,
+        source_va=question.source_va,
+    )
+
+
+def _state(voltage_pu: np.ndarray, lines: np.ndarray, transformers: np.ndarray) -> StudyState:
+    return StudyState(
+        voltage_pu_min=round(float(voltage_pu.min()), 4),
+        voltage_pu_max=round(float(voltage_pu.max()), 4),
+        line_loading_max=round(float(lines.max(initial=0.0)), 4),
+        transformer_loading_max=round(float(transformers.max(initial=0.0)), 4),
+    )
