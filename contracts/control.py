@@ -127,7 +127,7 @@ class AckStage(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why a command was rejected."""
+    """Why a command was rejected; ``NOT_APPLIED`` why an accepted one is ineffective: no device holds it."""
 
     MALFORMED = "malformed"
     UNKNOWN_VERSION = "unknown_version"
@@ -148,6 +148,7 @@ class Refusal(StrEnum):
     INFEASIBLE = "infeasible"
     UNSUPPORTED = "unsupported"
     OVERLOADED = "overloaded"
+    NOT_APPLIED = "not_applied"
 
 
 class CommandAck(SiteMessage):
