@@ -24,9 +24,10 @@ from edge.control.gate_state import GateState, dump_gate, load_gate
 from edge.control.keys import Role, TrustedKey
 from edge.control.lease import Leases, drop, live, renew
 from edge.control.life import AckDraft, Life, Observed, advance
-from edge.control.model import AssetKind, Capability, ControlSettings, Priority, Request, Snapshot
+from edge.control.model import AssetKind, Capability, ControlSettings, Priority, Request, Setpoint, Snapshot
 from edge.control.orders import request_of, requester_of
-from edge.control_loop import Cycle
+from edge.control_loop import Cycle, Lever
+from edge.devices.device import Applied
 from edge.evidence import EvidenceBook
 from edge.grid_limits import GridLimits
 from edge.telemetry.journal import Journal
@@ -73,6 +74,8 @@ class CommandDesk:
         self._lives: dict[str, Life] = {}
         self._requests: dict[str, Request] = {}
         self._cycle: Cycle | None = None
+        self._told: dict[str, dict[Lever, float | None]] = {}
+        self._told_s = float("-inf")
         self._answers = float(ANSWERS_BURST)
         self._answered_s = desk.clock.monotonic()
         self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0, "unanswered": 0}
@@ -121,6 +124,7 @@ class CommandDesk:
                     self._end(command_id, stepped.command)
                 else:
                     self._lives[command_id] = stepped
+        self._told, self._told_s = _told(cycle), cycle.snapshot.taken_s
 
     def running(self) -> list[Life]:
         """Return the commands that run now, and how far each has come."""
@@ -147,7 +151,7 @@ class CommandDesk:
         self._supersede(requester_of(command), now_s)
         self._leases = renew(self._leases, request, now_s=now_s, lease_s=None)
         self._requests[command.command_id] = request
-        self._lives[command.command_id] = Life(command=command, expires_s=expires_s)
+        self._lives[command.command_id] = Life(command=command, taken_s=now_s, expires_s=expires_s)
         self._keep_running(request)
         if role is Role.GRID_OPERATOR and not resumed:
             self._desk.grid_limits.began(command, expires_s=expires_s, now_s=now_s)
@@ -206,7 +210,7 @@ class CommandDesk:
 
     def _finish_at_once(self, command: Command, values: dict[str, float | str | None]) -> None:
         now_s = self._desk.clock.monotonic()
-        life = Life(command=command, expires_s=float("inf"))
+        life = Life(command=command, taken_s=now_s, expires_s=float("inf"))
         _, drafts = advance(life, Observed(now_s=now_s, done=True, values=values or None))
         self._say(command, drafts)
 
@@ -233,12 +237,14 @@ class CommandDesk:
         readback: dict[str, float | None] = {}
         for _, applied in mine:
             readback.update(applied.readback if applied else {})
-        proven = [applied is not None and applied.ok and applied.value_w == one.value_w for one, applied in mine]
+        before = self._told.get(requester_of(life.command), {}) if life.taken_s < self._told_s else {}
+        missing = [said for one, applied in mine if (said := _missing(one, applied, before)) is not None]
         held = not mine and self._within(life, cycle)
         return Observed(
             now_s=now_s,
             readback=readback,
-            readback_equal=all(proven) if proven else (True if held else None),
+            readback_equal=not missing if mine else (True if held else None),
+            missing="; ".join(missing) if mine else "no device that answers can be moved for it",
             connection_w=cycle.snapshot.connection_power.usable(),
             battery_w=_battery_w(cycle.snapshot),
             switched_on=_switched_on(life.command, cycle.snapshot),
@@ -319,6 +325,29 @@ class CommandDesk:
             return CommandAck(site=self._desk.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(draft))
 
         self._desk.journal.append(Up.ACKS, build)
+
+
+def _told(cycle: Cycle) -> dict[str, dict[Lever, float | None]]:
+    """Return what a cycle told each lever, by the requester that it was told for."""
+    found: dict[str, dict[Lever, float | None]] = {}
+    for one in cycle.decision.setpoints:
+        found.setdefault(one.requester, {})[one.asset, one.capability] = one.value_w
+    return found
+
+
+def _missing(one: Setpoint, applied: Applied | None, before: Mapping[Lever, float | None]) -> str | None:
+    """Say what is wrong with a lever that does not hold what its order asks; ``None`` where it does.
+
+    A setpoint that moves each cycle is read back a cycle later: what counts is what it was told last, or just before,
+    for the same order.
+    """
+    name = f"{one.asset} {one.capability.value}"
+    if applied is None:
+        return f"{name} was not written"
+    lever = (one.asset, one.capability)
+    if applied.value_w != one.value_w and (lever not in before or applied.value_w != before[lever]):
+        return f"{name} still holds another value"
+    return None if applied.ok else f"{name}: {applied.detail}"
 
 
 def _battery_w(snapshot: Snapshot) -> float | None:

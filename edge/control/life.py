@@ -1,7 +1,8 @@
 """The life of an accepted command, as a table: accepted, applied, effective or not, and how it ended.
 
 Accepted says that the checks passed; applied, that the registers read back what was written; effective, that the meter
-saw it. A command that was never seen at the meter does not end as completed.
+saw it. What is not read back in time is ineffective for that reason, and applied once it is after all. A command that
+was never seen at the meter does not end as completed.
 """
 
 from collections.abc import Mapping
@@ -13,12 +14,16 @@ from edge.control.feasible import tolerance_w
 
 # Source: field proposal for the effect check, 15 s after the registers were read back.
 EFFECT_S = 15.0
+# An order is read back within so many seconds after it was taken, or its sender hears that it is not: the write, three
+# tries to read it back, and a device that comes back from a short silence.
+APPLY_S = 30.0
 
 
 class Event(StrEnum):
     """What can happen to a command."""
 
     READ_BACK = "read_back"
+    NOT_READ_BACK = "not_read_back"
     MOVED = "moved"
     NOT_MOVED = "not_moved"
     DONE = "done"
@@ -31,6 +36,7 @@ _S, _E = AckStage, Event
 # Pairs that are not here cannot happen: ``after`` refuses them.
 TRANSITIONS: Mapping[tuple[AckStage, Event], AckStage] = {
     (_S.ACCEPTED, _E.READ_BACK): _S.APPLIED,
+    (_S.ACCEPTED, _E.NOT_READ_BACK): _S.INEFFECTIVE,
     (_S.ACCEPTED, _E.DONE): _S.COMPLETED,
     (_S.ACCEPTED, _E.EXPIRE): _S.EXPIRED,
     (_S.ACCEPTED, _E.RELEASE): _S.RELEASED,
@@ -43,6 +49,7 @@ TRANSITIONS: Mapping[tuple[AckStage, Event], AckStage] = {
     (_S.EFFECTIVE, _E.EXPIRE): _S.COMPLETED,
     (_S.EFFECTIVE, _E.RELEASE): _S.RELEASED,
     (_S.EFFECTIVE, _E.SUPERSEDE): _S.SUPERSEDED,
+    (_S.INEFFECTIVE, _E.READ_BACK): _S.APPLIED,
     (_S.INEFFECTIVE, _E.MOVED): _S.EFFECTIVE,
     (_S.INEFFECTIVE, _E.EXPIRE): _S.EXPIRED,
     (_S.INEFFECTIVE, _E.RELEASE): _S.RELEASED,
@@ -87,6 +94,7 @@ class Life:
     """Where an accepted command stands; instants are monotonic seconds."""
 
     command: Command
+    taken_s: float
     expires_s: float
     stage: AckStage = AckStage.ACCEPTED
     applied_s: float | None = None
@@ -105,6 +113,7 @@ class Observed:
         now_s: The instant.
         readback: What the registers said, by ``<device>/<point>``.
         readback_equal: Whether every register that the cycle wrote for it reads as written; ``None`` while not known.
+        missing: Which device does not hold it, and what it says.
         connection_w: Measured at the connection point, ``None`` with a blind meter.
         battery_w: Measured sum of the batteries.
         switched_on: State of the load that it switches.
@@ -116,6 +125,7 @@ class Observed:
     now_s: float
     readback: dict[str, float | None] = field(default_factory=dict)
     readback_equal: bool | None = None
+    missing: str = ""
     connection_w: float | None = None
     battery_w: float | None = None
     switched_on: bool | None = None
@@ -166,10 +176,8 @@ def _event(life: Life, seen: Observed) -> Event | None:
         return Event.SUPERSEDE
     if seen.now_s >= life.expires_s:
         return Event.EXPIRE
-    if life.stage is AckStage.ACCEPTED:
-        if seen.done:
-            return Event.DONE
-        return Event.READ_BACK if seen.readback_equal else None
+    if life.applied_s is None:
+        return _until_applied(life, seen)
     moved = is_effective(life.command.action, seen)
     if life.stage in (AckStage.APPLIED, AckStage.INEFFECTIVE) and moved:
         return Event.MOVED
@@ -178,14 +186,29 @@ def _event(life: Life, seen: Observed) -> Event | None:
     return None
 
 
+def _until_applied(life: Life, seen: Observed) -> Event | None:
+    if seen.readback_equal:
+        return Event.READ_BACK
+    if life.stage is not AckStage.ACCEPTED:
+        return None
+    if seen.done:
+        return Event.DONE
+    return Event.NOT_READ_BACK if seen.now_s - life.taken_s >= APPLY_S else None
+
+
 def _draft(life: Life, seen: Observed) -> AckDraft:
     battery = isinstance(life.command.action, BatteryPower)
+    detail = f"battery {seen.battery_w:.0f} W" if battery and seen.battery_w is not None else None
+    not_applied = life.stage is AckStage.INEFFECTIVE and life.applied_s is None
+    if not_applied:
+        detail = f"not read back within {APPLY_S:.0f} s: {seen.missing or 'no device says what it holds'}"
     return AckDraft(
         command_id=life.command.command_id,
         event_id=life.command.event_id,
         stage=life.stage,
+        reason=Refusal.NOT_APPLIED if not_applied else None,
         readback=seen.readback or None if life.stage is AckStage.APPLIED else None,
         measured_w=seen.connection_w,
-        detail=f"battery {seen.battery_w:.0f} W" if battery and seen.battery_w is not None else None,
+        detail=detail,
         values=seen.values if life.stage is AckStage.COMPLETED else None,
     )

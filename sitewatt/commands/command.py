@@ -392,7 +392,7 @@ def _failed(last: CommandAck, awaited: str, *, as_json: bool) -> None:
     because = ": ".join(part for part in (last.reason, last.detail) if part)
     sentence = f"{last.command_id} is {last.stage}, not {awaited}"
     sentence += f": {because}" if because else ""
-    if last.stage is AckStage.INEFFECTIVE:
+    if last.stage is AckStage.INEFFECTIVE and last.reason is None:
         sentence += f"; the registers hold it, the meter does not show it (connection {_watts(last.measured_w)})"
     if last.feasible is not None:
         sentence += f"; the site would take {_said(last.feasible.model_dump())}"

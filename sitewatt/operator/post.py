@@ -138,7 +138,10 @@ async def _awaited(
                 heard(ack)
                 if RANK.get(ack.stage, 0) >= RANK[awaited]:
                     return Outcome(answers=tuple(found), reached=True)
-                without_effect = ack.stage is AckStage.INEFFECTIVE and RANK[awaited] >= RANK[AckStage.EFFECTIVE]
+                # Ineffective with a reason is not even applied.
+                without_effect = ack.stage is AckStage.INEFFECTIVE and (
+                    ack.reason is not None or RANK[awaited] >= RANK[AckStage.EFFECTIVE]
+                )
                 if ack.stage in _ENDED or without_effect:
                     return Outcome(answers=tuple(found), reached=False)
     except TimeoutError as error:

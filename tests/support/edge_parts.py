@@ -66,7 +66,10 @@ def reading(value: float | bool | None, *, at_s: float = 0.0, quality: Quality =
 
 @dataclass
 class FakeDevice:
-    """A device that does what it is told at once, and remembers it."""
+    """A device that does what it is told at once, and remembers it.
+
+    One that does not echo reads back something else; a deaf one takes a command and holds what it held.
+    """
 
     id: str
     clock: ManualClock
@@ -75,6 +78,9 @@ class FakeDevice:
     online: bool = True
     has_revert_timer: bool = True
     drifts: bool = False
+    echoes: bool = True
+    deaf: bool = False
+    holds: dict[str, float | None] = field(default_factory=dict)
     leftovers: frozenset[DeviceLever] = frozenset()
     told: list[tuple[str, float | None, bool]] = field(default_factory=list)
     revert_s: list[float] = field(default_factory=list)
@@ -102,7 +108,13 @@ class FakeDevice:
         self.told.append((capability.value, value_w, refresh))
         self.revert_s.append(revert_s)
         self.leftovers -= {DeviceLever(capability.value)}
-        return Applied(ok=True, value_w=value_w, readback={f"{self.id}/{capability.value}": value_w})
+        if not self.deaf:
+            self.holds[capability.value] = value_w
+        held_w = self.holds.get(capability.value)
+        readback = {f"{self.id}/{capability.value}": held_w}
+        if not self.echoes:
+            return Applied(ok=False, value_w=value_w, readback=readback, detail="reads something else")
+        return Applied(ok=True, value_w=held_w, readback=readback)
 
 
 def fake_site(clock: ManualClock) -> dict[str, FakeDevice]:

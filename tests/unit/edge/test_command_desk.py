@@ -1,5 +1,8 @@
 """Orders are answered once, obeyed once, and a flood of what anybody could send neither answers nor obeys itself."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,10 @@ from contracts.control import (
     Release,
 )
 from edge.command_desk import ANSWERS_BURST
+from edge.control.life import APPLY_S
+from edge.control_loop import ControlLoop
 from tests.support.control_commands import KEYS, command, signed
-from tests.support.edge_parts import NOON, counter
+from tests.support.edge_parts import NOON, counter, fake_site, loop_of
 from tests.support.manual_clock import ManualClock
 
 
@@ -26,6 +31,25 @@ from tests.support.manual_clock import ManualClock
 def clock() -> ManualClock:
     """A clock at noon."""
     return ManualClock(NOON)
+
+
+@contextlib.asynccontextmanager
+async def running(loop: ControlLoop) -> AsyncIterator[None]:
+    """Run a control loop beside a block."""
+    task = asyncio.create_task(loop.run(), name="control")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def seconds(clock: ManualClock, count: int) -> None:
+    """Let so many cycles run, each with its writes."""
+    for _ in range(count):
+        clock.advance(1.0)
+        for _ in range(5):
+            await asyncio.sleep(0)
 
 
 def test_the_same_order_twice_has_one_effect_and_the_same_answer(tmp_path: Path, clock: ManualClock) -> None:
@@ -139,3 +163,44 @@ def test_an_order_signed_with_another_key_of_the_site_is_refused(tmp_path: Path,
         order = command(LimitImport(max_w=9_000))
         at.desk.take(signed(order, KEYS["owner"]).encode(), retained=False)
         assert at.acks()[-1].reason is Refusal.BAD_SIGNATURE
+
+
+async def test_an_order_that_no_device_holds_is_said_and_counts_once_one_does(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Accepted for ever would leave the grid operator counting on power that nobody gives."""
+    with counter(tmp_path, clock) as at:
+        fakes = fake_site(clock)
+        inverter = fakes["inverter"]
+        loop, _ = loop_of(fakes, clock, desk=at.desk)
+        async with running(loop):
+            await seconds(clock, 2)
+            inverter.echoes = False
+            at.desk.take(command(BatteryPower(power_w=2_000), issued_at=clock.now()).encode(), retained=False)
+            await seconds(clock, int(APPLY_S) + 2)
+            said = at.acks()[-1]
+            assert (said.stage, said.reason) == (AckStage.INEFFECTIVE, Refusal.NOT_APPLIED)
+            assert said.detail is not None
+            assert "inverter battery_power: reads something else" in said.detail
+            inverter.echoes = True
+            await seconds(clock, 2)
+            assert AckStage.APPLIED in {ack.stage for ack in at.acks()}
+
+
+async def test_a_value_of_the_order_before_proves_nothing_of_the_order_after(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Both are the same issuer's and the same kind, and only the second was never written."""
+    with counter(tmp_path, clock) as at:
+        fakes = fake_site(clock)
+        loop, _ = loop_of(fakes, clock, desk=at.desk)
+        async with running(loop):
+            await seconds(clock, 2)
+            at.desk.take(command(BatteryPower(power_w=1_000), issued_at=clock.now()).encode(), retained=False)
+            await seconds(clock, 3)
+            fakes["inverter"].deaf = True
+            newer = command(BatteryPower(power_w=2_000), command_id="c2", seq=2, issued_at=clock.now())
+            at.desk.take(newer.encode(), retained=False)
+            await seconds(clock, 5)
+            stages = [ack.stage for ack in at.acks() if ack.command_id == "c2"]
+            assert stages == [AckStage.ACCEPTED]

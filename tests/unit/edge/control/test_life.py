@@ -15,10 +15,22 @@ from contracts.control import (
     LimitExport,
     LimitImport,
     MaintenanceLock,
+    Refusal,
     Switch,
 )
 from edge.control.keys import Role
-from edge.control.life import FINAL, TRANSITIONS, Event, IllegalStep, Life, Observed, advance, after, is_effective
+from edge.control.life import (
+    APPLY_S,
+    FINAL,
+    TRANSITIONS,
+    Event,
+    IllegalStep,
+    Life,
+    Observed,
+    advance,
+    after,
+    is_effective,
+)
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, lever
 from edge.control.orders import request_of, requester_of
 from tests.support.control_commands import NOW, command
@@ -37,7 +49,7 @@ def stages(life: Life, *seen: Observed) -> list[AckStage]:
 
 def test_the_whole_life_of_a_limit_that_works() -> None:
     """Accepted is not applied, and applied is not effective."""
-    life = Life(command=LIMIT, expires_s=120)
+    life = Life(command=LIMIT, taken_s=0, expires_s=120)
     assert stages(
         life,
         Observed(now_s=0, connection_w=8_000),
@@ -49,23 +61,43 @@ def test_the_whole_life_of_a_limit_that_works() -> None:
 
 def test_a_limit_that_the_meter_never_shows_is_ineffective_and_ends_expired() -> None:
     """Registers can lie: some firmware echoes a setpoint and ignores it."""
-    life = Life(command=LIMIT, expires_s=120)
+    life = Life(command=LIMIT, taken_s=0, expires_s=120)
     seen = [Observed(now_s=second, connection_w=8_000, readback_equal=True) for second in (1, 10, 15.9, 16, 120)]
     assert stages(life, *seen) == [AckStage.APPLIED, AckStage.INEFFECTIVE, AckStage.EXPIRED]
 
 
 def test_a_late_effect_still_counts() -> None:
     """A slow plant is told from a dead one."""
-    life = Life(command=LIMIT, expires_s=120)
+    life = Life(command=LIMIT, taken_s=0, expires_s=120)
     seen = [Observed(now_s=1, readback_equal=True, connection_w=8_000), Observed(now_s=20, connection_w=8_000)]
     seen += [Observed(now_s=30, connection_w=4_000)]
     assert stages(life, *seen) == [AckStage.APPLIED, AckStage.INEFFECTIVE, AckStage.EFFECTIVE]
 
 
+def test_what_is_never_read_back_is_said_within_a_bound_and_counts_when_it_is_after_all() -> None:
+    """Silence is no answer: the sender may have another site that can; a device that comes back is told apart."""
+    seen = [
+        Observed(now_s=second, connection_w=4_000, readback_equal=False, missing="bat: no")
+        for second in (1, 29, 30, 40)
+    ]
+    life = Life(command=LIMIT, taken_s=0, expires_s=120)
+    drafts = []
+    for one in seen:
+        life, said = advance(life, one)
+        drafts += said
+    assert [(draft.stage, draft.reason) for draft in drafts] == [(AckStage.INEFFECTIVE, Refusal.NOT_APPLIED)]
+    assert drafts[0].detail == f"not read back within {APPLY_S:.0f} s: bat: no"
+    assert stages(life, Observed(now_s=50, connection_w=4_000, readback_equal=True), Observed(now_s=120)) == [
+        AckStage.APPLIED,
+        AckStage.EFFECTIVE,
+        AckStage.COMPLETED,
+    ]
+
+
 def test_what_was_read_back_and_measured_stands_in_the_answer() -> None:
     """The answer is proof, not an echo of the request."""
     _, drafts = advance(
-        Life(command=LIMIT, expires_s=120),
+        Life(command=LIMIT, taken_s=0, expires_s=120),
         Observed(now_s=1, connection_w=4_000, readback_equal=True, readback={"bat/setpoint_w": -3_800.0}),
     )
     applied, effective = drafts
@@ -84,7 +116,7 @@ def test_what_was_read_back_and_measured_stands_in_the_answer() -> None:
 )
 def test_every_end_is_final(seen: Observed, stage: AckStage) -> None:
     """Nothing happens to a command after its end."""
-    life, drafts = advance(Life(command=LIMIT, expires_s=120), seen)
+    life, drafts = advance(Life(command=LIMIT, taken_s=0, expires_s=120), seen)
     assert [draft.stage for draft in drafts] == [stage]
     assert life.over
     assert advance(life, Observed(now_s=500, released=True)) == (life, ())
@@ -137,11 +169,11 @@ def test_effect_is_what_the_meter_shows_within_the_tolerance(
 )
 def test_a_life_never_repeats_an_end_and_never_skips_the_read_back(seen: list[Observed]) -> None:
     """Whatever is observed in whatever order."""
-    found = stages(Life(command=LIMIT, expires_s=120), *sorted(seen, key=lambda each: each.now_s))
+    found = stages(Life(command=LIMIT, taken_s=0, expires_s=120), *sorted(seen, key=lambda each: each.now_s))
     assert sum(stage in FINAL for stage in found) <= 1
     assert all(stage not in FINAL for stage in found[:-1])
-    if AckStage.EFFECTIVE in found or AckStage.INEFFECTIVE in found:
-        assert found[0] is AckStage.APPLIED
+    if AckStage.EFFECTIVE in found:
+        assert AckStage.APPLIED in found[: found.index(AckStage.EFFECTIVE)]
 
 
 def test_commands_become_requests_with_their_signs_and_priorities() -> None:
