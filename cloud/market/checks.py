@@ -6,9 +6,9 @@ again. Every other refusal is the order's first and last answer.
 
 from collections.abc import Mapping
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from cloud.market.product import TRADING
 from cloud.market.rules import UTILITY
 from cloud.market.state import Account, Position, Product, State
 from cloud.market.storage import first_breach
@@ -47,6 +47,15 @@ class Refusal(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+# Site, order id, interval, side, quantity, price, time in force, good-till instant, post-only.
+NewOrder = tuple[str, str, int, str, int, int, str, int | None, bool]
+_NEW = itemgetter("site", "order_id", "interval_ms", "side", "quantity_wh", "price_mct_per_kwh")
+_NAMED = itemgetter("site", "order_id", "interval_ms")
+_TIFS = tuple(tif.value for tif in TimeInForce)
+_SIDES = ("buy", "sell")
+# Looked up by name once: a member of an enum costs as much as a dictionary each time.
+_CONTINUOUS, _CALL = ProductState.CONTINUOUS, ProductState.CALL
+
 LATER = frozenset({Refusal.HALTED, Refusal.RATE, Refusal.NOT_OPEN, Refusal.UNKNOWN_SITE})
 
 
@@ -57,40 +66,64 @@ class Refused(NamedTuple):
     reason: str
 
 
-def schema(command: Mapping[str, Any]) -> Refused | None:
-    """Check the types and plain ranges of an order command."""
-    return None if _well_formed(command) else _schema_fault(command)
-
-
-def _well_formed(command: Mapping[str, Any]) -> bool:
-    """Say whether a command is as nearly all are; what is not may still be, and ``_schema_fault`` looks closer."""
+def new_order(command: Mapping[str, Any]) -> NewOrder | Refused:
+    """Return the fields of a new order, or what is wrong with their types and plain ranges."""
+    try:
+        site, order_id, start_ms, side, quantity_wh, price = _NEW(command)
+    except KeyError:
+        return _schema_fault(command)
     get = command.get
-    site, order_id, good_till_ms = get("site"), get("order_id"), get("good_till_ms")
-    if not (
+    tif, good_till_ms = get("tif", "gtc"), get("good_till_ms")
+    if (
         type(site) is str
         and type(order_id) is str
         and 0 < len(site) <= 64
         and 0 < len(order_id) <= 64
         and site != UTILITY
         and "/" not in site
-        and type(get("interval_ms")) is int
+        and type(start_ms) is int
+        and type(quantity_wh) is int
+        and 0 < quantity_wh <= QUANTITY_WH_MAX
+        and type(price) is int
+        and side in _SIDES
         and (good_till_ms is None or type(good_till_ms) is int)
-        and get("tif", "gtc") in _TIFS
+        and tif in _TIFS
     ):
-        return False
-    op = get("op")
-    if op == "cancel":
-        return True
-    quantity_wh = get("quantity_wh")
+        return site, order_id, start_ms, side, quantity_wh, price, tif, good_till_ms, bool(get("post_only"))
+    return _schema_fault(command)
+
+
+def named_order(command: Mapping[str, Any]) -> tuple[str, str, int] | Refused:
+    """Return site, order id and interval of a change or a cancellation, or what is wrong with its fields."""
+    try:
+        site, order_id, start_ms = _NAMED(command)
+    except KeyError:
+        return _schema_fault(command)
+    if (
+        type(site) is str
+        and type(order_id) is str
+        and 0 < len(site) <= 64
+        and 0 < len(order_id) <= 64
+        and site != UTILITY
+        and "/" not in site
+        and type(start_ms) is int
+        and (command["op"] == "cancel" or _sound_change(command))
+    ):
+        return site, order_id, start_ms
+    return _schema_fault(command)
+
+
+def _sound_change(command: Mapping[str, Any]) -> bool:
+    quantity_wh = command.get("quantity_wh")
     return (
         type(quantity_wh) is int
         and 0 < quantity_wh <= QUANTITY_WH_MAX
-        and type(get("price_mct_per_kwh")) is int
-        and (op != "new" or get("side") in _SIDES)
+        and type(command.get("price_mct_per_kwh")) is int
     )
 
 
-def _schema_fault(command: Mapping[str, Any]) -> Refused | None:
+def _schema_fault(command: Mapping[str, Any]) -> Refused:
+    """Name the first fault of an order command that has one."""
     for name in ("site", "order_id"):
         value = command.get(name)
         if not isinstance(value, str) or not 0 < len(value) <= 64:
@@ -104,18 +137,12 @@ def _schema_fault(command: Mapping[str, Any]) -> Refused | None:
             return Refused(Refusal.SCHEMA, f"{name} {value!r} is not a whole number")
     if len(names) > 1 and not 0 < command["quantity_wh"] <= QUANTITY_WH_MAX:
         return Refused(Refusal.SCHEMA, f"quantity_wh {command['quantity_wh']} is outside 1 to {QUANTITY_WH_MAX}")
-    if command.get("op") == "new" and command.get("side") not in ("buy", "sell"):
+    if command.get("op") == "new" and command.get("side") not in _SIDES:
         return Refused(Refusal.SCHEMA, f"side {command.get('side')!r} is neither buy nor sell")
     good_till = command.get("good_till_ms")
     if good_till is not None and type(good_till) is not int:
         return Refused(Refusal.SCHEMA, f"good_till_ms {good_till!r} is not a whole number")
-    if command.get("tif", "gtc") not in _TIFS:
-        return Refused(Refusal.SCHEMA, f"tif {command.get('tif')!r} is none of gtc, gtd, ioc, fok")
-    return None
-
-
-_TIFS = frozenset(tif.value for tif in TimeInForce)
-_SIDES = ("buy", "sell")
+    return Refused(Refusal.SCHEMA, f"tif {command.get('tif')!r} is none of {', '.join(_TIFS)}")
 
 
 def sender(state: State, account: Account | None, site: str) -> Refused | None:
@@ -136,8 +163,10 @@ def sender(state: State, account: Account | None, site: str) -> Refused | None:
 
 def product_open(state: State, product: Product | None, start_ms: int) -> Refused | None:
     """Check that the product takes orders at the engine's instant."""
-    if product is not None and product.state in TRADING and state.now_ms < product.times.gate_ms:
-        return None
+    if product is not None and state.now_ms < product.times.gate_ms:
+        stage = product.state
+        if stage is _CONTINUOUS or stage is _CALL:
+            return None
     if start_ms % (DELIVERY_INTERVAL_S * 1000):
         return Refused(Refusal.NOT_ALIGNED, f"interval {start_ms} does not start on a quarter of an hour")
     gate_ms = start_ms - state.rules.gate_closure_s * 1000
@@ -148,7 +177,7 @@ def product_open(state: State, product: Product | None, start_ms: int) -> Refuse
     return None
 
 
-def terms(state: State, *, price: int, quantity_wh: int) -> Refused | None:
+def terms(state: State, price: int, quantity_wh: int) -> Refused | None:
     """Check tick, band and least quantity."""
     rules = state.rules
     if not rules.price_mct_per_kwh_min <= price <= rules.price_mct_per_kwh_max:
@@ -176,7 +205,8 @@ def condition(state: State, product: Product, *, tif: str, post_only: bool, good
 
 def open_orders(state: State, product: Product, account: Account) -> Refused | None:
     """Check that the owner may have one more order open in the product."""
-    if len(product.own.get(account.owner, ())) >= state.rules.open_orders_max:
+    own = product.own.get(account.owner)
+    if own is not None and len(own) >= state.rules.open_orders_max:
         return Refused(
             Refusal.OPEN_ORDERS, f"owner {account.owner} has {state.rules.open_orders_max} open orders already"
         )
@@ -187,19 +217,19 @@ def limits(
     state: State, account: Account, product: Product, *, buy: bool, quantity_wh: int, price: int
 ) -> Refused | None:
     """Check what the order would add to a position and to what its site could owe."""
-    participant = account.participant
-    position = product.position(participant.site)
-    bad = capacity(account, product, position, buy=buy, more_wh=quantity_wh)
+    site = account.participant.site
+    position = product.positions.get(site) or product.position(site)
+    bad = capacity(account, product, position, buy, quantity_wh)
     if bad is None and account.storage is not None:
         bad = storage(state, account, product, buy=buy, more_wh=quantity_wh)
     if bad is None and state.rules.position_limits:
         bad = position_limit(state, product, position, buy=buy, more_wh=quantity_wh)
-    if bad is None and participant.credit_limit_uct is not None:
+    if bad is None and account.participant.credit_limit_uct is not None:
         bad = credit(state, account, cost_uct=cost_uct(state, buy=buy, quantity_wh=quantity_wh, price=price))
     return bad
 
 
-def capacity(account: Account, product: Product, position: Position, *, buy: bool, more_wh: int) -> Refused | None:
+def capacity(account: Account, product: Product, position: Position, buy: bool, more_wh: int) -> Refused | None:
     """Check that the connection could carry the position if every open order of that side traded.
 
     The bound is the meter point's limit over one interval, or less where the site announced less for it.

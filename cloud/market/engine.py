@@ -57,8 +57,8 @@ class Engine:
         canonical = json.dumps(to_json(self._state), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    def apply(self, command: Mapping[str, Any]) -> Outcome:
-        """Apply one command and return everything that it brought about.
+    def apply(self, command: Mapping[str, Any], out: Outcome | None = None) -> Outcome:
+        """Apply one command and return everything that it brought about, added to ``out`` where one is given.
 
         Moves that are due by the command's instant (openings, gate closures, settlements) come first and are part of
         the outcome. An instant earlier than the last one counts as the last one.
@@ -76,7 +76,8 @@ class Engine:
             raise BadCommand(f"command {op!r} is not known; refused")
         if op in _OWED:
             _check_owed(state, command)
-        out = Outcome()
+        if out is None:
+            out = Outcome()
         state.commands += 1
         state.now_ms = max(state.now_ms, at_ms)
         if state.now_ms >= self._due_ms:

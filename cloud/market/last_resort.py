@@ -20,7 +20,7 @@ def standing_orders(state: State, product: Product) -> dict[str, Order]:
     if tariffs.export_mct_per_kwh < tariffs.import_mct_per_kwh:
         wanted.append((UTILITY_BUYS, True, tariffs.export_mct_per_kwh, tariffs.export_wh))
     orders = [
-        Order(UTILITY, name, buy, price, quantity_wh, state.sequence + 1, open_wh=quantity_wh)
+        Order(f"{UTILITY}/{name}", UTILITY, name, buy, price, quantity_wh, state.sequence + 1, open_wh=quantity_wh)
         for name, buy, price, quantity_wh in wanted
         if quantity_wh
     ]

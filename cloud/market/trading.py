@@ -4,7 +4,7 @@ An order's identity is its site and its own order id. A repeat with the same con
 second effect; the same id with other content is refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappush
 from typing import Any
 
@@ -26,19 +26,13 @@ _TIFS = {tif.value: tif for tif in TimeInForce}
 
 def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take a new order, or refuse it."""
-    bad = checks.schema(command)
-    if bad is not None:
-        out.replies.append(_refused(command, bad))
+    fields = checks.new_order(command)
+    if isinstance(fields, Refused):
+        out.replies.append(_refused(command, fields))
         return
-    site, order_id, start_ms = command["site"], command["order_id"], command["interval_ms"]
-    side, quantity, price = command["side"], command["quantity_wh"], command["price_mct_per_kwh"]
-    tif, good_till_ms, post_only = (
-        command.get("tif", "gtc"),
-        command.get("good_till_ms"),
-        bool(command.get("post_only")),
-    )
+    site, order_id, start_ms, side, quantity, price, tif, good_till_ms, post_only = fields
+    content = fields[2:]
     key = f"{site}/{order_id}"
-    content = (start_ms, side, quantity, price, tif, good_till_ms, post_only)
     home = state.home.get(key)
     if home is not None:
         out.replies.append(_repeat(state.products[home], key, content, command))
@@ -51,7 +45,7 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         out.replies.append(_refused(command, bad))
         return
     buy = side == "buy"
-    bad = checks.terms(state, price=price, quantity_wh=quantity)
+    bad = checks.terms(state, price, quantity)
     if bad is None and (tif != "gtc" or post_only):
         bad = checks.condition(state, product, tif=tif, post_only=post_only, good_till_ms=good_till_ms)
     if bad is None:
@@ -64,13 +58,17 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
             _remember(state, product, key, content, reply)
         out.replies.append(reply)
         return
-    order = Order(site, order_id, buy, price, quantity, state.next_sequence(), _TIFS[tif], good_till_ms, key=key)
+    state.sequence = sequence = state.sequence + 1
+    order = Order(
+        key, site, order_id, buy, price, quantity, sequence, _TIFS[tif], good_till_ms, 0, 0, 0, _ACCEPTED, account,
+        product.positions[site],
+    )  # fmt: skip
     product.orders[key] = order
-    if order.tif is _GTD and good_till_ms is not None and good_till_ms < product.times.gate_ms:
+    if tif == "gtd" and good_till_ms is not None and good_till_ms < product.times.gate_ms:
         heappush(state.expiries, (good_till_ms, start_ms, key))
-    first = len(out.replies)
-    _enter(state, product, order, quantity, out, post_only=post_only)
-    _remember(state, product, key, content, out.replies[first])
+    reply = _enter(state, product, order, quantity, out, post_only=post_only)
+    product.replies[key] = (content, reply)
+    state.home[key] = start_ms
 
 
 def cancel(state: State, command: Mapping[str, Any], out: Outcome) -> None:
@@ -94,34 +92,33 @@ def _once(
     act: Callable[[State, Product, Order, Mapping[str, Any], Outcome], None],
 ) -> None:
     """Act on an order that the command names, or give the first reply again where the command's id was seen."""
-    bad = checks.schema(command)
-    if bad is not None:
-        out.replies.append(_refused(command, bad))
+    named = checks.named_order(command)
+    if isinstance(named, Refused):
+        out.replies.append(_refused(command, named))
         return
-    product = state.products.get(command["interval_ms"])
-    command_id = None if command.get("id") is None else f"{command['site']}#{command['id']}"
-    content = (
-        command.get("op"),
-        command.get("order_id"),
-        command.get("quantity_wh"),
-        command.get("price_mct_per_kwh"),
-    )
-    if command_id is not None and product is not None and command_id in product.replies:
-        out.replies.append(_repeat(product, command_id, content, command))
-        return
+    site, order_id, start_ms = named
+    product = state.products.get(start_ms)
+    command_id = command.get("id")
+    if command_id is not None:
+        command_id = f"{site}#{command_id}"
+        content = (command["op"], order_id, command.get("quantity_wh"), command.get("price_mct_per_kwh"))
+        if product is not None and command_id in product.replies:
+            out.replies.append(_repeat(product, command_id, content, command))
+            return
     first = len(out.replies)
-    order = None if product is None else product.orders.get(f"{command['site']}/{command['order_id']}")
+    order = None if product is None else product.orders.get(f"{site}/{order_id}")
     if product is None or order is None:
-        reason = f"site {command['site']} has no order {command['order_id']} in interval {command['interval_ms']}"
+        reason = f"site {site} has no order {order_id} in interval {start_ms}"
         out.replies.append(_refused(command, Refused(Refusal.UNKNOWN_ORDER, reason)))
     elif state.now_ms >= product.times.gate_ms:
         reason = f"interval {product.start_ms} closed at {product.times.gate_ms}"
         out.replies.append(_refused(command, Refused(Refusal.GATE_CLOSED, reason)))
     else:
         act(state, product, order, command, out)
-    reply = out.replies[first]
-    if product is not None and command_id is not None and reply.refusal not in LATER:
-        product.replies[command_id] = (content, reply)
+    if product is not None and command_id is not None:
+        reply = out.replies[first]
+        if reply.refusal not in LATER:
+            product.replies[command_id] = (content, reply)
 
 
 def _cancel(state: State, product: Product, order: Order, _command: Mapping[str, Any], out: Outcome) -> None:
@@ -131,9 +128,10 @@ def _cancel(state: State, product: Product, order: Order, _command: Mapping[str,
 
 
 def _change(state: State, product: Product, order: Order, command: Mapping[str, Any], out: Outcome) -> None:
-    price, quantity = command["price_mct_per_kwh"], command["quantity_wh"]
-    account = state.accounts[order.site]
-    bad = checks.sender(state, account, order.site) or checks.terms(state, price=price, quantity_wh=quantity)
+    price, quantity, account = command["price_mct_per_kwh"], command["quantity_wh"], order.account
+    # An order that a command can name is a site's, never the utility's.
+    assert account is not None
+    bad = checks.sender(state, account, order.site) or checks.terms(state, price, quantity)
     if not order.open_wh and bad is None:
         bad = Refused(Refusal.UNKNOWN_ORDER, f"order {order.order_id} is {order.status} and cannot be changed")
     if bad is not None:
@@ -147,21 +145,21 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
         out.replies.append(reply_of(product, order))
         return
     if price == order.price and left <= order.open_wh:
-        _hold(state, product, order, left - order.open_wh)
+        _hold(state, order, left - order.open_wh)
         product.book.reduce(order.key, left)
         order.open_wh = left
         order.quantity_wh = quantity
         out.replies.append(reply_of(product, order))
         return
     before = order.open_wh
-    _hold(state, product, order, -before)
+    _hold(state, order, -before)
     bad = checks.limits(state, account, product, buy=order.buy, quantity_wh=left, price=price)
     if bad is not None:
-        _hold(state, product, order, before)
+        _hold(state, order, before)
         out.replies.append(_refused(command, bad))
         return
     product.book.cancel(order.key)
-    _forget_own(product, state, order)
+    _forget_own(product, order)
     order.open_wh = 0
     order.price, order.quantity_wh, order.sequence = price, quantity, state.next_sequence()
     _enter(state, product, order, left, out, post_only=False)
@@ -170,8 +168,8 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
 def withdraw(state: State, product: Product, order: Order, status: OrderStatus) -> None:
     """Take what is open of an order out of the book, release its hold, and give it its end."""
     product.book.cancel(order.key)
-    _forget_own(product, state, order)
-    _hold(state, product, order, -order.open_wh)
+    _forget_own(product, order)
+    _hold(state, order, -order.open_wh)
     order.cancelled_wh += order.open_wh
     order.open_wh = 0
     order.status = status
@@ -208,12 +206,12 @@ def book_trade(
     amount = quantity_wh * price
     buy.traded_wh += quantity_wh
     sell.traded_wh += quantity_wh
-    if buyer != UTILITY:
-        position = product.positions.get(buyer) or product.position(buyer)
+    position = buy.position
+    if position is not None:
         position.bought_wh += quantity_wh
         position.trades_uct += amount
-    if seller != UTILITY:
-        position = product.positions.get(seller) or product.position(seller)
+    position = sell.position
+    if position is not None:
         position.sold_wh += quantity_wh
         position.trades_uct -= amount
     out.lines += state.ledger.transfer(
@@ -250,19 +248,21 @@ def _charge_fee(
 
 def take_from_hold(state: State, product: Product, order: Order, quantity_wh: int) -> None:
     """Move traded quantity out of an order's hold; the order is done with it."""
-    _hold(state, product, order, -quantity_wh)
+    _hold(state, order, -quantity_wh)
     order.open_wh -= quantity_wh
     if order.open_wh:
         order.status = _PARTLY_FILLED
     else:
         order.status = _FILLED
-        _forget_own(product, state, order)
+        _forget_own(product, order)
 
 
-def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, post_only: bool) -> None:
-    """Put a checked order into the book; its own reply comes first, then those of the orders it met."""
-    owner = state.accounts[order.site].owner
-    own_first = len(out.replies)
+def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, post_only: bool) -> Reply:
+    """Put a checked order of a site into the book; its own reply comes first, then those of the orders it met."""
+    assert order.account is not None
+    owner = order.account.owner
+    replies = out.replies
+    own_first = len(replies)
     if product.state is _CONTINUOUS:
         refusal = _trade(state, product, order, quantity_wh, out, owner=owner, post_only=post_only)
     else:
@@ -277,43 +277,46 @@ def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: 
         order.status = _FILLED if not order.cancelled_wh else _PARTLY_FILLED
     else:
         order.status = OrderStatus.REJECTED if post_only else OrderStatus.CANCELLED
-    out.replies.insert(own_first, reply_of(product, order, refusal=refusal))
+    reply = reply_of(product, order, refusal=refusal)
+    replies.insert(own_first, reply)
+    return reply
 
 
 def _trade(
     state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, owner: str, post_only: bool
 ) -> Refused | None:
-    placed = product.book.place(
+    fills, resting, cancelled, removed, crossed = product.book.place(
         order.key, order.buy, quantity_wh, order.price, tif=order.tif, post_only=post_only, owner=owner
     )
-    order.open_wh = placed.resting
-    if placed.resting:
-        _hold(state, product, order, placed.resting)
-    for fill in placed.fills:
-        _fill(state, product, order, fill, out)
-    order.cancelled_wh += placed.cancelled
-    for key, less in placed.removed:
+    order.open_wh = resting
+    if resting:
+        _hold(state, order, resting)
+    if fills:
+        _fill(state, product, order, fills, out)
+    for key, less in removed:
         _take_off_own(state, product, product.orders[key], less, out)
-    if placed.crossed:
+    if crossed:
+        order.cancelled_wh += cancelled
         return Refused(Refusal.WOULD_TAKE, f"post-only at {order.price} mct/kWh would take from the book")
-    if not placed.cancelled:
+    if not cancelled:
         return None
-    if placed.removed or order.tif not in (TimeInForce.IOC, TimeInForce.FOK):
-        return Refused(Refusal.SELF_TRADE, f"{placed.cancelled} Wh would trade with an order of the same owner")
-    return Refused(Refusal.NOT_FILLED, f"{placed.cancelled} Wh found no match at once")
+    order.cancelled_wh += cancelled
+    if removed or order.tif not in (TimeInForce.IOC, TimeInForce.FOK):
+        return Refused(Refusal.SELF_TRADE, f"{cancelled} Wh would trade with an order of the same owner")
+    return Refused(Refusal.NOT_FILLED, f"{cancelled} Wh found no match at once")
 
 
-def _fill(state: State, product: Product, taker: Order, fill: Fill, out: Outcome) -> None:
-    maker_key, price, quantity_wh = fill
-    maker = product.orders[maker_key]
-    take_from_hold(state, product, maker, quantity_wh)
-    if taker.buy:
-        book_trade(state, product, buy=taker, sell=maker, quantity_wh=quantity_wh, price=price, taker="buy", out=out)
-    else:
-        book_trade(state, product, buy=maker, sell=taker, quantity_wh=quantity_wh, price=price, taker="sell", out=out)
-    product.last_price = price
-    if maker.site != UTILITY:
-        out.replies.append(reply_of(product, maker))
+def _fill(state: State, product: Product, taker: Order, fills: Sequence[Fill], out: Outcome) -> None:
+    orders, buys = product.orders, taker.buy
+    word = "buy" if buys else "sell"
+    for maker_key, price, quantity_wh in fills:
+        maker = orders[maker_key]
+        take_from_hold(state, product, maker, quantity_wh)
+        buy, sell = (taker, maker) if buys else (maker, taker)
+        book_trade(state, product, buy=buy, sell=sell, quantity_wh=quantity_wh, price=price, taker=word, out=out)
+        product.last_price = price
+        if maker.account is not None:
+            out.replies.append(reply_of(product, maker))
 
 
 def _rest_in_call(
@@ -343,30 +346,29 @@ def _rest_in_call(
     order.open_wh = left
     if left:
         product.book.rest(order.key, order.buy, left, order.price, owner=owner)
-        _hold(state, product, order, left)
+        _hold(state, order, left)
     if left == quantity_wh:
         return None
     return Refused(Refusal.SELF_TRADE, f"{quantity_wh - left} Wh would trade with an order of the same owner")
 
 
 def _take_off_own(state: State, product: Product, order: Order, less_wh: int, out: Outcome) -> None:
-    _hold(state, product, order, -less_wh)
+    _hold(state, order, -less_wh)
     order.open_wh -= less_wh
     order.cancelled_wh += less_wh
     if not order.open_wh:
         order.status = OrderStatus.CANCELLED
-        _forget_own(product, state, order)
+        _forget_own(product, order)
     refusal = Refused(Refusal.SELF_TRADE, f"{less_wh} Wh gave way to a crossing order of the same owner")
     out.replies.append(reply_of(product, order, refusal=refusal))
 
 
-def _hold(state: State, product: Product, order: Order, more_wh: int) -> None:
+def _hold(state: State, order: Order, more_wh: int) -> None:
     """Count more, or less, of an order as open; the supplier of last resort has no limits to hold against."""
-    site, price = order.site, order.price
-    if site == UTILITY:
+    account, position = order.account, order.position
+    if account is None or position is None:
         return
-    position = product.positions.get(site) or product.position(site)
-    pays = state.rules.fee_mct_per_kwh
+    price, pays = order.price, state.rules.fee_mct_per_kwh
     if order.buy:
         position.open_buy_wh += more_wh
         if price > 0:
@@ -375,15 +377,15 @@ def _hold(state: State, product: Product, order: Order, more_wh: int) -> None:
         position.open_sell_wh += more_wh
         if price < 0:
             pays -= price
-    state.accounts[site].open_cost_uct += more_wh * pays
+    account.open_cost_uct += more_wh * pays
 
 
-def _forget_own(product: Product, state: State, order: Order) -> None:
-    if order.site == UTILITY:
-        return
-    own = product.own.get(state.accounts[order.site].owner)
-    if own is not None:
-        own.pop(order.key, None)
+def _forget_own(product: Product, order: Order) -> None:
+    account = order.account
+    if account is not None:
+        own = product.own.get(account.owner)
+        if own is not None:
+            own.pop(order.key, None)
 
 
 def _repeat(product: Product, key: str, content: tuple[Any, ...], command: Mapping[str, Any]) -> Reply:

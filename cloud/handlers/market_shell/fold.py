@@ -5,7 +5,7 @@ and no table, so a process that has lost its memory gets it back by reading the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from cloud.handlers.market_shell.sequencer import Sequencer
@@ -119,13 +119,12 @@ class Fold:
         for one in inputs:
             for command in self._commands(one):
                 try:
-                    outcome = self.engine.apply(command)
+                    self.engine.apply(command, step.outcome)
                 except BadCommand as error:
                     step.refused.append(str(error))
                     continue
-                _extend(step.outcome, outcome)
                 if command["op"] == "dr_event":
-                    step.claims += _claims(command, outcome)
+                    step.claims += _claims(command, step.outcome)
         step.at_ms = self.engine.now_ms
         self._tell(step)
         return step
@@ -185,8 +184,3 @@ def _claims(command: commands.Command, outcome: Outcome) -> list[Claim]:
         Claim(line={**line, **terms}, reason=answer.reason)
         for line, answer in zip(command["lines"], answers, strict=True)
     ]
-
-
-def _extend(whole: Outcome, part: Outcome) -> None:
-    for part_of in fields(Outcome):
-        getattr(whole, part_of.name).extend(getattr(part, part_of.name))
