@@ -17,7 +17,7 @@ TURNAROUND_S_MIN = 0.0005
 
 BACKOFF_S_START = 0.5  # Where the probes of a silent unit cost nobody else anything.
 SHARED_BACKOFF_S_START = 2.0
-BACKOFF_S_MAX = 8.0  # Good data within 10 s after a device answers again leaves room for one probe.
+BACKOFF_S_MAX = 7.0  # Good data within 10 s after a device answers again leaves room for a probe lost just before.
 SHARED_BACKOFF_S_MAX = 9.0
 PROBE_LATENCIES = 2.0
 LONG_PROBE_EVERY = 16

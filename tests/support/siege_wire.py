@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import struct
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ class Wire:
     device_port: int
     port: int = 0
     writes: int = 0
+    asked: Counter[bytes] = field(default_factory=Counter)  # How often each request passed, from its function on.
     is_cut: bool = False
     on_write: Callable[[int], bool] = field(default=lambda _: False)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -72,6 +74,7 @@ class Wire:
         onward: asyncio.StreamWriter,
     ) -> bool:
         request = await _frame(reader)
+        self.asked[request[_HEADER.size :]] += 1
         onward.write(request)
         answer = await _frame(back)
         if request[_HEADER.size] in _WRITES:
