@@ -24,7 +24,8 @@ from cloud.stores.tables import Tables
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId
 
 ATTEMPTS_MAX: Final = 10
-SNAPSHOT_EVERY: Final = 500
+# A snapshot copies the whole market and holds orders up for as long; a cold start reads as many entries, two pages.
+SNAPSHOT_EVERY: Final = 2_000
 
 
 class MarketWriter:
