@@ -17,6 +17,7 @@ from rich.text import Text
 
 from cloud.errors import CloudError
 from cloud.local.report import evidence, opened, read_report, seen_by_epoch
+from cloud.market.baseline import TEN_OF_TEN, Flag
 from cloud.stores import keys
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
@@ -31,6 +32,7 @@ from sitewatt.demo.watch import Latency, NeighbourhoodView, SiteView
 NUMBERED = tuple(channel for channel in Up if channel is not Up.STATUS)
 BALANCE_SHARE_MAX = 0.01  # Of the feeder's peak.
 _ALL = 1 << 62
+_CAP_PERCENT = TEN_OF_TEN.cap_permille // 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,7 @@ class Report:
     channels: dict[str, dict[str, int]]
     orders: dict[str, int]
     dr_events: list[dict[str, Any]]
+    dr_claims: list[dict[str, Any]]
     latency_ms: dict[str, float | None]
     processes: dict[str, dict[str, float]]
 
@@ -98,6 +101,7 @@ def collect(
         channels=counts,
         orders=cloud.orders,
         dr_events=_with_evidence(folder, cloud.dr_events),
+        dr_claims=cloud.dr_claims,
         latency_ms={
             "order_to_trade_p50": _quantile(latency.order_to_trade_ms, 0.5),
             "order_to_trade_p99": _quantile(latency.order_to_trade_ms, 0.99),
@@ -142,7 +146,9 @@ def render(report: Report) -> Group:
         price = "" if one["price"] is None else f"{one['price'] / 1000:.3f}"
         row = (one["start"][11:16], one["state"], price, f"{one['volume_wh'] / 1000:.2f}", str(one["trades"]))
         intervals.add_row(*row)
-    lines = [line for event in report.dr_events for line in _event_lines(event)] or ["no demand-response event"]
+    lines = [line for event in report.dr_events for line in _event_lines(event, report.dr_claims)] or [
+        "no demand-response event"
+    ]
     telemetry, orders = report.telemetry, report.orders
     lines.append(f"ledger: {report.ledger['lines']} lines, sum {money(report.ledger['sum'])}")
     lines.append(
@@ -249,7 +255,7 @@ def _site(name: str, agent: str, seen: SiteView) -> dict[str, Any]:
     }
 
 
-def _event_lines(event: dict[str, Any]) -> list[str]:
+def _event_lines(event: dict[str, Any], claims: list[dict[str, Any]]) -> list[str]:
     told = [f"  {step['at'][11:19]} UTC  {step['what']}" for step in event["story"]]
     records = sum(event["evidence"].values())
     return [
@@ -257,7 +263,25 @@ def _event_lines(event: dict[str, Any]) -> list[str]:
         f"{event['effective']} effective, {event['delivered_wh'] / 1000:.1f} kWh",
         *told,
         f"  evidence: {records} records, {event['evidence'].get('metered', 0)} of them from the sites' meters",
+        *_money_lines([claim for claim in claims if claim["event"] == event["event_id"] and claim["taken"]]),
     ]
+
+
+def _money_lines(claims: list[dict[str, Any]]) -> list[str]:
+    """Return what sites are paid for an event and owe for it, and why a site that obeyed may owe."""
+    settled = [claim for claim in claims if claim["paid_uct"] is not None]
+    if not settled:
+        return []
+    paid_uct = -sum(min(0, claim["paid_uct"]) for claim in settled)
+    owed_uct = sum(max(0, claim["paid_uct"]) for claim in settled)
+    lines = [f"  settled: {money(paid_uct)} for what was delivered, {money(owed_uct)} owed for what was not"]
+    held = sorted({claim["site"] for claim in settled if Flag.CAPPED in claim["flags"] and claim["paid_uct"] > 0})
+    if held:
+        lines.append(
+            f"  {', '.join(held)} used more than on like days: a baseline follows the day by {_CAP_PERCENT} % at most, "
+            "beyond that nothing counts as delivered"
+        )
+    return lines
 
 
 def _with_evidence(folder: Path, events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from sitewatt.demo.report import Report
+from sitewatt.demo.report import Report, render
 
 _GOOD: dict[str, Any] = {
     "sites": [],
@@ -15,6 +16,7 @@ _GOOD: dict[str, Any] = {
     "channels": {"telemetry": {"published": 1, "stored": 1, "lost": 0, "duplicated": 0}},
     "orders": {},
     "dr_events": [{"effective": 2}],
+    "dr_claims": [],
     "latency_ms": {},
     "processes": {},
 }
@@ -42,3 +44,25 @@ def test_a_run_in_which_something_did_not_hold_has_failed_and_says_what(changed:
     report = Report(**{**_GOOD, **changed})
     assert not report.passed
     assert [name for name, held in report.checks.items() if not held] == [check]
+
+
+def test_a_penalty_for_a_site_that_obeyed_is_explained() -> None:
+    """Whoever sees relief delivered and money owed asks why."""
+    event = {
+        "event_id": "dr-1", "limit_w": 230_000, "commands": 3, "applied": 3, "effective": 3, "delivered_wh": 9_000,
+        "story": [], "evidence": {"metered": 4},
+    }  # fmt: skip
+    claim = {"event": "dr-1", "taken": True, "flags": []}
+    claims = [
+        {**claim, "site": "factory", "paid_uct": 1_200_000, "flags": ["capped"]},
+        {**claim, "site": "solar-farm", "paid_uct": -3_400_000},
+        {**claim, "site": "home-1", "paid_uct": None},
+        {**claim, "site": "home-2", "event": "dr-2", "paid_uct": -9_900_000},
+    ]
+    report = Report(**{**_GOOD, "intervals": [], "dr_events": [event], "dr_claims": claims,
+                       "orders": {"sent": 0, "accepted": 0, "traded": 0}})  # fmt: skip
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(render(report))
+    assert "settled: 3.40 ct for what was delivered, 1.20 ct owed for what was not" in shown.get()
+    assert "factory used more than on like days: a baseline follows the day by 20 % at most" in shown.get()
