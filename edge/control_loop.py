@@ -209,7 +209,7 @@ def _revert_s(device: Device, setpoint: Setpoint, now_s: float) -> float:
     A short time where falling silent leads somewhere safe. A device that would lift the bound altogether holds it to
     the end of the order instead: a limit of the grid operator is not lifted by our silence.
     """
-    short_s = revert_s(expires_s=setpoint.expires_s, now_s=now_s)
+    short_s = revert_s(expires_s=setpoint.order_ends_s, now_s=now_s)
     fallback = device.fallbacks.get(DeviceLever(setpoint.capability.value))
     if fallback is None or fallback.direction is not Direction.RELEASED:
         return short_s

@@ -226,7 +226,9 @@ class Link:
 class Setpoint:
     """What one capability of one asset shall do; it may not be held beyond ``expires_s``.
 
-    ``value_w`` is in the terms of the capability; ``None`` takes every restriction of ours away. ``bound_until_s`` is
+    ``value_w`` is in the terms of the capability; ``None`` takes every restriction of ours away. ``order_ends_s`` is
+    when the first of the orders that shaped it ends: no device holds it beyond. ``expires_s`` is that or the edge
+    lease, whichever comes first: not written any more from then on. ``bound_until_s`` is
     the end of the grid operator's order, or of the site's own limit, that needs a bound on this lever: a device that
     would otherwise lift the bound when we fall silent is to hold it until then.
     """
@@ -237,6 +239,7 @@ class Setpoint:
     reason: Reason
     requester: str
     expires_s: float
+    order_ends_s: float = float("inf")
     bound_until_s: float = float("-inf")
 
 

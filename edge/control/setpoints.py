@@ -26,7 +26,7 @@ def battery_setpoints(
 ) -> list[Setpoint]:
     """Return one setpoint per battery."""
     who = plan.decided_by.requester if plan.decided_by else _standing(plan.reason)
-    expires_s = _end(plan.bounded_by, now_s)
+    ends_s = _end(plan.bounded_by)
     return [
         Setpoint(
             asset=battery.asset.id,
@@ -34,7 +34,8 @@ def battery_setpoints(
             value_w=power_w,
             reason=plan.reason,
             requester=who,
-            expires_s=expires_s,
+            expires_s=min(ends_s, now_s + LEASE_S),
+            order_ends_s=ends_s,
         )
         for battery, power_w in zip(batteries.levers, powers, strict=True)
     ]
@@ -60,6 +61,7 @@ def generation_setpoints(
         if limit is not None:
             owners.append(limit)
         owner = owners[0] if owners else None
+        ends_s = _end(owners)
         limit_w = None if cap_w is None else max(0.0, -cap_w - battery_lows_w.get(generator.asset.id, 0.0))
         if limit_w is not None and limit_w >= generator.rated_w:
             limit_w = None
@@ -70,7 +72,8 @@ def generation_setpoints(
                 value_w=limit_w,
                 reason=owner.reason if owner else Reason.SITE_LIMIT,
                 requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
-                expires_s=_end(owners, now_s),
+                expires_s=min(ends_s, now_s + LEASE_S),
+                order_ends_s=ends_s,
                 bound_until_s=float("-inf") if limit_w is None else _bound_until(arbitration, generator, grant),
             )
         )
@@ -88,6 +91,7 @@ def switch_setpoints(
         if grant.wish is not None:
             own.insert(0, grant.wish.request)
         owner = own[0] if own and plan.asked else limit
+        ends_s = _end((owner,) if owner else ())
         found.append(
             Setpoint(
                 asset=load.asset.id,
@@ -95,7 +99,8 @@ def switch_setpoints(
                 value_w=None if plan.on is None else (load.rated_w if plan.on else 0.0),
                 reason=owner.reason if owner else Reason.SITE_LIMIT,
                 requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
-                expires_s=_end((owner,) if owner else (), now_s),
+                expires_s=min(ends_s, now_s + LEASE_S),
+                order_ends_s=ends_s,
             )
         )
     return found
@@ -111,9 +116,9 @@ def limit_owner(arbitration: Arbitration, *, of_max: bool) -> Request | None:
     return owner
 
 
-def _end(owners: Iterable[Request], now_s: float) -> float:
-    """Return when a setpoint ends: with the first of the requests that shaped it, at most a lease from now."""
-    return min(now_s + LEASE_S, *(owner.expires_s for owner in owners), float("inf"))
+def _end(owners: Iterable[Request]) -> float:
+    """Return when the first of the requests that shaped a setpoint ends; infinite where none did."""
+    return min((owner.expires_s for owner in owners), default=float("inf"))
 
 
 def _bound_until(arbitration: Arbitration, generator: Lever, grant: Grant) -> float:

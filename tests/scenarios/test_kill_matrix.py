@@ -15,7 +15,7 @@ import pytest
 
 from contracts.control import BatteryPower
 from contracts.units import epoch_ms
-from edge.control.lease import LEASE_S
+from edge.control.lease import LEASE_S, REVERT_S
 from sitewatt.demo import files
 from tests.support.siege import AGGREGATOR, REBOOT_SILENT_S, Siege, battery_site, siege, sun_site
 from tests.support.siege_disk import Disk, disk
@@ -194,7 +194,9 @@ async def _run(failure: Failure, place: Siege, state: Disk, measured: list[Cell]
     failed_ms = place.now_ms()
     await failure.breaks(place, state)
 
-    await place.until_ms(failed_ms + int(1000 * (LEASE_S * MARGIN + REBOOT_SILENT_S)))
+    promises = {failure.promise(column) for column in COLUMNS}
+    governing_s = REVERT_S if Promise.LETS_GO in promises else LEASE_S
+    await place.until_ms(failed_ms + int(1000 * (governing_s * MARGIN + REBOOT_SILENT_S)))
     ends = [
         order
         for column, order in zip(COLUMNS, orders.values(), strict=True)

@@ -109,7 +109,8 @@ class Siege:
     async def order(self, site: str, action: Action, *, issuer: str, for_s: float) -> Command:
         """Have a site take an order, and return it.
 
-        A gateway that has just started may not hear it yet, or not have found its devices; it is told again.
+        A gateway that has just started may not hear it yet, not have found its devices, or not have read how full its
+        battery is; it is told again.
 
         Raises:
             AssertionError: The site refused it for another reason, or did not answer within the safety bound.
@@ -119,7 +120,7 @@ class Siege:
             while True:
                 command = self._signed(site, action, issuer=issuer, for_s=for_s)
                 answer = await _answer(client, site, command)
-                if answer.reason is not Refusal.UNSUPPORTED:
+                if answer.reason not in (Refusal.UNSUPPORTED, Refusal.INFEASIBLE):
                     break
                 await asyncio.sleep(_AGAIN_S)
         assert answer.stage is AckStage.ACCEPTED, f"{site} refused: {answer.reason} {answer.detail}"

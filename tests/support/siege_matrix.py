@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.control import Action, BatteryPower, Command, LimitExport
 from contracts.units import epoch_ms
-from edge.control.lease import LEASE_S
+from edge.control.lease import LEASE_S, REVERT_S
 from tests.support.siege import (
     AGGREGATOR,
     BATTERY_LOAD_W,
@@ -27,7 +27,7 @@ EDGE_MS = 2500  # Before an order's end: devices count whole seconds, and the ga
 class Promise(Enum):
     """What a failure may do to an order that runs."""
 
-    LETS_GO = f"device timer, {LEASE_S:.0f} s"
+    LETS_GO = f"device timer, {REVERT_S:.0f} s"
     TO_THE_END = f"order, {ORDER_S:.0f} s"
     COMES_BACK = f"edge lease, {LEASE_S:.0f} s"
 
@@ -124,7 +124,7 @@ def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row
     if promise is Promise.LETS_GO:
         assert safe_ms is not None, f"it is not {column.fallback}; {said}"
         took_s = (safe_ms - failed_ms) / 1000
-        assert took_s <= LEASE_S * MARGIN, f"it took {took_s:.1f} s; {said}"
+        assert took_s <= REVERT_S * MARGIN, f"it took {took_s:.1f} s; {said}"
         return _cell(row, column, column.fallback, promise, f"{took_s:.0f} s")
     lost_ms = _last_not(place, column, from_ms=failed_ms, to_ms=ends_ms - EDGE_MS)
     if promise is Promise.COMES_BACK:

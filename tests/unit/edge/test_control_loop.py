@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from edge.control.lease import LEASE_S, REVERT_S
 from edge.control.model import BATTERIES, Capability, Priority, Reason, Request
 from edge.control_loop import ControlLoop, Cycle
 from edge.devices.recipes import Lever as DeviceLever
@@ -111,6 +112,15 @@ async def test_a_setpoint_is_never_armed_beyond_its_order() -> None:
     ]
     assert armed
     assert max(armed) <= 10.0
+
+
+async def test_a_device_is_armed_longer_than_the_lease_so_that_a_living_gateway_falls_first() -> None:
+    """What a requester that fell silent leaves behind is put away in order, not by each device as it likes."""
+    bench = Bench(requests=[_schedule(2_000.0)])
+    async with running(bench.loop):
+        await bench.seconds(3)
+    assert set(bench.inverter.revert_s) == {REVERT_S}
+    assert LEASE_S < REVERT_S
 
 
 async def test_an_offline_device_stops_nobody_else_and_is_taken_up_again() -> None:

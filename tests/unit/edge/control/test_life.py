@@ -23,6 +23,7 @@ from edge.control.life import (
     APPLY_S,
     FINAL,
     TRANSITIONS,
+    AckDraft,
     Event,
     IllegalStep,
     Life,
@@ -81,7 +82,7 @@ def test_what_is_never_read_back_is_said_within_a_bound_and_counts_when_it_is_af
         for second in (1, 29, 30, 40)
     ]
     life = Life(command=LIMIT, taken_s=0, expires_s=120)
-    drafts = []
+    drafts: list[AckDraft] = []
     for one in seen:
         life, said = advance(life, one)
         drafts += said
