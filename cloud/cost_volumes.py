@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
+from random import Random
 
 from cloud.handlers.minutes import by_device_and_minute, merged_body
 from contracts.market import MarketBroadcast, OrderMessage, OrderResult, OrderStatus, ProductState, Side, TradesMessage
@@ -19,6 +20,15 @@ _SEQ = 1_000_000
 _EPOCH = 1_790_000_000_000
 # Quantities that a gateway reports of a device, in their order.
 _POINTS = ("active_power_w", "energy_import_wh", "energy_export_wh", "voltage_l1_v", "frequency_hz", "soc_pct")
+# Of each: a usual value, the noise of one second, decimals of the device.
+_USUAL = (
+    (-3271.4, 37.0, 1),
+    (18_273_410.0, 2.0, 0),
+    (27_410_377.0, 2.0, 0),
+    (231.3, 0.7, 1),
+    (49.98, 0.012, 2),
+    (57.4, 0.2, 1),
+)
 # Keys, version and expiry of an item beside its body. Source: DynamoDB, item size: names and values count.
 ITEM_OVERHEAD_BYTES = 120
 MINUTES_A_MONTH = 30 * 24 * 60
@@ -103,18 +113,18 @@ def telemetry_of(site: Site) -> Telemetry:
 
 
 def _message(site: Site, each: int) -> TelemetryMessage:
-    """Return a message with so many samples of each point, of values as long as real ones."""
+    """Return a message with so many samples of each point, that pack no better than real ones."""
     step = timedelta(seconds=1 / (site.rate_hz * site.changed))
     samples = [
         Sample(
             point=f"device-{device}/{_name(number)}",
             at=AT + index * step + timedelta(milliseconds=7 * device + index % 3),
-            value=_value(number, index),
+            value=value,
             quality=Quality.GOOD,
         )
         for device in range(site.devices)
         for number in range(site.points_per_device)
-        for index in range(each)
+        for index, value in enumerate(_values(device, number, each))
     ]
     base_at, series = columns(samples)
     return TelemetryMessage(site=SITE, epoch=_EPOCH, seq=_SEQ, sent_at=AT, base_at=base_at, series=series)
@@ -125,16 +135,14 @@ def _name(number: int) -> str:
     return plain if number < len(_POINTS) else f"{plain}_{number}"
 
 
-def _value(number: int, index: int) -> float:
-    """Return a value with as many digits as meters give: powers to a tenth, counters to one, voltages to a tenth."""
-    return (
-        round(-3271.4 + 37.3 * (index % 11), 1),
-        float(18_273_410 + index),
-        float(27_410_377 + index),
-        round(231.3 + 0.7 * (index % 5), 1),
-        round(49.98 + 0.01 * (index % 5), 2),
-        round(57.4 + 0.2 * (index % 7), 1),
-    )[number % len(_POINTS)]
+def _values(device: int, number: int, count: int) -> list[float]:
+    """Return what a meter may say in so many seconds, with its digits: noise about a value, counters that creep."""
+    kind = number % len(_POINTS)
+    middle, noise, decimals = _USUAL[kind]
+    generator = Random(f"{device}/{number}")
+    if _POINTS[kind].startswith("energy"):
+        return [float(round(middle + index + generator.uniform(0, noise))) for index in range(count)]
+    return [round(generator.gauss(middle, noise), decimals) for _ in range(count)]
 
 
 def json_bytes(body: object) -> int:

@@ -1,13 +1,15 @@
 """Samples, good to invalid, packed by column into messages just under 5 KB (the unit that AWS IoT bills)."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contracts.packing import pack, unpack
 from contracts.topics import Up
 from contracts.units import ClockTrust, Instant, Quality, epoch_ms, instant
 from contracts.wire import Message, SiteMessage
@@ -47,13 +49,33 @@ class Series(BaseModel):
 
 
 class TelemetryMessage(SiteMessage):
-    """Samples of one site, packed by column."""
+    """Samples of one site, packed by column.
+
+    On the wire the columns stand deflated as ``packed``, or plain as ``series`` where that is shorter; readers take
+    both.
+    """
 
     channel: ClassVar[str] = Up.TELEMETRY
 
     base_at: Instant
     clock: ClockTrust = ClockTrust.SYNCED
     series: tuple[Series, ...]
+
+    def encode(self) -> bytes:
+        """Return the payload bytes, in the shorter of the two forms."""
+        plain = super().encode()
+        packed = pack((one.p, one.at, one.x, one.q) for one in self.series)
+        head = self.model_dump(mode="json", exclude_none=True, exclude={"series"})
+        short = json.dumps({**head, "packed": packed}, separators=(",", ":"), ensure_ascii=False).encode()
+        return min(short, plain, key=len)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unpacked(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or not isinstance(packed := raw.get("packed"), str):
+            return raw
+        rest = {name: value for name, value in raw.items() if name != "packed"}
+        return {**rest, "series": unpack(packed)}
 
 
 def columns(samples: Sequence[Sample]) -> tuple[datetime, tuple[Series, ...]]:
@@ -80,8 +102,13 @@ def columns(samples: Sequence[Sample]) -> tuple[datetime, tuple[Series, ...]]:
 
 def samples_of(message: TelemetryMessage) -> Iterator[Sample]:
     """Yield the samples of a message; the inverse of ``columns``."""
-    base_ms = epoch_ms(message.base_at)
-    for series in message.series:
+    return samples_in(message.base_at, message.series)
+
+
+def samples_in(base_at: datetime, columns: Sequence[Series]) -> Iterator[Sample]:
+    """Yield the samples of columns whose times count from a base instant."""
+    base_ms = epoch_ms(base_at)
+    for series in columns:
         letters = series.q * len(series.x) if len(series.q) == 1 else series.q
         at_ms = base_ms
         for delta_ms, value, letter in zip(series.at, series.x, letters, strict=True):

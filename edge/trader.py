@@ -133,12 +133,14 @@ class Trader:
             gate_closure_s=self._config.trading.gate_closure_s,
         )
         if actions:
-            # What was decided is kept before it is sent: a restart then sends the same ids, which the market knows.
-            self._remember(orders)
+            # What was decided is kept with what is sent, in one commit: after a crash either both are there or neither,
+            # and a restart that decides anew makes the same ids.
             ability = self._news(outlook)
-            for action in actions:
-                self._send(action, now, ability)
-                ability = None
+            with self._journal.together():
+                self._remember(orders)
+                for action in actions:
+                    self._send(action, now, ability)
+                    ability = None
 
     def hear_trades(self, message: TradesMessage) -> None:
         """Take the market's answers and trades of one interval."""

@@ -1,7 +1,8 @@
 """Turns the site's readings into telemetry messages: on change, by column, just under 5 KB.
 
 A message is closed when it is full or its period is over. What is not yet closed is kept in the journal at every flush
-window, so that a power cut costs no more than that.
+window, so that a power cut costs no more than that. How far samples can be packed depends on what they say, so the
+open message is measured when it may be full, a few times in its life.
 """
 
 import math
@@ -11,14 +12,18 @@ from datetime import datetime
 from typing import Any
 
 from contracts.clock import Clock
-from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, columns
+from contracts.packing import pack, unpack
+from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, Series, TelemetryMessage, columns, samples_in
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality, SiteId, epoch_ms, instant
-from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
+from edge.telemetry.journal import FLUSH_WINDOW_S, Build, Journal
 from edge.telemetry.points import PointPolicy, Track, policy_of
 
 PERIOD_S = 60.0
+SAMPLES_MAX = 10_000  # Of one message, however well they pack: a reader unpacks no more at once.
 _KEY = "telemetry.open"
+_FILLED = 0.97  # Of the billed unit; the rest is for samples that pack worse than those before them.
+_FULL = 1.04  # With room for so little more, a message is full.
 _ENVELOPE_BYTES = 220  # Identity, epoch, sequence, base instant.
 _COLUMN_BYTES = 34  # {"p":"","at":[],"x":[],"q":""} and the comma.
 _SAMPLE_BYTES = 2 + 1  # Two commas and a quality letter.
@@ -58,7 +63,7 @@ class Sampler:
         self._tracks: dict[str, Track] = {}
         self._open: list[Sample] = []
         self._column_ends: dict[str, datetime] = {}
-        self._bytes = _ENVELOPE_BYTES
+        self._bytes, self._fits = _ENVELOPE_BYTES, 0
         self._live_until = -math.inf
         self._live_period_s = period_s
         self._trust = clock_trust()
@@ -100,29 +105,32 @@ class Sampler:
         if not self._open:
             return
         samples = self._open
-        self._open, self._column_ends, self._bytes = [], {}, _ENVELOPE_BYTES
+        self._open, self._column_ends = [], {}
+        self._bytes, self._fits = _ENVELOPE_BYTES, 0
         self._kept_at = self._clock.monotonic()
         self._journal.remember(_KEY, None, durable=False)
         self._hand_over(samples)
 
     def _hand_over(self, samples: list[Sample]) -> None:
-        """Append the samples as one message, or as two where source times far apart make it too large for one."""
-        base_at, series = columns(samples)
-        sent_at, trust = self._clock.now(), self._trust
-
-        def build(epoch: int, seq: int) -> TelemetryMessage:
-            return TelemetryMessage(
-                site=self._site, epoch=epoch, seq=seq, sent_at=sent_at, base_at=base_at, clock=trust, series=series
-            )
-
-        if len(samples) > 1 and len(build(_NUMBER_MAX, _NUMBER_MAX).encode()) > MESSAGE_BYTES_MAX:
+        """Append the samples as one message, or as two where they pack worse than was expected of them."""
+        build = self._build(samples)
+        if len(samples) > 1 and _wire_bytes(build) > MESSAGE_BYTES_MAX:
             self._hand_over(samples[: len(samples) // 2])
             self._hand_over(samples[len(samples) // 2 :])
             return
         self._journal.append(Up.TELEMETRY, build, durable=self._kept_at < self._live_until)
 
+    def _build(self, samples: list[Sample]) -> Build:
+        """Return what makes a message of samples once it is numbered."""
+        base_at, series = columns(samples)
+        sent_at, trust = self._clock.now(), self._trust
+        return lambda epoch, seq: TelemetryMessage(
+            site=self._site, epoch=epoch, seq=seq, sent_at=sent_at, base_at=base_at, clock=trust, series=series
+        )
+
     def _take(self, sample: Sample, now_s: float) -> None:
-        if self._bytes + self._size(sample) > MESSAGE_BYTES_MAX:
+        plain_full = self._bytes + self._size(sample) > MESSAGE_BYTES_MAX
+        if plain_full and len(self._open) >= self._fits and self._full():
             self.close()
         if not self._open:
             self._opened_at = now_s
@@ -130,8 +138,16 @@ class Sampler:
         self._column_ends[sample.point] = sample.at
         self._open.append(sample)
 
+    def _full(self) -> bool:
+        """Measure the open message: whether it is full, or else how many samples of its kind it may hold."""
+        if len(self._open) >= SAMPLES_MAX:
+            return True
+        room = _FILLED * MESSAGE_BYTES_MAX / _wire_bytes(self._build(self._open))
+        self._fits = int(len(self._open) * room)
+        return room < _FULL
+
     def _size(self, sample: Sample) -> int:
-        """Return about how many bytes a sample adds to the open message."""
+        """Return about how many bytes a sample would add to the open message were it not packed."""
         column_end = self._column_ends.get(sample.point)
         value = 4 if sample.value is None else len(f"{sample.value:.3f}".rstrip("0").rstrip("."))
         if column_end is None:
@@ -145,17 +161,26 @@ class Sampler:
     def _keep(self, now_s: float) -> None:
         """Put the open samples where a restart finds them; they go to disk with the next commit."""
         self._kept_at = now_s
-        rows = [(sample.point, epoch_ms(sample.at), sample.value, sample.quality) for sample in self._open]
-        self._journal.remember(_KEY, {"trust": self._trust, "samples": rows} if rows else None, durable=False)
+        kept = None
+        if self._open:
+            base_at, series = columns(self._open)
+            packed = pack((one.p, one.at, one.x, one.q) for one in series)
+            kept = {"trust": self._trust, "base_ms": epoch_ms(base_at), "packed": packed}
+        self._journal.remember(_KEY, kept, durable=False)
 
     def _restore(self, kept: Any) -> None:
         if not kept:
             return
         self._trust = ClockTrust(kept["trust"])
         now_s = self._clock.monotonic()
-        for point, at_ms, value, quality in kept["samples"]:
-            self._take(Sample(point=point, at=instant(at_ms), value=value, quality=Quality(quality)), now_s)
+        found = [Series(**column) for column in unpack(kept["packed"])]
+        for sample in samples_in(instant(kept["base_ms"]), found):
+            self._take(sample, now_s)
         self.close()
+
+
+def _wire_bytes(build: Build) -> int:
+    return len(build(_NUMBER_MAX, _NUMBER_MAX).encode())
 
 
 def _unusable(sample: Sample) -> Sample:

@@ -1,12 +1,18 @@
 """Packing by column and back."""
 
+import json
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from zlib import compress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.telemetry import Sample, TelemetryMessage, columns, samples_of
+from contracts.packing import UNPACKED_BYTES_MAX, pack, unpack
+from contracts.telemetry import Sample, Series, TelemetryMessage, columns, samples_of
 from contracts.units import Quality
+from contracts.wire import WireError
 
 AT = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -49,3 +55,55 @@ def test_packing_by_column_is_much_smaller_than_sample_by_sample() -> None:
     base_at, series = columns(samples)
     packed = TelemetryMessage(site="site-1", epoch=1, seq=1, sent_at=AT, base_at=base_at, series=series)
     assert len(packed.encode()) < 1000
+
+
+WHOLES = st.integers(-(10**10), 10**10).map(lambda thousandths: thousandths / 1000)
+SERIES = st.integers(0, 30).flatmap(
+    lambda count: st.builds(
+        Series,
+        p=st.text(min_size=1, max_size=12),
+        at=st.tuples(*[st.integers(-(10**9), 10**9)] * count),
+        x=st.tuples(*[st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), WHOLES)] * count),
+        q=st.just("g"),
+    )
+)
+
+
+@given(series=st.lists(SERIES, max_size=5))
+def test_a_packed_column_is_the_column_bit_for_bit(series: list[Series]) -> None:
+    """Packing saves bytes, never digits: a float that has no short form stands as it is."""
+    rows = [Series(**column) for column in unpack(pack((one.p, one.at, one.x, one.q) for one in series))]
+    assert rows == series
+
+
+@given(text=st.one_of(st.text(max_size=80), st.binary(max_size=80).map(lambda raw: b64encode(raw).decode())))
+def test_a_damaged_packing_is_refused(text: str) -> None:
+    """Whatever a sender writes there, a reader answers with the one error that it expects."""
+    raw = {"v": 1, "site": "site-1", "epoch": 1, "seq": 1, "sent_at": AT.isoformat(), "base_at": AT.isoformat()}
+    with pytest.raises(WireError):
+        TelemetryMessage.decode(json.dumps({**raw, "packed": text}).encode())
+
+
+@pytest.mark.parametrize("rows", [7, [7], [["p"]], [["p", 9, "g", [], []]], [["p", "1", "g", [1], [1]]], [[1] * 5]])
+def test_columns_of_another_shape_are_refused(rows: object) -> None:
+    """Deflated nonsense is nonsense still."""
+    raw = {"v": 1, "site": "site-1", "epoch": 1, "seq": 1, "sent_at": AT.isoformat(), "base_at": AT.isoformat()}
+    packed = b64encode(compress(json.dumps(rows).encode())).decode()
+    with pytest.raises(WireError):
+        TelemetryMessage.decode(json.dumps({**raw, "packed": packed}).encode())
+
+
+def test_a_small_text_that_unpacks_to_very_much_is_refused() -> None:
+    """A few kilobytes on the wire must not fill a function's memory."""
+    bomb = b64encode(compress(b"[" + b" " * (2 * UNPACKED_BYTES_MAX) + b"]")).decode()
+    with pytest.raises(ValueError, match="more than"):
+        unpack(bomb)
+
+
+def test_plain_columns_are_read_as_well() -> None:
+    """A message of an earlier gateway, or of a few samples, carries its columns plain."""
+    base_at, series = columns([Sample(point="meter/power_w", at=AT, value=1.5, quality=Quality.GOOD)])
+    message = TelemetryMessage(site="site-1", epoch=1, seq=1, sent_at=AT, base_at=base_at, series=series)
+    assert b'"series"' in message.encode() and TelemetryMessage.decode(message.encode()) == message
+    plain = message.model_dump_json().encode()
+    assert TelemetryMessage.decode(plain) == message
