@@ -10,6 +10,7 @@ import pytest
 
 from edge.deploy.build_deb import Target, build, this_arch
 from tests.support.debian_root import PYTHON, DebianRoot, NoDebian, clean_debian
+from tests.support.fleet_scene import wheel
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +24,20 @@ SETUP = (
     *("--device", "meter,eastron_sdm630,tcp://127.0.0.1:9?unit=1,meter"),
     *("--import-limit-w", "17250", "--export-limit-w", "9000", "--link-url", "mqtt://127.0.0.1:9"),
 )
+
+
+MAKE_CURRENT = f"""
+import sys
+from pathlib import Path
+from edge.fleet.update import launch
+from edge.fleet.update.environment import VenvEnvironments
+root, version = Path("{STATE}/software"), sys.argv[1]
+folder = root / "versions" / version
+VenvEnvironments().make(Path("/tmp") / (version + ".whl"), folder)
+VenvEnvironments().try_out(folder)
+launch.write_whole(folder / launch.WHOLE, b"{{}}")
+launch.switch(root, version)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +64,22 @@ def install(root: DebianRoot, package: Path) -> str:
     return root.run("dpkg", "--install", "/tmp/sitewatt.deb")
 
 
+def started_by_its_unit(root: DebianRoot) -> str:
+    """Start what the unit starts, as its user, until it is ready, and return the command that runs then."""
+    unit = root.path("/lib/systemd/system/sitewatt.service").read_text().replace("\\\n", " ")
+    started = re.search(r"(?m)^ExecStart=(.*)$", unit)
+    assert started is not None
+    command = ["chroot", str(root.folder), *AS_GATEWAY, *started[1].split()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        try:
+            assert json.loads(gateway.stdout.readline())["ready"] is True
+            return Path(f"/proc/{gateway.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        finally:
+            gateway.terminate()
+            gateway.wait(SAFETY_S)
+
+
 def owner(root: DebianRoot, path: str) -> str:
     """Return who owns a path, and its mode."""
     return root.run("stat", "-c", "%U:%G %a", path).strip()
@@ -73,16 +104,19 @@ def test_the_check_runs_there_as_the_gateways_user(installed: DebianRoot) -> Non
 
 def test_the_gateway_itself_starts_there(installed: DebianRoot) -> None:
     """Every library that it needs is in the package, and a missing device and broker do not hold it up."""
-    command = ["chroot", str(installed.folder), *AS_GATEWAY, "/opt/sitewatt/bin/python3", "-I", "-m", "edge", "run"]
-    with subprocess.Popen([*command, "--config", CONFIG], stdout=subprocess.PIPE, text=True) as gateway:
-        assert gateway.stdout is not None
-        try:
-            assert json.loads(gateway.stdout.readline())["ready"] is True
-        finally:
-            gateway.terminate()
-            gateway.wait(SAFETY_S)
+    assert started_by_its_unit(installed).startswith("/opt/sitewatt/bin/python3 -I -m edge run --config")
     assert installed.path(f"{STATE}/journal.db").exists()
     installed.run("/opt/sitewatt/bin/python3", "-I", "-c", "import numpy, highspy, uvloop, awsiot, awscrt")
+
+
+def test_the_unit_starts_a_newer_update_and_leaves_an_older_one_behind(installed: DebianRoot) -> None:
+    """The gateway itself makes the environments, as its user and without pip; a newer package supersedes them."""
+    for version, runs in (("0.0.9", "/opt/sitewatt/"), ("9.1.0", f"{STATE}/software/versions/9.1.0/bin/python -I")):
+        artefact = wheel(installed.path("/tmp"), version)
+        artefact.chmod(0o644)
+        installed.run(*AS_GATEWAY, "/opt/sitewatt/bin/python3", "-I", "-c", MAKE_CURRENT, version)
+        assert started_by_its_unit(installed).startswith(runs)
+        assert installed.path(f"{STATE}/software/current").is_symlink() is (version == "9.1.0")
 
 
 def test_code_is_compiled_when_it_is_installed(installed: DebianRoot) -> None:

@@ -4,6 +4,7 @@ import configparser
 import subprocess
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import yaml
@@ -32,6 +33,14 @@ def test_the_unit_is_watched_and_always_started_again() -> None:
     service = unit()["Service"]
     assert (service["Type"], service["Restart"], service["RestartPreventExitStatus"]) == ("notify", "always", "2")
     assert 0 < int(service["WatchdogSec"]) <= 60 and unit()["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_the_unit_starts_by_the_launcher_what_the_configuration_updates() -> None:
+    """Another folder would take updates that nobody ever starts."""
+    folder = "/var/lib/sitewatt"
+    text = (SHIPPED / "files/sitewatt.service").read_text()
+    assert f"-m edge.fleet.update.launch {folder}/software \\\n" in text
+    assert unit()["Service"]["StateDirectory"] == Path(folder).name
 
 
 def test_the_hardware_watchdog_stays_below_what_a_pi_can_count() -> None:
