@@ -16,6 +16,7 @@ SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 STEP_S_MAX = 2.0
 LOOK_S = 10.0
+WAIT_LOOK_S = 1.0
 
 
 class ClockWatch:
@@ -41,10 +42,20 @@ class ClockWatch:
             return self._trust
         now_s = self._clock.monotonic()
         stepped = self._stepped(now_s)
-        if stepped or now_s - self._looked_s >= LOOK_S:
+        look_s = WAIT_LOOK_S if self._trust is ClockTrust.UNTRUSTED else LOOK_S
+        if stepped or now_s - self._looked_s >= look_s:
             self._looked_s = now_s
             self._trust = self._look()
         return self._trust
+
+    async def trusted(self, *, within_s: float) -> bool:
+        """Wait until the clock may be trusted, at most so long, and say whether it may."""
+        give_up_s = self._clock.monotonic() + within_s
+        while self.trust() is ClockTrust.UNTRUSTED:
+            if self._clock.monotonic() >= give_up_s:
+                return False
+            await self._clock.sleep(WAIT_LOOK_S)
+        return True
 
     def _stepped(self, now_s: float) -> bool:
         """Note whether the wall clock moved other than the monotonic one since the last look."""

@@ -45,6 +45,7 @@ from edge.status import (
     loop_status,
     serve_status,
 )
+from edge.telemetry.holdback import Holdback
 from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.sampler import Sampler
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the journal keeps the rest.
 _HAND_OVER_LOOK_S = 0.05
+# A time service needs the network and seconds; what it does not do in this time it may never do.
+CLOCK_WAIT_S = 120.0
 
 
 @dataclass(kw_only=True)
@@ -90,23 +93,28 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
         JournalInUse: Another gateway runs on the same state.
     """
     async with open_site(config, clock=clock) as site:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(site.journal.run(), name="journal")
-                tasks.create_task(site.link.run(), name="link")
-                tasks.create_task(site.uplink.run(), name="uplink")
-                tasks.create_task(_hear(site), name="hear")
-                tasks.create_task(serve_status(config.state_dir, lambda: site_status(site)), name="status")
-                tasks.create_task(site.loop.run(), name="control")
-                if site.trader is not None:
-                    tasks.create_task(site.trader.run(), name="trade")
-                for proxy in config.proxy:
-                    share = site.devices[proxy.device].share(host=proxy.host, port=proxy.port, writable=proxy.writable)
-                    tasks.create_task(share, name=f"proxy {proxy.device}")
-                tasks.create_task(_stop(site, parent_pid), name="stop")
-                _say_ready(site)
-        except* StopRequested as reasons:
-            log.info("stop requested", extra={"reason": str(reasons.exceptions[0])})
+        await run_opened(site, parent_pid=parent_pid)
+
+
+async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
+    """Run a site whose parts are open, until there is a reason to stop or a part fails."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(site.journal.run(), name="journal")
+            tasks.create_task(_connect(site), name="link")
+            tasks.create_task(site.uplink.run(), name="uplink")
+            tasks.create_task(_hear(site), name="hear")
+            tasks.create_task(serve_status(site.config.state_dir, lambda: site_status(site)), name="status")
+            tasks.create_task(site.loop.run(), name="control")
+            if site.trader is not None:
+                tasks.create_task(site.trader.run(), name="trade")
+            for proxy in site.config.proxy:
+                share = site.devices[proxy.device].share(host=proxy.host, port=proxy.port, writable=proxy.writable)
+                tasks.create_task(share, name=f"proxy {proxy.device}")
+            tasks.create_task(_stop(site, parent_pid), name="stop")
+            _say_ready(site)
+    except* StopRequested as reasons:
+        log.info("stop requested", extra={"reason": str(reasons.exceptions[0])})
 
 
 @contextlib.asynccontextmanager
@@ -151,13 +159,15 @@ def _build(
     watch = ClockWatch(clock)
     name = config.site.id
     link = make_link(config.link, client_id=name, presence=_presence(config, clock, journal))
+    holdback = Holdback(clock=clock, clock_trust=watch.trust)
     sampler = Sampler(
-        site=name, journal=journal, clock=clock, period_s=config.telemetry.period_s, clock_trust=watch.trust
+        site=name, journal=journal, clock=clock, period_s=config.telemetry.period_s, clock_trust=holdback.trust
     )
     recorder = Recorder(
         meter=config.connection.meter,
         clock=clock,
         sampler=sampler,
+        holdback=holdback,
         meter_recorder=MeterRecorder(site=name, journal=journal, clock=clock),
         clock_trust=watch.trust,
     )
@@ -235,6 +245,13 @@ def _finished(site: Site, cycle: Cycle) -> None:
         site.trader.finished(cycle)
 
 
+async def _connect(site: Site) -> None:
+    """Keep the link, from when certificates can be judged and messages dated; without a clock at all, from a bound."""
+    if not await site.watch.trusted(within_s=CLOCK_WAIT_S):
+        log.warning("the clock was not set; connecting without", extra={"waited_s": CLOCK_WAIT_S})
+    await site.link.run()
+
+
 async def _hear(site: Site) -> None:
     """Take what the broker brings, for ever; an unreadable message is logged and costs nothing else."""
     zone, name = site.config.site.zone, site.config.site.id
@@ -281,7 +298,7 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
                 waits.create_task(site.fleet.run(), name="fleet")
     except* StopRequested as reasons:
         site.manager.stopping()
-        site.sampler.close()
+        site.recorder.close()
         site.journal.flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):

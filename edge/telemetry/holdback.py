@@ -1,7 +1,7 @@
 """Samples taken before the wall clock was ever trusted: held, and stamped anew by the monotonic clock once it is.
 
 A board without a battery starts in the past and steps when the network comes. How far a sample's stamp was off is the
-step between the two clocks' difference then and now. Messages of samples stamped so say ``holdover``: by their own clock,
+step between the two clocks' difference then and now. Messages of samples stamped so say ``holdover``: by our own clock,
 counted back from a synchronisation. Where no synchronisation comes in time, they go as they are, ``untrusted``.
 
 What is held is in memory only; a power cut in the first two minutes of a start without a clock loses it.

@@ -1,5 +1,6 @@
 """The wall clock is trusted as far as there is reason to, and control does not ask."""
 
+import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,3 +70,33 @@ def test_a_scaled_clock_cannot_step(tmp_path: Path) -> None:
     """It is derived from the monotonic clock."""
     watch = ClockWatch(scaled_clock(started_at=NOON, speed=30), synchronised=tmp_path / "synchronized")
     assert watch.trust() is ClockTrust.SYNCED
+
+
+async def test_who_waits_for_a_trusted_clock_goes_on_when_it_is_set(tmp_path: Path) -> None:
+    """A link connects with the first synchronisation, not at the end of its patience."""
+    clock, file = ManualClock(NOON), tmp_path / "synchronized"
+    watch = ClockWatch(clock, synchronised=file)
+    waiting = asyncio.create_task(watch.trusted(within_s=120), name="wait")
+    await _passes(clock, seconds=5)
+    assert not waiting.done()
+    _synchronised(file, clock.now())
+    await _passes(clock, seconds=2)
+    assert waiting.done() and waiting.result()
+
+
+async def test_who_waits_for_a_clock_that_nobody_sets_goes_on_without(tmp_path: Path) -> None:
+    """A site without a time server still reports."""
+    clock = ManualClock(NOON)
+    waiting = asyncio.create_task(
+        ClockWatch(clock, synchronised=tmp_path / "synchronized").trusted(within_s=3), name="wait"
+    )
+    await _passes(clock, seconds=4)
+    assert waiting.done() and not waiting.result()
+
+
+async def _passes(clock: ManualClock, *, seconds: int) -> None:
+    """Let time pass, second by second, and whoever waits look."""
+    for _ in range(seconds):
+        await asyncio.sleep(0)
+        clock.advance(1)
+        await asyncio.sleep(0)
