@@ -16,6 +16,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, StringConstraints, WithJsonSchema
 
+from contracts.quality import Quality as Quality  # noqa: PLC0414 (so that it can be had from here as well)
+
 DELIVERY_INTERVAL_S = 900
 DELIVERY_INTERVAL = timedelta(seconds=DELIVERY_INTERVAL_S)
 UCT_PER_CENT = 1_000_000
@@ -26,15 +28,6 @@ ZoneId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-class Quality(StrEnum):
-    """How far a value may be trusted. Source: IEC 61850-7-3, validity and source."""
-
-    GOOD = "good"
-    STALE = "stale"
-    INVALID = "invalid"
-    SUBSTITUTED = "substituted"
 
 
 class ClockTrust(StrEnum):
