@@ -184,7 +184,11 @@ class ProductState(StrEnum):
 
 
 class MarketBroadcast(Message):
-    """The public state of one delivery interval."""
+    """The public state of one delivery interval.
+
+    In a market whose lines join several areas, ``price_mct_per_kwh`` is the mean of what buyers pay, and
+    ``area_prices_mct_per_kwh`` has what each area pays.
+    """
 
     zone: ZoneId
     interval_start: Instant
@@ -195,3 +199,4 @@ class MarketBroadcast(Message):
     price_high_mct_per_kwh: int | None = None
     volume_wh: int = Field(default=0, ge=0)
     trades: int = Field(default=0, ge=0)
+    area_prices_mct_per_kwh: dict[str, int | None] | None = None

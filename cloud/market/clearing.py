@@ -2,6 +2,7 @@
 
 from cloud.market.auction import AuctionOrder, Clearing, clear, pay_as_bid
 from cloud.market.checks import Refusal, Refused, caps, storage
+from cloud.market.coupling import clear_coupled
 from cloud.market.last_resort import standing_orders
 from cloud.market.rules import UTILITY, Mechanism
 from cloud.market.state import Order, Outcome, Product, State
@@ -14,6 +15,24 @@ def close_gate(state: State, product: Product, out: Outcome) -> None:
     _within_capacity(state, product, out)
     orders = {key: order for key, order in product.orders.items() if order.open_wh and order.site != UTILITY}
     utility = standing_orders(state, product)
+    if state.rules.links:
+        clear_coupled(state, product, {**orders, **utility}, out)
+    else:
+        _clear_alone(state, product, orders, utility, out)
+    for order in orders.values():
+        product.book.cancel(order.key)
+        if order.open_wh:
+            status = OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED
+            withdraw(state, product, order, status)
+        out.replies.append(reply_of(product, order))
+    for order in utility.values():
+        product.book.stand(order.key, order.buy, 0, order.price)
+        withdraw(state, product, order, OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED)
+
+
+def _clear_alone(
+    state: State, product: Product, orders: dict[str, Order], utility: dict[str, Order], out: Outcome
+) -> None:
     clearing = _cleared(state, product, [*orders.values(), *utility.values()])
     for trade in clearing.trades:
         buy = orders.get(trade.buy_id) or utility[trade.buy_id]
@@ -34,15 +53,6 @@ def close_gate(state: State, product: Product, out: Outcome) -> None:
     # Where the call traded nothing, its interval says nothing about the last continuous price.
     if clearing.volume_wh or product.price is None:
         product.low, product.high = clearing.price.low, clearing.price.high
-    for order in orders.values():
-        product.book.cancel(order.key)
-        if order.open_wh:
-            status = OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED
-            withdraw(state, product, order, status)
-        out.replies.append(reply_of(product, order))
-    for order in utility.values():
-        product.book.stand(order.key, order.buy, 0, order.price)
-        withdraw(state, product, order, OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED)
 
 
 def _price(product: Product, clearing: Clearing) -> int | None:

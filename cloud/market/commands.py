@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cloud.market.product import INTERVAL_MS
-from cloud.market.rules import UTILITY, Participant
+from cloud.market.rules import NO_SITE, Participant
 from cloud.market.state import Outcome, ProductView, SiteSettlement
 from contracts.market import (
     Ability,
@@ -216,7 +216,7 @@ def notices(outcome: Outcome) -> list[Notice]:
         Notice(site, start, tuple(results.get((site, start), ())), tuple(trades.get((site, start), ())),
                settlements.get((site, start)))
         for site, start in keys
-        if site and site != UTILITY
+        if site and site not in NO_SITE
     ]  # fmt: skip
 
 
@@ -246,4 +246,5 @@ def broadcast(view: ProductView, *, zone: str, at_ms: int) -> MarketBroadcast:
         price_high_mct_per_kwh=view.high,
         volume_wh=view.volume_wh,
         trades=view.trades,
+        area_prices_mct_per_kwh=view.area_prices,
     )

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from cloud.market import settling, stages, trading
-from cloud.market.rules import MarketRules, Participant
+from cloud.market import ledger, settling, stages, trading
+from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.state import Account, Outcome, Product, ProductView, State, Storage, from_json, to_json
 
 
@@ -112,6 +112,10 @@ class Engine:
         """Return why trading is halted, ``None`` while it is not."""
         return self._state.halted
 
+    def admits(self, participant: Participant) -> bool:
+        """Return whether a site's registration would be taken."""
+        return _unfit(self._state, participant) is None
+
     def participants(self) -> tuple[Participant, ...]:
         """Return who is registered."""
         return tuple(account.participant for account in self._state.accounts.values())
@@ -154,10 +158,26 @@ def _check_participant(state: State, command: Mapping[str, Any]) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadCommand(f"participant breaks its schema at {first['loc']}: {first['msg']}; refused") from error
+    fault = _unfit(state, participant)
+    if fault is not None:
+        raise BadCommand(f"site {participant.site} {fault}; refused")
+
+
+def _unfit(state: State, participant: Participant) -> str | None:
+    """Return why a site cannot be admitted, ``None`` where it can."""
+    if participant.site in _RESERVED:
+        return "has the name of an account of the market"
+    if state.rules.links and participant.area not in state.rules.areas:
+        return f"is in area {participant.area!r}, which is none of {', '.join(state.rules.areas)}"
     known = state.accounts.get(participant.site)
-    if known is not None and known.participant.account_owner != participant.account_owner:
-        owner = known.participant.account_owner
-        raise BadCommand(f"site {participant.site} belongs to {owner}, not {participant.account_owner}; refused")
+    if known is None:
+        return None
+    before = known.participant
+    if before.account_owner != participant.account_owner:
+        return f"belongs to {before.account_owner}, not {participant.account_owner}"
+    if state.rules.links and before.area != participant.area:
+        return f"is in area {before.area}, where its positions are, not {participant.area}"
+    return None
 
 
 def _register(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
@@ -211,6 +231,16 @@ def _invoice(state: State, command: Mapping[str, Any], out: Outcome) -> None:
 def _tick(_state: State, _command: Mapping[str, Any], _out: Outcome) -> None:
     """Do nothing more than the moves that are due."""
 
+
+_RESERVED = NO_SITE | {
+    ledger.FEES,
+    ledger.LINK_FEES,
+    ledger.RENT,
+    ledger.BALANCING,
+    ledger.DEMAND_RESPONSE,
+    ledger.ROUNDING,
+    ledger.CASH,
+}
 
 _HANDLERS = {
     "new": trading.new,

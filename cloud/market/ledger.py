@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from contracts.units import UCT_PER_CENT
 
 FEES = "fees"
+LINK_FEES = "link-fees"
 RENT = "congestion-rent"
 BALANCING = "balancing"
 DEMAND_RESPONSE = "demand-response"

@@ -81,6 +81,7 @@ def clear_network(
     zones: Iterable[str] = (),
     tie: Tie = Tie.TIME,
     product: str = "",
+    tick: int = 1,
 ) -> NetworkClearing:
     """Clear orders of several zones, with the greatest welfare after fees and, among those, the greatest volume.
 
@@ -90,6 +91,7 @@ def clear_network(
         zones: Zones that may have no orders.
         tie: Who is served first among equal limits of one zone.
         product: Names the product in a lot.
+        tick: Prices paid are multiples of it; limits and fees are too, or a price could leave its interval.
 
     Raises:
         ValueError: A link has a negative capacity or fee, or joins a zone to itself.
@@ -102,7 +104,7 @@ def clear_network(
     names = sorted({order.zone for order in every} | set(zones) | set(ends))
     grid = _Grid(zones={name: _Zone.of([o for o in every if o.zone == name]) for name in names}, links=list(links))
     grid.solve()
-    return _result(grid, every, tie=tie, product=product)
+    return _result(grid, every, tie=tie, product=product, tick=tick)
 
 
 @dataclass(slots=True)
@@ -296,7 +298,7 @@ class _Grid:
         return {name: (low.get(name), high.get(name)) for name in self.zones}
 
 
-def _result(grid: _Grid, orders: list[AuctionOrder], *, tie: Tie, product: str) -> NetworkClearing:
+def _result(grid: _Grid, orders: list[AuctionOrder], *, tie: Tie, product: str, tick: int) -> NetworkClearing:
     fills = dict.fromkeys((order.order_id for order in orders), 0)
     served: dict[str, tuple[list[AuctionOrder], list[AuctionOrder]]] = {}
     for name, zone in grid.zones.items():
@@ -311,7 +313,7 @@ def _result(grid: _Grid, orders: list[AuctionOrder], *, tie: Tie, product: str) 
             sides.append(serve(ranked, margin, tie=tie, product=product, buying=side is Side.BUY, fills=fills))
         served[name] = (sides[0], sides[1])
     volume = sum(zone.bids.total() for zone in grid.zones.values())
-    zones = {name: _zone_price(low, high, volume) for name, (low, high) in grid.prices().items()}
+    zones = {name: _zone_price(low, high, volume, tick) for name, (low, high) in grid.prices().items()}
     fees = sum(abs(flow) * link.fee_mct_per_kwh for link, flow in zip(grid.links, grid.flows, strict=True))
     rent = 0
     for link, flow in zip(grid.links, grid.flows, strict=True):
@@ -336,8 +338,8 @@ def _result(grid: _Grid, orders: list[AuctionOrder], *, tie: Tie, product: str) 
     )
 
 
-def _zone_price(low: int | None, high: int | None, volume: int) -> ZonePrice:
-    paid = (low + high) // 2 if volume and low is not None and high is not None else None
+def _zone_price(low: int | None, high: int | None, volume: int, tick: int) -> ZonePrice:
+    paid = (low + high) // 2 // tick * tick if volume and low is not None and high is not None else None
     return ZonePrice(low=low, high=high, paid=paid)
 
 

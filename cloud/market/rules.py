@@ -22,6 +22,9 @@ from cloud.market.auction import PriceRule, Tie
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId
 
 UTILITY = "utility"
+# Counterparty of whatever leaves one area of a market and enters another; it keeps nothing.
+LINES = "lines"
+NO_SITE = frozenset({UTILITY, LINES})
 
 
 class Mechanism(StrEnum):
@@ -82,6 +85,7 @@ class LastResort(_Data):
     export_mct_per_kwh: int = 8_000
     import_wh: int = Field(default=10**9, ge=0)
     export_wh: int = Field(default=10**9, ge=0)
+    area: str = ""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -98,7 +102,20 @@ class LastResort(_Data):
         found: dict[str, Any] = dump(self)
         if self.stands_in is Stand.CALL:
             found.pop("stands_in")
+        if not self.area:
+            found.pop("area")
         return found
+
+
+class LinkRule(_Data):
+    """A line between two areas of one market: so many Wh either way in one interval, at a fee per kWh that flows."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    origin: str = Field(alias="from", min_length=1, max_length=63)
+    target: str = Field(alias="to", min_length=1, max_length=63)
+    capacity_wh: int = Field(ge=0)
+    fee_mct_per_kwh: int = Field(default=0, ge=0)
 
 
 class PositionLimit(_Data):
@@ -111,7 +128,9 @@ class PositionLimit(_Data):
 class MarketRules(_Data):
     """Everything about one zone's market that is a choice.
 
-    Prices in thousandths of a cent per kWh (1 EUR/MWh = 100), quantities in Wh per interval.
+    Prices in thousandths of a cent per kWh (1 EUR/MWh = 100), quantities in Wh per interval. ``links`` join the areas
+    of a market that is not one copper plate: each area has its price, and all clear together. A continuous book would
+    give the lines to whoever comes first, so links need the mechanism ``call``.
     """
 
     zone: ZoneId
@@ -129,6 +148,7 @@ class MarketRules(_Data):
     fee_mct_per_kwh: int = Field(default=0, ge=0)
     self_trade: SelfTrade = SelfTrade.CANCEL_RESTING
     last_resort: LastResort | None = LastResort()
+    links: tuple[LinkRule, ...] = ()
     imbalance: Imbalance = Imbalance.SINGLE
     meter_wait_s: int = Field(default=600, ge=0)
     estimate: Estimate = Estimate.SCHEDULE
@@ -154,12 +174,45 @@ class MarketRules(_Data):
                     raise ValueError(f"tariff {tariff} mct/kWh is outside the price band")
         return self
 
+    @model_validator(mode="after")
+    def _coupled(self) -> Self:
+        if not self.links:
+            return self
+        if self.mechanism is not Mechanism.CALL or self.price_rule is not PriceRule.MIDDLE:
+            raise ValueError(
+                f"links need the mechanism call and the middle of the prices, not {self.mechanism}, {self.price_rule}"
+            )
+        for link in self.links:
+            if link.origin == link.target:
+                raise ValueError(f"link from {link.origin} to itself")
+            if link.fee_mct_per_kwh % self.tick_mct_per_kwh:
+                raise ValueError(
+                    f"link {link.origin} to {link.target} has a fee of {link.fee_mct_per_kwh}, no multiple of the tick "
+                    f"{self.tick_mct_per_kwh}"
+                )
+        if self.last_resort is not None and self.last_resort.area not in self.areas:
+            raise ValueError(f"last_resort.area {self.last_resort.area!r} is none of {', '.join(self.areas)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave absent links out, so that states stored before there were any keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if not self.links:
+            found.pop("links")
+        return found
+
+    @property
+    def areas(self) -> tuple[str, ...]:
+        """Return the areas that the links join, none where the whole market is one."""
+        return tuple(sorted({end for link in self.links for end in (link.origin, link.target)}))
+
 
 class Participant(_Data):
     """Who may trade, for whom, and what its connection can carry in one interval.
 
     Sites of one owner never trade with one another. ``credit_limit_uct`` bounds what the site may owe, open orders
-    included; ``None`` leaves it unbounded.
+    included; ``None`` leaves it unbounded. ``area`` is where it is connected, in a market with links.
     """
 
     site: str = Field(min_length=1, max_length=63)
@@ -167,6 +220,15 @@ class Participant(_Data):
     import_limit_wh: int = Field(ge=0)
     export_limit_wh: int = Field(ge=0)
     credit_limit_uct: int | None = Field(default=None, ge=0)
+    area: str = Field(default="", max_length=63)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave an absent area out, so that states stored before there were areas keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if not self.area:
+            found.pop("area")
+        return found
 
     @property
     def account_owner(self) -> str:

@@ -86,14 +86,21 @@ def estimate_missing(state: State, product: Product) -> None:
 
 
 def settle(state: State, product: Product, out: Outcome) -> None:
-    """Settle every site of a metered product for the first time and fix its imbalance prices."""
+    """Settle every site of a metered product for the first time and fix its imbalance prices.
+
+    All sites together say whether the system is short; each area of a market with links has its own price for it.
+    """
     measured = {site: _measured(product, site) for site in sorted(state.accounts)}
+    system_wh = sum(imbalance for _, imbalance in measured.values())
     prices = imbalance_prices(
         state.rules,
         market_mct_per_kwh=product.price if product.price is not None else product.last_price,
-        system_wh=sum(imbalance for _, imbalance in measured.values()),
+        system_wh=system_wh,
     )
     product.imbalance_short, product.imbalance_long = prices.short_mct_per_kwh, prices.long_mct_per_kwh
+    for area, price in product.areas.items():
+        prices = imbalance_prices(state.rules, market_mct_per_kwh=price.paid, system_wh=system_wh)
+        product.area_imbalance[area] = (prices.short_mct_per_kwh, prices.long_mct_per_kwh)
     for site in measured:
         _post(state, product, site, out)
 
@@ -140,7 +147,9 @@ def _settlement(state: State, product: Product, site: str) -> SiteSettlement:
     assert product.imbalance_long is not None
     result, imbalance = _measured(product, site)
     meter, position = product.meters[site], product.position(site)
-    price = product.imbalance_short if imbalance > 0 else product.imbalance_long
+    area = state.accounts[site].participant.area
+    short, long = product.area_imbalance.get(area, (product.imbalance_short, product.imbalance_long))
+    price = short if imbalance > 0 else long
     before = product.settled.get(site)
     return SiteSettlement(
         site=site,

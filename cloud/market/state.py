@@ -147,8 +147,16 @@ class Trade(NamedTuple):
     taker: str
 
 
+class AreaPrice(NamedTuple):
+    """The prices that clear one area of a market with links; ``paid`` is ``None`` where nothing traded."""
+
+    low: int | None
+    high: int | None
+    paid: int | None
+
+
 class ProductView(NamedTuple):
-    """The public state of one product."""
+    """The public state of one product; ``area_prices`` where links join the areas of the market."""
 
     interval_ms: int
     state: ProductState
@@ -157,6 +165,7 @@ class ProductView(NamedTuple):
     high: int | None
     volume_wh: int
     trades: int
+    area_prices: dict[str, int | None] | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -184,6 +193,8 @@ class Product:
     trades: int = 0
     imbalance_short: int | None = None
     imbalance_long: int | None = None
+    areas: dict[str, AreaPrice] = field(default_factory=dict)
+    area_imbalance: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def position(self, site: str) -> Position:
         """Return a site's position, empty where it has none yet."""
@@ -195,7 +206,8 @@ class Product:
     def view(self) -> ProductView:
         """Return what everyone may know."""
         price = self.price if self.price is not None else self.last_price
-        return ProductView(self.start_ms, self.state, price, self.low, self.high, self.volume_wh, self.trades)
+        areas = {area: found.paid for area, found in self.areas.items()} or None
+        return ProductView(self.start_ms, self.state, price, self.low, self.high, self.volume_wh, self.trades, areas)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -335,7 +347,14 @@ _PLAIN = (
 
 
 def _product(product: Product) -> dict[str, Any]:
+    # A product without areas keeps the form, and so the hash, that it has always had.
+    areas: dict[str, Any] = {}
+    if product.areas:
+        areas["areas"] = {area: list(price) for area, price in product.areas.items()}
+    if product.area_imbalance:
+        areas["area_imbalance"] = {area: list(prices) for area, prices in product.area_imbalance.items()}
     return {
+        **areas,
         **{name: getattr(product, name) for name in _PLAIN},
         "orders": [[getattr(order, name) for name in _ORDER] for order in product.orders.values()],
         "positions": {
@@ -361,6 +380,8 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
         meters={site: Meter(*meter) for site, meter in raw["meters"].items()},
         settled={site: SiteSettlement(*settled) for site, settled in raw["settled"].items()},
         posted={site: [_line(line) for line in lines] for site, lines in raw["posted"].items()},
+        areas={area: AreaPrice(*price) for area, price in raw.get("areas", {}).items()},
+        area_imbalance={area: (short, long) for area, (short, long) in raw.get("area_imbalance", {}).items()},
     )
     for site, values in raw["positions"].items():
         product.positions[site] = Position(**dict(zip(_POSITION, values, strict=True)))

@@ -12,7 +12,7 @@ from cloud.market import checks
 from cloud.market.book import Fill
 from cloud.market.checks import LATER, Refusal, Refused
 from cloud.market.ledger import FEES, Entry, Kind
-from cloud.market.rules import UTILITY, SelfTrade
+from cloud.market.rules import NO_SITE, SelfTrade
 from cloud.market.state import Order, Outcome, Product, Reply, State, Trade
 from contracts.market import OrderStatus, ProductState, TimeInForce
 
@@ -233,8 +233,8 @@ def book_trade(
 def _charge_fee(
     state: State, product: Product, sites: tuple[str, ...], out: Outcome, *, fee_uct: int, trade_id: str
 ) -> None:
-    """Charge the fee of one trade to each of its sites; the utility pays none."""
-    payers = [site for site in sites if site != UTILITY]
+    """Charge the fee of one trade to each of its sites; the utility and the lines pay none."""
+    payers = [site for site in sites if site not in NO_SITE]
     for site in payers:
         product.position(site).fees_uct += fee_uct
     out.lines += state.ledger.post(

@@ -38,7 +38,8 @@ class BatteryRecord(_Record):
 class SiteRecord(_Record):
     """One site: limits at its connection point (magnitudes in W) and what stands behind it.
 
-    ``meter`` is the device that measures the connection point. ``load_class`` (household, factory, flat) and
+    ``area`` is where it is connected, in a market whose rules have links. ``meter`` is the device that measures the
+    connection point. ``load_class`` (household, factory, flat) and
     ``typical_load_w`` are what the load is forecast from before it has been measured. ``order_by`` says how relief is
     asked of a site with a battery: by the battery's power, or by a limit that the site holds at its own meter.
     """
@@ -48,6 +49,7 @@ class SiteRecord(_Record):
     agent: AgentKind
     owner: str = ""
     feeder: SiteId | None = None
+    area: str = Field(default="", max_length=63)
     import_limit_w: int = Field(ge=0)
     export_limit_w: int = Field(ge=0)
     battery: BatteryRecord | None = None

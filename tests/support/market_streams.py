@@ -1,5 +1,7 @@
 """Random command streams for one market, and an independent judge of what came out."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from cloud.market import commands
 from cloud.market.engine import Engine
 from cloud.market.product import INTERVAL_MS
-from cloud.market.rules import UTILITY, MarketRules, Participant
+from cloud.market.rules import LINES, UTILITY, MarketRules, Participant
 from cloud.market.state import Outcome, Trade
 from contracts.market import OrderStatus
 
@@ -18,10 +20,12 @@ LIMIT_WH = 12
 INTERVALS = (T0_MS + INTERVAL_MS, T0_MS + 2 * INTERVAL_MS)
 DONE = (OrderStatus.FILLED, OrderStatus.PARTLY_FILLED, OrderStatus.UNFILLED, OrderStatus.CANCELLED)
 
+NO_AREAS: Mapping[str, str] = MappingProxyType({})
+
 Command = dict[str, Any]
 
 
-def participants() -> list[Command]:
+def participants(areas: Mapping[str, str] = NO_AREAS) -> list[Command]:
     """Return the registrations that every stream begins with; both homes have one owner."""
     return [
         commands.register(
@@ -31,6 +35,7 @@ def participants() -> list[Command]:
                 import_limit_wh=LIMIT_WH,
                 export_limit_wh=LIMIT_WH,
                 credit_limit_uct=500,
+                area=areas.get(site, ""),
             ),
             at_ms=T0_MS - 3_600_000,
         )
@@ -52,9 +57,9 @@ def rules(**changes: Any) -> MarketRules:
 
 
 @st.composite
-def streams(draw: st.DrawFn, size: int = 40) -> list[Command]:
+def streams(draw: st.DrawFn, size: int = 40, areas: Mapping[str, str] = NO_AREAS) -> list[Command]:
     """Return commands of rising instants that span trading, closure, delivery and settlement of two products."""
-    found = participants()
+    found = participants(areas)
     at_ms = T0_MS
     for number in range(draw(st.integers(0, size))):
         at_ms += draw(st.sampled_from([0, 1000, 40_000, 40_000, 200_000]))
@@ -131,11 +136,13 @@ def _judge_trade(engine: Engine, trade: Trade) -> None:
     product = engine.product(trade.interval_ms)
     assert product is not None
     owners = {participant.site: participant.account_owner for participant in engine.participants()}
-    assert owners.get(trade.buy_site, UTILITY) != owners.get(trade.sell_site, UTILITY)
+    assert owners.get(trade.buy_site, trade.buy_site) != owners.get(trade.sell_site, trade.sell_site)
     for site, order_id, sign in (
         (trade.buy_site, trade.buy_order, 1),
         (trade.sell_site, trade.sell_order, -1),
     ):
+        if site == LINES:
+            continue
         tariff = 30 if sign < 0 else 8
         limit = tariff if site == UTILITY else product.orders[f"{site}/{order_id}"].price
         assert sign * trade.price_mct_per_kwh <= sign * limit

@@ -179,9 +179,10 @@ class MarketWriter:
         self._committed = max(self._committed, step.position)
 
     def _registrations(self, fold: Fold, at_ms: int) -> list[Input]:
-        """Return the commands that bring the registry's sites and limits into the market."""
+        """Return the commands that bring the registry's sites and limits into the market, where it admits them."""
         known = {participant.site: participant for participant in fold.engine.participants()}
-        return [commands.register(one, at_ms=at_ms) for one in self._participants if known.get(one.site) != one]
+        changed = [one for one in self._participants if known.get(one.site) != one and fold.engine.admits(one)]
+        return [commands.register(one, at_ms=at_ms) for one in changed]
 
 
 def market_of(house: House, zone: ZoneId) -> MarketWriter | None:
@@ -205,4 +206,5 @@ def _participant(site: SiteRecord) -> Participant:
         owner=site.owner,
         import_limit_wh=site.import_limit_w * DELIVERY_INTERVAL_S // 3600,
         export_limit_wh=site.export_limit_w * DELIVERY_INTERVAL_S // 3600,
+        area=site.area,
     )

@@ -312,11 +312,28 @@ def test_a_cold_process_finds_the_same_market_from_snapshot_and_journal(
         assert json.dumps(cold_fold.snapshot(), sort_keys=True) == json.dumps(warm_fold.snapshot(), sort_keys=True)
 
 
+def _plain(house: House) -> House:
+    return house
+
+
+def _coupled(house: House) -> House:
+    """Return a house whose market has two areas and a line between them that is full in the story."""
+    link = {"from": "east", "to": "west", "capacity_wh": 1_500, "fee_mct_per_kwh": 200}
+    rules = {"opening_s": 7200, "mechanism": "call", "links": [link], "last_resort": {"area": "west"}}
+    zone = house.registry.zones[0].model_copy(update={"market": rules})
+    sites = tuple(
+        site.model_copy(update={"area": "east" if site.id == "farm" else "west"}) for site in house.registry.sites
+    )
+    registry = house.registry.model_copy(update={"zones": (zone,), "sites": sites})
+    return replace(house, registry=registry, memory={})
+
+
 class _World:
     """One set of tables, and processes that come and go."""
 
-    def __init__(self, tables: Tables, folder: Path) -> None:
+    def __init__(self, tables: Tables, folder: Path, arranged: Callable[[House], House] = _plain) -> None:
         self.tables = tables
+        self.arranged = arranged
         self.lake = FolderLake(folder)
         self.sent: list[Any] = []
 
@@ -344,7 +361,7 @@ class _World:
         """Return a new process over these tables."""
         publisher = FusedPublisher(fuse, self.sent)
         stores = Stores(tables=FusedTables(self.tables, fuse), lake=self.lake)
-        return replace(build_house(stores, publisher), memory={})  # type: ignore[arg-type]
+        return self.arranged(replace(build_house(stores, publisher), memory={}))  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -356,16 +373,23 @@ def _sqlite(path: Path) -> Iterator[Tables]:
         tables.close()
 
 
-def _crash_points(tmp_path: Path, *, crashes: int, seed: int, open_tables: Callable[[Path], Any]) -> None:
+def _crash_points(
+    tmp_path: Path,
+    *,
+    crashes: int,
+    seed: int,
+    open_tables: Callable[[Path], Any],
+    arranged: Callable[[House], House] = _plain,
+) -> None:
     """Run the story in processes that crash; whatever they leave must be what the undisturbed run leaves."""
     with house_in(tmp_path / "plain") as (house, publisher):
-        run_events(house, story())
+        run_events(arranged(house), story())
         expected, told = _kept(house.stores.tables), _told(publisher.sent)
     rng, survived, number = random.Random(seed), 0, 0
     while survived < crashes:
         number += 1
         with open_tables(tmp_path / f"{number}.db") as tables:
-            world = _World(tables, tmp_path)
+            world = _World(tables, tmp_path, arranged)
             survived += world.run(story(), rng, crash_every=12)
             assert _kept(tables) == expected, f"seed {seed}, run {number}"
             assert _told(world.sent) == told, f"seed {seed}, run {number}"
@@ -380,6 +404,23 @@ def test_crashes_at_any_point_leave_the_same_trades_and_ledger(
     """Journal, tables, notices, counters, snapshots, archive: a process may die between any two of them."""
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", snapshot_every)
     _crash_points(tmp_path, crashes=60, seed=1, open_tables=_sqlite)
+
+
+def test_crashes_leave_the_same_coupled_areas_and_the_rent_on_its_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Areas are part of one writer's state, so nothing between two writers can be lost: there is only one."""
+    with house_in(tmp_path / "once") as (house, _):
+        run_events(_coupled(house), story())
+        balances: dict[str, int] = {}
+        for line in ledger_lines(house.stores.tables, ZONE):
+            balances[line["account"]] = balances.get(line["account"], 0) + line["money_uct"]
+        assert balances["lines"] == 0
+        assert balances["congestion-rent"] < 0
+        assert balances["link-fees"] == -1_500 * 200
+        assert sum(balances.values()) == 0
+    monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
+    _crash_points(tmp_path, crashes=30, seed=4, open_tables=_sqlite, arranged=_coupled)
 
 
 @pytest.mark.slow
