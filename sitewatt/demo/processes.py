@@ -39,6 +39,13 @@ class Child:
         """Return whether the process has not ended."""
         return self.process.returncode is None
 
+    @property
+    def end(self) -> str:
+        """Return how the process ended, and the last that it wrote; the log may be thrown away by the one who reads."""
+        code = self.process.returncode or 0
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return f"{how}: {_last_line(self.log)}"
+
 
 class Processes:
     """The processes of one neighbourhood, by name."""
@@ -149,11 +156,13 @@ async def _read_readiness(child: Child) -> dict[str, Any]:
                     if isinstance(answer, dict) and answer.get("ready"):
                         return answer
     except TimeoutError as error:
-        raise ProcessFailed(f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s; see {child.log}") from error
-    code = await child.process.wait()
-    raise ProcessFailed(f"{child.name} ended with code {code} before it was ready: {_last_line(child.log)}")
+        raise ProcessFailed(
+            f"{child.name} was not ready within {READY_TIMEOUT_S:.0f} s: {_last_line(child.log)}"
+        ) from error
+    await child.process.wait()
+    raise ProcessFailed(f"{child.name}, not yet ready, {child.end}")
 
 
 def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else f"it wrote nothing to {log}"
+    return lines[-1] if lines else "it wrote nothing"

@@ -54,6 +54,8 @@ async def run(place: Neighbourhood, options: Options) -> bool:
         processes = Processes(files.logs(folder))
         try:
             written = await _run(place, options, processes, folder)
+        except BaseExceptionGroup as group:
+            raise _cause(group) from None
         finally:
             await processes.stop_all()
     if options.report is not None:
@@ -63,6 +65,17 @@ async def run(place: Neighbourhood, options: Options) -> bool:
     else:
         Console().print(report.render(written))
     return written.passed
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the part's failure that ended a group of tasks, or the group where it was something else."""
+    failed, rest = group.split(ProcessFailed)
+    if failed is None or rest is not None:
+        return group
+    leaf: BaseException = failed
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    return leaf
 
 
 async def _run(place: Neighbourhood, options: Options, processes: Processes, folder: Path) -> report.Report:
@@ -165,7 +178,7 @@ async def _watch(
     with _live(options) as live:
         while (left_s := end_s - loop.time()) > 0:
             if ended := processes.ended():
-                raise ProcessFailed(f"{ended[0].name} ended by itself; its last words are in {ended[0].log}")
+                raise ProcessFailed(f"{ended[0].name} {ended[0].end}")
             if live is not None:
                 live.update(render(watcher.view, place, now=clock.now(), speed=clock.speed), refresh=True)
             elif loop.time() >= progress_s:

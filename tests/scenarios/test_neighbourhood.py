@@ -99,21 +99,44 @@ async def test_the_death_of_the_demonstration_leaves_no_process(tmp_path: Path) 
     """Whoever kills the parent, with Ctrl-C or worse, finds nothing running five seconds later."""
     for number in (signal.SIGINT, signal.SIGKILL):
         folder = tmp_path / number.name
-        demo = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sitewatt", "demo", "--headless", "--sites", "2", "--keep", str(folder),
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, preexec_fn=_hear_ctrl_c,
-        )  # fmt: skip
-        assert demo.stderr is not None
-        async with asyncio.timeout(60):
-            while b"are running" not in await demo.stderr.readline():
-                pass
-        children = _processes_of(folder)
-        assert len(children) >= 6
+        demo = await _running_demo(folder)
+        assert len(_processes_of(folder)) >= 6
         demo.send_signal(number)
         async with asyncio.timeout(5):
             await demo.wait()
-            while _processes_of(folder):  # noqa: ASYNC110 (the system tells nobody)
-                await asyncio.sleep(0.1)
+        await _nothing_left(folder)
+
+
+async def test_a_part_that_dies_ends_the_demonstration_in_a_sentence(tmp_path: Path) -> None:
+    """Whoever sees it die must learn which part it was, not read a trace of ours; and nothing goes on without it."""
+    folder = tmp_path / "demo"
+    demo = await _running_demo(folder)
+    (gateway,) = [pid for pid, command in _processes_of(folder).items() if "factory.yaml" in command]
+    os.kill(gateway, signal.SIGKILL)
+    assert demo.stderr is not None
+    async with asyncio.timeout(15):
+        said = (await demo.stderr.read()).decode()
+        assert await demo.wait() == 1
+    assert "factory was ended by SIGKILL" in said and "Traceback" not in said
+    await _nothing_left(folder)
+
+
+async def _running_demo(folder: Path) -> asyncio.subprocess.Process:
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sitewatt", "demo", "--headless", "--sites", "2", "--keep", str(folder),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, preexec_fn=_hear_ctrl_c,
+    )  # fmt: skip
+    assert demo.stderr is not None
+    async with asyncio.timeout(60):
+        while b"are running" not in await demo.stderr.readline():
+            pass
+    return demo
+
+
+async def _nothing_left(folder: Path) -> None:
+    async with asyncio.timeout(5):
+        while _processes_of(folder):  # noqa: ASYNC110 (the system tells nobody)
+            await asyncio.sleep(0.1)
 
 
 def _hear_ctrl_c() -> None:
@@ -151,9 +174,9 @@ async def _nothing_lost_or_doubled(place: Town) -> None:
     assert len(set(readings)) == len(numbers), "an interval was reported twice under two numbers"
 
 
-def _processes_of(folder: Path) -> list[int]:
-    """Return the processes whose command line names a folder."""
-    found = []
+def _processes_of(folder: Path) -> dict[int, str]:
+    """Return the processes whose command line names a folder, with that line."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -162,5 +185,5 @@ def _processes_of(folder: Path) -> list[int]:
         except OSError:
             continue
         if str(folder).encode() in line and b"sitewatt" not in line.split(b"\0")[2:3]:
-            found.append(int(entry.name))
+            found[int(entry.name)] = line.replace(b"\0", b" ").decode()
     return found
