@@ -8,9 +8,10 @@ from concurrent.futures import Future as ThreadFuture
 from typing import Any
 
 from awscrt import mqtt5, mqtt_request_response
-from awsiot import V2ServiceException, iotidentity, mqtt5_client_builder
+from awsiot import V2ServiceException, iotidentity
 
-from edge.errors import ConfigError, FleetError, FleetRefused, FleetSilent
+from edge.errors import FleetError, FleetRefused, FleetSilent
+from edge.links.aws_client import make_client
 from edge.links.settings import LinkSettings
 
 STOP_TIMEOUT_S = 2.0
@@ -118,28 +119,17 @@ class _Session:
                     await self._stopped.wait()
 
     def _build(self, settings: LinkSettings, client_id: str) -> mqtt5.Client:
-        try:
-            return mqtt5_client_builder.mtls_from_path(
-                endpoint=settings.host,
-                port=settings.port,
-                cert_filepath=str(settings.cert_file),
-                pri_key_filepath=str(settings.key_file),
-                ca_filepath=str(settings.ca_file) if settings.ca_file else None,
-                client_id=client_id,
-                keep_alive_interval_sec=settings.keep_alive_s,
-                session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
-                min_reconnect_delay_ms=int(settings.reconnect_s_min * 1000),
-                max_reconnect_delay_ms=max(int(settings.reconnect_s_max * 1000), 1),
-                enable_metrics_collection=False,
-                on_lifecycle_connection_success=lambda data: self._on_loop(self._connected.set),
-                on_lifecycle_connection_failure=lambda data: self._on_loop(self._failed, data),
-                on_lifecycle_disconnection=lambda data: self._on_loop(self._lost, data),
-                on_lifecycle_stopped=lambda data: self._on_loop(self._stopped.set),
-            )
-        except Exception as error:  # The SDK raises what its native part names; what it checks here is our settings.
-            raise ConfigError(
-                f"claim certificate {settings.cert_file} or key {settings.key_file} cannot be used: {error}"
-            ) from error
+        return make_client(
+            settings,
+            connect=mqtt5.ConnectPacket(client_id=client_id, keep_alive_interval_sec=settings.keep_alive_s),
+            session_behavior=mqtt5.ClientSessionBehaviorType.CLEAN,
+            min_reconnect_delay_ms=int(settings.reconnect_s_min * 1000),
+            max_reconnect_delay_ms=max(int(settings.reconnect_s_max * 1000), 1),
+            on_lifecycle_event_connection_success_fn=lambda data: self._on_loop(self._connected.set),
+            on_lifecycle_event_connection_failure_fn=lambda data: self._on_loop(self._failed, data),
+            on_lifecycle_event_disconnection_fn=lambda data: self._on_loop(self._lost, data),
+            on_lifecycle_event_stopped_fn=lambda data: self._on_loop(self._stopped.set),
+        )
 
     def _on_loop(self, call: Callable[..., None], *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # A loop that is closed by now has nobody left to tell.

@@ -11,14 +11,13 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
 from typing import Any
-from urllib.parse import urlsplit
 
-from awscrt import http, io, mqtt5
-from awsiot import mqtt5_client_builder
+from awscrt import io, mqtt5
 
 from contracts.topics import Up, parse
 from contracts.units import SiteId
-from edge.errors import ConfigError, LinkError, LinkTakenOver
+from edge.errors import LinkError, LinkTakenOver
+from edge.links.aws_client import make_client
 from edge.links.link import Ack, Inbound, Presence
 from edge.links.managed import CONNECT_TIMEOUT_S, GOODBYE_TIMEOUT_S, Arrived, ManagedLink
 from edge.links.settings import LinkSettings
@@ -170,40 +169,31 @@ class AwsConnection:
                 topic=presence.will.topic, payload=presence.will.payload, qos=mqtt5.QoS.AT_LEAST_ONCE, retain=True
             )
         rejoin = mqtt5.ClientSessionBehaviorType
-        try:
-            return mqtt5_client_builder.mtls_from_path(
-                endpoint=settings.host,
-                port=settings.port,
-                cert_filepath=str(settings.cert_file),
-                pri_key_filepath=str(settings.key_file),
-                ca_filepath=str(settings.ca_file) if settings.ca_file else None,
+        return make_client(
+            settings,
+            connect=mqtt5.ConnectPacket(
                 client_id=client_id,
                 will=will,
                 keep_alive_interval_sec=settings.keep_alive_s,
                 session_expiry_interval_sec=settings.session_expiry_s,
-                session_behavior=rejoin.REJOIN_ALWAYS if settings.session_expiry_s else rejoin.CLEAN,
-                extended_validation_and_flow_control_options=(
-                    flow_control.AWS_IOT_CORE_DEFAULTS if settings.throttle else flow_control.NONE
-                ),
-                offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
-                # Ours decides, and gives the whole connection up; the SDK's would only fail the one publish.
-                ack_timeout_sec=2 * math.ceil(settings.ack_timeout_s) + 10,
-                connack_timeout_ms=int(CONNECT_TIMEOUT_S * 1000),
-                socket_options=_socket_options(),
-                min_reconnect_delay_ms=_NEVER_MS,
-                max_reconnect_delay_ms=_NEVER_MS,
-                http_proxy_options=_proxy(settings),
-                enable_metrics_collection=False,
-                on_publish_received=lambda data: self._on_loop(self._received, data.publish_packet),
-                on_lifecycle_connection_success=lambda data: self._on_loop(self._connected),
-                on_lifecycle_connection_failure=lambda data: self._on_loop(self._failed, data),
-                on_lifecycle_disconnection=lambda data: self._on_loop(self._disconnected, data),
-                on_lifecycle_stopped=lambda data: self._on_loop(self._note_stopped),
-            )
-        except Exception as error:  # The SDK raises what its native part names; what it checks here is our settings.
-            raise ConfigError(
-                f"link certificate {settings.cert_file} or key {settings.key_file} cannot be used: {error}"
-            ) from error
+            ),
+            session_behavior=rejoin.REJOIN_ALWAYS if settings.session_expiry_s else rejoin.CLEAN,
+            extended_validation_and_flow_control_options=(
+                flow_control.AWS_IOT_CORE_DEFAULTS if settings.throttle else flow_control.NONE
+            ),
+            offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
+            # Ours decides, and gives the whole connection up; the SDK's would only fail the one publish.
+            ack_timeout_sec=2 * math.ceil(settings.ack_timeout_s) + 10,
+            connack_timeout_ms=int(CONNECT_TIMEOUT_S * 1000),
+            socket_options=_socket_options(),
+            min_reconnect_delay_ms=_NEVER_MS,
+            max_reconnect_delay_ms=_NEVER_MS,
+            on_publish_callback_fn=lambda data: self._on_loop(self._received, data.publish_packet),
+            on_lifecycle_event_connection_success_fn=lambda data: self._on_loop(self._connected),
+            on_lifecycle_event_connection_failure_fn=lambda data: self._on_loop(self._failed, data),
+            on_lifecycle_event_disconnection_fn=lambda data: self._on_loop(self._disconnected, data),
+            on_lifecycle_event_stopped_fn=lambda data: self._on_loop(self._note_stopped),
+        )
 
     def _received(self, packet: mqtt5.PublishPacket) -> None:
         self._arrived(Inbound(topic=packet.topic, payload=bytes(packet.payload or b""), retained=bool(packet.retain)))
@@ -250,14 +240,3 @@ def _socket_options() -> io.SocketOptions:
     options = io.SocketOptions()
     options.connect_timeout_ms = int(CONNECT_TIMEOUT_S * 1000)
     return options
-
-
-def _proxy(settings: LinkSettings) -> http.HttpProxyOptions | None:
-    if settings.proxy_url is None:
-        return None
-    parts = urlsplit(settings.proxy_url)
-    return http.HttpProxyOptions(
-        host_name=parts.hostname or "",
-        port=parts.port or 8080,
-        connection_type=http.HttpProxyConnectionType.Tunneling,
-    )

@@ -82,6 +82,7 @@ def provision(
     state: _State,
     template: Annotated[str, typer.Option(help="Name of the fleet's template.")] = "sitewatt-gateway",
     client: Annotated[str, typer.Option(help="Client library: mqtt or aws.")] = "mqtt",
+    proxy: Annotated[str | None, typer.Option(metavar="URL", help="http://HOST:PORT; with --client aws.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Give this gateway an identity of its own; begun ones are continued."""
@@ -100,6 +101,7 @@ def provision(
         settings = LinkSettings(
             client=Client(client),
             url=endpoint,
+            proxy_url=proxy,
             ca_file=ca if ca.exists() else None,
             cert_file=cert,
             key_file=key,
