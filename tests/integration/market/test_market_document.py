@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
+from cloud.market.rules import MarketRules
+from cloud.stores.registry import Registry
 from sitewatt.commands.market import app
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "market.md"
@@ -33,6 +36,15 @@ def test_an_example_gives_what_the_document_says(command: str, given: str, answe
     result = CliRunner().invoke(app, words[2:], input=given)
     assert result.exit_code == 0, result.output
     _assert_part(json.loads(result.stdout), answer, at="answer")
+
+
+def test_the_configuration_of_a_market_with_areas_is_one() -> None:
+    """An operator copies it."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    registry = Registry.model_validate(yaml.safe_load(text))
+    (zone,), (site,) = registry.zones, registry.sites
+    rules = MarketRules.model_validate({**zone.market, "zone": zone.id})
+    assert site.area in rules.areas
 
 
 def _assert_part(whole: Any, part: Any, *, at: str) -> None:
