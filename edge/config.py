@@ -38,6 +38,7 @@ class DeviceRole(StrEnum):
     PV = "pv"
     HYBRID = "hybrid"
     BATTERY = "battery"
+    LOAD = "load"
     RELAY = "relay"
 
 
@@ -58,6 +59,13 @@ class RelayKind(StrEnum):
     STEERABLE_LOADS = "14a"
     RIPPLE = "ripple"
     LOCK = "lock"
+
+
+class Rest(StrEnum):
+    """What a switched load does while nobody asks anything of it."""
+
+    ON = "on"
+    OFF = "off"
 
 
 class Idle(StrEnum):
@@ -85,15 +93,24 @@ class SiteSection(_Section):
 
 
 class ConnectionSection(_Section):
-    """Where the site meets the grid. Both limits are zero or greater."""
+    """Where the site meets the grid. All limits are zero or greater.
+
+    ``phase_limit_w`` is the fuse of each phase; batteries are then held so that no phase passes it, and rest while the
+    meter does not tell the phases.
+    """
 
     meter: str
     import_limit_w: int = Field(gt=0)
     export_limit_w: int = Field(ge=0)
+    phase_limit_w: int | None = Field(default=None, gt=0)
 
 
 class BatterySection(_Section):
-    """A battery behind a device; power limits are magnitudes."""
+    """A battery behind a device; power limits are magnitudes.
+
+    Of several batteries the more efficient one moves first. ``ramp_w_per_s`` is how fast it may be moved, where no
+    bound asks for more.
+    """
 
     capacity_wh: int = Field(gt=0)
     charge_limit_w: int = Field(gt=0)
@@ -101,12 +118,27 @@ class BatterySection(_Section):
     soc_min_percent: float = Field(default=5, ge=0, lt=100)
     soc_max_percent: float = Field(default=100, gt=0, le=100)
     efficiency: float = Field(default=0.95, gt=0.5, le=1, description="one way")
+    ramp_w_per_s: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _some_room(self) -> "BatterySection":
         if self.soc_min_percent >= self.soc_max_percent:
             raise ValueError(f"soc_min_percent {self.soc_min_percent} is not below soc_max_percent")
         return self
+
+
+class LoadSection(_Section):
+    """A load that can be switched, and is shed where an import limit cannot be kept otherwise.
+
+    ``state`` is the point that says whether it is on. Where its device measures no power it counts with ``rated_w``
+    while on. No load is turned before ``on_s_min`` or ``off_s_min`` has passed, whoever asks.
+    """
+
+    rated_w: int = Field(gt=0)
+    state: str
+    rest: Rest = Rest.ON
+    on_s_min: float = Field(default=60, ge=0, le=86_400)
+    off_s_min: float = Field(default=60, ge=0, le=86_400)
 
 
 class DeviceSection(_Section):
@@ -122,8 +154,18 @@ class DeviceSection(_Section):
     role: DeviceRole
     pv_peak_w: int = Field(default=0, ge=0)
     battery: BatterySection | None = None
+    load: LoadSection | None = None
+    phases: tuple[Annotated[int, Field(ge=1, le=3)], ...] = Field(default=(1, 2, 3), min_length=1, max_length=3)
     use: dict[str, str] = Field(default_factory=dict)
     turned: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _load_fits(self) -> "DeviceSection":
+        if (self.role is DeviceRole.LOAD) != (self.load is not None):
+            raise ValueError(f"{self.id}: a section load belongs to the role load, and to no other")
+        if len(set(self.phases)) != len(self.phases):
+            raise ValueError(f"{self.id}: phases {list(self.phases)} name one twice")
+        return self
 
 
 class ProxySection(_Section):
@@ -145,11 +187,17 @@ class ProxySection(_Section):
 
 
 class ControlSection(_Section):
-    """How the site is controlled."""
+    """How the site is controlled.
+
+    A setpoint moves from ``dead_band_w`` on (and from half a percent of its rating on). A battery that was turned about
+    more often than ``reversals_per_min_max`` within a minute is damped.
+    """
 
     period_s: float = Field(default=1.0, ge=0.2, le=10)
     idle: Idle = Idle.SELF_CONSUMPTION
     foreign_writes: ForeignWrites = ForeignWrites.REASSERT
+    dead_band_w: float = Field(default=20, ge=0, le=1000)
+    reversals_per_min_max: int = Field(default=6, ge=1, le=60)
 
 
 class GridLimitsSection(_Section):

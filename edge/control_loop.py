@@ -220,5 +220,8 @@ def _settings(config: SiteConfig) -> ControlSettings:
     return ControlSettings(
         import_w_max=float(config.connection.import_limit_w),
         export_w_max=float(config.connection.export_limit_w),
+        phase_w_max=None if config.connection.phase_limit_w is None else float(config.connection.phase_limit_w),
+        dead_band_w=config.control.dead_band_w,
+        reversals_per_min_max=config.control.reversals_per_min_max,
         self_consumption=config.control.idle is Idle.SELF_CONSUMPTION,
     )

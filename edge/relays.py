@@ -12,9 +12,10 @@ from edge.config import RelayKind, RelaySection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.control.statutory import ripple_limit_w, ripple_step, steerable_minimum_w
 from edge.devices.catalogue import load_profile
+from edge.devices.recipes import Lever
 from edge.devices.wear import Memory
 from edge.errors import ConfigError
-from edge.modbus.point import Reading
+from edge.modbus.point import Access, Reading
 from edge.snapshot import Readings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,26 @@ def check_contacts(config: SiteConfig) -> None:
                     f"relays: {relay.device} has no point {point!r}; its profile {profile.id} has "
                     f"{', '.join(known)}; the gateway does not start"
                 )
+
+
+def check_loads(config: SiteConfig) -> None:
+    """Make sure that every load can be switched and tells whether it is on.
+
+    Raises:
+        ConfigError: Its profile cannot switch, or has no such point to read.
+    """
+    for section in config.devices:
+        if section.load is None:
+            continue
+        profile = load_profile(section.profile, config.profile_dir)
+        if Lever.SWITCH not in profile.capabilities:
+            raise ConfigError(f"device {section.id}: profile {profile.id} cannot switch; the gateway does not start")
+        known = sorted({spec.canonical for spec in profile.points.values() if spec.access is not Access.WRITE})
+        if section.load.state not in known:
+            raise ConfigError(
+                f"device {section.id}: load.state is {section.load.state!r}; profile {profile.id} reads "
+                f"{', '.join(known)}; the gateway does not start"
+            )
 
 
 class WiredInputs:

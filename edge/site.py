@@ -32,7 +32,7 @@ from edge.links.making import make_link
 from edge.lock import LocalLock
 from edge.notify import ServiceManager
 from edge.recorder import Recorder
-from edge.relays import WiredInputs, check_contacts
+from edge.relays import WiredInputs, check_contacts, check_loads
 from edge.remote_settings import RemoteSettings
 from edge.site_fleet import Host, SiteFleet, check_identity
 from edge.snapshot import Readings
@@ -121,6 +121,7 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
 async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
     """Open the parts of a site, last to first released."""
     check_contacts(config)
+    check_loads(config)
     if config.fleet is not None:
         check_identity(config.fleet, site=config.site.id)
     weaknesses = refuse_unsafe(config)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from contracts.telemetry import Sample
 from contracts.units import Quality
-from edge.config import DeviceRole, DeviceSection
+from edge.config import DeviceRole, DeviceSection, LoadSection, Rest
 from edge.control.model import AssetKind, AssetState, Measured, Snapshot
 from edge.devices.device import Device
 from edge.modbus.point import Reading
@@ -22,6 +22,7 @@ KIND = {
     DeviceRole.PV: AssetKind.PV,
     DeviceRole.HYBRID: AssetKind.HYBRID,
     DeviceRole.BATTERY: AssetKind.BATTERY,
+    DeviceRole.LOAD: AssetKind.LOAD,
     DeviceRole.METER: AssetKind.METER,
 }
 
@@ -37,7 +38,7 @@ class Freezer:
         self._last_power_w: dict[str, float] = {}
 
     def freeze(self, devices: Mapping[str, Device], readings: Mapping[str, Readings], *, now_s: float) -> Snapshot:
-        """Return the picture at ``now_s``; a device that generates, stores or both is an asset."""
+        """Return the picture at ``now_s``; what generates, stores or can be switched is an asset."""
         meter = readings[self._meter]
         assets = tuple(
             self._asset(section, devices[name], readings[name], now_s)
@@ -54,7 +55,11 @@ class Freezer:
         )
 
     def _asset(self, section: DeviceSection, device: Device, readings: Readings, now_s: float) -> AssetState:
+        load = section.load
+        state = readings.get(load.state) if load is not None else None
         power = measured(readings.get(POWER), now_s)
+        if load is not None and POWER not in readings:
+            power = _by_rating(load, state, now_s)
         if (power_w := power.usable()) is not None:
             self._last_power_w[section.id] = power_w
         battery = section.battery
@@ -68,15 +73,38 @@ class Freezer:
             battery_power=measured(readings[BATTERY_POWER], now_s) if BATTERY_POWER in readings else None,
             pv_power=measured(readings[PV_POWER], now_s) if PV_POWER in readings else None,
             soc_percent=measured(soc, now_s) if soc is not None else None,
+            phases=section.phases,
             generation_rated_w=float(section.pv_peak_w),
             charge_w_max=float(battery.charge_limit_w) if battery else None,
             discharge_w_max=float(battery.discharge_limit_w) if battery else None,
             soc_percent_min=battery.soc_min_percent if battery else 0.0,
             soc_percent_max=battery.soc_max_percent if battery else 100.0,
             efficiency=battery.efficiency if battery else 1.0,
+            ramp_w_per_s=battery.ramp_w_per_s if battery else None,
+            load_rated_w=float(load.rated_w) if load else 0.0,
+            on_s_min=load.on_s_min if load else 0.0,
+            off_s_min=load.off_s_min if load else 0.0,
+            switched_on=_is_on(state),
+            rest_on=load.rest is Rest.ON if load else None,
             has_revert_timer=device.has_revert_timer,
             last_power_w=self._last_power_w.get(section.id),
         )
+
+
+def _is_on(state: Reading | None) -> bool | None:
+    """Return whether a load is on; ``None`` while nobody can tell."""
+    if state is None or state.quality is not Quality.GOOD or not isinstance(state.value, bool | int | float):
+        return None
+    return bool(state.value)
+
+
+def _by_rating(load: LoadSection, state: Reading | None, now_s: float) -> Measured:
+    """Return the power of a load that nobody measures: its rating while it is on."""
+    is_on = _is_on(state)
+    if state is None or is_on is None:
+        return Measured()
+    age_s = max(0.0, now_s - state.monotonic_s)
+    return Measured(value=float(load.rated_w) if is_on else 0.0, quality=Quality.SUBSTITUTED, age_s=age_s)
 
 
 def measured(reading: Reading | None, now_s: float) -> Measured:

@@ -31,6 +31,7 @@ def weaknesses(config: SiteConfig) -> tuple[Weakness, ...]:
         wanted: Mapping[Capability, bool] = {
             Capability.LIMIT_GENERATION: section.pv_peak_w > 0,
             Capability.BATTERY_POWER: section.battery is not None,
+            Capability.SWITCH: section.load is not None,
         }
         for capability, is_used in wanted.items():
             recipes = profile.capabilities.get(_LEVER[capability], ())

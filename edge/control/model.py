@@ -110,6 +110,7 @@ class AssetState:
         has_revert_timer: Whether the device itself leaves a setpoint when we fall silent.
         last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
         switched_on: State of a switchable load.
+        rest_on: Its state while nobody asks; ``None`` leaves it to itself.
     """
 
     id: str
@@ -134,6 +135,7 @@ class AssetState:
     has_revert_timer: bool = True
     last_power_w: float | None = None
     switched_on: bool | None = None
+    rest_on: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

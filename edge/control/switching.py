@@ -29,15 +29,16 @@ def plan_switches(
 ) -> tuple[SwitchPlan, ...]:
     """Return the state of every switchable load.
 
-    A load that a request switches follows it. Where the headroom is negative the largest loads are shed until it is
-    not; the smallest come back first. No load is turned before its shortest time on or off has passed, whoever asks:
-    that is protection of the device.
+    A load that a request switches follows it; one that nobody asks returns to its rest, where it has one. Where the
+    headroom is negative the largest loads are shed until it is not; the smallest come back first. No load is turned
+    before its shortest time on or off has passed, whoever asks: that is protection of the device.
 
     Args:
         loads: All that can be switched.
         grants: What requests left to each.
         headroom_w: Power still free at the connection point with the loads as they are; negative when it is exceeded.
-        memories: What each was last told; a load that we shed is remembered at zero.
+        memories: What each was last told; a load that we shed is remembered at zero, one with a rest that we told to
+            come back at its rating.
         now_s: Instant of the cycle.
     """
     plans: dict[int, SwitchPlan] = {}
@@ -47,9 +48,11 @@ def plan_switches(
     for index in sorted(plans, key=lambda index: loads[index].rated_w):
         load, plan = loads[index], plans[index]
         shed = plan.on is False and not plan.asked and load.asset.switched_on is False
+        shed = shed and load.asset.rest_on is not False
         if shed and headroom_w >= load.rated_w * _RETURN_MARGIN and _may_turn(load, plan.memory, now_s):
             headroom_w -= load.rated_w
-            plans[index] = replace(plan, on=True, memory=LeverMemory(value_w=None, at_s=now_s, switched_s=now_s))
+            told_w = load.rated_w if load.asset.rest_on else None
+            plans[index] = replace(plan, on=True, memory=LeverMemory(value_w=told_w, at_s=now_s, switched_s=now_s))
     return tuple(plans[index] for index in range(len(loads)))
 
 
@@ -62,12 +65,15 @@ def _asked_or_shed(
     if asked:
         wanted_w = grant.wish.power_w if grant.wish else grant.left.clamp(load.rated_w if is_on else 0.0)
         want_on = wanted_w > 0
-    elif is_on and headroom_w < 0:
+    elif is_on and (headroom_w < 0 or load.asset.rest_on is False):
         want_on = False
-    elif memory.value_w == 0.0:
-        return SwitchPlan(on=False, asked=False, memory=memory), headroom_w
+    elif not is_on and memory.value_w and load.asset.rest_on and headroom_w >= load.rated_w:
+        # Told to come back, and not there yet.
+        return SwitchPlan(on=True, asked=False, memory=memory), headroom_w - load.rated_w
+    elif memory.value_w == 0.0 or (not is_on and load.asset.rest_on is not None):
+        return SwitchPlan(on=False, asked=False, memory=replace(memory, value_w=0.0)), headroom_w
     else:
-        return SwitchPlan(on=None, asked=False, memory=memory), headroom_w
+        return SwitchPlan(on=load.asset.rest_on, asked=False, memory=memory), headroom_w
     if want_on != is_on:
         if not _may_turn(load, memory, now_s):
             return SwitchPlan(on=is_on, asked=asked, memory=memory), headroom_w

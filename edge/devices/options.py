@@ -18,6 +18,7 @@ _KINDS: Mapping[str, frozenset[Kind]] = {
     "pv": frozenset({Kind.INVERTER}),
     "hybrid": frozenset({Kind.INVERTER, Kind.BATTERY}),
     "battery": frozenset({Kind.INVERTER, Kind.BATTERY}),
+    "load": frozenset({Kind.RELAY, Kind.CHARGER, Kind.HEAT_PUMP}),
     "relay": frozenset({Kind.RELAY}),
 }
 
@@ -51,7 +52,7 @@ class DeviceSettings(Protocol):
 
     @property
     def role(self) -> str:
-        """Return what it is to the site: meter, pv, hybrid, battery or relay."""
+        """Return what it is to the site: meter, pv, hybrid, battery, load or relay."""
 
     @property
     def pv_peak_w(self) -> int:
@@ -139,6 +140,8 @@ def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAUL
             levers.add(Lever.LIMIT_GENERATION)
         if battery is not None:
             levers.add(Lever.BATTERY_POWER)
+        if role == "load":
+            levers.add(Lever.SWITCH)
     return DeviceOptions(
         kinds=_KINDS.get(role),
         levers=frozenset(levers),

@@ -173,6 +173,12 @@ def _describe(console: Console, answers: Answers, url: str, profile: str) -> dic
                 console.ask("Greatest discharging power in W", default=charge_w, check=_whole(low=1))
             ),
         }
+    if role is DeviceRole.LOAD:
+        points = {spec.canonical for spec in load_profile(profile, answers.profile_dir).points.values()}
+        device["load"] = {
+            "rated_w": int(console.ask("Its rated power in W", check=_whole(low=1))),
+            "state": console.choose("The point that says whether it is on", sorted(points), default=min(points)),
+        }
     return device
 
 

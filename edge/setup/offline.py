@@ -16,7 +16,7 @@ from edge.devices.options import check_names, options_of
 from edge.errors import ConfigError
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
-from edge.relays import check_contacts
+from edge.relays import check_contacts, check_loads
 from edge.setup.finding import Finding, failed, good, warning
 from edge.setup.load import BusLoad, Connected, bus_loads
 from edge.weaknesses import refuse_unsafe
@@ -76,9 +76,10 @@ def _safety(config: SiteConfig) -> list[Finding]:
     """Return what the gateway would refuse at its start, and what an installer should know of devices without timer."""
     try:
         check_contacts(config)
+        check_loads(config)
         weaknesses = refuse_unsafe(config)
     except ConfigError as error:
-        do = "correct the contact, or wire a ripple relay and name it in relays; docs/operations.md shows both"
+        do = "correct the contact or load, or wire a ripple relay and name it in relays; docs/operations.md shows both"
         return [failed("safety", config.site.id, str(error), do=do)]
     return [
         warning("safety", one.asset, one.consequence, do="nothing, where something restarts a dead gateway")

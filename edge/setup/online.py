@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from contracts.clock import SystemClock
 from contracts.units import Quality
-from edge.config import DeviceRole, DeviceSection, SiteConfig
+from edge.config import DeviceRole, DeviceSection, LoadSection, SiteConfig
 from edge.devices.device import Device, open_devices
 from edge.errors import ConfigError, EdgeError, LinkError
 from edge.links.link import LinkState
@@ -75,6 +75,8 @@ def _answers(section: DeviceSection, device: Device, connection_w: float) -> lis
             )
         ]
     snapshot = device.snapshot()
+    if section.load is not None and POWER not in snapshot:
+        return [_load(section, section.load, snapshot)]
     power = snapshot.get(POWER)
     if power is None or power.quality is not Quality.GOOD or not isinstance(power.value, int | float):
         return [
@@ -93,6 +95,19 @@ def _answers(section: DeviceSection, device: Device, connection_w: float) -> lis
     ]
 
 
+def _load(section: DeviceSection, load: LoadSection, snapshot: Mapping[str, Reading]) -> Finding:
+    """Return whether a load without a meter of its own tells at least that it is on."""
+    state = snapshot.get(load.state)
+    if state is None or state.quality is not Quality.GOOD:
+        return failed(
+            "answers",
+            section.id,
+            f"answers, but does not tell {load.state}",
+            do="load.state names the point that says whether the load is on",
+        )
+    return good("answers", section.id, f"{load.state} {state.value}; counts {load.rated_w} W while on")
+
+
 def _told(snapshot: Mapping[str, Reading]) -> str:
     shown = [
         f"{name} {reading.value:.0f}"
@@ -102,13 +117,17 @@ def _told(snapshot: Mapping[str, Reading]) -> str:
     return ", ".join(shown)
 
 
+def _rated_w(section: DeviceSection, battery_w: int) -> int:
+    return section.load.rated_w if section.load is not None else section.pv_peak_w + battery_w
+
+
 def implausible(section: DeviceSection, snapshot: Mapping[str, Reading], *, connection_w: float) -> list[Finding]:
     """Return what a device says that cannot be, or is probably wired or entered the wrong way."""
     findings = []
     power_w = float(snapshot[POWER].value)  # type: ignore[arg-type]
     battery = section.battery
     battery_w = max(battery.charge_limit_w, battery.discharge_limit_w) if battery is not None else 0
-    rated_w = connection_w if section.role is DeviceRole.METER else float(section.pv_peak_w + battery_w)
+    rated_w = connection_w if section.role is DeviceRole.METER else float(_rated_w(section, battery_w))
     if rated_w and abs(power_w) > RATING_FACTOR * rated_w:
         findings.append(
             failed(
