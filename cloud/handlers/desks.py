@@ -95,7 +95,7 @@ class StoreMarket:
         money, energy = engine.ledger_sums()
         products = [product for view in engine.products() if (product := engine.product(view.interval_ms)) is not None]
         settled = [line for product in products if product.state in _SETTLED for line in product.settled.values()]
-        orders = self._orders(zone, products, engine.now_ms)
+        orders = self._orders(zone, products, engine.now_ms, stored=stored)
         return MarketHealth(
             at=instant(engine.now_ms),
             halted=engine.halted,
@@ -119,15 +119,15 @@ class StoreMarket:
             refused=sum(status == OrderStatus.REJECTED for status in orders),
         )
 
-    def _orders(self, zone: ZoneId, products: Sequence[Product], now_ms: int) -> list[str]:
-        """Return how each order stands whose interval ended less than a day ago or is still to come."""
+    def _orders(self, zone: ZoneId, products: Sequence[Product], now_ms: int, *, stored: int) -> list[str]:
+        """Return how each order stands whose interval ended less than a day ago or is still to come, once committed."""
         partitions = [
             keys.market(zone, instant(product.start_ms))
             for product in products
             if product.times.end_ms + REPEATS_MS > now_ms
         ]
         found = (self._tables.query(Table.MARKET_DATA, pk, **prefix("ORDER#")) for pk in partitions)
-        return [item.body["status"] for items in found for item in items]
+        return [item.body["status"] for items in found for item in items if item.body["position"] <= stored]
 
     def halted(self, zone: ZoneId) -> str | None:
         """Return why trading is halted, ``None`` while it is not."""

@@ -95,7 +95,8 @@ def products(tables: Tables, zone: ZoneId) -> Sequence[dict[str, Any]]:
 
 
 def intervals(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
-    """Return the delivery intervals that have cleared, with price (mct per kWh), volume, trades and state."""
+    """Return the delivery intervals whose clearing is committed, with price (mct per kWh), volume, trades and state."""
+    upto = committed_upto(tables, zone)
     return [
         {
             "start": instant(body["interval_ms"]).isoformat(),
@@ -107,7 +108,7 @@ def intervals(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
             "settled": body["state"] in _SETTLED,
         }
         for body in products(tables, zone)
-        if body["state"] in _CLEARED
+        if body["state"] in _CLEARED and body["position"] <= upto
     ]
 
 
@@ -132,15 +133,14 @@ def ledger(tables: Tables, zones: Sequence[ZoneId]) -> dict[str, int]:
 
 
 def orders(tables: Tables, zones: Sequence[ZoneId], *, sent: int) -> dict[str, int]:
-    """Return how many orders were sent, taken and refused, and how many traded at least in part."""
-    bodies = [
-        item.body
-        for zone in zones
-        for product in products(tables, zone)
-        for item in tables.query(
-            Table.MARKET_DATA, keys.market(zone, instant(product["interval_ms"])), **prefix("ORDER#")
-        )
-    ]
+    """Return how many orders were sent, taken and refused, and how many traded at least in part, once committed."""
+    bodies = []
+    for zone in zones:
+        upto = committed_upto(tables, zone)
+        for product in products(tables, zone):
+            pk = keys.market(zone, instant(product["interval_ms"]))
+            items = tables.query(Table.MARKET_DATA, pk, **prefix("ORDER#"))
+            bodies += [item.body for item in items if item.body["position"] <= upto]
     rejected = sum(body["status"] == OrderStatus.REJECTED for body in bodies)
     return {
         "sent": sent,

@@ -19,7 +19,7 @@ from cloud.handlers.market_shell.journal import Journal
 from cloud.handlers.market_shell.snapshots import Snapshots
 from cloud.handlers.market_shell.writer import market_of
 from cloud.handlers.wiring import House
-from cloud.local.report import intervals, ledger, ledger_lines
+from cloud.local.report import intervals, ledger, ledger_lines, orders
 from cloud.stores import keys
 from cloud.stores.parquet import FolderLake
 from cloud.stores.setup import Stores
@@ -272,6 +272,8 @@ def _watched_clearing(tables: Tables, folder: Path) -> None:
         if committed < prepared:
             assert lines == []
             assert state.body["state"] != ProductState.CLEARED
+            assert intervals(tables, ZONE) == []
+            assert orders(tables, [ZONE], sent=0)["traded"] == 0
         seen.append((prepared, committed, len(lines)))
         if lines:
             break
