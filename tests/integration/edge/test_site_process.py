@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from contracts.control import BatteryPower, LimitImport
+from contracts.control import BatteryPower, LimitImport, Switch
 from contracts.units import epoch_ms
-from firmware_sim.plant_config import DeviceConfig, DeviceKind, PlantSite
+from firmware_sim.plant_config import DeviceConfig, DeviceKind, LoadConfig, PlantSite, PvConfig, SwitchedLoad
 from sitewatt.demo import files
 from sitewatt.operator.proof import from_state
 from tests.support.edge_parts import plain_config
@@ -145,6 +145,43 @@ async def test_a_wired_relay_limits_the_site_and_its_silence_lifts_nothing(
         await restart(place, SITE)
         await place.until_ms(epoch_ms(place.clock.now()) + 20_000)
         assert place.latest(SITE)["connection_w"] > -1_700
+
+
+async def test_a_load_on_a_relay_is_shed_for_a_limit_and_switched_by_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the operator's signature to a contact that opens, and the plant's own meter that says so."""
+    box = DeviceConfig(id="boiler", kind=DeviceKind.RELAY)
+    meter = next(device for device in sun_site(SITE).devices if device.id == "meter")
+    site = PlantSite(
+        id=SITE,
+        load=LoadConfig(base_w=1_000.0),
+        switched=(SwitchedLoad(coil=0, power_w=3_000),),
+        devices=(DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV), box, meter),
+        pv=PvConfig(peak_w=1_000, scale=0.0),
+    )
+    async with siege(tmp_path, monkeypatch, [site]) as place:
+
+        def wire_up(content: dict[str, Any]) -> None:
+            url = f"tcp://127.0.0.1:{place.wires[f'{SITE}/boiler'].port}?unit=1"
+            load = {"rated_w": 3_000, "state": "relay1", "on_s_min": 5, "off_s_min": 10}
+            content["devices"].append(
+                {"id": "boiler", "profile": "kmtronic_relay", "url": url, "role": "load", "load": load}
+            )
+
+        await restart(place, SITE, wire_up)
+        draws = lambda low_w, high_w: lambda: low_w < place.latest(SITE).get("connection_w", 0.0) < high_w  # noqa: E731
+        await place.until(draws(3_900, 4_100), "at rest it is on")
+
+        await place.order(SITE, LimitImport(max_w=2_000), issuer=GRID_OPERATOR, for_s=60)
+        await place.until(draws(900, 1_100), "it is shed for the limit")
+        await until_status(place, SITE, lambda said: _stage(said) == "effective", "and the order's sender hears of it")
+        await place.until(draws(3_900, 4_100), "it is back after the limit")
+
+        await place.order(SITE, Switch(device="boiler", on=False), issuer=AGGREGATOR, for_s=60)
+        await place.until(draws(900, 1_100), "it is switched off")
+        said = await until_status(place, SITE, lambda said: _stage(said) == "effective", "what was read back says so")
+        assert said["cycle"]["fresh"], "a load without a meter does not make the site blind"
 
 
 async def test_another_master_is_left_alone_after_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
