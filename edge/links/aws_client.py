@@ -1,17 +1,11 @@
 """Makes a client of awsiotsdk: certificate, protocol on a shared port, proxy; idle until it is started."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from awscrt import http, io, mqtt5
 
 from edge.errors import ConfigError
 from edge.links.settings import LinkSettings
-
-SHARED_PORT = 443
-# Source: AWS IoT Core developer guide, protocols, port mappings and authentication (MQTT with a certificate on 443).
-ALPN_ON_SHARED_PORT = "x-amzn-mqtt-ca"
-_PROXY_PORT = 8080
 
 
 def make_client(settings: LinkSettings, *, connect: mqtt5.ConnectPacket, **options: Any) -> mqtt5.Client:
@@ -24,8 +18,8 @@ def make_client(settings: LinkSettings, *, connect: mqtt5.ConnectPacket, **optio
         tls = io.TlsContextOptions.create_client_with_mtls_from_path(str(settings.cert_file), str(settings.key_file))
         if settings.ca_file is not None:
             tls.override_default_trust_store_from_path(ca_filepath=str(settings.ca_file))
-        if (protocol := alpn(settings)) is not None:
-            tls.alpn_list = [protocol]
+        if settings.alpn_asked is not None:
+            tls.alpn_list = [settings.alpn_asked]
         return mqtt5.Client(
             mqtt5.ClientOptions(
                 host_name=settings.host,
@@ -43,17 +37,11 @@ def make_client(settings: LinkSettings, *, connect: mqtt5.ConnectPacket, **optio
         ) from error
 
 
-def alpn(settings: LinkSettings) -> str | None:
-    """Return the protocol that is asked for in the TLS handshake: the settings', or the shared port's own."""
-    return settings.alpn or (ALPN_ON_SHARED_PORT if settings.port == SHARED_PORT else None)
-
-
 def _proxy(settings: LinkSettings) -> http.HttpProxyOptions | None:
-    if settings.proxy_url is None:
+    if settings.proxy is None:
         return None
-    parts = urlsplit(settings.proxy_url)
     return http.HttpProxyOptions(
-        host_name=parts.hostname or "",
-        port=parts.port or _PROXY_PORT,
+        host_name=settings.proxy[0],
+        port=settings.proxy[1],
         connection_type=http.HttpProxyConnectionType.Tunneling,
     )

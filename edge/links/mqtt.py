@@ -211,6 +211,6 @@ def tls_context(settings: LinkSettings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(path) for path in (settings.ca_file, settings.cert_file, settings.key_file) if path)
         raise ConfigError(f"link certificates ({files}) cannot be used: {error}") from error
-    if settings.alpn:
-        context.set_alpn_protocols([settings.alpn])
+    if settings.alpn_asked is not None:
+        context.set_alpn_protocols([settings.alpn_asked])
     return context

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.errors import ConfigError
 
+_PROXY_PORT = 8080
+_SHARED_PORT = 443
+# Source: AWS IoT Core developer guide, protocols, port mappings and authentication (MQTT with a certificate on 443).
+_ALPN_ON_SHARED_PORT = "x-amzn-mqtt-ca"
 _PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 
 
@@ -33,7 +37,8 @@ class LinkSettings(BaseModel):
     ``url`` is ``mqtt://host:port``, ``mqtts://…`` (TLS), ``ws://…/path`` or ``wss://…/path``. A password comes from a
     file or an environment variable, never from here. ``cert_file`` and ``key_file`` are this client's own, ``ca_file``
     is what the broker is checked against (the system's authorities where it is absent). ``alpn`` names the protocol on
-    a shared port (AWS IoT Core on 443: ``x-amzn-mqtt-ca``). ``throttle`` keeps within AWS IoT Core's bounds.
+    a shared port (client ``aws`` on 443 asks for ``x-amzn-mqtt-ca`` by itself). ``throttle`` keeps within AWS IoT
+    Core's bounds.
 
     For client ``aws`` only: ``rules_prefix`` sends the up-channels by Basic Ingest to
     ``$aws/rules/<prefix><channel>/…``, ``proxy_url`` (``http://host:port``) leads through a proxy.
@@ -78,6 +83,10 @@ class LinkSettings(BaseModel):
             raise ValueError("client aws needs an mqtts:// url, cert_file and key_file")
         if self.proxy_url is not None and self.client is not Client.AWS:
             raise ValueError("proxy_url is for client aws")
+        if self.proxy_url is not None and (
+            urlsplit(self.proxy_url).scheme != "http" or not urlsplit(self.proxy_url).hostname
+        ):
+            raise ValueError(f"proxy_url {self.proxy_url!r} is not http://HOST:PORT")
         if self.rules_prefix is not None and self.client is not Client.AWS:
             raise ValueError("rules_prefix is for client aws: no other broker routes $aws/rules/…")
         return self
@@ -92,6 +101,20 @@ class LinkSettings(BaseModel):
         """Return the broker's port, the scheme's usual one where the url names none."""
         parts = urlsplit(self.url)
         return parts.port or _PORTS[parts.scheme]
+
+    @property
+    def alpn_asked(self) -> str | None:
+        """Return the protocol that is asked for in the TLS handshake: ours, or the one of AWS's shared port."""
+        shared = self.client is Client.AWS and self.port == _SHARED_PORT
+        return self.alpn or (_ALPN_ON_SHARED_PORT if shared else None)
+
+    @property
+    def proxy(self) -> tuple[str, int] | None:
+        """Return the proxy's host and port."""
+        if self.proxy_url is None:
+            return None
+        parts = urlsplit(self.proxy_url)
+        return parts.hostname or "", parts.port or _PROXY_PORT
 
     @property
     def tls(self) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Mapping
 
 from contracts.clock import SystemClock
@@ -12,7 +11,8 @@ from edge.devices.device import Device, open_devices
 from edge.errors import ConfigError, EdgeError, LinkError
 from edge.links.link import LinkState
 from edge.links.making import make_link
-from edge.links.settings import Client
+from edge.links.mqtt import tls_context
+from edge.links.settings import Client, LinkSettings
 from edge.modbus.point import Reading
 from edge.setup.finding import Finding, failed, good, warning
 from edge.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
@@ -192,17 +192,38 @@ async def check_link(config: SiteConfig, *, timeout_s: float = LINK_TIMEOUT_S) -
 
 async def _shake_hands(config: SiteConfig, timeout_s: float) -> str:
     link = config.link
-    context = ssl.create_default_context(cafile=str(link.ca_file) if link.ca_file else None)
-    if link.alpn:
-        context.set_alpn_protocols([link.alpn])
-    assert link.cert_file is not None and link.key_file is not None, "settings demand both for this client"
-    context.load_cert_chain(link.cert_file, link.key_file)
+    context = tls_context(link)
     async with asyncio.timeout(timeout_s):
-        _, writer = await asyncio.open_connection(link.host, link.port, ssl=context, server_hostname=link.host)
+        if link.proxy is None:
+            _, writer = await asyncio.open_connection(link.host, link.port, ssl=context, server_hostname=link.host)
+        else:
+            writer = await _through_proxy(link, link.proxy)
+            await writer.start_tls(context, server_hostname=link.host)
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return "speaks TLS with our certificate"
+
+
+async def _through_proxy(link: LinkSettings, proxy: tuple[str, int]) -> asyncio.StreamWriter:
+    """Open a way to the broker. Source: RFC 9110, 9.3.6 CONNECT.
+
+    Raises:
+        LinkError: The proxy does not lead there; the sentence holds its answer.
+        OSError: It is not reached.
+    """
+    reader, writer = await asyncio.open_connection(*proxy)
+    target = f"{link.host}:{link.port}"
+    writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    try:
+        answer = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[0].decode("latin-1")
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        writer.close()
+        raise LinkError(f"the proxy {link.proxy_url} does not answer as a proxy") from error
+    if answer.split(" ")[1:2] != ["200"]:
+        writer.close()
+        raise LinkError(f"the proxy {link.proxy_url} does not lead to {target}: {answer}")
+    return writer
 
 
 async def _connect(config: SiteConfig, timeout_s: float) -> str:

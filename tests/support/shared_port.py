@@ -63,8 +63,13 @@ class ConnectProxy:
             method, target, _ = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
             if method == b"CONNECT":
                 self.asked.append(target.decode())
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 host, _, port = target.decode().rpartition(":")
+                if host != "localhost":
+                    writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+                    await writer.drain()
+                    writer.close()
+                    return
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 await _join(reader, writer, host, int(port))
         writer.transport.abort()
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from contracts.topics import Up
-from edge.links.aws_client import alpn
 from edge.links.link import Ack, Link, LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
+from edge.setup.online import check_link
 from tests.support.broker import Broker, broker
+from tests.support.edge_parts import config
 from tests.support.link_parts import SITE, Listener, background, topic_of, until
 from tests.support.shared_port import ConnectProxy, SharedPort, authority_in
 
@@ -93,13 +94,26 @@ async def test_a_proxy_that_is_gone_is_a_lost_link(shared: SharedPort) -> None:
     assert shared.asked == []
 
 
+async def test_the_check_goes_the_same_way(shared: SharedPort, tmp_path: Path) -> None:
+    """What an installer is told must be what the gateway will meet."""
+    async with ConnectProxy().open() as proxy:
+        wanted = settings(shared, client=Client.AWS, alpn=ALPN, proxy_url=f"http://127.0.0.1:{proxy.port}")
+        site = config(link=wanted.model_dump(mode="json"), state_dir=str(tmp_path))
+        (found,) = await check_link(site)
+        assert (found.said, proxy.asked) == ("speaks TLS with our certificate", [f"localhost:{shared.port}"])
+        assert shared.asked == [ALPN]
+        refused = wanted.model_copy(update={"url": "mqtts://nobody.invalid:8883"})
+        (found,) = await check_link(site.model_copy(update={"link": refused}))
+        assert "does not lead to nobody.invalid:8883" in found.said and "403" in found.said
+
+
 def test_port_443_of_aws_asks_for_its_protocol_by_itself() -> None:
     """Who moves a gateway to 443 must not have to know it."""
     files = {"cert_file": "c.pem", "key_file": "k.pem"}
-    told = {url: alpn(LinkSettings.model_validate({"client": "aws", "url": url, **files})) for url in _URLS}
+    told = {url: LinkSettings.model_validate({"client": "aws", "url": url, **files}).alpn_asked for url in _URLS}
     assert told == {"mqtts://host:443": ALPN, "mqtts://host": None}
     own = LinkSettings.model_validate({"client": "aws", "url": "mqtts://host:443", "alpn": "mqtt", **files})
-    assert alpn(own) == "mqtt"
+    assert own.alpn_asked == "mqtt"
 
 
 _URLS = ("mqtts://host:443", "mqtts://host")

@@ -19,6 +19,10 @@ from edge.links.settings import Client, LinkSettings
         ({"url": "mqtts://broker", "cert_file": "c.pem"}, "go together"),
         ({"url": "mqtt://broker", "cert_file": "c.pem", "key_file": "k.pem"}, "needs a TLS url"),
         ({"client": "aws", "url": "mqtt://broker"}, "client aws needs"),
+        (
+            {"client": "aws", "url": "mqtts://b", "cert_file": "c", "key_file": "k", "proxy_url": "proxy:8080"},
+            "is not http://HOST:PORT",
+        ),
         ({"rules_prefix": "sitewatt_"}, "no other broker routes"),
         ({"reconnect_s_min": 5, "reconnect_s_max": 2}, "is below reconnect_s_min"),
         ({"keep_alive_s": 2000}, "less than or equal to 1200"),
