@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 from contracts.clock import scaled_clock
-from contracts.telemetry import Sample, StatusMessage, TelemetryMessage, columns
+from contracts.telemetry import EventMessage, Sample, StatusMessage, TelemetryMessage, columns
 from contracts.topics import Up, site_topic
 from contracts.units import Quality
+from edge.evidence import PHRASE
 from sitewatt.demo.watch import Watcher
 
 NOW = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
@@ -39,6 +40,15 @@ def test_a_site_that_goes_offline_is_news() -> None:
         watcher.hear(_topic(Up.STATUS), StatusMessage(site="home-1", online=online).encode())
     assert not watcher.view.sites["home-1"].online
     assert [sentence for _, sentence in watcher.view.news] == ["home-1 went offline"]
+
+
+def test_proof_is_not_news_and_what_an_operator_should_know_is() -> None:
+    """A piece of evidence for each meter reading of an event would leave room for nothing else."""
+    watcher = _watcher()
+    for seq, phrase in enumerate((PHRASE, "device silent", PHRASE), start=1):
+        event = EventMessage(site="home-1", epoch=1, seq=seq, sent_at=NOW, at=NOW, phrase=phrase)
+        watcher.hear(_topic(Up.EVENTS), event.encode())
+    assert [sentence for _, sentence in watcher.view.news] == ["home-1: device silent"]
 
 
 def test_what_cannot_be_read_is_counted_and_costs_nothing_else() -> None:
