@@ -21,6 +21,7 @@ from cloud.cost_volumes import (
     trades_bytes,
 )
 from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Stream
+from cloud.infra.tables import KEEP_QUARTERS_D
 from contracts.units import DELIVERY_INTERVAL_S
 
 GOAL_USD = 0.10
@@ -68,7 +69,6 @@ class Activity:
     sites_per_zone: int = 200
     lake_bytes: float = 2.5
     lake_months: float = 12
-    minutes_days: float = 90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,23 +220,21 @@ def _invocations(what: str, batches: float, records: float, does: Activity, pric
 def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: Prices) -> Iterable[Line]:
     write, read = prices.dynamodb_writes_million / 1e6, prices.dynamodb_reads_million / 1e6
     messages = up[Stream.TELEMETRY]
-    minute = chunks(told.minute_item_bytes, WRITE_BYTES)
+    # An aggregate grows over its quarter; the write that finishes it is the dearest, and stands for all.
+    quarter = chunks(told.quarter_item_bytes, WRITE_BYTES)
     latest = chunks(told.latest_item_bytes, WRITE_BYTES)
-    minutes_units = TRANSACTION * told.minute_items * minute
-    # Beside the minutes: the newest values, and the note of the message.
-    rest_units = TRANSACTION * (latest + 1)
     others = sum(count for stream, count in up.items() if stream is not Stream.TELEMETRY)
-    reads = messages * (told.minute_items + 2) + 2 * others
+    reads = messages * (told.quarter_items + 2) + 2 * others
     # For each side: half of a trade, the side with its index, two ledger lines; a settlement with its index and its
     # imbalance line; each order taken in and answered; the journal holds them all once more.
     market = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1) + TRANSACTION * 2 + 1 + TRANSACTION * does.orders * 3
-    kept_gb = told.minute_item_bytes * told.minutes_a_month * does.minutes_days / DAYS / 1e9
-    yield _line("dynamodb", "writes: minutes of the devices", messages * minutes_units, write)
-    yield _line("dynamodb", "writes: newest values, numbers that have come", messages * rest_units, write)
-    yield _line("dynamodb", "writes: readings, orders, events", TRANSACTION * 2 * others, write)
+    kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_QUARTERS_D / DAYS / 1e9
+    yield _line("dynamodb", "writes: quarters of the devices", messages * told.quarter_items * quarter, write)
+    yield _line("dynamodb", "writes: newest values, numbers that have come", messages * (latest + 1), write)
+    yield _line("dynamodb", "writes: readings, orders, events", 2 * others, write)
     yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write)
     yield _line("dynamodb", "reads", reads, read)
-    yield _line("dynamodb", "GB-months of minutes", kept_gb, prices.dynamodb_gb_month)
+    yield _line("dynamodb", "GB-months of quarters", kept_gb, prices.dynamodb_gb_month)
 
 
 def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from random import Random
 
-from cloud.handlers.minutes import by_device_and_minute, merged_body
+from cloud.handlers.quarters import by_device_and_quarter, merged_body
+from cloud.stores.sequence import Seen
 from contracts.market import MarketBroadcast, OrderMessage, OrderResult, OrderStatus, ProductState, Side, TradesMessage
 from contracts.metering import MeterReading
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, columns, samples_of
 from contracts.topics import Broadcast, Down, Up, broadcast_topic, site_topic
-from contracts.units import ClockTrust, Quality
+from contracts.units import DELIVERY_INTERVAL_S, ClockTrust, Quality
 from contracts.wire import Message
 
 SITE, ZONE = "site-00001", "zone-east"
@@ -31,7 +32,7 @@ _USUAL = (
 )
 # Keys, version and expiry of an item beside its body. Source: DynamoDB, item size: names and values count.
 ITEM_OVERHEAD_BYTES = 120
-MINUTES_A_MONTH = 30 * 24 * 60
+QUARTERS_A_MONTH = 30 * 24 * 3600 // DELIVERY_INTERVAL_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,7 @@ class Site:
     points_per_device: int = 5
     rate_hz: float = 1.0
     changed: float = 1.0
-    period_s: float = 60.0
+    period_s: float = 300.0
 
     @property
     def points(self) -> int:
@@ -69,16 +70,16 @@ class Telemetry:
         samples: In it.
         span_s: From the beginning of one message to that of the next.
         payload_bytes: Without the topic.
-        minute_items: Items of minute aggregates that it touches; the bytes of one are ``minute_item_bytes``.
-        minutes_a_month: Items of minutes that a month leaves.
+        quarter_items: Items of aggregates that it touches; a finished one has ``quarter_item_bytes``.
+        quarters_a_month: Items of aggregates that a month leaves.
     """
 
     samples: int
     span_s: float
     payload_bytes: int
-    minute_items: float
-    minutes_a_month: int
-    minute_item_bytes: int
+    quarter_items: float
+    quarters_a_month: int
+    quarter_item_bytes: int
     latest_item_bytes: int
 
 
@@ -95,8 +96,11 @@ def telemetry_of(site: Site) -> Telemetry:
     message = _message(site, low)
     whole_s = site.period_s if low == each else low / (site.rate_hz * site.changed)
     samples = list(samples_of(message))
-    minutes = by_device_and_minute(samples)
-    bodies = [merged_body(None, points, source=(_EPOCH, _SEQ)) for points in minutes.values()]
+    quarters = by_device_and_quarter(samples)
+    bodies = [
+        merged_body(None, points, epoch=_EPOCH, seq=_SEQ, seen=Seen(), begin_ms=begin_ms)
+        for (_, begin_ms), points in quarters.items()
+    ]
     latest = {sample.point: [_EPOCH, sample.value, str(sample.quality)] for sample in samples}
     # A site with very many points needs several messages for one sample of each.
     parts = chunks(len(message.encode()), MESSAGE_BYTES_MAX)
@@ -104,10 +108,10 @@ def telemetry_of(site: Site) -> Telemetry:
         samples=len(samples) // parts,
         span_s=whole_s / parts,
         payload_bytes=len(message.encode()) // parts,
-        # A message that begins anywhere within a minute touches one more than it is long.
-        minute_items=site.devices / parts * (whole_s / 60 + 1),
-        minutes_a_month=site.devices * MINUTES_A_MONTH,
-        minute_item_bytes=max(json_bytes(body) for body in bodies) + ITEM_OVERHEAD_BYTES,
+        # A message that begins anywhere within a quarter touches one more than it is long.
+        quarter_items=site.devices / parts * (whole_s / DELIVERY_INTERVAL_S + 1),
+        quarters_a_month=site.devices * QUARTERS_A_MONTH,
+        quarter_item_bytes=max(json_bytes(body) for body in bodies) + ITEM_OVERHEAD_BYTES,
         latest_item_bytes=json_bytes({"points": latest}) + ITEM_OVERHEAD_BYTES,
     )
 

@@ -22,6 +22,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         message = arrival.message
         key = keys.site_event(arrival.site, message.at, message.epoch, message.seq)
         put = Put(key=key, body={"phrase": message.phrase, "fields": message.fields})
-        store_once(house.stores.tables, message, lambda: [put])
+        store_once(house.stores.tables, message, lambda _: [put])
 
     return each_record(event, context, take)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from cloud.errors import SetupError
 from cloud.grid.model import FlexibleSite, GridSettings, OrderBy, PowerSample, SiteObservation
 from cloud.grid.supply import SupplySample
-from cloud.handlers.minutes import HOLD_S_MAX
+from cloud.handlers.quarters import HOLD_S_MAX
 from cloud.handlers.telemetry import LATEST
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord

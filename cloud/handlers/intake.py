@@ -1,7 +1,7 @@
 """How every function takes a record in: who sent it, is it what it should be, has it come before."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 from cloud.handlers.wiring import House
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
-from cloud.stores.tables import Key, Put, Tables, Write, chunks
+from cloud.stores.tables import Key, Put, Tables
 from contracts.units import SiteId, ZoneId, epoch_ms, instant
 from contracts.wire import Message, SiteMessage, WireError
 
@@ -80,10 +80,16 @@ def refuse(tables: Tables, *, site: str, what: str, why: str, at: datetime) -> N
     tables.put(Put(key=key, body={"count": count, "reason": why[:500], "at": epoch_ms(at)}))
 
 
-def store_once(tables: Tables, message: SiteMessage, writes: Callable[[], Sequence[Write]]) -> bool:
+def store_once(tables: Tables, message: SiteMessage, writes: Callable[[Seen], Iterable[Put]]) -> bool:
     """Make the writes of a message unless it has come before; return whether it was new.
 
-    The writes and the note that the message has come are one transaction, so neither is ever without the other.
+    The note that the message has come is written last and alone, at half of what a transaction costs: a message whose
+    note is missing is delivered and written again, so its writes must be such that making them again changes nothing.
+
+    Args:
+        tables: Where it is stored.
+        message: What has come.
+        writes: Makes the writes from which messages of the channel have come, this one among them.
 
     Raises:
         ConditionFailed: Another message of this channel came at the same time; deliver this one again.
@@ -91,7 +97,9 @@ def store_once(tables: Tables, message: SiteMessage, writes: Callable[[], Sequen
     note = note_of(tables, message)
     if note is None:
         return False
-    tables.transact([*writes(), note])
+    for write in writes(Seen.from_body(note.body)):
+        tables.put(write)
+    tables.put(note)
     return True
 
 
@@ -114,8 +122,8 @@ def note_all(tables: Tables, messages: Sequence[SiteMessage]) -> None:
         for number in numbers:
             seen = seen.with_repeat() if number in seen else seen.with_new(number)
         notes.append(Put(key=key, body=seen.body(), if_version=item.version if item else 0))
-    for part in chunks(notes):
-        tables.transact(part)
+    for note in notes:
+        tables.put(note)
 
 
 def note_of(tables: Tables, message: SiteMessage) -> Put | None:

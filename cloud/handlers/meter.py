@@ -12,7 +12,7 @@ from cloud.handlers.wiring import House, current
 from cloud.market import commands
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
-from cloud.stores.tables import Put, Write
+from cloud.stores.tables import Put
 from contracts.metering import MeterReading
 from contracts.units import epoch_ms
 
@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         inputs = [command for arrival in arrivals if (command := _command(house, arrival)) is not None]
         market.submit(inputs, at_ms=epoch_ms(arrivals[-1].at))
         for arrival in arrivals:
-            store_once(house.stores.tables, arrival.message, lambda arrival=arrival: _kept(house, arrival))  # type: ignore[misc]
+            store_once(house.stores.tables, arrival.message, lambda _, arrival=arrival: _kept(house, arrival))  # type: ignore[misc]
     return answer
 
 
@@ -50,7 +50,7 @@ def _command(house: House, arrival: Arrival[MeterReading]) -> commands.Command |
     return commands.meter(arrival.message, at_ms=epoch_ms(arrival.at))
 
 
-def _kept(house: House, arrival: Arrival[MeterReading]) -> Sequence[Write]:
+def _kept(house: House, arrival: Arrival[MeterReading]) -> Sequence[Put]:
     reading = arrival.message
     key = keys.meter_reading(arrival.site, reading.interval_start)
     item = house.stores.tables.get(key)

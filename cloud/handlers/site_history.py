@@ -1,4 +1,4 @@
-"""A site's load and PV by quarter of an hour, made from its minutes: what forecasts are made from.
+"""A site's load and PV by quarter of an hour, made from its devices' quarters: what forecasts are made from.
 
 The load is not metered anywhere: it is what is left of the connection point when PV and batteries are taken out.
 """
@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.forecasting.series import Series
-from cloud.handlers.minutes import HOLD_S_MAX, Span, held_mean
+from cloud.handlers.quarters import held_mean, point_in
 from cloud.handlers.telemetry import LATEST, METRIC_SET
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind, SiteRecord
@@ -22,7 +22,7 @@ HISTORY_DAYS: Final = 60
 # A message that comes late still finds its quarter open for so long.
 QUARTERS_AGAIN: Final = 4
 _PER_DAY: Final = 86_400 // DELIVERY_INTERVAL_S
-_MINUTES: Final = DELIVERY_INTERVAL_S // 60
+_LENGTH_MS: Final = DELIVERY_INTERVAL_S * 1000
 
 Quarter = tuple[float | None, float | None]
 
@@ -76,20 +76,19 @@ def _series(days: dict[datetime, dict[str, Any]], name: str, until: datetime) ->
 
 def _quarter(tables: Tables, site: SiteRecord, start: datetime) -> Quarter:
     """Return the mean load and PV of one quarter in W, ``None`` where too little is known."""
-    first = keys.minute_of(start)
-    # A value told before the quarter may still hold in it.
-    earliest, last = first - HOLD_S_MAX // 60, first + _MINUTES - 1
-    meter = _bodies(tables, keys.energy_minute(site.id, earliest), keys.energy_minute(site.id, last))
-    connection_w = _mean(meter, "active_power_w", first=first)
+    begin_ms = keys.quarter_of(start)
+    # A value told in the quarter before may still hold in this one.
+    begins = (begin_ms - _LENGTH_MS, begin_ms)
+    meter = _bodies(tables, [keys.energy_quarter(site.id, begin) for begin in begins])
+    connection_w = _mean(meter, "active_power_w", begin_ms=begin_ms)
     table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
     pv_w: float | None = None
     battery_w: float | None = None
     for device in _devices(tables, site):
-        low = keys.asset_minute(table, site.id, device, earliest, METRIC_SET)
-        high = keys.asset_minute(table, site.id, device, last, METRIC_SET)
-        minutes = _bodies(tables, low, high)
-        pv_w = _plus(pv_w, _mean(minutes, "pv_power_w", first=first))
-        battery_w = _plus(battery_w, _mean(minutes, "battery_power_w", first=first))
+        wanted = [keys.asset_quarter(table, site.id, device, begin, METRIC_SET) for begin in begins]
+        quarters = _bodies(tables, wanted)
+        pv_w = _plus(pv_w, _mean(quarters, "pv_power_w", begin_ms=begin_ms))
+        battery_w = _plus(battery_w, _mean(quarters, "battery_power_w", begin_ms=begin_ms))
     if connection_w is None or (pv_w is None and site.pv_peak_w) or (battery_w is None and site.battery):
         return None, pv_w
     return connection_w - (pv_w or 0.0) - (battery_w or 0.0), pv_w
@@ -101,23 +100,14 @@ def _devices(tables: Tables, site: SiteRecord) -> list[str]:
     return sorted({point.rpartition("/")[0] for point in points} - {site.meter})
 
 
-def _bodies(tables: Tables, low: Key, high: Key) -> list[dict[str, Any]]:
-    """Return the minutes between two keys, which may lie in two partitions."""
-    return [
-        item.body
-        for pk in dict.fromkeys((low.pk, high.pk))
-        for item in tables.query(low.table, pk, first=low.sk, last=high.sk)
-    ]
+def _bodies(tables: Tables, wanted: Sequence[Key]) -> list[dict[str, Any]]:
+    return [item.body for key in wanted if (item := tables.get(key)) is not None]
 
 
-def _mean(minutes: Sequence[dict[str, Any]], name: str, *, first: int) -> float | None:
-    """Return a point's time-weighted mean over the quarter that begins with a minute, where half of it is known."""
-    spans = [
-        Span.from_body(span) for body in minutes if name in body["points"] for span in body["points"][name]["spans"]
-    ]
-    begin_ms = first * 60_000
-    length_ms = DELIVERY_INTERVAL_S * 1000
-    return held_mean(spans, begin_ms=begin_ms, end_ms=begin_ms + length_ms, known_ms_min=length_ms // 2)
+def _mean(quarters: Sequence[dict[str, Any]], name: str, *, begin_ms: int) -> float | None:
+    """Return a point's time-weighted mean over the quarter that begins at an instant, where half of it is known."""
+    spans = [told.span for body in quarters for told in point_in(body, name)]
+    return held_mean(spans, begin_ms=begin_ms, end_ms=begin_ms + _LENGTH_MS, known_ms_min=_LENGTH_MS // 2)
 
 
 def _plus(known: float | None, more: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Telemetry: minute aggregates by device, the newest values of the site, and the feeder's loading."""
+"""Telemetry: quarter-hour aggregates by device, the newest values of the site, and the feeder's loading."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,16 +7,17 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.handlers.intake import Arrival, arrival_of, each_record, store_once
-from cloud.handlers.minutes import by_device_and_minute, merged_body
+from cloud.handlers.quarters import by_device_and_quarter, merged_body
 from cloud.handlers.wiring import House, current
-from cloud.infra.tables import KEEP_MINUTES_D
+from cloud.infra.tables import KEEP_QUARTERS_D
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
-from cloud.stores.tables import TRANSACT_MAX, Key, Put, Table, Write, chunks
+from cloud.stores.sequence import Seen
+from cloud.stores.tables import Key, Put, Table
 from contracts.telemetry import Sample, TelemetryMessage, samples_of
-from contracts.units import Quality, SiteId, epoch_ms
+from contracts.units import Quality, SiteId, epoch_ms, instant
 
-METRIC_SET: Final = "minute"
+METRIC_SET: Final = "quarter"
 LATEST: Final = "LATEST"
 FEEDER_STEP_S: Final = 10
 _ACTIVE_POWER: Final = "active_power_w"
@@ -40,45 +41,45 @@ def store(house: House, arrival: Arrival[TelemetryMessage]) -> bool:
     Raises:
         StoreError: It could not be stored; deliver it again.
     """
-    message = arrival.message
-    samples = list(samples_of(message))
+    samples = list(samples_of(arrival.message))
 
-    def writes() -> Sequence[Write]:
-        minutes = list(_minutes(house, arrival, samples))
-        # A backlog after an outage covers hours. Its minutes may be written ahead: taking them again changes nothing.
-        while len(minutes) > TRANSACT_MAX // 2:
-            house.stores.tables.transact(minutes[: TRANSACT_MAX // 2])
-            minutes = minutes[TRANSACT_MAX // 2 :]
-        return [*minutes, _latest(house, arrival, samples)]
+    def writes(seen: Seen) -> Iterator[Put]:
+        if house.registry.feeder(arrival.site) is not None:
+            yield from _feeder_samples(house, arrival.site, samples)
+        yield from _quarters(house, arrival, samples, seen)
+        yield _latest(house, arrival, samples)
 
-    if house.registry.feeder(arrival.site) is not None:
-        for part in chunks(list(_feeder_samples(house, arrival.site, samples))):
-            house.stores.tables.transact(part)
-    return store_once(house.stores.tables, message, writes)
+    return store_once(house.stores.tables, arrival.message, writes)
 
 
-def _minutes(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample]) -> Iterator[Put]:
-    source = (arrival.message.epoch, arrival.message.seq)
-    for (device, minute), points in by_device_and_minute(samples).items():
-        key = _minute_key(house, arrival.site, device, minute)
+def _quarters(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample], seen: Seen) -> Iterator[Put]:
+    for (device, begin_ms), points in by_device_and_quarter(samples).items():
+        key = _quarter_key(house, arrival.site, device, begin_ms)
         item = house.stores.tables.get(key)
-        body = merged_body(item.body if item else None, points, source=source)
+        body = merged_body(
+            item.body if item else None,
+            points,
+            epoch=arrival.message.epoch,
+            seq=arrival.message.seq,
+            seen=seen,
+            begin_ms=begin_ms,
+        )
         if body is not None:
             yield Put(
                 key=key,
                 body=body,
                 if_version=item.version if item else 0,
-                expires_at=datetime.fromtimestamp(minute * 60, UTC) + timedelta(days=KEEP_MINUTES_D),
+                expires_at=instant(begin_ms) + timedelta(days=KEEP_QUARTERS_D),
             )
 
 
-def _minute_key(house: House, site: SiteId, device: str, minute: int) -> Key:
-    """Return where a device's minute is kept: the connection point's under its gateway, others by the agent's kind."""
+def _quarter_key(house: House, site: SiteId, device: str, begin_ms: int) -> Key:
+    """Return where a device's quarter is kept: the connection point's under its gateway, others by the agent's kind."""
     record = house.registry.site(site)
     if record is None or device == record.meter:
-        return keys.energy_minute(site, minute)
+        return keys.energy_quarter(site, begin_ms)
     table = Table.PRODUCER_METRICS if record.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
-    return keys.asset_minute(table, site, device, minute, METRIC_SET)
+    return keys.asset_quarter(table, site, device, begin_ms, METRIC_SET)
 
 
 def _latest(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample]) -> Put:
@@ -118,5 +119,5 @@ def _feeder_samples(house: House, feeder: SiteId, samples: Sequence[Sample]) -> 
         yield Put(
             key=keys.feeder_sample(feeder, at),
             body={"power_w": power_w, "limit_w": record.import_limit_w if power_w >= 0 else record.export_limit_w},
-            expires_at=at + timedelta(days=KEEP_MINUTES_D),
+            expires_at=at + timedelta(days=KEEP_QUARTERS_D),
         )

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from cloud.stores.tables import INDEX, Table
 
-KEEP_MINUTES_D: Final = 90
+KEEP_QUARTERS_D: Final = 90
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,22 +6,24 @@ Sort keys that are numbers are padded, so that the order of the text is the orde
 from datetime import UTC, datetime
 
 from cloud.stores.tables import Key, Table
-from contracts.units import SiteId, ZoneId, epoch_ms
+from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, instant
+
+_QUARTER_MS = DELIVERY_INTERVAL_S * 1000
 
 
-def minute_of(at: datetime) -> int:
-    """Return the epoch minute in which an instant lies."""
-    return epoch_ms(at) // 60_000
+def quarter_of(at: datetime) -> int:
+    """Return when the delivery interval of an instant begins, in epoch milliseconds."""
+    return epoch_ms(at) // _QUARTER_MS * _QUARTER_MS
 
 
-def energy_minute(site: SiteId, minute: int) -> Key:
-    """Return where one minute of a site is kept."""
-    return Key(table=Table.ENERGY_METRICS, pk=energy_day(site, minute), sk=f"{minute:010d}")
+def energy_quarter(site: SiteId, begin_ms: int) -> Key:
+    """Return where a quarter of a site's connection point is kept, by the epoch minute of its beginning."""
+    return Key(table=Table.ENERGY_METRICS, pk=energy_day(site, begin_ms), sk=f"{begin_ms // 60_000:010d}")
 
 
-def energy_day(site: SiteId, minute: int) -> str:
-    """Return the partition of the day in which a minute lies."""
-    return f"GW#{site}#{datetime.fromtimestamp(minute * 60, UTC):%Y%m%d}"
+def energy_day(site: SiteId, at_ms: int) -> str:
+    """Return the partition of the UTC day in which an instant lies."""
+    return f"GW#{site}#{instant(at_ms):%Y%m%d}"
 
 
 def sequence(site: SiteId, channel: str, epoch: int) -> Key:
@@ -46,9 +48,9 @@ def site_event(site: SiteId, at: datetime, epoch: int, seq: int) -> Key:
     )
 
 
-def asset_minute(table: Table, site: SiteId, device: str, minute: int, metric_set: str) -> Key:
-    """Return where one minute of one device is kept."""
-    at = datetime.fromtimestamp(minute * 60, UTC)
+def asset_quarter(table: Table, site: SiteId, device: str, begin_ms: int, metric_set: str) -> Key:
+    """Return where a quarter of one device is kept."""
+    at = instant(begin_ms)
     return Key(table=table, pk=f"ASSET#{site}/{device}#{at:%Y%m}", sk=f"{_iso_minute(at)}#{metric_set}")
 
 

@@ -4,6 +4,7 @@ A gateway numbers the messages of each channel from 1, without gaps, within an e
 lies below the highest number and has not come is lost, or still on its way.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -24,7 +25,7 @@ class Seen:
     abandoned: int = 0
 
     @classmethod
-    def from_body(cls, body: dict[str, Any] | None) -> Self:
+    def from_body(cls, body: Mapping[str, Any] | None) -> Self:
         """Read back what ``body`` wrote; nothing written means that nothing has come."""
         if body is None:
             return cls()
@@ -59,6 +60,10 @@ class Seen:
 
     def __contains__(self, seq: int) -> bool:
         return any(low <= seq <= high for low, high in self.ranges)
+
+    def covers(self, low: int, high: int) -> bool:
+        """Return whether every number from one to another has come; of no numbers at all, all have."""
+        return low > high or any(first <= low and high <= last for first, last in self.ranges)
 
     def with_repeat(self) -> "Seen":
         """Return the state after a message that had come before."""

@@ -103,7 +103,7 @@ def cost(
     rate: Annotated[float, typer.Option(min=0.01, max=10, help="Samples a second of each point.")] = 1.0,
     points: Annotated[int, typer.Option(min=1, max=100, help="Points of one device.")] = 5,
     changed: Annotated[float, typer.Option(min=0.001, max=1, help="Share of samples outside their dead band.")] = 1.0,
-    period: Annotated[float, typer.Option(min=1, max=3600, help="Longest seconds between two messages.")] = 60.0,
+    period: Annotated[float, typer.Option(min=1, max=3600, help="Longest seconds between two messages.")] = 300.0,
     as_json: _Json = False,
 ) -> None:
     """Work out the AWS bill of one site-month from the real message sizes, beside one message for every sample."""

@@ -16,12 +16,13 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from cloud.errors import CloudError
+from cloud.handlers.quarters import point_in
 from cloud.local.report import evidence, opened, read_report, seen_by_epoch
 from cloud.market.baseline import TEN_OF_TEN, Flag
 from cloud.stores import keys
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
-from contracts.units import DELIVERY_INTERVAL_S, Quality
+from contracts.units import DELIVERY_INTERVAL_S, Quality, epoch_ms
 from edge.telemetry.records import Caps
 from edge.telemetry.store import Store
 from sitewatt.demo import files
@@ -237,10 +238,10 @@ def _net_wh(tables: Tables, member: str, days: Sequence[datetime]) -> dict[str, 
 
 
 def _peak_w(tables: Tables, member: str, days: Sequence[datetime]) -> float:
-    pks = sorted({keys.energy_day(member, keys.minute_of(day)) for day in days})
+    pks = sorted({keys.energy_day(member, epoch_ms(day)) for day in days})
     items = (item for pk in pks for item in tables.query(Table.ENERGY_METRICS, pk))
-    points = [item.body["points"].get("active_power_w") for item in items]
-    return max((max(abs(point["min"]), abs(point["max"])) for point in points if point and point["n"]), default=0.0)
+    told = [point for item in items for point in point_in(item.body, "active_power_w") if point.count]
+    return max((max(abs(point.least), abs(point.greatest)) for point in told), default=0.0)
 
 
 def _site(name: str, agent: str, seen: SiteView) -> dict[str, Any]:

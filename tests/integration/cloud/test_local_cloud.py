@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.handlers.quarters import mean_of
 from cloud.local.streams import StreamLog
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
@@ -56,9 +57,9 @@ async def test_telemetry_reaches_the_tables_over_either_broker(tmp_path: Path, b
             await client.publish(_topic(message, Up.TELEMETRY), message.encode(), qos=1)
         tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
         await eventually(lambda: _seen(tables, "home-1").stored == 20)
-        minute = tables.get(keys.energy_minute("home-1", keys.minute_of(START + timedelta(minutes=3))))
-        assert minute is not None
-        assert minute.body["points"]["active_power_w"]["mean"] == round((100 + 59 * 300) / 60, 3)
+        quarter = tables.get(keys.energy_quarter("home-1", keys.quarter_of(START)))
+        assert quarter is not None
+        assert mean_of(quarter.body, "active_power_w") == pytest.approx((100 + (13 * 60 + 59) * 300 - 13 * 200) / 840)
         assert (_seen(tables, "home-1").lost, _seen(tables, "home-1").duplicated) == (0, 0)
         tables.close()
 
