@@ -15,7 +15,7 @@ from cloud.stores import keys
 from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Key, Put, Table, Tables
 from contracts.units import ZoneId
 
-# So many entries become one archive; the rest waits for the next.
+# So many entries become one archive.
 PRUNE_MAX: Final = 1000
 _FENCE: Final = "FENCE"
 
@@ -100,15 +100,15 @@ class Journal:
         Raises:
             StoreError: The tables failed; whatever was not archived is still in the journal.
         """
-        items = self._tables.query(
+        pruned = 0
+        while items := self._tables.query(
             Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(0), last=_entry(upto), limit=PRUNE_MAX
-        )
-        if not items:
-            return 0
-        self._archive.keep([_read(item) for item in items])
-        for start in range(0, len(items), TRANSACT_MAX):
-            self._tables.transact([Delete(key=item.key) for item in items[start : start + TRANSACT_MAX]])
-        return len(items)
+        ):
+            self._archive.keep([_read(item) for item in items])
+            for start in range(0, len(items), TRANSACT_MAX):
+                self._tables.transact([Delete(key=item.key) for item in items[start : start + TRANSACT_MAX]])
+            pruned += len(items)
+        return pruned
 
     def _key(self, what: str) -> Key:
         return keys.market_item(self._zone, None, what)

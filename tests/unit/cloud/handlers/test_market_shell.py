@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cloud.errors import PublishError
+from cloud.handlers.market_shell import journal as journal_module
 from cloud.handlers.market_shell import writer as writer_module
 from cloud.handlers.market_shell.archive import Archive
 from cloud.handlers.market_shell.journal import Journal
@@ -179,6 +180,7 @@ def test_the_archive_and_the_journal_together_are_the_whole_past(
         run_events(house, story())
         whole = list(Journal(house.stores.tables, ZONE).history())
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
+    monkeypatch.setattr(journal_module, "PRUNE_MAX", 2)  # A snapshot's entries take more than one archive.
     with house_in(tmp_path / "cut") as (house, _):
         run_events(house, story())
         journal = Journal(house.stores.tables, ZONE)
