@@ -10,7 +10,7 @@ from datetime import datetime
 from fractions import Fraction
 from math import isfinite
 
-from contracts.units import Quality
+from contracts.quality import Quality
 from edge.modbus.point import DataType, Reading, RegisterPoint, WordOrder
 
 Image = Mapping[int, int]

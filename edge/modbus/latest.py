@@ -1,32 +1,57 @@
 """The newest reading of each point, decoded when somebody looks.
 
-A cycle reads a hundred points and a controller looks at ten; what is not looked at costs no arithmetic.
+A cycle reads a hundred points and a controller looks at ten; what is not looked at costs neither arithmetic nor a
+decoder in memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from edge.modbus.codec import Decoder, Image
-from edge.modbus.point import Reading
+from edge.modbus.codec import Decoder, Image, compile_point
+from edge.modbus.point import Reading, RegisterPoint
+
+
+class Words:
+    """Adjacent words as they came, from an address on; by address only when somebody looks."""
+
+    __slots__ = ("_address", "_image", "_words")
+
+    def __init__(self, address: int, words: Sequence[int]) -> None:
+        self._address = address
+        self._words = words
+        self._image: Image | None = None
+
+    @property
+    def image(self) -> Image:
+        """Return each word by its address."""
+        if self._image is None:
+            self._image = dict(enumerate(self._words, self._address))
+        return self._image
 
 
 class Sheet:
     """What one reply brought, and when; readings are decoded once."""
 
-    __slots__ = ("image", "monotonic_s", "readings", "source_at")
+    __slots__ = ("_found", "monotonic_s", "readings", "source_at")
 
-    def __init__(self, image: Image, *, source_at: datetime, monotonic_s: float) -> None:
-        self.image = image
+    def __init__(self, found: Words | Image, *, source_at: datetime, monotonic_s: float) -> None:
+        self._found = found
         self.source_at = source_at
         self.monotonic_s = monotonic_s
         self.readings: dict[str, Reading] = {}
+
+    @property
+    def image(self) -> Image:
+        """Return each word by its address."""
+        return self._found.image if isinstance(self._found, Words) else self._found
 
 
 class Latest(Mapping[str, Reading]):
     """Readings by point name."""
 
-    def __init__(self, decoders: Mapping[str, Decoder]) -> None:
-        self._decoders = decoders
+    def __init__(self, points: Mapping[str, RegisterPoint]) -> None:
+        self._points = points
+        self._decoders: dict[str, Decoder] = {}
         self._sheets: dict[str, Sheet] = {}
 
     def take(self, names: Sequence[str], sheet: Sheet) -> None:
@@ -46,7 +71,10 @@ class Latest(Mapping[str, Reading]):
         sheet = self._sheets[name]
         reading = sheet.readings.get(name)
         if reading is None:
-            value, quality, raw = self._decoders[name](sheet.image)
+            decoder = self._decoders.get(name)
+            if decoder is None:
+                decoder = self._decoders[name] = compile_point(self._points[name])
+            value, quality, raw = decoder(sheet.image)
             reading = sheet.readings[name] = Reading(
                 value=value, quality=quality, source_at=sheet.source_at, raw=raw, monotonic_s=sheet.monotonic_s
             )

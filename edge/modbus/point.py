@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from contracts.units import Quality
+from contracts.quality import Quality
 
 REGISTERS_PER_READ_MAX = 125  # Source: Modbus application protocol 1.1b3, 6.3.
 BITS_PER_READ_MAX = 2000  # Source: Modbus application protocol 1.1b3, 6.1.

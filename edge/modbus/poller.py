@@ -13,13 +13,13 @@ from datetime import datetime
 from math import floor
 
 from contracts.clock import Clock
-from contracts.units import Quality
+from contracts.quality import Quality
 from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
-from edge.modbus.codec import Image, compile_point
+from edge.modbus.codec import Image
 from edge.modbus.cost import CostModel
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.latest import Latest, Sheet
+from edge.modbus.latest import Latest, Sheet, Words
 from edge.modbus.learned import Learned
 from edge.modbus.pdu import ILLEGAL_ADDRESS
 from edge.modbus.plan import Block, Plan, plan_reads
@@ -86,7 +86,7 @@ class Poller:
         phase_s: float = 0.0,
     ) -> None:
         self.points = {point.name: point for point in points}
-        self.latest = Latest({name: compile_point(point) for name, point in self.points.items()})
+        self.latest = Latest(self.points)
         self.cycles = 0
         self.late_cycles = 0
         self._bus = bus
@@ -228,7 +228,7 @@ class Poller:
         refused: DeviceRefused | None = None
         for block in plan.blocks:
             try:
-                image = await self._read_block(block, block.priority if priority is None else priority)
+                found = await self._read_block(block, block.priority if priority is None else priority)
             except DeviceRefused as refusal:
                 refused = refusal
                 continue
@@ -237,9 +237,9 @@ class Poller:
                     self._unanswered[block.span] = self._unanswered.get(block.span, 0) + 1
                 raise
             self._unanswered.pop(block.span, None)
-            self._take(block.names, image)
+            self._take(block.names, found)
             if plan.loose:
-                images.setdefault(block.table, {}).update(image)
+                images.setdefault(block.table, {}).update(found.image if isinstance(found, Words) else found)
         for point in plan.loose:
             self._take((point.name,), images.get(point.table, {}))
         if plan.unreadable:
@@ -247,7 +247,7 @@ class Poller:
         if refused is not None:
             raise refused
 
-    async def _read_block(self, block: Block, priority: Priority) -> dict[int, int]:
+    async def _read_block(self, block: Block, priority: Priority) -> Words | Image:
         number = self._unit.number
 
         async def read(address: int, count: int) -> tuple[int, ...]:
@@ -261,7 +261,7 @@ class Poller:
             if refusal.exception_code not in SPLITTABLE or not block.points:
                 raise
             return await read_apart(block, read=read, learned=self._unit.learned)
-        return dict(zip(range(block.address, block.end), words, strict=True))
+        return Words(block.address, words)
 
     async def _read_mute(self, block: Block, read: ReadSpan) -> dict[int, int]:
         """Read a block to which a unit that is alive does not answer: some keep silent where others refuse.
@@ -287,8 +287,8 @@ class Poller:
             unit.learned.adopt(learned)
         return image
 
-    def _take(self, names: Sequence[str], image: Image) -> None:
-        sheet = Sheet(image, source_at=self._clock.now(), monotonic_s=self._clock.monotonic())
+    def _take(self, names: Sequence[str], found: Words | Image) -> None:
+        sheet = Sheet(found, source_at=self._clock.now(), monotonic_s=self._clock.monotonic())
         self.latest.take(names, sheet)
 
     def _plan_classes(self, due: tuple[PollClass, ...]) -> Plan:

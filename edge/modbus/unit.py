@@ -17,7 +17,7 @@ TURNAROUND_S_MIN = 0.0005
 
 BACKOFF_S_START = 0.5  # Where the probes of a silent unit cost nobody else anything.
 SHARED_BACKOFF_S_START = 2.0
-BACKOFF_S_MAX = 7.0  # Good data within 10 s after a device answers again leaves room for a probe lost just before.
+BACKOFF_S_MAX = 7.0  # From probe to probe: good data within 10 s after a device answers again.
 SHARED_BACKOFF_S_MAX = 9.0
 PROBE_LATENCIES = 2.0
 LONG_PROBE_EVERY = 16
@@ -115,7 +115,8 @@ class Unit:
             self.changed_s = now_s
         if self.failures >= FAILURES_UNTIL_OFFLINE:
             start_s = SHARED_BACKOFF_S_START if is_shared else BACKOFF_S_START
-            backoff_s = min(start_s * 2 ** (self.failures - FAILURES_UNTIL_OFFLINE), BACKOFF_S_MAX)
+            backoff_s = min(start_s * 2 ** (self.failures - FAILURES_UNTIL_OFFLINE), BACKOFF_S_MAX - cost_s)
+            backoff_s = max(backoff_s, BACKOFF_S_START)
             if is_shared and self.failures > FAILURES_UNTIL_OFFLINE:
                 backoff_s = max(backoff_s, min(cost_s / PROBE_SHARE_MAX, SHARED_BACKOFF_S_MAX))
             self.retry_at_s = now_s + backoff_s
