@@ -8,7 +8,12 @@ from pydantic import AfterValidator
 ED25519_KEY_BYTES = 32
 
 
-def _is_public_key(text: str) -> str:
+def check_public_key(text: str) -> str:
+    """Return the text, a key of 32 bytes in Base64.
+
+    Raises:
+        ValueError: It is none; the sentence says why.
+    """
     try:
         size = len(base64.b64decode(text, validate=True))
     except ValueError as error:
@@ -18,4 +23,4 @@ def _is_public_key(text: str) -> str:
     return text
 
 
-PublicKey = Annotated[str, AfterValidator(_is_public_key)]
+PublicKey = Annotated[str, AfterValidator(check_public_key)]

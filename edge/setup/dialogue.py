@@ -12,6 +12,7 @@ from edge.devices.catalogue import load_profile
 from edge.devices.search import Found, Match
 from edge.errors import ConfigError, EdgeError
 from edge.links.settings import Client
+from edge.public_key import check_public_key
 from edge.setup.proposal import free_name, likely_role, propose
 
 Check = Callable[[str], str | None]
@@ -63,6 +64,7 @@ class Answers:
     connection: dict[str, Any] = field(default_factory=dict)
     devices: list[dict[str, Any]] = field(default_factory=list)
     link: dict[str, Any] = field(default_factory=dict)
+    fleet: dict[str, Any] = field(default_factory=dict)
     state_dir: Path = Path("/var/lib/sitewatt")
     profile_dir: Path | None = None
     targets: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ class Answers:
             "link": self.link,
             "state_dir": self.state_dir,
             **({"profile_dir": self.profile_dir} if self.profile_dir is not None else {}),
+            **({"fleet": self.fleet} if self.fleet else {}),
         }
         try:
             return SiteConfig.model_validate(raw)
@@ -203,19 +206,28 @@ def _ask_link(console: Console, answers: Answers) -> None:
         return
     link["url"] = console.ask("Broker", default="mqtts://localhost:8883")
     if str(link["url"]).startswith(("mqtts:", "wss:")):
-        for key, question in (
-            ("ca_file", "File with the broker's authority (empty: the system's)"),
-            ("cert_file", "File with our certificate (empty: none)"),
-        ):
-            if path := console.ask(question):
-                link[key] = path
-        if "cert_file" in link:
+        if path := console.ask("File with the broker's authority (empty: the system's)"):
+            link["ca_file"] = path
+        if key := console.ask("Public key that signs your fleet's updates (empty: no fleet)", check=_public_key):
+            answers.fleet["update_key"] = key
+        elif path := console.ask("File with our certificate (empty: none)"):
+            link["cert_file"] = path
             link["key_file"] = console.ask("File with its key", check=_some("a certificate needs its key"))
-            if console.confirm("Is it AWS IoT Core?", default=".amazonaws.com" in link["url"]):
-                link["client"] = Client.AWS.value
-    if "cert_file" not in link and (user := console.ask("User name (empty: none)")):
+    certified = bool(answers.fleet) or "cert_file" in link
+    if certified and console.confirm("Is it AWS IoT Core?", default=".amazonaws.com" in link["url"]):
+        link["client"] = Client.AWS.value
+    if not certified and (user := console.ask("User name (empty: none)")):
         link["username"] = user
         link["password_file"] = console.ask("File with the password", check=_some("name the file, not the password"))
+
+
+def _public_key(text: str) -> str | None:
+    try:
+        if text:
+            check_public_key(text)
+    except ValueError as error:
+        return f"it {error}"
+    return None
 
 
 def _name_of(what: str) -> Check:

@@ -28,6 +28,7 @@ _SECTIONS: Mapping[str, str] = {
     "control": "How the site is controlled.",
     "commands": "Whose commands the site obeys. Nobody's, where this is empty.",
     "telemetry": "What is reported, and how often.",
+    "fleet": "By its fleet a gateway is renewed, updated and set from afar; it has its certificate from there.",
     "trading": "What energy costs when it is not traded, in thousandths of a cent per kWh.",
 }
 
@@ -54,6 +55,9 @@ _KEYS: Mapping[str, str] = {
     "devices.phases": "those that it is wired to",
     "link.client": "mqtt (any broker) or aws (AWS IoT Core)",
     "link.url": "mqtts:// is encrypted, mqtt:// is not",
+    "fleet.update_key": "whose signature an update of the software must carry",
+    "fleet.identity_dir": "as `sitewatt fleet provision --state` was told",
+    "fleet.software_dir": "where the service starts versions from",
     "control.period_s": "seconds between two decisions",
     "control.idle": "self_consumption, or hold",
     "control.dead_band_w": "smaller changes are not made",

@@ -100,7 +100,8 @@ class Parts:
 @contextlib.contextmanager
 def parts(folder: Path) -> Iterator[Parts]:
     """Build them on the journal of a folder; built again they are the next process."""
-    clock, line, adopted = ManualClock(NOON), Line(), []
+    clock, line = ManualClock(NOON), Line()
+    adopted: list[SiteConfig] = []
     settings = config(fleet={"update_key": KEY}, link={"url": "mqtts://localhost"}, state_dir=str(folder))
     devices = fake_site(clock)
     assert settings.fleet is not None

@@ -164,6 +164,20 @@ def test_an_encrypted_link_asks_for_its_files() -> None:
     assert (link.client.value, str(link.key_file)) == ("aws", "/etc/sitewatt/key.pem")
 
 
+def test_a_gateway_of_a_fleet_has_its_certificate_from_there() -> None:
+    """It is asked for no file of it; a mistyped key is asked for again."""
+    answers = prepared() | {
+        "Broker": ["mqtts://x-ats.iot.eu-central-1.amazonaws.com"],
+        "Public key that signs": ["AAAA", "A" * 43 + "="],
+    }
+    console = Scripted(answers)
+    made = run_dialogue(console, Wires(), Answers())
+    assert (made.link.client.value, made.fleet is not None) == ("aws", True)
+    assert str(made.link.cert_file) == "/var/lib/sitewatt/identity/active/cert.pem"
+    assert "it must be an Ed25519 public key of 32 bytes in base64, this has 3" in console.said
+    assert not any(question.startswith("File with our") for question in console.asked)
+
+
 def test_a_user_needs_a_file_for_the_password() -> None:
     """A password never stands in a configuration."""
     answers = prepared() | {"User name": ["farm"], "File with the password": ["", "/etc/sitewatt/password"]}

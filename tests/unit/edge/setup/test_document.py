@@ -31,6 +31,7 @@ def configs(draw: st.DrawFn) -> SiteConfig:
         "control": st.fixed_dictionaries({"period_s": st.floats(0.2, 10)}, optional={"idle": st.just("hold")}),
         "telemetry": st.fixed_dictionaries({"period_s": st.integers(1, 3600)}),
         "trading": st.fixed_dictionaries({"enabled": st.booleans(), "gate_closure_s": st.integers(0, 900)}),
+        "fleet": st.just({"update_key": "A" * 43 + "="}),
         "profile_dir": _word.map(lambda word: f"/etc/{word}"),
     }
     raw = {
