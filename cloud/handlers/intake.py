@@ -97,9 +97,7 @@ def store_once(tables: Tables, message: SiteMessage, writes: Callable[[Seen], It
     note = note_of(tables, message)
     if note is None:
         return False
-    for write in writes(Seen.from_body(note.body)):
-        tables.put(write)
-    tables.put(note)
+    tables.put_each([*writes(Seen.from_body(note.body)), note])
     return True
 
 
@@ -122,8 +120,7 @@ def note_all(tables: Tables, messages: Sequence[SiteMessage]) -> None:
         for number in numbers:
             seen = seen.with_repeat() if number in seen else seen.with_new(number)
         notes.append(Put(key=key, body=seen.body(), if_version=item.version if item else 0))
-    for note in notes:
-        tables.put(note)
+    tables.put_each(notes)
 
 
 def note_of(tables: Tables, message: SiteMessage) -> Put | None:

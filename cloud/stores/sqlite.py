@@ -72,6 +72,15 @@ class SqliteTables:
         """Write one item."""
         self.transact([put])
 
+    def put_each(self, puts: Sequence[Put]) -> None:
+        """Write items with one flush of the disk, which costs more than all of them."""
+        for put in puts:
+            check_writes([put])
+        if puts:
+            with self._writing() as connection:
+                for put in puts:
+                    _apply(connection, put)
+
     def transact(self, writes: Sequence[Write]) -> None:
         """Make up to ``TRANSACT_MAX`` writes on different items, all or none."""
         check_writes(writes)

@@ -113,6 +113,17 @@ class Tables(Protocol):
     def put(self, put: Put) -> None:
         """Write one item."""
 
+    def put_each(self, puts: Sequence[Put]) -> None:
+        """Write items one after the other, each by itself; where one fails, those before it may stand.
+
+        For writes that need not be made together: a store that bills transactions makes none, one whose transactions
+        are cheaper than single writes makes one.
+
+        Raises:
+            ConditionFailed: A condition does not hold.
+            StoreError: The store failed.
+        """
+
     def transact(self, writes: Sequence[Write]) -> None:
         """Make up to ``TRANSACT_MAX`` writes on different items, all or none."""
 

@@ -45,6 +45,11 @@ class FusedTables:
         """Write one item, or crash."""
         self._fuse.around(lambda: self._tables.put(put))
 
+    def put_each(self, puts: Sequence[Put]) -> None:
+        """Write items, or crash at any of them."""
+        for put in puts:
+            self.put(put)
+
     def transact(self, writes: Sequence[Write]) -> None:
         """Make writes, or crash."""
         self._fuse.around(lambda: self._tables.transact(writes))

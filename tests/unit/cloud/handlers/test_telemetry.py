@@ -1,5 +1,6 @@
 """What the tables keep of telemetry: once, in quarters, whatever the order of arrival."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -69,14 +70,15 @@ def test_a_message_whose_note_was_lost_is_taken_again_without_effect(
     with house_in(tmp_path) as (house, _):
         real, left = house.stores.tables.put, 0
 
-        def dying(put: Put) -> None:
+        def dying(puts: Sequence[Put]) -> None:
             nonlocal left
-            if not left:
-                raise StoreError("the function is gone")
-            left -= 1
-            real(put)
+            for put in puts:
+                if not left:
+                    raise StoreError("the function is gone")
+                left -= 1
+                real(put)
 
-        monkeypatch.setattr(house.stores.tables, "put", dying)
+        monkeypatch.setattr(house.stores.tables, "put_each", dying)
         for survives in range(3):
             left = survives
             with pytest.raises(BatchProcessingError):
@@ -134,14 +136,14 @@ def test_a_record_that_cannot_be_stored_is_named_for_another_delivery(
 ) -> None:
     """One throttled item must not cost the whole batch, nor be passed over."""
     with house_in(tmp_path) as (house, _):
-        real = house.stores.tables.put
+        real = house.stores.tables.put_each
 
-        def throttled(put: Put) -> None:
-            if "home-2" in put.key.pk:
+        def throttled(puts: Sequence[Put]) -> None:
+            if any("home-2" in put.key.pk for put in puts):
                 raise StoreError("throttled")
-            real(put)
+            real(puts)
 
-        monkeypatch.setattr(house.stores.tables, "put", throttled)
+        monkeypatch.setattr(house.stores.tables, "put_each", throttled)
         answer = _store(*(message(site, 1, START, {POWER: [1.0]}) for site in ("home-1", "home-2", "farm")))
         assert [int(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]] == [2]
         assert channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)["stored"] == 2

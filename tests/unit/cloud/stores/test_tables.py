@@ -96,6 +96,16 @@ def test_a_transaction_writes_all_or_nothing(tables: Tables) -> None:
     assert tables.get(other) is not None
 
 
+def test_writes_one_by_one_are_all_made_and_a_failing_one_is_told(tables: Tables) -> None:
+    """What comes after the failing one must not be there: a note that is last says that all before it stands."""
+    many = [_put(f"{number:03d}") for number in range(TRANSACT_MAX + 5)]
+    tables.put_each(many)
+    assert len(tables.query(many[0].key.table, many[0].key.pk)) == len(many)
+    with pytest.raises(ConditionFailed):
+        tables.put_each([_put("b"), _put("000", if_version=0), _put("note")])
+    assert tables.get(_key("note")) is None
+
+
 def test_a_deleted_item_is_gone_and_deleting_again_is_no_error(tables: Tables) -> None:
     """Clean-up may be repeated after a crash."""
     tables.put(_put("a"))
