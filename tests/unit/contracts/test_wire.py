@@ -22,8 +22,9 @@ from contracts.control import (
     Switch,
 )
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
-from contracts.grid import FeederState, GridBroadcast
+from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import (
+    Ability,
     MarketBroadcast,
     OrderMessage,
     OrderOp,
@@ -71,6 +72,14 @@ MESSAGES: list[Message] = [
         time_in_force=TimeInForce.GTD,
         good_till=LATER,
         issued_at=AT,
+        ability=Ability(
+            interval_start=AT,
+            import_wh=(4_250, 4_250),
+            export_wh=(0, 2_250),
+            own_net_wh=(300, -120),
+            stored_wh=0,
+            room_wh=4_100,
+        ),
     ),
     CommandAck(
         **NUMBERED,
@@ -116,7 +125,13 @@ MESSAGES: list[Message] = [
     ),
     MarketBroadcast(zone="zone-a", interval_start=AT, issued_at=AT, state=ProductState.CLEARED, price_mct_per_kwh=-5),
     GridBroadcast(
-        zone="zone-a", feeder="feeder-1", at=AT, state=FeederState.LIMITING, power_w=61_000.5, limit_w=60_000
+        zone="zone-a",
+        feeder="feeder-1",
+        at=AT,
+        state=FeederState.LIMITING,
+        power_w=61_000.5,
+        limit_w=60_000,
+        disturbances=(Disturbance.LOW_VOLTAGE,),
     ),
     ForecastBroadcast(
         zone="zone-a",
@@ -172,6 +187,25 @@ def test_a_broken_field_is_named_in_the_refusal(field: str, value: object) -> No
     broken = {**json.loads(MESSAGES[0].encode()), field: value}
     with pytest.raises(WireError, match=field):
         MeterReading.decode(json.dumps(broken).encode())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"export_wh": [1]},
+        {"own_net_wh": [1]},
+        {"room_wh": None},
+        {"import_wh": [-1, 0]},
+        {"import_wh": [0] * 97, "export_wh": [0] * 97, "own_net_wh": []},
+    ],
+)
+def test_an_ability_whose_columns_do_not_fit_is_refused_with_its_order(changes: dict[str, Any]) -> None:
+    """A site that is taken at half of its word would be held to the other half."""
+    (order,) = [message for message in MESSAGES if isinstance(message, OrderMessage)]
+    raw = json.loads(order.encode())
+    raw["ability"] |= changes
+    with pytest.raises(WireError, match="ability"):
+        OrderMessage.decode(json.dumps(raw).encode())
 
 
 def test_a_payload_above_the_brokers_bound_is_refused_unread() -> None:
