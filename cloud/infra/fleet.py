@@ -19,6 +19,9 @@ CLAIM_POLICY: Final = "sitewatt-claim"
 THING_GROUP: Final = "sitewatt-gateways"
 CLAIM_CLIENT_PREFIX: Final = "claim-"
 POLICY_CHARS_MAX: Final = 2048
+# What gateways report to Device Defender, by name and type; an account has to know a metric before one reports it.
+# Source: AWS IoT Core API reference, CreateCustomMetric.
+DEFENDER_METRICS: Final = {"journal_depth": "number", "meter_silent_s": "number"}
 HOOK_BUDGET_S: Final = 5.0  # Source: AWS IoT Core developer guide, pre-provisioning hooks.
 HOOK_PAYLOAD_VERSION: Final = "2020-04-01"
 

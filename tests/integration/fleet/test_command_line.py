@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
@@ -61,6 +63,19 @@ async def test_from_a_claim_to_a_gateway_and_its_end(stand: Stand, tmp_path: Pat
     assert (await fleet("decommission", "site-7", "--yes", *local))["serial"] == "sn-7"
     assert (await fleet("list", *local))["gateways"] == []
     assert (await fleet("show", "site-7", *local, exit_code=1))["error"]["code"] == "ResourceNotFound"
+
+
+async def test_who_stands_beside_a_gateway_has_five_minutes(stand: Stand, tmp_path: Path) -> None:
+    """A trusted user's claim brings the identity, and is worthless when it is lost on the way home."""
+    local = ("--local", stand.folder)
+    claim, state = tmp_path / "claim", tmp_path / "identity"
+    of = ("--serial", "sn-7", "--site", "site-7", "--zone", ZONE)
+    made = await fleet("claim", "create", *of, "--out", claim, "--trusted-user", *local)
+    papers = x509.load_pem_x509_certificate((claim / "claim.pem").read_bytes())
+    assert papers.not_valid_after_utc - datetime.now(UTC) <= timedelta(minutes=5)
+    await until(lambda: made["certificate_id"] in (stand.folder / "fleet" / "acl").read_text())
+    where = ("--endpoint", f"mqtts://localhost:{stand.doors.tls_port}", "--claim-dir", claim, "--state", state)
+    assert (await fleet("provision", *where))["thing"] == "site-7"
 
 
 async def test_an_update_is_signed_as_gateways_want_it(stand: Stand, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from cloud.infra.fleet import DEFENDER_METRICS
 from contracts.clock import scaled_clock
 from edge.errors import LinkError
 from edge.fleet.defender import JOURNAL_DEPTH, METER_SILENT_S, DefenderReports
@@ -40,3 +41,8 @@ async def test_what_is_known_is_reported_and_a_lost_link_costs_one_report() -> N
     first, second = (content for _, content in wire.sent[:2])
     assert first["custom_metrics"] == {"journal_depth": [{"number": 12}]}
     assert second["header"]["report_id"] >= first["header"]["report_id"] + 300
+
+
+def test_the_account_knows_what_gateways_report() -> None:
+    """A metric that the account does not know is dropped without a word."""
+    assert set(DEFENDER_METRICS) == {JOURNAL_DEPTH, METER_SILENT_S}
