@@ -71,17 +71,21 @@ class Engine:
         if type(at_ms) is not int or at_ms < 0:
             raise BadCommand(f"command {op!r} has no instant at_ms; refused")
         state = self._state
-        handler = _HANDLERS.get(op) if isinstance(op, str) else None
+        handler = _ORDERS.get(op) if isinstance(op, str) else None
         if handler is None:
-            raise BadCommand(f"command {op!r} is not known; refused")
-        if op in _OWED:
-            _check_owed(state, command)
+            handler = _HANDLERS.get(op) if isinstance(op, str) else None
+            if handler is None:
+                raise BadCommand(f"command {op!r} is not known; refused")
+            if op in _OWED:
+                _check_owed(state, command)
         if out is None:
             out = Outcome()
         state.commands += 1
-        state.now_ms = max(state.now_ms, at_ms)
-        if state.now_ms >= self._due_ms:
-            self._due_ms = stages.advance_to(state, state.now_ms, out)
+        now_ms = state.now_ms
+        if at_ms > now_ms:
+            state.now_ms = now_ms = at_ms
+        if now_ms >= self._due_ms:
+            self._due_ms = stages.advance_to(state, now_ms, out)
         handler(state, command, out)
         if state.expiries and state.expiries[0][0] < self._due_ms:
             self._due_ms = state.expiries[0][0]
@@ -242,10 +246,9 @@ _RESERVED = NO_SITE | {
     ledger.CASH,
 }
 
+# Orders come from strangers: what is wrong with them is a reply, so nothing is owed.
+_ORDERS = {"new": trading.new, "modify": trading.modify, "cancel": trading.cancel}
 _HANDLERS = {
-    "new": trading.new,
-    "modify": trading.modify,
-    "cancel": trading.cancel,
     "tick": _tick,
     "meter": settling.take_meter,
     "dr_event": settling.take_event,
@@ -257,7 +260,7 @@ _HANDLERS = {
     "invoice": _invoice,
 }
 
-# What the shell owes with each command; orders come from strangers and are refused with a reply instead.
+# What the shell owes with each command.
 _OWED: dict[str, tuple[tuple[str, type], ...]] = {
     "meter": (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int), ("version", int)),
     "dr_event": (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
