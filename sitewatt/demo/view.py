@@ -79,6 +79,8 @@ def _feeder(view: NeighbourhoodView, neighbourhood: Neighbourhood) -> Panel:
     words = f"  {_direction(power_w, 'import', 'export')} of {limit_w / 1000:.0f} kW   {state}"
     if view.grid and view.grid.event_id:
         words += f"   event {view.grid.event_id}"
+    if view.grid:
+        words += "".join(f"   {disturbance.value.replace('_', ' ')}" for disturbance in view.grid.disturbances)
     return Panel(bar + Text(words), title="transformer")
 
 
