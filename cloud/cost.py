@@ -20,8 +20,8 @@ from cloud.cost_volumes import (
     telemetry_of,
     trades_bytes,
 )
-from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Stream
-from cloud.infra.tables import KEEP_QUARTERS_D
+from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Carrier, Stream
+from cloud.infra.tables import KEEP_QUARTERS_D, LAKE
 from contracts.units import DELIVERY_INTERVAL_S
 
 GOAL_USD = 0.10
@@ -52,7 +52,6 @@ class Activity:
         polls_per_s: Batches that Lambda takes from a busy shard each second.
         sites_per_zone: Sites that share a market, and its ticks.
         lake_bytes: Parquet bytes of one sample, measured on our own encoder.
-        lake_months: For how long raw samples are kept.
     """
 
     orders: float = 2
@@ -68,7 +67,6 @@ class Activity:
     polls_per_s: float = 1
     sites_per_zone: int = 200
     lake_bytes: float = 2.5
-    lake_months: float = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,15 +176,16 @@ def _iot(up: dict[Stream, float], does: Activity, prices: Prices, *, basic_inges
     yield _line("iot", "rules and actions", sum(up.values()), _rule(prices) / 1e6)
 
 
-def shards(told: Telemetry, up: dict[Stream, float], sites: int) -> dict[Stream, int]:
-    """Return the shards of each stream: what is written, and what all its readers together read, must fit."""
-    found: dict[Stream, int] = {}
-    for stream, count in up.items():
-        per_s = sites * count / MONTH_S
-        bytes_s = per_s * (told.payload_bytes if stream is Stream.TELEMETRY else 600)
-        readers = sum(1 for consumer in CONSUMERS if consumer.stream is stream)
+def shards(told: Telemetry, up: dict[Stream, float], sites: int) -> dict[Carrier, int]:
+    """Return the shards of each carrier: what is written, and what all its readers together read, must fit."""
+    found: dict[Carrier, int] = {}
+    for carrier in Carrier:
+        carried = [stream for stream in Stream if stream.carrier is carrier]
+        per_s = sites * sum(up[stream] for stream in carried) / MONTH_S
+        bytes_s = per_s * (told.payload_bytes if carrier is Carrier.TELEMETRY else 600)
+        readers = sum(1 for consumer in CONSUMERS if consumer.stream in carried)
         loads = (bytes_s / SHARD_BYTES_S, per_s / SHARD_RECORDS_S, readers * bytes_s / SHARD_READ_BYTES_S)
-        found[stream] = max(1, ceil(max(loads)))
+        found[carrier] = max(1, ceil(max(loads)))
     return found
 
 
@@ -224,14 +223,16 @@ def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: 
     quarter = chunks(told.quarter_item_bytes, WRITE_BYTES)
     latest = chunks(told.latest_item_bytes, WRITE_BYTES)
     others = sum(count for stream, count in up.items() if stream is not Stream.TELEMETRY)
-    reads = messages * (told.quarter_items + 2) + 2 * others
+    # Orders are only numbered here: what they say is the market's.
+    kept = others - up[Stream.ORDERS]
+    reads = messages * (told.quarter_items + 2) + others + kept
     # For each side: half of a trade, the side with its index, two ledger lines; a settlement with its index and its
     # imbalance line; each order taken in and answered; the journal holds them all once more.
     market = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1) + TRANSACTION * 2 + 1 + TRANSACTION * does.orders * 3
     kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_QUARTERS_D / DAYS / 1e9
     yield _line("dynamodb", "writes: quarters of the devices", messages * told.quarter_items * quarter, write)
     yield _line("dynamodb", "writes: newest values, numbers that have come", messages * (latest + 1), write)
-    yield _line("dynamodb", "writes: readings, orders, events", 2 * others, write)
+    yield _line("dynamodb", "writes: readings, events, numbers that have come", others + kept, write)
     yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write)
     yield _line("dynamodb", "reads", reads, read)
     yield _line("dynamodb", "GB-months of quarters", kept_gb, prices.dynamodb_gb_month)
@@ -239,7 +240,10 @@ def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: 
 
 def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:
     window_s = max(consumer.window_s for consumer in CONSUMERS)
-    kept_gb = site.samples_per_s * MONTH_S * does.lake_bytes * does.lake_months / 1e9
+    gb_a_day = site.samples_per_s * 86_400 * does.lake_bytes / 1e9
     files = MONTH_S / window_s / min(sites, does.sites_per_zone)
+    cold_gb = gb_a_day * (LAKE.forget_after_d - LAKE.cold_after_d)
     yield _line("s3", "files of raw samples, shared by a zone", files, prices.s3_puts_thousand / 1000)
-    yield _line("s3", "GB-months of raw samples", kept_gb, prices.s3_gb_month)
+    yield _line("s3", "files that grow cold", files, prices.s3_cold_thousand / 1000)
+    yield _line("s3", "GB-months of raw samples", gb_a_day * LAKE.cold_after_d, prices.s3_gb_month)
+    yield _line("s3", "GB-months of cold raw samples", cold_gb, prices.s3_cold_gb_month)

@@ -33,9 +33,11 @@ class Prices:
     dynamodb_writes_million: float = 0.625
     dynamodb_reads_million: float = 0.125
     dynamodb_gb_month: float = 0.25
-    # Source: S3 standard pricing.
+    # Source: S3 pricing, standard and Glacier Instant Retrieval (its lifecycle transitions by thousand).
     s3_puts_thousand: float = 0.005
     s3_gb_month: float = 0.023
+    s3_cold_thousand: float = 0.02
+    s3_cold_gb_month: float = 0.004
 
 
 PRICES = Prices()

@@ -329,6 +329,8 @@ class Trader:
 
 def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
     """Say whether a plan is for other intervals, as after a step of the clock, or knew too little of the batteries."""
+    if not forecasts or not basis.forecasts:
+        return len(forecasts) != len(basis.forecasts)
     passed = forecasts[0].start - basis.forecasts[0].start
     return not timedelta(0) <= passed <= DELIVERY_INTERVAL or basis.batteries == ()
 

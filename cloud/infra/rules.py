@@ -1,9 +1,9 @@
 """What happens to a message that a site publishes: rules, streams, functions and schedules, defined once.
 
 The local runner and the deployed stack read the same definitions. A rule forwards a message to a stream and adds the
-zone and site of its topic, which the broker has checked, as ``topic_zone`` and ``topic_site``: a payload may lie about
-its sender, a topic cannot. Within one partition key of a stream the order of arrival is kept; IoT rules themselves
-promise none, so what needs an order is numbered by its sender.
+zone, site and channel of its topic, which the broker has checked, as ``topic_zone``, ``topic_site`` and
+``topic_channel``: a payload may lie about its sender, a topic cannot. Within one partition key of a stream the order of
+arrival is kept; IoT rules themselves promise none, so what needs an order is numbered by its sender.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,19 @@ class Partition(StrEnum):
         return topic.site if self is Partition.SITE else topic.zone
 
 
+class Carrier(StrEnum):
+    """The Kinesis streams. A shard costs the same whether it is empty or full, so channels share them.
+
+    A shard gives five reads a second, and each function that reads it takes one of them.
+    Source: Kinesis Data Streams quotas, GetRecords.
+    """
+
+    TELEMETRY = "telemetry"
+    MESSAGES = "messages"
+
+
 class Stream(StrEnum):
-    """The ordered streams, one a channel."""
+    """The ordered streams, one a channel: each reader of a carrier sees one of them."""
 
     TELEMETRY = "telemetry"
     METER = "meter"
@@ -37,6 +48,11 @@ class Stream(StrEnum):
     ACKS = "acks"
     EVENTS = "events"
     STATUS = "status"
+
+    @property
+    def carrier(self) -> Carrier:
+        """Return the Kinesis stream that carries it."""
+        return Carrier.TELEMETRY if self is Stream.TELEMETRY else Carrier.MESSAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +76,10 @@ class Rule:
     @property
     def sql(self) -> str:
         """Return the rule's statement. Source: AWS IoT SQL reference, function ``topic(Decimal)``, counted from 1."""
-        return f"SELECT *, topic(3) AS topic_zone, topic(4) AS topic_site FROM '{self.topic_filter}'"
+        return (
+            f"SELECT *, topic(3) AS topic_zone, topic(4) AS topic_site, topic(5) AS topic_channel"
+            f" FROM '{self.topic_filter}'"
+        )
 
     @property
     def partition_key(self) -> str:
@@ -81,6 +100,14 @@ class Consumer:
     records_max: int = 100
     window_s: float = 0.0
     attempts_max: int = 8
+
+    @property
+    def event_filter(self) -> dict[str, dict[str, list[str]]]:
+        """Return the pattern by which Lambda picks the function's records from the carrier; picking costs nothing.
+
+        Source: AWS Lambda developer guide, "Control which events Lambda sends to your function", Kinesis.
+        """
+        return {"data": {"topic_channel": [self.stream.value]}}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""The tables as the stack defines them, once, as data."""
+"""The tables and the lake as the stack defines them, once, as data."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 
 KEEP_QUARTERS_D: Final = 90
@@ -33,6 +34,28 @@ TABLES: Final[tuple[TableDefinition, ...]] = (
     TableDefinition(table=Table.MARKET_DATA, data_class="market", recovery=True, protected=True, stream=True),
     TableDefinition(table=Table.TRADE_DATA, data_class="market", recovery=True, protected=True),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LakeDefinition:
+    """The bucket of raw samples: after how many days a file costs less to keep and more to read, and is forgotten."""
+
+    cold_after_d: int
+    forget_after_d: int
+
+    def lifecycle_request(self, bucket: str) -> Any:
+        """Return the arguments of S3's PutBucketLifecycleConfiguration."""
+        rule = {
+            "ID": "telemetry",
+            "Status": "Enabled",
+            "Filter": {"Prefix": LAKE_PREFIX},
+            "Transitions": [{"Days": self.cold_after_d, "StorageClass": "GLACIER_IR"}],
+            "Expiration": {"Days": self.forget_after_d},
+        }
+        return {"Bucket": bucket, "LifecycleConfiguration": {"Rules": [rule]}}
+
+
+LAKE: Final = LakeDefinition(cold_after_d=30, forget_after_d=365)
 
 
 def create_request(table: Table, *, prefix: str) -> Any:

@@ -41,7 +41,7 @@ class Context:
 
 
 def forwarded(topic: Topic, payload: bytes) -> bytes:
-    """Return what a rule puts into a stream: the payload with the zone and site of its topic.
+    """Return what a rule puts into a stream: the payload with the zone, site and channel of its topic.
 
     Raises:
         ValueError: The payload is not a JSON object; a rule cannot select from it.
@@ -51,7 +51,7 @@ def forwarded(topic: Topic, payload: bytes) -> bytes:
         raise ValueError(  # noqa: TRY004 - the sender's fault, like text that is not JSON
             f"payload is a JSON {type(fields).__name__}, not an object"
         )
-    fields["topic_zone"], fields["topic_site"] = topic.zone, topic.site
+    fields |= {"topic_zone": topic.zone, "topic_site": topic.site, "topic_channel": topic.channel.value}
     return json.dumps(fields, separators=(",", ":")).encode()
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+LAKE_PREFIX: Final = "telemetry/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,4 +45,4 @@ def file_key(*, zone: str, day: datetime, name: str) -> str:
 
 def folder_key(*, zone: str, day: datetime) -> str:
     """Return the folder of a zone's day below the lake's root."""
-    return f"telemetry/zone={zone}/day={day.astimezone(UTC):%Y-%m-%d}"
+    return f"{LAKE_PREFIX}zone={zone}/day={day.astimezone(UTC):%Y-%m-%d}"

@@ -1,6 +1,7 @@
 """The bill: its quantities are those of the real handlers and messages, and it grows as it should."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -16,7 +17,7 @@ from cloud.cost_prices import Prices
 from cloud.cost_volumes import ITEM_OVERHEAD_BYTES, Site, json_bytes, telemetry_of
 from cloud.handlers import telemetry
 from cloud.handlers.wiring import current
-from cloud.infra.rules import Stream
+from cloud.infra.rules import Carrier, Stream
 from cloud.stores.lake import RawSample
 from cloud.stores.parquet import encode
 from cloud.stores.sqlite import SqliteTables
@@ -53,13 +54,13 @@ def test_writes_are_those_of_the_real_handler(tmp_path: Path, monkeypatch: pytes
     site = Site()
     told = telemetry_of(site)
     written: list[Put] = []
-    real = SqliteTables.put
+    real = SqliteTables.put_each
 
-    def counted(self: SqliteTables, put: Put) -> None:
-        written.append(put)
-        real(self, put)
+    def counted(self: SqliteTables, puts: Sequence[Put]) -> None:
+        written.extend(puts)
+        real(self, puts)
 
-    monkeypatch.setattr(SqliteTables, "put", counted)
+    monkeypatch.setattr(SqliteTables, "put_each", counted)
     shown = cost_volumes._message(site, told.samples // site.points)
     values = {series.p: list(series.x) for series in shown.series}
     count = round(3600 / told.span_s)
@@ -129,7 +130,7 @@ def test_a_stream_has_room_for_all_its_readers() -> None:
     told = telemetry_of(Site())
     up = dict.fromkeys(Stream, 30 * 86_400 * 1.2e6 / told.payload_bytes / 5_000)
     found = shards(told, up, 5_000 * 3)
-    assert found[Stream.TELEMETRY] == 6 and found[Stream.METER] == 1
+    assert found[Carrier.TELEMETRY] == 6 and found[Carrier.MESSAGES] == 6
 
 
 def test_the_command_prints_the_bill_and_says_what_dominates() -> None:

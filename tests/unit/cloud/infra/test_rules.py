@@ -2,10 +2,15 @@
 
 import importlib
 
-from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Partition, Stream, consumers_of, rule_of
-from cloud.infra.tables import TABLES, create_request
+import boto3
+from moto import mock_aws
+
+from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Carrier, Partition, Stream, consumers_of, rule_of
+from cloud.infra.tables import LAKE, TABLES, create_request
+from cloud.stores.lake import folder_key
 from cloud.stores.tables import Table
 from contracts.topics import Up, parse
+from tests.support.cloud_sites import START
 
 
 def test_every_channel_has_one_rule_and_every_stream_a_reader() -> None:
@@ -13,6 +18,17 @@ def test_every_channel_has_one_rule_and_every_stream_a_reader() -> None:
     assert sorted(rule.channel for rule in RULES) == sorted(Up)
     assert {consumer.stream for consumer in CONSUMERS} == set(Stream)
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_no_carrier_has_more_readers_than_a_shard_serves() -> None:
+    """A sixth reader would be slowed down by the others; each must find its own channel among the rest."""
+    for carrier in Carrier:
+        readers = [consumer for consumer in CONSUMERS if consumer.stream.carrier is carrier]
+        assert 1 <= len(readers) <= 5
+    for consumer in CONSUMERS:
+        (told,) = consumer.event_filter["data"]["topic_channel"]
+        assert rule_of(Up(told)).stream is consumer.stream
+        assert "topic(5) AS topic_channel" in rule_of(Up(told)).sql
 
 
 def test_everything_that_is_named_is_a_function() -> None:
@@ -42,6 +58,17 @@ def test_schedules_are_whole_minutes_in_the_stack() -> None:
         assert schedule.expression.startswith("rate(")
         assert schedule.every_s >= 60 or schedule.driven_by is not None
         assert schedule.driven_by is None or consumers_of(schedule.driven_by)
+
+
+@mock_aws
+def test_raw_samples_grow_cold_and_are_forgotten() -> None:
+    """Who asks for the seconds of last winter may wait for nothing but the bill; the rules are those S3 accepts."""
+    client = boto3.client("s3", region_name="us-east-1")
+    client.create_bucket(Bucket="lake")
+    client.put_bucket_lifecycle_configuration(**LAKE.lifecycle_request("lake"))
+    (rule,) = client.get_bucket_lifecycle_configuration(Bucket="lake")["Rules"]
+    assert rule["Filter"]["Prefix"] == folder_key(zone="", day=START).split("zone=")[0]
+    assert rule["Expiration"]["Days"] == LAKE.forget_after_d > rule["Transitions"][0]["Days"] == LAKE.cold_after_d
 
 
 def test_every_table_is_defined_once_and_never_keyed_by_time() -> None:
