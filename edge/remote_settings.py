@@ -7,13 +7,14 @@ allow any more is dropped, and the site runs by its file.
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
 from edge.config import SiteConfig, sentence
 from edge.errors import ConfigError
-from edge.fleet.shadow import ShadowName
+from edge.fleet.shadow import ShadowName, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,6 @@ LIMITS = frozenset({"import_limit_w", "export_limit_w"})
 _KEY = "fleet.wanted"
 # What a part reads once, when it is made.
 _READ_AT_START = ("control.period_s", "control.foreign_writes", "trading.enabled")
-
-Wanted = dict[str, Any]
 
 
 class Memory(Protocol):
@@ -59,17 +58,29 @@ class RemoteSettings:
             log.warning("settings from afar dropped", extra={"reason": str(error)})
             memory.remember(_KEY, None)
 
-    def change(self, shadow: ShadowName, wish: Wanted) -> SiteConfig:
-        """Keep a wish and return the configuration with it.
+    def propose(self, shadow: ShadowName, wish: Wanted, *, whole: bool) -> "Proposal":
+        """Return what a wish would make: all that is wished, or more than before.
 
         Raises:
             ConfigError: It is not allowed; nothing changed.
         """
-        wanted = {**self._wanted, shadow.value: _merged(self._wanted.get(shadow.value, {}), wish)}
-        self.config = laid_over(self._file, wanted)
-        self._wanted = wanted
-        self._memory.remember(_KEY, wanted)
-        return self.config
+        wished = wish if whole else _merged(self._wanted.get(shadow.value, {}), wish)
+        wanted = {**self._wanted, shadow.value: wished}
+        return Proposal(config=laid_over(self._file, wanted), wanted=wanted)
+
+    def keep(self, proposal: "Proposal") -> None:
+        """Keep it, over restarts too."""
+        if proposal.wanted != self._wanted:
+            self._memory.remember(_KEY, proposal.wanted)
+        self._wanted, self.config = proposal.wanted, proposal.config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A configuration, and the wishes that make it."""
+
+    config: SiteConfig
+    wanted: dict[str, Wanted]
 
 
 def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:

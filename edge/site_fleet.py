@@ -28,14 +28,15 @@ from edge.fleet.provisioning import Claim, Provisioner
 from edge.fleet.requests import Requests
 from edge.fleet.service import TopicService
 from edge.fleet.settings import FleetSettings
-from edge.fleet.shadow import NamedShadow, ShadowName
+from edge.fleet.shadow import NamedShadow, ShadowName, Wanted
 from edge.fleet.update.environment import VenvEnvironments
 from edge.fleet.update.updater import Updater
 from edge.grid_limits import GridLimits
 from edge.lifetime import StopRequested
 from edge.links.link import Inbound, Link, LinkState
-from edge.remote_settings import RemoteSettings, Wanted, read_at_start
+from edge.remote_settings import RemoteSettings, read_at_start
 from edge.telemetry.journal import Journal
+from edge.telemetry.records import JournalState
 
 log = logging.getLogger(__name__)
 
@@ -191,15 +192,21 @@ class SiteFleet:
         await asyncio.sleep(ANSWER_S)
         raise StopRequested(f"{self._new_start} changed from afar")
 
-    def _apply(self, name: ShadowName, wish: Wanted) -> None:
-        before = self._remote.config
-        after = self._remote.change(name, wish)
-        if keys := read_at_start(before, after):
+    def _apply(self, name: ShadowName, wish: Wanted, *, whole: bool) -> None:
+        before, proposal = self._remote.config, self._remote.propose(name, wish, whole=whole)
+        keys = read_at_start(before, proposal.config)
+        if keys and self._host.journal.stats().state is not JournalState.DISK:
+            # Not remembered, it would be wished again after the new start, and so on.
+            raise ConfigError(
+                f"{keys[0]} needs a new start, and the journal has no disk to remember it; nothing changed"
+            )
+        self._remote.keep(proposal)
+        if keys:
             # All of it comes with the new start: half of a wish is not what was wished.
             self._new_start = ", ".join(keys)
             self._settings_changed.set()
-        else:
-            self._host.adopt(after)
+        elif proposal.config != before:
+            self._host.adopt(proposal.config)
 
     async def _renew(self, job_id: str) -> Identity:
         active, papers = self._active(), self._store.papers()

@@ -1,20 +1,21 @@
 """One named shadow: what the operator wants of the gateway, tried, and answered with what became of it.
 
 A desired state is validated as a whole before anything of it is applied, and is answered as applied or rejected with
-the reason; an invalid one never takes a running site down. A version that is not newer than the last one answered is
-dropped. An answer names the version that it is for: where the operator was faster it is refused, and the newer wish is
-fetched; where it is taken, the version that it makes is known as our own, and not answered again. Source: AWS IoT Core
-developer guide, Device Shadow MQTT topics and document syntax.
+the reason; an invalid one never takes a running site down. While connected, differences arrive; on each new connection
+the whole desired state is fetched, so that neither a lost message nor a lost disk leaves the gateway with settings that
+it has not reported. A version that is not newer than the last one answered is dropped. An answer names the
+version that it is for: where the operator was faster it is refused, and the newer wish is fetched; where it is taken,
+the version that it makes is known as our own, and not answered again. Source: AWS IoT Core developer guide, Device
+Shadow MQTT topics and document syntax.
 """
 
 import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkError
@@ -26,7 +27,18 @@ DOCUMENT_BYTES_MAX = 8 * 1024  # Source: AWS IoT Core quotas, shadow document si
 _REASON_CHARS_MAX = 300
 _CONFLICT = 409  # Source: AWS IoT Core developer guide, Device Shadow error messages.
 
-Apply = Callable[[dict[str, Any]], None]
+Wanted = dict[str, Any]
+
+
+class Apply(Protocol):
+    """Brings a desired state into force."""
+
+    def __call__(self, wanted: Wanted, *, whole: bool) -> None:
+        """Take all that is desired, or what is desired more than before.
+
+        Raises:
+            ConfigError: It cannot be; nothing changed.
+        """
 
 
 class ShadowName(StrEnum):
@@ -69,7 +81,7 @@ class NamedShadow:
             link: Where answers go.
             thing: The site's name in the fleet.
             name: Which shadow.
-            apply: Takes a whole desired state, or raises ``ConfigError`` and has changed nothing.
+            apply: Brings a desired state into force.
         """
         self._link = link
         self._prefix = f"$aws/things/{thing}/shadow/name/{name}"
@@ -89,7 +101,6 @@ class NamedShadow:
         Raises:
             LinkError: There is no connection.
         """
-        self._own_version = None
         self._link.publish(f"{self._prefix}/get", b"{}")
 
     def arrived(self, message: Inbound) -> bool:
@@ -101,31 +112,33 @@ class NamedShadow:
         if kind == "update/rejected":
             self._refused(document)
             return True
-        state = document.get("state")
-        wanted = state if kind == "update/delta" else (state.get("delta") if isinstance(state, dict) else None)
-        version = document.get("version")
-        if not (isinstance(wanted, dict) and wanted and isinstance(version, int)):
+        whole = kind == "get/accepted"
+        state, version = document.get("state"), document.get("version")
+        if not isinstance(state, dict) or not isinstance(version, int):
             return True
-        if version > self._answered_version and version != self._own_version:
-            self._try(wanted, version)
+        wanted = state.get("desired", {}) if whole else state
+        if not isinstance(wanted, dict) or version <= self._answered_version or version == self._own_version:
+            return True
+        self._try(wanted, version, whole=whole)
         return True
 
     def _refused(self, document: dict[str, Any]) -> None:
         log.warning("shadow answer refused", extra={"shadow": self._prefix, "reason": document.get("message")})
         if document.get("code") == _CONFLICT:
+            self._own_version = None
             with contextlib.suppress(LinkError):
                 self.fetch()
 
-    def _try(self, wanted: dict[str, Any], version: int) -> None:
+    def _try(self, wanted: Wanted, version: int, *, whole: bool) -> None:
         """Apply a desired state and report what became of it; what was applied is echoed, so the difference ends."""
         try:
-            self._apply(wanted)
+            self._apply(wanted, whole=whole)
         except ConfigError as error:
             self._report(Answer(version=version, outcome=Outcome.REJECTED, reason=str(error)[:_REASON_CHARS_MAX]), {})
             return
         self._report(Answer(version=version, outcome=Outcome.APPLIED), wanted)
 
-    def _report(self, answer: Answer, applied: dict[str, Any]) -> None:
+    def _report(self, answer: Answer, applied: Wanted) -> None:
         self.last = answer
         self._answered_version = answer.version
         self._own_version = answer.version + 1
@@ -149,7 +162,7 @@ class NamedShadow:
         log.warning("shadow answer not sent", extra={"shadow": self._prefix, "reason": str(error)})
 
 
-def _answer_document(reported: dict[str, Any], version: int) -> bytes:
+def _answer_document(reported: Wanted, version: int) -> bytes:
     return json.dumps({"state": {"reported": reported}, "version": version}).encode()
 
 

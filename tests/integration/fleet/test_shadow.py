@@ -27,7 +27,7 @@ class ShadowService:
     def __init__(self, broker: Broker) -> None:
         self.desired: dict[str, Any] = {}
         self.reported: dict[str, Any] = {}
-        self.version = 0
+        self.version = self.reports = 0
         self.ready = asyncio.Event()
         self._broker = broker
         self._client: aiomqtt.Client | None = None
@@ -41,10 +41,20 @@ class ShadowService:
             async for message in client.messages:
                 kind = message.topic.value.removeprefix(f"{PREFIX}/")
                 if kind == "get":
-                    await self._send("get/accepted", {"state": {"delta": self._delta()}, "version": self.version})
+                    await self._send("get/accepted", self._document())
                 elif kind == "update":
-                    self.reported |= json.loads(bytes(message.payload))["state"]["reported"]
-                    self.version += 1
+                    await self._take_report(json.loads(bytes(message.payload)))
+
+    async def _take_report(self, update: dict[str, Any]) -> None:
+        """Take a report made for the present version, and tell what is still different, as the cloud does."""
+        self.reports += 1
+        if update["version"] != self.version:
+            await self._send("update/rejected", {"code": 409, "message": "Version conflict"})
+            return
+        self.reported |= update["state"]["reported"]
+        self.version += 1
+        if self._delta():
+            await self.send_delta(self.version)
 
     async def want(self, desired: dict[str, Any]) -> None:
         """Change the desired state, as an operator does."""
@@ -55,6 +65,9 @@ class ShadowService:
     async def send_delta(self, version: int) -> None:
         """Send the present difference under a version."""
         await self._send("update/delta", {"state": self._delta(), "version": version})
+
+    def _document(self) -> dict[str, Any]:
+        return {"state": {"desired": self.desired, "delta": self._delta()}, "version": self.version}
 
     def _delta(self) -> dict[str, Any]:
         return {key: value for key, value in self.desired.items() if self.reported.get(key) != value}
@@ -72,7 +85,7 @@ class Site:
         self.shadow = NamedShadow(link=link, thing=SITE, name=ShadowName.CONFIG, apply=self._apply)
         self._link = link
 
-    def _apply(self, wanted: dict[str, Any]) -> None:
+    def _apply(self, wanted: dict[str, Any], *, whole: bool) -> None:
         if not 1 <= wanted.get("period_s", 1) <= 3600:
             raise ConfigError(f"telemetry.period_s {wanted['period_s']} is outside 1 to 3600; nothing changed")
         self.applied.append(wanted)
@@ -142,3 +155,35 @@ async def test_an_older_version_is_dropped(parts: tuple[ShadowService, Site]) ->
     await service.want({"other": 1})
     await until(lambda: service.reported.get("other") == 1)
     assert {"period_s": 20} not in site.applied
+
+
+async def test_a_rejected_wish_is_answered_once(parts: tuple[ShadowService, Site]) -> None:
+    """The report makes a new version with the same difference; answering that would never end."""
+    service, _ = parts
+    await service.want({"period_s": 0})
+    await until(lambda: service.reports == 1)
+    await service.want({"period_s": 50})
+    await until(lambda: service.reported.get("period_s") == 50)
+    assert service.reports == 2
+
+
+async def test_an_answer_that_the_operator_overtook_gives_way_to_the_newer_wish(
+    parts: tuple[ShadowService, Site],
+) -> None:
+    """Two hands on one shadow: the last word counts, and is the one that is reported."""
+    service, _ = parts
+    service.version = 1
+    await service.send_delta(1)
+    service.desired, service.version = {"period_s": 30}, 5
+    await service.send_delta(4)
+    await until(lambda: service.reported.get("period_s") == 30)
+    assert service.reported["answer"]["version"] == 5
+    assert service.version == 6
+
+
+async def test_what_was_reported_and_lost_is_brought_back(parts: tuple[ShadowService, Site]) -> None:
+    """After a new disk the cloud sees no difference, and the gateway has none of the settings."""
+    service, site = parts
+    service.desired, service.reported, service.version = {"period_s": 45}, {"period_s": 45}, 7
+    site.shadow.fetch()
+    await until(lambda: site.applied == [{"period_s": 45}])

@@ -16,6 +16,11 @@ from tests.support.edge_parts import config
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
+def change(remote: RemoteSettings, shadow: ShadowName, wish: dict[str, Any], *, whole: bool = False) -> None:
+    """Wish, and keep it."""
+    remote.keep(remote.propose(shadow, wish, whole=whole))
+
+
 class Memory:
     """What outlives a process."""
 
@@ -35,13 +40,25 @@ def test_wishes_add_up_and_survive_a_restart() -> None:
     """A shadow tells only what differs from the last report."""
     memory = Memory()
     remote = RemoteSettings(config(), memory=memory)
-    remote.change(ShadowName.CONFIG, {"trading": {"gate_closure_s": 600}})
-    remote.change(ShadowName.CONFIG, {"trading": {"import_tariff_mct_per_kwh": 1}, "telemetry": {"period_s": 20}})
-    remote.change(ShadowName.LIMITS, {"export_limit_w": 500})
+    change(remote, ShadowName.CONFIG, {"trading": {"gate_closure_s": 600}})
+    change(remote, ShadowName.CONFIG, {"trading": {"import_tariff_mct_per_kwh": 1}, "telemetry": {"period_s": 20}})
+    change(remote, ShadowName.LIMITS, {"export_limit_w": 500})
     again = RemoteSettings(config(), memory=memory).config
     assert again == remote.config
     assert (again.trading.gate_closure_s, again.trading.import_tariff_mct_per_kwh) == (600, 1)
     assert (again.telemetry.period_s, again.connection.export_limit_w) == (20, 500)
+
+
+def test_the_whole_state_takes_the_place_of_what_was_wished_before() -> None:
+    """What the operator withdrew while the gateway was away is withdrawn; a lost disk finds its settings again."""
+    memory = Memory()
+    remote = RemoteSettings(config(), memory=memory)
+    change(remote, ShadowName.CONFIG, {"trading": {"gate_closure_s": 600}, "telemetry": {"period_s": 20}})
+    change(remote, ShadowName.CONFIG, {"telemetry": {"period_s": 30}}, whole=True)
+    assert remote.config.trading == config().trading
+    assert remote.config.telemetry.period_s == 30
+    change(remote, ShadowName.CONFIG, {}, whole=True)
+    assert remote.config == config()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +80,7 @@ def test_what_is_not_allowed_changes_nothing(shadow: ShadowName, wish: dict[str,
     remote = RemoteSettings(config(), memory=memory)
     before = remote.config
     with pytest.raises(ConfigError, match=says):
-        remote.change(shadow, {"telemetry": {"period_s": 5}, **wish} if shadow is ShadowName.CONFIG else wish)
+        change(remote, shadow, {"telemetry": {"period_s": 5}, **wish} if shadow is ShadowName.CONFIG else wish)
     assert remote.config is before
     assert memory.kept == {}
 
@@ -83,7 +100,7 @@ def test_no_wish_raises_a_limit_above_the_file(import_w: int, export_w: int) -> 
 def test_a_wish_that_a_newer_file_forbids_is_dropped() -> None:
     """An old wish must not keep a site from starting."""
     memory = Memory()
-    RemoteSettings(config(), memory=memory).change(ShadowName.LIMITS, {"import_limit_w": 16_000})
+    change(RemoteSettings(config(), memory=memory), ShadowName.LIMITS, {"import_limit_w": 16_000})
     narrow = config(connection={"meter": "meter", "import_limit_w": 9_000, "export_limit_w": 1_000})
     assert RemoteSettings(narrow, memory=memory).config == narrow
     assert RemoteSettings(config(), memory=memory).config == config()
