@@ -21,11 +21,11 @@ from tests.support.modbus_wait import until
 PROFILE = "sunspec_generic_int"
 TRIES_MAX = 10  # A short fault may fall between two requests that it is about; then it comes again.
 PHASE_S = 1.0  # The fault begins within so long after the first good reading, at whatever phase of the cycle.
-FAULT_S = 1.5  # How long every request is spoiled, if not told otherwise.
+FAULT_S = 1.2  # How long every request is spoiled, if not told otherwise.
 LATE_S = 0.4  # Later than the shortest time-out.
 FAR_OFF_S = 1e6  # The simulator gives a device with rules a wire that can go wrong.
 NEVER_S = 60.0  # However long after the last answer a request comes, it is not heard.
-SILENT_S = 2.0  # Of a reboot.
+SILENT_S = 1.0  # Of a reboot.
 HOLE_ADDRESS = 40_084  # In the middle of the inverter's model.
 FOREIGN_ADDRESS = 40_400
 HEALTHY_WITHIN_S = 10.0

@@ -8,6 +8,7 @@ from contracts.clock import SystemClock
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device as ProfiledDevice
 from edge.errors import DeviceRefused
+from edge.modbus import bus as bus_module
 from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.point import LinkLimits, Table
@@ -22,6 +23,7 @@ SLEEPS_AFTER_S = 0.15
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is slower than the shortest time-out."""
     monkeypatch.setattr(unit_module, "TIMEOUT_S_MIN", 0.1)
+    monkeypatch.setattr(bus_module, "WAKE_S", 0.03)
 
 
 def bank() -> Bank:

@@ -145,12 +145,12 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
     monkeypatch.setattr(unit_module, "TIMEOUT_S_MAX", 0.03)
     seed = 7
     kinds = tuple(kind for kind in KINDS if kind != "wrong_transaction")
-    storm = Storm(seed=seed, share=0.2, late_s=(0.0, 0.18), kinds=kinds)
+    storm = Storm(seed=seed, share=0.3, late_s=(0.0, 0.18), kinds=kinds)
     device = Device({unit: numbered(unit * 1000) for unit in (1, 2, 3)}, fault=storm)
     async with line(device, kind) as bus:
         good = 0
         async with asyncio.timeout(120):
-            for at in range(200):
+            for at in range(100):
                 unit, address, count = 1 + at % 3, (at * 13) % 250, 2 + at % 2
                 try:
                     words = await bus.read(unit, Table.HOLDING, address, count)
@@ -161,16 +161,16 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(kind: str, monkeyp
                     good += 1
                     wanted = tuple((at * 7 + unit * 1000) & 0xFFFF for at in range(address, address + count))
                     assert words == wanted, f"seed {seed}"
-        assert good > 120
-        assert min(storm.counts.values()) >= 2
+        assert good > 50
+        assert set(storm.counts) == set(kinds)
 
 
 async def test_one_silent_device_of_ten_leaves_the_others_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a line every wait is everybody's; the silent one's are short, rare and never in a row."""
-    monkeypatch.setattr(unit_module, "SHARED_BACKOFF_S_START", 0.5)
+    monkeypatch.setattr(unit_module, "SHARED_BACKOFF_S_START", 0.25)
     device = Device({unit: Bank(holding={0: unit}) for unit in range(1, 10)})  # Unit 10 does not exist.
     async with line(device, "pty") as bus:
-        periods = {PollClass.CONTROL: 0.2}
+        periods = {PollClass.CONTROL: 0.1}
         points = [RegisterPoint(name="p", address=0, poll_class=PollClass.CONTROL)]
         pollers = [Poller(bus, unit, points, clock=SystemClock(), period_s=periods) for unit in range(1, 11)]
         tasks = [asyncio.create_task(poller.run(), name="poll") for poller in pollers]
@@ -179,7 +179,7 @@ async def test_one_silent_device_of_ten_leaves_the_others_their_pace(monkeypatch
                 while bus.unit(10).failures < 3:
                     await pollers[0].next_cycle()
                 before = [poller.cycles for poller in pollers]
-                while pollers[0].cycles < before[0] + 15:
+                while pollers[0].cycles < before[0] + 10:
                     await pollers[0].next_cycle()
         finally:
             for task in tasks:

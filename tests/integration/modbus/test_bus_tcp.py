@@ -15,6 +15,8 @@ from tests.support.modbus_server import Bank, Device, Request, Sending, honest, 
 
 SAFETY_S = 30.0
 
+LANES = 3  # Connections of a storm, so that one lost answer does not hold up all.
+
 
 def numbered(offset: int = 0) -> Bank:
     """Return a bank whose values say their address and, by the offset, their unit."""
@@ -141,11 +143,12 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(monkeypatch: pytes
     monkeypatch.setattr(unit_module, "TIMEOUT_S_MAX", 0.06)
     storm = Storm(seed=seed, share=0.3, late_s=(0.0, 0.06))
     device = Device({unit: numbered(unit * 1000) for unit in (1, 2, 3)}, fault=storm)
-    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+    async with contextlib.AsyncExitStack() as stack:
+        port = await stack.enter_async_context(tcp_device(device))
         counts = {"good": 0, "failed": 0}
 
-        async def hammer(unit: int) -> None:
-            for at in range(250):
+        async def hammer(bus: Bus, unit: int, first: int) -> None:
+            for at in range(first, 250, LANES):
                 address, count = (at * 13) % 250, 1 + at % 5
                 table = Table.HOLDING if at % 2 else Table.INPUT
                 factor = 7 if at % 2 else 11
@@ -160,10 +163,14 @@ async def test_nothing_wrong_is_accepted_in_a_storm_of_faults(monkeypatch: pytes
                     wanted = tuple((at * factor + unit * 1000) & 0xFFFF for at in range(address, address + count))
                     assert words == wanted, f"seed {seed}"
 
-        for unit in (1, 2, 3):
-            bus.unit(unit).latency_s = 0.001
+        hammers = []
+        for first in range(LANES):
+            bus = await stack.enter_async_context(Bus(f"tcp://127.0.0.1:{port}"))
+            for unit in (1, 2, 3):
+                bus.unit(unit).latency_s = 0.001
+                hammers.append(hammer(bus, unit, first))
         async with asyncio.timeout(120):
-            await asyncio.gather(*(hammer(unit) for unit in (1, 2, 3)))
+            await asyncio.gather(*hammers)
         assert counts["good"] > 500
         assert sum(storm.counts.values()) > 150
         assert min(storm.counts.values()) > 3
@@ -193,6 +200,8 @@ async def test_a_device_that_drops_requests_that_follow_too_soon_gets_its_silenc
             with contextlib.suppress(NoReply):
                 await bus.read(1, Table.HOLDING, 1, 1)
             bus.unit(1).retry_at_s = 0.0
+            if bus.unit(1).learned.gap_s >= 0.05:
+                break
         lost = bus.unit(1).counts.faults.get(Fault.TIMEOUT, 0)
         for _ in range(10):
             await bus.read(1, Table.HOLDING, 1, 1)

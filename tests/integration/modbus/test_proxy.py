@@ -84,7 +84,7 @@ async def test_control_points_keep_their_pace_while_three_clients_hammer() -> No
         tasks += [asyncio.create_task(hammer(), name="hammer") for _ in range(3)]
         try:
             async with asyncio.timeout(20):
-                while poller.cycles < 40:
+                while poller.cycles < 25:
                     await poller.next_cycle()
         finally:
             for task in tasks:
@@ -107,7 +107,7 @@ async def test_three_clients_cost_control_points_less_than_a_tenth_of_their_read
     async with proxied(shared) as (bus, port), tcp_device(alone) as other, Bus(f"tcp://127.0.0.1:{other}") as unshared:
         points = [RegisterPoint(name="p", address=0, poll_class=PollClass.CONTROL)]
         pollers = [
-            Poller(one, 1, points, clock=SystemClock(), period_s={PollClass.CONTROL: 0.1}) for one in (bus, unshared)
+            Poller(one, 1, points, clock=SystemClock(), period_s={PollClass.CONTROL: 0.06}) for one in (bus, unshared)
         ]
 
         enough = asyncio.Event()  # Instead of a cancellation, which pymodbus may swallow.
