@@ -5,7 +5,7 @@ goes through the intervals in order of delivery and takes the worst: every open 
 the other. Losses are the site's to leave out of what it announces.
 """
 
-from collections.abc import Mapping
+from itertools import takewhile
 from typing import NamedTuple
 
 from cloud.market.product import INTERVAL_MS
@@ -31,7 +31,7 @@ def battery_wh(*, net_wh: int, own_net_wh: int) -> int:
 
 def first_breach(
     storage: Storage,
-    products: Mapping[int, Product],
+    products: dict[int, Product],
     site: str,
     *,
     buy: bool,
@@ -47,7 +47,7 @@ def first_breach(
 
     Args:
         storage: The site's last announcement; intervals before it are not looked at.
-        products: All products by their start.
+        products: All products by their start, in the order of time, in which they are opened.
         site: Whose positions count.
         buy: Whether the room is asked for, by buying, or else the energy, by selling.
         start_ms: The order's interval.
@@ -58,9 +58,9 @@ def first_breach(
     full_wh = storage.stored_wh + storage.room_wh
     sign = 1 if buy else -1
     level_wh = without_wh = storage.stored_wh
-    for start in sorted(products):
-        if start < storage.interval_ms or (until_ms is not None and start > until_ms):
-            continue
+    for start in _ahead(products, storage.interval_ms):
+        if until_ms is not None and start > until_ms:
+            break
         position = products[start].positions.get(site)
         net_wh = 0
         if position is not None:
@@ -75,6 +75,13 @@ def first_breach(
             return Breach(start, missing_wh)
         level_wh, without_wh = min(max(level_wh, 0), full_wh), min(max(without_wh, 0), full_wh)
     return None
+
+
+def _ahead(products: dict[int, Product], first_ms: int) -> list[int]:
+    """Return the starts from one on, in order; forty days of past products are not looked at for each order."""
+    found = list(takewhile(lambda start: start >= first_ms, reversed(products)))
+    found.reverse()
+    return found
 
 
 def _missing_wh(level_wh: int, full_wh: int, *, buy: bool) -> int:
