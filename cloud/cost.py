@@ -15,16 +15,23 @@ from cloud.cost_volumes import (
     Telemetry,
     broadcast_bytes,
     chunks,
+    forecast_bytes,
+    forecast_item_bytes,
+    history_item_bytes,
     meter_bytes,
     order_bytes,
+    outlook_bytes,
     telemetry_of,
     trades_bytes,
 )
+from cloud.handlers.forecast_tick import KEEP_FORECASTS_D
+from cloud.handlers.site_history import HISTORY_DAYS, QUARTERS_AGAIN
 from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Carrier, Stream
 from cloud.infra.tables import KEEP_QUARTERS_D, LAKE
 from contracts.units import DELIVERY_INTERVAL_S
 
 GOAL_USD = 0.10
+FORECAST_TICK = "forecast-tick"
 DAYS = 30
 MONTH_S = DAYS * 86_400
 INTERVALS = MONTH_S // DELIVERY_INTERVAL_S
@@ -44,11 +51,12 @@ class Activity:
         orders: Order messages in a delivery interval.
         trade_sides: Sides of trades that come of them.
         notices: Messages of the market to the site in an interval: taken in, cleared, settled.
-        broadcasts: Public messages to the zone in an interval: the product's states, and a forecast.
+        broadcasts: Public messages to a zone's watchers in an interval: the product's states.
         commands: Demand-response commands in a month, each acknowledged in ``acks`` steps.
         reconnects: A day.
         function_ms: Billed time of one invocation without its records, and ``record_ms`` of one record: mostly the
             wait for DynamoDB.
+        forecast_ms: Billed time of one site's forecast, within its zone's.
         polls_per_s: Batches that Lambda takes from a busy shard each second.
         sites_per_zone: Sites that share a market, and its ticks.
         lake_bytes: Parquet bytes of one sample, measured on our own encoder.
@@ -63,6 +71,7 @@ class Activity:
     reconnects: float = 1
     function_ms: float = 10
     record_ms: float = 25
+    forecast_ms: float = 25
     function_gb: float = 0.5
     polls_per_s: float = 1
     sites_per_zone: int = 200
@@ -143,6 +152,11 @@ def _line(service: str, what: str, quantity: float, price: float) -> Line:
     return Line(service=service, what=what, quantity=quantity, usd=quantity * price)
 
 
+def _ticks_a_month(name: str) -> float:
+    """Return how often a schedule fires in a month for a zone: whole minutes at least."""
+    return next(MONTH_S / max(60.0, schedule.every_s) for schedule in SCHEDULES if schedule.name == name)
+
+
 def _rule(prices: Prices) -> float:
     return prices.iot_rules_million + prices.iot_actions_million
 
@@ -164,15 +178,17 @@ def _iot(up: dict[Stream, float], does: Activity, prices: Prices, *, basic_inges
     price = prices.iot_messages_million / 1e6
     direct = {rule.stream for rule in RULES if rule.basic_ingest and basic_ingest}
     through = sum(count for stream, count in up.items() if stream not in direct)
-    # The market publishes a notice, the site receives it and acknowledges it: three messages. A broadcast is published
-    # once for a zone, received and acknowledged by each site.
-    notices = INTERVALS * does.notices + does.commands
-    broadcasts = INTERVALS * does.broadcasts * chunks(broadcast_bytes(), IOT_BYTES)
-    down = notices * (2 * chunks(trades_bytes(), IOT_BYTES) + 1) + broadcasts * (2 + 1 / does.sites_per_zone)
+    # What is for a site is published, received and acknowledged by it: three messages. Public messages go to those who
+    # watch the zone; the sites share what publishing them costs.
+    told = (INTERVALS * does.notices + does.commands) * (2 * chunks(trades_bytes(), IOT_BYTES) + 1)
+    told += _ticks_a_month(FORECAST_TICK) * (2 * chunks(outlook_bytes(), IOT_BYTES) + 1)
+    public = INTERVALS * does.broadcasts * chunks(broadcast_bytes(), IOT_BYTES) / does.sites_per_zone
+    public += _ticks_a_month(FORECAST_TICK) * forecast_bytes() / IOT_BYTES
     subscribing = DAYS * does.reconnects * 3
     yield _line("iot", "connection minutes", MONTH_S / 60, prices.iot_connection_minutes_million / 1e6)
     yield _line("iot", "messages from the site (Basic Ingest is free)", through + subscribing, price)
-    yield _line("iot", "messages to the site, and its acknowledgements", down, price)
+    yield _line("iot", "messages to the site, and its acknowledgements", told, price)
+    yield _line("iot", "public messages, shared by a zone", public, price)
     yield _line("iot", "rules and actions", sum(up.values()), _rule(prices) / 1e6)
 
 
@@ -205,9 +221,10 @@ def _lambda(up: dict[Stream, float], sites: int, does: Activity, prices: Prices)
         batches += max(count / consumer.records_max, min(count, most))
         records += count
     yield from _invocations("functions that read the streams", batches, records, does, prices)
-    # Schedules fire for each zone, whole minutes at least.
-    ticks = sum(MONTH_S / max(60.0, schedule.every_s) for schedule in SCHEDULES) / does.sites_per_zone
-    yield from _invocations("schedules, shared by a zone", ticks, ticks, does, prices)
+    ticks = sum(_ticks_a_month(schedule.name) for schedule in SCHEDULES) / does.sites_per_zone
+    # A forecast takes each site of the zone in turn.
+    forecasts = _ticks_a_month(FORECAST_TICK) * does.forecast_ms / does.record_ms
+    yield from _invocations("schedules, shared by a zone", ticks, ticks + forecasts, does, prices)
 
 
 def _invocations(what: str, batches: float, records: float, does: Activity, prices: Prices) -> Iterable[Line]:
@@ -236,6 +253,23 @@ def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: 
     yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write)
     yield _line("dynamodb", "reads", reads, read)
     yield _line("dynamodb", "GB-months of quarters", kept_gb, prices.dynamodb_gb_month)
+    yield from _forecasts(told, prices)
+
+
+def _forecasts(told: Telemetry, prices: Prices) -> Iterable[Line]:
+    """Yield what forecasting costs: quarters become days, days become forecasts, and these are kept for scoring."""
+    ticks = _ticks_a_month(FORECAST_TICK)
+    devices = told.quarters_a_month / INTERVALS
+    quarters = (QUARTERS_AGAIN + 1) * devices * chunks(told.quarter_item_bytes, READ_BYTES)
+    days = ceil(HISTORY_DAYS * history_item_bytes() / READ_BYTES)
+    kept = 2 * forecast_item_bytes()
+    kept_gb = kept * ticks * KEEP_FORECASTS_D / DAYS / 1e9
+    writes = chunks(history_item_bytes(), WRITE_BYTES) + 2 * chunks(forecast_item_bytes(), WRITE_BYTES)
+    yield _line("dynamodb", "writes: days and forecasts", ticks * writes, prices.dynamodb_writes_million / 1e6)
+    yield _line(
+        "dynamodb", "reads: quarters and days", ticks * (quarters + days + 2), prices.dynamodb_reads_million / 1e6
+    )
+    yield _line("dynamodb", "GB-months of forecasts", kept_gb, prices.dynamodb_gb_month)
 
 
 def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:

@@ -1,13 +1,15 @@
 """How large our messages and items really are: measured on messages that the contracts build, not assumed."""
 
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from random import Random
 
+from cloud.handlers.forecast_tick import HORIZON_STEPS, OUTLOOK_STEPS
 from cloud.handlers.quarters import by_device_and_quarter, merged_body
 from cloud.stores.sequence import Seen
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.market import MarketBroadcast, OrderMessage, OrderResult, OrderStatus, ProductState, Side, TradesMessage
 from contracts.metering import MeterReading
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, columns, samples_of
@@ -111,8 +113,8 @@ def telemetry_of(site: Site) -> Telemetry:
         # A message that begins anywhere within a quarter touches one more than it is long.
         quarter_items=site.devices / parts * (whole_s / DELIVERY_INTERVAL_S + 1),
         quarters_a_month=site.devices * QUARTERS_A_MONTH,
-        quarter_item_bytes=max(json_bytes(body) for body in bodies) + ITEM_OVERHEAD_BYTES,
-        latest_item_bytes=json_bytes({"points": latest}) + ITEM_OVERHEAD_BYTES,
+        quarter_item_bytes=max(item_bytes(body) for body in bodies) + ITEM_OVERHEAD_BYTES,
+        latest_item_bytes=item_bytes({"points": latest}) + ITEM_OVERHEAD_BYTES,
     )
 
 
@@ -149,9 +151,26 @@ def _values(device: int, number: int, count: int) -> list[float]:
     return [round(generator.gauss(middle, noise), decimals) for _ in range(count)]
 
 
-def json_bytes(body: object) -> int:
-    """Return about what a body takes in a table: DynamoDB counts names and values, as JSON does."""
-    return len(json.dumps(body, separators=(",", ":"), default=str))
+def item_bytes(body: object) -> int:
+    """Return what a body takes in a DynamoDB table.
+
+    Source: DynamoDB developer guide, "Item sizes and formats": text counts its UTF-8, a number a byte for two
+    significant digits and one more, one for the sign; a list or map three, and one for each element.
+    """
+    match body:
+        case None | bool():
+            return 1
+        case str():
+            return len(body.encode())
+        case int() | float():
+            digits = f"{abs(body):.15g}".replace(".", "").strip("0") or "0"
+            return ceil(len(digits) / 2) + 1 + (body < 0)
+        case Mapping():
+            return 3 + sum(1 + len(str(name).encode()) + item_bytes(value) for name, value in body.items())
+        case Sequence():
+            return 3 + sum(1 + item_bytes(value) for value in body)
+        case _:
+            return item_bytes(str(body))
 
 
 def _on(topic: str, message: Message) -> int:
@@ -209,6 +228,37 @@ def broadcast_bytes() -> int:
         zone=ZONE, interval_start=AT, issued_at=AT, state=ProductState.CLEARED, price_mct_per_kwh=21_500
     )
     return _on(broadcast_topic(zone=ZONE, channel=Broadcast.MARKET), told)
+
+
+def outlook_bytes() -> int:
+    """Return the metered bytes of what a site is told of its load, its PV and the price."""
+    return _on(site_topic(zone=ZONE, site=SITE, channel=Down.OUTLOOK), _forecast(OUTLOOK_STEPS))
+
+
+def forecast_bytes() -> int:
+    """Return the metered bytes of what the watchers of a zone are told of one site."""
+    return len(_forecast(HORIZON_STEPS).encode())
+
+
+def forecast_item_bytes() -> int:
+    """Return what one issue of one quantity takes in a table."""
+    return item_bytes(_forecast(HORIZON_STEPS).series[0].model_dump(mode="json")) + ITEM_OVERHEAD_BYTES
+
+
+def history_item_bytes() -> int:
+    """Return what one day of a site's quarters takes in a table."""
+    quarters = [round(1200.3 + 31.7 * (step % 29), 1) for step in range(86_400 // DELIVERY_INTERVAL_S)]
+    return item_bytes({"load": quarters, "pv": quarters}) + ITEM_OVERHEAD_BYTES
+
+
+def _forecast(steps: int) -> ForecastBroadcast:
+    def series(kind: ForecastKind, site: str | None) -> ForecastSeries:
+        middle = [1_200 + 31 * (step % 29) for step in range(steps)]
+        low, high = tuple(value - 400 for value in middle), tuple(value + 400 for value in middle)
+        return ForecastSeries(kind=kind, site=site, start=AT, p10=low, p50=tuple(middle), p90=high, method="blend")
+
+    told = (series(ForecastKind.LOAD, SITE), series(ForecastKind.PV, SITE), series(ForecastKind.PRICE, None))
+    return ForecastBroadcast(zone=ZONE, issued_at=AT, series=told, last_price_mct_per_kwh=21_500)
 
 
 def chunks(size: int, of: int) -> int:

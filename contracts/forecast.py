@@ -44,8 +44,12 @@ class ForecastSeries(BaseModel):
 
 
 class ForecastBroadcast(Message):
-    """Forecasts issued at one instant for one zone."""
+    """Forecasts issued at one instant: all of a zone to its watchers, or what one site needs of them, to that site.
+
+    ``last_price_mct_per_kwh`` is what the zone's last cleared product cost.
+    """
 
     zone: ZoneId
     issued_at: Instant
     series: tuple[ForecastSeries, ...]
+    last_price_mct_per_kwh: int | None = None

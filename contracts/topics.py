@@ -28,6 +28,7 @@ class Down(StrEnum):
 
     COMMANDS = "commands"
     TRADES = "trades"
+    OUTLOOK = "outlook"
 
 
 class Broadcast(StrEnum):

@@ -12,9 +12,9 @@ from importlib.metadata import version
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
-from contracts.market import MarketBroadcast, TradesMessage
+from contracts.market import TradesMessage
 from contracts.telemetry import StatusMessage
-from contracts.topics import Broadcast, Down, Up, broadcast_topic, parse, site_topic
+from contracts.topics import Down, Up, parse, site_topic
 from contracts.wire import WireError
 from edge.clock import ClockWatch
 from edge.command_desk import CommandDesk, Desk
@@ -257,7 +257,6 @@ async def _hear(site: Site) -> None:
     """Take what the broker brings, for ever; an unreadable message is logged and costs nothing else."""
     zone, name = site.config.site.zone, site.config.site.id
     site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in Down])
-    site.link.subscribe([broadcast_topic(zone=zone, channel=channel) for channel in Broadcast])
     async for message in site.link.messages():
         try:
             _take(site, message)
@@ -278,10 +277,8 @@ def _take(site: Site, message: Inbound) -> None:
         return
     elif channel is Down.TRADES:
         site.trader.hear_trades(TradesMessage.decode(message.payload))
-    elif channel is Broadcast.FORECAST:
+    elif channel is Down.OUTLOOK:
         site.trader.hear_forecast(ForecastBroadcast.decode(message.payload))
-    elif channel is Broadcast.MARKET:
-        site.trader.hear_market(MarketBroadcast.decode(message.payload))
 
 
 async def _stop(site: Site, parent_pid: int | None) -> None:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
-from contracts.market import Ability, MarketBroadcast, OrderMessage, Side, TradesMessage
+from contracts.market import Ability, OrderMessage, Side, TradesMessage
 from contracts.topics import Up
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, ClockTrust, DeliveryInterval, epoch_ms, instant
 from edge.config import Agent, DeviceSection, SiteConfig
@@ -152,15 +152,12 @@ class Trader:
         self._remember(orders)
 
     def hear_forecast(self, broadcast: ForecastBroadcast) -> None:
-        """Take the zone's forecast; an older one than the last is not taken."""
+        """Take what the zone is forecast, and its last price; an older forecast than the last is not taken."""
         if self._broadcast is None or broadcast.issued_at >= self._broadcast.issued_at:
             self._broadcast = broadcast
+            if broadcast.last_price_mct_per_kwh is not None:
+                self._last_price = broadcast.last_price_mct_per_kwh
             self._planned_s = float("-inf")
-
-    def hear_market(self, broadcast: MarketBroadcast) -> None:
-        """Take the market's last price."""
-        if broadcast.price_mct_per_kwh is not None:
-            self._last_price = broadcast.price_mct_per_kwh
 
     def requests(self, now_s: float) -> list[Request]:
         """Return what the traded schedule asks of control in the present interval."""

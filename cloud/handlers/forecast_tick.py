@@ -1,6 +1,6 @@
 """Forecasts of a zone: made from its sites' history, kept for scoring, told to all its gateways."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -15,13 +15,16 @@ from cloud.handlers.publishing import Outgoing
 from cloud.handlers.site_history import HISTORY_DAYS, read_history, update_history
 from cloud.handlers.wiring import House, current
 from cloud.stores import keys
-from cloud.stores.registry import SiteRecord, ZoneRecord
-from cloud.stores.tables import Put, Table, Tables, chunks
+from cloud.stores.registry import AgentKind, SiteRecord, ZoneRecord
+from cloud.stores.tables import Put, Table, Tables
 from contracts.forecast import ForecastBroadcast, ForecastSeries
-from contracts.topics import Broadcast, broadcast_topic
+from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
 from contracts.units import DELIVERY_INTERVAL_S, instant
 
 HORIZON_STEPS: Final = 96
+# A gateway plans eight hours ahead, from a forecast that may be two hours old.
+OUTLOOK_STEPS: Final = 40
+KEEP_FORECASTS_D: Final = 30
 # So many of the longest series stay well below the broker's bound of 128 KB.
 SERIES_PER_MESSAGE: Final = 40
 
@@ -46,15 +49,15 @@ def issue(house: House, zone: ZoneRecord, *, at: datetime) -> tuple[ForecastSeri
     sites = house.registry.sites_in(zone.id)
     for site in sites:
         update_history(tables, site, until=at)
+    prices = _prices(tables, zone, at)
     series = issue_forecasts(
         [_history(tables, zone, site, at) for site in sites],
         issued_at=at,
         horizon_steps=HORIZON_STEPS,
-        price=_prices(tables, zone, at),
+        price=prices,
     )
-    for part in chunks([_kept(zone, one, at) for one in series]):
-        tables.transact(part)
-    house.publisher.publish(list(_told(zone, series, at)))
+    tables.put_each([_kept(zone, one, at) for one in series])
+    house.publisher.publish(list(_told(zone, sites, series, at, prices)))
     return series
 
 
@@ -98,18 +101,38 @@ def _prices(tables: Tables, zone: ZoneRecord, at: datetime) -> Series | None:
 
 def _kept(zone: ZoneRecord, series: ForecastSeries, at: datetime) -> Put:
     key = keys.forecast(series.site or zone.id, series.kind, at, series.start)
-    return Put(key=key, body=series.model_dump(mode="json", exclude_none=True))
+    body = series.model_dump(mode="json", exclude_none=True)
+    return Put(key=key, body=body, expires_at=at + timedelta(days=KEEP_FORECASTS_D))
 
 
-def _told(zone: ZoneRecord, series: Sequence[ForecastSeries], at: datetime) -> Sequence[Outgoing]:
-    """Return the broadcasts; the broker keeps the last one for a gateway that starts later."""
+def _told(
+    zone: ZoneRecord, sites: Sequence[SiteRecord], series: Sequence[ForecastSeries], at: datetime, prices: Series | None
+) -> Iterator[Outgoing]:
+    """Yield all forecasts to who watches the zone, and to each site its own; the broker keeps the last ones.
+
+    A zone's forecasts are hundreds of kilobytes, which every site would pay for: a site hears of itself and of prices.
+    """
+    told = ForecastBroadcast(zone=zone.id, issued_at=at, series=(), last_price_mct_per_kwh=_last(prices))
     topic = broadcast_topic(zone=zone.id, channel=Broadcast.FORECAST)
-    parts = [series[start : start + SERIES_PER_MESSAGE] for start in range(0, len(series), SERIES_PER_MESSAGE)]
-    return [
-        Outgoing(
-            topic=topic,
-            payload=ForecastBroadcast(zone=zone.id, issued_at=at, series=tuple(part)).encode(),
-            retain=True,
-        )
-        for part in parts
-    ]
+    for start in range(0, len(series), SERIES_PER_MESSAGE):
+        part = told.model_copy(update={"series": tuple(series[start : start + SERIES_PER_MESSAGE])})
+        yield Outgoing(topic=topic, payload=part.encode(), retain=True)
+    for site in sites:
+        if site.agent is AgentKind.MONITOR:
+            continue
+        own = tuple(_beginning(one) for one in series if one.site in {site.id, None})
+        topic = site_topic(zone=zone.id, site=site.id, channel=Down.OUTLOOK)
+        yield Outgoing(topic=topic, payload=told.model_copy(update={"series": own}).encode(), retain=True)
+
+
+def _beginning(series: ForecastSeries) -> ForecastSeries:
+    """Return the steps for which a gateway plans."""
+    steps = slice(OUTLOOK_STEPS)
+    return series.model_copy(update={"p10": series.p10[steps], "p50": series.p50[steps], "p90": series.p90[steps]})
+
+
+def _last(prices: Series | None) -> int | None:
+    if prices is None:
+        return None
+    known = prices.values[np.isfinite(prices.values)]
+    return round(float(known[-1])) if known.size else None

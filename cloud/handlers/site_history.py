@@ -4,7 +4,7 @@ The load is not metered anywhere: it is what is left of the connection point whe
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from cloud.handlers.quarters import held_mean, point_in
 from cloud.handlers.telemetry import LATEST, METRIC_SET
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind, SiteRecord
-from cloud.stores.tables import Key, Put, Table, Tables
+from cloud.stores.tables import Put, Table, Tables
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
 
 HISTORY_DAYS: Final = 60
@@ -34,11 +34,13 @@ def update_history(tables: Tables, site: SiteRecord, *, until: datetime) -> None
         StoreError: The tables failed.
     """
     end = DeliveryInterval.containing(until)
+    starts = [end.later(-back).start for back in range(QUARTERS_AGAIN, 0, -1)]
+    told = _told(tables, site, starts)
     by_day: dict[datetime, dict[int, Quarter]] = defaultdict(dict)
-    for back in range(QUARTERS_AGAIN, 0, -1):
-        start = end.later(-back).start
+    for start in starts:
         day = start.replace(hour=0, minute=0)
-        by_day[day][int((start - day).total_seconds()) // DELIVERY_INTERVAL_S] = _quarter(tables, site, start)
+        number = int((start - day).total_seconds()) // DELIVERY_INTERVAL_S
+        by_day[day][number] = _quarter(told, site, keys.quarter_of(start))
     for day, quarters in by_day.items():
         key = keys.site_history(site.id, day)
         item = tables.get(key)
@@ -47,9 +49,9 @@ def update_history(tables: Tables, site: SiteRecord, *, until: datetime) -> None
         )
         for number, (load_w, pv_w) in quarters.items():
             if load_w is not None:
-                body["load"][number] = load_w
+                body["load"][number] = round(load_w, 1)
             if pv_w is not None:
-                body["pv"][number] = pv_w
+                body["pv"][number] = round(pv_w, 1)
         tables.put(Put(key=key, body=body))
 
 
@@ -74,21 +76,33 @@ def _series(days: dict[datetime, dict[str, Any]], name: str, until: datetime) ->
     return Series(start=first, step_s=DELIVERY_INTERVAL_S, values=told).before(until)
 
 
-def _quarter(tables: Tables, site: SiteRecord, start: datetime) -> Quarter:
-    """Return the mean load and PV of one quarter in W, ``None`` where too little is known."""
-    begin_ms = keys.quarter_of(start)
-    # A value told in the quarter before may still hold in this one.
-    begins = (begin_ms - _LENGTH_MS, begin_ms)
-    meter = _bodies(tables, [keys.energy_quarter(site.id, begin) for begin in begins])
-    connection_w = _mean(meter, "active_power_w", begin_ms=begin_ms)
+def _told(tables: Tables, site: SiteRecord, starts: Sequence[datetime]) -> dict[str, list[dict[str, Any]]]:
+    """Return by device what the tables hold of quarters in a row, each item read once.
+
+    A value told in the quarter before the first may still hold in it.
+    """
+    first_ms, last_ms = keys.quarter_of(starts[0]) - _LENGTH_MS, keys.quarter_of(starts[-1])
+    begins = range(first_ms, last_ms + 1, _LENGTH_MS)
     table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
+    wanted = {site.meter: [keys.energy_quarter(site.id, begin_ms) for begin_ms in begins]} | {
+        device: [keys.asset_quarter(table, site.id, device, begin_ms, METRIC_SET) for begin_ms in begins]
+        for device in _devices(tables, site)
+    }
+    return {
+        device: [item.body for key in of_device if (item := tables.get(key)) is not None]
+        for device, of_device in wanted.items()
+    }
+
+
+def _quarter(told: Mapping[str, Sequence[dict[str, Any]]], site: SiteRecord, begin_ms: int) -> Quarter:
+    """Return the mean load and PV of one quarter in W, ``None`` where too little is known."""
+    connection_w = _mean(told[site.meter], "active_power_w", begin_ms=begin_ms)
     pv_w: float | None = None
     battery_w: float | None = None
-    for device in _devices(tables, site):
-        wanted = [keys.asset_quarter(table, site.id, device, begin, METRIC_SET) for begin in begins]
-        quarters = _bodies(tables, wanted)
-        pv_w = _plus(pv_w, _mean(quarters, "pv_power_w", begin_ms=begin_ms))
-        battery_w = _plus(battery_w, _mean(quarters, "battery_power_w", begin_ms=begin_ms))
+    for device, quarters in told.items():
+        if device != site.meter:
+            pv_w = _plus(pv_w, _mean(quarters, "pv_power_w", begin_ms=begin_ms))
+            battery_w = _plus(battery_w, _mean(quarters, "battery_power_w", begin_ms=begin_ms))
     if connection_w is None or (pv_w is None and site.pv_peak_w) or (battery_w is None and site.battery):
         return None, pv_w
     return connection_w - (pv_w or 0.0) - (battery_w or 0.0), pv_w
@@ -100,13 +114,10 @@ def _devices(tables: Tables, site: SiteRecord) -> list[str]:
     return sorted({point.rpartition("/")[0] for point in points} - {site.meter})
 
 
-def _bodies(tables: Tables, wanted: Sequence[Key]) -> list[dict[str, Any]]:
-    return [item.body for key in wanted if (item := tables.get(key)) is not None]
-
-
 def _mean(quarters: Sequence[dict[str, Any]], name: str, *, begin_ms: int) -> float | None:
     """Return a point's time-weighted mean over the quarter that begins at an instant, where half of it is known."""
-    spans = [told.span for body in quarters for told in point_in(body, name)]
+    near = [body for body in quarters if begin_ms - _LENGTH_MS <= body["begin_ms"] <= begin_ms]
+    spans = [told.span for body in near for told in point_in(body, name)]
     return held_mean(spans, begin_ms=begin_ms, end_ms=begin_ms + _LENGTH_MS, known_ms_min=_LENGTH_MS // 2)
 
 

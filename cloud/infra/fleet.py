@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from cloud.infra.rules import RULES
-from contracts.topics import ROOT, Broadcast, Down, Up
+from contracts.topics import ROOT, Down, Up
 
 TEMPLATE_NAME: Final = "sitewatt-gateway"
 FLEET_POLICY: Final = "sitewatt-gateway"
@@ -77,11 +77,6 @@ FLEET_GRANTS: Final[tuple[Grant, ...]] = (
         way=Way.HEAR,
         resource=f"{_SITE}/*",
         filters=tuple(f"{_SITE}/{channel}" for channel in (*Down, *Up)),
-    ),
-    Grant(
-        way=Way.HEAR,
-        resource=f"{ROOT}/{{zone}}/broadcast/*",
-        filters=tuple(f"{ROOT}/{{zone}}/broadcast/{channel}" for channel in Broadcast),
     ),
     Grant(way=Way.HEAR, resource=f"{_OWN}/*", filters=(f"{_OWN}/#",)),
 )

@@ -30,7 +30,7 @@ TABLES: Final[tuple[TableDefinition, ...]] = (
     TableDefinition(table=Table.PRODUCER_METRICS, data_class="telemetry", expires=True),
     TableDefinition(table=Table.CONSUMER_METRICS, data_class="telemetry", expires=True),
     TableDefinition(table=Table.GRID_METRICS, data_class="telemetry", recovery=True, protected=True, expires=True),
-    TableDefinition(table=Table.FORECAST_DATA, data_class="telemetry", recovery=True),
+    TableDefinition(table=Table.FORECAST_DATA, data_class="telemetry", recovery=True, expires=True),
     TableDefinition(table=Table.MARKET_DATA, data_class="market", recovery=True, protected=True, stream=True),
     TableDefinition(table=Table.TRADE_DATA, data_class="market", recovery=True, protected=True),
 )

@@ -38,7 +38,11 @@ _UP: dict[Up, type[Message]] = {
     Up.EVENTS: EventMessage,
     Up.STATUS: StatusMessage,
 }
-_DOWN: dict[Down, type[Message]] = {Down.COMMANDS: Command, Down.TRADES: TradesMessage}
+_DOWN: dict[Down, type[Message]] = {
+    Down.COMMANDS: Command,
+    Down.TRADES: TradesMessage,
+    Down.OUTLOOK: ForecastBroadcast,
+}
 _BROADCAST: dict[Broadcast, type[Message]] = {
     Broadcast.FORECAST: ForecastBroadcast,
     Broadcast.MARKET: MarketBroadcast,
@@ -133,7 +137,8 @@ class Watcher:
                 self._tell(f"feeder {message.state}" + (f" ({_kw(message.power_w)})" if message.power_w else ""))
             self.view.grid = message
         elif isinstance(message, ForecastBroadcast):
-            self.view.forecast = message
+            if topic.site is None:
+                self.view.forecast = message
         elif topic.site is not None:
             self._take_from_site(self.view.sites.setdefault(topic.site, SiteView()), topic.site, message)
 

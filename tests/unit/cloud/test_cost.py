@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cloud import cost_volumes
 from cloud.cost import WRITE_BYTES, Activity, Bill, naive_bill, our_bill, shards
 from cloud.cost_prices import Prices
-from cloud.cost_volumes import ITEM_OVERHEAD_BYTES, Site, json_bytes, telemetry_of
+from cloud.cost_volumes import ITEM_OVERHEAD_BYTES, Site, item_bytes, telemetry_of
 from cloud.handlers import telemetry
 from cloud.handlers.wiring import current
 from cloud.infra.rules import Carrier, Stream
@@ -77,12 +77,18 @@ def test_writes_are_those_of_the_real_handler(tmp_path: Path, monkeypatch: pytes
     assert units == pytest.approx(billed / (30 * 86_400 / told.span_s), rel=0.2)
 
 
+def test_an_item_is_as_large_as_the_service_says() -> None:
+    """A unit of writing ends at 1 KB: an estimate that is a third too large makes a bill that is twice too large."""
+    assert item_bytes({"ab": [1234, -1.5, None, True, "héllo", {}]}) == 3 + 1 + 2 + 3 + 6 + 3 + 3 + 1 + 1 + 6 + 3
+    assert [item_bytes(number) for number in (0, 7, 1200, 99_999, -0.25, 1e12)] == [2, 2, 2, 4, 3, 2]
+
+
 def _span(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
 def _units(put: Put) -> int:
-    return ceil((json_bytes(dict(put.body)) + ITEM_OVERHEAD_BYTES) / WRITE_BYTES)
+    return ceil((item_bytes(dict(put.body)) + ITEM_OVERHEAD_BYTES) / WRITE_BYTES)
 
 
 def test_a_raw_sample_takes_what_the_encoder_makes_of_it() -> None:

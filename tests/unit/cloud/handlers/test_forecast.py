@@ -11,6 +11,7 @@ from cloud.handlers.site_history import read_history, update_history
 from cloud.stores import keys
 from cloud.stores.tables import Table
 from contracts.forecast import ForecastBroadcast, ForecastKind
+from contracts.telemetry import MESSAGE_BYTES_MAX
 from contracts.topics import Up
 from tests.support.cloud_sites import START, ZONE, batch, context, house_in
 from tests.support.cloud_sites import telemetry as message
@@ -30,7 +31,7 @@ def test_a_zone_without_any_history_is_forecast_all_the_same(tmp_path: Path) -> 
         assert all(len(series.p50) == 96 for series in told.series)
         farm = [one for one in told.series if one.site == "farm" and one.kind is ForecastKind.PV]
         assert min(farm[0].p50) < 0 <= max(farm[0].p90)
-        assert publisher.sent[-1].retain
+        assert all(outgoing.retain for outgoing in publisher.sent)
         kept = house.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
         assert kept[0].body["p50"] == list(farm[0].p50)
 
@@ -73,7 +74,7 @@ def test_a_value_that_did_not_change_is_not_a_gap(tmp_path: Path) -> None:
         update_history(house.stores.tables, home, until=START)
         load, _ = read_history(house.stores.tables, home, until=START)
         assert load is not None
-        assert load.values[-1] == (5 * 100 + 5 * 400 + 5 * 410) / 15
+        assert load.values[-1] == round((5 * 100 + 5 * 400 + 5 * 410) / 15, 1)
 
 
 def test_a_quarter_that_is_mostly_unknown_has_no_value(tmp_path: Path) -> None:
@@ -112,3 +113,17 @@ def test_a_tick_for_an_unknown_zone_says_so(tmp_path: Path) -> None:
     """A schedule that outlives its zone is a mistake that someone must see."""
     with house_in(tmp_path), pytest.raises(SetupError, match="zone-9"):
         _tick("zone-9")
+
+
+def test_a_site_is_told_its_own_forecast_and_nobody_elses(tmp_path: Path) -> None:
+    """Every site pays for what it receives, by started 5 KB: a zone's forecasts are a hundred times that."""
+    with house_in(tmp_path) as (house, publisher):
+        _tick()
+        (payload,) = publisher.on("farm/outlook")
+        told = ForecastBroadcast.decode(payload)
+        assert {series.site for series in told.series} <= {"farm", None}
+        assert any(series.kind is ForecastKind.PV for series in told.series)
+        assert all(len(series.p50) == forecast_tick.OUTLOOK_STEPS for series in told.series)
+        assert len(payload) < MESSAGE_BYTES_MAX
+        kept = house.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
+        assert len(kept[0].body["p50"]) == forecast_tick.HORIZON_STEPS

@@ -111,12 +111,11 @@ def test_a_gateway_speaks_for_itself_only() -> None:
     assert sent == own | ingest | services | set(PROVISIONING)
 
 
-def test_a_gateway_hears_its_own_and_its_zones_only() -> None:
-    """Neither a neighbour's commands nor everything at once."""
+def test_a_gateway_hears_its_own_only() -> None:
+    """Neither a neighbour's commands nor everything at once; what it needs of its zone is told to it by itself."""
     heard = {topic for topic in TOPICS if allowed(FLEET, "iot:Subscribe", f"topicfilter/{topic}")}
     assert {topic for topic in heard if topic.startswith("sitewatt/")} == {
         *(topic for topic in CHANNELS if topic.startswith(f"sitewatt/v1/{ZONE}/{THING}/")),
-        *(topic for topic in BROADCASTS if topic.startswith(f"sitewatt/v1/{ZONE}/")),
     }
     for greedy in ("#", "sitewatt/v1/#", f"sitewatt/v1/{ZONE}/+/commands", "$aws/things/#"):
         assert not allowed(FLEET, "iot:Subscribe", f"topicfilter/{greedy}")
