@@ -170,6 +170,7 @@ async def test_one_silent_device_of_ten_leaves_the_others_their_pace(monkeypatch
     monkeypatch.setattr(unit_module, "SHARED_BACKOFF_S_START", 0.25)
     device = Device({unit: Bank(holding={0: unit}) for unit in range(1, 10)})  # Unit 10 does not exist.
     async with line(device, "pty") as bus:
+        bus.unit(10).latency_s = 0.01  # It was there before.
         periods = {PollClass.CONTROL: 0.1}
         points = [RegisterPoint(name="p", address=0, poll_class=PollClass.CONTROL)]
         pollers = [Poller(bus, unit, points, clock=SystemClock(), period_s=periods) for unit in range(1, 11)]

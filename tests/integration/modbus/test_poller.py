@@ -169,6 +169,7 @@ async def test_a_dead_unit_does_not_slow_the_others_and_comes_back_by_itself() -
 
     device = Device({unit: Bank(holding={0: unit}) for unit in range(1, 11)}, fault=mute)
     async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        bus.unit(3).latency_s = 0.05  # It was there before.
         clock = SystemClock()
         period_s = {PollClass.CONTROL: 0.1}
         pollers = [Poller(bus, unit, control([0]), clock=clock, period_s=period_s) for unit in range(1, 11)]

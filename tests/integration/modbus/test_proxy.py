@@ -124,7 +124,7 @@ async def test_three_clients_cost_control_points_less_than_a_tenth_of_their_read
                 for poller in pollers:
                     await poller.next_cycle()
                 before = [poller.cycles for poller in pollers]
-                while pollers[1].cycles < before[1] + 30:
+                while pollers[1].cycles < before[1] + 21:
                     await pollers[1].next_cycle()
                 done = [poller.cycles - start for poller, start in zip(pollers, before, strict=True)]
         finally:
