@@ -215,6 +215,50 @@ def test_immediate_orders_never_rest_and_post_only_never_takes() -> None:
     assert len(product.book) == 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(stream=streams())
+def test_refusals_and_conditions_hold_in_any_stream(stream: list[Command]) -> None:
+    """Laws 12 and 20: what is refused leaves no trace, what is immediate never rests, post-only never takes."""
+    engine = Engine(rules())
+    for command in stream:
+        engine.apply(commands.tick(at_ms=command["at_ms"]))
+        before = _traces(engine)
+        outcome = engine.apply(command)
+        if command["op"] not in ("new", "modify"):
+            continue
+        reply = outcome.replies[0]
+        if reply.status is OrderStatus.REJECTED:
+            assert (len(outcome.replies), outcome.trades, outcome.lines) == (1, [], [])
+            assert _traces(engine) == before
+        elif command["op"] == "new" and reply.refusal is None:
+            resting = _resting(engine, f"{reply.site}/{reply.order_id}")
+            assert not (resting and command["tif"] in ("ioc", "fok"))
+            assert not (outcome.trades and command["post_only"])
+            assert command["tif"] != "fok" or reply.traded_wh in (0, command["quantity_wh"])
+
+
+def _resting(engine: Engine, key: str) -> bool:
+    found = (engine.product(view.interval_ms) for view in engine.products())
+    return any(product is not None and key in product.book for product in found)
+
+
+def _traces(engine: Engine) -> dict[str, Any]:
+    """Return what an order could have touched: books, positions, money, and what is held against limits."""
+    state = engine.snapshot()["state"]
+    return {
+        "ledger": state["ledger"],
+        "held": {site: account["open_cost_uct"] for site, account in state["accounts"].items()},
+        "orders": {
+            start: [order for order in product["orders"] if order[-1] != OrderStatus.REJECTED]
+            for start, product in state["products"].items()
+        },
+        "positions": {
+            start: {site: held for site, held in product["positions"].items() if any(held)}
+            for start, product in state["products"].items()
+        },
+    }
+
+
 def test_an_order_good_till_an_instant_ends_then() -> None:
     """GTD is a promise about time, kept by the next command whatever it is."""
     engine = _engine()
