@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.errors import ConfigError
 
+_AWS_RECONNECT_S_MIN = 1.0  # Source: AWS IoT Core quotas, CONNECT requests per second per client id.
 _PROXY_PORT = 8080
 _SHARED_PORT = 443
 # Source: AWS IoT Core developer guide, protocols, port mappings and authentication (MQTT with a certificate on 443).
@@ -81,6 +82,11 @@ class LinkSettings(BaseModel):
             raise ValueError(f"reconnect_s_max {self.reconnect_s_max} is below reconnect_s_min {self.reconnect_s_min}")
         if self.client is Client.AWS and not (self.cert_file and parts.scheme == "mqtts"):
             raise ValueError("client aws needs an mqtts:// url, cert_file and key_file")
+        if self.client is Client.AWS and self.throttle and self.reconnect_s_min < _AWS_RECONNECT_S_MIN:
+            raise ValueError(
+                f"reconnect_s_min {self.reconnect_s_min} is below {_AWS_RECONNECT_S_MIN:g}, as fast as AWS IoT Core "
+                "takes a client id; throttle: false is for other brokers"
+            )
         if self.proxy_url is not None and self.client is not Client.AWS:
             raise ValueError("proxy_url is for client aws")
         if self.proxy_url is not None and (

@@ -58,6 +58,7 @@ class Stand:
             ca_file=self.authority.ca_path,
             cert_file=identity.cert_file if identity else self.claim_cert,
             key_file=identity.key_file if identity else self.claim_key,
+            throttle=False,
             reconnect_s_min=0.05,
             reconnect_s_max=0.2,
         )

@@ -41,6 +41,7 @@ class Setting:
             ca_file=self.authority.ca_path,
             cert_file=self.claim_identity.cert_path,
             key_file=self.claim_identity.key_path,
+            throttle=False,
             reconnect_s_min=0.05,
             reconnect_s_max=0.2,
         )

@@ -38,6 +38,7 @@ def settings(shared: SharedPort, **fields: Any) -> LinkSettings:
         ca_file=shared.authority.ca_path,
         cert_file=identity.cert_path,
         key_file=identity.key_path,
+        throttle=False,
         reconnect_s_min=0.05,
         reconnect_s_max=0.2,
         **fields,

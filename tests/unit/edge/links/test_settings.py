@@ -23,6 +23,10 @@ from edge.links.settings import Client, LinkSettings
             {"client": "aws", "url": "mqtts://b", "cert_file": "c", "key_file": "k", "proxy_url": "proxy:8080"},
             "is not http://HOST:PORT",
         ),
+        (
+            {"client": "aws", "url": "mqtts://b", "cert_file": "c", "key_file": "k", "reconnect_s_min": 0.9},
+            "as fast as AWS IoT Core takes",
+        ),
         ({"rules_prefix": "sitewatt_"}, "no other broker routes"),
         ({"reconnect_s_min": 5, "reconnect_s_max": 2}, "is below reconnect_s_min"),
         ({"keep_alive_s": 2000}, "less than or equal to 1200"),
