@@ -277,9 +277,12 @@ class CommandsSection(_Section):
 
 
 class TelemetrySection(_Section):
-    """What is reported, how often. ``period_s`` is the time between messages, the samples in them are each second's."""
+    """What is reported, how often. ``period_s`` is the time between messages, the samples in them are each second's.
 
-    period_s: float = Field(default=60, ge=1, le=3600)
+    The default is the cheapest that leaves forecasts and the grid agent what they need: who watches asks for more.
+    """
+
+    period_s: float = Field(default=300, ge=1, le=3600)
 
 
 class TradingSection(_Section):

@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,9 @@ from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from contracts.wire import SiteMessage
 from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
-from edge.telemetry.records import CLASS_OF, DURABLE, Caps, JournalState, JournalStats, Record, RecordClass
-from edge.telemetry.retention import bytes_max_of, telemetry_bytes_max, thin
+from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, JournalState, JournalStats, Record, RecordClass
+from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state
+from edge.telemetry.room import Room
 from edge.telemetry.store import Batch, Store, set_aside
 
 log = logging.getLogger(__name__)
@@ -32,16 +31,12 @@ log = logging.getLogger(__name__)
 FLUSH_WINDOW_S = 30.0
 FLUSH_BYTES = 256 * 1024
 RETRY_S = 60.0  # Between attempts to return from memory to the file.
-AGE_CHECK_S = 3600.0
 _ACKNOWLEDGED_MAX = 200  # Acknowledgements that wait for the next commit; a kill makes us repeat at most these.
-_DROP_RECORDS = 100  # Records given up at a time.
-_THIN_RECORDS = 25  # Records thinned at a time: milliseconds, between two control cycles.
 _NOTES_MAX = 50
 _MEMORY_ID_SHIFT = 20
 _ALL = 2**63 - 1
 
 Build = Callable[[int, int], SiteMessage]
-Fields = dict[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +70,11 @@ class Journal:
         self._due_together = False
         self._flushed_at = -flush_window_s
         self._retry_at = 0.0
-        self._age_checked_at = clock.monotonic()
-        self._appended = self._commits = self._thinned = self._dropped = self._failures = 0
+        self._appended = self._commits = self._failures = 0
         self._last_error: str | None = None
-        self._disk_bytes = _disk_bytes(path)
+        self._room = Room(caps, disk_bytes=disk_bytes(path), clock=clock, note=self._note)
         self._epoch = self._last_id = 0
         self._counters: dict[Up, int] = {}
-        self._totals: dict[RecordClass, tuple[int, int]] = {}
         self.generation = 0
         self._store, damage = self._open_store()
         self._adopt(self._store.epoch())
@@ -196,15 +189,15 @@ class Journal:
         try:
             self._commit()
         except JournalFull as error:
-            self._failed(error)
+            self._failed(str(error))
             self._commit_in_less_room(error)
         except JournalCorrupt as error:
-            self._failed(error)
+            self._failed(str(error))
             self._begin_anew(error)
         except JournalError as error:
-            self._failed(error)
+            self._failed(str(error))
             self._go_to_memory(error)
-        self._keep_caps()
+        self._room.keep(self._store, in_memory=self._state is JournalState.MEMORY)
         self.committed.set()
 
     async def run(self) -> None:
@@ -222,13 +215,13 @@ class Journal:
         return JournalStats(
             state=self._state,
             epoch=self._epoch,
-            depth={key: count for key, (count, _) in self._totals.items()},
-            bytes={key: size for key, (_, size) in self._totals.items()},
+            depth={key: count for key, (count, _) in self._room.totals.items()},
+            bytes={key: size for key, (_, size) in self._room.totals.items()},
             pending=len(self._pending),
             appended=self._appended,
             commits=self._commits,
-            thinned=self._thinned,
-            dropped=self._dropped,
+            thinned=self._room.thinned,
+            dropped=self._room.dropped,
             write_failures=self._failures,
             last_error=self._last_error,
         )
@@ -274,30 +267,25 @@ class Journal:
         )
         removed = self._store.write(batch)
         for pending in self._pending:
-            self._count(pending.record.record_class, 1, len(pending.record.payload))
-        self._discount(removed)
+            self._room.added(pending.record.record_class, 1, len(pending.record.payload))
+        self._room.removed(removed)
         self._pending, self._pending_bytes = [], 0
         self._values, self._acknowledged = {}, set()
         self._commits += 1
 
     def _commit_in_less_room(self, cause: JournalFull) -> None:
         """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
-        self._store.compact()
-        for record_class in (RecordClass.TELEMETRY, RecordClass.EVENTS):
-            while self._totals.get(record_class, (0, 0))[0]:
-                try:
-                    self._drop(self._store.oldest(record_class, limit=_DROP_RECORDS), "no room")
-                except JournalError as error:
-                    return self._go_to_memory(error)
-                with contextlib.suppress(JournalFull):
-                    return self._commit()
-        return self._go_to_memory(cause)
+        try:
+            fits = self._room.make(self._store, self._commit)
+        except JournalError as error:
+            return self._go_to_memory(error)
+        return None if fits else self._go_to_memory(cause)
 
     def _go_to_memory(self, cause: JournalError) -> None:
         """Go on in memory under a new epoch, with what the file still holds as far as memory allows."""
         disk, memory = self._store, Store.in_memory()
-        kept = self._readable(disk)
-        values = {**_readable_state(disk), **self._values}
+        kept = readable(disk, without=self._acknowledged, bytes_max=self._caps.memory_bytes_max)
+        values = {**readable_state(disk), **self._values}
         disk.close()
         self._state = JournalState.MEMORY
         self._retry_at = self._clock.monotonic() + RETRY_S
@@ -342,7 +330,7 @@ class Journal:
         try:
             disk, damage = self._open_disk()
         except JournalError as error:
-            self._failed(error)
+            self._failed(str(error))
             self._retry_at = self._clock.monotonic() + RETRY_S
             return
         everything = [
@@ -361,77 +349,15 @@ class Journal:
             disk.write(batch)
         except JournalError as error:
             disk.close()
-            self._failed(error)
+            self._failed(str(error))
             self._retry_at = self._clock.monotonic() + RETRY_S
             return
         self._store.close()
         self._store, self._state, self._copied = disk, JournalState.DISK, set()
-        self._totals = disk.totals()
+        self._room.adopt(disk)
         self.generation += 1
         self._note("journal on disk again", damage or {})
         self.flush()
-
-    def _readable(self, store: Store) -> list[Record]:
-        """Return the file's records that memory can hold: dear ones first, the newest telemetry."""
-        records = [record for record in store.salvage()[0] if record.id not in self._acknowledged]
-        room = self._caps.memory_bytes_max
-        kept = []
-        for record in sorted(records, key=lambda record: (record.record_class, -record.id)):
-            room -= len(record.payload)
-            if room >= 0 or record.record_class is RecordClass.SETTLEMENT:
-                kept.append(record)
-        return sorted(kept, key=lambda record: record.id)
-
-    def _keep_caps(self) -> None:
-        """Thin, then drop, what is above its cap or too old."""
-        with contextlib.suppress(JournalError):
-            for record_class in (RecordClass.ORDERS, RecordClass.EVENTS):
-                while self._bytes(record_class) > (bytes_max_of(self._caps, record_class) or 0):
-                    self._drop(self._store.oldest(record_class, limit=_DROP_RECORDS), "cap")
-            room = self._telemetry_room()
-            if self._bytes(RecordClass.TELEMETRY) > room and not self._thin_oldest():
-                while self._bytes(RecordClass.TELEMETRY) > room:
-                    self._drop(self._store.oldest(RecordClass.TELEMETRY, limit=_DROP_RECORDS), "cap")
-            if self._clock.monotonic() - self._age_checked_at >= AGE_CHECK_S:
-                self._age_checked_at = self._clock.monotonic()
-                self._drop_aged()
-
-    def _telemetry_room(self) -> int:
-        if self._state is JournalState.MEMORY:
-            return self._caps.memory_bytes_max
-        others = sum(self._bytes(key) for key in self._totals if key is not RecordClass.TELEMETRY)
-        return telemetry_bytes_max(self._caps, disk_bytes=self._disk_bytes, others_bytes=others)
-
-    def _thin_oldest(self) -> bool:
-        """Thin some of the oldest telemetry and say whether there was any left to thin."""
-        full = self._store.oldest(RecordClass.TELEMETRY, limit=_THIN_RECORDS, unthinned=True)
-        if not full:
-            return False
-        thinned = [thin(record) for record in full]
-        self._store.write(Batch(thinned=thinned))
-        self._thinned += len(thinned)
-        self._count(
-            RecordClass.TELEMETRY,
-            0,
-            sum(len(new.payload) - len(old.payload) for old, new in zip(full, thinned, strict=True)),
-        )
-        return True
-
-    def _drop_aged(self) -> None:
-        before_ms = epoch_ms(self._clock.now() - timedelta(seconds=self._caps.age_s_max))
-        for record_class in (RecordClass.TELEMETRY, RecordClass.EVENTS, RecordClass.ORDERS):
-            while aged := self._store.older_than(record_class, at_ms=before_ms, limit=_DROP_RECORDS):
-                self._drop(aged, "age")
-
-    def _drop(self, records: list[Record], why: str) -> None:
-        """Give up records and note the gap, by which the cloud can tell dropped from lost."""
-        self._discount(self._store.write(Batch(acknowledged=[record.id for record in records])))
-        self._dropped += len(records)
-        for channel in {record.channel for record in records}:
-            seqs = [record.seq for record in records if record.channel is channel]
-            fields: Fields = {"channel": channel, "first_seq": min(seqs), "last_seq": max(seqs), "records": len(seqs)}
-            first_at = min(record.at for record in records if record.channel is channel)
-            self._note("records dropped", {**fields, "reason": why, "from_ms": epoch_ms(first_at)})
 
     def _open_store(self) -> tuple[Store, Fields | None]:
         try:
@@ -439,22 +365,16 @@ class Journal:
         except JournalInUse:
             raise
         except JournalError as error:
-            self._failed(error)
+            self._failed(str(error))
             self._state = JournalState.MEMORY
             self._retry_at = self._clock.monotonic() + RETRY_S
             return Store.in_memory(), None
 
     def _open_disk(self) -> tuple[Store, Fields | None]:
-        """Open the file, setting a damaged one aside, and say what was wrong."""
-        try:
-            return Store.open(self._path, bytes_max=self._caps.bytes_max), None
-        except JournalCorrupt as error:
-            self._failed(error)
-            aside = set_aside(self._path, at_ms=epoch_ms(self._clock.now()))
-            store = Store.open(self._path, bytes_max=self._caps.bytes_max)
-            records, values = Store.salvage_file(aside)
-            store.write(Batch(records=records, state=dict(values)))
-            return store, {"reason": str(error)[:200], "kept": len(records), "aside": aside.name}
+        store, damage = open_disk(self._path, clock=self._clock, bytes_max=self._caps.bytes_max)
+        if damage:
+            self._failed(str(damage["reason"]))
+        return store, damage
 
     def _adopt(self, epoch: int | None) -> None:
         if epoch is None:
@@ -466,12 +386,12 @@ class Journal:
         # What memory numbers must not meet the ids of a file that could not be opened.
         base = epoch << _MEMORY_ID_SHIFT if self._state is JournalState.MEMORY else 0
         self._last_id = max(self._store.last_id(), base)
-        self._totals = self._store.totals()
+        self._room.adopt(self._store)
 
-    def _failed(self, error: JournalError) -> None:
+    def _failed(self, reason: str) -> None:
         self._failures += 1
-        self._last_error = str(error)
-        log.error("journal write failed", extra={"reason": str(error)})
+        self._last_error = reason
+        log.error("journal write failed", extra={"reason": reason})
 
     def _note(self, phrase: str, fields: Fields) -> None:
         """Keep an event for the next commit; beyond the bound the oldest of the same phrase is forgotten."""
@@ -489,28 +409,3 @@ class Journal:
 
     def _due_in_s(self) -> float:
         return self._flushed_at + self._flush_window_s - self._clock.monotonic()
-
-    def _bytes(self, record_class: RecordClass) -> int:
-        return self._totals.get(record_class, (0, 0))[1]
-
-    def _count(self, record_class: RecordClass, records: int, size: int) -> None:
-        count, total = self._totals.get(record_class, (0, 0))
-        self._totals[record_class] = (count + records, total + size)
-
-    def _discount(self, removed: dict[RecordClass, tuple[int, int]]) -> None:
-        for record_class, (count, size) in removed.items():
-            self._count(record_class, -count, -size)
-
-
-def _readable_state(store: Store) -> dict[str, str | None]:
-    try:
-        return dict(store.state())
-    except JournalError:
-        return {}
-
-
-def _disk_bytes(path: Path) -> int:
-    for folder in (path.parent, *path.parent.parents):
-        with contextlib.suppress(OSError):
-            return shutil.disk_usage(folder).total
-    return 0

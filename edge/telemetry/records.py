@@ -9,6 +9,9 @@ from contracts.topics import Up
 
 MEBIBYTE = 1024 * 1024
 
+# What an event says beside its phrase.
+Fields = dict[str, str | int | float | bool | None]
+
 
 class RecordClass(IntEnum):
     """How dear a record is; the lower, the later it is given up."""

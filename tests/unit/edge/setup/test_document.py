@@ -65,7 +65,7 @@ def test_the_file_explains_limits_and_what_else_may_be_set() -> None:
     """Nobody on a ladder opens a manual: the signs, the bounds and the optional sections stand in the file."""
     text = render(answers().config())
     assert "import_limit_w: 10000  # fuse or contract, whichever is less" in text
-    assert "# telemetry:\n#   period_s: 60.0" in text
+    assert "# telemetry:\n#   period_s: 300.0" in text
     assert "Power is positive into the site" in text
 
 

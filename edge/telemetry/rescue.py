@@ -1,0 +1,63 @@
+"""What can be saved of a journal's file that cannot be opened, read or written any more."""
+
+import contextlib
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from contracts.clock import Clock
+from contracts.units import epoch_ms
+from edge.errors import JournalCorrupt, JournalError
+from edge.telemetry.records import Fields, Record, RecordClass
+from edge.telemetry.store import Batch, Store, set_aside
+
+
+def open_disk(path: Path, *, clock: Clock, bytes_max: int) -> tuple[Store, Fields | None]:
+    """Open a journal's file; a damaged one is set aside, what it still tells goes into a new one, and is said.
+
+    Raises:
+        JournalInUse: Another process has it open.
+        JournalError: It can be neither opened nor begun anew.
+    """
+    try:
+        return Store.open(path, bytes_max=bytes_max), None
+    except JournalCorrupt as error:
+        aside = set_aside(path, at_ms=epoch_ms(clock.now()))
+        store = Store.open(path, bytes_max=bytes_max)
+        records, values = Store.salvage_file(aside)
+        store.write(Batch(records=records, state=dict(values)))
+        return store, {"reason": str(error)[:200], "kept": len(records), "aside": aside.name}
+
+
+def readable(store: Store, *, without: Collection[int], bytes_max: int) -> list[Record]:
+    """Return the records of a file that memory can hold: dear ones first, the newest telemetry; settlement always.
+
+    Args:
+        store: The file.
+        without: Ids of what the cloud has already.
+        bytes_max: How much payload memory may hold.
+    """
+    room = bytes_max
+    kept = []
+    records = [record for record in store.salvage()[0] if record.id not in without]
+    for record in sorted(records, key=lambda record: (record.record_class, -record.id)):
+        room -= len(record.payload)
+        if room >= 0 or record.record_class is RecordClass.SETTLEMENT:
+            kept.append(record)
+    return sorted(kept, key=lambda record: record.id)
+
+
+def readable_state(store: Store) -> dict[str, str | None]:
+    """Return the remembered values of a file, nothing where they cannot be read."""
+    try:
+        return dict(store.state())
+    except JournalError:
+        return {}
+
+
+def disk_bytes(path: Path) -> int:
+    """Return the size of the disk on which a file lies, or would lie; 0 where nobody can tell."""
+    for folder in (path.parent, *path.parent.parents):
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(folder).total
+    return 0
