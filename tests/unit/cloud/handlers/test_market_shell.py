@@ -238,10 +238,10 @@ def test_an_archive_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
         assert list(archive.entries(after=0)) == [(3, [{"a": 1}]), (4, []), (5, [{"b": 2}])]
 
 
-def _large_clearing() -> list[Event]:
-    """Return the events of one clearing that leaves more than two transactions."""
-    buyers = [order_of("factory", seq, Side.BUY, 100, 20_000 + seq) for seq in range(1, 49)]
-    return [tick_at(0), orders_at(1, order_of("farm", 1, Side.SELL, 4_800, 9_000), *buyers), tick_at(10)]
+def _large_clearing(trades: int) -> list[Event]:
+    """Return the events of one clearing that leaves several transactions: six writes a trade, a hundred in each."""
+    buyers = [order_of("factory", seq, Side.BUY, 100, 20_000 + seq) for seq in range(1, trades + 1)]
+    return [tick_at(0), orders_at(1, order_of("farm", 1, Side.SELL, trades * 100, 9_000), *buyers), tick_at(10)]
 
 
 def _calling(house: House) -> House:
@@ -250,14 +250,14 @@ def _calling(house: House) -> House:
     return replace(house, registry=house.registry.model_copy(update={"zones": (zone,)}), memory={})
 
 
-def _watched_clearing(tables: Tables, folder: Path) -> None:
+def _watched_clearing(tables: Tables, folder: Path, *, trades: int) -> None:
     """Die after every transaction of a large clearing in turn, and look at the tables each time."""
     world = _World(tables, folder)
 
     def process(fuse: Fuse) -> House:
         return _calling(world.process(fuse))
 
-    *before, clearing = _large_clearing()
+    *before, clearing = _large_clearing(trades)
     run_events(process(Fuse()), before)
     seen = []
     for at in itertools.count(1):
@@ -280,23 +280,22 @@ def _watched_clearing(tables: Tables, folder: Path) -> None:
         if lines:
             break
     assert any(prepared > committed for prepared, committed, _ in seen), "the clearing was prepared before it stood"
-    trades = tables.query(Table.TRADE_DATA, keys.market(ZONE, INTERVAL), **prefix("TRADE#"))
-    assert len(trades) > 45
+    assert len(tables.query(Table.TRADE_DATA, keys.market(ZONE, INTERVAL), **prefix("TRADE#"))) == trades
     run_events(process(Fuse()), [clearing])
     assert len(list(ledger_lines(tables, ZONE))) == seen[-1][2]
 
 
 def test_nobody_sees_half_a_clearing(tmp_path: Path) -> None:
-    """More than forty-five trades do not fit one transaction; a reader sees none of them or all."""
+    """Forty-eight trades do not fit two transactions; a reader sees none of them or all."""
     with _sqlite(tmp_path / "tables.db") as tables:
-        _watched_clearing(tables, tmp_path)
+        _watched_clearing(tables, tmp_path, trades=48)
 
 
 @pytest.mark.slow
 def test_nobody_sees_half_a_clearing_on_dynamodb(tmp_path: Path) -> None:
-    """There the bound of a hundred actions is the store's own."""
+    """There the bound of a hundred actions is the store's own; twenty trades are beyond it."""
     with moto_tables() as tables:
-        _watched_clearing(tables, tmp_path)
+        _watched_clearing(tables, tmp_path, trades=20)
 
 
 def test_a_cold_process_finds_the_same_market_from_snapshot_and_journal(
