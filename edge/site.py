@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
@@ -25,6 +26,7 @@ from edge.control.model import Request
 from edge.control_loop import ControlLoop, Cycle
 from edge.devices.device import Device, open_devices
 from edge.evidence import EvidenceBook
+from edge.fleet.settings import FleetSettings
 from edge.grid_limits import GridLimits
 from edge.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.links.link import Announcement, Inbound, Link, Presence
@@ -34,7 +36,6 @@ from edge.notify import ServiceManager
 from edge.recorder import Recorder
 from edge.relays import WiredInputs, check_contacts, check_loads
 from edge.remote_settings import RemoteSettings
-from edge.site_fleet import Host, SiteFleet, check_identity
 from edge.snapshot import Readings
 from edge.status import (
     Status,
@@ -52,6 +53,9 @@ from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 from edge.trader import Trader
 from edge.weaknesses import refuse_unsafe
+
+if TYPE_CHECKING:
+    from edge.site_fleet import SiteFleet
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +86,7 @@ class Site:
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
-    fleet: SiteFleet | None = None
+    fleet: "SiteFleet | None" = None
 
 
 async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
@@ -123,6 +127,9 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
     check_contacts(config)
     check_loads(config)
     if config.fleet is not None:
+        # Only a gateway of a fleet bears what that costs: 7 MB of memory.
+        from edge.site_fleet import check_identity
+
         check_identity(config.fleet, site=config.site.id)
     weaknesses = refuse_unsafe(config)
     for weakness in weaknesses:
@@ -146,7 +153,7 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         )
         site = _build(config, clock, journal, devices, weaknesses)
         if config.fleet is not None and remote is not None:
-            site.fleet = SiteFleet(config.fleet, remote, _host(site))
+            site.fleet = _fleet_part(site, config.fleet, remote)
         yield site
 
 
@@ -305,8 +312,10 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
         raise StopRequested(str(reasons.exceptions[0])) from None
 
 
-def _host(site: Site) -> Host:
-    return Host(
+def _fleet_part(site: Site, settings: FleetSettings, remote: RemoteSettings) -> "SiteFleet":
+    from edge.site_fleet import Host, SiteFleet
+
+    host = Host(
         link=site.link,
         clock=site.clock,
         journal=site.journal,
@@ -316,6 +325,7 @@ def _host(site: Site) -> Host:
         grid_limits=site.grid_limits,
         adopt=lambda config: _adopt(site, config),
     )
+    return SiteFleet(settings, remote, host)
 
 
 def _adopt(site: Site, config: SiteConfig) -> None:
