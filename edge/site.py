@@ -167,7 +167,7 @@ def _build(
     watch = ClockWatch(clock)
     name = config.site.id
     link = make_link(config.link, client_id=name, presence=_presence(config, clock, journal))
-    holdback = Holdback(clock=clock, clock_trust=watch.trust)
+    holdback = Holdback(clock=clock, clock_trust=watch.trust, journal=journal)
     sampler = Sampler(
         site=name, journal=journal, clock=clock, period_s=config.telemetry.period_s, clock_trust=holdback.trust
     )

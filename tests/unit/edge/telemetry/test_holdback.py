@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.telemetry import Sample, TelemetryMessage, samples_of
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
 from edge.telemetry.holdback import HELD_MAX, HOLD_S, Holdback
-from edge.telemetry.journal import Journal
+from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
 from edge.telemetry.sampler import Sampler
 from tests.support.link_parts import SITE
 from tests.support.manual_clock import ManualClock
@@ -24,7 +24,7 @@ class Board:
 
     def __init__(self, journal: Journal, clock: ManualClock, *, trust: ClockTrust = ClockTrust.UNTRUSTED) -> None:
         self.clock, self.trust = clock, trust
-        self.holdback = Holdback(clock=clock, clock_trust=lambda: self.trust)
+        self.holdback = Holdback(clock=clock, clock_trust=lambda: self.trust, journal=journal)
         self.sampler = Sampler(site=SITE, journal=journal, clock=clock, clock_trust=self.holdback.trust)
         self._journal = journal
 
@@ -100,11 +100,29 @@ def test_a_trusted_clock_holds_nothing(journal: Journal) -> None:
     assert [message.clock for message in board.told()] == [ClockTrust.SYNCED, ClockTrust.UNTRUSTED]
 
 
+def test_a_power_cut_while_waiting_costs_no_more_than_the_flush_window(journal: Journal) -> None:
+    """The next process hands over what was kept, once, and says that nobody vouches for its stamps."""
+    clock = ManualClock()
+    board = Board(journal, clock)
+    for number in range(int(FLUSH_WINDOW_S) + 1):
+        board.read(100.0 * number)
+    following = Board(journal, clock)
+    following.set_clock(0)
+    following.read(0.0)
+    kept, now = following.told()
+    assert (kept.clock, len(list(samples_of(kept)))) == (ClockTrust.UNTRUSTED, FLUSH_WINDOW_S + 1)
+    assert now.clock is ClockTrust.SYNCED
+    third = Board(journal, clock, trust=ClockTrust.SYNCED)
+    third.read(9000.0)
+    assert len(third.told()) == 3, "nothing is handed over twice"
+
+
 @given(st.lists(st.sampled_from([0, 1, HELD_MAX // 7, HELD_MAX // 3]), max_size=8))
-def test_nothing_is_held_without_bound_and_nothing_is_lost(sizes: list[int]) -> None:
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nothing_is_held_without_bound_and_nothing_is_lost(journal: Journal, sizes: list[int]) -> None:
     """A site of a hundred points waits as long as it may, not longer."""
     clock = ManualClock()
-    holdback = Holdback(clock=clock, clock_trust=lambda: ClockTrust.UNTRUSTED)
+    holdback = Holdback(clock=clock, clock_trust=lambda: ClockTrust.UNTRUSTED, journal=journal)
     one = Sample(point="p", at=clock.now(), value=1.0, quality=Quality.GOOD)
     handed: list[int] = []
     offered = 0
