@@ -7,7 +7,7 @@ took them (``at_ms``, epoch milliseconds); nothing here reads a clock. ``command
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -15,6 +15,9 @@ from pydantic import ValidationError
 from cloud.market import ledger, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.state import Account, Outcome, Product, ProductView, State, Storage, from_json, to_json
+
+
+_Handler = Callable[[State, Mapping[str, Any], Outcome], None]
 
 
 class BadCommand(ValueError):
@@ -247,8 +250,8 @@ _RESERVED = NO_SITE | {
 }
 
 # Orders come from strangers: what is wrong with them is a reply, so nothing is owed.
-_ORDERS = {"new": trading.new, "modify": trading.modify, "cancel": trading.cancel}
-_HANDLERS = {
+_ORDERS: dict[str, _Handler] = {"new": trading.new, "modify": trading.modify, "cancel": trading.cancel}
+_HANDLERS: dict[str, _Handler] = {
     "tick": _tick,
     "meter": settling.take_meter,
     "dr_event": settling.take_event,
