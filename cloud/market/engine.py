@@ -16,7 +16,6 @@ from cloud.market import ledger, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.state import Account, Outcome, Product, ProductView, State, Storage, from_json, to_json
 
-
 _Handler = Callable[[State, Mapping[str, Any], Outcome], None]
 
 
