@@ -32,13 +32,14 @@ SEED = 20250615
 CUTS_PER_HISTORY = 59
 
 
-def _full_message(minute: int) -> list[Sample]:
-    at = AT + timedelta(minutes=minute)
+def _message() -> list[Sample]:
+    """Return half a minute of ten restless points: values that do not pack better than a meter's."""
+    generator = random.Random(SEED)
     return [
         Sample(
             point=f"device-{index % 10}/power_w",
-            at=at + timedelta(seconds=index // 10),
-            value=1000.5 + index,
+            at=AT + timedelta(seconds=index // 10),
+            value=round(generator.gauss(1000, 40), 1),
             quality=Quality.GOOD,
         )
         for index in range(330)
@@ -50,7 +51,7 @@ async def test_fifteen_days_offline_lose_and_double_nothing(broker: Broker, tmp_
     """The worst outage that a site is promised to survive, at its nominal rate, then everything at once."""
     path = tmp_path / "journal.db"
     with closing(Journal.open(path, site=SITE, clock=SystemClock())) as journal:
-        build = telemetry(_full_message(0))
+        build = telemetry(_message())
         for minute in range(MESSAGES):
             journal.append(Up.TELEMETRY, build)
             if minute % 15 == 14:
