@@ -22,9 +22,9 @@ from contracts.units import SiteId, epoch_ms
 from contracts.wire import SiteMessage
 from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
 from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, JournalState, JournalStats, Record, RecordClass
-from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state
+from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
 from edge.telemetry.room import Room
-from edge.telemetry.store import Batch, Store, set_aside
+from edge.telemetry.store import Batch, Store
 
 log = logging.getLogger(__name__)
 

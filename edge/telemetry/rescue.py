@@ -9,7 +9,10 @@ from contracts.clock import Clock
 from contracts.units import epoch_ms
 from edge.errors import JournalCorrupt, JournalError
 from edge.telemetry.records import Fields, Record, RecordClass
-from edge.telemetry.store import Batch, Store, set_aside
+from edge.telemetry.store import Batch, Store
+
+_SIDES = ("-wal", "-shm")
+_ASIDE_KEPT = 2
 
 
 def open_disk(path: Path, *, clock: Clock, bytes_max: int) -> tuple[Store, Fields | None]:
@@ -27,6 +30,27 @@ def open_disk(path: Path, *, clock: Clock, bytes_max: int) -> tuple[Store, Field
         records, values = Store.salvage_file(aside)
         store.write(Batch(records=records, state=dict(values)))
         return store, {"reason": str(error)[:200], "kept": len(records), "aside": aside.name}
+
+
+def set_aside(path: Path, *, at_ms: int) -> Path:
+    """Move a damaged journal out of the way, with its log, and return where it went; the oldest such are deleted.
+
+    Raises:
+        JournalError: The folder cannot be written.
+    """
+    aside = path.with_name(f"{path.name}.damaged-{at_ms}")
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        kept = sorted(entry for entry in path.parent.glob(f"{path.name}.damaged-*") if entry.suffix[-4:] not in _SIDES)
+        for old in kept[:-_ASIDE_KEPT]:
+            for suffix in ("-wal", "-shm", ""):
+                old.with_name(old.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise JournalError(f"journal {path} is damaged and cannot be moved: {error}; it stays unused") from error
+    return aside
 
 
 def readable(store: Store, *, without: Collection[int], bytes_max: int) -> list[Record]:

@@ -25,7 +25,6 @@ _PAGE_BYTES = 4096
 _HEADROOM_SHARE = 1.3
 _HEADROOM_PAGES = 64
 _IDS_PER_DELETE = 500  # SQLite's bound on variables in one statement was 999 before 3.32.
-_ASIDE_KEPT = 2
 _COLUMNS = "id, channel, seq, class, at_ms, payload"
 
 
@@ -219,30 +218,6 @@ class Store:
     def _query(self, sql: str, *arguments: str | int) -> sqlite3.Cursor:
         with _translated(self._path):
             return self._connection.execute(sql, arguments)
-
-
-def set_aside(path: Path, *, at_ms: int) -> Path:
-    """Move a damaged journal out of the way, with its log, and return where it went; the oldest such are deleted.
-
-    Raises:
-        JournalError: The folder cannot be written.
-    """
-    aside = path.with_name(f"{path.name}.damaged-{at_ms}")
-    try:
-        for suffix in ("-wal", "-shm", ""):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        kept = sorted(entry for entry in path.parent.glob(f"{path.name}.damaged-*") if entry.suffix[-4:] not in _SIDES)
-        for old in kept[:-_ASIDE_KEPT]:
-            for suffix in ("-wal", "-shm", ""):
-                old.with_name(old.name + suffix).unlink(missing_ok=True)
-    except OSError as error:
-        raise JournalError(f"journal {path} is damaged and cannot be moved: {error}; it stays unused") from error
-    return aside
-
-
-_SIDES = ("-wal", "-shm")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
