@@ -1,10 +1,10 @@
 """A process that writes to a journal until it is killed, and says what it has written.
 
-Each line of its output is ``<channel> <seq> <committed>`` after ``append`` has returned; ``committed`` is 1 when the
+Each line that it says is ``<channel> <seq> <committed>`` after ``append`` has returned; ``committed`` is 1 when the
 journal promised that the record is on disk.
 """
 
-import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from contracts.clock import SystemClock
@@ -13,21 +13,17 @@ from edge.telemetry.journal import Journal
 from tests.support.link_parts import SITE, one_sample, reading
 
 
-def write(path: Path, *, flush_window_s: float) -> None:
+def write(path: Path, flush_window_s: float, said: Connection) -> None:
     """Append telemetry and settlement in turn, for ever."""
     journal = Journal.open(path, site=SITE, clock=SystemClock(), flush_window_s=flush_window_s)
     turn = 0
     while True:
         turn += 1
         seq = journal.append(Up.TELEMETRY, one_sample(float(turn)))
-        print(Up.TELEMETRY, seq, int(journal.stats().pending == 0), flush=True)
+        said.send_bytes(f"{Up.TELEMETRY} {seq} {int(journal.stats().pending == 0)}".encode())
         if turn % 5 == 0:
             seq = journal.append(Up.METER, reading(turn))
-            print(Up.METER, seq, 1, flush=True)
+            said.send_bytes(f"{Up.METER} {seq} 1".encode())
         if turn % 7 == 0:
             journal.acknowledge(record.id for record in journal.read(Up.TELEMETRY, limit=3))
             journal.remember("turn", turn)
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]), flush_window_s=float(sys.argv[2]))

@@ -1,11 +1,12 @@
 """The journal's writer is killed at random moments, again and again, on one file."""
 
+import contextlib
+import multiprocessing
 import random
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -13,25 +14,33 @@ from contracts.clock import SystemClock
 from contracts.topics import Up
 from edge.telemetry.journal import Journal
 from edge.telemetry.records import JournalState
+from tests.support.journal_writer import write
 from tests.support.link_parts import SITE
 
 SEED = 20250601
 
 
+# A server that has imported the writer forks one after the other; each is a process of its own, killed for good.
+_WRITERS = multiprocessing.get_context("forkserver")
+_WRITERS.set_forkserver_preload(["tests.support.journal_writer"])
+
+
 def _run_until_killed(path: Path, *, lines_min: int) -> dict[Up, int]:
     """Let a writer say so many lines, kill it, and return the last number it promised in each channel."""
-    command = [sys.executable, "-m", "tests.support.journal_writer", str(path), "3600"]
     promised: dict[Up, int] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        for count, line in enumerate(writer.stdout):
-            _note(promised, line)
-            if count >= lines_min:
-                writer.kill()
-                break
-        for line in writer.stdout:
-            if line.endswith("\n"):
-                _note(promised, line)
+    heard, said = _WRITERS.Pipe(duplex=False)
+    writer = _WRITERS.Process(target=write, args=(path, 3600.0, said))
+    writer.start()
+    said.close()
+    with heard, contextlib.suppress(EOFError):
+        for _ in range(lines_min + 1):
+            _note(promised, heard.recv_bytes().decode())
+        writer.kill()
+        while True:
+            _note(promised, heard.recv_bytes().decode())
+    writer.join()
+    assert writer.exitcode == -SIGKILL, "the writer ended by itself"
+    writer.close()
     return promised
 
 
