@@ -278,7 +278,7 @@ def _money_lines(claims: list[dict[str, Any]]) -> list[str]:
     lines = [f"  settled: {money(paid_uct)} for what was delivered, {money(owed_uct)} owed for what was not"]
     held = sorted({claim["site"] for claim in settled if Flag.CAPPED in claim["flags"] and claim["paid_uct"] > 0})
     if held:
-        lines.append(f"  a baseline follows the day by {_CAP_PERCENT} % at most: {', '.join(held)} used more than that")
+        lines.append(f"  a baseline follows the day by {_CAP_PERCENT} % at most; {', '.join(held)} used more")
     return lines
 
 

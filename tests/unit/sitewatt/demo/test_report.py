@@ -65,4 +65,4 @@ def test_a_penalty_for_a_site_that_obeyed_is_explained() -> None:
     with console.capture() as shown:
         console.print(render(report))
     assert "settled: 3.40 ct for what was delivered, 1.20 ct owed for what was not" in shown.get()
-    assert "a baseline follows the day by 20 % at most: factory used more than that" in shown.get()
+    assert "a baseline follows the day by 20 % at most; factory used more" in shown.get()
