@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from edge.devices.profile import Profile, sentence
+from edge.devices.spelling import meant
 from edge.errors import ConfigError
 
 _PACKAGE = "device_profiles"
@@ -92,7 +93,9 @@ def json_schema() -> str:
 def _shipped(profile_id: str) -> Profile:
     entry: Traversable = files(_PACKAGE) / f"{profile_id}{_SUFFIX}"
     if "/" in profile_id or "." in profile_id or not entry.is_file():
+        known = list_profiles()
         raise ConfigError(
-            f"there is no profile {profile_id!r}; `sitewatt profile list` names the {len(list_profiles())}"
+            f"there is no profile {profile_id!r}; `sitewatt profile list` names the {len(known)}"
+            f"{meant(profile_id, known)}"
         )
     return parse_profile(profile_id, entry.read_text(encoding="utf-8"))

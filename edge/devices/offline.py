@@ -10,6 +10,7 @@ from edge.devices.canonical import Spec, derive, refined, to_canonical
 from edge.devices.points import DerivedSpec
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.spelling import meant
 from edge.errors import ConfigError, ValueRefused
 from edge.modbus.codec import Value, covers, decode
 from edge.modbus.cost import CostModel
@@ -72,6 +73,8 @@ def parse_registers(text: str) -> Registers:
         raise ConfigError(f"registers are not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError("registers are no JSON object with the keys holding, input, coil, discrete")
+    if raw and not any(table.value in raw for table in Table):
+        raise ConfigError(f"registers have none of the keys {', '.join(Table)}, but {', '.join(map(str, raw))}")
     tables: dict[Table, dict[int, int]] = {}
     for table in Table:
         words = raw.get(table.value, {})
@@ -133,6 +136,7 @@ def encode_value(
     if point is None:
         raise ConfigError(
             f"profile {profile.id} has no point {name!r}; `sitewatt profile show {profile.id}` names them"
+            f"{meant(name, profile.points)}"
         )
     return encode_point(profile, point, value, scale_factor=scale_factor)
 

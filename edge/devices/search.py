@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
@@ -80,10 +80,18 @@ def hosts_of(target: str) -> tuple[str, ...]:
 
 
 async def scan(
-    hosts: Sequence[str], *, ports: Sequence[int] = PORTS, units: Sequence[int] = UNITS
+    hosts: Sequence[str],
+    *,
+    ports: Sequence[int] = PORTS,
+    units: Sequence[int] = UNITS,
+    on_host: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Found]:
-    """Yield every unit that answers, as it is found; at most ``HOSTS_AT_ONCE`` hosts are asked at a time."""
-    found: asyncio.Queue[Found | None] = asyncio.Queue(maxsize=len(hosts) * len(ports) * len(units) + len(hosts))
+    """Yield every unit that answers, as it is found; at most ``HOSTS_AT_ONCE`` hosts are asked at a time.
+
+    Args:
+        on_host: Called with each host when it has been asked for everything.
+    """
+    found: asyncio.Queue[Found | str] = asyncio.Queue(maxsize=len(hosts) * len(ports) * len(units) + len(hosts))
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
 
     async def ask(host: str) -> None:
@@ -94,7 +102,7 @@ async def scan(
                         async for one in scan_bus(parse_url(f"tcp://{host}:{port}"), units=units):
                             found.put_nowait(one)
         finally:
-            found.put_nowait(None)
+            found.put_nowait(host)
 
     async with asyncio.TaskGroup() as tasks:
         for host in hosts:
@@ -102,20 +110,27 @@ async def scan(
         left = len(hosts)
         while left:
             one = await found.get()
-            if one is None:
+            if isinstance(one, str):
                 left -= 1
+                on_host(one)
             else:
                 yield one
 
 
 async def scan_bus(endpoint: Endpoint, *, units: Sequence[int] = UNITS) -> AsyncIterator[Found]:
-    """Yield the units that answer behind one connection or on one line, asked one after another."""
+    """Yield the units that answer behind one connection or on one line, asked one after another.
+
+    Raises:
+        DeviceSilent: The serial port cannot be opened; nobody was asked.
+    """
     async with Bus(endpoint) as bus:
         for unit in units:
             if not endpoint.scheme.is_serial:
                 bus.unit(unit, learned=Learned(turnaround_s=CONNECT_S / 4))
             answered = await _answer(bus, unit)
             if answered is None:
+                if endpoint.scheme.is_serial and not bus.is_connected:
+                    raise DeviceSilent(f"{bus.unit(unit).last_error}; nobody was asked")
                 continue
             models: tuple[int, ...] = ()
             with contextlib.suppress(NoReply, DeviceImplausible):

@@ -11,6 +11,7 @@ from edge.devices.offline import Decoded, as_decoded, encode_point
 from edge.devices.options import link_limits
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.spelling import meant
 from edge.errors import ConfigError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.faults import NoReply
@@ -65,7 +66,10 @@ class Session:
                 continue
             matching = [name for name in readable if wanted in (name, self.profile.points[name].canonical)]
             if not matching:
-                raise ConfigError(f"the device has no readable point {wanted!r} of profile {self.profile.id}")
+                known = (*readable, *(self.profile.points[name].canonical for name in readable))
+                raise ConfigError(
+                    f"the device has no readable point {wanted!r} of profile {self.profile.id}{meant(wanted, known)}"
+                )
             names += matching
         return list(dict.fromkeys(names))
 
@@ -141,7 +145,8 @@ class Session:
     def _point(self, name: str) -> RegisterPoint:
         point = self.resolved.points.get(name)
         if point is None:
-            raise ConfigError(f"the device has no point {name!r} of profile {self.profile.id}")
+            known = self.resolved.points
+            raise ConfigError(f"the device has no point {name!r} of profile {self.profile.id}{meant(name, known)}")
         return point
 
     async def _held(self, point: RegisterPoint) -> Reading | None:

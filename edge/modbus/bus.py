@@ -70,6 +70,7 @@ class Bus:
         self._closed = False
         self._connect_failures = 0
         self._connect_at_s = 0.0
+        self._connect_error = ""
         self._timeouts = 0
         self._speak_at_s = 0.0
         self._last_unit: int | None = None
@@ -345,12 +346,13 @@ class Bus:
             raise NoReply(f"{self.endpoint.bus} is closed", fault=Fault.UNCONNECTED)
         wait_s = self._connect_at_s - loop.time()
         if wait_s > 0:
-            message = f"{self.endpoint.bus} is not connected, next attempt in {wait_s:.1f} s"
+            message = f"not connected, next attempt in {wait_s:.1f} s: {self._connect_error}"
             unit.unconnected(now_s=loop.time(), message=message)
             raise NoReply(message, fault=Fault.UNCONNECTED)
         try:
             wire = await open_wire(self.endpoint, overdue=self._overdue, on_lost=self._wire_lost)
         except NoReply as error:
+            self._connect_error = str(error)
             self._back_off()
             for known in self._units.values():
                 known.unconnected(now_s=loop.time(), message=str(error))

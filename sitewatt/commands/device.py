@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,6 +20,23 @@ _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 _Profile = Annotated[str, typer.Option("--profile", metavar="P", help="Its register map; see `sitewatt profile list`.")]
 _Profiles = Annotated[Path | None, typer.Option("--profiles", help="A folder whose profiles go before ours.")]
 _Url = Annotated[str, typer.Argument(metavar="URL", help="tcp://HOST:502?unit=1, rtu:///dev/ttyUSB0?baud=9600, …")]
+
+
+def _is_watched() -> bool:
+    """Return whether a person sees what is said beside the answer."""
+    return sys.stderr.isatty()
+
+
+def _progress(whole: int, what: str) -> Callable[[object], None]:
+    """Return what to call with each one that is done; a person at a terminal sees how many are."""
+    done = itertools.count(1)
+
+    def advance(_: object) -> None:
+        count = next(done)
+        if whole > 1 and _is_watched():
+            typer.echo(f"\r{count} of {whole} {what}", nl=count == whole, err=True)
+
+    return advance
 
 
 @app.command()
@@ -43,7 +61,9 @@ def scan(
         else:
             hosts = search.hosts_of(target)
             await search.check_host(hosts[0])
-            found = search.scan(hosts, ports=tuple(port or search.PORTS), units=units)
+            found = search.scan(
+                hosts, ports=tuple(port or search.PORTS), units=units, on_host=_progress(len(hosts), "hosts asked")
+            )
         answers = []
         async for one in found:
             if not as_json:

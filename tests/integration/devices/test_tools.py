@@ -1,6 +1,7 @@
 """The installer's tools as programs call them: exact forms, answers and exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,6 +60,47 @@ def test_scan_finds_who_answers(url: str) -> None:
 def test_scan_says_when_a_name_stands_for_no_host() -> None:
     """A slip of the pen is not a silent network."""
     assert run("scan", "no such host", "--json", code=1)["error"]["code"] == "device_silent"
+
+
+def test_scan_says_when_a_serial_port_cannot_be_opened(tmp_path: Path) -> None:
+    """An adapter that is not plugged in is not a line on which nobody answers."""
+    error = run("scan", str(tmp_path / "ttyNONE"), "--json", code=1)["error"]
+    assert error["code"] == "device_silent" and "cannot be opened" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        (("plan", "--profile", "eastron_sdm63"), "eastron_sdm630"),
+        (
+            ("encode", "--profile", "sunspec_generic_int", "--point", "m123.wmaxlimpc", "--value", "3"),
+            "m123.WMaxLimPct",
+        ),
+    ],
+)
+def test_a_slip_of_the_pen_gets_the_name_that_was_meant(slip: tuple[str, ...], meant: str) -> None:
+    """Nobody knows 41 names and 1438 points by heart."""
+    assert f"did you mean {meant!r}?" in run(*slip, "--json", code=2)["error"]["message"]
+
+
+def test_registers_of_no_known_table_are_refused(tmp_path: Path) -> None:
+    """An empty answer would look like a device that holds nothing."""
+    file = tmp_path / "registers.json"
+    file.write_text('{"holdin": {"40083": 14152}}', encoding="utf-8")
+    error = run("decode", "--profile", FRONIUS, "--registers", str(file), "--json", code=2)["error"]
+    assert error["code"] == "bad_argument" and "holdin" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "stops"), [("127.0.0.1", ()), ("127.0.0.0/30", ("1 of 2 hosts asked", "2 of 2 hosts asked"))]
+)
+def test_a_scan_of_several_hosts_shows_how_far_it_is(
+    hosts: str, stops: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network takes minutes; one host does not."""
+    monkeypatch.setattr(device, "_is_watched", lambda: True)
+    result = CliRunner().invoke(device.app, ["scan", hosts, "--port", "1"])
+    assert tuple(re.findall(r"\d of \d hosts asked", result.stderr)) == stops
 
 
 def test_scan_refuses_a_network_that_is_too_large() -> None:
