@@ -1,4 +1,4 @@
-"""Modbus servers that are not ours: libmodbus (C), and pyModbusTCP, which shares no code with the engine."""
+"""Modbus servers that are not ours: libmodbus (C), pyModbusTCP and modbus-tk, which share no code with the engine."""
 
 import asyncio
 import os
@@ -11,6 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import serial
+from modbus_tk import defines
+from modbus_tk.modbus_rtu import RtuServer
 from pyModbusTCP.server import DataBank, ModbusServer
 
 SOURCE = Path(__file__).with_name("modbus_libmodbus.c")
@@ -57,8 +60,8 @@ async def libmodbus_tcp() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def libmodbus_rtu() -> AsyncIterator[str]:
-    """Serve libmodbus on one end of a line made of two pseudo-terminals and yield the URL of the other end."""
+async def _line() -> AsyncIterator[tuple[str, str]]:
+    """Yield the two ends of a line made of two pseudo-terminals."""
     loop = asyncio.get_running_loop()
     pairs = [os.openpty(), os.openpty()]
     masters = [master for master, _ in pairs]
@@ -71,13 +74,40 @@ async def libmodbus_rtu() -> AsyncIterator[str]:
     loop.add_reader(masters[0], forward, masters[0], masters[1])
     loop.add_reader(masters[1], forward, masters[1], masters[0])
     try:
-        async with _running("rtu", os.ttyname(pairs[0][1])):
-            yield f"rtu://{os.ttyname(pairs[1][1])}?baud=115200&unit=1"
+        yield os.ttyname(pairs[0][1]), os.ttyname(pairs[1][1])
     finally:
         for master in masters:
             loop.remove_reader(master)
         for descriptor in (*pairs[0], *pairs[1]):
             os.close(descriptor)
+
+
+@asynccontextmanager
+async def libmodbus_rtu() -> AsyncIterator[str]:
+    """Serve libmodbus on one end of a line and yield the URL of the other end."""
+    async with _line() as (theirs, ours), _running("rtu", theirs):
+        yield f"rtu://{ours}?baud=115200&unit=1"
+
+
+@asynccontextmanager
+async def modbustk_rtu() -> AsyncIterator[str]:
+    """Serve modbus-tk on one end of a line and yield the URL of the other end."""
+    async with _line() as (theirs, ours):
+        server = RtuServer(serial.Serial(theirs, baudrate=115_200))
+        unit = server.add_slave(1)
+        for name, kind, values in (
+            ("holding", defines.HOLDING_REGISTERS, [at * 7 for at in range(200)]),
+            ("input", defines.ANALOG_INPUTS, [at * 11 for at in range(200)]),
+            ("discrete", defines.DISCRETE_INPUTS, [at % 2 for at in range(64)]),
+            ("coil", defines.COILS, [0] * 64),
+        ):
+            unit.add_block(name, kind, 0, len(values))
+            unit.set_values(name, 0, values)
+        await asyncio.to_thread(server.start)
+        try:
+            yield f"rtu://{ours}?baud=115200&unit=1"
+        finally:
+            await asyncio.to_thread(server.stop)
 
 
 @asynccontextmanager

@@ -10,10 +10,11 @@ from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.point import DataType, RegisterPoint, Table
 from edge.modbus.poller import Poller
-from tests.support.modbus_foreign import libmodbus_rtu, libmodbus_tcp, pymodbustcp
+from tests.support.modbus_foreign import libmodbus_rtu, libmodbus_tcp, modbustk_rtu, pymodbustcp
 
 
-@pytest.mark.parametrize("serve", [libmodbus_tcp, libmodbus_rtu, pymodbustcp])
+@pytest.mark.filterwarnings("ignore:isSet:DeprecationWarning")  # Of modbus-tk.
+@pytest.mark.parametrize("serve", [libmodbus_tcp, libmodbus_rtu, pymodbustcp, modbustk_rtu])
 async def test_a_foreign_server_is_read_and_written(serve: Callable[[], AbstractAsyncContextManager[str]]) -> None:
     """An engine that only understands its own test device understands nothing."""
     async with serve() as url, Bus(url) as bus:
