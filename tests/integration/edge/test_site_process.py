@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,10 @@ async def test_a_load_on_a_relay_is_shed_for_a_limit_and_switched_by_order(
             )
 
         await restart(place, SITE, wire_up)
-        draws = lambda low_w, high_w: lambda: low_w < place.latest(SITE).get("connection_w", 0.0) < high_w  # noqa: E731
+
+        def draws(low_w: float, high_w: float) -> Callable[[], bool]:
+            return lambda: low_w < place.latest(SITE).get("connection_w", 0.0) < high_w
+
         await place.until(draws(3_900, 4_100), "at rest it is on")
 
         await place.order(SITE, LimitImport(max_w=2_000), issuer=GRID_OPERATOR, for_s=60)
