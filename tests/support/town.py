@@ -21,6 +21,8 @@ from contracts.control import AckStage, Action, Command, CommandAck
 from contracts.market import MarketBroadcast
 from contracts.metering import MeterReading
 from contracts.topics import ROOT, Broadcast, Down, Up, parse, site_topic
+from edge.errors import StatusUnavailable
+from edge.status import ask_status
 from firmware_sim.series import Week
 from sitewatt.demo import files
 from sitewatt.demo.neighbourhood import ZONE, Neighbourhood, neighbourhood
@@ -91,6 +93,15 @@ class Town:
         await self.processes.stop([name])
         await start_gateway(self.processes, self.folder, name, clock=self.clock)
         await self.until_online(name)
+        await self.until(lambda: self._sees_devices(name), f"{name} has read its devices")
+
+    def _sees_devices(self, name: str) -> bool:
+        """Return whether a gateway knows what its devices can do; until then it can promise nothing."""
+        try:
+            cycle = ask_status(files.state(self.folder, name))["cycle"]
+        except StatusUnavailable:
+            return False
+        return cycle is not None and not cycle["alarms"]
 
     async def command(self, site: str, action: Action, *, for_s: float) -> Command:
         """Send a signed command and return it."""
