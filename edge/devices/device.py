@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 SEARCH_S_MIN = 0.5  # Real seconds between two attempts to find what a device is made of, doubling up to the next.
 SEARCH_S_MAX = 5.0  # Good data within 10 s after a device answers.
+SHARE_AGAIN_S = 10.0  # Real seconds until a port that was taken is tried again.
 LAYOUT_EVERY_S = 6 * 3600.0  # Firmware updates and the installer's page move models. Source: evcc issue 25056.
 
 _OFFERED = {
@@ -197,10 +198,15 @@ class Device:
     async def share(self, *, host: str, port: int, writable: bool = False) -> None:
         """Let other programs ask this device through a port of ours, until cancelled.
 
-        Raises:
-            ConfigError: Nobody can listen there.
+        A port that is taken is tried again: what is shared for convenience must not end the control of a site.
         """
-        await Proxy(self._bus, units={self.unit}, writable=writable).run(host=host, port=port)
+        proxy = Proxy(self._bus, units={self.unit}, writable=writable)
+        while True:
+            try:
+                await proxy.run(host=host, port=port)
+            except ConfigError as error:
+                log.warning("device is not shared", extra={"device": self.id, "reason": str(error)})
+                await asyncio.sleep(SHARE_AGAIN_S)
 
     # Its life.
 

@@ -1,6 +1,8 @@
 """Devices of a site on real sockets: read in our signs, told what to do, let go when nobody asks any more."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +12,8 @@ import pytest
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.model import Capability
+from edge.devices import device as device_module
+from edge.devices.catalogue import load_profile
 from edge.devices.device import Device, open_devices
 from edge.devices.recipes import Lever
 from edge.devices.wear import Forgetful
@@ -22,6 +26,7 @@ from tests.support.modbus_server import Bank, Request, Sending, tcp_device
 from tests.support.modbus_server import Device as Server
 from tests.support.modbus_wait import until
 
+SAFETY_S = 20.0
 LIMIT, BATTERY = Capability.LIMIT_GENERATION, Capability.BATTERY_POWER
 
 
@@ -292,3 +297,31 @@ async def test_what_the_block_raises_comes_out_as_it_is() -> None:
     with pytest.raises(ZeroDivisionError):
         async with site():
             raise ZeroDivisionError
+
+
+async def test_a_port_that_is_taken_does_not_end_a_shared_device(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway controls a site; whoever wants to look at its inverter as well can wait."""
+    monkeypatch.setattr(device_module, "SHARE_AGAIN_S", 0.05)
+    served = Server({1: Bank(holding={0: 7})})
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with tcp_device(served) as device_port, Bus(f"tcp://127.0.0.1:{device_port}") as bus:
+            shared = Device(id="meter", profile=load_profile("eastron_sdm630"), bus=bus, unit=1, clock=fast_clock())
+            task = asyncio.create_task(shared.share(host="127.0.0.1", port=port), name="share")
+            try:
+                await until(lambda: any("not shared" in record.message for record in caplog.records))
+                taken.close()
+                async with Bus(f"tcp://127.0.0.1:{port}") as foreign:
+                    async with asyncio.timeout(SAFETY_S):
+                        while True:
+                            with contextlib.suppress(DeviceSilent):
+                                assert await foreign.read(1, Table.HOLDING, 0, 1) == (7,)
+                                break
+                            await asyncio.sleep(0.05)
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
