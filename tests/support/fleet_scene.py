@@ -28,7 +28,13 @@ SITE = "home-1"
 READY_S = 60.0
 SHIPPED = ("contracts", "device_profiles", "edge")
 ROOT = Path(__file__).resolve().parents[2]
-_BROKEN = "\n\nasync def run_site(*_: object, **__: object) -> None:\n    raise RuntimeError('broken release')\n"
+_BROKEN = """
+
+async def run_site(*_: object, **__: object) -> None:
+    from edge.errors import ConfigError
+
+    raise ConfigError("a key of before is not known any more")
+"""
 
 
 async def fleet(*arguments: object, exit_code: int = 0) -> dict[str, Any]:
@@ -39,7 +45,7 @@ async def fleet(*arguments: object, exit_code: int = 0) -> dict[str, Any]:
 
 
 def wheel(folder: Path, version: str, *, broken: bool = False) -> Path:
-    """Pack this very software under another version; a broken one starts, and fails as soon as it runs a site."""
+    """Pack this very software under another version; a broken one starts, and refuses the site's configuration."""
     path = folder / f"{version}.whl"
     with zipfile.ZipFile(path, "w") as packed:
         for package in SHIPPED:

@@ -23,6 +23,8 @@ CURRENT = "current"
 PROGRESS = "update.json"
 TRIAL = "trial"
 TAKEN_BACK = "taken_back"
+# Set for a version on trial: its refusal of a configuration is its own fault, and it is started again, and taken back.
+ON_TRIAL = "SITEWATT_ON_TRIAL"
 _UNPROVEN = ("accepted", TRIAL)
 
 
@@ -32,7 +34,7 @@ def choose(root: Path, *, packaged: str) -> str | None:
     if progress is not None and progress["stage"] in _UNPROVEN and not _newer(str(progress["version"]), packaged):
         progress = {**progress, "stage": TAKEN_BACK, "reason": f"package {packaged} was installed meanwhile"}
         write_progress(root, progress)
-    if progress is not None and progress["stage"] == TRIAL and current(root) == progress["version"]:
+    if progress is not None and is_on_trial(root):
         boots = int(str(progress.get("boots", 0))) + 1
         if boots > BOOTS_MAX or not is_whole(root, str(progress["version"])):
             take_back(root, progress, f"started {boots - 1} times and did not prove itself")
@@ -61,6 +63,12 @@ def current(root: Path) -> str | None:
     """Return the version that is linked as current."""
     link = root / CURRENT
     return link.readlink().name if link.is_symlink() else None
+
+
+def is_on_trial(root: Path) -> bool:
+    """Say whether the version that is linked as current has yet to prove itself."""
+    progress = read_progress(root)
+    return progress is not None and progress["stage"] == TRIAL and current(root) == progress["version"]
 
 
 def installed(root: Path) -> list[str]:
@@ -139,8 +147,11 @@ def main() -> None:
     root = Path(sys.argv[1])
     chosen = choose(root, packaged=version("sitewatt"))
     python = sys.executable if chosen is None else str(root / "versions" / chosen / "bin" / "python")
+    environ = {name: value for name, value in os.environ.items() if name != ON_TRIAL}
+    if is_on_trial(root):
+        environ[ON_TRIAL] = "1"
     # Isolated: neither the folder that we are started in nor the user's own modules are looked at.
-    os.execv(python, [python, "-I", "-m", "edge", *sys.argv[2:]])
+    os.execve(python, [python, "-I", "-m", "edge", *sys.argv[2:]], environ)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from contracts.clock import scaled_clock
+from edge.__main__ import main
 from edge.errors import UpdateFailed, UpdateInterrupted, UpdateRefused
 from edge.fleet.update import launch
 from edge.fleet.update.updater import Stage, Step, Updater
@@ -144,6 +145,31 @@ def test_an_update_that_a_package_overtakes_is_reported_and_not_taken_up_again(
     assert "package 1.3.0" in progress.reason
     mine.finish()
     assert launch.installed(root) == []
+
+
+@pytest.mark.parametrize("arguments", [["run", "--config", "/none"], ["run", "--new-option"], ["walk"]])
+def test_a_version_on_trial_is_not_given_up_by_who_starts_it(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Exit code 2 would end the starts, and with them the way back to the version before."""
+    monkeypatch.delenv(launch.ON_TRIAL, raising=False)
+    assert main(arguments) == 2
+    monkeypatch.setenv(launch.ON_TRIAL, "1")
+    assert main(arguments) == 1
+
+
+def test_only_a_version_on_trial_is_told_so(tmp_path: Path, shop: Shop) -> None:
+    """Once proven, or taken back, a wrong configuration is a wrong configuration again."""
+    root = tmp_path / "software"
+    shop.publish("1.1.0")
+    mine = updater(root)
+    mine.accept("job", shop.document("1.1.0"))
+    mine.prepare()
+    assert not launch.is_on_trial(root)
+    mine.switch(in_event=False)
+    assert launch.is_on_trial(root)
+    mine.keep()
+    assert not launch.is_on_trial(root)
 
 
 def test_a_version_that_does_not_start_is_never_switched_to(tmp_path: Path, shop: Shop) -> None:
