@@ -27,7 +27,11 @@ print(len(names))
 # Extra, package, modules that belong to another extra, and what must not have come along.
 CASES = [
     pytest.param(
-        "edge", "edge", ["edge.links.aws", "edge.fleet.aws_service"], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge"
+        "edge",
+        "edge",
+        ["edge.links.aws", "edge.links.aws_client", "edge.fleet.aws_service"],
+        ["boto3", "pyarrow", "pandas", "amqtt"],
+        id="edge",
     ),
     pytest.param("edge,aws", "edge", [], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge with the link to AWS"),
     pytest.param("cloud", "cloud", ["cloud.local"], ["pymodbus", "aiomqtt", "amqtt", "pandas"], id="cloud"),
