@@ -1,5 +1,6 @@
 """The built wheel works away from the checkout, each side without the other's dependencies."""
 
+import shutil
 import subprocess
 import sys
 import venv
@@ -41,9 +42,13 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel once."""
-    folder = tmp_path_factory.mktemp("wheel")
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY))
+    """Build the wheel once, of a copy: a checkout's build folder keeps modules that are long gone."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in OURS:
+        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(REPOSITORY / name, source / name)
+    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source))
     return next(folder.glob("sitewatt-*.whl"))
 
 
