@@ -1,7 +1,8 @@
 """The control cycle: read late, decide on a frozen picture, write early, prove, record.
 
 A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. Device revert timers
-are refreshed only with the token of a cycle that finished on fresh inputs, so a hung loop lets go of every device.
+are refreshed only with the token of a cycle that finished on fresh inputs, so a hung loop lets go of every device. The
+one exception is a bound that the device would lift: a blind cycle keeps it (docs/decisions/0011).
 """
 
 import asyncio
@@ -34,16 +35,24 @@ log = logging.getLogger(__name__)
 
 Lever = tuple[str, Capability]
 
+# A device that answers, and of which nothing was read for so long, is not silent: we do not read it.
+UNREAD_S = 60.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cycle:
-    """What one finished cycle saw, decided, and has proven of its writes so far."""
+    """What one finished cycle saw, decided, and has proven of its writes so far.
+
+    ``sound`` says that it is a sign of life: it ended in time, and its inputs were fresh or their devices are silent.
+    A gateway that stopped to read devices which do answer is as good as hung.
+    """
 
     number: int
     readings: Mapping[str, Readings]
     snapshot: Snapshot
     decision: Decision
     applied: Mapping[Lever, Applied]
+    sound: bool = True
 
 
 @dataclass(kw_only=True)
@@ -89,6 +98,7 @@ class ControlLoop:
         self._finished = finished
         self._memory = Memory()
         self._token: CycleToken | None = None
+        self._blind_token: CycleToken | None = None
         self._applied: dict[Lever, Applied] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
@@ -143,17 +153,29 @@ class ControlLoop:
         self.stats.cycles += 1
         self._write(decision, now_s)
         self._alarm(decision)
-        self._token = token_for(decision, cycle=self.stats.cycles, finished_s=self._clock.monotonic()) or self._token
+        number, finished_s = self.stats.cycles, self._clock.monotonic()
+        in_time = token_for(decision, cycle=number, finished_s=finished_s, blind=True)
+        self._token = token_for(decision, cycle=number, finished_s=finished_s) or self._token
+        self._blind_token = in_time or self._blind_token
         self._last = Cycle(
-            number=self.stats.cycles,
+            number=number,
             readings=readings,
             snapshot=snapshot,
             decision=decision,
             applied=dict(self._applied),
+            sound=in_time is not None and (decision.fresh or not self._unread(readings, now_s)),
         )
         self._finished(self._last)
         self.stats.last_cycle_ms = (self._clock.monotonic() - now_s) / self._clock.speed * 1000
         self.stats.longest_cycle_ms = max(self.stats.longest_cycle_ms, self.stats.last_cycle_ms)
+
+    def _unread(self, readings: Mapping[str, Readings], now_s: float) -> bool:
+        """Say whether a device answers, and nothing was read of it for long."""
+        for name, device in self._devices.items():
+            newest_s = max((reading.monotonic_s for reading in readings[name].values()), default=now_s)
+            if device.health.online and now_s - newest_s > UNREAD_S:
+                return True
+        return False
 
     def _alarm(self, decision: Decision) -> None:
         """Say which alarms there are now, once for each change."""
@@ -190,12 +212,13 @@ class ControlLoop:
             if setpoint.expires_s <= now_s:
                 continue
             lever = (device.id, setpoint.capability)
+            token = self._blind_token if _holds_bound(device, setpoint, now_s) else self._token
             with contextlib.suppress(DeviceError, ValueRefused):
                 self._applied[lever] = await device.apply(
                     setpoint.capability,
                     setpoint.value_w,
                     revert_s=_revert_s(device, setpoint, now_s),
-                    refresh=may_refresh(self._token, now_s=now_s),
+                    refresh=may_refresh(token, now_s=now_s),
                 )
                 self.stats.writes += 1
                 continue
@@ -210,10 +233,15 @@ def _revert_s(device: Device, setpoint: Setpoint, now_s: float) -> float:
     the end of the order instead: a limit of the grid operator is not lifted by our silence.
     """
     short_s = revert_s(expires_s=setpoint.order_ends_s, now_s=now_s)
-    fallback = device.fallbacks.get(DeviceLever(setpoint.capability.value))
-    if fallback is None or fallback.direction is not Direction.RELEASED:
+    if not _holds_bound(device, setpoint, now_s):
         return short_s
     return max(short_s, revert_s(expires_s=setpoint.bound_until_s, now_s=now_s, longest_s=HOLD_S))
+
+
+def _holds_bound(device: Device, setpoint: Setpoint, now_s: float) -> bool:
+    """Say whether a bound of grid operator or site stands behind a setpoint that the device would lift by itself."""
+    fallback = device.fallbacks.get(DeviceLever(setpoint.capability.value))
+    return fallback is not None and fallback.direction is Direction.RELEASED and setpoint.bound_until_s > now_s
 
 
 def _settings(config: SiteConfig) -> ControlSettings:

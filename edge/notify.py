@@ -4,8 +4,9 @@ Source: sd_notify(3): datagrams ``READY=1``, ``WATCHDOG=1``, ``STOPPING=1`` to t
 an address that begins with ``@`` is abstract. ``WATCHDOG_USEC`` is how long the manager waits for a sign of life. Real
 time: the manager's clock does not run faster in time-lapse.
 
-A cycle that came to its end is a sign of life even when its inputs were not fresh. Device timers are not refreshed by
-such a cycle; but to start the gateway again because a meter is silent would end every order that it still holds.
+A cycle that came to its end in time is a sign of life, also while a device is silent: device timers are not refreshed
+then, but to start the gateway again because of a silent meter would end every order that it still holds. It is none
+where a device answers and the gateway does not read it (docs/decisions/0011).
 """
 
 import contextlib

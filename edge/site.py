@@ -246,7 +246,8 @@ def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> lis
 
 
 def _finished(site: Site, cycle: Cycle) -> None:
-    site.manager.cycle_done()
+    if cycle.sound:
+        site.manager.cycle_done()
     site.desk.finished(cycle)
     site.recorder.finished(cycle)
     if site.trader is not None:

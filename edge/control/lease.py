@@ -102,15 +102,23 @@ class CycleToken:
     issued_s: float
 
 
-def token_for(decision: Decision, *, cycle: int, finished_s: float) -> CycleToken | None:
-    """Issue the token of a cycle that wrote what it decided; ``None`` where its inputs were stale or it was late."""
-    if not decision.fresh or finished_s - decision.taken_s > TOKEN_S:
+def token_for(decision: Decision, *, cycle: int, finished_s: float, blind: bool = False) -> CycleToken | None:
+    """Issue the token of a cycle that wrote what it decided; ``None`` where its inputs were stale or it was late.
+
+    Args:
+        decision: Of the cycle.
+        cycle: Its number.
+        finished_s: When it ended.
+        blind: Whether the inputs need not be fresh. Such a token serves only bounds that a device would lift by
+            itself: without inputs they are set for the worst case, and to let them run out would be to lift them.
+    """
+    if not (decision.fresh or blind) or finished_s - decision.taken_s > TOKEN_S:
         return None
     return CycleToken(cycle=cycle, issued_s=finished_s)
 
 
 def may_refresh(token: CycleToken | None, *, now_s: float) -> bool:
-    """Say whether device timers may be refreshed now (and the service manager's watchdog be fed)."""
+    """Say whether a token still serves: the timers that its cycle's setpoints need may be refreshed now."""
     return token is not None and 0.0 <= now_s - token.issued_s <= TOKEN_S
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.control.lease import LEASE_S, REVERT_S
 from edge.control.model import BATTERIES, Capability, Priority, Reason, Request
-from edge.control_loop import ControlLoop, Cycle
+from edge.control_loop import UNREAD_S, ControlLoop, Cycle
 from edge.devices.recipes import Lever as DeviceLever
 from tests.support.edge_parts import NOON, FakeDevice, fake_site, loop_of
 from tests.support.manual_clock import ManualClock
@@ -179,3 +179,19 @@ async def test_cycles_are_told_in_order_with_what_is_proven() -> None:
 
 def _fields(request: Request) -> dict[str, Any]:
     return {name: getattr(request, name) for name in Request.__slots__}
+
+
+async def test_a_cycle_is_no_sign_of_life_while_a_device_that_answers_goes_unread() -> None:
+    """A silent meter is no reason to start again; a gateway that stopped to read is."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(3)
+        stale = bench.fakes["meter"].snapshot()
+        bench.fakes["meter"].snapshot = lambda: stale  # type: ignore[method-assign]
+        await bench.seconds(int(UNREAD_S) + 5)
+        assert bench.loop.last is not None
+        assert not bench.loop.last.sound
+        bench.fakes["meter"].online = False
+        await bench.seconds(2)
+        assert not bench.loop.last.decision.fresh
+        assert bench.loop.last.sound
