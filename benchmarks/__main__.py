@@ -1,12 +1,16 @@
-"""Run every benchmark, or the named ones: ``python -m benchmarks [NAME ...] [--json]``.
+"""Run every benchmark, or the named ones, and print their figures.
 
 A benchmark is a module ``bench_NAME`` of this package whose ``run()`` returns figures by name.
 """
 
+import argparse
 import importlib
 import json
 import pkgutil
 import sys
+import time
+import traceback
+from collections.abc import Mapping
 
 import benchmarks
 
@@ -14,26 +18,44 @@ PREFIX = "bench_"
 
 
 def main() -> int:
-    """Run the benchmarks and print their figures; exit 2 for a name that is none."""
+    """Run the benchmarks and print their figures; exit 1 if one of them failed, 2 for a name that is none."""
     known = sorted(
         module.name.removeprefix(PREFIX)
         for module in pkgutil.iter_modules(benchmarks.__path__)
         if module.name.startswith(PREFIX)
     )
-    wanted = [name for name in sys.argv[1:] if not name.startswith("-")] or known
-    for name in wanted:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"One of {', '.join(known)}; all without one.")
+    parser.add_argument("--json", action="store_true", help="Answer for programs: one object of all figures.")
+    arguments = parser.parse_args()
+    for name in arguments.names:
         if name not in known:
-            print(f"benchmark {name} is none of {', '.join(known)}", file=sys.stderr)
-            return 2
-    figures = {name: dict(importlib.import_module(f"benchmarks.{PREFIX}{name}").run()) for name in wanted}
-    if "--json" in sys.argv:
+            parser.error(f"benchmark {name} is none of {', '.join(known)}")
+    figures: dict[str, Mapping[str, float]] = {}
+    wanted: list[str] = arguments.names or known
+    for name in wanted:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        start = time.monotonic()
+        try:
+            figures[name] = dict(importlib.import_module(f"benchmarks.{PREFIX}{name}").run())
+        except Exception:
+            # The others have figures to give, whatever became of this one.
+            traceback.print_exc()
+            print(f"benchmark {name} failed", file=sys.stderr)
+            continue
+        print(f"measured {name} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        if not arguments.json:
+            _show(name, figures[name])
+    if arguments.json:
         print(json.dumps(figures))
-        return 0
-    for name, rows in figures.items():
-        print(name)
-        for label, value in rows.items():
-            print(f"  {label:<60} {value:>14,.4g}" if abs(value) < 1000 else f"  {label:<60} {value:>14,.0f}")
-    return 0
+    return 0 if len(figures) == len(wanted) else 1
+
+
+def _show(name: str, rows: Mapping[str, float]) -> None:
+    print(name)
+    for label, value in rows.items():
+        print(f"  {label:<60} {value:>14,.4g}" if abs(value) < 1000 else f"  {label:<60} {value:>14,.0f}")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ of ``Activity``, by name.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from math import ceil
 
 from cloud.cost_prices import PRICES, Prices
@@ -78,6 +79,14 @@ class Activity:
     lake_bytes: float = 2.5
 
 
+class Purpose(StrEnum):
+    """What a part of the bill is paid for."""
+
+    REPORTING = "telemetry, readings, connection"
+    MARKET = "market, settlement, commands"
+    FORECASTS = "forecasts"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One part of the bill of one site-month."""
@@ -86,6 +95,7 @@ class Line:
     what: str
     quantity: float
     usd: float
+    purpose: Purpose = Purpose.REPORTING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +120,10 @@ class Bill:
         for line in self.lines:
             sums[line.service] = sums.get(line.service, 0.0) + line.usd
         return dict(sorted(sums.items(), key=lambda pair: -pair[1]))
+
+    def by_purpose(self) -> dict[Purpose, float]:
+        """Return the sum of each purpose."""
+        return {one: sum(line.usd for line in self.lines if line.purpose is one) for one in Purpose}
 
 
 def our_bill(
@@ -148,8 +162,12 @@ def naive_bill(site: Site, *, prices: Prices = PRICES, activity: Activity | None
     )
 
 
-def _line(service: str, what: str, quantity: float, price: float) -> Line:
-    return Line(service=service, what=what, quantity=quantity, usd=quantity * price)
+def _line(service: str, what: str, quantity: float, price: float, *, purpose: Purpose = Purpose.REPORTING) -> Line:
+    return Line(service=service, what=what, quantity=quantity, usd=quantity * price, purpose=purpose)
+
+
+def _purpose(stream: Stream) -> Purpose:
+    return Purpose.MARKET if stream in (Stream.ORDERS, Stream.ACKS) else Purpose.REPORTING
 
 
 def _ticks_a_month(name: str) -> float:
@@ -180,16 +198,20 @@ def _iot(up: dict[Stream, float], does: Activity, prices: Prices, *, basic_inges
     through = sum(count for stream, count in up.items() if stream not in direct)
     # What is for a site is published, received and acknowledged by it: three messages. Public messages go to those who
     # watch the zone; the sites share what publishing them costs.
-    told = (INTERVALS * does.notices + does.commands) * (2 * chunks(trades_bytes(), IOT_BYTES) + 1)
-    told += _ticks_a_month(FORECAST_TICK) * (2 * chunks(outlook_bytes(), IOT_BYTES) + 1)
-    public = INTERVALS * does.broadcasts * chunks(broadcast_bytes(), IOT_BYTES) / does.sites_per_zone
-    public += _ticks_a_month(FORECAST_TICK) * forecast_bytes() / IOT_BYTES
+    notices = (INTERVALS * does.notices + does.commands) * (2 * chunks(trades_bytes(), IOT_BYTES) + 1)
+    outlooks = _ticks_a_month(FORECAST_TICK) * (2 * chunks(outlook_bytes(), IOT_BYTES) + 1)
+    states = INTERVALS * does.broadcasts * chunks(broadcast_bytes(), IOT_BYTES) / does.sites_per_zone
+    forecasts = _ticks_a_month(FORECAST_TICK) * forecast_bytes() / IOT_BYTES
     subscribing = DAYS * does.reconnects * 3
     yield _line("iot", "connection minutes", MONTH_S / 60, prices.iot_connection_minutes_million / 1e6)
     yield _line("iot", "messages from the site (Basic Ingest is free)", through + subscribing, price)
-    yield _line("iot", "messages to the site, and its acknowledgements", told, price)
-    yield _line("iot", "public messages, shared by a zone", public, price)
-    yield _line("iot", "rules and actions", sum(up.values()), _rule(prices) / 1e6)
+    yield _line("iot", "notices and commands to the site, acknowledged", notices, price, purpose=Purpose.MARKET)
+    yield _line("iot", "forecasts to the site, acknowledged", outlooks, price, purpose=Purpose.FORECASTS)
+    yield _line("iot", "states of the market, shared by a zone", states, price, purpose=Purpose.MARKET)
+    yield _line("iot", "forecasts of all sites, shared by a zone", forecasts, price, purpose=Purpose.FORECASTS)
+    for purpose in (Purpose.REPORTING, Purpose.MARKET):
+        count = sum(number for stream, number in up.items() if _purpose(stream) is purpose)
+        yield _line("iot", f"rules and actions: {purpose}", count, _rule(prices) / 1e6, purpose=purpose)
 
 
 def shards(told: Telemetry, up: dict[Stream, float], sites: int) -> dict[Carrier, int]:
@@ -214,23 +236,36 @@ def _kinesis(told: Telemetry, up: dict[Stream, float], sites: int, prices: Price
 
 def _lambda(up: dict[Stream, float], sites: int, does: Activity, prices: Prices) -> Iterable[Line]:
     """Yield the functions: a reader takes what has come, at most so often a second, or waits for its window."""
-    batches = records = 0.0
-    for consumer in CONSUMERS:
-        count = up[consumer.stream]
-        most = (1 / consumer.window_s if consumer.window_s else does.polls_per_s) * MONTH_S / sites
-        batches += max(count / consumer.records_max, min(count, most))
-        records += count
-    yield from _invocations("functions that read the streams", batches, records, does, prices)
+    for purpose in (Purpose.REPORTING, Purpose.MARKET):
+        batches = records = 0.0
+        for consumer in CONSUMERS:
+            if _purpose(consumer.stream) is not purpose:
+                continue
+            count = up[consumer.stream]
+            most = (1 / consumer.window_s if consumer.window_s else does.polls_per_s) * MONTH_S / sites
+            batches += max(count / consumer.records_max, min(count, most))
+            records += count
+        yield from _invocations(str(purpose), batches, records, does, prices, purpose=purpose)
     ticks = sum(_ticks_a_month(schedule.name) for schedule in SCHEDULES) / does.sites_per_zone
     # A forecast takes each site of the zone in turn.
     forecasts = _ticks_a_month(FORECAST_TICK) * does.forecast_ms / does.record_ms
-    yield from _invocations("schedules, shared by a zone", ticks, ticks + forecasts, does, prices)
+    yield from _invocations(
+        "schedules, shared by a zone", ticks, ticks + forecasts, does, prices, purpose=Purpose.FORECASTS
+    )
 
 
-def _invocations(what: str, batches: float, records: float, does: Activity, prices: Prices) -> Iterable[Line]:
+def _invocations(
+    what: str,
+    batches: float,
+    records: float,
+    does: Activity,
+    prices: Prices,
+    *,
+    purpose: Purpose = Purpose.REPORTING,
+) -> Iterable[Line]:
     gb_s = does.function_gb * (batches * does.function_ms + records * does.record_ms) / 1000
-    yield _line("lambda", f"requests: {what}", batches, prices.lambda_requests_million / 1e6)
-    yield _line("lambda", f"GB-seconds: {what}", gb_s, prices.lambda_gb_s)
+    yield _line("lambda", f"requests: {what}", batches, prices.lambda_requests_million / 1e6, purpose=purpose)
+    yield _line("lambda", f"GB-seconds: {what}", gb_s, prices.lambda_gb_s, purpose=purpose)
 
 
 def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: Prices) -> Iterable[Line]:
@@ -250,7 +285,7 @@ def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: 
     yield _line("dynamodb", "writes: quarters of the devices", messages * told.quarter_items * quarter, write)
     yield _line("dynamodb", "writes: newest values, numbers that have come", messages * (latest + 1), write)
     yield _line("dynamodb", "writes: readings, events, numbers that have come", others + kept, write)
-    yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write)
+    yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write, purpose=Purpose.MARKET)
     yield _line("dynamodb", "reads", reads, read)
     yield _line("dynamodb", "GB-months of quarters", kept_gb, prices.dynamodb_gb_month)
     yield from _forecasts(told, prices)
@@ -265,11 +300,11 @@ def _forecasts(told: Telemetry, prices: Prices) -> Iterable[Line]:
     kept = 2 * forecast_item_bytes()
     kept_gb = kept * ticks * KEEP_FORECASTS_D / DAYS / 1e9
     writes = chunks(history_item_bytes(), WRITE_BYTES) + 2 * chunks(forecast_item_bytes(), WRITE_BYTES)
-    yield _line("dynamodb", "writes: days and forecasts", ticks * writes, prices.dynamodb_writes_million / 1e6)
-    yield _line(
-        "dynamodb", "reads: quarters and days", ticks * (quarters + days + 2), prices.dynamodb_reads_million / 1e6
-    )
-    yield _line("dynamodb", "GB-months of forecasts", kept_gb, prices.dynamodb_gb_month)
+    write, read = prices.dynamodb_writes_million / 1e6, prices.dynamodb_reads_million / 1e6
+    purpose = Purpose.FORECASTS
+    yield _line("dynamodb", "writes: days and forecasts", ticks * writes, write, purpose=purpose)
+    yield _line("dynamodb", "reads: quarters and days", ticks * (quarters + days + 2), read, purpose=purpose)
+    yield _line("dynamodb", "GB-months of forecasts", kept_gb, prices.dynamodb_gb_month, purpose=purpose)
 
 
 def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:

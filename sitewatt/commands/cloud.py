@@ -107,7 +107,7 @@ def cost(
     as_json: _Json = False,
 ) -> None:
     """Work out the AWS bill of one site-month from the real message sizes, beside one message for every sample."""
-    from cloud.cost import GOAL_USD, naive_bill, our_bill
+    from cloud.cost import GOAL_USD, Purpose, naive_bill, our_bill
     from cloud.cost_prices import READ_IN, REGION
     from cloud.cost_volumes import Site, telemetry_of
 
@@ -120,6 +120,7 @@ def cost(
                 "goal_usd": GOAL_USD,
                 "dominant": asdict(ours.dominant),
                 "by_service": ours.by_service(),
+                "by_purpose": ours.by_purpose(),
                 "lines": [asdict(line) for line in ours.lines],
                 "naive": {"usd_per_site_month": naive.usd, "lines": [asdict(line) for line in naive.lines]},
                 "message": asdict(told),
@@ -133,13 +134,21 @@ def cost(
     )
     for line in ours.lines:
         typer.echo(f"  {line.service:9} {line.what:52} {line.quantity:14,.1f} {line.usd:9.4f}")
+    for purpose, usd in ours.by_purpose().items():
+        typer.echo(f"  {'part':9} {purpose:52} {'':14} {usd:9.4f}")
     typer.echo(f"  {'sum':9} {'US dollars for a site-month':52} {'':14} {ours.usd:9.4f}")
     typer.echo(f"  {'naive':9} {'one message, invocation and item for every sample':52} {'':14} {naive.usd:9.4f}")
-    verdict = "within" if ours.usd <= GOAL_USD else "above"
+    reported = ours.by_purpose()[Purpose.REPORTING]
     typer.echo(
-        f"{verdict} the goal of {GOAL_USD:.2f}; the dearest part is {ours.dominant.service}, {ours.dominant.what} "
-        f"({ours.dominant.usd / ours.usd:.0%}); the naive design costs {naive.usd / ours.usd:.0f} times as much"
+        f"what the site reports is {_within(reported, GOAL_USD)} the goal of {GOAL_USD:.2f}, with market and forecasts "
+        f"it is {_within(ours.usd, GOAL_USD)}; the dearest part is {ours.dominant.service}, {ours.dominant.what} "
+        f"({ours.dominant.usd / ours.usd:.0%}); the naive design, which only reports, costs "
+        f"{naive.usd / reported:.0f} times as much as our reporting"
     )
+
+
+def _within(usd: float, goal_usd: float) -> str:
+    return "within" if usd <= goal_usd else "above"
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cloud import cost_volumes
-from cloud.cost import WRITE_BYTES, Activity, Bill, naive_bill, our_bill, shards
+from cloud.cost import GOAL_USD, WRITE_BYTES, Activity, Bill, Purpose, naive_bill, our_bill, shards
 from cloud.cost_prices import Prices
 from cloud.cost_volumes import ITEM_OVERHEAD_BYTES, Site, item_bytes, telemetry_of
 from cloud.handlers import telemetry
@@ -119,6 +119,17 @@ def test_every_service_that_the_design_uses_is_on_the_bill() -> None:
     assert set(bill.by_service()) == {"iot", "kinesis", "lambda", "dynamodb", "s3"}
     free = our_bill(Site(), sites=1000, prices=Prices(**dict.fromkeys(vars(Prices()), 0.0)))
     assert free.usd == 0
+
+
+def test_what_the_goal_speaks_of_is_within_it_and_the_parts_are_the_whole() -> None:
+    """Ten points at 1 Hz, all told of: reporting holds the goal at a thousand sites, for every service it uses."""
+    bill = our_bill(Site(), sites=1000)
+    parts = bill.by_purpose()
+    assert sum(parts.values()) == pytest.approx(bill.usd)
+    assert min(parts.values()) > 0
+    assert parts[Purpose.REPORTING] <= GOAL_USD < bill.usd
+    reporting = {line.service for line in bill.lines if line.purpose is Purpose.REPORTING}
+    assert reporting == {"iot", "kinesis", "lambda", "dynamodb", "s3"}
 
 
 def test_basic_ingest_saves_the_messages_from_the_site() -> None:
