@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from edge.clock import ClockWatch
 from edge.command_desk import CommandDesk, Desk
 from edge.config import Agent, SiteConfig
 from edge.control.fallback import Weakness
+from edge.control.feasible import seen
 from edge.control.keys import Role, TrustedKey
 from edge.control.model import Request
 from edge.control_loop import ControlLoop, Cycle
@@ -63,6 +64,8 @@ CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the journal keep
 _HAND_OVER_LOOK_S = 0.05
 # A time service needs the network and seconds; what it does not do in this time it may never do.
 CLOCK_WAIT_S = 120.0
+# An order is judged by what the devices say, so the first ones wait for that; not for a device that is dead.
+FIRST_LOOK_S = 10.0
 
 
 @dataclass(kw_only=True)
@@ -71,6 +74,7 @@ class Site:
 
     config: SiteConfig
     clock: Clock
+    opened_s: float
     watch: ClockWatch
     journal: Journal
     devices: dict[str, Device]
@@ -86,6 +90,7 @@ class Site:
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
     fleet: "SiteFleet | None" = None
 
 
@@ -207,6 +212,7 @@ def _build(
     site = Site(
         config=config,
         clock=clock,
+        opened_s=clock.monotonic(),
         watch=watch,
         journal=journal,
         devices=devices,
@@ -249,6 +255,8 @@ def _finished(site: Site, cycle: Cycle) -> None:
     if cycle.sound:
         site.manager.cycle_done()
     site.desk.finished(cycle)
+    if not site.looked.is_set() and (seen(cycle.snapshot) or cycle.snapshot.taken_s >= site.opened_s + FIRST_LOOK_S):
+        site.looked.set()
     site.recorder.finished(cycle)
     if site.trader is not None:
         site.trader.finished(cycle)
@@ -265,6 +273,7 @@ async def _hear(site: Site) -> None:
     """Take what the broker brings, for ever; an unreadable message is logged and costs nothing else."""
     zone, name = site.config.site.zone, site.config.site.id
     site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in Down])
+    await site.looked.wait()
     async for message in site.link.messages():
         try:
             _take(site, message)

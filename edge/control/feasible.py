@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from contracts.control import Action, BatteryPower, LimitExport, LimitImport, Switch
 from edge.control.envelope import Envelope
-from edge.control.model import AssetKind, AssetState, Capability, Measured
+from edge.control.model import AssetKind, AssetState, Capability, Measured, Snapshot
 
 _S_PER_H = 3600.0
+_MEASURED = frozenset({Capability.BATTERY_POWER, Capability.LIMIT_GENERATION})
 # Source: field proposal for the effect check, the larger of 5 % and 100 W.
 TOLERANCE_SHARE = 0.05
 TOLERANCE_W = 100.0
@@ -41,6 +42,20 @@ class Reach:
     switches: frozenset[str] = frozenset()
     batteries: int = 0
     limits_export: bool = False
+
+
+def seen(snapshot: Snapshot) -> bool:
+    """Say whether everything was read by which an order is judged: every power, and how full batteries are."""
+    return snapshot.connection_power.usable() is not None and all(_seen(asset) for asset in snapshot.assets)
+
+
+def _seen(asset: AssetState) -> bool:
+    if not asset.online:
+        return False
+    if not asset.capabilities & _MEASURED:
+        return True
+    known = Capability.BATTERY_POWER not in asset.capabilities or (asset.soc_percent or Measured()).value is not None
+    return known and asset.power.usable() is not None
 
 
 def reach(env: Envelope, *, capacity_wh: dict[str, float]) -> Reach:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts.clock import ScaledClock, scaled_clock
-from contracts.control import AckStage, Action, Command, CommandAck, Refusal
+from contracts.control import AckStage, Action, Command, CommandAck
 from contracts.topics import Down, Up, site_topic
 from contracts.units import epoch_ms
 from firmware_sim.fault_rules import FaultKind, FaultRule
@@ -109,20 +109,15 @@ class Siege:
     async def order(self, site: str, action: Action, *, issuer: str, for_s: float) -> Command:
         """Have a site take an order, and return it.
 
-        A gateway that has just started may not hear it yet, not have found its devices, or not have read how full its
-        battery is; it is told again.
+        A gateway that has just started may not hear it yet; it is told the same again.
 
         Raises:
-            AssertionError: The site refused it for another reason, or did not answer within the safety bound.
+            AssertionError: The site refused it, or did not answer within the safety bound.
         """
         async with asyncio.timeout(SAFETY_S), aiomqtt.Client("127.0.0.1", self.broker_port) as client:
             await client.subscribe(site_topic(zone=ZONE, site=site, channel=Up.ACKS), qos=1)
-            while True:
-                command = self._signed(site, action, issuer=issuer, for_s=for_s)
-                answer = await _answer(client, site, command)
-                if answer.reason not in (Refusal.UNSUPPORTED, Refusal.INFEASIBLE):
-                    break
-                await asyncio.sleep(_AGAIN_S)
+            command = self._signed(site, action, issuer=issuer, for_s=for_s)
+            answer = await _answer(client, site, command)
         assert answer.stage is AckStage.ACCEPTED, f"{site} refused: {answer.reason} {answer.detail}"
         return command
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from edge.control.lease import LEASE_S, REVERT_S
-from edge.control.model import BATTERIES, Capability, Priority, Reason, Request
+from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request
 from edge.control_loop import UNREAD_S, ControlLoop, Cycle
+from edge.devices.recipes import Direction, Fallback
 from edge.devices.recipes import Lever as DeviceLever
 from tests.support.edge_parts import NOON, FakeDevice, fake_site, loop_of
 from tests.support.manual_clock import ManualClock
@@ -97,6 +98,34 @@ async def test_timers_are_refreshed_only_while_the_inputs_are_fresh() -> None:
         bench.fakes["meter"].snapshot = lambda: stale  # type: ignore[method-assign]
         await bench.seconds(20)
         assert not bench.inverter.told[-1][2]
+
+
+async def test_a_bound_that_a_device_would_lift_is_refreshed_blind_too() -> None:
+    """A silent meter is no leave to feed in: the limit is set for the worst case, and only the battery lets go."""
+    limit = Request(
+        requester="grid operator",
+        resource=CONNECTION,
+        priority=Priority.GRID_OPERATOR,
+        reason=Reason.GRID_LIMIT,
+        expires_s=3_600.0,
+        min_w=0.0,
+    )
+    bench = Bench(requests=[limit])
+    bench.inverter.fallbacks = {
+        DeviceLever.LIMIT_GENERATION: Fallback(direction=Direction.RELEASED),
+        DeviceLever.BATTERY_POWER: Fallback(direction=Direction.SELF_CONSUMPTION),
+    }
+    async with running(bench.loop):
+        await bench.seconds(3)
+        bench.fakes["meter"].online = False
+        stale = bench.fakes["meter"].snapshot()
+        bench.fakes["meter"].snapshot = lambda: stale  # type: ignore[method-assign]
+        await bench.seconds(20)
+    last = {name: (value_w, refreshed) for name, value_w, refreshed in bench.inverter.told}
+    value_w, refreshed = last[Capability.LIMIT_GENERATION.value]
+    assert value_w is not None
+    assert refreshed
+    assert not last[Capability.BATTERY_POWER.value][1]
 
 
 async def test_a_setpoint_is_never_armed_beyond_its_order() -> None:
