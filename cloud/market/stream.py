@@ -29,7 +29,12 @@ class Stream:
         self.trades: list[Event] = []
 
     def apply(self, line: Mapping[str, Any]) -> list[Event]:
-        """Apply one line and return its events: the reply first, then cancelled resting orders, then trades."""
+        """Apply one line and return its events: the reply first, then cancelled resting orders, then trades.
+
+        A time in force may be written in capitals, as much of the field does.
+        """
+        if isinstance(line.get("tif"), str):
+            line = {**line, "tif": line["tif"].lower()}
         op, order_id = line.get("op"), line.get("id")
         problem = _problem(line)
         if problem is not None:

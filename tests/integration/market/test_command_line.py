@@ -112,7 +112,7 @@ STREAM = [
     {"op": "new", "id": "2", "side": "buy", "qty": 9, "price": 11, "agent": "zoe"},
     {"op": "new", "id": "3", "side": "sell", "qty": 1, "price": 11, "agent": "zoe"},
     {"op": "modify", "id": "3", "qty": 2, "price": 12},
-    {"op": "new", "id": "4", "side": "buy", "qty": 9, "price": 12, "tif": "fok"},
+    {"op": "new", "id": "4", "side": "buy", "qty": 9, "price": 12, "tif": "FOK"},
     {"op": "new", "id": "5", "side": "buy", "qty": 1, "price": 12, "post_only": True},
     {"op": "new", "id": "6", "side": "buy", "qty": 1, "price": 12, "tif": "ioc"},
     {"op": "cancel", "id": "9"},
