@@ -9,7 +9,7 @@ fallen back.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contracts.clock import Clock
@@ -148,6 +148,9 @@ class CommandDesk:
             return
         request = request_of(command, role=role, now_s=now_s, now=now)
         assert request is not None, f"{action.kind} asks for power and has no request"
+        if role is Role.GRID_OPERATOR and desk.grid_limits.falls_to_failsafe(command):
+            # A dead gateway hears nobody, and a device that it left alone can only lift the limit or keep it.
+            request = replace(request, bound_until_s=float("inf"))
         self._supersede(requester_of(command), now_s)
         self._leases = renew(self._leases, request, now_s=now_s, lease_s=None)
         self._requests[command.command_id] = request

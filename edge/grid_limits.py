@@ -17,8 +17,8 @@ from edge.control.limits import (
     LimitSettings,
     LimitState,
     bound_w,
+    failsafe_request,
     heartbeat,
-    limit_request,
     ordered,
     started,
     ticked,
@@ -86,20 +86,21 @@ class GridLimits:
         del self._orders[found]
         self._move(found, ordered(self._limits[found], max_w=None, now_s=now_s))
 
+    def falls_to_failsafe(self, command: Command) -> bool:
+        """Say whether a failsafe limit follows an order whose issuer falls silent."""
+        return _direction(command) in self._limits
+
     def requests(self, now_s: float) -> list[Request]:
         """Let time pass, and return the failsafe limits in force; a running order is a request of its own."""
         found = []
         for direction, settings in self._settings.items():
             limit = ticked(self._limits[direction], settings, now_s=now_s)
             self._move(direction, limit)
-            if limit.state is LimitState.LIMITED:
-                continue
-            request = limit_request(
+            request = failsafe_request(
                 limit,
                 settings,
                 requester=f"grid_failsafe/{direction.value}",
                 consumption=direction is Direction.IMPORT,
-                now_s=now_s,
             )
             if request is not None:
                 found.append(request)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from contracts.units import Quality
 from edge.config import RelayKind, RelaySection, SiteConfig
+from edge.control.lease import LEASE_S
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.control.statutory import ripple_limit_w, ripple_step, steerable_minimum_w
 from edge.devices.catalogue import load_profile
@@ -21,8 +22,6 @@ from edge.snapshot import Readings
 log = logging.getLogger(__name__)
 
 _KEY = "relays.contacts"
-# A request lasts for a few cycles: renewed each, it ends with the gateway's own loop.
-REQUEST_S = 10.0
 
 
 def check_contacts(config: SiteConfig) -> None:
@@ -154,9 +153,10 @@ def _request(
         resource=CONNECTION,
         priority=Priority.GRID_OPERATOR,
         reason=Reason.GRID_LIMIT,
-        expires_s=now_s + REQUEST_S,
+        expires_s=now_s + LEASE_S,
         min_w=min_w,
         max_w=max_w,
+        bound_until_s=float("inf"),
     )
 
 

@@ -166,20 +166,22 @@ def bound_w(limit: GridLimit, settings: LimitSettings) -> float | None:
     return None
 
 
-def limit_request(
-    limit: GridLimit, settings: LimitSettings, *, requester: str, consumption: bool, now_s: float
-) -> Request | None:
-    """Return the machine's request to the arbiter; renew it every cycle, for it ends with the next heartbeat's time."""
-    power_w = bound_w(limit, settings)
-    if power_w is None:
+def failsafe_request(limit: GridLimit, settings: LimitSettings, *, requester: str, consumption: bool) -> Request | None:
+    """Return what the machine itself asks: the failsafe limit, ``None`` while an order binds or nothing does.
+
+    Before the controller was first heard it ends when waiting for it does. In the failsafe state it has no end: only
+    the controller ends it, and a gateway that died cannot hear it.
+    """
+    if limit.state not in (LimitState.INIT, LimitState.FAILSAFE):
         return None
-    failsafe = limit.state is not LimitState.LIMITED
+    waiting = limit.state is LimitState.INIT
+    power_w = settings.failsafe_w
     return Request(
         requester=requester,
         resource=CONNECTION,
         priority=Priority.GRID_OPERATOR,
-        reason=Reason.GRID_FAILSAFE if failsafe else Reason.GRID_LIMIT,
-        expires_s=now_s + settings.heartbeat_s,
+        reason=Reason.GRID_FAILSAFE,
+        expires_s=limit.heard_s + settings.heartbeat_s if waiting else float("inf"),
         min_w=float("-inf") if consumption else -power_w,
         max_w=power_w if consumption else float("inf"),
     )

@@ -182,6 +182,10 @@ class Request:
 
     A requester holds at most one request per resource. Bounds bind everyone below; ``preferred_w`` is followed inside
     what is left, the highest priority's first. A request without bounds and preference asks for nothing.
+
+    ``bound_until_s`` says until when a device is to hold a bound of the grid operator alone, should this gateway die:
+    to the request's own end where it is ``None``. A failsafe limit or a wired contact names no end, and whoever is dead
+    cannot hear that it was lifted.
     """
 
     requester: str
@@ -192,6 +196,7 @@ class Request:
     min_w: float = float("-inf")
     max_w: float = float("inf")
     preferred_w: float | None = None
+    bound_until_s: float | None = None
 
 
 class Outcome(StrEnum):

@@ -128,8 +128,12 @@ def _bound_until(arbitration: Arbitration, generator: Lever, grant: Grant) -> fl
         for step in steps:
             if step.priority > Priority.GRID_OPERATOR or -step.interval.min_w >= generator.rated_w:
                 continue
-            found = max(found, float("inf") if step.request is None else step.request.expires_s)
+            found = max(found, float("inf") if step.request is None else _held_until(step.request))
     return found
+
+
+def _held_until(request: Request) -> float:
+    return request.expires_s if request.bound_until_s is None else request.bound_until_s
 
 
 def _standing(reason: Reason) -> str:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -58,14 +58,14 @@ State = dict[str, float]
 Says = Callable[[State], bool]
 
 
-def sun_site(name: str, *, has_timer: bool = True) -> PlantSite:
-    """Return a site with PV and a small load, so that it feeds in at noon."""
+def sun_site(name: str, *, has_timer: bool = True, wired: bool = False) -> PlantSite:
+    """Return a site with PV and a small load, so that it feeds in at noon; ``wired``, with a receiver's relay box."""
     inverter = DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV, faults=_REBOOTS, revert_ignored=not has_timer)
     return PlantSite(
         id=name,
         load=LoadConfig(base_w=SUN_LOAD_W),
         pv=PvConfig(peak_w=PV_W),
-        devices=(inverter, _DOORBELL, _METER),
+        devices=(inverter, _DOORBELL, _METER, *((_BOX,) if wired else ())),
     )
 
 
@@ -86,6 +86,7 @@ def battery_site(name: str, *, sun: bool = False) -> PlantSite:
 _REBOOTS = (FaultRule(kind=FaultKind.REBOOT, unit=DOORBELL, silent_s=REBOOT_SILENT_S),)
 _DOORBELL = DeviceConfig(id="doorbell", kind=DeviceKind.RELAY, unit=DOORBELL, shares_port_of="inverter")
 _METER = DeviceConfig(id="meter", kind=DeviceKind.SDM630)
+_BOX = DeviceConfig(id="box", kind=DeviceKind.RELAY)
 
 
 @dataclass(kw_only=True)
@@ -167,6 +168,12 @@ class Siege:
         assert await client.ended(), "a device that reboots drops its clients"
         await client.close()
 
+    async def close_contact(self, site: str, number: int) -> None:
+        """Close a contact of a site's relay box, as the grid operator's receiver does."""
+        client = await RawClient.connect(self.wires[f"{site}/box"].device_port)
+        await client.ask(bytes((5, 0, number - 1, 0xFF, 0)))
+        await client.close()
+
     # What is true.
 
     @contextlib.asynccontextmanager
@@ -236,8 +243,13 @@ async def siege(
     sites: Iterable[PlantSite],
     *,
     speed: float = SPEED,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Siege]:
-    """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind."""
+    """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
+
+    Args:
+        sections: What else the configuration of a site's gateway says, by site.
+    """
     hinder = folder / "hinder"
     hinder.mkdir()
     monkeypatch.setenv("SITEWATT_HINDER", str(hinder))
@@ -261,6 +273,7 @@ async def siege(
             link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
             for site in built:
                 content = _gateway(folder, site, keys, link=link, wires=strung)
+                content.update((sections or {}).get(site.id, {}))
                 files.gateway(folder, site.id).write_text(yaml.safe_dump(content), encoding="utf-8")
             found = Siege(
                 folder=folder,
@@ -325,10 +338,15 @@ def _gateway(
             "discharge_limit_w": BATTERY_W,
         }
     meter = {"id": "meter", "profile": "eastron_sdm630", "url": _url(wires, f"{site.id}/meter"), "role": "meter"}
+    devices = [meter, inverter]
+    if _BOX in site.devices:
+        devices.append(
+            {"id": "box", "profile": "kmtronic_relay", "url": _url(wires, f"{site.id}/box"), "role": "relay"}
+        )
     return {
         "site": {"id": site.id, "zone": ZONE, "agent": "producer"},
         "connection": {"meter": "meter", "import_limit_w": 20_000, "export_limit_w": 20_000},
-        "devices": [meter, inverter],
+        "devices": devices,
         "link": {**link, "reconnect_s_min": 0.2, "reconnect_s_max": 1.0},
         "state_dir": str(files.state(folder, site.id)),
         "commands": {

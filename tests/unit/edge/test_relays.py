@@ -35,7 +35,9 @@ def test_ripple_contacts_leave_their_share_of_the_installed_power(closed: Any, m
     """100, 60, 30 and 0 %; where several close the lowest counts."""
     inputs = _inputs(RIPPLE)
     inputs.look(_box(*closed))
-    assert [one.min_w for one in inputs.requests(0.0)] == ([] if min_w is None else [min_w])
+    found = inputs.requests(0.0)
+    assert [one.min_w for one in found] == ([] if min_w is None else [min_w])
+    assert all(one.bound_until_s == float("inf") for one in found), "a dead gateway cannot see the contact open"
 
 
 @pytest.mark.parametrize(

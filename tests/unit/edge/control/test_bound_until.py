@@ -37,6 +37,14 @@ def test_a_grid_limit_is_needed_to_its_own_end() -> None:
     assert _setpoint(_limit(Priority.GRID_OPERATOR, export_w=1000.0, ends_s=900.0)).bound_until_s == 900.0
 
 
+def test_a_grid_limit_that_names_no_end_is_held_for_good() -> None:
+    """A failsafe limit or a wired contact may still hold long after the gateway that asked for it is dead."""
+    limit = replace(_limit(Priority.GRID_OPERATOR, export_w=1000.0, ends_s=60.0), bound_until_s=float("inf"))
+    setpoint = _setpoint(limit)
+    assert setpoint.bound_until_s == float("inf")
+    assert setpoint.order_ends_s == 60.0
+
+
 def test_a_tighter_market_limit_does_not_shorten_the_grid_limit() -> None:
     """The device has one limit for both; letting go of it would break the grid operator's."""
     setpoint = _setpoint(

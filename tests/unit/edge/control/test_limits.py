@@ -15,8 +15,8 @@ from edge.control.limits import (
     LimitSettings,
     LimitState,
     bound_w,
+    failsafe_request,
     heartbeat,
-    limit_request,
     ordered,
     started,
     step,
@@ -117,20 +117,31 @@ def test_a_restart_under_a_limit_begins_in_failsafe() -> None:
     assert started(now_s=0, was=LimitState.UNLIMITED_AUTONOMOUS).state is LimitState.INIT
 
 
-def test_the_request_of_a_limit_has_its_direction_and_its_reason() -> None:
-    """Consumption bounds from above, production from below."""
-    limit = ordered(started(now_s=0), max_w=3_000, now_s=0)
-    consumption = limit_request(limit, SITE, requester="dso", consumption=True, now_s=0)
-    production = limit_request(limit, SITE, requester="dso", consumption=False, now_s=0)
+def test_the_failsafe_limit_has_its_direction_and_no_end_but_the_controllers_word() -> None:
+    """Consumption bounds from above, production from below; a device may be told to hold it as long as it can."""
+    limit = ticked(ordered(started(now_s=0), max_w=3_000, now_s=0), SITE, now_s=120)
+    consumption = failsafe_request(limit, SITE, requester="dso", consumption=True)
+    production = failsafe_request(limit, SITE, requester="dso", consumption=False)
     assert consumption is not None
     assert production is not None
-    assert (consumption.max_w, production.min_w) == (3_000, -3_000)
-    assert consumption.reason is Reason.GRID_LIMIT
-    init = limit_request(started(now_s=0), SITE, requester="dso", consumption=True, now_s=0)
-    assert init is not None
-    assert (init.max_w, init.reason) == (4_200, Reason.GRID_FAILSAFE)
+    assert (consumption.max_w, production.min_w) == (4_200, -4_200)
+    assert {consumption.reason, production.reason} == {Reason.GRID_FAILSAFE}
+    assert consumption.expires_s == production.expires_s == float("inf")
+
+
+def test_a_controller_that_was_never_heard_is_waited_for_and_not_longer() -> None:
+    """A site that was always alone must not lose its sun to a gateway that died while waiting."""
+    request = failsafe_request(started(now_s=50), SITE, requester="dso", consumption=True)
+    assert request is not None
+    assert (request.max_w, request.expires_s) == (4_200, 170)
+
+
+def test_the_machine_asks_nothing_where_an_order_binds_or_nothing_does() -> None:
+    """A running order is a request of its own."""
+    limit = ordered(started(now_s=0), max_w=3_000, now_s=0)
+    assert failsafe_request(limit, SITE, requester="dso", consumption=True) is None
     free = ordered(limit, max_w=None, now_s=1)
-    assert limit_request(free, SITE, requester="dso", consumption=True, now_s=1) is None
+    assert failsafe_request(free, SITE, requester="dso", consumption=True) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from(["tick", "beat", "set", "lift"]), st.floats(0.1, 5_000)), max_size=40))
