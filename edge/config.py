@@ -263,11 +263,12 @@ class RelaySection(_Section):
 
 
 class TrustedIssuer(_Section):
-    """Whose commands the site obeys."""
+    """Whose commands the site obeys; ``battery_power_w_max`` is the greatest battery power that it may order."""
 
     issuer: str
     role: IssuerRole
     public_key: PublicKey
+    battery_power_w_max: int | None = Field(default=None, gt=0)
 
 
 class CommandsSection(_Section):

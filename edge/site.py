@@ -363,7 +363,11 @@ def _presence(config: SiteConfig, clock: Clock, journal: Journal) -> Presence:
 
 def _trusted(config: SiteConfig) -> dict[str, TrustedKey]:
     return {
-        one.issuer: TrustedKey(role=Role(one.role.value), public_key=base64.b64decode(one.public_key))
+        one.issuer: TrustedKey(
+            role=Role(one.role.value),
+            public_key=base64.b64decode(one.public_key),
+            battery_power_w_max=one.battery_power_w_max,
+        )
         for one in config.commands.trusted
     }
 

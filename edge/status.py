@@ -22,6 +22,7 @@ from edge.control.life import Life
 from edge.control.model import Interval, Link, Setpoint
 from edge.control_loop import Cycle, LoopStats
 from edge.devices.device import Device
+from edge.devices.wear import budget_of
 from edge.errors import StatusUnavailable
 from edge.grid_limits import LimitStatus
 
@@ -79,6 +80,7 @@ def device_status(device: Device) -> Plain:
         "foreign_writes": {lever.value: count for lever, count in health.foreign_writes.items()},
         "no_timer": [lever.value for lever in health.no_timer],
         "writes_today": dict(health.writes_today),
+        "write_budgets": {name: budget_of(device.profile.writes.get(name)) for name in health.writes_today},
     }
 
 

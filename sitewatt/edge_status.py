@@ -26,7 +26,7 @@ def lines(status: Plain) -> Iterator[str]:
         yield f"note     {text}"
     for direction, limit in status["grid_limits"].items():
         bound = "no limit" if limit["limit_w"] is None else _watts(limit["limit_w"])
-        yield (f"limit    {direction}: {limit['state']}, {bound}, grid operator heard {limit['silent_s']:.0f} s ago")
+        yield f"limit    {direction}: {limit['state']}, {bound}, grid operator silent for {limit['silent_s']:.0f} s"
     for name, closed in status["relays"].items():
         unread = ", cannot be read" if name in status["relays_unread"] else ""
         yield f"relay    {name} {'closed' if closed else 'open'}{unread}"
@@ -45,7 +45,18 @@ def _device(device: Plain) -> str:
     quarantined = f", {discarded} implausible readings discarded" if discarded else ""
     foreign = sum(device["foreign_writes"].values())
     others = f", changed by another master {foreign} times" if foreign else ""
-    return f"device   {device['id']} {state}{latency}{quarantined}{others}{_because(device['last_error'])}"
+    kept = f", no timer of its own for {', '.join(device['no_timer'])}" if device["no_timer"] else ""
+    said = f"{state}{latency}{quarantined}{others}{_wear(device)}{kept}{_because(device['last_error'])}"
+    return f"device   {device['id']} {said}"
+
+
+def _wear(device: Plain) -> str:
+    """Say how far the most worn point of a device is through what its memory bears a day."""
+    worn = [(count / device["write_budgets"][name], name) for name, count in device["writes_today"].items()]
+    if not worn:
+        return ""
+    _, name = max(worn)
+    return f", {device['writes_today'][name]} of {device['write_budgets'][name]} writes today to {name}"
 
 
 def _command(command: Plain) -> str:

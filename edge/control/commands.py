@@ -5,11 +5,12 @@ The gate's state is a plain value that the caller persists before it acts, so th
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from contracts.control import Action, Command, Refusal
+from contracts.control import Action, BatteryPower, Command, Refusal
 from contracts.units import ClockTrust, SiteId, epoch_ms
 from contracts.wire import UnknownVersion, WireError
 from edge.control.feasible import Reach, infeasibility
@@ -18,6 +19,7 @@ from edge.control.keys import PERMISSIONS, Role, TrustedKey
 
 # A command is a few hundred bytes; whatever is larger is not read at all.
 PAYLOAD_BYTES_MAX = 8 * 1024
+_HOUR = timedelta(hours=1)
 _STEERING = frozenset({"limit_import", "limit_export", "battery_power", "switch"})
 # What still passes while the site is locked: ending the lock, ending an order, and looking.
 _UNLOCKED = frozenset({"maintenance_lock", "release", "read", "live", "diagnostics"})
@@ -199,13 +201,18 @@ def _content(command: Command, key: TrustedKey, state: GateState, circumstances:
     action, permission = command.action, PERMISSIONS[key.role]
     refusal: tuple[Refusal, str] | None = None
     feasible: Action | None = None
-    lasts = command.expires_at - circumstances.now
+    # From the issuer's instant where our clock is a little behind: the longest order must not fail for that.
+    lasts = command.expires_at - max(circumstances.now, command.issued_at)
     if action.kind not in permission.kinds:
         refusal = Refusal.NOT_PERMITTED, f"a {key.role.value} may not order {action.kind}"
     elif lasts > permission.order_max:
-        refusal = Refusal.OUT_OF_BOUNDS, f"lasts {lasts}, above the {permission.order_max} of a {key.role.value}"
-    elif action.kind == "battery_power" and abs(action.power_w) > (key.battery_power_w_max or float("inf")):
-        refusal = Refusal.OUT_OF_BOUNDS, f"{action.power_w} W is above {key.battery_power_w_max} W"
+        hours, bound_hours = lasts / _HOUR, permission.order_max / _HOUR
+        detail = f"lasts {hours:.1f} h, above the {bound_hours:.0f} h of a {key.role.value}"
+        refusal = Refusal.OUT_OF_BOUNDS, detail
+    elif isinstance(action, BatteryPower) and abs(action.power_w) > (bound_w := key.battery_power_w_max or math.inf):
+        detail = f"battery power of {action.power_w} W is beyond the {bound_w} W that {command.issuer} may order"
+        refusal = Refusal.OUT_OF_BOUNDS, detail
+        feasible = BatteryPower(power_w=int(math.copysign(bound_w, action.power_w)))
     elif (circumstances.locked or state.locked(circumstances.now)) and action.kind not in _UNLOCKED:
         refusal = Refusal.LOCKED, "the site is locked for maintenance"
     elif action.kind == "release":

@@ -119,7 +119,12 @@ class Device:
         """Return how the device does now."""
         running = self._running
         if running is None:
-            return Health(online=False, stage=self._stage, last_error=self._last_error)
+            return Health(
+                online=False,
+                stage=self._stage,
+                last_error=self._last_error,
+                writes_today=self._ledger.writes_today,
+            )
         wire = running.poller.health
         return Health(
             online=wire.online,

@@ -137,7 +137,7 @@ def test_a_restart_in_a_limit_begins_in_failsafe_and_keeps_the_order(tmp_path: P
 def test_where_a_failsafe_follows_a_dead_gateway_leaves_the_limit_to_the_device_without_an_end(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    """The device cannot fall to the failsafe limit alone: it can keep the limit, or lift it, and it must not lift it."""
+    """The device cannot fall to the failsafe limit alone: it can keep the limit, or lift it, which it must not."""
     for direction, bound_until_s in ("import", float("inf")), ("export", None):
         with counter(tmp_path / direction, clock, **{f"failsafe_{direction}_w": 0}) as at:
             _tell(at, LimitImport(max_w=3_000), seq=1)

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from contracts.units import ClockTrust
+from edge.devices.catalogue import load_profile
+from edge.devices.device import Device
+from edge.devices.wear import Forgetful, Ledger, budget_of
 from edge.errors import StatusUnavailable
-from edge.status import SOCKET, Status, ask_status, cycle_status, loop_status, serve_status
+from edge.modbus.buses import Buses
+from edge.status import SOCKET, Status, ask_status, cycle_status, device_status, loop_status, serve_status
 from sitewatt.edge_status import lines
 from tests.support.edge_parts import NOON, fake_site, loop_of
 from tests.support.manual_clock import ManualClock
@@ -114,10 +118,31 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
     for says in (
         "LOCKED for maintenance",
         "2 waiting (2 KiB)",
-        "import: failsafe, 4200 W, grid operator heard 130 s ago",
+        "import: failsafe, 4200 W, grid operator silent for 130 s",
         "box/relay1 closed, cannot be read",
         "pv keeps its last limit_generation",
         "self_consumption on connection asks anything wishes 0 W: held, leaves -10000 to 17000 W",
         "inverter limit_generation: no limit for ",
     ):
         assert says in text, text
+
+
+async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
+    """Whoever stands beside it must see how many writes its memory still bears, also after a restart."""
+    clock, memory, profile = ManualClock(NOON), Forgetful(), load_profile("growatt_min_tlxh")
+    name = next(name for name, rule in profile.writes.items() if budget_of(rule) is not None)
+    for _ in range(3):
+        Ledger("pv", memory, clock).spend([name], profile.writes)
+    async with Buses() as buses:
+        bus, unit = buses.get("tcp://127.0.0.1:9?unit=1")
+        said = device_status(Device(id="pv", profile=profile, bus=bus, unit=unit, clock=clock, memory=memory))
+    said["no_timer"] = ["limit_generation"]
+    status = _status(
+        devices=(said,),
+        loop={"cycles": 0, "late": 0, "last_cycle_ms": 0.0, "writes": 0, "failed_writes": 0, "alarms": []},
+        journal={"state": "disk", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},
+        link={"state": "connected", "connects": 1, "error": None},
+    )
+    line = next(line for line in lines(json.loads(status.encode())) if line.startswith("device"))
+    assert f"3 of {budget_of(profile.writes[name])} writes today to {name}" in line
+    assert "no timer of its own for limit_generation" in line

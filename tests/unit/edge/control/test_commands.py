@@ -170,10 +170,19 @@ def test_an_order_that_the_energy_does_not_last_for_gets_the_power_that_does() -
     assert Gate().take(command(BatteryPower(power_w=-2_500), lasts_s=7_200)).accepted
 
 
+def test_the_longest_order_does_not_fail_for_a_clock_that_is_a_little_behind() -> None:
+    """Two clocks differ by some milliseconds; the bound is on the order, not on them."""
+    ahead = timedelta(seconds=1)
+    assert Gate().take(command(LIMIT, issued_at=NOW + ahead, lasts_s=24 * 3600)).accepted
+    verdict = Gate().take(command(LIMIT, issued_at=NOW + ahead, lasts_s=24 * 3600 + 600))
+    assert verdict.detail == "lasts 24.2 h, above the 24 h of a grid_operator"
+
+
 def test_a_key_may_be_bounded_in_power() -> None:
     """An aggregator is trusted with so much and no more."""
     gate = Gate(battery_power_w_max=2_000)
-    assert gate.take(command(BatteryPower(power_w=-3_000))).reason is Refusal.OUT_OF_BOUNDS
+    verdict = gate.take(command(BatteryPower(power_w=-3_000)))
+    assert (verdict.reason, verdict.feasible) == (Refusal.OUT_OF_BOUNDS, BatteryPower(power_w=-2_000))
     assert gate.take(command(BatteryPower(power_w=-2_000), command_id="c2", seq=2)).accepted
 
 
