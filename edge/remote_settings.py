@@ -58,14 +58,13 @@ class RemoteSettings:
             log.warning("settings from afar dropped", extra={"reason": str(error)})
             memory.remember(_KEY, None)
 
-    def propose(self, shadow: ShadowName, wish: Wanted, *, whole: bool) -> "Proposal":
-        """Return what a wish would make: all that is wished, or more than before.
+    def propose(self, shadow: ShadowName, wish: Wanted) -> "Proposal":
+        """Return what a wish would make, in place of what was wished before through the same shadow.
 
         Raises:
             ConfigError: It is not allowed; nothing changed.
         """
-        wished = wish if whole else _merged(self._wanted.get(shadow.value, {}), wish)
-        wanted = {**self._wanted, shadow.value: wished}
+        wanted = {**self._wanted, shadow.value: wish}
         return Proposal(config=laid_over(self._file, wanted), wanted=wanted)
 
     def keep(self, proposal: "Proposal") -> None:
@@ -133,14 +132,6 @@ def _checked(section: BaseModel, values: Wanted, *, where: str) -> BaseModel:
         return type(section).model_validate({**section.model_dump(), **values})
     except ValidationError as error:
         raise ConfigError(f"{where}: {sentence(error)}; nothing changed") from error
-
-
-def _merged(before: Wanted, change: Wanted) -> Wanted:
-    merged = dict(before)
-    for key, value in change.items():
-        inner = merged.get(key)
-        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _value(config: SiteConfig, key: str) -> Any:

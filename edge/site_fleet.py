@@ -192,8 +192,8 @@ class SiteFleet:
         await asyncio.sleep(ANSWER_S)
         raise StopRequested(f"{self._new_start} changed from afar")
 
-    def _apply(self, name: ShadowName, wish: Wanted, *, whole: bool) -> None:
-        before, proposal = self._remote.config, self._remote.propose(name, wish, whole=whole)
+    def _apply(self, name: ShadowName, wish: Wanted) -> None:
+        before, proposal = self._remote.config, self._remote.propose(name, wish)
         keys = read_at_start(before, proposal.config)
         if keys and self._host.journal.stats().state is not JournalState.DISK:
             # Not remembered, it would be wished again after the new start, and so on.

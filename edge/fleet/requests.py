@@ -65,7 +65,7 @@ class Requests:
             return
         try:
             content = json.loads(message.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer.set_exception(FleetError(f"{message.topic} is not JSON"))
             return
         if not isinstance(content, dict):

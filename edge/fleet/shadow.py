@@ -1,12 +1,13 @@
 """One named shadow: what the operator wants of the gateway, tried, and answered with what became of it.
 
 A desired state is validated as a whole before anything of it is applied, and is answered as applied or rejected with
-the reason; an invalid one never takes a running site down. While connected, differences arrive; on each new connection
-the whole desired state is fetched, so that neither a lost message nor a lost disk leaves the gateway with settings that
-it has not reported. A version that is not newer than the last one answered is dropped. An answer names the
-version that it is for: where the operator was faster it is refused, and the newer wish is fetched; where it is taken,
-the version that it makes is known as our own, and not answered again. Source: AWS IoT Core developer guide, Device
-Shadow MQTT topics and document syntax.
+the reason; an invalid one never takes a running site down. It is always taken whole: what is no longer desired goes
+back to what the site's file says, which a message of differences alone would never tell. While connected, each changed
+document arrives; on each new connection it is fetched, so that neither a lost message nor a lost disk leaves the
+gateway with settings that it has not reported. A version that is not newer than the last one answered is dropped. An
+answer names the version that it is for: where the operator was faster it is refused, and the newer wish is fetched;
+where it is taken, the version that it makes is known as our own, and not answered again. Source: AWS IoT Core developer
+guide, Device Shadow MQTT topics and document syntax.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 DOCUMENT_BYTES_MAX = 8 * 1024  # Source: AWS IoT Core quotas, shadow document size.
 _REASON_CHARS_MAX = 300
+_ANSWER = "answer"  # What is reported beside the settings.
 _CONFLICT = 409  # Source: AWS IoT Core developer guide, Device Shadow error messages.
 
 Wanted = dict[str, Any]
@@ -33,8 +35,8 @@ Wanted = dict[str, Any]
 class Apply(Protocol):
     """Brings a desired state into force."""
 
-    def __call__(self, wanted: Wanted, *, whole: bool) -> None:
-        """Take all that is desired, or what is desired more than before.
+    def __call__(self, wanted: Wanted) -> None:
+        """Take all that is desired, in place of what was desired before.
 
         Raises:
             ConfigError: It cannot be; nothing changed.
@@ -93,10 +95,10 @@ class NamedShadow:
 
     def topics(self) -> tuple[str, ...]:
         """Return what has to be subscribed."""
-        return tuple(f"{self._prefix}/{kind}" for kind in ("get/accepted", "update/delta", "update/rejected"))
+        return tuple(f"{self._prefix}/{kind}" for kind in ("get/accepted", "update/documents", "update/rejected"))
 
     def fetch(self) -> None:
-        """Ask for the present state; call it whenever the link has come up, for deltas of meanwhile are not kept.
+        """Ask for the present state; call it whenever the link has come up, for changes of meanwhile are not kept.
 
         Raises:
             LinkError: There is no connection.
@@ -112,14 +114,15 @@ class NamedShadow:
         if kind == "update/rejected":
             self._refused(document)
             return True
-        whole = kind == "get/accepted"
+        if kind == "update/documents":
+            document = _section(document, "current")
         state, version = document.get("state"), document.get("version")
         if not isinstance(state, dict) or not isinstance(version, int):
             return True
-        wanted = state.get("desired", {}) if whole else state
+        wanted = state.get("desired", {})
         if not isinstance(wanted, dict) or version <= self._answered_version or version == self._own_version:
             return True
-        self._try(wanted, version, whole=whole)
+        self._try(wanted, version, reported=_section(state, "reported"))
         return True
 
     def _refused(self, document: dict[str, Any]) -> None:
@@ -129,23 +132,24 @@ class NamedShadow:
             with contextlib.suppress(LinkError):
                 self.fetch()
 
-    def _try(self, wanted: Wanted, version: int, *, whole: bool) -> None:
-        """Apply a desired state and report what became of it; what was applied is echoed, so the difference ends."""
+    def _try(self, wanted: Wanted, version: int, *, reported: Wanted) -> None:
+        """Apply a desired state and report what became of it; what was applied is all that stays reported."""
         try:
-            self._apply(wanted, whole=whole)
+            self._apply(wanted)
         except ConfigError as error:
             self._report(Answer(version=version, outcome=Outcome.REJECTED, reason=str(error)[:_REASON_CHARS_MAX]), {})
             return
-        self._report(Answer(version=version, outcome=Outcome.APPLIED), wanted)
+        before = {key: value for key, value in reported.items() if key != _ANSWER}
+        self._report(Answer(version=version, outcome=Outcome.APPLIED), _replacing(before, wanted))
 
     def _report(self, answer: Answer, applied: Wanted) -> None:
         self.last = answer
         self._answered_version = answer.version
         self._own_version = answer.version + 1
         result = {"version": answer.version, "outcome": answer.outcome, "reason": answer.reason}
-        payload = _answer_document({**applied, "answer": result}, answer.version)
+        payload = _answer_document({**applied, _ANSWER: result}, answer.version)
         if len(payload) > DOCUMENT_BYTES_MAX:
-            payload = _answer_document({"answer": result}, answer.version)
+            payload = _answer_document({_ANSWER: result}, answer.version)
         log.info("shadow answered", extra={"shadow": self._prefix, **result})
         try:
             self._link.publish(f"{self._prefix}/update", payload).add_done_callback(self._sent)
@@ -166,9 +170,23 @@ def _answer_document(reported: Wanted, version: int) -> bytes:
     return json.dumps({"state": {"reported": reported}, "version": version}).encode()
 
 
+def _replacing(before: Wanted, after: Wanted) -> Wanted:
+    """Return the change that makes one state of another: ``null`` removes, an object is merged."""
+    change: Wanted = dict.fromkeys(before.keys() - after.keys())
+    for key, value in after.items():
+        inner = before.get(key)
+        change[key] = _replacing(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return change
+
+
+def _section(document: Wanted, name: str) -> Wanted:
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 def _object(payload: bytes) -> dict[str, Any]:
     try:
         content = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

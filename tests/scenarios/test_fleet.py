@@ -67,6 +67,9 @@ async def _settings_from_afar(running: Scene) -> None:
     assert service.ends == [0]
     said = await service.until_status("the limit is kept", _well)
     assert said["cycle"]["left"][1] == 9000
+    withdrawn = await fleet("set", SITE, '{"import_limit_w": null}', "--shadow", "limits", *FOLLOW, *local)
+    assert withdrawn["answer"]["outcome"] == "applied"
+    await service.until_status("the file's limit", lambda said: said["cycle"]["left"][1] == 17_000)
 
 
 async def _versions_from_afar(running: Scene, shop: Shop, key: Path) -> None:

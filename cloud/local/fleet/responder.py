@@ -14,7 +14,7 @@ from cloud.errors import CloudError, FleetDenied
 from cloud.infra.fleet import HOOK_BUDGET_S, TEMPLATE_NAME
 from cloud.local.fleet import jobs, shadows
 from cloud.local.fleet.authority import LocalAuthority
-from cloud.local.fleet.book import Book
+from cloud.local.fleet.book import Book, Shadow
 from cloud.local.fleet.mischief import Manner, Mischief, Operation
 from cloud.local.fleet.provisioning import Hook, applied_for, create_from_csr, hook_event, register_thing
 from cloud.local.fleet.rules import write_fences
@@ -29,7 +29,7 @@ LOOK_S: Final = 0.2  # Real seconds between looks at what an operator has change
 RECONNECT_S: Final = 0.5
 LATE_MAX: Final = 100
 _FILTERS: Final = (CSR_TOPIC, REGISTER_TOPIC, "$aws/things/+/shadow/name/+/+", "$aws/things/+/jobs/#")
-_ANSWERS: Final = {"accepted", "rejected", "notify", "notify-next", "delta"}
+_ANSWERS: Final = {"accepted", "rejected", "notify", "notify-next", "delta", "documents"}
 
 
 class Responder:
@@ -71,7 +71,7 @@ class Responder:
         self._clock = clock
         self._host, self._port = host, port
         self._told: dict[str, tuple[str, int] | None] = {}
-        self._desired: dict[tuple[str, str], int] = {}
+        self._shadows: dict[tuple[str, str], Shadow] = {}
         self._late: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -172,7 +172,7 @@ class Responder:
                 content = shadows.answer_get(self._book, thing=thing, name=parts[2], now=now)
                 return [(f"{topic}/accepted", content)]
             shadow, said = shadows.update(self._book, thing=thing, name=parts[2], request=request, now=now)
-            self._desired[(thing, shadow.name)] = shadow.version
+            self._shadows[(thing, shadow.name)] = shadow
             return said
         return [(f"{topic}/accepted", self._job(thing, parts[1:], request)), *self._next_changed(thing)]
 
@@ -227,22 +227,24 @@ class Responder:
             self.apply_rules()
             for thing in self._book.things():
                 await self._send(client, self._next_changed(thing.name))
-                await self._send(client, self._deltas(thing.name))
+                await self._send(client, self._wishes(thing.name))
 
-    def _deltas(self, thing: str) -> shadows.Answers:
+    def _wishes(self, thing: str) -> shadows.Answers:
+        """Return what a thing is told of shadows that another process has changed."""
         said: shadows.Answers = []
         for name in ("config", "limits"):
             shadow = self._book.shadow(thing, name)
-            if shadow.version > self._desired.get((thing, name), 0):
-                said += shadows.delta(shadow, now=self._clock.now())
-            self._desired[(thing, name)] = shadow.version
+            before = self._shadows.get((thing, name), Shadow(thing=thing, name=name))
+            if shadow.version > before.version:
+                said += shadows.told(before, shadow, now=self._clock.now())
+            self._shadows[(thing, name)] = shadow
         return said
 
     def _remember(self) -> None:
         """Take the present state as told: gateways ask for it themselves when they connect."""
         for thing in self._book.things():
             self._next_changed(thing.name)
-            self._deltas(thing.name)
+            self._wishes(thing.name)
 
     async def _send_late(self, client: aiomqtt.Client, answers: shadows.Answers) -> None:
         await asyncio.sleep(self.mischief.late_s)

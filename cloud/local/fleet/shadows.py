@@ -57,13 +57,9 @@ def update(book: Book, *, thing: str, name: str, request: dict[str, Any], now: d
         if len(json.dumps(_state(changed))) > DOCUMENT_BYTES_MAX:
             raise FleetDenied("The payload exceeds the maximum size allowed", code="413", status=413)
         book.put(changed)
-    said: Answers = [
-        (
-            f"{prefix(thing, name)}/update/accepted",
-            {"state": state, "version": changed.version, "timestamp": _seconds(now)},
-        )
-    ]
-    return changed, said + delta(changed, now=now) if state.get("desired") is not None else said
+    accepted = {"state": state, "version": changed.version, "timestamp": _seconds(now)}
+    said: Answers = [(f"{prefix(thing, name)}/update/accepted", accepted)]
+    return changed, said + told(shadow, changed, now=now)
 
 
 def wished(shadow: Shadow, desired: dict[str, Any]) -> Shadow:
@@ -71,13 +67,15 @@ def wished(shadow: Shadow, desired: dict[str, Any]) -> Shadow:
     return replace(shadow, version=shadow.version + 1, desired=_merged(shadow.desired, desired))
 
 
-def delta(shadow: Shadow, *, now: datetime) -> Answers:
-    """Return the message about what is desired and not reported, nothing where there is no difference."""
-    different = difference(shadow.desired, shadow.reported)
-    if not different:
-        return []
-    content = {"state": different, "version": shadow.version, "timestamp": _seconds(now)}
-    return [(f"{prefix(shadow.thing, shadow.name)}/update/delta", content)]
+def told(before: Shadow, after: Shadow, *, now: datetime) -> Answers:
+    """Return what every subscriber is told of a change: both documents, and, of a new wish, what is not reported so."""
+    documents = {"previous": _document(before), "current": _document(after), "timestamp": _seconds(now)}
+    said: Answers = [(f"{prefix(after.thing, after.name)}/update/documents", documents)]
+    different = difference(after.desired, after.reported)
+    if different and after.desired != before.desired:
+        content = {"state": different, "version": after.version, "timestamp": _seconds(now)}
+        said.append((f"{prefix(after.thing, after.name)}/update/delta", content))
+    return said
 
 
 def difference(desired: dict[str, Any], reported: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +104,11 @@ def _merged(before: dict[str, Any], change: dict[str, Any] | None) -> dict[str, 
         else:
             merged[key] = value
     return merged
+
+
+def _document(shadow: Shadow) -> dict[str, Any]:
+    parts = {"desired": shadow.desired, "reported": shadow.reported}
+    return {"state": {name: part for name, part in parts.items() if part}, "version": shadow.version}
 
 
 def _state(shadow: Shadow) -> dict[str, Any]:

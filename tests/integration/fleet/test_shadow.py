@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.fleet.shadow import NamedShadow, Outcome, ShadowName
-from edge.links.link import LinkState
+from edge.links.link import Inbound, LinkState
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
 from tests.support.broker import Broker, broker
@@ -51,26 +51,32 @@ class ShadowService:
         if update["version"] != self.version:
             await self._send("update/rejected", {"code": 409, "message": "Version conflict"})
             return
-        self.reported |= update["state"]["reported"]
+        for key, value in update["state"]["reported"].items():
+            self.reported[key] = value
+            if value is None:
+                del self.reported[key]
         self.version += 1
-        if self._delta():
-            await self.send_delta(self.version)
+        await self.tell(self.version)
 
     async def want(self, desired: dict[str, Any]) -> None:
         """Change the desired state, as an operator does."""
         self.desired |= desired
         self.version += 1
-        await self.send_delta(self.version)
+        await self.tell(self.version)
 
-    async def send_delta(self, version: int) -> None:
-        """Send the present difference under a version."""
-        await self._send("update/delta", {"state": self._delta(), "version": version})
+    async def withdraw(self, key: str) -> None:
+        """Want no more what was wanted."""
+        del self.desired[key]
+        self.version += 1
+        await self.tell(self.version)
+
+    async def tell(self, version: int) -> None:
+        """Send the present document under a version."""
+        await self._send("update/documents", {"previous": {}, "current": {**self._document(), "version": version}})
 
     def _document(self) -> dict[str, Any]:
-        return {"state": {"desired": self.desired, "delta": self._delta()}, "version": self.version}
-
-    def _delta(self) -> dict[str, Any]:
-        return {key: value for key, value in self.desired.items() if self.reported.get(key) != value}
+        parts = {"desired": self.desired, "reported": self.reported}
+        return {"state": {name: part for name, part in parts.items() if part}, "version": self.version}
 
     async def _send(self, kind: str, content: dict[str, Any]) -> None:
         assert self._client is not None
@@ -85,7 +91,7 @@ class Site:
         self.shadow = NamedShadow(link=link, thing=SITE, name=ShadowName.CONFIG, apply=self._apply)
         self._link = link
 
-    def _apply(self, wanted: dict[str, Any], *, whole: bool) -> None:
+    def _apply(self, wanted: dict[str, Any]) -> None:
         if not 1 <= wanted.get("period_s", 1) <= 3600:
             raise ConfigError(f"telemetry.period_s {wanted['period_s']} is outside 1 to 3600; nothing changed")
         self.applied.append(wanted)
@@ -135,13 +141,37 @@ async def test_an_invalid_setting_is_rejected_with_its_reason_and_changes_nothin
 
 
 async def test_what_changed_while_offline_is_fetched(parts: tuple[ShadowService, Site]) -> None:
-    """Deltas are not kept for who is not there."""
+    """Changes are not kept for who is not there."""
     service, site = parts
     service.desired, service.version = {"period_s": 45}, 7
     site.shadow.fetch()
     await until(lambda: service.reported.get("period_s") == 45)
     assert site.shadow.last is not None
     assert site.shadow.last.version == 7
+
+
+async def test_what_is_wished_no_longer_is_taken_back_at_once(parts: tuple[ShadowService, Site]) -> None:
+    """A limit that was lowered for an afternoon must not last until the next lost connection."""
+    service, site = parts
+    await service.want({"period_s": 30, "nested": {"a": 1, "b": 2}})
+    await until(lambda: service.reported.get("period_s") == 30)
+    await service.withdraw("period_s")
+    await until(lambda: "period_s" not in service.reported)
+    assert site.applied[-1] == {"nested": {"a": 1, "b": 2}}
+    assert service.reported == {"nested": {"a": 1, "b": 2}, "answer": service.reported["answer"]}
+    assert service.reported["answer"]["outcome"] == Outcome.APPLIED
+
+
+@pytest.mark.parametrize(
+    "payload", [b"[" * 100_000, b"[]", b'{"current": []}', b'{"current": {"state": 1, "version": 9}}']
+)
+async def test_what_is_no_document_changes_nothing(parts: tuple[ShadowService, Site], payload: bytes) -> None:
+    """Whatever stands on a reserved topic, the site is controlled."""
+    service, site = parts
+    site.shadow.arrived(Inbound(topic=f"{PREFIX}/update/documents", payload=payload, retained=False))
+    await service.want({"period_s": 30})
+    await until(lambda: service.reported.get("period_s") == 30)
+    assert [one for one in site.applied if one] == [{"period_s": 30}]
 
 
 async def test_an_older_version_is_dropped(parts: tuple[ShadowService, Site]) -> None:
@@ -151,7 +181,7 @@ async def test_an_older_version_is_dropped(parts: tuple[ShadowService, Site]) ->
     await service.want({"period_s": 30})
     await until(lambda: service.reported.get("period_s") == 30)
     service.desired = {"period_s": 20}
-    await service.send_delta(5)
+    await service.tell(5)
     await service.want({"other": 1})
     await until(lambda: service.reported.get("other") == 1)
     assert {"period_s": 20} not in site.applied
@@ -173,9 +203,9 @@ async def test_an_answer_that_the_operator_overtook_gives_way_to_the_newer_wish(
     """Two hands on one shadow: the last word counts, and is the one that is reported."""
     service, _ = parts
     service.version = 1
-    await service.send_delta(1)
+    await service.tell(1)
     service.desired, service.version = {"period_s": 30}, 5
-    await service.send_delta(4)
+    await service.tell(4)
     await until(lambda: service.reported.get("period_s") == 30)
     assert service.reported["answer"]["version"] == 5
     assert service.version == 6

@@ -16,9 +16,9 @@ from tests.support.edge_parts import config
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
-def change(remote: RemoteSettings, shadow: ShadowName, wish: dict[str, Any], *, whole: bool = False) -> None:
+def change(remote: RemoteSettings, shadow: ShadowName, wish: dict[str, Any]) -> None:
     """Wish, and keep it."""
-    remote.keep(remote.propose(shadow, wish, whole=whole))
+    remote.keep(remote.propose(shadow, wish))
 
 
 class Memory:
@@ -36,12 +36,12 @@ class Memory:
         return self.kept.get(key)
 
 
-def test_wishes_add_up_and_survive_a_restart() -> None:
-    """A shadow tells only what differs from the last report."""
+def test_the_wishes_of_both_shadows_survive_a_restart() -> None:
+    """A restart without a cloud must not lift a limit."""
     memory = Memory()
     remote = RemoteSettings(config(), memory=memory)
-    change(remote, ShadowName.CONFIG, {"trading": {"gate_closure_s": 600}})
-    change(remote, ShadowName.CONFIG, {"trading": {"import_tariff_mct_per_kwh": 1}, "telemetry": {"period_s": 20}})
+    trading = {"gate_closure_s": 600, "import_tariff_mct_per_kwh": 1}
+    change(remote, ShadowName.CONFIG, {"trading": trading, "telemetry": {"period_s": 20}})
     change(remote, ShadowName.LIMITS, {"export_limit_w": 500})
     again = RemoteSettings(config(), memory=memory).config
     assert again == remote.config
@@ -49,15 +49,15 @@ def test_wishes_add_up_and_survive_a_restart() -> None:
     assert (again.telemetry.period_s, again.connection.export_limit_w) == (20, 500)
 
 
-def test_the_whole_state_takes_the_place_of_what_was_wished_before() -> None:
-    """What the operator withdrew while the gateway was away is withdrawn; a lost disk finds its settings again."""
+def test_a_wish_takes_the_place_of_what_was_wished_before() -> None:
+    """What the operator withdrew is withdrawn; the site's file holds again."""
     memory = Memory()
     remote = RemoteSettings(config(), memory=memory)
     change(remote, ShadowName.CONFIG, {"trading": {"gate_closure_s": 600}, "telemetry": {"period_s": 20}})
-    change(remote, ShadowName.CONFIG, {"telemetry": {"period_s": 30}}, whole=True)
+    change(remote, ShadowName.CONFIG, {"telemetry": {"period_s": 30}})
     assert remote.config.trading == config().trading
     assert remote.config.telemetry.period_s == 30
-    change(remote, ShadowName.CONFIG, {}, whole=True)
+    change(remote, ShadowName.CONFIG, {})
     assert remote.config == config()
 
 

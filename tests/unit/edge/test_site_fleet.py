@@ -143,7 +143,7 @@ async def test_a_device_that_was_silent_before_does_not_condemn_a_version(tmp_pa
         site.devices["inverter"].online = False
         running = asyncio.create_task(site.fleet.run(), name="fleet")
         await asyncio.sleep(0)
-        site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}}, whole=False)
+        site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
         with pytest.raises(StopRequested, match=r"control\.period_s"):
             await running
     with parts(tmp_path) as site:
@@ -178,11 +178,11 @@ async def test_what_is_reported_is_measured(tmp_path: Path) -> None:
 async def test_only_what_needs_it_waits_for_a_new_start(tmp_path: Path) -> None:
     """The rest is in force with the next cycle."""
     with parts(tmp_path) as site:
-        site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 900}, whole=False)
+        site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 900})
         assert [one.connection.import_limit_w for one in site.adopted] == [900]
         with pytest.raises(ConfigError):
-            site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 90_000}, whole=False)
-        site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}}, whole=False)
+            site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 90_000})
+        site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
         assert len(site.adopted) == 1
 
 
