@@ -26,10 +26,11 @@ from edge.control.lease import Leases, drop, live, renew
 from edge.control.life import AckDraft, Life, Observed, advance
 from edge.control.model import AssetKind, Capability, ControlSettings, Priority, Request, Setpoint, Snapshot
 from edge.control.orders import request_of, requester_of
-from edge.control_loop import Cycle, Lever
+from edge.control_loop import Cycle
 from edge.devices.device import Applied
 from edge.evidence import EvidenceBook
 from edge.grid_limits import GridLimits
+from edge.snapshot import Lever
 from edge.telemetry.journal import Journal
 from edge.telemetry.sampler import Sampler
 

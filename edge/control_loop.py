@@ -16,7 +16,7 @@ from edge.config import Idle, SiteConfig
 from edge.control.cycle import decide
 from edge.control.lease import HOLD_S, CycleToken, may_refresh, revert_s, token_for
 from edge.control.model import (
-    Capability,
+    Confirmed,
     ControlSettings,
     Decision,
     Memory,
@@ -29,11 +29,10 @@ from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceError, ValueRefused
 from edge.foreign import Disputes
-from edge.snapshot import Freezer, Readings
+from edge.snapshot import Freezer, Lever, Readings
 
 log = logging.getLogger(__name__)
 
-Lever = tuple[str, Capability]
 
 # A device that answers, and of which nothing was read for so long, is not silent: we do not read it.
 UNREAD_S = 60.0
@@ -100,6 +99,7 @@ class ControlLoop:
         self._token: CycleToken | None = None
         self._blind_token: CycleToken | None = None
         self._applied: dict[Lever, Applied] = {}
+        self._confirmed: dict[Lever, Confirmed] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
@@ -148,7 +148,7 @@ class ControlLoop:
     def _cycle(self) -> None:
         now_s = self._clock.monotonic()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
-        snapshot = self._freezer.freeze(self._devices, readings, now_s=now_s)
+        snapshot = self._freezer.freeze(self._devices, readings, now_s=now_s, confirmed=self._confirmed)
         decision, self._memory = decide(snapshot, self._requests(now_s, readings), self.settings, self._memory)
         self.stats.cycles += 1
         self._write(decision, now_s)
@@ -200,9 +200,12 @@ class ControlLoop:
             busy = self._writing.get(name)
             if not (setpoints or leftovers) or (busy is not None and not busy.done()):
                 continue
-            self._writing[name] = asyncio.create_task(self._apply(device, setpoints, leftovers), name=f"write {name}")
+            applying = self._apply(device, setpoints, leftovers, decided_s=now_s)
+            self._writing[name] = asyncio.create_task(applying, name=f"write {name}")
 
-    async def _apply(self, device: Device, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever]) -> None:
+    async def _apply(
+        self, device: Device, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever], *, decided_s: float
+    ) -> None:
         for leftover in sorted(leftovers):
             # What an earlier configuration moved and this one cannot: given back before anything else.
             with contextlib.suppress(DeviceError, ValueRefused):
@@ -221,6 +224,8 @@ class ControlLoop:
                     refresh=may_refresh(token, now_s=now_s),
                 )
                 self.stats.writes += 1
+                if self._applied[lever].ok:
+                    self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())
                 continue
             self._applied.pop(lever, None)
             self.stats.failed_writes += 1

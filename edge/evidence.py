@@ -19,8 +19,9 @@ from edge.control.commands import Verdict
 from edge.control.evidence import EvidenceKind, EvidenceRecord, Head, Value, append
 from edge.control.life import AckDraft
 from edge.control.orders import requester_of
-from edge.control_loop import Cycle, Lever
+from edge.control_loop import Cycle
 from edge.devices.device import Applied
+from edge.snapshot import Lever
 from edge.telemetry.journal import Journal
 from edge.telemetry.records import RecordClass
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from contracts.telemetry import Sample
 from contracts.units import Quality
 from edge.config import DeviceRole, DeviceSection, LoadSection, Rest
-from edge.control.model import AssetKind, AssetState, Measured, Snapshot
+from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Measured, Snapshot
 from edge.devices.device import Device
 from edge.modbus.point import Reading
 
@@ -27,6 +27,8 @@ KIND = {
 }
 
 Readings = Mapping[str, Reading]
+Lever = tuple[str, Capability]
+_NEVER = Confirmed(decided_s=float("-inf"), at_s=float("-inf"))
 
 
 class Freezer:
@@ -37,11 +39,25 @@ class Freezer:
         self._meter = meter
         self._last_power_w: dict[str, float] = {}
 
-    def freeze(self, devices: Mapping[str, Device], readings: Mapping[str, Readings], *, now_s: float) -> Snapshot:
-        """Return the picture at ``now_s``; what generates, stores or can be switched is an asset."""
+    def freeze(
+        self,
+        devices: Mapping[str, Device],
+        readings: Mapping[str, Readings],
+        *,
+        now_s: float,
+        confirmed: Mapping[Lever, Confirmed],
+    ) -> Snapshot:
+        """Return the picture at ``now_s``; what generates, stores or can be switched is an asset.
+
+        Args:
+            devices: Every device of the site, by its name.
+            readings: What each said last.
+            now_s: On the monotonic clock.
+            confirmed: The last setpoint of each lever that its device was seen to hold.
+        """
         meter = readings[self._meter]
         assets = tuple(
-            self._asset(section, devices[name], readings[name], now_s)
+            self._asset(section, devices[name], readings[name], now_s, confirmed)
             for name, section in self._sections.items()
             if section.role in KIND and section.role is not DeviceRole.METER
         )
@@ -54,7 +70,14 @@ class Freezer:
             assets=assets,
         )
 
-    def _asset(self, section: DeviceSection, device: Device, readings: Readings, now_s: float) -> AssetState:
+    def _asset(
+        self,
+        section: DeviceSection,
+        device: Device,
+        readings: Readings,
+        now_s: float,
+        confirmed: Mapping[Lever, Confirmed],
+    ) -> AssetState:
         load = section.load
         state = readings.get(load.state) if load is not None else None
         power = measured(readings.get(POWER), now_s)
@@ -88,6 +111,7 @@ class Freezer:
             rest_on=load.rest is Rest.ON if load else None,
             has_revert_timer=device.has_revert_timer,
             last_power_w=self._last_power_w.get(section.id),
+            limit_confirmed=confirmed.get((section.id, Capability.LIMIT_GENERATION), _NEVER),
         )
 
 

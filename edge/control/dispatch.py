@@ -21,16 +21,12 @@ from edge.control.model import (
     Setpoint,
     lever,
 )
+from edge.control.rising import kept_cap
 from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, switch_setpoints
-from edge.control.smooth import dead_band, smooth
+from edge.control.smooth import smooth
 from edge.control.split import split
 from edge.control.switching import SwitchPlan, plan_switches
 
-# The meter and the inverter are read at different moments: after a change the one shows the old output and the other
-# the new, and their difference looks like a load that is not there. So a cap rises only on readings that were all taken
-# when the inverter had followed the last change, and only once it was found too low for a while.
-SETTLE_S = 1.0
-RISE_WAIT_S = 3.0
 # Sums of floats are compared with this slack, far below what any device resolves.
 _SLACK_W = 1e-6
 
@@ -167,22 +163,9 @@ def _caps(
         memories=generators.memories,
         settings=settings,
     )
-    kept: list[float | None] = []
     for item, cap_w, last in zip(generators.levers, found, generators.memories, strict=True):
-        before_w = last.value_w if last else None
-        rises = before_w is not None and (cap_w is None or cap_w < before_w)
-        settled = last is None or seen_s >= last.changed_s + SETTLE_S
-        rising_since_s = min(last.rising_since_s, now_s) if last and rises and settled else float("inf")
-        small = before_w is not None and cap_w is not None and before_w - cap_w < dead_band(item.rated_w, settings)
-        waits = rises and (small or not settled or now_s - rising_since_s < RISE_WAIT_S)
-        kept.append(before_w if waits else cap_w)
-        remembered[item.resource] = LeverMemory(
-            value_w=kept[-1],
-            at_s=now_s,
-            changed_s=now_s if last is None or kept[-1] != before_w else last.changed_s,
-            rising_since_s=rising_since_s,
-        )
-    return tuple(kept)
+        remembered[item.resource] = kept_cap(item, cap_w, last, now_s=now_s, seen_s=seen_s, settings=settings)
+    return tuple(remembered[item.resource].value_w for item in generators.levers)
 
 
 def _present(item: Lever) -> float:

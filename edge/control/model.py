@@ -6,7 +6,7 @@ values here are frozen: a cycle works on one snapshot and returns new values.
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from contracts.units import Quality
 
@@ -92,6 +92,16 @@ def lever(asset: str, capability: Capability) -> Resource:
     return Resource(f"{asset}/{capability.value}")
 
 
+class Confirmed(NamedTuple):
+    """The last setpoint that a device was seen to hold: when it was decided, and when it was read back."""
+
+    decided_s: float
+    at_s: float
+
+
+AT_ONCE = Confirmed(decided_s=float("inf"), at_s=float("-inf"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetState:
     """One asset as the snapshot found it.
@@ -111,6 +121,7 @@ class AssetState:
         last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
         switched_on: State of a switchable load.
         rest_on: Its state while nobody asks; ``None`` leaves it to itself.
+        limit_confirmed: Of the limit on its generation; what is not told counts as held at once.
     """
 
     id: str
@@ -136,6 +147,7 @@ class AssetState:
     last_power_w: float | None = None
     switched_on: bool | None = None
     rest_on: bool | None = None
+    limit_confirmed: Confirmed = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,8 +327,9 @@ class LeverMemory:
     """What a lever was last told and when, and how often it was turned about within the last minute.
 
     ``value_w`` is power into the asset, also for generation; ``switched_s`` is when a load last changed its state;
-    ``changed_s`` is when a generator's cap last changed, ``rising_since_s`` since when it was found too low, infinite
-    while it is not.
+    ``changed_s`` is when a generator's cap last changed, and ``followed_s`` when its device was first seen to hold the
+    change; ``rising_since_s`` since when the cap was found too low, infinite while it is not, and ``rising_w`` the
+    lowest that it was found to rise to since.
     """
 
     value_w: float | None = None
@@ -325,7 +338,9 @@ class LeverMemory:
     reversals_s: tuple[float, ...] = ()
     switched_s: float = float("-inf")
     changed_s: float = float("-inf")
+    followed_s: float = float("-inf")
     rising_since_s: float = float("inf")
+    rising_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ def test_the_picture_holds_meter_and_assets_with_their_ages() -> None:
     fakes = fake_site(clock)
     freezer = Freezer(config().devices, meter="meter")
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
-    found = freezer.freeze(as_devices(fakes), readings, now_s=2.5)
+    found = freezer.freeze(as_devices(fakes), readings, now_s=2.5, confirmed={})
     assert (found.connection_power.value, found.connection_power.age_s) == (1_000.0, 2.5)
     (inverter,) = found.assets
     assert (inverter.kind, inverter.generation_rated_w, inverter.charge_w_max) == (AssetKind.HYBRID, 5_000.0, 4_000.0)
@@ -29,9 +29,9 @@ def test_a_silent_asset_keeps_its_last_good_power_for_the_worst_case() -> None:
     fakes = fake_site(clock)
     freezer = Freezer(config().devices, meter="meter")
     fakes["inverter"].values["active_power_w"] = -3_000.0
-    freezer.freeze(as_devices(fakes), {name: fake.snapshot() for name, fake in fakes.items()}, now_s=0.0)
+    freezer.freeze(as_devices(fakes), {name: fake.snapshot() for name, fake in fakes.items()}, now_s=0.0, confirmed={})
     fakes["inverter"].online = False
-    (inverter,) = freezer.freeze(as_devices(fakes), {"meter": {}, "inverter": {}}, now_s=60.0).assets
+    (inverter,) = freezer.freeze(as_devices(fakes), {"meter": {}, "inverter": {}}, now_s=60.0, confirmed={}).assets
     assert (inverter.online, inverter.power.value, inverter.last_power_w) == (False, None, -3_000.0)
 
 
@@ -42,10 +42,10 @@ def test_phases_count_only_where_all_three_are_known() -> None:
     freezer = Freezer(config().devices, meter="meter")
     for phase in (1, 2, 3):
         readings = {name: fake.snapshot() for name, fake in fakes.items()}
-        assert freezer.freeze(as_devices(fakes), readings, now_s=0.0).phase_power is None
+        assert freezer.freeze(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is None
         fakes["meter"].values[f"active_power_l{phase}_w"] = 300.0
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
-    assert freezer.freeze(as_devices(fakes), readings, now_s=0.0).phase_power is not None
+    assert freezer.freeze(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is not None
 
 
 @pytest.mark.parametrize("value", [None, True])
@@ -64,6 +64,9 @@ def test_a_relay_is_no_asset() -> None:
     box = {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:1?unit=1", "role": "relay"}
     freezer = Freezer(config(devices=[*devices, box]).devices, meter="meter")
     found = freezer.freeze(
-        as_devices(fakes), {**{name: fake.snapshot() for name, fake in fakes.items()}, "box": {}}, now_s=0.0
+        as_devices(fakes),
+        {**{name: fake.snapshot() for name, fake in fakes.items()}, "box": {}},
+        now_s=0.0,
+        confirmed={},
     )
     assert [asset.id for asset in found.assets] == ["inverter"]

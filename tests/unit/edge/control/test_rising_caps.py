@@ -3,8 +3,19 @@
 from dataclasses import replace
 
 from edge.control.cycle import decide
-from edge.control.dispatch import RISE_WAIT_S
-from edge.control.model import CONNECTION, Decision, Measured, Memory, Priority, Reason, Request, Snapshot
+from edge.control.model import (
+    AT_ONCE,
+    CONNECTION,
+    Confirmed,
+    Decision,
+    Measured,
+    Memory,
+    Priority,
+    Reason,
+    Request,
+    Snapshot,
+)
+from edge.control.rising import RISE_WAIT_S
 from tests.support.control import SETTINGS, good, pv
 
 LIMIT = Request(
@@ -17,8 +28,11 @@ LIMIT = Request(
 )
 
 
-def _seen(at_s: float, *, connection_w: float, pv_w: float, pv_age_s: float = 0.2) -> Snapshot:
-    inverter = replace(pv(power_w=pv_w), power=Measured(pv_w, good(pv_w).quality, pv_age_s))
+def _seen(
+    at_s: float, *, connection_w: float, pv_w: float, pv_age_s: float = 0.2, confirmed: Confirmed = AT_ONCE
+) -> Snapshot:
+    power = Measured(pv_w, good(pv_w).quality, pv_age_s)
+    inverter = replace(pv(power_w=pv_w), power=power, limit_confirmed=confirmed)
     return Snapshot(taken_s=at_s, connection_power=good(connection_w), phase_power=None, assets=(inverter,))
 
 
@@ -57,3 +71,28 @@ def test_a_load_that_goes_lowers_the_cap_at_once() -> None:
     _, memory = _step(_seen(0.0, connection_w=-4500.0, pv_w=-5000.0), Memory(), LIMIT)
     cap_w, _ = _step(_seen(2.0, connection_w=-1400.0, pv_w=-1500.0), memory, LIMIT)
     assert cap_w == 1100.0
+
+
+def test_a_write_that_waits_for_a_slow_bus_keeps_the_cap_down() -> None:
+    """Readings from after the decision and before the write show the old output beside the new meter: no load."""
+    before = Confirmed(decided_s=-9.0, at_s=-8.5)
+    _, memory = _step(_seen(0.0, connection_w=-4500.0, pv_w=-5000.0, confirmed=before), Memory(), LIMIT)
+    for at_s in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0):
+        skewed = _seen(at_s, connection_w=-1000.0, pv_w=-5000.0, confirmed=before)
+        cap_w, memory = _step(skewed, memory, LIMIT)
+        assert cap_w == 1500.0
+    written = Confirmed(decided_s=0.0, at_s=6.5)
+    caps: list[tuple[float, float | None]] = []
+    for at_s in (7.0, 8.0, 9.0, 10.0, 11.0):
+        cap_w, memory = _step(_seen(at_s, connection_w=500.0, pv_w=-1500.0, confirmed=written), memory, LIMIT)
+        caps.append((at_s, cap_w))
+    assert caps == [(at_s, 1500.0 if at_s - 8.0 < RISE_WAIT_S else 3000.0) for at_s, _ in caps]
+
+
+def test_a_cap_rises_to_the_lowest_that_was_found_while_it_waited() -> None:
+    """An inverter that takes seconds to follow makes each pair of readings say something else."""
+    _, memory = _step(_seen(0.0, connection_w=-4500.0, pv_w=-5000.0), Memory(), LIMIT)
+    cap_w: float | None = None
+    for at_s, connection_w in ((2.0, 500.0), (3.0, -500.0), (4.0, 300.0), (5.0, 900.0)):
+        cap_w, memory = _step(_seen(at_s, connection_w=connection_w, pv_w=-1500.0), memory, LIMIT)
+    assert cap_w == 2000.0
