@@ -8,6 +8,7 @@ import typer
 
 FAILED = 1
 BAD_INPUT = 2
+INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended.
 
 
 def print_json(answer: Any) -> None:

@@ -17,8 +17,10 @@ _ON_W = 1.0
 
 
 def requester_of(command: Command) -> str:
-    """Name the holder of a command's request: a newer command of the same issuer and kind takes its place."""
-    return f"{command.issuer}/{command.action.kind}"
+    """Name the holder of a command's request: a newer one of the same issuer and kind (and load) takes its place."""
+    action = command.action
+    load = f"/{action.device}" if isinstance(action, Switch) else ""
+    return f"{command.issuer}/{action.kind}{load}"
 
 
 def request_of(command: Command, *, role: Role, now_s: float, now: datetime) -> Request | None:

@@ -72,6 +72,10 @@ class LinkSettings(BaseModel):
         parts = urlsplit(self.url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"url {self.url!r} is not mqtt://, mqtts://, ws:// or wss:// with a host")
+        try:
+            parts.port  # noqa: B018 (reading it checks it)
+        except ValueError as error:
+            raise ValueError(f"url {self.url!r} has no port from 1 to 65535") from error
         if parts.username or parts.password:
             raise ValueError("url carries a user or password; use username with password_file or password_env")
         if (self.cert_file is None) != (self.key_file is None):

@@ -5,7 +5,6 @@ Any MQTT client can do the same by hand: docs/operations.md shows it with openss
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,16 +13,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.clock import Clock, parse_clock
+from contracts.clock import Clock
 from contracts.control import AckStage, Action, CommandAck
 from contracts.topics import Up, site_topic
 from contracts.units import epoch_ms
-from sitewatt.durations import duration
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.commands import command_keys
+from sitewatt.commands.command_evidence import evidence
+from sitewatt.commands.command_inputs import (
+    STAGES,
+    AsJson,
+    Broker,
+    Ca,
+    Cert,
+    CertKey,
+    ClockSpec,
+    Issuer,
+    Key,
+    Mqtt,
+    Password,
+    Timeout,
+    User,
+    Wait,
+    Zone,
+    book_of,
+    clock_of,
+    length_of,
+    link_settings,
+    one_sentence,
+)
+from sitewatt.output import BAD_INPUT, INTERRUPTED, fail, print_json
 
 if TYPE_CHECKING:
     from edge.links.settings import LinkSettings
-    from sitewatt.operator.book import Book
 
 KINDS = (
     "limit_import", "limit_export", "battery_power", "switch", "maintenance_lock", "read", "live", "diagnostics",
@@ -32,36 +53,20 @@ KINDS = (
 _AT_ONCE = frozenset({"maintenance_lock", "read", "live", "diagnostics", "release"})
 _LASTS = timedelta(minutes=15)
 _LASTS_AT_ONCE = timedelta(minutes=1)
-_STAGES = ("accepted", "applied", "effective", "completed", "none")
 
 app = typer.Typer(help="Orders to a site: send, watch, release, prove; and the keys behind them.", no_args_is_help=True)
-keys_app = typer.Typer(help="The keys that sign orders.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
-
-_Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
-_Broker = Annotated[str, typer.Option("--broker", metavar="URL", help="mqtt://HOST:1883 or mqtts://HOST:8883.")]
-_Zone = Annotated[str, typer.Option("--zone", help="The price area that the site belongs to.")]
-_Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="Private key (PEM); what was sent stands beside it.")]
-_Issuer = Annotated[str, typer.Option("--issuer", help="The name by which the site trusts the key.")]
-_Wait = Annotated[str | None, typer.Option("--wait", metavar="STAGE", help=", ".join(_STAGES))]
-_Timeout = Annotated[float, typer.Option("--timeout", min=0.5, max=3600, help="Real seconds to wait.")]
-_ClockSpec = Annotated[str | None, typer.Option("--clock", metavar="SPEC", help="A scaled clock; the machine's else.")]
-_Ca = Annotated[Path | None, typer.Option("--ca-file", help="The broker's authority.")]
-_Cert = Annotated[Path | None, typer.Option("--cert-file", help="This client's certificate.")]
-_CertKey = Annotated[Path | None, typer.Option("--cert-key-file", help="The certificate's key.")]
-_User = Annotated[str | None, typer.Option("--username", help="User at the broker.")]
-_Password = Annotated[Path | None, typer.Option("--password-file", help="File with the password.")]
-_Mqtt = Annotated[str, typer.Option("--protocol", help="5 or 3.1.1.")]
+app.add_typer(command_keys.app, name="keys")
+app.command()(evidence)
 
 
 @app.command()
 def send(
     site: Annotated[str, typer.Argument(help="The site.")],
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS))],
-    broker: _Broker,
-    zone: _Zone,
-    key: _Key,
-    issuer: _Issuer,
+    broker: Broker,
+    zone: Zone,
+    key: Key,
+    issuer: Issuer,
     max_w: Annotated[int | None, typer.Option(help="Of limit_import and limit_export, zero or greater.")] = None,
     power_w: Annotated[int | None, typer.Option(help="Of battery_power, positive charging.")] = None,
     on: Annotated[bool | None, typer.Option("--on/--off", help="Of switch and maintenance_lock.")] = None,
@@ -70,16 +75,16 @@ def send(
     period_s: Annotated[int | None, typer.Option(help="Of live: seconds between messages, 1 to 60.")] = None,
     lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="30m, 2h; 15m else.")] = None,
     event: Annotated[str | None, typer.Option(help="The event that it belongs to.")] = None,
-    wait: _Wait = None,
-    timeout: _Timeout = 60.0,
-    clock: _ClockSpec = None,
-    ca_file: _Ca = None,
-    cert_file: _Cert = None,
-    cert_key_file: _CertKey = None,
-    username: _User = None,
-    password_file: _Password = None,
-    protocol: _Mqtt = "5",
-    as_json: _Json = False,
+    wait: Wait = None,
+    timeout: Timeout = 60.0,
+    clock: ClockSpec = None,
+    ca_file: Ca = None,
+    cert_file: Cert = None,
+    cert_key_file: CertKey = None,
+    username: User = None,
+    password_file: Password = None,
+    protocol: Mqtt = "5",
+    as_json: AsJson = False,
 ) -> None:
     """Send one signed order and wait for what becomes of it.
 
@@ -98,7 +103,9 @@ def send(
     if name not in KINDS:
         fail(f"{kind!r} is none of {', '.join(KINDS)}", code="bad_kind", as_json=as_json, exit_code=BAD_INPUT)
     action = _action(name, given, as_json=as_json)
-    settings = _settings(broker, protocol, ca_file, cert_file, cert_key_file, username, password_file, as_json=as_json)
+    settings = link_settings(
+        broker, protocol, ca_file, cert_file, cert_key_file, username, password_file, as_json=as_json
+    )
     _send(
         action,
         site=site,
@@ -110,7 +117,7 @@ def send(
         event=event,
         wait=wait,
         timeout_s=timeout,
-        clock=_clock(clock, as_json=as_json),
+        clock=clock_of(clock, as_json=as_json),
         as_json=as_json,
     )
 
@@ -118,25 +125,25 @@ def send(
 @app.command()
 def release(
     command_id: Annotated[str, typer.Argument(help="The order to end, as send and list show it.")],
-    broker: _Broker,
-    key: _Key,
+    broker: Broker,
+    key: Key,
     site: Annotated[str | None, typer.Option(help="Its site, where this key did not send it from here.")] = None,
     zone: Annotated[str | None, typer.Option(help="Its zone, likewise.")] = None,
     issuer: Annotated[str | None, typer.Option(help="Its issuer, likewise.")] = None,
-    wait: _Wait = None,
-    timeout: _Timeout = 60.0,
-    clock: _ClockSpec = None,
-    ca_file: _Ca = None,
-    cert_file: _Cert = None,
-    cert_key_file: _CertKey = None,
-    username: _User = None,
-    password_file: _Password = None,
-    protocol: _Mqtt = "5",
-    as_json: _Json = False,
+    wait: Wait = None,
+    timeout: Timeout = 60.0,
+    clock: ClockSpec = None,
+    ca_file: Ca = None,
+    cert_file: Cert = None,
+    cert_key_file: CertKey = None,
+    username: User = None,
+    password_file: Password = None,
+    protocol: Mqtt = "5",
+    as_json: AsJson = False,
 ) -> None:
     """End an order before it expires; only its issuer may."""
-    with _sentences(as_json):
-        entry = _book(key).find(command_id) or {}
+    with one_sentence(as_json):
+        entry = book_of(key).find(command_id) or {}
     found = {
         "site": site or entry.get("site"),
         "zone": zone or entry.get("zone"),
@@ -146,7 +153,9 @@ def release(
         sentence = f"{command_id} was not sent with {key} from here; say --{' --'.join(missing)}"
         fail(sentence, code="unknown_command", as_json=as_json, exit_code=BAD_INPUT)
     action = _action("release", {"command_id": command_id}, as_json=as_json)
-    settings = _settings(broker, protocol, ca_file, cert_file, cert_key_file, username, password_file, as_json=as_json)
+    settings = link_settings(
+        broker, protocol, ca_file, cert_file, cert_key_file, username, password_file, as_json=as_json
+    )
     _send(
         action,
         site=str(found["site"]),
@@ -158,30 +167,28 @@ def release(
         event=None,
         wait=wait,
         timeout_s=timeout,
-        clock=_clock(clock, as_json=as_json),
+        clock=clock_of(clock, as_json=as_json),
         as_json=as_json,
     )
 
 
 @app.command(name="list")
 def list_sent(
-    key: _Key,
+    key: Key,
     running: Annotated[bool, typer.Option("--running", help="Only those that may still run.")] = False,
-    clock: _ClockSpec = None,
-    as_json: _Json = False,
+    clock: ClockSpec = None,
+    as_json: AsJson = False,
 ) -> None:
     """List what was sent with a key from here, the newest last, and the last answer that was heard."""
     from sitewatt.operator.book import left_s
 
-    now = _clock(clock, as_json=as_json).now()
-    with _sentences(as_json):
-        entries = _book(key).entries()
-    over = {"rejected", "completed", "expired", "released", "superseded"}
-    shown = [
-        {**entry, "left_s": left_s(entry, now)}
-        for entry in entries
-        if not running or (left_s(entry, now) > 0 and entry["stage"] not in over)
-    ]
+    now = clock_of(clock, as_json=as_json).now()
+    with one_sentence(as_json):
+        entries = book_of(key).entries()
+    over = {"rejected", "completed", "expired", "released", "superseded", "not_sent"}
+    shown = [{**entry, "left_s": 0.0 if entry["stage"] in over else left_s(entry, now)} for entry in entries]
+    if running:
+        shown = [entry for entry in shown if entry["left_s"] > 0]
     if as_json:
         print_json(shown)
         return
@@ -193,129 +200,34 @@ def list_sent(
 
 @app.command()
 def watch(
-    broker: _Broker,
-    zone: _Zone,
+    broker: Broker,
+    zone: Zone,
     site: Annotated[str | None, typer.Argument(help="One site; the whole zone without.")] = None,
     lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Until Ctrl-C without.")] = None,
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Note the answers beside this key.")] = None,
-    ca_file: _Ca = None,
-    cert_file: _Cert = None,
-    cert_key_file: _CertKey = None,
-    username: _User = None,
-    password_file: _Password = None,
-    protocol: _Mqtt = "5",
-    as_json: _Json = False,
+    ca_file: Ca = None,
+    cert_file: Cert = None,
+    cert_key_file: CertKey = None,
+    username: User = None,
+    password_file: Password = None,
+    protocol: Mqtt = "5",
+    as_json: AsJson = False,
 ) -> None:
     """Print every answer as it comes: one line each, or one JSON object."""
-    settings = _settings(broker, protocol, ca_file, cert_file, cert_key_file, username, password_file, as_json=as_json)
-    for_s = None if lasts is None else _duration(lasts, as_json=as_json).total_seconds()
+    settings = link_settings(
+        broker, protocol, ca_file, cert_file, cert_key_file, username, password_file, as_json=as_json
+    )
+    for_s = None if lasts is None else length_of(lasts, as_json=as_json).total_seconds()
     topic = site_topic(zone=zone, site=site or "+", channel=Up.ACKS)
-    book = None if key is None else _book(key)
+    book = None if key is None else book_of(key)
 
     def heard(ack: CommandAck) -> None:
         if book is not None:
             book.heard(ack)
         _show(ack, as_json=as_json, site=True)
 
-    with _sentences(as_json), contextlib.suppress(KeyboardInterrupt):
+    with one_sentence(as_json), contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(settings, topic, for_s, heard))
-
-
-@app.command()
-def evidence(
-    event: Annotated[str, typer.Argument(metavar="ID", help="An event, or a command.")],
-    state: Annotated[Path | None, typer.Option(metavar="DIR", help="A gateway's state folder.")] = None,
-    tables: Annotated[Path | None, typer.Option(metavar="DIR", help="A local cloud's folder or tables.")] = None,
-    site: Annotated[str | None, typer.Option(help="The site, with --tables.")] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Exit 1 where the chain does not hold.")] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the records as CSV.")] = None,
-    as_json: _Json = False,
-) -> None:
-    """Export the proof of an event or a command, and verify that no record was changed, lost or moved.
-
-    Exit 0 the chain holds (or was not asked about), 1 it does not or there is none, 2 bad arguments.
-    """
-    from sitewatt.operator.proof import EvidenceMissing, as_csv, from_state, from_tables
-
-    try:
-        if state is not None and tables is None:
-            found = from_state(state, event)
-        elif state is None and tables is not None and site is not None:
-            found = from_tables(tables, site, event)
-        else:
-            sentence = "say where the evidence is: --state DIR, or --tables DIR with --site"
-            fail(sentence, code="bad_arguments", as_json=as_json, exit_code=BAD_INPUT)
-    except EvidenceMissing as error:
-        fail(str(error), code="no_evidence", as_json=as_json)
-    if csv is not None:
-        try:
-            csv.write_text(as_csv(found.records), encoding="utf-8")
-        except OSError as error:
-            fail(f"{csv} cannot be written: {error.strerror}", code="unwritable", as_json=as_json, exit_code=BAD_INPUT)
-    broken = found.broken()
-    if as_json:
-        print_json(found.plain())
-    else:
-        for line in found.lines():
-            typer.echo(line)
-        typer.echo(
-            f"{len(found.records)} records, the chain holds" if broken is None else f"the chain is broken: {broken.why}"
-        )
-    if verify and broken is not None:
-        raise typer.Exit(1)
-
-
-@keys_app.command("new")
-def keys_new(path: Annotated[Path, typer.Argument(metavar="FILE")], as_json: _Json = False) -> None:
-    """Make a private key that only its owner may read, and show its public key."""
-    from sitewatt.operator.keys import make_key
-
-    with _sentences(as_json):
-        public = make_key(path)
-    _show_key(path, public, as_json=as_json)
-
-
-@keys_app.command("show")
-def keys_show(path: Annotated[Path, typer.Argument(metavar="FILE")], as_json: _Json = False) -> None:
-    """Show the public key of a private one, as a site's configuration has it."""
-    from sitewatt.operator.keys import load_key, public_key
-
-    with _sentences(as_json):
-        public = public_key(load_key(path))
-    _show_key(path, public, as_json=as_json)
-
-
-@keys_app.command("trust")
-def keys_trust(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The private key, or a file with a public one.")],
-    issuer: _Issuer,
-    role: Annotated[str, typer.Option(help="grid_operator, aggregator, owner or installer.")],
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Add it to this site's configuration.")] = None,
-    as_json: _Json = False,
-) -> None:
-    """Print what makes a site trust a key, or add it to the site's configuration, which the gateway reads at start."""
-    from edge.config import IssuerRole, load_config
-    from edge.errors import ConfigError
-    from sitewatt.operator.keys import TrustRefused, add_trust, load_key, public_key, trust_yaml
-
-    if role not in set(IssuerRole):
-        fail(f"{role!r} is none of {', '.join(IssuerRole)}", code="bad_role", as_json=as_json, exit_code=BAD_INPUT)
-    with _sentences(as_json):
-        public = public_key(load_key(path))
-    if config is None:
-        typer.echo(trust_yaml(issuer=issuer, role=role, public=public), nl=False)
-        return
-    try:
-        add_trust(config, issuer=issuer, role=role, public=public, check=load_config)
-    except (TrustRefused, ConfigError) as error:
-        fail(f"{config} was not changed: {error}", code="not_trusted", as_json=as_json, exit_code=BAD_INPUT)
-    except OSError as error:
-        sentence = f"{config} was not changed: {error.strerror}"
-        fail(sentence, code="not_trusted", as_json=as_json, exit_code=BAD_INPUT)
-    if as_json:
-        print_json({"config": str(config), "issuer": issuer, "role": role, "public_key": public})
-    else:
-        typer.echo(f"{config} trusts {issuer} as {role}; restart the gateway")
 
 
 def _send(
@@ -338,12 +250,12 @@ def _send(
 
     at_once = action.kind in _AT_ONCE
     awaited = wait or ("completed" if at_once else "accepted")
-    if awaited not in _STAGES:
-        fail(f"{wait!r} is none of {', '.join(_STAGES)}", code="bad_stage", as_json=as_json, exit_code=BAD_INPUT)
+    if awaited not in STAGES:
+        fail(f"{wait!r} is none of {', '.join(STAGES)}", code="bad_stage", as_json=as_json, exit_code=BAD_INPUT)
     kept_for = _LASTS_AT_ONCE if at_once and action.kind not in ("maintenance_lock", "live") else _LASTS
-    length = kept_for if lasts is None else _duration(lasts, as_json=as_json)
-    with _sentences(as_json):
-        key, book, now = load_key(key_path), _book(key_path), clock.now()
+    length = kept_for if lasts is None else length_of(lasts, as_json=as_json)
+    with one_sentence(as_json):
+        key, book, now = load_key(key_path), book_of(key_path), clock.now()
         # Whole seconds of the instant are above whatever an earlier book used, were it lost.
         seq = book.next_seq(issuer=issuer, site=site, at_least=epoch_ms(now) // 1000)
         try:
@@ -356,11 +268,13 @@ def _send(
 
         def heard(ack: CommandAck) -> None:
             book.heard(ack)
-            if not as_json:
+            if not as_json and ack.command_id == command.command_id:
                 _show(ack, as_json=False)
 
-        if not as_json:
-            typer.echo(f"{command.command_id} sent to {site}: {_said(action.model_dump())}")
+        def sent() -> None:
+            if not as_json:
+                typer.echo(f"{command.command_id} sent to {site}: {_said(action.model_dump())}")
+
         try:
             outcome = asyncio.run(
                 post.send(
@@ -369,11 +283,18 @@ def _send(
                     zone=zone,
                     awaited=None if awaited == "none" else AckStage(awaited),
                     timeout_s=timeout_s,
+                    sent=sent,
                     heard=heard,
                 )
             )
+        except post.NotSent as error:
+            book.not_sent(command.command_id)
+            fail(f"{error}; nothing was sent", code="not_sent", as_json=as_json, command_id=command.command_id)
         except post.NoAnswer as error:
             fail(str(error), code="no_answer", as_json=as_json, command_id=command.command_id)
+        except KeyboardInterrupt:
+            sentence = f"interrupted; {command.command_id} may run on until it is released or expires"
+            fail(sentence, code="interrupted", as_json=as_json, exit_code=INTERRUPTED, command_id=command.command_id)
     last = outcome.answers[-1] if outcome.answers else None
     if not outcome.reached and last is not None:
         _failed(last, awaited, as_json=as_json)
@@ -429,13 +350,6 @@ def _show(ack: CommandAck, *, as_json: bool, site: bool = False) -> None:
     typer.echo("  ".join(parts))
 
 
-def _show_key(path: Path, public: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"key": str(path), "public_key": public})
-    else:
-        typer.echo(public)
-
-
 def _action(kind: str, given: dict[str, Any], *, as_json: bool) -> Action:
     """Return the action of a kind; an option that is not of this kind is refused, not forgotten."""
     adapter: TypeAdapter[Action] = TypeAdapter(Action)
@@ -453,76 +367,6 @@ def _first(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"takes no --{name}"
     return f"{name}: {first['msg']}"
-
-
-def _settings(
-    broker: str,
-    protocol: str,
-    ca_file: Path | None,
-    cert_file: Path | None,
-    cert_key_file: Path | None,
-    username: str | None,
-    password_file: Path | None,
-    *,
-    as_json: bool,
-) -> "LinkSettings":
-    from edge.links.settings import LinkSettings
-
-    try:
-        return LinkSettings.model_validate(
-            {
-                "url": broker,
-                "protocol": protocol,
-                "ca_file": ca_file,
-                "cert_file": cert_file,
-                "key_file": cert_key_file,
-                "username": username,
-                "password_file": password_file,
-                "session_expiry_s": 0,
-                "reconnect_s_min": 0.2,
-                "reconnect_s_max": 2.0,
-                "throttle": False,
-            }
-        )
-    except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        fail(f"broker: {message}", code="bad_broker", as_json=as_json, exit_code=BAD_INPUT)
-
-
-def _clock(spec: str | None, *, as_json: bool) -> Clock:
-    try:
-        return parse_clock(spec)
-    except ValueError as error:
-        fail(str(error), code="bad_clock", as_json=as_json, exit_code=BAD_INPUT)
-
-
-def _duration(text: str, *, as_json: bool) -> timedelta:
-    try:
-        return duration(text)
-    except ValueError as error:
-        fail(str(error), code="bad_duration", as_json=as_json, exit_code=BAD_INPUT)
-
-
-def _book(key_path: Path) -> "Book":
-    from sitewatt.operator.book import Book
-
-    return Book(key_path)
-
-
-@contextlib.contextmanager
-def _sentences(as_json: bool) -> Any:
-    """End with one sentence where a key, a book, the broker or an argument cannot be used."""
-    from edge.errors import ConfigError
-    from sitewatt.operator.post import NoAnswer
-
-    # A broker that cannot be reached is our answer, not a line of a gateway's log.
-    logging.getLogger("edge.links").setLevel(logging.CRITICAL)
-    try:
-        yield
-    except NoAnswer as error:
-        fail(str(error), code="no_answer", as_json=as_json)
-    except (ConfigError, ValueError) as error:
-        fail(str(error), code="bad_arguments", as_json=as_json, exit_code=BAD_INPUT)
 
 
 def _said(action: dict[str, Any]) -> str:

@@ -9,13 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from contracts.control import Command, CommandAck
+from contracts.control import AckStage, Command, CommandAck
 from contracts.units import epoch_ms
 
 # Commands that are remembered; the oldest go first.
 SENT_MAX = 500
 
 Entry = dict[str, Any]
+_RUNNING = frozenset({AckStage.ACCEPTED, AckStage.APPLIED, AckStage.EFFECTIVE, AckStage.INEFFECTIVE})
 
 
 class BookUnusable(ValueError):
@@ -64,6 +65,17 @@ class Book:
             )
             del content["sent"][:-SENT_MAX]
 
+    def not_sent(self, command_id: str) -> None:
+        """Note that a command did not leave this machine.
+
+        Raises:
+            BookUnusable: It cannot be kept.
+        """
+        with self._open() as content:
+            for entry in content["sent"]:
+                if entry["command_id"] == command_id:
+                    entry["stage"] = "not_sent"
+
     def heard(self, ack: CommandAck) -> None:
         """Note an answer to a command of this book.
 
@@ -71,10 +83,15 @@ class Book:
             BookUnusable: It cannot be kept.
         """
         with self._open() as content:
-            for entry in content["sent"]:
+            taken = None
+            for entry in reversed(content["sent"]):
                 if entry["command_id"] == ack.command_id:
                     entry["stage"] = ack.stage.value
                     entry["reason"] = None if ack.reason is None else ack.reason.value
+                    taken = entry if ack.stage is AckStage.ACCEPTED else None
+                elif taken is not None and _place(entry) == _place(taken) and entry["stage"] in _RUNNING:
+                    # The site says so too, after we may have stopped to listen.
+                    entry["stage"] = AckStage.SUPERSEDED.value
 
     def entries(self) -> list[Entry]:
         """Return the commands that were sent, the oldest first.
@@ -120,6 +137,12 @@ class Book:
                 fresh.replace(self._path)
         except OSError as error:
             raise BookUnusable(f"{self._path} cannot be written ({error.strerror}); nothing was sent") from error
+
+
+def _place(entry: Entry) -> tuple[str, ...]:
+    """Return what a site holds one order for at a time: an issuer's orders of one kind, and of one load."""
+    action = entry["action"]
+    return str(entry["issuer"]), str(entry["site"]), str(action["kind"]), str(action.get("device"))
 
 
 def left_s(entry: Entry, now: datetime) -> float:

@@ -8,14 +8,17 @@ from typing import Any
 
 import yaml
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
+
+from edge.public_key import check_public_key
 
 
 class KeyUnusable(ValueError):
@@ -59,9 +62,34 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
+def load_public_key(path: Path) -> str:
+    """Return the public key of a file in base64: of a private key, or itself, in PEM or as a configuration has it.
+
+    Whoever trusts somebody else has nothing but the public half.
+
+    Raises:
+        KeyUnusable: It cannot be read, or holds no Ed25519 key.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise KeyUnusable(f"{path} cannot be read: {error.strerror}") from error
+    if b"PRIVATE KEY" in content:
+        return public_key(load_key(path))
+    try:
+        if b"PUBLIC KEY" not in content:
+            return check_public_key(content.decode("ascii").strip())
+        key = load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable(f"{path} holds no key: neither PEM nor 32 bytes in base64") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyUnusable(f"{path} holds a key of another kind than Ed25519")
+    return _base64(key)
+
+
 def public_key(key: Ed25519PrivateKey) -> str:
     """Return the public key, 32 bytes in base64, as a site's configuration has it."""
-    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+    return _base64(key.public_key())
 
 
 def trust_yaml(*, issuer: str, role: str, public: str) -> str:
@@ -96,6 +124,10 @@ def add_trust(path: Path, *, issuer: str, role: str, public: str, check: Callabl
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _base64(key: Ed25519PublicKey) -> str:
+    return base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
 
 def _with_issuer(text: str, entry: dict[str, str]) -> str:

@@ -29,6 +29,10 @@ class NoAnswer(Exception):
     """The broker or the site did not answer in time."""
 
 
+class NotSent(NoAnswer):
+    """The broker was not reached, or does not let us in: nothing left this machine."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a command went as far as it was awaited: the answers in order, and whether the awaited stage came."""
@@ -68,7 +72,7 @@ async def open_link(settings: LinkSettings, topics: list[str], *, timeout_s: flo
     """Connect and subscribe; the link ends with the block.
 
     Raises:
-        NoAnswer: The broker did not let us in, or refused a topic, in time.
+        NotSent: The broker did not let us in, or refused a topic, in time.
     """
     link = make_link(settings, client_id=f"operator-{secrets.token_hex(6)}")
     link.subscribe(topics)
@@ -89,6 +93,7 @@ async def send(
     zone: str,
     awaited: AckStage | None,
     timeout_s: float,
+    sent: Callable[[], None],
     heard: Callable[[CommandAck], None],
 ) -> Outcome:
     """Publish a command and wait until it came as far as awaited, or can come no further.
@@ -96,10 +101,12 @@ async def send(
     Args:
         awaited: Nothing is awaited but the broker's acknowledgement where it is ``None``.
         timeout_s: Real seconds for each: the connection, and the awaited stage.
-        heard: Told of each answer to this command.
+        sent: Told once the broker has the command.
+        heard: Told of each answer of the site, also to other commands.
 
     Raises:
-        NoAnswer: The broker did not take it, or the awaited stage did not come in time.
+        NotSent: It did not leave this machine.
+        NoAnswer: The broker did not say that it has it, or the awaited stage did not come in time.
     """
     acks = site_topic(zone=zone, site=command.site, channel=Up.ACKS)
     async with open_link(settings, [acks] if awaited else [], timeout_s=timeout_s) as link:
@@ -110,7 +117,8 @@ async def send(
         except (LinkError, TimeoutError) as error:
             raise NoAnswer(f"{settings.url} did not take the command: {error or 'no acknowledgement'}") from error
         if taken is Ack.REFUSED:
-            raise NoAnswer(f"the broker does not let this client publish to {topic}")
+            raise NotSent(f"the broker does not let this client publish to {topic}")
+        sent()
         if awaited is None:
             return Outcome(answers=(), reached=True)
         return await _awaited(link, command.command_id, awaited, timeout_s=timeout_s, heard=heard)
@@ -132,10 +140,10 @@ async def _awaited(
     try:
         async with asyncio.timeout(timeout_s):
             async for ack in answers(link):
+                heard(ack)
                 if ack.command_id != command_id:
                     continue
                 found.append(ack)
-                heard(ack)
                 if RANK.get(ack.stage, 0) >= RANK[awaited]:
                     return Outcome(answers=tuple(found), reached=True)
                 # Ineffective with a reason is not even applied.
@@ -157,11 +165,11 @@ async def _subscribed(link: Link, topics: list[str], running: "asyncio.Task[None
                 status = link.status()
                 if status.refused:
                     topic, reason = next(iter(status.refused.items()))
-                    raise NoAnswer(f"the broker refuses {topic}: {reason}")
+                    raise NotSent(f"the broker refuses {topic}: {reason}")
                 if status.state is LinkState.CONNECTED and set(topics) <= status.subscribed:
                     return
                 await asyncio.sleep(_LOOK_S)
     except TimeoutError as error:
         why = link.status().last_error or "no connection"
-        raise NoAnswer(f"the broker was not reached within {timeout_s:g} s: {why}") from error
+        raise NotSent(f"the broker was not reached within {timeout_s:g} s: {why}") from error
     running.result()

@@ -8,16 +8,26 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.control import AckStage, CommandAck, Diagnostics, Refusal
+from contracts.control import AckStage, Action, CommandAck, Diagnostics, LimitExport, LimitImport, Refusal
 from edge.config import load_config
 from edge.control.keys import Role, TrustedKey
 from edge.errors import ConfigError
 from sitewatt.durations import duration
 from sitewatt.operator.book import Book, BookUnusable, left_s
-from sitewatt.operator.keys import KeyUnusable, TrustRefused, add_trust, load_key, make_key, public_key, trust_yaml
+from sitewatt.operator.keys import (
+    KeyUnusable,
+    TrustRefused,
+    add_trust,
+    load_key,
+    load_public_key,
+    make_key,
+    public_key,
+    trust_yaml,
+)
 from sitewatt.operator.post import signed
 from tests.support.control_commands import KEYS, NOW, command, public
 from tests.support.edge_parts import plain_config
@@ -132,22 +142,45 @@ def test_the_book_knows_what_was_sent_and_answered(tmp_path: Path) -> None:
     book = Book(tmp_path / "dso.pem")
     order = command(Diagnostics())
     book.sent(order, zone="east")
-    ack = CommandAck(
-        site="home-1",
-        epoch=1,
-        seq=1,
-        sent_at=NOW,
-        at=NOW,
-        command_id="c1",
-        stage=AckStage.REJECTED,
-        reason=Refusal.LOCKED,
-    )
-    book.heard(ack)
+    book.heard(_ack("c1", AckStage.REJECTED, reason=Refusal.LOCKED))
     entry = Book(tmp_path / "dso.pem").find("c1")
     assert entry is not None
     assert (entry["zone"], entry["site"], entry["stage"], entry["reason"]) == ("east", "home-1", "rejected", "locked")
     assert (left_s(entry, NOW), left_s(entry, NOW + timedelta(hours=1))) == (120.0, 0.0)
     assert book.find("another") is None
+
+
+def test_an_order_whose_place_was_taken_is_not_listed_as_running(tmp_path: Path) -> None:
+    """The site says that it is superseded after the newer one was accepted, when nobody may listen any more."""
+    book = Book(tmp_path / "dso.pem")
+    actions: tuple[Action, ...] = (LimitExport(max_w=1), LimitImport(max_w=1), LimitExport(max_w=2))
+    for number, action in enumerate(actions, start=1):
+        book.sent(command(action, command_id=f"c{number}"), zone="east")
+        book.heard(_ack(f"c{number}", AckStage.ACCEPTED))
+    assert [entry["stage"] for entry in book.entries()] == ["superseded", "accepted", "accepted"]
+    book.not_sent("c3")
+    assert book.entries()[-1]["stage"] == "not_sent"
+
+
+def _ack(command_id: str, stage: AckStage, *, reason: Refusal | None = None) -> CommandAck:
+    return CommandAck(
+        site="home-1", epoch=1, seq=1, sent_at=NOW, at=NOW, command_id=command_id, stage=stage, reason=reason
+    )
+
+
+def test_a_public_key_is_read_as_its_owner_hands_it_over(tmp_path: Path, key: Path) -> None:
+    """Nobody gives a private key away to be trusted: PEM as openssl writes it, base64 as a configuration has it."""
+    private = load_key(key)
+    (tmp_path / "pub.pem").write_bytes(
+        private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    (tmp_path / "pub.txt").write_text(public_key(private) + "\n", encoding="ascii")
+    for name in ("dso.pem", "pub.pem", "pub.txt"):
+        assert load_public_key(tmp_path / name) == public_key(private), name
+    (tmp_path / "short.txt").write_text("AAAA", encoding="ascii")
+    for name, says in (("short.txt", "holds no key"), ("none.txt", "No such file")):
+        with pytest.raises(KeyUnusable, match=says):
+            load_public_key(tmp_path / name)
 
 
 def test_a_damaged_book_sends_nothing(tmp_path: Path) -> None:

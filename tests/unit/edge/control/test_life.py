@@ -198,3 +198,5 @@ def test_a_renewed_order_takes_the_place_of_the_older_one() -> None:
     renewed = command(LimitImport(max_w=5_000), command_id="c2", seq=2, issued_at=NOW + timedelta(seconds=40))
     assert requester_of(renewed) == requester_of(LIMIT)
     assert requester_of(command(LimitExport(max_w=0))) != requester_of(LIMIT)
+    boiler, pump = (command(Switch(device=name, on=True)) for name in ("boiler", "pump"))
+    assert requester_of(boiler) != requester_of(pump), "who turns two loads must not lose the first"
