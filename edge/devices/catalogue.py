@@ -41,10 +41,14 @@ def load_profile(profile_id: str, user_dir: Path | None = None) -> Profile:
     """Return a checked profile; one of the user's own folder goes before ours.
 
     Raises:
-        ConfigError: There is no such profile, or it breaks a rule; one sentence names the key.
+        ConfigError: There is no such profile or folder, or the profile breaks a rule; one sentence names the key.
     """
-    if user_dir is not None and (own := user_dir / f"{profile_id}{_SUFFIX}").is_file():
-        return parse_profile(profile_id, own.read_text(encoding="utf-8"))
+    if user_dir is not None and (own := _folder(user_dir) / f"{profile_id}{_SUFFIX}").is_file():
+        try:
+            text = own.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"profile {own} cannot be read: {error}") from error
+        return parse_profile(profile_id, text)
     return _shipped(profile_id)
 
 
@@ -74,10 +78,14 @@ def parse_profile(profile_id: str, text: str) -> Profile:
 
 
 def list_profiles(user_dir: Path | None = None) -> tuple[str, ...]:
-    """Return the ids of all profiles, a user's included, in alphabetical order."""
+    """Return the ids of all profiles, a user's included, in alphabetical order.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
     ids = {entry.name.removesuffix(_SUFFIX) for entry in files(_PACKAGE).iterdir() if entry.name.endswith(_SUFFIX)}
-    if user_dir is not None and user_dir.is_dir():
-        ids |= {path.stem for path in user_dir.glob(f"*{_SUFFIX}")}
+    if user_dir is not None:
+        ids |= {path.stem for path in _folder(user_dir).glob(f"*{_SUFFIX}")}
     return tuple(sorted(ids))
 
 
@@ -87,6 +95,13 @@ def json_schema() -> str:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "sitewatt device profile"
     return json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _folder(path: Path) -> Path:
+    """Return a user's folder that is there: behind a slip of the pen ours would be taken without a word."""
+    if not path.is_dir():
+        raise ConfigError(f"{path} is no folder, so no profile in it could go before ours")
+    return path
 
 
 @lru_cache(maxsize=128)

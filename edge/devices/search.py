@@ -16,7 +16,7 @@ from edge.devices.resolve import Resolved, resolve
 from edge.errors import ConfigError, DeviceImplausible, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.codec import decode
-from edge.modbus.faults import NoReply
+from edge.modbus.faults import Fault, NoReply
 from edge.modbus.learned import Learned
 from edge.modbus.point import Access, LinkLimits, Priority, RegisterPoint, Table
 from edge.modbus.sunspec import SunSpecMap, discover
@@ -28,6 +28,7 @@ HOSTS_AT_ONCE = 8  # Source: Victron, dbus-modbus-client scan.
 CONNECT_S = 0.25  # Source: as above.
 HOSTS_MAX = 1024
 PROBES_PER_PROFILE = 6
+NOBODY_THERE = (0x0A, 0x0B)  # Source: Modbus application protocol 1.1b3, 7: a gateway's path, its target.
 _TOLD = 3.0  # A name that the device tells outweighs values that merely could be.
 _COULD_BE = 1.0
 
@@ -85,11 +86,13 @@ async def scan(
     ports: Sequence[int] = PORTS,
     units: Sequence[int] = UNITS,
     on_host: Callable[[str], None] = lambda _: None,
+    on_unit: Callable[[Endpoint, int], None] = lambda _endpoint, _unit: None,
 ) -> AsyncIterator[Found]:
     """Yield every unit that answers, as it is found; at most ``HOSTS_AT_ONCE`` hosts are asked at a time.
 
     Args:
         on_host: Called with each host when it has been asked for everything.
+        on_unit: Called with each unit before it is asked.
     """
     found: asyncio.Queue[Found | str] = asyncio.Queue(maxsize=len(hosts) * len(ports) * len(units) + len(hosts))
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
@@ -99,7 +102,7 @@ async def scan(
             async with gate:
                 for port in ports:
                     if await _is_open(host, port):
-                        async for one in scan_bus(parse_url(f"tcp://{host}:{port}"), units=units):
+                        async for one in scan_bus(parse_url(f"tcp://{host}:{port}"), units=units, on_unit=on_unit):
                             found.put_nowait(one)
         finally:
             found.put_nowait(host)
@@ -117,20 +120,33 @@ async def scan(
                 yield one
 
 
-async def scan_bus(endpoint: Endpoint, *, units: Sequence[int] = UNITS) -> AsyncIterator[Found]:
+async def scan_bus(
+    endpoint: Endpoint,
+    *,
+    units: Sequence[int] = UNITS,
+    on_unit: Callable[[Endpoint, int], None] = lambda _endpoint, _unit: None,
+) -> AsyncIterator[Found]:
     """Yield the units that answer behind one connection or on one line, asked one after another.
 
+    Args:
+        on_unit: Called with each unit before it is asked.
+
     Raises:
-        DeviceSilent: The serial port cannot be opened; nobody was asked.
+        DeviceSilent: The serial port cannot be opened, or is gone; the message says who was not asked.
     """
     async with Bus(endpoint) as bus:
-        for unit in units:
+        for number, unit in enumerate(units):
+            on_unit(endpoint, unit)
             if not endpoint.scheme.is_serial:
                 bus.unit(unit, learned=Learned(turnaround_s=CONNECT_S / 4))
-            answered = await _answer(bus, unit)
+            try:
+                answered = await _answer(bus, unit)
+            except NoReply as lost:
+                if endpoint.scheme.is_serial and lost.fault in (Fault.UNCONNECTED, Fault.LOST):
+                    left = "nobody was asked" if number == 0 else f"not asked: {', '.join(map(str, units[number:]))}"
+                    raise DeviceSilent(f"{lost}; {left}") from lost
+                continue
             if answered is None:
-                if endpoint.scheme.is_serial and not bus.is_connected:
-                    raise DeviceSilent(f"{bus.unit(unit).last_error}; nobody was asked")
                 continue
             models: tuple[int, ...] = ()
             with contextlib.suppress(NoReply, DeviceImplausible):
@@ -263,18 +279,20 @@ async def _is_open(host: str, port: int) -> bool:
 
 
 async def _answer(bus: Bus, unit: int) -> str | None:
-    """Return what came of one small read; None where nothing answers."""
+    """Return what came of one small read; None where a gateway says that nobody is there.
+
+    Raises:
+        NoReply: Nothing answers.
+    """
     for table in (Table.HOLDING, Table.INPUT):
         try:
             await bus.read(unit, table, 0, 1, priority=Priority.BACKGROUND)
         except DeviceRefused as refusal:
-            if refusal.exception_code in (0x0A, 0x0B):  # A gateway says that nobody is there.
+            if refusal.exception_code in NOBODY_THERE:
                 return None
-            answered = f"exception {refusal.exception_code} to a {table} read"
+            answered = f"exception {refusal.exception_code} to a read of {table} registers"
             continue
-        except NoReply:
-            return None
-        return f"a {table} read"
+        return f"a read of {table} registers"
     return answered
 
 

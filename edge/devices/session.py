@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from contracts.clock import Clock, SystemClock
 from edge.devices.canonical import derive, refined
@@ -12,8 +12,9 @@ from edge.devices.options import link_limits
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.spelling import meant
-from edge.errors import ConfigError, DeviceRefused, DeviceSilent
+from edge.errors import ConfigError, DeviceError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
+from edge.modbus.encode import Write
 from edge.modbus.faults import NoReply
 from edge.modbus.plan import plan_reads
 from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table, WordOrder
@@ -23,6 +24,8 @@ from edge.modbus.url import parse_url
 
 READ_BACK_TRIES = 5
 READ_BACK_WAIT_S = 0.2
+PUT_BACK_TRIES = 6  # With the waits and time-outs between them longer than a restart of most devices.
+PUT_BACK_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,14 @@ class Written:
     before: Reading | None
     after: Reading | None
     equal: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lent:
+    """What came of a value that was written for a while, and whether the old one is back."""
+
+    written: Written
+    restored: bool
 
 
 class Session:
@@ -96,6 +107,8 @@ class Session:
     async def write(self, name: str, value: float | int | str) -> Written:
         """Check, write, and read back until it is there or a second has passed.
 
+        A lost answer to the write does not say whether it was done: what is read back says it.
+
         Raises:
             ConfigError: The device has no such point.
             ValueRefused: The value does not fit; nothing was written.
@@ -104,17 +117,77 @@ class Session:
         """
         point = self._point(name)
         before = await self._held(point)
-        writes = encode_point(self.profile, point, value, scale_factor=await self._factor(point))
+        after, equal = await self._send(point, await self._encoded(point, value))
+        return Written(point=name, value=value, before=before, after=after, equal=equal)
+
+    async def lend(
+        self,
+        name: str,
+        value: float | int | str,
+        *,
+        lease_s: float,
+        stopped: asyncio.Event,
+        on_written: Callable[[Written], None] = lambda _: None,
+    ) -> Lent:
+        """Write a value and put the old words back after ``lease_s``, or as soon as ``stopped`` is set.
+
+        They are put back several times where the device does not take them, or does not answer.
+
+        Raises:
+            ConfigError: The device has no such point, or does not tell what it holds; nothing was written.
+            ValueRefused: The value does not fit; nothing was written.
+            DeviceRefused: The device answered the write with an exception.
+            DeviceSilent: No answer before anything was written.
+        """
+        point = self._point(name)
+        before = await self._held(point)
+        held = [] if before is None else self._words_of(point, before)
+        if not held:
+            raise ConfigError(f"{name} does not tell what it holds, so nothing could be put back; nothing was written")
+        writes = await self._encoded(point, value)
+        old = [replace(write, words=words) for write, words in zip(writes, held, strict=True)]
+        after, equal = None, False
+        with contextlib.suppress(
+            DeviceSilent
+        ):  # Whether it was written is unknown then: the old words go back at once.
+            after, equal = await self._send(point, writes)
+        written = Written(point=name, value=value, before=before, after=after, equal=equal)
+        if after is not None:
+            on_written(written)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(lease_s):
+                    await stopped.wait()
+        return Lent(written=written, restored=await self._put_back(point, old))
+
+    async def _put_back(self, point: RegisterPoint, old: Sequence[Write]) -> bool:
+        for attempt in range(PUT_BACK_TRIES):
+            if attempt:
+                await asyncio.sleep(PUT_BACK_WAIT_S)
+            with contextlib.suppress(DeviceError):
+                _, equal = await self._send(point, old)
+                if equal:
+                    return True
+        return False
+
+    async def _encoded(self, point: RegisterPoint, value: float | int | str) -> tuple[Write, ...]:
+        return encode_point(self.profile, point, value, scale_factor=await self._factor(point))
+
+    async def _send(self, point: RegisterPoint, writes: Sequence[Write]) -> tuple[Reading | None, bool]:
+        """Write, and return what the point reads then and whether that is what was written."""
         for write in writes:
-            await self.bus.write(self.unit, write.table, write.address, write.words, function=write.function)
+            try:
+                await self.bus.write(self.unit, write.table, write.address, write.words, function=write.function)
+            except NoReply:
+                if point.access is Access.WRITE:
+                    raise
         after: Reading | None = None
         for attempt in range(READ_BACK_TRIES):
             if attempt:
                 await asyncio.sleep(READ_BACK_WAIT_S)
             after = await self._held(point)
-            if after is not None and await self._words_of(point, after) == [write.words for write in writes]:
-                return Written(point=name, value=value, before=before, after=after, equal=True)
-        return Written(point=name, value=value, before=before, after=after, equal=False)
+            if after is not None and self._words_of(point, after) == [write.words for write in writes]:
+                return after, True
+        return after, False
 
     async def dump(self) -> dict[str, dict[str, int]]:
         """Return every register that the profile reads, and all models of a SunSpec device, by table and address."""
@@ -159,7 +232,8 @@ class Session:
             return None
         return (await self.bus.read(self.unit, point.table, point.scale_register, 1, priority=Priority.BACKGROUND))[0]
 
-    async def _words_of(self, point: RegisterPoint, reading: Reading) -> list[tuple[int, ...]]:
+    @staticmethod
+    def _words_of(point: RegisterPoint, reading: Reading) -> list[tuple[int, ...]]:
         if not isinstance(reading.raw, int):
             return []
         bits = 16 * point.count if not point.table.is_bits else 1

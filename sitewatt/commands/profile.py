@@ -24,11 +24,16 @@ def list_(
     """Name the profiles."""
     from edge.devices.catalogue import json_schema, list_profiles
     from edge.devices.document import markdown as page
+    from edge.errors import ConfigError
 
     if schema:
         typer.echo(json_schema(), nl=False)
         return
-    known = [_load(name, profiles, as_json) for name in list_profiles(profiles)]
+    try:
+        names = list_profiles(profiles)
+    except ConfigError as error:
+        fail(str(error), code="bad_argument", as_json=as_json, exit_code=BAD_INPUT)
+    known = [_load(name, profiles, as_json) for name in names]
     if markdown:
         typer.echo(page(known), nl=False)
         return

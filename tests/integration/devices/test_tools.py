@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from sitewatt import device_tools
 from sitewatt.commands import device, profile
 
 SAFETY_S = 20.0
@@ -92,15 +94,26 @@ def test_registers_of_no_known_table_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hosts", "stops"), [("127.0.0.1", ()), ("127.0.0.0/30", ("1 of 2 hosts asked", "2 of 2 hosts asked"))]
+    ("hosts", "stops"),
+    [("127.0.0.1", ()), ("127.0.0.0/30", ("1 of 2 hosts asked", "2 of 2 hosts asked"))],
 )
 def test_a_scan_of_several_hosts_shows_how_far_it_is(
     hosts: str, stops: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network takes minutes; one host does not."""
-    monkeypatch.setattr(device, "_is_watched", lambda: True)
+    """A network takes minutes; a port that is closed does not."""
+    monkeypatch.setattr(device_tools, "is_watched", lambda: True)
     result = CliRunner().invoke(device.app, ["scan", hosts, "--port", "1"])
     assert tuple(re.findall(r"\d of \d hosts asked", result.stderr)) == stops
+
+
+def test_a_scan_of_one_host_names_the_unit_that_it_asks(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units that are silent take their time; what was said on the way is gone when an answer is printed."""
+    monkeypatch.setattr(device_tools, "is_watched", lambda: True)
+    port = url.rpartition(":")[2].partition("?")[0]
+    result = CliRunner().invoke(device.app, ["scan", "127.0.0.1", "--port", port, "--unit", "1"])
+    said = f"127.0.0.1:{port}: unit 1, 1 of 1"
+    assert result.stderr == f"\r{said}\r{' ' * len(said)}\r"
+    assert result.stdout.startswith(f"{url} answers ") and "SunSpec models 1, 103" in result.stdout
 
 
 def test_scan_refuses_a_network_that_is_too_large() -> None:
@@ -135,6 +148,55 @@ def test_write_reads_back_and_puts_back(url: str) -> None:
         run("read", url, "--profile", FRONIUS, "--point", "m123.WMaxLimPct", "--json")["m123.WMaxLimPct"]["value"]
         == 100
     )
+
+
+@pytest.mark.parametrize("how", device.STOPS)
+def test_a_lease_that_is_cut_short_puts_back_and_says_so(url: str, how: signal.Signals) -> None:
+    """Ctrl-C, a supervisor's stop and a terminal that closes leave the device as it was found."""
+    arguments = ("write", url, "--profile", FRONIUS, "--point", "m123.WMaxLimPct", "--value", "35", "--lease", "60")
+    command = [sys.executable, "-m", "sitewatt", "device", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writing:
+        assert writing.stdout is not None
+        assert "reads 35.0, was 100.0; back in 60 s" in writing.stdout.readline()
+        writing.send_signal(how)
+        said, _ = writing.communicate(timeout=SAFETY_S)
+    assert "the old value is back" in said and writing.returncode == 0
+    read = run("read", url, "--profile", FRONIUS, "--point", "m123.WMaxLimPct", "--json")
+    assert read["m123.WMaxLimPct"]["value"] == 100
+
+
+def test_a_watched_device_may_fall_silent_and_come_back() -> None:
+    """Whoever watches sees when it went and when it is there again."""
+    served = [sys.executable, "-m", "sitewatt", "sim", "device", "--profile-like", "sdm630", "--json", "--port"]
+    watch = [sys.executable, "-m", "sitewatt", "device", "read", "--profile", "eastron_sdm630", "--point", "frequency"]
+    with subprocess.Popen([*served, "0"], stdout=subprocess.PIPE, text=True) as meter:
+        assert meter.stdout is not None
+        answer = json.loads(meter.stdout.readline())
+        with subprocess.Popen([*watch, answer["url"], "--watch", "--json"], stdout=subprocess.PIPE, text=True) as seen:
+            assert seen.stdout is not None
+            assert "frequency" in json.loads(seen.stdout.readline())
+            meter.terminate()
+            lines = map(json.loads, seen.stdout)
+            assert next(line for line in lines if "error" in line)["error"]["code"] == "device_silent"
+            with subprocess.Popen([*served, str(answer["port"])], stdout=subprocess.PIPE, text=True) as again:
+                assert next(line for line in lines if "frequency" in line)
+                seen.send_signal(signal.SIGINT)
+                again.terminate()
+            assert seen.wait(SAFETY_S) == 0
+
+
+def test_points_that_a_device_refuses_are_named(url: str) -> None:
+    """A wrong profile does not look like a device that measures nothing."""
+    result = CliRunner().invoke(device.app, ["read", url, "--profile", "eastron_sdm120"])
+    assert result.exit_code == 0 and "refused by the device: voltage, " in result.stderr
+
+
+def test_a_folder_of_profiles_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Behind a slip of the pen ours would be taken without a word."""
+    missing = str(tmp_path / "none")
+    error = run("plan", "--profile", FRONIUS, "--profiles", missing, "--json", code=2)["error"]
+    assert "is no folder" in error["message"]
+    assert CliRunner().invoke(profile.app, ["list", "--profiles", missing]).exit_code == 2
 
 
 def test_write_refuses_what_is_outside_the_range(url: str) -> None:
