@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from itertools import groupby
 
 import benchmarks
 
@@ -52,10 +53,23 @@ def main() -> int:
 
 
 def _show(name: str, rows: Mapping[str, float]) -> None:
+    """Print figures one a line; those whose names are ``ROW | COLUMN`` stand side by side."""
     print(name)
-    for label, value in rows.items():
-        print(f"  {label:<60} {value:>14,.4g}" if abs(value) < 1000 else f"  {label:<60} {value:>14,.0f}")
+    headed: list[str] = []
+    for row, figures in groupby(rows.items(), key=lambda figure: figure[0].partition(" | ")[0]):
+        cells = {label.partition(" | ")[2]: value for label, value in figures}
+        if "" in cells:
+            print(f"  {row:<60} {_number(cells['']):>14}")
+            continue
+        if list(cells) != headed:
+            headed = list(cells)
+            print(" ".join((f"  {'':<32}", *(f"{column:>16}" for column in headed))))
+        print(" ".join((f"  {row:<32}", *(f"{_number(value):>16}" for value in cells.values()))))
     sys.stdout.flush()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 if __name__ == "__main__":

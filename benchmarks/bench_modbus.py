@@ -121,13 +121,13 @@ def plans() -> list[dict[str, object]]:
             tables = intervals(readable, limits)
             best_s = sum(optimum_s(spans, table, limits, cost) for table, spans in tables.items())
             row: dict[str, object] = {"profile": profile_id, "line": line}
-            row["ours"] = {"requests": len(ours.blocks), "ms": round(ours.predicted_s * 1000, 1)}
-            row["optimum_ms"] = round(best_s * 1000, 1)
-            row["of_optimum"] = round(ours.predicted_s / best_s, 3)
+            row |= {"requests": len(ours.blocks), "by telegraf": 0, "by victron": 0}
+            row |= {"ms": round(ours.predicted_s * 1000, 1), "optimum ms": round(best_s * 1000, 1)}
             for rule, hole in (("telegraf", TELEGRAF_HOLE), ("victron", VICTRON_HOLE[line])):
                 requests = [(table, *r) for table, spans in tables.items() for r in greedy(spans, table, limits, hole)]
                 spent_s = sum(cost.request_s(table, end - start) for table, start, end in requests)
-                row[rule] = {"requests": len(requests), "ms": round(spent_s * 1000, 1)}
+                row |= {f"by {rule}": len(requests), f"{rule} ms": round(spent_s * 1000, 1)}
+            row["of the optimum"] = round(ours.predicted_s / best_s, 3)
             rows.append(row)
     return rows
 
@@ -234,8 +234,12 @@ async def measure() -> dict[str, object]:
 
 def run() -> dict[str, float]:
     """Return every number by name."""
-    rows = plans()
-    figures = {f"{row['profile']}, {row['line']}, of the optimum": float(str(row["of_optimum"])) for row in rows}
+    figures = {
+        f"{row['profile']}, {row['line']} | {what}": float(str(value))
+        for row in plans()
+        for what, value in row.items()
+        if what not in ("profile", "line")
+    }
     figures |= {f"cpu, {name}": value for name, value in overhead(period_s=PERIOD_S, rounds=ROUNDS).items()}
     return figures | {f"line share, {baud} baud": asyncio.run(serial_line(baud)) for baud in (9600, 19200)}
 
