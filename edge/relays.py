@@ -62,6 +62,14 @@ def check_loads(config: SiteConfig) -> None:
             )
 
 
+def watched(config: SiteConfig) -> dict[str, frozenset[str]]:
+    """Return by device the points that decide something in each cycle: wired contacts, and whether a load is on."""
+    found: dict[str, set[str]] = {section.id: {section.load.state} for section in config.devices if section.load}
+    for relay in config.relays:
+        found.setdefault(relay.device, set()).update(relay.contacts)
+    return {device: frozenset(points) for device, points in found.items()}
+
+
 class WiredInputs:
     """The wired inputs of one site."""
 

@@ -35,7 +35,7 @@ from edge.links.making import make_link
 from edge.lock import LocalLock
 from edge.notify import ServiceManager
 from edge.recorder import Recorder
-from edge.relays import WiredInputs, check_contacts, check_loads
+from edge.relays import WiredInputs, check_contacts, check_loads, watched
 from edge.remote_settings import RemoteSettings
 from edge.snapshot import Readings
 from edge.status import (
@@ -154,6 +154,7 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
                 journal=journal,
                 profile_dir=config.profile_dir,
                 connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
+                watched=watched(config),
             )
         )
         site = _build(config, clock, journal, devices, weaknesses)

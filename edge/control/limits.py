@@ -39,12 +39,13 @@ class LimitEvent(StrEnum):
 
 
 _S, _E = LimitState, LimitEvent
-# ``LIMIT_ENDED`` is the end that the order itself named while its controller was heard. ``WINDOW_PASSED`` needs a
-# heartbeat that came back, the shortest failsafe time, and no limit for 120 s since.
+# ``LIMIT_ENDED`` is the end that the order itself named while its controller was heard. In failsafe ``WINDOW_PASSED``
+# needs a heartbeat that came back, the shortest failsafe time, and no limit for 120 s since; after a start, 120 s in
+# which no limit came.
 TRANSITIONS: Mapping[tuple[LimitState, LimitEvent], LimitState] = {
     (_S.INIT, _E.LIMIT_SET): _S.LIMITED,
     (_S.INIT, _E.LIMIT_LIFTED): _S.UNLIMITED_CONTROLLED,
-    (_S.INIT, _E.HEARTBEAT_LOST): _S.UNLIMITED_AUTONOMOUS,
+    (_S.INIT, _E.WINDOW_PASSED): _S.UNLIMITED_AUTONOMOUS,
     (_S.UNLIMITED_CONTROLLED, _E.LIMIT_SET): _S.LIMITED,
     (_S.UNLIMITED_CONTROLLED, _E.LIMIT_LIFTED): _S.UNLIMITED_CONTROLLED,
     (_S.UNLIMITED_CONTROLLED, _E.HEARTBEAT_LOST): _S.FAILSAFE,
@@ -130,6 +131,8 @@ def ordered(limit: GridLimit, *, max_w: float | None, ends_s: float = float("inf
 
 def ticked(limit: GridLimit, settings: LimitSettings, *, now_s: float) -> GridLimit:
     """Return the limit after time passed: call it every cycle."""
+    if limit.state is LimitState.INIT and now_s >= _waits_until(limit, settings):
+        return _moved(limit, LimitEvent.WINDOW_PASSED, now_s)
     silent = now_s - limit.heard_s >= settings.heartbeat_s
     if silent and (limit.state, LimitEvent.HEARTBEAT_LOST) in TRANSITIONS:
         return _moved(limit, LimitEvent.HEARTBEAT_LOST, now_s)
@@ -158,7 +161,7 @@ def step(state: LimitState, event: LimitEvent) -> LimitState:
 
 
 def bound_w(limit: GridLimit, settings: LimitSettings) -> float | None:
-    """Return the magnitude that holds now, ``None`` for no limit; until a controller is heard, the failsafe limit."""
+    """Return the magnitude that holds now, ``None`` for no limit; after a start, the failsafe limit."""
     if limit.state is LimitState.LIMITED:
         return limit.limit_w
     if limit.state in (LimitState.INIT, LimitState.FAILSAFE):
@@ -169,7 +172,7 @@ def bound_w(limit: GridLimit, settings: LimitSettings) -> float | None:
 def failsafe_request(limit: GridLimit, settings: LimitSettings, *, requester: str, consumption: bool) -> Request | None:
     """Return what the machine itself asks: the failsafe limit, ``None`` while an order binds or nothing does.
 
-    Before the controller was first heard it ends when waiting for it does. In the failsafe state it has no end: only
+    After a start it ends when waiting for the controller's first limit does. In the failsafe state it has no end: only
     the controller ends it, and a gateway that died cannot hear it.
     """
     if limit.state not in (LimitState.INIT, LimitState.FAILSAFE):
@@ -181,10 +184,14 @@ def failsafe_request(limit: GridLimit, settings: LimitSettings, *, requester: st
         resource=CONNECTION,
         priority=Priority.GRID_OPERATOR,
         reason=Reason.GRID_FAILSAFE,
-        expires_s=limit.heard_s + settings.heartbeat_s if waiting else float("inf"),
+        expires_s=_waits_until(limit, settings) if waiting else float("inf"),
         min_w=float("-inf") if consumption else -power_w,
         max_w=power_w if consumption else float("inf"),
     )
+
+
+def _waits_until(limit: GridLimit, settings: LimitSettings) -> float:
+    return limit.since_s + settings.heartbeat_s
 
 
 def _moved(limit: GridLimit, event: LimitEvent, now_s: float) -> GridLimit:

@@ -26,7 +26,7 @@ from edge.errors import ConfigError, DeviceError, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.buses import Buses
 from edge.modbus.learned import Learned
-from edge.modbus.point import Reading, RegisterPoint, WordOrder
+from edge.modbus.point import PollClass, Reading, RegisterPoint, WordOrder
 from edge.modbus.poller import Poller
 from edge.modbus.proxy import Proxy
 from edge.modbus.sunspec import SunSpecMap, discover
@@ -307,7 +307,14 @@ class Device:
             if self._options.levers is None or lever in self._options.levers:
                 recipe = self.profile.capabilities[lever][number]
                 wanted.update(recipe.points(), recipe.base_points)
-        return [point for name, point in resolved.points.items() if name in wanted]
+        watched = self._options.watched
+        return [
+            replace(point, poll_class=PollClass.CONTROL)
+            if name in self.profile.points and self.profile.points[name].canonical in watched
+            else point
+            for name, point in resolved.points.items()
+            if name in wanted
+        ]
 
     async def _watch_layout(self, running: _Running, reading: asyncio.Task[None]) -> None:
         """End the reading when the models have moved: after each return of the device, and every few hours."""
@@ -357,6 +364,7 @@ async def open_devices(
     journal: Memory | None = None,
     profile_dir: Path | None = None,
     connection_w: float = RATED_W_DEFAULT,
+    watched: Mapping[str, frozenset[str]] | None = None,
 ) -> AsyncIterator[dict[str, Device]]:
     """Open every device of a site and read them all until the block ends.
 
@@ -364,6 +372,7 @@ async def open_devices(
         journal: Where what was learned, touched and worn outlives the process.
         profile_dir: A folder whose profiles go before ours.
         connection_w: The greatest power at the connection point, for the plausibility of its counters.
+        watched: By device, the canonical names that are read with each control cycle.
 
     Raises:
         ConfigError: A profile or a url cannot be used; nothing was opened.
@@ -384,7 +393,9 @@ async def open_devices(
                 bus=bus,
                 unit=unit,
                 clock=clock,
-                options=options_of(section, connection_w=connection_w),
+                options=options_of(
+                    section, connection_w=connection_w, watched=(watched or {}).get(section.id, frozenset())
+                ),
                 memory=journal,
                 phase_s=phase_s,
             )

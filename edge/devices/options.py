@@ -84,6 +84,7 @@ class DeviceOptions:
         generation_w: Rated generation, magnitude; 0 where not given.
         battery_w: Rated power of the battery, magnitude; 0 where not given.
         counted_w: Greatest power that its counters can count.
+        watched: Canonical names that are read with each control cycle, however slowly such points change elsewhere.
     """
 
     kinds: frozenset[Kind] | None = None
@@ -94,6 +95,7 @@ class DeviceOptions:
     generation_w: float = 0.0
     battery_w: float = 0.0
     counted_w: float = RATED_W_DEFAULT
+    watched: frozenset[str] = frozenset()
 
 
 def link_limits(profile: Profile, endpoint: Endpoint) -> LinkLimits:
@@ -129,7 +131,9 @@ def check_names(profile: Profile, settings: DeviceSettings) -> None:
             raise ConfigError(f"use.{canonical} is {name!r}; in profile {profile.id} it can be {points}")
 
 
-def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT) -> DeviceOptions:
+def options_of(
+    settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT, watched: frozenset[str] = frozenset()
+) -> DeviceOptions:
     """Return what a device of the configuration is to its site."""
     role = str(settings.role)
     battery = settings.battery
@@ -150,4 +154,5 @@ def options_of(settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAUL
         use=dict(settings.use),
         turned=frozenset(settings.turned),
         counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),
+        watched=watched,
     )

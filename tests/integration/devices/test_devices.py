@@ -218,6 +218,20 @@ async def test_a_device_that_goes_away_ages_and_comes_back() -> None:
             assert value(meter, "active_power_w") == 1_000
 
 
+async def test_a_watched_contact_is_seen_with_the_next_cycle_and_not_with_the_next_counter() -> None:
+    """A receiver's contact is an order; others of its kind are read each ten seconds."""
+    bank = Bank(coil=dict.fromkeys(range(4), 0), holding={64512: 0, 64513: 7})
+    clock = fast_clock()
+    async with tcp_device(Server({1: bank})) as port:
+        box = Section(id="box", profile="kmtronic_relay", url=f"tcp://127.0.0.1:{port}", role="relay")
+        async with open_devices([box], clock=clock, watched={"box": frozenset({"relay3"})}) as devices:
+            device = devices["box"]
+            await until(lambda: "relay4" in device.snapshot() and device.snapshot()["relay4"].value is not None)
+            begun_s = clock.monotonic()
+            await until(lambda: device.snapshot()["relay3"].monotonic_s > begun_s + 4)
+            assert device.snapshot()["relay4"].monotonic_s < device.snapshot()["relay3"].monotonic_s - 1
+
+
 async def test_devices_on_one_port_share_one_connection() -> None:
     """Inverters take one client; the inverter and the meter behind it are two units of it."""
     clock = fast_clock()

@@ -8,8 +8,8 @@ from contracts.units import Quality
 from edge.config import RelaySection
 from edge.devices.wear import Forgetful
 from edge.modbus.point import Reading
-from edge.relays import WiredInputs
-from tests.support.edge_parts import reading
+from edge.relays import WiredInputs, watched
+from tests.support.edge_parts import config, plain_config, reading
 
 RIPPLE = {"device": "box", "kind": "ripple", "k60": "relay1", "k30": "relay2", "k0": "relay3", "installed_w": 9_000}
 
@@ -93,3 +93,11 @@ def test_a_wired_switch_locks_the_site() -> None:
     inputs.look(_box(False))
     assert not inputs.locked()
     assert not inputs.requests(0.0)
+
+
+def test_every_contact_and_every_loads_state_is_watched() -> None:
+    """What is not watched is read as slowly as such points usually change."""
+    box = {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:502?unit=1", "role": "relay"}
+    boiler = {**box, "id": "boiler", "role": "load", "load": {"rated_w": 3_000, "state": "relay2"}}
+    site = config(devices=[*plain_config()["devices"], box, boiler], relays=[RIPPLE])
+    assert watched(site) == {"box": {"relay1", "relay2", "relay3"}, "boiler": {"relay2"}}

@@ -28,7 +28,7 @@ SITE = LimitSettings(failsafe_w=4_200)
 EXPECTED = {
     ("init", "limit_set"): "limited",
     ("init", "limit_lifted"): "unlimited_controlled",
-    ("init", "heartbeat_lost"): "unlimited_autonomous",
+    ("init", "window_passed"): "unlimited_autonomous",
     ("unlimited_controlled", "limit_set"): "limited",
     ("unlimited_controlled", "limit_lifted"): "unlimited_controlled",
     ("unlimited_controlled", "heartbeat_lost"): "failsafe",
@@ -134,6 +134,15 @@ def test_a_controller_that_was_never_heard_is_waited_for_and_not_longer() -> Non
     request = failsafe_request(started(now_s=50), SITE, requester="dso", consumption=True)
     assert request is not None
     assert (request.max_w, request.expires_s) == (4_200, 170)
+
+
+def test_a_controller_that_is_heard_and_sends_no_limit_is_not_waited_for_either() -> None:
+    """Heartbeats for the other direction must not hold this one at its failsafe limit for ever."""
+    limit = started(now_s=0)
+    for now_s in range(10, 120, 10):
+        limit = ticked(heartbeat(limit, now_s=now_s), SITE, now_s=now_s)
+        assert limit.state is LimitState.INIT
+    assert ticked(limit, SITE, now_s=120).state is LimitState.UNLIMITED_AUTONOMOUS
 
 
 def test_the_machine_asks_nothing_where_an_order_binds_or_nothing_does() -> None:
