@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, Section, one_or_more
 from edge.devices.recipes import MODES, Lever, Recipe, WriteRule
+from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.point import DataType, LinkLimits, Range, Table, WordOrder
 
 ID = r"^[a-z0-9][a-z0-9_]*$"
@@ -29,7 +30,11 @@ class Hole(Section):
 
 
 class Link(Section):
-    """What the device, and the way to it, can bear. Times in ms are silences that the engine keeps."""
+    """What the device, and the way to it, can bear. Times in ms are silences that the engine keeps.
+
+    Args:
+        functions: Modbus function codes that the device is known to take; values are written with no other.
+    """
 
     framing: str = Field(pattern="^(tcp|rtu|rtu_over_tcp|ascii)$")
     port: int | None = Field(default=None, ge=1, le=65_535)
@@ -49,6 +54,12 @@ class Link(Section):
     max_clients: int | None = Field(default=None, ge=1)
     poll_s_min: float | None = Field(default=None, gt=0)
     wake_up: bool = False
+
+    def write_function(self, table: Table, registers: int) -> int | None:
+        """Return the function with which the device takes a value that wide, the one for a single value first."""
+        single, several = (WRITE_COIL, WRITE_COILS) if table is Table.COIL else (WRITE_REGISTER, WRITE_REGISTERS)
+        wanted = (single, several) if registers == 1 else (several,)
+        return next((function for function in wanted if function in self.functions), None)
 
     def limits(self) -> LinkLimits:
         """Return what the engine plans and speaks by."""
@@ -180,10 +191,19 @@ class Profile(Section):
         for steps in (*recipe.modes.values(), recipe.restore):
             for step in steps:
                 for name in step.write:
-                    if not self.points[name].is_writable:
+                    point = self.points[name]
+                    if not point.is_writable:
                         raise ValueError(f"{where} writes {name!r}, which the map gives as read-only")
+                    if self.function(point) is None:
+                        raise ValueError(
+                            f"{where} writes {name!r}, for which link.functions has none: {list(self.link.functions)}"
+                        )
         if not recipe.base and _uses_base(recipe):
             raise ValueError(f"{where}.base is missing: a percentage needs the point that is 100 percent")
+
+    def function(self, point: PointSpec) -> int | None:
+        """Return the function with which a point is written; None where the device is not known to take one."""
+        return point.write_function or self.link.write_function(point.table or self.defaults.table, point.registers)
 
     def rule(self, name: str) -> WriteRule | None:
         """Return what may be written to a point."""

@@ -173,7 +173,7 @@ def _point(
         bits=spec.bits,
         access=spec.access,
         write_address=spec.write_address,
-        write_function=spec.write_function,
+        write_function=profile.function(spec) if spec.is_writable else None,
         value_min=None if rule is None else rule.min,
         value_max=None if rule is None else rule.max,
         step=None if rule is None else rule.step,

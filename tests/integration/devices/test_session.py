@@ -87,6 +87,26 @@ async def test_what_does_not_fit_is_refused_before_a_lease_begins() -> None:
         assert registers[ADDRESS] == 100
 
 
+async def test_a_device_that_takes_no_single_registers_is_written_to() -> None:
+    """Deye's inverters take function 16 only; the profile says so."""
+    functions: list[int] = []
+
+    def no_single(device: Device, request: Request, payload: bytes | None) -> Sending:
+        functions.append(request.pdu[0])
+        refused = bytes((request.pdu[0] | 0x80, 1)) if request.pdu[0] == 6 else payload
+        return honest(device, request, refused)
+
+    profile = load_profile("deye_sg0x_lp3")
+    bank = Bank(holding=dict.fromkeys(range(800), 0))
+    async with (
+        tcp_device(Device({1: bank}, fault=no_single)) as port,
+        open_session(profile, f"tcp://127.0.0.1:{port}?unit=1") as opened,
+    ):
+        written = await opened.write("max_charge_current", 25)
+        assert written.equal and bank.holding[profile.points["max_charge_current"].address or 0] == 25
+    assert 16 in functions and 6 not in functions
+
+
 async def test_a_scan_of_a_line_asks_every_unit_however_many_are_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that is opened anew after many losses is not a port that is gone."""
     monkeypatch.setattr(bus_module, "SERIAL_TIMEOUTS_UNTIL_CLOSE", 1)

@@ -8,9 +8,11 @@ import pytest
 
 from edge.devices.catalogue import json_schema, list_profiles, load_profile, parse_profile
 from edge.devices.document import markdown
+from edge.devices.offline import encode_value
 from edge.devices.recipes import Lever
 from edge.devices.resolve import resolve
 from edge.errors import ConfigError
+from edge.modbus.point import Access, Table
 
 ROOT = Path(__file__).parents[3]
 SMALL = """
@@ -67,6 +69,7 @@ def test_a_small_profile_is_enough() -> None:
         ("limit: limit_pct}", "limit: some_pct}", "'some_pct' is neither a number nor one of"),
         ("{limit: limit_pct}", "{power: limit_pct}", "writes 'power', which the map gives as read-only"),
         ("restore: [{write: {limit: 100}}]", "restore: [{write: {lim: 100}}]", "names the point 'lim'"),
+        ("functions: [3, 6]", "functions: [3]", "writes 'limit', for which link.functions has none: [3]"),
         ("id: mine", "id: yours", "id is 'yours', which must be the name of its file"),
         ("  power: {", "  limit: {", "the key 'limit' stands twice"),
         ("id: mine", "id: [", "is not YAML at line"),
@@ -120,3 +123,29 @@ def test_every_recipe_can_be_carried_out(name: str) -> None:
                     points = sorted((resolved.points[point] for point in step.write), key=lambda one: one.address)
                     for before, after in pairwise(points):
                         assert before.address + before.count == after.address
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_a_device_is_asked_only_with_functions_that_it_takes(name: str) -> None:
+    """A device that takes whole blocks only would refuse every order that is sent as a single register."""
+    profile = load_profile(name)
+    reads = {Table.HOLDING: 3, Table.INPUT: 4, Table.COIL: 1, Table.DISCRETE: 2}
+    for point in resolve(profile).points.values():
+        if point.access is not Access.WRITE:
+            assert reads[point.table] in profile.link.functions
+        if point.access is not Access.READ:
+            assert point.write_function in (*profile.link.functions, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "point", "function"),
+    [
+        ("deye_sg0x_lp3", "max_charge_current", 16),
+        ("growatt_sph", "power_cmd_memory", 6),
+        ("kmtronic_relay", "relay1", 5),
+    ],
+)
+def test_a_single_value_is_written_as_the_device_takes_it(name: str, point: str, function: int) -> None:
+    """The function for one register where the device knows it, else that for several."""
+    (write,) = encode_value(load_profile(name), point, 1)
+    assert write.function == function
