@@ -259,6 +259,7 @@ class Device:
             clock=self._clock,
             limits=self._limits,
             learned=self._learned,
+            period_s={poll_class: self.profile.link.period_s(poll_class) for poll_class in PollClass},
             phase_s=self._phase_s,
         )
         levers = Levers(

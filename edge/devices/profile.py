@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, Section, one_or_more
 from edge.devices.recipes import MODES, Lever, Recipe, WriteRule
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
-from edge.modbus.point import DataType, LinkLimits, Range, Table, WordOrder
+from edge.modbus.point import PERIOD_S, DataType, LinkLimits, PollClass, Range, Table, WordOrder
 
 ID = r"^[a-z0-9][a-z0-9_]*$"
 FLASH_WRITES_A_DAY = 200  # Source: practice of battery planners on inverter EEPROM; a profile may ask for less.
@@ -34,6 +34,8 @@ class Link(Section):
 
     Args:
         functions: Modbus function codes that the device is known to take; values are written with no other.
+        poll_s_min: How often the vendor, or who works with the device, would have it asked. What control steers by is
+            read at its own pace all the same, everything else no more often.
     """
 
     framing: str = Field(pattern="^(tcp|rtu|rtu_over_tcp|ascii)$")
@@ -54,6 +56,11 @@ class Link(Section):
     max_clients: int | None = Field(default=None, ge=1)
     poll_s_min: float | None = Field(default=None, gt=0)
     wake_up: bool = False
+
+    def period_s(self, poll_class: PollClass) -> float:
+        """Return the seconds from one reading of a class to the next."""
+        period_s = PERIOD_S[poll_class]
+        return period_s if poll_class is PollClass.CONTROL else max(period_s, self.poll_s_min or 0.0)
 
     def write_function(self, table: Table, registers: int) -> int | None:
         """Return the function with which the device takes a value that wide, the one for a single value first."""
@@ -198,6 +205,17 @@ class Profile(Section):
                         raise ValueError(
                             f"{where} writes {name!r}, for which link.functions has none: {list(self.link.functions)}"
                         )
+        for name in recipe.points():
+            rule = self.rule(name)
+            if (
+                rule is not None
+                and rule.heartbeat_s is not None
+                and not 0 < (recipe.refresh_s or 0) <= rule.heartbeat_s / 2
+            ):
+                raise ValueError(
+                    f"{where}.refresh_s is {recipe.refresh_s}, at most half of the {rule.heartbeat_s:g} s after which"
+                    f" {name!r} falls back"
+                )
         if not recipe.base and _uses_base(recipe):
             raise ValueError(f"{where}.base is missing: a percentage needs the point that is 100 percent")
 

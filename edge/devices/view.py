@@ -9,7 +9,7 @@ from edge.devices.canonical import Spec, derive, refined, substituted, to_canoni
 from edge.devices.points import DerivedSpec, Kind, PointSpec
 from edge.devices.quality import CounterGuard, is_counter, plausible_range
 from edge.devices.resolve import Resolved, allows
-from edge.modbus.point import PERIOD_S, Access, Reading, RegisterPoint
+from edge.modbus.point import Access, Reading, RegisterPoint
 from edge.modbus.poller import STALE_PERIODS, STALE_S_MIN
 
 # What a meter reports under its own name, where a hybrid reports it as the grid's.
@@ -193,7 +193,7 @@ def _source(resolved: Resolved, name: str, spec: Spec, canonical: str, *, is_tur
         name=name,
         spec=spec,
         point=point,
-        stale_s=max(STALE_PERIODS * max(PERIOD_S[poll_class] for poll_class in classes), STALE_S_MIN),
+        stale_s=max(STALE_PERIODS * max(map(resolved.profile.link.period_s, classes)), STALE_S_MIN),
         bounds=plausible_range(canonical),
         guard=CounterGuard(rated_w=rated_w) if is_counter(canonical) else None,
         turned=is_turned,

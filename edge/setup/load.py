@@ -9,7 +9,7 @@ from edge.devices.resolve import Resolved, resolve
 from edge.devices.view import build_view
 from edge.modbus.cost import cost_of
 from edge.modbus.plan import plan_reads
-from edge.modbus.point import PERIOD_S, Access, PollClass, RegisterPoint
+from edge.modbus.point import Access, PollClass, RegisterPoint
 from edge.modbus.url import Endpoint
 
 
@@ -60,7 +60,7 @@ def _load(bus: str, members: list[Connected]) -> BusLoad:
         cost = cost_of(device.endpoint, min_gap_s=limits.min_gap_s)
         for poll_class in PollClass:
             plan = plan_reads([one for one in points if one.poll_class is poll_class], limits=limits, cost=cost)
-            period_s = max(PERIOD_S[poll_class], device.profile.link.poll_s_min or 0.0)
+            period_s = device.profile.link.period_s(poll_class)
             busy += plan.predicted_s / period_s
             requests_per_s += len(plan.blocks) / period_s
             if poll_class is PollClass.CONTROL:

@@ -243,3 +243,20 @@ def test_sections_are_what_the_configuration_gives() -> None:
 
     section = Section(id="a", profile="b", url="c", role="meter")
     assert set(DeviceSection.model_fields) >= set(vars(section))
+
+
+async def test_what_control_does_not_steer_by_is_read_no_more_often_than_the_profile_bears() -> None:
+    """A Deye is asked for its voltages every ten seconds; what it draws is known every second all the same."""
+    async with device("deye_sg0x_lp3", empty("deye_sg0x_lp3")) as (one, _):
+        seen: dict[str, set[float]] = {"voltage_l1": set(), "battery_power": set()}
+
+        def watched() -> bool:
+            for name, at_s in seen.items():
+                if name in one.points:
+                    at_s.add(one.points[name].monotonic_s)
+            return len(seen["voltage_l1"]) == 6
+
+        await until(watched)
+        first_s, *_, last_s = sorted(seen["voltage_l1"])
+        assert last_s - first_s > 32, "five periods, the first one cut short; of the usual pace they would be 25 s"
+        assert len(seen["battery_power"]) > 12

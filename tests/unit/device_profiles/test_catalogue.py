@@ -70,6 +70,11 @@ def test_a_small_profile_is_enough() -> None:
         ("{limit: limit_pct}", "{power: limit_pct}", "writes 'power', which the map gives as read-only"),
         ("restore: [{write: {limit: 100}}]", "restore: [{write: {lim: 100}}]", "names the point 'lim'"),
         ("functions: [3, 6]", "functions: [3]", "writes 'limit', for which link.functions has none: [3]"),
+        (
+            "storage: ram}",
+            "storage: ram, heartbeat_s: 60}",
+            "refresh_s is None, at most half of the 60 s after which 'limit'",
+        ),
         ("id: mine", "id: yours", "id is 'yours', which must be the name of its file"),
         ("  power: {", "  limit: {", "the key 'limit' stands twice"),
         ("id: mine", "id: [", "is not YAML at line"),
