@@ -19,10 +19,14 @@ def plan(
     profiles: ProfilesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the requests that read a whole profile, and the bus time that they take."""
+    """Print the requests that read a whole profile, and the bus time that they take.
+
+    For a URL the silences that the device needs count too; for a bare --baud or --turnaround-ms the line alone.
+    """
     import json
 
     from edge.devices.offline import plan_profile
+    from edge.devices.options import link_limits
     from edge.errors import DeviceError
     from edge.modbus.cost import RTU_TURNAROUND_S, TCP_TURNAROUND_S, cost_of, rtu_cost, tcp_cost
     from edge.modbus.url import parse_url
@@ -31,7 +35,9 @@ def plan(
     turnaround_s = None if turnaround_ms is None else turnaround_ms / 1000
     resolved = None
     if url is not None:
-        cost = cost_of(checked(lambda: parse_url(url), as_json), turnaround_s=turnaround_s)
+        endpoint = checked(lambda: parse_url(url), as_json)
+        gap_s = link_limits(known, endpoint).min_gap_s
+        cost = cost_of(endpoint, turnaround_s=turnaround_s, min_gap_s=gap_s)
         if known.sunspec is not None:
             try:
                 resolved = asyncio.run(_layout(known, url))
