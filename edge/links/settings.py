@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge.errors import ConfigError
 
-_AWS_RECONNECT_S_MIN = 1.0  # Source: AWS IoT Core quotas, CONNECT requests per second per client id.
+_RECONNECT_S_MIN = 1.0  # Source: AWS IoT Core quotas, CONNECT requests per second per client id.
 _PROXY_PORT = 8080
 _SHARED_PORT = 443
 # Source: AWS IoT Core developer guide, protocols, port mappings and authentication (MQTT with a certificate on 443).
@@ -39,7 +39,8 @@ class LinkSettings(BaseModel):
     file or an environment variable, never from here. ``cert_file`` and ``key_file`` are this client's own, ``ca_file``
     is what the broker is checked against (the system's authorities where it is absent). ``alpn`` names the protocol on
     a shared port (client ``aws`` on 443 asks for ``x-amzn-mqtt-ca`` by itself). ``throttle`` keeps within AWS IoT
-    Core's bounds.
+    Core's bounds, a backlog within a fifth of them, and connections a second apart; without it a private broker is used
+    as fast as it goes.
 
     For client ``aws`` only: ``rules_prefix`` sends the up-channels by Basic Ingest to
     ``$aws/rules/<prefix><channel>/…``, ``proxy_url`` (``http://host:port``) leads through a proxy.
@@ -72,6 +73,7 @@ class LinkSettings(BaseModel):
         parts = urlsplit(self.url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"url {self.url!r} is not mqtt://, mqtts://, ws:// or wss:// with a host")
+        _check_port("url", self.url)
         try:
             parts.port  # noqa: B018 (reading it checks it)
         except ValueError as error:
@@ -86,10 +88,10 @@ class LinkSettings(BaseModel):
             raise ValueError(f"reconnect_s_max {self.reconnect_s_max} is below reconnect_s_min {self.reconnect_s_min}")
         if self.client is Client.AWS and not (self.cert_file and parts.scheme == "mqtts"):
             raise ValueError("client aws needs an mqtts:// url, cert_file and key_file")
-        if self.client is Client.AWS and self.throttle and self.reconnect_s_min < _AWS_RECONNECT_S_MIN:
+        if self.throttle and self.reconnect_s_min < _RECONNECT_S_MIN:
             raise ValueError(
-                f"reconnect_s_min {self.reconnect_s_min} is below {_AWS_RECONNECT_S_MIN:g}, as fast as AWS IoT Core "
-                "takes a client id; throttle: false is for other brokers"
+                f"reconnect_s_min {self.reconnect_s_min} is below {_RECONNECT_S_MIN:g}, as fast as AWS IoT Core "
+                "takes a client id; throttle: false is for a private broker"
             )
         if self.proxy_url is not None and self.client is not Client.AWS:
             raise ValueError("proxy_url is for client aws")
@@ -97,6 +99,8 @@ class LinkSettings(BaseModel):
             urlsplit(self.proxy_url).scheme != "http" or not urlsplit(self.proxy_url).hostname
         ):
             raise ValueError(f"proxy_url {self.proxy_url!r} is not http://HOST:PORT")
+        if self.proxy_url is not None:
+            _check_port("proxy_url", self.proxy_url)
         if self.rules_prefix is not None and self.client is not Client.AWS:
             raise ValueError("rules_prefix is for client aws: no other broker routes $aws/rules/…")
         return self
@@ -155,3 +159,13 @@ class LinkSettings(BaseModel):
                 raise ConfigError(f"link.password_env {self.password_env} is not set in the environment")
             return os.environ[self.password_env]
         return None
+
+
+def _check_port(key: str, url: str) -> None:
+    """Raise ``ValueError`` where a url's port is no port."""
+    try:
+        port = urlsplit(url).port
+    except ValueError as error:
+        raise ValueError(f"{key} {url!r} names no port from 1 to 65535") from error
+    if port == 0:
+        raise ValueError(f"{key} {url!r} names no port from 1 to 65535")

@@ -347,7 +347,7 @@ def _gateway(
         "site": {"id": site.id, "zone": ZONE, "agent": "producer"},
         "connection": {"meter": "meter", "import_limit_w": 20_000, "export_limit_w": 20_000},
         "devices": devices,
-        "link": {**link, "reconnect_s_min": 0.2, "reconnect_s_max": 1.0},
+        "link": {**link, "reconnect_s_min": 0.2, "reconnect_s_max": 1.0, "throttle": False},
         "state_dir": str(files.state(folder, site.id)),
         "commands": {
             "trusted": [

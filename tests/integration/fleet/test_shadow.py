@@ -107,7 +107,7 @@ async def parts(broker: Broker) -> Any:
     """A service and a connected gateway."""
     async with contextlib.AsyncExitStack() as stack:
         service = ShadowService(broker)
-        link = MqttLink(LinkSettings(url=broker.url, reconnect_s_min=0.05), client_id=SITE)
+        link = MqttLink(LinkSettings(url=broker.url), client_id=SITE)
         site = Site(link)
         await stack.enter_async_context(background(service.run(), name="service"))
         await until(service.ready.is_set)

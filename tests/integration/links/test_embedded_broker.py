@@ -41,7 +41,7 @@ async def test_the_link_works_on_the_embedded_broker_with_mqtt_3_1_1() -> None:
     """The demo must run where nobody may install a broker."""
     port = free_port()
     async with _embedded(port):
-        settings = LinkSettings(url=f"mqtt://127.0.0.1:{port}", protocol=Protocol.V311, reconnect_s_min=0.05)
+        settings = LinkSettings(url=f"mqtt://127.0.0.1:{port}", protocol=Protocol.V311)
         link = MqttLink(settings, client_id=SITE)
         link.subscribe([COMMANDS])
         async with background(link.run(), name="link"), asyncio.timeout(20):

@@ -59,7 +59,7 @@ async def test_fifteen_days_offline_lose_and_double_nothing(broker: Broker, tmp_
         journal.flush()
         payload_bytes = sum(journal.stats().bytes.values())
         assert path.stat().st_size < 1.5 * payload_bytes
-        link = MqttLink(LinkSettings(url=broker.url, reconnect_s_min=0.05, reconnect_s_max=0.2), client_id=SITE)
+        link = MqttLink(LinkSettings(url=broker.url), client_id=SITE)
         uplink = Uplink(
             journal=journal, link=link, clock=SystemClock(), topic_of=topic_of, throttle=False, pause_s_max=0.0
         )

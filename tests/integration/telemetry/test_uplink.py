@@ -19,7 +19,8 @@ __all__ = ["broker"]
 
 
 def _link(at: Broker) -> MqttLink:
-    return MqttLink(LinkSettings(url=at.url, reconnect_s_min=0.05, reconnect_s_max=0.2), client_id=SITE)
+    settings = LinkSettings(url=at.url, throttle=False, reconnect_s_min=0.05, reconnect_s_max=0.2)
+    return MqttLink(settings, client_id=SITE)
 
 
 def _numbers(payloads: list[bytes]) -> list[int]:

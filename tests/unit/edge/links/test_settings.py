@@ -23,9 +23,12 @@ from edge.links.settings import Client, LinkSettings
             {"client": "aws", "url": "mqtts://b", "cert_file": "c", "key_file": "k", "proxy_url": "proxy:8080"},
             "is not http://HOST:PORT",
         ),
+        ({"reconnect_s_min": 0.9}, "as fast as AWS IoT Core takes"),
+        ({"url": "mqtts://broker:abc"}, "names no port from 1 to 65535"),
+        ({"url": "mqtts://broker:0"}, "names no port from 1 to 65535"),
         (
-            {"client": "aws", "url": "mqtts://b", "cert_file": "c", "key_file": "k", "reconnect_s_min": 0.9},
-            "as fast as AWS IoT Core takes",
+            {"client": "aws", "url": "mqtts://b", "cert_file": "c", "key_file": "k", "proxy_url": "http://p:70000"},
+            "proxy_url 'http://p:70000' names no port",
         ),
         ({"rules_prefix": "sitewatt_"}, "no other broker routes"),
         ({"reconnect_s_min": 5, "reconnect_s_max": 2}, "is below reconnect_s_min"),
@@ -37,6 +40,11 @@ def test_settings_that_cannot_work_are_refused(fields: dict[str, object], compla
     """A typo found at the desk costs a minute, on the wall an afternoon."""
     with pytest.raises(ValidationError, match=complaint):
         LinkSettings.model_validate(fields)
+
+
+def test_a_private_broker_may_be_asked_faster() -> None:
+    """Its operator knows what it bears; nobody comes back faster by accident."""
+    assert LinkSettings(throttle=False, reconnect_s_min=0.05).reconnect_s_min == 0.05
 
 
 def test_ports_follow_the_scheme() -> None:
