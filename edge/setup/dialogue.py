@@ -117,22 +117,38 @@ def _ask_site(console: Console, answers: Answers) -> None:
 def _find_devices(console: Console, searcher: Searcher, answers: Answers) -> None:
     if answers.devices and not answers.targets:
         return
-    for target in answers.targets or _targets(console):
-        try:
-            found = searcher.scan(target)
-        except EdgeError as error:
-            console.say(str(error))
-            continue
-        if not found:
-            console.say(f"nobody answers at {target}")
-        for one in found:
-            if len(answers.devices) < DEVICES_MAX and one.url not in {device["url"] for device in answers.devices}:
-                _add_device(console, searcher, answers, one)
+    targets: Sequence[str] = answers.targets or _targets(console)
+    while targets:
+        for target in targets:
+            _look_at(console, searcher, answers, target)
+        if _meters(answers):
+            return
+        console.say("No meter yet, and a site needs one at its connection point: name more, or leave with nothing.")
+        targets = _targets(console)
+
+
+def _look_at(console: Console, searcher: Searcher, answers: Answers, target: str) -> None:
+    try:
+        found = searcher.scan(target)
+    except EdgeError as error:
+        console.say(str(error))
+        return
+    if not found:
+        console.say(f"nobody answers at {target}")
+    for one in found:
+        if len(answers.devices) < DEVICES_MAX and one.url not in {device["url"] for device in answers.devices}:
+            _add_device(console, searcher, answers, one)
+
+
+def _meters(answers: Answers) -> list[str]:
+    return [str(device["id"]) for device in answers.devices if device.get("role") == DeviceRole.METER]
 
 
 def _targets(console: Console) -> Sequence[str]:
     """Return what to scan, one after another, until nothing more is named."""
-    console.say("Where are the devices? A host, a network (192.168.1.0/24) or a serial line (/dev/ttyUSB0).")
+    console.say(
+        "Where are the devices? A host (or HOST:PORT), a network (192.168.1.0/24), a serial line (/dev/ttyUSB0)."
+    )
     targets: list[str] = []
     while len(targets) < DEVICES_MAX and (target := console.ask("Scan (empty: go on)")):
         targets.append(target)
@@ -187,9 +203,11 @@ def _describe(console: Console, answers: Answers, url: str, profile: str) -> dic
 
 def _ask_connection(console: Console, answers: Answers) -> None:
     connection = answers.connection
-    meters = [str(device["id"]) for device in answers.devices if device.get("role") == DeviceRole.METER]
+    meters = _meters(answers)
     if not meters:
-        raise ConfigError("set-up: no device has the role meter; a site needs one at its connection point")
+        raise ConfigError(
+            "set-up: no device has the role meter; a site needs one at its connection point; nothing was written"
+        )
     if "meter" not in connection:
         connection["meter"] = (
             meters[0] if len(meters) == 1 else console.choose("Meter at the connection", meters, default=meters[0])

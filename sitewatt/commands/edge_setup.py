@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,8 @@ DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
 DEFAULT_STATE = Path("/var/lib/sitewatt")
 DEVICE_FORM = "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W]"
 
+_HOST_AND_PORT = re.compile(r"([^:/\s]+):(\d{1,5})")
+_PORT_MAX = 65_535
 _MARKS = {"good": "ok  ", "warning": "note", "failed": "FAIL"}
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
@@ -128,7 +131,7 @@ def setup(
         else:
             made = run_dialogue(_Terminal(), _Wires(profiles), answers)
             if not typer.confirm(f"Write {config}?", default=True):
-                raise typer.Exit(FAILED)
+                fail("nothing was written", code="not_confirmed", as_json=as_json)
         write_config(config, made)
     except ConfigError as error:
         fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)
@@ -190,6 +193,8 @@ class _Wires:
             elif "://" in target:
                 endpoint = parse_url(target)
                 found = search.scan_bus(endpoint, units=(endpoint.unit,))
+            elif (named := _HOST_AND_PORT.fullmatch(target)) and 0 < int(named[2]) <= _PORT_MAX:
+                found = search.scan((named[1],), ports=(int(named[2]),))
             else:
                 found = search.scan(search.hosts_of(target))
             return [one async for one in found]

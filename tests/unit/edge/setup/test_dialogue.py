@@ -152,6 +152,14 @@ def test_a_site_without_a_meter_is_refused() -> None:
         run_dialogue(Scripted(answers), Wires(), Answers())
 
 
+def test_a_meter_that_was_forgotten_is_asked_for_before_anything_is_lost() -> None:
+    """It hangs on another line than the inverters; what was answered so far stands."""
+    console = Scripted(prepared() | {"Scan": ["192.0.2.9", "", "192.0.2.0/28", ""]})
+    assert len(run_dialogue(console, Wires(), Answers()).devices) == 2
+    assert any("No meter yet" in line for line in console.said)
+    assert [question for question in console.asked if question.startswith("Name of")] == ["Name of the site"] * 2
+
+
 def test_an_encrypted_link_asks_for_its_files() -> None:
     """A certificate without its key is no identity; AWS IoT Core is recognised by its name."""
     answers = prepared() | {
