@@ -110,7 +110,7 @@ class SiteFleet:
             complaint=self.complaint,
             in_event=self.in_event,
             renew=self._renew,
-            renewed_by=lambda: self._active().purpose,
+            identity=self._active,
         )
         self._reports = DefenderReports(link=host.link, thing=thing, clock=host.clock, measure=self.measure)
 

@@ -71,6 +71,9 @@ class FleetOperator(Protocol):
     def job(self, name: str, job_id: str) -> JobView:
         """Return how a gateway stands with a job."""
 
+    def retire_certificates(self, name: str, *, keep: str) -> int:
+        """Revoke all certificates of a gateway but one, which must be one of its own; return how many."""
+
     def decommission(self, name: str) -> None:
         """Revoke all certificates of a gateway and forget it."""
 
@@ -116,7 +119,7 @@ class AwsFleet:
             name=name,
             zone=attributes.get("zone", ""),
             serial=attributes.get("serial", ""),
-            certificates=tuple(arn.rpartition("/")[2] for arn in self._principals(name)),
+            certificates=tuple(_certificate_id(arn) for arn in self._principals(name)),
             shadows={shadow: self._shadow(name, shadow) for shadow in self._shadow_names(name)},
             jobs=tuple(JobView(id=one["jobId"], state=one["jobExecutionSummary"]["status"]) for one in executions),
         )
@@ -141,15 +144,25 @@ class AwsFleet:
         details = told.get("statusDetails", {}).get("detailsMap", {})
         return JobView(id=job_id, state=told["status"], details=details)
 
+    def retire_certificates(self, name: str, *, keep: str) -> int:
+        """See ``FleetOperator``."""
+        principals = {_certificate_id(arn): arn for arn in self._principals(name)}
+        former = former_certificates(name, tuple(principals), keep=keep)
+        for certificate_id in former:
+            self._retire(name, principals[certificate_id])
+        return len(former)
+
     def decommission(self, name: str) -> None:
         """See ``FleetOperator``."""
         for arn in self._principals(name):
-            certificate_id = arn.rpartition("/")[2]
-            # First it may connect no more; what is taken away after that cannot be used meanwhile.
-            self._call("update_certificate", certificateId=certificate_id, newStatus="REVOKED")
-            self._call("detach_policy", policyName=FLEET_POLICY, target=arn)
-            self._call("detach_thing_principal", thingName=name, principal=arn)
+            self._retire(name, arn)
         self._call("delete_thing", thingName=name)
+
+    def _retire(self, name: str, arn: str) -> None:
+        # First it may connect no more; what is taken away after that cannot be used meanwhile.
+        self._call("update_certificate", certificateId=_certificate_id(arn), newStatus="REVOKED")
+        self._call("detach_policy", policyName=FLEET_POLICY, target=arn)
+        self._call("detach_thing_principal", thingName=name, principal=arn)
 
     def _principals(self, name: str) -> list[str]:
         return [str(arn) for arn in self._call("list_thing_principals", thingName=name)["principals"]]
@@ -175,6 +188,23 @@ class AwsFleet:
 
     def _call_data(self, operation: str, **arguments: Any) -> Any:
         return _called(self._data, operation, arguments)
+
+
+def former_certificates(name: str, certificates: Sequence[str], *, keep: str) -> list[str]:
+    """Return a gateway's certificates but the one that it keeps.
+
+    Raises:
+        FleetDenied: That one is none of its own: without it the gateway could not connect any more.
+    """
+    if keep not in certificates:
+        raise FleetDenied(
+            f"{keep or 'nothing'} is no certificate of {name}; nothing retired", code="ResourceNotFound", status=404
+        )
+    return [each for each in certificates if each != keep]
+
+
+def _certificate_id(arn: str) -> str:
+    return arn.rpartition("/")[2]
 
 
 def _called(client: Any, operation: str, arguments: dict[str, Any]) -> Any:

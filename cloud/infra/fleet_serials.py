@@ -4,15 +4,21 @@ A serial's item holds ``secret`` (hex), ``site``, ``zone``; once registered ``fi
 ``certificates``; ``released`` where another key may come once, ``retired`` where none may.
 """
 
+import re
 import secrets
 from typing import Final
 
-from cloud.errors import FleetDenied
+from pydantic import TypeAdapter, ValidationError
+
+from cloud.errors import FleetDenied, SetupError
 from cloud.stores.tables import Item, Key, Put, Table, Tables
 from contracts.units import SiteId, ZoneId
 
 SECRET_BYTES: Final = 32
 _PARTITION: Final = "GATEWAY"
+# It is a client id after ``claim-``, a certificate's common name (64 characters) and a thing's attribute.
+_SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_NAME: Final = TypeAdapter[str](SiteId)
 
 
 def entry(serial: str) -> Key:
@@ -20,15 +26,38 @@ def entry(serial: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk=_PARTITION, sk=serial)
 
 
-def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId) -> bytes:
+def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: bool = False) -> bytes:
     """Put a serial on the list, and return the secret that goes with the gateway.
 
+    Args:
+        tables: Where the list is.
+        serial: The gateway's serial number.
+        site: The site that it will be.
+        zone: The zone of the site.
+        again: It may be on the list: its claim or its card was lost. The secret of before is worth nothing any more,
+            and another key may register once.
+
     Raises:
-        ConditionFailed: It is on the list already; its secret is not told again.
+        SetupError: A name breaks its form.
+        FleetDenied: It is on the list already, and ``again`` was not said; its secret is not told again.
+        ConditionFailed: Somebody else changed its entry at the same time.
     """
+    _check_names(serial=serial, site=site, zone=zone)
+    item = tables.get(entry(serial))
+    if item is not None and not again:
+        raise FleetDenied(
+            f"serial {serial} is on the list already, as site {item.body['site']}; its secret is not told again, "
+            "a new one needs --again",
+            code="ResourceAlreadyExists",
+            status=409,
+        )
     secret = secrets.token_bytes(SECRET_BYTES)
-    body = {"secret": secret.hex(), "site": site, "zone": zone}
-    tables.put(Put(key=entry(serial), body=body, if_version=0))
+    named = {"secret": secret.hex(), "site": site, "zone": zone}
+    if item is None:
+        tables.put(Put(key=entry(serial), body=named, if_version=0))
+    else:
+        body = {**item.body, **named, "released": True, "retired": False}
+        tables.put(Put(key=item.key, body=body, if_version=item.version))
     return secret
 
 
@@ -53,6 +82,16 @@ def retire(tables: Tables, serial: str) -> None:
 def serials(tables: Tables) -> tuple[Item, ...]:
     """Return the whole list."""
     return tuple(tables.query(Table.GRID_METRICS, _PARTITION))
+
+
+def _check_names(*, serial: str, site: str, zone: str) -> None:
+    if not _SERIAL.fullmatch(serial):
+        raise SetupError(f"serial {serial!r} is not 1 to 64 letters, digits and . _ : -; nothing listed")
+    for what, name in (("site", site), ("zone", zone)):
+        try:
+            _NAME.validate_python(name)
+        except ValidationError as error:
+            raise SetupError(f"{what} {name!r} is not 1 to 63 small letters, digits and -; nothing listed") from error
 
 
 def _change(tables: Tables, serial: str, **fields: bool) -> None:

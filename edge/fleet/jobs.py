@@ -12,6 +12,7 @@ from typing import Any
 from contracts.clock import Clock
 from contracts.units import SiteId
 from edge.errors import FleetError, FleetRefused, FleetSilent, UpdateFailed, UpdateRefused
+from edge.fleet.identity import Identity
 from edge.fleet.requests import Requests
 from edge.fleet.update.updater import Stage, Step, Updater
 from edge.lifetime import StopRequested
@@ -41,7 +42,7 @@ class FleetJobs:
         complaint: Callable[[], str | None],
         in_event: Callable[[], bool],
         renew: Callable[[str], Awaitable[object]],
-        renewed_by: Callable[[], str],
+        identity: Callable[[], Identity],
     ) -> None:
         """Prepare.
 
@@ -54,7 +55,7 @@ class FleetJobs:
             complaint: Says what is not well (control cycles, link, devices), ``None`` where all is.
             in_event: Says whether a demand-response event is under way.
             renew: Makes and proves a new certificate for a job; raises ``FleetError``.
-            renewed_by: Says for which job the present certificate was made.
+            identity: Returns the present identity; it says for which job it was made.
         """
         self._link = link
         self._requests = requests
@@ -64,7 +65,7 @@ class FleetJobs:
         self._complaint = complaint
         self._in_event = in_event
         self._renew = renew
-        self._renewed_by = renewed_by
+        self._identity = identity
         self._noticed = asyncio.Event()
         link.subscribe([f"{self._prefix}/notify-next"])
 
@@ -132,8 +133,9 @@ class FleetJobs:
 
     async def _renew_now(self, job_id: str) -> None:
         """Take a new certificate, and report it once the gateway has been started with it."""
-        if self._renewed_by() == job_id:
-            await self._tell(job_id, "SUCCEEDED", {})
+        if (identity := self._identity()).purpose == job_id:
+            # We are connected by it: whoever ordered it may now make the certificates of before worthless.
+            await self._tell(job_id, "SUCCEEDED", {"certificate_id": identity.certificate_id})
             return
         try:
             await self._renew(job_id)

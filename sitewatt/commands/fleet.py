@@ -43,6 +43,9 @@ def claim_create(
     zone: Annotated[str, typer.Option(help="The zone of the site.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the claim; nobody else may read it.")],
     trusted_user: Annotated[bool, typer.Option(help="A claim for five minutes, for who stands beside it.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="A listed serial gets a new secret, and may register another key once.")
+    ] = False,
     local: _Local = None,
     tables: _Tables = None,
     as_json: _Json = False,
@@ -50,10 +53,16 @@ def claim_create(
     """Put a serial on the list and make a claim for it."""
     from cloud.infra.fleet_serials import admit
 
-    with _hands(local, tables, as_json=as_json) as hands:
-        secret = admit(hands.tables, serial=serial, site=site, zone=zone)
-        papers = hands.operator.create_claim(trusted_user=trusted_user)
+    try:
+        # First the folder: a secret that cannot be written down is lost, and its serial taken.
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{out}: {error.strerror}; nothing listed", code="bad_folder", as_json=as_json, exit_code=BAD_INPUT)
+    if (out / PAPERS).exists():
+        fail(f"{out} holds a claim already; nothing listed", code="exists", as_json=as_json, exit_code=BAD_INPUT)
+    with _hands(local, tables, as_json=as_json) as hands:
+        secret = admit(hands.tables, serial=serial, site=site, zone=zone, again=again)
+        papers = hands.operator.create_claim(trusted_user=trusted_user)
         told = {"serial": serial, "secret": secret.hex(), "certificate_id": papers.certificate_id}
         _write_private(out / "claim.pem", papers.certificate)
         _write_private(out / "claim.key", papers.key)
@@ -89,22 +98,28 @@ def provision(
     from pydantic import ValidationError
 
     from contracts.clock import SystemClock
+    from edge.config import sentence
     from edge.errors import ConfigError, FleetError
     from edge.fleet.identity import IdentityStore, Papers
     from edge.fleet.provisioning import Claim, Provisioner
-    from edge.links.settings import Client, LinkSettings
+    from edge.links.settings import LinkSettings
+    from edge.logs import log_to_standard_error
 
+    # Each attempt that fails says why: the installer waits beside it.
+    log_to_standard_error("warning")
     try:
         papers = json.loads((claim_dir / PAPERS).read_bytes())
         ca = claim_dir / "ca.pem"
         cert, key = claim_dir / "claim.pem", claim_dir / "claim.key"
-        settings = LinkSettings(
-            client=Client(client),
-            url=endpoint,
-            proxy_url=proxy,
-            ca_file=ca if ca.exists() else None,
-            cert_file=cert,
-            key_file=key,
+        settings = LinkSettings.model_validate(
+            {
+                "client": client,
+                "url": endpoint,
+                "proxy_url": proxy,
+                "ca_file": ca if ca.exists() else None,
+                "cert_file": cert,
+                "key_file": key,
+            }
         )
         claim = Claim(
             cert_file=cert,
@@ -113,7 +128,9 @@ def provision(
             serial=papers["serial"],
             secret=bytes.fromhex(papers["secret"]),
         )
-    except (OSError, KeyError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        fail(f"{sentence(error)}; nothing asked", code="bad_link", as_json=as_json, exit_code=BAD_INPUT)
+    except (OSError, KeyError, ValueError, TypeError) as error:
         fail(
             f"claim in {claim_dir} cannot be used: {error}; nothing asked",
             code="bad_claim",
@@ -197,18 +214,28 @@ def show(name: str, local: _Local = None, tables: _Tables = None, as_json: _Json
 def rotate(
     name: str,
     follow_s: Annotated[float, typer.Option("--follow", metavar="SECONDS", min=0, help="Wait for its end.")] = 0,
+    job: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a rotation that was begun.")] = None,
     local: _Local = None,
     tables: _Tables = None,
     as_json: _Json = False,
 ) -> None:
-    """Let a gateway make a new key and certificate; the old one stays until the new one is proven."""
+    """Let a gateway make a new key and certificate; once it connects by them, those of before are revoked."""
     from cloud.infra.fleet_serials import release
 
-    job_id = f"renew-{uuid.uuid4().hex[:12]}"
+    job_id = job or f"renew-{uuid.uuid4().hex[:12]}"
     with _hands(local, tables, as_json=as_json) as hands:
-        release(hands.tables, hands.operator.gateway(name).serial)
-        hands.operator.create_job(name, job_id=job_id, document={"operation": "renew"})
-        _follow(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+        if job is None:
+            release(hands.tables, hands.operator.gateway(name).serial)
+            hands.operator.create_job(name, job_id=job_id, document={"operation": "renew"})
+        told = _followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+        if told["state"] == "SUCCEEDED":
+            kept = told["details"].get("certificate_id", "")
+            told["revoked"] = hands.operator.retire_certificates(name, keep=kept)
+    if "revoked" in told:
+        after = f"{told['revoked']} certificates of before are revoked"
+    else:
+        after = f"those of before stay good until: sitewatt fleet rotate {name} --job {job_id} --follow 300"
+    _answer(told, f"job {job_id} of {name}: {told['state'].lower()}; {after}", as_json=as_json)
 
 
 @app.command()
@@ -233,7 +260,8 @@ def update(
     job_id = f"update-{version.replace('.', '-')}-{uuid.uuid4().hex[:8]}"
     with _hands(local, tables, as_json=as_json) as hands:
         hands.operator.create_job(name, job_id=job_id, document=document)
-        _follow(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+        told = _followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+    _answer(told, f"job {job_id} of {name}: {told['state'].lower()}", as_json=as_json)
 
 
 @app.command("set")
@@ -316,6 +344,7 @@ def _hands(local: Path | None, tables: str | None, *, as_json: bool) -> Iterator
 
 
 def _open_local(folder: Path, stack: contextlib.ExitStack) -> _Hands:
+    from cloud.errors import SetupError
     from cloud.local.fleet.authority import LocalAuthority
     from cloud.local.fleet.book import Book
     from cloud.local.fleet.operator import LocalOperator
@@ -324,6 +353,8 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> _Hands:
     from contracts.clock import SystemClock
 
     place = FleetFolder(folder=folder / "fleet")
+    if not place.book_path.exists():
+        raise SetupError(f"{folder} is not the folder of a private cloud; sitewatt cloud local --tls makes one")
     authority = LocalAuthority(place.authority_folder)
     book = Book.open(place.book_path)
     stack.callback(book.close)
@@ -357,23 +388,28 @@ def _signed(version: str, artefact: Path, url: str, key: Path, *, min_from: str,
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from pydantic import ValidationError
 
     from contracts.clock import SystemClock
+    from edge.config import sentence
     from edge.fleet.update.document import UpdateDocument
 
     data = artefact.read_bytes()
     private = load_pem_private_key(key.read_bytes(), password=None)
     if not isinstance(private, Ed25519PrivateKey):
         raise ValueError(f"{key} is not an Ed25519 key")  # noqa: TRY004 (the file is wrong, not the call)
-    unsigned = UpdateDocument(
-        version=version,
-        artefact_url=url,
-        size_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        min_from=min_from,
-        deadline=SystemClock().now() + timedelta(hours=within_h),
-        signature="",
-    )
+    try:
+        unsigned = UpdateDocument(
+            version=version,
+            artefact_url=url,
+            size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            min_from=min_from,
+            deadline=SystemClock().now() + timedelta(hours=within_h),
+            signature="",
+        )
+    except ValidationError as error:
+        raise ValueError(sentence(error)) from error
     signature = base64.b64encode(private.sign(unsigned.signing_bytes())).decode()
     return {**unsigned.model_dump(mode="json"), "signature": signature}
 
@@ -395,8 +431,8 @@ def _answered(
         asyncio.run(clock.sleep(POLL_S))
 
 
-def _follow(operator: "FleetOperator", name: str, job_id: str, *, follow_s: float, as_json: bool) -> None:
-    """Tell how a job stands, after waiting for its end; one that ended badly ends the command so."""
+def _followed(operator: "FleetOperator", name: str, job_id: str, *, follow_s: float, as_json: bool) -> dict[str, Any]:
+    """Return how a job stands, after waiting for its end; one that ended badly ends the command so."""
     from contracts.clock import SystemClock
 
     clock = SystemClock()
@@ -409,7 +445,7 @@ def _follow(operator: "FleetOperator", name: str, job_id: str, *, follow_s: floa
     if job.state not in {"QUEUED", "IN_PROGRESS", "SUCCEEDED"}:
         reason = job.details.get("reason", "no reason given")
         fail(f"job {job.id} of {name} {job.state.lower()}: {reason}", code=job.state, as_json=as_json, **told)
-    _answer(told, f"job {job.id} of {name}: {job.state.lower()}", as_json=as_json)
+    return told
 
 
 def _serial_state(item: Any) -> str:

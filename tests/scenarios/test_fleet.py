@@ -100,7 +100,8 @@ async def _a_new_certificate(running: Scene) -> None:
     after = store.active()
     assert before is not None and after is not None
     assert after.certificate_id != before.certificate_id
-    assert after.certificate_id in (await fleet("show", SITE, *running.local))["certificates"]
+    assert (await fleet("show", SITE, *running.local))["certificates"] == [after.certificate_id]
+    assert renewed["revoked"] == 1
     await running.service.until_status("the link by the new certificate", _well)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cloud.errors import SetupError, StoreError
 from cloud.local.fleet.broker import Doors
-from cloud.local.fleet.run import FleetFolder, running_fleet
+from cloud.local.fleet.run import running_fleet
 from cloud.local.lifetime import StopRequested, cause, stop_on_signal, stop_with_parent
 from contracts.clock import Clock, parse_clock
 
@@ -27,9 +27,7 @@ async def run(*, folder: Path, tables_path: Path, doors: Doors, clock: Clock, pa
         StopRequested: In a group, when a signal came or the parent is gone.
     """
     async with running_fleet(folder=folder, tables_path=tables_path, doors=doors, clock=clock):
-        place = FleetFolder(folder=folder)
         told = {"ready": True, "kind": "mosquitto", "port": doors.plain_port, "tls_port": doors.tls_port}
-        place.doors_path.write_text(json.dumps(told))
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
         async with asyncio.TaskGroup() as tasks:

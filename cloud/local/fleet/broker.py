@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import getpass
+import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,10 @@ from cloud.local.broker import HOST, INFLIGHT_MAX, QUEUED_MAX, READY_TIMEOUT_S, 
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.lifetime import die_with_parent
 
+log = logging.getLogger(__name__)
+
 LOOK_S: Final = 0.02
+RESTART_S: Final = 1.0  # Real seconds between an end that nobody asked for and the next start.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +31,58 @@ class Doors:
     plain_port: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunningBroker:
-    """A broker that takes connections."""
+    """A broker that takes connections; ``keep`` starts it again when it ends by itself."""
 
-    doors: Doors
-    process: asyncio.subprocess.Process
+    def __init__(self, command: Sequence[str], *, doors: Doors, folder: Path) -> None:
+        self._doors = doors
+        self._command = command
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return its process id, 0 before it was started."""
+        return self._process.pid if self._process is not None else 0
 
     def reload(self) -> None:
-        """Make it read its rules and the list of revoked certificates again."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGHUP)
+        """Make it read its rules and the list of revoked certificates again; one that starts reads them anyway."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGHUP)
+
+    async def start(self) -> None:
+        """Start it, and return when it takes connections.
+
+        Raises:
+            SetupError: It ended at once, or does not take connections at its ports.
+        """
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdout=sys.stderr, stderr=sys.stderr, preexec_fn=die_with_parent
+        )
+        await _until_open(self._process, self._doors, self._folder)
+
+    async def keep(self) -> None:
+        """Start it again whenever it ends, until cancelled: some versions crash when they read their rules again."""
+        while True:
+            assert self._process is not None, "kept from when it was started"
+            code = await self._process.wait()
+            log.error("mosquitto ended by itself, started again", extra={"code": code})
+            await asyncio.sleep(RESTART_S)
+            with contextlib.suppress(SetupError):  # Its ports may not be free yet: tried again.
+                await self.start()
+
+    async def stop(self) -> None:
+        """End it, in order where it does so within ``STOP_TIMEOUT_S``."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rules_path: Path) -> str:
@@ -76,7 +121,7 @@ def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rule
 async def running_broker(
     *, doors: Doors, folder: Path, authority: LocalAuthority, rules_path: Path
 ) -> AsyncIterator[RunningBroker]:
-    """Run a broker for the block, from when it takes connections.
+    """Run a broker for the block, from when it takes connections; it is started again when it ends by itself.
 
     Raises:
         SetupError: mosquitto is not installed, or does not take connections at its ports.
@@ -86,21 +131,17 @@ async def running_broker(
         raise SetupError("mosquitto is not installed; client certificates need it (apt install mosquitto)")
     config = folder / "mosquitto.conf"
     config.write_text(broker_config(doors=doors, folder=folder, authority=authority, rules_path=rules_path))
-    process = await asyncio.create_subprocess_exec(
-        path, "-c", str(config), stdout=sys.stderr, stderr=sys.stderr, preexec_fn=die_with_parent
-    )
+    broker = RunningBroker([path, "-c", str(config)], doors=doors, folder=folder)
     try:
-        await _until_open(process, doors, folder)
-        yield RunningBroker(doors=doors, process=process)
+        await broker.start()
+        keeping = asyncio.create_task(broker.keep(), name="keep the broker")
+        try:
+            yield broker
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
     finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        await broker.stop()
 
 
 async def _until_open(process: asyncio.subprocess.Process, doors: Doors, folder: Path) -> None:

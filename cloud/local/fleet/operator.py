@@ -5,7 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from cloud.errors import FleetDenied
-from cloud.infra.fleet_operator import TRUSTED_USER_LIFE, ClaimPapers, GatewayView, JobView
+from cloud.infra.fleet_operator import (
+    TRUSTED_USER_LIFE,
+    ClaimPapers,
+    GatewayView,
+    JobView,
+    former_certificates,
+)
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import (
     Book,
@@ -89,6 +95,16 @@ class LocalOperator:
         if job is None:
             raise FleetDenied(f"{name} has no job {job_id}", code="ResourceNotFound", status=404)
         return _job_view(job)
+
+    def retire_certificates(self, name: str, *, keep: str) -> int:
+        """See ``FleetOperator``."""
+        self._thing(name)
+        with self._book.change():
+            certificates = {one.id: one for one in self._certificates(name)}
+            former = former_certificates(name, tuple(certificates), keep=keep)
+            for certificate_id in former:
+                self._book.put(revoked(certificates[certificate_id]))
+        return len(former)
 
     def decommission(self, name: str) -> None:
         """See ``FleetOperator``."""

@@ -42,11 +42,6 @@ class FleetFolder:
         """Return the file of the broker's rules."""
         return self.folder / "acl"
 
-    @property
-    def doors_path(self) -> Path:
-        """Return the file that tells an operator's commands where the broker listens."""
-        return self.folder / "doors.json"
-
 
 @contextlib.asynccontextmanager
 async def running_fleet(

@@ -60,6 +60,17 @@ async def test_from_a_claim_to_a_gateway_and_its_end(stand: Stand, tmp_path: Pat
         "certificates"
     ]
 
+    for words, code in (
+        (("--out", tmp_path / "other"), "ResourceAlreadyExists"),
+        (("--out", claim, "--again"), "exists"),
+        (("--out", claim / "claim.pem" / "below"), "bad_folder"),
+    ):
+        refused = await fleet("claim", "create", *of, *words, *local, exit_code=1 if code[0] == "R" else 2)
+        assert refused["error"]["code"] == code
+    again = tmp_path / "again"
+    await fleet("claim", "create", *of, "--out", again, "--again", *local)
+    assert (again / "claim.json").read_text() != (claim / "claim.json").read_text()
+
     assert (await fleet("decommission", "site-7", "--yes", *local))["serial"] == "sn-7"
     assert (await fleet("list", *local))["gateways"] == []
     assert (await fleet("show", "site-7", *local, exit_code=1))["error"]["code"] == "ResourceNotFound"
@@ -93,6 +104,13 @@ async def test_an_update_is_signed_as_gateways_want_it(stand: Stand, tmp_path: P
     assert read_update(document, trusted=key.public_key(), running="1.0.0").version == "1.2.0"
     bad = await fleet("update", "site-1", *of[:6], "--key", artefact, "--local", stand.folder, exit_code=2)
     assert bad["error"]["code"] == "bad_update"
+
+
+async def test_a_folder_that_is_no_private_cloud_is_bad_input(tmp_path: Path) -> None:
+    """A mistyped folder must not look like a fleet without gateways."""
+    told = await fleet("list", "--local", tmp_path / "none", exit_code=2)
+    assert "sitewatt cloud local --tls makes one" in told["error"]["message"]
+    assert not (tmp_path / "none").exists()
 
 
 async def test_a_claim_that_is_not_there_is_bad_input(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class Gateway:
                 complaint=lambda: self.complaint,
                 in_event=lambda: self.in_event,
                 renew=functools.partial(self._renew, requests),
-                renewed_by=lambda: self._identity.purpose,
+                identity=lambda: self._identity,
             )
             tasks = [
                 asyncio.create_task(link.run(), name="link"),

@@ -1,18 +1,25 @@
 """A gateway against the stand-in with both client libraries: it ends provisioned or cleanly not, whatever is done."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiomqtt
 import pytest
 
 from cloud.infra.fleet_serials import release, retire
+from cloud.local.fleet.authority import LocalAuthority
+from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.mischief import Manner, Operation
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
 from edge.links.link import Ack, LinkState
 from edge.links.making import make_link
-from edge.links.settings import Client
+from edge.links.mqtt import MqttLink
+from edge.links.settings import Client, LinkSettings
+from tests.support.broker import free_port
 from tests.support.fleet_stand import SITE, ZONE, Stand, standing
 from tests.support.link_parts import SAFETY_TIMEOUT_S, Wire, background, until
 
@@ -31,6 +38,22 @@ async def assert_works(stand: Stand, identity: Identity, client: Client = Client
     link = make_link(stand.settings(client, identity=identity), client_id=identity.thing_name)
     async with background(link.run(), name="link"):
         await until(lambda: link.status().state is LinkState.CONNECTED)
+
+
+async def test_a_broker_that_crashes_is_started_again(tmp_path: Path) -> None:
+    """Some versions of mosquitto die of reading their rules again; a developer must not wait for a dead one."""
+    rules = tmp_path / "acl"
+    rules.touch(mode=0o600)
+    authority = LocalAuthority(tmp_path / "authority")
+    authority.revoke([])
+    doors = Doors(plain_port=free_port(), tls_port=free_port())
+    async with running_broker(doors=doors, folder=tmp_path, authority=authority, rules_path=rules) as broker:
+        first = broker.pid
+        os.kill(first, signal.SIGSEGV)
+        await until(lambda: broker.pid != first)
+        link = MqttLink(LinkSettings(url=f"mqtt://127.0.0.1:{doors.plain_port}"), client_id=SITE)
+        async with background(link.run(), name="link"):
+            await until(lambda: link.status().state is LinkState.CONNECTED)
 
 
 @BOTH
@@ -118,8 +141,6 @@ async def test_the_key_is_on_no_wire(stand: Stand, client: Client) -> None:
     heard: list[bytes] = []
 
     async def listen() -> None:
-        import aiomqtt
-
         async with aiomqtt.Client("127.0.0.1", stand.doors.plain_port) as listener:
             await listener.subscribe("#", qos=1)
             await listener.subscribe("$aws/#", qos=1)

@@ -64,6 +64,20 @@ def test_only_gateways_are_listed_and_one_is_shown_whole(fleet: AwsFleet) -> Non
     assert fleet.job("site-1", "j1").state == "QUEUED"
 
 
+def test_after_a_rotation_only_the_new_certificate_is_good(fleet: AwsFleet, iot: Any) -> None:
+    """A key that was renewed because it may have been copied must not go on opening the door."""
+    (old,) = fleet.gateway("site-1").certificates
+    made = iot.create_keys_and_certificate(setAsActive=True)
+    iot.attach_policy(policyName=FLEET_POLICY, target=made["certificateArn"])
+    iot.attach_thing_principal(thingName="site-1", principal=made["certificateArn"])
+    with pytest.raises(FleetDenied, match="nothing retired"):
+        fleet.retire_certificates("site-1", keep="another")
+    assert len(fleet.gateway("site-1").certificates) == 2
+    assert fleet.retire_certificates("site-1", keep=made["certificateId"]) == 1
+    assert fleet.gateway("site-1").certificates == (made["certificateId"],)
+    assert iot.describe_certificate(certificateId=old)["certificateDescription"]["status"] == "REVOKED"
+
+
 def test_a_decommissioned_gateway_leaves_no_way_in(fleet: AwsFleet, iot: Any) -> None:
     """Its certificate is revoked before anything else is taken away."""
     (certificate,) = fleet.gateway("site-1").certificates

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from cloud.errors import ConditionFailed, FleetDenied
+from cloud.errors import FleetDenied, SetupError
 from cloud.handlers import provisioning_hook
 from cloud.infra.fleet_serials import admit, release, retire, serials
 from cloud.local.fleet.authority import LocalAuthority
@@ -134,8 +134,32 @@ def test_an_incomplete_request_is_refused(tables: SqliteTables, authority: Local
 def test_a_serial_is_admitted_once_and_changed_only_if_listed(tables: SqliteTables) -> None:
     """Its secret is told to one person, once."""
     admit(tables, serial="sn-1", site="site-1", zone="zone-a")
-    with pytest.raises(ConditionFailed):
+    with pytest.raises(FleetDenied, match="sn-1 is on the list already, as site site-1"):
         admit(tables, serial="sn-1", site="site-2", zone="zone-a")
     with pytest.raises(FleetDenied, match="sn-2 is not on the list"):
         release(tables, "sn-2")
     assert [item.key.sk for item in serials(tables)] == ["sn-1"]
+
+
+def test_a_lost_card_is_replaced_by_a_new_secret(tables: SqliteTables, authority: LocalAuthority) -> None:
+    """Its key is gone with it; whoever finds the old claim gets nothing by it, and no third key comes in."""
+    lost = admit(tables, serial="sn-1", site="site-1", zone="zone-a")
+    assert Applicant(authority, lost).ask()["allowProvisioning"]
+    secret = admit(tables, serial="sn-1", site="site-2", zone="zone-a", again=True)
+    assert Applicant(authority, lost).ask() == REFUSED
+    assert Applicant(authority, secret).ask()["parameterOverrides"]["SiteId"] == "site-2"
+    assert Applicant(authority, secret).ask() == REFUSED
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"serial": "a/+#"}, {"serial": "x" * 65}, {"serial": ""}, {"site": "Farm 8/#"}, {"site": ""}, {"zone": "+"}],
+)
+def test_names_that_no_topic_or_certificate_can_hold_are_not_listed(
+    tables: SqliteTables, names: dict[str, str]
+) -> None:
+    """A wildcard for a name would open other sites' topics."""
+    given = {"serial": "sn-1", "site": "site-1", "zone": "zone-a"} | names
+    with pytest.raises(SetupError, match="nothing listed"):
+        admit(tables, serial=given["serial"], site=given["site"], zone=given["zone"])
+    assert serials(tables) == ()
