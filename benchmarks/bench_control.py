@@ -80,7 +80,7 @@ def _decisions() -> dict[str, float]:
         clock.advance(1.0)
         began = time.perf_counter()
         readings = {name: fake.snapshot() for name, fake in fakes.items()}
-        snapshot = freezer.freeze(as_devices(fakes), readings, now_s=clock.monotonic())
+        snapshot = freezer.freeze(as_devices(fakes), readings, now_s=clock.monotonic(), confirmed={})
         _, memory = decide(snapshot, [], settings, memory)
         taken_ms.append((time.perf_counter() - began) * 1000)
     return _spread(f"decision_ms_{DEVICES}_devices", taken_ms)
@@ -151,7 +151,7 @@ async def _latency(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, float]:
                 registers_s.append(held.result() - sent_s)
                 for stage, at_s in told.result().items():
                     stages_s[stage].append(at_s - sent_s)
-                meter_s.append(_seen_ms(place, sent_ms, power_w) / 1000)
+                meter_s.append(await _seen_ms(place, sent_ms, power_w) / 1000)
         await device.close()
     return {
         **_spread("published_to_register_s", registers_s),
@@ -188,12 +188,18 @@ async def _until_effective(client: aiomqtt.Client, command_id: str) -> dict[AckS
     raise AssertionError("the client of an open connection has no end of messages")
 
 
-def _seen_ms(place: Siege, sent_ms: int, power_w: int) -> float:
+async def _seen_ms(place: Siege, sent_ms: int, power_w: int) -> float:
     """Return after how long the plant's own record shows the battery at a power; it is written every 250 ms."""
-    for at_ms, sites in place.truth():
-        if at_ms >= sent_ms and abs(sites[SITE]["battery_w"] - power_w) < 100:
-            return float(at_ms - sent_ms)
-    raise AssertionError(f"the plant never showed {power_w} W")
+
+    def seen() -> list[int]:
+        return [
+            at_ms
+            for at_ms, sites in place.truth()
+            if at_ms >= sent_ms and abs(sites[SITE]["battery_w"] - power_w) < 100
+        ]
+
+    await place.until(seen, f"the plant shows {power_w} W")
+    return float(seen()[0] - sent_ms)
 
 
 def _sections(ports: dict[str, int]) -> list[dict[str, object]]:

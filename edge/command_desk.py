@@ -91,12 +91,16 @@ class CommandDesk:
         """Return what running commands ask of the arbiter."""
         return [*live(self._leases, now_s=now_s), *self._desk.grid_limits.requests(now_s)]
 
-    def take(self, payload: bytes, *, retained: bool) -> None:
-        """Judge one message from the command topic, answer it, and let it run if it was accepted."""
-        with self._desk.journal.together():
-            self._take(payload, retained=retained)
+    def take(self, payload: bytes, *, retained: bool) -> bool:
+        """Judge one message from the command topic, answer it, and let it run if it was accepted.
 
-    def _take(self, payload: bytes, *, retained: bool) -> None:
+        Returns:
+            Whether something else is asked of the site now.
+        """
+        with self._desk.journal.together():
+            return self._take(payload, retained=retained)
+
+    def _take(self, payload: bytes, *, retained: bool) -> bool:
         verdict, gate = judge(payload, retained=retained, state=self._gate, circumstances=self._circumstances())
         fresh = gate is not self._gate
         if fresh:
@@ -108,10 +112,12 @@ class CommandDesk:
         self._count(verdict)
         if not fresh and not self._may_answer():
             self.stats["unanswered"] += 1
-            return
+            return False
         self._answer(verdict)
-        if verdict.accepted and fresh and verdict.command is not None and verdict.role is not None:
-            self._begin(verdict.command, verdict.role, now=self._desk.clock.now())
+        if not (verdict.accepted and fresh) or verdict.command is None or verdict.role is None:
+            return False
+        self._begin(verdict.command, verdict.role, now=self._desk.clock.now())
+        return not isinstance(verdict.command.action, Read | Diagnostics | Live)
 
     def finished(self, cycle: Cycle) -> None:
         """Look at every running command after a control cycle, and send the answers that are due."""

@@ -1,6 +1,7 @@
 """The control cycle: read late, decide on a frozen picture, write early, prove, record.
 
-A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. Device revert timers
+A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. An order that was just
+taken does not wait for it: one cycle more is run between two. Device revert timers
 are refreshed only with the token of a cycle that finished on fresh inputs, so a hung loop lets go of every device. The
 one exception is a bound that the device would lift: a blind cycle keeps it (docs/decisions/0011).
 """
@@ -103,6 +104,7 @@ class ControlLoop:
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
+        self._may_act = False
 
     async def run(self) -> None:
         """Run cycle after cycle until cancelled, then let the last writes end."""
@@ -110,6 +112,7 @@ class ControlLoop:
         try:
             while True:
                 self._cycle()
+                self._may_act = True
                 due_s += self._period_s
                 late_s = self._clock.monotonic() - due_s
                 if late_s > 0:
@@ -119,9 +122,16 @@ class ControlLoop:
                     due_s += missed * self._period_s
                 await self._clock.sleep(due_s - self._clock.monotonic())
         finally:
+            self._may_act = False
             for task in self._writing.values():
                 task.cancel()
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
+
+    def act_now(self) -> None:
+        """Run a cycle at once, for an order that was just taken: one between two of the grid, which stays as it is."""
+        if self._may_act:
+            self._may_act = False
+            self._cycle()
 
     def adopt(self, config: SiteConfig) -> None:
         """Decide by a changed configuration from the next cycle on; its period is the one of the start."""

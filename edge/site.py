@@ -290,7 +290,8 @@ def _take(site: Site, message: Inbound) -> None:
     if topic is None and site.fleet is not None:
         site.fleet.arrived(message)
     elif channel is Down.COMMANDS:
-        site.desk.take(message.payload, retained=message.retained)
+        if site.desk.take(message.payload, retained=message.retained):
+            site.loop.act_now()
     elif site.trader is None:
         return
     elif channel is Down.TRADES:

@@ -16,9 +16,8 @@ from sitewatt.demo import files
 from sitewatt.operator.proof import from_state
 from tests.support.edge_parts import plain_config
 from tests.support.gateway import config_file, restart, until_status
-from tests.support.siege import AGGREGATOR, GRID_OPERATOR, SAFETY_S, Siege, battery_site, siege, sun_site
+from tests.support.siege import AGGREGATOR, GRID_OPERATOR, SAFETY_S, battery_site, siege, sun_site
 from tests.support.siege_wire import overwrite
-from tests.support.simulator import RawClient
 
 SITE = "home"
 
@@ -141,22 +140,13 @@ async def test_a_wired_relay_limits_the_site_and_its_silence_lifts_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ripple-control receiver is a grid operator without a signature; a dead relay box is no release."""
-    plain = sun_site(SITE)
-    box = DeviceConfig(id="box", kind=DeviceKind.RELAY)
-    site = PlantSite(id=SITE, load=plain.load, pv=plain.pv, devices=(*plain.devices, box))
-    async with siege(tmp_path, monkeypatch, [site]) as place:
-
-        def wire_up(content: dict[str, Any]) -> None:
-            url = f"tcp://127.0.0.1:{place.wires[f'{SITE}/box'].port}?unit=1"
-            content["devices"].append({"id": "box", "profile": "kmtronic_relay", "url": url, "role": "relay"})
-            contacts = {"k60": "relay1", "k30": "relay2", "k0": "relay3"}
-            content["relays"] = [{"device": "box", "kind": "ripple", "installed_w": 5_000, **contacts}]
-
-        await restart(place, SITE, wire_up)
+    ripple = {"device": "box", "kind": "ripple", "installed_w": 5_000, "k60": "relay1", "k30": "relay2", "k0": "relay3"}
+    sections = {SITE: {"relays": [ripple]}}
+    async with siege(tmp_path, monkeypatch, [sun_site(SITE, wired=True)], sections=sections) as place:
         await until_status(place, SITE, lambda said: not said["relays_unread"], "every contact was read")
         await place.until(lambda: place.latest(SITE).get("connection_w", 0.0) < -2_000, "it feeds in freely")
 
-        await _close(place, coil=1)
+        await place.close_contact(SITE, 2)
         await place.until(lambda: place.latest(SITE)["connection_w"] > -1_600, "30 % of 5 kW is left")
         said = await until_status(place, SITE, lambda said: said["relays"]["box/relay2"], "the contact is told")
         assert any(link["requester"].startswith("relay/ripple/box/") for link in said["cycle"]["chain"])
@@ -223,9 +213,3 @@ async def test_another_master_is_left_alone_after_three_times(tmp_path: Path, mo
 
 def _stage(said: dict[str, Any]) -> str | None:
     return said["commands"][0]["stage"] if said["commands"] else None
-
-
-async def _close(place: Siege, *, coil: int) -> None:
-    client = await RawClient.connect(place.wires[f"{SITE}/box"].device_port)
-    assert await client.ask(bytes([5, 0, coil, 0xFF, 0])) == bytes([5, 0, coil, 0xFF, 0])
-    await client.close()

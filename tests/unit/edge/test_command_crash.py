@@ -29,7 +29,7 @@ def _crashes(
     folder: Path,
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
-    acts: Callable[[Counter], None],
+    acts: Callable[[Counter], object],
     **grid_limits: int,
 ) -> list[Path]:
     """Let a desk that holds ``FIRST`` act, and return the disk as it was before and after each transaction."""

@@ -88,6 +88,29 @@ async def test_a_late_cycle_is_skipped_counted_and_the_next_is_on_the_grid() -> 
     assert bench.loop.stats.late == 3
 
 
+async def test_an_order_is_acted_on_at_once_and_the_grid_of_cycles_stays() -> None:
+    """Half a second of waiting is half a second of overload; a flood of orders must not become a flood of cycles."""
+    bench = Bench()
+    bench.loop.act_now()
+    assert not bench.cycles, "nothing is done before the loop runs"
+    async with running(bench.loop):
+        await bench.seconds(3)
+        bench.clock.advance(0.3)
+        before = len(bench.cycles)
+        for _ in range(5):
+            bench.loop.act_now()
+        assert len(bench.cycles) == before + 1
+        bench.clock.advance(0.7)
+        await settle()
+        bench.clock.advance(1.0)
+        await settle()
+    taken = [cycle.snapshot.taken_s for cycle in bench.cycles[before:]]
+    assert taken == [3.3, 4.0, 5.0]
+    assert bench.loop.stats.late == 0
+    bench.loop.act_now()
+    assert len(bench.cycles) == before + 3, "nor after it ended"
+
+
 async def test_timers_are_refreshed_only_while_the_inputs_are_fresh() -> None:
     """A blind gateway lets go of every device by doing nothing."""
     bench = Bench()
