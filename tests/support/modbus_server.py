@@ -152,7 +152,9 @@ async def _send(device: Device, sendings: Sending, write: Callable[[bytes], obje
 
 
 @asynccontextmanager
-async def tcp_device(device: Device, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def tcp_device(
+    device: Device, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """Serve a device on loopback, by TLS where a context is given, and yield its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -185,7 +187,7 @@ async def tcp_device(device: Device, *, port: int = 0, tls: ssl.SSLContext | Non
             device.open.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
+    server = await asyncio.start_server(serve, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +193,24 @@ async def test_one_silent_device_of_ten_leaves_the_others_their_pace(monkeypatch
         assert min(done[:9]) >= 0.9 * done[0]
         asked = len([request for request in device.requests if request.unit == 10])
         assert 0 < asked <= 12
+
+
+async def test_an_adapter_that_is_plugged_in_again_is_found_under_its_name(tmp_path: Path) -> None:
+    """USB serial adapters come back as another device behind the same by-id link."""
+    link = tmp_path / "usb-adapter"
+    async with Bus(f"rtu://{link}?baud=115200") as bus:
+        points = [RegisterPoint(name="p", address=0)]
+        poller = Poller(bus, 1, points, clock=SystemClock(), period_s={PollClass.LIVE: 0.1})
+        task = asyncio.create_task(poller.run(), name="poll")
+        try:
+            for value in (5, 6):
+                async with pty_device(Device({1: Bank(holding={0: value})})) as path:
+                    link.symlink_to(path)
+                    await until(lambda value=value: "p" in poller.latest and poller.latest["p"].value == value)  # type: ignore[misc]
+                    link.unlink()
+                with pytest.raises(NoReply) as lost:
+                    await bus.read(1, Table.HOLDING, 0, 1)
+                assert lost.value.fault in (Fault.LOST, Fault.UNCONNECTED)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -1,9 +1,11 @@
 """Pollers that share a bus: pace, holes, silence and return of a device."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -191,7 +193,7 @@ async def test_a_dead_unit_does_not_slow_the_others_and_comes_back_by_itself() -
 
 
 async def test_a_restarted_device_is_read_again_on_its_name() -> None:
-    """A reboot, a cable, a new address behind the same name: nobody drives out to restart a gateway."""
+    """A reboot, a cable: nobody drives out to restart a gateway."""
     device = Device({1: Bank(holding={0: 5})})
     clock = SystemClock()
     async with tcp_device(device) as port:
@@ -213,6 +215,26 @@ async def test_a_restarted_device_is_read_again_on_its_name() -> None:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        bus.close()
+
+
+async def test_a_device_is_followed_to_its_new_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The router gave it another address; its name stayed."""
+    address = "127.0.0.1"
+    resolve = socket.getaddrinfo
+
+    def by_name(host: str, *arguments: Any, **named: Any) -> Any:
+        return resolve(address if host == "inverter.example" else host, *arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", by_name)
+    async with tcp_device(Device({1: Bank(holding={0: 5})})) as port:
+        bus = Bus(f"tcp://inverter.example:{port}")
+        assert await bus.read(1, Table.HOLDING, 0, 1) == (5,)
+    address = "127.0.0.2"
+    poller = Poller(bus, 1, control([0]), clock=SystemClock(), period_s={PollClass.CONTROL: 0.05})
+    async with tcp_device(Device({1: Bank(holding={0: 6})}), host=address, port=port), polling(poller):
+        await until(lambda: "p0" in poller.latest)
+        assert poller.latest["p0"].value == 6
         bus.close()
 
 
