@@ -149,7 +149,7 @@ async def scan_bus(
             if answered is None:
                 continue
             models: tuple[int, ...] = ()
-            with contextlib.suppress(NoReply, DeviceImplausible):
+            with contextlib.suppress(NoReply, DeviceImplausible, DeviceRefused):
                 sunspec = await discover(bus, unit)
                 models = () if sunspec is None else tuple(model.model_id for model in sunspec.models)
             yield Found(url=_url(endpoint, unit), models=models, answered=answered)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edge.errors import DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
+from edge.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
 from edge.modbus.point import Priority, Table
 
 BASES = (40000, 50000, 0)
@@ -17,6 +18,7 @@ END_MODEL = 0xFFFF
 HEADER_REGISTERS = 2  # Model id and length, before the data that the length counts.
 MODELS_MAX = 128  # A longer chain is a loop or garbage.
 REGISTERS_PER_READ = 120
+NO_SUCH_REGISTERS = (ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE)
 
 Walk = Generator[tuple[int, int], Sequence[int] | None, "SunSpecMap | None"]
 
@@ -106,16 +108,21 @@ def walk_image(image: Mapping[int, int], *, bases: Sequence[int] = BASES) -> Sun
 async def discover(bus: Bus, unit: int, *, bases: Sequence[int] = BASES) -> SunSpecMap | None:
     """Return the map of a live device, None where it shows no marker.
 
+    A device that boots may refuse for a while what it has: that is not the end of its chain.
+
     Raises:
         NoReply: The device did not answer; nothing may be concluded.
+        DeviceRefused: It shows its marker, and refused a header for another reason than that there is none.
         DeviceImplausible: The chain does not end.
     """
     for base in bases:
         steps = walk(base)
         try:
             address, count = next(steps)
+            words = await _marker(bus, unit, address, count)
             while True:
-                address, count = steps.send(await _words(bus, unit, address, count))
+                address, count = steps.send(words)
+                words = await _header(bus, unit, address, count)
         except StopIteration as ended:
             if ended.value is not None:
                 return ended.value  # type: ignore[no-any-return]
@@ -132,8 +139,19 @@ async def read_model(bus: Bus, unit: int, model: Model) -> dict[int, int]:
     return image
 
 
-async def _words(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
+async def _marker(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
+    """Return what stands where a marker may be; devices refuse an address that they do not have in many ways."""
     try:
         return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
     except DeviceRefused:
         return None
+
+
+async def _header(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
+    """Return a model's header, None where the device has no more registers: some chains have no end model."""
+    try:
+        return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
+    except DeviceRefused as refusal:
+        if refusal.exception_code in NO_SUCH_REGISTERS:
+            return None
+        raise

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.clock import Clock, SystemClock, scaled_clock
 from contracts.units import Quality
+from edge.errors import DeviceRefused
 from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
@@ -329,3 +330,22 @@ async def test_a_device_that_keeps_silent_at_a_hole_is_read_around_it(monkeypatc
             await until(lambda: poller.cycles > cycles + 5)
         assert [(hole.start, hole.end) for hole in poller.learned.holes] == [(46, 54)]
         assert poller.health.online
+
+
+@pytest.mark.parametrize(("code", "ends"), [(2, True), (4, False), (6, False), (11, False)])
+async def test_a_chain_ends_where_there_are_no_registers_not_where_a_device_is_busy(code: int, ends: bool) -> None:
+    """A device that boots would lose its battery until the next walk, hours later."""
+
+    def refusing(device: Device, request: Request, payload: bytes | None) -> Sending:
+        refused = bytes((request.pdu[0] | 0x80, code)) if request.address == 40070 else payload
+        return honest(device, request, refused)
+
+    words = {40000: 0x5375, 40001: 0x6E53, 40002: 1, 40003: 66}
+    device = Device({1: Bank(holding=dict.fromkeys(range(40000, 40070), 0) | words)}, fault=refusing)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        if ends:
+            found = await discover(bus, 1)
+            assert found is not None and [model.model_id for model in found.models] == [1]
+        else:
+            with pytest.raises(DeviceRefused):
+                await discover(bus, 1)
