@@ -7,6 +7,9 @@ from edge.control.envelope import Envelope
 from edge.control.levers import Lever
 from edge.control.model import BATTERIES, CONNECTION, Interval, Priority, Reason, Request
 
+# A wish that is missed by less is met: no device resolves it.
+_UNMET_W = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatteryPlan:
@@ -19,6 +22,7 @@ class BatteryPlan:
         decided_by: The request that set the total; ``None`` for protection and fuse.
         reason: Why the total is what it is.
         bounded_by: Requests that took part, whose end ends the setpoint.
+        unmet: The request whose wish was followed only as far as ``decided_by`` or protection let it.
     """
 
     total_w: float
@@ -27,6 +31,7 @@ class BatteryPlan:
     decided_by: Request | None
     reason: Reason
     bounded_by: tuple[Request, ...]
+    unmet: Request | None
 
 
 def plan_batteries(
@@ -83,6 +88,7 @@ def plan_batteries(
         decided_by=decided_by,
         reason=reason,
         bounded_by=tuple(request for request in parts if request is not None),
+        unmet=wisher if batteries and abs(total_w - wanted_w) >= _UNMET_W else None,
     )
 
 

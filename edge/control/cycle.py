@@ -1,16 +1,19 @@
 """One control cycle: a snapshot and requests in, a decision with its reasons out. Nothing here touches anything."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from edge.control.arbiter import arbitrate
-from edge.control.dispatch import dispatch
+from edge.control.dispatch import Dispatch, dispatch
 from edge.control.envelope import envelope
 from edge.control.model import (
     BATTERIES,
     CONNECTION,
     ControlSettings,
     Decision,
+    Link,
     Memory,
+    Outcome,
     Priority,
     Reason,
     Request,
@@ -74,7 +77,7 @@ def decide(
     decision = Decision(
         taken_s=now_s,
         setpoints=result.setpoints,
-        chain=arbitration.chain,
+        chain=tuple(_as_dispatched(link, result) for link in arbitration.chain),
         connection=arbitration.grants[CONNECTION].left,
         expected_w=result.expected_w,
         import_excess_w=result.import_excess_w,
@@ -83,3 +86,13 @@ def decide(
         alarms=env.alarms,
     )
     return decision, result.memory
+
+
+def _as_dispatched(link: Link, result: Dispatch) -> Link:
+    """Return a link that says so where a wish was left standing, and a bound elsewhere holds the batteries from it."""
+    unmet = result.unmet
+    if unmet is None or link.outcome is not Outcome.HELD:
+        return link
+    if (link.requester, link.resource) != (unmet.requester, unmet.resource):
+        return link
+    return replace(link, outcome=Outcome.CLIPPED, clipped_by=result.unmet_for)

@@ -17,12 +17,14 @@ from edge.control.model import (
     ControlSettings,
     LeverMemory,
     Memory,
+    Reason,
+    Request,
     Resource,
     Setpoint,
     lever,
 )
 from edge.control.rising import kept_cap
-from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, switch_setpoints
+from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, holder, standing, switch_setpoints
 from edge.control.smooth import smooth
 from edge.control.split import split
 from edge.control.switching import SwitchPlan, plan_switches
@@ -33,13 +35,18 @@ _SLACK_W = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """Setpoints for all levers and what they are expected to bring at the connection point."""
+    """Setpoints for all levers and what they are expected to bring at the connection point.
+
+    ``unmet`` is the request whose wish the batteries do not follow to its end, and ``unmet_for`` who holds them.
+    """
 
     setpoints: tuple[Setpoint, ...]
     memory: Memory
     expected_w: float | None
     import_excess_w: float
     export_excess_w: float
+    unmet: Request | None
+    unmet_for: str
 
 
 def dispatch(
@@ -95,6 +102,8 @@ def dispatch(
         else env.rest_likely_w + battery_w + load_w + switched_w + likely_generation_w,
         import_excess_w=_excess(switched_w - headroom_w),
         export_excess_w=_excess(bound.min_w - surely_w - most_generation_w),
+        unmet=plan.unmet,
+        unmet_for=standing(Reason.DEVICE_LIMIT) if plan.decided_by is plan.unmet else holder(plan),
     )
 
 

@@ -25,7 +25,7 @@ def battery_setpoints(
     plan: BatteryPlan, batteries: Group, powers: tuple[float, ...], *, now_s: float
 ) -> list[Setpoint]:
     """Return one setpoint per battery."""
-    who = plan.decided_by.requester if plan.decided_by else _standing(plan.reason)
+    who = holder(plan)
     ends_s = _end(plan.bounded_by)
     return [
         Setpoint(
@@ -71,7 +71,7 @@ def generation_setpoints(
                 capability=Capability.LIMIT_GENERATION,
                 value_w=limit_w,
                 reason=owner.reason if owner else Reason.SITE_LIMIT,
-                requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
+                requester=owner.requester if owner else standing(Reason.SITE_LIMIT),
                 expires_s=min(ends_s, now_s + LEASE_S),
                 order_ends_s=ends_s,
                 bound_until_s=float("-inf") if limit_w is None else _bound_until(arbitration, generator, grant),
@@ -98,12 +98,17 @@ def switch_setpoints(
                 capability=Capability.SWITCH,
                 value_w=None if plan.on is None else (load.rated_w if plan.on else 0.0),
                 reason=owner.reason if owner else Reason.SITE_LIMIT,
-                requester=owner.requester if owner else _standing(Reason.SITE_LIMIT),
+                requester=owner.requester if owner else standing(Reason.SITE_LIMIT),
                 expires_s=min(ends_s, now_s + LEASE_S),
                 order_ends_s=ends_s,
             )
         )
     return found
+
+
+def holder(plan: BatteryPlan) -> str:
+    """Name who decides what the batteries do: a requester, or the protection that stands above all of them."""
+    return plan.decided_by.requester if plan.decided_by else standing(plan.reason)
 
 
 def limit_owner(arbitration: Arbitration, *, of_max: bool) -> Request | None:
@@ -136,6 +141,6 @@ def _held_until(request: Request) -> float:
     return request.expires_s if request.bound_until_s is None else request.bound_until_s
 
 
-def _standing(reason: Reason) -> str:
+def standing(reason: Reason) -> str:
     """Name the protection behind a reason that no requester gave."""
     return (Priority.SITE_FUSE if reason is Reason.SITE_LIMIT else Priority.DEVICE_PROTECTION).name.lower()

@@ -11,6 +11,7 @@ from edge.control.model import (
     ControlSettings,
     Measured,
     Memory,
+    Outcome,
     Priority,
     Reason,
     lever,
@@ -44,6 +45,23 @@ def test_an_import_limit_discharges_the_battery_against_a_schedule() -> None:
     assert decision.setpoints[0].requester == "dso"
     assert decision.expected_w == 4_200
     assert decision.import_excess_w == 0
+
+
+def test_a_wish_on_the_batteries_that_a_limit_elsewhere_stops_is_said_to_be_clipped() -> None:
+    """The limit is on the connection point, the wish on the batteries: who asks why must not read that it was held."""
+    discharge = request("dso", BATTERIES, Priority.GRID_OPERATOR, min_w=-2_000, max_w=-2_000, preferred_w=-2_000)
+    limit = request("dso2", CONNECTION, Priority.GRID_OPERATOR, min_w=-500)
+    decision, _ = decide(snapshot(-3_000, battery()), (discharge, limit), SETTINGS, Memory())
+    assert value_of(decision, "bat", BAT) == 2_500
+    assert {link.requester: (link.outcome, link.clipped_by) for link in decision.chain} == {
+        "dso": (Outcome.CLIPPED, "dso2"),
+        "dso2": (Outcome.HELD, None),
+        "self_consumption": (Outcome.HELD, None),
+    }
+    full, _ = decide(snapshot(-9_000, battery()), (), SETTINGS, Memory())
+    assert (full.chain[0].outcome, full.chain[0].clipped_by) == (Outcome.CLIPPED, "device_protection")
+    met, _ = decide(snapshot(-3_000, battery()), (), SETTINGS, Memory())
+    assert met.chain[0].outcome is Outcome.HELD
 
 
 def test_a_limit_out_of_reach_is_followed_as_far_as_possible_and_the_excess_told() -> None:
