@@ -100,11 +100,6 @@ class Bus:
         self._closed = True
         self._drop_wire()
 
-    @property
-    def is_connected(self) -> bool:
-        """Return whether the connection is open."""
-        return self._wire is not None and self._wire.is_open
-
     def unit(self, number: int, *, limits: LinkLimits | None = None, learned: Learned | None = None) -> Unit:
         """Return the state of a unit; limits and experience are taken over where given."""
         unit = self._units.get(number)
@@ -300,8 +295,8 @@ class Bus:
         was_online = unit.is_online
         if not self._has_ids:
             self._quarantine(unit, payload, reply_bytes, timeout_s, is_online=was_online)
-        unit.counts.bus_s += now_s - started_s
         cost_s = now_s - started_s + max(0.0, self._speak_at_s - now_s)
+        unit.counts.bus_s += cost_s
         unit.failed(now_s=now_s, cost_s=cost_s, is_shared=self._is_shared(unit), fault=lost.fault, message=str(lost))
         if lost.fault is Fault.TIMEOUT:
             self._timeouts += 1

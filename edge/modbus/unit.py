@@ -32,7 +32,11 @@ GAP_PAUSE_S = 3600.0  # After no silence helped, so long none is tried.
 
 @dataclass(kw_only=True)
 class UnitCounts:
-    """What happened since the start."""
+    """What happened since the start.
+
+    Args:
+        bus_s: Time for which nobody else could use the bus, real seconds.
+    """
 
     requests: int = 0
     good: int = 0
