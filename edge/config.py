@@ -3,6 +3,7 @@
 A complaint is one sentence that names the file, the key, the value and the bound.
 """
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -220,17 +221,29 @@ class GridLimitsSection(_Section):
         return self
 
 
+class Pull(StrEnum):
+    """What holds a line of the board while its contact is open."""
+
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+
+
 class RelaySection(_Section):
-    """A wired input: contacts of a receiver or a switch, read as points of a device.
+    """A wired input: contacts of a receiver or a switch, read as points of a device, or as lines of the board.
 
     ``14a`` reads ``point``: while closed, the site draws at most what section 14a EnWG leaves its ``steerable_loads``.
     ``ripple`` reads ``k60``, ``k30``, ``k0`` (any may be absent): it feeds in at most that share of ``installed_w``.
     ``lock`` reads ``point``: while closed, the site is locked for maintenance. ``closed`` is what a closed contact
     reads, 0 where the wiring is such that current means normal.
+
+    ``device`` is one of the site's, or a GPIO chip (``/dev/gpiochip0``) whose lines are named by their numbers;
+    ``pull`` is for those.
     """
 
     device: str
     kind: RelayKind
+    pull: Pull = Pull.NONE
     point: str | None = None
     k60: str | None = None
     k30: str | None = None
@@ -255,6 +268,20 @@ class RelaySection(_Section):
             if 0 < power_w <= LARGE_LOAD_W:
                 raise ValueError(f"large_{name}_w {power_w} is not above {LARGE_LOAD_W:.0f}, where a load is large")
         return self
+
+    @model_validator(mode="after")
+    def _board_fits(self) -> "RelaySection":
+        wrong = [name for name in self.contacts if not re.fullmatch("0|[1-9][0-9]{0,3}", name)]
+        if self.on_board and wrong:
+            raise ValueError(f"{wrong[0]!r} is no line of {self.device}; lines are named by number, such as '17'")
+        if self.pull is not Pull.NONE and not self.on_board:
+            raise ValueError(f"pull is for lines of the board (/dev/gpiochip0), not for the points of {self.device}")
+        return self
+
+    @property
+    def on_board(self) -> bool:
+        """Say whether the contacts are lines of the board itself."""
+        return self.device.startswith("/")
 
     @property
     def contacts(self) -> tuple[str, ...]:
@@ -335,8 +362,8 @@ class SiteConfig(_Section):
             if proxy.device not in roles:
                 raise ValueError(f"proxy.device is {proxy.device!r}, which is none of {', '.join(ids)}")
         for relay in self.relays:
-            if relay.device not in roles:
-                raise ValueError(f"relays: device {relay.device!r} is none of {', '.join(ids)}")
+            if relay.device not in roles and not relay.on_board:
+                raise ValueError(f"relays: device {relay.device!r} is none of {', '.join(ids)}, nor a GPIO chip")
         return self
 
 

@@ -32,6 +32,8 @@ def check_contacts(config: SiteConfig) -> None:
     """
     sections = {section.id: section for section in config.devices}
     for relay in config.relays:
+        if relay.on_board:
+            continue
         profile = load_profile(sections[relay.device].profile, config.profile_dir)
         known = sorted({spec.canonical for spec in profile.points.values()})
         for point in relay.contacts:

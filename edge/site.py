@@ -28,6 +28,7 @@ from edge.control_loop import ControlLoop, Cycle
 from edge.devices.device import Device, open_devices
 from edge.evidence import EvidenceBook
 from edge.fleet.settings import FleetSettings
+from edge.gpio import BoardContacts
 from edge.grid_limits import GridLimits
 from edge.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.links.link import Announcement, Inbound, Link, Presence
@@ -86,6 +87,7 @@ class Site:
     evidence: EvidenceBook
     grid_limits: GridLimits
     relays: WiredInputs
+    board: BoardContacts
     weaknesses: tuple[Weakness, ...]
     trader: Trader | None
     loop: ControlLoop
@@ -158,6 +160,7 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
             )
         )
         site = _build(config, clock, journal, devices, weaknesses)
+        stack.callback(site.board.close)
         if config.fleet is not None and remote is not None:
             site.fleet = _fleet_part(site, config.fleet, remote)
         yield site
@@ -231,6 +234,7 @@ def _build(
         evidence=evidence,
         grid_limits=grid_limits,
         relays=relays,
+        board=BoardContacts(config.relays, clock=clock),
         weaknesses=weaknesses,
         trader=trader,
         manager=ServiceManager(),
@@ -247,7 +251,7 @@ def _build(
 
 
 def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
-    site.relays.look(readings)
+    site.relays.look({**readings, **site.board.readings()})
     asked = [*site.desk.requests(now_s), *site.relays.requests(now_s)]
     return asked if site.trader is None else asked + site.trader.requests(now_s)
 

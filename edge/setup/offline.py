@@ -81,9 +81,16 @@ def _safety(config: SiteConfig) -> list[Finding]:
     except ConfigError as error:
         do = "correct the contact or load, or wire a ripple relay and name it in relays; docs/operations.md shows both"
         return [failed("safety", config.site.id, str(error), do=do)]
+    chips = {relay.device for relay in config.relays if relay.on_board and not Path(relay.device).exists()}
     return [
-        warning("safety", one.asset, one.consequence, do="nothing, where something restarts a dead gateway")
-        for one in weaknesses
+        *(
+            warning("safety", one.asset, one.consequence, do="nothing, where something restarts a dead gateway")
+            for one in weaknesses
+        ),
+        *(
+            failed("safety", chip, "there is no such chip; its contacts count as closed", do="correct relays.device")
+            for chip in sorted(chips)
+        ),
     ]
 
 

@@ -63,3 +63,10 @@ def test_the_check_before_the_start_says_what_the_start_would_refuse() -> None:
     weak = _site("growatt_min_tlxh", export_limit_w=10_000)
     said = [one for one in check_offline(weak, clock=SystemClock()) if one.check == "safety"]
     assert [one.grade.value for one in said] == ["warning"]
+
+
+def test_a_board_without_the_chip_that_is_wired_is_found_before_the_start() -> None:
+    """The contact would count as closed for ever, and the site be limited without a reason that anybody sees."""
+    wired = config(relays=[{"device": "/dev/gpiochip99", "kind": "14a", "point": "17", "pull": "up", "closed": 0}])
+    said = [one for one in check_offline(wired, clock=SystemClock()) if one.check == "safety"]
+    assert [(one.grade.value, one.subject) for one in said] == [("failed", "/dev/gpiochip99")]
