@@ -232,7 +232,7 @@ def rotate(
             kept = told["details"].get("certificate_id", "")
             told["revoked"] = hands.operator.retire_certificates(name, keep=kept)
     if "revoked" in told:
-        after = f"{told['revoked']} certificates of before are revoked"
+        after = f"certificates of before revoked: {told['revoked']}"
     else:
         after = f"those of before stay good until: sitewatt fleet rotate {name} --job {job_id} --follow 300"
     _answer(told, f"job {job_id} of {name}: {told['state'].lower()}; {after}", as_json=as_json)

@@ -91,6 +91,7 @@ class Listener:
 
     def __init__(self, broker: Broker, *topics: str, **client: Any) -> None:
         self.received: list[aiomqtt.Message] = []
+        self.arrived_s: list[float] = []
         self.ready = asyncio.Event()
         self._broker = broker
         self._topics = topics
@@ -112,6 +113,7 @@ class Listener:
                     self.ready.set()
                     async for message in client.messages:
                         self.received.append(message)
+                        self.arrived_s.append(asyncio.get_running_loop().time())
             self.ready.clear()
             await asyncio.sleep(0.05)
 

@@ -1,6 +1,9 @@
 """The journal, the uplink and the link together, on a real broker that comes and goes."""
 
+import random
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -8,6 +11,7 @@ from contracts.clock import SystemClock, scaled_clock
 from contracts.metering import MeterReading
 from contracts.telemetry import TelemetryMessage
 from contracts.topics import Up
+from edge.links.flow import PUBLISHES_PER_S
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
 from edge.telemetry.journal import Journal
@@ -112,6 +116,8 @@ async def test_what_is_measured_now_is_not_held_up_by_a_backlog(
     seqs = [TelemetryMessage.decode(payload).seq for payload in listener.payloads(Up.TELEMETRY)]
     assert sorted(seqs) == list(range(1, backlog + live + 1))
     order = [message.topic.value for message in listener.received]
+    seconds = listener.arrived_s[-1] - listener.arrived_s[0]
+    assert seconds >= (2 * backlog - 2) / (0.2 * PUBLISHES_PER_S), "a fifth of the link, however fast it is"
     last_meter = max(index for index, topic in enumerate(order) if topic == topic_of(Up.METER))
     first_old = next(
         index
@@ -119,6 +125,33 @@ async def test_what_is_measured_now_is_not_held_up_by_a_backlog(
         if message.topic.value == topic_of(Up.TELEMETRY) and TelemetryMessage.decode(bytes(message.payload)).seq == 1
     )
     assert last_meter < first_old, "settlement goes before old telemetry"
+    journal.close()
+
+
+async def test_a_backlog_waits_its_random_pause_and_what_is_live_does_not(broker: Broker, journal: Journal) -> None:
+    """A fleet that comes back together does not fill up together; each site is seen at once."""
+    for value in range(60):
+        journal.append(Up.METER, reading(value))
+    link = _link(broker)
+    always_longest = SimpleNamespace(uniform=lambda shortest, longest: longest)
+    uplink = Uplink(
+        journal=journal,
+        link=link,
+        clock=SystemClock(),
+        topic_of=topic_of,
+        generator=cast(random.Random, always_longest),
+    )
+    listener = Listener(broker, "sitewatt/#")
+    async with background(listener.run(), name="listener"), background(link.run(), name="link"):
+        await until(listener.ready.is_set)
+        async with background(uplink.run(), name="uplink"):
+            journal.append(Up.EVENTS, event("the uplink drains"), durable=True)
+            await until(lambda: listener.payloads(Up.EVENTS))
+            for value in range(60):
+                journal.append(Up.TELEMETRY, one_sample(value))
+            journal.flush()
+            await until(lambda: len(listener.payloads(Up.TELEMETRY)) == 60)
+    assert listener.payloads(Up.METER) == []
     journal.close()
 
 

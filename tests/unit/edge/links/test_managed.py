@@ -1,4 +1,4 @@
-"""A link that is told to stop stops, whatever its connection does while it closes."""
+"""A link stops when it is told to, whatever its connection does, and stays up whatever is refused."""
 
 import asyncio
 import contextlib
@@ -47,3 +47,29 @@ async def test_a_goodbye_that_fails_does_not_undo_a_stop() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+class _Refusing(_Connection):
+    """Grants no topic of trades."""
+
+    async def subscribe(self, topics: Sequence[str]) -> dict[str, str | None]:
+        return {topic: "Not authorized" if topic.endswith("trades") else None for topic in topics}
+
+
+async def test_a_refused_subscription_leaves_the_link_up_and_is_told() -> None:
+    """One wrong line of a policy must not cost the commands; without being told, nobody would find it."""
+
+    @contextlib.asynccontextmanager
+    async def refusing(*_: object) -> AsyncIterator[_Connection]:
+        yield _Refusing()
+
+    link = ManagedLink(LinkSettings(), client_id="home-1", connect=refusing)
+    link.subscribe(["a/commands", "a/trades"])
+    task = asyncio.create_task(link.run(), name="link")
+    async with asyncio.timeout(5):
+        await link.wait_for(LinkState.CONNECTED)
+        status = link.status()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (status.subscribed, status.refused) == (frozenset({"a/commands"}), {"a/trades": "Not authorized"})

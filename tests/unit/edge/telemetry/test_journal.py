@@ -21,6 +21,7 @@ from contracts.wire import SiteMessage
 from edge.errors import JournalInUse
 from edge.telemetry.journal import Journal
 from edge.telemetry.records import Caps, JournalState, RecordClass
+from edge.telemetry.rescue import disk_bytes
 from tests.support.link_parts import AT, SITE, event, one_sample, reading, telemetry
 from tests.support.manual_clock import ManualClock
 
@@ -240,9 +241,12 @@ def test_a_full_journal_gives_up_telemetry_for_settlement_and_says_so(path: Path
     assert not dropped & kept
 
 
-def test_telemetry_is_thinned_to_minutes_before_any_of_it_is_dropped(path: Path, clock: ManualClock) -> None:
+@pytest.mark.parametrize("cap", ["size", "share of the disk"])
+def test_telemetry_is_thinned_to_minutes_before_any_of_it_is_dropped(path: Path, clock: ManualClock, cap: str) -> None:
     """After weeks offline a coarse picture is worth more than a fine one with a hole."""
     caps = Caps(bytes_max=40_000, disk_share_max=1.0)
+    if cap != "size":
+        caps = Caps(disk_share_max=40_000 / disk_bytes(path))
     generator = random.Random(5)
     values = [[round(generator.uniform(-5000, 5000), 3) for _ in range(240)] for _ in range(60)]
     with closing(_open(path, clock, caps)) as journal:
@@ -271,6 +275,30 @@ def test_telemetry_is_thinned_to_minutes_before_any_of_it_is_dropped(path: Path,
         assert [record.seq for record in records] == list(range(1, 61))
         (oldest,) = samples_of(TelemetryMessage.decode(records[0].payload))
         assert oldest.value == pytest.approx(sum(values[0]) / 240, abs=0.001)
+
+
+@pytest.mark.parametrize("record_class", [RecordClass.ORDERS, RecordClass.EVENTS])
+def test_each_class_gives_up_its_own_oldest_and_the_gap_is_recorded(
+    path: Path, clock: ManualClock, record_class: RecordClass
+) -> None:
+    """A storm of alarms must not cost an answer to an order, nor the other way round, nor ever a reading."""
+    with closing(_open(path, clock, Caps(orders_bytes_max=30_000, events_bytes_max=30_000))) as journal:
+        for number in range(400):
+            journal.append(Up.EVENTS, event(f"storm {number}"), record_class=record_class, durable=False)
+            journal.append(Up.METER, reading(number), durable=False)
+        journal.flush()
+        journal.flush()
+        assert _numbers(journal, Up.METER) == list(range(1, 401))
+        said = [EventMessage.decode(record.payload) for record in journal.read(Up.EVENTS, limit=1000)]
+    gaps = [each.fields for each in said if each.phrase == "records dropped"]
+    storms = [int(each.phrase.split()[1]) for each in said if each.phrase.startswith("storm")]
+    assert storms == list(range(storms[0], 400)), "the oldest go first"
+    assert {(gap["channel"], gap["reason"]) for gap in gaps} == {("events", "cap")}
+    ranges = [range(int(str(gap["first_seq"])), int(str(gap["last_seq"])) + 1) for gap in gaps]
+    dropped = {seq for numbers in ranges for seq in numbers}
+    assert dropped
+    assert dropped.isdisjoint(kept := {each.seq for each in said})
+    assert dropped | kept == set(range(1, max(kept) + 1)), "no number is missing without a word"
 
 
 def test_old_records_are_dropped_but_never_settlement(path: Path, clock: ManualClock) -> None:
