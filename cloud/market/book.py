@@ -1,16 +1,23 @@
 """The continuous book: price first, then time; a trade happens at the resting order's price.
 
-One dictionary of price levels per side, each level an insertion-ordered dictionary of order id to open quantity, and a
+One dictionary of price levels per side, each level an insertion-ordered dictionary of order to open quantity, and a
 heap of prices that is cleaned only where it is read. A level that empties stays until it is the best one, so that
 cancelling costs two look-ups whatever the depth.
+
+An order is anything that can be the key of a dictionary: its name, or an object that stands for itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable, Iterator
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from cloud.market.rules import SelfTrade
 from contracts.market import Side, TimeInForce
+
+K = TypeVar("K", bound=Hashable)
+
+# What one resting order gave to the incoming one: the resting order, its price, the quantity.
+Fill = tuple[K, int, int]
 
 _NONE: tuple[()] = ()
 # Builds a named tuple without the keyword handling of its class: half the cost, on the path of every message.
@@ -22,7 +29,7 @@ _IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 _SERVED_MIN = 32
 
 
-class Level(dict[str, int]):
+class Level(dict[K, int], Generic[K]):
     """The resting orders of one price and side, the earliest first."""
 
     __slots__ = ("buy", "price", "served")
@@ -34,76 +41,67 @@ class Level(dict[str, int]):
         self.buy = buy
 
 
-class Fill(NamedTuple):
-    """What one resting order gave to the incoming one, at its own price."""
-
-    maker: str
-    price: int
-    quantity: int
-
-
-class Placement(NamedTuple):
+class Placement(NamedTuple, Generic[K]):
     """What became of an incoming order.
 
     ``resting`` is what stands in the book, ``cancelled`` what was given up; ``removed`` are quantities that
     self-trade prevention took off resting orders. ``crossed`` says that a post-only order was refused.
     """
 
-    fills: list[Fill] | tuple[()] = _NONE
+    fills: list[Fill[K]] | tuple[()] = _NONE
     resting: int = 0
     cancelled: int = 0
-    removed: list[tuple[str, int]] | tuple[()] = _NONE
+    removed: list[tuple[K, int]] | tuple[()] = _NONE
     crossed: bool = False
 
 
-class Resting(NamedTuple):
+class Resting(NamedTuple, Generic[K]):
     """One order in the book."""
 
-    order_id: str
+    order_id: K
     side: Side
     price: int
     quantity: int
 
 
-class Standing(NamedTuple):
+class Standing(NamedTuple, Generic[K]):
     """What a supplier of last resort offers or wants: after every other order of its price and better ones."""
 
-    order_id: str
+    order_id: K
     key: int
     price: int
     quantity: int
 
 
-class Book:
+class Book(Generic[K]):
     """The open orders of one product."""
 
-    __slots__ = ("_heaps", "_levels", "_owners", "_standing", "_stands", "_where", "self_trade")
+    __slots__ = ("_heaps", "_levels", "_standing", "_stands", "_where", "self_trade")
 
     def __init__(self, self_trade: SelfTrade = SelfTrade.CANCEL_RESTING) -> None:
         self.self_trade = self_trade
         # Index 0 holds offers under their price, index 1 bids under their negated price: the least key is the best.
-        self._levels: tuple[dict[int, Level], dict[int, Level]] = ({}, {})
+        self._levels: tuple[dict[int, Level[K]], dict[int, Level[K]]] = ({}, {})
         self._heaps: tuple[list[int], list[int]] = ([], [])
-        self._where: dict[str, Level] = {}
-        self._owners: dict[str, str] = {}
-        self._standing: tuple[Standing | None, Standing | None] = (None, None)
+        self._where: dict[K, Level[K]] = {}
+        self._standing: tuple[Standing[K] | None, Standing[K] | None] = (None, None)
         self._stands = False
 
     def __len__(self) -> int:
         """Return how many orders rest."""
         return len(self._where)
 
-    def __contains__(self, order_id: str) -> bool:
+    def __contains__(self, order_id: K) -> bool:
         """Return whether an order rests, or stands behind all others."""
         return order_id in self._where or any(one is not None and one.order_id == order_id for one in self._standing)
 
-    def add(self, order_id: str, buy: bool, quantity: int, price: int) -> list[Fill] | tuple[()]:
+    def add(self, order_id: K, buy: bool, quantity: int, price: int) -> list[Fill[K]] | tuple[()]:
         """Trade a plain limit order as far as it goes and rest what is left; the shortest path through the book.
 
         The caller has checked that the id is not resting and the quantity is above zero.
         """
         heap = self._heaps[not buy]
-        fills: list[Fill] | tuple[()] = _NONE
+        fills: list[Fill[K]] | tuple[()] = _NONE
         if heap:
             reach = price if buy else -price
             if heap[0] <= reach:
@@ -122,51 +120,62 @@ class Book:
 
     def place(
         self,
-        order_id: str,
+        order_id: K,
         buy: bool,
         quantity: int,
         price: int,
         *,
         tif: TimeInForce = TimeInForce.GTC,
         post_only: bool = False,
-        owner: str | None = None,
-    ) -> Placement:
+        own: Collection[K] = _NONE,
+    ) -> Placement[K]:
         """Place an order with every condition: post-only never takes, IOC never rests, FOK is all or nothing.
 
-        Self-trade prevention comes before everything that could trade; orders without an owner are nobody's own.
+        Self-trade prevention comes before everything that could trade; ``own`` are the orders of the same owner.
         """
-        heap = self._heaps[not buy]
+        if not self.meets(buy, price):
+            if tif is not _GTC and tif in _IMMEDIATE:
+                return Placement(cancelled=quantity)
+            self.rest(order_id, buy, quantity, price)
+            return _tuple(Placement, (_NONE, quantity, 0, _NONE, False))
         reach = price if buy else -price
         standing = self._standing[not buy] if self._stands else None
         if standing is not None and standing.key > reach:
             standing = None
-        if standing is None and not (heap and heap[0] <= reach):
-            if tif is not _GTC and tif in _IMMEDIATE:
-                return Placement(cancelled=quantity)
-            self.rest(order_id, buy, quantity, price, owner=owner)
-            return _tuple(Placement, (_NONE, quantity, 0, _NONE, False))
         if post_only and (standing is not None or self._crosses(buy, reach)):
             return Placement(cancelled=quantity, crossed=True)
         if (
             tif is not _GTC
             and tif is TimeInForce.FOK
-            and self._available(buy, reach, quantity, owner, standing) < quantity
+            and self._available(buy, reach, quantity, own, standing) < quantity
         ):
             return Placement(cancelled=quantity)
         wanted = quantity
         if standing is None:
-            fills, quantity, removed, stopped = self._take_owned(buy, quantity, reach, owner)
+            fills, quantity, removed, stopped = self._take_owned(buy, quantity, reach, own)
         else:
-            fills, quantity, removed, stopped = self._take_with(standing, buy, quantity, reach, owner)
+            fills, quantity, removed, stopped = self._take_with(standing, buy, quantity, reach, own)
         traded = 0
-        for fill in fills:
-            traded += fill[2]
+        for _, _, step in fills:
+            traded += step
         if not quantity or stopped or (tif is not _GTC and tif in _IMMEDIATE):
             return _tuple(Placement, (fills, 0, wanted - traded, removed, False))
-        self.rest(order_id, buy, quantity, price, owner=owner)
+        self.rest(order_id, buy, quantity, price)
         return _tuple(Placement, (fills, quantity, wanted - traded - quantity, removed, False))
 
-    def stand(self, order_id: str, buy: bool, quantity: int, price: int) -> None:
+    def meets(self, buy: bool, price: int) -> bool:
+        """Return whether an order at this price may meet another; ``False`` is certain, ``True`` may be an empty level.
+
+        Where it meets none, ``rest`` is all that ``place`` would do with an order that may rest.
+        """
+        reach = price if buy else -price
+        heap = self._heaps[not buy]
+        if heap and heap[0] <= reach:
+            return True
+        standing = self._standing[not buy] if self._stands else None
+        return standing is not None and standing.key <= reach
+
+    def stand(self, order_id: K, buy: bool, quantity: int, price: int) -> None:
         """Let an order of nobody stand behind everyone else at its price, as a supplier of last resort does.
 
         One such order stands on each side; a new one replaces it. It is none of ``orders`` and cannot be changed.
@@ -175,7 +184,7 @@ class Book:
         self._standing = (self._standing[0], standing) if buy else (standing, self._standing[1])
         self._stands = any(self._standing)
 
-    def rest(self, order_id: str, buy: bool, quantity: int, price: int, *, owner: str | None = None) -> None:
+    def rest(self, order_id: K, buy: bool, quantity: int, price: int) -> None:
         """Put an order at the back of its level without trading, as during a call."""
         key = -price if buy else price
         levels = self._levels[buy]
@@ -185,19 +194,15 @@ class Book:
             heappush(self._heaps[buy], key)
         level[order_id] = quantity
         self._where[order_id] = level
-        if owner is not None:
-            self._owners[order_id] = owner
 
-    def cancel(self, order_id: str) -> int:
+    def cancel(self, order_id: K) -> int:
         """Take an order out and return what was open, 0 where it does not rest."""
         level = self._where.pop(order_id, None)
         if level is None:
             return 0
-        if self._owners:
-            self._owners.pop(order_id, None)
         return level.pop(order_id)
 
-    def reduce(self, order_id: str, quantity: int) -> None:
+    def reduce(self, order_id: K, quantity: int) -> None:
         """Lower a resting order's open quantity in its place.
 
         Raises:
@@ -208,11 +213,11 @@ class Book:
             raise ValueError(f"order {order_id} has {level[order_id]} open, {quantity} is not less; unchanged")
         level[order_id] = quantity
 
-    def modify(self, order_id: str, quantity: int, price: int) -> list[Fill] | tuple[()] | None:
+    def modify(self, order_id: K, quantity: int, price: int) -> list[Fill[K]] | tuple[()] | None:
         """Change a plain order: less quantity at the same price keeps its place, all else goes to the back.
 
-        Returns the fills of the changed order, ``None`` where it does not rest. An order with an owner goes through
-        ``cancel`` and ``place`` instead.
+        Returns the fills of the changed order, ``None`` where it does not rest. Where own orders count,
+        ``cancel`` and ``place`` do the same.
         """
         level = self._where.get(order_id)
         if level is None:
@@ -223,7 +228,7 @@ class Book:
         del level[order_id], self._where[order_id]
         return self.add(order_id, level.buy, quantity, price)
 
-    def get(self, order_id: str) -> Resting | None:
+    def get(self, order_id: K) -> Resting[K] | None:
         """Return a resting order."""
         level = self._where.get(order_id)
         if level is None:
@@ -238,7 +243,7 @@ class Book:
             key = standing.key
         return None if key is None else -key if buy else key
 
-    def orders(self) -> Iterator[Resting]:
+    def orders(self) -> Iterator[Resting[K]]:
         """Yield every resting order: bids from the dearest, then offers from the cheapest, the earlier first."""
         for buy in (True, False):
             side = Side.BUY if buy else Side.SELL
@@ -247,10 +252,6 @@ class Book:
                 level = levels[key]
                 for order_id, quantity in level.items():
                     yield Resting(order_id, side, level.price, quantity)
-
-    def owner_of(self, order_id: str) -> str | None:
-        """Return whose order it is, ``None`` where nobody's."""
-        return self._owners.get(order_id)
 
     def tidy(self) -> None:
         """Forget levels without orders; costs one pass over the levels."""
@@ -272,21 +273,21 @@ class Book:
         best = self._best_key(not buy)
         return best is not None and best <= reach
 
-    def _take(self, buy: bool, quantity: int, reach: int) -> tuple[list[Fill], int]:
+    def _take(self, buy: bool, quantity: int, reach: int) -> tuple[list[Fill[K]], int]:
         """Trade against the other side up to a key; return the fills and what is left to trade."""
         levels, heap = self._levels[not buy], self._heaps[not buy]
-        fills: list[Fill] = []
+        fills: list[Fill[K]] = []
         while quantity and heap and heap[0] <= reach:
             level = levels[heap[0]]
             price = level.price
-            spent: list[str] = []
+            spent: list[K] = []
             for maker, open_quantity in level.items():
                 if open_quantity > quantity:
                     level[maker] = open_quantity - quantity
-                    fills.append(_tuple(Fill, (maker, price, quantity)))
+                    fills.append((maker, price, quantity))
                     quantity = 0
                     break
-                fills.append(_tuple(Fill, (maker, price, open_quantity)))
+                fills.append((maker, price, open_quantity))
                 spent.append(maker)
                 quantity -= open_quantity
                 if not quantity:
@@ -298,25 +299,25 @@ class Book:
         return fills, quantity
 
     def _take_owned(
-        self, buy: bool, quantity: int, reach: int, owner: str | None
-    ) -> tuple[list[Fill], int, list[tuple[str, int]], bool]:
-        """Trade as ``_take`` does, but never with an order of the same owner; ``None`` owns nothing.
+        self, buy: bool, quantity: int, reach: int, own: Collection[K]
+    ) -> tuple[list[Fill[K]], int, list[tuple[K, int]], bool]:
+        """Trade as ``_take`` does, but never with an order of the same owner.
 
         Returns the fills, what is left, what was taken off own resting orders, and whether the rest is given up.
         """
-        if owner is None:
+        if not own:
             found, left = self._take(buy, quantity, reach)
             return found, left, [], False
-        levels, heap, owners, mode = self._levels[not buy], self._heaps[not buy], self._owners, self.self_trade
-        fills: list[Fill] = []
-        removed: list[tuple[str, int]] = []
+        levels, heap, mode = self._levels[not buy], self._heaps[not buy], self.self_trade
+        fills: list[Fill[K]] = []
+        removed: list[tuple[K, int]] = []
         stopped = False
         while quantity and not stopped and heap and heap[0] <= reach:
             level = levels[heap[0]]
             price = level.price
-            spent: list[str] = []
+            spent: list[K] = []
             for maker, open_quantity in level.items():
-                if owners.get(maker) == owner:
+                if maker in own:
                     if mode is SelfTrade.CANCEL_INCOMING:
                         stopped = True
                         break
@@ -330,11 +331,11 @@ class Book:
                         quantity -= less
                     stopped = mode is SelfTrade.CANCEL_BOTH
                 elif open_quantity > quantity:
-                    fills.append(_tuple(Fill, (maker, price, quantity)))
+                    fills.append((maker, price, quantity))
                     level[maker] = open_quantity - quantity
                     quantity = 0
                 else:
-                    fills.append(_tuple(Fill, (maker, price, open_quantity)))
+                    fills.append((maker, price, open_quantity))
                     spent.append(maker)
                     quantity -= open_quantity
                 if stopped or not quantity:
@@ -346,33 +347,30 @@ class Book:
         return fills, quantity, removed, stopped
 
     def _take_with(
-        self, standing: Standing, buy: bool, quantity: int, reach: int, owner: str | None
-    ) -> tuple[list[Fill], int, list[tuple[str, int]], bool]:
+        self, standing: Standing[K], buy: bool, quantity: int, reach: int, own: Collection[K]
+    ) -> tuple[list[Fill[K]], int, list[tuple[K, int]], bool]:
         """Trade as ``_take_owned`` does, with the order of last resort in its place."""
-        fills, quantity, removed, stopped = self._take_owned(buy, quantity, standing.key, owner)
+        fills, quantity, removed, stopped = self._take_owned(buy, quantity, standing.key, own)
         if stopped or not quantity:
             return fills, quantity, removed, stopped
         step = min(quantity, standing.quantity)
-        fills.append(Fill(standing.order_id, standing.price, step))
+        fills.append((standing.order_id, standing.price, step))
         quantity -= step
         self.stand(standing.order_id, not buy, standing.quantity - step, standing.price)
         if not quantity:
             return fills, 0, removed, False
-        more, quantity, taken_off, stopped = self._take_owned(buy, quantity, reach, owner)
+        more, quantity, taken_off, stopped = self._take_owned(buy, quantity, reach, own)
         return fills + more, quantity, removed + taken_off, stopped
 
-    def _drop(self, level: Level, spent: list[str]) -> None:
+    def _drop(self, level: Level[K], spent: list[K]) -> None:
         """Forget orders that are wholly served.
 
         A dictionary keeps the holes of deleted keys and walks over them to its first live one, so a long queue that is
         served from the front is packed anew from time to time.
         """
-        where, owners = self._where, self._owners
+        where = self._where
         for maker in spent:
             del level[maker], where[maker]
-        if owners:
-            for maker in spent:
-                owners.pop(maker, None)
         level.served += 1
         if level.served > _SERVED_MIN + len(level) // 8:
             rest = dict(level)
@@ -380,7 +378,7 @@ class Book:
             level.update(rest)
             level.served = 0
 
-    def _available(self, buy: bool, reach: int, wanted: int, owner: str | None, standing: Standing | None) -> int:
+    def _available(self, buy: bool, reach: int, wanted: int, own: Collection[K], standing: Standing[K] | None) -> int:
         """Return how much could trade at once, counted no further than ``wanted``; own orders do not count.
 
         Unless own orders are cancelled to make way, the first of them ends the count.
@@ -397,7 +395,7 @@ class Book:
             key = heappop(heap)
             passed.append(key)
             for maker, open_quantity in levels[key].items():
-                if owner is not None and self._owners.get(maker) == owner:
+                if maker in own:
                     if ends:
                         stopped = True
                         break

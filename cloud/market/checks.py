@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from cloud.market.rules import UTILITY
-from cloud.market.state import Account, Position, Product, State
+from cloud.market.state import Account, NewOrder, Position, Product, State
 from cloud.market.storage import first_breach
 from contracts.market import ProductState, TimeInForce
 from contracts.units import DELIVERY_INTERVAL_S
@@ -47,8 +47,6 @@ class Refusal(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-# Site, order id, interval, side, quantity, price, time in force, good-till instant, post-only.
-NewOrder = tuple[str, str, int, str, int, int, str, int | None, bool]
 _NEW = itemgetter("site", "order_id", "interval_ms", "side", "quantity_wh", "price_mct_per_kwh")
 _NAMED = itemgetter("site", "order_id", "interval_ms")
 _TIFS = tuple(tif.value for tif in TimeInForce)
@@ -57,6 +55,8 @@ _SIDES = ("buy", "sell")
 _CONTINUOUS, _CALL = ProductState.CONTINUOUS, ProductState.CALL
 
 LATER = frozenset({Refusal.HALTED, Refusal.RATE, Refusal.NOT_OPEN, Refusal.UNKNOWN_SITE})
+# Not remembered: those that say later, and those that follow from the interval alone, the next time too.
+UNKEPT = LATER | {Refusal.NOT_ALIGNED, Refusal.GATE_CLOSED}
 
 
 class Refused(NamedTuple):
@@ -145,10 +145,56 @@ def _schema_fault(command: Mapping[str, Any]) -> Refused:
     return Refused(Refusal.SCHEMA, f"tif {command.get('tif')!r} is none of {', '.join(_TIFS)}")
 
 
-def sender(state: State, account: Account | None, site: str) -> Refused | None:
-    """Check that the site is known, may trade now, and does not send too fast; counts the command."""
-    if account is None:
-        return Refused(Refusal.UNKNOWN_SITE, f"site {site} is not registered in zone {state.rules.zone}")
+def usual(state: State, product: Product, account: Account, asked: NewOrder) -> bool:
+    """Say that nothing is wrong with an order, where comparisons alone show it; ``fault`` asks every rule by itself.
+
+    Most orders are plain, within the bounds of their site's connection, and of a site without further limits.
+    """
+    site, _, _, side, quantity_wh, price, tif, _, post_only = asked
+    terms, position = state.terms, product.positions.get(site)
+    if (
+        position is None
+        or state.now_ms >= product.times.gate_ms
+        or (product.state is not _CONTINUOUS and product.state is not _CALL)
+        or tif != "gtc"
+        or post_only
+        or not terms.price_min <= price <= terms.price_max
+        or price % terms.tick
+        or quantity_wh < terms.quantity_wh_min
+        or len(position.own) >= terms.open_orders_max
+        or terms.has_position_limits
+        or product.caps
+        or account.storage is not None
+        or account.credit_limit_uct is not None
+    ):
+        return False
+    net_wh = position.bought_wh - position.sold_wh
+    if side == "buy":
+        return net_wh + position.open_buy_wh + quantity_wh <= account.import_limit_wh
+    return position.open_sell_wh - net_wh + quantity_wh <= account.export_limit_wh
+
+
+def fault(state: State, product: Product | None, account: Account, asked: NewOrder) -> Refused | None:
+    """Return what is wrong with a new order of a site that may send now, by the first rule that it breaks."""
+    _, _, start_ms, side, quantity_wh, price, tif, good_till_ms, post_only = asked
+    bad = product_open(state, product, start_ms)
+    if bad is not None or product is None:
+        return bad
+    return (
+        terms(state, price, quantity_wh)
+        or condition(state, product, tif=tif, post_only=post_only, good_till_ms=good_till_ms)
+        or open_orders(state, product, account)
+        or limits(state, account, product, buy=side == "buy", quantity_wh=quantity_wh, price=price)
+    )
+
+
+def unknown_site(state: State, site: str) -> Refused:
+    """Return the refusal of a site that is not registered."""
+    return Refused(Refusal.UNKNOWN_SITE, f"site {site} is not registered in zone {state.rules.zone}")
+
+
+def sender(state: State, account: Account) -> Refused | None:
+    """Check that the site may trade now and does not send too fast; counts the command."""
     halted = state.halted or account.halted
     if halted:
         return Refused(Refusal.HALTED, f"trading is halted: {halted}")
@@ -156,8 +202,9 @@ def sender(state: State, account: Account | None, site: str) -> Refused | None:
     if account.minute != minute:
         account.minute, account.commands = minute, 0
     account.commands += 1
-    if account.commands > state.rules.commands_per_minute:
-        return Refused(Refusal.RATE, f"site {site} sent over {state.rules.commands_per_minute} commands in a minute")
+    most = state.terms.commands_per_minute
+    if account.commands > most:
+        return Refused(Refusal.RATE, f"site {account.participant.site} sent over {most} commands in a minute")
     return None
 
 
@@ -179,16 +226,13 @@ def product_open(state: State, product: Product | None, start_ms: int) -> Refuse
 
 def terms(state: State, price: int, quantity_wh: int) -> Refused | None:
     """Check tick, band and least quantity."""
-    rules = state.rules
-    if not rules.price_mct_per_kwh_min <= price <= rules.price_mct_per_kwh_max:
-        return Refused(
-            Refusal.BAND,
-            f"price {price} mct/kWh is outside {rules.price_mct_per_kwh_min} to {rules.price_mct_per_kwh_max}",
-        )
-    if price % rules.tick_mct_per_kwh:
-        return Refused(Refusal.TICK, f"price {price} mct/kWh is no multiple of {rules.tick_mct_per_kwh}")
-    if quantity_wh < rules.quantity_wh_min:
-        return Refused(Refusal.QUANTITY, f"quantity {quantity_wh} Wh is below {rules.quantity_wh_min}")
+    bounds = state.terms
+    if not bounds.price_min <= price <= bounds.price_max:
+        return Refused(Refusal.BAND, f"price {price} mct/kWh is outside {bounds.price_min} to {bounds.price_max}")
+    if price % bounds.tick:
+        return Refused(Refusal.TICK, f"price {price} mct/kWh is no multiple of {bounds.tick}")
+    if quantity_wh < bounds.quantity_wh_min:
+        return Refused(Refusal.QUANTITY, f"quantity {quantity_wh} Wh is below {bounds.quantity_wh_min}")
     return None
 
 
@@ -217,14 +261,13 @@ def limits(
     state: State, account: Account, product: Product, *, buy: bool, quantity_wh: int, price: int
 ) -> Refused | None:
     """Check what the order would add to a position and to what its site could owe."""
-    site = account.participant.site
-    position = product.positions.get(site) or product.position(site)
+    position = product.position(account)
     bad = capacity(account, product, position, buy, quantity_wh)
     if bad is None and account.storage is not None:
         bad = storage(state, account, product, buy=buy, more_wh=quantity_wh)
-    if bad is None and state.rules.position_limits:
+    if bad is None and state.terms.has_position_limits:
         bad = position_limit(state, product, position, buy=buy, more_wh=quantity_wh)
-    if bad is None and account.participant.credit_limit_uct is not None:
+    if bad is None and account.credit_limit_uct is not None:
         bad = credit(state, account, cost_uct=cost_uct(state, buy=buy, quantity_wh=quantity_wh, price=price))
     return bad
 
@@ -278,9 +321,8 @@ def storage(
 
 def caps(account: Account, product: Product) -> tuple[int, int]:
     """Return the greatest import and export of a site in one product, in Wh."""
-    participant = account.participant
-    import_wh, export_wh = participant.import_limit_wh, participant.export_limit_wh
-    announced = product.caps.get(participant.site) if product.caps else None
+    import_wh, export_wh = account.import_limit_wh, account.export_limit_wh
+    announced = product.caps.get(account.participant.site) if product.caps else None
     return (import_wh, export_wh) if announced is None else (min(import_wh, announced[0]), min(export_wh, announced[1]))
 
 
@@ -298,10 +340,11 @@ def position_limit(state: State, product: Product, position: Position, *, buy: b
 
 def credit(state: State, account: Account, *, cost_uct: int) -> Refused | None:
     """Check what the site owes, could owe for its open orders, and would for this one against its limit."""
-    limit = account.participant.credit_limit_uct
+    limit = account.credit_limit_uct
     if limit is None:
         return None
-    owed = state.ledger.money_uct.get(account.participant.site, 0)
+    balance = state.ledger.balances.get(account.participant.site)
+    owed = 0 if balance is None else balance.money_uct
     worst = owed + account.open_cost_uct + cost_uct
     if worst > limit:
         return Refused(Refusal.CREDIT, f"exposure could reach {worst} uct, the credit limit is {limit} uct")
@@ -311,4 +354,4 @@ def credit(state: State, account: Account, *, cost_uct: int) -> Refused | None:
 def cost_uct(state: State, *, buy: bool, quantity_wh: int, price: int) -> int:
     """Return the most an order can cost: its price where it pays, and the fee."""
     pays = max(price, 0) if buy else max(-price, 0)
-    return quantity_wh * (pays + state.rules.fee_mct_per_kwh)
+    return quantity_wh * (pays + state.terms.fee)

@@ -13,20 +13,20 @@ from contracts.market import OrderStatus, Side
 def close_gate(state: State, product: Product, out: Outcome) -> None:
     """Clear what rests in a product; everyone gets a notice, also those with nothing."""
     _within_capacity(state, product, out)
-    orders = {key: order for key, order in product.orders.items() if order.open_wh and order.site != UTILITY}
+    orders = {order.key: order for order in product.orders if order.open_wh and order.site != UTILITY}
     utility = standing_orders(state, product)
     if state.rules.links:
         clear_coupled(state, product, {**orders, **utility}, out)
     else:
         _clear_alone(state, product, orders, utility, out)
     for order in orders.values():
-        product.book.cancel(order.key)
+        product.book.cancel(order)
         if order.open_wh:
             status = OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED
             withdraw(state, product, order, status)
         out.replies.append(reply_of(product, order))
     for order in utility.values():
-        product.book.stand(order.key, order.buy, 0, order.price)
+        product.book.stand(order, order.buy, 0, order.price)
         withdraw(state, product, order, OrderStatus.PARTLY_FILLED if order.traded_wh else OrderStatus.UNFILLED)
 
 
@@ -38,16 +38,16 @@ def _clear_alone(
         buy = orders.get(trade.buy_id) or utility[trade.buy_id]
         sell = orders.get(trade.sell_id) or utility[trade.sell_id]
         for order in (buy, sell):
-            take_from_hold(state, product, order, trade.quantity_wh)
+            take_from_hold(state, order, trade.quantity_wh)
         book_trade(
             state,
             product,
+            out,
             buy=buy,
             sell=sell,
             quantity_wh=trade.quantity_wh,
             price=trade.price_mct_per_kwh,
             taker="call",
-            out=out,
         )
     product.price = _price(product, clearing)
     # Where the call traded nothing, its interval says nothing about the last continuous price.
@@ -93,12 +93,11 @@ def _cleared(state: State, product: Product, orders: list[Order]) -> Clearing:
 
 def _within_capacity(state: State, product: Product, out: Outcome) -> None:
     """Cancel the latest orders of a site whose connection or battery can do less than when they were accepted."""
-    for order in sorted(product.orders.values(), key=lambda order: -order.sequence):
-        if not order.open_wh or order.site == UTILITY:
+    for order in sorted(product.orders, key=lambda order: -order.sequence):
+        account, position = order.account, order.position
+        if not order.open_wh or account is None or position is None:
             continue
-        account = state.accounts[order.site]
         import_wh, export_wh = caps(account, product)
-        position = product.position(order.site)
         if order.buy:
             worst, bound = position.net_wh + position.open_buy_wh, import_wh
         else:

@@ -29,7 +29,7 @@ def clear_coupled(state: State, product: Product, orders: dict[str, Order], out:
     for key, quantity_wh in over_lines.items():
         order, price = orders[key], clearing.zones[areas[key]].paid
         assert price is not None, "something traded without a price"
-        line = Order(f"{LINES}/{areas[key]}", LINES, areas[key], not order.buy, price, quantity_wh, 0)
+        line = Order(LINES, areas[key], not order.buy, price, quantity_wh, 0)
         sides = (order, line) if order.buy else (line, order)
         _trade(state, product, sides, out, wh=quantity_wh, price=price)
     _share_out(state, product, clearing, out)
@@ -80,8 +80,8 @@ def _cleared(state: State, product: Product, orders: dict[str, Order], areas: di
 def _trade(state: State, product: Product, pair: tuple[Order, Order], out: Outcome, *, wh: int, price: int) -> None:
     for order in pair:
         if order.site != LINES:
-            take_from_hold(state, product, order, wh)
-    book_trade(state, product, buy=pair[0], sell=pair[1], quantity_wh=wh, price=price, taker="call", out=out)
+            take_from_hold(state, order, wh)
+    book_trade(state, product, out, buy=pair[0], sell=pair[1], quantity_wh=wh, price=price, taker="call")
 
 
 def _share_out(state: State, product: Product, clearing: NetworkClearing, out: Outcome) -> None:

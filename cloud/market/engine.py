@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from cloud.market import ledger, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
-from cloud.market.state import Account, Outcome, Product, ProductView, State, Storage, from_json, to_json
+from cloud.market.state import Account, Order, Outcome, Product, ProductView, State, Storage, from_json, to_json
 
 _Handler = Callable[[State, Mapping[str, Any], Outcome], None]
 
@@ -69,17 +69,14 @@ class Engine:
             BadCommand: The command has no known ``op`` or no instant, or a field that the shell owes is missing; the
                 state is as before. An order that breaks its schema is no such case: it is refused with a reply.
         """
-        at_ms, op = command.get("at_ms"), command.get("op")
-        if type(at_ms) is not int or at_ms < 0:
-            raise BadCommand(f"command {op!r} has no instant at_ms; refused")
         state = self._state
-        handler = _ORDERS.get(op) if isinstance(op, str) else None
-        if handler is None:
-            handler = _HANDLERS.get(op) if isinstance(op, str) else None
-            if handler is None:
-                raise BadCommand(f"command {op!r} is not known; refused")
-            if op in _OWED:
-                _check_owed(state, command)
+        at_ms = command.get("at_ms")
+        if type(at_ms) is not int or at_ms < 0:
+            raise BadCommand(f"command {command.get('op')!r} has no instant at_ms; refused")
+        try:
+            handler = _ORDERS[command["op"]]
+        except (KeyError, TypeError):
+            handler = _checked_handler(state, command)
         if out is None:
             out = Outcome()
         state.commands += 1
@@ -134,10 +131,14 @@ class Engine:
         """Return everything known of one product, to be read only."""
         return self._state.products.get(interval_ms)
 
+    def order(self, site: str, order_id: str) -> Order | None:
+        """Return an order while it is remembered, to be read only."""
+        return self._state.order(f"{site}/{order_id}")
+
     def balances(self) -> dict[str, tuple[int, int]]:
         """Return every account's money (uct, positive: owes) and energy (Wh, positive: took)."""
-        ledger = self._state.ledger
-        return {account: (money, ledger.energy_wh[account]) for account, money in sorted(ledger.money_uct.items())}
+        balances = self._state.ledger.balances
+        return {account: (one.money_uct, one.energy_wh) for account, one in sorted(balances.items())}
 
     def ledger_sums(self) -> tuple[int, int]:
         """Return the sum over all accounts in money and energy; both are zero."""
@@ -146,6 +147,17 @@ class Engine:
     def ledger_lines(self) -> int:
         """Return how many lines were posted since the beginning."""
         return self._state.ledger.lines
+
+
+def _checked_handler(state: State, command: Mapping[str, Any]) -> _Handler:
+    """Return what a command that is no order calls for, after a look at what the shell owes with it."""
+    op = command.get("op")
+    handler = _HANDLERS.get(op) if isinstance(op, str) else None
+    if handler is None:
+        raise BadCommand(f"command {op!r} is not known; refused")
+    if op in _OWED:
+        _check_owed(state, command)
+    return handler
 
 
 def _check_owed(state: State, command: Mapping[str, Any]) -> None:
@@ -192,7 +204,7 @@ def _register(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
     if account is None:
         state.accounts[participant.site] = Account(participant=participant)
     else:
-        account.participant = participant
+        account.admit(participant)
 
 
 def _capacity(state: State, command: Mapping[str, Any], _out: Outcome) -> None:

@@ -9,7 +9,7 @@ UTILITY_BUYS = "utility-export"
 
 def standing_orders(state: State, product: Product) -> dict[str, Order]:
     """Return the utility's orders of a product: what is left of those in its book, or new ones where none stood."""
-    stood = {order.key: order for order in product.orders.values() if order.site == UTILITY}
+    stood = {order.key: order for order in product.orders if order.site == UTILITY}
     if stood:
         return {key: order for key, order in stood.items() if order.open_wh}
     tariffs = state.rules.last_resort
@@ -20,7 +20,7 @@ def standing_orders(state: State, product: Product) -> dict[str, Order]:
     if tariffs.export_mct_per_kwh < tariffs.import_mct_per_kwh:
         wanted.append((UTILITY_BUYS, True, tariffs.export_mct_per_kwh, tariffs.export_wh))
     orders = [
-        Order(f"{UTILITY}/{name}", UTILITY, name, buy, price, quantity_wh, state.sequence + 1, open_wh=quantity_wh)
+        Order(UTILITY, name, buy, price, quantity_wh, state.sequence + 1, open_wh=quantity_wh)
         for name, buy, price, quantity_wh in wanted
         if quantity_wh
     ]
@@ -34,6 +34,6 @@ def stand_in_book(state: State, product: Product) -> None:
         return
     if rules.mechanism is not Mechanism.CONTINUOUS_CALL:
         return
-    for key, order in standing_orders(state, product).items():
-        product.orders[key] = order
-        product.book.stand(key, order.buy, order.open_wh, order.price)
+    for order in standing_orders(state, product).values():
+        product.orders.append(order)
+        product.book.stand(order, order.buy, order.open_wh, order.price)

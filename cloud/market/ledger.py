@@ -19,6 +19,9 @@ DEMAND_RESPONSE = "demand-response"
 ROUNDING = "rounding"
 CASH = "cash"
 
+# Builds a named tuple without the keyword handling of its class: half the cost, twice a trade.
+_tuple = tuple.__new__
+
 
 class Kind(StrEnum):
     """What a posting is for."""
@@ -63,12 +66,19 @@ class Unbalanced(ValueError):
     """A posting does not sum to zero; nothing of it was posted."""
 
 
+@dataclass(slots=True)
+class Balance:
+    """What an account owes (positive) and took (positive)."""
+
+    money_uct: int = 0
+    energy_wh: int = 0
+
+
 @dataclass(kw_only=True, slots=True)
 class Ledger:
     """Balances and numbering; the lines themselves go to whoever keeps them."""
 
-    money_uct: dict[str, int] = field(default_factory=dict)
-    energy_wh: dict[str, int] = field(default_factory=dict)
+    balances: dict[str, Balance] = field(default_factory=dict)
     lines: int = 0
     postings: int = 0
 
@@ -98,8 +108,9 @@ class Ledger:
         lines = []
         for account, money, energy in entries:
             number += 1
-            self.money_uct[account] = self.money_uct.get(account, 0) + money
-            self.energy_wh[account] = self.energy_wh.get(account, 0) + energy
+            balance = self.balance(account)
+            balance.money_uct += money
+            balance.energy_wh += energy
             lines.append(
                 LedgerLine(
                     number,
@@ -130,18 +141,32 @@ class Ledger:
         rules_version: int,
     ) -> tuple[LedgerLine, LedgerLine]:
         """Post what one account pays another for energy that goes to it; two opposite lines, balanced by their form."""
-        money, energy = self.money_uct, self.energy_wh
-        money[payer] = money.get(payer, 0) + money_uct
-        energy[payer] = energy.get(payer, 0) + energy_wh
-        money[payee] = money.get(payee, 0) - money_uct
-        energy[payee] = energy.get(payee, 0) - energy_wh
+        balances = self.balances
+        balance = balances.get(payer) or self.balance(payer)
+        balance.money_uct += money_uct
+        balance.energy_wh += energy_wh
+        balance = balances.get(payee) or self.balance(payee)
+        balance.money_uct -= money_uct
+        balance.energy_wh -= energy_wh
         self.postings = posting = self.postings + 1
         self.lines = number = self.lines + 2
-        rest = (interval_ms, reference, None, rules_version)
         return (
-            tuple.__new__(LedgerLine, (number - 1, posting, kind, payer, money_uct, energy_wh, *rest)),
-            tuple.__new__(LedgerLine, (number, posting, kind, payee, -money_uct, -energy_wh, *rest)),
+            _tuple(
+                LedgerLine,
+                (number - 1, posting, kind, payer, money_uct, energy_wh, interval_ms, reference, None, rules_version),
+            ),
+            _tuple(
+                LedgerLine,
+                (number, posting, kind, payee, -money_uct, -energy_wh, interval_ms, reference, None, rules_version),
+            ),
         )
+
+    def balance(self, account: str) -> Balance:
+        """Return an account's balance, zero where it has none yet."""
+        balance = self.balances.get(account)
+        if balance is None:
+            balance = self.balances[account] = Balance()
+        return balance
 
     def reverse(self, lines: Iterable[LedgerLine], *, rules_version: int) -> list[LedgerLine]:
         """Post the opposite of one earlier posting and return the new lines; the earlier ones stay."""
@@ -160,7 +185,8 @@ class Ledger:
 
         Returns no lines where the balance is zero.
         """
-        balance = self.money_uct.get(account, 0)
+        known = self.balances.get(account)
+        balance = 0 if known is None else known.money_uct
         if not balance:
             return []
         cash = whole_cents(balance) * UCT_PER_CENT
@@ -171,13 +197,14 @@ class Ledger:
 
     def sums(self) -> tuple[int, int]:
         """Return the sum over all accounts in money and energy: zero each, or the ledger is broken."""
-        return sum(self.money_uct.values()), sum(self.energy_wh.values())
+        balances = self.balances.values()
+        return sum(one.money_uct for one in balances), sum(one.energy_wh for one in balances)
 
     def to_json(self) -> dict[str, Any]:
         """Return the whole state as JSON values."""
         return {
-            "money_uct": dict(self.money_uct),
-            "energy_wh": dict(self.energy_wh),
+            "money_uct": {account: balance.money_uct for account, balance in self.balances.items()},
+            "energy_wh": {account: balance.energy_wh for account, balance in self.balances.items()},
             "lines": self.lines,
             "postings": self.postings,
         }
@@ -185,9 +212,11 @@ class Ledger:
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> "Ledger":
         """Return the ledger of ``to_json``."""
+        energy_wh = state["energy_wh"]
         return cls(
-            money_uct=dict(state["money_uct"]),
-            energy_wh=dict(state["energy_wh"]),
+            balances={
+                account: Balance(money_uct, energy_wh[account]) for account, money_uct in state["money_uct"].items()
+            },
             lines=state["lines"],
             postings=state["postings"],
         )

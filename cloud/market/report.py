@@ -25,8 +25,8 @@ class IntervalReport:
             row["volume_wh"] += trade.quantity_wh
             row["trades"] += 1
             row["welfare_uct"] += trade.quantity_wh * (
-                self._limit(engine, trade.interval_ms, trade.buy_site, trade.buy_order, trade.price_mct_per_kwh)
-                - self._limit(engine, trade.interval_ms, trade.sell_site, trade.sell_order, trade.price_mct_per_kwh)
+                self._limit(engine, trade.buy_site, trade.buy_order, trade.price_mct_per_kwh)
+                - self._limit(engine, trade.sell_site, trade.sell_order, trade.price_mct_per_kwh)
             )
         for settled in outcome.settlements:
             self._imbalance[settled.interval_ms, settled.site] = settled.imbalance_wh
@@ -43,10 +43,7 @@ class IntervalReport:
         return self._rows.setdefault(start_ms, empty | {"imbalance_wh": 0})
 
     @staticmethod
-    def _limit(engine: Engine, start_ms: int, site: str, order_id: str, price: int) -> int:
+    def _limit(engine: Engine, site: str, order_id: str, price: int) -> int:
         """Return an order's limit; the utility's is its tariff, which it never gains on."""
-        product = engine.product(start_ms)
-        if site == UTILITY or product is None:
-            return price
-        order = product.orders.get(f"{site}/{order_id}")
+        order = None if site == UTILITY else engine.order(site, order_id)
         return price if order is None else order.price

@@ -40,12 +40,12 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
         book_trade(
             state,
             product,
-            buy=_order(product, buy, index, quantity, price, buy=True),
-            sell=_order(product, sell, index, quantity, price, buy=False),
+            out,
+            buy=_order(state, product, buy, index, quantity_wh=quantity, price=price, buy=True),
+            sell=_order(state, product, sell, index, quantity_wh=quantity, price=price, buy=False),
             quantity_wh=quantity,
             price=price,
             taker="call",
-            out=out,
         )
     product.price = _price(data, out)
     _demand_response(state, data, out)
@@ -82,10 +82,10 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
     return state, product
 
 
-def _order(product: Product, site: str, index: int, quantity: int, price: int, *, buy: bool) -> Order:
-    name = f"trade {index}"
-    position = None if site == UTILITY else product.position(site)
-    return Order(f"{site}/{name}", site, name, buy, price, quantity, index, position=position)
+def _order(state: State, product: Product, site: str, index: int, *, quantity_wh: int, price: int, buy: bool) -> Order:
+    account = state.accounts.get(site)
+    position = None if account is None else product.position(account)
+    return Order(site, f"trade {index}", buy, price, quantity_wh, index, account=account, position=position)
 
 
 def _price(data: Mapping[str, Any], out: Outcome) -> int | None:
@@ -156,8 +156,8 @@ def _answer(state: State, product: Product, out: Outcome) -> dict[str, Any]:
             {name: value for name, value in line._asdict().items() if name != "interval_ms"} for line in out.lines
         ],
         "balances": {
-            account: {"money_uct": money_uct, "energy_wh": state.ledger.energy_wh[account]}
-            for account, money_uct in sorted(state.ledger.money_uct.items())
+            account: {"money_uct": balance.money_uct, "energy_wh": balance.energy_wh}
+            for account, balance in sorted(state.ledger.balances.items())
         },
         "sum": {"money_uct": money, "energy_wh": energy},
     }

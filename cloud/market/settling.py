@@ -79,7 +79,7 @@ def estimate_missing(state: State, product: Product) -> None:
     for site, account in state.accounts.items():
         if site in product.meters:
             continue
-        net_wh = product.position(site).net_wh
+        net_wh = product.position(account).net_wh
         if state.rules.estimate is Estimate.PREVIOUS and account.last_metered_wh is not None:
             net_wh = account.last_metered_wh
         product.meters[site] = Meter(0, max(net_wh, 0), max(-net_wh, 0), True)
@@ -90,7 +90,7 @@ def settle(state: State, product: Product, out: Outcome) -> None:
 
     All sites together say whether the system is short; each area of a market with links has its own price for it.
     """
-    measured = {site: _measured(product, site) for site in sorted(state.accounts)}
+    measured = {site: _measured(state, product, site) for site in sorted(state.accounts)}
     system_wh = sum(imbalance for _, imbalance in measured.values())
     prices = imbalance_prices(
         state.rules,
@@ -121,7 +121,7 @@ def _correct(state: State, product: Product, site: str, out: Outcome) -> None:
     out.broadcasts.append(product.view())
 
 
-def _measured(product: Product, site: str) -> tuple[DrResult | None, int]:
+def _measured(state: State, product: Product, site: str) -> tuple[DrResult | None, int]:
     """Return a site's demand response and its imbalance."""
     metered = product.meters[site].net_wh
     line = product.demand_response.get(site)
@@ -136,7 +136,7 @@ def _measured(product: Product, site: str) -> tuple[DrResult | None, int]:
         )
     imbalance = imbalance_wh(
         metered_wh=metered,
-        traded_wh=product.position(site).net_wh,
+        traded_wh=product.position(state.accounts[site]).net_wh,
         demand_response_wh=0 if result is None else result.delivered_wh,
     )
     return result, imbalance
@@ -145,9 +145,9 @@ def _measured(product: Product, site: str) -> tuple[DrResult | None, int]:
 def _settlement(state: State, product: Product, site: str) -> SiteSettlement:
     assert product.imbalance_short is not None
     assert product.imbalance_long is not None
-    result, imbalance = _measured(product, site)
-    meter, position = product.meters[site], product.position(site)
-    area = state.accounts[site].participant.area
+    result, imbalance = _measured(state, product, site)
+    account = state.accounts[site]
+    meter, position, area = product.meters[site], product.position(account), account.participant.area
     short, long = product.area_imbalance.get(area, (product.imbalance_short, product.imbalance_long))
     price = short if imbalance > 0 else long
     before = product.settled.get(site)
@@ -173,7 +173,7 @@ def _settlement(state: State, product: Product, site: str) -> SiteSettlement:
 def _post(state: State, product: Product, site: str, out: Outcome) -> None:
     settled = _settlement(state, product, site)
     lines: list[LedgerLine] = []
-    result, _ = _measured(product, site)
+    result, _ = _measured(state, product, site)
 
     def post(kind: Kind, other: str, money_uct: int, energy_wh: int, reference: str) -> None:
         if money_uct or energy_wh:

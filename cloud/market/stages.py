@@ -78,9 +78,8 @@ def _move(state: State, product: Product, event: ProductEvent, out: Outcome) -> 
 
 def _expire(state: State, out: Outcome) -> None:
     good_till_ms, start_ms, key = heappop(state.expiries)
-    product = state.products[start_ms]
-    order = product.orders[key]
-    if order.open_wh:
+    product, order = state.products[start_ms], state.order(key)
+    if order is not None and order.open_wh:
         withdraw(state, product, order, OrderStatus.CANCELLED)
         refused = Refused(Refusal.EXPIRED, f"order was good till {good_till_ms}")
         out.replies.append(reply_of(product, order, refusal=refused))
@@ -92,11 +91,7 @@ def _forget(state: State, now_ms: int) -> None:
         if product.state not in (ProductState.SETTLED, ProductState.CORRECTED):
             continue
         gone = product.times.forgotten_ms <= now_ms
-        if product.replies and (gone or product.times.end_ms + REPEATS_MS <= now_ms):
-            for key in product.replies:
-                state.home.pop(key, None)
-            product.replies.clear()
-            product.orders.clear()
-            product.own.clear()
+        if (gone or product.times.end_ms + REPEATS_MS <= now_ms) and product.has_answers():
+            product.forget_answers()
         if gone:
             del state.products[start_ms]

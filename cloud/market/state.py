@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from cloud.market.book import Book
 from cloud.market.ledger import Kind, Ledger, LedgerLine
@@ -11,6 +11,12 @@ from cloud.market.rules import UTILITY, MarketRules, Participant
 from contracts.market import OrderStatus, ProductState, TimeInForce
 
 OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTLY_FILLED)
+
+# A new order as it was asked: site, order id, interval, side, quantity, price, time in force, good-till instant,
+# post-only.
+NewOrder = tuple[str, str, int, str, int, int, str, int | None, bool]
+# The market's own orders, such as the utility's, were asked by nobody.
+_UNASKED: NewOrder = ("", "", 0, "", 0, 0, TimeInForce.GTC.value, None, False)
 
 
 class Reply(NamedTuple):
@@ -25,35 +31,58 @@ class Reply(NamedTuple):
     traded_wh: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Order:
     """One order from acceptance to its end. ``sequence`` is its place in time; losing the place means a new number.
 
-    ``key`` is its identity: the site and its own order id. The site's account and its position in the order's product
-    are at hand, because every fill changes both; the utility has neither.
+    The site's account and its position in the order's product are at hand, because every fill changes both; the
+    utility has neither. ``asked`` and ``answer`` are what a repeat of the order is compared with, and what it gets.
     """
 
-    key: str
     site: str
     order_id: str
     buy: bool
     price: int
     quantity_wh: int
     sequence: int
-    tif: TimeInForce = TimeInForce.GTC
-    good_till_ms: int | None = None
+    asked: NewOrder = field(default=_UNASKED, repr=False)
+    account: "Account | None" = field(default=None, repr=False)
+    position: "Position | None" = field(default=None, repr=False)
     open_wh: int = 0
     traded_wh: int = 0
     cancelled_wh: int = 0
     status: OrderStatus = OrderStatus.ACCEPTED
-    account: "Account | None" = field(default=None, repr=False, compare=False)
-    position: "Position | None" = field(default=None, repr=False, compare=False)
+    answer: Reply = field(init=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """Return its identity as one text: the site and its own order id."""
+        return f"{self.site}/{self.order_id}"
+
+    @property
+    def tif(self) -> TimeInForce:
+        """Return how long it may stand."""
+        return TimeInForce(self.asked[6])
+
+    @property
+    def good_till_ms(self) -> int | None:
+        """Return until when it may stand, where that is an instant."""
+        return self.asked[7]
+
+
+class Rejected(NamedTuple):
+    """A new order that was refused for good: what its site asked, and the answer that a repeat gets again."""
+
+    account: "Account"
+    asked: NewOrder
+    answer: Reply
 
 
 @dataclass(kw_only=True, slots=True)
 class Position:
-    """What one site bought, sold and holds open in one product."""
+    """What one site bought, sold and holds open in one product; ``own`` are its owner's open orders."""
 
+    own: dict[Order, None] = field(default_factory=dict)
     bought_wh: int = 0
     sold_wh: int = 0
     open_buy_wh: int = 0
@@ -170,14 +199,15 @@ class ProductView(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class Product:
-    """One delivery interval and everything that happened to it."""
+    """One delivery interval and everything that happened to it; ``replies`` are those to changes and cancellations."""
 
     start_ms: int
     times: Times
-    book: Book
+    book: Book[Order]
     state: ProductState = ProductState.OPENS
-    orders: dict[str, Order] = field(default_factory=dict)
-    own: dict[str, dict[str, None]] = field(default_factory=dict)
+    orders: list[Order] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    own: dict[str, dict[Order, None]] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     replies: dict[str, tuple[tuple[Any, ...], Reply]] = field(default_factory=dict)
     caps: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -196,12 +226,30 @@ class Product:
     areas: dict[str, AreaPrice] = field(default_factory=dict)
     area_imbalance: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def position(self, site: str) -> Position:
+    def position(self, account: "Account") -> Position:
         """Return a site's position, empty where it has none yet."""
+        site = account.participant.site
         position = self.positions.get(site)
         if position is None:
-            position = self.positions[site] = Position()
+            own = self.own.setdefault(account.owner, {})
+            position = self.positions[site] = Position(own=own)
         return position
+
+    def has_answers(self) -> bool:
+        """Return whether anything is remembered here that a site could repeat."""
+        return bool(self.replies or self.rejected) or any(order.account is not None for order in self.orders)
+
+    def forget_answers(self) -> None:
+        """Forget what sites could repeat, and with it the orders."""
+        for order in self.orders:
+            if order.account is not None:
+                del order.account.known[order.order_id]
+        for rejected in self.rejected:
+            del rejected.account.known[rejected.asked[1]]
+        self.orders.clear()
+        self.rejected.clear()
+        self.replies.clear()
+        self.own.clear()
 
     def view(self) -> ProductView:
         """Return what everyone may know."""
@@ -212,7 +260,11 @@ class Product:
 
 @dataclass(kw_only=True, slots=True)
 class Account:
-    """A participant with what counts against its limits; ``owner`` is its participant's."""
+    """A participant with what counts against its limits.
+
+    ``known`` are its orders by its own order ids, those that were refused for good among them, until they are
+    forgotten. The owner and the limits are its participant's, at hand as plain values.
+    """
 
     participant: Participant
     open_cost_uct: int = 0
@@ -221,11 +273,55 @@ class Account:
     halted: str | None = None
     last_metered_wh: int | None = None
     storage: Storage | None = None
+    known: dict[str, Order | Rejected] = field(default_factory=dict, repr=False)
     owner: str = field(init=False)
+    import_limit_wh: int = field(init=False)
+    export_limit_wh: int = field(init=False)
+    credit_limit_uct: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        """Set the owner."""
-        self.owner = self.participant.account_owner
+        """Set the owner and the limits."""
+        self.admit(self.participant)
+
+    def admit(self, participant: Participant) -> None:
+        """Take a participant's limits, those of a later registration too."""
+        self.participant = participant
+        self.owner = participant.account_owner
+        self.import_limit_wh = participant.import_limit_wh
+        self.export_limit_wh = participant.export_limit_wh
+        self.credit_limit_uct = participant.credit_limit_uct
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every order is held against, at hand as plain values: reading it off the schema costs four times as much."""
+
+    zone: str
+    version: int
+    price_min: int
+    price_max: int
+    tick: int
+    quantity_wh_min: int
+    fee: int
+    commands_per_minute: int
+    open_orders_max: int
+    has_position_limits: bool
+
+    @classmethod
+    def of(cls, rules: MarketRules) -> Self:
+        """Return the terms of a market's rules."""
+        return cls(
+            zone=rules.zone,
+            version=rules.version,
+            price_min=rules.price_mct_per_kwh_min,
+            price_max=rules.price_mct_per_kwh_max,
+            tick=rules.tick_mct_per_kwh,
+            quantity_wh_min=rules.quantity_wh_min,
+            fee=rules.fee_mct_per_kwh,
+            commands_per_minute=rules.commands_per_minute,
+            open_orders_max=rules.open_orders_max,
+            has_position_limits=bool(rules.position_limits),
+        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -236,7 +332,6 @@ class State:
     ledger: Ledger = field(default_factory=Ledger)
     accounts: dict[str, Account] = field(default_factory=dict)
     products: dict[int, Product] = field(default_factory=dict)
-    home: dict[str, int] = field(default_factory=dict)
     events: dict[str, str] = field(default_factory=dict)
     expiries: list[tuple[int, int, str]] = field(default_factory=list)
     now_ms: int = 0
@@ -244,6 +339,18 @@ class State:
     commands: int = 0
     sequence: int = 0
     halted: str | None = None
+    terms: Terms = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Set the terms."""
+        self.terms = Terms.of(self.rules)
+
+    def order(self, key: str) -> Order | None:
+        """Return an order by its identity, the site and its own order id, while it is remembered."""
+        site, _, order_id = key.partition("/")
+        account = self.accounts.get(site)
+        known = None if account is None else account.known.get(order_id)
+        return known if isinstance(known, Order) else None
 
     def next_sequence(self) -> int:
         """Return the next place in time."""
@@ -283,7 +390,7 @@ def to_json(state: State) -> dict[str, Any]:
         "ledger": state.ledger.to_json(),
         "accounts": {site: _account(account) for site, account in state.accounts.items()},
         "products": {str(start): _product(product) for start, product in state.products.items()},
-        "home": dict(state.home),
+        "home": {key: product.start_ms for product in state.products.values() for key in _answers(product)},
         "events": dict(state.events),
         "expiries": sorted(list(entry) for entry in state.expiries),
         "now_ms": state.now_ms,
@@ -300,7 +407,6 @@ def from_json(raw: Mapping[str, Any]) -> State:
     state = State(
         rules=rules,
         ledger=Ledger.from_json(raw["ledger"]),
-        home=dict(raw["home"]),
         events=dict(raw["events"]),
         expiries=[(at, start, key) for at, start, key in raw["expiries"]],
         now_ms=raw["now_ms"],
@@ -356,11 +462,13 @@ def _product(product: Product) -> dict[str, Any]:
     return {
         **areas,
         **{name: getattr(product, name) for name in _PLAIN},
-        "orders": [[getattr(order, name) for name in _ORDER] for order in product.orders.values()],
+        "orders": [[getattr(order, name) for name in _ORDER] for order in product.orders],
         "positions": {
             site: [getattr(position, name) for name in _POSITION] for site, position in product.positions.items()
         },
-        "replies": {key: [list(content), list(reply)] for key, (content, reply) in product.replies.items()},
+        "replies": {
+            key: [list(content), list(reply)] for key, (content, reply) in (_answers(product) | product.replies).items()
+        },
         "caps": {site: list(caps) for site, caps in product.caps.items()},
         "meters": {site: list(meter) for site, meter in product.meters.items()},
         "demand_response": {site: [*line[:-1], list(line.flags)] for site, line in product.demand_response.items()},
@@ -384,26 +492,54 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
         area_imbalance={area: (short, long) for area, (short, long) in raw.get("area_imbalance", {}).items()},
     )
     for site, values in raw["positions"].items():
-        product.positions[site] = Position(**dict(zip(_POSITION, values, strict=True)))
+        position = product.position(state.accounts[site])
+        for name, value in zip(_POSITION, values, strict=True):
+            setattr(position, name, value)
     for values in raw["orders"]:
-        found = dict(zip(_ORDER, values, strict=True))
-        order = Order(f"{found['site']}/{found['order_id']}", **found)
-        order.tif, order.status = TimeInForce(order.tif), OrderStatus(order.status)
-        if order.site != UTILITY:
-            order.account, order.position = state.accounts[order.site], product.position(order.site)
-        product.orders[order.key] = order
+        product.orders.append(_order(state, product, **dict(zip(_ORDER, values, strict=True))))
     for key, (content, reply) in raw["replies"].items():
-        product.replies[key] = (tuple(content), Reply(*reply)._replace(status=OrderStatus(reply[3])))
+        _remember(state, product, key, tuple(content), Reply(*reply)._replace(status=OrderStatus(reply[3])))
     for site, line in raw["demand_response"].items():
         product.demand_response[site] = DrLine(*line)._replace(flags=tuple(line[-1]))
-    for order in sorted((o for o in product.orders.values() if o.open_wh), key=lambda o: o.sequence):
-        if order.site == UTILITY:
-            product.book.stand(order.key, order.buy, order.open_wh, order.price)
+    for order in sorted((o for o in product.orders if o.open_wh), key=lambda o: o.sequence):
+        if order.position is None:
+            product.book.stand(order, order.buy, order.open_wh, order.price)
             continue
-        owner = state.accounts[order.site].owner
-        product.book.rest(order.key, order.buy, order.open_wh, order.price, owner=owner)
-        product.own.setdefault(owner, {})[order.key] = None
+        product.book.rest(order, order.buy, order.open_wh, order.price)
+        order.position.own[order] = None
     return product
+
+
+def _answers(product: Product) -> dict[str, tuple[tuple[Any, ...], Reply]]:
+    """Return the first answers to new orders, by site and order id, each with what was asked."""
+    orders = ((order.asked, order.answer) for order in product.orders if order.account is not None)
+    rejected = ((one.asked, one.answer) for one in product.rejected)
+    return {f"{asked[0]}/{asked[1]}": (asked[2:], answer) for asked, answer in (*orders, *rejected)}
+
+
+def _order(state: State, product: Product, *, tif: str, good_till_ms: int | None, status: str, **plain: Any) -> Order:
+    order = Order(**plain, status=OrderStatus(status))
+    if order.site != UTILITY:
+        order.account = state.accounts[order.site]
+        order.position = product.position(order.account)
+        order.account.known[order.order_id] = order
+    return order
+
+
+def _remember(state: State, product: Product, key: str, content: tuple[Any, ...], reply: Reply) -> None:
+    """Keep a first answer where a repeat will look for it: with its order, as that of a refused one, or by command."""
+    if content[0] != product.start_ms:
+        product.replies[key] = (content, reply)
+        return
+    asked: Any = (reply.site, reply.order_id, *content)
+    account = state.accounts[reply.site]
+    order = account.known.get(reply.order_id)
+    if isinstance(order, Order):
+        order.asked, order.answer = asked, reply
+    else:
+        rejected = Rejected(account, asked, reply)
+        account.known[reply.order_id] = rejected
+        product.rejected.append(rejected)
 
 
 def _line(values: list[Any]) -> LedgerLine:

@@ -6,7 +6,7 @@ reply again; the same id with other content is refused.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cloud.market.book import Book, Placement
@@ -22,8 +22,9 @@ class Stream:
     """A book with its history: replies, trades, and what rests."""
 
     def __init__(self, self_trade: SelfTrade = SelfTrade.CANCEL_RESTING) -> None:
-        self._book = Book(self_trade)
+        self._book: Book[str] = Book(self_trade)
         self._first: dict[str, tuple[tuple[Any, ...], Event]] = {}
+        self._own: dict[str, set[str]] = {}
         self._agents: dict[str, str] = {}
         self.replies: list[Event] = []
         self.trades: list[Event] = []
@@ -71,9 +72,12 @@ class Stream:
                 self.replies.append(seen[1])
                 return [seen[1]]
             return self._reply("new", order_id, "rejected", reason="duplicate-id: the id is known with other content")
-        placed = self._book.place(order_id, buy, quantity, price, tif=_TIFS[tif], post_only=post_only, owner=agent)
+        placed = self._book.place(
+            order_id, buy, quantity, price, tif=_TIFS[tif], post_only=post_only, own=self._of(agent)
+        )
         if agent is not None:
             self._agents[order_id] = agent
+            self._own[agent].add(order_id)
         events = self._placed("new", order_id, quantity, placed, immediate=tif in ("ioc", "fok"))
         self._first[order_id] = (content, events[0])
         return events
@@ -86,10 +90,14 @@ class Stream:
             return self._reply("modify", order_id, "accepted", open=quantity)
         self._book.cancel(order_id)
         buy = resting.side.value == "buy"
-        placed = self._book.place(order_id, buy, quantity, price, owner=self._agents.get(order_id))
+        placed = self._book.place(order_id, buy, quantity, price, own=self._of(self._agents.get(order_id)))
         return self._placed("modify", order_id, quantity, placed, immediate=False)
 
-    def _placed(self, op: str, order_id: str, quantity: int, placed: Placement, *, immediate: bool) -> list[Event]:
+    def _of(self, agent: str | None) -> Collection[str]:
+        """Return every order that an agent ever sent; those of nobody are nobody's own."""
+        return () if agent is None else self._own.setdefault(agent, set())
+
+    def _placed(self, op: str, order_id: str, quantity: int, placed: Placement[str], *, immediate: bool) -> list[Event]:
         filled = quantity - placed.resting - placed.cancelled
         fields: dict[str, Any] = {"filled": filled, "open": placed.resting}
         if placed.cancelled:
@@ -106,8 +114,8 @@ class Stream:
         events = self._reply(op, order_id, status, **fields)
         for maker, less in placed.removed:
             events += self._reply("self-trade", maker, "cancelled", cancelled=less, reason="self-trade")
-        for fill in placed.fills:
-            trade = {"taker": order_id, "maker": fill.maker, "price": fill.price, "qty": fill.quantity}
+        for maker, price, filled in placed.fills:
+            trade = {"taker": order_id, "maker": maker, "price": price, "qty": filled}
             self.trades.append(trade)
             events.append({"event": "trade", **trade})
         return events

@@ -4,71 +4,62 @@ An order's identity is its site and its own order id. A repeat with the same con
 second effect; the same id with other content is refused.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappush
 from typing import Any
 
 from cloud.market import checks
 from cloud.market.book import Fill
-from cloud.market.checks import LATER, Refusal, Refused
+from cloud.market.checks import LATER, UNKEPT, Refusal, Refused
 from cloud.market.ledger import FEES, Entry, Kind
-from cloud.market.rules import NO_SITE, SelfTrade
-from cloud.market.state import Order, Outcome, Product, Reply, State, Trade
+from cloud.market.rules import SelfTrade
+from cloud.market.state import Order, Outcome, Product, Rejected, Reply, State, Trade
 from contracts.market import OrderStatus, ProductState, TimeInForce
 
 # Builds a named tuple without the keyword handling of its class: half the cost, several times a command.
 _tuple = tuple.__new__
 # Looked up by name once: a member of an enum costs as much as a dictionary each time.
 _ACCEPTED, _FILLED, _PARTLY_FILLED = OrderStatus.ACCEPTED, OrderStatus.FILLED, OrderStatus.PARTLY_FILLED
-_CONTINUOUS, _GTD, _TRADE = ProductState.CONTINUOUS, TimeInForce.GTD, Kind.TRADE
-_TIFS = {tif.value: tif for tif in TimeInForce}
+_CONTINUOUS, _TRADE = ProductState.CONTINUOUS, Kind.TRADE
+_IMMEDIATE = (TimeInForce.IOC.value, TimeInForce.FOK.value)
 
 
 def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take a new order, or refuse it."""
-    fields = checks.new_order(command)
-    if isinstance(fields, Refused):
-        out.replies.append(_refused(command, fields))
+    asked = checks.new_order(command)
+    if isinstance(asked, Refused):
+        out.replies.append(_refused(command, asked))
         return
-    site, order_id, start_ms, side, quantity, price, tif, good_till_ms, post_only = fields
-    content = fields[2:]
-    key = f"{site}/{order_id}"
-    home = state.home.get(key)
-    if home is not None:
-        out.replies.append(_repeat(state.products[home], key, content, command))
+    site, order_id, start_ms, side, quantity_wh, price, tif, good_till_ms, post_only = asked
+    account = state.accounts.get(site)
+    if account is None:
+        out.replies.append(_refused(command, checks.unknown_site(state, site)))
+        return
+    known = account.known.get(order_id)
+    if known is not None:
+        out.replies.append(known.answer if known.asked == asked else _duplicate(command, f"{site}/{order_id}"))
         return
     product = state.products.get(start_ms)
-    account = state.accounts.get(site)
-    bad = checks.sender(state, account, site) or checks.product_open(state, product, start_ms)
-    if bad is not None or account is None or product is None:
+    bad = checks.sender(state, account)
+    if bad is None and (product is None or not checks.usual(state, product, account, asked)):
+        bad = checks.fault(state, product, account, asked)
+    if bad is not None or product is None:
         assert bad is not None
-        out.replies.append(_refused(command, bad))
-        return
-    buy = side == "buy"
-    bad = checks.terms(state, price, quantity)
-    if bad is None and (tif != "gtc" or post_only):
-        bad = checks.condition(state, product, tif=tif, post_only=post_only, good_till_ms=good_till_ms)
-    if bad is None:
-        bad = checks.open_orders(state, product, account) or checks.limits(
-            state, account, product, buy=buy, quantity_wh=quantity, price=price
-        )
-    if bad is not None:
         reply = _refused(command, bad)
-        if bad.code not in LATER:
-            _remember(state, product, key, content, reply)
+        if product is not None and bad.code not in UNKEPT:
+            rejected = Rejected(account, asked, reply)
+            account.known[order_id] = rejected
+            product.rejected.append(rejected)
         out.replies.append(reply)
         return
     state.sequence = sequence = state.sequence + 1
-    order = Order(
-        key, site, order_id, buy, price, quantity, sequence, _TIFS[tif], good_till_ms, 0, 0, 0, _ACCEPTED, account,
-        product.positions[site],
-    )  # fmt: skip
-    product.orders[key] = order
+    position = product.positions[site]
+    order = Order(site, order_id, side == "buy", price, quantity_wh, sequence, asked, account, position)
+    account.known[order_id] = order
+    product.orders.append(order)
     if tif == "gtd" and good_till_ms is not None and good_till_ms < product.times.gate_ms:
-        heappush(state.expiries, (good_till_ms, start_ms, key))
-    reply = _enter(state, product, order, quantity, out, post_only=post_only)
-    product.replies[key] = (content, reply)
-    state.home[key] = start_ms
+        heappush(state.expiries, (good_till_ms, start_ms, order.key))
+    order.answer = _enter(state, product, order, out, quantity_wh=quantity_wh, post_only=post_only)
 
 
 def cancel(state: State, command: Mapping[str, Any], out: Outcome) -> None:
@@ -103,11 +94,13 @@ def _once(
         command_id = f"{site}#{command_id}"
         content = (command["op"], order_id, command.get("quantity_wh"), command.get("price_mct_per_kwh"))
         if product is not None and command_id in product.replies:
-            out.replies.append(_repeat(product, command_id, content, command))
+            first_content, reply = product.replies[command_id]
+            out.replies.append(reply if first_content == content else _duplicate(command, command_id))
             return
     first = len(out.replies)
-    order = None if product is None else product.orders.get(f"{site}/{order_id}")
-    if product is None or order is None:
+    account = state.accounts.get(site)
+    order = None if account is None else account.known.get(order_id)
+    if product is None or not isinstance(order, Order) or order.asked[2] != start_ms:
         reason = f"site {site} has no order {order_id} in interval {start_ms}"
         out.replies.append(_refused(command, Refused(Refusal.UNKNOWN_ORDER, reason)))
     elif state.now_ms >= product.times.gate_ms:
@@ -131,7 +124,7 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
     price, quantity, account = command["price_mct_per_kwh"], command["quantity_wh"], order.account
     # An order that a command can name is a site's, never the utility's.
     assert account is not None
-    bad = checks.sender(state, account, order.site) or checks.terms(state, price, quantity)
+    bad = checks.sender(state, account) or checks.terms(state, price, quantity)
     if not order.open_wh and bad is None:
         bad = Refused(Refusal.UNKNOWN_ORDER, f"order {order.order_id} is {order.status} and cannot be changed")
     if bad is not None:
@@ -146,7 +139,7 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
         return
     if price == order.price and left <= order.open_wh:
         _hold(state, order, left - order.open_wh)
-        product.book.reduce(order.key, left)
+        product.book.reduce(order, left)
         order.open_wh = left
         order.quantity_wh = quantity
         out.replies.append(reply_of(product, order))
@@ -158,17 +151,17 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
         _hold(state, order, before)
         out.replies.append(_refused(command, bad))
         return
-    product.book.cancel(order.key)
-    _forget_own(product, order)
+    product.book.cancel(order)
+    _forget_own(order)
     order.open_wh = 0
     order.price, order.quantity_wh, order.sequence = price, quantity, state.next_sequence()
-    _enter(state, product, order, left, out, post_only=False)
+    _enter(state, product, order, out, quantity_wh=left, post_only=False)
 
 
 def withdraw(state: State, product: Product, order: Order, status: OrderStatus) -> None:
     """Take what is open of an order out of the book, release its hold, and give it its end."""
-    product.book.cancel(order.key)
-    _forget_own(product, order)
+    product.book.cancel(order)
+    _forget_own(order)
     _hold(state, order, -order.open_wh)
     order.cancelled_wh += order.open_wh
     order.open_wh = 0
@@ -191,14 +184,13 @@ def reply_of(product: Product, order: Order, *, refusal: Refused | None = None) 
 
 
 def book_trade(
-    state: State, product: Product, *, buy: Order, sell: Order, quantity_wh: int, price: int, taker: str, out: Outcome
+    state: State, product: Product, out: Outcome, *, buy: Order, sell: Order, quantity_wh: int, price: int, taker: str
 ) -> None:
-    """Record one trade: both positions, both holds, and its postings."""
-    rules = state.rules
-    product.trades += 1
+    """Record one trade: both positions, and its postings."""
+    terms, start_ms = state.terms, product.start_ms
+    product.trades = number = product.trades + 1
     product.volume_wh += quantity_wh
-    start_ms = product.start_ms
-    trade_id = f"{rules.zone}:{start_ms}:{product.trades}"
+    trade_id = f"{terms.zone}:{start_ms}:{number}"
     buyer, seller = buy.site, sell.site
     out.trades.append(
         _tuple(Trade, (trade_id, start_ms, buyer, buy.order_id, seller, sell.order_id, quantity_wh, price, taker))
@@ -222,21 +214,21 @@ def book_trade(
         energy_wh=quantity_wh,
         interval_ms=start_ms,
         reference=trade_id,
-        rules_version=rules.version,
+        rules_version=terms.version,
     )
-    if rules.fee_mct_per_kwh:
-        _charge_fee(
-            state, product, (buyer, seller), out, fee_uct=quantity_wh * rules.fee_mct_per_kwh, trade_id=trade_id
-        )
+    if terms.fee:
+        _charge_fee(state, product, (buy, sell), out, fee_uct=quantity_wh * terms.fee, trade_id=trade_id)
 
 
 def _charge_fee(
-    state: State, product: Product, sites: tuple[str, ...], out: Outcome, *, fee_uct: int, trade_id: str
+    state: State, product: Product, orders: tuple[Order, Order], out: Outcome, *, fee_uct: int, trade_id: str
 ) -> None:
     """Charge the fee of one trade to each of its sites; the utility and the lines pay none."""
-    payers = [site for site in sites if site not in NO_SITE]
-    for site in payers:
-        product.position(site).fees_uct += fee_uct
+    payers = []
+    for order in orders:
+        if order.position is not None:
+            order.position.fees_uct += fee_uct
+            payers.append(order.site)
     out.lines += state.ledger.post(
         Kind.FEE,
         [*(Entry(site, fee_uct, 0) for site in payers), Entry(FEES, -fee_uct * len(payers), 0)],
@@ -246,7 +238,7 @@ def _charge_fee(
     )
 
 
-def take_from_hold(state: State, product: Product, order: Order, quantity_wh: int) -> None:
+def take_from_hold(state: State, order: Order, quantity_wh: int) -> None:
     """Move traded quantity out of an order's hold; the order is done with it."""
     _hold(state, order, -quantity_wh)
     order.open_wh -= quantity_wh
@@ -254,24 +246,24 @@ def take_from_hold(state: State, product: Product, order: Order, quantity_wh: in
         order.status = _PARTLY_FILLED
     else:
         order.status = _FILLED
-        _forget_own(product, order)
+        _forget_own(order)
 
 
-def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, post_only: bool) -> Reply:
+def _enter(state: State, product: Product, order: Order, out: Outcome, *, quantity_wh: int, post_only: bool) -> Reply:
     """Put a checked order of a site into the book; its own reply comes first, then those of the orders it met."""
-    assert order.account is not None
-    owner = order.account.owner
-    replies = out.replies
-    own_first = len(replies)
-    if product.state is _CONTINUOUS:
-        refusal = _trade(state, product, order, quantity_wh, out, owner=owner, post_only=post_only)
+    position, book, replies = order.position, product.book, out.replies
+    assert position is not None
+    own_first, refusal = len(replies), None
+    if product.state is not _CONTINUOUS:
+        refusal = _rest_in_call(state, product, order, out, quantity_wh=quantity_wh, own=position.own)
+    elif book.meets(order.buy, order.price) or order.asked[6] in _IMMEDIATE:
+        refusal = _trade(state, product, order, out, quantity_wh=quantity_wh, own=position.own, post_only=post_only)
     else:
-        refusal = _rest_in_call(state, product, order, quantity_wh, out, owner=owner)
+        book.rest(order, order.buy, quantity_wh, order.price)
+        order.open_wh = quantity_wh
+        _hold(state, order, quantity_wh)
     if order.open_wh:
-        own = product.own.get(owner)
-        if own is None:
-            own = product.own[owner] = {}
-        own[order.key] = None
+        position.own[order] = None
         order.status = _PARTLY_FILLED if order.traded_wh else _ACCEPTED
     elif order.traded_wh:
         order.status = _FILLED if not order.cancelled_wh else _PARTLY_FILLED
@@ -283,50 +275,55 @@ def _enter(state: State, product: Product, order: Order, quantity_wh: int, out: 
 
 
 def _trade(
-    state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, owner: str, post_only: bool
+    state: State,
+    product: Product,
+    order: Order,
+    out: Outcome,
+    *,
+    quantity_wh: int,
+    own: Collection[Order],
+    post_only: bool,
 ) -> Refused | None:
     fills, resting, cancelled, removed, crossed = product.book.place(
-        order.key, order.buy, quantity_wh, order.price, tif=order.tif, post_only=post_only, owner=owner
+        order, order.buy, quantity_wh, order.price, tif=order.tif, post_only=post_only, own=own
     )
     order.open_wh = resting
     if resting:
         _hold(state, order, resting)
     if fills:
         _fill(state, product, order, fills, out)
-    for key, less in removed:
-        _take_off_own(state, product, product.orders[key], less, out)
+    for other, less in removed:
+        _take_off_own(state, product, other, less, out)
     if crossed:
         order.cancelled_wh += cancelled
         return Refused(Refusal.WOULD_TAKE, f"post-only at {order.price} mct/kWh would take from the book")
     if not cancelled:
         return None
     order.cancelled_wh += cancelled
-    if removed or order.tif not in (TimeInForce.IOC, TimeInForce.FOK):
+    if removed or order.asked[6] not in _IMMEDIATE:
         return Refused(Refusal.SELF_TRADE, f"{cancelled} Wh would trade with an order of the same owner")
     return Refused(Refusal.NOT_FILLED, f"{cancelled} Wh found no match at once")
 
 
-def _fill(state: State, product: Product, taker: Order, fills: Sequence[Fill], out: Outcome) -> None:
-    orders, buys = product.orders, taker.buy
-    word = "buy" if buys else "sell"
-    for maker_key, price, quantity_wh in fills:
-        maker = orders[maker_key]
-        take_from_hold(state, product, maker, quantity_wh)
-        buy, sell = (taker, maker) if buys else (maker, taker)
-        book_trade(state, product, buy=buy, sell=sell, quantity_wh=quantity_wh, price=price, taker=word, out=out)
+def _fill(state: State, product: Product, taker: Order, fills: Sequence[Fill[Order]], out: Outcome) -> None:
+    for maker, price, quantity_wh in fills:
+        take_from_hold(state, maker, quantity_wh)
+        if taker.buy:
+            book_trade(state, product, out, buy=taker, sell=maker, quantity_wh=quantity_wh, price=price, taker="buy")
+        else:
+            book_trade(state, product, out, buy=maker, sell=taker, quantity_wh=quantity_wh, price=price, taker="sell")
         product.last_price = price
         if maker.account is not None:
             out.replies.append(reply_of(product, maker))
 
 
 def _rest_in_call(
-    state: State, product: Product, order: Order, quantity_wh: int, out: Outcome, *, owner: str
+    state: State, product: Product, order: Order, out: Outcome, *, quantity_wh: int, own: Iterable[Order]
 ) -> Refused | None:
     """Rest an order without trading; crossing orders of one owner are settled now, so none can meet at the clearing."""
     mode = state.rules.self_trade
     left = quantity_wh
-    for key in list(product.own.get(owner, ())):
-        other = product.orders[key]
+    for other in list(own):
         crosses = other.buy != order.buy and (order.price >= other.price if order.buy else order.price <= other.price)
         if not crosses or not left:
             continue
@@ -338,14 +335,14 @@ def _rest_in_call(
             left = left if mode is SelfTrade.CANCEL_RESTING else 0
         if less:
             if less == other.open_wh:
-                product.book.cancel(key)
+                product.book.cancel(other)
             else:
-                product.book.reduce(key, other.open_wh - less)
+                product.book.reduce(other, other.open_wh - less)
             _take_off_own(state, product, other, less, out)
     order.cancelled_wh += quantity_wh - left
     order.open_wh = left
     if left:
-        product.book.rest(order.key, order.buy, left, order.price, owner=owner)
+        product.book.rest(order, order.buy, left, order.price)
         _hold(state, order, left)
     if left == quantity_wh:
         return None
@@ -358,7 +355,7 @@ def _take_off_own(state: State, product: Product, order: Order, less_wh: int, ou
     order.cancelled_wh += less_wh
     if not order.open_wh:
         order.status = OrderStatus.CANCELLED
-        _forget_own(product, order)
+        _forget_own(order)
     refusal = Refused(Refusal.SELF_TRADE, f"{less_wh} Wh gave way to a crossing order of the same owner")
     out.replies.append(reply_of(product, order, refusal=refusal))
 
@@ -368,7 +365,7 @@ def _hold(state: State, order: Order, more_wh: int) -> None:
     account, position = order.account, order.position
     if account is None or position is None:
         return
-    price, pays = order.price, state.rules.fee_mct_per_kwh
+    price, pays = order.price, state.terms.fee
     if order.buy:
         position.open_buy_wh += more_wh
         if price > 0:
@@ -380,24 +377,13 @@ def _hold(state: State, order: Order, more_wh: int) -> None:
     account.open_cost_uct += more_wh * pays
 
 
-def _forget_own(product: Product, order: Order) -> None:
-    account = order.account
-    if account is not None:
-        own = product.own.get(account.owner)
-        if own is not None:
-            own.pop(order.key, None)
+def _forget_own(order: Order) -> None:
+    if order.position is not None:
+        order.position.own.pop(order, None)
 
 
-def _repeat(product: Product, key: str, content: tuple[Any, ...], command: Mapping[str, Any]) -> Reply:
-    first_content, reply = product.replies[key]
-    if first_content == content:
-        return reply
+def _duplicate(command: Mapping[str, Any], key: str) -> Reply:
     return _refused(command, Refused(Refusal.DUPLICATE_ID, f"{key} is known with other content; unchanged"))
-
-
-def _remember(state: State, product: Product, key: str, content: tuple[Any, ...], reply: Reply) -> None:
-    product.replies[key] = (content, reply)
-    state.home[key] = product.start_ms
 
 
 def _refused(command: Mapping[str, Any], refused: Refused) -> Reply:

@@ -35,14 +35,14 @@ class ListBook:
         tif: TimeInForce,
         post_only: bool,
         owner: str | None,
-    ) -> Placement:
+    ) -> Placement[str]:
         """Place an order as the book's documentation says."""
         if post_only and self._crossing(buy, price):
             return Placement(cancelled=quantity, crossed=True)
         if tif is TimeInForce.FOK and self._tradable(buy, price, owner) < quantity:
             return Placement(cancelled=quantity)
         left = quantity
-        fills: list[Fill] = []
+        fills: list[Fill[str]] = []
         removed: list[tuple[str, int]] = []
         stopped = False
         for row in self._crossing(buy, price):
@@ -66,14 +66,14 @@ class ListBook:
                         left -= less
                 continue
             step = min(left, row.quantity)
-            fills.append(Fill(row.order_id, row.price, step))
+            fills.append((row.order_id, row.price, step))
             row.quantity -= step
             left -= step
         self.rows = [row for row in self.rows if row.quantity]
         resting = 0 if stopped or tif in (TimeInForce.IOC, TimeInForce.FOK) else left
         if resting:
             self.rows.append(Row(order_id, buy, resting, price, owner))
-        traded = sum(fill.quantity for fill in fills)
+        traded = sum(step for _, _, step in fills)
         return Placement(fills, resting, quantity - traded - resting, removed)
 
     def cancel(self, order_id: str) -> int:
@@ -82,7 +82,7 @@ class ListBook:
         self.rows = [row for row in self.rows if row.order_id != order_id]
         return gone
 
-    def modify(self, order_id: str, quantity: int, price: int) -> list[Fill] | None:
+    def modify(self, order_id: str, quantity: int, price: int) -> list[Fill[str]] | None:
         """Change an order: less at the same price keeps its place."""
         for row in self.rows:
             if row.order_id == order_id:

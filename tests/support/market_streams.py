@@ -115,9 +115,9 @@ def judge(engine: Engine, outcome: Outcome) -> None:
         product = engine.product(interval)
         if product is None:
             continue
-        for order in product.orders.values():
+        for order in product.orders:
             assert order.traded_wh + order.open_wh + order.cancelled_wh == order.quantity_wh
-            assert (order.key in product.book) == (order.open_wh > 0)
+            assert (order in product.book) == (order.open_wh > 0)
             if engine.now_ms >= product.times.gate_ms:
                 assert order.open_wh == 0
                 assert order.status in (*DONE, OrderStatus.REJECTED)
@@ -126,7 +126,7 @@ def judge(engine: Engine, outcome: Outcome) -> None:
             assert position.open_buy_wh >= 0
             assert position.open_sell_wh >= 0
         for site in product.positions:
-            mine = [order for order in product.orders.values() if order.site == site]
+            mine = [order for order in product.orders if order.site == site]
             position = product.positions[site]
             assert sum(o.open_wh for o in mine if o.buy) == position.open_buy_wh
             assert sum(o.open_wh for o in mine if not o.buy) == position.open_sell_wh
@@ -144,7 +144,8 @@ def _judge_trade(engine: Engine, trade: Trade) -> None:
         if site == LINES:
             continue
         tariff = 30 if sign < 0 else 8
-        limit = tariff if site == UTILITY else product.orders[f"{site}/{order_id}"].price
+        order = engine.order(site, order_id)
+        limit = tariff if site == UTILITY or order is None else order.price
         assert sign * trade.price_mct_per_kwh <= sign * limit
 
 

@@ -121,7 +121,7 @@ def _standing(product: Product) -> list[AuctionOrder]:
             sequence=order.sequence,
             zone=AREAS[order.site],
         )
-        for order in product.orders.values()
+        for order in product.orders
         if order.open_wh
     ]
 

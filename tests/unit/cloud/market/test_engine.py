@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.market import commands
+from cloud.market import checks, commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import Mechanism, Participant, SelfTrade
@@ -231,15 +231,16 @@ def test_refusals_and_conditions_hold_in_any_stream(stream: list[Command]) -> No
             assert (len(outcome.replies), outcome.trades, outcome.lines) == (1, [], [])
             assert _traces(engine) == before
         elif command["op"] == "new" and reply.refusal is None:
-            resting = _resting(engine, f"{reply.site}/{reply.order_id}")
+            resting = _resting(engine, reply.site, reply.order_id)
             assert not (resting and command["tif"] in ("ioc", "fok"))
             assert not (outcome.trades and command["post_only"])
             assert command["tif"] != "fok" or reply.traded_wh in (0, command["quantity_wh"])
 
 
-def _resting(engine: Engine, key: str) -> bool:
+def _resting(engine: Engine, site: str, order_id: str) -> bool:
+    order = engine.order(site, order_id)
     found = (engine.product(view.interval_ms) for view in engine.products())
-    return any(product is not None and key in product.book for product in found)
+    return any(product is not None and order in product.book for product in found)
 
 
 def _traces(engine: Engine) -> dict[str, Any]:
@@ -259,6 +260,64 @@ def _traces(engine: Engine) -> dict[str, Any]:
     }
 
 
+@settings(max_examples=40, deadline=None)
+@given(stream=streams(), unlimited=st.booleans())
+def test_an_order_that_passes_as_usual_breaks_no_rule(stream: list[Command], unlimited: bool) -> None:
+    """The short way past the checks is there for speed alone; every rule, asked by itself, must agree."""
+    engine = Engine(rules())
+    for command in stream:
+        if unlimited and command["op"] == "register":
+            command["participant"]["credit_limit_uct"] = None
+        engine.apply(commands.tick(at_ms=command["at_ms"]))
+        asked = checks.new_order(command) if command["op"] == "new" else None
+        if isinstance(asked, tuple) and not isinstance(asked, checks.Refused):
+            state = engine._state
+            product, account = state.products.get(asked[2]), state.accounts[asked[0]]
+            if product is not None and checks.usual(state, product, account, asked):
+                assert checks.fault(state, product, account, asked) is None
+        engine.apply(command)
+
+
+def test_a_plain_order_passes_as_usual_from_the_second_on() -> None:
+    """The first order of a site in a product is looked at by every rule; without the short way none would be fast."""
+    engine = Engine(rules())
+    for command in participants():
+        engine.apply(command | {"participant": command["participant"] | {"credit_limit_uct": None}})
+    state = engine._state
+    passed = []
+    for number in range(2):
+        command = _order("farm", f"s{number}", "sell", 6, 10)
+        engine.apply(commands.tick(at_ms=T0_MS))
+        asked = checks.new_order(command)
+        assert not isinstance(asked, checks.Refused)
+        passed.append(checks.usual(state, state.products[FIRST], state.accounts["farm"], asked))
+        engine.apply(command)
+    assert passed == [False, True]
+
+
+def test_a_state_has_the_hash_that_it_has_always_had() -> None:
+    """Snapshots that are stored carry their hash: a change of form must come with a way to read the old ones."""
+    engine = _engine()
+    change = {"op": "modify", "at_ms": T0_MS, "site": "farm", "order_id": "s", "interval_ms": FIRST, "id": "m1"}
+    cancel = {"op": "cancel", "at_ms": T0_MS, "site": "home-1", "order_id": "h", "interval_ms": FIRST, "id": "c1"}
+    for command in (
+        _order("farm", "s", "sell", 6, 10),
+        _order("mill", "b", "buy", 2, 10, tif="gtd", good_till_ms=T0_MS + 5000),
+        change | {"quantity_wh": 5, "price_mct_per_kwh": 10},
+        _order("mill", "dear", "buy", 2, 10_000),
+        _order("home-1", "h", "buy", 2, 9),
+        cancel,
+        commands.storage(site="home-2", interval_ms=FIRST, stored_wh=3, room_wh=4, own_net_wh=(1,), at_ms=T0_MS),
+        _order("home-2", "rests", "buy", 1, 9, post_only=True),
+    ):
+        engine.apply(command)
+    assert engine.state_hash() == "bab1ff045cd1e41b28a3990aadf27b53204185e68ed044e4361e6ee3194f6532"
+    restored = Engine.restore(json.loads(json.dumps(engine.snapshot())))
+    assert restored.apply(_order("mill", "dear", "buy", 2, 10_000)).replies[0].refusal == "price-band"
+    assert restored.apply(_order("mill", "dear", "buy", 3, 10_000)).replies[0].refusal == "duplicate-id"
+    assert restored.apply(cancel).replies[0].status is OrderStatus.CANCELLED
+
+
 def test_an_order_good_till_an_instant_ends_then() -> None:
     """GTD is a promise about time, kept by the next command whatever it is."""
     engine = _engine()
@@ -276,12 +335,12 @@ def test_modify_counts_what_traded_and_keeps_its_place_only_for_less() -> None:
     change = {"op": "modify", "at_ms": T0_MS, "site": "farm", "order_id": "s", "interval_ms": FIRST, "id": "m1"}
     reply = engine.apply(change | {"quantity_wh": 5, "price_mct_per_kwh": 10}).replies[0]
     assert (reply.status, reply.traded_wh) == (OrderStatus.PARTLY_FILLED, 2)
-    product = engine.product(FIRST)
-    assert product is not None
-    assert product.orders["farm/s"].open_wh == 3
+    order = engine.order("farm", "s")
+    assert order is not None
+    assert order.open_wh == 3
     too_much = engine.apply(change | {"id": "m2", "quantity_wh": 50, "price_mct_per_kwh": 10}).replies[0]
     assert too_much.refusal == "capacity"
-    assert product.orders["farm/s"].open_wh == 3
+    assert order.open_wh == 3
     done = engine.apply(change | {"id": "m3", "quantity_wh": 2, "price_mct_per_kwh": 10}).replies[0]
     assert done.status is OrderStatus.FILLED
 

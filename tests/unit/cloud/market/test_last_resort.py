@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.market import commands
-from cloud.market.book import Book, Fill
+from cloud.market.book import Book
 from cloud.market.engine import Engine
 from cloud.market.rules import SelfTrade
 from contracts.market import OrderStatus, Side, TimeInForce
@@ -91,14 +91,14 @@ def test_what_the_utility_has_left_stands_in_the_call_and_ends_there() -> None:
 
 def test_conditions_count_what_stands_behind_the_book() -> None:
     """All or nothing may be filled by the utility; post-only must not take from it."""
-    book = Book()
-    book.rest("s", False, 2, 9, owner="farm")
+    book: Book[str] = Book()
+    book.rest("s", False, 2, 9)
     book.stand("last", False, 3, 10)
     assert book.best(Side.SELL) == 9
-    assert book.place("p", True, 1, 9, post_only=True, owner="mill").crossed
-    assert book.place("f", True, 6, 10, tif=TimeInForce.FOK, owner="mill").cancelled == 6
-    filled = book.place("g", True, 5, 10, tif=TimeInForce.FOK, owner="mill")
-    assert list(filled.fills) == [Fill("s", 9, 2), Fill("last", 10, 3)]
+    assert book.place("p", True, 1, 9, post_only=True).crossed
+    assert book.place("f", True, 6, 10, tif=TimeInForce.FOK).cancelled == 6
+    filled = book.place("g", True, 5, 10, tif=TimeInForce.FOK)
+    assert list(filled.fills) == [("s", 9, 2), ("last", 10, 3)]
     assert "last" not in book
     assert book.best(Side.SELL) is None
 

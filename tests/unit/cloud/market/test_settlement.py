@@ -197,12 +197,12 @@ def test_the_ledger_sums_to_zero_after_postings_reversals_and_invoices(amounts: 
     )
     ledger.invoice("a0", interval_ms=0, rules_version=1)
     assert ledger.sums() == (0, 0)
-    assert ledger.money_uct["a0"] == 0
-    assert ledger.money_uct.get(CASH, 0) % 1_000_000 == 0
-    assert abs(ledger.money_uct.get(ROUNDING, 0)) <= 500_000
+    assert ledger.balance("a0").money_uct == 0
+    assert ledger.balance(CASH).money_uct % 1_000_000 == 0
+    assert abs(ledger.balance(ROUNDING).money_uct) <= 500_000
     ledger.reverse(lines, rules_version=1)
     assert ledger.sums() == (0, 0)
-    assert ledger.energy_wh["b"] == 0
+    assert ledger.balance("b").energy_wh == 0
 
 
 def test_an_unbalanced_posting_is_refused_whole() -> None:
