@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from contracts.clock import Clock
 from edge.config import Idle, SiteConfig
 from edge.control.cycle import decide
-from edge.control.lease import HOLD_S, CycleToken, may_refresh, revert_s, token_for
+from edge.control.fallback import alone_s, holds_bound
+from edge.control.lease import CycleToken, may_refresh, token_for
 from edge.control.model import (
+    Capability,
     Confirmed,
     ControlSettings,
     Decision,
@@ -225,12 +227,13 @@ class ControlLoop:
             if setpoint.expires_s <= now_s:
                 continue
             lever = (device.id, setpoint.capability)
-            token = self._blind_token if _holds_bound(device, setpoint, now_s) else self._token
+            lifts = _lifts(device, setpoint.capability)
+            token = self._blind_token if holds_bound(setpoint, lifts=lifts, now_s=now_s) else self._token
             with contextlib.suppress(DeviceError, ValueRefused):
                 self._applied[lever] = await device.apply(
                     setpoint.capability,
                     setpoint.value_w,
-                    revert_s=_revert_s(device, setpoint, now_s),
+                    revert_s=alone_s(setpoint, lifts=lifts, now_s=now_s),
                     refresh=may_refresh(token, now_s=now_s),
                 )
                 self.stats.writes += 1
@@ -241,22 +244,10 @@ class ControlLoop:
             self.stats.failed_writes += 1
 
 
-def _revert_s(device: Device, setpoint: Setpoint, now_s: float) -> float:
-    """Return for how long the device may hold a setpoint alone.
-
-    A short time where falling silent leads somewhere safe. A device that would lift the bound altogether holds it to
-    the end of the order instead: a limit of the grid operator is not lifted by our silence.
-    """
-    short_s = revert_s(expires_s=setpoint.order_ends_s, now_s=now_s)
-    if not _holds_bound(device, setpoint, now_s):
-        return short_s
-    return max(short_s, revert_s(expires_s=setpoint.bound_until_s, now_s=now_s, longest_s=HOLD_S))
-
-
-def _holds_bound(device: Device, setpoint: Setpoint, now_s: float) -> bool:
-    """Say whether a bound of grid operator or site stands behind a setpoint that the device would lift by itself."""
-    fallback = device.fallbacks.get(DeviceLever(setpoint.capability.value))
-    return fallback is not None and fallback.direction is Direction.RELEASED and setpoint.bound_until_s > now_s
+def _lifts(device: Device, capability: Capability) -> bool:
+    """Say whether a device takes a restriction away by itself once we fall silent."""
+    fallback = device.fallbacks.get(DeviceLever(capability.value))
+    return fallback is not None and fallback.direction is Direction.RELEASED
 
 
 def _settings(config: SiteConfig) -> ControlSettings:

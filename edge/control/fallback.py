@@ -1,55 +1,35 @@
-"""What a lever does when nobody may command it, chosen by the reason that held it.
+"""What a device is left with when this gateway falls silent, chosen by the reason behind its setpoint.
 
-The direction of a fall is not the lever's alone: losing a price signal may hand a battery back to its own
-self-consumption, losing a grid operator must not hand back the power that was limited.
+Losing a price signal may hand a device back to its owner within a minute; losing a grid operator must not hand back the
+power that was limited. So a short time is armed where falling leads somewhere safe, and a long one where the device
+would lift a bound of the grid operator or of the site. What a living gateway falls to needs no table: a request that
+ended is not there any more, and the failsafe limit and self-consumption stand below.
+
+Source: evidence in field reports that one controller falls three ways on three models (Victron dbus-fronius), and that
+a limit released by a timer costs penalties (victronenergy/venus issue 1643).
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from edge.control.model import AssetState, Capability, Reason
-
-
-class Fallback(StrEnum):
-    """Where a lever goes."""
-
-    FAILSAFE_LIMIT = "failsafe_limit"
-    SELF_CONSUMPTION = "self_consumption"
-    REST = "rest"
-    KEEP = "keep"
+from edge.control.lease import HOLD_S, revert_s
+from edge.control.model import AssetState, Capability, Setpoint
 
 
-# Source: evidence in field reports that one controller falls three ways on three models (Victron dbus-fronius), and
-# that a limit released by a timer costs penalties (victronenergy/venus issue 1643).
-_BY_REASON: dict[Reason, Fallback] = {
-    Reason.DEVICE_LIMIT: Fallback.REST,
-    Reason.SITE_LIMIT: Fallback.FAILSAFE_LIMIT,
-    Reason.GRID_LIMIT: Fallback.FAILSAFE_LIMIT,
-    Reason.GRID_FAILSAFE: Fallback.FAILSAFE_LIMIT,
-    Reason.OPERATOR: Fallback.SELF_CONSUMPTION,
-    Reason.SCHEDULE: Fallback.SELF_CONSUMPTION,
-    Reason.PRICE: Fallback.SELF_CONSUMPTION,
-    Reason.SELF_CONSUMPTION: Fallback.SELF_CONSUMPTION,
-    Reason.IDLE: Fallback.REST,
-    Reason.MAINTENANCE: Fallback.REST,
-    Reason.BLIND_METER: Fallback.REST,
-}
+def holds_bound(setpoint: Setpoint, *, lifts: bool, now_s: float) -> bool:
+    """Say whether a bound of grid operator or site stands behind a setpoint that its device would lift by itself."""
+    return lifts and setpoint.bound_until_s > now_s
 
 
-def fallback(capability: Capability, reason: Reason) -> Fallback:
-    """Return where a lever goes once the reason that held it can no longer be served.
+def alone_s(setpoint: Setpoint, *, lifts: bool, now_s: float) -> float:
+    """Return for how long a device may hold a setpoint alone, zero or greater.
 
-    A battery has no limit to fall to: under a grid limit it rests, which neither adds import nor export. A switched
-    load keeps its state, because switching it back is itself an act that needs permission.
+    Args:
+        lifts: Whether the device's own timer takes the restriction away.
     """
-    wanted = _BY_REASON[reason]
-    if capability is Capability.SWITCH:
-        return Fallback.KEEP
-    if capability is Capability.BATTERY_POWER and wanted is Fallback.FAILSAFE_LIMIT:
-        return Fallback.REST
-    if capability is Capability.LIMIT_GENERATION and wanted is Fallback.REST:
-        return Fallback.FAILSAFE_LIMIT
-    return wanted
+    short_s = revert_s(expires_s=setpoint.order_ends_s, now_s=now_s)
+    if not holds_bound(setpoint, lifts=lifts, now_s=now_s):
+        return short_s
+    return max(short_s, revert_s(expires_s=setpoint.bound_until_s, now_s=now_s, longest_s=HOLD_S))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

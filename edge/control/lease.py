@@ -84,16 +84,6 @@ def live(leases: Leases, *, now_s: float) -> tuple[Request, ...]:
     )
 
 
-def lapsed(leases: Leases, *, now_s: float) -> tuple[Lease, ...]:
-    """Return the leases that ended and were not yet swept; the caller falls back by their reasons."""
-    return tuple(lease for lease in leases.held.values() if lease.until_s <= now_s)
-
-
-def swept(leases: Leases, *, now_s: float) -> Leases:
-    """Return the leases that still run."""
-    return Leases({key: lease for key, lease in leases.held.items() if lease.until_s > now_s})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleToken:
     """Proof that a control cycle on fresh inputs ran to its end; without it no device timer is refreshed."""

@@ -1,31 +1,48 @@
-"""Which way a lever falls."""
+"""What a device is left with when the gateway falls silent."""
 
 from dataclasses import replace
-from itertools import product
 
-from edge.control.fallback import Fallback, fallback, without_revert_timer
-from edge.control.model import Capability, Reason
+import pytest
+
+from edge.control.fallback import alone_s, holds_bound, without_revert_timer
+from edge.control.lease import HOLD_S, REVERT_S
+from edge.control.model import Capability, Reason, Setpoint
 from tests.support.control import battery, pv
 
+NEVER, ALWAYS = float("-inf"), float("inf")
 
-def test_the_reason_picks_the_direction() -> None:
+
+def _setpoint(*, ends_s: float, bound_until_s: float) -> Setpoint:
+    return Setpoint(
+        asset="pv",
+        capability=Capability.LIMIT_GENERATION,
+        value_w=0.0,
+        reason=Reason.GRID_LIMIT,
+        requester="dso",
+        expires_s=ends_s,
+        order_ends_s=ends_s,
+        bound_until_s=bound_until_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends_s", "bound_until_s", "lifts", "alone"),
+    [
+        (900.0, NEVER, True, REVERT_S),  # A price: the owner has it back in a minute and a half.
+        (40.0, NEVER, True, 40.0),  # Never beyond its order.
+        (900.0, 900.0, True, 900.0),  # A grid operator's limit that the device would lift.
+        (900.0, 900.0, False, REVERT_S),  # One that it falls below: it may fall.
+        (60.0, ALWAYS, True, HOLD_S),  # A failsafe limit, a contact, the site's own.
+        (0.0, NEVER, True, 0.0),
+    ],
+)
+def test_the_reason_and_the_devices_own_way_pick_the_time(
+    ends_s: float, bound_until_s: float, lifts: bool, alone: float
+) -> None:
     """Losing a price is harmless, losing a grid operator is not."""
-    assert fallback(Capability.LIMIT_GENERATION, Reason.GRID_LIMIT) is Fallback.FAILSAFE_LIMIT
-    assert fallback(Capability.BATTERY_POWER, Reason.PRICE) is Fallback.SELF_CONSUMPTION
-    assert fallback(Capability.BATTERY_POWER, Reason.GRID_LIMIT) is Fallback.REST
-    assert fallback(Capability.SWITCH, Reason.GRID_LIMIT) is Fallback.KEEP
-
-
-def test_every_pair_has_a_direction() -> None:
-    """A reason added without a direction would fail on a roof, not here."""
-    for capability, reason in product(Capability, Reason):
-        assert isinstance(fallback(capability, reason), Fallback)
-
-
-def test_under_a_grid_limit_nothing_falls_back_to_full_power() -> None:
-    """The law behind the table."""
-    for capability, reason in product(Capability, (Reason.GRID_LIMIT, Reason.GRID_FAILSAFE, Reason.SITE_LIMIT)):
-        assert fallback(capability, reason) is not Fallback.SELF_CONSUMPTION
+    setpoint = _setpoint(ends_s=ends_s, bound_until_s=bound_until_s)
+    assert alone_s(setpoint, lifts=lifts, now_s=0.0) == alone
+    assert holds_bound(setpoint, lifts=lifts, now_s=0.0) is (lifts and bound_until_s > 0)
 
 
 def test_a_device_without_a_timer_is_named_with_its_consequence() -> None:
