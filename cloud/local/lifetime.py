@@ -1,13 +1,14 @@
-"""When a local process ends: on a signal, or when the process that started it is gone."""
+"""When a local process ends: on a signal, or when the process that started it is gone; and how its tasks do."""
 
 import asyncio
 import ctypes
 import os
 import signal
 import sys
-from typing import Final
+from typing import Any, Final
 
 PARENT_CHECK_S: Final = 0.5  # Real seconds; a process must be gone within two of them.
+ASK_AGAIN_S: Final = 1.0  # Real seconds after which a task that was cancelled and goes on is cancelled again.
 _PR_SET_PDEATHSIG: Final = 1
 
 
@@ -43,6 +44,20 @@ async def stop_with_parent(parent_pid: int | None) -> None:
     while parent_pid is None or os.getppid() == parent_pid:  # noqa: ASYNC110
         await asyncio.sleep(PARENT_CHECK_S)
     raise StopRequested("parent gone")
+
+
+async def ended(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel tasks and return when they have ended.
+
+    Before Python 3.12 ``asyncio.wait_for`` may swallow a cancellation that comes as it ends, so who goes on is asked
+    again.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=ASK_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def cause(error: BaseException) -> BaseException:

@@ -158,7 +158,11 @@ class ManagedLink:
 
     async def _watch(self, connection: Connection) -> None:
         """Wait for the connection's end, subscribe what is added, and end it when the broker stops answering."""
+        task = asyncio.current_task()
         while not connection.ended.done():
+            if task is not None and task.cancelling():
+                # What was awaited before may have swallowed it, as ``asyncio.wait_for`` does before Python 3.12.
+                raise asyncio.CancelledError
             added = asyncio.create_task(self._topics_added.wait(), name="topics added")
             waited_for: set[asyncio.Future[Any]] = {connection.ended, added}
             try:

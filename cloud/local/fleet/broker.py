@@ -15,7 +15,7 @@ from typing import Final
 from cloud.errors import SetupError
 from cloud.local.broker import HOST, INFLIGHT_MAX, QUEUED_MAX, READY_TIMEOUT_S, STOP_TIMEOUT_S, mosquitto_path
 from cloud.local.fleet.authority import LocalAuthority
-from cloud.local.lifetime import die_with_parent
+from cloud.local.lifetime import die_with_parent, ended
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +138,7 @@ async def running_broker(
         try:
             yield broker
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await ended(keeping)
     finally:
         await broker.stop()
 

@@ -18,6 +18,7 @@ from cloud.local.fleet.book import Book, Shadow
 from cloud.local.fleet.mischief import Manner, Mischief, Operation
 from cloud.local.fleet.provisioning import Hook, applied_for, create_from_csr, hook_event, register_thing
 from cloud.local.fleet.rules import write_fences
+from cloud.local.lifetime import ended
 from contracts.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -111,9 +112,7 @@ class Responder:
             for task in done:
                 await task
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
 
     async def _answer_all(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

@@ -15,6 +15,7 @@ from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.mischief import Mischief
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.rules import write_fences
+from cloud.local.lifetime import ended
 from cloud.stores.setup import open_files
 from contracts.clock import Clock
 
@@ -98,10 +99,7 @@ async def _kept_running(responder: Responder) -> AsyncIterator[None]:
             raise SetupError(f"the fleet services did not reach the broker within {READY_TIMEOUT_S:g} s")
         yield
     finally:
-        ready.cancel()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await ended(ready, task)
 
 
 def _hook(event: dict[str, Any]) -> dict[str, Any]:

@@ -73,3 +73,35 @@ async def test_a_refused_subscription_leaves_the_link_up_and_is_told() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert (status.subscribed, status.refused) == (frozenset({"a/commands"}), {"a/trades": "Not authorized"})
+
+
+class _Swallowing(_Connection):
+    """Takes a cancellation for the end of its waiting, as a library may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = asyncio.Event()
+
+    async def subscribe(self, topics: Sequence[str]) -> dict[str, str | None]:
+        self.waiting.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        return dict.fromkeys(topics)
+
+
+async def test_a_stop_that_a_library_swallowed_still_stops() -> None:
+    """Otherwise the gateway hangs at its end, until the service manager kills it."""
+    connection = _Swallowing()
+
+    @contextlib.asynccontextmanager
+    async def swallowing(*_: object) -> AsyncIterator[_Connection]:
+        yield connection
+
+    link = ManagedLink(LinkSettings(), client_id="home-1", connect=swallowing)
+    link.subscribe(["a/commands"])
+    task = asyncio.create_task(link.run(), name="link")
+    async with asyncio.timeout(5):
+        await connection.waiting.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
