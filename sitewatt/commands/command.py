@@ -89,7 +89,7 @@ def send(
     """Send one signed order and wait for what becomes of it.
 
     Exit 0 the awaited stage came (accepted where nothing is said; completed where the answer is all), 1 the order was
-    rejected, had no effect, or nothing came in time, 2 bad arguments.
+    rejected, had no effect, or nothing came in time, 2 bad arguments, 130 Ctrl-C: an order that was sent runs on.
     """
     given = {
         "max_w": max_w,

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import json
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from tests.support.gateway import cli, command, config_file, restart, until_stat
 from tests.support.siege import ZONE, battery_site, siege
 
 SITE = "home"
+WAIT_S = 20.0
 
 
 async def test_an_order_is_sent_awaited_released_and_proven_by_commands_alone(
@@ -95,7 +98,7 @@ async def test_what_cannot_be_sent_is_said_in_one_sentence(tmp_path: Path) -> No
         ("send", SITE, "limit_import", "--max-w", "-1", *way): (2, "greater than or equal to 0"),
         ("send", SITE, "diagnostics", "--for", "soon", *way): (2, "'soon' is no duration"),
         ("send", SITE, "diagnostics", "--timeout", "0.5", *way): (1, "Connection refused; nothing was sent"),
-        ("send", SITE, "diagnostics", *way[2:], "--broker", "mqtt://x:99999"): (2, "'mqtt://x:99999' has no port"),
+        ("send", SITE, "diagnostics", *way[2:], "--broker", "mqtt://x:99999"): (2, "'mqtt://x:99999' names no port"),
         ("release", "unknown-1", *way[:2], "--key", str(key)): (2, "say --site --zone --issuer"),
         ("keys", "new", str(key)): (2, "File exists"),
         ("keys", "show", str(tmp_path / "none.pem")): (2, "No such file"),
@@ -105,6 +108,26 @@ async def test_what_cannot_be_sent_is_said_in_one_sentence(tmp_path: Path) -> No
     for arguments, (code, says) in cases.items():
         got, _, err = await cli("command", *arguments)
         assert (got, says in err, err.count("\n")) == (code, True, 1), (arguments, got, err)
+
+
+async def test_ctrl_c_says_that_the_order_may_run_on(tmp_path: Path) -> None:
+    """Who stops waiting has not taken anything back, and must know the name of what to release."""
+    key = tmp_path / "key.pem"
+    await cli("command", "keys", "new", str(key))
+    way = ("--broker", "mqtt://127.0.0.1:9", "--zone", ZONE, "--issuer", "dso", "--key", str(key))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sitewatt", "command", "send", SITE, "limit_import", "--max-w", "1", *way,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    book = tmp_path / "key.pem.sent.json"
+    async with asyncio.timeout(WAIT_S):
+        while not (book.exists() and json.loads(book.read_text())["sent"]):  # noqa: ASYNC110 (another process does it)
+            await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    (entry,) = json.loads(book.read_text())["sent"]
+    said = f"interrupted; {entry['command_id']} may run on until it is released or expires\n"
+    assert (process.returncode, out, err.decode()) == (130, b"", said)
 
 
 async def test_the_maintenance_lock_on_site_refuses_remote_orders_until_it_is_taken_away(
