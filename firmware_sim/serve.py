@@ -9,6 +9,8 @@ from typing import Any
 
 from contracts.clock import Clock
 from firmware_sim.driver import Driver
+from firmware_sim.errors import PlantError
+from firmware_sim.fault_rules import FaultKind
 from firmware_sim.faults import FaultyWire
 from firmware_sim.installation import device_banks, open_installation
 from firmware_sim.plant import Plant
@@ -66,6 +68,7 @@ async def serve_rtu(config: PlantConfig, clock: Clock, *, announce: Announce, pa
         tcp_port: Where the line is carried over TCP instead of a pseudo-terminal; 0 lets the machine choose.
 
     Raises:
+        PlantError: A fault is asked for that only a connection can have.
         PortTaken: The port is in use.
     """
     plant = Plant(config, started_at=clock.now(), now_s=clock.monotonic())
@@ -73,6 +76,10 @@ async def serve_rtu(config: PlantConfig, clock: Clock, *, announce: Announce, pa
     banks = device_banks(plant, driver)
     units = {device.unit: bank for _, device, bank in banks}
     faults = banks[0][1].faults
+    if tcp_port is None and any(rule.kind is FaultKind.HALF_OPEN for rule in faults):
+        raise PlantError(
+            "a serial line has no connection that could be half_open, it would be silent for ever; use drop"
+        )
     wire = FaultyWire(faults, seed=config.seed, clock=clock) if faults else None
     said: dict[str, Any] = {"ready": True, "seed": config.seed, "units": sorted(units), "baud": pace.baud}
     if tcp_port is None:

@@ -6,11 +6,13 @@ import ssl
 import struct
 import termios
 import tty
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 READS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+ANSWERS_MAX = 64  # Of a line that are on their way; a device that is gone sends none of them.
 PTY_CHAR_BITS = 10  # A pseudo-terminal has no parity bit.
 WRITES = {5: "coil", 6: "holding", 15: "coil", 16: "holding"}
 
@@ -211,6 +213,7 @@ async def pty_device(device: Device, *, line_baud: int | None = None, turnaround
     os.set_blocking(master, False)
     loop = asyncio.get_running_loop()
     buffer = b""
+    answers: deque[asyncio.TimerHandle] = deque(maxlen=ANSWERS_MAX)
     char_s = PTY_CHAR_BITS / line_baud if line_baud else 0.0
 
     def write(frame: bytes) -> None:
@@ -237,12 +240,14 @@ async def pty_device(device: Device, *, line_baud: int | None = None, turnaround
                 if at_s <= now_s:
                     write(reply)
                 else:
-                    loop.call_at(at_s, write, reply)
+                    answers.append(loop.call_at(at_s, write, reply))
 
     loop.add_reader(master, readable)
     try:
         yield os.ttyname(slave)
     finally:
         loop.remove_reader(master)
+        for answer in answers:
+            answer.cancel()
         os.close(slave)
         os.close(master)

@@ -195,6 +195,17 @@ async def test_sim_replay_serves_a_dump(tmp_path: Path) -> None:
         await client.close()
 
 
+async def test_a_serial_line_has_no_half_open_connection(tmp_path: Path) -> None:
+    """Nobody could open it anew, so it would be silent for ever and look like a gateway that does not recover."""
+    faults = tmp_path / "faults.json"
+    faults.write_text('{"rules": [{"kind": "half_open"}]}', encoding="utf-8")
+    arguments = ("device", "--profile-like", "sdm630", "--rtu", "--faults", str(faults), "--json")
+    async with process("-m", "sitewatt", "sim", *arguments) as child:
+        answer = await first_line(child)
+        code, _ = await ended(child)
+    assert code == 2 and "half_open" in answer["error"]["message"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
