@@ -30,7 +30,8 @@ HOSTS_MAX = 1024
 PROBES_PER_PROFILE = 6
 NOBODY_THERE = (0x0A, 0x0B)  # Source: Modbus application protocol 1.1b3, 7: a gateway's path, its target.
 _TOLD = 3.0  # A name that the device tells outweighs values that merely could be.
-_COULD_BE = 1.0
+_COULD_BE = 1.0  # A voltage or a frequency of the grid.
+_NOT_ABSURD = 0.3  # A state of charge or a temperature that is not zero: many registers could be one.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +223,7 @@ async def _match(profile: Profile, sunspec: SunSpecMap | None, reader: _Reader) 
     if plausible is None:
         return None
     evidence += [*told, *plausible]
-    score += _TOLD * len(told) + _COULD_BE * len(plausible)
+    score += _TOLD * len(told) + sum(plausible.values())
     return Match(profile=profile.id, score=round(score, 1), evidence=tuple(evidence)) if score else None
 
 
@@ -238,9 +239,9 @@ async def _told(profile: Profile, resolved: Resolved, reader: _Reader) -> list[s
     return evidence
 
 
-async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> list[str] | None:
-    """Return values that could be what the profile says; None where one of them cannot."""
-    evidence: list[str] = []
+async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> dict[str, float] | None:
+    """Return values that could be what the profile says, and what each of them weighs; None where one cannot."""
+    evidence: dict[str, float] = {}
     candidates = [
         (name, point)
         for name, point in resolved.points.items()
@@ -261,8 +262,9 @@ async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> l
         assert bounds is not None
         if not bounds[0] <= value <= bounds[1]:
             return None
-        if spec.canonical.startswith(("voltage", "grid_voltage")) or spec.canonical.endswith("frequency_hz"):
-            evidence.append(f"{name} reads {value:g} {spec.unit}")
+        is_grid = spec.canonical.startswith(("voltage", "grid_voltage")) or spec.canonical.endswith("frequency_hz")
+        if is_grid or value:
+            evidence[f"{name} reads {value:g} {spec.unit}"] = _COULD_BE if is_grid else _NOT_ABSURD
     return evidence
 
 

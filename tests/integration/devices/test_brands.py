@@ -11,6 +11,7 @@ from edge.devices.device import Device, DeviceOptions, open_devices
 from edge.devices.points import Kind
 from edge.devices.recipes import Lever
 from edge.devices.resolve import resolve
+from edge.devices.search import identify
 from edge.devices.wear import Forgetful
 from edge.errors import ValueRefused
 from edge.modbus.bus import Bus
@@ -260,3 +261,13 @@ async def test_what_control_does_not_steer_by_is_read_no_more_often_than_the_pro
         first_s, *_, last_s = sorted(seen["voltage_l1"])
         assert last_s - first_s > 32, "five periods, the first one cut short; of the usual pace they would be 25 s"
         assert len(seen["battery_power"]) > 12
+
+
+async def test_a_device_without_grid_voltages_is_named_by_what_else_it_shows() -> None:
+    """A battery has no frequency; its state of charge is little evidence, and better than none."""
+    bank = empty("victron_gx_system")
+    bank.holding[load_profile("victron_gx_system").points["soc"].address or 0] = 55
+    async with tcp_device(Server({100: bank})) as port:
+        url = f"tcp://127.0.0.1:{port}?unit=100"
+        (match,) = await identify(url, ("eastron_sdm630", "victron_gx_system", "sunspec_generic_int"))
+    assert match.profile == "victron_gx_system" and match.evidence == ("soc reads 55 %",)
