@@ -25,6 +25,7 @@ from edge.control.feasible import seen
 from edge.control.keys import Role, TrustedKey
 from edge.control.model import Request
 from edge.control_loop import ControlLoop, Cycle
+from edge.device_clocks import DeviceClocks
 from edge.devices.device import Device, open_devices
 from edge.evidence import EvidenceBook
 from edge.fleet.settings import FleetSettings
@@ -88,6 +89,7 @@ class Site:
     grid_limits: GridLimits
     relays: WiredInputs
     board: BoardContacts
+    clocks: DeviceClocks
     weaknesses: tuple[Weakness, ...]
     trader: Trader | None
     loop: ControlLoop
@@ -235,6 +237,7 @@ def _build(
         grid_limits=grid_limits,
         relays=relays,
         board=BoardContacts(config.relays, clock=clock),
+        clocks=DeviceClocks(),
         weaknesses=weaknesses,
         trader=trader,
         manager=ServiceManager(),
@@ -263,6 +266,7 @@ def _finished(site: Site, cycle: Cycle) -> None:
     if not site.looked.is_set() and (seen(cycle.snapshot) or cycle.snapshot.taken_s >= site.opened_s + FIRST_LOOK_S):
         site.looked.set()
     site.recorder.finished(cycle)
+    site.clocks.look(cycle.readings, trust=site.watch.trust())
     if site.trader is not None:
         site.trader.finished(cycle)
 
@@ -410,6 +414,7 @@ def site_status(site: Site) -> Status:
         relays=dict(site.relays.contacts),
         relays_unread=tuple(sorted(site.relays.unread)),
         weaknesses=tuple(weakness.consequence for weakness in site.weaknesses),
+        device_clocks=site.clocks.wrong,
         journal={
             "state": journal.state.value,
             "waiting": sum(journal.depth.values()),

@@ -54,6 +54,7 @@ class Status:
     relays: Mapping[str, bool]
     relays_unread: tuple[str, ...]
     weaknesses: tuple[str, ...]
+    device_clocks: tuple[str, ...]
     journal: Plain
     link: Plain
 

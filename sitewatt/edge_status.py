@@ -22,7 +22,7 @@ def lines(status: Plain) -> Iterator[str]:
     )
     for device in status["devices"]:
         yield _device(device)
-    for text in [*status["weaknesses"], *loop["alarms"]]:
+    for text in [*status["weaknesses"], *status["device_clocks"], *loop["alarms"]]:
         yield f"note     {text}"
     for direction, limit in status["grid_limits"].items():
         bound = "no limit" if limit["limit_w"] is None else _watts(limit["limit_w"])

@@ -39,6 +39,7 @@ def _status(**changes: Any) -> Status:
         "relays": {},
         "relays_unread": (),
         "weaknesses": (),
+        "device_clocks": (),
         "journal": {},
         "link": {},
     }
@@ -112,6 +113,7 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
         relays={"box/relay1": True},
         relays_unread=("box/relay1",),
         weaknesses=("pv keeps its last limit_generation when the gateway dies",),
+        device_clocks=("the clock of pv is 3600 s ahead of ours",),
         locked=True,
     )
     text = "\n".join(lines(json.loads(status.encode())))
@@ -121,6 +123,7 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
         "import: failsafe, 4200 W, grid operator silent for 130 s",
         "box/relay1 closed, cannot be read",
         "pv keeps its last limit_generation",
+        "note     the clock of pv is 3600 s ahead of ours",
         "self_consumption on connection asks anything wishes 0 W: held, leaves -10000 to 17000 W",
         "inverter limit_generation: no limit for ",
     ):
