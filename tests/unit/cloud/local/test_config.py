@@ -27,6 +27,16 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     read_signer_file(issuer="grid-agent", path=config.signing.key_file)
 
 
+def test_the_private_cloud_of_the_operators_page_can_be_started(tmp_path: Path) -> None:
+    """It is the first thing that a developer copies."""
+    page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text()
+    block = page.split("<!-- private cloud: begin -->")[1].split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "cloud.yaml").write_text(block)
+    config = load_config(tmp_path / "cloud.yaml")
+    assert [site.id for site in config.registry.sites] == ["farm-7"]
+    assert config.folder == tmp_path / "cloud"
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
