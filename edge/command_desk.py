@@ -15,7 +15,7 @@ from datetime import datetime
 from contracts.clock import Clock
 from contracts.control import AckStage, Command, CommandAck, Diagnostics, Live, MaintenanceLock, Read, Release
 from contracts.topics import Up
-from contracts.units import ClockTrust, SiteId
+from contracts.units import ClockTrust, SiteId, epoch_ms
 from contracts.wire import WireError
 from edge.control.commands import Circumstances, Verdict, judge
 from edge.control.envelope import envelope
@@ -71,6 +71,7 @@ class CommandDesk:
         self._settings = settings
         kept = desk.journal.recall(_KEY)
         self._gate = load_gate(kept) if kept else GateState()
+        self._lock_ends_s = self._lock_end()
         self._leases = Leases()
         self._lives: dict[str, Life] = {}
         self._requests: dict[str, Request] = {}
@@ -85,7 +86,7 @@ class CommandDesk:
 
     def locked(self) -> bool:
         """Say whether the site is locked for maintenance, by a command or on site."""
-        return self._gate.locked(self._desk.clock.now()) or self._desk.local_lock()
+        return self._desk.clock.monotonic() < self._lock_ends_s or self._desk.local_lock()
 
     def requests(self, now_s: float) -> list[Request]:
         """Return what running commands ask of the arbiter."""
@@ -104,7 +105,9 @@ class CommandDesk:
         verdict, gate = judge(payload, retained=retained, state=self._gate, circumstances=self._circumstances())
         fresh = gate is not self._gate
         if fresh:
-            self._gate = gate
+            was_until_ms, self._gate = self._gate.locked_until_ms, gate
+            if gate.locked_until_ms != was_until_ms:
+                self._lock_ends_s = self._lock_end()
             self._desk.journal.remember(_KEY, dump_gate(gate))
         self._desk.evidence.judged(verdict, fresh=fresh)
         if fresh and verdict.role is Role.GRID_OPERATOR:
@@ -165,6 +168,13 @@ class CommandDesk:
         self._keep_running(request)
         if role is Role.GRID_OPERATOR and not resumed:
             self._desk.grid_limits.began(command, expires_s=expires_s, now_s=now_s)
+
+    def _lock_end(self) -> float:
+        """Return when a lock that came as a command ends, on the monotonic clock, which no step of the wall moves."""
+        until_ms, clock = self._gate.locked_until_ms, self._desk.clock
+        if until_ms is None:
+            return float("-inf")
+        return clock.monotonic() + (until_ms - epoch_ms(clock.now())) / 1000
 
     def _resume(self) -> None:
         """Take up the grid operator's orders that ran when an earlier process ended.
@@ -279,7 +289,7 @@ class CommandDesk:
             site=desk.site,
             trusted=desk.trusted,
             able=self._able(),
-            locked=desk.local_lock(),
+            locked=self.locked(),
         )
 
     def _able(self) -> Reach:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from contracts.clock import Clock
 from contracts.units import epoch_ms, instant
 
 FILE = "maintenance.lock"
@@ -22,32 +23,40 @@ class LockFile:
     until_at: datetime | None = None
     damaged: bool = False
 
-    def holds(self, now: datetime) -> bool:
-        """Say whether the lock is still on."""
-        return self.until_at is None or now < self.until_at
+    def left_s(self, now: datetime) -> float:
+        """Return for how long the lock is still on, infinite until it is taken away."""
+        return float("inf") if self.until_at is None else (self.until_at - now).total_seconds()
 
 
 class LocalLock:
-    """Watches the lock file of a site; asking costs one look at the file's attributes."""
+    """Watches the lock file of a site; asking costs one look at the file's attributes.
 
-    def __init__(self, state_dir: Path) -> None:
+    Its end is turned into the monotonic clock's once, when the file is read: a step of the wall clock must not give a
+    site back to its orders while somebody has the cabinet open.
+    """
+
+    def __init__(self, state_dir: Path, clock: Clock) -> None:
         self._path = state_dir / FILE
+        self._clock = clock
         self._stamp: tuple[int, int] | None = None
-        self._found: LockFile | None = None
+        self._ends_s = float("-inf")
 
-    def locked(self, now: datetime) -> bool:
+    def locked(self) -> bool:
         """Say whether the site is locked now."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
-            self._stamp, self._found = None, None
+            self._stamp, self._ends_s = None, float("-inf")
             return False
         except OSError:
             return True
+        now_s = self._clock.monotonic()
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
-            self._stamp, self._found = stamp, read_lock(self._path)
-        return self._found is not None and self._found.holds(now)
+            found = read_lock(self._path)
+            self._stamp = stamp
+            self._ends_s = float("-inf") if found is None else now_s + found.left_s(self._clock.now())
+        return now_s < self._ends_s
 
 
 def lock(state_dir: Path, *, until_at: datetime | None) -> None:

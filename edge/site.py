@@ -193,7 +193,7 @@ def _build(
     evidence = EvidenceBook(site=name, clock=clock, journal=journal, clock_trust=watch.trust)
     grid_limits = GridLimits(config.grid_limits, memory=journal, now_s=clock.monotonic())
     relays = WiredInputs(config.relays, memory=journal)
-    local_lock = LocalLock(config.state_dir)
+    local_lock = LocalLock(config.state_dir, clock)
     desk = CommandDesk(
         Desk(
             site=name,
@@ -203,7 +203,7 @@ def _build(
             trusted=_trusted(config),
             capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
             clock_trust=watch.trust,
-            local_lock=lambda: local_lock.locked(clock.now()) or relays.locked(),
+            local_lock=lambda: local_lock.locked() or relays.locked(),
             evidence=evidence,
             grid_limits=grid_limits,
             diagnostics=lambda: _diagnostics(site),

@@ -46,7 +46,7 @@ class Circumstances:
         site: Whose gate this is.
         trusted: Issuers by name.
         able: What the site could do now.
-        locked: Whether the local maintenance switch is on.
+        locked: Whether a maintenance lock is on, whoever set it.
         settings: Bounds on time.
     """
 

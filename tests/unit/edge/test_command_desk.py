@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from contracts.control import (
     Refusal,
     Release,
 )
+from contracts.units import ClockTrust
+from edge.clock import ClockWatch
 from edge.command_desk import ANSWERS_BURST
 from edge.control.life import APPLY_S
 from edge.control_loop import ControlLoop
@@ -106,6 +109,41 @@ def test_the_lock_of_a_person_on_site_refuses_what_steers(tmp_path: Path, clock:
         assert at.desk.locked()
         clock.advance(3_601)
         assert not at.desk.locked()
+
+
+@pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])
+def test_a_step_of_the_wall_clock_moves_no_end_of_an_order_or_a_lock(
+    tmp_path: Path, clock: ManualClock, step_s: float
+) -> None:
+    """What is to last ten minutes lasts ten minutes, whatever a time server finds meanwhile."""
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(LimitImport(max_w=9_000), lasts_s=600).encode(), retained=False)
+        lock = command(MaintenanceLock(on=True), command_id="c2", issuer="owner", lasts_s=600)
+        at.desk.take(lock.encode(), retained=False)
+        clock.step_wall(step_s)
+        clock.advance(599)
+        assert (len(at.desk.requests(clock.monotonic())), at.desk.locked()) == (1, True)
+        clock.advance(1)
+        assert (at.desk.requests(clock.monotonic()), at.desk.locked()) == ([], False)
+
+
+@pytest.mark.parametrize("ppm", [500, -500])
+def test_a_clock_that_drifts_moves_no_end_of_an_order_and_is_still_trusted(
+    tmp_path: Path, clock: ManualClock, ppm: int
+) -> None:
+    """Half a second in a quarter of an hour is how cheap crystals are; a day of it is no reason to refuse orders."""
+    synchronised = tmp_path / "synchronized"
+    synchronised.touch()
+    os.utime(synchronised, (NOON.timestamp(), NOON.timestamp()))
+    watch = ClockWatch(clock, synchronised=synchronised)
+    with counter(tmp_path, clock) as at:
+        at.desk.take(command(LimitImport(max_w=9_000), lasts_s=24 * 3_600).encode(), retained=False)
+        for _ in range(24 * 360):
+            assert len(at.desk.requests(clock.monotonic())) == 1
+            assert watch.trust() is ClockTrust.SYNCED
+            clock.step_wall(10 * ppm * 1e-6)
+            clock.advance(10)
+        assert at.desk.requests(clock.monotonic()) == []
 
 
 def test_an_order_of_the_market_does_not_outlive_the_process(tmp_path: Path, clock: ManualClock) -> None:
