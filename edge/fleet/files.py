@@ -15,14 +15,17 @@ def private_folder(path: Path) -> Path:
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = SECRET_MODE) -> None:
-    """Replace a file: after a power cut it holds the old content or the new, never part of either."""
+    """Replace a file: after a power cut, or on a full disk, it holds the old content or the new, never part of either.
+
+    Raises:
+        OSError: It cannot be written; the old content stands.
+    """
     temporary = path.with_name(path.name + ".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.write(descriptor, content)
+    with os.fdopen(descriptor, "wb") as file:  # Writes all of it or raises, where os.write may write a part.
+        file.write(content)
+        file.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     temporary.replace(path)
     sync_folder(path.parent)
 

@@ -114,11 +114,10 @@ def write_whole(path: Path, content: bytes) -> None:
     """Replace a file in one step."""
     following = path.with_name(path.name + ".new")
     descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
+    with os.fdopen(descriptor, "wb") as file:  # Writes all of it or raises, where os.write may write a part.
+        file.write(content)
+        file.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     following.replace(path)
     sync(path.parent)
 
