@@ -41,7 +41,7 @@ def demo(
     became effective at the meters.
     """
     from firmware_sim.series import Week
-    from sitewatt.demo.neighbourhood import neighbourhood
+    from sitewatt.demo.neighbourhood import STORY_S, neighbourhood
     from sitewatt.demo.processes import ProcessFailed
     from sitewatt.demo.run import Options, run
 
@@ -55,6 +55,12 @@ def demo(
     except ValueError as error:
         fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
     pace = speed or (SPEED if sites <= SITES_AT_SPEED else SPEED_CROWDED)
+    if duration * pace < STORY_S:
+        typer.echo(
+            f"{duration:.0f} s at speed {pace:g} end before the event; --duration {STORY_S / pace:.0f} sees it settled "
+            "and effective, what comes too late is said to have FAILED",
+            err=True,
+        )
     options = Options(
         duration_s=duration,
         speed=pace,

@@ -36,6 +36,8 @@ _START: dict[Week, str] = {
     Week.CHANGING: "2026-03-17T12:35:00",
     Week.DARK: "2026-03-16T12:35:00",
 }
+# From the start until an interval is settled and the event is effective, with some to spare.
+STORY_S = 2700.0
 # What the transformer may carry. The works alone reach 450 to 610 kW; the farm feeds in up to 120 kW.
 _LIMIT_W: dict[Week, int] = {Week.SUNNY: 230_000, Week.CHANGING: 300_000, Week.DARK: 520_000}
 

@@ -30,3 +30,4 @@ def test_a_folder_to_keep_that_exists_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["demo", "--headless", "--duration", "10", "--keep", str(tmp_path)])
     assert done.exit_code == 2
     assert "File exists" in done.stderr
+    assert "10 s at speed 30 end before the event; --duration 90 sees it" in done.stderr
