@@ -106,7 +106,7 @@ class ControlLoop:
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
-        self._may_act = False
+        self._may_act_until_s = float("-inf")
 
     async def run(self) -> None:
         """Run cycle after cycle until cancelled, then let the last writes end."""
@@ -114,7 +114,6 @@ class ControlLoop:
         try:
             while True:
                 self._cycle()
-                self._may_act = True
                 due_s += self._period_s
                 late_s = self._clock.monotonic() - due_s
                 if late_s > 0:
@@ -122,17 +121,21 @@ class ControlLoop:
                     self.stats.late += missed
                     self.stats.late_in_a_row = max(self.stats.late_in_a_row, missed)
                     due_s += missed * self._period_s
+                self._may_act_until_s = due_s
                 await self._clock.sleep(due_s - self._clock.monotonic())
         finally:
-            self._may_act = False
+            self._may_act_until_s = float("-inf")
             for task in self._writing.values():
                 task.cancel()
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
 
     def act_now(self) -> None:
-        """Run a cycle at once, for an order that was just taken: one between two of the grid, which stays as it is."""
-        if self._may_act:
-            self._may_act = False
+        """Run a cycle at once, for an order that was just taken: one between two of the grid, which stays as it is.
+
+        A loop that is overdue does not run and must not look as if it did.
+        """
+        if self._clock.monotonic() < self._may_act_until_s:
+            self._may_act_until_s = float("-inf")
             self._cycle()
 
     def adopt(self, config: SiteConfig) -> None:

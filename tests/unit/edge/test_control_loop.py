@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
+
 from edge.control.lease import LEASE_S, REVERT_S
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request
 from edge.control_loop import UNREAD_S, ControlLoop, Cycle
@@ -109,6 +111,25 @@ async def test_an_order_is_acted_on_at_once_and_the_grid_of_cycles_stays() -> No
     assert bench.loop.stats.late == 0
     bench.loop.act_now()
     assert len(bench.cycles) == before + 3, "nor after it ended"
+
+
+async def test_a_loop_that_hangs_is_not_driven_by_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends orders to a hung gateway must not keep its devices' timers alive."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(3)
+        before = len(bench.cycles)
+
+        async def for_ever(_: float) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(bench.clock, "sleep", for_ever)
+        bench.clock.advance(1.0)
+        await settle()
+        bench.clock.advance(1.5)
+        for _ in range(3):
+            bench.loop.act_now()
+        assert len(bench.cycles) == before + 1, "the one that was due"
 
 
 async def test_timers_are_refreshed_only_while_the_inputs_are_fresh() -> None:
