@@ -9,7 +9,7 @@ import pytest
 from edge.devices.catalogue import json_schema, list_profiles, load_profile, parse_profile
 from edge.devices.document import markdown
 from edge.devices.offline import encode_value
-from edge.devices.recipes import Lever
+from edge.devices.recipes import Direction, Lever
 from edge.devices.resolve import resolve
 from edge.errors import ConfigError
 from edge.modbus.point import Access, Table
@@ -154,3 +154,24 @@ def test_a_single_value_is_written_as_the_device_takes_it(name: str, point: str,
     """The function for one register where the device knows it, else that for several."""
     (write,) = encode_value(load_profile(name), point, 1)
     assert write.function == function
+
+
+def test_a_limit_whose_fallback_value_we_write_as_everything_counts_as_lifted() -> None:
+    """Such a device gives a grid operator's limit back with a dead gateway, unless it is armed to the order's end."""
+    lifting = set()
+    for name in list_profiles():
+        profile = load_profile(name)
+        for recipe in profile.capabilities.get(Lever.LIMIT_GENERATION, ()):
+            for step in (step for steps in recipe.modes.values() for step in steps):
+                fallbacks = {
+                    value for point, value in step.write.items() if _is_fallback(profile.points[point].canonical)
+                }
+                if fallbacks:
+                    assert fallbacks == {100}, name
+                    assert recipe.fallback.direction is Direction.RELEASED, name
+                    lifting.add(name)
+    assert lifting == {"solaredge", "sunspec_generic_int"}
+
+
+def _is_fallback(canonical: str) -> bool:
+    return canonical in ("power_limit_fallback_pct", "power_limit_revert_pct")
