@@ -76,7 +76,7 @@ def update(book: Book, thing: str, job_id: str, request: dict[str, Any], *, now:
         if job.state not in OPEN_STATES:
             raise FleetDenied(f"job {job_id} is {job.state}", code="InvalidStateTransition", status=409)
         expected = request.get("expectedVersion")
-        if expected is not None and int(expected) != job.version:
+        if expected is not None and str(expected) != str(job.version):
             raise FleetDenied(f"job {job_id} has version {job.version}", code="VersionMismatch", status=409)
         job = replace(
             job,

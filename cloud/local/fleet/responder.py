@@ -123,6 +123,10 @@ class Responder:
                 await self._take(client, topic, bytes(message.payload))
             except CloudError as error:
                 log.error("request not carried out", extra={"topic": topic, "error": str(error)})  # noqa: TRY400
+            except aiomqtt.MqttError:
+                raise
+            except Exception:  # The border: what one thing sends must not end the services of all.
+                log.exception("request not answered", extra={"topic": topic})
 
     async def _take(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
         operation = _operation(topic)
@@ -180,7 +184,7 @@ class Responder:
         try:
             async with asyncio.timeout(HOOK_BUDGET_S):
                 decision = await asyncio.to_thread(self._hook, hook_event(certificate, parameters))
-        except (TimeoutError, CloudError) as error:
+        except Exception as error:  # The border: whatever a hook fails by, and silence too, the service takes for no.
             log.warning("hook failed", extra={"error": f"{type(error).__name__}: {error}"})
             decision = {"allowProvisioning": False}
         registered = register_thing(self._book, certificate, parameters, decision, clock=self._clock)
@@ -278,6 +282,6 @@ def _refusal(topic: str, error: FleetDenied, clock: Clock) -> dict[str, Any]:
 def _object(payload: bytes) -> dict[str, Any]:
     try:
         content = json.loads(payload or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -43,6 +43,8 @@ def update(book: Book, *, thing: str, name: str, request: dict[str, Any], now: d
     state = request.get("state")
     if not isinstance(state, dict) or not set(state) <= {"desired", "reported"}:
         raise FleetDenied("Missing or unknown node: state", code="400")
+    if not all(each is None or isinstance(each, dict) for each in state.values()):
+        raise FleetDenied("desired and reported must be objects", code="400")
     with book.change():
         shadow = book.shadow(thing, name)
         wanted = request.get("version")

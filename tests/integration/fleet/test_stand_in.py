@@ -3,18 +3,24 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
 
+from cloud.handlers import provisioning_hook
 from cloud.infra.fleet_serials import release, retire
+from cloud.local.fleet import responder
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.mischief import Manner, Operation
+from cloud.local.fleet.responder import CSR_TOPIC
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
+from edge.fleet.requests import Requests
 from edge.links.link import Ack, LinkState
 from edge.links.making import make_link
 from edge.links.mqtt import MqttLink
@@ -119,6 +125,45 @@ async def test_a_wrong_secret_is_refused(stand: Stand) -> None:
     """A copied claim and a guessed serial do not make a site."""
     with pytest.raises(FleetRefused, match="hook refused"):
         await stand.provisioner(secret=b"guessed").provision()
+
+
+@pytest.mark.parametrize("fault", ["silent", "broken"])
+async def test_a_hook_that_does_not_answer_is_a_no(stand: Stand, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """The service waits five seconds, and lets nobody in by mistake; once it is mended the same claim is good."""
+    released = threading.Event()
+
+    def hook(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        if fault == "broken":
+            raise KeyError("serial")
+        assert released.wait(SAFETY_TIMEOUT_S)
+        return {"allowProvisioning": True}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(provisioning_hook, "handler", hook)
+        patched.setattr(responder, "HOOK_BUDGET_S", 0.2)
+        with pytest.raises(FleetRefused, match="hook refused"):
+            await stand.provisioner().provision()
+        released.set()
+    assert stand.store().active() is None
+    await assert_works(stand, await stand.provisioner().provision())
+
+
+async def test_nonsense_of_one_thing_does_not_end_the_services(stand: Stand) -> None:
+    """One gateway with a fault must not cost a developer the whole cloud."""
+    identity = await stand.provisioner().provision()
+    link = make_link(stand.settings(Client.MQTT, identity=identity), client_id=SITE)
+    requests = Requests(link, timeout_s=5)
+    own = f"$aws/things/{SITE}"
+    nonsense = [b"", b"\xff", b"[]", b"[" * 50_000, b"{}", b'{"state": 1}', b'{"state": {"desired": 5}}']
+    nonsense += [b'{"status": "FAILED", "expectedVersion": {}}', b'{"state": {"desired": {"a": 1}}, "version": "x"}']
+    nonsense += [b'{"certificateSigningRequest": {"a": 1}}', b'{"certificateOwnershipToken": []}']
+    async with background(link.run(), name="link"), background(requests.run(), name="answers"):
+        await until(lambda: link.status().state is LinkState.CONNECTED)
+        for topic in (f"{own}/shadow/name/config/update", f"{own}/jobs/x/update", f"{own}/jobs/start-next", CSR_TOPIC):
+            for payload in nonsense:
+                await link.publish(topic, payload)
+        answer = await requests.ask(f"{own}/shadow/name/limits/update", {"state": {"reported": {"a": 1}}})
+        assert answer["version"] == 1
 
 
 async def test_a_second_gateway_waits_for_release(stand: Stand) -> None:
