@@ -20,7 +20,6 @@ from contracts.wire import WireError
 from edge.clock import ClockWatch
 from edge.command_desk import CommandDesk, Desk
 from edge.config import Agent, SiteConfig
-from edge.control.fallback import Weakness
 from edge.control.feasible import seen
 from edge.control.keys import Role, TrustedKey
 from edge.control.model import Request
@@ -55,7 +54,7 @@ from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 from edge.trader import Trader
-from edge.weaknesses import refuse_unsafe
+from edge.weaknesses import Weakness, refuse_unsafe
 
 if TYPE_CHECKING:
     from edge.site_fleet import SiteFleet

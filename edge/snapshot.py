@@ -109,7 +109,6 @@ class Freezer:
             off_s_min=load.off_s_min if load else 0.0,
             switched_on=_is_on(state),
             rest_on=load.rest is Rest.ON if load else None,
-            has_revert_timer=device.has_revert_timer,
             last_power_w=self._last_power_w.get(section.id),
             limit_confirmed=confirmed.get((section.id, Capability.LIMIT_GENERATION), _NEVER),
         )

@@ -1,12 +1,16 @@
-"""Devices that keep what they were last told when the gateway dies: named at start, refused where that is not safe."""
+"""Devices that go wrong when the gateway dies: named at the start and in the status, refused where that is not safe.
 
-from collections.abc import Mapping
+Most have a timer that we arm with each command. Some keep what they were last told, for ever; some lift a limit by a
+timer of their own that nobody can set.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from edge.config import RelayKind, SiteConfig
-from edge.control.fallback import Weakness, without_revert_timer
-from edge.control.model import AssetState, Capability
+from edge.control.model import Capability
 from edge.devices.catalogue import load_profile
-from edge.devices.recipes import Lever
+from edge.devices.recipes import Direction, Fallback, Lever
 from edge.errors import ConfigError
 from edge.snapshot import KIND
 
@@ -17,13 +21,22 @@ _LEVER = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weakness:
+    """What a device does with one lever when the gateway dies, other than to leave it when it was told to."""
+
+    asset: str
+    capability: Capability
+    consequence: str
+
+
 def weaknesses(config: SiteConfig) -> tuple[Weakness, ...]:
-    """Return every lever whose device has no timer of its own in any way that its profile knows.
+    """Return every lever of a site whose device falls otherwise than we say, in any way that its profile knows.
 
     Raises:
         ConfigError: A profile cannot be used.
     """
-    assets = []
+    found = []
     for section in config.devices:
         if section.role not in KIND:
             continue
@@ -35,17 +48,25 @@ def weaknesses(config: SiteConfig) -> tuple[Weakness, ...]:
         }
         for capability, is_used in wanted.items():
             recipes = profile.capabilities.get(_LEVER[capability], ())
-            if not is_used or not recipes:
-                continue
-            assets.append(
-                AssetState(
-                    id=section.id,
-                    kind=KIND[section.role],
-                    capabilities=frozenset({capability}),
-                    has_revert_timer=any(recipe.fallback.has_timer for recipe in recipes),
-                )
-            )
-    return without_revert_timer(tuple(assets), export_limited=export_limited(config))
+            does = _does(capability, [recipe.fallback for recipe in recipes])
+            if is_used and does is not None:
+                consequence = f"{section.id} {does}"
+                if capability is Capability.LIMIT_GENERATION and export_limited(config):
+                    consequence = f"{consequence}; an export-limited site may use it only beside a wired relay"
+                found.append(Weakness(asset=section.id, capability=capability, consequence=consequence))
+    return tuple(found)
+
+
+def _does(capability: Capability, ways: Sequence[Fallback]) -> str | None:
+    """Say what a device does when the gateway dies, ``None`` where it is what it was told."""
+    if not ways or any(one.armed_by is not None for one in ways):
+        return None
+    if not any(one.has_timer for one in ways):
+        return f"keeps its last {capability.value} when the gateway dies"
+    if capability is Capability.LIMIT_GENERATION and all(one.direction is Direction.RELEASED for one in ways):
+        after_s = min(one.after_s for one in ways if one.after_s is not None)
+        return f"lifts its limit {after_s:.0f} s after the gateway died, whatever was ordered"
+    return None
 
 
 def export_limited(config: SiteConfig) -> bool:
@@ -57,17 +78,17 @@ def refuse_unsafe(config: SiteConfig) -> tuple[Weakness, ...]:
     """Return the weaknesses of a site that may run with them.
 
     Raises:
-        ConfigError: A generator without a timer stands on an export-limited site, and no ripple-control relay beside
-            it could hold the feed-in when the gateway is dead.
+        ConfigError: A generator with a weakness stands on an export-limited site, and no ripple-control relay beside it
+            could hold the feed-in when the gateway is dead.
     """
     found = weaknesses(config)
     if not export_limited(config) or any(relay.kind is RelayKind.RIPPLE for relay in config.relays):
         return found
     for weakness in found:
         if weakness.capability is Capability.LIMIT_GENERATION:
+            does = weakness.consequence.partition(";")[0]
             raise ConfigError(
-                f"device {weakness.asset}: its profile has no timer that ends a limit when the gateway dies, and the "
-                f"site may export {config.connection.export_limit_w} W, less than it can generate; it needs a wired "
-                "ripple relay beside it (relays); the gateway does not start"
+                f"device {does}, and the site may export {config.connection.export_limit_w} W, less than it can "
+                "generate; it needs a wired ripple relay beside it (relays); the gateway does not start"
             )
     return found

@@ -9,10 +9,8 @@ Source: evidence in field reports that one controller falls three ways on three 
 a limit released by a timer costs penalties (victronenergy/venus issue 1643).
 """
 
-from dataclasses import dataclass
-
 from edge.control.lease import HOLD_S, revert_s
-from edge.control.model import AssetState, Capability, Setpoint
+from edge.control.model import Setpoint
 
 
 def holds_bound(setpoint: Setpoint, *, lifts: bool, now_s: float) -> bool:
@@ -30,32 +28,3 @@ def alone_s(setpoint: Setpoint, *, lifts: bool, now_s: float) -> float:
     if not holds_bound(setpoint, lifts=lifts, now_s=now_s):
         return short_s
     return max(short_s, revert_s(expires_s=setpoint.bound_until_s, now_s=now_s, longest_s=HOLD_S))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weakness:
-    """A device that will not leave our setpoint by itself, and what that means for the site."""
-
-    asset: str
-    capability: Capability
-    consequence: str
-
-
-def without_revert_timer(assets: tuple[AssetState, ...], *, export_limited: bool) -> tuple[Weakness, ...]:
-    """Name every lever whose device has no revert timer: show them at start and on the page.
-
-    Args:
-        assets: Of the site.
-        export_limited: Whether the site may export less than it can generate; there a generator without a timer needs a
-            wired relay beside it.
-    """
-    found = []
-    for asset in assets:
-        if asset.has_revert_timer:
-            continue
-        for capability in sorted(asset.capabilities):
-            consequence = f"{asset.id} keeps its last {capability.value} when the gateway dies"
-            if capability is Capability.LIMIT_GENERATION and export_limited:
-                consequence = f"{consequence}; an export-limited site may use it only beside a wired relay"
-            found.append(Weakness(asset=asset.id, capability=capability, consequence=consequence))
-    return tuple(found)

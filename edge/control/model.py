@@ -117,7 +117,6 @@ class AssetState:
         load_rated_w: Greatest consumption of a load.
         efficiency: One way, 0 to 1; orders batteries among each other.
         phases: The phases that the asset is wired to, of 1, 2, 3.
-        has_revert_timer: Whether the device itself leaves a setpoint when we fall silent.
         last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
         switched_on: State of a switchable load.
         rest_on: Its state while nobody asks; ``None`` leaves it to itself.
@@ -143,7 +142,6 @@ class AssetState:
     ramp_w_per_s: float | None = None
     on_s_min: float = 60.0
     off_s_min: float = 60.0
-    has_revert_timer: bool = True
     last_power_w: float | None = None
     switched_on: bool | None = None
     rest_on: bool | None = None

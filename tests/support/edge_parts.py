@@ -76,7 +76,6 @@ class FakeDevice:
     values: dict[str, float] = field(default_factory=dict)
     capabilities: frozenset[Capability] = frozenset()
     online: bool = True
-    has_revert_timer: bool = True
     drifts: bool = False
     echoes: bool = True
     deaf: bool = False

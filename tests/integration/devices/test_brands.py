@@ -90,7 +90,7 @@ async def test_a_limit_that_needs_its_enable_first() -> None:
         applied = await one.apply(Lever.LIMIT_GENERATION, 4_000, revert_s=90)
         assert applied.ok and writes(server) == [(6, 5006), (6, 5007)]
         assert (bank.holding[5006], bank.holding[5007]) == (0xAA, 400)
-        assert not one.has_revert_timer and one.health.no_timer == (Lever.LIMIT_GENERATION,)
+        assert one.health.no_timer == (Lever.LIMIT_GENERATION,)
 
 
 async def test_a_setpoint_that_counts_discharging_positive() -> None:

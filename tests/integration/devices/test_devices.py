@@ -70,7 +70,7 @@ async def test_powers_add_up_in_our_signs(profile: str) -> None:
         load_w = value(meter, "active_power_w") - value(inverter, "active_power_w")
         assert load_w == pytest.approx(1_000, abs=150)
         assert inverter.capabilities == {LIMIT, BATTERY} and not meter.capabilities
-        assert inverter.has_revert_timer and value(meter, "voltage_l1_v") == pytest.approx(230, abs=15)
+        assert not inverter.health.no_timer and value(meter, "voltage_l1_v") == pytest.approx(230, abs=15)
 
 
 async def test_a_battery_setpoint_is_written_proven_and_seen() -> None:

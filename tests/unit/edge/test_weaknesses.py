@@ -40,8 +40,17 @@ def test_a_device_without_a_timer_is_named_with_what_it_means() -> None:
 
 def test_on_an_export_limited_site_it_is_refused_in_one_sentence() -> None:
     """Its limit would stay, but after its next restart nothing would hold the feed-in."""
-    with pytest.raises(ConfigError, match=r"device pv: .* 3000 W, less than it can generate; it needs a wired ripple"):
+    with pytest.raises(ConfigError, match=r"device pv keeps .* 3000 W, less than it can generate; it needs a wired"):
         refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=3_000))
+
+
+def test_a_device_that_lifts_its_limit_by_itself_is_worse_than_one_that_keeps_it() -> None:
+    """Two minutes after the gateway died an export-limited site would feed in freely."""
+    (found,) = refuse_unsafe(_site("victron_pvinverter", export_limit_w=10_000))
+    assert found.consequence == "pv lifts its limit 120 s after the gateway died, whatever was ordered"
+    with pytest.raises(ConfigError, match=r"device pv lifts its limit 120 s .* it needs a wired ripple"):
+        refuse_unsafe(_site("victron_pvinverter", export_limit_w=3_000))
+    assert refuse_unsafe(_site("victron_pvinverter", export_limit_w=3_000, relays=True))
 
 
 def test_a_wired_relay_beside_it_makes_it_safe() -> None:

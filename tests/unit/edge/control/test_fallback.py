@@ -1,13 +1,10 @@
 """What a device is left with when the gateway falls silent."""
 
-from dataclasses import replace
-
 import pytest
 
-from edge.control.fallback import alone_s, holds_bound, without_revert_timer
+from edge.control.fallback import alone_s, holds_bound
 from edge.control.lease import HOLD_S, REVERT_S
 from edge.control.model import Capability, Reason, Setpoint
-from tests.support.control import battery, pv
 
 NEVER, ALWAYS = float("-inf"), float("inf")
 
@@ -43,11 +40,3 @@ def test_the_reason_and_the_devices_own_way_pick_the_time(
     setpoint = _setpoint(ends_s=ends_s, bound_until_s=bound_until_s)
     assert alone_s(setpoint, lifts=lifts, now_s=0.0) == alone
     assert holds_bound(setpoint, lifts=lifts, now_s=0.0) is (lifts and bound_until_s > 0)
-
-
-def test_a_device_without_a_timer_is_named_with_its_consequence() -> None:
-    """The installer must know before the first limit comes."""
-    weak = replace(pv(), has_revert_timer=False)
-    found = without_revert_timer((battery(), weak), export_limited=True)
-    assert [(item.asset, item.capability) for item in found] == [("pv", Capability.LIMIT_GENERATION)]
-    assert "relay" in found[0].consequence
