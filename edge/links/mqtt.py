@@ -18,6 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkError, LinkTakenOver
+from edge.links.flow import IN_FLIGHT_MAX
 from edge.links.link import Ack, Inbound, Presence
 from edge.links.managed import CONNECT_TIMEOUT_S, Arrived, ManagedLink
 from edge.links.settings import LinkSettings, Protocol
@@ -174,7 +175,7 @@ def _arguments(settings: LinkSettings, client_id: SiteId, presence: Presence | N
         "password": settings.password(),
         "keepalive": settings.keep_alive_s,
         "timeout": CONNECT_TIMEOUT_S,
-        "max_inflight_messages": settings.in_flight_max,
+        "max_inflight_messages": IN_FLIGHT_MAX,
         # Without it every request and answer waits some 40 ms for Nagle and a delayed ACK.
         "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         "tls_context": tls_context(settings) if settings.tls else None,

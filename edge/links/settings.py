@@ -64,7 +64,6 @@ class LinkSettings(BaseModel):
     reconnect_s_min: float = Field(default=1.0, ge=0.05, le=60)
     reconnect_s_max: float = Field(default=30.0, ge=0.05, le=3600)
     ack_timeout_s: float = Field(default=20.0, gt=0, le=120)
-    in_flight_max: int = Field(default=50, ge=1, le=100)
     throttle: bool = True
     rules_prefix: str | None = None
 

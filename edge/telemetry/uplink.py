@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from contracts.clock import Clock
 from contracts.topics import Up
 from edge.errors import LinkError
-from edge.links.flow import Flow
+from edge.links.flow import IN_FLIGHT_MAX, Flow
 from edge.links.link import Ack, Link, LinkState
 from edge.telemetry.journal import Journal
 from edge.telemetry.lanes import Lane, Lanes, lanes_of
@@ -23,7 +23,6 @@ from edge.telemetry.records import Record
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT_MAX = 50
 BACKLOG_SHARE = 0.2
 BACKLOG_PAUSE_S = 60.0  # A fleet that comes back together does not fill up together.
 REFUSED_REST_S = 60.0
