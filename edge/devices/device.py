@@ -164,14 +164,6 @@ class Device:
         return {lever: levers.recipe(lever).fallback for lever in sorted(self.levers)}
 
     @property
-    def has_revert_timer(self) -> bool:
-        """Return whether the device itself lets go of everything that we can ask of it."""
-        if self._running is None:
-            recipes = [recipe for many in self.profile.capabilities.values() for recipe in many]
-            return all(recipe.fallback.has_timer for recipe in recipes)
-        return all(fallback.has_timer for fallback in self.fallbacks.values())
-
-    @property
     def leftovers(self) -> frozenset[Lever]:
         """Return the levers that may still hold something of ours and that nobody may ask for any more."""
         return self._ledger.touched - self.levers
@@ -261,6 +253,7 @@ class Device:
             learned=self._learned,
             period_s={poll_class: self.profile.link.period_s(poll_class) for poll_class in PollClass},
             phase_s=self._phase_s,
+            on_learned=self._keep_learned,
         )
         levers = Levers(
             device=self.id,

@@ -7,6 +7,8 @@ from typing import Any
 from edge.modbus.point import LinkLimits, Range, Table
 
 HOLES_MAX = 256  # A device with more illegal ranges than this is described by the wrong profile.
+REFUSED_AGAIN_S = 8.0  # A device that boots or sleeps refuses what it has; it must be read again within 10 s.
+MUTE_AGAIN_S = 600.0  # Asking for what is met with silence costs a time-out, and the others their turn.
 
 
 @dataclass(kw_only=True)
@@ -16,13 +18,16 @@ class Learned:
     Args:
         turnaround_s: Smoothed, without the time of the bytes on the line; None until measured.
         gap_s: Silence between reply and request that proved necessary.
-        holes: Addresses that a request must not touch.
+        holes: Addresses of no use to us that a request must not touch.
+        missing: Addresses that we want and that were refused, or not answered; each with the seconds after which
+            it is worth a look again. What is missing today may be there when the device has woken up.
         barriers: Addresses that a request must not cross.
     """
 
     turnaround_s: float | None = None
     gap_s: float = 0.0
     holes: list[Range] = field(default_factory=list)
+    missing: dict[Range, float] = field(default_factory=dict)
     barriers: dict[Table, set[int]] = field(default_factory=dict)
     version: int = 0
 
@@ -32,6 +37,30 @@ class Learned:
             self.holes.append(hole)
             self.version += 1
 
+    def add_missing(self, wanted: Range, *, again_s: float) -> None:
+        """Remember that wanted addresses were refused (``REFUSED_AGAIN_S``) or not answered (``MUTE_AGAIN_S``)."""
+        if wanted not in self.missing and len(self.missing) < HOLES_MAX:
+            self.missing[wanted] = again_s
+            self.version += 1
+
+    def found(self, wanted: Range) -> None:
+        """Remember that a missing range is there, and believe that the others that were refused may be, too."""
+        self.missing = {
+            other: again_s for other, again_s in self.missing.items() if other != wanted and again_s > REFUSED_AGAIN_S
+        }
+        self.version += 1
+
+    def want(self, wanted: Range) -> None:
+        """Count a known hole that is of use after all as missing."""
+        holes = [
+            hole
+            for hole in self.holes
+            if hole.table is wanted.table and hole.start < wanted.end and wanted.start < hole.end
+        ]
+        for hole in holes:
+            self.holes.remove(hole)
+            self.add_missing(hole, again_s=REFUSED_AGAIN_S)
+
     def add_barrier(self, table: Table, address: int) -> None:
         """Remember an address that no request may cross."""
         known = self.barriers.setdefault(table, set())
@@ -40,9 +69,11 @@ class Learned:
             self.version += 1
 
     def adopt(self, other: "Learned") -> None:
-        """Add the holes and barriers that another has learned."""
+        """Add what another has learned about addresses."""
         for hole in other.holes:
             self.add_hole(hole)
+        for wanted, again_s in other.missing.items():
+            self.add_missing(wanted, again_s=again_s)
         for table, addresses in other.barriers.items():
             for address in addresses:
                 self.add_barrier(table, address)
@@ -52,7 +83,7 @@ class Learned:
         tables = {*profile.barriers, *self.barriers}
         return replace(
             profile,
-            forbidden=(*profile.forbidden, *self.holes),
+            forbidden=(*profile.forbidden, *self.holes, *self.missing),
             barriers={
                 table: tuple(sorted({*profile.barriers.get(table, ()), *self.barriers.get(table, ())}))
                 for table in tables
@@ -66,6 +97,7 @@ class Learned:
             "turnaround_s": self.turnaround_s,
             "gap_s": self.gap_s,
             "holes": [[hole.table.value, hole.start, hole.end] for hole in self.holes],
+            "missing": [[one.table.value, one.start, one.end, again_s] for one, again_s in self.missing.items()],
             "barriers": {table.value: sorted(addresses) for table, addresses in self.barriers.items()},
         }
 
@@ -81,5 +113,9 @@ class Learned:
             turnaround_s=None if turnaround_s is None else float(turnaround_s),
             gap_s=float(kept["gap_s"]),
             holes=[Range(table=Table(table), start=int(start), end=int(end)) for table, start, end in kept["holes"]],
+            missing={
+                Range(table=Table(table), start=int(start), end=int(end)): float(again_s)
+                for table, start, end, again_s in kept.get("missing", ())
+            },
             barriers={Table(table): {int(at) for at in addresses} for table, addresses in kept["barriers"].items()},
         )

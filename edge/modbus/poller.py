@@ -7,10 +7,10 @@ not answer gets one small probe at a time; as soon as it answers, everything is 
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import floor
+from math import floor, inf
 
 from contracts.clock import Clock
 from contracts.quality import Quality
@@ -20,10 +20,21 @@ from edge.modbus.codec import Image
 from edge.modbus.cost import CostModel
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.latest import Latest, Sheet, Words
-from edge.modbus.learned import Learned
+from edge.modbus.learned import MUTE_AGAIN_S, Learned
+from edge.modbus.missing import Missing
 from edge.modbus.pdu import ILLEGAL_ADDRESS
 from edge.modbus.plan import Block, Plan, plan_reads
-from edge.modbus.point import PERIOD_S, Access, LinkLimits, PollClass, Priority, Reading, RegisterPoint, Table
+from edge.modbus.point import (
+    PERIOD_S,
+    Access,
+    LinkLimits,
+    PollClass,
+    Priority,
+    Range,
+    Reading,
+    RegisterPoint,
+    Table,
+)
 from edge.modbus.split import SPLITTABLE, ReadSpan, read_apart
 
 STALE_PERIODS = 3  # A value is stale after so many periods, but not before STALE_S_MIN. Source: Frequenz SDK, 10 s.
@@ -32,6 +43,7 @@ PLANS_MAX = 64  # Different sets of points that were read together.
 COST_CHANGE = 1.5  # A plan is made anew when the fixed cost of a request has changed by this factor.
 REPLAN_S_MIN = 60.0  # But not sooner than this after the last time: turnarounds below a millisecond jump about.
 UNANSWERED_UNTIL_SPLIT = 2  # Times that a block was not answered although the unit answers others.
+KEEP_S_MIN = 60.0  # Between two times that experience is handed on to be kept: flash wears out.
 IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
 
 
@@ -71,6 +83,7 @@ class Poller:
 
     Args:
         phase_s: Cycles begin whole periods before or after this instant of the clock's ``monotonic``.
+        on_learned: Called when experience has grown, not more often than every ``KEEP_S_MIN``.
     """
 
     def __init__(
@@ -84,6 +97,7 @@ class Poller:
         learned: Learned | None = None,
         period_s: Mapping[PollClass, float] | None = None,
         phase_s: float = 0.0,
+        on_learned: Callable[[], None] = lambda: None,
     ) -> None:
         self.points = {point.name: point for point in points}
         self.latest = Latest(self.points)
@@ -95,6 +109,13 @@ class Poller:
         self._unit = bus.unit(unit, limits=self._limits, learned=learned)
         self._period_s = {**PERIOD_S, **(period_s or {})}
         self._phase_s = phase_s
+        for point in self.points.values():
+            for start, end in point.spans():
+                self._unit.learned.want(Range(table=point.table, start=start, end=end))
+        self._on_learned = on_learned
+        self._kept_version = self._unit.learned.version
+        self._kept_s = -inf
+        self._missing = Missing(self._unit.learned)
         self._by_class: dict[PollClass, tuple[RegisterPoint, ...]] = {}
         for poll_class in PollClass:
             members = tuple(point for point in self.points.values() if point.poll_class is poll_class)
@@ -126,6 +147,8 @@ class Poller:
             due = tuple(poll_class for poll_class, due_s in self._due_s.items() if due_s <= now_s)
             await self._cycle(due)
             self._advance(due)
+            if self._unit.learned.missing:
+                await self._look_again()
             await self._rest()
 
     async def read(self, names: Iterable[str], *, priority: Priority = Priority.CONTROL) -> dict[str, Reading]:
@@ -199,6 +222,7 @@ class Poller:
             await self._read_plan(self._plan_classes(due), None)
         self.cycles += 1
         self._note_state()
+        self._keep()
         if self._waiters:
             for waiter in self._waiters:
                 if not waiter.done():
@@ -260,7 +284,9 @@ class Poller:
         except DeviceRefused as refusal:
             if refusal.exception_code not in SPLITTABLE or not block.points:
                 raise
-            return await read_apart(block, read=read, learned=self._unit.learned)
+            image = await read_apart(block, read=read, learned=self._unit.learned)
+            self._note_missing(block)
+            return image
         return Words(block.address, words)
 
     async def _read_mute(self, block: Block, read: ReadSpan) -> dict[int, int]:
@@ -281,11 +307,37 @@ class Poller:
 
         del self._unanswered[block.span]
         learned = Learned.from_dict(unit.learned.as_dict())
-        image = await read_apart(block, read=refusing, learned=learned)
+        image = await read_apart(block, read=refusing, learned=learned, again_s=MUTE_AGAIN_S)
         unit.retry_at_s = 0.0
         if await self._probe():
             unit.learned.adopt(learned)
+            self._note_missing(block)
         return image
+
+    async def _look_again(self) -> None:
+        """Ask for something that is missing; where it is back, all is read anew."""
+        wanted = self._missing.due(self._clock.monotonic())
+        if wanted is None:
+            return
+        count = min(wanted.end - wanted.start, self._limits.max_registers)
+        with contextlib.suppress(NoReply, DeviceRefused):
+            await self._bus.read(self._unit.number, wanted.table, wanted.start, count, priority=Priority.BACKGROUND)
+            self.learned.found(wanted)
+            self._make_due()
+
+    def _note_missing(self, block: Block) -> None:
+        self._missing.note(block, had=self._had, now_s=self._clock.monotonic())
+
+    def _had(self, name: str) -> bool:
+        before = self.latest.get(name)
+        return before is not None and before.quality is Quality.GOOD
+
+    def _keep(self) -> None:
+        """Hand on what was learned since it was last kept."""
+        version, now_s = self._unit.learned.version, self._clock.monotonic()
+        if version != self._kept_version and now_s - self._kept_s >= KEEP_S_MIN:
+            self._kept_version, self._kept_s = version, now_s
+            self._on_learned()
 
     def _take(self, names: Sequence[str], found: Words | Image) -> None:
         sheet = Sheet(found, source_at=self._clock.now(), monotonic_s=self._clock.monotonic())

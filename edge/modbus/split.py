@@ -2,13 +2,13 @@
 
 A device answers exception 2 for a whole request when one address in it does not exist. The block is halved at a hole
 (or, where there is none, between two points) until the halves are answered; what lay between two good halves is to
-blame.
+blame. What is refused by itself is missing for now.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from edge.errors import DeviceRefused
-from edge.modbus.learned import Learned
+from edge.modbus.learned import REFUSED_AGAIN_S, Learned
 from edge.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_VALUE
 from edge.modbus.plan import Block
 from edge.modbus.point import Range, Table
@@ -19,23 +19,28 @@ Span = tuple[int, int]
 ReadSpan = Callable[[int, int], Awaitable[Sequence[int]]]
 
 
-async def read_apart(block: Block, *, read: ReadSpan, learned: Learned) -> dict[int, int]:
+async def read_apart(
+    block: Block, *, read: ReadSpan, learned: Learned, again_s: float = REFUSED_AGAIN_S
+) -> dict[int, int]:
     """Return what can be read of a block that was refused as a whole, and add to what is learned.
 
     Args:
         read: Reads so many values from an address; raises ``DeviceRefused``.
+        again_s: After which time a point that is missing is worth a look again.
     """
     spans = sorted({span for point in block.points for span in point.spans()})
     image: dict[int, int] = {}
-    await _split(block.table, spans, image, read, learned)
+    await _split(block.table, spans, image, read, learned, again_s=again_s)
     return image
 
 
-async def _split(table: Table, spans: Sequence[Span], image: dict[int, int], read: ReadSpan, learned: Learned) -> None:
+async def _split(
+    table: Table, spans: Sequence[Span], image: dict[int, int], read: ReadSpan, learned: Learned, *, again_s: float
+) -> None:
     cut = _cut(spans)
     if cut is None:
-        hole = Range(table=table, start=spans[0][0], end=max(end for _, end in spans))
-        learned.add_hole(hole)
+        wanted = Range(table=table, start=spans[0][0], end=max(end for _, end in spans))
+        learned.add_missing(wanted, again_s=again_s)
         return
     before = learned.version
     upto, at = cut
@@ -46,7 +51,7 @@ async def _split(table: Table, spans: Sequence[Span], image: dict[int, int], rea
         except DeviceRefused as refusal:
             if refusal.exception_code not in SPLITTABLE:
                 raise
-            await _split(table, half, image, read, learned)
+            await _split(table, half, image, read, learned, again_s=again_s)
         else:
             image.update(zip(range(start, end), words, strict=True))
     if learned.version == before:

@@ -14,7 +14,7 @@ from contracts.units import Quality
 from edge.errors import DeviceRefused
 from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
-from edge.modbus.learned import Learned
+from edge.modbus.learned import REFUSED_AGAIN_S, Learned
 from edge.modbus.point import DataType, PollClass, Range, RegisterPoint, Table
 from edge.modbus.poller import REPLAN_S_MIN, Poller
 from edge.modbus.sunspec import discover, read_model
@@ -77,11 +77,60 @@ async def test_a_point_that_does_not_exist_is_invalid_and_costs_the_others_nothi
         async with polling(poller):
             for _ in range(3):
                 await poller.next_cycle()
-        assert poller.learned.holes == [Range(table=Table.HOLDING, start=4, end=5)]
+            asked = len(device.requests)
+            for _ in range(20):
+                await poller.next_cycle()
+        assert set(poller.learned.missing) == {Range(table=Table.HOLDING, start=4, end=5)}
+        looks = [request for request in device.requests[asked:] if request.address == 4 and request.count == 1]
+        assert 1 <= len(looks) <= 2 * 20 / REFUSED_AGAIN_S
         assert poller.latest["p4"].quality is Quality.INVALID
         assert {name for name, reading in poller.latest.items() if reading.quality is Quality.GOOD} == {
             f"p{at}" for at in range(10) if at != 4
         }
+
+
+@pytest.mark.parametrize("asleep", [range(20), range(10, 14)], ids=["all of it", "a part"])
+async def test_what_is_refused_while_a_device_sleeps_is_read_again_when_it_wakes(asleep: range) -> None:
+    """A logger answers "illegal address" while its inverter boots; that must not lose the inverter for ever."""
+    sleeping = asyncio.Event()
+
+    def sleepy(device: Device, request: Request, payload: bytes | None) -> Sending:
+        asked = range(request.address, request.address + request.count)
+        if sleeping.is_set() and not set(asked).isdisjoint(asleep):
+            return [(0.0, device.frame(request, bytes((request.pdu[0] | 0x80, 2))))]
+        return honest(device, request, payload)
+
+    device = Device({1: Bank(holding={at: at for at in range(20) if at != 5})}, fault=sleepy)
+    kept: list[int] = []
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control(range(20)), clock=fast_clock(), on_learned=lambda: kept.append(1))
+
+        def good() -> int:
+            return sum(reading.quality is Quality.GOOD for reading in poller.latest.values())
+
+        async with polling(poller):
+            await until(lambda: good() == 19 and len(poller.latest) == 20)
+            sleeping.set()
+            await until(lambda: good() == 19 - len(set(asleep) - {5}))
+            sleeping.clear()
+            await until(lambda: good() == 19)
+        assert set(poller.learned.missing) <= {Range(table=Table.HOLDING, start=5, end=6)}
+        assert kept, "a power cut would lose what was learned"
+
+
+async def test_a_hole_that_an_older_version_kept_is_looked_at_again() -> None:
+    """What was given up for ever before is there for who wants it."""
+    learned = Learned()
+    learned.add_hole(Range(table=Table.HOLDING, start=2, end=4))
+    learned.add_hole(Range(table=Table.HOLDING, start=50, end=54))
+    device = Device({1: Bank(holding={at: at for at in range(10)})})
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        kept = Learned.from_dict(learned.as_dict())
+        poller = Poller(bus, 1, control(range(10)), clock=fast_clock(), learned=kept)
+        async with polling(poller):
+            await until(lambda: "p3" in poller.latest and poller.latest["p3"].value == 3)
+        assert kept.holes == [Range(table=Table.HOLDING, start=50, end=54)]
+        assert not kept.missing
 
 
 async def test_a_border_that_no_request_may_cross_is_learned() -> None:

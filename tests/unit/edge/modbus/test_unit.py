@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from edge.modbus.bus import PROBE_QUIET_S
 from edge.modbus.faults import Fault
-from edge.modbus.learned import Learned
+from edge.modbus.learned import MUTE_AGAIN_S, Learned
 from edge.modbus.point import LinkLimits, Range, Table
 from edge.modbus.unit import BACKOFF_S_MAX, SHARED_BACKOFF_S_MAX, TIMEOUT_S_MAX, TIMEOUT_S_MIN, Unit
 
@@ -73,10 +73,11 @@ def test_what_is_learned_survives_as_a_plain_dict() -> None:
     """Holes are learned once, not after each restart."""
     learned = Learned(turnaround_s=0.04, gap_s=0.1)
     learned.add_hole(Range(table=Table.INPUT, start=3, end=9))
+    learned.add_missing(Range(table=Table.INPUT, start=20, end=22), again_s=MUTE_AGAIN_S)
     learned.add_barrier(Table.HOLDING, 64)
     kept = Learned.from_dict(learned.as_dict())
     assert kept.as_dict() == learned.as_dict()
     limits = kept.limits(LinkLimits(barriers={Table.HOLDING: (10,)}, min_gap_s=0.02))
     assert limits.barriers[Table.HOLDING] == (10, 64)
-    assert limits.forbidden == (Range(table=Table.INPUT, start=3, end=9),)
+    assert limits.forbidden == tuple(Range(table=Table.INPUT, start=at, end=end) for at, end in ((3, 9), (20, 22)))
     assert limits.min_gap_s == 0.1
