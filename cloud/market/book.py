@@ -20,8 +20,6 @@ K = TypeVar("K", bound=Hashable)
 Fill = tuple[K, int, int]
 
 _NONE: tuple[()] = ()
-# Builds a named tuple without the keyword handling of its class: half the cost, on the path of every message.
-_tuple = tuple.__new__
 # Enum members by name cost as much as a dictionary each time, so the usual one is tried first.
 _GTC = TimeInForce.GTC
 _IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
@@ -137,31 +135,32 @@ class Book(Generic[K]):
             if tif is not _GTC and tif in _IMMEDIATE:
                 return Placement(cancelled=quantity)
             self.rest(order_id, buy, quantity, price)
-            return _tuple(Placement, (_NONE, quantity, 0, _NONE, False))
+            return Placement(resting=quantity)
         reach = price if buy else -price
-        standing = self._standing[not buy] if self._stands else None
-        if standing is not None and standing.key > reach:
-            standing = None
+        standing = self._reached(buy, reach)
         if post_only and (standing is not None or self._crosses(buy, reach)):
             return Placement(cancelled=quantity, crossed=True)
-        if (
-            tif is not _GTC
-            and tif is TimeInForce.FOK
-            and self._available(buy, reach, quantity, own, standing) < quantity
-        ):
+        if tif is TimeInForce.FOK and self._available(buy, reach, quantity, own, standing) < quantity:
             return Placement(cancelled=quantity)
-        wanted = quantity
-        if standing is None:
-            fills, quantity, removed, stopped = self._take_owned(buy, quantity, reach, own)
+        if tif in _IMMEDIATE:
+            fills, _, removed, _ = self._take_all(buy, quantity, reach, own)
+            resting = 0
         else:
-            fills, quantity, removed, stopped = self._take_with(standing, buy, quantity, reach, own)
-        traded = 0
-        for _, _, step in fills:
-            traded += step
-        if not quantity or stopped or (tif is not _GTC and tif in _IMMEDIATE):
-            return _tuple(Placement, (fills, 0, wanted - traded, removed, False))
+            fills, resting, removed = self.enter(order_id, buy, quantity, price, own)
+        return Placement(fills, resting, quantity - sum(step for _, _, step in fills) - resting, removed)
+
+    def enter(
+        self, order_id: K, buy: bool, quantity: int, price: int, own: Collection[K]
+    ) -> tuple[list[Fill[K]], int, list[tuple[K, int]]]:
+        """Trade an order without conditions as far as it goes and rest what is left.
+
+        Returns the fills, what rests, and what self-trade prevention took off orders of the same owner, ``own``.
+        """
+        fills, quantity, removed, stopped = self._take_all(buy, quantity, price if buy else -price, own)
+        if not quantity or stopped:
+            return fills, 0, removed
         self.rest(order_id, buy, quantity, price)
-        return _tuple(Placement, (fills, quantity, wanted - traded - quantity, removed, False))
+        return fills, quantity, removed
 
     def meets(self, buy: bool, price: int) -> bool:
         """Return whether an order at this price may meet another; ``False`` is certain, ``True`` may be an empty level.
@@ -170,10 +169,7 @@ class Book(Generic[K]):
         """
         reach = price if buy else -price
         heap = self._heaps[not buy]
-        if heap and heap[0] <= reach:
-            return True
-        standing = self._standing[not buy] if self._stands else None
-        return standing is not None and standing.key <= reach
+        return bool(heap and heap[0] <= reach) or (self._stands and self._reached(buy, reach) is not None)
 
     def stand(self, order_id: K, buy: bool, quantity: int, price: int) -> None:
         """Let an order of nobody stand behind everyone else at its price, as a supplier of last resort does.
@@ -346,10 +342,13 @@ class Book(Generic[K]):
                 del levels[heappop(heap)]
         return fills, quantity, removed, stopped
 
-    def _take_with(
-        self, standing: Standing[K], buy: bool, quantity: int, reach: int, own: Collection[K]
+    def _take_all(
+        self, buy: bool, quantity: int, reach: int, own: Collection[K]
     ) -> tuple[list[Fill[K]], int, list[tuple[K, int]], bool]:
         """Trade as ``_take_owned`` does, with the order of last resort in its place."""
+        standing = self._reached(buy, reach) if self._stands else None
+        if standing is None:
+            return self._take_owned(buy, quantity, reach, own)
         fills, quantity, removed, stopped = self._take_owned(buy, quantity, standing.key, own)
         if stopped or not quantity:
             return fills, quantity, removed, stopped
@@ -361,6 +360,11 @@ class Book(Generic[K]):
             return fills, 0, removed, False
         more, quantity, taken_off, stopped = self._take_owned(buy, quantity, reach, own)
         return fills + more, quantity, removed + taken_off, stopped
+
+    def _reached(self, buy: bool, reach: int) -> Standing[K] | None:
+        """Return the order of last resort that an order with this limit would meet."""
+        standing = self._standing[not buy]
+        return standing if standing is not None and standing.key <= reach else None
 
     def _drop(self, level: Level[K], spent: list[K]) -> None:
         """Forget orders that are wholly served.

@@ -4,10 +4,9 @@ A refusal that says *later* (not open, halted, too many commands) does not use u
 again. Every other refusal is the order's first and last answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from cloud.market.rules import UTILITY
 from cloud.market.state import Account, NewOrder, Position, Product, State
@@ -47,8 +46,6 @@ class Refusal(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-_NEW = itemgetter("site", "order_id", "interval_ms", "side", "quantity_wh", "price_mct_per_kwh")
-_NAMED = itemgetter("site", "order_id", "interval_ms")
 _TIFS = tuple(tif.value for tif in TimeInForce)
 _SIDES = ("buy", "sell")
 # Looked up by name once: a member of an enum costs as much as a dictionary each time.
@@ -59,6 +56,7 @@ LATER = frozenset({Refusal.HALTED, Refusal.RATE, Refusal.NOT_OPEN, Refusal.UNKNO
 UNKEPT = LATER | {Refusal.NOT_ALIGNED, Refusal.GATE_CLOSED}
 
 
+@final
 class Refused(NamedTuple):
     """A refusal with its sentence: what, which one, the value, the bound."""
 
@@ -66,51 +64,57 @@ class Refused(NamedTuple):
     reason: str
 
 
-def new_order(command: Mapping[str, Any]) -> NewOrder | Refused:
-    """Return the fields of a new order, or what is wrong with their types and plain ranges."""
+def new_order(command: Mapping[str, Any], sites: Container[str]) -> NewOrder | Refused:
+    """Return the fields of a new order, or what is wrong with their types and plain ranges.
+
+    Args:
+        command: As a stranger sent it.
+        sites: Those that are registered, whose names are sound.
+    """
     try:
-        site, order_id, start_ms, side, quantity_wh, price = _NEW(command)
+        site, order_id, start_ms = command["site"], command["order_id"], command["interval_ms"]
+        side, quantity_wh, price = command["side"], command["quantity_wh"], command["price_mct_per_kwh"]
     except KeyError:
         return _schema_fault(command)
-    get = command.get
-    tif, good_till_ms = get("tif", "gtc"), get("good_till_ms")
+    tif, good_till_ms = command.get("tif", "gtc"), command.get("good_till_ms")
+    post_only = bool(command.get("post_only"))
     if (
         type(site) is str
+        and (site in sites or _sound_site(site))
         and type(order_id) is str
-        and 0 < len(site) <= 64
         and 0 < len(order_id) <= 64
-        and site != UTILITY
-        and "/" not in site
         and type(start_ms) is int
         and type(quantity_wh) is int
         and 0 < quantity_wh <= QUANTITY_WH_MAX
         and type(price) is int
         and side in _SIDES
-        and (good_till_ms is None or type(good_till_ms) is int)
         and tif in _TIFS
+        and (good_till_ms is None or type(good_till_ms) is int)
     ):
-        return site, order_id, start_ms, side, quantity_wh, price, tif, good_till_ms, bool(get("post_only"))
+        return site, order_id, start_ms, side, quantity_wh, price, tif, good_till_ms, post_only
     return _schema_fault(command)
 
 
-def named_order(command: Mapping[str, Any]) -> tuple[str, str, int] | Refused:
+def named_order(command: Mapping[str, Any], sites: Container[str]) -> tuple[str, str, int] | Refused:
     """Return site, order id and interval of a change or a cancellation, or what is wrong with its fields."""
     try:
-        site, order_id, start_ms = _NAMED(command)
+        site, order_id, start_ms = command["site"], command["order_id"], command["interval_ms"]
     except KeyError:
         return _schema_fault(command)
     if (
         type(site) is str
+        and (site in sites or _sound_site(site))
         and type(order_id) is str
-        and 0 < len(site) <= 64
         and 0 < len(order_id) <= 64
-        and site != UTILITY
-        and "/" not in site
         and type(start_ms) is int
         and (command["op"] == "cancel" or _sound_change(command))
     ):
         return site, order_id, start_ms
     return _schema_fault(command)
+
+
+def _sound_site(site: str) -> bool:
+    return 0 < len(site) <= 64 and site != UTILITY and "/" not in site
 
 
 def _sound_change(command: Mapping[str, Any]) -> bool:

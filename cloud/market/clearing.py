@@ -78,16 +78,15 @@ def _cleared(state: State, product: Product, orders: list[Order]) -> Clearing:
         )
         for order in orders
     ]
-    name = f"{rules.zone}:{product.start_ms}"
     if rules.mechanism is Mechanism.PAY_AS_BID:
-        return pay_as_bid(entries, tie=rules.tie, product=name)
+        return pay_as_bid(entries, tie=rules.tie, product=product.name)
     return clear(
         entries,
         tie=rules.tie,
         rule=rules.price_rule,
         reference=product.last_price,
         tick=rules.tick_mct_per_kwh,
-        product=name,
+        product=product.name,
     )
 
 

@@ -72,7 +72,7 @@ def _cleared(state: State, product: Product, orders: dict[str, Order], areas: di
             for link in rules.links
         ],
         tie=rules.tie,
-        product=f"{rules.zone}:{product.start_ms}",
+        product=product.name,
         tick=rules.tick_mct_per_kwh,
     )
 
@@ -93,7 +93,7 @@ def _share_out(state: State, product: Product, clearing: NetworkClearing, out: O
         Kind.RENT,
         (Entry(LINES, fees + rent, 0), Entry(LINK_FEES, -fees, 0), Entry(RENT, -rent, 0)),
         interval_ms=product.start_ms,
-        reference=f"{state.rules.zone}:{product.start_ms}:{LINES}",
+        reference=f"{product.name}:{LINES}",
         rules_version=state.rules.version,
     )
 

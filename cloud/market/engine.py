@@ -185,6 +185,8 @@ def _unfit(state: State, participant: Participant) -> str | None:
     """Return why a site cannot be admitted, ``None`` where it can."""
     if participant.site in _RESERVED:
         return "has the name of an account of the market"
+    if "/" in participant.site:
+        return "has a slash in its name, which parts site and order id"
     if state.rules.links and participant.area not in state.rules.areas:
         return f"is in area {participant.area!r}, which is none of {', '.join(state.rules.areas)}"
     known = state.accounts.get(participant.site)

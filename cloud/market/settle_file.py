@@ -6,11 +6,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.market import settling
-from cloud.market.book import Book
-from cloud.market.product import ProductEvent, advance, times
+from cloud.market.product import ProductEvent, advance
 from cloud.market.reading import BadInput, mapping, rows, text, whole
 from cloud.market.rules import UTILITY, MarketRules, Participant
-from cloud.market.state import Account, Order, Outcome, Product, State
+from cloud.market.state import Account, Order, Outcome, Product, State, new_product
 from cloud.market.trading import book_trade
 from contracts.market import ProductState
 
@@ -75,10 +74,9 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
     for site in sorted(sites - {UTILITY}):
         limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
         state.accounts[site] = Account(participant=limits)
-    at = times(rules, _START_MS)
-    product = Product(start_ms=_START_MS, times=at, book=Book(), state=ProductState.DELIVERED)
+    product = new_product(rules, _START_MS, state=ProductState.DELIVERED)
     state.products[_START_MS] = product
-    state.now_ms = at.end_ms
+    state.now_ms = product.times.end_ms
     return state, product
 
 

@@ -3,12 +3,11 @@
 from heapq import heappop
 
 from cloud.market import settling
-from cloud.market.book import Book
 from cloud.market.checks import Refusal, Refused
 from cloud.market.clearing import close_gate
 from cloud.market.last_resort import stand_in_book
-from cloud.market.product import INTERVAL_MS, ProductEvent, advance, next_move, times
-from cloud.market.state import Outcome, Product, State
+from cloud.market.product import INTERVAL_MS, ProductEvent, advance, next_move
+from cloud.market.state import Outcome, Product, State, new_product
 from cloud.market.trading import reply_of, withdraw
 from contracts.market import OrderStatus, ProductState
 
@@ -39,9 +38,8 @@ def open_products(state: State, now_ms: int) -> None:
     while state.next_start_ms - rules.opening_s * 1000 <= now_ms:
         start_ms = state.next_start_ms
         state.next_start_ms += INTERVAL_MS
-        at = times(rules, start_ms)
-        if at.gate_ms > now_ms:
-            product = Product(start_ms=start_ms, times=at, book=Book(rules.self_trade))
+        product = new_product(rules, start_ms)
+        if product.times.gate_ms > now_ms:
             state.products[start_ms] = product
             stand_in_book(state, product)
     _forget(state, now_ms)

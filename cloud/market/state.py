@@ -12,6 +12,8 @@ from contracts.market import OrderStatus, ProductState, TimeInForce
 
 OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTLY_FILLED)
 
+_TIFS = {tif.value: tif for tif in TimeInForce}
+
 # A new order as it was asked: site, order id, interval, side, quantity, price, time in force, good-till instant,
 # post-only.
 NewOrder = tuple[str, str, int, str, int, int, str, int | None, bool]
@@ -62,7 +64,7 @@ class Order:
     @property
     def tif(self) -> TimeInForce:
         """Return how long it may stand."""
-        return TimeInForce(self.asked[6])
+        return _TIFS[self.asked[6]]
 
     @property
     def good_till_ms(self) -> int | None:
@@ -199,8 +201,12 @@ class ProductView(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class Product:
-    """One delivery interval and everything that happened to it; ``replies`` are those to changes and cancellations."""
+    """One delivery interval of a zone and everything that happened to it.
 
+    ``name`` is the zone's and the interval's; ``replies`` are those to changes and cancellations.
+    """
+
+    name: str
     start_ms: int
     times: Times
     book: Book[Order]
@@ -296,7 +302,6 @@ class Account:
 class Terms:
     """What every order is held against, at hand as plain values: reading it off the schema costs four times as much."""
 
-    zone: str
     version: int
     price_min: int
     price_max: int
@@ -311,7 +316,6 @@ class Terms:
     def of(cls, rules: MarketRules) -> Self:
         """Return the terms of a market's rules."""
         return cls(
-            zone=rules.zone,
             version=rules.version,
             price_min=rules.price_mct_per_kwh_min,
             price_max=rules.price_mct_per_kwh_max,
@@ -477,11 +481,16 @@ def _product(product: Product) -> dict[str, Any]:
     }
 
 
+def new_product(rules: MarketRules, start_ms: int, **known: Any) -> Product:
+    """Return a product with an empty book; ``known`` are its other fields, where there are any."""
+    name = f"{rules.zone}:{start_ms}"
+    return Product(name=name, start_ms=start_ms, times=times(rules, start_ms), book=Book(rules.self_trade), **known)
+
+
 def _restored(state: State, raw: Mapping[str, Any]) -> Product:
-    product = Product(
-        start_ms=raw["start_ms"],
-        times=times(state.rules, raw["start_ms"]),
-        book=Book(state.rules.self_trade),
+    product = new_product(
+        state.rules,
+        raw["start_ms"],
         **{name: raw[name] for name in _PLAIN if name not in ("start_ms", "state")},
         state=ProductState(raw["state"]),
         caps={site: (caps[0], caps[1]) for site, caps in raw["caps"].items()},

@@ -21,13 +21,14 @@ _tuple = tuple.__new__
 # Looked up by name once: a member of an enum costs as much as a dictionary each time.
 _ACCEPTED, _FILLED, _PARTLY_FILLED = OrderStatus.ACCEPTED, OrderStatus.FILLED, OrderStatus.PARTLY_FILLED
 _CONTINUOUS, _TRADE = ProductState.CONTINUOUS, Kind.TRADE
+_REJECTED, _UNKNOWN = OrderStatus.REJECTED, Refusal.UNKNOWN_ORDER.value
 _IMMEDIATE = (TimeInForce.IOC.value, TimeInForce.FOK.value)
 
 
 def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take a new order, or refuse it."""
-    asked = checks.new_order(command)
-    if isinstance(asked, Refused):
+    asked = checks.new_order(command, state.accounts)
+    if type(asked) is Refused:
         out.replies.append(_refused(command, asked))
         return
     site, order_id, start_ms, side, quantity_wh, price, tif, good_till_ms, post_only = asked
@@ -83,8 +84,8 @@ def _once(
     act: Callable[[State, Product, Order, Mapping[str, Any], Outcome], None],
 ) -> None:
     """Act on an order that the command names, or give the first reply again where the command's id was seen."""
-    named = checks.named_order(command)
-    if isinstance(named, Refused):
+    named = checks.named_order(command, state.accounts)
+    if type(named) is Refused:
         out.replies.append(_refused(command, named))
         return
     site, order_id, start_ms = named
@@ -100,9 +101,9 @@ def _once(
     first = len(out.replies)
     account = state.accounts.get(site)
     order = None if account is None else account.known.get(order_id)
-    if product is None or not isinstance(order, Order) or order.asked[2] != start_ms:
+    if product is None or type(order) is not Order or order.asked[2] != start_ms:
         reason = f"site {site} has no order {order_id} in interval {start_ms}"
-        out.replies.append(_refused(command, Refused(Refusal.UNKNOWN_ORDER, reason)))
+        out.replies.append(_tuple(Reply, (site, start_ms, order_id, _REJECTED, _UNKNOWN, reason, 0)))
     elif state.now_ms >= product.times.gate_ms:
         reason = f"interval {product.start_ms} closed at {product.times.gate_ms}"
         out.replies.append(_refused(command, Refused(Refusal.GATE_CLOSED, reason)))
@@ -190,7 +191,7 @@ def book_trade(
     terms, start_ms = state.terms, product.start_ms
     product.trades = number = product.trades + 1
     product.volume_wh += quantity_wh
-    trade_id = f"{terms.zone}:{start_ms}:{number}"
+    trade_id = f"{product.name}:{number}"
     buyer, seller = buy.site, sell.site
     out.trades.append(
         _tuple(Trade, (trade_id, start_ms, buyer, buy.order_id, seller, sell.order_id, quantity_wh, price, taker))
@@ -253,15 +254,20 @@ def _enter(state: State, product: Product, order: Order, out: Outcome, *, quanti
     """Put a checked order of a site into the book; its own reply comes first, then those of the orders it met."""
     position, book, replies = order.position, product.book, out.replies
     assert position is not None
-    own_first, refusal = len(replies), None
     if product.state is not _CONTINUOUS:
+        own_first = len(replies)
         refusal = _rest_in_call(state, product, order, out, quantity_wh=quantity_wh, own=position.own)
     elif book.meets(order.buy, order.price) or order.asked[6] in _IMMEDIATE:
+        own_first = len(replies)
         refusal = _trade(state, product, order, out, quantity_wh=quantity_wh, own=position.own, post_only=post_only)
     else:
         book.rest(order, order.buy, quantity_wh, order.price)
+        position.own[order] = None
         order.open_wh = quantity_wh
         _hold(state, order, quantity_wh)
+        reply = reply_of(product, order)
+        replies.append(reply)
+        return reply
     if order.open_wh:
         position.own[order] = None
         order.status = _PARTLY_FILLED if order.traded_wh else _ACCEPTED
@@ -284,9 +290,13 @@ def _trade(
     own: Collection[Order],
     post_only: bool,
 ) -> Refused | None:
-    fills, resting, cancelled, removed, crossed = product.book.place(
-        order, order.buy, quantity_wh, order.price, tif=order.tif, post_only=post_only, own=own
-    )
+    book, traded_wh, crossed = product.book, order.traded_wh, False
+    if post_only or order.asked[6] in _IMMEDIATE:
+        fills, resting, _, removed, crossed = book.place(
+            order, order.buy, quantity_wh, order.price, tif=order.tif, post_only=post_only, own=own
+        )
+    else:
+        fills, resting, removed = book.enter(order, order.buy, quantity_wh, order.price, own)
     order.open_wh = resting
     if resting:
         _hold(state, order, resting)
@@ -294,6 +304,7 @@ def _trade(
         _fill(state, product, order, fills, out)
     for other, less in removed:
         _take_off_own(state, product, other, less, out)
+    cancelled = quantity_wh - resting - (order.traded_wh - traded_wh)
     if crossed:
         order.cancelled_wh += cancelled
         return Refused(Refusal.WOULD_TAKE, f"post-only at {order.price} mct/kWh would take from the book")

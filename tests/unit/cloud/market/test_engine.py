@@ -240,7 +240,7 @@ def test_refusals_and_conditions_hold_in_any_stream(stream: list[Command]) -> No
 def _resting(engine: Engine, site: str, order_id: str) -> bool:
     order = engine.order(site, order_id)
     found = (engine.product(view.interval_ms) for view in engine.products())
-    return any(product is not None and order in product.book for product in found)
+    return any(product is not None and order is not None and order in product.book for product in found)
 
 
 def _traces(engine: Engine) -> dict[str, Any]:
@@ -269,9 +269,9 @@ def test_an_order_that_passes_as_usual_breaks_no_rule(stream: list[Command], unl
         if unlimited and command["op"] == "register":
             command["participant"]["credit_limit_uct"] = None
         engine.apply(commands.tick(at_ms=command["at_ms"]))
-        asked = checks.new_order(command) if command["op"] == "new" else None
+        state = engine._state
+        asked = checks.new_order(command, state.accounts) if command["op"] == "new" else None
         if isinstance(asked, tuple) and not isinstance(asked, checks.Refused):
-            state = engine._state
             product, account = state.products.get(asked[2]), state.accounts[asked[0]]
             if product is not None and checks.usual(state, product, account, asked):
                 assert checks.fault(state, product, account, asked) is None
@@ -288,7 +288,7 @@ def test_a_plain_order_passes_as_usual_from_the_second_on() -> None:
     for number in range(2):
         command = _order("farm", f"s{number}", "sell", 6, 10)
         engine.apply(commands.tick(at_ms=T0_MS))
-        asked = checks.new_order(command)
+        asked = checks.new_order(command, state.accounts)
         assert not isinstance(asked, checks.Refused)
         passed.append(checks.usual(state, state.products[FIRST], state.accounts["farm"], asked))
         engine.apply(command)
