@@ -22,7 +22,7 @@ from edge.devices.device import Device
 from edge.errors import ConfigError, FleetError, LinkError
 from edge.fleet.defender import JOURNAL_DEPTH, METER_SILENT_S, DefenderReports
 from edge.fleet.files import private_folder
-from edge.fleet.identity import Identity, IdentityStore
+from edge.fleet.identity import Identity, IdentityStore, require_own
 from edge.fleet.jobs import FleetJobs
 from edge.fleet.provisioning import Claim, Provisioner
 from edge.fleet.requests import Requests
@@ -71,16 +71,7 @@ def check_identity(settings: FleetSettings, *, site: str) -> None:
         identity = store.adopt_orphan() or store.active()
     except FleetError as error:
         raise ConfigError(f"fleet.identity_dir: {error}; the gateway does not start") from error
-    if identity is None:
-        raise ConfigError(
-            f"fleet.identity_dir {settings.identity_dir} holds no identity; the gateway does not start; "
-            f"sitewatt fleet provision --state {settings.identity_dir} makes one"
-        )
-    if identity.thing_name != site:
-        raise ConfigError(
-            f"fleet.identity_dir {settings.identity_dir} is the identity of {identity.thing_name}, "
-            f"site.id is {site}; the gateway does not start"
-        )
+    require_own(identity, folder=settings.identity_dir, site=site)
 
 
 class SiteFleet:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from contracts.units import epoch_ms, instant
-from edge.errors import FleetError
+from edge.errors import ConfigError, FleetError
 from edge.fleet.files import private_folder, sync_folder, write_whole
 
 # The service's ownership token lives an hour. Source: AWS IoT Core developer guide, fleet provisioning API.
@@ -65,6 +65,24 @@ class Pending:
     certificate_id: str | None = None
     token: str | None = None
     token_until: datetime | None = None
+
+
+def require_own(identity: Identity | None, *, folder: Path, site: str) -> None:
+    """Refuse a site without an identity, or with that of another.
+
+    Raises:
+        ConfigError: So it is; with another's certificate the broker would throw the gateway out, again and again.
+    """
+    if identity is None:
+        raise ConfigError(
+            f"fleet.identity_dir {folder} holds no identity; the gateway does not start; "
+            f"sitewatt fleet provision --state {folder} makes one"
+        )
+    if identity.thing_name != site:
+        raise ConfigError(
+            f"fleet.identity_dir {folder} is the identity of {identity.thing_name}, "
+            f"site.id is {site}; the gateway does not start"
+        )
 
 
 class IdentityStore:

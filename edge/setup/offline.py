@@ -13,7 +13,9 @@ from edge.clock import ClockWatch
 from edge.config import DeviceSection, SiteConfig
 from edge.devices.catalogue import load_profile
 from edge.devices.options import check_names, options_of
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EdgeError
+from edge.fleet.identity import IdentityStore, require_own
+from edge.fleet.settings import FleetSettings
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
 from edge.relays import check_contacts, check_loads
@@ -37,6 +39,8 @@ def check_offline(config: SiteConfig, *, clock: Clock) -> list[Finding]:
         findings += _safety(config)
     findings += [_bus(load) for load in bus_loads(connected)]
     findings += _link_files(config)
+    if config.fleet is not None:
+        findings.append(_identity(config.fleet, site=config.site.id))
     findings.append(_folder(config.state_dir))
     if _is_running(config.state_dir):
         do = "stop it for the check where a device takes only one client: sudo systemctl stop sitewatt"
@@ -179,6 +183,17 @@ def _file(name: str, path: Path, *, secret: bool) -> Finding:
             do=f"chmod 0640 {path}",
         )
     return good("link", f"link.{name}", f"{path} can be read")
+
+
+def _identity(settings: FleetSettings, *, site: str) -> Finding:
+    folder = settings.identity_dir
+    try:
+        identity = IdentityStore(folder).active()
+        require_own(identity, folder=folder, site=site)
+    except (EdgeError, OSError) as error:
+        do = "provision this gateway (`sitewatt fleet provision`) as its own user, or correct site.id"
+        return failed("fleet", str(folder), str(error), do=do)
+    return good("fleet", str(folder), f"the identity of {site}")
 
 
 def _folder(folder: Path) -> Finding:

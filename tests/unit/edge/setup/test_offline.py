@@ -1,5 +1,7 @@
 """The checks that ask nobody: each wrong thing is found, named, and comes with what to do."""
 
+import base64
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -124,3 +126,21 @@ def test_a_running_gateway_is_said(tmp_path: Path) -> None:
         assert told.grade is Grade.WARNING and "systemctl stop" in told.do
     (folder,) = found(site, "state")
     assert folder.grade is Grade.GOOD
+
+
+def test_a_fleets_gateway_needs_its_own_identity(tmp_path: Path) -> None:
+    """A box that was prepared for another site is noticed on the ladder, not in the next morning's empty report."""
+    fleet = {"update_key": base64.b64encode(bytes(32)).decode(), "identity_dir": tmp_path / "identity"}
+    site = config(tmp_path, fleet=fleet)
+    (missing,) = found(site, "fleet")
+    assert (missing.grade, "holds no identity" in missing.said) == (Grade.FAILED, True)
+    assert missing.do is not None and "sitewatt fleet provision" in missing.do
+    folder = tmp_path / "identity" / "active"
+    folder.mkdir(parents=True)
+    (folder / "request.json").write_text('{"certificate_id": "c1"}')
+    for name, grade in (("farm", Grade.GOOD), ("farm-8", Grade.FAILED)):
+        (folder / "thing.json").write_text(json.dumps({"name": name, "configuration": {}}))
+        (finding,) = found(site, "fleet")
+        assert finding.grade is grade
+    (folder / "thing.json").write_text("{")
+    assert found(site, "fleet")[0].grade is Grade.FAILED
