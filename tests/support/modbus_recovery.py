@@ -12,6 +12,7 @@ from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
 from edge.modbus.bus import Bus
 from edge.modbus.point import Reading
+from firmware_sim.errors import ExceptionCode
 from firmware_sim.fault_rules import FaultKind, FaultRule
 from firmware_sim.installation import open_installation
 from firmware_sim.single import DEVICE, SITE, single_device
@@ -26,6 +27,12 @@ LATE_S = 0.4  # Later than the shortest time-out.
 FAR_OFF_S = 1e6  # The simulator gives a device with rules a wire that can go wrong.
 NEVER_S = 60.0  # However long after the last answer a request comes, it is not heard.
 SILENT_S = 1.0  # Of a reboot.
+EXCEPTIONS = (  # What boots says "no such address" or "busy", what stands before it "no answer".
+    ExceptionCode.ILLEGAL_DATA_ADDRESS,
+    ExceptionCode.SERVER_DEVICE_BUSY,
+    ExceptionCode.SERVER_DEVICE_FAILURE,
+    ExceptionCode.GATEWAY_TARGET_FAILED,
+)
 HOLE_ADDRESS = 40_084  # In the middle of the inverter's model.
 FOREIGN_ADDRESS = 40_400
 HEALTHY_WITHIN_S = 10.0
@@ -50,8 +57,8 @@ class Recovery:
     happened: int
 
 
-def rule(kind: FaultKind, *, from_s: float, fault_s: float) -> FaultRule:
-    """Return the rule that spoils every request for so long from an instant on."""
+def rule(kind: FaultKind, *, from_s: float, fault_s: float, seed: int = 0) -> FaultRule:
+    """Return the rule that spoils every request for so long from an instant on; the seed chooses an exception."""
     once = kind in (FaultKind.HALF_OPEN, FaultKind.REBOOT)
     is_second = kind is FaultKind.SECOND_MASTER
     return FaultRule(
@@ -60,6 +67,7 @@ def rule(kind: FaultKind, *, from_s: float, fault_s: float) -> FaultRule:
         to_s=from_s + fault_s,
         delay_s=LATE_S if kind in (FaultKind.DELAY, FaultKind.LATE) else NEVER_S,
         silent_s=SILENT_S,
+        code=EXCEPTIONS[seed % len(EXCEPTIONS)] if kind is FaultKind.EXCEPTION else None,
         count_max=1 if once else None,
         address=FOREIGN_ADDRESS if is_second else HOLE_ADDRESS if kind is FaultKind.HOLE else None,
         values=(1,) if is_second else (),
@@ -95,7 +103,7 @@ async def recover(kind: FaultKind, *, seed: int, fault_s: float = FAULT_S) -> Re
                 await until(lambda: _proven_s(device) is not None, safety_s=GIVE_UP_S)
                 silent_s = SILENT_S if kind is FaultKind.REBOOT else 0.0
                 for _ in range(TRIES_MAX):
-                    wire.follow((rule(kind, from_s=from_s, fault_s=fault_s),))
+                    wire.follow((rule(kind, from_s=from_s, fault_s=fault_s, seed=seed),))
                     ended_s = clock.monotonic() + from_s + fault_s + silent_s
                     recovery_s, wrong = await _watch(device, clock, ended_s=ended_s)
                     if wire.happened[kind]:
