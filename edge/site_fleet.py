@@ -69,7 +69,7 @@ def check_identity(settings: FleetSettings, *, site: str) -> None:
     store = IdentityStore(settings.identity_dir)
     try:
         identity = store.adopt_orphan() or store.active()
-    except FleetError as error:
+    except (FleetError, OSError) as error:
         raise ConfigError(f"fleet.identity_dir: {error}; the gateway does not start") from error
     require_own(identity, folder=settings.identity_dir, site=site)
 

@@ -235,7 +235,15 @@ def _disk(folder: Path) -> Finding:
 
 def _nearest(folder: Path) -> Path:
     """Return the folder, or the nearest folder above it that is there."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if _is_there(path))
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether a path is there, for who may look; where we may not, the folder above tells so."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _clock(clock: Clock) -> Finding:

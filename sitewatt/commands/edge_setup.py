@@ -104,10 +104,10 @@ def setup(
     from edge.setup.dialogue import Answers, run_dialogue
     from edge.setup.document import write_config
 
-    if config.exists() and not force and (yes or as_json or not _is_blank(config)):
-        sentence = f"{config} is there already; --force replaces it and keeps it as {config.name}.old"
-        fail(sentence, code="exists", as_json=as_json, exit_code=BAD_INPUT)
     try:
+        if config.exists() and not force and (yes or as_json or not _is_blank(config)):
+            sentence = f"{config} is there already; --force replaces it and keeps it as {config.name}.old"
+            fail(sentence, code="exists", as_json=as_json, exit_code=BAD_INPUT)
         answers = Answers(
             site=_given(id=site, zone=zone, agent=agent),
             connection=_given(meter=meter, import_limit_w=import_limit_w, export_limit_w=export_limit_w),

@@ -171,7 +171,7 @@ def status(state: _State, as_json: _Json = False) -> None:
     store = IdentityStore(state)
     try:
         active, pending = store.active(), store.pending()
-    except FleetError as error:
+    except (FleetError, OSError) as error:
         fail(str(error), code="bad_identity", as_json=as_json)
     told = {
         "provisioned": active is not None,
@@ -341,6 +341,8 @@ def _hands(local: Path | None, tables: str | None, *, as_json: bool) -> Iterator
         fail(str(error), code=error.code, as_json=as_json)
     except CloudError as error:
         fail(str(error), code="store", as_json=as_json)
+    except OSError as error:
+        fail(str(error), code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
 
 
 def _open_local(folder: Path, stack: contextlib.ExitStack) -> _Hands:
