@@ -6,7 +6,6 @@ Rivals are measured where they are installed: ``pip install 'sitewatt[bench]'``.
 the best of a few runs; compare them within a run only.
 """
 
-import json
 import math
 import random
 import sqlite3
@@ -26,6 +25,7 @@ from cloud.market.arrays import clear_columns
 from cloud.market.auction import AuctionOrder, clear
 from cloud.market.book import Book
 from cloud.market.engine import Engine
+from cloud.market.journal import decode, encode
 from cloud.market.ledger import FEES, Entry, Kind, Ledger
 from cloud.market.network import Link, clear_network
 from cloud.market.replay import collector_at_rest
@@ -110,9 +110,8 @@ def engine_figures(messages: list[Message]) -> EngineFigures:
         for n in range(100)
     ]
     stream += [_command(message, START_MS + number // 1000) for number, message in enumerate(messages)]
-    journal: list[str] = []
+    journal: list[bytes] = []
     first, trades = Engine(rules), 0
-    encode = json.JSONEncoder(separators=(",", ":")).encode
     with collector_at_rest():
         start = time.process_time()
         for place in range(0, len(stream), BATCH):
@@ -124,7 +123,7 @@ def engine_figures(messages: list[Message]) -> EngineFigures:
     wanted, first = (first.state_hash(), trades), Engine(rules)
     with collector_at_rest():
         start = time.process_time()
-        trades = sum(_apply(first, json.loads(entry)) for entry in journal)
+        trades = sum(_apply(first, decode(entry)) for entry in journal)
         taken = time.process_time() - start
     return EngineFigures(live, taken, (first.state_hash(), trades) == wanted)
 

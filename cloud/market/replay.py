@@ -6,7 +6,6 @@ them, and anywhere ``{"check": {"commands": n, "state_hash": …}}`` with what t
 
 import gc
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.market.engine import BadCommand, Engine
+from cloud.market.journal import decode
 from cloud.market.reading import BadInput, mapping
 from cloud.market.rules import MarketRules
 from cloud.market.state import Outcome, SiteSettlement
@@ -91,7 +91,7 @@ def _replay(lines: Iterable[str], watch: Callable[[Engine, Outcome], None] | Non
             continue
         where = f"line {number} of the journal"
         try:
-            entry = mapping(json.loads(line), where)
+            entry = mapping(decode(line), where)
         except ValueError as error:
             raise BadInput(f"{where} is not a JSON object: {error}") from error
         if found is None:
