@@ -37,6 +37,7 @@ from edge.links.link import Inbound, Link, LinkState
 from edge.remote_settings import RemoteSettings, read_at_start
 from edge.telemetry.journal import Journal
 from edge.telemetry.records import JournalState
+from edge.weaknesses import refuse_unsafe
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +186,10 @@ class SiteFleet:
 
     def _apply(self, name: ShadowName, wish: Wanted) -> None:
         before, proposal = self._remote.config, self._remote.propose(name, wish)
+        try:
+            refuse_unsafe(proposal.config)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: a file that said so would be refused: {error}; nothing changed") from error
         keys = read_at_start(before, proposal.config)
         if keys and self._host.journal.stats().state is not JournalState.DISK:
             # Not remembered, it would be wished again after the new start, and so on.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,18 @@ from edge.remote_settings import RemoteSettings
 from edge.site_fleet import ANEW_S, CYCLES_TO_PROVE, Host, SiteFleet, check_identity
 from tests.support.broker import Authority
 from tests.support.control_commands import command
-from tests.support.edge_parts import NOON, SITE, Counter, FakeDevice, as_devices, config, counter, fake_site, loop_of
+from tests.support.edge_parts import (
+    NOON,
+    SITE,
+    Counter,
+    FakeDevice,
+    as_devices,
+    config,
+    counter,
+    fake_site,
+    loop_of,
+    plain_config,
+)
 from tests.support.link_parts import until
 from tests.support.manual_clock import ManualClock
 
@@ -98,11 +110,12 @@ class Parts:
 
 
 @contextlib.contextmanager
-def parts(folder: Path) -> Iterator[Parts]:
+def parts(folder: Path, **sections: Any) -> Iterator[Parts]:
     """Build them on the journal of a folder; built again they are the next process."""
     clock, line = ManualClock(NOON), Line()
     adopted: list[SiteConfig] = []
-    settings = config(fleet={"update_key": KEY}, link={"url": "mqtts://localhost"}, state_dir=str(folder))
+    fleet_of = {"fleet": {"update_key": KEY}, "link": {"url": "mqtts://localhost"}, "state_dir": str(folder)}
+    settings = config(**fleet_of, **sections)
     devices = fake_site(clock)
     assert settings.fleet is not None
     with counter(folder, clock) as made:
@@ -184,6 +197,17 @@ async def test_only_what_needs_it_waits_for_a_new_start(tmp_path: Path) -> None:
             site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 90_000})
         site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
         assert len(site.adopted) == 1
+
+
+async def test_a_limit_that_a_file_could_not_set_is_rejected_from_afar(tmp_path: Path) -> None:
+    """A generator that keeps its last limit for ever is as unsafe on a site that an operator limits."""
+    _, inverter = plain_config()["devices"]
+    generator = {**inverter, "profile": "growatt_min_tlxh", "role": "pv", "battery": None}
+    with parts(tmp_path, devices=[plain_config()["devices"][0], generator]) as site:
+        with pytest.raises(ConfigError, match=r"limits: .* it needs a wired ripple relay .* nothing changed"):
+            site.fleet._apply(ShadowName.LIMITS, {"export_limit_w": 3_000})
+        site.fleet._apply(ShadowName.LIMITS, {"export_limit_w": 6_000})
+        assert [one.connection.export_limit_w for one in site.adopted] == [6_000]
 
 
 async def test_a_fault_of_the_fleets_part_stays_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
