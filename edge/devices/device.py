@@ -18,8 +18,10 @@ from edge.devices.catalogue import load_profile
 from edge.devices.health import Health
 from edge.devices.options import RATED_W_DEFAULT, DeviceOptions, DeviceSettings, check_names, link_limits, options_of
 from edge.devices.profile import Profile
+from edge.devices.quality import plausible_range
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.slips import likely_slip
 from edge.devices.view import View, build_view
 from edge.devices.wear import Forgetful, Ledger, Memory
 from edge.errors import ConfigError, DeviceError, DeviceSilent
@@ -113,6 +115,21 @@ class Device:
     def points(self) -> Mapping[str, Reading]:
         """Return the newest reading of every point as the device means it, by the profile's names."""
         return {} if self._running is None else self._running.poller.latest
+
+    def likely_slip(self, canonical: str, *, bounds: tuple[float, float] | None = None) -> str | None:
+        """Return which usual slip of the map would explain what a quantity reads; None where none would.
+
+        Args:
+            bounds: What the quantity can be in our sign, where its name alone does not say so.
+        """
+        bounds = bounds or plausible_range(canonical)
+        if self._running is None or bounds is None:
+            return None
+        for source in self._running.view.sources.get(canonical, ()):
+            reading = self._running.poller.latest.get(source.name)
+            if source.point is not None and reading is not None and isinstance(reading.raw, int):
+                return likely_slip(source.point, reading.raw, bounds=bounds)
+        return None
 
     @property
     def health(self) -> Health:

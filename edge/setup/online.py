@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from typing import Protocol
 
 from contracts.clock import SystemClock
 from contracts.units import Quality
@@ -58,6 +59,17 @@ async def check_devices(config: SiteConfig, *, timeout_s: float = DEVICES_TIMEOU
         return [failed("answers", "devices", str(error), do="correct the configuration")]
 
 
+class SlipOf(Protocol):
+    """Tells which usual slip of a map would explain what a quantity reads."""
+
+    def __call__(self, canonical: str, *, bounds: tuple[float, float] | None = None) -> str | None:
+        """Return it in words, None where none would."""
+
+
+def _no_slip(canonical: str, *, bounds: tuple[float, float] | None = None) -> str | None:
+    return None
+
+
 def _has_told(snapshot: Mapping[str, Reading]) -> bool:
     reading = snapshot.get(POWER)
     return reading is not None and reading.quality is Quality.GOOD
@@ -90,8 +102,8 @@ def _answers(section: DeviceSection, device: Device, connection_w: float) -> lis
     latency = "" if health.latency_s is None else f", {health.latency_s * 1000:.0f} ms a request"
     return [
         good("answers", section.id, f"{_told(snapshot)}{latency}"),
-        *implausible(section, snapshot, connection_w=connection_w),
-        *_quarantined(section, health.quarantined),
+        *implausible(section, snapshot, connection_w=connection_w, slip_of=device.likely_slip),
+        *_quarantined(section, health.quarantined, slip_of=device.likely_slip),
     ]
 
 
@@ -121,8 +133,14 @@ def _rated_w(section: DeviceSection, battery_w: int) -> int:
     return section.load.rated_w if section.load is not None else section.pv_peak_w + battery_w
 
 
-def implausible(section: DeviceSection, snapshot: Mapping[str, Reading], *, connection_w: float) -> list[Finding]:
-    """Return what a device says that cannot be, or is probably wired or entered the wrong way."""
+def implausible(
+    section: DeviceSection, snapshot: Mapping[str, Reading], *, connection_w: float, slip_of: SlipOf = _no_slip
+) -> list[Finding]:
+    """Return what a device says that cannot be, or is probably wired or entered the wrong way.
+
+    Args:
+        slip_of: Tells which slip of the map would explain a quantity, within the bounds that it can have.
+    """
     findings = []
     power_w = float(snapshot[POWER].value)  # type: ignore[arg-type]
     battery = section.battery
@@ -134,7 +152,8 @@ def implausible(section: DeviceSection, snapshot: Mapping[str, Reading], *, conn
                 "plausible",
                 section.id,
                 f"reads {power_w:.0f} W, {abs(power_w) / rated_w:.1f} times its rating of {rated_w:.0f} W",
-                do="check the rating in the configuration, the transformer ratio of the meter, and the profile",
+                do="check the rating in the configuration, the transformer ratio of the meter, and the profile"
+                + _fits(slip_of(POWER, bounds=(-RATING_FACTOR * rated_w, RATING_FACTOR * rated_w))),
             )
         )
     if section.role is DeviceRole.PV and power_w > NIGHT_W_MAX:
@@ -165,13 +184,18 @@ def implausible(section: DeviceSection, snapshot: Mapping[str, Reading], *, conn
     return findings
 
 
-def _quarantined(section: DeviceSection, counts: Mapping[str, int]) -> list[Finding]:
+def _quarantined(section: DeviceSection, counts: Mapping[str, int], *, slip_of: SlipOf = _no_slip) -> list[Finding]:
+    """Return what was discarded because it cannot be; energies that fall have no usual slip."""
     if not counts:
         return []
-    names = ", ".join(sorted(counts))
+    names = ", ".join(f"{name}{_fits(slip_of(name))}" for name in sorted(counts))
     return [
         warning("plausible", section.id, f"tells what cannot be: {names}", do="check the profile and the device's menu")
     ]
+
+
+def _fits(slip: str | None) -> str:
+    return "" if slip is None else f" (it would fit with {slip})"
 
 
 async def check_link(config: SiteConfig, *, timeout_s: float = LINK_TIMEOUT_S) -> list[Finding]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,17 @@ def test_a_wrong_rating_is_found_by_what_the_device_says(tmp_path: Path, house: 
     path.write_text(path.read_text().replace(" 5000", " 10").replace(" 4000", " 10"))
     failed = [one for one in checked(path, code=1)["findings"] if one["grade"] == "failed"]
     assert [one["check"] for one in failed] == ["plausible"] and "times its rating" in failed[0]["said"]
+
+
+def test_a_wrong_word_order_is_named_by_the_check(tmp_path: Path, house: House, broker: Broker) -> None:
+    """The installer reads what his own map has the wrong way round."""
+    shipped = (files("device_profiles") / "eastron_sdm630.yaml").read_text(encoding="utf-8")
+    slipped = shipped.replace("voltage_l1_v, type: float32,", "voltage_l1_v, type: float32, word_order: little,")
+    assert slipped != shipped
+    (tmp_path / "eastron_sdm630.yaml").write_text(slipped, encoding="utf-8")
+    path = set_up(tmp_path / "site.yaml", house, broker.url, "--profiles", str(tmp_path))
+    said = [one["said"] for one in checked(path)["findings"] if one["grade"] == "warning"]
+    assert "tells what cannot be: voltage_l1_v (it would fit with its words in big order)" in said
 
 
 def test_an_unknown_key_ends_the_check_with_two(tmp_path: Path, house: House, broker: Broker) -> None:
