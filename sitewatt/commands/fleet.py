@@ -1,25 +1,18 @@
 """``sitewatt fleet``: claims, provisioning, certificates, updates; on AWS, or with ``--local DIR`` on the stand-in."""
 
 import asyncio
-import base64
-import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from sitewatt.commands.fleet_hands import answered, followed, open_hands, signed_update
 from sitewatt.output import BAD_INPUT, fail, print_json
 
-if TYPE_CHECKING:
-    from cloud.infra.fleet_operator import FleetOperator
-    from cloud.stores.tables import Tables
-
-POLL_S = 0.5
 PAPERS = "claim.json"
 
 app = typer.Typer(help="The fleet of gateways: claims, provisioning, certificates, updates.", no_args_is_help=True)
@@ -60,7 +53,7 @@ def claim_create(
         fail(f"{out}: {error.strerror}; nothing listed", code="bad_folder", as_json=as_json, exit_code=BAD_INPUT)
     if (out / PAPERS).exists():
         fail(f"{out} holds a claim already; nothing listed", code="exists", as_json=as_json, exit_code=BAD_INPUT)
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         secret = admit(hands.tables, serial=serial, site=site, zone=zone, again=again)
         papers = hands.operator.create_claim(trusted_user=trusted_user)
         told = {"serial": serial, "secret": secret.hex(), "certificate_id": papers.certificate_id}
@@ -79,7 +72,7 @@ def claim_create(
 @claim_app.command("revoke")
 def claim_revoke(certificate_id: str, local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
     """Make a claim worthless."""
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         hands.operator.revoke_claim(certificate_id)
     _answer({"revoked": certificate_id}, f"claim {certificate_id} is revoked", as_json=as_json)
 
@@ -189,7 +182,7 @@ def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json =
     """List the registered gateways, and the serials that are still expected."""
     from cloud.infra.fleet_serials import serials
 
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         found = hands.operator.gateways()
         listed = [
             {"serial": item.key.sk, "site": item.body["site"], "zone": item.body["zone"], "state": _serial_state(item)}
@@ -204,7 +197,7 @@ def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json =
 @app.command()
 def show(name: str, local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
     """Show one gateway: certificates, shadows, jobs."""
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         told = asdict(hands.operator.gateway(name))
     text = "\n".join(f"{key}: {json.dumps(value, default=str)}" for key, value in told.items())
     _answer(told, text, as_json=as_json)
@@ -223,11 +216,11 @@ def rotate(
     from cloud.infra.fleet_serials import release
 
     job_id = job or f"renew-{uuid.uuid4().hex[:12]}"
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         if job is None:
             release(hands.tables, hands.operator.gateway(name).serial)
             hands.operator.create_job(name, job_id=job_id, document={"operation": "renew"})
-        told = _followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+        told = followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
         if told["state"] == "SUCCEEDED":
             kept = told["details"].get("certificate_id", "")
             told["revoked"] = hands.operator.retire_certificates(name, keep=kept)
@@ -254,13 +247,13 @@ def update(
 ) -> None:
     """Give a gateway another version: signed, tried, taken back by itself when it is not well."""
     try:
-        document = _signed(version, artefact, url, key, min_from=min_from, within_h=within_h)
+        document = signed_update(version, artefact, url, key, min_from=min_from, within_h=within_h)
     except (OSError, ValueError) as error:
         fail(f"no update made: {error}", code="bad_update", as_json=as_json, exit_code=BAD_INPUT)
     job_id = f"update-{version.replace('.', '-')}-{uuid.uuid4().hex[:8]}"
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         hands.operator.create_job(name, job_id=job_id, document=document)
-        told = _followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
+        told = followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
     _answer(told, f"job {job_id} of {name}: {told['state'].lower()}", as_json=as_json)
 
 
@@ -284,9 +277,9 @@ def set_(
     if not isinstance(wanted, dict) or shadow not in set(ShadowName):
         told = f"needs a JSON object and one of {', '.join(ShadowName)}; nothing sent"
         fail(told, code="bad_wish", as_json=as_json, exit_code=BAD_INPUT)
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         version = hands.operator.want(name, shadow, wanted)
-        answer = _answered(hands.operator, name, shadow, version, follow_s=follow_s)
+        answer = answered(hands.operator, name, shadow, version, follow_s=follow_s)
     outcome = "sent" if answer is None else answer["outcome"]
     reason = f": {answer['reason']}" if answer is not None and answer.get("reason") else ""
     if outcome == "rejected":
@@ -312,142 +305,12 @@ def decommission(
 
     if not yes and not typer.confirm(f"{name} will not connect any more. Go on?", err=True):
         fail("nothing done", code="not_confirmed", as_json=as_json)
-    with _hands(local, tables, as_json=as_json) as hands:
+    with open_hands(local, tables, as_json=as_json) as hands:
         serial = hands.operator.gateway(name).serial
         # The serial first: what fails after that leaves a gateway that cannot come back.
         retire(hands.tables, serial)
         hands.operator.decommission(name)
     _answer({"decommissioned": name, "serial": serial}, f"{name} is decommissioned", as_json=as_json)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Hands:
-    operator: "FleetOperator"
-    tables: "Tables"
-    ca_path: Path | None = None
-
-
-@contextlib.contextmanager
-def _hands(local: Path | None, tables: str | None, *, as_json: bool) -> Iterator[_Hands]:
-    """Open what an operator works with; its errors end the command with one sentence."""
-    from cloud.errors import CloudError, FleetDenied, SetupError
-
-    try:
-        with contextlib.ExitStack() as stack:
-            yield _open_local(local, stack) if local is not None else _open_aws(tables, stack)
-    except SetupError as error:
-        fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
-    except FleetDenied as error:
-        fail(str(error), code=error.code, as_json=as_json)
-    except CloudError as error:
-        fail(str(error), code="store", as_json=as_json)
-    except OSError as error:
-        fail(str(error), code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
-
-
-def _open_local(folder: Path, stack: contextlib.ExitStack) -> _Hands:
-    from cloud.errors import SetupError
-    from cloud.local.fleet.authority import LocalAuthority
-    from cloud.local.fleet.book import Book
-    from cloud.local.fleet.operator import LocalOperator
-    from cloud.local.fleet.run import FleetFolder
-    from cloud.stores.sqlite import SqliteTables
-    from contracts.clock import SystemClock
-
-    place = FleetFolder(folder=folder / "fleet")
-    if not place.book_path.exists():
-        raise SetupError(f"{folder} is not the folder of a private cloud; sitewatt cloud local --tls makes one")
-    authority = LocalAuthority(place.authority_folder)
-    book = Book.open(place.book_path)
-    stack.callback(book.close)
-    tables = SqliteTables.open(folder / "tables.db")
-    stack.callback(tables.close)
-    operator = LocalOperator(book=book, authority=authority, clock=SystemClock())
-    return _Hands(operator=operator, tables=tables, ca_path=authority.ca_path)
-
-
-def _open_aws(tables: str | None, stack: contextlib.ExitStack) -> _Hands:
-    import boto3
-
-    from cloud.infra.fleet_operator import AwsFleet
-    from cloud.stores.setup import open_stores
-
-    environ = {**os.environ, **({"SITEWATT_STORE": tables} if tables else {})}
-    opened = open_stores(environ).tables
-    stack.callback(opened.close)
-    return _Hands(operator=AwsFleet(boto3.client("iot"), boto3.client("iot-data")), tables=opened)
-
-
-def _signed(version: str, artefact: Path, url: str, key: Path, *, min_from: str, within_h: float) -> dict[str, Any]:
-    """Return a signed update document.
-
-    Raises:
-        ValueError: A part of it is not as gateways want it.
-        OSError: A file cannot be read.
-    """
-    import hashlib
-    from datetime import timedelta
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from pydantic import ValidationError
-
-    from contracts.clock import SystemClock
-    from edge.config import sentence
-    from edge.fleet.update.document import UpdateDocument
-
-    data = artefact.read_bytes()
-    private = load_pem_private_key(key.read_bytes(), password=None)
-    if not isinstance(private, Ed25519PrivateKey):
-        raise ValueError(f"{key} is not an Ed25519 key")  # noqa: TRY004 (the file is wrong, not the call)
-    try:
-        unsigned = UpdateDocument(
-            version=version,
-            artefact_url=url,
-            size_bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            min_from=min_from,
-            deadline=SystemClock().now() + timedelta(hours=within_h),
-            signature="",
-        )
-    except ValidationError as error:
-        raise ValueError(sentence(error)) from error
-    signature = base64.b64encode(private.sign(unsigned.signing_bytes())).decode()
-    return {**unsigned.model_dump(mode="json"), "signature": signature}
-
-
-def _answered(
-    operator: "FleetOperator", name: str, shadow: str, version: int, *, follow_s: float
-) -> dict[str, Any] | None:
-    """Return what a gateway answered to a version of its shadow or a newer one, ``None`` where it has not yet."""
-    from contracts.clock import SystemClock
-
-    clock = SystemClock()
-    give_up_at = clock.monotonic() + follow_s
-    while True:
-        answer = operator.gateway(name).shadows[shadow]["state"].get("reported", {}).get("answer")
-        if answer is not None and answer["version"] >= version:
-            return dict(answer)
-        if clock.monotonic() >= give_up_at:
-            return None
-        asyncio.run(clock.sleep(POLL_S))
-
-
-def _followed(operator: "FleetOperator", name: str, job_id: str, *, follow_s: float, as_json: bool) -> dict[str, Any]:
-    """Return how a job stands, after waiting for its end; one that ended badly ends the command so."""
-    from contracts.clock import SystemClock
-
-    clock = SystemClock()
-    give_up_at = clock.monotonic() + follow_s
-    job = operator.job(name, job_id)
-    while job.state in {"QUEUED", "IN_PROGRESS"} and clock.monotonic() < give_up_at:
-        asyncio.run(clock.sleep(POLL_S))
-        job = operator.job(name, job_id)
-    told: dict[str, Any] = {"gateway": name, "job": job.id, "state": job.state, "details": job.details}
-    if job.state not in {"QUEUED", "IN_PROGRESS", "SUCCEEDED"}:
-        reason = job.details.get("reason", "no reason given")
-        fail(f"job {job.id} of {name} {job.state.lower()}: {reason}", code=job.state, as_json=as_json, **told)
-    return told
 
 
 def _serial_state(item: Any) -> str:
