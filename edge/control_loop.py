@@ -31,7 +31,7 @@ from edge.devices.device import Applied, Device
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceError, ValueRefused
-from edge.foreign import Disputes
+from edge.foreign import ALWAYS_HELD, Disputes
 from edge.snapshot import Freezer, Lever, Readings
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ class ControlLoop:
         self._blind_token: CycleToken | None = None
         self._applied: dict[Lever, Applied] = {}
         self._confirmed: dict[Lever, Confirmed] = {}
+        self._refused: dict[Lever, str] = {}
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
@@ -195,7 +196,11 @@ class ControlLoop:
     def _alarm(self, decision: Decision) -> None:
         """Say which alarms there are now, once for each change."""
         left = tuple(f"{device} {capability.value} is left to another master" for device, capability in self.left)
-        alarms = decision.alarms + left
+        refused = tuple(
+            f"{device} {capability.value} cannot be written now: {code}"
+            for (device, capability), code in sorted(self._refused.items())
+        )
+        alarms = decision.alarms + left + refused
         if alarms != self.stats.alarms:
             log.warning("control alarms changed", extra={"alarms": list(alarms)})
             self.stats.alarms = alarms
@@ -232,19 +237,24 @@ class ControlLoop:
             lever = (device.id, setpoint.capability)
             lifts = _lifts(device, setpoint.capability)
             token = self._blind_token if holds_bound(setpoint, lifts=lifts, now_s=now_s) else self._token
-            with contextlib.suppress(DeviceError, ValueRefused):
+            try:
                 self._applied[lever] = await device.apply(
                     setpoint.capability,
                     setpoint.value_w,
                     revert_s=alone_s(setpoint, lifts=lifts, now_s=now_s),
                     refresh=may_refresh(token, now_s=now_s),
+                    urgent=setpoint.reason in ALWAYS_HELD or setpoint.bound_until_s > now_s,
                 )
-                self.stats.writes += 1
-                if self._applied[lever].ok:
-                    self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())
+            except (DeviceError, ValueRefused) as error:
+                self._applied.pop(lever, None)
+                self.stats.failed_writes += 1
+                if isinstance(error, ValueRefused):
+                    self._refused[lever] = error.code
                 continue
-            self._applied.pop(lever, None)
-            self.stats.failed_writes += 1
+            self._refused.pop(lever, None)
+            self.stats.writes += 1
+            if self._applied[lever].ok:
+                self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())
 
 
 def _lifts(device: Device, capability: Capability) -> bool:

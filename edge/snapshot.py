@@ -110,6 +110,7 @@ class Freezer:
             switched_on=_is_on(state),
             rest_on=load.rest is Rest.ON if load else None,
             last_power_w=self._last_power_w.get(section.id),
+            wear_period_s={one: period_s for one in device.capabilities if (period_s := device.wear_period_s(one)) > 0},
             limit_confirmed=confirmed.get((section.id, Capability.LIMIT_GENERATION), _NEVER),
         )
 

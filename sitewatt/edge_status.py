@@ -80,7 +80,8 @@ def _cycle(cycle: Plain) -> Iterator[str]:
         )
     for setpoint in cycle["setpoints"]:
         proven = "proven" if setpoint["proven"] else "not proven"
-        told = "no limit" if setpoint["value_w"] is None else _watts(setpoint["value_w"])
+        free = "no limit" if setpoint["capability"].startswith("limit") else "left to itself"
+        told = free if setpoint["value_w"] is None else _watts(setpoint["value_w"])
         yield (
             f"  told               {setpoint['device']} {setpoint['capability']}: {told} "
             f"for {setpoint['requester']} ({setpoint['reason']}), {proven}"

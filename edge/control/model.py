@@ -4,6 +4,7 @@ Power is in W, positive into the asset; durations and ``_s`` instants are second
 values here are frozen: a cycle works on one snapshot and returns new values.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, NewType
@@ -120,6 +121,8 @@ class AssetState:
         last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
         switched_on: State of a switchable load.
         rest_on: Its state while nobody asks; ``None`` leaves it to itself.
+        wear_period_s: By capability, how far apart commands must lie on average for the device's memory; absent
+            where it bears any number.
         limit_confirmed: Of the limit on its generation; what is not told counts as held at once.
     """
 
@@ -145,6 +148,7 @@ class AssetState:
     last_power_w: float | None = None
     switched_on: bool | None = None
     rest_on: bool | None = None
+    wear_period_s: Mapping[Capability, float] = field(default_factory=dict)
     limit_confirmed: Confirmed = AT_ONCE
 
 

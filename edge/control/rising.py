@@ -10,6 +10,9 @@ from edge.control.smooth import dead_band
 # low for a while, and no higher than the lowest that was found in that while.
 SETTLE_S = 1.0
 RISE_WAIT_S = 3.0
+# Where each change wears the device's memory, a rise waits for as long as two writes take of a day's budget: the fall
+# before it, and itself.
+_WRITES_A_RISE = 2
 
 _NEVER = float("inf")
 
@@ -40,7 +43,7 @@ def kept_cap(
     settled = seen_s >= followed_s + SETTLE_S
     rising_since_s = min(last.rising_since_s, now_s) if rises and settled else _NEVER
     found_w = _tighter(cap_w, last.rising_w) if rising_since_s < now_s else cap_w
-    waits = rises and (now_s < rising_since_s + RISE_WAIT_S or _is_small(before_w, found_w, item, settings))
+    waits = rises and (now_s < rising_since_s + _wait_s(item, cap_w) or _is_small(before_w, found_w, item, settings))
     value_w = before_w if waits else found_w
     changes = value_w != before_w
     return LeverMemory(
@@ -51,6 +54,12 @@ def kept_cap(
         rising_since_s=rising_since_s,
         rising_w=found_w,
     )
+
+
+def _wait_s(item: Lever, cap_w: float | None) -> float:
+    """Return for how long a rise waits; a limit that is over is lifted without regard to the memory."""
+    period_s = 0.0 if cap_w is None else item.asset.wear_period_s.get(item.capability, 0.0)
+    return max(RISE_WAIT_S, _WRITES_A_RISE * period_s)
 
 
 def _followed_s(item: Lever, last: LeverMemory) -> float:

@@ -27,11 +27,13 @@ def battery_setpoints(
     """Return one setpoint per battery."""
     who = holder(plan)
     ends_s = _end(plan.bounded_by)
+    # Following a house second by second wears some devices out; these follow it better by themselves.
+    itself = plan.reason is Reason.SELF_CONSUMPTION and all(_wears(battery) for battery in batteries.levers)
     return [
         Setpoint(
             asset=battery.asset.id,
             capability=Capability.BATTERY_POWER,
-            value_w=power_w,
+            value_w=None if itself else power_w,
             reason=plan.reason,
             requester=who,
             expires_s=min(ends_s, now_s + LEASE_S),
@@ -104,6 +106,10 @@ def switch_setpoints(
             )
         )
     return found
+
+
+def _wears(item: Lever) -> bool:
+    return item.asset.wear_period_s.get(item.capability, 0.0) > 0
 
 
 def holder(plan: BatteryPlan) -> str:

@@ -17,7 +17,7 @@ from edge.devices.moves import Move, Target, move
 from edge.devices.offline import encode_point
 from edge.devices.recipes import CONFIGURED, Lever, Recipe
 from edge.devices.resolve import Resolved
-from edge.devices.wear import Ledger
+from edge.devices.wear import Ledger, wear_period_s
 from edge.errors import DeviceRefused, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.encode import Write
@@ -105,13 +105,21 @@ class Levers:
         """Return how a lever is moved on this device."""
         return self._profile.capabilities[lever][self._resolved.levers[lever]]
 
-    async def apply(self, lever: Lever, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied:
+    def wear_period_s(self, lever: Lever) -> float:
+        """Return how far apart writes to a lever must lie on average for the device's memory, 0 where it is RAM."""
+        steps = [step for mode in self.recipe(lever).modes.values() for step in mode]
+        return wear_period_s({name for step in steps for name in step.write}, self._profile.writes)
+
+    async def apply(
+        self, lever: Lever, value_w: float | None, *, revert_s: float, refresh: bool, urgent: bool = True
+    ) -> Applied:
         """Bring a lever to a value, or take every restriction of ours away where it is None.
 
         Args:
             revert_s: For how long the device's own timer may be armed, seconds of the site's clock.
             refresh: Whether a completed control cycle on fresh inputs stands behind this call; a timer that runs is
                 not refreshed without.
+            urgent: Whether it may use the whole of what the device's memory bears a day.
 
         Raises:
             ValueRefused: The value or the state of the device does not allow it; nothing was written.
@@ -134,7 +142,9 @@ class Levers:
             base = await self._base(lever, recipe)
             state.dead_band_w = max(DEAD_BAND_W, DEAD_BAND_SHARE * (base or 0.0)) if lever in _IN_WATTS else 0.0
             wanted = move(self._profile, lever, recipe, value_w, base=base, revert_s=revert_s)
-            return await self._carry_out(lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s)
+            return await self._carry_out(
+                lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
+            )
 
     def drifted(self, lever: Lever) -> bool:
         """Return whether a lever that we had proven does not hold it any more: another master, or the device itself."""
@@ -182,14 +192,22 @@ class Levers:
     # Doing it.
 
     async def _carry_out(
-        self, lever: Lever, recipe: Recipe, state: LeverState, wanted: Move, *, value_w: float | None, revert_s: float
+        self,
+        lever: Lever,
+        recipe: Recipe,
+        state: LeverState,
+        wanted: Move,
+        *,
+        value_w: float | None,
+        revert_s: float,
+        urgent: bool,
     ) -> Applied:
         await self._check_required(lever, recipe)
         known = await self._known(wanted.final)
         armed_by = recipe.fallback.armed_by
         changed = any(name != armed_by and not self._holds(known, name, value) for name, value in wanted.final.items())
         timed = value_w is not None and (armed_by is not None or recipe.refresh_s is not None)
-        await self._write(lever, wanted, known, changed=changed, renew=timed)
+        await self._write(lever, wanted, known, changed=changed, renew=timed, urgent=urgent)
         now_s = self._clock.monotonic()
         state.written_s = now_s
         state.armed_s = now_s
@@ -229,7 +247,7 @@ class Levers:
                 )
 
     async def _write(
-        self, lever: Lever, wanted: Move, known: Mapping[str, Reading], *, changed: bool, renew: bool
+        self, lever: Lever, wanted: Move, known: Mapping[str, Reading], *, changed: bool, renew: bool, urgent: bool
     ) -> None:
         rules = self._profile.writes
         for target in wanted.targets:
@@ -247,7 +265,7 @@ class Levers:
                 continue
             names = [name for name, _ in values]
             if wanted.mode != "restore":
-                self._ledger.check(names, rules)
+                self._ledger.check(names, rules, urgent=urgent)
                 self._ledger.touch(lever)
             await self._send(target, values)
             self._ledger.spend(names, rules)

@@ -189,8 +189,19 @@ class Device:
         """Return whether a capability that we had proven does not hold it any more."""
         return self._running is not None and self._running.levers.drifted(Lever(capability.value))
 
+    def wear_period_s(self, capability: Capability) -> float:
+        """Return how far apart writes to a capability must lie on average for its memory, 0 where it is RAM."""
+        lever = Lever(capability.value)
+        return 0.0 if self._running is None or lever not in self.levers else self._running.levers.wear_period_s(lever)
+
     async def apply(
-        self, capability: Capability | Lever, value_w: float | None, *, revert_s: float, refresh: bool = True
+        self,
+        capability: Capability | Lever,
+        value_w: float | None,
+        *,
+        revert_s: float,
+        refresh: bool = True,
+        urgent: bool = True,
     ) -> Applied:
         """Bring a capability to a value, or take every restriction of ours away where it is None, and prove it.
 
@@ -198,6 +209,7 @@ class Device:
             value_w: In the terms of the capability: generation limits are magnitudes, battery power charges positive.
             revert_s: For how long the device's own timer may be armed.
             refresh: Whether a completed control cycle on fresh inputs stands behind this.
+            urgent: Whether it may use the whole of what the device's memory bears a day.
 
         Raises:
             ValueRefused: The value or the state of the device does not allow it; nothing was written.
@@ -207,7 +219,7 @@ class Device:
         if self._running is None:
             raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
         lever = capability if isinstance(capability, Lever) else Lever(capability.value)
-        return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh)
+        return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
     async def share(self, *, host: str, port: int, writable: bool = False) -> None:
         """Let other programs ask this device through a port of ours, until cancelled.

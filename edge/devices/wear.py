@@ -9,6 +9,10 @@ from edge.devices.profile import FLASH_WRITES_A_DAY
 from edge.devices.recipes import Lever, Storage, WriteRule
 from edge.errors import ValueRefused
 
+# Of a day's budget: what is not urgent may use so much of it, and so much at once.
+ORDINARY_SHARE = 0.75
+BURST_SHARE = 0.1
+
 
 class Memory(Protocol):
     """Where small values outlive the process; the gateway's journal is one."""
@@ -78,19 +82,31 @@ class Ledger:
             self._touched.discard(lever)
             self._keep_touched()
 
-    def check(self, names: Iterable[str], rules: dict[str, WriteRule]) -> None:
-        """Make sure that points may be written once more today.
+    def check(self, names: Iterable[str], rules: dict[str, WriteRule], *, urgent: bool = True) -> None:
+        """Make sure that points may be written once more now.
+
+        What is not urgent may use a share of the budget, and that as the day goes on: a morning of trading must neither
+        leave a device without a command for the rest of the day nor use up what a grid operator's limit needs.
 
         Raises:
-            ValueRefused: The daily budget of a point is used up.
+            ValueRefused: The daily budget of a point is used up, or what is not urgent may use of it by now.
         """
         today = self.writes_today
         for name in names:
-            budget = budget_of(rules.get(name))
-            if budget is not None and today.get(name, 0) >= budget:
+            budget, written = budget_of(rules.get(name)), today.get(name, 0)
+            if budget is None:
+                continue
+            if written >= budget:
                 raise ValueRefused(
-                    f"{name} was written {today[name]} times today, its memory bears {budget}; nothing was written",
+                    f"{name} was written {written} times today, its memory bears {budget}; nothing was written",
                     code="wear_budget",
+                )
+            by_now = budget if urgent else self._by_now(budget)
+            if written >= by_now:
+                raise ValueRefused(
+                    f"{name} was written {written} times today; what is not urgent may have {by_now} of {budget} by "
+                    "now; nothing was written",
+                    code="wear_pace",
                 )
 
     def spend(self, names: Iterable[str], rules: dict[str, WriteRule]) -> None:
@@ -107,11 +123,22 @@ class Ledger:
         kept = {"day": self._day, "today": self._today, "total": self._total}
         self._memory.remember(self._wear_key, kept, durable=False)
 
+    def _by_now(self, budget: int) -> int:
+        now = self._clock.now()
+        day_share = (now.hour * 3600 + now.minute * 60 + now.second) / 86_400
+        return max(1, int(budget * min(ORDINARY_SHARE, BURST_SHARE + ORDINARY_SHARE * day_share)))
+
     def _keep_touched(self) -> None:
         self._memory.remember(self._touched_key, sorted(self._touched), durable=True)
 
     def _today_date(self) -> date:
         return self._clock.now().date()
+
+
+def wear_period_s(points: Iterable[str], rules: dict[str, WriteRule]) -> float:
+    """Return how far apart writes to points must lie on average for their memory to bear them, 0 where it is RAM."""
+    budgets = [budget for name in points if (budget := budget_of(rules.get(name))) is not None]
+    return 86_400 / min(budgets) if budgets else 0.0
 
 
 def budget_of(rule: WriteRule | None) -> int | None:

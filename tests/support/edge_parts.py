@@ -83,6 +83,8 @@ class FakeDevice:
     leftovers: frozenset[DeviceLever] = frozenset()
     told: list[tuple[str, float | None, bool]] = field(default_factory=list)
     revert_s: list[float] = field(default_factory=list)
+    urgent: list[bool] = field(default_factory=list)
+    wears_s: float = 0.0
     fallbacks: Mapping[DeviceLever, Any] = field(default_factory=dict)
 
     @property
@@ -98,14 +100,25 @@ class FakeDevice:
         """Return whether somebody else has changed it."""
         return self.drifts
 
+    def wear_period_s(self, _: Capability) -> float:
+        """Return the pace that its memory bears."""
+        return self.wears_s
+
     async def apply(
-        self, capability: Capability | DeviceLever, value_w: float | None, *, revert_s: float, refresh: bool = True
+        self,
+        capability: Capability | DeviceLever,
+        value_w: float | None,
+        *,
+        revert_s: float,
+        refresh: bool = True,
+        urgent: bool = True,
     ) -> Applied:
         """Do what is asked."""
         if not self.online:
             raise DeviceSilent(f"{self.id} does not answer")
         self.told.append((capability.value, value_w, refresh))
         self.revert_s.append(revert_s)
+        self.urgent.append(urgent)
         self.leftovers -= {DeviceLever(capability.value)}
         if not self.deaf:
             self.holds[capability.value] = value_w

@@ -33,11 +33,17 @@ class Relay(FakeDevice):
     """A relay that a load hangs on: it says whether it is closed, and measures nothing."""
 
     async def apply(
-        self, capability: Capability | DeviceLever, value_w: float | None, *, revert_s: float, refresh: bool = True
+        self,
+        capability: Capability | DeviceLever,
+        value_w: float | None,
+        *,
+        revert_s: float,
+        refresh: bool = True,
+        urgent: bool = True,
     ) -> Any:
         """Close or open."""
         self.values["relay1"] = value_w is not None and value_w > 0
-        return await super().apply(capability, value_w, revert_s=revert_s, refresh=refresh)
+        return await super().apply(capability, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
 
 class Bench:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reas
 from edge.control_loop import UNREAD_S, ControlLoop, Cycle
 from edge.devices.recipes import Direction, Fallback
 from edge.devices.recipes import Lever as DeviceLever
+from edge.errors import ValueRefused
 from tests.support.edge_parts import NOON, FakeDevice, fake_site, loop_of
 from tests.support.manual_clock import ManualClock
 
@@ -42,6 +44,11 @@ class Bench:
     def told(self, capability: Capability = Capability.BATTERY_POWER) -> list[float | None]:
         """Return what the inverter was told of one capability."""
         return [value_w for name, value_w, _ in self.inverter.told if name == capability.value]
+
+    def urgent(self) -> bool:
+        """Say whether the last that the battery was told might use all that its memory bears."""
+        told = zip(self.inverter.told, self.inverter.urgent, strict=True)
+        return [urgent for (name, _, _), urgent in told if name == Capability.BATTERY_POWER.value][-1]
 
 
 async def settle() -> None:
@@ -194,6 +201,38 @@ async def test_a_device_is_armed_longer_than_the_lease_so_that_a_living_gateway_
         await bench.seconds(3)
     assert set(bench.inverter.revert_s) == {REVERT_S}
     assert LEASE_S < REVERT_S
+
+
+async def test_only_limits_of_grid_and_site_may_use_all_that_a_memory_bears() -> None:
+    """What a schedule has worn must not be missing when the grid operator calls."""
+    asked = [_schedule(1_000.0)]
+    bench = Bench(requests=asked)
+    async with running(bench.loop):
+        await bench.seconds(2)
+        assert not bench.urgent()
+        asked[:] = [replace(_schedule(0.0), priority=Priority.GRID_OPERATOR, reason=Reason.GRID_LIMIT)]
+        await bench.seconds(2)
+        assert bench.urgent()
+
+
+async def test_what_a_device_does_not_take_is_said_with_its_reason_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever reads that a setpoint does not hold must read why."""
+    bench = Bench(requests=[_schedule(1_000.0)])
+
+    async def refuses(*_: object, **__: object) -> None:
+        raise ValueRefused("ems_power was written 150 times today", code="wear_pace")
+
+    async with running(bench.loop):
+        await bench.seconds(2)
+        assert not bench.loop.stats.alarms
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.inverter, "apply", refuses)
+            await bench.seconds(2)
+            assert "inverter battery_power cannot be written now: wear_pace" in bench.loop.stats.alarms
+        await bench.seconds(2)
+        assert not bench.loop.stats.alarms
 
 
 async def test_an_offline_device_stops_nobody_else_and_is_taken_up_again() -> None:

@@ -1,5 +1,7 @@
 """One cycle: snapshot and requests to setpoints."""
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.units import Quality
@@ -62,6 +64,21 @@ def test_a_wish_on_the_batteries_that_a_limit_elsewhere_stops_is_said_to_be_clip
     assert (full.chain[0].outcome, full.chain[0].clipped_by) == (Outcome.CLIPPED, "device_protection")
     met, _ = decide(snapshot(-3_000, battery()), (), SETTINGS, Memory())
     assert met.chain[0].outcome is Outcome.HELD
+
+
+def test_a_battery_whose_memory_wears_follows_the_house_by_itself() -> None:
+    """Second by second its registers would be worn in minutes; orders and limits are told all the same."""
+    worn = replace(battery(), wear_period_s={BAT: 432.0})
+    decision, memory = decide(snapshot(3_000, worn), (), SETTINGS, Memory())
+    assert (value_of(decision, "bat", BAT), decision.expected_w) == (None, 0)
+    schedule = request("market", BATTERIES, Priority.MARKET_DR, preferred_w=1_000, reason=Reason.SCHEDULE)
+    decision, memory = decide(snapshot(3_000, worn, at_s=1), (schedule,), SETTINGS, memory)
+    assert value_of(decision, "bat", BAT) == 1_000
+    greedy = request("market", CONNECTION, Priority.MARKET_DR, preferred_w=9_000, reason=Reason.SCHEDULE)
+    decision, _ = decide(snapshot(8_000, worn, at_s=2), (IMPORT_LIMIT, greedy), SETTINGS, memory)
+    assert value_of(decision, "bat", BAT) == -3_800
+    both, _ = decide(snapshot(3_000, worn, replace(battery(), id="ram")), (), SETTINGS, Memory())
+    assert value_of(both, "bat", BAT) is not None, "two that follow the same meter would fight"
 
 
 def test_a_limit_out_of_reach_is_followed_as_far_as_possible_and_the_excess_told() -> None:

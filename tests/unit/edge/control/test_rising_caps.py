@@ -1,11 +1,13 @@
 """A cap on generation falls at once and rises only on readings that belong together."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from edge.control.cycle import decide
 from edge.control.model import (
     AT_ONCE,
     CONNECTION,
+    Capability,
     Confirmed,
     Decision,
     Measured,
@@ -96,3 +98,22 @@ def test_a_cap_rises_to_the_lowest_that_was_found_while_it_waited() -> None:
     for at_s, connection_w in ((2.0, 500.0), (3.0, -500.0), (4.0, 300.0), (5.0, 900.0)):
         cap_w, memory = _step(_seen(at_s, connection_w=connection_w, pv_w=-1500.0), memory, LIMIT)
     assert cap_w == 2000.0
+
+
+def test_where_each_change_wears_the_memory_a_cap_rises_seldom_and_falls_at_once() -> None:
+    """A device that bears two hundred writes a day would have used them up in a quarter of an hour."""
+    memory, told, load_w = Memory(), [], 3000.0
+    wears = {Capability.LIMIT_GENERATION: 432.0}
+    for second in range(24 * 3600 // 10):
+        at_s = 10.0 * second
+        load_w = 500.0 if second % 7 == 0 else 3000.0
+        asset = replace(pv(power_w=-5000.0), wear_period_s=wears)
+        seen = Snapshot(taken_s=at_s, connection_power=good(load_w - 5000.0), phase_power=None, assets=(asset,))
+        cap_w, memory = _step(seen, memory, replace(LIMIT, expires_s=1e9))
+        assert cap_w is not None and cap_w <= load_w + 1000.0 + 1e-6
+        told.append(cap_w)
+    assert sum(before != after for before, after in pairwise(told)) <= 200
+    for second in range(15):
+        over = Snapshot(taken_s=86_400.0 + second, connection_power=good(-2000.0), phase_power=None, assets=(asset,))
+        cap_w, memory = _step(over, memory)
+    assert cap_w is None, "a limit that is over is lifted without regard to the memory"

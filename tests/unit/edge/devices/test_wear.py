@@ -30,6 +30,28 @@ def test_the_budget_holds_over_restarts_and_ends_with_the_day() -> None:
     assert ledger.writes_today == {"eeprom": 1} and ledger.writes_total == {"eeprom": 3}
 
 
+def test_what_is_not_urgent_is_paced_over_the_day_and_leaves_a_share() -> None:
+    """A morning of trading must not leave a grid operator's limit without a write, nor the evening without any."""
+    clock = ManualClock(datetime(2025, 6, 1, 0, 0, tzinfo=UTC))
+    ledger, name, rules = Ledger("one", Forgetful(), clock), "unknown", RULES
+    written = []
+    for _ in range(24):
+        before = ledger.writes_today.get(name, 0)
+        with pytest.raises(ValueRefused, match="what is not urgent may have"):
+            while True:
+                ledger.check([name], rules, urgent=False)
+                ledger.spend([name], rules)
+        written.append(ledger.writes_today[name] - before)
+        clock.advance(3600 - (1 if len(written) == 24 else 0))
+    assert (written[0], sum(written)) == (20, 150), "a tenth at once, three quarters in all"
+    assert set(written[1:20]) <= {6, 7}, "and the rest hour by hour"
+    for _ in range(50):
+        ledger.check([name], rules)
+        ledger.spend([name], rules)
+    with pytest.raises(ValueRefused, match="its memory bears 200"):
+        ledger.check([name], rules)
+
+
 def test_memory_that_is_not_known_counts_as_wearing() -> None:
     """Caution costs a counter; the opposite costs an inverter."""
     assert budget_of(RULES["ram"]) is None
