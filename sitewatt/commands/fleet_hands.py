@@ -68,14 +68,19 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
 
 def _open_aws(tables: str | None, stack: contextlib.ExitStack) -> Hands:
     import boto3
+    from botocore.exceptions import BotoCoreError
 
+    from cloud.errors import SetupError
     from cloud.infra.fleet_operator import AwsFleet
     from cloud.stores.setup import open_stores
 
     environ = {**os.environ, **({"SITEWATT_STORE": tables} if tables else {})}
-    opened = open_stores(environ).tables
-    stack.callback(opened.close)
-    return Hands(operator=AwsFleet(boto3.client("iot"), boto3.client("iot-data")), tables=opened)
+    try:
+        opened = open_stores(environ).tables
+        stack.callback(opened.close)
+        return Hands(operator=AwsFleet(boto3.client("iot"), boto3.client("iot-data")), tables=opened)
+    except BotoCoreError as error:  # No region, a profile that is not there.
+        raise SetupError(f"AWS cannot be asked: {error}") from error
 
 
 def signed_update(

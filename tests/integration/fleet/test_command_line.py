@@ -117,3 +117,13 @@ async def test_a_claim_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     """The installer typed another folder."""
     where = ("--endpoint", "mqtts://localhost:1", "--claim-dir", tmp_path / "none", "--state", tmp_path / "state")
     assert (await fleet("provision", *where, exit_code=2))["error"]["code"] == "bad_claim"
+
+
+async def test_without_a_region_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thing that is missing on a new laptop."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    told = await fleet("list", "--tables", f"sqlite:///{tmp_path}/tables.db", exit_code=2)
+    assert told["error"]["code"] == "bad_config"
+    assert "region" in told["error"]["message"]
