@@ -126,7 +126,7 @@ class Ledger:
     def _by_now(self, budget: int) -> int:
         now = self._clock.now()
         day_share = (now.hour * 3600 + now.minute * 60 + now.second) / 86_400
-        return max(1, int(budget * min(ORDINARY_SHARE, BURST_SHARE + ORDINARY_SHARE * day_share)))
+        return max(1, int(budget * (BURST_SHARE + (ORDINARY_SHARE - BURST_SHARE) * day_share)))
 
     def _keep_touched(self) -> None:
         self._memory.remember(self._touched_key, sorted(self._touched), durable=True)
