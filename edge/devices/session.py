@@ -20,7 +20,7 @@ from edge.modbus.plan import plan_reads
 from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table, WordOrder
 from edge.modbus.poller import Poller
 from edge.modbus.sunspec import discover, read_model
-from edge.modbus.url import parse_url
+from edge.modbus.url import Endpoint, parse_url
 
 READ_BACK_TRIES = 5
 READ_BACK_WAIT_S = 0.2
@@ -257,36 +257,42 @@ async def open_session(profile: Profile, url: str, *, clock: Clock | None = None
     """
     endpoint = parse_url(url)
     async with Bus(endpoint) as bus:
-        unit = endpoint.unit
-        bus.unit(unit, limits=link_limits(profile, bus.endpoint))
-        found = None
-        if profile.sunspec is not None:
-            found = await discover(bus, unit, bases=profile.sunspec.bases)
-            if found is None:
-                raise DeviceSilent(f"{url} shows no SunSpec marker, as profile {profile.id} needs")
-        order = None
-        learn = profile.defaults.word_order_from
-        if learn is not None:
-            point = resolve_point(profile, learn.point)
-            assert point is not None, "a profile names only points that it has"
-            (word,) = await bus.read(unit, point.table, point.address, 1)
-            order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
-        resolved = resolve(profile, found, learned_order=order)
-        if found is None and profile.sunspec is None:
-            await _prove_alive(bus, unit, resolved)
-        yield Session(profile, bus, unit, resolved, clock or SystemClock())
+        bus.unit(endpoint.unit, limits=link_limits(profile, bus.endpoint))
+        try:
+            resolved = await _find(profile, bus, endpoint.unit)
+        except NoReply as lost:
+            raise DeviceSilent(f"{lost}{_usually(profile, endpoint)}") from lost
+        yield Session(profile, bus, endpoint.unit, resolved, clock or SystemClock())
 
 
-async def _prove_alive(bus: Bus, unit: int, resolved: Resolved) -> None:
-    """Ask for one point: an exception proves life as well as data does."""
-    point = next((one for one in resolved.points.values() if one.access is not Access.WRITE), None)
-    if point is None:
-        return
-    try:
-        await bus.read(unit, point.table, point.address, point.count, priority=Priority.BACKGROUND)
-    except DeviceRefused:
-        return
-    except NoReply:
-        # Some devices lose the first request after a connect.
+async def _find(profile: Profile, bus: Bus, unit: int) -> Resolved:
+    """Return what the device is made of; whatever it answers proves that it is there."""
+    found = None
+    if profile.sunspec is not None:
+        found = await discover(bus, unit, bases=profile.sunspec.bases)
+        if found is None:
+            raise DeviceSilent(f"unit {unit} shows no SunSpec marker, as profile {profile.id} needs")
+    order = None
+    learn = profile.defaults.word_order_from
+    if learn is not None:
+        point = resolve_point(profile, learn.point)
+        assert point is not None, "a profile names only points that it has"
+        (word,) = await bus.read(unit, point.table, point.address, 1)
+        order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
+    resolved = resolve(profile, found, learned_order=order)
+    first = next((one for one in resolved.points.values() if one.access is not Access.WRITE), None)
+    if found is None and first is not None:
         with contextlib.suppress(DeviceRefused):
-            await bus.read(unit, point.table, point.address, point.count, priority=Priority.BACKGROUND)
+            await bus.read(unit, first.table, first.address, first.count, priority=Priority.BACKGROUND)
+    return resolved
+
+
+def _usually(profile: Profile, endpoint: Endpoint) -> str:
+    """Return where such a device usually answers, if that is elsewhere; empty where it is not."""
+    link = profile.link
+    elsewhere = []
+    if link.unit is not None and link.unit != endpoint.unit:
+        elsewhere.append(f"unit {link.unit}")
+    if link.port is not None and not endpoint.scheme.is_serial and link.port != endpoint.port:
+        elsewhere.append(f"port {link.port}")
+    return f"; {profile.id} usually is {' of '.join(elsewhere)}" if elsewhere else ""

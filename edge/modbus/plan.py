@@ -18,13 +18,18 @@ _COST_TOLERANCE_S = 1e-9  # Plans within a nanosecond are equal; the one with fe
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One read request, and the points that its reply completes."""
+    """One read request, and the points that its reply completes.
+
+    Args:
+        wanted: Addresses of use in it, those of points that need other requests too included; sorted.
+    """
 
     table: Table
     address: int
     count: int
     points: tuple[RegisterPoint, ...]
     names: tuple[str, ...]
+    wanted: tuple[tuple[int, int], ...]
     priority: Priority
 
     @property
@@ -209,6 +214,7 @@ def _block(table: Table, items: Sequence[_Item]) -> Block:
         count=end - start,
         points=points,
         names=tuple(point.name for point in points),
+        wanted=tuple(sorted({span for item in items for span in _spans(item)})),
         priority=min(PRIORITY[item.point.poll_class] for item in items),
     )
 
@@ -219,11 +225,11 @@ def _lower_bound_s(table: Table, items: Sequence[_Item], borders: _Borders, cost
 
 
 def _needed(item: _Item) -> Iterable[int]:
+    return (address for start, end in _spans(item) for address in range(start, end))
+
+
+def _spans(item: _Item) -> list[tuple[int, int]]:
+    """Return the addresses of use in an interval: not what lies between a value and its factor."""
     if not item.whole:
-        return range(item.start, item.end)
-    return (
-        address
-        for start, end in item.point.spans()
-        for address in range(start, end)
-        if item.start <= address < item.end
-    )
+        return [(item.start, item.end)]
+    return [(start, end) for start, end in item.point.spans() if item.start <= start and end <= item.end]

@@ -282,7 +282,7 @@ class Poller:
         try:
             words = await read(block.address, block.count)
         except DeviceRefused as refusal:
-            if refusal.exception_code not in SPLITTABLE or not block.points:
+            if refusal.exception_code not in SPLITTABLE:
                 raise
             image = await read_apart(block, read=read, learned=self._unit.learned)
             self._note_missing(block)

@@ -28,9 +28,8 @@ async def read_apart(
         read: Reads so many values from an address; raises ``DeviceRefused``.
         again_s: After which time a point that is missing is worth a look again.
     """
-    spans = sorted({span for point in block.points for span in point.spans()})
     image: dict[int, int] = {}
-    await _split(block.table, spans, image, read, learned, again_s=again_s)
+    await _split(block.table, block.wanted, image, read, learned, again_s=again_s)
     return image
 
 

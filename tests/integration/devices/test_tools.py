@@ -235,6 +235,12 @@ def test_what_is_not_there_ends_with_a_sentence(tmp_path: Path) -> None:
     assert run("decode", "--profile", FRONIUS, "--registers", missing, "--json", code=2)["error"]["code"] == "bad_file"
 
 
+def test_whoever_asks_in_the_wrong_place_reads_where_such_a_device_usually_is() -> None:
+    """SMA is unit 3, Kostal port 1502; a url that names neither asks unit 1 of port 502."""
+    error = run("read", "tcp://127.0.0.1:9", "--profile", "kostal_plenticore", "--json", code=1)["error"]
+    assert error["message"].endswith("; kostal_plenticore usually is unit 71 of port 1502")
+
+
 def test_profiles_are_listed_shown_and_checked(tmp_path: Path) -> None:
     """Forty-one ship; one of the user's own is checked by the same rules."""
     runner = CliRunner()

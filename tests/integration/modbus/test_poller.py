@@ -89,6 +89,21 @@ async def test_a_point_that_does_not_exist_is_invalid_and_costs_the_others_nothi
         }
 
 
+async def test_a_hole_beside_half_of_a_value_costs_neither() -> None:
+    """A Deye's words lie far apart: what is asked with one of them must not be given up, nor the value itself."""
+    device = Device({1: Bank(holding={0: 7, 4: 0xFFFE, 300: 0xFFFF})})
+    halves = RegisterPoint(
+        name="halves", address=4, data_type=DataType.INT16, parts=(300, 4), poll_class=PollClass.CONTROL
+    )
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, [*control([0]), halves], clock=fast_clock())
+        async with polling(poller):
+            for _ in range(3):
+                await poller.next_cycle()
+        assert (poller.latest["p0"].value, poller.latest["halves"].value) == (7, -2)
+        assert poller.learned.holes == [Range(table=Table.HOLDING, start=1, end=4)] and not poller.learned.missing
+
+
 @pytest.mark.parametrize("asleep", [range(20), range(10, 14)], ids=["all of it", "a part"])
 async def test_what_is_refused_while_a_device_sleeps_is_read_again_when_it_wakes(asleep: range) -> None:
     """A logger answers "illegal address" while its inverter boots; that must not lose the inverter for ever."""

@@ -22,6 +22,7 @@ def block(*addresses: int) -> Block:
         count=last - first + 1,
         points=points,
         names=names,
+        wanted=tuple((address, address + 1) for address in addresses),
         priority=Priority.CONTROL,
     )
 
