@@ -24,12 +24,12 @@ from edge.control.gate_state import GateState, dump_gate, load_gate
 from edge.control.keys import Role, TrustedKey
 from edge.control.lease import Leases, drop, live, renew
 from edge.control.life import AckDraft, Life, Observed, advance
-from edge.control.model import AssetKind, Capability, ControlSettings, Priority, Request, Setpoint, Snapshot
+from edge.control.model import ControlSettings, Priority, Request
 from edge.control.orders import request_of, requester_of
 from edge.control_loop import Cycle
-from edge.devices.device import Applied
 from edge.evidence import EvidenceBook
 from edge.grid_limits import GridLimits
+from edge.observed import observed, told
 from edge.snapshot import Lever
 from edge.telemetry.journal import Journal
 from edge.telemetry.sampler import Sampler
@@ -127,14 +127,16 @@ class CommandDesk:
         self._cycle = cycle
         with self._desk.journal.together():
             for command_id, life in list(self._lives.items()):
-                stepped, drafts = advance(life, self._observed(life, cycle))
+                requester = requester_of(life.command)
+                before = self._told.get(requester, {}) if life.taken_s < self._told_s else {}
+                stepped, drafts = advance(life, observed(self._requests[command_id], requester, cycle, before=before))
                 self._desk.evidence.watched(life.command, cycle)
                 self._say(life.command, drafts)
                 if stepped.over:
                     self._end(command_id, stepped.command)
                 else:
                     self._lives[command_id] = stepped
-        self._told, self._told_s = _told(cycle), cycle.snapshot.taken_s
+        self._told, self._told_s = told(cycle), cycle.snapshot.taken_s
 
     def running(self) -> list[Life]:
         """Return the commands that run now, and how far each has come."""
@@ -247,40 +249,6 @@ class CommandDesk:
             values[point] = float(value) if isinstance(value, bool) else value
         return values
 
-    def _observed(self, life: Life, cycle: Cycle) -> Observed:
-        now_s = cycle.snapshot.taken_s
-        mine = [
-            (setpoint, cycle.applied.get((setpoint.asset, setpoint.capability)))
-            for setpoint in cycle.decision.setpoints
-            if setpoint.requester == requester_of(life.command)
-        ]
-        readback: dict[str, float | None] = {}
-        for _, applied in mine:
-            readback.update(applied.readback if applied else {})
-        before = self._told.get(requester_of(life.command), {}) if life.taken_s < self._told_s else {}
-        missing = [said for one, applied in mine if (said := _missing(one, applied, before)) is not None]
-        held = not mine and self._within(life, cycle)
-        return Observed(
-            now_s=now_s,
-            readback=readback,
-            readback_equal=not missing if mine else (True if held else None),
-            missing="; ".join(missing) if mine else "no device that answers can be moved for it",
-            connection_w=cycle.snapshot.connection_power.usable(),
-            battery_w=_battery_w(cycle.snapshot),
-            switched_on=_switched_on(life.command, cycle.snapshot),
-        )
-
-    def _within(self, life: Life, cycle: Cycle) -> bool:
-        """Say whether an order needs no write because its bound already holds without any."""
-        request = self._requests.get(life.command.command_id)
-        connection_w = cycle.snapshot.connection_power.usable()
-        return (
-            request is not None
-            and request.preferred_w is None
-            and connection_w is not None
-            and request.min_w <= connection_w <= request.max_w
-        )
-
     def _circumstances(self) -> Circumstances:
         desk = self._desk
         return Circumstances(
@@ -345,44 +313,3 @@ class CommandDesk:
             return CommandAck(site=self._desk.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(draft))
 
         self._desk.journal.append(Up.ACKS, build)
-
-
-def _told(cycle: Cycle) -> dict[str, dict[Lever, float | None]]:
-    """Return what a cycle told each lever, by the requester that it was told for."""
-    found: dict[str, dict[Lever, float | None]] = {}
-    for one in cycle.decision.setpoints:
-        found.setdefault(one.requester, {})[one.asset, one.capability] = one.value_w
-    return found
-
-
-def _missing(one: Setpoint, applied: Applied | None, before: Mapping[Lever, float | None]) -> str | None:
-    """Say what is wrong with a lever that does not hold what its order asks; ``None`` where it does.
-
-    A setpoint that moves each cycle is read back a cycle later: what counts is what it was told last, or just before,
-    for the same order.
-    """
-    name = f"{one.asset} {one.capability.value}"
-    if applied is None:
-        return f"{name} was not written"
-    lever = (one.asset, one.capability)
-    if applied.value_w != one.value_w and (lever not in before or applied.value_w != before[lever]):
-        return f"{name} still holds another value"
-    return None if applied.ok else f"{name}: {applied.detail}"
-
-
-def _battery_w(snapshot: Snapshot) -> float | None:
-    powers = []
-    for asset in snapshot.assets:
-        if Capability.BATTERY_POWER not in asset.capabilities:
-            continue
-        power = asset.battery_power if asset.battery_power is not None else asset.power
-        if asset.battery_power is None and asset.kind is not AssetKind.BATTERY:
-            continue
-        powers.append(power.usable())
-    known = [power for power in powers if power is not None]
-    return sum(known) if known and len(known) == len(powers) else None
-
-
-def _switched_on(command: Command, snapshot: Snapshot) -> bool | None:
-    device = getattr(command.action, "device", None)
-    return next((asset.switched_on for asset in snapshot.assets if asset.id == device), None)
