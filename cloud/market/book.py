@@ -33,7 +33,6 @@ class Level(dict[K, int], Generic[K]):
     __slots__ = ("buy", "price", "served")
 
     def __init__(self, price: int, buy: bool) -> None:
-        super().__init__()
         self.served = 0
         self.price = price
         self.buy = buy

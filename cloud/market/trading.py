@@ -122,9 +122,11 @@ def _cancel(state: State, product: Product, order: Order, _command: Mapping[str,
 
 
 def _change(state: State, product: Product, order: Order, command: Mapping[str, Any], out: Outcome) -> None:
-    price, quantity, account = command["price_mct_per_kwh"], command["quantity_wh"], order.account
+    price, quantity = command["price_mct_per_kwh"], command["quantity_wh"]
+    account, position = order.account, order.position
     # An order that a command can name is a site's, never the utility's.
     assert account is not None
+    assert position is not None
     bad = checks.sender(state, account) or checks.terms(state, price, quantity)
     if not order.open_wh and bad is None:
         bad = Refused(Refusal.UNKNOWN_ORDER, f"order {order.order_id} is {order.status} and cannot be changed")
@@ -153,7 +155,7 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
         out.replies.append(_refused(command, bad))
         return
     product.book.cancel(order)
-    _forget_own(order)
+    position.own.pop(order)
     order.open_wh = 0
     order.price, order.quantity_wh, order.sequence = price, quantity, state.next_sequence()
     _enter(state, product, order, out, quantity_wh=left, post_only=False)
@@ -162,10 +164,8 @@ def _change(state: State, product: Product, order: Order, command: Mapping[str, 
 def withdraw(state: State, product: Product, order: Order, status: OrderStatus) -> None:
     """Take what is open of an order out of the book, release its hold, and give it its end."""
     product.book.cancel(order)
-    _forget_own(order)
-    _hold(state, order, -order.open_wh)
     order.cancelled_wh += order.open_wh
-    order.open_wh = 0
+    _release(state, order, order.open_wh)
     order.status = status
 
 
@@ -241,13 +241,8 @@ def _charge_fee(
 
 def take_from_hold(state: State, order: Order, quantity_wh: int) -> None:
     """Move traded quantity out of an order's hold; the order is done with it."""
-    _hold(state, order, -quantity_wh)
-    order.open_wh -= quantity_wh
-    if order.open_wh:
-        order.status = _PARTLY_FILLED
-    else:
-        order.status = _FILLED
-        _forget_own(order)
+    _release(state, order, quantity_wh)
+    order.status = _PARTLY_FILLED if order.open_wh else _FILLED
 
 
 def _enter(state: State, product: Product, order: Order, out: Outcome, *, quantity_wh: int, post_only: bool) -> Reply:
@@ -361,12 +356,10 @@ def _rest_in_call(
 
 
 def _take_off_own(state: State, product: Product, order: Order, less_wh: int, out: Outcome) -> None:
-    _hold(state, order, -less_wh)
-    order.open_wh -= less_wh
+    _release(state, order, less_wh)
     order.cancelled_wh += less_wh
     if not order.open_wh:
         order.status = OrderStatus.CANCELLED
-        _forget_own(order)
     refusal = Refused(Refusal.SELF_TRADE, f"{less_wh} Wh gave way to a crossing order of the same owner")
     out.replies.append(reply_of(product, order, refusal=refusal))
 
@@ -388,9 +381,14 @@ def _hold(state: State, order: Order, more_wh: int) -> None:
     account.open_cost_uct += more_wh * pays
 
 
-def _forget_own(order: Order) -> None:
-    if order.position is not None:
-        order.position.own.pop(order, None)
+def _release(state: State, order: Order, less_wh: int) -> None:
+    """Count less of an order as open; with the last of it, it is none of its owner's open orders any more."""
+    _hold(state, order, -less_wh)
+    order.open_wh = open_wh = order.open_wh - less_wh
+    if not open_wh:
+        position = order.position
+        if position is not None:
+            position.own.pop(order, None)
 
 
 def _duplicate(command: Mapping[str, Any], key: str) -> Reply:

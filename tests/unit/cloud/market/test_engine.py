@@ -278,6 +278,15 @@ def test_an_order_that_passes_as_usual_breaks_no_rule(stream: list[Command], unl
         engine.apply(command)
 
 
+def test_a_site_with_a_slash_in_its_name_is_not_admitted() -> None:
+    """Site and order id together name an order; a slash in the site could make two of them one."""
+    engine = Engine(rules())
+    participant = Participant(site="farm/1", import_limit_wh=1, export_limit_wh=1)
+    assert not engine.admits(participant)
+    with pytest.raises(BadCommand, match="slash"):
+        engine.apply(commands.register(participant, at_ms=T0_MS))
+
+
 def test_a_plain_order_passes_as_usual_from_the_second_on() -> None:
     """The first order of a site in a product is looked at by every rule; without the short way none would be fast."""
     engine = Engine(rules())
