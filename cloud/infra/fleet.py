@@ -1,4 +1,4 @@
-"""The fleet's policies and its provisioning template, as data; the deployed stack and the stand-in read the same.
+"""The fleet's policies and its provisioning template, as data; an AWS account and the stand-in are given the same.
 
 One policy serves every gateway: what it may do is written with its thing's name and zone, which the broker fills in
 from the registry, never from what a gateway says of itself. Sources: AWS IoT Core developer guide, "Thing policy
@@ -150,6 +150,19 @@ def fleet_template() -> dict[str, Any]:
             "policy": {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": FLEET_POLICY}},
         },
         "DeviceConfiguration": {"site": {"Ref": "SiteId"}, "zone": {"Ref": "Zone"}},
+    }
+
+
+def account_documents(*, region: str, account: str) -> dict[str, Any]:
+    """Return all that an AWS account must hold before its first gateway, by the names that the commands expect."""
+    return {
+        "policies": {
+            CLAIM_POLICY: claim_policy(region=region, account=account),
+            FLEET_POLICY: fleet_policy(region=region, account=account),
+        },
+        "templates": {TEMPLATE_NAME: fleet_template()},
+        "thing_groups": [THING_GROUP],
+        "custom_metrics": dict(DEFENDER_METRICS),
     }
 
 

@@ -14,6 +14,7 @@ from sitewatt.commands.fleet_hands import answered, followed, open_hands, signed
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 PAPERS = "claim.json"
+ACCOUNT_DIGITS = 12
 
 app = typer.Typer(help="The fleet of gateways: claims, provisioning, certificates, updates.", no_args_is_help=True)
 claim_app = typer.Typer(help="By what right a new gateway asks for its identity.", no_args_is_help=True)
@@ -175,6 +176,22 @@ def status(state: _State, as_json: _Json = False) -> None:
     }
     word = f"provisioned as {active.thing_name}" if active else "not provisioned"
     _answer(told, f"{word}; next identity: {pending.stage.value}", as_json=as_json)
+
+
+@app.command()
+def documents(
+    region: Annotated[str, typer.Option(help="As eu-central-1.")],
+    account: Annotated[str, typer.Option(help="Twelve digits.")],
+    as_json: _Json = False,
+) -> None:
+    """Print what an AWS account must hold before its first gateway: policies, template, group, metrics."""
+    from cloud.infra.fleet import account_documents
+
+    if not (account.isascii() and account.isdigit() and len(account) == ACCOUNT_DIGITS):
+        told = f"account {account!r} is not {ACCOUNT_DIGITS} digits; nothing printed"
+        fail(told, code="bad_account", as_json=as_json, exit_code=BAD_INPUT)
+    told_all = account_documents(region=region, account=account)
+    _answer(told_all, json.dumps(told_all, indent=2), as_json=as_json)
 
 
 @app.command("list")

@@ -106,6 +106,18 @@ async def test_an_update_is_signed_as_gateways_want_it(stand: Stand, tmp_path: P
     assert bad["error"]["code"] == "bad_update"
 
 
+async def test_an_account_is_told_all_that_a_gateway_needs() -> None:
+    """A policy that was written by hand is the one that fails in the field."""
+    told = await fleet("documents", "--region", "eu-central-1", "--account", "123456789012")
+    assert set(told["policies"]) == {"sitewatt-claim", "sitewatt-gateway"}
+    arns = json.dumps(told["policies"])
+    assert "arn:aws:iot:eu-central-1:123456789012:topic/$aws/certificates/create-from-csr/json" in arns
+    assert told["templates"]["sitewatt-gateway"]["Resources"]["policy"]["Properties"]["PolicyName"] in told["policies"]
+    assert told["thing_groups"] == ["sitewatt-gateways"]
+    bad = await fleet("documents", "--region", "eu-central-1", "--account", "12", exit_code=2)
+    assert bad["error"]["code"] == "bad_account"
+
+
 async def test_a_folder_that_is_no_private_cloud_is_bad_input(tmp_path: Path) -> None:
     """A mistyped folder must not look like a fleet without gateways."""
     told = await fleet("list", "--local", tmp_path / "none", exit_code=2)
