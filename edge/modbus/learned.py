@@ -1,6 +1,6 @@
 """What experience with one device teaches: its turnaround, the silence it needs, where reads may not go."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ class Learned:
         missing: Addresses that we want and that were refused, or not answered; each with the seconds after which
             it is worth a look again. What is missing today may be there when the device has woken up.
         barriers: Addresses that a request must not cross.
+        wanted: All that is ever read of the unit, by whatever request; not kept.
     """
 
     turnaround_s: float | None = None
@@ -29,13 +30,17 @@ class Learned:
     holes: list[Range] = field(default_factory=list)
     missing: dict[Range, float] = field(default_factory=dict)
     barriers: dict[Table, set[int]] = field(default_factory=dict)
+    wanted: frozenset[Range] = frozenset()
     version: int = 0
 
-    def add_hole(self, hole: Range) -> None:
-        """Remember addresses that answer with an exception."""
-        if hole not in self.holes and len(self.holes) < HOLES_MAX:
-            self.holes.append(hole)
-            self.version += 1
+    def add_hole(self, hole: Range) -> bool:
+        """Remember addresses that answer with an exception, without those that we want; return whether any are left."""
+        pieces = self._unwanted(hole)
+        for piece in pieces:
+            if piece not in self.holes and len(self.holes) < HOLES_MAX:
+                self.holes.append(piece)
+                self.version += 1
+        return bool(pieces)
 
     def add_missing(self, wanted: Range, *, again_s: float) -> None:
         """Remember that wanted addresses were refused (``REFUSED_AGAIN_S``) or not answered (``MUTE_AGAIN_S``)."""
@@ -50,16 +55,24 @@ class Learned:
         }
         self.version += 1
 
-    def want(self, wanted: Range) -> None:
-        """Count a known hole that is of use after all as missing."""
-        holes = [
-            hole
-            for hole in self.holes
-            if hole.table is wanted.table and hole.start < wanted.end and wanted.start < hole.end
-        ]
+    def want(self, wanted: Iterable[Range]) -> None:
+        """Take note of what is read of the unit by any request; none of it is a hole, whatever another one showed."""
+        self.wanted = frozenset((*self.wanted, *wanted))
+        holes, self.holes = self.holes, []
         for hole in holes:
-            self.holes.remove(hole)
-            self.add_missing(hole, again_s=REFUSED_AGAIN_S)
+            self.add_hole(hole)
+
+    def _unwanted(self, hole: Range) -> list[Range]:
+        pieces: list[Range] = []
+        start = hole.start
+        inside = [
+            one for one in self.wanted if one.table is hole.table and one.start < hole.end and hole.start < one.end
+        ]
+        for one in sorted(inside, key=lambda one: one.start):
+            if one.start > start:
+                pieces.append(replace(hole, start=start, end=one.start))
+            start = max(start, one.end)
+        return [*pieces, replace(hole, start=start)] if start < hole.end else pieces
 
     def add_barrier(self, table: Table, address: int) -> None:
         """Remember an address that no request may cross."""

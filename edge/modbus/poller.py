@@ -109,9 +109,11 @@ class Poller:
         self._unit = bus.unit(unit, limits=self._limits, learned=learned)
         self._period_s = {**PERIOD_S, **(period_s or {})}
         self._phase_s = phase_s
-        for point in self.points.values():
-            for start, end in point.spans():
-                self._unit.learned.want(Range(table=point.table, start=start, end=end))
+        self._unit.learned.want(
+            Range(table=point.table, start=start, end=end)
+            for point in self.points.values()
+            for start, end in point.spans()
+        )
         self._on_learned = on_learned
         self._kept_version = self._unit.learned.version
         self._kept_s = -inf
@@ -307,6 +309,7 @@ class Poller:
 
         del self._unanswered[block.span]
         learned = Learned.from_dict(unit.learned.as_dict())
+        learned.want(unit.learned.wanted)
         image = await read_apart(block, read=refusing, learned=learned, again_s=MUTE_AGAIN_S)
         unit.retry_at_s = 0.0
         if await self._probe():

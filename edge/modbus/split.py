@@ -53,11 +53,9 @@ async def _split(
             await _split(table, half, image, read, learned, again_s=again_s)
         else:
             image.update(zip(range(start, end), words, strict=True))
-    if learned.version == before:
-        if at > upto:
-            learned.add_hole(Range(table=table, start=upto, end=at))
-        else:
-            learned.add_barrier(table, at)
+    # Of no use to this request is not of no use at all: where others want all that lies between, it is not crossed.
+    if learned.version == before and not learned.add_hole(Range(table=table, start=upto, end=at)):
+        learned.add_barrier(table, at)
 
 
 def _cut(spans: Sequence[Span]) -> Span | None:

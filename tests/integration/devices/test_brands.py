@@ -10,34 +10,17 @@ from edge.devices.catalogue import load_profile
 from edge.devices.device import Device, DeviceOptions, open_devices
 from edge.devices.points import Kind
 from edge.devices.recipes import Lever
-from edge.devices.resolve import resolve
 from edge.devices.search import identify
 from edge.devices.wear import Forgetful
 from edge.errors import ValueRefused
 from edge.modbus.bus import Bus
-from edge.modbus.point import Table
 from tests.support.devices import Section, fast_clock
+from tests.support.modbus_maps import empty
 from tests.support.modbus_server import Bank, tcp_device
 from tests.support.modbus_server import Device as Server
 from tests.support.modbus_wait import until
 
 WRITES = (5, 6, 15, 16)
-
-
-def empty(profile_id: str) -> Bank:
-    """Return a device that has every register of a profile, all zero."""
-    tables: dict[Table, dict[int, int]] = {table: {} for table in Table}
-    for point in resolve(load_profile(profile_id)).points.values():
-        for start, end in point.spans():
-            tables[point.table].update(dict.fromkeys(range(start, end), 0))
-        if point.write_address is not None:
-            tables[point.table].update(dict.fromkeys(range(point.write_address, point.write_address + point.count), 0))
-    return Bank(
-        holding=tables[Table.HOLDING],
-        input=tables[Table.INPUT],
-        coil=tables[Table.COIL],
-        discrete=tables[Table.DISCRETE],
-    )
 
 
 @asynccontextmanager

@@ -66,3 +66,14 @@ def test_one_that_is_back_brings_the_refused_ones_back_and_not_the_mute() -> Non
         learned.add_missing(at(address), again_s=again_s)
     learned.found(at(1))
     assert set(learned.missing) == {at(3)}
+
+
+def test_a_hole_never_holds_what_somebody_wants() -> None:
+    """Between two points of one request lies one of another, and an address that does not exist."""
+    learned = Learned()
+    learned.want([at(3), Range(table=Table.HOLDING, start=5, end=7), Range(table=Table.INPUT, start=0, end=99)])
+    assert learned.add_hole(Range(table=Table.HOLDING, start=2, end=9))
+    assert [(hole.start, hole.end) for hole in learned.holes] == [(2, 3), (4, 5), (7, 9)]
+    assert not learned.add_hole(at(6))
+    learned.want([at(8)])
+    assert [(hole.start, hole.end) for hole in learned.holes] == [(2, 3), (4, 5), (7, 8)]
