@@ -39,11 +39,13 @@ def kept_cap(
     if last is None:
         return LeverMemory(value_w=cap_w, at_s=now_s, changed_s=now_s, followed_s=_NEVER)
     before_w, followed_s = last.value_w, _followed_s(item, last)
-    rises = before_w is not None and (cap_w is None or cap_w < before_w)
+    looser = before_w is not None and (cap_w is None or cap_w < before_w)
+    # What is looser by less than the dead band is no rise that could begin a while, or be the lowest found in one.
+    rises = looser and not _is_small(before_w, cap_w, item, settings)
     settled = seen_s >= followed_s + SETTLE_S
     rising_since_s = min(last.rising_since_s, now_s) if rises and settled else _NEVER
     found_w = _tighter(cap_w, last.rising_w) if rising_since_s < now_s else cap_w
-    waits = rises and (now_s < rising_since_s + _wait_s(item, cap_w) or _is_small(before_w, found_w, item, settings))
+    waits = looser and (not rises or now_s < rising_since_s + _wait_s(item, cap_w))
     value_w = before_w if waits else found_w
     changes = value_w != before_w
     return LeverMemory(

@@ -100,6 +100,18 @@ def test_a_cap_rises_to_the_lowest_that_was_found_while_it_waited() -> None:
     assert cap_w == 2000.0
 
 
+def test_a_limit_that_is_over_is_lifted_whatever_small_rise_was_found_before() -> None:
+    """Noise of a watt is no reason to hold a site back for ever."""
+    cap_w, memory = _step(_seen(0.0, connection_w=-4499.0, pv_w=-5000.0), Memory(), LIMIT)
+    for second in range(1, 30):
+        # The sun of the limit: what is left now is a watt more than what was told.
+        cap_w, memory = _step(_seen(float(second), connection_w=-1000.0, pv_w=-1502.0), memory, LIMIT)
+        assert cap_w is not None
+    for second in range(30, 36):
+        cap_w, memory = _step(_seen(float(second), connection_w=-1000.0, pv_w=-1502.0), memory)
+    assert cap_w is None
+
+
 def test_where_each_change_wears_the_memory_a_cap_rises_seldom_and_falls_at_once() -> None:
     """A device that bears two hundred writes a day would have used them up in a quarter of an hour."""
     memory, told, load_w = Memory(), [], 3000.0
