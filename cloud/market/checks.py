@@ -208,7 +208,7 @@ def sender(state: State, account: Account) -> Refused | None:
     account.commands += 1
     most = state.terms.commands_per_minute
     if account.commands > most:
-        return Refused(Refusal.RATE, f"site {account.participant.site} sent over {most} commands in a minute")
+        return Refused(Refusal.RATE, f"site {account.site} sent over {most} commands in a minute")
     return None
 
 
@@ -310,7 +310,7 @@ def storage(
     breach = first_breach(
         account.storage,
         state.products,
-        account.participant.site,
+        account.site,
         buy=buy,
         start_ms=product.start_ms,
         more_wh=more_wh,
@@ -326,7 +326,7 @@ def storage(
 def caps(account: Account, product: Product) -> tuple[int, int]:
     """Return the greatest import and export of a site in one product, in Wh."""
     import_wh, export_wh = account.import_limit_wh, account.export_limit_wh
-    announced = product.caps.get(account.participant.site) if product.caps else None
+    announced = product.caps.get(account.site) if product.caps else None
     return (import_wh, export_wh) if announced is None else (min(import_wh, announced[0]), min(export_wh, announced[1]))
 
 
@@ -347,7 +347,7 @@ def credit(state: State, account: Account, *, cost_uct: int) -> Refused | None:
     limit = account.credit_limit_uct
     if limit is None:
         return None
-    balance = state.ledger.balances.get(account.participant.site)
+    balance = state.ledger.balances.get(account.site)
     owed = 0 if balance is None else balance.money_uct
     worst = owed + account.open_cost_uct + cost_uct
     if worst > limit:

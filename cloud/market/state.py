@@ -234,11 +234,10 @@ class Product:
 
     def position(self, account: "Account") -> Position:
         """Return a site's position, empty where it has none yet."""
-        site = account.participant.site
-        position = self.positions.get(site)
+        position = self.positions.get(account.site)
         if position is None:
             own = self.own.setdefault(account.owner, {})
-            position = self.positions[site] = Position(own=own)
+            position = self.positions[account.site] = Position(own=own)
         return position
 
     def has_answers(self) -> bool:
@@ -280,6 +279,7 @@ class Account:
     last_metered_wh: int | None = None
     storage: Storage | None = None
     known: dict[str, Order | Rejected] = field(default_factory=dict, repr=False)
+    site: str = field(init=False)
     owner: str = field(init=False)
     import_limit_wh: int = field(init=False)
     export_limit_wh: int = field(init=False)
@@ -292,6 +292,7 @@ class Account:
     def admit(self, participant: Participant) -> None:
         """Take a participant's limits, those of a later registration too."""
         self.participant = participant
+        self.site = participant.site
         self.owner = participant.account_owner
         self.import_limit_wh = participant.import_limit_wh
         self.export_limit_wh = participant.export_limit_wh

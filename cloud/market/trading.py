@@ -55,7 +55,7 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         return
     state.sequence = sequence = state.sequence + 1
     position = product.positions[site]
-    order = Order(site, order_id, side == "buy", price, quantity_wh, sequence, asked, account, position)
+    order = Order(account.site, order_id, side == "buy", price, quantity_wh, sequence, asked, account, position)
     account.known[order_id] = order
     product.orders.append(order)
     if tif == "gtd" and good_till_ms is not None and good_till_ms < product.times.gate_ms:
@@ -101,7 +101,8 @@ def _once(
     first = len(out.replies)
     account = state.accounts.get(site)
     order = None if account is None else account.known.get(order_id)
-    if product is None or type(order) is not Order or order.asked[2] != start_ms:
+    # An order whose position is another product's is none of this one.
+    if product is None or type(order) is not Order or order.position is not product.positions.get(site):
         reason = f"site {site} has no order {order_id} in interval {start_ms}"
         out.replies.append(_tuple(Reply, (site, start_ms, order_id, _REJECTED, _UNKNOWN, reason, 0)))
     elif state.now_ms >= product.times.gate_ms:
