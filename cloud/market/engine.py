@@ -17,6 +17,7 @@ from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.state import Account, Order, Outcome, Product, ProductView, State, Storage, from_json, to_json
 
 _Handler = Callable[[State, Mapping[str, Any], Outcome], None]
+_Owed = tuple[tuple[str, type], ...]
 
 
 class BadCommand(ValueError):
@@ -74,9 +75,11 @@ class Engine:
         if type(at_ms) is not int or at_ms < 0:
             raise BadCommand(f"command {command.get('op')!r} has no instant at_ms; refused")
         try:
-            handler = _ORDERS[command["op"]]
+            handler, owed = _COMMANDS[command["op"]]
         except (KeyError, TypeError):
-            handler = _checked_handler(state, command)
+            raise BadCommand(f"command {command.get('op')!r} is not known; refused") from None
+        if owed:
+            _check_owed(state, command, owed)
         if out is None:
             out = Outcome()
         state.commands += 1
@@ -149,19 +152,8 @@ class Engine:
         return self._state.ledger.lines
 
 
-def _checked_handler(state: State, command: Mapping[str, Any]) -> _Handler:
-    """Return what a command that is no order calls for, after a look at what the shell owes with it."""
-    op = command.get("op")
-    handler = _HANDLERS.get(op) if isinstance(op, str) else None
-    if handler is None:
-        raise BadCommand(f"command {op!r} is not known; refused")
-    if op in _OWED:
-        _check_owed(state, command)
-    return handler
-
-
-def _check_owed(state: State, command: Mapping[str, Any]) -> None:
-    for name, kind in _OWED[command["op"]]:
+def _check_owed(state: State, command: Mapping[str, Any], owed: _Owed) -> None:
+    for name, kind in owed:
         if type(command.get(name)) is not kind:
             raise BadCommand(f"command {command['op']} needs {name} as {kind.__name__}; refused")
     if command["op"] == "register":
@@ -262,27 +254,28 @@ _RESERVED = NO_SITE | {
     ledger.CASH,
 }
 
-# Orders come from strangers: what is wrong with them is a reply, so nothing is owed.
-_ORDERS: dict[str, _Handler] = {"new": trading.new, "modify": trading.modify, "cancel": trading.cancel}
-_HANDLERS: dict[str, _Handler] = {
-    "tick": _tick,
-    "meter": settling.take_meter,
-    "dr_event": settling.take_event,
-    "register": _register,
-    "capacity": _capacity,
-    "storage": _storage,
-    "halt": _halt,
-    "resume": _resume,
-    "invoice": _invoice,
-}
-
-# What the shell owes with each command.
-_OWED: dict[str, tuple[tuple[str, type], ...]] = {
-    "meter": (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int), ("version", int)),
-    "dr_event": (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
-    "register": (("participant", dict),),
-    "capacity": (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int)),
-    "storage": (("site", str), ("interval_ms", int), ("stored_wh", int), ("room_wh", int), ("own_net_wh", list)),
-    "halt": (("reason", str),),
-    "invoice": (("site", str), ("interval_ms", int)),
+# What each command does, and what the shell owes with it. Orders come from strangers: what is wrong with them is a
+# reply, so nothing is owed.
+_COMMANDS: dict[str, tuple[_Handler, _Owed]] = {
+    "new": (trading.new, ()),
+    "modify": (trading.modify, ()),
+    "cancel": (trading.cancel, ()),
+    "tick": (_tick, ()),
+    "meter": (
+        settling.take_meter,
+        (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int), ("version", int)),
+    ),
+    "dr_event": (
+        settling.take_event,
+        (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
+    ),
+    "register": (_register, (("participant", dict),)),
+    "capacity": (_capacity, (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int))),
+    "storage": (
+        _storage,
+        (("site", str), ("interval_ms", int), ("stored_wh", int), ("room_wh", int), ("own_net_wh", list)),
+    ),
+    "halt": (_halt, (("reason", str),)),
+    "resume": (_resume, ()),
+    "invoice": (_invoice, (("site", str), ("interval_ms", int))),
 }
