@@ -6,6 +6,7 @@ Rivals are measured where they are installed: ``pip install 'sitewatt[bench]'``.
 the best of a few runs; compare them within a run only.
 """
 
+import gc
 import math
 import random
 import sqlite3
@@ -122,6 +123,7 @@ def engine_figures(messages: list[Message]) -> EngineFigures:
         live = len(stream) / (time.process_time() - start)
     del stream
     wanted, first = (first.state_hash(), trades), Engine(rules)
+    gc.collect()
     with collector_at_rest():
         start = time.process_time()
         trades = sum(_apply(first, decode(entry)) for entry in journal)

@@ -1,5 +1,6 @@
 """The engine: the laws of the market hold after every command of any stream, and every replay is the same."""
 
+import gc
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from cloud.market import checks, commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import Mechanism, Participant, SelfTrade
-from cloud.market.state import Outcome
+from cloud.market.state import Order, Outcome
 from contracts.market import OrderStatus, ProductState
 from tests.support.market_streams import INTERVALS, LIMIT_WH, T0_MS, Command, participants, rules, run, streams
 
@@ -325,6 +326,29 @@ def test_a_state_has_the_hash_that_it_has_always_had() -> None:
     assert restored.apply(_order("mill", "dear", "buy", 2, 10_000)).replies[0].refusal == "price-band"
     assert restored.apply(_order("mill", "dear", "buy", 3, 10_000)).replies[0].refusal == "duplicate-id"
     assert restored.apply(cancel).replies[0].status is OrderStatus.CANCELLED
+
+
+def test_what_is_forgotten_leaves_nothing_to_the_collector() -> None:
+    """A market runs for months; what only the collector finds would stop it for longer each time."""
+    engine = _engine(correction_s=900)
+    gc.collect()
+    before = _orders_in_memory()
+    gc.disable()
+    try:
+        for number in range(20):
+            engine.apply(_order("farm", f"s{number}", "sell", 1 + number % 2, 10 + number % 5))
+            engine.apply(_order("mill", f"b{number}", "buy", 1, 12, tif="ioc" if number % 3 else "gtc"))
+            engine.apply(_order("mill", f"dear{number}", "buy", 1, 10_000))
+        engine.apply(commands.tick(at_ms=T0_MS + 2 * 86_400_000))
+        assert engine.order("farm", "s0") is None
+        assert engine.product(FIRST) is None
+        assert _orders_in_memory() == before
+    finally:
+        gc.enable()
+
+
+def _orders_in_memory() -> int:
+    return sum(type(one) is Order for one in gc.get_objects())
 
 
 def test_an_order_good_till_an_instant_ends_then() -> None:
