@@ -15,6 +15,7 @@ from contracts.units import Quality
 from edge.control.lease import refresh_due
 from edge.devices.moves import Move, Target, move
 from edge.devices.offline import encode_point
+from edge.devices.profile import Profile
 from edge.devices.recipes import CONFIGURED, Lever, Recipe
 from edge.devices.resolve import Resolved
 from edge.devices.wear import Ledger, wear_period_s
@@ -100,6 +101,7 @@ class Levers:
         self._rated_w = rated_w
         self._lock = asyncio.Lock()
         self._no_blocks = False
+        self._wear_period_s = {lever: _wear_period_s(self.recipe(lever), self._profile) for lever in self.states}
 
     def recipe(self, lever: Lever) -> Recipe:
         """Return how a lever is moved on this device."""
@@ -107,8 +109,7 @@ class Levers:
 
     def wear_period_s(self, lever: Lever) -> float:
         """Return how far apart writes to a lever must lie on average for the device's memory, 0 where it is RAM."""
-        steps = [step for mode in self.recipe(lever).modes.values() for step in mode]
-        return wear_period_s({name for step in steps for name in step.write}, self._profile.writes)
+        return self._wear_period_s[lever]
 
     async def apply(
         self, lever: Lever, value_w: float | None, *, revert_s: float, refresh: bool, urgent: bool = True
@@ -393,3 +394,8 @@ def _joined(writes: list[Write], *, pad_to: int | None) -> Write:
     if pad_to is not None:
         words += [0] * (pad_to + 1 - ordered[0].address - len(words))
     return Write(table=Table.HOLDING, address=ordered[0].address, words=tuple(words), function=16)
+
+
+def _wear_period_s(recipe: Recipe, profile: Profile) -> float:
+    steps = [step for mode in recipe.modes.values() for step in mode]
+    return wear_period_s({name for step in steps for name in step.write}, profile.writes)
