@@ -162,8 +162,8 @@ def usual(state: State, product: Product, account: Account, asked: NewOrder) -> 
         or (product.state is not _CONTINUOUS and product.state is not _CALL)
         or tif != "gtc"
         or post_only
-        or not terms.price_min <= price <= terms.price_max
-        or price % terms.tick
+        or not terms.price_mct_per_kwh_min <= price <= terms.price_mct_per_kwh_max
+        or price % terms.tick_mct_per_kwh
         or quantity_wh < terms.quantity_wh_min
         or len(position.own) >= terms.open_orders_max
         or terms.has_position_limits
@@ -231,10 +231,13 @@ def product_open(state: State, product: Product | None, start_ms: int) -> Refuse
 def terms(state: State, price: int, quantity_wh: int) -> Refused | None:
     """Check tick, band and least quantity."""
     bounds = state.terms
-    if not bounds.price_min <= price <= bounds.price_max:
-        return Refused(Refusal.BAND, f"price {price} mct/kWh is outside {bounds.price_min} to {bounds.price_max}")
-    if price % bounds.tick:
-        return Refused(Refusal.TICK, f"price {price} mct/kWh is no multiple of {bounds.tick}")
+    if not bounds.price_mct_per_kwh_min <= price <= bounds.price_mct_per_kwh_max:
+        return Refused(
+            Refusal.BAND,
+            f"price {price} mct/kWh is outside {bounds.price_mct_per_kwh_min} to {bounds.price_mct_per_kwh_max}",
+        )
+    if price % bounds.tick_mct_per_kwh:
+        return Refused(Refusal.TICK, f"price {price} mct/kWh is no multiple of {bounds.tick_mct_per_kwh}")
     if quantity_wh < bounds.quantity_wh_min:
         return Refused(Refusal.QUANTITY, f"quantity {quantity_wh} Wh is below {bounds.quantity_wh_min}")
     return None
@@ -358,4 +361,4 @@ def credit(state: State, account: Account, *, cost_uct: int) -> Refused | None:
 def cost_uct(state: State, *, buy: bool, quantity_wh: int, price: int) -> int:
     """Return the most an order can cost: its price where it pays, and the fee."""
     pays = max(price, 0) if buy else max(-price, 0)
-    return quantity_wh * (pays + state.terms.fee)
+    return quantity_wh * (pays + state.terms.fee_mct_per_kwh)

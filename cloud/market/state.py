@@ -304,11 +304,11 @@ class Terms:
     """What every order is held against, at hand as plain values: reading it off the schema costs four times as much."""
 
     version: int
-    price_min: int
-    price_max: int
-    tick: int
+    price_mct_per_kwh_min: int
+    price_mct_per_kwh_max: int
+    tick_mct_per_kwh: int
     quantity_wh_min: int
-    fee: int
+    fee_mct_per_kwh: int
     commands_per_minute: int
     open_orders_max: int
     has_position_limits: bool
@@ -318,11 +318,11 @@ class Terms:
         """Return the terms of a market's rules."""
         return cls(
             version=rules.version,
-            price_min=rules.price_mct_per_kwh_min,
-            price_max=rules.price_mct_per_kwh_max,
-            tick=rules.tick_mct_per_kwh,
+            price_mct_per_kwh_min=rules.price_mct_per_kwh_min,
+            price_mct_per_kwh_max=rules.price_mct_per_kwh_max,
+            tick_mct_per_kwh=rules.tick_mct_per_kwh,
             quantity_wh_min=rules.quantity_wh_min,
-            fee=rules.fee_mct_per_kwh,
+            fee_mct_per_kwh=rules.fee_mct_per_kwh,
             commands_per_minute=rules.commands_per_minute,
             open_orders_max=rules.open_orders_max,
             has_position_limits=bool(rules.position_limits),

@@ -218,8 +218,8 @@ def book_trade(
         reference=trade_id,
         rules_version=terms.version,
     )
-    if terms.fee:
-        _charge_fee(state, product, (buy, sell), out, fee_uct=quantity_wh * terms.fee, trade_id=trade_id)
+    if terms.fee_mct_per_kwh:
+        _charge_fee(state, product, (buy, sell), out, fee_uct=quantity_wh * terms.fee_mct_per_kwh, trade_id=trade_id)
 
 
 def _charge_fee(
@@ -370,7 +370,7 @@ def _hold(state: State, order: Order, more_wh: int) -> None:
     account, position = order.account, order.position
     if account is None or position is None:
         return
-    price, pays = order.price, state.terms.fee
+    price, pays = order.price, state.terms.fee_mct_per_kwh
     if order.buy:
         position.open_buy_wh += more_wh
         if price > 0:
