@@ -1,1 +1,1 @@
-"""The gateway's page, REST and metrics."""
+"""The page that a gateway shows to who looks at it."""

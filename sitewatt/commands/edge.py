@@ -1,5 +1,7 @@
 """``sitewatt edge``: the gateway."""
 
+import contextlib
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,8 @@ from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
     from edge.config import SiteConfig
+
+PORT_MAX = 65_535
 
 app = typer.Typer(
     help="The gateway: run it, set it up, check a configuration, look at it, lock it.", no_args_is_help=True
@@ -59,6 +63,43 @@ def status(
 
     for line in lines(found):
         typer.echo(line)
+
+
+@app.command()
+def page(
+    config: ConfigOption = DEFAULT_CONFIG,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where browsers find it; 0.0.0.0:8080 is the whole network.")
+    ] = "127.0.0.1:8080",
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs: the URL, once it listens.")] = False,
+) -> None:
+    """Show the running gateway as a page: power, devices, what needs attention, who asked for what. Until Ctrl-C.
+
+    Read-only, without a password: whoever reaches the address sees it. It is a process of its own and controls nothing.
+    Exit 1 the address is taken or none of this machine's, 2 it is none at all or the configuration cannot be used.
+    """
+    from edge.status import ask_status
+    from edge.web.server import PageServer
+
+    settings = _load(config, as_json=as_json)
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+        told = f"--listen is {listen!r}, must be HOST:PORT, as 127.0.0.1:8080"
+        fail(told, code="bad_address", as_json=as_json, exit_code=BAD_INPUT)
+    name = socket.gethostname().lower()
+    try:
+        server = PageServer(
+            (host, int(port)), lambda: ask_status(settings.state_dir), names=frozenset({name, f"{name}.local"})
+        )
+    except OSError as error:
+        fail(f"{listen}: {error.strerror}; nothing is shown", code="address", as_json=as_json)
+    url = f"http://{name if host == '0.0.0.0' else host}:{server.server_address[1]}/"
+    with server, contextlib.suppress(KeyboardInterrupt):
+        if as_json:
+            print_json({"url": url})
+        else:
+            typer.echo(f"{settings.site.id} is on {url}, Ctrl-C ends it")
+        server.serve_forever()
 
 
 @app.command()

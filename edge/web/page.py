@@ -1,0 +1,179 @@
+"""What a gateway says of itself, as a page to look at: one fact a line, what matters first."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+Plain = Mapping[str, Any]
+
+REFRESH_S = 2
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 1.5rem auto; padding: 0 1rem; }
+h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
+.power { font-size: 2.6rem; font-weight: 600; margin: .6rem 0 0; }
+.wrap { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .8rem .3rem 0; }
+th { font-weight: 500; opacity: .7; } tr + tr td { border-top: 1px solid #8884; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.bad { color: #c62828; font-weight: 600; } .good { color: #2e7d32; } .small { opacity: .7; font-size: .9rem; }
+ul { padding-left: 1.2rem; }
+"""
+
+
+def page(status: Plain) -> str:
+    """Return the page of a status, as ``edge.status`` gives it; every text in it is escaped."""
+    return _document(str(status["site"]), "".join(_body(status)))
+
+
+def silent_page(reason: str) -> str:
+    """Return the page for while the gateway does not answer."""
+    return _document("no gateway", f'<h1 class="bad">{escape(reason)}</h1><p>Looking again.</p>')
+
+
+def _document(title: str, body: str) -> str:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta http-equiv="refresh" content="{REFRESH_S}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
+        f"<body>{body}</body></html>"
+    )
+
+
+def _body(status: Plain) -> Iterator[str]:
+    cycle = status["cycle"]
+    yield f"<h1>{escape(str(status['site']))}</h1>"
+    if status["locked"]:
+        yield '<p class="bad">Locked for maintenance: batteries rest, remote orders are refused.</p>'
+    yield _power(None if cycle is None else cycle["connection_w"])
+    yield from _section("To know", _notes(status))
+    rows = [_device(device) for device in status["devices"]]
+    yield _table("Devices", ("device", "profile", "state", "answers in", ""), rows)
+    limits = [
+        (direction, one["state"], _watts(one["limit_w"], none="no limit"), f"operator silent {one['silent_s']:.0f} s")
+        for direction, one in status["grid_limits"].items()
+    ]
+    yield _table("Grid limits", ("direction", "state", "limit", ""), limits)
+    contacts = [
+        (name, "cannot be read" if name in status["relays_unread"] else "closed" if closed else "open")
+        for name, closed in status["relays"].items()
+    ]
+    yield _table("Wired contacts", ("contact", "state"), contacts)
+    yield _table("Orders", ("order", "asks", "of", "stage", "left"), [_order(one) for one in status["commands"]])
+    if cycle is not None:
+        told = ("device", "lever", "told", "for", "because", "read back")
+        yield _table("What the devices are told", told, [_setpoint(one) for one in cycle["setpoints"]])
+        chain = ("priority", "requester", "of", "asks for", "outcome", "leaves")
+        yield _table("Who asked, and what became of it", chain, [_link(one) for one in cycle["chain"]])
+    yield _foot(status)
+
+
+def _power(connection_w: float | None) -> str:
+    if connection_w is None:
+        return '<p class="power bad">unknown</p><p class="small">the meter at the connection point is silent</p>'
+    way = "taken from the grid" if connection_w >= 0 else "fed into the grid"
+    return f'<p class="power">{abs(connection_w) / 1000:.2f} kW</p><p class="small">{way}</p>'
+
+
+def _notes(status: Plain) -> list[str]:
+    """Return what somebody should act on: devices without a timer, alarms, what does not answer."""
+    cycle = status["cycle"]
+    notes = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
+    for name in ("import", "export"):
+        if cycle is not None and cycle[f"{name}_excess_w"] > 0:
+            notes.append(f"{name} stays {_watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")
+    return [str(note) for note in notes]
+
+
+def _device(device: Plain) -> tuple[str, ...]:
+    more = []
+    if device["no_timer"]:
+        more.append(f"no timer of its own for {', '.join(device['no_timer'])}")
+    if changed := sum(device["foreign_writes"].values()):
+        more.append(f"changed by another master {changed} times")
+    if discarded := sum(device["quarantined"].values()):
+        more.append(f"{discarded} implausible readings discarded")
+    more += [f"{count} of {device['write_budgets'][name]} writes today to {name}"
+             for name, count in device["writes_today"].items()]  # fmt: skip
+    if not device["online"] and device["last_error"]:
+        more.append(device["last_error"])
+    latency = "" if device["latency_ms"] is None else f"{device['latency_ms']:.0f} ms"
+    state = "online" if device["online"] else f"OFFLINE ({device['stage']})"
+    return device["id"], device["profile"], state, latency, "; ".join(more)
+
+
+def _order(command: Plain) -> tuple[str, ...]:
+    action = command["action"]
+    asked = " ".join(f"{name} {value}" for name, value in action.items() if name != "kind")
+    kind = f"{action['kind']} {asked}".strip()
+    return command["command_id"], kind, command["issuer"], command["stage"], f"{command['left_s']:.0f} s"
+
+
+def _setpoint(setpoint: Plain) -> tuple[str, ...]:
+    free = "no limit" if setpoint["capability"].startswith("limit") else "left to itself"
+    return (
+        setpoint["device"],
+        setpoint["capability"],
+        _watts(setpoint["value_w"], none=free),
+        setpoint["requester"],
+        setpoint["reason"],
+        "proven" if setpoint["proven"] else "not proven",
+    )
+
+
+def _link(link: Plain) -> tuple[str, ...]:
+    wish = "" if link["preferred_w"] is None else f", wishes {_watts(link['preferred_w'])}"
+    clipped = "" if link["clipped_by"] is None else f" by {link['clipped_by']}"
+    return (
+        link["priority"],
+        link["requester"],
+        link["resource"],
+        f"{_range(link['asked'])}{wish}",
+        f"{link['outcome']}{clipped}",
+        _range(link["left"]),
+    )
+
+
+def _foot(status: Plain) -> str:
+    loop, link, journal = status["loop"], status["link"], status["journal"]
+    facts = [
+        f"clock {status['clock']}, {status['at']}",
+        f"link {link['state']}" + (f": {link['error']}" if link["error"] else ""),
+        f"journal {journal['state']}, {journal['waiting']} waiting, {journal['dropped']} dropped",
+        f"{loop['cycles']} cycles, {loop['late']} late, last {loop['last_cycle_ms']:.1f} ms, "
+        f"{loop['failed_writes']} of {loop['writes'] + loop['failed_writes']} writes failed",
+    ]
+    return "".join(_section("The gateway", facts))
+
+
+def _section(title: str, texts: Iterable[str]) -> Iterator[str]:
+    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    if items:
+        yield f"<h2>{escape(title)}</h2><ul>{items}</ul>"
+
+
+def _table(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a table with its heading, nothing where there is no row."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    body = "".join(f"<tr>{''.join(_cell(str(one)) for one in row)}</tr>" for row in rows)
+    return f'<h2>{escape(title)}</h2><div class="wrap"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _cell(text: str) -> str:
+    bad = text.startswith("OFFLINE") or text in ("not proven", "cannot be read")
+    good = text in ("online", "proven", "effective")
+    kind = ' class="bad"' if bad else ' class="good"' if good else ""
+    return f"<td{kind}>{escape(text)}</td>"
+
+
+def _watts(power_w: float | None, *, none: str = "unknown") -> str:
+    return none if power_w is None else f"{power_w:.0f} W"
+
+
+def _range(ends: list[float | None]) -> str:
+    low, high = ends
+    if low is None and high is None:
+        return "anything"
+    return f"{'-∞' if low is None else f'{low:.0f}'} to {'∞' if high is None else f'{high:.0f}'} W"

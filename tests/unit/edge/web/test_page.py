@@ -1,0 +1,139 @@
+"""The page tells what somebody should act on, and nothing that it is told becomes a part of the page itself."""
+
+import asyncio
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+from contracts.units import ClockTrust
+from edge.control.model import CONNECTION, Priority, Reason, Request
+from edge.control_loop import Cycle, LoopStats
+from edge.status import Status, cycle_status, loop_status
+from edge.web.page import page, silent_page
+from tests.support.edge_parts import NOON, fake_site, loop_of
+from tests.support.manual_clock import ManualClock
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class _Tags(HTMLParser):
+    """The elements of a page, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def _device(**changes: Any) -> dict[str, Any]:
+    plain = {
+        "id": "inverter", "profile": "kostal", "online": True, "stage": "reading", "since_at": None, "last_error": None,
+        "latency_ms": 12.0, "error_rate": 0.0, "quarantined": {}, "foreign_writes": {}, "no_timer": [],
+        "writes_today": {}, "write_budgets": {},
+    }  # fmt: skip
+    return {**plain, **changes}
+
+
+async def _cycle() -> tuple[Cycle, LoopStats]:
+    """Return a cycle of a real control loop under a limit of the grid operator."""
+    clock = ManualClock(NOON)
+    limit = Request(
+        requester="grid-operator",
+        resource=CONNECTION,
+        priority=Priority.GRID_OPERATOR,
+        reason=Reason.GRID_LIMIT,
+        expires_s=600.0,
+        max_w=4_200.0,
+    )
+    loop, cycles = loop_of(fake_site(clock), clock)
+    loop._requests = lambda _now_s, _readings: [limit]
+    task = asyncio.create_task(loop.run(), name="control")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return cycles[0], loop.stats
+
+
+async def _status(**changes: Any) -> dict[str, Any]:
+    cycle, stats = await _cycle()
+    plain: dict[str, Any] = {
+        "site": "home-1",
+        "at": NOON,
+        "clock": ClockTrust.SYNCED,
+        "locked": False,
+        "devices": (_device(),),
+        "cycle": cycle_status(cycle),
+        "loop": loop_status(stats, period_s=1.0),
+        "commands": (),
+        "answers": {},
+        "grid_limits": {},
+        "relays": {},
+        "relays_unread": (),
+        "weaknesses": (),
+        "device_clocks": (),
+        "journal": {"state": "ok", "waiting": 0, "dropped": 0},
+        "link": {"state": "connected", "error": None},
+    }
+    found: dict[str, Any] = json.loads(Status(**{**plain, **changes}).encode())
+    return found
+
+
+async def test_a_device_without_a_timer_is_named_on_the_page() -> None:
+    """Who looks at the page must know which device would go on by itself."""
+    weak = "pv goes on as it is when the gateway dies"
+    shown = _Tags(page(await _status(weaknesses=[weak], devices=[_device(no_timer=["limit_generation"])])))
+    assert weak in shown.text
+    assert "no timer of its own for limit_generation" in shown.text
+
+
+async def test_the_page_says_what_flows_who_asked_and_what_is_off() -> None:
+    """The owner's three questions."""
+    shown = _Tags(
+        page(await _status(devices=[_device(online=False, stage="searching", last_error="no answer from unit 1")]))
+    ).text
+    assert "1.00 kW" in shown
+    assert "taken from the grid" in shown
+    assert "grid-operator" in shown
+    assert "-∞ to 4200 W" in shown
+    assert "OFFLINE (searching)" in shown
+    assert "no answer from unit 1" in shown
+
+
+async def test_what_devices_and_issuers_call_themselves_is_text() -> None:
+    """A name may come from a wire; it must not run in the browser of who looks."""
+    command = {
+        "command_id": HOSTILE, "event_id": None, "issuer": HOSTILE, "action": {"kind": HOSTILE}, "stage": HOSTILE,
+        "left_s": 5.0,
+    }  # fmt: skip
+    status = await _status(
+        site=HOSTILE,
+        weaknesses=[HOSTILE],
+        devices=[_device(id=HOSTILE, last_error=HOSTILE, online=False)],
+        commands=[command],
+        relays={HOSTILE: True},
+        grid_limits={HOSTILE: {"state": HOSTILE, "limit_w": None, "silent_s": 0.0}},
+    )
+    shown = _Tags(page(status))
+    assert "script" not in shown.tags
+    assert not shown.open
+    assert HOSTILE in shown.text
+    assert "script" not in _Tags(silent_page(HOSTILE)).tags
+
+
+async def test_a_gateway_that_has_just_started_has_a_page() -> None:
+    """Before its first cycle there is no power to show."""
+    assert "unknown" in _Tags(page(await _status(cycle=None))).text
