@@ -50,7 +50,7 @@ _BOTH_RATES = 3
 class Change:
     """One mode change, and how a site looks before it and when it is complete.
 
-    ``writes`` is how many requests the change takes. ``undone`` changes back: the order is obeyed first, and the writes
+    ``writes`` is how many requests the change takes at least. ``undone`` changes back: the order is obeyed first, and the writes
     that follow its release are swept.
     """
 
@@ -118,7 +118,7 @@ _CHANGES = (
     _limit("limit", battery_site(SITE, sun=True)),
     _limit("limit lifted", battery_site(SITE, sun=True), undone=True),
     _limit("limit without a timer", sun_site(SITE, has_timer=False), writes=1),
-    _limit("limit lifted without a timer", sun_site(SITE, has_timer=False), undone=True),
+    _limit("limit lifted without a timer", sun_site(SITE, has_timer=False), writes=1, undone=True),
 )
 
 
