@@ -50,8 +50,8 @@ _BOTH_RATES = 3
 class Change:
     """One mode change, and how a site looks before it and when it is complete.
 
-    ``writes`` is how many requests the change takes at least. ``undone`` changes back: the order is obeyed first, and the writes
-    that follow its release are swept.
+    ``writes`` is how many requests the change takes at least. ``undone`` changes back: the order is obeyed first, and
+    the writes that follow its release are swept.
     """
 
     name: str
