@@ -150,15 +150,20 @@ def _schema_fault(command: Mapping[str, Any]) -> Refused:
 
 
 def usual(state: State, product: Product, account: Account, asked: NewOrder) -> bool:
-    """Say that nothing is wrong with an order, where comparisons alone show it; ``fault`` asks every rule by itself.
+    """Say that nothing is wrong with an order, where comparisons alone show it.
 
-    Most orders are plain, within the bounds of their site's connection, and of a site without further limits.
+    Most orders are plain, within the bounds of their site's connection, and of a site without further limits. For all
+    others ``sender`` and ``fault`` ask every rule by itself.
     """
     site, _, _, side, quantity_wh, price, tif, _, post_only = asked
-    terms, position = state.terms, product.positions.get(site)
+    terms, position, now_ms = state.terms, product.positions.get(site), state.now_ms
     if (
         position is None
-        or state.now_ms >= product.times.gate_ms
+        or state.halted
+        or account.halted
+        or account.minute != now_ms // MINUTE_MS
+        or account.commands >= terms.commands_per_minute
+        or now_ms >= product.times.gate_ms
         or (product.state is not _CONTINUOUS and product.state is not _CALL)
         or tif != "gtc"
         or post_only

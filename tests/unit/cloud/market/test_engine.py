@@ -265,7 +265,7 @@ def _traces(engine: Engine) -> dict[str, Any]:
 @given(stream=streams(), unlimited=st.booleans())
 def test_an_order_that_passes_as_usual_breaks_no_rule(stream: list[Command], unlimited: bool) -> None:
     """The short way past the checks is there for speed alone; every rule, asked by itself, must agree."""
-    engine = Engine(rules())
+    engine = Engine(rules(commands_per_minute=3))
     for command in stream:
         if unlimited and command["op"] == "register":
             command["participant"]["credit_limit_uct"] = None
@@ -276,6 +276,8 @@ def test_an_order_that_passes_as_usual_breaks_no_rule(stream: list[Command], unl
             product, account = state.products.get(asked[2]), state.accounts[asked[0]]
             if product is not None and checks.usual(state, product, account, asked):
                 assert checks.fault(state, product, account, asked) is None
+                assert checks.sender(state, account) is None
+                account.commands -= 1
         engine.apply(command)
 
 
