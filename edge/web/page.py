@@ -15,7 +15,6 @@ h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1rem; margin: 1.6rem 0 .4re
 .wrap { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .8rem .3rem 0; }
 th { font-weight: 500; opacity: .7; } tr + tr td { border-top: 1px solid #8884; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bad { color: #c62828; font-weight: 600; } .good { color: #2e7d32; } .small { opacity: .7; font-size: .9rem; }
 ul { padding-left: 1.2rem; }
 """
