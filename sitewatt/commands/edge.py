@@ -1,6 +1,7 @@
 """``sitewatt edge``: the gateway."""
 
 import contextlib
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,6 +95,7 @@ def page(
     except OSError as error:
         fail(f"{listen}: {error.strerror}; nothing is shown", code="address", as_json=as_json)
     url = f"http://{name if host == '0.0.0.0' else host}:{server.server_address[1]}/"
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with server, contextlib.suppress(KeyboardInterrupt):
         if as_json:
             print_json({"url": url})

@@ -62,7 +62,7 @@ async def test_a_browser_sees_the_gateway_and_that_it_is_gone(tmp_path: Path, mo
             await place.start(SITE)
             await until_status(place, SITE, lambda said: said["cycle"] is not None, "it controls again")
             assert (await _asked(url, "/"))[0] == 200
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), SAFETY_S) == 0
         finally:
             if process.returncode is None:
