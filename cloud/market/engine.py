@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from cloud.market import ledger, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
-from cloud.market.state import Account, Order, Outcome, Product, ProductView, State, Storage, from_json, to_json
+from cloud.market.snapshot import from_json, to_json
+from cloud.market.state import Account, Order, Outcome, Product, ProductView, State, Storage
 
 _Handler = Callable[[State, Mapping[str, Any], Outcome], None]
 _Owed = tuple[tuple[str, type], ...]

@@ -96,7 +96,7 @@ def test_what_a_gateway_announced_bounds_its_orders_from_then_on(tmp_path: Path)
         filled = able(order_of("farm", 3, Side.SELL, 600, 9_000), export_wh=5_000, stored_wh=9_000)
         beyond = order_of("farm", 4, Side.SELL, 500, 9_000)
         run_events(house, [tick_at(0), orders_at(1, first, empty), orders_at(2, beyond, filled)])
-        told = [TradesMessage.decode(payload) for payload in publisher.on("/farm/trades")]
+        told = [TradesMessage.decode(payload) for payload in publisher.on("farm/trades")]
         ends = {result.order_id: (result.status, result.code) for notice in told for result in notice.results}
         assert ends == {
             "farm-1": (OrderStatus.ACCEPTED, None),
