@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from edge.web.words import span, told, watts
+
 Plain = Mapping[str, Any]
 
 
@@ -25,7 +27,7 @@ def lines(status: Plain) -> Iterator[str]:
     for text in [*status["weaknesses"], *status["device_clocks"], *loop["alarms"]]:
         yield f"note     {text}"
     for direction, limit in status["grid_limits"].items():
-        bound = "no limit" if limit["limit_w"] is None else _watts(limit["limit_w"])
+        bound = watts(limit["limit_w"], none="no limit")
         yield f"limit    {direction}: {limit['state']}, {bound}, grid operator silent for {limit['silent_s']:.0f} s"
     for name, closed in status["relays"].items():
         unread = ", cannot be read" if name in status["relays_unread"] else ""
@@ -70,36 +72,23 @@ def _command(command: Plain) -> str:
 
 def _cycle(cycle: Plain) -> Iterator[str]:
     fresh = "" if cycle["fresh"] else ", inputs not fresh"
-    yield f"cycle    {cycle['number']}: connection {_watts(cycle['connection_w'])}{fresh}"
+    yield f"cycle    {cycle['number']}: connection {watts(cycle['connection_w'])}{fresh}"
     for link in cycle["chain"]:
-        wish = "" if link["preferred_w"] is None else f" wishes {_watts(link['preferred_w'])}"
+        wish = "" if link["preferred_w"] is None else f" wishes {watts(link['preferred_w'])}"
         clipped = "" if link["clipped_by"] is None else f" by {link['clipped_by']}"
         yield (
-            f"  {link['priority']:18} {link['requester']} on {link['resource']} asks {_range(link['asked'])}{wish}: "
-            f"{link['outcome']}{clipped}, leaves {_range(link['left'])}"
+            f"  {link['priority']:18} {link['requester']} on {link['resource']} asks {span(link['asked'])}{wish}: "
+            f"{link['outcome']}{clipped}, leaves {span(link['left'])}"
         )
     for setpoint in cycle["setpoints"]:
         proven = "proven" if setpoint["proven"] else "not proven"
-        free = "no limit" if setpoint["capability"].startswith("limit") else "left to itself"
-        told = free if setpoint["value_w"] is None else _watts(setpoint["value_w"])
         yield (
-            f"  told               {setpoint['device']} {setpoint['capability']}: {told} "
+            f"  told               {setpoint['device']} {setpoint['capability']}: {told(setpoint)} "
             f"for {setpoint['requester']} ({setpoint['reason']}), {proven}"
         )
     for name in ("import_excess_w", "export_excess_w"):
         if cycle[name] > 0:
-            yield f"  OUT OF REACH       {name.removesuffix('_excess_w')} stays {_watts(cycle[name])} above its bound"
-
-
-def _range(ends: list[float | None]) -> str:
-    low, high = ends
-    if low is None and high is None:
-        return "anything"
-    return f"{'-∞' if low is None else f'{low:.0f}'} to {'∞' if high is None else f'{high:.0f}'} W"
-
-
-def _watts(power_w: float | None) -> str:
-    return "unknown" if power_w is None else f"{power_w:.0f} W"
+            yield f"  OUT OF REACH       {name.removesuffix('_excess_w')} stays {watts(cycle[name])} above its bound"
 
 
 def _because(error: str | None) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cloud.errors import SetupError
-from cloud.local.lifetime import StopRequested, cause, die_with_parent, stop_on_signal, stop_with_parent
+from cloud.local.lifetime import StopRequested, cause, die_with_parent, end, stop_on_signal, stop_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -82,14 +82,7 @@ async def _run_mosquitto(path: str, *, port: int, folder: Path) -> None:
         await _announce(port, kind="mosquitto", ended=asyncio.create_task(process.wait(), name="mosquitto ended"))
         raise SetupError(f"mosquitto on port {port} ended with code {process.returncode}; see {folder}/mosquitto.log")
     finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        await end(process, within_s=STOP_TIMEOUT_S)
 
 
 async def _run_amqtt(*, port: int) -> None:

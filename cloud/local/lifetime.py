@@ -46,6 +46,19 @@ async def stop_with_parent(parent_pid: int | None) -> None:
     raise StopRequested("parent gone")
 
 
+async def end(process: asyncio.subprocess.Process, *, within_s: float) -> None:
+    """Ask a process to end, kill it where it has not within so many real seconds, and return when it has."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(within_s):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
 async def ended(*tasks: "asyncio.Task[Any]") -> None:
     """Cancel tasks and return when they have ended.
 

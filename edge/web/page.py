@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from edge.web.words import span, told, watts
+
 Plain = Mapping[str, Any]
 
 REFRESH_S = 2
@@ -49,7 +51,7 @@ def _body(status: Plain) -> Iterator[str]:
     rows = [_device(device) for device in status["devices"]]
     yield _table("Devices", ("device", "profile", "state", "answers in", ""), rows)
     limits = [
-        (direction, one["state"], _watts(one["limit_w"], none="no limit"), f"operator silent {one['silent_s']:.0f} s")
+        (direction, one["state"], watts(one["limit_w"], none="no limit"), f"operator silent {one['silent_s']:.0f} s")
         for direction, one in status["grid_limits"].items()
     ]
     yield _table("Grid limits", ("direction", "state", "limit", ""), limits)
@@ -60,8 +62,8 @@ def _body(status: Plain) -> Iterator[str]:
     yield _table("Wired contacts", ("contact", "state"), contacts)
     yield _table("Orders", ("order", "asks", "of", "stage", "left"), [_order(one) for one in status["commands"]])
     if cycle is not None:
-        told = ("device", "lever", "told", "for", "because", "read back")
-        yield _table("What the devices are told", told, [_setpoint(one) for one in cycle["setpoints"]])
+        heads = ("device", "lever", "told", "for", "because", "read back")
+        yield _table("What the devices are told", heads, [_setpoint(one) for one in cycle["setpoints"]])
         chain = ("priority", "requester", "of", "asks for", "outcome", "leaves")
         yield _table("Who asked, and what became of it", chain, [_link(one) for one in cycle["chain"]])
     yield _foot(status)
@@ -80,7 +82,7 @@ def _notes(status: Plain) -> list[str]:
     notes = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
     for name in ("import", "export"):
         if cycle is not None and cycle[f"{name}_excess_w"] > 0:
-            notes.append(f"{name} stays {_watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")
+            notes.append(f"{name} stays {watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")
     return [str(note) for note in notes]
 
 
@@ -109,11 +111,10 @@ def _order(command: Plain) -> tuple[str, ...]:
 
 
 def _setpoint(setpoint: Plain) -> tuple[str, ...]:
-    free = "no limit" if setpoint["capability"].startswith("limit") else "left to itself"
     return (
         setpoint["device"],
         setpoint["capability"],
-        _watts(setpoint["value_w"], none=free),
+        told(setpoint),
         setpoint["requester"],
         setpoint["reason"],
         "proven" if setpoint["proven"] else "not proven",
@@ -121,15 +122,15 @@ def _setpoint(setpoint: Plain) -> tuple[str, ...]:
 
 
 def _link(link: Plain) -> tuple[str, ...]:
-    wish = "" if link["preferred_w"] is None else f", wishes {_watts(link['preferred_w'])}"
+    wish = "" if link["preferred_w"] is None else f", wishes {watts(link['preferred_w'])}"
     clipped = "" if link["clipped_by"] is None else f" by {link['clipped_by']}"
     return (
         link["priority"],
         link["requester"],
         link["resource"],
-        f"{_range(link['asked'])}{wish}",
+        f"{span(link['asked'])}{wish}",
         f"{link['outcome']}{clipped}",
-        _range(link["left"]),
+        span(link["left"]),
     )
 
 
@@ -165,14 +166,3 @@ def _cell(text: str) -> str:
     good = text in ("online", "proven", "effective")
     kind = ' class="bad"' if bad else ' class="good"' if good else ""
     return f"<td{kind}>{escape(text)}</td>"
-
-
-def _watts(power_w: float | None, *, none: str = "unknown") -> str:
-    return none if power_w is None else f"{power_w:.0f} W"
-
-
-def _range(ends: list[float | None]) -> str:
-    low, high = ends
-    if low is None and high is None:
-        return "anything"
-    return f"{'-∞' if low is None else f'{low:.0f}'} to {'∞' if high is None else f'{high:.0f}'} W"

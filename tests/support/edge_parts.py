@@ -22,6 +22,7 @@ from edge.errors import DeviceSilent
 from edge.evidence import EvidenceBook
 from edge.grid_limits import GridLimits
 from edge.modbus.point import Reading
+from edge.status import Status
 from edge.telemetry.journal import Journal
 from edge.telemetry.sampler import Sampler
 from tests.support.control_commands import TRUSTED
@@ -211,3 +212,26 @@ def loop_of(
         finished=finished,
     )
     return loop, cycles
+
+
+def status(**changes: Any) -> Status:
+    """Return the status of a gateway that has nothing to tell but what is given."""
+    plain: dict[str, Any] = {
+        "site": "home-1",
+        "at": NOON,
+        "clock": ClockTrust.SYNCED,
+        "locked": False,
+        "devices": (),
+        "cycle": None,
+        "loop": {},
+        "commands": (),
+        "answers": {},
+        "grid_limits": {},
+        "relays": {},
+        "relays_unread": (),
+        "weaknesses": (),
+        "device_clocks": (),
+        "journal": {},
+        "link": {},
+    }
+    return Status(**{**plain, **changes})

@@ -15,7 +15,7 @@ from typing import Final
 from cloud.errors import SetupError
 from cloud.local.broker import HOST, INFLIGHT_MAX, QUEUED_MAX, READY_TIMEOUT_S, STOP_TIMEOUT_S, mosquitto_path
 from cloud.local.fleet.authority import LocalAuthority
-from cloud.local.lifetime import die_with_parent, ended
+from cloud.local.lifetime import die_with_parent, end, ended
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +73,8 @@ class RunningBroker:
 
     async def stop(self) -> None:
         """End it, in order where it does so within ``STOP_TIMEOUT_S``."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if self._process is not None:
+            await end(self._process, within_s=STOP_TIMEOUT_S)
 
 
 def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rules_path: Path) -> str:

@@ -6,11 +6,9 @@ import json
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from contracts.units import ClockTrust
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
 from edge.devices.wear import Forgetful, Ledger, budget_of
@@ -19,31 +17,10 @@ from edge.modbus.buses import Buses
 from edge.status import SOCKET, Status, ask_status, cycle_status, device_status, loop_status, serve_status
 from sitewatt.edge_status import lines
 from tests.support.edge_parts import NOON, fake_site, loop_of
+from tests.support.edge_parts import status as plain_status
 from tests.support.manual_clock import ManualClock
 
 WAIT_S = 10.0
-
-
-def _status(**changes: Any) -> Status:
-    plain: dict[str, Any] = {
-        "site": "home-1",
-        "at": NOON,
-        "clock": ClockTrust.SYNCED,
-        "locked": False,
-        "devices": (),
-        "cycle": None,
-        "loop": {},
-        "commands": (),
-        "answers": {},
-        "grid_limits": {},
-        "relays": {},
-        "relays_unread": (),
-        "weaknesses": (),
-        "device_clocks": (),
-        "journal": {},
-        "link": {},
-    }
-    return Status(**{**plain, **changes})
 
 
 @contextlib.asynccontextmanager
@@ -63,7 +40,7 @@ async def test_the_socket_is_its_owners_and_goes_with_the_gateway(tmp_path: Path
     """Other users of the machine have no business with it; a leftover must not look like a gateway."""
     folder = tmp_path / ("deep" * 20) / ("deeper" * 10)
     folder.mkdir(parents=True)
-    async with _serving(folder, _status()):
+    async with _serving(folder, plain_status()):
         assert stat.S_IMODE((folder / SOCKET).stat().st_mode) == 0o600
         answers = await asyncio.gather(*(asyncio.to_thread(ask_status, folder) for _ in range(3)))
         assert [answer["site"] for answer in answers] == ["home-1"] * 3
@@ -76,7 +53,7 @@ async def test_a_socket_left_by_a_killed_gateway_is_replaced(tmp_path: Path) -> 
     """After kill -9 the name is still there and nobody listens."""
     (tmp_path / SOCKET).touch()
     async with asyncio.timeout(WAIT_S):
-        task = asyncio.create_task(serve_status(tmp_path, _status), name="status")
+        task = asyncio.create_task(serve_status(tmp_path, plain_status), name="status")
         while not (tmp_path / SOCKET).is_socket():  # noqa: ASYNC110 (a socket appears)
             await asyncio.sleep(0.01)
         assert (await asyncio.to_thread(ask_status, tmp_path))["locked"] is False
@@ -86,7 +63,7 @@ async def test_a_socket_left_by_a_killed_gateway_is_replaced(tmp_path: Path) -> 
 
 def test_endless_bounds_are_null_not_broken_json() -> None:
     """JSON knows no infinity, and programs read this."""
-    said = json.loads(_status(journal={"a": float("inf"), "b": [float("-inf"), 1.23456]}).encode())
+    said = json.loads(plain_status(journal={"a": float("inf"), "b": [float("-inf"), 1.23456]}).encode())
     assert said["journal"] == {"a": None, "b": [None, 1.235]}
 
 
@@ -104,7 +81,7 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
     assert [link["requester"] for link in said["chain"]] == ["self_consumption"]
     battery = next(one for one in said["setpoints"] if one["capability"] == "battery_power")
     assert (battery["requester"], battery["proven"]) == ("self_consumption", True)
-    status = _status(
+    status = plain_status(
         cycle=said,
         loop=loop_status(loop.stats, period_s=1.0),
         journal={"state": "disk", "waiting": 2, "bytes": 2048, "dropped": 0, "error": None},
@@ -140,7 +117,7 @@ async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
         bus, unit = buses.get("tcp://127.0.0.1:9?unit=1")
         said = device_status(Device(id="pv", profile=profile, bus=bus, unit=unit, clock=clock, memory=memory))
     said["no_timer"] = ["limit_generation"]
-    status = _status(
+    status = plain_status(
         devices=(said,),
         loop={"cycles": 0, "late": 0, "last_cycle_ms": 0.0, "writes": 0, "failed_writes": 0, "alarms": []},
         journal={"state": "disk", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},

@@ -1,0 +1,23 @@
+"""How a status is put into words, for the page and for the terminal alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def watts(power_w: float | None, *, none: str = "unknown") -> str:
+    """Return a power, or what stands for none."""
+    return none if power_w is None else f"{power_w:.0f} W"
+
+
+def span(ends: list[float | None]) -> str:
+    """Return a range of power; an end that is ``None`` is open."""
+    low, high = ends
+    if low is None and high is None:
+        return "anything"
+    return f"{'-∞' if low is None else f'{low:.0f}'} to {'∞' if high is None else f'{high:.0f}'} W"
+
+
+def told(setpoint: Mapping[str, Any]) -> str:
+    """Return what a device is told; none is no limit on a limit, and no wish otherwise."""
+    free = "no limit" if setpoint["capability"].startswith("limit") else "left to itself"
+    return watts(setpoint["value_w"], none=free)
