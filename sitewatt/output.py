@@ -8,7 +8,8 @@ import typer
 
 FAILED = 1
 BAD_INPUT = 2
-INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended.
+INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended,
+TERMINATED = 143  # and of one that SIGTERM did.
 
 
 def print_json(answer: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sitewatt.output import BAD_INPUT, FAILED, fail
+from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, fail
 
 SPEED = 30.0
 # More than so many gateways want more than two cores at full speed.
@@ -77,6 +77,8 @@ def demo(
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", code="file", as_json=as_json, exit_code=BAD_INPUT)
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
     if not passed:
         raise typer.Exit(FAILED)

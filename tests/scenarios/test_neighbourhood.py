@@ -39,6 +39,26 @@ def test_the_demonstration_settles_trades_and_answers_an_event(tmp_path: Path) -
     assert said["orders"]["traded"] > 0
 
 
+def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -> None:
+    """A supervisor sends SIGTERM: no traceback, and no process that goes on."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "sitewatt", "demo", "--headless", "--sites", "2", "--keep", str(tmp_path / "kept")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stderr is not None
+    try:
+        assert demo.stderr.readline().startswith("broker ")
+        demo.terminate()
+        _, said = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+    assert demo.returncode == 143
+    assert "Traceback" not in said
+    running = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout
+    assert not running
+
+
 @pytest.mark.slow
 async def test_a_killed_gateway_lets_its_battery_go_and_catches_up(tmp_path: Path) -> None:
     """Safety depends on nobody being alive, the market on nobody in particular, and nothing is lost."""
