@@ -19,6 +19,8 @@ from edge.fleet.settings import FleetSettings, with_fleet_paths
 from edge.links.settings import LinkSettings
 from edge.public_key import PublicKey
 
+FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -390,15 +392,18 @@ def load_config(path: Path) -> SiteConfig:
 
 
 def sentence(error: ValidationError) -> str:
-    """Say the first thing that is wrong in one sentence: the key, the value, the bound, and how many more there are."""
-    first, *more = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"])
-    said = _said(key, first["type"], first["msg"], first.get("input"))
-    return f"{said} ({len(more)} more)" if more else said
+    """Say what is wrong: key, value and bound of each fault; of many the first, and how many more there are."""
+    faults = error.errors(include_url=False)
+    said = [
+        _said(".".join(str(part) for part in one["loc"]), one["type"], one["msg"], one.get("input"))
+        for one in faults[:FAULTS_SAID]
+    ]
+    more = len(faults) - len(said)
+    return "; ".join(said) + (f"; {more} more" if more else "")
 
 
 def _said(key: str, kind: str, message: str, value: Any) -> str:
-    bound = message.removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+    bound = message.removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
     if kind == "extra_forbidden":
         return f"{key} is not a known key"
     if kind == "missing":
