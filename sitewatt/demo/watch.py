@@ -102,12 +102,14 @@ class Watcher:
         # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
         while task is None or not task.cancelling():
             with contextlib.suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client(
+                client = aiomqtt.Client(
                     "127.0.0.1",
                     self._port,
                     protocol=aiomqtt.ProtocolVersion.V311,
                     socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-                ) as client:
+                )
+                async with contextlib.AsyncExitStack() as stack:
+                    await _connected(client, stack)
                     await client.subscribe(f"{ROOT}/#", qos=1)
                     self.view.connected = True
                     async for message in client.messages:
@@ -196,6 +198,21 @@ class Watcher:
 
     def _tell(self, sentence: str) -> None:
         self.view.news.append((self._clock.now(), sentence))
+
+
+async def _connected(client: aiomqtt.Client, stack: contextlib.AsyncExitStack) -> None:
+    """Connect, to the end even where we are cancelled: aiomqtt leaves its socket behind when stopped in between.
+
+    Raises:
+        MqttError: There is no broker, or it did not answer within the client's own time-out.
+    """
+    connecting = asyncio.ensure_future(stack.enter_async_context(client))
+    try:
+        await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await connecting
+        raise
 
 
 def _message_class(topic: Topic) -> type[Message]:
