@@ -25,17 +25,17 @@ from contracts.control import AckStage, BatteryPower, CommandAck
 from contracts.topics import Down, Up, site_topic
 from edge.control.cycle import decide
 from edge.control.model import ControlSettings, Memory
-from edge.snapshot import Freezer
-from edge.status import ask_status
+from edge.loop.snapshot import Freezer
+from edge.site.status import ask_status
 from firmware_sim.plant_config import PlantConfig
 from sitewatt.demo import files
 from sitewatt.demo.processes import Processes
 from sitewatt.demo.run import start_broker, start_gateway
-from tests.support.edge_parts import FakeDevice, as_devices, config, fake_site, plain_config
 from tests.support.manual_clock import ManualClock
-from tests.support.siege import AGGREGATOR, BATTERY_W, ZONE, Siege, battery_site, siege
-from tests.support.siege_wire import model_address
-from tests.support.simulator import NOON, RawClient, read_request
+from tests.support.modbus.simulator import NOON, RawClient, read_request
+from tests.support.rigs.edge_parts import FakeDevice, as_devices, config, fake_site, plain_config
+from tests.support.rigs.fault_rig import AGGREGATOR, BATTERY_W, ZONE, Siege, battery_site, siege
+from tests.support.rigs.fault_wire import model_address
 
 DEVICES: Final = 20
 DECISIONS: Final = 500

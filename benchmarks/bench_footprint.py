@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from contracts.clock import scaled_clock
-from tests.support.broker import Broker, running
+from tests.support.brokers.broker import Broker, running
 
 DEVICES = (1, 5, 10, 20)
 SPEED = 20.0

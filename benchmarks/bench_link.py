@@ -26,12 +26,12 @@ from contracts.units import Quality, epoch_ms
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
-from edge.telemetry.journal import Journal
+from edge.telemetry.outbox import Journal
 from edge.telemetry.points import PointPolicy
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
-from tests.support.broker import Authority, Broker, running
-from tests.support.link_parts import AT, SITE, background, one_sample, reading, topic_of, until
+from tests.support.brokers.broker import Authority, Broker, running
+from tests.support.brokers.link_parts import AT, SITE, background, one_sample, reading, topic_of, until
 
 SECONDS = 1.0
 DRAINED_RECORDS = 2000

@@ -29,9 +29,9 @@ from cloud.market.engine import Engine
 from cloud.market.journal import decode, encode
 from cloud.market.ledger import FEES, Entry, Kind, Ledger
 from cloud.market.network import Link, clear_network
-from cloud.market.replay import collector_at_rest
 from cloud.market.rules import MarketRules, Participant
 from cloud.market.state import Outcome
+from cloud.market.tools.replay import collector_at_rest
 from contracts.market import Side
 
 MESSAGES = 200_000

@@ -26,9 +26,9 @@ from contracts.clock import SystemClock
 from contracts.market import OrderMessage, Side
 from contracts.topics import Broadcast, Down, Up, broadcast_topic, site_topic
 from contracts.units import DeliveryInterval
-from tests.support.broker import free_port
-from tests.support.cloud_process import Process, started
-from tests.support.cloud_sites import ZONE, order, write_config
+from tests.support.brokers.broker import free_port
+from tests.support.cloud.process import Process, started
+from tests.support.cloud.sites import ZONE, order, write_config
 
 AGENTS: Final = 100
 ROUNDS: Final = 20

@@ -33,7 +33,7 @@ from edge.modbus.bus import Bus
 from edge.modbus.cost import CostModel, rtu_cost, tcp_cost
 from edge.modbus.point import Access, DataType, LinkLimits, RegisterPoint, Table
 from edge.modbus.poller import Poller
-from tests.support.modbus_server import Bank, Device, pty_device, tcp_device
+from tests.support.modbus.server import Bank, Device, pty_device, tcp_device
 
 PROFILES = (
     "sunspec_generic_int",

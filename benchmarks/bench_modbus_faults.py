@@ -25,10 +25,10 @@ from edge.modbus.faults import NoReply
 from edge.modbus.point import PollClass, RegisterPoint, Table
 from edge.modbus.poller import Poller
 from firmware_sim.fault_rules import FaultKind
-from tests.support.modbus_faults import KINDS, Storm
-from tests.support.modbus_recovery import HEALTHY_WITHIN_S, Recovery, recover
-from tests.support.modbus_server import Bank, Device, Request, Sending, honest, pty_device, tcp_device
-from tests.support.modbus_wait import until
+from tests.support.modbus.faults import KINDS, Storm
+from tests.support.modbus.recovery import HEALTHY_WITHIN_S, Recovery, recover
+from tests.support.modbus.server import Bank, Device, Request, Sending, honest, pty_device, tcp_device
+from tests.support.modbus.wait import until
 
 REQUESTS, RUNS = 20_000, 10
 LANES = 16  # Connections of a storm.

@@ -16,8 +16,8 @@ from contracts.clock import parse_clock
 from edge.config import load_config
 from edge.errors import ConfigError, JournalInUse
 from edge.fleet.update.launch import ON_TRIAL
-from edge.logs import log_to_standard_error
-from edge.site import run_site
+from edge.process.logs import log_to_standard_error
+from edge.site.build import run_site
 
 FAILED = 1
 BAD_INPUT = 2

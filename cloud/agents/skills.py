@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk
+from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk
 from cloud.agents.relief_study import StudyAnswer, StudyQuestion, study
 from cloud.errors import SkillError
 from contracts.forecast import ForecastKind, ForecastSeries

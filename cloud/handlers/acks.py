@@ -5,9 +5,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.grid.event import Observation
-from cloud.handlers.grid_agent import step
-from cloud.handlers.intake import Arrival, arrival_of, each_record, note_of
-from cloud.handlers.wiring import House, current
+from cloud.shell.grid.agent import step
+from cloud.shell.intake import Arrival, arrival_of, each_record, note_of
+from cloud.shell.services import House, current
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord
 from cloud.stores.tables import Put

@@ -4,8 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
-from cloud.handlers.intake import arrival_of, each_record, store_once
-from cloud.handlers.wiring import current
+from cloud.shell.intake import arrival_of, each_record, store_once
+from cloud.shell.services import current
 from cloud.stores import keys
 from cloud.stores.tables import Put
 from contracts.telemetry import EventMessage

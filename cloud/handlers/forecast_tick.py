@@ -7,19 +7,19 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.errors import SetupError
-from cloud.forecasting.issue import SiteHistory, issue_forecasts
-from cloud.forecasting.profiles import LoadClass
-from cloud.forecasting.pv import PvPlant
-from cloud.forecasting.series import Series, regular
-from cloud.handlers.publishing import Outgoing
-from cloud.handlers.site_history import HISTORY_DAYS, read_history, update_history
-from cloud.handlers.wiring import House, current
+from cloud.shell.forecast.site_history import HISTORY_DAYS, read_history, update_history
+from cloud.shell.publishing import Outgoing
+from cloud.shell.services import House, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind, SiteRecord, ZoneRecord
 from cloud.stores.tables import Put, Table, Tables
 from contracts.forecast import ForecastBroadcast, ForecastSeries
 from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
 from contracts.units import DELIVERY_INTERVAL_S, instant
+from domain.forecasting.issue import SiteHistory, issue_forecasts
+from domain.forecasting.profiles import LoadClass
+from domain.forecasting.pv import PvPlant
+from domain.forecasting.series import Series, regular
 
 HORIZON_STEPS: Final = 96
 # A gateway plans eight hours ahead, from a forecast that may be two hours old.

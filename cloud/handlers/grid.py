@@ -5,10 +5,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.grid.event import Observation
-from cloud.handlers.grid_agent import step
-from cloud.handlers.grid_view import power_samples, supply_samples
-from cloud.handlers.intake import arrived_at, each_record
-from cloud.handlers.wiring import current
+from cloud.shell.grid.agent import step
+from cloud.shell.grid.view import power_samples, supply_samples
+from cloud.shell.intake import arrived_at, each_record
+from cloud.shell.services import current
 from contracts.telemetry import TelemetryMessage
 from contracts.wire import WireError
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from cloud.errors import SetupError
 from cloud.grid.event import Observation
-from cloud.handlers.grid_agent import step
-from cloud.handlers.wiring import current
+from cloud.shell.grid.agent import step
+from cloud.shell.services import current
 
 
 def handler(event: dict[str, Any], context: Any) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import KinesisStreamEvent
 
-from cloud.handlers.intake import LOG
-from cloud.handlers.wiring import current
+from cloud.shell.intake import LOG
+from cloud.shell.services import current
 from cloud.stores.lake import RawSample
 from contracts.telemetry import TelemetryMessage, samples_of
 from contracts.wire import WireError

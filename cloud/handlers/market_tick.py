@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from cloud.errors import SetupError
-from cloud.handlers.market_shell.writer import market_of
-from cloud.handlers.wiring import current
 from cloud.market import commands
+from cloud.shell.market.writer import market_of
+from cloud.shell.services import current
 from contracts.units import epoch_ms
 
 

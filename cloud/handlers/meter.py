@@ -6,10 +6,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
-from cloud.handlers.intake import Arrival, arrival_of, each_record, store_once
-from cloud.handlers.market_shell.writer import market_of
-from cloud.handlers.wiring import House, current
 from cloud.market import commands
+from cloud.shell.intake import Arrival, arrival_of, each_record, store_once
+from cloud.shell.market.writer import market_of
+from cloud.shell.services import House, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
 from cloud.stores.tables import Put

@@ -5,10 +5,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
-from cloud.handlers.intake import Arrival, arrival_of, each_record, note_all
-from cloud.handlers.market_shell.fold import order_input
-from cloud.handlers.market_shell.writer import market_of
-from cloud.handlers.wiring import current
+from cloud.shell.intake import Arrival, arrival_of, each_record, note_all
+from cloud.shell.market.fold import order_input
+from cloud.shell.market.writer import market_of
+from cloud.shell.services import current
 from contracts.market import OrderMessage
 from contracts.units import epoch_ms
 

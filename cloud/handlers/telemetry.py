@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
-from cloud.handlers.intake import Arrival, arrival_of, each_record, store_once
-from cloud.handlers.quarters import by_device_and_quarter, merged_body
-from cloud.handlers.wiring import House, current
 from cloud.infra.tables import KEEP_QUARTERS_D
+from cloud.shell.aggregates import by_device_and_quarter, merged_body
+from cloud.shell.intake import Arrival, arrival_of, each_record, store_once
+from cloud.shell.services import House, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
 from cloud.stores.sequence import Seen

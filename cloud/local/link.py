@@ -21,8 +21,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from cloud.errors import PublishError
-from cloud.handlers.publishing import EXPIRY_S_MAX, Outgoing
 from cloud.local.config import BrokerSettings
+from cloud.shell.publishing import EXPIRY_S_MAX, Outgoing
 from contracts.topics import ROOT, Up
 
 log = logging.getLogger(__name__)

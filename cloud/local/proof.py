@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloud.handlers.market_shell.fold import Fold, Step
-from cloud.handlers.market_shell.journal import Journal
-from cloud.handlers.market_shell.projection import committed_upto, writes
-from cloud.handlers.market_shell.snapshots import Snapshots
+from cloud.shell.market.fold import Fold, Step
+from cloud.shell.market.journal import Journal
+from cloud.shell.market.projection import committed_upto, writes
+from cloud.shell.market.snapshots import Snapshots
 from cloud.stores.registry import load_registry
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Key, Table, Tables

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloud.handlers.market_shell.projection import CLAIM, LEDGER, SETTLED, STATE, committed_upto
 from cloud.local.streams import StreamLog
+from cloud.shell.market.projection import CLAIM, LEDGER, SETTLED, STATE, committed_upto
 from cloud.stores import keys
 from cloud.stores.registry import Registry, load_registry
 from cloud.stores.sequence import Seen

@@ -12,9 +12,6 @@ from typing import Final
 
 import aiomqtt
 
-from cloud.handlers import wiring
-from cloud.handlers.signing import read_signer_file
-from cloud.handlers.wiring import House
 from cloud.infra.rules import CONSUMERS, SCHEDULES, Schedule, Stream, rule_of
 from cloud.local.config import CloudConfig
 from cloud.local.events import forwarded
@@ -24,6 +21,9 @@ from cloud.local.link import BrokerLink, until_connected
 from cloud.local.reader import ShardReader
 from cloud.local.scheduler import Scheduler
 from cloud.local.streams import SHARDS, NewRecord, StreamLog
+from cloud.shell import services
+from cloud.shell.services import House
+from cloud.shell.signing import read_signer_file
 from cloud.stores.registry import Registry, save_registry
 from cloud.stores.setup import Stores, open_files
 from cloud.stores.sqlite import SqliteTables
@@ -56,7 +56,7 @@ class LocalCloud:
             StopRequested: In a group, when a signal came or the parent is gone.
             SetupError: The signing key cannot be read.
         """
-        wiring.install(self._house())
+        services.install(self._house())
         for handler in {*(consumer.handler for consumer in CONSUMERS), *(schedule.handler for schedule in SCHEDULES)}:
             self._functions.load(handler)
         try:
@@ -81,7 +81,7 @@ class LocalCloud:
         finally:
             self._link.close()
             self._functions.close()
-            wiring.install(None)
+            services.install(None)
 
     def take(self, messages: Sequence[aiomqtt.Message]) -> None:
         """Put messages into their streams; when this returns they are in a file.

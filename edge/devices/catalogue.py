@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from edge.devices.profile import Profile, sentence
-from edge.devices.spelling import meant
+from edge.devices.suggestions import meant
 from edge.errors import ConfigError
 
 _PACKAGE = "device_profiles"

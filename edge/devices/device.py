@@ -16,20 +16,20 @@ from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
 from edge.devices.catalogue import load_profile
 from edge.devices.health import Health
+from edge.devices.map_faults import likely_slip
 from edge.devices.options import RATED_W_DEFAULT, DeviceOptions, DeviceSettings, check_names, link_limits, options_of
 from edge.devices.profile import Profile
 from edge.devices.quality import plausible_range
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
-from edge.devices.slips import likely_slip
 from edge.devices.view import View, build_view
 from edge.devices.wear import Forgetful, Ledger, Memory
 from edge.errors import ConfigError, DeviceError, DeviceSilent
 from edge.modbus.bus import Bus
-from edge.modbus.buses import Buses
 from edge.modbus.learned import Learned
 from edge.modbus.point import PollClass, Reading, RegisterPoint, WordOrder
 from edge.modbus.poller import Poller
+from edge.modbus.pool import Buses
 from edge.modbus.proxy import Proxy
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint

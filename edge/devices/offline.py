@@ -10,7 +10,7 @@ from edge.devices.canonical import Spec, derive, refined, to_canonical
 from edge.devices.points import DerivedSpec
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
-from edge.devices.spelling import meant
+from edge.devices.suggestions import meant
 from edge.errors import ConfigError, ValueRefused
 from edge.modbus.codec import Value, covers, decode
 from edge.modbus.cost import CostModel

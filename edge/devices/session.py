@@ -11,7 +11,7 @@ from edge.devices.offline import Decoded, as_decoded, encode_point
 from edge.devices.options import link_limits
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
-from edge.devices.spelling import meant
+from edge.devices.suggestions import meant
 from edge.errors import ConfigError, DeviceError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.encode import Write

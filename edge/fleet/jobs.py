@@ -15,8 +15,8 @@ from edge.errors import FleetError, FleetRefused, FleetSilent, UpdateFailed, Upd
 from edge.fleet.identity import Identity
 from edge.fleet.requests import Requests
 from edge.fleet.update.updater import Stage, Step, Updater
-from edge.lifetime import StopRequested
 from edge.links.link import Inbound, Link
+from edge.process.lifetime import StopRequested
 
 log = logging.getLogger(__name__)
 

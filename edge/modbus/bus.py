@@ -14,8 +14,8 @@ from edge.errors import DeviceRefused
 from edge.modbus.cost import CostModel, cost_of, silence_s
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.faults import Fault, NoReply
+from edge.modbus.late_replies import Overdue, wider_reads
 from edge.modbus.learned import Learned
-from edge.modbus.overdue import Overdue, wider_reads
 from edge.modbus.pdu import (
     ACKNOWLEDGE,
     BUSY,
@@ -31,8 +31,8 @@ from edge.modbus.pdu import (
     write_request,
 )
 from edge.modbus.point import LinkLimits, Priority, Table
+from edge.modbus.scheduler import Turns
 from edge.modbus.transport import open_wire
-from edge.modbus.turns import Turns
 from edge.modbus.unit import RTU_TIMEOUT_S_START, TCP_TIMEOUT_S_START, Unit
 from edge.modbus.url import Endpoint, parse_url
 from edge.modbus.wire import Wire

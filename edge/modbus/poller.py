@@ -21,7 +21,6 @@ from edge.modbus.cost import CostModel
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.latest import Latest, Sheet, Words
 from edge.modbus.learned import MUTE_AGAIN_S, Learned
-from edge.modbus.missing import Missing
 from edge.modbus.pdu import ILLEGAL_ADDRESS
 from edge.modbus.plan import Block, Plan, plan_reads
 from edge.modbus.point import (
@@ -36,6 +35,7 @@ from edge.modbus.point import (
     Table,
 )
 from edge.modbus.split import SPLITTABLE, ReadSpan, read_apart
+from edge.modbus.unavailable import Missing
 
 STALE_PERIODS = 3  # A value is stale after so many periods, but not before STALE_S_MIN. Source: Frequenz SDK, 10 s.
 STALE_S_MIN = 5.0

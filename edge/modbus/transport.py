@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.overdue import Overdue
+from edge.modbus.late_replies import Overdue
 from edge.modbus.url import Endpoint, Scheme
 from edge.modbus.wire import Wire
 

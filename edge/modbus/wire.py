@@ -15,7 +15,7 @@ from pymodbus.pdu import DecodePDU
 
 from edge.errors import DeviceRefused
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.overdue import Overdue
+from edge.modbus.late_replies import Overdue
 from edge.modbus.pdu import EXCEPTION_BIT
 from edge.modbus.url import Scheme
 

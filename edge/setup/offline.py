@@ -9,19 +9,19 @@ from pathlib import Path
 
 from contracts.clock import Clock
 from contracts.units import ClockTrust
-from edge.clock import ClockWatch
+from edge.clock_trust import ClockWatch
 from edge.config import DeviceSection, SiteConfig
 from edge.devices.catalogue import load_profile
 from edge.devices.options import check_names, options_of
 from edge.errors import ConfigError, EdgeError
 from edge.fleet.identity import IdentityStore, require_own
 from edge.fleet.settings import FleetSettings
+from edge.inputs.wired import check_contacts, check_loads
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
-from edge.relays import check_contacts, check_loads
+from edge.setup.failsafe_check import refuse_unsafe
 from edge.setup.finding import Finding, failed, good, warning
 from edge.setup.load import BusLoad, Connected, bus_loads
-from edge.weaknesses import refuse_unsafe
 
 # A bus above this share has no room for retries and for writes; above 1 it never keeps its pace.
 BUSY_WARNING = 0.7

@@ -14,9 +14,9 @@ from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.mqtt import tls_context
 from edge.links.settings import Client, LinkSettings
+from edge.loop.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
 from edge.modbus.point import Reading
 from edge.setup.finding import Finding, failed, good, warning
-from edge.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
 
 # Real seconds: a slow serial line with several devices is read once in less.
 DEVICES_TIMEOUT_S = 20.0

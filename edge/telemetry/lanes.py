@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from contracts.topics import Up
-from edge.telemetry.journal import Journal
+from edge.telemetry.outbox import Journal
 from edge.telemetry.records import Record
 
 SMALL_BACKLOG_RECORDS = 50

@@ -3,8 +3,8 @@
 from contracts.clock import Clock
 from contracts.topics import Up
 from contracts.units import SiteId
-from edge.telemetry.journal import FLUSH_WINDOW_S, Journal
 from edge.telemetry.metering import IntervalEnergy, IntervalMeter, Observation
+from edge.telemetry.outbox import FLUSH_WINDOW_S, Journal
 
 _KEY = "meter.intervals"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from contracts.metering import MeterReading
 from contracts.units import ClockTrust, DeliveryInterval, Quality, SiteId, epoch_ms, instant
-from edge.telemetry.journal import Build
+from edge.telemetry.outbox import Build
 
 # Observations further apart than this make an interpolated boundary a substituted value.
 INTERPOLATION_S_MAX = 90.0

@@ -16,7 +16,7 @@ from contracts.packing import pack, unpack
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, Series, TelemetryMessage, columns, samples_in
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality, SiteId, epoch_ms, instant
-from edge.telemetry.journal import FLUSH_WINDOW_S, Build, Journal
+from edge.telemetry.outbox import FLUSH_WINDOW_S, Build, Journal
 from edge.telemetry.points import PointPolicy, Track, policy_of
 
 PERIOD_S = 60.0

@@ -1,7 +1,7 @@
 """The consumer: buys what it expects to need, up to its import tariff, and sells what it has left over."""
 
 from edge.trading.model import OrderIntent, Outlook
-from edge.trading.wanted import wanted_orders
+from edge.trading.target_orders import wanted_orders
 
 
 def consumer_orders(outlook: Outlook) -> tuple[OrderIntent, ...]:

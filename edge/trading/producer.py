@@ -1,7 +1,7 @@
 """The producer: sells what it expects to generate, from its marginal cost upwards, and covers its own use."""
 
 from edge.trading.model import OrderIntent, Outlook
-from edge.trading.wanted import wanted_orders
+from edge.trading.target_orders import wanted_orders
 
 
 def producer_orders(outlook: Outlook, *, marginal_cost_mct_per_kwh: int = 0) -> tuple[OrderIntent, ...]:

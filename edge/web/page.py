@@ -23,7 +23,7 @@ ul { padding-left: 1.2rem; }
 
 
 def page(status: Plain) -> str:
-    """Return the page of a status, as ``edge.status`` gives it; every text in it is escaped."""
+    """Return the page of a status, as ``edge.site.status`` gives it; every text in it is escaped."""
     return _document(str(status["site"]), "".join(_body(status)))
 
 

@@ -107,9 +107,9 @@ def cost(
     as_json: _Json = False,
 ) -> None:
     """Work out the AWS bill of one site-month from the real message sizes, beside one message for every sample."""
-    from cloud.cost import GOAL_USD, Purpose, naive_bill, our_bill
-    from cloud.cost_prices import READ_IN, REGION
-    from cloud.cost_volumes import Site, telemetry_of
+    from cloud.cost.estimate import GOAL_USD, Purpose, naive_bill, our_bill
+    from cloud.cost.prices import READ_IN, REGION
+    from cloud.cost.volumes import Site, telemetry_of
 
     site = Site(devices=devices, points_per_device=points, rate_hz=rate, changed=changed, period_s=period)
     told, ours, naive = telemetry_of(site), our_bill(site, sites=sites), naive_bill(site)

@@ -50,7 +50,7 @@ def status(
 
     Exit 0 it answered, 1 none runs or this user may not ask, 2 the configuration cannot be used.
     """
-    from edge.status import ask_status
+    from edge.site.status import ask_status
 
     settings = _load(config, as_json=as_json)
     try:
@@ -79,7 +79,7 @@ def page(
     Read-only, without a password: whoever reaches the address sees it. It is a process of its own and controls nothing.
     Exit 1 the address is taken or none of this machine's, 2 it is none at all or the configuration cannot be used.
     """
-    from edge.status import ask_status
+    from edge.site.status import ask_status
     from edge.web.server import PageServer
 
     settings = _load(config, as_json=as_json)
@@ -111,7 +111,7 @@ def lock(
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
 ) -> None:
     """Lock the site for maintenance: batteries rest, remote orders are refused, also after a restart."""
-    from edge.lock import lock as lock_site
+    from edge.inputs.lock import lock as lock_site
 
     settings = _load(config, as_json=as_json)
     try:
@@ -135,7 +135,7 @@ def unlock(
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
 ) -> None:
     """Take the local maintenance lock away; one that came as a command, or by a wired switch, stays."""
-    from edge.lock import unlock as unlock_site
+    from edge.inputs.lock import unlock as unlock_site
 
     settings = _load(config, as_json=as_json)
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewatt.commands.fleet_hands import answered, followed, open_hands, signed_update
+from sitewatt.commands.fleet_session import answered, followed, open_hands, signed_update
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 PAPERS = "claim.json"
@@ -97,7 +97,7 @@ def provision(
     from edge.fleet.identity import IdentityStore, Papers
     from edge.fleet.provisioning import Claim, Provisioner
     from edge.links.settings import LinkSettings
-    from edge.logs import log_to_standard_error
+    from edge.process.logs import log_to_standard_error
 
     # Each attempt that fails says why: the installer waits beside it.
     log_to_standard_error("warning")

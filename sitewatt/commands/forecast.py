@@ -15,9 +15,9 @@ import typer
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
-    from cloud.forecasting.backtest import Score
-    from cloud.forecasting.quantiles import Quantiles
-    from cloud.forecasting.series import Series
+    from domain.forecasting.backtest import Score
+    from domain.forecasting.quantiles import Quantiles
+    from domain.forecasting.series import Series
 
 app = typer.Typer(help="Forecasts of load, PV and price from measured series.", no_args_is_help=True)
 
@@ -156,9 +156,9 @@ class _Task:
 
     def forecast(self, origin: datetime, steps: int) -> "Quantiles":
         """Forecast from an origin, with nothing of what came after."""
-        from cloud.forecasting.load import forecast_load
-        from cloud.forecasting.price import forecast_price
-        from cloud.forecasting.pv import PvPlant, forecast_pv
+        from domain.forecasting.load import forecast_load
+        from domain.forecasting.price import forecast_price
+        from domain.forecasting.pv import PvPlant, forecast_pv
 
         known = self.series.before(origin)
         if self.kind is Kind.LOAD:
@@ -173,7 +173,7 @@ class _Task:
 
     def backtest(self, *, hours: int, count: int) -> "tuple[Score, ...]":
         """Score the last daily origins."""
-        from cloud.forecasting.backtest import backtest as score
+        from domain.forecasting.backtest import backtest as score
 
         return score(
             self.series,
@@ -186,7 +186,7 @@ class _Task:
 
 def _task(file: Path, column: str, *, kind: Kind, utc_offset_h: float, place: str, peak: float, as_json: bool) -> _Task:
     """Read a column as what it is to be forecast as, or end the command with a sentence."""
-    from cloud.forecasting.series import Series
+    from domain.forecasting.series import Series
 
     try:
         name, series = _read(file, column)
@@ -254,7 +254,7 @@ def _read(file: Path, column: str) -> tuple[str, "Series"]:
         InputError: The column does not exist, a line is not a number, or there are fewer than two steps.
         OSError: The file cannot be opened.
     """
-    from cloud.forecasting.series import regular
+    from domain.forecasting.series import regular
 
     columns = _columns(file)
     name = column or columns[0]

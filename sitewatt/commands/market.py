@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from cloud.market.auction import Tie
-from cloud.market.clear_file import ClearMechanism
-from cloud.market.reading import BadInput, mapping
 from cloud.market.rules import Mechanism, SelfTrade
+from cloud.market.tools.clear import ClearMechanism
+from cloud.market.tools.inputs import BadInput, mapping
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def clear(
     as_json: JsonOption = False,
 ) -> None:
     """Clear one call from a file of orders."""
-    from cloud.market.clear_file import clear_file
+    from cloud.market.tools.clear import clear_file
 
     with _inputs(as_json):
         answer = clear_file(_load(file), mechanism, tie=tie)
@@ -59,7 +59,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Run a continuous book over a stream of orders, one JSON object a line."""
-    from cloud.market.stream import Stream
+    from cloud.market.tools.stream import Stream
 
     stream = Stream(self_trade)
     with _inputs(as_json), _opened(file) as lines:
@@ -79,7 +79,7 @@ def run(
 @app.command()
 def settle(file: FileArgument, as_json: JsonOption = False) -> None:
     """Settle one interval from its trades and meter readings."""
-    from cloud.market.settle_file import settle_file
+    from cloud.market.tools.settle import settle_file
 
     with _inputs(as_json):
         answer = settle_file(_load(file))
@@ -107,7 +107,7 @@ def replay(
     Of a run's folder, or of a cloud's tables, the journal of each zone is replayed and compared with all they hold.
     """
     from cloud.local.proof import tables_file
-    from cloud.market.replay import replay as replay_journal
+    from cloud.market.tools.replay import replay as replay_journal
 
     tables = tables_file(Path(journal))
     if tables is not None:
@@ -183,7 +183,7 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Report price, volume, welfare and imbalance per interval."""
-    from cloud.market.picture import picture
+    from cloud.market.tools.chart import picture
 
     with _inputs(as_json):
         rows = _intervals(journal)
@@ -208,7 +208,7 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Run zero-intelligence and strategic agents on the real engine and say how well the market did."""
-    from cloud.market.simulation import simulate as run_agents
+    from cloud.market.tools.simulation import simulate as run_agents
 
     answer = run_agents(agents=agents, intervals=intervals, seed=seed, mechanism=mechanism).answer()
     if as_json:
@@ -243,8 +243,8 @@ def _statuses(folder: Path, zone: str | None, as_json: bool) -> list[dict[str, A
     """Return status, prices and health of each zone, by the supervisor's own skills at the market's own instant."""
     from cloud.agents.skills import skill
     from cloud.errors import CloudError
-    from cloud.handlers.desks import reading_desks
     from cloud.local.proof import tables_file
+    from cloud.shell.skill_ports import reading_desks
     from cloud.stores.registry import load_registry
     from cloud.stores.sqlite import SqliteTables
 
@@ -323,7 +323,7 @@ def _write(path: Path, text: str, as_json: bool) -> None:
 
 def _baseline(data: Mapping[str, Any]) -> "Baseline | TooFewDays":
     from cloud.market import baseline as market
-    from cloud.market.reading import text, whole
+    from cloud.market.tools.inputs import text, whole
 
     event = mapping(data.get("event", {}), "event")
     count = whole(event, "count", "event", least=1)
@@ -399,11 +399,11 @@ def _baseline_answer(data: Mapping[str, Any], made: "Baseline") -> dict[str, Any
 
 def _intervals(journal: str | None) -> list[dict[str, Any]]:
     if journal is None:
-        from cloud.market.simulation import simulate as run_agents
+        from cloud.market.tools.simulation import simulate as run_agents
 
         return run_agents(agents=100, intervals=96, seed=7).intervals
-    from cloud.market.replay import replay as replay_journal
-    from cloud.market.report import IntervalReport
+    from cloud.market.tools.replay import replay as replay_journal
+    from cloud.market.tools.report import IntervalReport
 
     watcher = IntervalReport()
     with _opened(journal) as lines:

@@ -16,9 +16,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from cloud.errors import CloudError
-from cloud.handlers.quarters import point_in
 from cloud.local.report import evidence, opened, read_report, seen_by_epoch
 from cloud.market.baseline import TEN_OF_TEN, Flag
+from cloud.shell.aggregates import point_in
 from cloud.stores import keys
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up

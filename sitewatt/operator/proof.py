@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts.clock import SystemClock
+from edge.commands.evidence_book import PHRASE, describe, from_fields, known_events, read_chain
 from edge.control.evidence import Break, EvidenceRecord, Head, verify
-from edge.evidence import PHRASE, describe, from_fields, known_events, read_chain
 
 MONTHS = 24  # So far back the cloud's tables are searched.
 _COLUMNS = ("seq", "event_id", "kind", "at", "at_ms", "clock", "fields", "previous", "hash")

@@ -17,7 +17,8 @@ import pytest
 from contracts.control import Action, BatteryPower, Command, LimitExport, Release
 from contracts.units import epoch_ms
 from firmware_sim.plant_config import PlantSite
-from tests.support.siege import (
+from tests.support.rigs.fault_matrix import EDGE_MS
+from tests.support.rigs.fault_rig import (
     AGGREGATOR,
     BATTERY_LOAD_W,
     GRID_OPERATOR,
@@ -28,8 +29,7 @@ from tests.support.siege import (
     siege,
     sun_site,
 )
-from tests.support.siege_matrix import EDGE_MS
-from tests.support.siege_wire import Registers
+from tests.support.rigs.fault_wire import Registers
 
 SITE = "home"
 SPEED = 10.0  # Half a minute on site is three seconds here; what is restored in time takes a few tenths of one.

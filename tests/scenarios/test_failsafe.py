@@ -9,8 +9,8 @@ import pytest
 from contracts.control import LimitExport
 from contracts.units import epoch_ms
 from edge.control.lease import REVERT_S
-from tests.support.siege import GRID_OPERATOR, Says, Siege, State, siege, sun_site
-from tests.support.siege_matrix import EDGE_MS, MARGIN, TOLERANCE_W
+from tests.support.rigs.fault_matrix import EDGE_MS, MARGIN, TOLERANCE_W
+from tests.support.rigs.fault_rig import GRID_OPERATOR, Says, Siege, State, siege, sun_site
 
 SILENT, WIRED = "silent", "wired"
 ORDERED_W, FAILSAFE_W = 500, 1500

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from contracts.clock import scaled_clock
 from edge.fleet.identity import IdentityStore
 from edge.fleet.update import launch
-from tests.support.fleet_scene import SITE, Scene, fleet, scene, wheel
-from tests.support.updates import Shop, shop
+from tests.support.fleet.scene import SITE, Scene, fleet, scene, wheel
+from tests.support.fleet.updates import Shop, shop
 
 __all__ = ["shop"]
 

@@ -17,10 +17,10 @@ from contracts.control import BatteryPower
 from contracts.units import epoch_ms
 from edge.control.lease import LEASE_S, REVERT_S
 from sitewatt.demo import files
-from tests.support.siege import AGGREGATOR, REBOOT_SILENT_S, Siege, battery_site, siege, sun_site
-from tests.support.siege_disk import Disk, disk
-from tests.support.siege_matrix import COLUMNS, MARGIN, Cell, Column, Promise, judge, write_table
-from tests.support.siege_wire import overwrite
+from tests.support.rigs.fault_disk import Disk, disk
+from tests.support.rigs.fault_matrix import COLUMNS, MARGIN, Cell, Column, Promise, judge, write_table
+from tests.support.rigs.fault_rig import AGGREGATOR, REBOOT_SILENT_S, Siege, battery_site, siege, sun_site
+from tests.support.rigs.fault_wire import overwrite
 
 STEADY_MS = 4000  # An order is obeyed for so long before anything is broken.
 SAFETY_DOC = Path(__file__).parents[2] / "docs" / "safety.md"

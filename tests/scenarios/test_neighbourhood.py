@@ -14,7 +14,7 @@ from contracts.control import AckStage, BatteryPower
 from contracts.units import epoch_ms
 from sitewatt.demo import report
 from sitewatt.demo.run import start_gateway
-from tests.support.town import Town, town
+from tests.support.rigs.neighbourhood import Town, town
 
 REVERT_S = 90.0  # The device's own timer, armed with each order. Source: DESIGN law 5, field default.
 TOLERANCE_W = 150.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge.devices.catalogue import list_profiles, load_profile
 from tests.scenarios.test_kill_matrix import FAILURES
-from tests.support.siege_matrix import COLUMNS
+from tests.support.rigs.fault_matrix import COLUMNS
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "safety.md").read_text(encoding="utf-8")
 _WORDS = {

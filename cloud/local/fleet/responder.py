@@ -15,7 +15,7 @@ from cloud.infra.fleet import HOOK_BUDGET_S, TEMPLATE_NAME
 from cloud.local.fleet import jobs, shadows
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Shadow
-from cloud.local.fleet.mischief import Manner, Mischief, Operation
+from cloud.local.fleet.fault_injection import Manner, Mischief, Operation
 from cloud.local.fleet.provisioning import Hook, applied_for, create_from_csr, hook_event, register_thing
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended

@@ -12,7 +12,7 @@ from cloud.handlers import provisioning_hook
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book
 from cloud.local.fleet.broker import Doors, running_broker
-from cloud.local.fleet.mischief import Mischief
+from cloud.local.fleet.fault_injection import Mischief
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.cloud_sites import write_config
-from tests.support.link_parts import until
+from tests.support.brokers.link_parts import until
+from tests.support.cloud.sites import write_config
 
 
 async def test_a_private_cloud_takes_in_a_gateway_by_claim(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud.handlers.quarters import mean_of
 from cloud.local.streams import StreamLog
+from cloud.shell.aggregates import mean_of
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.sqlite import SqliteTables
@@ -20,9 +20,9 @@ from contracts.clock import ScaledClock, scaled_clock
 from contracts.market import MarketBroadcast, Side, TradesMessage
 from contracts.topics import Up, site_topic
 from contracts.wire import SiteMessage
-from tests.support.broker import free_port
-from tests.support.cloud_process import Process, eventually, gateway, started
-from tests.support.cloud_sites import START, ZONE, order, reading, telemetry, write_config
+from tests.support.brokers.broker import free_port
+from tests.support.cloud.process import Process, eventually, gateway, started
+from tests.support.cloud.sites import START, ZONE, order, reading, telemetry, write_config
 
 
 @pytest.fixture(params=[False, True], ids=["mosquitto", "amqtt"])

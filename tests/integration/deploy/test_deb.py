@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge.deploy.build_deb import Target, build, this_arch
-from tests.support.debian_root import PYTHON, DebianRoot, NoDebian, clean_debian
-from tests.support.fleet_scene import wheel
+from tests.support.fleet.scene import wheel
+from tests.support.rigs.debian_root import PYTHON, DebianRoot, NoDebian, clean_debian
 
 pytestmark = pytest.mark.slow
 

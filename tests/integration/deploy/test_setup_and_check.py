@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from edge.config import load_config
 from sitewatt.commands import edge
-from tests.support.broker import Broker, free_port, running
+from tests.support.brokers.broker import Broker, free_port, running
 
 SAFETY_S = 20.0
 # A meter and a hybrid of one house; the sun is up.

@@ -14,11 +14,11 @@ from edge.devices.search import identify
 from edge.devices.wear import Forgetful
 from edge.errors import ValueRefused
 from edge.modbus.bus import Bus
-from tests.support.devices import Section, fast_clock
-from tests.support.modbus_maps import empty
-from tests.support.modbus_server import Bank, tcp_device
-from tests.support.modbus_server import Device as Server
-from tests.support.modbus_wait import until
+from tests.support.modbus.devices import Section, fast_clock
+from tests.support.modbus.maps import empty
+from tests.support.modbus.server import Bank, tcp_device
+from tests.support.modbus.server import Device as Server
+from tests.support.modbus.wait import until
 
 WRITES = (5, 6, 15, 16)
 
@@ -202,7 +202,7 @@ async def test_a_counter_that_jumps_never_reaches_the_site() -> None:
 async def test_a_layout_that_moves_is_found_again() -> None:
     """The installer switches the inverter from integer to float registers; nothing is read beside its place."""
     from firmware_sim.plant_config import DeviceConfig, DeviceKind
-    from tests.support.devices import home, hybrid
+    from tests.support.modbus.devices import home, hybrid
 
     clock = fast_clock()
     before = DeviceConfig(id="fronius", kind=DeviceKind.SUNSPEC_HYBRID)

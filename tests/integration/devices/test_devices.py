@@ -21,10 +21,10 @@ from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.point import Table
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, Uncommanded
-from tests.support.devices import Section, fast_clock, home, hybrid
-from tests.support.modbus_server import Bank, Request, Sending, tcp_device
-from tests.support.modbus_server import Device as Server
-from tests.support.modbus_wait import until
+from tests.support.modbus.devices import Section, fast_clock, home, hybrid
+from tests.support.modbus.server import Bank, Request, Sending, tcp_device
+from tests.support.modbus.server import Device as Server
+from tests.support.modbus.wait import until
 
 SAFETY_S = 20.0
 LIMIT, BATTERY = Capability.LIMIT_GENERATION, Capability.BATTERY_POWER

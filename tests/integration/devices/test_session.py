@@ -12,7 +12,7 @@ from edge.devices.session import Session, open_session
 from edge.errors import ConfigError, ValueRefused
 from edge.modbus import bus as bus_module
 from edge.modbus.url import parse_url
-from tests.support.modbus_server import WRITES, Bank, Device, Fault, Request, Sending, honest, pty_device, tcp_device
+from tests.support.modbus.server import WRITES, Bank, Device, Fault, Request, Sending, honest, pty_device, tcp_device
 
 PROFILE = "victron_gx_system"
 POINT, ADDRESS = "ess_setpoint", 2700

@@ -10,10 +10,10 @@ from contracts.clock import SystemClock
 from contracts.units import ClockTrust
 from edge.config import SiteConfig
 from edge.links.link import LinkState
-from edge.site import CLOCK_WAIT_S, Site, open_site, run_opened
-from tests.support.broker import Broker, broker
-from tests.support.edge_parts import config
-from tests.support.link_parts import until
+from edge.site.build import CLOCK_WAIT_S, Site, open_site, run_opened
+from tests.support.brokers.broker import Broker, broker
+from tests.support.brokers.link_parts import until
+from tests.support.rigs.edge_parts import config
 
 __all__ = ["broker"]
 

@@ -11,9 +11,9 @@ import pytest
 from contracts.control import BatteryPower, Refusal
 from contracts.topics import Down, site_topic
 from sitewatt.demo.processes import usage_of
-from tests.support.command_fuzz import Fuzz
-from tests.support.gateway import until_status
-from tests.support.siege import AGGREGATOR, ZONE, Siege, battery_site, siege
+from tests.support.rigs.command_fuzz import Fuzz
+from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, Siege, battery_site, siege
+from tests.support.rigs.gateway import until_status
 
 SITE = "home"
 BATCH = 400  # Below what may wait for the site, so that every message is judged.

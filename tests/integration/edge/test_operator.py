@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sitewatt.demo import files
-from tests.support.gateway import cli, command, config_file, restart, until_status
-from tests.support.siege import ZONE, battery_site, siege
+from tests.support.rigs.fault_rig import ZONE, battery_site, siege
+from tests.support.rigs.gateway import cli, command, config_file, restart, until_status
 
 SITE = "home"
 WAIT_S = 20.0

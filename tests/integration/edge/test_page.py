@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.gateway import config_file, until_status
-from tests.support.siege import SAFETY_S, battery_site, siege
+from tests.support.rigs.fault_rig import SAFETY_S, battery_site, siege
+from tests.support.rigs.gateway import config_file, until_status
 
 SITE = "home"
 

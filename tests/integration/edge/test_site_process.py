@@ -14,10 +14,10 @@ from contracts.units import epoch_ms
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, LoadConfig, PlantSite, PvConfig, SwitchedLoad
 from sitewatt.demo import files
 from sitewatt.operator.proof import from_state
-from tests.support.edge_parts import plain_config
-from tests.support.gateway import config_file, restart, until_status
-from tests.support.siege import AGGREGATOR, GRID_OPERATOR, SAFETY_S, battery_site, siege, sun_site
-from tests.support.siege_wire import overwrite
+from tests.support.rigs.edge_parts import plain_config
+from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, SAFETY_S, battery_site, siege, sun_site
+from tests.support.rigs.fault_wire import overwrite
+from tests.support.rigs.gateway import config_file, restart, until_status
 
 SITE = "home"
 

@@ -10,8 +10,8 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from sitewatt.demo import files
-from tests.support.gateway import restart
-from tests.support.siege import SAFETY_S, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import SAFETY_S, Siege, battery_site, siege
+from tests.support.rigs.gateway import restart
 
 SHARED, ALONE = "shared", "alone"
 SPEED = 10.0  # A control cycle every 0.1 s.

@@ -25,8 +25,8 @@ from firmware_sim.plant_config import (
     SwitchedLoad,
 )
 from firmware_sim.server import ModbusServer
-from tests.support.broker import Authority
-from tests.support.simulator import SAFETY_S, ManualClock, RawClient, read_request
+from tests.support.brokers.broker import Authority
+from tests.support.modbus.simulator import SAFETY_S, ManualClock, RawClient, read_request
 
 PLANT = PlantConfig(
     feeder=FeederConfig(limit_w=50_000, device=DeviceConfig(id="meter", kind=DeviceKind.SDM630)),

@@ -14,7 +14,7 @@ import pytest
 
 from contracts.clock import scaled_clock
 from firmware_sim.server import ModbusServer
-from tests.support.simulator import SAFETY_S, RawClient, home, read_request
+from tests.support.modbus.simulator import SAFETY_S, RawClient, home, read_request
 
 START_S = 30.0
 

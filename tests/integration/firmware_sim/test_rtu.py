@@ -17,7 +17,7 @@ from firmware_sim.installation import device_banks
 from firmware_sim.plant import Plant
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, LoadConfig, PlantConfig, PlantSite
 from firmware_sim.rtu import Pace, PtyServer, RtuLine, RtuTcpServer, crc16
-from tests.support.simulator import SAFETY_S, ManualClock, read_request
+from tests.support.modbus.simulator import SAFETY_S, ManualClock, read_request
 
 PLANT = PlantConfig(
     sites=(

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from edge.fleet.update.document import read_update
 from sitewatt.commands.fleet import app
-from tests.support.fleet_stand import ZONE, Stand, standing
-from tests.support.link_parts import until
+from tests.support.brokers.link_parts import until
+from tests.support.fleet.stand import ZONE, Stand, standing
 
 
 @pytest.fixture

@@ -20,13 +20,13 @@ from edge.fleet.stopping import stopped
 from edge.fleet.update import launch
 from edge.fleet.update.environment import Environments, VenvEnvironments
 from edge.fleet.update.updater import Step, Updater
-from edge.lifetime import StopRequested
 from edge.links.link import Link, LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client
-from tests.support.fleet_stand import SERIAL, SITE, Stand, standing
-from tests.support.link_parts import AT, background, until
-from tests.support.updates import PACKAGED, SIGNER, FileEnvironments, Shop, shop
+from edge.process.lifetime import StopRequested
+from tests.support.brokers.link_parts import AT, background, until
+from tests.support.fleet.stand import SERIAL, SITE, Stand, standing
+from tests.support.fleet.updates import PACKAGED, SIGNER, FileEnvironments, Shop, shop
 
 __all__ = ["shop"]
 

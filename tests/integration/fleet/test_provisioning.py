@@ -17,9 +17,9 @@ from edge.fleet.provisioning import Claim, Provisioner
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
-from tests.support.broker import Authority, Broker, running
-from tests.support.fleet_service import ACL, CSR_TOPIC, REGISTER_TOPIC, TEMPLATE, FleetService
-from tests.support.link_parts import AT, background, until
+from tests.support.brokers.broker import Authority, Broker, running
+from tests.support.brokers.link_parts import AT, background, until
+from tests.support.fleet.service import ACL, CSR_TOPIC, REGISTER_TOPIC, TEMPLATE, FleetService
 
 SERIAL = "gw-0001"
 SECRET = b"printed on the label"

@@ -13,8 +13,8 @@ from edge.fleet.shadow import NamedShadow, Outcome, ShadowName
 from edge.links.link import Inbound, LinkState
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from tests.support.broker import Broker, broker
-from tests.support.link_parts import SITE, background, until
+from tests.support.brokers.broker import Broker, broker
+from tests.support.brokers.link_parts import SITE, background, until
 
 __all__ = ["broker"]
 

@@ -16,7 +16,7 @@ from cloud.infra.fleet_serials import release, retire
 from cloud.local.fleet import responder
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.broker import Doors, running_broker
-from cloud.local.fleet.mischief import Manner, Operation
+from cloud.local.fleet.fault_injection import Manner, Operation
 from cloud.local.fleet.responder import CSR_TOPIC
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
@@ -25,9 +25,9 @@ from edge.links.link import Ack, LinkState
 from edge.links.making import make_link
 from edge.links.mqtt import MqttLink
 from edge.links.settings import Client, LinkSettings
-from tests.support.broker import free_port
-from tests.support.fleet_stand import SITE, ZONE, Stand, standing
-from tests.support.link_parts import SAFETY_TIMEOUT_S, Wire, background, until
+from tests.support.brokers.broker import free_port
+from tests.support.brokers.link_parts import SAFETY_TIMEOUT_S, Wire, background, until
+from tests.support.fleet.stand import SITE, ZONE, Stand, standing
 
 BOTH = pytest.mark.parametrize("client", Client)
 

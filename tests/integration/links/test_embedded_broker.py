@@ -11,8 +11,8 @@ from contracts.topics import Down, Up, site_topic
 from edge.links.link import Ack, LinkState
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings, Protocol
-from tests.support.broker import free_port
-from tests.support.link_parts import SITE, ZONE, background, topic_of
+from tests.support.brokers.broker import free_port
+from tests.support.brokers.link_parts import SITE, ZONE, background, topic_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -14,8 +14,8 @@ from edge.errors import LinkError
 from edge.links.link import Ack, Announcement, Inbound, Link, LinkState, Presence
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings, Protocol
-from tests.support.broker import Authority, Broker, free_port, running
-from tests.support.link_parts import SITE, ZONE, Listener, Wire, background, topic_of, until
+from tests.support.brokers.broker import Authority, Broker, free_port, running
+from tests.support.brokers.link_parts import SITE, ZONE, Listener, Wire, background, topic_of, until
 
 ACL = """
 topic readwrite sitewatt/#

@@ -11,8 +11,8 @@ from contracts.topics import Up
 from edge.links.link import Ack, LinkState
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings, Protocol
-from tests.support.broker import Broker, running
-from tests.support.link_parts import SITE, background, topic_of, until
+from tests.support.brokers.broker import Broker, running
+from tests.support.brokers.link_parts import SITE, background, topic_of, until
 
 PASSWORD = "a:secret with spaces"
 

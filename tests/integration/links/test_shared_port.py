@@ -12,10 +12,10 @@ from edge.links.link import Ack, Link, LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
 from edge.setup.online import check_link
-from tests.support.broker import Broker, broker
-from tests.support.edge_parts import config
-from tests.support.link_parts import SITE, Listener, background, topic_of, until
-from tests.support.shared_port import ConnectProxy, SharedPort, authority_in
+from tests.support.brokers.broker import Broker, broker
+from tests.support.brokers.link_parts import SITE, Listener, background, topic_of, until
+from tests.support.brokers.shared_port import ConnectProxy, SharedPort, authority_in
+from tests.support.rigs.edge_parts import config
 
 __all__ = ["broker"]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from cloud.handlers import market_tick, orders
-from cloud.handlers.market_shell.reading import read_fold
+from cloud.shell.market.reading import read_fold
 from contracts.market import OrderMessage, OrderOp, OrderStatus, Side, TradesMessage
 from contracts.topics import Up
 from contracts.units import ClockTrust, epoch_ms
-from edge.control_loop import Cycle
-from edge.telemetry.journal import Journal
-from edge.trader import Trader
-from tests.support.cloud_sites import START, ZONE, batch, context, house_in
-from tests.support.edge_parts import SITE, config, fake_site, loop_of
+from edge.agent.trader import Trader
+from edge.loop.loop import Cycle
+from edge.telemetry.outbox import Journal
+from tests.support.cloud.sites import START, ZONE, batch, context, house_in
 from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import SITE, config, fake_site, loop_of
 
 
 async def _cycle(clock: ManualClock, cycles: list[Cycle], trader: Trader) -> None:

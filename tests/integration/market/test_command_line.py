@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cloud.market import commands
 from cloud.market.engine import Engine
 from sitewatt.commands.market import app
-from tests.support.market_streams import FIRST_ORDERS, T0_MS, participants, rules
+from tests.support.market.streams import FIRST_ORDERS, T0_MS, participants, rules
 
 
 def _run(*arguments: str, code: int = 0, stdin: str | None = None) -> str:

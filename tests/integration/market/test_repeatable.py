@@ -6,7 +6,7 @@ import sys
 
 PROGRAM = """
 from cloud.market.rules import Mechanism
-from cloud.market.simulation import simulate
+from cloud.market.tools.simulation import simulate
 for mechanism in Mechanism:
     print(simulate(agents=30, intervals=4, seed=7, mechanism=mechanism).engine.state_hash())
 """

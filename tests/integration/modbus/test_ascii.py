@@ -12,9 +12,9 @@ from edge.modbus import bus as bus_module
 from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.point import LinkLimits, Table
-from tests.support.modbus_ascii import ascii_device
-from tests.support.modbus_server import Bank, Device
-from tests.support.modbus_wait import until
+from tests.support.modbus.ascii import ascii_device
+from tests.support.modbus.server import Bank, Device
+from tests.support.modbus.wait import until
 
 SLEEPS_AFTER_S = 0.15
 

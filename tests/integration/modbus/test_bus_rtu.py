@@ -15,9 +15,9 @@ from edge.modbus.bus import Bus
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.point import PollClass, RegisterPoint, Table
 from edge.modbus.poller import Poller
-from tests.support.modbus_faults import KINDS, Storm
-from tests.support.modbus_server import Bank, Device, Request, Sending, honest, pty_device, tcp_device
-from tests.support.modbus_wait import until
+from tests.support.modbus.faults import KINDS, Storm
+from tests.support.modbus.server import Bank, Device, Request, Sending, honest, pty_device, tcp_device
+from tests.support.modbus.wait import until
 
 
 def numbered(offset: int = 0) -> Bank:

@@ -10,8 +10,8 @@ from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.point import Priority, Table
-from tests.support.modbus_faults import Storm
-from tests.support.modbus_server import Bank, Device, Request, Sending, honest, tcp_device
+from tests.support.modbus.faults import Storm
+from tests.support.modbus.server import Bank, Device, Request, Sending, honest, tcp_device
 
 SAFETY_S = 30.0
 

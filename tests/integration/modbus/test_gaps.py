@@ -13,8 +13,8 @@ from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.point import Access, PollClass, Priority
 from edge.modbus.poller import Poller
-from tests.support.modbus_maps import empty
-from tests.support.modbus_server import Device, tcp_device
+from tests.support.modbus.maps import empty
+from tests.support.modbus.server import Device, tcp_device
 
 PASSES = 4  # A hole takes two; here every gap is one, and each class makes requests of its own.
 

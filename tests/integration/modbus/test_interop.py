@@ -10,7 +10,7 @@ from edge.errors import DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.point import DataType, RegisterPoint, Table
 from edge.modbus.poller import Poller
-from tests.support.modbus_foreign import libmodbus_rtu, libmodbus_tcp, modbustk_rtu, pymodbustcp
+from tests.support.modbus.foreign import libmodbus_rtu, libmodbus_tcp, modbustk_rtu, pymodbustcp
 
 
 @pytest.mark.filterwarnings("ignore:isSet:DeprecationWarning")  # Of modbus-tk.

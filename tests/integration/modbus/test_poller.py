@@ -19,9 +19,9 @@ from edge.modbus.point import DataType, PollClass, Range, RegisterPoint, Table
 from edge.modbus.poller import REPLAN_S_MIN, Poller
 from edge.modbus.sunspec import discover, read_model
 from edge.modbus.sunspec_models import model_points
-from tests.support.modbus_server import Bank, Device, Request, Sending, honest, tcp_device
-from tests.support.modbus_wait import until
-from tests.support.simulator import ManualClock
+from tests.support.modbus.server import Bank, Device, Request, Sending, honest, tcp_device
+from tests.support.modbus.simulator import ManualClock
+from tests.support.modbus.wait import until
 
 SAFETY_S = 20.0
 FAST = 30.0

@@ -13,7 +13,7 @@ from edge.modbus.bus import Bus
 from edge.modbus.point import PollClass, RegisterPoint, Table
 from edge.modbus.poller import Poller
 from edge.modbus.proxy import Proxy
-from tests.support.modbus_server import Bank, Device, Request, Sending, tcp_device
+from tests.support.modbus.server import Bank, Device, Request, Sending, tcp_device
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from firmware_sim.fault_rules import FaultKind
-from tests.support.modbus_recovery import HEALTHY_WITHIN_S, recover
+from tests.support.modbus.recovery import HEALTHY_WITHIN_S, recover
 
 RUNS = 3
 

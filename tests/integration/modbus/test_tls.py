@@ -8,8 +8,8 @@ import pytest
 from edge.modbus.bus import Bus
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.point import Table
-from tests.support.broker import Authority
-from tests.support.modbus_server import Bank, Device, tcp_device
+from tests.support.brokers.broker import Authority
+from tests.support.modbus.server import Bank, Device, tcp_device
 
 
 async def test_a_device_is_read_only_where_its_certificate_is_ours(tmp_path: Path) -> None:

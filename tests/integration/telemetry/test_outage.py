@@ -17,11 +17,21 @@ from contracts.topics import Up
 from contracts.units import Quality
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.journal import Journal
+from edge.telemetry.outbox import Journal
 from edge.telemetry.records import JournalState
 from edge.telemetry.uplink import Uplink
-from tests.support.broker import Broker, broker
-from tests.support.link_parts import AT, SITE, Listener, background, one_sample, reading, telemetry, topic_of, until
+from tests.support.brokers.broker import Broker, broker
+from tests.support.brokers.link_parts import (
+    AT,
+    SITE,
+    Listener,
+    background,
+    one_sample,
+    reading,
+    telemetry,
+    topic_of,
+    until,
+)
 
 __all__ = ["broker"]
 

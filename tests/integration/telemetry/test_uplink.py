@@ -14,10 +14,10 @@ from contracts.topics import Up
 from edge.links.flow import PUBLISHES_PER_S
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.journal import Journal
+from edge.telemetry.outbox import Journal
 from edge.telemetry.uplink import Uplink
-from tests.support.broker import Broker, broker, running
-from tests.support.link_parts import AT, SITE, Listener, background, event, one_sample, reading, topic_of, until
+from tests.support.brokers.broker import Broker, broker, running
+from tests.support.brokers.link_parts import AT, SITE, Listener, background, event, one_sample, reading, topic_of, until
 
 __all__ = ["broker"]
 

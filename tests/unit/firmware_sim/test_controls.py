@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from firmware_sim.bank import Table
 from firmware_sim.errors import ExceptionCode, ModbusRefused
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, Shape
-from tests.support.simulator import Bench, bench, home
+from tests.support.modbus.simulator import Bench, bench, home
 
 CHARGE, DISCHARGE = 1, 2
 

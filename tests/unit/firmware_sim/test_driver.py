@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from firmware_sim.driver import STEP_S, Driver
 from firmware_sim.plant import Plant
-from tests.support.simulator import SAFETY_S, ManualClock, home
+from tests.support.modbus.simulator import SAFETY_S, ManualClock, home
 
 
 @dataclass

@@ -13,7 +13,7 @@ from firmware_sim.fault_rules import FaultKind, FaultRule, load_faults
 from firmware_sim.faults import FaultyWire
 from firmware_sim.plant_config import BatteryConfig, DeviceConfig, DeviceKind
 from firmware_sim.server import frame
-from tests.support.simulator import SAFETY_S, Bench, ManualClock, bench, home, read_request, words
+from tests.support.modbus.simulator import SAFETY_S, Bench, ManualClock, bench, home, read_request, words
 
 
 class Recorder:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from firmware_sim.pdu import PDU_BYTES_MAX, answer
 from firmware_sim.plant_config import DeviceConfig, DeviceKind
-from tests.support.simulator import bench, home
+from tests.support.modbus.simulator import bench, home
 
 BANK = bench(home(device=DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_HYBRID))).device.bank
 

@@ -22,7 +22,7 @@ from firmware_sim.plant_config import (
     PvConfig,
     Uncommanded,
 )
-from tests.support.simulator import BATTERY, NOON, home
+from tests.support.modbus.simulator import BATTERY, NOON, home
 
 
 def battery(*, stored_wh: float = 5_000, efficiency: float = 0.9, response_s: float = 0.0) -> Battery:

@@ -6,7 +6,7 @@ import pytest
 
 from firmware_sim.errors import PlantError
 from firmware_sim.plant_config import PlantConfig, load_plant
-from tests.support.simulator import home
+from tests.support.modbus.simulator import home
 
 GOOD = """
 sites:

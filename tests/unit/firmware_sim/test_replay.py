@@ -8,7 +8,7 @@ import pytest
 from firmware_sim.bank import Table
 from firmware_sim.errors import ModbusRefused, PlantError
 from firmware_sim.replay import ReplayBank, load_dump
-from tests.support.simulator import ManualClock
+from tests.support.modbus.simulator import ManualClock
 
 
 def dump(tmp_path: Path, text: str) -> Path:

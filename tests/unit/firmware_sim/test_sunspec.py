@@ -12,7 +12,7 @@ from firmware_sim.errors import ExceptionCode, ModbusRefused
 from firmware_sim.plant_config import DeviceConfig, DeviceKind
 from firmware_sim.sunspec import Model, scale_for
 from firmware_sim.sunspec_layout import layout
-from tests.support.simulator import bench, home
+from tests.support.modbus.simulator import bench, home
 
 _TYPES = {
     "uint16": "u16",

@@ -29,8 +29,8 @@ from sitewatt.operator.keys import (
     trust_yaml,
 )
 from sitewatt.operator.post import signed
-from tests.support.control_commands import KEYS, NOW, command, public
-from tests.support.edge_parts import plain_config
+from tests.support.rigs.control_commands import KEYS, NOW, command, public
+from tests.support.rigs.edge_parts import plain_config
 
 BLOCK = """# whose orders
 commands:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud.agents.desks import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote
+from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote
 from cloud.agents.skills import SKILLS, Desks, Effect, skill
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent

@@ -12,7 +12,7 @@ from cloud.grid.model import FlexibleSite, GridSettings, OrderBy
 from cloud.grid.state import EventState
 from contracts.control import BatteryPower, LimitExport, LimitImport, Refusal
 from contracts.grid import FeederState
-from tests.support.feeder import START, SimFeeder, SimSite, settings
+from tests.support.cloud.feeder import START, SimFeeder, SimSite, settings
 
 
 def pulse(

@@ -7,8 +7,8 @@ from cloud.grid.actions import RecordEvent, ReleaseCommand, SendCommand
 from cloud.grid.model import FlexibleSite, OrderBy
 from contracts.control import BatteryPower, LimitExport, LimitImport, Refusal
 from contracts.grid import FeederState
-from tests.support.feeder import SimFeeder, SimSite
-from tests.support.feeder import settings as feeder_settings
+from tests.support.cloud.feeder import SimFeeder, SimSite
+from tests.support.cloud.feeder import settings as feeder_settings
 
 
 @st.composite

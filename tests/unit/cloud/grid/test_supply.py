@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cloud.grid.supply import SupplySample, SupplyState, disturbances, take_supply
 from contracts.grid import Disturbance
-from tests.support.feeder import settings
+from tests.support.cloud.feeder import settings
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

@@ -7,14 +7,14 @@ import pytest
 
 from cloud.errors import SetupError
 from cloud.handlers import forecast_tick, telemetry
-from cloud.handlers.site_history import read_history, update_history
+from cloud.shell.forecast.site_history import read_history, update_history
 from cloud.stores import keys
 from cloud.stores.tables import Table
 from contracts.forecast import ForecastBroadcast, ForecastKind
 from contracts.telemetry import MESSAGE_BYTES_MAX
 from contracts.topics import Up
-from tests.support.cloud_sites import START, ZONE, batch, context, house_in
-from tests.support.cloud_sites import telemetry as message
+from tests.support.cloud.sites import START, ZONE, batch, context, house_in
+from tests.support.cloud.sites import telemetry as message
 
 
 def _tick(zone: str = ZONE) -> None:

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from cloud.errors import StoreError
 from cloud.handlers import events, lake, status, telemetry
-from cloud.handlers.quarters import HOLD_S_MAX, Span, Told, held_mean, mean_of, merged_body, point_in
 from cloud.local.report import channel_counts
+from cloud.shell.aggregates import HOLD_S_MAX, Span, Told, held_mean, mean_of, merged_body, point_in
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Put, Table
 from contracts.telemetry import EventMessage, Sample, StatusMessage
 from contracts.topics import Up
 from contracts.units import Quality, epoch_ms
-from tests.support.cloud_sites import FEEDER, START, ZONE, batch, context, house_in
-from tests.support.cloud_sites import telemetry as message
+from tests.support.cloud.sites import FEEDER, START, ZONE, batch, context, house_in
+from tests.support.cloud.sites import telemetry as message
 
 POWER = "meter/active_power_w"
 

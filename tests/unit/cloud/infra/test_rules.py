@@ -10,7 +10,7 @@ from cloud.infra.tables import LAKE, TABLES, create_request
 from cloud.stores.lake import folder_key
 from cloud.stores.tables import Table
 from contracts.topics import Up, parse
-from tests.support.cloud_sites import START
+from tests.support.cloud.sites import START
 
 
 def test_every_channel_has_one_rule_and_every_stream_a_reader() -> None:

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from cloud.errors import SetupError
-from cloud.handlers.signing import read_signer_file
 from cloud.local.config import load_config
-from tests.support.cloud_sites import write_config
+from cloud.shell.signing import read_signer_file
+from tests.support.cloud.sites import write_config
 
 
 def _changed(tmp_path: Path, **changes: Any) -> Path:

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cloud.handlers.market_shell import writer as writer_module
-from cloud.handlers.market_shell.projection import LEDGER
 from cloud.local.proof import prove, prove_file, tables_file
+from cloud.shell.market import writer as writer_module
+from cloud.shell.market.projection import LEDGER
 from cloud.stores import keys
 from cloud.stores.registry import save_registry
 from cloud.stores.tables import Delete, Item, Put, Table, Tables, prefix
 from sitewatt.commands.market import app
-from tests.support.cloud_market import INTERVAL, run_events, story
-from tests.support.cloud_sites import ZONE, house_in
+from tests.support.cloud.sites import ZONE, house_in
+from tests.support.market.shell import INTERVAL, run_events, story
 
 
 def _line(tables: Tables) -> Item:

@@ -17,7 +17,7 @@ from cloud.local.functions import Functions
 from cloud.local.reader import ShardReader
 from cloud.local.streams import NewRecord, StreamLog
 from contracts.clock import SystemClock
-from tests.support.cloud_process import eventually
+from tests.support.cloud.process import eventually
 
 NOW = datetime(2026, 3, 17, 12, tzinfo=UTC)
 KEY = "zone-1"

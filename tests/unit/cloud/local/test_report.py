@@ -12,8 +12,8 @@ from cloud.local.streams import StreamLog
 from cloud.stores.registry import save_registry
 from contracts.topics import Up
 from sitewatt.commands.cloud import app
-from tests.support.cloud_sites import START, batch, context, house_in, write_config
-from tests.support.cloud_sites import telemetry as message
+from tests.support.cloud.sites import START, batch, context, house_in, write_config
+from tests.support.cloud.sites import telemetry as message
 
 
 def _ran(folder: Path) -> None:

@@ -13,7 +13,7 @@ from cloud.local.functions import Functions
 from cloud.local.runner import targets
 from cloud.local.scheduler import Scheduler
 from contracts.clock import scaled_clock
-from tests.support.cloud_sites import FEEDER, ZONE, registry
+from tests.support.cloud.sites import FEEDER, ZONE, registry
 
 MODULE = "sitewatt_test_tick"
 START = datetime(2026, 3, 17, 12, 0, 7, tzinfo=UTC)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cloud.market.book import Book
 from cloud.market.rules import SelfTrade
 from contracts.market import Side, TimeInForce
-from tests.support.market_book import ListBook
+from tests.support.market.book import ListBook
 
 _new = st.tuples(
     st.just("new"),

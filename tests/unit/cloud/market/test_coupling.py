@@ -13,12 +13,12 @@ from cloud.market.auction import AuctionOrder
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.ledger import LINK_FEES, RENT
 from cloud.market.network import Link
-from cloud.market.replay import replay
 from cloud.market.rules import LINES, UTILITY, MarketRules, Participant
 from cloud.market.state import Outcome, Product
+from cloud.market.tools.replay import replay
 from contracts.market import ProductState, Side
-from tests.support.market_lp import optimum
-from tests.support.market_streams import INTERVALS, T0_MS, Command, participants, rules, run, streams
+from tests.support.market.lp import optimum
+from tests.support.market.streams import INTERVALS, T0_MS, Command, participants, rules, run, streams
 
 AREAS = {"farm": "east", "mill": "west", "home-1": "west", "home-2": "south"}
 LAST_RESORT = {"import_mct_per_kwh": 30, "export_mct_per_kwh": 8, "import_wh": 9, "export_wh": 9, "area": "west"}

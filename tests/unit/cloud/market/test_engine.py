@@ -14,7 +14,7 @@ from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import Mechanism, Participant, SelfTrade
 from cloud.market.state import Order, Outcome
 from contracts.market import OrderStatus, ProductState
-from tests.support.market_streams import INTERVALS, LIMIT_WH, T0_MS, Command, participants, rules, run, streams
+from tests.support.market.streams import INTERVALS, LIMIT_WH, T0_MS, Command, participants, rules, run, streams
 
 FIRST = INTERVALS[0]
 

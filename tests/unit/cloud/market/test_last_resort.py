@@ -12,7 +12,7 @@ from cloud.market.book import Book
 from cloud.market.engine import Engine
 from cloud.market.rules import SelfTrade
 from contracts.market import OrderStatus, Side, TimeInForce
-from tests.support.market_streams import INTERVALS, T0_MS, Command, participants, rules, run, streams
+from tests.support.market.streams import INTERVALS, T0_MS, Command, participants, rules, run, streams
 
 FIRST = INTERVALS[0]
 TARIFFS = {"import_mct_per_kwh": 30, "export_mct_per_kwh": 8, "import_wh": 20, "export_wh": 20, "stands_in": "book"}

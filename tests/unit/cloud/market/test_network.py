@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cloud.market.auction import AuctionOrder, clear
 from cloud.market.network import Link, NetworkClearing, clear_network
 from contracts.market import Side
-from tests.support.market_lp import optimum
+from tests.support.market.lp import optimum
 
 ZONES = ("a", "b", "c", "d")
 

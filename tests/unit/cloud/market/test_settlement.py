@@ -14,7 +14,7 @@ from cloud.market.rules import Participant
 from cloud.market.settlement import demand_response, imbalance_prices, imbalance_wh
 from cloud.market.state import Outcome
 from contracts.market import ProductState
-from tests.support.market_streams import T0_MS, Command, rules
+from tests.support.market.streams import T0_MS, Command, rules
 
 FIRST = T0_MS + INTERVAL_MS
 END = FIRST + INTERVAL_MS

@@ -10,7 +10,7 @@ from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.storage import battery_wh
 from contracts.market import OrderStatus
-from tests.support.market_streams import INTERVALS, SITES, T0_MS, Command, participants, rules, streams
+from tests.support.market.streams import INTERVALS, SITES, T0_MS, Command, participants, rules, streams
 
 FIRST, SECOND = INTERVALS
 STORED_WH, ROOM_WH, OWN_WH = 7, 5, (2, -3)

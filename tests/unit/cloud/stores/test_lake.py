@@ -8,7 +8,7 @@ import pytest
 
 from cloud.stores.lake import Lake, RawSample
 from cloud.stores.parquet import FolderLake
-from tests.support.cloud_aws import moto_lake
+from tests.support.cloud.aws import moto_lake
 
 MIDNIGHT = datetime(2026, 3, 18, tzinfo=UTC)
 

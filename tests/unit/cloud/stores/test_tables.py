@@ -21,7 +21,7 @@ from cloud.stores.tables import (
     chunks,
     prefix,
 )
-from tests.support.cloud_aws import moto_tables
+from tests.support.cloud.aws import moto_tables
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from edge.control.arbiter import arbitrate
 from edge.control.model import BATTERIES, CONNECTION, Interval, Outcome, Priority, Request, Resource, lever
 from edge.control.model import Capability as C
-from tests.support.control import request
+from tests.support.rigs.control import request
 
 SAFE = Interval(-10_000, 17_000)
 LEVER = lever("bat", C.BATTERY_POWER)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from edge.control.cycle import decide
 from edge.control.model import CONNECTION, Memory, Priority, Reason, Request, Setpoint, Snapshot
-from tests.support.control import SETTINGS, good, pv
+from tests.support.rigs.control import SETTINGS, good, pv
 
 NEVER = float("-inf")
 

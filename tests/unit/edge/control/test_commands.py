@@ -24,7 +24,7 @@ from edge.control.commands import PAYLOAD_BYTES_MAX
 from edge.control.feasible import Reach
 from edge.control.gate_state import ANSWERS_MAX, GateState, dump_gate, load_gate
 from edge.control.keys import Role
-from tests.support.control_commands import KEYS, NOW, Gate, command
+from tests.support.rigs.control_commands import KEYS, NOW, Gate, command
 
 LIMIT = LimitImport(max_w=4_200)
 

@@ -18,7 +18,7 @@ from edge.control.model import (
     Reason,
     lever,
 )
-from tests.support.control import SETTINGS, Plant, battery, good, hybrid, load, pv, request, snapshot, value_of
+from tests.support.rigs.control import SETTINGS, Plant, battery, good, hybrid, load, pv, request, snapshot, value_of
 
 BAT, PV, SW = Capability.BATTERY_POWER, Capability.LIMIT_GENERATION, Capability.SWITCH
 IMPORT_LIMIT = request("dso", CONNECTION, Priority.GRID_OPERATOR, max_w=4_200)

@@ -18,7 +18,7 @@ from edge.control.model import (
     Snapshot,
     lever,
 )
-from tests.support.control import battery, good, hybrid, load, pv, request, snapshot
+from tests.support.rigs.control import battery, good, hybrid, load, pv, request, snapshot
 
 SITE = ControlSettings(import_w_max=17_000, export_w_max=10_000)
 ANY = st.integers(-20_000, 20_000).map(float)

@@ -22,7 +22,7 @@ from edge.control.lease import (
     token_for,
 )
 from edge.control.model import BATTERIES, CONNECTION, Memory, Priority
-from tests.support.control import SETTINGS, battery, request, snapshot
+from tests.support.rigs.control import SETTINGS, battery, request, snapshot
 
 ORDER = request("agg", BATTERIES, Priority.MARKET_DR, preferred_w=1_000)
 

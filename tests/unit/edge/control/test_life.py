@@ -34,7 +34,7 @@ from edge.control.life import (
 )
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, lever
 from edge.control.orders import request_of, requester_of
-from tests.support.control_commands import NOW, command
+from tests.support.rigs.control_commands import NOW, command
 
 LIMIT = command(LimitImport(max_w=4_200))
 

@@ -18,7 +18,7 @@ from edge.control.model import (
     Snapshot,
 )
 from edge.control.rising import RISE_WAIT_S
-from tests.support.control import SETTINGS, good, pv
+from tests.support.rigs.control import SETTINGS, good, pv
 
 LIMIT = Request(
     requester="grid-operator/limit_export",

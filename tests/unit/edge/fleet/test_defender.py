@@ -7,7 +7,7 @@ from cloud.infra.fleet import DEFENDER_METRICS
 from contracts.clock import scaled_clock
 from edge.errors import LinkError
 from edge.fleet.defender import JOURNAL_DEPTH, METER_SILENT_S, DefenderReports
-from tests.support.link_parts import AT, background, until
+from tests.support.brokers.link_parts import AT, background, until
 
 
 class Wire:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from edge.errors import UpdateRefused
 from edge.fleet.update.document import order, read_update
-from tests.support.link_parts import AT
-from tests.support.updates import SIGNER, signed
+from tests.support.brokers.link_parts import AT
+from tests.support.fleet.updates import SIGNER, signed
 
 numbers = st.integers(0, 99)
 

@@ -16,8 +16,8 @@ from edge.__main__ import main
 from edge.errors import UpdateFailed, UpdateInterrupted, UpdateRefused
 from edge.fleet.update import launch
 from edge.fleet.update.updater import Stage, Step, Updater
-from tests.support.link_parts import AT
-from tests.support.updates import PACKAGED, SIGNER, FileEnvironments, Shop, shop, works
+from tests.support.brokers.link_parts import AT
+from tests.support.fleet.updates import PACKAGED, SIGNER, FileEnvironments, Shop, shop, works
 
 __all__ = ["shop"]
 

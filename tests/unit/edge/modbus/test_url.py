@@ -3,7 +3,7 @@
 import pytest
 
 from edge.errors import ConfigError
-from edge.modbus.buses import Buses
+from edge.modbus.pool import Buses
 from edge.modbus.url import Scheme, parse_url
 
 

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.overdue import Overdue
+from edge.modbus.late_replies import Overdue
 from edge.modbus.pdu import read_reply, read_reply_bytes, read_request, read_values
 from edge.modbus.point import Table
 from edge.modbus.url import Scheme

@@ -12,7 +12,7 @@ from contracts.clock import parse_clock
 from edge.config import SiteConfig
 from edge.setup.finding import Finding, Grade, is_sound
 from edge.setup.offline import check_offline
-from edge.telemetry.journal import Journal
+from edge.telemetry.outbox import Journal
 
 CLOCK = parse_clock("2026-03-17T12:00:00+00:00@0.0x1.0")
 METER = {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://192.0.2.7?unit=1", "role": "meter"}

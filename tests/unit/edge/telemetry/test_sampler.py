@@ -12,10 +12,10 @@ import pytest
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, samples_of
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
-from edge.telemetry.journal import Journal
+from edge.telemetry.outbox import Journal
 from edge.telemetry.points import PointPolicy
 from edge.telemetry.sampler import Sampler
-from tests.support.link_parts import SITE
+from tests.support.brokers.link_parts import SITE
 from tests.support.manual_clock import ManualClock
 
 

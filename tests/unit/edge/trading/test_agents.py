@@ -12,7 +12,7 @@ from edge.trading.battery import plan_battery
 from edge.trading.consumer import consumer_orders
 from edge.trading.model import Leg, Tariffs
 from edge.trading.producer import producer_orders
-from tests.support.trading import BATTERY, T0, TARIFFS, forecast, outlook, sunny_day
+from tests.support.rigs.trading import BATTERY, T0, TARIFFS, forecast, outlook, sunny_day
 
 SUN = [forecast(1, pv_wh=-800)]
 NEED = [forecast(1, load_wh=600)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.trading.battery import plan_battery
 from edge.trading.model import Battery, PlanStep, SiteForecast
-from tests.support.trading import BATTERY, TARIFFS, forecast, sunny_day
+from tests.support.rigs.trading import BATTERY, TARIFFS, forecast, sunny_day
 
 
 def prices(day: list[SiteForecast], *values: int) -> dict[datetime, int]:

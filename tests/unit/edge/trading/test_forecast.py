@@ -6,7 +6,7 @@ from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL
 from edge.trading.forecast import expected_prices, forecast_site
 from edge.trading.model import ForecastSource, IntervalEnergy
-from tests.support.trading import T0
+from tests.support.rigs.trading import T0
 
 STARTS = [T0 + index * DELIVERY_INTERVAL for index in range(1, 5)]
 

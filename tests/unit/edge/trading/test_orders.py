@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from contracts.market import OrderOp, OrderResult, OrderStatus, Side, TradeLine
 from edge.trading.model import Leg, OrderAction, OrderIntent
 from edge.trading.orders import REVISIONS_MAX, OwnOrders, forget, heard, order_id, reconcile
-from tests.support.trading import T0
+from tests.support.rigs.trading import T0
 
 START = T0 + timedelta(hours=1)
 KEY = (START, Leg.BASE)

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 from typing import Any
 
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.control_loop import Cycle, LoopStats
-from edge.status import cycle_status, loop_status
+from edge.loop.loop import Cycle, LoopStats
+from edge.site.status import cycle_status, loop_status
 from edge.web.page import page, silent_page
-from tests.support.edge_parts import NOON, fake_site, loop_of
-from tests.support.edge_parts import status as plain_status
 from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
+from tests.support.rigs.edge_parts import status as plain_status
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -1,0 +1,1 @@
+"""What only files need: clear, settle, replay, simulate."""

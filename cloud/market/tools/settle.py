@@ -1,0 +1,161 @@
+"""Settlement of one interval from a file: trades and meters in, what each site owes and every ledger line out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from cloud.market import settling
+from cloud.market.product import ProductEvent, advance
+from cloud.market.rules import UTILITY, MarketRules, Participant
+from cloud.market.state import Account, Order, Outcome, Product, State, new_product
+from cloud.market.tools.inputs import BadInput, mapping, rows, text, whole
+from cloud.market.trading import book_trade
+from contracts.market import ProductState
+
+_START_MS = 0
+
+
+def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Settle the interval of a file and return its answer.
+
+    Args:
+        data: ``trades`` of ``buy, sell, qty, price`` between sites (``utility`` is the last resort), ``meters`` of
+            ``site, import_wh, export_wh[, version]``, optionally ``sites`` (names; those of trades and meters are
+            known anyway), ``price`` of the interval, ``rules`` as in a market's configuration, and ``demand_response``
+            of ``event, site, committed_wh, baseline_wh, price, penalty``.
+
+    Raises:
+        BadInput: The file is not of that form.
+    """
+    state, product = _market(data)
+    out = Outcome()
+    for index, row in enumerate(rows(data, "trades")):
+        where = f"trades[{index}]"
+        buy, sell = text(row, "buy", where), text(row, "sell", where)
+        if buy == sell:
+            raise BadInput(f"{where} is between {buy} and itself")
+        quantity, price = whole(row, "qty", where, least=1), whole(row, "price", where)
+        book_trade(
+            state,
+            product,
+            out,
+            buy=_order(state, product, buy, index, quantity_wh=quantity, price=price, buy=True),
+            sell=_order(state, product, sell, index, quantity_wh=quantity, price=price, buy=False),
+            quantity_wh=quantity,
+            price=price,
+            taker="call",
+        )
+    product.price = _price(data, out)
+    _demand_response(state, data, out)
+    _read_meters(state, product, data, out)
+    refused = next((answer for answer in out.answers if answer.reason is not None), None)
+    if refused is not None:
+        raise BadInput(f"{refused.order_id} of {refused.site}: {refused.reason}")
+    return _answer(state, product, out)
+
+
+def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
+    try:
+        rules = MarketRules.model_validate({"zone": "zone"} | dict(mapping(data.get("rules", {}), "rules")))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(f"rules break their schema at {where or 'rules'}: {first['msg']}") from error
+    state = State(rules=rules)
+    names = data.get("sites", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise BadInput(f"sites is {names!r}, not a list of names")
+    sites = set(names)
+    for index, row in enumerate(rows(data, "trades")):
+        sites |= {text(row, "buy", f"trades[{index}]"), text(row, "sell", f"trades[{index}]")}
+    for index, row in enumerate(rows(data, "meters")):
+        sites.add(text(row, "site", f"meters[{index}]"))
+    for site in sorted(sites - {UTILITY}):
+        limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
+        state.accounts[site] = Account(participant=limits)
+    product = new_product(rules, _START_MS, state=ProductState.DELIVERED)
+    state.products[_START_MS] = product
+    state.now_ms = product.times.end_ms
+    return state, product
+
+
+def _order(state: State, product: Product, site: str, index: int, *, quantity_wh: int, price: int, buy: bool) -> Order:
+    account = state.accounts.get(site)
+    position = None if account is None else product.position(account)
+    return Order(site, f"trade {index}", buy, price, quantity_wh, index, account=account, position=position)
+
+
+def _price(data: Mapping[str, Any], out: Outcome) -> int | None:
+    """Return the interval's price: the file's, else the mean of its trades, rounded down."""
+    if data.get("price") is not None:
+        return whole(data, "price", "the file")
+    volume = sum(trade.quantity_wh for trade in out.trades)
+    return sum(trade.quantity_wh * trade.price_mct_per_kwh for trade in out.trades) // volume if volume else None
+
+
+def _demand_response(state: State, data: Mapping[str, Any], out: Outcome) -> None:
+    for index, row in enumerate(rows(data, "demand_response")):
+        where = f"demand_response[{index}]"
+        line = {
+            "site": text(row, "site", where),
+            "interval_ms": _START_MS,
+            "committed_wh": whole(row, "committed_wh", where),
+            "baseline_wh": whole(row, "baseline_wh", where),
+        }
+        command = {
+            "event": text(row, "event", where),
+            "price_mct_per_kwh": whole(row, "price", where),
+            "penalty_mct_per_kwh": whole(row, "penalty", where, default=0),
+            "lines": [line],
+        }
+        settling.take_event(state, command, out)
+
+
+def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: Outcome) -> None:
+    """Settle on the first reading of each site, estimate who has none, then take later versions as corrections."""
+    readings = [
+        {
+            "site": text(row, "site", f"meters[{index}]"),
+            "interval_ms": _START_MS,
+            "import_wh": whole(row, "import_wh", f"meters[{index}]", least=0, default=0),
+            "export_wh": whole(row, "export_wh", f"meters[{index}]", least=0, default=0),
+            "version": whole(row, "version", f"meters[{index}]", least=1, default=1),
+        }
+        for index, row in enumerate(rows(data, "meters"))
+    ]
+    seen: set[str] = set()
+    later = []
+    for reading in readings:
+        if reading["site"] in seen:
+            later.append(reading)
+            continue
+        seen.add(str(reading["site"]))
+        settling.take_meter(state, reading, out)
+    if product.state is ProductState.DELIVERED:
+        settling.estimate_missing(state, product)
+        product.state = advance(product.state, ProductEvent.METER)
+        settling.settle(state, product, out)
+        product.state = advance(product.state, ProductEvent.SETTLE)
+    for reading in later:
+        settling.take_meter(state, reading, out)
+
+
+def _answer(state: State, product: Product, out: Outcome) -> dict[str, Any]:
+    money, energy = state.ledger.sums()
+    return {
+        "price": product.price,
+        "imbalance_price": {"short": product.imbalance_short, "long": product.imbalance_long},
+        "settlements": [
+            {name: value for name, value in settled._asdict().items() if name != "interval_ms"}
+            for settled in out.settlements
+        ],
+        "lines": [
+            {name: value for name, value in line._asdict().items() if name != "interval_ms"} for line in out.lines
+        ],
+        "balances": {
+            account: {"money_uct": balance.money_uct, "energy_wh": balance.energy_wh}
+            for account, balance in sorted(state.ledger.balances.items())
+        },
+        "sum": {"money_uct": money, "energy_wh": energy},
+    }

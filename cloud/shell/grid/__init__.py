@@ -1,0 +1,1 @@
+"""The grid agent between its core and the stores."""

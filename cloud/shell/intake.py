@@ -1,0 +1,139 @@
+"""How every function takes a record in: who sent it, is it what it should be, has it come before."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
+
+from cloud.shell.services import House
+from cloud.stores import keys
+from cloud.stores.sequence import Seen
+from cloud.stores.tables import Key, Put, Tables
+from contracts.units import SiteId, ZoneId, epoch_ms, instant
+from contracts.wire import Message, SiteMessage, WireError
+
+LOG: Final = Logger(service="sitewatt", stream=sys.stderr)
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival(Generic[MessageT]):
+    """A message, the zone and site of its topic, and the instant at which it reached the stream."""
+
+    zone: ZoneId
+    site: SiteId
+    at: datetime
+    message: MessageT
+
+
+def each_record(event: dict[str, Any], context: Any, take: Callable[[KinesisStreamRecord], object]) -> dict[str, Any]:
+    """Take the records of one batch, and answer which of them must be delivered again.
+
+    Raises:
+        BatchProcessingError: None of them could be taken.
+    """
+    processor = BatchProcessor(event_type=EventType.KinesisDataStreams)
+    answer = process_partial_response(event=event, record_handler=take, processor=processor, context=context)
+    return dict(answer)
+
+
+def arrival_of(house: House, record: KinesisStreamRecord, model: type[MessageT]) -> Arrival[MessageT] | None:
+    """Return what a record holds, or ``None`` where it is not what its topic promises.
+
+    Such a record is noted and not tried again.
+    """
+    at = arrived_at(record)
+    raw = record.kinesis.data_as_bytes()
+    zone, site = "", ""
+    try:
+        envelope = record.kinesis.data_as_json()
+        zone, site = envelope["topic_zone"], envelope["topic_site"]
+        message = model.decode(raw)
+        claimed = getattr(message, "site", site)
+        if claimed != site:
+            raise WireError(f"{model.__name__} says that it is from {claimed}; refused")
+        if house.registry.zone_of(site) != zone:
+            raise WireError(f"{site} is not registered in zone {zone}; refused")
+    except (ValueError, KeyError, TypeError) as error:
+        refuse(house.stores.tables, site=site or "unknown", what=model.__name__, why=str(error), at=at)
+        return None
+    return Arrival(zone=zone, site=site, at=at, message=message)
+
+
+def arrived_at(record: KinesisStreamRecord) -> datetime:
+    """Return when a record reached its stream: the only time that a function knows."""
+    return instant(round(record.kinesis.approximate_arrival_timestamp * 1000))
+
+
+def refuse(tables: Tables, *, site: str, what: str, why: str, at: datetime) -> None:
+    """Note that a message was refused, and count it, so that an operator finds out."""
+    LOG.warning("message refused", extra={"site": site, "kind": what, "reason": why})
+    key = keys.site_state(site, f"REFUSED#{what}")
+    item = tables.get(key)
+    count = item.body["count"] + 1 if item else 1
+    tables.put(Put(key=key, body={"count": count, "reason": why[:500], "at": epoch_ms(at)}))
+
+
+def store_once(tables: Tables, message: SiteMessage, writes: Callable[[Seen], Iterable[Put]]) -> bool:
+    """Make the writes of a message unless it has come before; return whether it was new.
+
+    The note that the message has come is written last and alone, at half of what a transaction costs: a message whose
+    note is missing is delivered and written again, so its writes must be such that making them again changes nothing.
+
+    Args:
+        tables: Where it is stored.
+        message: What has come.
+        writes: Makes the writes from which messages of the channel have come, this one among them.
+
+    Raises:
+        ConditionFailed: Another message of this channel came at the same time; deliver this one again.
+    """
+    note = note_of(tables, message)
+    if note is None:
+        return False
+    tables.put_each([*writes(Seen.from_body(note.body)), note])
+    return True
+
+
+def note_all(tables: Tables, messages: Sequence[SiteMessage]) -> None:
+    """Note many messages as come, and count those that had come before.
+
+    For messages whose effect is known to happen once without the note: a batch that is delivered again after some of it
+    was noted counts those as repeats, which they are.
+
+    Raises:
+        ConditionFailed: Another message of a channel came at the same time; deliver these again.
+    """
+    by_key: dict[Key, list[int]] = {}
+    for message in messages:
+        by_key.setdefault(keys.sequence(message.site, message.channel, message.epoch), []).append(message.seq)
+    notes = []
+    for key, numbers in by_key.items():
+        item = tables.get(key)
+        seen = Seen.from_body(item.body if item else None)
+        for number in numbers:
+            seen = seen.with_repeat() if number in seen else seen.with_new(number)
+        notes.append(Put(key=key, body=seen.body(), if_version=item.version if item else 0))
+    tables.put_each(notes)
+
+
+def note_of(tables: Tables, message: SiteMessage) -> Put | None:
+    """Return the write that notes a message as come; ``None`` where it had come before, which is counted at once.
+
+    Raises:
+        ConditionFailed: Another message of this channel came at the same time; deliver this one again.
+    """
+    key = keys.sequence(message.site, message.channel, message.epoch)
+    item = tables.get(key)
+    seen = Seen.from_body(item.body if item else None)
+    version = item.version if item else 0
+    if message.seq in seen:
+        tables.put(Put(key=key, body=seen.with_repeat().body(), if_version=version))
+        return None
+    return Put(key=key, body=seen.with_new(message.seq).body(), if_version=version)

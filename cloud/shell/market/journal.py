@@ -1,0 +1,122 @@
+"""The journal of a zone's market, and the fence that lets one writer on at a time.
+
+``FENCE`` holds the position of the last entry and up to where its consequences are known to be stored and told. An
+entry and the fence are written in one transaction on the fence's version, so of two writers one must read again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cloud.errors import StoreError
+from cloud.shell.market.archive import Archive, Entry
+from cloud.shell.market.fold import Input
+from cloud.stores import keys
+from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Key, Put, Table, Tables
+from contracts.units import ZoneId
+
+# So many entries become one archive.
+PRUNE_MAX: Final = 1000
+_FENCE: Final = "FENCE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fence:
+    """Where the journal ends; ``version`` is that of the item, 0 before the first entry."""
+
+    position: int = 0
+    projected: int = 0
+    version: int = 0
+
+
+class Journal:
+    """The journal of one zone."""
+
+    def __init__(self, tables: Tables, zone: ZoneId) -> None:
+        self._tables = tables
+        self._zone = zone
+        self._archive = Archive(tables, zone)
+
+    def fence(self) -> Fence:
+        """Return where the journal ends now."""
+        item = self._tables.get(self._key(_FENCE))
+        if item is None:
+            return Fence()
+        return Fence(position=item.body["position"], projected=item.body["projected"], version=item.version)
+
+    def append(self, fence: Fence, inputs: Sequence[Input], *, projected: int) -> Fence:
+        """Write the next entry and return the new fence.
+
+        Raises:
+            ConditionFailed: Another writer was first; nothing was written.
+        """
+        position = fence.position + 1
+        self._tables.transact(
+            [
+                Put(
+                    key=self._key(_FENCE),
+                    body={"position": position, "projected": projected},
+                    if_version=fence.version,
+                ),
+                Put(key=self._key(_entry(position)), body={"inputs": list(inputs)}, if_version=0),
+            ]
+        )
+        return Fence(position=position, projected=projected, version=fence.version + 1)
+
+    def check(self, fence: Fence) -> Check:
+        """Return the demand that nobody has written since."""
+        return Check(key=self._key(_FENCE), if_version=fence.version)
+
+    def entries(self, *, after: int) -> list[Entry]:
+        """Return the entries behind a position that are not archived, with their own."""
+        items = self._tables.query(
+            Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(after + 1), last=_entry(10**12 - 1)
+        )
+        return [_read(item) for item in items]
+
+    def history(self) -> Iterator[Entry]:
+        """Yield every entry since the beginning, from the archive and what is not archived yet.
+
+        Raises:
+            StoreError: An entry is missing, or the tables failed.
+        """
+        at, end, grew = 0, self.fence().position, True
+        while grew:
+            grew = False
+            for source in (self._archive.entries, self.entries):
+                for position, inputs in source(after=at):
+                    if position != at + 1:
+                        break  # Archived while we read; it is found there in the next round.
+                    at, grew = position, True
+                    yield position, inputs
+        if at < end:
+            raise StoreError(f"journal of {self._zone} has {end} entries, number {at + 1} is missing")
+
+    def prune(self, *, upto: int) -> int:
+        """Move the entries up to a position into the archive, and return how many there were.
+
+        Only what lies behind a snapshot may go: a writer begins at the snapshot.
+
+        Raises:
+            StoreError: The tables failed; whatever was not archived is still in the journal.
+        """
+        pruned = 0
+        while items := self._tables.query(
+            Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(0), last=_entry(upto), limit=PRUNE_MAX
+        ):
+            self._archive.keep([_read(item) for item in items])
+            for start in range(0, len(items), TRANSACT_MAX):
+                self._tables.transact([Delete(key=item.key) for item in items[start : start + TRANSACT_MAX]])
+            pruned += len(items)
+        return pruned
+
+    def _key(self, what: str) -> Key:
+        return keys.market_item(self._zone, None, what)
+
+
+def _entry(position: int) -> str:
+    return f"JOURNAL#{position:012d}"
+
+
+def _read(item: Item) -> Entry:
+    return int(item.key.sk.rpartition("#")[2]), item.body["inputs"]

@@ -1,0 +1,210 @@
+"""The one writer of a zone's market: journal, engine, sites, tables, in this order.
+
+Nothing is acted on before it is in the journal, and what is in the journal stands. Everything after that is derived
+from it, so sites hear of their trades before the tables do: whoever finds the journal ahead of its consequences, after
+a crash or because another writer was cut short, tells and stores them again, with the same ids and numbers.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Final
+
+from cloud.errors import ConditionFailed, PublishError
+from cloud.market import commands
+from cloud.market.rules import MarketRules, Participant
+from cloud.shell.intake import LOG
+from cloud.shell.market.fold import Fold, Input, Step
+from cloud.shell.market.journal import Fence, Journal
+from cloud.shell.market.projection import committed_upto, messages, transactions
+from cloud.shell.market.snapshots import Snapshots
+from cloud.shell.publishing import Publisher
+from cloud.shell.services import House
+from cloud.stores.registry import Registry, SiteRecord, ZoneRecord
+from cloud.stores.tables import Tables
+from contracts.units import DELIVERY_INTERVAL_S, ZoneId
+
+ATTEMPTS_MAX: Final = 10
+# A snapshot copies the whole market and holds orders up for as long; a cold start reads as many entries, two pages.
+SNAPSHOT_EVERY: Final = 2_000
+
+
+class MarketWriter:
+    """Writes for one zone; keeps the fold in memory between calls and proves at each that it is still the newest."""
+
+    def __init__(self, *, zone: ZoneRecord, tables: Tables, publisher: Publisher, registry: Registry) -> None:
+        self._zone = zone
+        self._tables = tables
+        self._publisher = publisher
+        self._participants = [_participant(site) for site in registry.sites_in(zone.id)]
+        self._journal = Journal(tables, zone.id)
+        self._snapshots = Snapshots(tables, zone.id)
+        self._lock = Lock()
+        self._fold: Fold | None = None
+        self._fence = Fence()
+        self._committed = 0
+        self._untold: list[Step] = []
+
+    def submit(self, inputs: Sequence[Input], *, at_ms: int) -> list[Step]:
+        """Journal inputs, apply them, store and tell what follows; return the steps that were stored and told.
+
+        Without inputs it only finishes what an earlier call could not.
+
+        Raises:
+            ConditionFailed: Other writers were first, again and again; deliver the inputs again.
+            StoreError: The tables failed; deliver the inputs again.
+            PublishError: The broker did not take the notices; the inputs stand, the next call tells them.
+        """
+        with self._lock:
+            for attempt in range(ATTEMPTS_MAX):
+                try:
+                    fold = self._newest(at_ms)
+                    entry = [*self._registrations(fold, at_ms), *fold.news(inputs)]
+                    if entry:
+                        self._fence = self._journal.append(self._fence, entry, projected=self._told_up_to())
+                        self._untold.append(self._apply(fold, entry))
+                    return self._finish()
+                except ConditionFailed:
+                    if attempt == ATTEMPTS_MAX - 1:
+                        raise
+                    LOG.info("market written by another", extra={"zone": self._zone.id, "attempt": attempt})
+        raise AssertionError("a loop that returns or raises came to its end")
+
+    def tidy(self) -> None:
+        """Keep a snapshot once the journal is long enough, of what is stored and told, and archive what is behind it.
+
+        It takes a while, so it is done by the tick and not by the order that happens to be the last of so many; orders
+        wait only while the state is copied.
+
+        Raises:
+            StoreError: The tables failed; the next tick does it.
+        """
+        with self._lock:
+            fold = self._fold
+            if fold is None or self._untold or fold.position - self._snapshots.position() < SNAPSHOT_EVERY:
+                return
+            snapshot = fold.snapshot()
+        if self._snapshots.save(snapshot):
+            self._journal.prune(upto=snapshot["position"])
+
+    def fold(self, *, at_ms: int) -> Fold:
+        """Return the market as it is now, to be read only.
+
+        Raises:
+            ConditionFailed: Other writers were at it, again and again.
+            StoreError: The tables failed.
+        """
+        with self._lock:
+            for attempt in range(ATTEMPTS_MAX):
+                try:
+                    return self._newest(at_ms)
+                except ConditionFailed:
+                    if attempt == ATTEMPTS_MAX - 1:
+                        raise
+        raise AssertionError("a loop that returns or raises came to its end")
+
+    def _newest(self, at_ms: int) -> Fold:
+        """Bring the memory up to the journal's end, from a snapshot where that is shorter."""
+        fence = self._journal.fence()
+        if fence.version == 0:
+            self._begin(at_ms)
+            fence = self._journal.fence()
+        if self._fold is not None and fence.version == self._fence.version:
+            return self._fold
+        fold, told_up_to = self._fold, fence.projected
+        if fold is None:
+            self._untold = []
+            if (snapshot := self._snapshots.load()) is not None:
+                fold = Fold.restore(snapshot)
+                # A snapshot is only kept once everything up to it is stored and told.
+                told_up_to = max(told_up_to, fold.position)
+        self._committed = committed_upto(self._tables, self._zone.id)
+        self._untold = [step for step in self._untold if step.position > told_up_to]
+        self._fold = None
+        for position, inputs in self._journal.entries(after=fold.position if fold else 0):
+            if position != (fold.position if fold else 0) + 1:
+                raise ConditionFailed(f"journal of {self._zone.id} was archived while it was read; read again")
+            if fold is None:
+                fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
+                continue
+            step = self._apply(fold, inputs)
+            if position > told_up_to:
+                self._untold.append(step)
+        if fold is None or fold.position != fence.position:
+            raise ConditionFailed(f"journal of {self._zone.id} grew while it was read; read again")
+        self._fold = fold
+        self._fence = Fence(position=fold.position, projected=told_up_to, version=fence.version)
+        return fold
+
+    def _begin(self, at_ms: int) -> None:
+        rules = MarketRules.model_validate({**self._zone.market, "zone": self._zone.id})
+        first = {"op": "begin", "at_ms": at_ms, "epoch": at_ms, "rules": rules.model_dump(mode="json")}
+        try:
+            self._journal.append(Fence(), [first], projected=1)
+        except ConditionFailed:
+            LOG.info("market begun by another", extra={"zone": self._zone.id})
+
+    def _apply(self, fold: Fold, inputs: Sequence[Input]) -> Step:
+        step = fold.apply(inputs)
+        for refused in step.refused:
+            LOG.error("journalled command refused", extra={"zone": self._zone.id, "reason": refused})
+        return step
+
+    def _told_up_to(self) -> int:
+        """Return the position up to which everything is stored and told, as far as this writer knows."""
+        return self._untold[0].position - 1 if self._untold else self._fence.position
+
+    def _finish(self) -> list[Step]:
+        """Tell and store what is not yet told; another writer at the fence takes it over.
+
+        Raises:
+            PublishError: The broker did not take the notices; they are stored all the same.
+        """
+        steps = list(self._untold)
+        failed: PublishError | None = None
+        try:
+            self._publisher.publish([message for step in steps for message in messages(self._zone.id, step)])
+        except PublishError as error:
+            failed = error
+        for step in steps:
+            self._store(step)
+        if failed is not None:
+            raise failed
+        self._untold.clear()
+        return steps
+
+    def _store(self, step: Step) -> None:
+        fence = self._journal.check(self._fence)
+        for part in transactions(self._zone.id, step, fence=fence, committed=self._committed):
+            self._tables.transact(part)
+        self._committed = max(self._committed, step.position)
+
+    def _registrations(self, fold: Fold, at_ms: int) -> list[Input]:
+        """Return the commands that bring the registry's sites and limits into the market, where it admits them."""
+        known = {participant.site: participant for participant in fold.engine.participants()}
+        changed = [one for one in self._participants if known.get(one.site) != one and fold.engine.admits(one)]
+        return [commands.register(one, at_ms=at_ms) for one in changed]
+
+
+def market_of(house: House, zone: ZoneId) -> MarketWriter | None:
+    """Return the writer of a zone, the same in each call of a warm process; ``None`` for an unknown zone."""
+    record = house.registry.zone(zone)
+    if record is None:
+        return None
+    with house.lock:
+        writer = house.memory.get(f"market {zone}")
+        if not isinstance(writer, MarketWriter):
+            writer = MarketWriter(
+                zone=record, tables=house.stores.tables, publisher=house.publisher, registry=house.registry
+            )
+            house.memory[f"market {zone}"] = writer
+        return writer
+
+
+def _participant(site: SiteRecord) -> Participant:
+    return Participant(
+        site=site.id,
+        owner=site.owner,
+        import_limit_wh=site.import_limit_w * DELIVERY_INTERVAL_S // 3600,
+        export_limit_wh=site.export_limit_w * DELIVERY_INTERVAL_S // 3600,
+        area=site.area,
+    )

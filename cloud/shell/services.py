@@ -1,0 +1,89 @@
+"""What every function needs, built once a process from its environment, or installed by whoever runs the functions.
+
+In AWS: ``SITEWATT_STORE`` and its companions (see ``cloud.stores.setup``), ``SITEWATT_ISSUER``, and the issuer's key in
+``SITEWATT_SIGNING_KEY_FILE`` or the Secrets Manager secret ``SITEWATT_SIGNING_KEY_SECRET``. ``SITEWATT_REGISTRY_FILE``
+names who takes part; without it the store does.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from cloud.errors import SetupError
+from cloud.shell.publishing import IotPublisher, Publisher
+from cloud.shell.signing import Signer, read_signer, read_signer_file
+from cloud.stores.registry import Registry, load_registry, load_registry_file
+from cloud.stores.setup import Stores, open_stores
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """The stores, the way to the sites, the key and the register of who takes part.
+
+    ``memory`` holds what a warm process may keep between calls, by name; losing it costs time and nothing else.
+    """
+
+    stores: Stores
+    registry: Registry
+    publisher: Publisher
+    signer: Signer
+    memory: dict[str, object] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+
+class _Current:
+    house: House | None = None
+    lock = Lock()
+
+
+def install(house: House | None) -> None:
+    """Let the functions of this process work in a house that somebody else has built (``None``: build it anew)."""
+    _Current.house = house
+
+
+def current() -> House:
+    """Return the house of this process.
+
+    Raises:
+        SetupError: The environment is incomplete.
+        StoreError: The store cannot be opened.
+    """
+    with _Current.lock:
+        if _Current.house is None:
+            _Current.house = build(os.environ)
+        return _Current.house
+
+
+def build(environ: Mapping[str, str]) -> House:
+    """Build a house from an environment.
+
+    Raises:
+        SetupError: A setting is missing or wrong.
+        StoreError: The store cannot be opened.
+    """
+    import boto3
+
+    stores = open_stores(environ)
+    registry_file = environ.get("SITEWATT_REGISTRY_FILE")
+    return House(
+        stores=stores,
+        registry=load_registry_file(Path(registry_file)) if registry_file else load_registry(stores.tables),
+        publisher=IotPublisher(boto3.client("iot-data")),
+        signer=_signer(environ),
+    )
+
+
+def _signer(environ: Mapping[str, str]) -> Signer:
+    issuer = environ.get("SITEWATT_ISSUER", "grid-agent")
+    if path := environ.get("SITEWATT_SIGNING_KEY_FILE"):
+        return read_signer_file(issuer=issuer, path=Path(path))
+    if secret := environ.get("SITEWATT_SIGNING_KEY_SECRET"):
+        import boto3
+
+        pem = boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+        return read_signer(issuer=issuer, pem=pem.encode(), where=f"secret {secret}")
+    raise SetupError(
+        "neither SITEWATT_SIGNING_KEY_FILE nor SITEWATT_SIGNING_KEY_SECRET is set; no command can be signed"
+    )

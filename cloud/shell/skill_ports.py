@@ -1,0 +1,241 @@
+"""What the agents' skills stand on, over the stores and the market's writer."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from cloud.agents.ports import MarketHealth, Quote
+from cloud.agents.skills import Desks
+from cloud.errors import SkillError
+from cloud.grid.actions import RecordEvent
+from cloud.grid.state import load_state
+from cloud.grid.supply import disturbances
+from cloud.market import commands
+from cloud.market.product import TRADING
+from cloud.market.stages import REPEATS_MS
+from cloud.market.state import Product
+from cloud.shell.market.fold import Fold
+from cloud.shell.market.journal import Journal
+from cloud.shell.market.projection import committed_upto
+from cloud.shell.market.reading import read_fold
+from cloud.shell.market.writer import market_of
+from cloud.shell.services import House
+from cloud.stores import keys
+from cloud.stores.registry import Registry
+from cloud.stores.tables import Table, Tables, prefix
+from contracts.forecast import ForecastKind, ForecastSeries
+from contracts.grid import Disturbance, FeederState, GridBroadcast
+from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
+from contracts.units import SiteId, ZoneId, epoch_ms, instant
+
+_EVENT: Final = TypeAdapter(RecordEvent)
+_WAITING: Final = frozenset({ProductState.CLEARED, ProductState.DELIVERED, ProductState.METERED})
+_SETTLED: Final = frozenset({ProductState.SETTLED, ProductState.CORRECTED})
+
+Submit = Callable[[ZoneId, commands.Command], None]
+
+
+def desks_of(house: House) -> Desks:
+    """Return the desks of a running house; a halt goes through the market's one writer."""
+
+    def submit(zone: ZoneId, command: commands.Command) -> None:
+        market = market_of(house, zone)
+        assert market is not None, "the desk knows the zone"
+        market.submit([command], at_ms=command["at_ms"])
+
+    return _desks(house.stores.tables, house.registry, submit)
+
+
+def reading_desks(tables: Tables, registry: Registry) -> Desks:
+    """Return desks that only look at what a cloud keeps; they refuse to act."""
+
+    def refuse(zone: ZoneId, command: commands.Command) -> None:
+        raise SkillError(f"market of {zone} is only read here; {command['op']} was not done")
+
+    return _desks(tables, registry, refuse)
+
+
+def _desks(tables: Tables, registry: Registry, submit: Submit) -> Desks:
+    return Desks(
+        market=StoreMarket(tables, registry, submit),
+        forecasts=StoreForecasts(tables),
+        grid=StoreGrid(tables, registry),
+    )
+
+
+class StoreMarket:
+    """The market of each zone as its journal and tables have it."""
+
+    def __init__(self, tables: Tables, registry: Registry, submit: Submit) -> None:
+        self._tables = tables
+        self._registry = registry
+        self._submit = submit
+
+    def products(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[MarketBroadcast]:
+        """Return the newest state of each delivery interval that starts in ``[since, until)``, in time order."""
+        fold = self._fold(zone)
+        return [
+            commands.broadcast(product.view(), zone=zone, at_ms=fold.engine.now_ms)
+            for product in _between(fold, since, until)
+        ]
+
+    def quotes(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[Quote]:
+        """Return what each interval that still trades is worth to those who have orders in it, in time order."""
+        return [_quote(product) for product in _between(self._fold(zone), since, until) if product.state in TRADING]
+
+    def health(self, zone: ZoneId) -> MarketHealth:
+        """Return whether the market's parts agree, and how it does."""
+        fold = self._fold(zone)
+        stored = committed_upto(self._tables, zone)
+        fence = Journal(self._tables, zone).fence()
+        engine = fold.engine
+        money, energy = engine.ledger_sums()
+        products = [product for view in engine.products() if (product := engine.product(view.interval_ms)) is not None]
+        settled = [line for product in products if product.state in _SETTLED for line in product.settled.values()]
+        orders = self._orders(zone, products, engine.now_ms, stored=stored)
+        return MarketHealth(
+            at=instant(engine.now_ms),
+            halted=engine.halted,
+            participants=len(engine.participants()),
+            entries=fold.position,
+            entries_stored=min(stored, fold.position),
+            entries_told=min(fence.projected, fold.position),
+            commands=engine.commands,
+            state_hash=engine.state_hash(),
+            ledger_lines=engine.ledger_lines(),
+            ledger_sum_uct=money,
+            ledger_sum_wh=energy,
+            states={state.value: count for state, count in Counter(product.state for product in products).items()},
+            overdue=sum(
+                product.state in _WAITING and product.times.meter_deadline_ms < engine.now_ms for product in products
+            ),
+            settlements=len(settled),
+            estimated=sum(line.estimated for line in settled),
+            corrected=sum(product.state is ProductState.CORRECTED for product in products),
+            orders=len(orders),
+            refused=sum(status == OrderStatus.REJECTED for status in orders),
+        )
+
+    def _orders(self, zone: ZoneId, products: Sequence[Product], now_ms: int, *, stored: int) -> list[str]:
+        """Return how each order stands whose interval ended less than a day ago or is still to come, once committed."""
+        partitions = [
+            keys.market(zone, instant(product.start_ms))
+            for product in products
+            if product.times.end_ms + REPEATS_MS > now_ms
+        ]
+        found = (self._tables.query(Table.MARKET_DATA, pk, **prefix("ORDER#")) for pk in partitions)
+        return [item.body["status"] for items in found for item in items if item.body["position"] <= stored]
+
+    def halted(self, zone: ZoneId) -> str | None:
+        """Return why trading is halted, ``None`` while it is not."""
+        return self._fold(zone).engine.halted
+
+    def halt(self, zone: ZoneId, *, reason: str, at: datetime) -> None:
+        """Take no more orders in the zone until ``resume``."""
+        self._known(zone)
+        self._submit(zone, commands.halt(reason=reason, at_ms=epoch_ms(at)))
+
+    def resume(self, zone: ZoneId, *, at: datetime) -> None:
+        """End a halt."""
+        self._known(zone)
+        self._submit(zone, commands.resume(at_ms=epoch_ms(at)))
+
+    def _fold(self, zone: ZoneId) -> Fold:
+        self._known(zone)
+        fold = read_fold(self._tables, zone)
+        if fold is None:
+            raise SkillError(f"market of {zone} has not begun; there is nothing to show")
+        return fold
+
+    def _known(self, zone: ZoneId) -> None:
+        if self._registry.zone(zone) is None:
+            known = ", ".join(record.id for record in self._registry.zones)
+            raise SkillError(f"no zone {zone!r}; there are {known}")
+
+
+class StoreForecasts:
+    """The forecasts as they were kept."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def newest(self, zone: ZoneId, *, kind: ForecastKind, site: SiteId | None) -> ForecastSeries | None:
+        """Return the newest forecast of a kind, of one site or of the zone, ``None`` where none was issued."""
+        pk = keys.forecast(site or zone, kind, instant(0), instant(0)).pk
+        items = self._tables.query(Table.FORECAST_DATA, pk, reverse=True, limit=1)
+        return ForecastSeries.model_validate(items[0].body) if items else None
+
+
+class StoreGrid:
+    """The feeders as the grid agent's item and events have them."""
+
+    def __init__(self, tables: Tables, registry: Registry) -> None:
+        self._tables = tables
+        self._registry = registry
+
+    def status(self, feeder: SiteId) -> GridBroadcast | None:
+        """Return the newest state of a feeder, ``None`` where it is not known."""
+        record = self._registry.feeder(feeder)
+        items = self._tables.query(Table.GRID_METRICS, keys.feeder_state(feeder).pk, **prefix("EVENT#"))
+        newest = max((item.body for item in items), key=lambda body: str(body["detected_at"]), default=None)
+        seen = self._newest_power(feeder)
+        if record is None or seen is None:
+            return None
+        at, power_w = seen
+        open_event = newest if newest is not None and newest["ended_at"] is None else None
+        return GridBroadcast(
+            zone=record.zone,
+            feeder=feeder,
+            at=at,
+            state=FeederState(open_event["state"]) if open_event else FeederState.NORMAL,
+            power_w=power_w,
+            limit_w=record.import_limit_w if power_w >= 0 else record.export_limit_w,
+            event_id=open_event["event_id"] if open_event else None,
+            disturbances=self._disturbances(feeder),
+        )
+
+    def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
+        """Return the newest demand-response events, the newest first."""
+        items = self._tables.query(Table.GRID_METRICS, keys.feeder_state(feeder).pk, **prefix("EVENT#"))
+        bodies: list[dict[str, Any]] = sorted(
+            (item.body for item in items), key=lambda body: str(body["detected_at"]), reverse=True
+        )
+        return [_EVENT.validate_python(body) for body in bodies[:count]]
+
+    def _disturbances(self, feeder: SiteId) -> tuple[Disturbance, ...]:
+        item = self._tables.get(keys.feeder_state(feeder))
+        return disturbances(load_state(item.body["state"] if item else None).supply)
+
+    def _newest_power(self, feeder: SiteId) -> tuple[datetime, float] | None:
+        state = self._tables.get(keys.feeder_state(feeder))
+        if state is None:
+            return None
+        pk = keys.feeder_sample(feeder, instant(state.body["at"])).pk
+        items = self._tables.query(Table.GRID_METRICS, pk, reverse=True, limit=1)
+        return (instant(int(items[0].key.sk) * 1000), float(items[0].body["power_w"])) if items else None
+
+
+def _between(fold: Fold, since: datetime, until: datetime) -> list[Product]:
+    found = (fold.engine.product(view.interval_ms) for view in fold.engine.products())
+    first, end = epoch_ms(since), epoch_ms(until)
+    return [product for product in found if product is not None and first <= product.start_ms < end]
+
+
+def _quote(product: Product) -> Quote:
+    resting = list(product.book.orders())
+    buys = [order for order in resting if order.side is Side.BUY]
+    sells = [order for order in resting if order.side is Side.SELL]
+    view = product.view()
+    return Quote(
+        interval_start=instant(product.start_ms),
+        state=product.state,
+        last_price_mct_per_kwh=view.price,
+        best_buy_mct_per_kwh=max((order.price for order in buys), default=None),
+        best_sell_mct_per_kwh=min((order.price for order in sells), default=None),
+        buy_wh=sum(order.quantity for order in buys),
+        sell_wh=sum(order.quantity for order in sells),
+        volume_wh=view.volume_wh,
+    )

@@ -1,0 +1,1 @@
+"""What both sides reckon with: pure, on contracts alone."""

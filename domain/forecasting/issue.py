@@ -1,0 +1,109 @@
+"""One issue of forecasts for a zone: every site's load and PV, and the price, as they go over the wire."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from contracts.forecast import ForecastKind, ForecastSeries
+from contracts.units import DELIVERY_INTERVAL_S, SiteId
+from domain.forecasting.load import forecast_load
+from domain.forecasting.price import forecast_price
+from domain.forecasting.profiles import LoadClass
+from domain.forecasting.pv import PvPlant, Weather, forecast_pv
+from domain.forecasting.quantiles import Quantiles
+from domain.forecasting.series import Floats, Series
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SiteHistory:
+    """What is known of one site. Power in W, positive into the asset, so PV is zero or negative.
+
+    ``load`` and ``pv`` are ``None`` where the site has not been heard of; ``has_load`` and ``plant`` say what it has.
+    """
+
+    site: SiteId
+    load: Series | None = None
+    pv: Series | None = None
+    has_load: bool = True
+    plant: PvPlant | None = None
+    load_class: LoadClass = LoadClass.FLAT
+    typical_load_w: float = 0.0
+    utc_offset_s: int = 0
+    weather: Weather | None = None
+
+
+def issue_forecasts(
+    sites: Sequence[SiteHistory],
+    *,
+    issued_at: datetime,
+    horizon_steps: int = 96,
+    step_s: int = DELIVERY_INTERVAL_S,
+    price: Series | None = None,
+) -> tuple[ForecastSeries, ...]:
+    """Return the forecasts of a zone, all over the same steps from the first one that begins at ``issued_at`` or later.
+
+    Args:
+        sites: What is known of each site; each asset that it has is forecast, with or without a history.
+        issued_at: Nothing after this instant is looked at.
+        horizon_steps: How many steps.
+        step_s: The step of forecasts without a history; histories must have it.
+        price: Past prices of the zone in mct_per_kwh, or ``None`` to leave the price out.
+
+    Raises:
+        ValueError: A history has another step; the sentence names it.
+    """
+    issued: list[ForecastSeries] = []
+    for site in sites:
+        _check_step((site.load, site.pv), step_s=step_s, owner=site.site)
+        if site.has_load:
+            load = forecast_load(
+                site.load,
+                issued_at=issued_at,
+                horizon_steps=horizon_steps,
+                step_s=step_s,
+                load_class=site.load_class,
+                typical_w=site.typical_load_w,
+                utc_offset_s=site.utc_offset_s,
+            )
+            issued.append(_on_wire(load, kind=ForecastKind.LOAD, site=site.site))
+        if site.plant is not None:
+            pv = forecast_pv(
+                site.pv,
+                plant=site.plant,
+                issued_at=issued_at,
+                horizon_steps=horizon_steps,
+                step_s=step_s,
+                weather=site.weather,
+            )
+            issued.append(_on_wire(pv, kind=ForecastKind.PV, site=site.site))
+    if price is not None:
+        _check_step((price,), step_s=step_s, owner="price")
+        told = forecast_price(price, issued_at=issued_at, horizon_steps=horizon_steps)
+        issued.append(_on_wire(told, kind=ForecastKind.PRICE, site=None))
+    return tuple(issued)
+
+
+def _check_step(histories: Iterable[Series | None], *, step_s: int, owner: str) -> None:
+    for history in histories:
+        if history is not None and history.step_s != step_s:
+            raise ValueError(f"{owner} has a history in steps of {history.step_s} s, the issue is in {step_s} s")
+
+
+def _on_wire(told: Quantiles, *, kind: ForecastKind, site: SiteId | None) -> ForecastSeries:
+    return ForecastSeries(
+        kind=kind,
+        site=site,
+        start=told.start,
+        step_s=told.step_s,
+        p10=_whole(told.p10),
+        p50=_whole(told.p50),
+        p90=_whole(told.p90),
+        method=told.method,
+    )
+
+
+def _whole(values: Floats) -> tuple[int, ...]:
+    """Return whole numbers; rounding keeps the order of the quantiles."""
+    return tuple(int(value) for value in np.rint(values))

@@ -1,0 +1,161 @@
+"""Price: the mix, on a scale that tames spikes, with a ridge model over whole days beside it.
+
+A price of tomorrow hangs on all hours of the days before and on what is published about tomorrow (load, wind and
+sun). The day model sees them all at once and is fitted over several windows whose mean is taken: short ones follow,
+long ones are steady. Negative prices are ordinary values.
+
+Source: expert and LEAR models and window averaging, Lago, Marcjasz, De Schutter, Weron, Applied Energy 293 (2021);
+area hyperbolic sine transform, Uniejewski, Weron, Ziel, IEEE Transactions on Power Systems 33 (2018).
+"""
+
+from datetime import datetime
+
+import numpy as np
+
+from domain.forecasting.blend import Covariates, Told, blend, fold, fold_covariates
+from domain.forecasting.load import DAYS_FOR_MIX, departure, recent_share
+from domain.forecasting.members import SEASONAL, Folded, Member, mean_of
+from domain.forecasting.quantiles import LEVELS, Quantiles, conformal, ordered
+from domain.forecasting.series import DAY_S, Floats, Ints, Series, days, first_step, until
+
+WINDOWS_DAYS = (56, 84, 364, 728, 1092)
+RECORD_DAYS = 56  # The least past record that a window must leave room for.
+REFIT_DAYS = 14
+PENALTY_PER_DAY = 0.05
+PERSISTENCE_S = 3600.0
+
+
+def forecast_price(
+    history: Series,
+    *,
+    issued_at: datetime,
+    horizon_steps: int,
+    utc_offset_s: int = 0,
+    covariates: Covariates | None = None,
+) -> Quantiles:
+    """Forecast a price over the steps that follow an instant, in the unit of the history.
+
+    Args:
+        history: Past prices; those published beyond ``issued_at`` belong to nobody's forecast and are not looked at.
+        issued_at: The forecast begins with the first step at or after this.
+        horizon_steps: How many steps.
+        utc_offset_s: The zone's local time, for weekdays.
+        covariates: What is published in advance, such as the zone's load, wind and sun.
+    """
+    step_s = history.step_s
+    start = first_step(issued_at, step_s=step_s)
+    known = until(history, start)
+    known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
+    if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
+        told = _by_mix(known, start, horizon_steps, step_s, utc_offset_s=utc_offset_s, covariates=covariates)
+    else:
+        told = _by_recent(known, horizon_steps, step_s)
+    return ordered(start=start, step_s=step_s, low=told.low, middle=told.middle, high=told.high, method=told.method)
+
+
+def _by_recent(known: Floats, horizon: int, step_s: int) -> Told:
+    """Repeat the mean of the known days, drawn to the last hour's price; zero where no price was ever seen."""
+    if not np.isfinite(known).any():
+        nothing = np.zeros(horizon)
+        return Told(middle=nothing, low=nothing, high=nothing, method="no price known")
+    steps = DAY_S // step_s
+    shape = mean_of(list(days(known, steps_per_day=steps)[:7, None, :]))[0]
+    shape = np.where(np.isfinite(shape), shape, np.nanmean(known))
+    back = np.resize(shape[::-1], len(known))[::-1]
+    fade = np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S)
+    middle = np.resize(shape, horizon) + departure(known, back, step_s) * fade
+    errors = known - np.nanmedian(known)
+    low, high = conformal(errors, level=LEVELS[0]), conformal(errors, level=LEVELS[2])
+    return Told(middle=middle, low=middle + min(0.0, low), high=middle + max(0.0, high), method="mean of days")
+
+
+def _by_mix(
+    known: Floats,
+    start: datetime,
+    horizon: int,
+    step_s: int,
+    *,
+    utc_offset_s: int,
+    covariates: Covariates | None,
+) -> Told:
+    middle = float(np.nanmedian(known))
+    spread = float(np.nanmedian(np.abs(known - middle))) * 1.4826 or 1.0
+    calm = np.arcsinh((known - middle) / spread)
+    future = -(-horizon * step_s // DAY_S)
+    folded = fold(calm, local_start_s=int(start.timestamp()) + utc_offset_s, future=future, step_s=step_s)
+    given = None if covariates is None else fold_covariates(covariates, folded, start=start, step_s=step_s)
+    members: dict[str, Member] = {
+        **SEASONAL,
+        **{f"days of {window}": _day_model(given, window=window) for window in _windows(len(folded.days))},
+    }
+    told = blend(folded, horizon=horizon, covariates=given, members=members)
+
+    def back(values: Floats) -> Floats:
+        # Beyond what was ever seen the transform would stretch an error into a spike.
+        bounded = np.clip(values, float(np.nanmin(calm)) - 1.0, float(np.nanmax(calm)) + 1.0)
+        price: Floats = np.sinh(bounded) * spread + middle
+        return price
+
+    return Told(middle=back(told.middle), low=back(told.low), high=back(told.high), method=told.method)
+
+
+def _windows(rows: int) -> list[int]:
+    """Return the windows that a history can fill, their past record included."""
+    return [window for window in WINDOWS_DAYS if rows >= window + RECORD_DAYS + 9]
+
+
+def _day_model(covariates: Floats | None, *, window: int) -> Member:
+    """Return the member that tells all hours of a day from all hours of the days before.
+
+    A past day is told by the newest fit that had ended before it; fits are ``REFIT_DAYS`` apart.
+    """
+
+    def member(folded: Folded, rows: Ints, ahead: int) -> Floats:
+        out = np.full((len(rows), folded.days.shape[1]), np.nan)
+        blocks = rows // REFIT_DAYS
+        for block in np.unique(blocks):
+            mine = blocks == block
+            newest_known = int(rows[mine].max()) + 1 + ahead
+            learn = np.arange(newest_known, newest_known + window)
+            x, y = _day_features(folded, learn, ahead, covariates), folded.row(learn)
+            usable = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
+            if usable.sum() < window // 2:
+                continue
+            here = _day_features(folded, rows[mine], ahead, covariates)
+            out[mine] = _ridge(x[usable], y[usable], np.nan_to_num(here))
+        return out
+
+    return member
+
+
+def _day_features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None) -> Floats:
+    """Return for each day what was known before it, one row a day."""
+    newest = rows + 1 + ahead
+    parts = [folded.row(newest + day) for day in (0, 1, 2)] + [folded.row(rows + 7 * (ahead // 7 + 1))]
+    parts += [np.stack([part.min(axis=1), part.max(axis=1)], axis=1) for part in parts[:1]]
+    weekday = folded.weekdays(rows)[:, folded.days.shape[1] // 2]
+    parts.append((weekday[:, None] == np.arange(6)[None, :]).astype(float))
+    if covariates is not None:
+        parts += [_rows(covariates, rows + folded.future), _rows(covariates, newest + folded.future)]
+    return np.concatenate(parts, axis=1)
+
+
+def _rows(values: Floats, index: Ints) -> Floats:
+    """Return rows of covariates, each flat; beyond the oldest they are missing."""
+    taken = values[np.minimum(index, len(values) - 1)].reshape(len(index), -1)
+    return np.where((index < len(values))[:, None], taken, np.nan)
+
+
+def _ridge(x: Floats, y: Floats, here: Floats) -> Floats:
+    """Fit all hours with one factorisation and tell new days; the penalty grows with features per day."""
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    scale = x.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, np.inf)
+    centred = (x - x_mean) / scale
+    count, width = centred.shape
+    penalty = PENALTY_PER_DAY * width * max(1.0, width / count)
+    gram = centred.T @ centred + penalty * np.eye(width)
+    coefficients = np.linalg.solve(gram, centred.T @ (y - y_mean))
+    # A day far from all that was learned is told as if it were at the edge of it.
+    told: Floats = y_mean + np.clip((here - x_mean) / scale, -5.0, 5.0) @ coefficients
+    return told

@@ -1,0 +1,213 @@
+"""PV: the clear sky of the plant's place, and how much of it gets through, learned from what was measured.
+
+Every plant starts with astronomy: its power under a clear sky. From the first reading on the present share of it
+persists and fades into the usual one; from a week on a mix takes over, whose members scale what was measured by the
+sun's course, and a ridge model that also knows the weather where a forecast of it is given.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from domain.forecasting.blend import Covariates, Told, blend, fold, fold_covariates
+from domain.forecasting.load import DAYS_FOR_MIX, PERSISTENCE_S, departure, recent_share
+from domain.forecasting.members import Folded, Member, mean_of, seven_days, yesterday
+from domain.forecasting.quantiles import Quantiles, ordered
+from domain.forecasting.series import DAY_S, Floats, Ints, Series, first_step, until
+from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_position
+
+USUAL_SHARE = 0.6  # Of the clear sky's energy, before anything is measured: a temperate year's mean.
+SHARE_LOW, SHARE_HIGH = 0.1, 1.0
+TEMPERATURE_COEFFICIENT = -0.004  # Of power per kelvin; crystalline silicon, data sheets: -0.0035 to -0.0045.
+NOCT_RISE_K = 26.0  # Cell above air at 800 W/m2; IEC 61215, nominal operating cell temperature 46 degrees.
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvPlant:
+    """A plant's place and planes: tilt from horizontal, azimuth clockwise from north, peak in W.
+
+    Raises:
+        ValueError: The place is not on the globe or the peak is not positive.
+    """
+
+    latitude_deg: float
+    longitude_deg: float
+    peak_w: float
+    tilt_deg: float = 30.0
+    azimuth_deg: float = 180.0
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.latitude_deg <= 90 and -180 <= self.longitude_deg <= 180):
+            raise ValueError(f"plant at {self.latitude_deg}, {self.longitude_deg} degrees is not on the globe")
+        if not self.peak_w > 0:
+            raise ValueError(f"plant has a peak of {self.peak_w} W, not above 0")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weather:
+    """Global horizontal irradiance and air temperature of past and horizon on the history's grid; NaN is missing."""
+
+    start: datetime
+    ghi_w_m2: Floats
+    air_temperature_c: Floats
+
+
+def clear_power_w(plant: PvPlant, middles_s: Ints | Floats) -> Floats:
+    """Return a plant's generation under a clear sky at instants in epoch seconds, as a positive number."""
+    sun = sun_position(middles_s, latitude_deg=plant.latitude_deg, longitude_deg=plant.longitude_deg)
+    plane = on_plane(clear_sky(sun), sun, tilt_deg=plant.tilt_deg, azimuth_deg=plant.azimuth_deg)
+    return plant.peak_w * plane / 1000.0
+
+
+def weather_power_w(plant: PvPlant, middles_s: Ints | Floats, *, ghi_w_m2: Floats, air_c: Floats) -> Floats:
+    """Return a plant's generation under a given weather, as a positive number.
+
+    Source: PVWatts version 5 (Dobos, NREL/TP-6A20-62641) for the temperature's effect.
+    """
+    sun = sun_position(middles_s, latitude_deg=plant.latitude_deg, longitude_deg=plant.longitude_deg)
+    sky = split_global(np.maximum(ghi_w_m2, 0.0), sun)
+    plane = on_plane(sky, sun, tilt_deg=plant.tilt_deg, azimuth_deg=plant.azimuth_deg)
+    cell_c = air_c + plane / 800.0 * NOCT_RISE_K
+    power: Floats = plant.peak_w * plane / 1000.0 * (1 + TEMPERATURE_COEFFICIENT * (cell_c - 25.0))
+    return power
+
+
+def forecast_pv(
+    history: Series | None,
+    *,
+    plant: PvPlant,
+    issued_at: datetime,
+    horizon_steps: int,
+    step_s: int = 900,
+    weather: Weather | None = None,
+) -> Quantiles:
+    """Forecast a plant's power over the steps that follow an instant; zero or negative, as is the history.
+
+    Args:
+        history: What was measured; nothing after ``issued_at`` is looked at.
+        plant: Where the plant stands and how it looks at the sky.
+        issued_at: The forecast begins with the first step at or after this.
+        horizon_steps: How many steps.
+        step_s: The step; that of the history where there is one.
+        weather: Weather of the past and forecast weather of the horizon.
+    """
+    step_s = history.step_s if history is not None else step_s
+    start = first_step(issued_at, step_s=step_s)
+    known = np.maximum(-until(history, start), 0.0) if history is not None else np.array([])
+    known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
+    if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
+        told = _by_mix(known, plant, start=start, horizon=horizon_steps, step_s=step_s, weather=weather)
+    else:
+        told = _by_share(known, plant, start=start, horizon=horizon_steps, step_s=step_s)
+    peak_w = max(plant.peak_w, float(np.nanmax(known, initial=0.0)))
+    low, middle, high = (np.clip(values, 0.0, peak_w) for values in (told.low, told.middle, told.high))
+    return ordered(
+        # Zero is added so that night is 0 and not -0.
+        start=start,
+        step_s=step_s,
+        low=0.0 - high,
+        middle=0.0 - middle,
+        high=0.0 - low,
+        method=told.method,
+    )
+
+
+def _middles(start: datetime, *, past: int, horizon: int, step_s: int) -> Ints:
+    """Return the middle of each step in epoch seconds, the past's first."""
+    return int(start.timestamp()) + step_s // 2 + step_s * np.arange(-past, horizon, dtype=np.int64)
+
+
+def _by_share(known: Floats, plant: PvPlant, *, start: datetime, horizon: int, step_s: int) -> Told:
+    """Let the present departure from the usual share of the clear sky fade into it."""
+    clear = clear_power_w(plant, _middles(start, past=len(known), horizon=horizon, step_s=step_s))
+    before, ahead = clear[: len(known)], clear[len(known) :]
+    sunny = np.isfinite(known) & (before > 0.05 * plant.peak_w)
+    measured_s = int(sunny.sum()) * step_s
+    # A day of sun decides the share; until then the usual one holds its part.
+    trust = min(1.0, measured_s / (8 * 3600))
+    share = USUAL_SHARE
+    if measured_s:
+        share += trust * (float(known[sunny].sum() / before[sunny].sum()) - USUAL_SHARE)
+    fade = np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S)
+    middle = np.maximum(0.0, share * ahead + departure(known, share * before, step_s) * fade)
+    certain = 0.7 * fade * bool(np.isfinite(known[-1:]).any())
+    low = middle - (1 - certain) * np.maximum(0.0, middle - SHARE_LOW * ahead)
+    high = middle + (1 - certain) * np.maximum(0.0, SHARE_HIGH * ahead - middle)
+    return Told(middle=middle, low=low, high=high, method="share of clear sky")
+
+
+def _by_mix(
+    known: Floats, plant: PvPlant, *, start: datetime, horizon: int, step_s: int, weather: Weather | None
+) -> Told:
+    """Mix what was measured, scaled by the sun's course, with a model that knows the sky."""
+    future = -(-horizon * step_s // DAY_S)
+    folded = fold(known, local_start_s=int(start.timestamp()), future=future, step_s=step_s)
+    rows, steps = folded.weekday.shape
+    first = int(start.timestamp()) + DAY_S * (future - 1 - np.arange(rows))
+    middles = first[:, None] + step_s // 2 + step_s * np.arange(steps)[None, :]
+    clear = clear_power_w(plant, middles)
+    known_ahead = [clear]
+    members: dict[str, Member] = {
+        "yesterday": yesterday,
+        "seven days": seven_days,
+        "yesterday by the sun": _by_sun(clear, days=1),
+        "week by the sun": _by_sun(clear, days=7),
+        "month by the sun": _by_sun(clear, days=28),
+    }
+    if weather is not None:
+        given = Covariates(start=weather.start, values=np.stack([weather.ghi_w_m2, weather.air_temperature_c], axis=1))
+        sky = fold_covariates(given, folded, start=start, step_s=step_s)
+        power = weather_power_w(
+            plant, middles, ghi_w_m2=np.nan_to_num(sky[:, :, 0]), air_c=np.nan_to_num(sky[:, :, 1], nan=15.0)
+        )
+        known_ahead += [power, np.nan_to_num(sky[:, :, 0]), np.nan_to_num(sky[:, :, 1])]
+        members["weather"] = _by_weather(power)
+    told = blend(folded, horizon=horizon, covariates=np.stack(known_ahead, axis=2), members=members, calendar=False)
+    night = np.concatenate([clear[future - 1 - day] for day in range(future)])[:horizon] <= 0
+    return Told(
+        middle=np.where(night, 0.0, told.middle),
+        low=np.where(night, 0.0, told.low),
+        high=np.where(night, 0.0, told.high),
+        method="mix with weather" if weather is not None else "mix under the clear sky",
+    )
+
+
+def _by_sun(clear: Floats, *, days: int) -> Member:
+    """Return the member that scales the clear sky by the share of it in the newest known days."""
+
+    def member(folded: Folded, ahead_rows: Ints, ahead: int) -> Floats:
+        parts, skies = [], []
+        for day in range(days):
+            source = ahead_rows + 1 + ahead + day
+            value = folded.row(source)
+            sky = clear[np.minimum(source + folded.future, len(clear) - 1)]
+            parts.append(value)
+            skies.append(np.where(np.isfinite(value), sky, np.nan))
+        measured, possible = mean_of(parts), mean_of(skies)
+        here = clear[ahead_rows + folded.future]
+        # Near the horizon the share is noise; a floor under the sky keeps it from growing without bound.
+        floor = 0.02 * float(clear.max())
+        told: Floats = measured * (here + floor) / (possible + floor)
+        return np.where(here > 0, told, 0.0)
+
+    return member
+
+
+def _by_weather(power: Floats) -> Member:
+    """Return the member that scales the physics of the weather by how the plant did against it in a month."""
+
+    def member(folded: Folded, ahead_rows: Ints, ahead: int) -> Floats:
+        measured, expected = np.zeros(len(ahead_rows)), np.zeros(len(ahead_rows))
+        for day in range(28):
+            source = ahead_rows + 1 + ahead + day
+            value = folded.row(source)
+            physics = power[np.minimum(source + folded.future, len(power) - 1)]
+            usable = np.isfinite(value) & (physics > 0)
+            measured += np.where(usable, value, 0.0).sum(axis=1)
+            expected += np.where(usable, physics, 0.0).sum(axis=1)
+        scale = np.divide(measured, expected, out=np.ones_like(measured), where=expected > 0)
+        told: Floats = scale[:, None] * power[ahead_rows + folded.future]
+        return told
+
+    return member

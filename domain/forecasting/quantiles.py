@@ -1,0 +1,68 @@
+"""Bands around a forecast that hold what they promise: rolling conformal quantiles of past errors.
+
+Source: split conformal prediction (Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2005) on a rolling
+window of out-of-sample errors, the finite-sample rank (n + 1) q included.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from domain.forecasting.series import Floats
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Quantiles:
+    """Quantiles over consecutive steps, ``p10 <= p50 <= p90``; the p50 is the forecast."""
+
+    start: datetime
+    step_s: int
+    p10: Floats
+    p50: Floats
+    p90: Floats
+    method: str
+
+
+def ordered(*, start: datetime, step_s: int, low: Floats, middle: Floats, high: Floats, method: str) -> Quantiles:
+    """Return quantiles in order: a bound that would cross the forecast stops at it."""
+    return Quantiles(
+        start=start,
+        step_s=step_s,
+        p10=np.minimum(low, middle),
+        p50=middle,
+        p90=np.maximum(high, middle),
+        method=method,
+    )
+
+
+def conformal(errors: Floats, *, level: float) -> float:
+    """Return the bound of past errors (actual minus forecast) that a new one stays below with this probability.
+
+    With too few errors for the rank the largest (or smallest) seen stands in; without any the bound is zero.
+    """
+    known = np.sort(errors[np.isfinite(errors)])
+    if not len(known):
+        return 0.0
+    # Errors of few days are drawn outwards by the finite-sample rank, on either side of the middle.
+    position = (len(known) + 1) * level - 1
+    return float(np.interp(position, np.arange(len(known)), known))
+
+
+def slot_bands(errors: Floats, *, width: int) -> tuple[Floats, Floats]:
+    """Return the 10 % and 90 % bounds of the errors of each slot and its neighbours.
+
+    Args:
+        errors: Past errors, one row a day, one column a slot of the day.
+        width: How many neighbours on either side count; the day is closed to a ring.
+    """
+    slots = errors.shape[1]
+    low, high = np.zeros(slots), np.zeros(slots)
+    reach = np.arange(-width, width + 1)
+    for slot in range(slots):
+        near = errors[:, (slot + reach) % slots].ravel()
+        low[slot] = conformal(near, level=LEVELS[0])
+        high[slot] = conformal(near, level=LEVELS[2])
+    return low, high

@@ -1,0 +1,124 @@
+"""One linear model for each time of day and each day ahead, with its honest past errors for free.
+
+Ridge regression on what was known at the origin: the newest days at and around that time, weekly values, levels, the
+weekday, and what is known of the day to come (weather, published forecasts). The leave-one-out error of a linear
+smoother follows from the fit, so that the past record needs no refit.
+
+Source: ridge, Hoerl and Kennard, Technometrics 12 (1970); leave-one-out (PRESS), Allen, Technometrics 16 (1974).
+"""
+
+import numpy as np
+
+from domain.forecasting.members import Folded, like_days, mean_of, seven_days
+from domain.forecasting.series import Floats, Ints
+
+DAYS_MIN = 21
+DAYS_MAX = 365
+HALF_LIFE_DAYS = 120.0
+PENALTIES = (3.0, 12.0, 48.0, 192.0)
+
+
+def ridge(
+    folded: Folded, *, ahead: int, covariates: Floats | None = None, calendar: bool = True
+) -> tuple[Floats, Floats] | None:
+    """Return the forecast of the day ``ahead`` and the leave-one-out forecasts of the past days, newest first.
+
+    Args:
+        folded: The history.
+        ahead: How many whole days lie between what is known and the day to forecast; 0 for the next day.
+        covariates: What is known of each cell, in rows as ``Folded.weekday`` has them; the last axis counts them.
+        calendar: Whether weekdays matter; to the sun they do not.
+
+    Returns:
+        ``None`` where there are too few days to learn from.
+    """
+    count = min(len(folded.days) - 8 - ahead, DAYS_MAX)
+    if count < DAYS_MIN:
+        return None
+    rows = np.concatenate([np.array([-1 - ahead]), np.arange(count)])
+    features = _features(folded, rows, ahead, covariates, calendar=calendar)
+    target = folded.row(rows[1:])
+    return _fit(features, target, np.arange(count))
+
+
+def _features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None, *, calendar: bool) -> Floats:
+    """Return what was known for each target cell: rows by slots by features."""
+    newest = rows + 1 + ahead
+    level = seven_days(folded, rows, ahead)
+    shape = level.shape
+    columns: list[Floats] = [level]
+    columns += [folded.row(newest + day) for day in (0, 1, 2)]
+    columns += [np.roll(columns[1], -1, axis=1), np.roll(columns[1], 1, axis=1)]
+    if calendar:
+        week = 7 * (ahead // 7 + 1)
+        columns += [like_days(folded, rows, ahead), folded.row(rows + week), folded.row(rows + week + 7)]
+    columns = [np.where(np.isfinite(column), column, level) for column in columns]
+    for width in {max(1, shape[1] // 24), max(1, shape[1] // 6), shape[1]}:
+        recent = folded.row(newest)[:, -width:] - mean_of([folded.row(newest + day)[:, -width:] for day in range(1, 8)])
+        known = np.isfinite(recent)
+        mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+        columns.append(np.broadcast_to(mean[:, None], shape))
+    if calendar:
+        weekday = folded.weekdays(rows)
+        columns += [(weekday == day).astype(float) for day in range(6)]
+    if covariates is not None:
+        columns += _weather(covariates, rows, newest, folded.future)
+    return np.stack(columns, axis=2)
+
+
+def _weather(covariates: Floats, rows: Ints, newest: Ints, future: int) -> list[Floats]:
+    """Return a covariate, its square, its day's mean, and its change since the newest known day."""
+    here = covariates[rows + future]
+    last = len(covariates) - 1
+    before = covariates[np.minimum(newest + future, last)]
+    columns = []
+    for index in range(covariates.shape[2]):
+        value = here[:, :, index]
+        spread = np.nanstd(covariates[:, :, index]) or 1.0
+        middle = np.nanmean(covariates[:, :, index])
+        day = np.broadcast_to(np.nanmean(value, axis=1, keepdims=True), value.shape)
+        columns += [
+            value,
+            np.square((value - middle) / spread),
+            day,
+            np.square((day - middle) / spread),
+            value - before[:, :, index],
+        ]
+    return [np.nan_to_num(column) for column in columns]
+
+
+def _fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:
+    """Fit every slot at once; choose the penalty by the leave-one-out error of all."""
+    weight = 0.5 ** (ages / HALF_LIFE_DAYS)
+    usable = np.isfinite(target) & np.isfinite(features[1:]).all(axis=2)
+    weights = np.where(usable, weight[:, None], 0.0).T  # slots by days
+    x = np.nan_to_num(features[1:]).transpose(1, 0, 2)
+    y = np.where(usable, target, 0.0).T
+    total = np.maximum(weights.sum(axis=1), 1e-9)
+    x_mean = np.einsum("sn,snp->sp", weights, x) / total[:, None]
+    y_mean = (weights * y).sum(axis=1) / total
+    centred = x - x_mean[:, None, :]
+    scale = np.sqrt(np.einsum("sn,snp->sp", weights, centred**2) / total[:, None])
+    scale = np.where(scale > 1e-9, scale, np.inf)
+    centred /= scale[:, None, :]
+    aside = y - y_mean[:, None]
+    weighted = centred * weights[:, :, None]
+    gram = centred.transpose(0, 2, 1) @ weighted
+    moment = np.einsum("snp,sn->sp", weighted, aside)
+    values, vectors = np.linalg.eigh(gram)
+    rotated = centred @ vectors
+    projected = np.einsum("spq,sp->sq", vectors, moment)
+    here = ((np.nan_to_num(features[0]) - x_mean) / scale)[:, None, :] @ vectors
+    best: tuple[float, Floats, Floats] | None = None
+    for penalty in PENALTIES:
+        shrunk = 1.0 / (np.maximum(values, 0.0) + penalty)
+        fitted = np.einsum("snq,sq->sn", rotated, projected * shrunk)
+        leverage = weights * (np.einsum("snq,sq->sn", rotated**2, shrunk) + 1.0 / total[:, None])
+        error = (aside - fitted) / np.maximum(1.0 - leverage, 0.05)
+        score = float((weights * np.abs(error)).sum())
+        if best is None or score < best[0]:
+            told = y_mean + np.einsum("sq,sq->s", here[:, 0, :], projected * shrunk)
+            past = np.where(weights > 0, y - error, np.nan).T
+            best = (score, told, past)
+    assert best is not None
+    return best[1], best[2]

@@ -1,0 +1,390 @@
+"""The site's agent at work: forecasts, plans the battery, keeps its orders in the market, follows what it traded.
+
+Decisions are ``edge.trading``'s; this keeps what they need between one look and the next, and over restarts.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from contracts.clock import Clock
+from contracts.forecast import ForecastBroadcast
+from contracts.market import Ability, OrderMessage, Side, TradesMessage
+from contracts.topics import Up
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, ClockTrust, DeliveryInterval, epoch_ms, instant
+from edge.config import Agent, DeviceSection, SiteConfig
+from edge.control.model import CONNECTION, Priority, Reason, Request
+from edge.loop.loop import Cycle
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, measured
+from edge.telemetry.outbox import Journal
+from edge.trading.availability import Basis, ability_of, reach_of
+from edge.trading.battery import plan_battery
+from edge.trading.consumer import consumer_orders
+from edge.trading.forecast import expected_prices, forecast_site
+from edge.trading.model import (
+    Battery,
+    IntervalEnergy,
+    Leg,
+    OrderAction,
+    Outlook,
+    PlanStep,
+    Reach,
+    SiteForecast,
+    Tariffs,
+)
+from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile
+from edge.trading.producer import producer_orders
+from edge.trading.tracker import schedule_power_w
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+PLAN_S = 300.0
+HORIZON_INTERVALS = 32  # Eight hours: what a battery of a few hours can use.
+ORDERED_INTERVALS = 8
+HISTORY = timedelta(days=8)
+_KEY_ORDERS = "trading.orders"
+_KEY_HISTORY = "trading.history"
+_SCHEDULE_LEASE_S = 60.0
+# The market's words for an order beyond what it knows that the site can do: what it knows is told again.
+_BEYOND = frozenset({"capacity", "storage"})
+# Less of an interval than this says nothing about the rest of it.
+_TELLING_S = 60.0
+_ORDER: TypeAdapter[OwnOrder] = TypeAdapter(OwnOrder)
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """What the present interval has brought so far: energy at the connection point, of generation and of batteries."""
+
+    start: datetime
+    since_s: float = 0.0
+    net_wh: float = 0.0
+    pv_wh: float = 0.0
+    battery_wh: float = 0.0
+
+    def energy(self) -> IntervalEnergy:
+        """Return load and generation of the whole interval, as its part so far promises."""
+        scale = DELIVERY_INTERVAL_S / self.since_s
+        load_wh = max(0.0, (self.net_wh - self.pv_wh - self.battery_wh) * scale)
+        return IntervalEnergy(load_wh=load_wh, pv_wh=min(0.0, self.pv_wh * scale))
+
+
+class Trader:
+    """One site's agent."""
+
+    def __init__(
+        self,
+        *,
+        config: SiteConfig,
+        clock: Clock,
+        journal: Journal,
+        clock_trust: Callable[[], ClockTrust],
+        last_cycle: Callable[[], Cycle | None],
+    ) -> None:
+        """Go on where an earlier process stopped."""
+        self._config = config
+        self._clock = clock
+        self._journal = journal
+        self._clock_trust = clock_trust
+        self._last_cycle = last_cycle
+        self._tariffs = _tariffs(config)
+        self._reach = _reach(config)
+        self._orders = _load_orders(journal.recall(_KEY_ORDERS))
+        self._history = _load_history(journal.recall(_KEY_HISTORY))
+        self._running: _Running | None = None
+        self._measured_s: float | None = None
+        self._broadcast: ForecastBroadcast | None = None
+        self._last_price: int | None = None
+        self._basis: Basis | None = None
+        self._planned_s = float("-inf")
+        self._announced: Ability | None = None
+        self.stats = {"orders": 0, "traded_wh": 0}
+
+    def adopt(self, config: SiteConfig) -> None:
+        """Trade by a changed configuration from the next look on."""
+        self._config = config
+        self._tariffs = _tariffs(config)
+        self._reach = _reach(config)
+        self._planned_s = float("-inf")
+
+    async def run(self) -> None:
+        """Look at the market once a minute until cancelled."""
+        while True:
+            self.look()
+            await self._clock.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Bring the standing orders to what is wanted now. Without a trusted clock nothing is ordered."""
+        if self._clock_trust() is ClockTrust.UNTRUSTED:
+            return
+        now = self._clock.now()
+        outlook = self._outlook(now)
+        wanted = producer_orders(outlook) if self._config.site.agent is Agent.PRODUCER else consumer_orders(outlook)
+        actions, orders = reconcile(
+            self._orders,
+            wanted,
+            site=self._config.site.id,
+            now=now,
+            gate_closure_s=self._config.trading.gate_closure_s,
+        )
+        if actions:
+            # What was decided is kept with what is sent, in one commit: after a crash either both are there or neither,
+            # and a restart that decides anew makes the same ids.
+            ability = self._news(outlook)
+            with self._journal.together():
+                self._remember(orders)
+                for action in actions:
+                    self._send(action, now, ability)
+                    ability = None
+
+    def hear_trades(self, message: TradesMessage) -> None:
+        """Take the market's answers and trades of one interval."""
+        before = sum(abs(energy) for energy in self._orders.positions.values())
+        orders = heard(self._orders, start=message.interval_start, results=message.results, trades=message.trades)
+        self.stats["traded_wh"] += sum(abs(energy) for energy in orders.positions.values()) - before
+        if any(result.code in _BEYOND for result in message.results):
+            self._announced = None
+        self._remember(orders)
+
+    def hear_forecast(self, broadcast: ForecastBroadcast) -> None:
+        """Take what the zone is forecast, and its last price; an older forecast than the last is not taken."""
+        if self._broadcast is None or broadcast.issued_at >= self._broadcast.issued_at:
+            self._broadcast = broadcast
+            if broadcast.last_price_mct_per_kwh is not None:
+                self._last_price = broadcast.last_price_mct_per_kwh
+            self._planned_s = float("-inf")
+
+    def requests(self, now_s: float) -> list[Request]:
+        """Return what the traded schedule asks of control in the present interval."""
+        running = self._running
+        if running is None or not self._config.trading.follow_schedule:
+            return []
+        now = self._clock.now()
+        if DeliveryInterval.containing(now).start != running.start:
+            return []
+        power_w = schedule_power_w(
+            position_wh=self._orders.positions.get(running.start, 0),
+            metered_wh=running.net_wh,
+            elapsed_s=(now - running.start).total_seconds(),
+            import_w_max=float(self._config.connection.import_limit_w),
+            export_w_max=float(self._config.connection.export_limit_w),
+        )
+        if power_w is None:
+            return []
+        return [
+            Request(
+                requester="schedule",
+                resource=CONNECTION,
+                priority=Priority.MARKET_DR,
+                reason=Reason.SCHEDULE,
+                expires_s=now_s + _SCHEDULE_LEASE_S,
+                preferred_w=power_w,
+            )
+        ]
+
+    def finished(self, cycle: Cycle) -> None:
+        """Add what one control cycle measured to the present interval."""
+        now, now_s = self._clock.now(), cycle.snapshot.taken_s
+        start = DeliveryInterval.containing(now).start
+        passed_s = 0.0 if self._measured_s is None else now_s - self._measured_s
+        self._measured_s = now_s
+        running = self._running
+        if running is None or running.start != start:
+            self._close(running)
+            running = self._running = _Running(start=start)
+        connection_w = cycle.snapshot.connection_power.usable()
+        if connection_w is None or not 0 < passed_s <= DELIVERY_INTERVAL_S:
+            return
+        hours = passed_s / 3600
+        running.since_s += passed_s
+        running.net_wh += connection_w * hours
+        running.pv_wh += self._sum(cycle, _pv_of) * hours
+        running.battery_wh += self._sum(cycle, _battery_of) * hours
+
+    def _sum(self, cycle: Cycle, of: Callable[[DeviceSection, Cycle], float]) -> float:
+        return sum(of(section, cycle) for section in self._config.devices)
+
+    def _close(self, running: _Running | None) -> None:
+        if running is None or running.since_s < _TELLING_S:
+            return
+        oldest = running.start - HISTORY
+        self._history = {at: energy for at, energy in self._history.items() if at >= oldest}
+        self._history[running.start] = running.energy()
+        self._journal.remember(
+            _KEY_HISTORY,
+            [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in self._history.items()],
+            durable=False,
+        )
+
+    def _outlook(self, now: datetime) -> Outlook:
+        first = DeliveryInterval.containing(now).later(1)
+        starts = [first.later(step).start for step in range(HORIZON_INTERVALS)]
+        forecasts = forecast_site(
+            starts=starts,
+            site=self._config.site.id,
+            history=self._telling_history(now),
+            now=now,
+            broadcast=self._broadcast,
+        )
+        prices = expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price)
+        return Outlook(
+            now=now,
+            forecasts=forecasts[:ORDERED_INTERVALS],
+            plan=self._planned(forecasts, prices).plan,
+            positions=self._orders.positions,
+            prices=prices,
+            tariffs=self._tariffs,
+            reach=self._reach,
+            gate_closure_s=self._config.trading.gate_closure_s,
+        )
+
+    def _telling_history(self, now: datetime) -> dict[datetime, IntervalEnergy]:
+        """Return the history; just after a first start, the running interval stands for the one before it."""
+        before = DeliveryInterval.containing(now).later(-1).start
+        running = self._running
+        if before in self._history or running is None or running.since_s < _TELLING_S:
+            return self._history
+        return {**self._history, before: running.energy()}
+
+    def _planned(self, forecasts: tuple[SiteForecast, ...], prices: dict[datetime, int]) -> Basis:
+        """Return the plan and what it was made from; without a schedule to follow, the battery is not planned."""
+        now_s = self._clock.monotonic()
+        if self._basis is None or now_s - self._planned_s >= PLAN_S or _outdated(self._basis, forecasts):
+            batteries = self._batteries()
+            plan: tuple[PlanStep, ...] = ()
+            if batteries and self._config.trading.follow_schedule:
+                # A site with several plans them one at a time.
+                plan = plan_battery(battery=batteries[0], forecasts=forecasts, prices=prices, tariffs=self._tariffs)
+            self._basis = Basis(forecasts=forecasts, batteries=batteries, plan=plan)
+            self._planned_s = now_s
+        return self._basis
+
+    def _batteries(self) -> tuple[Battery, ...] | None:
+        """Return the batteries whose state of charge is known, ``None`` where the site has none at all."""
+        cycle = self._last_cycle()
+        own = [(section.id, section.battery) for section in self._config.devices if section.battery is not None]
+        if not own:
+            return None
+        found = []
+        for device, battery in own:
+            soc = None
+            if cycle is not None:
+                soc = measured(cycle.readings[device].get(SOC), cycle.snapshot.taken_s).usable(within_s=60.0)
+            if soc is None:
+                continue
+            found.append(
+                Battery(
+                    capacity_wh=float(battery.capacity_wh),
+                    charge_w_max=float(battery.charge_limit_w),
+                    discharge_w_max=float(battery.discharge_limit_w),
+                    soc_percent=soc,
+                    soc_percent_min=battery.soc_min_percent,
+                    soc_percent_max=battery.soc_max_percent,
+                    efficiency=battery.efficiency,
+                )
+            )
+        return tuple(found)
+
+    def _news(self, outlook: Outlook) -> Ability | None:
+        """Return what the site can do where the market does not know it yet."""
+        assert self._basis is not None, "an outlook has a plan"
+        ability = ability_of(basis=self._basis, forecasts=outlook.forecasts, reach=outlook.reach)
+        if ability == self._announced:
+            return None
+        self._announced = ability
+        return ability
+
+    def _send(self, action: OrderAction, now: datetime, ability: Ability | None) -> None:
+        def build(epoch: int, seq: int) -> OrderMessage:
+            return OrderMessage(
+                site=self._config.site.id,
+                epoch=epoch,
+                seq=seq,
+                sent_at=now,
+                order_id=action.order_id,
+                op=action.op,
+                interval_start=action.start,
+                side=Side(action.side),
+                quantity_wh=action.quantity_wh,
+                price_mct_per_kwh=action.price_mct_per_kwh,
+                issued_at=now,
+                ability=ability,
+            )
+
+        self.stats["orders"] += 1
+        self._journal.append(Up.ORDERS, build)
+
+    def _remember(self, orders: OwnOrders) -> None:
+        self._orders = forget(orders, before=self._clock.now() - timedelta(hours=1))
+        self._journal.remember(_KEY_ORDERS, _dump_orders(self._orders), durable=False)
+
+
+def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
+    """Say whether a plan is for other intervals, as after a step of the clock, or knew too little of the batteries."""
+    if not forecasts or not basis.forecasts:
+        return len(forecasts) != len(basis.forecasts)
+    passed = forecasts[0].start - basis.forecasts[0].start
+    return not timedelta(0) <= passed <= DELIVERY_INTERVAL or basis.batteries == ()
+
+
+def _tariffs(config: SiteConfig) -> Tariffs:
+    return Tariffs(
+        import_mct_per_kwh=config.trading.import_tariff_mct_per_kwh,
+        export_mct_per_kwh=config.trading.export_tariff_mct_per_kwh,
+    )
+
+
+def _reach(config: SiteConfig) -> Reach:
+    return reach_of(
+        import_limit_w=float(config.connection.import_limit_w),
+        export_limit_w=float(config.connection.export_limit_w),
+        generation_w_max=float(sum(section.pv_peak_w for section in config.devices)),
+        discharge_w_max=float(sum(one.battery.discharge_limit_w for one in config.devices if one.battery is not None)),
+    )
+
+
+def _pv_of(section: DeviceSection, cycle: Cycle) -> float:
+    if section.pv_peak_w == 0:
+        return 0.0
+    readings = cycle.readings[section.id]
+    name = PV_POWER if PV_POWER in readings else POWER
+    return measured(readings.get(name), cycle.snapshot.taken_s).usable() or 0.0
+
+
+def _battery_of(section: DeviceSection, cycle: Cycle) -> float:
+    if section.battery is None:
+        return 0.0
+    readings = cycle.readings[section.id]
+    name = BATTERY_POWER if BATTERY_POWER in readings else POWER
+    return measured(readings.get(name), cycle.snapshot.taken_s).usable() or 0.0
+
+
+def _dump_orders(own: OwnOrders) -> dict[str, Any]:
+    return {
+        "orders": [
+            [epoch_ms(start), leg, _ORDER.dump_python(order, mode="json")] for (start, leg), order in own.orders.items()
+        ],
+        "positions": [[epoch_ms(start), energy_wh] for start, energy_wh in own.positions.items()],
+        "trades": {trade: epoch_ms(start) for trade, start in own.trades.items()},
+    }
+
+
+def _load_orders(kept: Any) -> OwnOrders:
+    if not kept:
+        return OwnOrders()
+    return OwnOrders(
+        orders={(instant(start), Leg(leg)): _ORDER.validate_python(order) for start, leg, order in kept["orders"]},
+        positions={instant(start): int(energy_wh) for start, energy_wh in kept["positions"]},
+        trades={str(trade): instant(start) for trade, start in kept["trades"].items()},
+    )
+
+
+def _load_history(kept: Any) -> dict[datetime, IntervalEnergy]:
+    return {
+        instant(at): IntervalEnergy(load_wh=float(load_wh), pv_wh=float(pv_wh)) for at, load_wh, pv_wh in kept or []
+    }

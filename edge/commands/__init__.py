@@ -1,0 +1,1 @@
+"""What others command: who may, what runs, what it did, the proof."""

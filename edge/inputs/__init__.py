@@ -1,0 +1,1 @@
+"""What wires and switches say."""

@@ -1,0 +1,1 @@
+"""The control cycle: snapshot, decide, write, prove, record."""

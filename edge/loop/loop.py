@@ -1,0 +1,274 @@
+"""The control cycle: read late, decide on a frozen picture, write early, prove, record.
+
+A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. An order that was just
+taken does not wait for it: one cycle more is run between two. Device revert timers
+are refreshed only with the token of a cycle that finished on fresh inputs, so a hung loop lets go of every device. The
+one exception is a bound that the device would lift: a blind cycle keeps it (docs/decisions/0011).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from contracts.clock import Clock
+from edge.config import Idle, SiteConfig
+from edge.control.cycle import decide
+from edge.control.fallback import alone_s, holds_bound
+from edge.control.lease import CycleToken, may_refresh, token_for
+from edge.control.model import (
+    Capability,
+    Confirmed,
+    ControlSettings,
+    Decision,
+    Memory,
+    Request,
+    Setpoint,
+    Snapshot,
+)
+from edge.devices.device import Applied, Device
+from edge.devices.recipes import Direction
+from edge.devices.recipes import Lever as DeviceLever
+from edge.errors import DeviceError, ValueRefused
+from edge.loop.disputes import ALWAYS_HELD, Disputes
+from edge.loop.snapshot import Freezer, Lever, Readings
+
+log = logging.getLogger(__name__)
+
+
+# A device that answers, and of which nothing was read for so long, is not silent: we do not read it.
+UNREAD_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """What one finished cycle saw, decided, and has proven of its writes so far.
+
+    ``sound`` says that it is a sign of life: it ended in time, and its inputs were fresh or their devices are silent.
+    A gateway that stopped to read devices which do answer is as good as hung.
+    """
+
+    number: int
+    readings: Mapping[str, Readings]
+    snapshot: Snapshot
+    decision: Decision
+    applied: Mapping[Lever, Applied]
+    sound: bool = True
+
+
+@dataclass(kw_only=True)
+class LoopStats:
+    """Counters since start; ``late_in_a_row`` is the most cycles that were ever skipped at once."""
+
+    cycles: int = 0
+    late: int = 0
+    late_in_a_row: int = 0
+    writes: int = 0
+    failed_writes: int = 0
+    last_cycle_ms: float = 0.0
+    longest_cycle_ms: float = 0.0
+    alarms: tuple[str, ...] = field(default=())
+
+
+class ControlLoop:
+    """Runs the cycles of one site.
+
+    Args:
+        requests: Returns what is asked at the instant of a cycle, given what the devices read; called once a cycle.
+        finished: Told of each cycle after its decision was handed to the devices.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: SiteConfig,
+        clock: Clock,
+        devices: Mapping[str, Device],
+        requests: Callable[[float, Mapping[str, Readings]], list[Request]],
+        locked: Callable[[], bool],
+        finished: Callable[[Cycle], None],
+    ) -> None:
+        self.stats = LoopStats()
+        self._clock = clock
+        self._devices = devices
+        self._period_s = config.control.period_s
+        self._freezer = Freezer(config.devices, meter=config.connection.meter)
+        self._settings = _settings(config)
+        self._requests = requests
+        self._locked = locked
+        self._finished = finished
+        self._memory = Memory()
+        self._token: CycleToken | None = None
+        self._blind_token: CycleToken | None = None
+        self._applied: dict[Lever, Applied] = {}
+        self._confirmed: dict[Lever, Confirmed] = {}
+        self._refused: dict[Lever, str] = {}
+        self._writing: dict[str, asyncio.Task[None]] = {}
+        self._disputes = Disputes(config.control.foreign_writes)
+        self._last: Cycle | None = None
+        self._may_act_until_s = float("-inf")
+
+    async def run(self) -> None:
+        """Run cycle after cycle until cancelled, then let the last writes end."""
+        due_s = self._clock.monotonic()
+        try:
+            while True:
+                self._cycle()
+                due_s += self._period_s
+                late_s = self._clock.monotonic() - due_s
+                if late_s > 0:
+                    missed = int(late_s // self._period_s) + 1
+                    self.stats.late += missed
+                    self.stats.late_in_a_row = max(self.stats.late_in_a_row, missed)
+                    due_s += missed * self._period_s
+                self._may_act_until_s = due_s
+                await self._clock.sleep(due_s - self._clock.monotonic())
+        finally:
+            self._may_act_until_s = float("-inf")
+            for task in self._writing.values():
+                task.cancel()
+            await asyncio.gather(*self._writing.values(), return_exceptions=True)
+
+    def act_now(self) -> None:
+        """Run a cycle at once, for an order that was just taken: one between two of the grid, which stays as it is.
+
+        A loop that is overdue does not run and must not look as if it did.
+        """
+        if self._clock.monotonic() < self._may_act_until_s:
+            self._may_act_until_s = float("-inf")
+            self._cycle()
+
+    def adopt(self, config: SiteConfig) -> None:
+        """Decide by a changed configuration from the next cycle on; its period is the one of the start."""
+        self._settings = _settings(config)
+
+    @property
+    def last(self) -> Cycle | None:
+        """Return the last finished cycle, ``None`` before the first."""
+        return self._last
+
+    @property
+    def left(self) -> tuple[Lever, ...]:
+        """Return the levers that are left to another master now."""
+        return self._disputes.left
+
+    @property
+    def settings(self) -> ControlSettings:
+        """Return the settings in force, with the maintenance lock as it is now."""
+        locked = self._locked()
+        if locked != self._settings.maintenance_lock:
+            self._settings = replace(self._settings, maintenance_lock=locked)
+        return self._settings
+
+    def _cycle(self) -> None:
+        now_s = self._clock.monotonic()
+        readings = {name: device.snapshot() for name, device in self._devices.items()}
+        snapshot = self._freezer.freeze(self._devices, readings, now_s=now_s, confirmed=self._confirmed)
+        decision, self._memory = decide(snapshot, self._requests(now_s, readings), self.settings, self._memory)
+        self.stats.cycles += 1
+        self._write(decision, now_s)
+        self._alarm(decision)
+        number, finished_s = self.stats.cycles, self._clock.monotonic()
+        in_time = token_for(decision, cycle=number, finished_s=finished_s, blind=True)
+        self._token = token_for(decision, cycle=number, finished_s=finished_s) or self._token
+        self._blind_token = in_time or self._blind_token
+        self._last = Cycle(
+            number=number,
+            readings=readings,
+            snapshot=snapshot,
+            decision=decision,
+            applied=dict(self._applied),
+            sound=in_time is not None and (decision.fresh or not self._unread(readings, now_s)),
+        )
+        self._finished(self._last)
+        self.stats.last_cycle_ms = (self._clock.monotonic() - now_s) / self._clock.speed * 1000
+        self.stats.longest_cycle_ms = max(self.stats.longest_cycle_ms, self.stats.last_cycle_ms)
+
+    def _unread(self, readings: Mapping[str, Readings], now_s: float) -> bool:
+        """Say whether a device answers, and nothing was read of it for long."""
+        for name, device in self._devices.items():
+            newest_s = max((reading.monotonic_s for reading in readings[name].values()), default=now_s)
+            if device.health.online and now_s - newest_s > UNREAD_S:
+                return True
+        return False
+
+    def _alarm(self, decision: Decision) -> None:
+        """Say which alarms there are now, once for each change."""
+        left = tuple(f"{device} {capability.value} is left to another master" for device, capability in self.left)
+        refused = tuple(
+            f"{device} {capability.value} cannot be written now: {code}"
+            for (device, capability), code in sorted(self._refused.items())
+        )
+        alarms = decision.alarms + left + refused
+        if alarms != self.stats.alarms:
+            log.warning("control alarms changed", extra={"alarms": list(alarms)})
+            self.stats.alarms = alarms
+
+    def _write(self, decision: Decision, now_s: float) -> None:
+        """Hand each device its setpoints; a device that is still busy with the last ones is left to finish."""
+        by_device: dict[str, list[Setpoint]] = {}
+        for setpoint in decision.setpoints:
+            device = self._devices[setpoint.asset]
+            drifted = device.drifted(setpoint.capability)
+            lever = (setpoint.asset, setpoint.capability)
+            if self._disputes.may_write(lever, drifted=drifted, reason=setpoint.reason, now_s=now_s):
+                by_device.setdefault(setpoint.asset, []).append(setpoint)
+        for name, device in self._devices.items():
+            setpoints = by_device.get(name, [])
+            leftovers = device.leftovers if device.health.online else frozenset()
+            busy = self._writing.get(name)
+            if not (setpoints or leftovers) or (busy is not None and not busy.done()):
+                continue
+            applying = self._apply(device, setpoints, leftovers, decided_s=now_s)
+            self._writing[name] = asyncio.create_task(applying, name=f"write {name}")
+
+    async def _apply(
+        self, device: Device, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever], *, decided_s: float
+    ) -> None:
+        for leftover in sorted(leftovers):
+            # What an earlier configuration moved and this one cannot: given back before anything else.
+            with contextlib.suppress(DeviceError, ValueRefused):
+                await device.apply(leftover, None, revert_s=0.0)
+        for setpoint in setpoints:
+            now_s = self._clock.monotonic()
+            if setpoint.expires_s <= now_s:
+                continue
+            lever = (device.id, setpoint.capability)
+            lifts = _lifts(device, setpoint.capability)
+            token = self._blind_token if holds_bound(setpoint, lifts=lifts, now_s=now_s) else self._token
+            try:
+                self._applied[lever] = await device.apply(
+                    setpoint.capability,
+                    setpoint.value_w,
+                    revert_s=alone_s(setpoint, lifts=lifts, now_s=now_s),
+                    refresh=may_refresh(token, now_s=now_s),
+                    urgent=setpoint.reason in ALWAYS_HELD or setpoint.bound_until_s > now_s,
+                )
+            except (DeviceError, ValueRefused) as error:
+                self._applied.pop(lever, None)
+                self.stats.failed_writes += 1
+                if isinstance(error, ValueRefused):
+                    self._refused[lever] = error.code
+                continue
+            self._refused.pop(lever, None)
+            self.stats.writes += 1
+            if self._applied[lever].ok:
+                self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())
+
+
+def _lifts(device: Device, capability: Capability) -> bool:
+    """Say whether a device takes a restriction away by itself once we fall silent."""
+    fallback = device.fallbacks.get(DeviceLever(capability.value))
+    return fallback is not None and fallback.direction is Direction.RELEASED
+
+
+def _settings(config: SiteConfig) -> ControlSettings:
+    return ControlSettings(
+        import_w_max=float(config.connection.import_limit_w),
+        export_w_max=float(config.connection.export_limit_w),
+        phase_w_max=None if config.connection.phase_limit_w is None else float(config.connection.phase_limit_w),
+        dead_band_w=config.control.dead_band_w,
+        reversals_per_min_max=config.control.reversals_per_min_max,
+        self_consumption=config.control.idle is Idle.SELF_CONSUMPTION,
+    )

@@ -1,0 +1,82 @@
+"""Records what each cycle saw: telemetry samples, and the meter's energy of each delivery interval."""
+
+from collections.abc import Callable
+
+from contracts.clock import Clock
+from contracts.units import ClockTrust, Quality
+from edge.loop.loop import Cycle
+from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, samples
+from edge.modbus.point import Reading
+from edge.telemetry.clock_sync_buffer import Holdback
+from edge.telemetry.meter_recorder import MeterRecorder
+from edge.telemetry.metering import Observation
+from edge.telemetry.sampler import Sampler
+
+# What is reported by default; everything else is there to be asked for by a ``read`` command.
+REPORTED = frozenset(
+    {
+        POWER,
+        BATTERY_POWER,
+        PV_POWER,
+        SOC,
+        IMPORT_ENERGY,
+        EXPORT_ENERGY,
+        "frequency_hz",
+        "voltage_l1_v",
+        "voltage_l2_v",
+        "voltage_l3_v",
+    }
+)
+
+
+class Recorder:
+    """Offers the sampler and the meter recorder what a cycle saw.
+
+    Args:
+        meter: The device at the connection point.
+    """
+
+    def __init__(
+        self,
+        *,
+        meter: str,
+        clock: Clock,
+        sampler: Sampler,
+        holdback: Holdback,
+        meter_recorder: MeterRecorder,
+        clock_trust: Callable[[], ClockTrust],
+    ) -> None:
+        self._meter = meter
+        self._clock = clock
+        self._sampler = sampler
+        self._holdback = holdback
+        self._meter_recorder = meter_recorder
+        self._clock_trust = clock_trust
+
+    def close(self) -> None:
+        """Hand over what waits for a clock or for more samples: the gateway stops."""
+        self._holdback.close(to=self._sampler.offer)
+        self._sampler.close()
+
+    def finished(self, cycle: Cycle) -> None:
+        """Record one cycle."""
+        now = self._clock.now()
+        self._holdback.offer(samples(cycle.readings, names=REPORTED, now=now), to=self._sampler.offer)
+        meter = cycle.readings[self._meter]
+        imported, exported = meter.get(IMPORT_ENERGY), meter.get(EXPORT_ENERGY)
+        at = imported.source_at if imported is not None and imported.source_at is not None else now
+        self._meter_recorder.observe(
+            Observation(
+                at=at,
+                import_wh=_good(imported),
+                export_wh=_good(exported),
+                power_w=cycle.snapshot.connection_power.usable(),
+                clock=self._clock_trust(),
+            )
+        )
+
+
+def _good(reading: Reading | None) -> float | None:
+    if reading is None or reading.quality is not Quality.GOOD or isinstance(reading.value, bool | str):
+        return None
+    return None if reading.value is None else float(reading.value)

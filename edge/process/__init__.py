@@ -1,0 +1,1 @@
+"""The host: life, service manager, logs."""

@@ -1,0 +1,94 @@
+"""Devices that go wrong when the gateway dies: named at the start and in the status, refused where that is not safe.
+
+Most have a timer that we arm with each command. Some keep what they were last told, for ever; some lift a limit by a
+timer of their own that nobody can set.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edge.config import RelayKind, SiteConfig
+from edge.control.model import Capability
+from edge.devices.catalogue import load_profile
+from edge.devices.recipes import Direction, Fallback, Lever
+from edge.errors import ConfigError
+from edge.loop.snapshot import KIND
+
+_LEVER = {
+    Capability.LIMIT_GENERATION: Lever.LIMIT_GENERATION,
+    Capability.BATTERY_POWER: Lever.BATTERY_POWER,
+    Capability.SWITCH: Lever.SWITCH,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weakness:
+    """What a device does with one lever when the gateway dies, other than to leave it when it was told to."""
+
+    asset: str
+    capability: Capability
+    consequence: str
+
+
+def weaknesses(config: SiteConfig) -> tuple[Weakness, ...]:
+    """Return every lever of a site whose device falls otherwise than we say, in any way that its profile knows.
+
+    Raises:
+        ConfigError: A profile cannot be used.
+    """
+    found = []
+    for section in config.devices:
+        if section.role not in KIND:
+            continue
+        profile = load_profile(section.profile, config.profile_dir)
+        wanted: Mapping[Capability, bool] = {
+            Capability.LIMIT_GENERATION: section.pv_peak_w > 0,
+            Capability.BATTERY_POWER: section.battery is not None,
+            Capability.SWITCH: section.load is not None,
+        }
+        for capability, is_used in wanted.items():
+            recipes = profile.capabilities.get(_LEVER[capability], ())
+            does = _does(capability, [recipe.fallback for recipe in recipes])
+            if is_used and does is not None:
+                consequence = f"{section.id} {does}"
+                if capability is Capability.LIMIT_GENERATION and export_limited(config):
+                    consequence = f"{consequence}; an export-limited site may use it only beside a wired relay"
+                found.append(Weakness(asset=section.id, capability=capability, consequence=consequence))
+    return tuple(found)
+
+
+def _does(capability: Capability, ways: Sequence[Fallback]) -> str | None:
+    """Say what a device does when the gateway dies, ``None`` where it is what it was told."""
+    if not ways or any(one.armed_by is not None for one in ways):
+        return None
+    if not any(one.has_timer for one in ways):
+        return f"keeps its last {capability.value} when the gateway dies"
+    if capability is Capability.LIMIT_GENERATION and all(one.direction is Direction.RELEASED for one in ways):
+        after_s = min(one.after_s for one in ways if one.after_s is not None)
+        return f"lifts its limit {after_s:.0f} s after the gateway died, whatever was ordered"
+    return None
+
+
+def export_limited(config: SiteConfig) -> bool:
+    """Say whether the site may export less than it can generate."""
+    return config.connection.export_limit_w < sum(section.pv_peak_w for section in config.devices)
+
+
+def refuse_unsafe(config: SiteConfig) -> tuple[Weakness, ...]:
+    """Return the weaknesses of a site that may run with them.
+
+    Raises:
+        ConfigError: A generator with a weakness stands on an export-limited site, and no ripple-control relay beside it
+            could hold the feed-in when the gateway is dead.
+    """
+    found = weaknesses(config)
+    if not export_limited(config) or any(relay.kind is RelayKind.RIPPLE for relay in config.relays):
+        return found
+    for weakness in found:
+        if weakness.capability is Capability.LIMIT_GENERATION:
+            does = weakness.consequence.partition(";")[0]
+            raise ConfigError(
+                f"device {does}, and the site may export {config.connection.export_limit_w} W, less than it can "
+                "generate; it needs a wired ripple relay beside it (relays); the gateway does not start"
+            )
+    return found

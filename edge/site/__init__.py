@@ -1,0 +1,1 @@
+"""One running site: builds, runs and says what it is."""

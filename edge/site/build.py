@@ -1,0 +1,433 @@
+"""Builds every part of a site, owns the tasks, closes in reverse order."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from contracts.clock import Clock
+from contracts.forecast import ForecastBroadcast
+from contracts.market import TradesMessage
+from contracts.telemetry import StatusMessage
+from contracts.topics import Down, Up, parse, site_topic
+from contracts.wire import WireError
+from edge.agent.trader import Trader
+from edge.clock_trust import ClockWatch
+from edge.commands.evidence_book import EvidenceBook
+from edge.commands.executor import CommandDesk, Desk
+from edge.commands.grid_limits import GridLimits
+from edge.config import Agent, SiteConfig
+from edge.control.feasible import seen
+from edge.control.keys import Role, TrustedKey
+from edge.control.model import Request
+from edge.devices.device import Device, open_devices
+from edge.fleet.settings import FleetSettings
+from edge.inputs.gpio import BoardContacts
+from edge.inputs.lock import LocalLock
+from edge.inputs.wired import WiredInputs, check_contacts, check_loads, watched
+from edge.links.link import Announcement, Inbound, Link, Presence
+from edge.links.making import make_link
+from edge.loop.device_clocks import DeviceClocks
+from edge.loop.loop import ControlLoop, Cycle
+from edge.loop.recorder import Recorder
+from edge.loop.snapshot import Readings
+from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
+from edge.process.service_manager import ServiceManager
+from edge.setup.failsafe_check import Weakness, refuse_unsafe
+from edge.site.remote_settings import RemoteSettings
+from edge.site.status import (
+    Status,
+    command_status,
+    cycle_status,
+    device_status,
+    limit_status,
+    loop_status,
+    serve_status,
+)
+from edge.telemetry.clock_sync_buffer import Holdback
+from edge.telemetry.meter_recorder import MeterRecorder
+from edge.telemetry.outbox import FLUSH_WINDOW_S, Journal
+from edge.telemetry.sampler import Sampler
+from edge.telemetry.uplink import Uplink
+
+if TYPE_CHECKING:
+    from edge.site.fleet_part import SiteFleet
+
+log = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the journal keeps the rest.
+_HAND_OVER_LOOK_S = 0.05
+# A time service needs the network and seconds; what it does not do in this time it may never do.
+CLOCK_WAIT_S = 120.0
+# An order is judged by what the devices say, so the first ones wait for that; not for a device that is dead.
+FIRST_LOOK_S = 10.0
+
+
+@dataclass(kw_only=True)
+class Site:
+    """The parts of a running site."""
+
+    config: SiteConfig
+    clock: Clock
+    opened_s: float
+    watch: ClockWatch
+    journal: Journal
+    devices: dict[str, Device]
+    link: Link
+    uplink: Uplink
+    sampler: Sampler
+    recorder: Recorder
+    desk: CommandDesk
+    evidence: EvidenceBook
+    grid_limits: GridLimits
+    relays: WiredInputs
+    board: BoardContacts
+    clocks: DeviceClocks
+    weaknesses: tuple[Weakness, ...]
+    trader: Trader | None
+    loop: ControlLoop
+    manager: ServiceManager
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    fleet: "SiteFleet | None" = None
+
+
+async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
+    """Run one site until the operator asks it to stop, its parent is gone, or a part fails.
+
+    Raises:
+        ConfigError: A profile, a url or a key cannot be used, or a device is unsafe on this site.
+        JournalInUse: Another gateway runs on the same state.
+    """
+    async with open_site(config, clock=clock) as site:
+        await run_opened(site, parent_pid=parent_pid)
+
+
+async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
+    """Run a site whose parts are open, until there is a reason to stop or a part fails."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(site.journal.run(), name="journal")
+            tasks.create_task(_connect(site), name="link")
+            tasks.create_task(site.uplink.run(), name="uplink")
+            tasks.create_task(_hear(site), name="hear")
+            tasks.create_task(serve_status(site.config.state_dir, lambda: site_status(site)), name="status")
+            tasks.create_task(site.loop.run(), name="control")
+            if site.trader is not None:
+                tasks.create_task(site.trader.run(), name="trade")
+            for proxy in site.config.proxy:
+                share = site.devices[proxy.device].share(host=proxy.host, port=proxy.port, writable=proxy.writable)
+                tasks.create_task(share, name=f"proxy {proxy.device}")
+            tasks.create_task(_stop(site, parent_pid), name="stop")
+            _say_ready(site)
+    except* StopRequested as reasons:
+        log.info("stop requested", extra={"reason": str(reasons.exceptions[0])})
+
+
+@contextlib.asynccontextmanager
+async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
+    """Open the parts of a site, last to first released."""
+    check_contacts(config)
+    check_loads(config)
+    if config.fleet is not None:
+        # Only a gateway of a fleet bears what that costs: 7 MB of memory.
+        from edge.site.fleet_part import check_identity
+
+        check_identity(config.fleet, site=config.site.id)
+    weaknesses = refuse_unsafe(config)
+    for weakness in weaknesses:
+        log.warning("device without a timer", extra={"device": weakness.asset, "consequence": weakness.consequence})
+    async with contextlib.AsyncExitStack() as stack:
+        # A site that reports more often than the flush window commits as often as it reports.
+        window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
+        path = config.state_dir / "journal.db"
+        journal = Journal.open(path, site=config.site.id, clock=clock, flush_window_s=window_s)
+        stack.callback(journal.close)
+        remote = None if config.fleet is None else RemoteSettings(config, memory=journal)
+        config = config if remote is None else remote.config
+        devices = await stack.enter_async_context(
+            open_devices(
+                config.devices,
+                clock=clock,
+                journal=journal,
+                profile_dir=config.profile_dir,
+                connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
+                watched=watched(config),
+            )
+        )
+        site = _build(config, clock, journal, devices, weaknesses)
+        stack.callback(site.board.close)
+        if config.fleet is not None and remote is not None:
+            site.fleet = _fleet_part(site, config.fleet, remote)
+        yield site
+
+
+def _build(
+    config: SiteConfig,
+    clock: Clock,
+    journal: Journal,
+    devices: dict[str, Device],
+    weaknesses: tuple[Weakness, ...],
+) -> Site:
+    watch = ClockWatch(clock)
+    name = config.site.id
+    link = make_link(config.link, client_id=name, presence=_presence(config, clock, journal))
+    holdback = Holdback(clock=clock, clock_trust=watch.trust, journal=journal)
+    sampler = Sampler(
+        site=name, journal=journal, clock=clock, period_s=config.telemetry.period_s, clock_trust=holdback.trust
+    )
+    recorder = Recorder(
+        meter=config.connection.meter,
+        clock=clock,
+        sampler=sampler,
+        holdback=holdback,
+        meter_recorder=MeterRecorder(site=name, journal=journal, clock=clock),
+        clock_trust=watch.trust,
+    )
+    evidence = EvidenceBook(site=name, clock=clock, journal=journal, clock_trust=watch.trust)
+    grid_limits = GridLimits(config.grid_limits, memory=journal, now_s=clock.monotonic())
+    relays = WiredInputs(config.relays, memory=journal)
+    local_lock = LocalLock(config.state_dir, clock)
+    desk = CommandDesk(
+        Desk(
+            site=name,
+            clock=clock,
+            journal=journal,
+            sampler=sampler,
+            trusted=_trusted(config),
+            capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
+            clock_trust=watch.trust,
+            local_lock=lambda: local_lock.locked() or relays.locked(),
+            evidence=evidence,
+            grid_limits=grid_limits,
+            diagnostics=lambda: _diagnostics(site),
+        ),
+        settings=lambda: site.loop.settings,
+    )
+    trader = None
+    if config.trading.enabled and config.site.agent is not Agent.MONITOR:
+        trader = Trader(
+            config=config, clock=clock, journal=journal, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
+        )
+    site = Site(
+        config=config,
+        clock=clock,
+        opened_s=clock.monotonic(),
+        watch=watch,
+        journal=journal,
+        devices=devices,
+        link=link,
+        uplink=Uplink(
+            journal=journal,
+            link=link,
+            clock=clock,
+            topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
+            throttle=config.link.throttle,
+        ),
+        sampler=sampler,
+        recorder=recorder,
+        desk=desk,
+        evidence=evidence,
+        grid_limits=grid_limits,
+        relays=relays,
+        board=BoardContacts(config.relays, clock=clock),
+        clocks=DeviceClocks(),
+        weaknesses=weaknesses,
+        trader=trader,
+        manager=ServiceManager(),
+        loop=ControlLoop(
+            config=config,
+            clock=clock,
+            devices=devices,
+            requests=lambda now_s, readings: _requests(site, now_s, readings),
+            locked=desk.locked,
+            finished=lambda cycle: _finished(site, cycle),
+        ),
+    )
+    return site
+
+
+def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
+    site.relays.look({**readings, **site.board.readings()})
+    asked = [*site.desk.requests(now_s), *site.relays.requests(now_s)]
+    return asked if site.trader is None else asked + site.trader.requests(now_s)
+
+
+def _finished(site: Site, cycle: Cycle) -> None:
+    if cycle.sound:
+        site.manager.cycle_done()
+    site.desk.finished(cycle)
+    if not site.looked.is_set() and (seen(cycle.snapshot) or cycle.snapshot.taken_s >= site.opened_s + FIRST_LOOK_S):
+        site.looked.set()
+    site.recorder.finished(cycle)
+    site.clocks.look(cycle.readings, trust=site.watch.trust())
+    if site.trader is not None:
+        site.trader.finished(cycle)
+
+
+async def _connect(site: Site) -> None:
+    """Keep the link, from when certificates can be judged and messages dated; without a clock at all, from a bound."""
+    if not await site.watch.trusted(within_s=CLOCK_WAIT_S):
+        log.warning("the clock was not set; connecting without", extra={"waited_s": CLOCK_WAIT_S})
+    await site.link.run()
+
+
+async def _hear(site: Site) -> None:
+    """Take what the broker brings, for ever; an unreadable message is logged and costs nothing else."""
+    zone, name = site.config.site.zone, site.config.site.id
+    site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in Down])
+    await site.looked.wait()
+    async for message in site.link.messages():
+        try:
+            _take(site, message)
+        except WireError as error:
+            log.warning("message refused", extra={"topic": message.topic, "reason": str(error)})
+        # Messages that wait are taken one between two looks of the loop: a flood must not hold a control cycle up.
+        await asyncio.sleep(0)
+
+
+def _take(site: Site, message: Inbound) -> None:
+    topic = parse(message.topic)
+    channel = topic.channel if topic is not None else None
+    if topic is None and site.fleet is not None:
+        site.fleet.arrived(message)
+    elif channel is Down.COMMANDS:
+        if site.desk.take(message.payload, retained=message.retained):
+            site.loop.act_now()
+    elif site.trader is None:
+        return
+    elif channel is Down.TRADES:
+        site.trader.hear_trades(TradesMessage.decode(message.payload))
+    elif channel is Down.OUTLOOK:
+        site.trader.hear_forecast(ForecastBroadcast.decode(message.payload))
+
+
+async def _stop(site: Site, parent_pid: int | None) -> None:
+    """Wait for a reason to stop, then hand over what is due while the link still runs.
+
+    Raises:
+        StopRequested: Always.
+    """
+    try:
+        async with asyncio.TaskGroup() as waits:
+            waits.create_task(stop_on_signal(), name="stop on signal")
+            if parent_pid is not None:
+                waits.create_task(stop_with(parent_pid), name="stop with parent")
+            if site.fleet is not None:
+                waits.create_task(site.fleet.run(), name="fleet")
+    except* StopRequested as reasons:
+        site.manager.stopping()
+        site.recorder.close()
+        site.journal.flush()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                while any(site.journal.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
+                    await asyncio.sleep(_HAND_OVER_LOOK_S)
+        raise StopRequested(str(reasons.exceptions[0])) from None
+
+
+def _fleet_part(site: Site, settings: FleetSettings, remote: RemoteSettings) -> "SiteFleet":
+    from edge.site.fleet_part import Host, SiteFleet
+
+    host = Host(
+        link=site.link,
+        clock=site.clock,
+        journal=site.journal,
+        devices=site.devices,
+        loop=site.loop,
+        desk=site.desk,
+        grid_limits=site.grid_limits,
+        adopt=lambda config: _adopt(site, config),
+    )
+    return SiteFleet(settings, remote, host)
+
+
+def _adopt(site: Site, config: SiteConfig) -> None:
+    """Bring a changed configuration into force, but for what is read at a start."""
+    site.config = config
+    site.loop.adopt(config)
+    site.sampler.report_every(config.telemetry.period_s)
+    site.journal.flush_within(min(FLUSH_WINDOW_S, config.telemetry.period_s))
+    if site.trader is not None:
+        site.trader.adopt(config)
+
+
+def _presence(config: SiteConfig, clock: Clock, journal: Journal) -> Presence:
+    topic = site_topic(zone=config.site.zone, site=config.site.id, channel=Up.STATUS)
+
+    def birth() -> Announcement:
+        status = StatusMessage(
+            site=config.site.id, online=True, at=clock.now(), software=version("sitewatt"), epoch=journal.epoch
+        )
+        return Announcement(topic=topic, payload=status.encode())
+
+    will = StatusMessage(site=config.site.id, online=False)
+    return Presence(birth=birth, will=Announcement(topic=topic, payload=will.encode()))
+
+
+def _trusted(config: SiteConfig) -> dict[str, TrustedKey]:
+    return {
+        one.issuer: TrustedKey(
+            role=Role(one.role.value),
+            public_key=base64.b64decode(one.public_key),
+            battery_power_w_max=one.battery_power_w_max,
+        )
+        for one in config.commands.trusted
+    }
+
+
+def _diagnostics(site: Site) -> dict[str, float | str | None]:
+    stats, uplink = site.loop.stats, site.uplink.stats()
+    return {
+        "cycles": stats.cycles,
+        "late_cycles": stats.late,
+        "writes": stats.writes,
+        "failed_writes": stats.failed_writes,
+        "published": uplink.published,
+        "acknowledged": uplink.acknowledged,
+        "offline": ",".join(sorted(name for name, device in site.devices.items() if not device.health.online)),
+        "clock": site.watch.trust(),
+    }
+
+
+def site_status(site: Site) -> Status:
+    """Return what an operator on site asks: devices, the last cycle and its reasons, commands, limits, stores."""
+    cycle, now_s = site.loop.last, site.clock.monotonic()
+    link, journal = site.link.status(), site.journal.stats()
+    return Status(
+        site=site.config.site.id,
+        at=site.clock.now(),
+        clock=site.watch.trust(),
+        locked=site.desk.locked(),
+        devices=tuple(device_status(device) for device in site.devices.values()),
+        cycle=None if cycle is None else cycle_status(cycle),
+        loop=loop_status(site.loop.stats, period_s=site.config.control.period_s),
+        commands=tuple(command_status(life, now_s=now_s) for life in site.desk.running()),
+        answers={**site.desk.stats, **site.desk.refusals},
+        grid_limits={one.value: limit_status(found) for one, found in site.grid_limits.status(now_s).items()},
+        relays=dict(site.relays.contacts),
+        relays_unread=tuple(sorted(site.relays.unread)),
+        weaknesses=tuple(weakness.consequence for weakness in site.weaknesses),
+        device_clocks=site.clocks.wrong,
+        journal={
+            "state": journal.state.value,
+            "waiting": sum(journal.depth.values()),
+            "bytes": sum(journal.bytes.values()),
+            "dropped": journal.dropped,
+            "error": journal.last_error,
+        },
+        link={"state": link.state.value, "connects": link.connects, "error": link.last_error},
+    )
+
+
+def _say_ready(site: Site) -> None:
+    """Tell who started us that the site runs, and which devices have not answered yet."""
+    offline = sorted(name for name, device in site.devices.items() if not device.health.online)
+    site.manager.ready()
+    sys.stdout.write(json.dumps({"ready": True, "site": site.config.site.id, "offline": offline}) + "\n")
+    sys.stdout.flush()

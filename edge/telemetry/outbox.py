@@ -1,0 +1,411 @@
+"""Keeps every message until the cloud has it: numbers it, survives power cuts, gives up the cheapest first.
+
+A message is numbered under ``(epoch, seq)`` of its channel when it is appended, and may be published only once it is
+committed, so a number is never given twice. Settlement, orders and acknowledgements are committed before ``append``
+returns; the rest within the flush window. While the file cannot be written, the journal goes on in memory under a new
+epoch and returns to the file by itself. A damaged file is set aside, what can be read of it is kept.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.clock import Clock
+from contracts.telemetry import EventMessage
+from contracts.topics import Up
+from contracts.units import SiteId, epoch_ms
+from contracts.wire import SiteMessage
+from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
+from edge.telemetry.quota import Room
+from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, JournalState, JournalStats, Record, RecordClass
+from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
+from edge.telemetry.store import Batch, Store
+
+log = logging.getLogger(__name__)
+
+FLUSH_WINDOW_S = 30.0
+FLUSH_BYTES = 256 * 1024
+RETRY_S = 60.0  # Between attempts to return from memory to the file.
+_ACKNOWLEDGED_MAX = 200  # Acknowledgements that wait for the next commit; a kill makes us repeat at most these.
+_NOTES_MAX = 50
+_MEMORY_ID_SHIFT = 20
+_ALL = 2**63 - 1
+
+Build = Callable[[int, int], SiteMessage]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pending:
+    record: Record
+    build: Build
+
+
+class Journal:
+    """One gateway's journal; made by ``open``. Not for use from several threads.
+
+    ``committed`` is set by every commit; who waits for it clears it first. ``generation`` rises when the records behind
+    the ids may have become more than they were: a reader then begins at the oldest again.
+    """
+
+    def __init__(self, path: Path, *, site: SiteId, clock: Clock, caps: Caps, flush_window_s: float) -> None:
+        self.committed = asyncio.Event()
+        self._path = path
+        self._site = site
+        self._clock = clock
+        self._caps = caps
+        self._flush_window_s = flush_window_s
+        self._state = JournalState.DISK
+        self._pending: list[_Pending] = []
+        self._pending_bytes = 0
+        self._values: dict[str, str | None] = {}
+        self._acknowledged: set[int] = set()
+        self._notes: list[tuple[str, Fields]] = []
+        self._copied: set[int] = set()
+        self._together = 0
+        self._due_together = False
+        self._flushed_at = -flush_window_s
+        self._retry_at = 0.0
+        self._appended = self._commits = self._failures = 0
+        self._last_error: str | None = None
+        self._room = Room(caps, disk_bytes=disk_bytes(path), clock=clock, note=self._note)
+        self._epoch = self._last_id = 0
+        self._counters: dict[Up, int] = {}
+        self.generation = 0
+        self._store, damage = self._open_store()
+        self._adopt(self._store.epoch())
+        if damage:
+            self._note("journal damaged and begun anew", damage)
+        if self._state is JournalState.MEMORY:
+            self._note("journal in memory", {"reason": self._last_error})
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        site: SiteId,
+        clock: Clock,
+        caps: Caps | None = None,
+        flush_window_s: float = FLUSH_WINDOW_S,
+    ) -> "Journal":
+        """Open or create a site's journal.
+
+        A damaged file is set aside, an unusable one is replaced by memory; both are reported as events.
+
+        Raises:
+            JournalInUse: Another process has it open; this gateway must not start.
+        """
+        return cls(path, site=site, clock=clock, caps=caps or Caps(), flush_window_s=flush_window_s)
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch under which messages are numbered now."""
+        return self._epoch
+
+    def append(
+        self, channel: Up, build: Build, *, record_class: RecordClass | None = None, durable: bool | None = None
+    ) -> int:
+        """Number a message, keep it until it is acknowledged, and return its number.
+
+        Args:
+            channel: Where it goes; decides its class unless ``record_class`` says otherwise (evidence among events).
+            build: Makes the message for an epoch and a number. Called again if the journal has to begin anew.
+            record_class: What the journal may do with it when room is short.
+            durable: Commit before returning; by default for settlement, orders and acknowledgements.
+        """
+        chosen = CLASS_OF[channel] if record_class is None else record_class
+        seq = self._add(channel, build, chosen)
+        self._appended += 1
+        urgent = chosen in DURABLE if durable is None else durable
+        if urgent or self._pending_bytes >= FLUSH_BYTES or self._due_in_s() <= 0:
+            self.flush()
+        return seq
+
+    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
+        """Keep a JSON value over restarts, with ``durable`` before returning; ``None`` forgets it."""
+        self._values[key] = None if value is None else json.dumps(value, separators=(",", ":"))
+        if durable:
+            self.flush()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit what is kept within the block in one transaction at its end: a crash leaves all of it or nothing."""
+        self._together += 1
+        try:
+            yield
+        finally:
+            self._together -= 1
+            if not self._together and self._due_together:
+                self._due_together = False
+                self.flush()
+
+    def recall(self, key: str) -> Any:
+        """Return a remembered value, ``None`` where there is none."""
+        text = self._values[key] if key in self._values else self._store.recall(key)
+        return None if text is None else json.loads(text)
+
+    def flush_within(self, window_s: float) -> None:
+        """Commit what is not urgent within so many seconds from now on."""
+        self._flush_window_s = window_s
+
+    def acknowledge(self, ids: Iterable[int]) -> None:
+        """Forget records that the cloud has; on disk with the next commit."""
+        self._acknowledged.update(ids)
+        if len(self._acknowledged) >= _ACKNOWLEDGED_MAX:
+            self.flush()
+
+    def read(self, channel: Up, *, after_id: int = 0, upto_id: int = _ALL, limit: int = 50) -> list[Record]:
+        """Return committed records of a channel that are not acknowledged, in their order."""
+        while found := self._store.read(channel, after_id=after_id, upto_id=upto_id, limit=limit):
+            kept = [record for record in found if record.id not in self._acknowledged]
+            if kept:
+                return kept
+            after_id = found[-1].id
+        return []
+
+    def last_id(self) -> int:
+        """Return the id of the newest committed record."""
+        return self._last_id - len(self._pending)
+
+    def flush(self) -> None:
+        """Commit what waits: one transaction, one fsync. Never raises for the disk: see ``stats``.
+
+        Within ``together`` it is put off to the end of that block.
+        """
+        if self._together:
+            self._due_together = True
+            return
+        while self._notes:
+            phrase, fields = self._notes.pop(0)
+            self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)
+        if not self._waiting():
+            return
+        self._flushed_at = self._clock.monotonic()
+        try:
+            self._commit()
+        except JournalFull as error:
+            self._failed(str(error))
+            self._commit_in_less_room(error)
+        except JournalCorrupt as error:
+            self._failed(str(error))
+            self._begin_anew(error)
+        except JournalError as error:
+            self._failed(str(error))
+            self._go_to_memory(error)
+        self._room.keep(self._store, in_memory=self._state is JournalState.MEMORY)
+        self.committed.set()
+
+    async def run(self) -> None:
+        """Commit at the end of each flush window, and return from memory when the file can be written again."""
+        while True:
+            shortest_s = self._flush_window_s / 20 if self._waiting() else self._flush_window_s
+            await self._clock.sleep(max(shortest_s, self._due_in_s()))
+            if self._due_in_s() <= 0:
+                self.flush()
+            if self._state is JournalState.MEMORY and self._clock.monotonic() >= self._retry_at:
+                self._return_to_disk()
+
+    def stats(self) -> JournalStats:
+        """Return the journal's state and counters."""
+        return JournalStats(
+            state=self._state,
+            epoch=self._epoch,
+            depth={key: count for key, (count, _) in self._room.totals.items()},
+            bytes={key: size for key, (_, size) in self._room.totals.items()},
+            pending=len(self._pending),
+            appended=self._appended,
+            commits=self._commits,
+            thinned=self._room.thinned,
+            dropped=self._room.dropped,
+            write_failures=self._failures,
+            last_error=self._last_error,
+        )
+
+    def close(self) -> None:
+        """Commit what waits and close the file."""
+        try:
+            self.flush()
+            if self._state is JournalState.MEMORY:
+                self._return_to_disk()
+        finally:
+            self._store.close()
+
+    def _add(self, channel: Up, build: Build, record_class: RecordClass) -> int:
+        seq = self._counters.get(channel, 0) + 1
+        record = self._record(channel, build, record_class, seq=seq, record_id=self._last_id + 1)
+        self._counters[channel] = seq
+        self._last_id = record.id
+        self._pending.append(_Pending(record=record, build=build))
+        self._pending_bytes += len(record.payload)
+        return seq
+
+    def _record(self, channel: Up, build: Build, record_class: RecordClass, *, seq: int, record_id: int) -> Record:
+        message = build(self._epoch, seq)
+        assert (message.epoch, message.seq, message.channel) == (self._epoch, seq, channel), (
+            "built under another number"
+        )
+        return Record(
+            id=record_id,
+            channel=channel,
+            seq=seq,
+            record_class=record_class,
+            at=self._clock.now(),
+            payload=message.encode(),
+        )
+
+    def _commit(self) -> None:
+        batch = Batch(
+            records=[pending.record for pending in self._pending],
+            acknowledged=self._acknowledged,
+            counters={pending.record.channel: pending.record.seq for pending in self._pending},
+            state=self._values,
+        )
+        removed = self._store.write(batch)
+        for pending in self._pending:
+            self._room.added(pending.record.record_class, 1, len(pending.record.payload))
+        self._room.removed(removed)
+        self._pending, self._pending_bytes = [], 0
+        self._values, self._acknowledged = {}, set()
+        self._commits += 1
+
+    def _commit_in_less_room(self, cause: JournalFull) -> None:
+        """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
+        try:
+            fits = self._room.make(self._store, self._commit)
+        except JournalError as error:
+            return self._go_to_memory(error)
+        return None if fits else self._go_to_memory(cause)
+
+    def _go_to_memory(self, cause: JournalError) -> None:
+        """Go on in memory under a new epoch, with what the file still holds as far as memory allows."""
+        disk, memory = self._store, Store.in_memory()
+        kept = readable(disk, without=self._acknowledged, bytes_max=self._caps.memory_bytes_max)
+        values = {**readable_state(disk), **self._values}
+        disk.close()
+        self._state = JournalState.MEMORY
+        self._retry_at = self._clock.monotonic() + RETRY_S
+        self._copied = {record.id for record in kept}
+        self._start_over(memory, kept, values)
+        self._note("journal in memory", {"reason": str(cause)[:200]})
+
+    def _begin_anew(self, cause: JournalError) -> None:
+        """Set the damaged file aside and go on in a new one, with what could be read."""
+        damaged = self._store
+        kept, values = damaged.salvage()
+        damaged.close()
+        try:
+            set_aside(self._path, at_ms=epoch_ms(self._clock.now()))
+            fresh = Store.open(self._path, bytes_max=self._caps.bytes_max)
+        except JournalError:
+            fresh = Store.in_memory()
+            self._state = JournalState.MEMORY
+            self._retry_at = self._clock.monotonic() + RETRY_S
+        kept = [record for record in kept if record.id not in self._acknowledged]
+        self._start_over(fresh, kept, {**values, **self._values})
+        self._note("journal damaged and begun anew", {"reason": str(cause)[:200], "kept": len(kept)})
+
+    def _start_over(self, store: Store, kept: list[Record], values: dict[str, str | None]) -> None:
+        """Adopt a store under a new epoch and number again what was not committed."""
+        waiting, self._pending, self._pending_bytes = self._pending, [], 0
+        self._acknowledged, self._values = set(), {}
+        epoch = max(epoch_ms(self._clock.now()), self._epoch + 1)
+        store.write(Batch(records=kept, state=values, epoch=epoch))
+        self._store = store
+        last_id = self._last_id
+        self._adopt(epoch)
+        self._last_id = max(self._last_id, last_id)
+        for pending in waiting:
+            self._add(pending.record.channel, pending.build, pending.record.record_class)
+        if self._pending:
+            self._commit()
+
+    def _return_to_disk(self) -> None:
+        """Move what memory holds back to the file; stay in memory when that fails."""
+        self.flush()
+        try:
+            disk, damage = self._open_disk()
+        except JournalError as error:
+            self._failed(str(error))
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return
+        everything = [
+            record for channel in Up for record in self._store.read(channel, after_id=0, upto_id=_ALL, limit=_ALL)
+        ]
+        gone = self._copied - {record.id for record in everything}
+        batch = Batch(
+            records=everything,
+            acknowledged=gone,
+            counters=dict.fromkeys(Up, 0) | self._counters,
+            state=dict(self._store.state()),
+            epoch=self._epoch,
+            keep_existing=True,
+        )
+        try:
+            disk.write(batch)
+        except JournalError as error:
+            disk.close()
+            self._failed(str(error))
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return
+        self._store.close()
+        self._store, self._state, self._copied = disk, JournalState.DISK, set()
+        self._room.adopt(disk)
+        self.generation += 1
+        self._note("journal on disk again", damage or {})
+        self.flush()
+
+    def _open_store(self) -> tuple[Store, Fields | None]:
+        try:
+            return self._open_disk()
+        except JournalInUse:
+            raise
+        except JournalError as error:
+            self._failed(str(error))
+            self._state = JournalState.MEMORY
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            return Store.in_memory(), None
+
+    def _open_disk(self) -> tuple[Store, Fields | None]:
+        store, damage = open_disk(self._path, clock=self._clock, bytes_max=self._caps.bytes_max)
+        if damage:
+            self._failed(str(damage["reason"]))
+        return store, damage
+
+    def _adopt(self, epoch: int | None) -> None:
+        if epoch is None:
+            epoch = epoch_ms(self._clock.now())
+            self._store.write(Batch(epoch=epoch))
+        self._epoch = epoch
+        self.generation += 1
+        self._counters = self._store.counters()
+        # What memory numbers must not meet the ids of a file that could not be opened.
+        base = epoch << _MEMORY_ID_SHIFT if self._state is JournalState.MEMORY else 0
+        self._last_id = max(self._store.last_id(), base)
+        self._room.adopt(self._store)
+
+    def _failed(self, reason: str) -> None:
+        self._failures += 1
+        self._last_error = reason
+        log.error("journal write failed", extra={"reason": reason})
+
+    def _note(self, phrase: str, fields: Fields) -> None:
+        """Keep an event for the next commit; beyond the bound the oldest of the same phrase is forgotten."""
+        log.warning(phrase, extra={"fields": fields})
+        self._notes = [*self._notes[-_NOTES_MAX + 1 :], (phrase, fields)]
+
+    def _event(self, phrase: str, fields: Fields) -> Build:
+        at = self._clock.now()
+        return lambda epoch, seq: EventMessage(
+            site=self._site, epoch=epoch, seq=seq, sent_at=at, at=at, phrase=phrase, fields=fields
+        )
+
+    def _waiting(self) -> bool:
+        return bool(self._pending or self._values or self._acknowledged)
+
+    def _due_in_s(self) -> float:
+        return self._flushed_at + self._flush_window_s - self._clock.monotonic()

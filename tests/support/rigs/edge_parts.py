@@ -1,0 +1,237 @@
+"""Parts of a gateway for tests of its top modules: a device that obeys, a desk on a real journal, a site's settings."""
+
+import copy
+import json
+from collections.abc import Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from contracts.control import CommandAck
+from contracts.topics import Up
+from contracts.units import ClockTrust, Quality
+from edge.commands.evidence_book import EvidenceBook
+from edge.commands.executor import CommandDesk, Desk
+from edge.commands.grid_limits import GridLimits
+from edge.config import SiteConfig
+from edge.control.model import Capability, ControlSettings
+from edge.devices.device import Applied, Device, Health
+from edge.devices.recipes import Lever as DeviceLever
+from edge.errors import DeviceSilent
+from edge.loop.loop import ControlLoop, Cycle
+from edge.modbus.point import Reading
+from edge.site.status import Status
+from edge.telemetry.outbox import Journal
+from edge.telemetry.sampler import Sampler
+from tests.support.manual_clock import ManualClock
+from tests.support.rigs.control_commands import TRUSTED
+
+SITE = "home-1"
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+_CONFIG: dict[str, Any] = {
+    "site": {"id": SITE, "zone": "zone-1", "agent": "consumer"},
+    "connection": {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 10_000},
+    "devices": [
+        {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://127.0.0.1:5020?unit=1", "role": "meter"},
+        {
+            "id": "inverter",
+            "profile": "fronius_gen24_int",
+            "url": "tcp://127.0.0.1:5021?unit=1",
+            "role": "hybrid",
+            "pv_peak_w": 5_000,
+            "battery": {"capacity_wh": 10_000, "charge_limit_w": 4_000, "discharge_limit_w": 4_000},
+        },
+    ],
+    "link": {"url": "mqtt://127.0.0.1:1883"},
+    "state_dir": "state",
+    "trading": {"enabled": False},
+}
+
+
+def plain_config(**sections: Any) -> dict[str, Any]:
+    """Return a site's configuration as a file would hold it, with sections replaced."""
+    return {**copy.deepcopy(_CONFIG), **sections}
+
+
+def config(**sections: Any) -> SiteConfig:
+    """Return the same, checked."""
+    return SiteConfig.model_validate(plain_config(**sections))
+
+
+def reading(value: float | bool | None, *, at_s: float = 0.0, quality: Quality = Quality.GOOD) -> Reading:
+    """Return a reading of an instant."""
+    return Reading(value=value, raw=None, quality=quality, source_at=NOON, monotonic_s=at_s)
+
+
+@dataclass
+class FakeDevice:
+    """A device that does what it is told at once, and remembers it.
+
+    One that does not echo reads back something else; a deaf one takes a command and holds what it held.
+    """
+
+    id: str
+    clock: ManualClock
+    values: dict[str, float] = field(default_factory=dict)
+    capabilities: frozenset[Capability] = frozenset()
+    online: bool = True
+    drifts: bool = False
+    echoes: bool = True
+    deaf: bool = False
+    holds: dict[str, float | None] = field(default_factory=dict)
+    leftovers: frozenset[DeviceLever] = frozenset()
+    told: list[tuple[str, float | None, bool]] = field(default_factory=list)
+    revert_s: list[float] = field(default_factory=list)
+    urgent: list[bool] = field(default_factory=list)
+    wears_s: float = 0.0
+    fallbacks: Mapping[DeviceLever, Any] = field(default_factory=dict)
+
+    @property
+    def health(self) -> Health:
+        """Return whether it answers."""
+        return Health(online=self.online)
+
+    def snapshot(self) -> dict[str, Reading]:
+        """Return its values, read now."""
+        return {name: reading(value, at_s=self.clock.monotonic()) for name, value in self.values.items()}
+
+    def drifted(self, _: Capability) -> bool:
+        """Return whether somebody else has changed it."""
+        return self.drifts
+
+    def wear_period_s(self, _: Capability) -> float:
+        """Return the pace that its memory bears."""
+        return self.wears_s
+
+    async def apply(
+        self,
+        capability: Capability | DeviceLever,
+        value_w: float | None,
+        *,
+        revert_s: float,
+        refresh: bool = True,
+        urgent: bool = True,
+    ) -> Applied:
+        """Do what is asked."""
+        if not self.online:
+            raise DeviceSilent(f"{self.id} does not answer")
+        self.told.append((capability.value, value_w, refresh))
+        self.revert_s.append(revert_s)
+        self.urgent.append(urgent)
+        self.leftovers -= {DeviceLever(capability.value)}
+        if not self.deaf:
+            self.holds[capability.value] = value_w
+        held_w = self.holds.get(capability.value)
+        readback = {f"{self.id}/{capability.value}": held_w}
+        if not self.echoes:
+            return Applied(ok=False, value_w=value_w, readback=readback, detail="reads something else")
+        return Applied(ok=True, value_w=held_w, readback=readback)
+
+
+def fake_site(clock: ManualClock) -> dict[str, FakeDevice]:
+    """Return a meter at 1 kW import and a hybrid at rest, half full."""
+    meter = FakeDevice(id="meter", clock=clock, values={"active_power_w": 1_000.0})
+    inverter = FakeDevice(
+        id="inverter",
+        clock=clock,
+        values={"active_power_w": 0.0, "battery_power_w": 0.0, "pv_power_w": 0.0, "soc_pct": 50.0},
+        capabilities=frozenset({Capability.BATTERY_POWER, Capability.LIMIT_GENERATION}),
+    )
+    return {"meter": meter, "inverter": inverter}
+
+
+def as_devices(fakes: Mapping[str, FakeDevice]) -> dict[str, Device]:
+    """Return fake devices as the loop has them: they keep the same promises."""
+    return {name: cast(Device, fake) for name, fake in fakes.items()}
+
+
+@dataclass
+class Counter:
+    """A desk on a real journal, and the answers that it has journalled."""
+
+    desk: CommandDesk
+    journal: Journal
+    clock: ManualClock
+    grid_limits: GridLimits
+
+    def acks(self) -> list[CommandAck]:
+        """Return every answer so far, in order."""
+        self.journal.flush()
+        return [CommandAck.decode(record.payload) for record in self.journal.read(Up.ACKS, limit=10_000)]
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return every event so far, in order."""
+        self.journal.flush()
+        return [json.loads(record.payload) for record in self.journal.read(Up.EVENTS, limit=10_000)]
+
+
+@contextmanager
+def counter(folder: Path, clock: ManualClock, *, locked: Any = lambda: False, **grid_limits: Any) -> Any:
+    """Open a desk on the journal of a folder; opened again it is the next process."""
+    settings = config(grid_limits=grid_limits or None)
+    with closing(Journal.open(folder / "journal.db", site=SITE, clock=clock)) as journal:
+        limits = GridLimits(settings.grid_limits, memory=journal, now_s=clock.monotonic())
+        desk = CommandDesk(
+            Desk(
+                site=SITE,
+                clock=clock,
+                journal=journal,
+                sampler=Sampler(site=SITE, journal=journal, clock=clock),
+                trusted=TRUSTED,
+                capacity_wh={"inverter": 10_000.0},
+                clock_trust=lambda: ClockTrust.SYNCED,
+                local_lock=locked,
+                evidence=EvidenceBook(site=SITE, clock=clock, journal=journal, clock_trust=lambda: ClockTrust.SYNCED),
+                grid_limits=limits,
+                diagnostics=lambda: {"cycles": 1},
+            ),
+            settings=lambda: ControlSettings(import_w_max=17_000, export_w_max=10_000),
+        )
+        yield Counter(desk=desk, journal=journal, clock=clock, grid_limits=limits)
+
+
+def loop_of(
+    fakes: Mapping[str, FakeDevice], clock: ManualClock, *, desk: CommandDesk | None = None, **sections: Any
+) -> tuple[ControlLoop, list[Cycle]]:
+    """Return a control loop over fake devices, and the list that its cycles are put into."""
+    cycles: list[Cycle] = []
+
+    def finished(cycle: Cycle) -> None:
+        cycles.append(cycle)
+        if desk is not None:
+            desk.finished(cycle)
+
+    loop = ControlLoop(
+        config=config(**sections),
+        clock=clock,
+        devices=as_devices(fakes),
+        requests=lambda now_s, _: desk.requests(now_s) if desk is not None else [],
+        locked=desk.locked if desk is not None else lambda: False,
+        finished=finished,
+    )
+    return loop, cycles
+
+
+def status(**changes: Any) -> Status:
+    """Return the status of a gateway that has nothing to tell but what is given."""
+    plain: dict[str, Any] = {
+        "site": "home-1",
+        "at": NOON,
+        "clock": ClockTrust.SYNCED,
+        "locked": False,
+        "devices": (),
+        "cycle": None,
+        "loop": {},
+        "commands": (),
+        "answers": {},
+        "grid_limits": {},
+        "relays": {},
+        "relays_unread": (),
+        "weaknesses": (),
+        "device_clocks": (),
+        "journal": {},
+        "link": {},
+    }
+    return Status(**{**plain, **changes})

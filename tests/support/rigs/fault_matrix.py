@@ -1,0 +1,185 @@
+"""What a site under siege has been promised, how the plant's truth judges it, and the table of it all."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from contracts.control import Action, BatteryPower, Command, LimitExport
+from contracts.units import epoch_ms
+from edge.control.lease import LEASE_S, REVERT_S
+from tests.support.rigs.fault_rig import (
+    AGGREGATOR,
+    BATTERY_LOAD_W,
+    GRID_OPERATOR,
+    Says,
+    Siege,
+    State,
+)
+
+TOLERANCE_W = 150.0
+LIMIT_W, CHARGE_W, DISCHARGE_W = 1000, 1500, -1000
+ORDER_S, LONG_ORDER_S = 120.0, 300.0
+MARGIN = 1.1  # A safe state is reached within the governing timer and a tenth of it.
+EDGE_MS = 2500  # Before an order's end: devices count whole seconds, and the gateway acts each second.
+
+
+class Promise(Enum):
+    """What a failure may do to an order that runs."""
+
+    LETS_GO = f"device timer, {REVERT_S:.0f} s"
+    TO_THE_END = f"order, {ORDER_S:.0f} s"
+    COMES_BACK = f"edge lease, {LEASE_S:.0f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One kind of order on one site: how it looks while it is obeyed, and once nobody may command."""
+
+    name: str
+    site: str
+    issuer: str
+    action: Action
+    held: Says
+    safe: Says
+    fallback: str
+
+    def lasts_s(self, promise: Promise) -> float:
+        """Return how long the order is to run, so that the governing timer is the first to end."""
+        return LONG_ORDER_S if promise is Promise.LETS_GO else ORDER_S
+
+
+def _curtailed(state: State) -> bool:
+    return -state["connection_w"] <= LIMIT_W + TOLERANCE_W and -state["pv_w"] < 0.5 * state["pv_available_w"]
+
+
+def _uncurtailed(state: State) -> bool:
+    return -state["pv_w"] > 0.98 * state["pv_available_w"] > 2 * LIMIT_W
+
+
+def _runs_at(power_w: float) -> Says:
+    return lambda state: abs(state["battery_w"] - power_w) < TOLERANCE_W
+
+
+COLUMNS = (
+    Column(
+        name="PV curtailment",
+        site="curtail",
+        issuer=AGGREGATOR,
+        action=LimitExport(max_w=LIMIT_W),
+        held=_curtailed,
+        safe=_uncurtailed,
+        fallback="released",
+    ),
+    Column(
+        name="battery charge",
+        site="charge",
+        issuer=AGGREGATOR,
+        action=BatteryPower(power_w=CHARGE_W),
+        held=_runs_at(CHARGE_W),
+        safe=_runs_at(-BATTERY_LOAD_W),
+        fallback="self-consumption",
+    ),
+    Column(
+        name="battery discharge",
+        site="discharge",
+        issuer=AGGREGATOR,
+        action=BatteryPower(power_w=DISCHARGE_W),
+        held=_runs_at(DISCHARGE_W),
+        safe=_runs_at(-BATTERY_LOAD_W),
+        fallback="self-consumption",
+    ),
+    Column(
+        name="grid operator's limit",
+        site="limit",
+        issuer=GRID_OPERATOR,
+        action=LimitExport(max_w=LIMIT_W),
+        held=_curtailed,
+        safe=_uncurtailed,
+        fallback="released",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One measured cell of the table."""
+
+    row: str
+    column: str
+    state: str
+    timer: str
+    measured: str
+
+
+def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row: str, failed_ms: int) -> Cell:
+    """Hold the plant's truth against a promise.
+
+    Raises:
+        AssertionError: The promise was broken; the message names the cell and the site's power around it.
+    """
+    issued_ms, ends_ms = epoch_ms(order.issued_at), epoch_ms(order.expires_at)
+    said = f"{row}, {column.name}: {_story(place, column, from_ms=failed_ms - 3000)}"
+    safe_ms = place.when(column.site, column.safe, from_ms=failed_ms)
+    if promise is Promise.LETS_GO:
+        assert safe_ms is not None, f"it is not {column.fallback}; {said}"
+        took_s = (safe_ms - failed_ms) / 1000
+        assert took_s <= REVERT_S * MARGIN, f"it took {took_s:.1f} s; {said}"
+        return _cell(row, column, column.fallback, promise, f"{took_s:.0f} s")
+    lost_ms = _last_not(place, column, from_ms=failed_ms, to_ms=ends_ms - EDGE_MS)
+    if promise is Promise.COMES_BACK:
+        # It may be held again before the plant writes its next line: the failure itself was seen to happen.
+        took_s = 0.0 if lost_ms is None else (lost_ms - failed_ms) / 1000
+        assert took_s <= LEASE_S * MARGIN, f"it took {took_s:.1f} s to come back; {said}"
+        return _cell(row, column, "held again", promise, f"{took_s:.0f} s" if took_s >= 1 else "below 1 s")
+    assert lost_ms is None, f"not held {((lost_ms or 0) - failed_ms) / 1000:.1f} s after the failure; {said}"
+    assert safe_ms is not None, f"it is not {column.fallback} after its order; {said}"
+    took_s = (safe_ms - issued_ms) / 1000
+    assert took_s <= (ends_ms - issued_ms) / 1000 * MARGIN, f"it took {took_s:.1f} s; {said}"
+    return _cell(row, column, f"held, then {column.fallback}", promise, f"{took_s:.0f} s")
+
+
+def _cell(row: str, column: Column, state: str, promise: Promise, measured: str) -> Cell:
+    return Cell(row=row, column=column.name, state=state, timer=promise.value, measured=measured)
+
+
+def _last_not(place: Siege, column: Column, *, from_ms: int, to_ms: int) -> int | None:
+    """Return the last instant in a span at which an order was not obeyed."""
+    spans = [
+        at_ms for at_ms, sites in place.truth() if from_ms <= at_ms <= to_ms and not column.held(sites[column.site])
+    ]
+    return spans[-1] if spans else None
+
+
+def _story(place: Siege, column: Column, *, from_ms: int) -> str:
+    """Return the site's power line by line where it changed, in seconds after an instant."""
+    told: list[str] = []
+    before: tuple[int, int] | None = None
+    for at_ms, sites in place.truth():
+        state = sites[column.site]
+        now = (100 * round(state["connection_w"] / 100), 100 * round(state["battery_w"] / 100))
+        if at_ms >= from_ms and now != before:
+            told.append(f"{(at_ms - from_ms) / 1000:.0f} s: {now[0]} W, battery {now[1]} W")
+            before = now
+    return "; ".join(told)
+
+
+# The table in the documentation.
+
+_BEGIN, _END = "<!-- kill matrix: begin -->", "<!-- kill matrix: end -->"
+
+
+def write_table(path: Path, cells: list[Cell]) -> None:
+    """Put the cells in place of the table between two marks of a document."""
+    names = [column.name for column in COLUMNS]
+    rows = list(dict.fromkeys(cell.row for cell in cells))
+    lines = [f"| failure | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
+    for row in rows:
+        by_column = {cell.column: cell for cell in cells if cell.row == row}
+        texts = [f"{one.state}; {one.timer}; **{one.measured}**" for one in (by_column[name] for name in names)]
+        lines.append(f"| {row} | {' | '.join(texts)} |")
+    text = path.read_text(encoding="utf-8")
+    table = f"{_BEGIN}\n" + "\n".join(lines) + f"\n{_END}"
+    found, count = re.subn(f"{_BEGIN}.*{_END}", lambda _: table, text, flags=re.DOTALL)
+    assert count == 1, f"{path} has no place for the table between its two marks"
+    path.write_text(found, encoding="utf-8")

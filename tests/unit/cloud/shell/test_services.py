@@ -1,0 +1,54 @@
+"""A function's environment: complete, or one sentence; and the same handlers over AWS."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cloud.errors import SetupError
+from cloud.handlers import telemetry
+from cloud.local.report import channel_counts
+from cloud.shell import services
+from cloud.shell.publishing import IotPublisher, Outgoing
+from cloud.stores.registry import save_registry
+from contracts.topics import Up
+from tests.support.cloud.aws import BUCKET, PREFIX, aws_account
+from tests.support.cloud.sites import START, batch, context, registry, write_key
+from tests.support.cloud.sites import telemetry as message
+
+
+def _environ(folder: Path) -> dict[str, str]:
+    write_key(folder / "key.pem")
+    return {
+        "SITEWATT_STORE": "dynamodb",
+        "SITEWATT_TABLE_PREFIX": PREFIX,
+        "SITEWATT_LAKE_BUCKET": BUCKET,
+        "SITEWATT_SIGNING_KEY_FILE": str(folder / "key.pem"),
+    }
+
+
+def test_a_function_works_from_its_environment_alone(tmp_path: Path) -> None:
+    """In AWS there is nothing but tables, a bucket and a few variables."""
+    with aws_account() as tables:
+        save_registry(tables, registry())
+        house = services.build(_environ(tmp_path))
+        assert isinstance(house.publisher, IotPublisher)
+        house.publisher.publish([Outgoing(topic="sitewatt/v1/zone-1/home-1/commands", payload=b"{}", expiry_s=60)])
+        services.install(house)
+        try:
+            told = [message("home-1", seq, START + timedelta(minutes=seq), {"meter/w": [1.0]}) for seq in (1, 2)]
+            telemetry.handler(batch(Up.TELEMETRY, *told, told[0], at=START), context())
+        finally:
+            services.install(None)
+        counts = channel_counts(tables, house.registry, Up.TELEMETRY)
+        assert counts == {"published": 2, "stored": 2, "lost": 0, "duplicated": 1}
+
+
+@pytest.mark.parametrize("missing", ["SITEWATT_STORE", "SITEWATT_TABLE_PREFIX", "SITEWATT_SIGNING_KEY_FILE"])
+def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
+    """A function that starts half is worse than one that says what it lacks."""
+    with aws_account() as tables:
+        save_registry(tables, registry())
+        environ = {name: value for name, value in _environ(tmp_path).items() if name != missing}
+        with pytest.raises(SetupError, match=missing):
+            services.build(environ)

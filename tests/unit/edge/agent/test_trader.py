@@ -1,0 +1,65 @@
+"""The site's agent where it knows little, and what it leaves on the disk."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contracts.clock import Clock
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.market import OrderMessage
+from contracts.topics import Up
+from contracts.units import ClockTrust
+from edge.agent.trader import Trader
+from edge.telemetry.outbox import Journal
+from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import SITE, config
+
+NOON = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
+
+
+def _trader(journal: Journal, clock: Clock) -> Trader:
+    return Trader(
+        config=config(trading={"enabled": True}),
+        clock=clock,
+        journal=journal,
+        clock_trust=lambda: ClockTrust.SYNCED,
+        last_cycle=lambda: None,
+    )
+
+
+def _forecast() -> ForecastBroadcast:
+    def series(kind: ForecastKind, value: int, site: str | None) -> ForecastSeries:
+        steps = (value,) * 40
+        return ForecastSeries(kind=kind, site=site, start=NOON, p10=steps, p50=steps, p90=steps)
+
+    told = (series(ForecastKind.LOAD, 2_000, SITE), series(ForecastKind.PRICE, 20_000, None))
+    return ForecastBroadcast(zone="zone-1", issued_at=NOON, series=told)
+
+
+def test_a_gateway_without_a_forecast_looks_at_the_market_again_and_again(tmp_path: Path) -> None:
+    """On its first day a site knows nothing of itself; that must not end the process that keeps it safe."""
+    clock = ManualClock(NOON)
+    with closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal:
+        trader = _trader(journal, clock)
+        for _ in range(3):
+            trader.look()
+            clock.advance(60.0)
+        assert journal.read(Up.ORDERS) == []
+
+
+def test_the_orders_of_one_look_and_what_is_remembered_of_them_are_one_commit(tmp_path: Path) -> None:
+    """A flush for each order would write the same pages again and again; a crash between them would tear the round."""
+    clock = ManualClock(NOON)
+    with closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal:
+        trader = _trader(journal, clock)
+        trader.hear_forecast(_forecast())
+        before = journal.stats().commits
+        trader.look()
+        sent = [OrderMessage.decode(record.payload) for record in journal.read(Up.ORDERS, limit=100)]
+        assert len(sent) > 1 and trader.stats["orders"] == len(sent)
+        assert journal.stats().commits == before + 1
+    with closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal:
+        again = _trader(journal, clock)
+        again.hear_forecast(_forecast())
+        again.look()
+        assert again.stats["orders"] == 0

@@ -1,0 +1,81 @@
+"""A device that keeps a limit for ever when we die is named, and refused where nothing else would hold the feed-in."""
+
+from typing import Any
+
+import pytest
+
+from contracts.clock import SystemClock
+from edge.config import SiteConfig
+from edge.errors import ConfigError
+from edge.setup.failsafe_check import refuse_unsafe
+from edge.setup.offline import check_offline
+from tests.support.rigs.edge_parts import config, plain_config
+
+RIPPLE = {"device": "box", "kind": "ripple", "k0": "relay1", "installed_w": 5_000}
+
+
+def _site(profile: str, *, export_limit_w: int, relays: bool = False) -> SiteConfig:
+    content = plain_config()
+    devices: list[dict[str, Any]] = content["devices"]
+    devices[1] = {
+        "id": "pv",
+        "profile": profile,
+        "url": "tcp://127.0.0.1:5021?unit=1",
+        "role": "pv",
+        "pv_peak_w": 5_000,
+    }
+    if relays:
+        devices.append(
+            {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:5022?unit=1", "role": "relay"}
+        )
+    connection = {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": export_limit_w}
+    return config(devices=devices, connection=connection, relays=[RIPPLE] if relays else [])
+
+
+def test_a_device_without_a_timer_is_named_with_what_it_means() -> None:
+    """The installer reads it at the start and in the status."""
+    (found,) = refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=10_000))
+    assert found.consequence == "pv keeps its last limit_generation when the gateway dies"
+
+
+def test_on_an_export_limited_site_it_is_refused_in_one_sentence() -> None:
+    """Its limit would stay, but after its next restart nothing would hold the feed-in."""
+    with pytest.raises(ConfigError, match=r"device pv keeps .* 3000 W, less than it can generate; it needs a wired"):
+        refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=3_000))
+
+
+def test_a_device_that_lifts_its_limit_by_itself_is_worse_than_one_that_keeps_it() -> None:
+    """Two minutes after the gateway died an export-limited site would feed in freely."""
+    (found,) = refuse_unsafe(_site("victron_pvinverter", export_limit_w=10_000))
+    assert found.consequence == "pv lifts its limit 120 s after the gateway died, whatever was ordered"
+    with pytest.raises(ConfigError, match=r"device pv lifts its limit 120 s .* it needs a wired ripple"):
+        refuse_unsafe(_site("victron_pvinverter", export_limit_w=3_000))
+    assert refuse_unsafe(_site("victron_pvinverter", export_limit_w=3_000, relays=True))
+
+
+def test_a_wired_relay_beside_it_makes_it_safe() -> None:
+    """The wire holds what the gateway cannot."""
+    (found,) = refuse_unsafe(_site("growatt_min_tlxh", export_limit_w=3_000, relays=True))
+    assert "only beside a wired relay" in found.consequence
+
+
+def test_a_device_with_a_timer_has_no_weakness() -> None:
+    """SunSpec carries one."""
+    assert refuse_unsafe(_site("sunspec_generic_int", export_limit_w=0)) == ()
+
+
+def test_the_check_before_the_start_says_what_the_start_would_refuse() -> None:
+    """A configuration that was called sound must not be refused an hour later."""
+    unsafe = _site("growatt_min_tlxh", export_limit_w=3_000)
+    said = [one for one in check_offline(unsafe, clock=SystemClock()) if one.check == "safety"]
+    assert [(one.grade.value, "it needs a wired ripple" in one.said) for one in said] == [("failed", True)]
+    weak = _site("growatt_min_tlxh", export_limit_w=10_000)
+    said = [one for one in check_offline(weak, clock=SystemClock()) if one.check == "safety"]
+    assert [one.grade.value for one in said] == ["warning"]
+
+
+def test_a_board_without_the_chip_that_is_wired_is_found_before_the_start() -> None:
+    """The contact would count as closed for ever, and the site be limited without a reason that anybody sees."""
+    wired = config(relays=[{"device": "/dev/gpiochip99", "kind": "14a", "point": "17", "pull": "up", "closed": 0}])
+    said = [one for one in check_offline(wired, clock=SystemClock()) if one.check == "safety"]
+    assert [(one.grade.value, one.subject) for one in said] == [("failed", "/dev/gpiochip99")]

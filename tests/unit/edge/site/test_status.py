@@ -1,0 +1,128 @@
+"""Who stands beside a gateway is told what it does and why; who does not, is told nothing."""
+
+import asyncio
+import contextlib
+import json
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from edge.devices.catalogue import load_profile
+from edge.devices.device import Device
+from edge.devices.wear import Forgetful, Ledger, budget_of
+from edge.errors import StatusUnavailable
+from edge.modbus.pool import Buses
+from edge.site.status import SOCKET, Status, ask_status, cycle_status, device_status, loop_status, serve_status
+from sitewatt.edge_status import lines
+from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
+from tests.support.rigs.edge_parts import status as plain_status
+
+WAIT_S = 10.0
+
+
+@contextlib.asynccontextmanager
+async def _serving(folder: Path, status: Status) -> AsyncIterator[None]:
+    task = asyncio.create_task(serve_status(folder, lambda: status), name="status")
+    try:
+        async with asyncio.timeout(WAIT_S):
+            while not (folder / SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_socket_is_its_owners_and_goes_with_the_gateway(tmp_path: Path) -> None:
+    """Other users of the machine have no business with it; a leftover must not look like a gateway."""
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 10)
+    folder.mkdir(parents=True)
+    async with _serving(folder, plain_status()):
+        assert stat.S_IMODE((folder / SOCKET).stat().st_mode) == 0o600
+        answers = await asyncio.gather(*(asyncio.to_thread(ask_status, folder) for _ in range(3)))
+        assert [answer["site"] for answer in answers] == ["home-1"] * 3
+    assert not (folder / SOCKET).exists()
+    with pytest.raises(StatusUnavailable, match="no gateway runs on"):
+        ask_status(folder)
+
+
+async def test_a_socket_left_by_a_killed_gateway_is_replaced(tmp_path: Path) -> None:
+    """After kill -9 the name is still there and nobody listens."""
+    (tmp_path / SOCKET).touch()
+    async with asyncio.timeout(WAIT_S):
+        task = asyncio.create_task(serve_status(tmp_path, plain_status), name="status")
+        while not (tmp_path / SOCKET).is_socket():  # noqa: ASYNC110 (a socket appears)
+            await asyncio.sleep(0.01)
+        assert (await asyncio.to_thread(ask_status, tmp_path))["locked"] is False
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def test_endless_bounds_are_null_not_broken_json() -> None:
+    """JSON knows no infinity, and programs read this."""
+    said = json.loads(plain_status(journal={"a": float("inf"), "b": [float("-inf"), 1.23456]}).encode())
+    assert said["journal"] == {"a": None, "b": [None, 1.235]}
+
+
+async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -> None:
+    """The first question in every quarrel about power."""
+    clock = ManualClock(NOON)
+    loop, cycles = loop_of(fake_site(clock), clock)
+    running = asyncio.create_task(loop.run(), name="control")
+    for _ in range(4):
+        await asyncio.sleep(0)
+        clock.advance(1.0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    said = cycle_status(cycles[-1])
+    assert [link["requester"] for link in said["chain"]] == ["self_consumption"]
+    battery = next(one for one in said["setpoints"] if one["capability"] == "battery_power")
+    assert (battery["requester"], battery["proven"]) == ("self_consumption", True)
+    status = plain_status(
+        cycle=said,
+        loop=loop_status(loop.stats, period_s=1.0),
+        journal={"state": "disk", "waiting": 2, "bytes": 2048, "dropped": 0, "error": None},
+        link={"state": "connected", "connects": 1, "error": None},
+        grid_limits={"import": {"state": "failsafe", "limit_w": 4200.0, "silent_s": 130.0}},
+        relays={"box/relay1": True},
+        relays_unread=("box/relay1",),
+        weaknesses=("pv keeps its last limit_generation when the gateway dies",),
+        device_clocks=("the clock of pv is 3600 s ahead of ours",),
+        locked=True,
+    )
+    text = "\n".join(lines(json.loads(status.encode())))
+    for says in (
+        "LOCKED for maintenance",
+        "2 waiting (2 KiB)",
+        "import: failsafe, 4200 W, grid operator silent for 130 s",
+        "box/relay1 closed, cannot be read",
+        "pv keeps its last limit_generation",
+        "note     the clock of pv is 3600 s ahead of ours",
+        "self_consumption on connection asks anything wishes 0 W: held, leaves -10000 to 17000 W",
+        "inverter limit_generation: no limit for ",
+    ):
+        assert says in text, text
+
+
+async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
+    """Whoever stands beside it must see how many writes its memory still bears, also after a restart."""
+    clock, memory, profile = ManualClock(NOON), Forgetful(), load_profile("growatt_min_tlxh")
+    name = next(name for name, rule in profile.writes.items() if budget_of(rule) is not None)
+    for _ in range(3):
+        Ledger("pv", memory, clock).spend([name], profile.writes)
+    async with Buses() as buses:
+        bus, unit = buses.get("tcp://127.0.0.1:9?unit=1")
+        said = device_status(Device(id="pv", profile=profile, bus=bus, unit=unit, clock=clock, memory=memory))
+    said["no_timer"] = ["limit_generation"]
+    status = plain_status(
+        devices=(said,),
+        loop={"cycles": 0, "late": 0, "last_cycle_ms": 0.0, "writes": 0, "failed_writes": 0, "alarms": []},
+        journal={"state": "disk", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},
+        link={"state": "connected", "connects": 1, "error": None},
+    )
+    line = next(line for line in lines(json.loads(status.encode())) if line.startswith("device"))
+    assert f"3 of {budget_of(profile.writes[name])} writes today to {name}" in line
+    assert "no timer of its own for limit_generation" in line

@@ -1,0 +1,102 @@
+"""The wall clock is trusted as far as there is reason to, and control does not ask."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contracts.clock import scaled_clock
+from contracts.units import ClockTrust
+from edge.clock_trust import LOOK_S, ClockWatch
+from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import NOON
+
+
+def _synchronised(path: Path, at: datetime) -> None:
+    path.touch()
+    os.utime(path, (at.timestamp(), at.timestamp()))
+
+
+def test_a_synchronised_clock_is_trusted_until_it_steps(tmp_path: Path) -> None:
+    """A step takes the trust at once; a synchronisation after it gives it back."""
+    clock, file = ManualClock(NOON), tmp_path / "synchronized"
+    _synchronised(file, NOON)
+    watch = ClockWatch(clock, synchronised=file)
+    assert watch.trust() is ClockTrust.SYNCED
+    clock.advance(1)
+    clock.step_wall(3_600)
+    assert watch.trust() is ClockTrust.UNTRUSTED
+    clock.advance(LOOK_S)
+    assert watch.trust() is ClockTrust.UNTRUSTED, "the old synchronisation was before the step"
+    clock.advance(LOOK_S)
+    _synchronised(file, clock.now())
+    assert watch.trust() is ClockTrust.SYNCED
+
+
+def test_a_small_correction_is_no_step(tmp_path: Path) -> None:
+    """Time servers move a clock all day."""
+    clock, file = ManualClock(NOON), tmp_path / "synchronized"
+    _synchronised(file, NOON)
+    watch = ClockWatch(clock, synchronised=file)
+    for _ in range(20):
+        clock.advance(LOOK_S)
+        clock.step_wall(1.5)
+        assert watch.trust() is ClockTrust.SYNCED
+
+
+def test_a_clock_without_a_battery_is_not_trusted(tmp_path: Path) -> None:
+    """1970 is before this software."""
+    clock = ManualClock(datetime(1970, 1, 1, tzinfo=UTC))
+    assert ClockWatch(clock, synchronised=tmp_path / "synchronized").trust() is ClockTrust.UNTRUSTED
+
+
+def test_never_synchronised_is_untrusted_where_a_service_should_have(tmp_path: Path) -> None:
+    """The folder is there, the file is not: the network never came up."""
+    watch = ClockWatch(ManualClock(NOON), synchronised=tmp_path / "synchronized")
+    assert watch.trust() is ClockTrust.UNTRUSTED
+
+
+def test_a_machine_with_another_time_service_is_in_holdover_until_it_steps(tmp_path: Path) -> None:
+    """We cannot ask every service there is; a step under us has no excuse."""
+    clock = ManualClock(NOON)
+    watch = ClockWatch(clock, synchronised=tmp_path / "none" / "synchronized")
+    assert watch.trust() is ClockTrust.HOLDOVER
+    clock.advance(1)
+    clock.step_wall(-3_600)
+    assert watch.trust() is ClockTrust.UNTRUSTED
+
+
+def test_a_scaled_clock_cannot_step(tmp_path: Path) -> None:
+    """It is derived from the monotonic clock."""
+    watch = ClockWatch(scaled_clock(started_at=NOON, speed=30), synchronised=tmp_path / "synchronized")
+    assert watch.trust() is ClockTrust.SYNCED
+
+
+async def test_who_waits_for_a_trusted_clock_goes_on_when_it_is_set(tmp_path: Path) -> None:
+    """A link connects with the first synchronisation, not at the end of its patience."""
+    clock, file = ManualClock(NOON), tmp_path / "synchronized"
+    watch = ClockWatch(clock, synchronised=file)
+    waiting = asyncio.create_task(watch.trusted(within_s=120), name="wait")
+    await _passes(clock, seconds=5)
+    assert not waiting.done()
+    _synchronised(file, clock.now())
+    await _passes(clock, seconds=2)
+    assert waiting.done() and waiting.result()
+
+
+async def test_who_waits_for_a_clock_that_nobody_sets_goes_on_without(tmp_path: Path) -> None:
+    """A site without a time server still reports."""
+    clock = ManualClock(NOON)
+    waiting = asyncio.create_task(
+        ClockWatch(clock, synchronised=tmp_path / "synchronized").trusted(within_s=3), name="wait"
+    )
+    await _passes(clock, seconds=4)
+    assert waiting.done() and not waiting.result()
+
+
+async def _passes(clock: ManualClock, *, seconds: int) -> None:
+    """Let time pass, second by second, and whoever waits look."""
+    for _ in range(seconds):
+        await asyncio.sleep(0)
+        clock.advance(1)
+        await asyncio.sleep(0)
