@@ -25,7 +25,7 @@ from contracts.control import AckStage, BatteryPower, CommandAck
 from contracts.topics import Down, Up, site_topic
 from edge.control.cycle import decide
 from edge.control.model import ControlSettings, Memory
-from edge.loop.snapshot import Freezer
+from edge.loop.snapshot import SnapshotBuilder
 from edge.site.status import ask_status
 from firmware_sim.plant_config import PlantConfig
 from sitewatt.demo import files
@@ -73,7 +73,7 @@ def _decisions() -> dict[str, float]:
         name = f"inverter{number}"
         fakes[name] = FakeDevice(id=name, clock=clock, values=dict(template.values), capabilities=template.capabilities)
         devices.append({**sections[1], "id": name})
-    freezer = Freezer(config(devices=devices).devices, meter="meter")
+    freezer = SnapshotBuilder(config(devices=devices).devices, meter="meter")
     settings = ControlSettings(import_w_max=400_000, export_w_max=400_000)
     memory, taken_ms = Memory(), []
     for _ in range(DECISIONS):

@@ -1,4 +1,4 @@
-"""Journal and link: records per second to disk and to a broker, beside plain sqlite3 and sqlite-utils in the same run.
+"""Outbox and link: records per second to disk and to a broker, beside plain sqlite3 and sqlite-utils in the same run.
 
     python -m benchmarks.bench_link [--json]
 
@@ -26,7 +26,7 @@ from contracts.units import Quality, epoch_ms
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.points import PointPolicy
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
@@ -51,22 +51,22 @@ def rate(work: Callable[[], int]) -> float:
     return done / (time.perf_counter() - start)
 
 
-def journal_rates(folder: Path) -> dict[str, float]:
-    """Measure the journal: settlement on disk one by one, telemetry in batches of the flush window."""
+def outbox_rates(folder: Path) -> dict[str, float]:
+    """Measure the outbox: settlement on disk one by one, telemetry in batches of the flush window."""
 
     def settlement() -> int:
-        journal.append(Up.METER, reading(1))
+        outbox.append(Up.METER, reading(1))
         return 1
 
     def telemetry() -> int:
         for _ in range(100):
-            journal.append(Up.TELEMETRY, one_sample(1.5))
-        journal.flush()
+            outbox.append(Up.TELEMETRY, one_sample(1.5))
+        outbox.flush()
         return 100
 
-    with closing(Journal.open(folder / "journal.db", site=SITE, clock=SystemClock())) as journal:
-        journal.flush()
-        return {"journal_durable_per_s": rate(settlement), "journal_batched_per_s": rate(telemetry)}
+    with closing(Outbox.open(folder / "journal.db", site=SITE, clock=SystemClock())) as outbox:
+        outbox.flush()
+        return {"outbox_durable_per_s": rate(settlement), "outbox_batched_per_s": rate(telemetry)}
 
 
 def sqlite_rates(folder: Path) -> dict[str, float]:
@@ -110,7 +110,7 @@ def sqlite_rates(folder: Path) -> dict[str, float]:
 def sample_costs(folder: Path) -> dict[str, float]:
     """Measure what a thousand samples a second take: processor and bytes in the file, packed by us and row by row.
 
-    Ten points that change every second, through the sampler into the journal; the rivals insert a row a sample, in one
+    Ten points that change every second, through the sampler into the outbox; the rivals insert a row a sample, in one
     transaction a flush window.
     """
     generator = random.Random(7)
@@ -142,15 +142,15 @@ def sample_costs(folder: Path) -> dict[str, float]:
         found[f"{name}_bytes_per_sample"] = max(path.stat().st_size, log.stat().st_size) / samples
 
     ours = folder / "samples.db"
-    with closing(Journal.open(ours, site=SITE, clock=SystemClock())) as journal:
-        sampler = Sampler(site=SITE, journal=journal, clock=SystemClock(), policies=policies)
+    with closing(Outbox.open(ours, site=SITE, clock=SystemClock())) as outbox:
+        sampler = Sampler(site=SITE, outbox=outbox, clock=SystemClock(), policies=policies)
 
         def pack(window: list[list[Sample]]) -> None:
             for second in window:
                 sampler.offer(second)
-            journal.flush()
+            outbox.flush()
 
-        spent("journal", ours, pack)
+        spent("outbox", ours, pack)
     bare = folder / "rows.db"
     with closing(sqlite3.connect(bare, isolation_level=None)) as plain:
         plain.execute("PRAGMA journal_mode = WAL")
@@ -184,20 +184,18 @@ def sample_costs(folder: Path) -> dict[str, float]:
 
 
 async def drain_rate(folder: Path, settings: LinkSettings) -> float:
-    """Measure records per second from the journal to the broker and back to forgotten, without throttle."""
-    with closing(Journal.open(folder / "drain.db", site=SITE, clock=SystemClock())) as journal:
+    """Measure records per second from the outbox to the broker and back to forgotten, without throttle."""
+    with closing(Outbox.open(folder / "drain.db", site=SITE, clock=SystemClock())) as outbox:
         link = make_link(settings, client_id=SITE)
         # Whether the records count as a backlog depends on who wakes first; its random pause is not what is measured.
-        uplink = Uplink(
-            journal=journal, link=link, clock=SystemClock(), topic_of=topic_of, throttle=False, pause_s_max=0
-        )
+        uplink = Uplink(outbox=outbox, link=link, clock=SystemClock(), topic_of=topic_of, throttle=False, pause_s_max=0)
         async with background(link.run(), name="link"), background(uplink.run(), name="uplink"):
             await link.wait_for(LinkState.CONNECTED)
-            await until(lambda: not journal.read(Up.EVENTS))
+            await until(lambda: not outbox.read(Up.EVENTS))
             for value in range(DRAINED_RECORDS):
-                journal.append(Up.TELEMETRY, one_sample(value))
+                outbox.append(Up.TELEMETRY, one_sample(value))
             start = time.perf_counter()
-            journal.flush()
+            outbox.flush()
             await until(lambda: uplink.stats().acknowledged >= DRAINED_RECORDS)
             return DRAINED_RECORDS / (time.perf_counter() - start)
 
@@ -241,7 +239,7 @@ def run() -> dict[str, float]:
     """Measure everything and return it by name."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return journal_rates(folder) | sqlite_rates(folder) | sample_costs(folder) | asyncio.run(network_rates(folder))
+        return outbox_rates(folder) | sqlite_rates(folder) | sample_costs(folder) | asyncio.run(network_rates(folder))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contracts.clock import parse_clock
 from edge.config import load_config
-from edge.errors import ConfigError, JournalInUse
+from edge.errors import ConfigError, OutboxInUse
 from edge.fleet.update.launch import ON_TRIAL
 from edge.process.logs import log_to_standard_error
 from edge.site.build import run_site
@@ -51,7 +51,7 @@ def _run(arguments: list[str] | None) -> int:
         config = load_config(options.config)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(run_site(config, clock=clock, parent_pid=options.parent_pid))
-    except (ConfigError, JournalInUse, ValueError) as error:
+    except (ConfigError, OutboxInUse, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     return 0

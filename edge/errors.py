@@ -16,10 +16,10 @@ EdgeError
 │   ├── UpdateInterrupted    the artefact was not reached; try again later
 │   └── UpdateFailed         the new version cannot be used; stay with the running one
 ├── StatusUnavailable      no running gateway answers on site; start it, or ask as its user
-└── JournalError           the disk; keep controlling, say so
+└── OutboxError           the disk; keep controlling, say so
     ├── JournalFull          no room
-    ├── JournalCorrupt       damaged; set it aside and begin anew
-    └── JournalInUse         another process has it; do not start
+    ├── OutboxCorrupt       damaged; set it aside and begin anew
+    └── OutboxInUse         another process has it; do not start
 """
 
 
@@ -103,17 +103,17 @@ class StatusUnavailable(EdgeError):
     """No running gateway could be asked for its status."""
 
 
-class JournalError(EdgeError):
-    """The journal could not keep a record."""
+class OutboxError(EdgeError):
+    """The outbox could not keep a record."""
 
 
-class JournalFull(JournalError):
+class JournalFull(OutboxError):
     """There is no room for a record."""
 
 
-class JournalCorrupt(JournalError):
-    """The journal's file is damaged or is no journal."""
+class OutboxCorrupt(OutboxError):
+    """The outbox's file is damaged or is no outbox."""
 
 
-class JournalInUse(JournalError):
-    """Another process has the journal open; two writers would give the same numbers twice."""
+class OutboxInUse(OutboxError):
+    """Another process has the outbox open; two writers would give the same numbers twice."""

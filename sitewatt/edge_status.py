@@ -10,7 +10,7 @@ Plain = Mapping[str, Any]
 
 def lines(status: Plain) -> Iterator[str]:
     """Yield the lines of a status."""
-    loop, link, journal = status["loop"], status["link"], status["journal"]
+    loop, link, outbox = status["loop"], status["link"], status["outbox"]
     locked = ", LOCKED for maintenance" if status["locked"] else ""
     yield f"site {status['site']} at {status['at']}, clock {status['clock']}{locked}"
     yield (
@@ -19,8 +19,8 @@ def lines(status: Plain) -> Iterator[str]:
     )
     yield f"link     {link['state']}, {link['connects']} connects{_because(link['error'])}"
     yield (
-        f"journal  {journal['state']}, {journal['waiting']} waiting ({journal['bytes'] / 1024:.0f} KiB), "
-        f"{journal['dropped']} dropped{_because(journal['error'])}"
+        f"outbox  {outbox['state']}, {outbox['waiting']} waiting ({outbox['bytes'] / 1024:.0f} KiB), "
+        f"{outbox['dropped']} dropped{_because(outbox['error'])}"
     )
     for device in status["devices"]:
         yield _device(device)

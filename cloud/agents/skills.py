@@ -178,7 +178,7 @@ class GridStatus(_Form):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desks:
+class Ports:
     """What the skills stand on."""
 
     market: MarketDesk
@@ -200,9 +200,9 @@ class Skill(Generic[Question, Answer]):
     effect: Effect
     question: type[Question]
     answer: type[Answer]
-    do: Callable[[Desks, Question, datetime], Answer]
+    do: Callable[[Ports, Question, datetime], Answer]
 
-    def call(self, desks: Desks, arguments: Mapping[str, Any], *, now: datetime) -> Answer:
+    def call(self, ports: Ports, arguments: Mapping[str, Any], *, now: datetime) -> Answer:
         """Check the arguments, do it, and return the answer.
 
         Raises:
@@ -214,13 +214,13 @@ class Skill(Generic[Question, Answer]):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "arguments"
             raise SkillError(f"{self.name}: {where}: {first['msg']}; nothing done") from error
-        return self.do(desks, question, now)
+        return self.do(ports, question, now)
 
 
-def market_status(desks: Desks, question: MarketQuestion, now: datetime) -> MarketStatus:
+def market_status(ports: Ports, question: MarketQuestion, now: datetime) -> MarketStatus:
     """Return the market of a zone around now; the last price is that of the newest interval with a trade."""
     products = tuple(
-        desks.market.products(
+        ports.market.products(
             question.zone,
             since=now - timedelta(hours=question.hours_back),
             until=now + timedelta(hours=question.hours_ahead),
@@ -229,18 +229,18 @@ def market_status(desks: Desks, question: MarketQuestion, now: datetime) -> Mark
     priced = [product.price_mct_per_kwh for product in products if product.price_mct_per_kwh is not None]
     return MarketStatus(
         zone=question.zone,
-        halted=desks.market.halted(question.zone),
+        halted=ports.market.halted(question.zone),
         products=products,
         last_price_mct_per_kwh=priced[-1] if priced else None,
         volume_wh=sum(product.volume_wh for product in products),
     )
 
 
-def price_discovery(desks: Desks, question: MarketQuestion, now: datetime) -> PriceDiscovery:
+def price_discovery(ports: Ports, question: MarketQuestion, now: datetime) -> PriceDiscovery:
     """Return the quotes of the intervals that still trade around now, and the prices of those that have cleared."""
     since, until = now - timedelta(hours=question.hours_back), now + timedelta(hours=question.hours_ahead)
-    quotes = desks.market.quotes(question.zone, since=since, until=until)
-    products = desks.market.products(question.zone, since=since, until=until)
+    quotes = ports.market.quotes(question.zone, since=since, until=until)
+    products = ports.market.products(question.zone, since=since, until=until)
     open_at = {quote.interval_start for quote in quotes}
     return PriceDiscovery(
         zone=question.zone,
@@ -253,38 +253,38 @@ def price_discovery(desks: Desks, question: MarketQuestion, now: datetime) -> Pr
     )
 
 
-def market_health(desks: Desks, question: HealthQuestion, now: datetime) -> HealthAnswer:
+def market_health(ports: Ports, question: HealthQuestion, now: datetime) -> HealthAnswer:
     """Return a market's integrity and health figures."""
     del now  # The market's own instant is part of the answer.
-    found = desks.market.health(question.zone)
+    found = ports.market.health(question.zone)
     sound = not (found.ledger_sum_uct or found.ledger_sum_wh or found.overdue)
     return HealthAnswer(zone=question.zone, sound=sound and found.entries_stored >= found.entries - 1, **asdict(found))
 
 
-def halt_market(desks: Desks, request: HaltRequest, now: datetime) -> TradingState:
+def halt_market(ports: Ports, request: HaltRequest, now: datetime) -> TradingState:
     """Stop a zone's trading and return that it stands."""
-    desks.market.halt(request.zone, reason=request.reason, at=now)
-    return TradingState(zone=request.zone, halted=desks.market.halted(request.zone))
+    ports.market.halt(request.zone, reason=request.reason, at=now)
+    return TradingState(zone=request.zone, halted=ports.market.halted(request.zone))
 
 
-def resume_market(desks: Desks, request: ResumeRequest, now: datetime) -> TradingState:
+def resume_market(ports: Ports, request: ResumeRequest, now: datetime) -> TradingState:
     """End a zone's halt and return that it trades."""
-    desks.market.resume(request.zone, at=now)
-    return TradingState(zone=request.zone, halted=desks.market.halted(request.zone))
+    ports.market.resume(request.zone, at=now)
+    return TradingState(zone=request.zone, halted=ports.market.halted(request.zone))
 
 
-def forecast(desks: Desks, question: ForecastQuestion, now: datetime) -> ForecastAnswer:
+def forecast(ports: Ports, question: ForecastQuestion, now: datetime) -> ForecastAnswer:
     """Return the newest forecast, unless it lies wholly in the past."""
-    found = desks.forecasts.newest(question.zone, kind=question.kind, site=question.site)
+    found = ports.forecasts.newest(question.zone, kind=question.kind, site=question.site)
     if found is not None and found.start + timedelta(seconds=found.step_s * len(found.p50)) <= now:
         found = None
     return ForecastAnswer(forecast=found)
 
 
-def grid_status(desks: Desks, question: GridQuestion, now: datetime) -> GridStatus:
+def grid_status(ports: Ports, question: GridQuestion, now: datetime) -> GridStatus:
     """Return how a feeder stands and its last events."""
     del now  # The feeder's own instant is part of the answer.
-    status = desks.grid.status(question.feeder)
+    status = ports.grid.status(question.feeder)
     power_w = status.power_w if status is not None else None
     return GridStatus(
         feeder=question.feeder,
@@ -308,14 +308,14 @@ def grid_status(desks: Desks, question: GridQuestion, now: datetime) -> GridStat
                 delivered_wh=event.delivered_wh,
                 released=event.released,
             )
-            for event in desks.grid.events(question.feeder, count=question.events)
+            for event in ports.grid.events(question.feeder, count=question.events)
         ),
     )
 
 
-def relief_study(desks: Desks, question: StudyQuestion, now: datetime) -> StudyAnswer:
+def relief_study(ports: Ports, question: StudyQuestion, now: datetime) -> StudyAnswer:
     """Return the cheapest changes that bring a network within its limits; nothing is ordered."""
-    del desks, now  # The network is the question's own.
+    del ports, now  # The network is the question's own.
     return study(question)
 
 

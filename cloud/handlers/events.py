@@ -13,15 +13,15 @@ from contracts.telemetry import EventMessage
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store a batch of events; records that could not be stored are named for another delivery."""
-    house = current()
+    services = current()
 
     def take(record: KinesisStreamRecord) -> None:
-        arrival = arrival_of(house, record, EventMessage)
+        arrival = arrival_of(services, record, EventMessage)
         if arrival is None:
             return
         message = arrival.message
         key = keys.site_event(arrival.site, message.at, message.epoch, message.seq)
         put = Put(key=key, body={"phrase": message.phrase, "fields": message.fields})
-        store_once(house.stores.tables, message, lambda _: [put])
+        store_once(services.stores.tables, message, lambda _: [put])
 
     return each_record(event, context, take)

@@ -9,7 +9,7 @@ import numpy as np
 from cloud.errors import SetupError
 from cloud.shell.forecast.site_history import HISTORY_DAYS, read_history, update_history
 from cloud.shell.publishing import Outgoing
-from cloud.shell.services import House, current
+from cloud.shell.services import Services, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind, SiteRecord, ZoneRecord
 from cloud.stores.tables import Put, Table, Tables
@@ -36,17 +36,17 @@ def handler(event: dict[str, Any], context: Any) -> None:
         SetupError: The schedule names a zone that is not registered, or a site a load class that does not exist.
         CloudError: They could not be kept or told; the next tick issues new ones.
     """
-    house = current()
-    zone = house.registry.zone(event["zone"])
+    services = current()
+    zone = services.registry.zone(event["zone"])
     if zone is None:
         raise SetupError(f"forecast tick for zone {event['zone']}, which is not registered; nothing done")
-    issue(house, zone, at=datetime.fromisoformat(event["time"]))
+    issue(services, zone, at=datetime.fromisoformat(event["time"]))
 
 
-def issue(house: House, zone: ZoneRecord, *, at: datetime) -> tuple[ForecastSeries, ...]:
+def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[ForecastSeries, ...]:
     """Make, keep and tell the forecasts of a zone as they stand at an instant."""
-    tables = house.stores.tables
-    sites = house.registry.sites_in(zone.id)
+    tables = services.stores.tables
+    sites = services.registry.sites_in(zone.id)
     for site in sites:
         update_history(tables, site, until=at)
     prices = _prices(tables, zone, at)
@@ -57,7 +57,7 @@ def issue(house: House, zone: ZoneRecord, *, at: datetime) -> tuple[ForecastSeri
         price=prices,
     )
     tables.put_each([_kept(zone, one, at) for one in series])
-    house.publisher.publish(list(_told(zone, sites, series, at, prices)))
+    services.publisher.publish(list(_told(zone, sites, series, at, prices)))
     return series
 
 

@@ -15,10 +15,10 @@ from contracts.wire import WireError
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Show the agent of a feeder what its meter told; messages of other gateways are passed over."""
-    house = current()
+    services = current()
 
     def take(record: KinesisStreamRecord) -> None:
-        feeder = house.registry.feeder(record.kinesis.partition_key)
+        feeder = services.registry.feeder(record.kinesis.partition_key)
         if feeder is None:
             return
         try:
@@ -27,6 +27,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             return  # The function that stores telemetry notes what it refuses.
         if message.site == feeder.id:
             seen = Observation(feeder=power_samples(message, feeder), supply=supply_samples(message, feeder))
-            step(house, feeder, seen=seen, at=arrived_at(record))
+            step(services, feeder, seen=seen, at=arrived_at(record))
 
     return each_record(event, context, take)

@@ -15,8 +15,8 @@ def handler(event: dict[str, Any], context: Any) -> None:
     Raises:
         SetupError: The schedule names a feeder that is not registered.
     """
-    house = current()
-    feeder = house.registry.feeder(event["feeder"])
+    services = current()
+    feeder = services.registry.feeder(event["feeder"])
     if feeder is None:
         raise SetupError(f"grid tick for feeder {event['feeder']}, which is not registered; nothing done")
-    step(house, feeder, seen=Observation(), at=datetime.fromisoformat(event["time"]))
+    step(services, feeder, seen=Observation(), at=datetime.fromisoformat(event["time"]))

@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises:
         StoreError: A file could not be written; deliver the batch again.
     """
-    house = current()
+    services = current()
     records = list(KinesisStreamEvent(event).records)
     by_zone: dict[str, list[RawSample]] = defaultdict(list)
     for record in records:
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         by_zone[zone].extend(_raw(message))
     first, last = records[0].kinesis.sequence_number, records[-1].kinesis.sequence_number
     for zone, samples in by_zone.items():
-        house.stores.lake.write(zone=zone, name=f"{first}-{last}", samples=samples)
+        services.stores.lake.write(zone=zone, name=f"{first}-{last}", samples=samples)
     return {"batchItemFailures": []}
 
 

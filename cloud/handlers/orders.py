@@ -19,20 +19,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Raises:
         CloudError: The batch was not taken; a repeat of what was taken before has no second effect.
     """
-    house = current()
+    services = current()
     by_zone: dict[str, list[Arrival[OrderMessage]]] = defaultdict(list)
 
     def take(record: KinesisStreamRecord) -> None:
-        arrival = arrival_of(house, record, OrderMessage)
+        arrival = arrival_of(services, record, OrderMessage)
         if arrival is not None:
             by_zone[arrival.zone].append(arrival)
 
     answer = each_record(event, context, take)
     for zone, arrivals in by_zone.items():
-        market = market_of(house, zone)
+        market = market_of(services, zone)
         assert market is not None, "only messages of registered zones arrive"
         inputs = [order_input(arrival.message, at_ms=epoch_ms(arrival.at)) for arrival in arrivals]
         market.submit(inputs, at_ms=inputs[-1]["at_ms"])
         # Only counted here, and only after the journal has them: what the sequencer knows decides what is new.
-        note_all(house.stores.tables, [arrival.message for arrival in arrivals])
+        note_all(services.stores.tables, [arrival.message for arrival in arrivals])
     return answer

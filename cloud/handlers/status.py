@@ -16,10 +16,10 @@ STATUS: Final = "STATUS"
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store a batch of status messages; records that could not be stored are named for another delivery."""
-    house = current()
+    services = current()
 
     def take(record: KinesisStreamRecord) -> None:
-        arrival = arrival_of(house, record, StatusMessage)
+        arrival = arrival_of(services, record, StatusMessage)
         if arrival is None:
             return
         message = arrival.message
@@ -29,6 +29,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "epoch": message.epoch,
             "arrived_at": epoch_ms(arrival.at),
         }
-        house.stores.tables.put(Put(key=keys.site_state(arrival.site, STATUS), body=body))
+        services.stores.tables.put(Put(key=keys.site_state(arrival.site, STATUS), body=body))
 
     return each_record(event, context, take)

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 from cloud.infra.tables import KEEP_QUARTERS_D
 from cloud.shell.aggregates import by_device_and_quarter, merged_body
 from cloud.shell.intake import Arrival, arrival_of, each_record, store_once
-from cloud.shell.services import House, current
+from cloud.shell.services import Services, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
 from cloud.stores.sequence import Seen
@@ -25,17 +25,17 @@ _ACTIVE_POWER: Final = "active_power_w"
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store a batch of telemetry; records that could not be stored are named for another delivery."""
-    house = current()
+    services = current()
 
     def take(record: KinesisStreamRecord) -> None:
-        arrival = arrival_of(house, record, TelemetryMessage)
+        arrival = arrival_of(services, record, TelemetryMessage)
         if arrival is not None:
-            store(house, arrival)
+            store(services, arrival)
 
     return each_record(event, context, take)
 
 
-def store(house: House, arrival: Arrival[TelemetryMessage]) -> bool:
+def store(services: Services, arrival: Arrival[TelemetryMessage]) -> bool:
     """Store one message; return whether it was new.
 
     Raises:
@@ -44,18 +44,20 @@ def store(house: House, arrival: Arrival[TelemetryMessage]) -> bool:
     samples = list(samples_of(arrival.message))
 
     def writes(seen: Seen) -> Iterator[Put]:
-        if house.registry.feeder(arrival.site) is not None:
-            yield from _feeder_samples(house, arrival.site, samples)
-        yield from _quarters(house, arrival, samples, seen)
-        yield _latest(house, arrival, samples)
+        if services.registry.feeder(arrival.site) is not None:
+            yield from _feeder_samples(services, arrival.site, samples)
+        yield from _quarters(services, arrival, samples, seen)
+        yield _latest(services, arrival, samples)
 
-    return store_once(house.stores.tables, arrival.message, writes)
+    return store_once(services.stores.tables, arrival.message, writes)
 
 
-def _quarters(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample], seen: Seen) -> Iterator[Put]:
+def _quarters(
+    services: Services, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample], seen: Seen
+) -> Iterator[Put]:
     for (device, begin_ms), points in by_device_and_quarter(samples).items():
-        key = _quarter_key(house, arrival.site, device, begin_ms)
-        item = house.stores.tables.get(key)
+        key = _quarter_key(services, arrival.site, device, begin_ms)
+        item = services.stores.tables.get(key)
         body = merged_body(
             item.body if item else None,
             points,
@@ -73,22 +75,22 @@ def _quarters(house: House, arrival: Arrival[TelemetryMessage], samples: Sequenc
             )
 
 
-def _quarter_key(house: House, site: SiteId, device: str, begin_ms: int) -> Key:
+def _quarter_key(services: Services, site: SiteId, device: str, begin_ms: int) -> Key:
     """Return where a device's quarter is kept: the connection point's under its gateway, others by the agent's kind."""
-    record = house.registry.site(site)
+    record = services.registry.site(site)
     if record is None or device == record.meter:
         return keys.energy_quarter(site, begin_ms)
     table = Table.PRODUCER_METRICS if record.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
     return keys.asset_quarter(table, site, device, begin_ms, METRIC_SET)
 
 
-def _latest(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample]) -> Put:
+def _latest(services: Services, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample]) -> Put:
     """Return the site's newest values, each with its own source time and quality.
 
     ``told_until`` is when the gateway last spoke: until then a value that was not sent again was within its dead band.
     """
     key = keys.site_state(arrival.site, LATEST)
-    item = house.stores.tables.get(key)
+    item = services.stores.tables.get(key)
     points: dict[str, list[Any]] = dict(item.body["points"]) if item else {}
     for sample in samples:
         at_ms = epoch_ms(sample.at)
@@ -104,9 +106,9 @@ def _latest(house: House, arrival: Arrival[TelemetryMessage], samples: Sequence[
     return Put(key=key, body=body, if_version=item.version if item else 0)
 
 
-def _feeder_samples(house: House, feeder: SiteId, samples: Sequence[Sample]) -> Iterator[Put]:
+def _feeder_samples(services: Services, feeder: SiteId, samples: Sequence[Sample]) -> Iterator[Put]:
     """Yield the feeder's loading, the greatest by magnitude in every ten seconds."""
-    record = house.registry.feeder(feeder)
+    record = services.registry.feeder(feeder)
     assert record is not None
     greatest: dict[int, float] = {}
     for sample in samples:

@@ -21,8 +21,8 @@ from cloud.local.link import BrokerLink, until_connected
 from cloud.local.reader import ShardReader
 from cloud.local.scheduler import Scheduler
 from cloud.local.streams import SHARDS, NewRecord, StreamLog
-from cloud.shell import services
-from cloud.shell.services import House
+from cloud.shell import services as shell_services
+from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
 from cloud.stores.registry import Registry, save_registry
 from cloud.stores.setup import Stores, open_files
@@ -56,7 +56,7 @@ class LocalCloud:
             StopRequested: In a group, when a signal came or the parent is gone.
             SetupError: The signing key cannot be read.
         """
-        services.install(self._house())
+        shell_services.install(self._services())
         for handler in {*(consumer.handler for consumer in CONSUMERS), *(schedule.handler for schedule in SCHEDULES)}:
             self._functions.load(handler)
         try:
@@ -81,7 +81,7 @@ class LocalCloud:
         finally:
             self._link.close()
             self._functions.close()
-            services.install(None)
+            shell_services.install(None)
 
     def take(self, messages: Sequence[aiomqtt.Message]) -> None:
         """Put messages into their streams; when this returns they are in a file.
@@ -111,9 +111,9 @@ class LocalCloud:
             stream=rule.stream, partition_key=rule.partition.of(topic), arrived_at=self._clock.now(), data=data
         )
 
-    def _house(self) -> House:
+    def _services(self) -> Services:
         save_registry(self._stores.tables, self._config.registry)
-        return House(
+        return Services(
             stores=self._stores,
             registry=self._config.registry,
             publisher=self._link,

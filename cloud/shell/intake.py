@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Key, Put, Tables
@@ -43,7 +43,7 @@ def each_record(event: dict[str, Any], context: Any, take: Callable[[KinesisStre
     return dict(answer)
 
 
-def arrival_of(house: House, record: KinesisStreamRecord, model: type[MessageT]) -> Arrival[MessageT] | None:
+def arrival_of(services: Services, record: KinesisStreamRecord, model: type[MessageT]) -> Arrival[MessageT] | None:
     """Return what a record holds, or ``None`` where it is not what its topic promises.
 
     Such a record is noted and not tried again.
@@ -58,10 +58,10 @@ def arrival_of(house: House, record: KinesisStreamRecord, model: type[MessageT])
         claimed = getattr(message, "site", site)
         if claimed != site:
             raise WireError(f"{model.__name__} says that it is from {claimed}; refused")
-        if house.registry.zone_of(site) != zone:
+        if services.registry.zone_of(site) != zone:
             raise WireError(f"{site} is not registered in zone {zone}; refused")
     except (ValueError, KeyError, TypeError) as error:
-        refuse(house.stores.tables, site=site or "unknown", what=model.__name__, why=str(error), at=at)
+        refuse(services.stores.tables, site=site or "unknown", what=model.__name__, why=str(error), at=at)
         return None
     return Arrival(zone=zone, site=site, at=at, message=message)
 

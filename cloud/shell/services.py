@@ -19,7 +19,7 @@ from cloud.stores.setup import Stores, open_stores
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class Services:
     """The stores, the way to the sites, the key and the register of who takes part.
 
     ``memory`` holds what a warm process may keep between calls, by name; losing it costs time and nothing else.
@@ -34,30 +34,30 @@ class House:
 
 
 class _Current:
-    house: House | None = None
+    services: Services | None = None
     lock = Lock()
 
 
-def install(house: House | None) -> None:
-    """Let the functions of this process work in a house that somebody else has built (``None``: build it anew)."""
-    _Current.house = house
+def install(services: Services | None) -> None:
+    """Let the functions of this process use services that somebody else has built (``None``: build it anew)."""
+    _Current.services = services
 
 
-def current() -> House:
-    """Return the house of this process.
+def current() -> Services:
+    """Return the services of this process.
 
     Raises:
         SetupError: The environment is incomplete.
         StoreError: The store cannot be opened.
     """
     with _Current.lock:
-        if _Current.house is None:
-            _Current.house = build(os.environ)
-        return _Current.house
+        if _Current.services is None:
+            _Current.services = build(os.environ)
+        return _Current.services
 
 
-def build(environ: Mapping[str, str]) -> House:
-    """Build a house from an environment.
+def build(environ: Mapping[str, str]) -> Services:
+    """Build the services from an environment.
 
     Raises:
         SetupError: A setting is missing or wrong.
@@ -67,7 +67,7 @@ def build(environ: Mapping[str, str]) -> House:
 
     stores = open_stores(environ)
     registry_file = environ.get("SITEWATT_REGISTRY_FILE")
-    return House(
+    return Services(
         stores=stores,
         registry=load_registry_file(Path(registry_file)) if registry_file else load_registry(stores.tables),
         publisher=IotPublisher(boto3.client("iot-data")),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from cloud.agents.ports import MarketHealth, Quote
-from cloud.agents.skills import Desks
+from cloud.agents.skills import Ports
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
 from cloud.grid.state import load_state
@@ -22,7 +22,7 @@ from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.shell.market.writer import market_of
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.registry import Registry
 from cloud.stores.tables import Table, Tables, prefix
@@ -38,28 +38,28 @@ _SETTLED: Final = frozenset({ProductState.SETTLED, ProductState.CORRECTED})
 Submit = Callable[[ZoneId, commands.Command], None]
 
 
-def desks_of(house: House) -> Desks:
-    """Return the desks of a running house; a halt goes through the market's one writer."""
+def ports_of(services: Services) -> Ports:
+    """Return the ports of running services; a halt goes through the market's one writer."""
 
     def submit(zone: ZoneId, command: commands.Command) -> None:
-        market = market_of(house, zone)
+        market = market_of(services, zone)
         assert market is not None, "the desk knows the zone"
         market.submit([command], at_ms=command["at_ms"])
 
-    return _desks(house.stores.tables, house.registry, submit)
+    return _ports(services.stores.tables, services.registry, submit)
 
 
-def reading_desks(tables: Tables, registry: Registry) -> Desks:
-    """Return desks that only look at what a cloud keeps; they refuse to act."""
+def reading_ports(tables: Tables, registry: Registry) -> Ports:
+    """Return ports that only look at what a cloud keeps; they refuse to act."""
 
     def refuse(zone: ZoneId, command: commands.Command) -> None:
         raise SkillError(f"market of {zone} is only read here; {command['op']} was not done")
 
-    return _desks(tables, registry, refuse)
+    return _ports(tables, registry, refuse)
 
 
-def _desks(tables: Tables, registry: Registry, submit: Submit) -> Desks:
-    return Desks(
+def _ports(tables: Tables, registry: Registry, submit: Submit) -> Ports:
+    return Ports(
         market=StoreMarket(tables, registry, submit),
         forecasts=StoreForecasts(tables),
         grid=StoreGrid(tables, registry),

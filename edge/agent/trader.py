@@ -20,7 +20,7 @@ from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.loop import Cycle
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, measured
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.battery import plan_battery
 from edge.trading.consumer import consumer_orders
@@ -82,20 +82,20 @@ class Trader:
         *,
         config: SiteConfig,
         clock: Clock,
-        journal: Journal,
+        outbox: Outbox,
         clock_trust: Callable[[], ClockTrust],
         last_cycle: Callable[[], Cycle | None],
     ) -> None:
         """Go on where an earlier process stopped."""
         self._config = config
         self._clock = clock
-        self._journal = journal
+        self._outbox = outbox
         self._clock_trust = clock_trust
         self._last_cycle = last_cycle
         self._tariffs = _tariffs(config)
         self._reach = _reach(config)
-        self._orders = _load_orders(journal.recall(_KEY_ORDERS))
-        self._history = _load_history(journal.recall(_KEY_HISTORY))
+        self._orders = _load_orders(outbox.recall(_KEY_ORDERS))
+        self._history = _load_history(outbox.recall(_KEY_HISTORY))
         self._running: _Running | None = None
         self._measured_s: float | None = None
         self._broadcast: ForecastBroadcast | None = None
@@ -136,7 +136,7 @@ class Trader:
             # What was decided is kept with what is sent, in one commit: after a crash either both are there or neither,
             # and a restart that decides anew makes the same ids.
             ability = self._news(outlook)
-            with self._journal.together():
+            with self._outbox.together():
                 self._remember(orders)
                 for action in actions:
                     self._send(action, now, ability)
@@ -215,7 +215,7 @@ class Trader:
         oldest = running.start - HISTORY
         self._history = {at: energy for at, energy in self._history.items() if at >= oldest}
         self._history[running.start] = running.energy()
-        self._journal.remember(
+        self._outbox.remember(
             _KEY_HISTORY,
             [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in self._history.items()],
             durable=False,
@@ -317,11 +317,11 @@ class Trader:
             )
 
         self.stats["orders"] += 1
-        self._journal.append(Up.ORDERS, build)
+        self._outbox.append(Up.ORDERS, build)
 
     def _remember(self, orders: OwnOrders) -> None:
         self._orders = forget(orders, before=self._clock.now() - timedelta(hours=1))
-        self._journal.remember(_KEY_ORDERS, _dump_orders(self._orders), durable=False)
+        self._outbox.remember(_KEY_ORDERS, _dump_orders(self._orders), durable=False)
 
 
 def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:

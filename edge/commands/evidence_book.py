@@ -1,4 +1,4 @@
-"""Keeps the proof of each event: a chain of records in the journal, sent to the cloud, readable on site.
+"""Keeps the proof of each event: a chain of records in the outbox, sent to the cloud, readable on site.
 
 One chain for each demand-response event, or for a command that belongs to none. Records are committed in order, with
 the answer that follows them or with the flush window, so no answer leaves before its evidence is on the disk. The
@@ -22,7 +22,7 @@ from edge.control.orders import requester_of
 from edge.devices.device import Applied
 from edge.loop.loop import Cycle
 from edge.loop.snapshot import Lever
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import RecordClass
 
 PHRASE = "evidence"
@@ -47,13 +47,13 @@ class _Seen:
 class EvidenceBook:
     """The evidence of one site's commands."""
 
-    def __init__(self, *, site: SiteId, clock: Clock, journal: Journal, clock_trust: Callable[[], ClockTrust]) -> None:
+    def __init__(self, *, site: SiteId, clock: Clock, outbox: Outbox, clock_trust: Callable[[], ClockTrust]) -> None:
         """Go on with the chains of an earlier process."""
         self._site = site
         self._clock = clock
-        self._journal = journal
+        self._outbox = outbox
         self._clock_trust = clock_trust
-        self._heads = {event: head for event in known_events(journal.recall) if (head := _head(journal.recall, event))}
+        self._heads = {event: head for event in known_events(outbox.recall) if (head := _head(outbox.recall, event))}
         self._seen: dict[str, _Seen] = {}
 
     def judged(self, verdict: Verdict, *, fresh: bool) -> None:
@@ -168,25 +168,25 @@ class EvidenceBook:
         )
         if event not in self._heads:
             self._forget_oldest()
-            self._journal.remember(_INDEX_KEY, [*self._heads, event], durable=False)
+            self._outbox.remember(_INDEX_KEY, [*self._heads, event], durable=False)
         self._heads[event] = head
         plain = as_fields(record)
-        self._journal.remember(_record_key(event, record.seq), plain, durable=False)
-        self._journal.remember(_head_key(event), [head.seq, head.hash], durable=False)
+        self._outbox.remember(_record_key(event, record.seq), plain, durable=False)
+        self._outbox.remember(_head_key(event), [head.seq, head.hash], durable=False)
 
         def build(epoch: int, seq: int) -> EventMessage:
             return EventMessage(
                 site=self._site, epoch=epoch, seq=seq, sent_at=at, at=at, phrase=PHRASE, fields=dict(plain)
             )
 
-        self._journal.append(Up.EVENTS, build, record_class=RecordClass.SETTLEMENT, durable=False)
+        self._outbox.append(Up.EVENTS, build, record_class=RecordClass.SETTLEMENT, durable=False)
 
     def _forget_oldest(self) -> None:
         while len(self._heads) >= EVENTS_KEPT:
             oldest = next(iter(self._heads))
-            self._journal.remember(_head_key(oldest), None, durable=False)
+            self._outbox.remember(_head_key(oldest), None, durable=False)
             for seq in range(1, self._heads.pop(oldest).seq + 1):
-                self._journal.remember(_record_key(oldest, seq), None, durable=False)
+                self._outbox.remember(_record_key(oldest, seq), None, durable=False)
 
 
 def as_fields(record: EvidenceRecord) -> dict[str, str | int]:

@@ -31,7 +31,7 @@ from edge.control.model import ControlSettings, Priority, Request
 from edge.control.orders import request_of, requester_of
 from edge.loop.loop import Cycle
 from edge.loop.snapshot import Lever
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.sampler import Sampler
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,18 @@ _KEY = "commands.gate"
 _RUNNING_KEY = "commands.grid_operator"
 _NO_REACH = Reach()
 # Answers to what anybody could send (unsigned, wrongly signed, repeated): so many at once, so many a second. A flood
-# must not fill the journal; what is not answered is counted.
+# must not fill the outbox; what is not answered is counted.
 ANSWERS_BURST = 30
 ANSWERS_PER_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What the desk needs of the rest of the site."""
+class ExecutorPorts:
+    """What the executor needs of the rest of the site."""
 
     site: SiteId
     clock: Clock
-    journal: Journal
+    outbox: Outbox
     sampler: Sampler
     trusted: Mapping[str, TrustedKey]
     capacity_wh: Mapping[str, float]
@@ -62,14 +62,14 @@ class Desk:
     diagnostics: Callable[[], dict[str, float | str | None]]
 
 
-class CommandDesk:
+class Executor:
     """The commands of one site."""
 
-    def __init__(self, desk: Desk, settings: Callable[[], ControlSettings]) -> None:
+    def __init__(self, executor: ExecutorPorts, settings: Callable[[], ControlSettings]) -> None:
         """Go on where an earlier process stopped."""
-        self._desk = desk
+        self._executor = executor
         self._settings = settings
-        kept = desk.journal.recall(_KEY)
+        kept = executor.outbox.recall(_KEY)
         self._gate = load_gate(kept) if kept else GateState()
         self._lock_ends_s = self._lock_end()
         self._leases = Leases()
@@ -79,18 +79,18 @@ class CommandDesk:
         self._told: dict[str, dict[Lever, float | None]] = {}
         self._told_s = float("-inf")
         self._answers = float(ANSWERS_BURST)
-        self._answered_s = desk.clock.monotonic()
+        self._answered_s = executor.clock.monotonic()
         self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0, "unanswered": 0}
         self.refusals: dict[str, int] = {}
         self._resume()
 
     def locked(self) -> bool:
         """Say whether the site is locked for maintenance, by a command or on site."""
-        return self._desk.clock.monotonic() < self._lock_ends_s or self._desk.local_lock()
+        return self._executor.clock.monotonic() < self._lock_ends_s or self._executor.local_lock()
 
     def requests(self, now_s: float) -> list[Request]:
         """Return what running commands ask of the arbiter."""
-        return [*live(self._leases, now_s=now_s), *self._desk.grid_limits.requests(now_s)]
+        return [*live(self._leases, now_s=now_s), *self._executor.grid_limits.requests(now_s)]
 
     def take(self, payload: bytes, *, retained: bool) -> bool:
         """Judge one message from the command topic, answer it, and let it run if it was accepted.
@@ -98,7 +98,7 @@ class CommandDesk:
         Returns:
             Whether something else is asked of the site now.
         """
-        with self._desk.journal.together():
+        with self._executor.outbox.together():
             return self._take(payload, retained=retained)
 
     def _take(self, payload: bytes, *, retained: bool) -> bool:
@@ -108,10 +108,10 @@ class CommandDesk:
             was_until_ms, self._gate = self._gate.locked_until_ms, gate
             if gate.locked_until_ms != was_until_ms:
                 self._lock_ends_s = self._lock_end()
-            self._desk.journal.remember(_KEY, dump_gate(gate))
-        self._desk.evidence.judged(verdict, fresh=fresh)
+            self._executor.outbox.remember(_KEY, dump_gate(gate))
+        self._executor.evidence.judged(verdict, fresh=fresh)
         if fresh and verdict.role is Role.GRID_OPERATOR:
-            self._desk.grid_limits.heard(now_s=self._desk.clock.monotonic())
+            self._executor.grid_limits.heard(now_s=self._executor.clock.monotonic())
         self._count(verdict)
         if not fresh and not self._may_answer():
             self.stats["unanswered"] += 1
@@ -119,18 +119,18 @@ class CommandDesk:
         self._answer(verdict)
         if not (verdict.accepted and fresh) or verdict.command is None or verdict.role is None:
             return False
-        self._begin(verdict.command, verdict.role, now=self._desk.clock.now())
+        self._begin(verdict.command, verdict.role, now=self._executor.clock.now())
         return not isinstance(verdict.command.action, Read | Diagnostics | Live)
 
     def finished(self, cycle: Cycle) -> None:
         """Look at every running command after a control cycle, and send the answers that are due."""
         self._cycle = cycle
-        with self._desk.journal.together():
+        with self._executor.outbox.together():
             for command_id, life in list(self._lives.items()):
                 requester = requester_of(life.command)
                 before = self._told.get(requester, {}) if life.taken_s < self._told_s else {}
                 stepped, drafts = advance(life, observed(self._requests[command_id], requester, cycle, before=before))
-                self._desk.evidence.watched(life.command, cycle)
+                self._executor.evidence.watched(life.command, cycle)
                 self._say(life.command, drafts)
                 if stepped.over:
                     self._end(command_id, stepped.command)
@@ -143,8 +143,8 @@ class CommandDesk:
         return list(self._lives.values())
 
     def _begin(self, command: Command, role: Role, *, now: datetime, resumed: bool = False) -> None:
-        desk = self._desk
-        now_s = desk.clock.monotonic()
+        executor = self._executor
+        now_s = executor.clock.monotonic()
         action = command.action
         if isinstance(action, Release):
             self._release(action.command_id, now_s)
@@ -155,12 +155,12 @@ class CommandDesk:
             return
         expires_s = now_s + (command.expires_at - now).total_seconds()
         if isinstance(action, Live):
-            desk.sampler.live(period_s=float(action.period_s), for_s=expires_s - now_s)
+            executor.sampler.live(period_s=float(action.period_s), for_s=expires_s - now_s)
             self._finish_at_once(command, {})
             return
         request = request_of(command, role=role, now_s=now_s, now=now)
         assert request is not None, f"{action.kind} asks for power and has no request"
-        if role is Role.GRID_OPERATOR and desk.grid_limits.falls_to_failsafe(command):
+        if role is Role.GRID_OPERATOR and executor.grid_limits.falls_to_failsafe(command):
             # A dead gateway hears nobody, and a device that it left alone can only lift the limit or keep it.
             request = replace(request, bound_until_s=float("inf"))
         self._supersede(requester_of(command), now_s)
@@ -169,11 +169,11 @@ class CommandDesk:
         self._lives[command.command_id] = Life(command=command, taken_s=now_s, expires_s=expires_s)
         self._keep_running(request)
         if role is Role.GRID_OPERATOR and not resumed:
-            self._desk.grid_limits.began(command, expires_s=expires_s, now_s=now_s)
+            self._executor.grid_limits.began(command, expires_s=expires_s, now_s=now_s)
 
     def _lock_end(self) -> float:
         """Return when a lock that came as a command ends, on the monotonic clock, which no step of the wall moves."""
-        until_ms, clock = self._gate.locked_until_ms, self._desk.clock
+        until_ms, clock = self._gate.locked_until_ms, self._executor.clock
         if until_ms is None:
             return float("-inf")
         return clock.monotonic() + (until_ms - epoch_ms(clock.now())) / 1000
@@ -184,14 +184,14 @@ class CommandDesk:
         A clock that was set back meanwhile lets none of them last longer than it was to last at all. An issuer that the
         site no longer trusts as its grid operator loses them.
         """
-        for text in self._desk.journal.recall(_RUNNING_KEY) or []:
+        for text in self._executor.outbox.recall(_RUNNING_KEY) or []:
             try:
                 command = Command.decode(text.encode())
             except WireError as error:  # Written by another version of this software.
                 log.error("order not resumed", extra={"reason": str(error)})  # noqa: TRY400 (no fault of this code)
                 continue
-            now = max(self._desk.clock.now(), command.issued_at)
-            key = self._desk.trusted.get(command.issuer)
+            now = max(self._executor.clock.now(), command.issued_at)
+            key = self._executor.trusted.get(command.issuer)
             if command.expires_at > now and key is not None and key.role is Role.GRID_OPERATOR:
                 log.warning("order resumed", extra={"command": command.command_id})
                 self._begin(command, Role.GRID_OPERATOR, now=now, resumed=True)
@@ -205,7 +205,7 @@ class CommandDesk:
             for command_id, life in self._lives.items()
             if self._requests[command_id].priority is Priority.GRID_OPERATOR
         ]
-        self._desk.journal.remember(_RUNNING_KEY, running or None)
+        self._executor.outbox.remember(_RUNNING_KEY, running or None)
 
     def _supersede(self, requester: str, now_s: float) -> None:
         for command_id, life in list(self._lives.items()):
@@ -220,7 +220,7 @@ class CommandDesk:
             return
         _, drafts = advance(life, Observed(now_s=now_s, released=True, connection_w=self._connection_w()))
         self._say(life.command, drafts)
-        self._desk.grid_limits.released(life.command, now_s=now_s)
+        self._executor.grid_limits.released(life.command, now_s=now_s)
         self._end(command_id, life.command)
 
     def _end(self, command_id: str, command: Command) -> None:
@@ -231,7 +231,7 @@ class CommandDesk:
             self._keep_running(request)
 
     def _finish_at_once(self, command: Command, values: dict[str, float | str | None]) -> None:
-        now_s = self._desk.clock.monotonic()
+        now_s = self._executor.clock.monotonic()
         life = Life(command=command, taken_s=now_s, expires_s=float("inf"))
         _, drafts = advance(life, Observed(now_s=now_s, done=True, values=values or None))
         self._say(command, drafts)
@@ -240,7 +240,7 @@ class CommandDesk:
         if isinstance(action, MaintenanceLock):
             return {"locked": str(action.on).lower()}
         if isinstance(action, Diagnostics):
-            return self._desk.diagnostics()
+            return self._executor.diagnostics()
         values: dict[str, float | str | None] = {}
         for point in action.points:
             device, _, name = point.partition("/")
@@ -250,12 +250,12 @@ class CommandDesk:
         return values
 
     def _circumstances(self) -> Circumstances:
-        desk = self._desk
+        executor = self._executor
         return Circumstances(
-            now=desk.clock.now(),
-            clock=desk.clock_trust(),
-            site=desk.site,
-            trusted=desk.trusted,
+            now=executor.clock.now(),
+            clock=executor.clock_trust(),
+            site=executor.site,
+            trusted=executor.trusted,
             able=self._able(),
             locked=self.locked(),
         )
@@ -263,7 +263,7 @@ class CommandDesk:
     def _able(self) -> Reach:
         if self._cycle is None:
             return _NO_REACH
-        return reach(envelope(self._cycle.snapshot, self._settings()), capacity_wh=dict(self._desk.capacity_wh))
+        return reach(envelope(self._cycle.snapshot, self._settings()), capacity_wh=dict(self._executor.capacity_wh))
 
     def _connection_w(self) -> float | None:
         return self._cycle.snapshot.connection_power.usable() if self._cycle else None
@@ -275,7 +275,7 @@ class CommandDesk:
 
     def _may_answer(self) -> bool:
         """Take one of the answers that what anybody could send may still have."""
-        now_s = self._desk.clock.monotonic()
+        now_s = self._executor.clock.monotonic()
         self._answers = min(ANSWERS_BURST, self._answers + (now_s - self._answered_s) * ANSWERS_PER_S)
         self._answered_s = now_s
         if self._answers < 1.0:
@@ -303,13 +303,13 @@ class CommandDesk:
     def _say(self, command: Command, drafts: Iterable[AckDraft]) -> None:
         """Send the answers of a command's life, each with its evidence."""
         for draft in drafts:
-            self._desk.evidence.stepped(command, draft)
+            self._executor.evidence.stepped(command, draft)
             self._send(draft)
 
     def _send(self, draft: AckDraft) -> None:
-        at = self._desk.clock.now()
+        at = self._executor.clock.now()
 
         def build(epoch: int, seq: int) -> CommandAck:
-            return CommandAck(site=self._desk.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(draft))
+            return CommandAck(site=self._executor.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(draft))
 
-        self._desk.journal.append(Up.ACKS, build)
+        self._executor.outbox.append(Up.ACKS, build)

@@ -18,7 +18,7 @@ from edge.devices.offline import encode_point
 from edge.devices.profile import Profile
 from edge.devices.recipes import CONFIGURED, Lever, Recipe
 from edge.devices.resolve import Resolved
-from edge.devices.wear import Ledger, wear_period_s
+from edge.devices.wear import WriteBudget, wear_period_s
 from edge.errors import DeviceRefused, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.encode import Write
@@ -86,7 +86,7 @@ class Levers:
         unit: int,
         poller: Poller,
         clock: Clock,
-        ledger: Ledger,
+        ledger: WriteBudget,
         rated_w: Callable[[Lever], float],
     ) -> None:
         self.states: dict[Lever, LeverState] = {lever: LeverState() for lever in resolved.levers}

@@ -23,13 +23,13 @@ from edge.devices.quality import plausible_range
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.view import View, build_view
-from edge.devices.wear import Forgetful, Ledger, Memory
+from edge.devices.wear import Forgetful, Memory, WriteBudget
 from edge.errors import ConfigError, DeviceError, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
 from edge.modbus.point import PollClass, Reading, RegisterPoint, WordOrder
 from edge.modbus.poller import Poller
-from edge.modbus.pool import Buses
+from edge.modbus.pool import BusPool
 from edge.modbus.proxy import Proxy
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint
@@ -91,7 +91,7 @@ class Device:
         self._memory = memory or Forgetful()
         self._limits = link_limits(profile, bus.endpoint)
         self._learned = self._recalled()
-        self._ledger = Ledger(id, self._memory, clock)
+        self._ledger = WriteBudget(id, self._memory, clock)
         self._running: _Running | None = None
         self._stage = "searching"
         self._last_error: str | None = None
@@ -384,7 +384,7 @@ async def open_devices(
     sections: Sequence[DeviceSettings],
     *,
     clock: Clock,
-    journal: Memory | None = None,
+    outbox: Memory | None = None,
     profile_dir: Path | None = None,
     connection_w: float = RATED_W_DEFAULT,
     watched: Mapping[str, frozenset[str]] | None = None,
@@ -392,7 +392,7 @@ async def open_devices(
     """Open every device of a site and read them all until the block ends.
 
     Args:
-        journal: Where what was learned, touched and worn outlives the process.
+        outbox: Where what was learned, touched and worn outlives the process.
         profile_dir: A folder whose profiles go before ours.
         connection_w: The greatest power at the connection point, for the plausibility of its counters.
         watched: By device, the canonical names that are read with each control cycle.
@@ -400,7 +400,7 @@ async def open_devices(
     Raises:
         ConfigError: A profile or a url cannot be used; nothing was opened.
     """
-    async with Buses() as buses:
+    async with BusPool() as buses:
         devices: dict[str, Device] = {}
         phase_s = clock.monotonic()
         for section in sections:
@@ -419,7 +419,7 @@ async def open_devices(
                 options=options_of(
                     section, connection_w=connection_w, watched=(watched or {}).get(section.id, frozenset())
                 ),
-                memory=journal,
+                memory=outbox,
                 phase_s=phase_s,
             )
         async with _reading(devices):

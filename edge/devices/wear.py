@@ -15,7 +15,7 @@ BURST_SHARE = 0.1
 
 
 class Memory(Protocol):
-    """Where small values outlive the process; the gateway's journal is one."""
+    """Where small values outlive the process; the gateway's outbox is one."""
 
     def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
         """Keep a value under a key; when durable, it is on the disk on return."""
@@ -39,7 +39,7 @@ class Forgetful:
         return self._values.get(key)
 
 
-class Ledger:
+class WriteBudget:
     """Counts the writes of one device by day and point, and knows which levers hold something of ours."""
 
     def __init__(self, device: str, memory: Memory, clock: Clock) -> None:

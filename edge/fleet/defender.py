@@ -1,4 +1,4 @@
-"""Tells Device Defender how the gateway is: how much waits in its journal, how long ago the meter was read.
+"""Tells Device Defender how the gateway is: how much waits in its outbox, how long ago the meter was read.
 
 Source: AWS IoT Device Defender developer guide, "Sending metrics from devices" and "Custom metrics" (reports more often
 than each five minutes are throttled).
@@ -16,7 +16,7 @@ from edge.links.link import Link
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 300.0
-JOURNAL_DEPTH = "journal_depth"
+OUTBOX_DEPTH = "journal_depth"
 METER_SILENT_S = "meter_silent_s"
 
 Measure = Callable[[], Mapping[str, float | None]]

@@ -1,4 +1,4 @@
-"""The maintenance lock of who stands in front of the device: a file beside the journal, and a wired switch.
+"""The maintenance lock of who stands in front of the device: a file beside the outbox, and a wired switch.
 
 While it is on, batteries rest, only protection, fuse and grid operator stand above it, and remote orders are refused.
 The file outlives a restart. One that cannot be read locks: whoever wrote it wanted something.

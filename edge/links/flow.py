@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 PUBLISHES_PER_S = 100.0
 BYTES_PER_S = 512 * 1024.0
-IN_FLIGHT_MAX = 50  # Unacknowledged publishes: half of what is allowed, for who speaks beside the journal.
+IN_FLIGHT_MAX = 50  # Unacknowledged publishes: half of what is allowed, for who speaks beside the outbox.
 _BURST_S = 0.1  # Of the rate; rate and burst together stay below the bound in every second.
 
 

@@ -1,7 +1,7 @@
 """What every link to a broker promises, whichever client library is below it.
 
 A link keeps itself connected while ``run`` runs. A publish is one attempt on the present connection and tells when the
-broker has taken it; repeating is the journal's business. What is subscribed is subscribed again, and verified, on every
+broker has taken it; repeating is the outbox's business. What is subscribed is subscribed again, and verified, on every
 connection.
 """
 

@@ -32,7 +32,7 @@ from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceError, ValueRefused
 from edge.loop.disputes import ALWAYS_HELD, Disputes
-from edge.loop.snapshot import Freezer, Lever, Readings
+from edge.loop.snapshot import Lever, Readings, SnapshotBuilder
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ControlLoop:
         self._clock = clock
         self._devices = devices
         self._period_s = config.control.period_s
-        self._freezer = Freezer(config.devices, meter=config.connection.meter)
+        self._snapshots = SnapshotBuilder(config.devices, meter=config.connection.meter)
         self._settings = _settings(config)
         self._requests = requests
         self._locked = locked
@@ -164,7 +164,7 @@ class ControlLoop:
     def _cycle(self) -> None:
         now_s = self._clock.monotonic()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
-        snapshot = self._freezer.freeze(self._devices, readings, now_s=now_s, confirmed=self._confirmed)
+        snapshot = self._snapshots.build(self._devices, readings, now_s=now_s, confirmed=self._confirmed)
         decision, self._memory = decide(snapshot, self._requests(now_s, readings), self.settings, self._memory)
         self.stats.cycles += 1
         self._write(decision, now_s)

@@ -7,7 +7,7 @@ from contracts.units import ClockTrust, Quality
 from edge.loop.loop import Cycle
 from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, samples
 from edge.modbus.point import Reading
-from edge.telemetry.clock_sync_buffer import Holdback
+from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.metering import Observation
 from edge.telemetry.sampler import Sampler
@@ -42,26 +42,26 @@ class Recorder:
         meter: str,
         clock: Clock,
         sampler: Sampler,
-        holdback: Holdback,
+        sync_buffer: ClockSyncBuffer,
         meter_recorder: MeterRecorder,
         clock_trust: Callable[[], ClockTrust],
     ) -> None:
         self._meter = meter
         self._clock = clock
         self._sampler = sampler
-        self._holdback = holdback
+        self._sync_buffer = sync_buffer
         self._meter_recorder = meter_recorder
         self._clock_trust = clock_trust
 
     def close(self) -> None:
         """Hand over what waits for a clock or for more samples: the gateway stops."""
-        self._holdback.close(to=self._sampler.offer)
+        self._sync_buffer.close(to=self._sampler.offer)
         self._sampler.close()
 
     def finished(self, cycle: Cycle) -> None:
         """Record one cycle."""
         now = self._clock.now()
-        self._holdback.offer(samples(cycle.readings, names=REPORTED, now=now), to=self._sampler.offer)
+        self._sync_buffer.offer(samples(cycle.readings, names=REPORTED, now=now), to=self._sampler.offer)
         meter = cycle.readings[self._meter]
         imported, exported = meter.get(IMPORT_ENERGY), meter.get(EXPORT_ENERGY)
         at = imported.source_at if imported is not None and imported.source_at is not None else now

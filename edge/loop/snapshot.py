@@ -31,7 +31,7 @@ Lever = tuple[str, Capability]
 _NEVER = Confirmed(decided_s=float("-inf"), at_s=float("-inf"))
 
 
-class Freezer:
+class SnapshotBuilder:
     """Makes snapshots of one site's devices; remembers the last good power of each for when it falls silent."""
 
     def __init__(self, sections: Iterable[DeviceSection], *, meter: str) -> None:
@@ -39,7 +39,7 @@ class Freezer:
         self._meter = meter
         self._last_power_w: dict[str, float] = {}
 
-    def freeze(
+    def build(
         self,
         devices: Mapping[str, Device],
         readings: Mapping[str, Readings],

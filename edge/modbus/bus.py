@@ -14,7 +14,7 @@ from edge.errors import DeviceRefused
 from edge.modbus.cost import CostModel, cost_of, silence_s
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.late_replies import Overdue, wider_reads
+from edge.modbus.late_replies import LateReplies, wider_reads
 from edge.modbus.learned import Learned
 from edge.modbus.pdu import (
     ACKNOWLEDGE,
@@ -31,7 +31,7 @@ from edge.modbus.pdu import (
     write_request,
 )
 from edge.modbus.point import LinkLimits, Priority, Table
-from edge.modbus.scheduler import Turns
+from edge.modbus.scheduler import Scheduler
 from edge.modbus.transport import open_wire
 from edge.modbus.unit import RTU_TIMEOUT_S_START, TCP_TIMEOUT_S_START, Unit
 from edge.modbus.url import Endpoint, parse_url
@@ -64,7 +64,7 @@ class Bus:
         self.endpoint = parse_url(url) if isinstance(url, str) else url
         self.connects = 0
         self._random = random.Random(seed)
-        self._turns = Turns()
+        self._turns = Scheduler()
         self._units: dict[int, Unit] = {}
         self._wire: Wire | None = None
         self._closed = False
@@ -74,7 +74,7 @@ class Bus:
         self._timeouts = 0
         self._speak_at_s = 0.0
         self._last_unit: int | None = None
-        self._overdue = Overdue()
+        self._overdue = LateReplies()
         self._has_ids = self.endpoint.scheme.has_transaction_ids
         baud = self.endpoint.wire_baud
         serial = self.endpoint.scheme.is_serial

@@ -16,7 +16,7 @@ SHAPES_MAX = 256  # Of lost answers that are remembered; the first to grow old i
 WIDER_STEPS_MAX = 8  # Registers more than wanted, or bytes of bits. A unit that lost more answers is waited for.
 
 
-class Overdue:
+class LateReplies:
     """What was asked on one line and may still be answered. Times are the event loop's, real seconds."""
 
     def __init__(self) -> None:

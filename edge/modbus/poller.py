@@ -35,7 +35,7 @@ from edge.modbus.point import (
     Table,
 )
 from edge.modbus.split import SPLITTABLE, ReadSpan, read_apart
-from edge.modbus.unavailable import Missing
+from edge.modbus.unavailable import Unavailable
 
 STALE_PERIODS = 3  # A value is stale after so many periods, but not before STALE_S_MIN. Source: Frequenz SDK, 10 s.
 STALE_S_MIN = 5.0
@@ -117,7 +117,7 @@ class Poller:
         self._on_learned = on_learned
         self._kept_version = self._unit.learned.version
         self._kept_s = -inf
-        self._missing = Missing(self._unit.learned)
+        self._missing = Unavailable(self._unit.learned)
         self._by_class: dict[PollClass, tuple[RegisterPoint, ...]] = {}
         for poll_class in PollClass:
             members = tuple(point for point in self.points.values() if point.poll_class is poll_class)

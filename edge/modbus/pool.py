@@ -8,13 +8,13 @@ from edge.modbus.bus import Bus
 from edge.modbus.url import Endpoint, parse_url
 
 
-class Buses:
+class BusPool:
     """Opens each bus once and closes them together."""
 
     def __init__(self) -> None:
         self._buses: dict[str, Bus] = {}
 
-    async def __aenter__(self) -> "Buses":
+    async def __aenter__(self) -> "BusPool":
         """Return the buses; connections open with the first request."""
         return self
 

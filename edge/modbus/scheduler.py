@@ -10,7 +10,7 @@ from edge.modbus.point import Priority
 PATIENCE_S = 5.0  # After so long a request counts one step more urgent, so that nothing waits for ever.
 
 
-class Turns:
+class Scheduler:
     """One user at a time. A free bus is granted without a wait, so an idle bus costs nothing."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.late_replies import Overdue
+from edge.modbus.late_replies import LateReplies
 from edge.modbus.url import Endpoint, Scheme
 from edge.modbus.wire import Wire
 
@@ -19,7 +19,7 @@ _KEEPALIVE_INTERVAL_S = 10
 _KEEPALIVE_PROBES = 3
 
 
-async def open_wire(endpoint: Endpoint, *, overdue: Overdue, on_lost: Callable[[Wire], None]) -> Wire:
+async def open_wire(endpoint: Endpoint, *, overdue: LateReplies, on_lost: Callable[[Wire], None]) -> Wire:
     """Return an open connection; a host name is resolved anew each time.
 
     Raises:

@@ -12,7 +12,7 @@ from edge.modbus.plan import Block
 from edge.modbus.point import Range
 
 
-class Missing:
+class Unavailable:
     """The order of the looks at one unit. Instants are of any one monotonic clock."""
 
     def __init__(self, learned: Learned) -> None:

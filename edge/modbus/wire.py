@@ -15,7 +15,7 @@ from pymodbus.pdu import DecodePDU
 
 from edge.errors import DeviceRefused
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.late_replies import Overdue
+from edge.modbus.late_replies import LateReplies
 from edge.modbus.pdu import EXCEPTION_BIT
 from edge.modbus.url import Scheme
 
@@ -63,7 +63,7 @@ class WireCounts:
 class Wire(asyncio.Protocol):
     """The two ends of one connection, as asyncio calls it and as the bus uses it."""
 
-    def __init__(self, scheme: Scheme, *, overdue: Overdue, on_lost: Callable[["Wire"], None]) -> None:
+    def __init__(self, scheme: Scheme, *, overdue: LateReplies, on_lost: Callable[["Wire"], None]) -> None:
         decoder = DecodePDU(False)
         self._has_ids = scheme.has_transaction_ids
         self._is_ascii = scheme is Scheme.ASCII

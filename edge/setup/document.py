@@ -23,7 +23,7 @@ _SECTIONS: Mapping[str, str] = {
     "connection": "Where the site meets the grid. Nothing and nobody moves the site beyond these limits.",
     "devices": "What is read and controlled; `sitewatt profile list` names the profiles.",
     "link": "The broker. No password stands here: name a file or a variable that holds it.",
-    "state_dir": "Where the journal is kept: what was measured and is not yet delivered survives there.",
+    "state_dir": "Where the outbox is kept: what was measured and is not yet delivered survives there.",
     "profile_dir": "Register maps of your own; they go before ours.",
     "control": "How the site is controlled.",
     "commands": "Whose commands the site obeys. Nobody's, where this is empty.",

@@ -22,7 +22,7 @@ _LEVER = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weakness:
+class FailsafeFinding:
     """What a device does with one lever when the gateway dies, other than to leave it when it was told to."""
 
     asset: str
@@ -30,7 +30,7 @@ class Weakness:
     consequence: str
 
 
-def weaknesses(config: SiteConfig) -> tuple[Weakness, ...]:
+def weaknesses(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
     """Return every lever of a site whose device falls otherwise than we say, in any way that its profile knows.
 
     Raises:
@@ -53,7 +53,7 @@ def weaknesses(config: SiteConfig) -> tuple[Weakness, ...]:
                 consequence = f"{section.id} {does}"
                 if capability is Capability.LIMIT_GENERATION and export_limited(config):
                     consequence = f"{consequence}; an export-limited site may use it only beside a wired relay"
-                found.append(Weakness(asset=section.id, capability=capability, consequence=consequence))
+                found.append(FailsafeFinding(asset=section.id, capability=capability, consequence=consequence))
     return tuple(found)
 
 
@@ -74,7 +74,7 @@ def export_limited(config: SiteConfig) -> bool:
     return config.connection.export_limit_w < sum(section.pv_peak_w for section in config.devices)
 
 
-def refuse_unsafe(config: SiteConfig) -> tuple[Weakness, ...]:
+def refuse_unsafe(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
     """Return the weaknesses of a site that may run with them.
 
     Raises:

@@ -26,7 +26,7 @@ from edge.setup.load import BusLoad, Connected, bus_loads
 # A bus above this share has no room for retries and for writes; above 1 it never keeps its pace.
 BUSY_WARNING = 0.7
 BUSY_FAILED = 1.0
-# The journal may take a tenth of the disk; below this it holds less than two weeks of telemetry without a link.
+# The outbox may take a tenth of the disk; below this it holds less than two weeks of telemetry without a link.
 DISK_FREE_BYTES_MIN = 2 * 1024**3
 DISK_FREE_BYTES_FAILED = 100 * 1024**2
 _SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
@@ -212,7 +212,7 @@ def _folder(folder: Path) -> Finding:
 
 
 def _is_running(folder: Path) -> bool:
-    """Return whether a gateway holds the journal of this folder."""
+    """Return whether a gateway holds the outbox of this folder."""
     try:
         with (folder / "journal.db.lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

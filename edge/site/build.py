@@ -20,7 +20,7 @@ from contracts.wire import WireError
 from edge.agent.trader import Trader
 from edge.clock_trust import ClockWatch
 from edge.commands.evidence_book import EvidenceBook
-from edge.commands.executor import CommandDesk, Desk
+from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.config import Agent, SiteConfig
 from edge.control.feasible import seen
@@ -39,7 +39,7 @@ from edge.loop.recorder import Recorder
 from edge.loop.snapshot import Readings
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
-from edge.setup.failsafe_check import Weakness, refuse_unsafe
+from edge.setup.failsafe_check import FailsafeFinding, refuse_unsafe
 from edge.site.remote_settings import RemoteSettings
 from edge.site.status import (
     Status,
@@ -50,9 +50,9 @@ from edge.site.status import (
     loop_status,
     serve_status,
 )
-from edge.telemetry.clock_sync_buffer import Holdback
+from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.meter_recorder import MeterRecorder
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Journal
+from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the journal keeps the rest.
+CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the outbox keeps the rest.
 _HAND_OVER_LOOK_S = 0.05
 # A time service needs the network and seconds; what it does not do in this time it may never do.
 CLOCK_WAIT_S = 120.0
@@ -77,19 +77,19 @@ class Site:
     clock: Clock
     opened_s: float
     watch: ClockWatch
-    journal: Journal
+    outbox: Outbox
     devices: dict[str, Device]
     link: Link
     uplink: Uplink
     sampler: Sampler
     recorder: Recorder
-    desk: CommandDesk
+    executor: Executor
     evidence: EvidenceBook
     grid_limits: GridLimits
     relays: WiredInputs
     board: BoardContacts
     clocks: DeviceClocks
-    weaknesses: tuple[Weakness, ...]
+    weaknesses: tuple[FailsafeFinding, ...]
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
@@ -102,7 +102,7 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
 
     Raises:
         ConfigError: A profile, a url or a key cannot be used, or a device is unsafe on this site.
-        JournalInUse: Another gateway runs on the same state.
+        OutboxInUse: Another gateway runs on the same state.
     """
     async with open_site(config, clock=clock) as site:
         await run_opened(site, parent_pid=parent_pid)
@@ -112,7 +112,7 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
     """Run a site whose parts are open, until there is a reason to stop or a part fails."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(site.journal.run(), name="journal")
+            tasks.create_task(site.outbox.run(), name="outbox")
             tasks.create_task(_connect(site), name="link")
             tasks.create_task(site.uplink.run(), name="uplink")
             tasks.create_task(_hear(site), name="hear")
@@ -146,21 +146,21 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         # A site that reports more often than the flush window commits as often as it reports.
         window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
         path = config.state_dir / "journal.db"
-        journal = Journal.open(path, site=config.site.id, clock=clock, flush_window_s=window_s)
-        stack.callback(journal.close)
-        remote = None if config.fleet is None else RemoteSettings(config, memory=journal)
+        outbox = Outbox.open(path, site=config.site.id, clock=clock, flush_window_s=window_s)
+        stack.callback(outbox.close)
+        remote = None if config.fleet is None else RemoteSettings(config, memory=outbox)
         config = config if remote is None else remote.config
         devices = await stack.enter_async_context(
             open_devices(
                 config.devices,
                 clock=clock,
-                journal=journal,
+                outbox=outbox,
                 profile_dir=config.profile_dir,
                 connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
                 watched=watched(config),
             )
         )
-        site = _build(config, clock, journal, devices, weaknesses)
+        site = _build(config, clock, outbox, devices, weaknesses)
         stack.callback(site.board.close)
         if config.fleet is not None and remote is not None:
             site.fleet = _fleet_part(site, config.fleet, remote)
@@ -170,34 +170,34 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
 def _build(
     config: SiteConfig,
     clock: Clock,
-    journal: Journal,
+    outbox: Outbox,
     devices: dict[str, Device],
-    weaknesses: tuple[Weakness, ...],
+    weaknesses: tuple[FailsafeFinding, ...],
 ) -> Site:
     watch = ClockWatch(clock)
     name = config.site.id
-    link = make_link(config.link, client_id=name, presence=_presence(config, clock, journal))
-    holdback = Holdback(clock=clock, clock_trust=watch.trust, journal=journal)
+    link = make_link(config.link, client_id=name, presence=_presence(config, clock, outbox))
+    sync_buffer = ClockSyncBuffer(clock=clock, clock_trust=watch.trust, outbox=outbox)
     sampler = Sampler(
-        site=name, journal=journal, clock=clock, period_s=config.telemetry.period_s, clock_trust=holdback.trust
+        site=name, outbox=outbox, clock=clock, period_s=config.telemetry.period_s, clock_trust=sync_buffer.trust
     )
     recorder = Recorder(
         meter=config.connection.meter,
         clock=clock,
         sampler=sampler,
-        holdback=holdback,
-        meter_recorder=MeterRecorder(site=name, journal=journal, clock=clock),
+        sync_buffer=sync_buffer,
+        meter_recorder=MeterRecorder(site=name, outbox=outbox, clock=clock),
         clock_trust=watch.trust,
     )
-    evidence = EvidenceBook(site=name, clock=clock, journal=journal, clock_trust=watch.trust)
-    grid_limits = GridLimits(config.grid_limits, memory=journal, now_s=clock.monotonic())
-    relays = WiredInputs(config.relays, memory=journal)
+    evidence = EvidenceBook(site=name, clock=clock, outbox=outbox, clock_trust=watch.trust)
+    grid_limits = GridLimits(config.grid_limits, memory=outbox, now_s=clock.monotonic())
+    relays = WiredInputs(config.relays, memory=outbox)
     local_lock = LocalLock(config.state_dir, clock)
-    desk = CommandDesk(
-        Desk(
+    executor = Executor(
+        ExecutorPorts(
             site=name,
             clock=clock,
-            journal=journal,
+            outbox=outbox,
             sampler=sampler,
             trusted=_trusted(config),
             capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
@@ -212,18 +212,18 @@ def _build(
     trader = None
     if config.trading.enabled and config.site.agent is not Agent.MONITOR:
         trader = Trader(
-            config=config, clock=clock, journal=journal, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
+            config=config, clock=clock, outbox=outbox, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
         )
     site = Site(
         config=config,
         clock=clock,
         opened_s=clock.monotonic(),
         watch=watch,
-        journal=journal,
+        outbox=outbox,
         devices=devices,
         link=link,
         uplink=Uplink(
-            journal=journal,
+            outbox=outbox,
             link=link,
             clock=clock,
             topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
@@ -231,7 +231,7 @@ def _build(
         ),
         sampler=sampler,
         recorder=recorder,
-        desk=desk,
+        executor=executor,
         evidence=evidence,
         grid_limits=grid_limits,
         relays=relays,
@@ -245,7 +245,7 @@ def _build(
             clock=clock,
             devices=devices,
             requests=lambda now_s, readings: _requests(site, now_s, readings),
-            locked=desk.locked,
+            locked=executor.locked,
             finished=lambda cycle: _finished(site, cycle),
         ),
     )
@@ -254,14 +254,14 @@ def _build(
 
 def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
     site.relays.look({**readings, **site.board.readings()})
-    asked = [*site.desk.requests(now_s), *site.relays.requests(now_s)]
+    asked = [*site.executor.requests(now_s), *site.relays.requests(now_s)]
     return asked if site.trader is None else asked + site.trader.requests(now_s)
 
 
 def _finished(site: Site, cycle: Cycle) -> None:
     if cycle.sound:
         site.manager.cycle_done()
-    site.desk.finished(cycle)
+    site.executor.finished(cycle)
     if not site.looked.is_set() and (seen(cycle.snapshot) or cycle.snapshot.taken_s >= site.opened_s + FIRST_LOOK_S):
         site.looked.set()
     site.recorder.finished(cycle)
@@ -297,7 +297,7 @@ def _take(site: Site, message: Inbound) -> None:
     if topic is None and site.fleet is not None:
         site.fleet.arrived(message)
     elif channel is Down.COMMANDS:
-        if site.desk.take(message.payload, retained=message.retained):
+        if site.executor.take(message.payload, retained=message.retained):
             site.loop.act_now()
     elif site.trader is None:
         return
@@ -323,10 +323,10 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
     except* StopRequested as reasons:
         site.manager.stopping()
         site.recorder.close()
-        site.journal.flush()
+        site.outbox.flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                while any(site.journal.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
+                while any(site.outbox.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
         raise StopRequested(str(reasons.exceptions[0])) from None
 
@@ -337,10 +337,10 @@ def _fleet_part(site: Site, settings: FleetSettings, remote: RemoteSettings) -> 
     host = Host(
         link=site.link,
         clock=site.clock,
-        journal=site.journal,
+        outbox=site.outbox,
         devices=site.devices,
         loop=site.loop,
-        desk=site.desk,
+        executor=site.executor,
         grid_limits=site.grid_limits,
         adopt=lambda config: _adopt(site, config),
     )
@@ -352,17 +352,17 @@ def _adopt(site: Site, config: SiteConfig) -> None:
     site.config = config
     site.loop.adopt(config)
     site.sampler.report_every(config.telemetry.period_s)
-    site.journal.flush_within(min(FLUSH_WINDOW_S, config.telemetry.period_s))
+    site.outbox.flush_within(min(FLUSH_WINDOW_S, config.telemetry.period_s))
     if site.trader is not None:
         site.trader.adopt(config)
 
 
-def _presence(config: SiteConfig, clock: Clock, journal: Journal) -> Presence:
+def _presence(config: SiteConfig, clock: Clock, outbox: Outbox) -> Presence:
     topic = site_topic(zone=config.site.zone, site=config.site.id, channel=Up.STATUS)
 
     def birth() -> Announcement:
         status = StatusMessage(
-            site=config.site.id, online=True, at=clock.now(), software=version("sitewatt"), epoch=journal.epoch
+            site=config.site.id, online=True, at=clock.now(), software=version("sitewatt"), epoch=outbox.epoch
         )
         return Announcement(topic=topic, payload=status.encode())
 
@@ -398,28 +398,28 @@ def _diagnostics(site: Site) -> dict[str, float | str | None]:
 def site_status(site: Site) -> Status:
     """Return what an operator on site asks: devices, the last cycle and its reasons, commands, limits, stores."""
     cycle, now_s = site.loop.last, site.clock.monotonic()
-    link, journal = site.link.status(), site.journal.stats()
+    link, outbox = site.link.status(), site.outbox.stats()
     return Status(
         site=site.config.site.id,
         at=site.clock.now(),
         clock=site.watch.trust(),
-        locked=site.desk.locked(),
+        locked=site.executor.locked(),
         devices=tuple(device_status(device) for device in site.devices.values()),
         cycle=None if cycle is None else cycle_status(cycle),
         loop=loop_status(site.loop.stats, period_s=site.config.control.period_s),
-        commands=tuple(command_status(life, now_s=now_s) for life in site.desk.running()),
-        answers={**site.desk.stats, **site.desk.refusals},
+        commands=tuple(command_status(life, now_s=now_s) for life in site.executor.running()),
+        answers={**site.executor.stats, **site.executor.refusals},
         grid_limits={one.value: limit_status(found) for one, found in site.grid_limits.status(now_s).items()},
         relays=dict(site.relays.contacts),
         relays_unread=tuple(sorted(site.relays.unread)),
         weaknesses=tuple(weakness.consequence for weakness in site.weaknesses),
         device_clocks=site.clocks.wrong,
-        journal={
-            "state": journal.state.value,
-            "waiting": sum(journal.depth.values()),
-            "bytes": sum(journal.bytes.values()),
-            "dropped": journal.dropped,
-            "error": journal.last_error,
+        outbox={
+            "state": outbox.state.value,
+            "waiting": sum(outbox.depth.values()),
+            "bytes": sum(outbox.bytes.values()),
+            "dropped": outbox.dropped,
+            "error": outbox.last_error,
         },
         link={"state": link.state.value, "connects": link.connects, "error": link.last_error},
     )

@@ -14,13 +14,13 @@ from importlib.metadata import version
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.clock import Clock
-from edge.commands.executor import CommandDesk
+from edge.commands.executor import Executor
 from edge.commands.grid_limits import GridLimits
 from edge.config import SiteConfig
 from edge.control.limits import LimitState
 from edge.devices.device import Device
 from edge.errors import ConfigError, FleetError, LinkError
-from edge.fleet.defender import JOURNAL_DEPTH, METER_SILENT_S, DefenderReports
+from edge.fleet.defender import METER_SILENT_S, OUTBOX_DEPTH, DefenderReports
 from edge.fleet.files import private_folder
 from edge.fleet.identity import Identity, IdentityStore, require_own
 from edge.fleet.jobs import FleetJobs
@@ -36,7 +36,7 @@ from edge.loop.loop import ControlLoop
 from edge.process.lifetime import StopRequested
 from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import RemoteSettings, read_at_start
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import JournalState
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,10 @@ class Host:
 
     link: Link
     clock: Clock
-    journal: Journal
+    outbox: Outbox
     devices: Mapping[str, Device]
     loop: ControlLoop
-    desk: CommandDesk
+    executor: Executor
     grid_limits: GridLimits
     adopt: Callable[[SiteConfig], None]
 
@@ -87,7 +87,7 @@ class SiteFleet:
         self._requests = Requests(host.link)
         self._new_start: str | None = None
         self._settings_changed = asyncio.Event()
-        self._silent_before = frozenset(host.journal.recall(_KEY_SILENT) or ())
+        self._silent_before = frozenset(host.outbox.recall(_KEY_SILENT) or ())
         thing = remote.config.site.id
         self._shadows = [
             NamedShadow(link=host.link, thing=thing, name=name, apply=functools.partial(self._apply, name))
@@ -122,7 +122,7 @@ class SiteFleet:
             try:
                 await self._take_part()
             except StopRequested:
-                self._host.journal.remember(_KEY_SILENT, sorted(self._silent()))
+                self._host.outbox.remember(_KEY_SILENT, sorted(self._silent()))
                 raise
             except Exception:  # The border: control goes on whatever the fleet's part stumbles over.
                 log.exception("the fleet's part failed; begun anew")
@@ -142,7 +142,7 @@ class SiteFleet:
     def in_event(self) -> bool:
         """Say whether something is owed to the grid or to an order now."""
         limits = self._host.grid_limits.status(self._host.clock.monotonic()).values()
-        return bool(self._host.desk.running()) or any(one.state is LimitState.LIMITED for one in limits)
+        return bool(self._host.executor.running()) or any(one.state is LimitState.LIMITED for one in limits)
 
     def measure(self) -> dict[str, float | None]:
         """Return what Device Defender is told."""
@@ -151,8 +151,8 @@ class SiteFleet:
         if cycle is not None:
             since_s = self._host.clock.monotonic() - cycle.snapshot.taken_s
             silent_s = round(since_s + cycle.snapshot.connection_power.age_s, 1)
-        depth = sum(self._host.journal.stats().depth.values())
-        return {JOURNAL_DEPTH: depth, METER_SILENT_S: None if silent_s == float("inf") else silent_s}
+        depth = sum(self._host.outbox.stats().depth.values())
+        return {OUTBOX_DEPTH: depth, METER_SILENT_S: None if silent_s == float("inf") else silent_s}
 
     async def _take_part(self) -> None:
         stop: StopRequested | None = None
@@ -191,10 +191,10 @@ class SiteFleet:
         except ConfigError as error:
             raise ConfigError(f"{name}: a file that said so would be refused: {error}; nothing changed") from error
         keys = read_at_start(before, proposal.config)
-        if keys and self._host.journal.stats().state is not JournalState.DISK:
+        if keys and self._host.outbox.stats().state is not JournalState.DISK:
             # Not remembered, it would be wished again after the new start, and so on.
             raise ConfigError(
-                f"{keys[0]} needs a new start, and the journal has no disk to remember it; nothing changed"
+                f"{keys[0]} needs a new start, and the outbox has no disk to remember it; nothing changed"
             )
         self._remote.keep(proposal)
         if keys:

@@ -55,7 +55,7 @@ class Status:
     relays_unread: tuple[str, ...]
     weaknesses: tuple[str, ...]
     device_clocks: tuple[str, ...]
-    journal: Plain
+    outbox: Plain
     link: Plain
 
     def encode(self) -> bytes:
@@ -196,7 +196,7 @@ def _read_all(way: socket.socket) -> bytes:
 
 
 def _listening(state_dir: Path) -> socket.socket:
-    """Return the listening socket; the journal's lock says that no other gateway uses the folder."""
+    """Return the listening socket; the outbox's lock says that no other gateway uses the folder."""
     with contextlib.suppress(FileNotFoundError):
         (state_dir / SOCKET).unlink()
     way = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

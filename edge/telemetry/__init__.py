@@ -1,1 +1,1 @@
-"""From samples to the journal to the uplink."""
+"""From samples to the outbox to the uplink."""

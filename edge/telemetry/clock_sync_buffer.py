@@ -4,7 +4,7 @@ A board without a battery starts in the past and steps when the network comes. H
 step between the two clocks' difference then and now. Messages of samples stamped so say ``holdover``: by our own clock,
 counted back from a synchronisation. Where no synchronisation comes in time, they go as they are, ``untrusted``.
 
-What is held is kept in the journal at every flush window, so that a power cut costs no more than that; what an earlier
+What is held is kept in the outbox at every flush window, so that a power cut costs no more than that; what an earlier
 process held goes as it is, for its monotonic clock is gone.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from contracts.clock import Clock
 from contracts.telemetry import Sample
 from contracts.units import ClockTrust, Quality, epoch_ms, instant
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Journal
+from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
 
 # Longer than the link waits for the clock; then telemetry is worth more than its stamps.
 HOLD_S = 150.0
@@ -26,21 +26,21 @@ _KEY = "telemetry.held"
 Offer = Callable[[Sequence[Sample]], None]
 
 
-class Holdback:
+class ClockSyncBuffer:
     """Stands between who reads and the sampler, and says how far the stamps of what it hands on may be trusted."""
 
-    def __init__(self, *, clock: Clock, clock_trust: Callable[[], ClockTrust], journal: Journal) -> None:
+    def __init__(self, *, clock: Clock, clock_trust: Callable[[], ClockTrust], outbox: Outbox) -> None:
         """Prepare; where the clock is trusted already, nothing is held."""
         self._clock = clock
         self._clock_trust = clock_trust
-        self._journal = journal
+        self._outbox = outbox
         self._held: list[tuple[datetime, Sequence[Sample]]] = []
         self._count = 0
         self._over = clock_trust() is not ClockTrust.UNTRUSTED
         self._kept_s = clock.monotonic()
         self._until_s = self._kept_s + HOLD_S
         self._told: ClockTrust | None = None
-        self._earlier = _samples(journal.recall(_KEY))
+        self._earlier = _samples(outbox.recall(_KEY))
 
     def trust(self) -> ClockTrust:
         """Return how far the stamps of what is handed on now may be trusted."""
@@ -72,7 +72,7 @@ class Holdback:
             self._kept_s = self._clock.monotonic()
             held = [one for _, each in self._held for one in each]
             rows = [(one.point, epoch_ms(one.at), one.value, one.quality) for one in held]
-            self._journal.remember(_KEY, rows, durable=False)
+            self._outbox.remember(_KEY, rows, durable=False)
 
     def _let_go(self, *, trusted: bool, to: Offer) -> None:
         self._over = True
@@ -92,7 +92,7 @@ class Holdback:
                 to(samples)
         finally:
             self._told = None
-        self._journal.remember(_KEY, None, durable=False)
+        self._outbox.remember(_KEY, None, durable=False)
 
     def _origin(self) -> datetime:
         """Return the wall clock's instant at which the monotonic clock began; it moves only with a step."""

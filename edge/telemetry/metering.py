@@ -49,7 +49,7 @@ class IntervalEnergy:
     clock: ClockTrust
 
     def build(self, site: SiteId, sent_at: datetime) -> Build:
-        """Return what makes the message once the journal has numbered it."""
+        """Return what makes the message once the outbox has numbered it."""
         return lambda epoch, seq: MeterReading(
             site=site,
             epoch=epoch,

@@ -2,7 +2,7 @@
 
 A message is numbered under ``(epoch, seq)`` of its channel when it is appended, and may be published only once it is
 committed, so a number is never given twice. Settlement, orders and acknowledgements are committed before ``append``
-returns; the rest within the flush window. While the file cannot be written, the journal goes on in memory under a new
+returns; the rest within the flush window. While the file cannot be written, the outbox goes on in memory under a new
 epoch and returns to the file by itself. A damaged file is set aside, what can be read of it is kept.
 """
 
@@ -20,8 +20,8 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from contracts.wire import SiteMessage
-from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
-from edge.telemetry.quota import Room
+from edge.errors import JournalFull, OutboxCorrupt, OutboxError, OutboxInUse
+from edge.telemetry.quota import Quota
 from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, JournalState, JournalStats, Record, RecordClass
 from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
 from edge.telemetry.store import Batch, Store
@@ -45,8 +45,8 @@ class _Pending:
     build: Build
 
 
-class Journal:
-    """One gateway's journal; made by ``open``. Not for use from several threads.
+class Outbox:
+    """One gateway's outbox; made by ``open``. Not for use from several threads.
 
     ``committed`` is set by every commit; who waits for it clears it first. ``generation`` rises when the records behind
     the ids may have become more than they were: a reader then begins at the oldest again.
@@ -72,16 +72,16 @@ class Journal:
         self._retry_at = 0.0
         self._appended = self._commits = self._failures = 0
         self._last_error: str | None = None
-        self._room = Room(caps, disk_bytes=disk_bytes(path), clock=clock, note=self._note)
+        self._room = Quota(caps, disk_bytes=disk_bytes(path), clock=clock, note=self._note)
         self._epoch = self._last_id = 0
         self._counters: dict[Up, int] = {}
         self.generation = 0
         self._store, damage = self._open_store()
         self._adopt(self._store.epoch())
         if damage:
-            self._note("journal damaged and begun anew", damage)
+            self._note("outbox damaged and begun anew", damage)
         if self._state is JournalState.MEMORY:
-            self._note("journal in memory", {"reason": self._last_error})
+            self._note("outbox in memory", {"reason": self._last_error})
 
     @classmethod
     def open(
@@ -92,13 +92,13 @@ class Journal:
         clock: Clock,
         caps: Caps | None = None,
         flush_window_s: float = FLUSH_WINDOW_S,
-    ) -> "Journal":
-        """Open or create a site's journal.
+    ) -> "Outbox":
+        """Open or create a site's outbox.
 
         A damaged file is set aside, an unusable one is replaced by memory; both are reported as events.
 
         Raises:
-            JournalInUse: Another process has it open; this gateway must not start.
+            OutboxInUse: Another process has it open; this gateway must not start.
         """
         return cls(path, site=site, clock=clock, caps=caps or Caps(), flush_window_s=flush_window_s)
 
@@ -114,8 +114,8 @@ class Journal:
 
         Args:
             channel: Where it goes; decides its class unless ``record_class`` says otherwise (evidence among events).
-            build: Makes the message for an epoch and a number. Called again if the journal has to begin anew.
-            record_class: What the journal may do with it when room is short.
+            build: Makes the message for an epoch and a number. Called again if the outbox has to begin anew.
+            record_class: What the outbox may do with it when room is short.
             durable: Commit before returning; by default for settlement, orders and acknowledgements.
         """
         chosen = CLASS_OF[channel] if record_class is None else record_class
@@ -191,10 +191,10 @@ class Journal:
         except JournalFull as error:
             self._failed(str(error))
             self._commit_in_less_room(error)
-        except JournalCorrupt as error:
+        except OutboxCorrupt as error:
             self._failed(str(error))
             self._begin_anew(error)
-        except JournalError as error:
+        except OutboxError as error:
             self._failed(str(error))
             self._go_to_memory(error)
         self._room.keep(self._store, in_memory=self._state is JournalState.MEMORY)
@@ -211,7 +211,7 @@ class Journal:
                 self._return_to_disk()
 
     def stats(self) -> JournalStats:
-        """Return the journal's state and counters."""
+        """Return the outbox's state and counters."""
         return JournalStats(
             state=self._state,
             epoch=self._epoch,
@@ -277,11 +277,11 @@ class Journal:
         """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
         try:
             fits = self._room.make(self._store, self._commit)
-        except JournalError as error:
+        except OutboxError as error:
             return self._go_to_memory(error)
         return None if fits else self._go_to_memory(cause)
 
-    def _go_to_memory(self, cause: JournalError) -> None:
+    def _go_to_memory(self, cause: OutboxError) -> None:
         """Go on in memory under a new epoch, with what the file still holds as far as memory allows."""
         disk, memory = self._store, Store.in_memory()
         kept = readable(disk, without=self._acknowledged, bytes_max=self._caps.memory_bytes_max)
@@ -291,9 +291,9 @@ class Journal:
         self._retry_at = self._clock.monotonic() + RETRY_S
         self._copied = {record.id for record in kept}
         self._start_over(memory, kept, values)
-        self._note("journal in memory", {"reason": str(cause)[:200]})
+        self._note("outbox in memory", {"reason": str(cause)[:200]})
 
-    def _begin_anew(self, cause: JournalError) -> None:
+    def _begin_anew(self, cause: OutboxError) -> None:
         """Set the damaged file aside and go on in a new one, with what could be read."""
         damaged = self._store
         kept, values = damaged.salvage()
@@ -301,13 +301,13 @@ class Journal:
         try:
             set_aside(self._path, at_ms=epoch_ms(self._clock.now()))
             fresh = Store.open(self._path, bytes_max=self._caps.bytes_max)
-        except JournalError:
+        except OutboxError:
             fresh = Store.in_memory()
             self._state = JournalState.MEMORY
             self._retry_at = self._clock.monotonic() + RETRY_S
         kept = [record for record in kept if record.id not in self._acknowledged]
         self._start_over(fresh, kept, {**values, **self._values})
-        self._note("journal damaged and begun anew", {"reason": str(cause)[:200], "kept": len(kept)})
+        self._note("outbox damaged and begun anew", {"reason": str(cause)[:200], "kept": len(kept)})
 
     def _start_over(self, store: Store, kept: list[Record], values: dict[str, str | None]) -> None:
         """Adopt a store under a new epoch and number again what was not committed."""
@@ -329,7 +329,7 @@ class Journal:
         self.flush()
         try:
             disk, damage = self._open_disk()
-        except JournalError as error:
+        except OutboxError as error:
             self._failed(str(error))
             self._retry_at = self._clock.monotonic() + RETRY_S
             return
@@ -347,7 +347,7 @@ class Journal:
         )
         try:
             disk.write(batch)
-        except JournalError as error:
+        except OutboxError as error:
             disk.close()
             self._failed(str(error))
             self._retry_at = self._clock.monotonic() + RETRY_S
@@ -356,15 +356,15 @@ class Journal:
         self._store, self._state, self._copied = disk, JournalState.DISK, set()
         self._room.adopt(disk)
         self.generation += 1
-        self._note("journal on disk again", damage or {})
+        self._note("outbox on disk again", damage or {})
         self.flush()
 
     def _open_store(self) -> tuple[Store, Fields | None]:
         try:
             return self._open_disk()
-        except JournalInUse:
+        except OutboxInUse:
             raise
-        except JournalError as error:
+        except OutboxError as error:
             self._failed(str(error))
             self._state = JournalState.MEMORY
             self._retry_at = self._clock.monotonic() + RETRY_S
@@ -391,7 +391,7 @@ class Journal:
     def _failed(self, reason: str) -> None:
         self._failures += 1
         self._last_error = reason
-        log.error("journal write failed", extra={"reason": reason})
+        log.error("outbox write failed", extra={"reason": reason})
 
     def _note(self, phrase: str, fields: Fields) -> None:
         """Keep an event for the next commit; beyond the bound the oldest of the same phrase is forgotten."""

@@ -1,4 +1,4 @@
-"""What the journal holds by class, and what it gives up when a class is above its cap or records are too old."""
+"""What the outbox holds by class, and what it gives up when a class is above its cap or records are too old."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contracts.clock import Clock
 from contracts.units import epoch_ms
-from edge.errors import JournalError, JournalFull
+from edge.errors import JournalFull, OutboxError
 from edge.telemetry.records import Caps, Fields, Record, RecordClass
 from edge.telemetry.retention import bytes_max_of, telemetry_bytes_max, thin
 from edge.telemetry.store import Batch, Store
@@ -18,12 +18,12 @@ _THIN_RECORDS = 25  # Records thinned at a time: milliseconds, between two contr
 Note = Callable[[str, Fields], None]
 
 
-class Room:
-    """Counts a journal's records and keeps them within its caps; every gap that it makes is noted.
+class Quota:
+    """Counts an outbox's records and keeps them within its caps; every gap that it makes is noted.
 
     Args:
         caps: How much may be kept.
-        disk_bytes: Size of the disk below the journal.
+        disk_bytes: Size of the disk below the outbox.
         clock: Tells ages, and paces looking for them.
         note: Called with what an operator should know: which records were given up, and why.
     """
@@ -58,7 +58,7 @@ class Room:
 
     def keep(self, store: Store, *, in_memory: bool) -> None:
         """Thin, then drop, what is above its cap or too old; what a failing store refuses is tried again next time."""
-        with contextlib.suppress(JournalError):
+        with contextlib.suppress(OutboxError):
             for record_class in (RecordClass.ORDERS, RecordClass.EVENTS):
                 while self._bytes(record_class) > (bytes_max_of(self._caps, record_class) or 0):
                     self._drop(store, store.oldest(record_class, limit=_DROP_RECORDS), "cap")
@@ -74,7 +74,7 @@ class Room:
         """Give up the oldest telemetry, then events, until a commit fits; return whether it did.
 
         Raises:
-            JournalError: The store failed for another reason than its room.
+            OutboxError: The store failed for another reason than its room.
         """
         store.compact()
         for record_class in (RecordClass.TELEMETRY, RecordClass.EVENTS):

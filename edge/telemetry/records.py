@@ -1,4 +1,4 @@
-"""What the journal keeps: records in classes, each class with its own bounds."""
+"""What the outbox keeps: records in classes, each class with its own bounds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """How much the journal may keep.
+    """How much the outbox may keep.
 
     Settlement and evidence have no cap of their own: they are never dropped. Telemetry gets what the others leave of
     ``bytes_max`` or ``disk_share_max`` of the disk, whichever is less.
@@ -71,7 +71,7 @@ class JournalState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JournalStats:
-    """The journal's state for status, metrics and alarms; counters since it was opened."""
+    """The outbox's state for status, metrics and alarms; counters since it was opened."""
 
     state: JournalState
     epoch: int

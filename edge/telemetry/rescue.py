@@ -1,4 +1,4 @@
-"""What can be saved of a journal's file that cannot be opened, read or written any more."""
+"""What can be saved of an outbox's file that cannot be opened, read or written any more."""
 
 import contextlib
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.clock import Clock
 from contracts.units import epoch_ms
-from edge.errors import JournalCorrupt, JournalError
+from edge.errors import OutboxCorrupt, OutboxError
 from edge.telemetry.records import Fields, Record, RecordClass
 from edge.telemetry.store import Batch, Store
 
@@ -16,15 +16,15 @@ _ASIDE_KEPT = 2
 
 
 def open_disk(path: Path, *, clock: Clock, bytes_max: int) -> tuple[Store, Fields | None]:
-    """Open a journal's file; a damaged one is set aside, what it still tells goes into a new one, and is said.
+    """Open an outbox's file; a damaged one is set aside, what it still tells goes into a new one, and is said.
 
     Raises:
-        JournalInUse: Another process has it open.
-        JournalError: It can be neither opened nor begun anew.
+        OutboxInUse: Another process has it open.
+        OutboxError: It can be neither opened nor begun anew.
     """
     try:
         return Store.open(path, bytes_max=bytes_max), None
-    except JournalCorrupt as error:
+    except OutboxCorrupt as error:
         aside = set_aside(path, at_ms=epoch_ms(clock.now()))
         store = Store.open(path, bytes_max=bytes_max)
         records, values = Store.salvage_file(aside)
@@ -33,10 +33,10 @@ def open_disk(path: Path, *, clock: Clock, bytes_max: int) -> tuple[Store, Field
 
 
 def set_aside(path: Path, *, at_ms: int) -> Path:
-    """Move a damaged journal out of the way, with its log, and return where it went; the oldest such are deleted.
+    """Move a damaged outbox out of the way, with its log, and return where it went; the oldest such are deleted.
 
     Raises:
-        JournalError: The folder cannot be written.
+        OutboxError: The folder cannot be written.
     """
     aside = path.with_name(f"{path.name}.damaged-{at_ms}")
     try:
@@ -49,7 +49,7 @@ def set_aside(path: Path, *, at_ms: int) -> Path:
             for suffix in ("-wal", "-shm", ""):
                 old.with_name(old.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise JournalError(f"journal {path} is damaged and cannot be moved: {error}; it stays unused") from error
+        raise OutboxError(f"outbox {path} is damaged and cannot be moved: {error}; it stays unused") from error
     return aside
 
 
@@ -75,7 +75,7 @@ def readable_state(store: Store) -> dict[str, str | None]:
     """Return the remembered values of a file, nothing where they cannot be read."""
     try:
         return dict(store.state())
-    except JournalError:
+    except OutboxError:
         return {}
 
 

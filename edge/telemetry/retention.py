@@ -1,4 +1,4 @@
-"""What an over-full journal gives up: detail first, then age; settlement never."""
+"""What an over-full outbox gives up: detail first, then age; settlement never."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -38,8 +38,8 @@ def telemetry_bytes_max(caps: Caps, *, disk_bytes: int, others_bytes: int) -> in
     """Return how many payload bytes telemetry may hold.
 
     Args:
-        caps: The journal's bounds.
-        disk_bytes: Size of the disk below the journal.
+        caps: The outbox's bounds.
+        disk_bytes: Size of the disk below the outbox.
         others_bytes: Payload bytes of the classes that are dearer.
     """
     return max(0, min(caps.bytes_max, int(caps.disk_share_max * disk_bytes)) - others_bytes)

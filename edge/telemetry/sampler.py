@@ -1,6 +1,6 @@
-"""Turns the site's readings into telemetry messages: on change, by column, just under 5 KB.
+"""Scheduler the site's readings into telemetry messages: on change, by column, just under 5 KB.
 
-A message is closed when it is full or its period is over. What is not yet closed is kept in the journal at every flush
+A message is closed when it is full or its period is over. What is not yet closed is kept in the outbox at every flush
 window, so that a power cut costs no more than that. How far samples can be packed depends on what they say, so the
 open message is measured when it may be full, a few times in its life.
 """
@@ -16,7 +16,7 @@ from contracts.packing import pack, unpack
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, Series, TelemetryMessage, columns, samples_in
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality, SiteId, epoch_ms, instant
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Build, Journal
+from edge.telemetry.outbox import FLUSH_WINDOW_S, Build, Outbox
 from edge.telemetry.points import PointPolicy, Track, policy_of
 
 PERIOD_S = 60.0
@@ -28,17 +28,17 @@ _ENVELOPE_BYTES = 220  # Identity, epoch, sequence, base instant.
 _COLUMN_BYTES = 34  # {"p":"","at":[],"x":[],"q":""} and the comma.
 _SAMPLE_BYTES = 2 + 1  # Two commas and a quality letter.
 _FIRST_DELTA_BYTES = 6
-_NUMBER_MAX = 2**53  # Stands for the epoch and number that the journal will give.
+_NUMBER_MAX = 2**53  # Stands for the epoch and number that the outbox will give.
 
 
 class Sampler:
-    """Collects samples of one site and hands closed messages to the journal. Calls must come from one thread."""
+    """Collects samples of one site and hands closed messages to the outbox. Calls must come from one thread."""
 
     def __init__(
         self,
         *,
         site: SiteId,
-        journal: Journal,
+        outbox: Outbox,
         clock: Clock,
         policies: Mapping[str, PointPolicy] | None = None,
         period_s: float = PERIOD_S,
@@ -48,14 +48,14 @@ class Sampler:
 
         Args:
             site: Whose samples they are.
-            journal: Where messages go.
+            outbox: Where messages go.
             clock: Paces the messages.
             policies: Own dead bands and silences, by point.
             period_s: Longest time that a sample waits in an open message.
             clock_trust: How far the wall clock may be trusted now; a message says so of all its samples.
         """
         self._site = site
-        self._journal = journal
+        self._outbox = outbox
         self._clock = clock
         self._policies = policies or {}
         self._period_s = period_s
@@ -68,7 +68,7 @@ class Sampler:
         self._live_period_s = period_s
         self._trust = clock_trust()
         self._opened_at = self._kept_at = clock.monotonic()
-        self._restore(journal.recall(_KEY))
+        self._restore(outbox.recall(_KEY))
 
     def offer(self, samples: Iterable[Sample]) -> None:
         """Take what is worth a sample among the present values; call it once a second with all of them.
@@ -101,14 +101,14 @@ class Sampler:
         self._period_s = period_s
 
     def close(self) -> None:
-        """Hand the open message to the journal, if there is anything in it."""
+        """Hand the open message to the outbox, if there is anything in it."""
         if not self._open:
             return
         samples = self._open
         self._open, self._column_ends = [], {}
         self._bytes, self._fits = _ENVELOPE_BYTES, 0
         self._kept_at = self._clock.monotonic()
-        self._journal.remember(_KEY, None, durable=False)
+        self._outbox.remember(_KEY, None, durable=False)
         self._hand_over(samples)
 
     def _hand_over(self, samples: list[Sample]) -> None:
@@ -118,7 +118,7 @@ class Sampler:
             self._hand_over(samples[: len(samples) // 2])
             self._hand_over(samples[len(samples) // 2 :])
             return
-        self._journal.append(Up.TELEMETRY, build, durable=self._kept_at < self._live_until)
+        self._outbox.append(Up.TELEMETRY, build, durable=self._kept_at < self._live_until)
 
     def _build(self, samples: list[Sample]) -> Build:
         """Return what makes a message of samples once it is numbered."""
@@ -166,7 +166,7 @@ class Sampler:
             base_at, series = columns(self._open)
             packed = pack((one.p, one.at, one.x, one.q) for one in series)
             kept = {"trust": self._trust, "base_ms": epoch_ms(base_at), "packed": packed}
-        self._journal.remember(_KEY, kept, durable=False)
+        self._outbox.remember(_KEY, kept, durable=False)
 
     def _restore(self, kept: Any) -> None:
         if not kept:

@@ -1,6 +1,6 @@
-"""The journal's tables and how an older file becomes a newer one.
+"""The outbox's tables and how an older file becomes a newer one.
 
-sqlite-utils is imported only when a file is new or old; a gateway that starts on its own journal never pays for it.
+sqlite-utils is imported only when a file is new or old; a gateway that starts on its own outbox never pays for it.
 """
 
 import sqlite3
@@ -9,7 +9,7 @@ SCHEMA_VERSION = 1
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring a journal's tables to the present schema; does nothing to a file that is there already.
+    """Bring an outbox's tables to the present schema; does nothing to a file that is there already.
 
     Raises:
         sqlite3.DatabaseError: The file cannot be written or is not a database.

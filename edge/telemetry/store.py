@@ -1,4 +1,4 @@
-"""The journal's file: one SQLite database, one writer, every change one transaction.
+"""The outbox's file: one SQLite database, one writer, every change one transaction.
 
 Write-ahead log with ``synchronous=FULL``: what ``write`` has returned from survives a power cut. Source:
 sqlite.org/pragma.html#pragma_synchronous (in WAL mode NORMAL may lose the last transactions, FULL does not).
@@ -15,7 +15,7 @@ from typing import IO
 
 from contracts.topics import Up
 from contracts.units import epoch_ms, instant
-from edge.errors import JournalCorrupt, JournalError, JournalFull, JournalInUse
+from edge.errors import JournalFull, OutboxCorrupt, OutboxError, OutboxInUse
 from edge.telemetry.records import Record, RecordClass
 from edge.telemetry.schema import migrate
 
@@ -42,7 +42,7 @@ class Batch:
 
 
 class Store:
-    """One journal file, or a database in memory that behaves the same."""
+    """One outbox file, or a database in memory that behaves the same."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None, lock: IO[bytes] | None) -> None:
         self._connection = connection
@@ -51,12 +51,12 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, bytes_max: int) -> "Store":
-        """Open or create a journal file and check it where its last user did not close it.
+        """Open or create an outbox file and check it where its last user did not close it.
 
         Raises:
-            JournalInUse: Another process has it open.
-            JournalCorrupt: It is not a journal, or is damaged.
-            JournalError: It can be neither read nor written.
+            OutboxInUse: Another process has it open.
+            OutboxCorrupt: It is not an outbox, or is damaged.
+            OutboxError: It can be neither read nor written.
         """
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -127,16 +127,16 @@ class Store:
         """Return what can still be read of a damaged file: records one by one, and the remembered values."""
         records: list[Record] = []
         state: dict[str, str] = {}
-        with contextlib.suppress(sqlite3.Error, JournalError):
+        with contextlib.suppress(sqlite3.Error, OutboxError):
             state = self.state()
-        with contextlib.suppress(sqlite3.Error, JournalError, ValueError):
+        with contextlib.suppress(sqlite3.Error, OutboxError, ValueError):
             for row in self._connection.execute(f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"):
                 records.append(_record(row))
         return records, state
 
     @classmethod
     def salvage_file(cls, path: Path) -> tuple[list[Record], dict[str, str]]:
-        """Return what can still be read of a file that cannot be opened as a journal any more."""
+        """Return what can still be read of a file that cannot be opened as an outbox any more."""
         with contextlib.suppress(sqlite3.Error):
             damaged = cls(sqlite3.connect(path, isolation_level=None), path, None)
             try:
@@ -150,8 +150,8 @@ class Store:
 
         Raises:
             JournalFull: No room; nothing changed.
-            JournalCorrupt: The file is damaged.
-            JournalError: The file cannot be written; nothing changed.
+            OutboxCorrupt: The file is damaged.
+            OutboxError: The file cannot be written; nothing changed.
         """
         execute = self._connection.execute
         with _translated(self._path):
@@ -237,7 +237,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> N
     if left_open:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise JournalCorrupt(f"journal {path} is damaged: {verdict}; it is set aside")
+            raise OutboxCorrupt(f"outbox {path} is damaged: {verdict}; it is set aside")
     migrate(connection)
     path.chmod(0o600)
 
@@ -248,7 +248,7 @@ def _locked(path: Path) -> IO[bytes]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise JournalInUse(f"journal {path} is open in another process; two gateways never share one") from error
+        raise OutboxInUse(f"outbox {path} is open in another process; two gateways never share one") from error
     return lock
 
 
@@ -260,13 +260,13 @@ def _translated(path: Path | None) -> Iterator[None]:
     except sqlite3.Error as error:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            raise JournalFull(f"journal {where} has no room: {error}; records wait") from error
+            raise JournalFull(f"outbox {where} has no room: {error}; records wait") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise JournalCorrupt(f"journal {where} is damaged: {error}; it is set aside") from error
-        raise JournalError(f"journal {where} cannot be used: {error}; records stay in memory") from error
+            raise OutboxCorrupt(f"outbox {where} is damaged: {error}; it is set aside") from error
+        raise OutboxError(f"outbox {where} cannot be used: {error}; records stay in memory") from error
     except OSError as error:
-        raise JournalError(
-            f"journal {where} cannot be used: {os.strerror(error.errno or 0)}; records stay in memory"
+        raise OutboxError(
+            f"outbox {where} cannot be used: {os.strerror(error.errno or 0)}; records stay in memory"
         ) from error
 
 

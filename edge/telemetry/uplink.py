@@ -1,6 +1,6 @@
-"""Drains the journal into the link, within the link's bounds, and forgets what the broker has acknowledged.
+"""Drains the outbox into the link, within the link's bounds, and forgets what the broker has acknowledged.
 
-A record leaves the journal only on its PUBACK. On a new connection everything that is not acknowledged is sent again,
+A record leaves the outbox only on its PUBACK. On a new connection everything that is not acknowledged is sent again,
 in order; the cloud knows a repetition by its number. A topic that the broker refuses is rested and reported, the others
 go on.
 """
@@ -18,7 +18,7 @@ from edge.errors import LinkError
 from edge.links.flow import IN_FLIGHT_MAX, Flow
 from edge.links.link import Ack, Link, LinkState
 from edge.telemetry.lanes import Lane, Lanes, lanes_of
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import Record
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ BACKLOG_PAUSE_S = 60.0  # A fleet that comes back together does not fill up toge
 REFUSED_REST_S = 60.0
 _LATENCIES_KEPT = 1000
 _PAUSE_S = 0.05  # Real seconds until the link has noticed what a publish noticed.
-_IDLE_S = 5.0  # Real seconds between looks at an idle journal; a commit wakes it sooner.
+_IDLE_S = 5.0  # Real seconds between looks at an idle outbox; a commit wakes it sooner.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +48,12 @@ class UplinkStats:
 
 
 class Uplink:
-    """Moves records from one journal to one link; made idle, lives in ``run``."""
+    """Moves records from one outbox to one link; made idle, lives in ``run``."""
 
     def __init__(
         self,
         *,
-        journal: Journal,
+        outbox: Outbox,
         link: Link,
         clock: Clock,
         topic_of: Callable[[Up], str],
@@ -64,7 +64,7 @@ class Uplink:
         """Prepare an uplink.
 
         Args:
-            journal: Where records wait.
+            outbox: Where records wait.
             link: Where they go.
             clock: Paces the rests and the pause before a backlog.
             topic_of: The topic of each channel.
@@ -72,7 +72,7 @@ class Uplink:
             pause_s_max: Longest random pause before a backlog is sent, on the site's clock.
             generator: Source of the pause's jitter.
         """
-        self._journal = journal
+        self._outbox = outbox
         self._link = link
         self._clock = clock
         self._topic_of = topic_of
@@ -81,7 +81,7 @@ class Uplink:
         self._generator = generator or random.Random()
         self._in_flight: dict[int, Record] = {}
         self._resting_until: dict[Up, float] = {}
-        self._wake = journal.committed
+        self._wake = outbox.committed
         self._published = self._acknowledged = 0
         self._refused: dict[Up, int] = {}
         self._look_again = False
@@ -118,16 +118,16 @@ class Uplink:
             LinkError: The connection is gone.
         """
         flow, backlog_flow = Flow(), Flow(share=BACKLOG_SHARE)
-        generation, lanes = self._journal.generation, lanes_of(self._journal)
+        generation, lanes = self._outbox.generation, lanes_of(self._outbox)
         backlog_at = self._clock.monotonic()
         if lanes.backlog:
             backlog_at += self._generator.uniform(0, self._pause_s_max)
         connects = self._link.status().connects
         while (status := self._link.status()).state is LinkState.CONNECTED and status.connects == connects:
             self._wake.clear()
-            if generation != self._journal.generation or (self._look_again and not self._resting()):
+            if generation != self._outbox.generation or (self._look_again and not self._resting()):
                 self._look_again = False
-                generation, lanes = self._journal.generation, lanes_of(self._journal)
+                generation, lanes = self._outbox.generation, lanes_of(self._outbox)
             lanes.refresh()
             wait_s = self._send_some(lanes, flow, backlog_flow, backlog_at)
             try:
@@ -191,13 +191,13 @@ class Uplink:
             self._rest(record)
             return
         self._acknowledged += 1
-        self._journal.acknowledge([record.id])
+        self._outbox.acknowledge([record.id])
         self._puback_ms.append((asyncio.get_running_loop().time() - sent_at) * 1000)
         if live:
             self._live_s.append((self._clock.now() - record.at).total_seconds())
 
     def _rest(self, record: Record) -> None:
-        """Leave a refused channel alone for a while; the journal keeps its records for a later connection."""
+        """Leave a refused channel alone for a while; the outbox keeps its records for a later connection."""
         self._look_again = True
         first = record.channel not in self._refused
         self._refused[record.channel] = self._refused.get(record.channel, 0) + 1

@@ -135,11 +135,11 @@ def _link(link: Plain) -> tuple[str, ...]:
 
 
 def _foot(status: Plain) -> str:
-    loop, link, journal = status["loop"], status["link"], status["journal"]
+    loop, link, outbox = status["loop"], status["link"], status["outbox"]
     facts = [
         f"clock {status['clock']}, {status['at']}",
         f"link {link['state']}" + (f": {link['error']}" if link["error"] else ""),
-        f"journal {journal['state']}, {journal['waiting']} waiting, {journal['dropped']} dropped",
+        f"outbox {outbox['state']}, {outbox['waiting']} waiting, {outbox['dropped']} dropped",
         f"{loop['cycles']} cycles, {loop['late']} late, last {loop['last_cycle_ms']:.1f} ms, "
         f"{loop['failed_writes']} of {loop['writes'] + loop['failed_writes']} writes failed",
     ]

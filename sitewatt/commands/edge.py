@@ -46,7 +46,7 @@ def status(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
 ) -> None:
-    """Ask the running gateway: devices, who won the last cycle and what clipped it, commands, limits, link, journal.
+    """Ask the running gateway: devices, who won the last cycle and what clipped it, commands, limits, link, outbox.
 
     Exit 0 it answered, 1 none runs or this user may not ask, 2 the configuration cannot be used.
     """

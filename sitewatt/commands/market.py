@@ -244,7 +244,7 @@ def _statuses(folder: Path, zone: str | None, as_json: bool) -> list[dict[str, A
     from cloud.agents.skills import skill
     from cloud.errors import CloudError
     from cloud.local.proof import tables_file
-    from cloud.shell.skill_ports import reading_desks
+    from cloud.shell.skill_ports import reading_ports
     from cloud.stores.registry import load_registry
     from cloud.stores.sqlite import SqliteTables
 
@@ -255,11 +255,11 @@ def _statuses(folder: Path, zone: str | None, as_json: bool) -> list[dict[str, A
     try:
         with contextlib.closing(SqliteTables.open(path, read_only=True)) as tables:
             registry = load_registry(tables)
-            desks = reading_desks(tables, registry)
+            ports = reading_ports(tables, registry)
             for name in [zone] if zone else [record.id for record in registry.zones]:
-                health = desks.market.health(name)
+                health = ports.market.health(name)
                 found = {
-                    key: skill(named).call(desks, {"zone": name}, now=health.at).model_dump(mode="json")
+                    key: skill(named).call(ports, {"zone": name}, now=health.at).model_dump(mode="json")
                     for key, named in (
                         ("health", "market_health"),
                         ("status", "market_status"),

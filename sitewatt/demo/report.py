@@ -1,4 +1,4 @@
-"""What a run proved, from what it left behind: the gateways' journals and the cloud's tables.
+"""What a run proved, from what it left behind: the gateways' outboxes and the cloud's tables.
 
 Nothing here comes from the processes' memory: the count of what was handed over is the gateways', the count of what was
 stored is the cloud's, and the two are compared.
@@ -38,7 +38,7 @@ _CAP_PERCENT = TEN_OF_TEN.cap_permille // 10
 
 @dataclass(frozen=True, kw_only=True)
 class HandedOver:
-    """What one gateway's journal says of one channel: numbered so far, and of those not yet acknowledged."""
+    """What one gateway's outbox says of one channel: numbered so far, and of those not yet acknowledged."""
 
     epoch: int
     numbered: int
@@ -119,7 +119,7 @@ def sites(place: Neighbourhood, view: NeighbourhoodView) -> list[dict[str, Any]]
 
 
 def all_stored(folder: Path, place: Neighbourhood) -> bool:
-    """Return whether the cloud has everything that the gateways' journals have handed over."""
+    """Return whether the cloud has everything that the gateways' outboxes have handed over."""
     try:
         return all(counts["lost"] == 0 for counts in channels(folder, place).values())
     except CloudError:
@@ -169,10 +169,10 @@ def render(report: Report) -> Group:
 
 
 def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:
-    """Return what a gateway's journal says of each channel; the gateway must have ended.
+    """Return what a gateway's outbox says of each channel; the gateway must have ended.
 
     Raises:
-        JournalError: The journal cannot be read, or its gateway still runs.
+        OutboxError: The outbox cannot be read, or its gateway still runs.
     """
     store = Store.open(files.state(folder, name) / "journal.db", bytes_max=Caps().bytes_max)
     try:
@@ -193,16 +193,16 @@ def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:
 def channels(folder: Path, place: Neighbourhood) -> dict[str, dict[str, int]]:
     """Return published, stored, lost and duplicated by channel, over all gateways."""
     names = [site.id for site in place.sites] + [place.feeder.id]
-    journals = {name: handed_over(folder, name) for name in names}
+    outboxes = {name: handed_over(folder, name) for name in names}
     found = {channel.value: {"published": 0, "stored": 0, "lost": 0, "duplicated": 0} for channel in NUMBERED}
     with opened(files.tables(folder)) as (tables, _):
         for name in names:
             for channel in NUMBERED:
-                journal = journals[name][channel]
+                outbox = outboxes[name][channel]
                 counts = found[channel.value]
-                published = journal.numbered - journal.waiting
+                published = outbox.numbered - outbox.waiting
                 seen = seen_by_epoch(tables, name, channel)
-                stored = seen[journal.epoch].stored if journal.epoch in seen else 0
+                stored = seen[outbox.epoch].stored if outbox.epoch in seen else 0
                 counts["published"] += published
                 counts["stored"] += stored
                 counts["lost"] += max(0, published - stored)

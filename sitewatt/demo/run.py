@@ -188,7 +188,7 @@ async def _watch(
 
 
 async def _drained(folder: Path, place: Neighbourhood) -> None:
-    """Wait, within a bound, until the tables hold everything that the gateways' journals have handed over."""
+    """Wait, within a bound, until the tables hold everything that the gateways' outboxes have handed over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
             while not report.all_stored(folder, place):  # noqa: ASYNC110 (another process fills the tables)

@@ -1,6 +1,6 @@
 """The gateway dies after each single write of a mode change, and the next one puts every register right.
 
-A mode is several registers; between two of their writes the device holds something that nobody ever meant. The journal
+A mode is several registers; between two of their writes the device holds something that nobody ever meant. The outbox
 of touched levers, on the disk before the first write, is what the next process goes by.
 """
 

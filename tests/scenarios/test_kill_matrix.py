@@ -87,10 +87,10 @@ async def _read_only(place: Siege, state: Disk) -> None:
 
 
 async def _missed_the_disk(place: Siege, state: Disk) -> None:
-    """Fail unless each journal could not be written; without a disk of their own nobody could write that down."""
+    """Fail unless each outbox could not be written; without a disk of their own nobody could write that down."""
     if state.mounted:
         for site in place.sites:
-            assert "journal write failed" in place.log(site), f"{site} wrote its journal all the same"
+            assert "outbox write failed" in place.log(site), f"{site} wrote its outbox all the same"
 
 
 async def _distrust_the_clock(place: Siege, _: Disk) -> None:

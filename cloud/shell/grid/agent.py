@@ -21,7 +21,7 @@ from cloud.shell.grid.view import observations, offers_of, settings_of
 from cloud.shell.intake import LOG
 from cloud.shell.market.writer import market_of
 from cloud.shell.publishing import Outgoing
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord
 from cloud.stores.tables import TRANSACT_MAX, Put, Write, chunks
@@ -47,7 +47,7 @@ _EVIDENCE: Final = TypeAdapter(RecordEvidence)
 
 
 def step(
-    house: House,
+    services: Services,
     feeder: FeederRecord,
     *,
     seen: Observation,
@@ -57,7 +57,7 @@ def step(
     """Let the agent see something, and do what it decides; ``also`` is written in the same transaction.
 
     Args:
-        house: Stores, key and the way to the sites.
+        services: Stores, key and the way to the sites.
         feeder: Whose agent it is.
         seen: Feeder samples and acks; the newest of the sites is read from the tables.
         at: The instant of the call, from its event.
@@ -69,7 +69,7 @@ def step(
     """
     for attempt in range(ATTEMPTS_MAX):
         try:
-            _step(house, feeder, seen=seen, at=at, also=also)
+            _step(services, feeder, seen=seen, at=at, also=also)
         except ConditionFailed:
             if attempt == ATTEMPTS_MAX - 1:
                 raise
@@ -77,35 +77,35 @@ def step(
             return
 
 
-def _step(house: House, feeder: FeederRecord, *, seen: Observation, at: datetime, also: Sequence[Write]) -> None:
+def _step(services: Services, feeder: FeederRecord, *, seen: Observation, at: datetime, also: Sequence[Write]) -> None:
     key = keys.feeder_state(feeder.id)
-    item = house.stores.tables.get(key)
+    item = services.stores.tables.get(key)
     body: dict[str, Any] = {**_EMPTY, **(item.body if item else {})}
     # Calls may overtake one another; the agent's own time never goes back.
     now = max(at, instant(body["at"]))
-    observed = replace(seen, sites=observations(house.stores.tables, house.registry.sites_on(feeder.id)))
+    observed = replace(seen, sites=observations(services.stores.tables, services.registry.sites_on(feeder.id)))
     before = load_state(body["state"])
-    state, actions = advance(before, observed, offers_of(house.registry, feeder), settings_of(feeder), now)
-    acting = _Acting(house=house, feeder=feeder, body=body)
+    state, actions = advance(before, observed, offers_of(services.registry, feeder), settings_of(feeder), now)
+    acting = _Acting(services=services, feeder=feeder, body=body)
     writes = [write for action in actions for write in acting.act(action)]
-    _take_claims(house, feeder, body, before=before, ended=state.event is None, now=now)
+    _take_claims(services, feeder, body, before=before, ended=state.event is None, now=now)
     new_body = {**body, "state": dump_state(state), "at": epoch_ms(now)}
     version = item.version if item else 0
     # Evidence and commands of many sites may be too many for one transaction. What is written ahead counts for nothing
     # until the agent's item says so: commands are not yet sent, and evidence of the same number is written again.
     room = TRANSACT_MAX - len(also) - 1
     for part in chunks(writes[room:]):
-        house.stores.tables.transact(part)
-    house.stores.tables.transact([*also, *writes[:room], Put(key=key, body=new_body, if_version=version)])
+        services.stores.tables.transact(part)
+    services.stores.tables.transact([*also, *writes[:room], Put(key=key, body=new_body, if_version=version)])
     if body["outbox"] or body["claims"]:
-        _send(house, feeder, new_body, version + 1)
+        _send(services, feeder, new_body, version + 1)
 
 
 class _Acting:
     """Turns the agent's actions into writes, and fills the outbox and counters of its item."""
 
-    def __init__(self, *, house: House, feeder: FeederRecord, body: dict[str, Any]) -> None:
-        self._house = house
+    def __init__(self, *, services: Services, feeder: FeederRecord, body: dict[str, Any]) -> None:
+        self._services = services
         self._feeder = feeder
         self._body = body
 
@@ -134,11 +134,11 @@ class _Acting:
     def _command(self, action: SendCommand | ReleaseCommand, order: Any) -> Command:
         seq = self._body["seqs"].get(action.site, 0) + 1
         self._body["seqs"] = {**self._body["seqs"], action.site: seq}
-        return self._house.signer.sign(
+        return self._services.signer.sign(
             Command(
                 command_id=action.command_id,
                 site=action.site,
-                issuer=self._house.signer.issuer,
+                issuer=self._services.signer.issuer,
                 seq=seq,
                 issued_at=action.issued_at,
                 expires_at=action.expires_at,
@@ -166,31 +166,31 @@ class _Acting:
 
 
 def _take_claims(
-    house: House, feeder: FeederRecord, body: dict[str, Any], *, before: EventState, ended: bool, now: datetime
+    services: Services, feeder: FeederRecord, body: dict[str, Any], *, before: EventState, ended: bool, now: datetime
 ) -> None:
     """Sum what was ordered since the last call, and make the claim of an event that has just ended."""
     body["ordered"] = ordered_since(body["ordered"], before, since=instant(body["at"]), now=now)
     if before.event is None or not ended:
         return
     if feeder.dr_price_mct_per_kwh:
-        claimed = claim(house, feeder, before.event, body["ordered"], at=now)
+        claimed = claim(services, feeder, before.event, body["ordered"], at=now)
         body["claims"] = [*body["claims"], *([claimed] if claimed is not None else [])]
     body["ordered"] = {}
 
 
-def _send(house: House, feeder: FeederRecord, body: dict[str, Any], version: int) -> None:
+def _send(services: Services, feeder: FeederRecord, body: dict[str, Any], version: int) -> None:
     """Publish what waits and give claims to the market, and note it; that somebody else does so too does no harm."""
-    house.publisher.publish(
+    services.publisher.publish(
         [
             Outgoing(topic=waiting["topic"], payload=b64decode(waiting["payload"]), expiry_s=waiting["expiry_s"])
             for waiting in body["outbox"]
         ]
     )
-    market = market_of(house, feeder.zone)
+    market = market_of(services, feeder.zone)
     if market is not None and body["claims"]:
         market.submit(body["claims"], at_ms=body["at"])
     sent = {**body, "outbox": [], "claims": []}
     try:
-        house.stores.tables.put(Put(key=keys.feeder_state(feeder.id), body=sent, if_version=version))
+        services.stores.tables.put(Put(key=keys.feeder_state(feeder.id), body=sent, if_version=version))
     except ConditionFailed:
         LOG.debug("outbox sent twice", extra={"feeder": feeder.id})

@@ -11,7 +11,7 @@ from cloud.grid.state import Event, EventState
 from cloud.market import commands
 from cloud.market.commands import Command
 from cloud.shell.grid.baselines import days_out, usual_use
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores.registry import FeederRecord
 from contracts.units import DeliveryInterval, epoch_ms, instant
 
@@ -44,7 +44,7 @@ def ordered_since(ordered: Ordered, state: EventState, *, since: datetime, now: 
     return summed
 
 
-def claim(house: House, feeder: FeederRecord, event: Event, ordered: Ordered, *, at: datetime) -> Command | None:
+def claim(services: Services, feeder: FeederRecord, event: Event, ordered: Ordered, *, at: datetime) -> Command | None:
     """Return what the market is told of an ended event, ``None`` where nothing can be paid.
 
     A site whose meter was not heard of before the event has no baseline and is left out.
@@ -52,12 +52,12 @@ def claim(house: House, feeder: FeederRecord, event: Event, ordered: Ordered, *,
     Raises:
         StoreError: The tables failed.
     """
-    tables, zone = house.stores.tables, house.registry.zone(feeder.zone)
+    tables, zone = services.stores.tables, services.registry.zone(feeder.zone)
     assert zone is not None, "the registry proves that a feeder's zone is listed"
     excluded = days_out(tables, zone=zone, feeder=feeder, event_id=event.event_id)
     lines = []
     for name, by_interval in sorted(ordered.items()):
-        site = house.registry.site(name)
+        site = services.registry.site(name)
         wanted = {instant(int(start)): round(wh) for start, wh in by_interval.items() if round(wh)}
         if site is None or not wanted:
             continue

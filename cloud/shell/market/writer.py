@@ -18,7 +18,7 @@ from cloud.shell.market.journal import Fence, Journal
 from cloud.shell.market.projection import committed_upto, messages, transactions
 from cloud.shell.market.snapshots import Snapshots
 from cloud.shell.publishing import Publisher
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores.registry import Registry, SiteRecord, ZoneRecord
 from cloud.stores.tables import Tables
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId
@@ -185,18 +185,18 @@ class MarketWriter:
         return [commands.register(one, at_ms=at_ms) for one in changed]
 
 
-def market_of(house: House, zone: ZoneId) -> MarketWriter | None:
+def market_of(services: Services, zone: ZoneId) -> MarketWriter | None:
     """Return the writer of a zone, the same in each call of a warm process; ``None`` for an unknown zone."""
-    record = house.registry.zone(zone)
+    record = services.registry.zone(zone)
     if record is None:
         return None
-    with house.lock:
-        writer = house.memory.get(f"market {zone}")
+    with services.lock:
+        writer = services.memory.get(f"market {zone}")
         if not isinstance(writer, MarketWriter):
             writer = MarketWriter(
-                zone=record, tables=house.stores.tables, publisher=house.publisher, registry=house.registry
+                zone=record, tables=services.stores.tables, publisher=services.publisher, registry=services.registry
             )
-            house.memory[f"market {zone}"] = writer
+            services.memory[f"market {zone}"] = writer
         return writer
 
 

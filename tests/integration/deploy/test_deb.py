@@ -86,7 +86,7 @@ def owner(root: DebianRoot, path: str) -> str:
 
 
 def test_it_makes_its_user_and_its_folders(installed: DebianRoot) -> None:
-    """The gateway reads the serial line and its configuration, writes its journal, and nobody else does."""
+    """The gateway reads the serial line and its configuration, writes its outbox, and nobody else does."""
     assert "dialout" in installed.run("id", "-nG", "sitewatt")
     assert owner(installed, "/etc/sitewatt") == "root:sitewatt 2750"
     assert owner(installed, CONFIG) == "root:sitewatt 640"
@@ -137,7 +137,7 @@ def test_the_unit_verifies_and_exposes_little(installed: DebianRoot) -> None:
 def test_upgrade_and_removal_keep_what_purge_takes(installed: DebianRoot, package: Path, tmp_path: Path) -> None:
     """What was measured and not delivered is money: only a purge, asked for by name, takes it."""
     root = installed.copied(tmp_path / "root")
-    root.path(f"{STATE}/kept").write_text("journal")
+    root.path(f"{STATE}/kept").write_text("outbox")
     written = root.path(CONFIG).read_text()
     install(root, repacked(package, tmp_path, version="9.0"))
     assert "9.0" in root.run("dpkg-query", "--show", "sitewatt")

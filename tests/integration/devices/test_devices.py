@@ -54,7 +54,7 @@ async def site(
             hybrid(urls["fronius"], profile=profile),
             Section(id="meter", profile="eastron_sdm630", url=urls["meter"], role="meter"),
         ]
-        async with open_devices(sections, clock=clock, journal=memory) as devices:
+        async with open_devices(sections, clock=clock, outbox=memory) as devices:
             inverter, meter = devices["inverter"], devices["meter"]
             await until(lambda: shows(inverter, "active_power_w", "soc_pct") and shows(meter, "active_power_w"))
             yield inverter, meter, clock
@@ -152,11 +152,11 @@ async def test_a_restart_takes_away_what_the_process_before_left() -> None:
     clock = fast_clock()
     async with home(clock) as (_, urls):
         sections = [hybrid(urls["fronius"])]
-        async with open_devices(sections, clock=clock, journal=memory) as devices:
+        async with open_devices(sections, clock=clock, outbox=memory) as devices:
             await until(lambda: shows(devices["inverter"], "active_power_w"))
             await devices["inverter"].apply(LIMIT, 500, revert_s=3_000, refresh=True)
         assert memory.recall("device/inverter/touched") == ["limit_generation"]
-        async with open_devices(sections, clock=clock, journal=memory) as devices:
+        async with open_devices(sections, clock=clock, outbox=memory) as devices:
             await until(lambda: shows(devices["inverter"], "active_power_w"))
             applied = await devices["inverter"].apply(LIMIT, None, revert_s=90, refresh=True)
             assert applied.ok and applied.readback["inverter/m123.WMaxLim_Ena"] == 0

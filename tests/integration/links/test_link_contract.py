@@ -129,7 +129,7 @@ async def _connected(link: Link) -> None:
 
 
 async def test_what_is_published_arrives_whole_and_in_order_and_is_acknowledged(kind: Kind) -> None:
-    """A journal forgets what is acknowledged, so an acknowledgement must mean that the broker has it."""
+    """A outbox forgets what is acknowledged, so an acknowledgement must mean that the broker has it."""
     link, listener = kind.link(), kind.listener("sitewatt/#")
     payloads = [f"{number}:{'é' * (number % 50)}".encode() for number in range(200)]
     async with background(listener.run(), name="listener"), background(link.run(), name="link"):
@@ -187,7 +187,7 @@ async def test_after_the_brokers_restart_the_link_is_back_with_its_subscriptions
 
 
 async def test_a_publish_that_the_broker_never_answers_fails(kind: Kind) -> None:
-    """The journal must learn that it still has to send; an answer that never comes would block it."""
+    """The outbox must learn that it still has to send; an answer that never comes would block it."""
     link = kind.link()
     async with background(link.run(), name="link"):
         await _connected(link)

@@ -13,7 +13,7 @@ from contracts.topics import Up
 from contracts.units import ClockTrust, epoch_ms
 from edge.agent.trader import Trader
 from edge.loop.loop import Cycle
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from tests.support.cloud.sites import START, ZONE, batch, context, house_in
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config, fake_site, loop_of
@@ -29,9 +29,9 @@ async def _cycle(clock: ManualClock, cycles: list[Cycle], trader: Trader) -> Non
     trader.finished(cycles[-1])
 
 
-def _orders(journal: Journal) -> list[OrderMessage]:
-    journal.flush()
-    return [OrderMessage.decode(record.payload) for record in journal.read(Up.ORDERS, limit=1_000)]
+def _orders(outbox: Outbox) -> list[OrderMessage]:
+    outbox.flush()
+    return [OrderMessage.decode(record.payload) for record in outbox.read(Up.ORDERS, limit=1_000)]
 
 
 async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> None:
@@ -43,13 +43,13 @@ async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> 
     sections: dict[str, Any] = {"trading": {"enabled": True, **tariffs}}
     loop, cycles = loop_of(fakes, clock, **sections)
     with (
-        house_in(tmp_path / "cloud") as (house, publisher),
-        closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal,
+        house_in(tmp_path / "cloud") as (services, publisher),
+        closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox,
     ):
         trader = Trader(
             config=config(**sections),
             clock=clock,
-            journal=journal,
+            outbox=outbox,
             clock_trust=lambda: ClockTrust.SYNCED,
             last_cycle=lambda: cycles[-1] if cycles else None,
         )
@@ -60,14 +60,14 @@ async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> 
         finally:
             running.cancel()
         trader.look()
-        sent = _orders(journal)
+        sent = _orders(outbox)
         assert sent and sent[0].ability is not None
         assert all(message.ability is None for message in sent[1:])
         assert sent[0].ability.stored_wh is not None and 900 < sent[0].ability.stored_wh < 1_500
 
         market_tick.handler({"time": START.strftime("%Y-%m-%dT%H:%M:%SZ"), "zone": ZONE}, context())
         orders.handler(batch(Up.ORDERS, *sent, at=clock.now()), context())
-        fold = read_fold(house.stores.tables, ZONE)
+        fold = read_fold(services.stores.tables, ZONE)
         assert fold is not None
         assert fold.engine.product(epoch_ms(sent[0].interval_start)).caps[SITE] == (4_250, 2_250)  # type: ignore[union-attr]
 
@@ -87,5 +87,5 @@ async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> 
             trader.hear_trades(notice)
         clock.advance(timedelta(minutes=15).total_seconds())
         trader.look()
-        later = _orders(journal)[len(sent) :]
+        later = _orders(outbox)[len(sent) :]
         assert later and later[0].ability is not None

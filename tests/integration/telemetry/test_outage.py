@@ -17,7 +17,7 @@ from contracts.topics import Up
 from contracts.units import Quality
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import JournalState
 from edge.telemetry.uplink import Uplink
 from tests.support.brokers.broker import Broker, broker
@@ -60,18 +60,18 @@ def _message() -> list[Sample]:
 async def test_fifteen_days_offline_lose_and_double_nothing(broker: Broker, tmp_path: Path) -> None:
     """The worst outage that a site is promised to survive, at its nominal rate, then everything at once."""
     path = tmp_path / "journal.db"
-    with closing(Journal.open(path, site=SITE, clock=SystemClock())) as journal:
+    with closing(Outbox.open(path, site=SITE, clock=SystemClock())) as outbox:
         build = telemetry(_message())
         for minute in range(MESSAGES):
-            journal.append(Up.TELEMETRY, build)
+            outbox.append(Up.TELEMETRY, build)
             if minute % 15 == 14:
-                journal.append(Up.METER, reading(minute // 15))
-        journal.flush()
-        payload_bytes = sum(journal.stats().bytes.values())
+                outbox.append(Up.METER, reading(minute // 15))
+        outbox.flush()
+        payload_bytes = sum(outbox.stats().bytes.values())
         assert path.stat().st_size < 1.5 * payload_bytes
         link = MqttLink(LinkSettings(url=broker.url), client_id=SITE)
         uplink = Uplink(
-            journal=journal, link=link, clock=SystemClock(), topic_of=topic_of, throttle=False, pause_s_max=0.0
+            outbox=outbox, link=link, clock=SystemClock(), topic_of=topic_of, throttle=False, pause_s_max=0.0
         )
         listener = Listener(broker, "sitewatt/#")
         async with background(listener.run(), name="listener"), background(link.run(), name="link"):
@@ -80,9 +80,9 @@ async def test_fifteen_days_offline_lose_and_double_nothing(broker: Broker, tmp_
                 seen: list[int] = []
                 for value in range(50):
                     await until(lambda: len(listener.received) > len(seen) * 100)
-                    seen.append(journal.append(Up.TELEMETRY, one_sample(value), durable=True))
+                    seen.append(outbox.append(Up.TELEMETRY, one_sample(value), durable=True))
                 await until(lambda: len(listener.received) >= INTERVALS + MESSAGES + 50, timeout_s=240)
-                await until(lambda: not journal.read(Up.TELEMETRY) and not journal.read(Up.METER))
+                await until(lambda: not outbox.read(Up.TELEMETRY) and not outbox.read(Up.METER))
         readings = [MeterReading.decode(payload).seq for payload in listener.payloads(Up.METER)]
         samples = [TelemetryMessage.decode(payload).seq for payload in listener.payloads(Up.TELEMETRY)]
         assert readings == list(range(1, INTERVALS + 1))
@@ -94,20 +94,20 @@ async def test_fifteen_days_offline_lose_and_double_nothing(broker: Broker, tmp_
 def _history(folder: Path, generator: random.Random) -> Generator[tuple[int, bytes, bytes, bytes], None, None]:
     """Yield, after each of some settlement records, how many were promised before it, and the files around it.
 
-    The files are the database, and the log before and after the last commit; the journal is too young to have begun
+    The files are the database, and the log before and after the last commit; the outbox is too young to have begun
     its log anew.
     """
     path = folder / "journal.db"
     log = folder / "journal.db-wal"
-    with closing(Journal.open(path, site=SITE, clock=SystemClock())) as journal:
-        journal.append(Up.METER, reading(0))
+    with closing(Outbox.open(path, site=SITE, clock=SystemClock())) as outbox:
+        outbox.append(Up.METER, reading(0))
         for promised in range(1, CUTS_PER_HISTORY + 1):
             before = log.read_bytes()
             for _ in range(generator.randrange(4)):
-                journal.append(Up.TELEMETRY, one_sample(promised))
+                outbox.append(Up.TELEMETRY, one_sample(promised))
             if generator.random() < 0.3:
-                journal.acknowledge(record.id for record in journal.read(Up.TELEMETRY, limit=5))
-            journal.append(Up.METER, reading(promised))
+                outbox.acknowledge(record.id for record in outbox.read(Up.TELEMETRY, limit=5))
+            outbox.append(Up.METER, reading(promised))
             after = log.read_bytes()
             assert after[: len(before)] == before
             yield promised, path.read_bytes(), before, after
@@ -130,10 +130,10 @@ def _cut(folder: Path, generator: random.Random, promised: int, database: bytes,
     (folder / "journal.db").write_bytes(database)
     (folder / "journal.db-wal").write_bytes(after[:reached] + tail)
     where = f"seed {SEED}, after {promised} records, at byte {reached}"
-    with closing(Journal.open(folder / "journal.db", site=SITE, clock=SystemClock())) as journal:
-        assert journal.stats().state is JournalState.DISK, where
-        assert journal.stats().write_failures == 0, f"{where}: {journal.stats().last_error}"
-        seqs = [record.seq for record in journal.read(Up.METER, limit=100_000)]
+    with closing(Outbox.open(folder / "journal.db", site=SITE, clock=SystemClock())) as outbox:
+        assert outbox.stats().state is JournalState.DISK, where
+        assert outbox.stats().write_failures == 0, f"{where}: {outbox.stats().last_error}"
+        seqs = [record.seq for record in outbox.read(Up.METER, limit=100_000)]
         assert seqs in (list(range(1, promised + 1)), list(range(1, promised + 2))), where
     shutil.rmtree(folder)
 

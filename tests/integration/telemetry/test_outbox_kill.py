@@ -1,4 +1,4 @@
-"""The journal's writer is killed at random moments, again and again, on one file."""
+"""The outbox's writer is killed at random moments, again and again, on one file."""
 
 import contextlib
 import multiprocessing
@@ -12,7 +12,7 @@ import pytest
 
 from contracts.clock import SystemClock
 from contracts.topics import Up
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import JournalState
 from tests.support.brokers.link_parts import SITE
 from tests.support.rigs.outbox_writer import write
@@ -54,16 +54,16 @@ def _check(path: Path, promised: dict[Up, int]) -> None:
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
-    with closing(Journal.open(path, site=SITE, clock=SystemClock())) as journal:
-        assert journal.stats().state is JournalState.DISK
-        readings = [record.seq for record in journal.read(Up.METER, limit=100_000)]
+    with closing(Outbox.open(path, site=SITE, clock=SystemClock())) as outbox:
+        assert outbox.stats().state is JournalState.DISK
+        readings = [record.seq for record in outbox.read(Up.METER, limit=100_000)]
         assert readings == list(range(1, len(readings) + 1)), "a settlement record is missing"
         assert len(readings) >= promised.get(Up.METER, 0)
-        last = max((record.seq for record in journal.read(Up.TELEMETRY, limit=100_000)), default=0)
+        last = max((record.seq for record in outbox.read(Up.TELEMETRY, limit=100_000)), default=0)
         assert last >= promised.get(Up.TELEMETRY, 0)
-        epoch = journal.epoch
-    with closing(Journal.open(path, site=SITE, clock=SystemClock())) as journal:
-        assert journal.epoch == epoch
+        epoch = outbox.epoch
+    with closing(Outbox.open(path, site=SITE, clock=SystemClock())) as outbox:
+        assert outbox.epoch == epoch
 
 
 def _kill_often(path: Path, *, times: int) -> None:
@@ -75,7 +75,7 @@ def _kill_often(path: Path, *, times: int) -> None:
 
 
 def test_a_killed_writer_loses_no_settlement_and_leaves_a_sound_file(tmp_path: Path) -> None:
-    """Power goes when it wants to; what the journal promised must be there afterwards, and numbers go on."""
+    """Power goes when it wants to; what the outbox promised must be there afterwards, and numbers go on."""
     _kill_often(tmp_path / "journal.db", times=5)
 
 

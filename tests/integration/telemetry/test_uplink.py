@@ -1,4 +1,4 @@
-"""The journal, the uplink and the link together, on a real broker that comes and goes."""
+"""The outbox, the uplink and the link together, on a real broker that comes and goes."""
 
 import random
 from pathlib import Path
@@ -14,7 +14,7 @@ from contracts.topics import Up
 from edge.links.flow import PUBLISHES_PER_S
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.uplink import Uplink
 from tests.support.brokers.broker import Broker, broker, running
 from tests.support.brokers.link_parts import AT, SITE, Listener, background, event, one_sample, reading, topic_of, until
@@ -32,20 +32,20 @@ def _numbers(payloads: list[bytes]) -> list[int]:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    """A journal on a real file."""
-    return Journal.open(tmp_path / "journal.db", site=SITE, clock=SystemClock())
+def outbox(tmp_path: Path) -> Outbox:
+    """A outbox on a real file."""
+    return Outbox.open(tmp_path / "journal.db", site=SITE, clock=SystemClock())
 
 
 async def test_what_was_appended_before_during_and_after_an_outage_arrives_in_order(
-    broker: Broker, journal: Journal
+    broker: Broker, outbox: Outbox
 ) -> None:
     """A broker's restart is an ordinary day; the cloud proves from the numbers that nothing is missing."""
     link = _link(broker)
-    uplink = Uplink(journal=journal, link=link, clock=SystemClock(), topic_of=topic_of)
+    uplink = Uplink(outbox=outbox, link=link, clock=SystemClock(), topic_of=topic_of)
     listener = Listener(broker, "sitewatt/#")
     for value in range(10):
-        journal.append(Up.METER, reading(value))
+        outbox.append(Up.METER, reading(value))
     async with background(listener.run(), name="listener"), background(uplink.run(), name="uplink"):
         await until(listener.ready.is_set)
         async with background(link.run(), name="link"):
@@ -53,29 +53,29 @@ async def test_what_was_appended_before_during_and_after_an_outage_arrives_in_or
             broker.kill()
             await until(lambda: not listener.ready.is_set())
             for value in range(10, 20):
-                journal.append(Up.METER, reading(value))
+                outbox.append(Up.METER, reading(value))
         broker.start()
         await until(listener.ready.is_set)
         async with background(link.run(), name="link"):
-            journal.append(Up.METER, reading(20))
-            await until(lambda: len({*_numbers(listener.payloads(Up.METER))}) == 21 and not journal.read(Up.METER))
-    journal.close()
+            outbox.append(Up.METER, reading(20))
+            await until(lambda: len({*_numbers(listener.payloads(Up.METER))}) == 21 and not outbox.read(Up.METER))
+    outbox.close()
     first_seen = list(dict.fromkeys(_numbers(listener.payloads(Up.METER))))
     assert first_seen == list(range(1, 22))
 
 
 async def test_unacknowledged_records_survive_the_process_and_are_sent_by_the_next(
-    broker: Broker, journal: Journal, tmp_path: Path
+    broker: Broker, outbox: Outbox, tmp_path: Path
 ) -> None:
     """What a gateway could not send before it stopped, the restarted one sends, byte for byte."""
-    journal.append(Up.METER, reading(7))
-    journal.append(Up.TELEMETRY, one_sample(1.5))
-    before = [record.payload for record in journal.read(Up.METER)]
-    journal.close()
+    outbox.append(Up.METER, reading(7))
+    outbox.append(Up.TELEMETRY, one_sample(1.5))
+    before = [record.payload for record in outbox.read(Up.METER)]
+    outbox.close()
 
-    again = Journal.open(tmp_path / "journal.db", site=SITE, clock=SystemClock())
+    again = Outbox.open(tmp_path / "journal.db", site=SITE, clock=SystemClock())
     link = _link(broker)
-    uplink = Uplink(journal=again, link=link, clock=SystemClock(), topic_of=topic_of)
+    uplink = Uplink(outbox=again, link=link, clock=SystemClock(), topic_of=topic_of)
     listener = Listener(broker, "sitewatt/#")
     async with background(listener.run(), name="listener"), background(link.run(), name="link"):
         await until(listener.ready.is_set)
@@ -86,31 +86,29 @@ async def test_unacknowledged_records_survive_the_process_and_are_sent_by_the_ne
     again.close()
 
 
-async def test_what_is_measured_now_is_not_held_up_by_a_backlog(
-    broker: Broker, journal: Journal, tmp_path: Path
-) -> None:
+async def test_what_is_measured_now_is_not_held_up_by_a_backlog(broker: Broker, outbox: Outbox, tmp_path: Path) -> None:
     """After days offline the operator wants to see the present first; the past follows at its own pace, all of it."""
     clock = scaled_clock(started_at=AT, speed=1000)  # The random pause before a backlog is over in milliseconds.
     backlog, live = 40, 20
     for value in range(backlog):
-        journal.append(Up.TELEMETRY, one_sample(value))
-        journal.append(Up.METER, reading(value))
-    journal.flush()
+        outbox.append(Up.TELEMETRY, one_sample(value))
+        outbox.append(Up.METER, reading(value))
+    outbox.flush()
     link = _link(broker)
-    uplink = Uplink(journal=journal, link=link, clock=clock, topic_of=topic_of)
+    uplink = Uplink(outbox=outbox, link=link, clock=clock, topic_of=topic_of)
     listener = Listener(broker, "sitewatt/#")
     async with background(listener.run(), name="listener"), background(link.run(), name="link"):
         await until(listener.ready.is_set)
         async with background(uplink.run(), name="uplink"):
             await until(lambda: len(listener.received) >= 5)
             for value in range(live):
-                journal.append(Up.TELEMETRY, one_sample(1000 + value))
-                journal.append(Up.EVENTS, event(f"event {value}"))
-            journal.flush()
+                outbox.append(Up.TELEMETRY, one_sample(1000 + value))
+                outbox.append(Up.EVENTS, event(f"event {value}"))
+            outbox.flush()
             await until(lambda: len(listener.payloads(Up.TELEMETRY)) >= live)
             early = [TelemetryMessage.decode(payload).seq for payload in listener.payloads(Up.TELEMETRY)]
             assert len(listener.payloads(Up.EVENTS)) == live
-            await until(lambda: not journal.read(Up.METER) and not journal.read(Up.TELEMETRY))
+            await until(lambda: not outbox.read(Up.METER) and not outbox.read(Up.TELEMETRY))
     assert early[:live] == list(range(backlog + 1, backlog + live + 1))
     assert _numbers(listener.payloads(Up.METER)) == list(range(1, backlog + 1))
     seqs = [TelemetryMessage.decode(payload).seq for payload in listener.payloads(Up.TELEMETRY)]
@@ -125,17 +123,17 @@ async def test_what_is_measured_now_is_not_held_up_by_a_backlog(
         if message.topic.value == topic_of(Up.TELEMETRY) and TelemetryMessage.decode(bytes(message.payload)).seq == 1
     )
     assert last_meter < first_old, "settlement goes before old telemetry"
-    journal.close()
+    outbox.close()
 
 
-async def test_a_backlog_waits_its_random_pause_and_what_is_live_does_not(broker: Broker, journal: Journal) -> None:
+async def test_a_backlog_waits_its_random_pause_and_what_is_live_does_not(broker: Broker, outbox: Outbox) -> None:
     """A fleet that comes back together does not fill up together; each site is seen at once."""
     for value in range(60):
-        journal.append(Up.METER, reading(value))
+        outbox.append(Up.METER, reading(value))
     link = _link(broker)
     always_longest = SimpleNamespace(uniform=lambda shortest, longest: longest)
     uplink = Uplink(
-        journal=journal,
+        outbox=outbox,
         link=link,
         clock=SystemClock(),
         topic_of=topic_of,
@@ -145,35 +143,35 @@ async def test_a_backlog_waits_its_random_pause_and_what_is_live_does_not(broker
     async with background(listener.run(), name="listener"), background(link.run(), name="link"):
         await until(listener.ready.is_set)
         async with background(uplink.run(), name="uplink"):
-            journal.append(Up.EVENTS, event("the uplink drains"), durable=True)
+            outbox.append(Up.EVENTS, event("the uplink drains"), durable=True)
             await until(lambda: listener.payloads(Up.EVENTS))
             for value in range(60):
-                journal.append(Up.TELEMETRY, one_sample(value))
-            journal.flush()
+                outbox.append(Up.TELEMETRY, one_sample(value))
+            outbox.flush()
             await until(lambda: len(listener.payloads(Up.TELEMETRY)) == 60)
     assert listener.payloads(Up.METER) == []
-    journal.close()
+    outbox.close()
 
 
-async def test_a_refused_channel_rests_and_the_others_go_on(tmp_path: Path, journal: Journal) -> None:
+async def test_a_refused_channel_rests_and_the_others_go_on(tmp_path: Path, outbox: Outbox) -> None:
     """One missing line in a policy must not cost the settlement, and what was refused is kept until it is allowed."""
     acl = f"topic readwrite {topic_of(Up.METER)}\ntopic read sitewatt/#\n"
     folder = tmp_path / "broker"
     folder.mkdir()
     with running(Broker(folder=folder, acl=acl)) as strict:
         link = _link(strict)
-        uplink = Uplink(journal=journal, link=link, clock=SystemClock(), topic_of=topic_of)
+        uplink = Uplink(outbox=outbox, link=link, clock=SystemClock(), topic_of=topic_of)
         async with background(link.run(), name="link"), background(uplink.run(), name="uplink"):
             for value in range(5):
-                journal.append(Up.EVENTS, event("refused"))
-                journal.append(Up.METER, reading(value))
-            journal.flush()
-            await until(lambda: not journal.read(Up.METER) and uplink.stats().refused)
-        assert len(journal.read(Up.EVENTS)) == 5
+                outbox.append(Up.EVENTS, event("refused"))
+                outbox.append(Up.METER, reading(value))
+            outbox.flush()
+            await until(lambda: not outbox.read(Up.METER) and uplink.stats().refused)
+        assert len(outbox.read(Up.EVENTS)) == 5
         assert link.status().connects == 1
     with running(Broker(folder=folder)) as open_to_all:
         link = _link(open_to_all)
-        uplink = Uplink(journal=journal, link=link, clock=SystemClock(), topic_of=topic_of)
+        uplink = Uplink(outbox=outbox, link=link, clock=SystemClock(), topic_of=topic_of)
         async with background(link.run(), name="link"), background(uplink.run(), name="uplink"):
-            await until(lambda: not journal.read(Up.EVENTS))
-    journal.close()
+            await until(lambda: not outbox.read(Up.EVENTS))
+    outbox.close()

@@ -1,4 +1,4 @@
-"""Parts for tests of the journal and the links: messages, a listener on the broker, running a task for a block."""
+"""Parts for tests of the outbox and the links: messages, a listener on the broker, running a task for a block."""
 
 import asyncio
 import contextlib

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cloud.infra.rules import Stream
 from cloud.local.events import Context, forwarded, kinesis_event
 from cloud.local.streams import StreamRecord
-from cloud.shell import services
+from cloud.shell import services as shell_services
 from cloud.shell.publishing import Outgoing
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.shell.signing import Signer
 from cloud.stores.parquet import FolderLake
 from cloud.stores.registry import Registry, read_registry
@@ -97,26 +97,26 @@ class Recorder:
         return [message.payload for message in self.sent if message.topic.endswith(ending)]
 
 
-def build_house(stores: Stores, publisher: Recorder, *, homes: int = 2) -> House:
-    """Return a house over given stores."""
+def build_house(stores: Stores, publisher: Recorder, *, homes: int = 2) -> Services:
+    """Return services over given stores."""
     signer = Signer(issuer="grid-agent", key=Ed25519PrivateKey.generate())
-    return House(stores=stores, registry=registry(homes=homes), publisher=publisher, signer=signer)
+    return Services(stores=stores, registry=registry(homes=homes), publisher=publisher, signer=signer)
 
 
 @contextmanager
-def house_in(folder: Path, *, homes: int = 2) -> Iterator[tuple[House, Recorder]]:
-    """Install a house over files in a folder for the block."""
+def house_in(folder: Path, *, homes: int = 2) -> Iterator[tuple[Services, Recorder]]:
+    """Install services over files in a folder for the block."""
     folder.mkdir(parents=True, exist_ok=True)
     publisher = Recorder()
     # A test kills processes, not machines.
     tables = SqliteTables.open(folder / "tables.db", power_safe=False)
-    house = build_house(Stores(tables=tables, lake=FolderLake(folder / "lake")), publisher, homes=homes)
-    services.install(house)
+    services = build_house(Stores(tables=tables, lake=FolderLake(folder / "lake")), publisher, homes=homes)
+    shell_services.install(services)
     try:
-        yield house, publisher
+        yield services, publisher
     finally:
-        services.install(None)
-        house.stores.tables.close()
+        shell_services.install(None)
+        services.stores.tables.close()
 
 
 def batch(channel: Up, *messages: Any, at: datetime, zone: str = ZONE, first: int = 1) -> dict[str, Any]:

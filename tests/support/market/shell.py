@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from cloud.handlers import market_tick, meter, orders
-from cloud.shell import services
-from cloud.shell.services import House
+from cloud.shell import services as shell_services
+from cloud.shell.services import Services
 from contracts.market import Ability, OrderMessage, Side
 from contracts.topics import Up
 from tests.support.cloud.sites import START, ZONE, batch, context, order, reading
@@ -80,11 +80,11 @@ def story() -> list[Event]:
     ]
 
 
-def run_events(house: House, events: list[Event]) -> None:
-    """Call the functions with the events, in a house."""
-    services.install(house)
+def run_events(services: Services, events: list[Event]) -> None:
+    """Call the functions with the events, over services."""
+    shell_services.install(services)
     try:
         for handler, event in events:
             handler(event, context())
     finally:
-        services.install(None)
+        shell_services.install(None)

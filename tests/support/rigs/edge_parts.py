@@ -1,4 +1,4 @@
-"""Parts of a gateway for tests of its top modules: a device that obeys, a desk on a real journal, a site's settings."""
+"""Parts of a gateway for tests: a device that obeys, an executor on a real outbox, a site's settings."""
 
 import copy
 import json
@@ -13,7 +13,7 @@ from contracts.control import CommandAck
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
 from edge.commands.evidence_book import EvidenceBook
-from edge.commands.executor import CommandDesk, Desk
+from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.config import SiteConfig
 from edge.control.model import Capability, ControlSettings
@@ -23,7 +23,7 @@ from edge.errors import DeviceSilent
 from edge.loop.loop import ControlLoop, Cycle
 from edge.modbus.point import Reading
 from edge.site.status import Status
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.sampler import Sampler
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.control_commands import TRUSTED
@@ -149,66 +149,66 @@ def as_devices(fakes: Mapping[str, FakeDevice]) -> dict[str, Device]:
 
 @dataclass
 class Counter:
-    """A desk on a real journal, and the answers that it has journalled."""
+    """An executor on a real outbox, and the answers that it has kept."""
 
-    desk: CommandDesk
-    journal: Journal
+    executor: Executor
+    outbox: Outbox
     clock: ManualClock
     grid_limits: GridLimits
 
     def acks(self) -> list[CommandAck]:
         """Return every answer so far, in order."""
-        self.journal.flush()
-        return [CommandAck.decode(record.payload) for record in self.journal.read(Up.ACKS, limit=10_000)]
+        self.outbox.flush()
+        return [CommandAck.decode(record.payload) for record in self.outbox.read(Up.ACKS, limit=10_000)]
 
     def events(self) -> list[dict[str, Any]]:
         """Return every event so far, in order."""
-        self.journal.flush()
-        return [json.loads(record.payload) for record in self.journal.read(Up.EVENTS, limit=10_000)]
+        self.outbox.flush()
+        return [json.loads(record.payload) for record in self.outbox.read(Up.EVENTS, limit=10_000)]
 
 
 @contextmanager
 def counter(folder: Path, clock: ManualClock, *, locked: Any = lambda: False, **grid_limits: Any) -> Any:
-    """Open a desk on the journal of a folder; opened again it is the next process."""
+    """Open an executor on the outbox of a folder; opened again it is the next process."""
     settings = config(grid_limits=grid_limits or None)
-    with closing(Journal.open(folder / "journal.db", site=SITE, clock=clock)) as journal:
-        limits = GridLimits(settings.grid_limits, memory=journal, now_s=clock.monotonic())
-        desk = CommandDesk(
-            Desk(
+    with closing(Outbox.open(folder / "journal.db", site=SITE, clock=clock)) as outbox:
+        limits = GridLimits(settings.grid_limits, memory=outbox, now_s=clock.monotonic())
+        executor = Executor(
+            ExecutorPorts(
                 site=SITE,
                 clock=clock,
-                journal=journal,
-                sampler=Sampler(site=SITE, journal=journal, clock=clock),
+                outbox=outbox,
+                sampler=Sampler(site=SITE, outbox=outbox, clock=clock),
                 trusted=TRUSTED,
                 capacity_wh={"inverter": 10_000.0},
                 clock_trust=lambda: ClockTrust.SYNCED,
                 local_lock=locked,
-                evidence=EvidenceBook(site=SITE, clock=clock, journal=journal, clock_trust=lambda: ClockTrust.SYNCED),
+                evidence=EvidenceBook(site=SITE, clock=clock, outbox=outbox, clock_trust=lambda: ClockTrust.SYNCED),
                 grid_limits=limits,
                 diagnostics=lambda: {"cycles": 1},
             ),
             settings=lambda: ControlSettings(import_w_max=17_000, export_w_max=10_000),
         )
-        yield Counter(desk=desk, journal=journal, clock=clock, grid_limits=limits)
+        yield Counter(executor=executor, outbox=outbox, clock=clock, grid_limits=limits)
 
 
 def loop_of(
-    fakes: Mapping[str, FakeDevice], clock: ManualClock, *, desk: CommandDesk | None = None, **sections: Any
+    fakes: Mapping[str, FakeDevice], clock: ManualClock, *, executor: Executor | None = None, **sections: Any
 ) -> tuple[ControlLoop, list[Cycle]]:
     """Return a control loop over fake devices, and the list that its cycles are put into."""
     cycles: list[Cycle] = []
 
     def finished(cycle: Cycle) -> None:
         cycles.append(cycle)
-        if desk is not None:
-            desk.finished(cycle)
+        if executor is not None:
+            executor.finished(cycle)
 
     loop = ControlLoop(
         config=config(**sections),
         clock=clock,
         devices=as_devices(fakes),
-        requests=lambda now_s, _: desk.requests(now_s) if desk is not None else [],
-        locked=desk.locked if desk is not None else lambda: False,
+        requests=lambda now_s, _: executor.requests(now_s) if executor is not None else [],
+        locked=executor.locked if executor is not None else lambda: False,
         finished=finished,
     )
     return loop, cycles
@@ -231,7 +231,7 @@ def status(**changes: Any) -> Status:
         "relays_unread": (),
         "weaknesses": (),
         "device_clocks": (),
-        "journal": {},
+        "outbox": {},
         "link": {},
     }
     return Status(**{**plain, **changes})

@@ -1,7 +1,7 @@
-"""A process that writes to a journal until it is killed, and says what it has written.
+"""A process that writes to an outbox until it is killed, and says what it has written.
 
 Each line that it says is ``<channel> <seq> <committed>`` after ``append`` has returned; ``committed`` is 1 when the
-journal promised that the record is on disk.
+outbox promised that the record is on disk.
 """
 
 from multiprocessing.connection import Connection
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from contracts.clock import SystemClock
 from contracts.topics import Up
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from tests.support.brokers.link_parts import SITE, one_sample, reading
 
 
 def write(path: Path, flush_window_s: float, said: Connection) -> None:
     """Append telemetry and settlement in turn, for ever."""
-    journal = Journal.open(path, site=SITE, clock=SystemClock(), flush_window_s=flush_window_s)
+    outbox = Outbox.open(path, site=SITE, clock=SystemClock(), flush_window_s=flush_window_s)
     turn = 0
     while True:
         turn += 1
-        seq = journal.append(Up.TELEMETRY, one_sample(float(turn)))
-        said.send_bytes(f"{Up.TELEMETRY} {seq} {int(journal.stats().pending == 0)}".encode())
+        seq = outbox.append(Up.TELEMETRY, one_sample(float(turn)))
+        said.send_bytes(f"{Up.TELEMETRY} {seq} {int(outbox.stats().pending == 0)}".encode())
         if turn % 5 == 0:
-            seq = journal.append(Up.METER, reading(turn))
+            seq = outbox.append(Up.METER, reading(turn))
             said.send_bytes(f"{Up.METER} {seq} 1".encode())
         if turn % 7 == 0:
-            journal.acknowledge(record.id for record in journal.read(Up.TELEMETRY, limit=3))
-            journal.remember("turn", turn)
+            outbox.acknowledge(record.id for record in outbox.read(Up.TELEMETRY, limit=3))
+            outbox.remember("turn", turn)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from cloud.agents.skills import Desks, skill
+from cloud.agents.skills import Ports, skill
 from cloud.errors import SkillError
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -31,7 +31,7 @@ def _network(**changes: Any) -> dict[str, Any]:
 
 
 def _study(network: dict[str, Any]) -> Any:
-    return skill("relief_study").call(cast(Desks, None), network, now=NOW)
+    return skill("relief_study").call(cast(Ports, None), network, now=NOW)
 
 
 def test_a_voltage_that_is_too_high_is_brought_down_where_it_helps_most() -> None:

@@ -1,4 +1,4 @@
-"""The skills on desks of our own: what they answer, what they refuse, and who may act."""
+"""The skills on ports of our own: what they answer, what they refuse, and who may act."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote
-from cloud.agents.skills import SKILLS, Desks, Effect, skill
+from cloud.agents.skills import SKILLS, Effect, Ports, skill
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
 from cloud.grid.model import Direction
@@ -115,56 +115,56 @@ class Grid:
         return [event][:count] if feeder == "feeder-1" else []
 
 
-def desks(market: Market | None = None) -> Desks:
-    """Return desks that are held to their protocols."""
+def ports(market: Market | None = None) -> Ports:
+    """Return ports that are held to their protocols."""
     at_market: MarketDesk = market or Market()
     forecasts: ForecastDesk = Forecasts()
     grid: GridDesk = Grid()
-    return Desks(market=at_market, forecasts=forecasts, grid=grid)
+    return Ports(market=at_market, forecasts=forecasts, grid=grid)
 
 
 def test_market_status_shows_price_volume_and_halt() -> None:
     """The supervisor's first question."""
-    answer = skill("market_status").call(desks(), {"zone": "zone-1"}, now=NOW)
+    answer = skill("market_status").call(ports(), {"zone": "zone-1"}, now=NOW)
     assert answer.last_price_mct_per_kwh == 24_000 and answer.volume_wh == 1_000 and len(answer.products) == 3
-    narrow = skill("market_status").call(desks(), {"zone": "zone-1", "hours_back": 0}, now=NOW)
+    narrow = skill("market_status").call(ports(), {"zone": "zone-1", "hours_back": 0}, now=NOW)
     assert [each.price_mct_per_kwh for each in narrow.products] == [None]
 
 
 def test_price_discovery_shows_offers_and_what_has_cleared() -> None:
     """What is still open is worth what is offered; what has cleared, what it cleared at."""
-    answer = skill("price_discovery").call(desks(), {"zone": "zone-1"}, now=NOW)
+    answer = skill("price_discovery").call(ports(), {"zone": "zone-1"}, now=NOW)
     assert [(quote.best_buy_mct_per_kwh, quote.best_sell_mct_per_kwh) for quote in answer.quotes] == [(20_000, 22_000)]
     assert [product.price_mct_per_kwh for product in answer.cleared] == [21_000, 24_000]
 
 
 def test_a_market_is_sound_while_at_most_the_entry_in_hand_is_not_stored() -> None:
     """A writer is always at one entry; two that are not stored are a writer that died."""
-    assert not skill("market_health").call(desks(), {"zone": "zone-1"}, now=NOW).sound
-    assert skill("market_health").call(desks(Market(stored=8)), {"zone": "zone-1"}, now=NOW).sound
+    assert not skill("market_health").call(ports(), {"zone": "zone-1"}, now=NOW).sound
+    assert skill("market_health").call(ports(Market(stored=8)), {"zone": "zone-1"}, now=NOW).sound
 
 
 def test_a_halt_stands_until_it_is_resumed() -> None:
     """The kill switch says what it did."""
     market = Market()
-    halted = skill("halt_market").call(desks(market), {"zone": "zone-1", "reason": "price feed wrong"}, now=NOW)
+    halted = skill("halt_market").call(ports(market), {"zone": "zone-1", "reason": "price feed wrong"}, now=NOW)
     assert halted.halted == "price feed wrong" and market.reason == "price feed wrong"
-    assert skill("resume_market").call(desks(market), {"zone": "zone-1"}, now=NOW).halted is None
+    assert skill("resume_market").call(ports(market), {"zone": "zone-1"}, now=NOW).halted is None
 
 
 def test_a_forecast_of_the_past_is_no_forecast() -> None:
     """An old issue must not be mistaken for tomorrow."""
     question = {"zone": "zone-1", "kind": "load", "site": "home-1"}
-    assert skill("forecast").call(desks(), question, now=NOW).forecast.p50 == (2, 2)
-    assert skill("forecast").call(desks(), question, now=NOW + timedelta(minutes=30)).forecast is None
-    assert skill("forecast").call(desks(), {**question, "kind": "pv"}, now=NOW).forecast is None
+    assert skill("forecast").call(ports(), question, now=NOW).forecast.p50 == (2, 2)
+    assert skill("forecast").call(ports(), question, now=NOW + timedelta(minutes=30)).forecast is None
+    assert skill("forecast").call(ports(), {**question, "kind": "pv"}, now=NOW).forecast is None
 
 
 def test_grid_status_shows_loading_and_events() -> None:
     """How full, and what is done about it."""
-    answer = skill("grid_status").call(desks(), {"feeder": "feeder-1"}, now=NOW)
+    answer = skill("grid_status").call(ports(), {"feeder": "feeder-1"}, now=NOW)
     assert answer.loading_percent == 97.0 and answer.events[0].delivered_wh == 1_200
-    unknown = skill("grid_status").call(desks(), {"feeder": "feeder-9"}, now=NOW)
+    unknown = skill("grid_status").call(ports(), {"feeder": "feeder-9"}, now=NOW)
     assert unknown.state is None and unknown.events == ()
 
 
@@ -183,7 +183,7 @@ def test_arguments_out_of_bounds_are_refused_and_nothing_is_done(
     """A model may ask for anything; the form decides."""
     market = Market()
     with pytest.raises(SkillError, match=sentence):
-        skill(name).call(desks(market), arguments, now=NOW)
+        skill(name).call(ports(market), arguments, now=NOW)
     assert market.reason is None
 
 

@@ -23,7 +23,7 @@ def _tick(zone: str = ZONE) -> None:
 
 def test_a_zone_without_any_history_is_forecast_all_the_same(tmp_path: Path) -> None:
     """The first day of a market has no yesterday."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         _tick()
         (payload,) = publisher.on("/broadcast/forecast")
         told = ForecastBroadcast.decode(payload)
@@ -32,13 +32,13 @@ def test_a_zone_without_any_history_is_forecast_all_the_same(tmp_path: Path) -> 
         farm = [one for one in told.series if one.site == "farm" and one.kind is ForecastKind.PV]
         assert min(farm[0].p50) < 0 <= max(farm[0].p90)
         assert all(outgoing.retain for outgoing in publisher.sent)
-        kept = house.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
+        kept = services.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
         assert kept[0].body["p50"] == list(farm[0].p50)
 
 
 def test_load_is_what_is_left_of_the_connection_point(tmp_path: Path) -> None:
     """No meter measures the load; the sign law gives it."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         begin = START - timedelta(minutes=15)
         minutes = {
             "meter/active_power_w": [1_000.0] * 15,
@@ -47,10 +47,10 @@ def test_load_is_what_is_left_of_the_connection_point(tmp_path: Path) -> None:
         }
         event = batch(Up.TELEMETRY, message("farm", 1, begin, minutes, step_s=60.0), at=START)
         telemetry.handler(event, context())
-        farm = house.registry.site("farm")
+        farm = services.registry.site("farm")
         assert farm is not None
-        update_history(house.stores.tables, farm, until=START)
-        load, pv = read_history(house.stores.tables, farm, until=START)
+        update_history(services.stores.tables, farm, until=START)
+        load, pv = read_history(services.stores.tables, farm, until=START)
         assert load is not None and pv is not None
         assert (load.values[-1], pv.values[-1]) == (3_500.0, -3_000.0)
         assert load.end == START
@@ -59,7 +59,7 @@ def test_load_is_what_is_left_of_the_connection_point(tmp_path: Path) -> None:
 
 def test_a_value_that_did_not_change_is_not_a_gap(tmp_path: Path) -> None:
     """A gateway says nothing while a value stays within its dead band."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         begin = START - timedelta(minutes=15)
         event = batch(
             Up.TELEMETRY,
@@ -69,24 +69,24 @@ def test_a_value_that_did_not_change_is_not_a_gap(tmp_path: Path) -> None:
             at=START,
         )
         telemetry.handler(event, context())
-        home = house.registry.site("home-1")
+        home = services.registry.site("home-1")
         assert home is not None
-        update_history(house.stores.tables, home, until=START)
-        load, _ = read_history(house.stores.tables, home, until=START)
+        update_history(services.stores.tables, home, until=START)
+        load, _ = read_history(services.stores.tables, home, until=START)
         assert load is not None
         assert load.values[-1] == round((5 * 100 + 5 * 400 + 5 * 410) / 15, 1)
 
 
 def test_a_quarter_that_is_mostly_unknown_has_no_value(tmp_path: Path) -> None:
     """A forecast from a few minutes of a quarter would be one from chance."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         begin = START - timedelta(minutes=15)
         told = message("home-1", 1, begin, {"meter/active_power_w": [100.0]})
         telemetry.handler(batch(Up.TELEMETRY, told, at=START), context())
-        home = house.registry.site("home-1")
+        home = services.registry.site("home-1")
         assert home is not None
-        update_history(house.stores.tables, home, until=START)
-        assert read_history(house.stores.tables, home, until=START)[0] is None
+        update_history(services.stores.tables, home, until=START)
+        assert read_history(services.stores.tables, home, until=START)[0] is None
 
 
 def test_a_value_told_before_midnight_holds_in_the_first_quarter_of_the_day(tmp_path: Path) -> None:
@@ -97,14 +97,14 @@ def test_a_value_told_before_midnight_holds_in_the_first_quarter_of_the_day(tmp_
         "inverter/pv_power_w": [0.0, 0.0, 0.0, 0.0],
         "inverter/battery_power_w": [0.0, 0.0, 0.0, 0.0],
     }
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         told = message("farm", 1, midnight - timedelta(minutes=1), values, step_s=240.0)
         telemetry.handler(batch(Up.TELEMETRY, told, at=midnight), context())
-        farm = house.registry.site("farm")
+        farm = services.registry.site("farm")
         assert farm is not None
         end = midnight + timedelta(minutes=15)
-        update_history(house.stores.tables, farm, until=end)
-        load, _ = read_history(house.stores.tables, farm, until=end)
+        update_history(services.stores.tables, farm, until=end)
+        load, _ = read_history(services.stores.tables, farm, until=end)
         assert load is not None
         assert load.values[-1] == 3 * 600 / 15
 
@@ -117,7 +117,7 @@ def test_a_tick_for_an_unknown_zone_says_so(tmp_path: Path) -> None:
 
 def test_a_site_is_told_its_own_forecast_and_nobody_elses(tmp_path: Path) -> None:
     """Every site pays for what it receives, by started 5 KB: a zone's forecasts are a hundred times that."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         _tick()
         (payload,) = publisher.on("farm/outlook")
         told = ForecastBroadcast.decode(payload)
@@ -125,5 +125,5 @@ def test_a_site_is_told_its_own_forecast_and_nobody_elses(tmp_path: Path) -> Non
         assert any(series.kind is ForecastKind.PV for series in told.series)
         assert all(len(series.p50) == forecast_tick.OUTLOOK_STEPS for series in told.series)
         assert len(payload) < MESSAGE_BYTES_MAX
-        kept = house.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
+        kept = services.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
         assert len(kept[0].body["p50"]) == forecast_tick.HORIZON_STEPS

@@ -33,10 +33,10 @@ def _store(*messages: Any) -> dict[str, Any]:
 
 def test_a_message_becomes_quarters_by_device(tmp_path: Path) -> None:
     """The last day of one site is one query, and the connection point is kept apart from what stands behind it."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         values: dict[str, list[float | None]] = {POWER: [100.0, 200.0, None], "inverter/pv_power_w": [-50.0]}
         assert _store(message("farm", 1, START + timedelta(seconds=899), values)) == {"batchItemFailures": []}
-        day = house.stores.tables.query(Table.ENERGY_METRICS, keys.energy_day("farm", epoch_ms(START)))
+        day = services.stores.tables.query(Table.ENERGY_METRICS, keys.energy_day("farm", epoch_ms(START)))
         assert [told.count for item in day for told in point_in(item.body, "active_power_w")] == [1, 1]
         second = epoch_ms(START + timedelta(seconds=900))
         assert day[1].body == {
@@ -44,21 +44,21 @@ def test_a_message_becomes_quarters_by_device(tmp_path: Path) -> None:
             "runs": [[1, 1, 1, {"active_power_w": [1, 200, 200, 200, 0, 1, 0, 1000, None, 200, 1000]}]],
         }
         asset = keys.asset_quarter(Table.PRODUCER_METRICS, "farm", "inverter", epoch_ms(START), "quarter")
-        inverter = house.stores.tables.get(asset)
+        inverter = services.stores.tables.get(asset)
         assert inverter is not None and mean_of(inverter.body, "pv_power_w") == -50
 
 
 def test_a_repeated_message_is_counted_and_changes_nothing(tmp_path: Path) -> None:
     """At least once on the way must be exactly once in the tables."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         first = message("home-1", 1, START, {POWER: [100.0, 300.0]})
         _store(first, first)
         _store(first, message("home-1", 2, START + timedelta(seconds=602), {POWER: [500.0]}))
-        item = house.stores.tables.get(keys.energy_quarter("home-1", epoch_ms(START)))
+        item = services.stores.tables.get(keys.energy_quarter("home-1", epoch_ms(START)))
         # The second value held for five minutes; of what was silent longer nothing is known.
         assert item is not None and len(item.body["runs"]) == 1
         assert mean_of(item.body, "active_power_w") == (100 + 300 * 300 + 298 * 500) / 599
-        counts = channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)
+        counts = channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)
         assert counts == {"published": 2, "stored": 2, "lost": 0, "duplicated": 2}
 
 
@@ -67,8 +67,8 @@ def test_a_message_whose_note_was_lost_is_taken_again_without_effect(
 ) -> None:
     """The writes of a message are no transaction: a function that dies between two of them is called again."""
     told = message("farm", 1, START, {POWER: [100.0, 300.0], "inverter/pv_power_w": [-50.0]})
-    with house_in(tmp_path) as (house, _):
-        real, left = house.stores.tables.put, 0
+    with house_in(tmp_path) as (services, _):
+        real, left = services.stores.tables.put, 0
 
         def dying(puts: Sequence[Put]) -> None:
             nonlocal left
@@ -78,44 +78,44 @@ def test_a_message_whose_note_was_lost_is_taken_again_without_effect(
                 left -= 1
                 real(put)
 
-        monkeypatch.setattr(house.stores.tables, "put_each", dying)
+        monkeypatch.setattr(services.stores.tables, "put_each", dying)
         for survives in range(3):
             left = survives
             with pytest.raises(BatchProcessingError):
                 _store(told)
         left = 4
         _store(told)
-        item = house.stores.tables.get(keys.energy_quarter("farm", epoch_ms(START)))
+        item = services.stores.tables.get(keys.energy_quarter("farm", epoch_ms(START)))
         assert item is not None and point_in(item.body, "active_power_w")[0].count == 2
-        counts = channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)
+        counts = channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)
         assert counts == {"published": 1, "stored": 1, "lost": 0, "duplicated": 0}
 
 
 def test_a_gap_counts_as_lost_until_it_is_filled(tmp_path: Path) -> None:
     """The proof that nothing was lost must be able to fail."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         _store(*(message("home-1", seq, START, {POWER: [1.0]}) for seq in (1, 4)))
-        assert channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)["lost"] == 2
+        assert channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)["lost"] == 2
         _store(*(message("home-1", seq, START, {POWER: [1.0]}) for seq in (3, 2)))
-        assert channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)["lost"] == 0
+        assert channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)["lost"] == 0
 
 
 def test_a_backlog_of_hours_is_stored_and_may_be_repeated(tmp_path: Path) -> None:
     """After an outage one thinned message may touch many quarters."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         backlog = message("home-1", 1, START, {POWER: [float(n) for n in range(180)]}, step_s=60.0)
         _store(backlog)
         _store(backlog)
-        day = house.stores.tables.query(Table.ENERGY_METRICS, keys.energy_day("home-1", epoch_ms(START)))
+        day = services.stores.tables.query(Table.ENERGY_METRICS, keys.energy_day("home-1", epoch_ms(START)))
         assert [point_in(item.body, "active_power_w")[0].count for item in day] == [15] * 12
 
 
 def test_an_older_value_never_replaces_a_newer_one(tmp_path: Path) -> None:
     """Back-fill arrives while the site is live; what the grid agent sees must stay the newest."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         _store(message("home-1", 2, START + timedelta(minutes=5), {POWER: [500.0]}))
         _store(message("home-1", 1, START, {POWER: [100.0], "meter/voltage_v": [230.0]}))
-        item = house.stores.tables.get(keys.site_state("home-1", "LATEST"))
+        item = services.stores.tables.get(keys.site_state("home-1", "LATEST"))
         assert item is not None
         assert item.body["points"][POWER][1] == 500
         assert item.body["points"]["meter/voltage_v"][1] == 230
@@ -123,11 +123,11 @@ def test_an_older_value_never_replaces_a_newer_one(tmp_path: Path) -> None:
 
 def test_a_message_in_another_name_is_refused(tmp_path: Path) -> None:
     """The topic is proven by the broker, the payload by nobody."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         event = batch(Up.TELEMETRY, message("home-1", 1, START, {POWER: [1.0]}), at=START, zone="zone-9")
         assert telemetry.handler(event, context()) == {"batchItemFailures": []}
-        assert channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)["stored"] == 0
-        refused = house.stores.tables.get(keys.site_state("home-1", "REFUSED#TelemetryMessage"))
+        assert channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)["stored"] == 0
+        refused = services.stores.tables.get(keys.site_state("home-1", "REFUSED#TelemetryMessage"))
         assert refused is not None and "zone-9" in refused.body["reason"]
 
 
@@ -135,26 +135,26 @@ def test_a_record_that_cannot_be_stored_is_named_for_another_delivery(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One throttled item must not cost the whole batch, nor be passed over."""
-    with house_in(tmp_path) as (house, _):
-        real = house.stores.tables.put_each
+    with house_in(tmp_path) as (services, _):
+        real = services.stores.tables.put_each
 
         def throttled(puts: Sequence[Put]) -> None:
             if any("home-2" in put.key.pk for put in puts):
                 raise StoreError("throttled")
             real(puts)
 
-        monkeypatch.setattr(house.stores.tables, "put_each", throttled)
+        monkeypatch.setattr(services.stores.tables, "put_each", throttled)
         answer = _store(*(message(site, 1, START, {POWER: [1.0]}) for site in ("home-1", "home-2", "farm")))
         assert [int(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]] == [2]
-        assert channel_counts(house.stores.tables, house.registry, Up.TELEMETRY)["stored"] == 2
+        assert channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)["stored"] == 2
 
 
 def test_the_feeder_keeps_its_loading_beside_its_limit(tmp_path: Path) -> None:
     """The grid operator asks what the transformer carried at a second, and what it may carry."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         _store(message(FEEDER, 1, START, {POWER: [100_000.0 + n for n in range(20)]}))
         pk = keys.feeder_sample(FEEDER, START).pk
-        items = house.stores.tables.query(Table.GRID_METRICS, pk)
+        items = services.stores.tables.query(Table.GRID_METRICS, pk)
         assert [item.body for item in items] == [
             {"power_w": 100_009, "limit_w": 200_000},
             {"power_w": 100_019, "limit_w": 200_000},
@@ -163,11 +163,11 @@ def test_the_feeder_keeps_its_loading_beside_its_limit(tmp_path: Path) -> None:
 
 def test_raw_samples_reach_the_lake_once_by_name(tmp_path: Path) -> None:
     """Analysts need every sample; a batch that is delivered again must not double them."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         event = batch(Up.TELEMETRY, message("home-1", 7, START, {POWER: [1.0, None]}), at=START)
         lake.handler(event, context())
         lake.handler(event, context())
-        samples = house.stores.lake.read(zone=ZONE, day=START)
+        samples = services.stores.lake.read(zone=ZONE, day=START)
         assert [(sample.seq, sample.value, sample.quality) for sample in samples] == [
             (7, 1.0, "good"),
             (7, None, "invalid"),
@@ -176,15 +176,15 @@ def test_raw_samples_reach_the_lake_once_by_name(tmp_path: Path) -> None:
 
 def test_events_and_status_are_kept(tmp_path: Path) -> None:
     """An operator looks for what a gateway said about itself."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         said = EventMessage(
             site="home-1", epoch=1, seq=1, sent_at=START, at=START, phrase="device silent", fields={"n": 1}
         )
         events.handler(batch(Up.EVENTS, said, said, at=START), context())
         status.handler(batch(Up.STATUS, StatusMessage(site="home-1", online=False), at=START), context())
-        kept = house.stores.tables.query(Table.ENERGY_METRICS, keys.site_event("home-1", START, 1, 1).pk)
+        kept = services.stores.tables.query(Table.ENERGY_METRICS, keys.site_event("home-1", START, 1, 1).pk)
         assert [item.body["phrase"] for item in kept] == ["device silent"]
-        state = house.stores.tables.get(keys.site_state("home-1", "STATUS"))
+        state = services.stores.tables.get(keys.site_state("home-1", "STATUS"))
         assert state is not None and state.body["online"] is False
 
 

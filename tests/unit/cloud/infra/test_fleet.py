@@ -122,7 +122,7 @@ def test_a_gateway_hears_its_own_only() -> None:
 
 
 def test_the_stand_ins_rules_send_what_the_policy_lets_send() -> None:
-    """What works on a desk must work in the account, and what the account refuses must fail on the desk."""
+    """What works at a desk must work in the account, and what the account refuses must fail at the desk."""
     for policy, grants in ((FLEET, (*FLEET_GRANTS, *CLAIM_GRANTS)), (CLAIM, CLAIM_GRANTS)):
         filters = filters_of(grants, Way.SEND, thing=THING, zone=ZONE)
         for topic in TOPICS:

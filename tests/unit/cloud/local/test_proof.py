@@ -29,9 +29,9 @@ def test_a_run_is_proved_from_its_first_entry(
 ) -> None:
     """Whether the journal was cut or not: archive, journal, snapshot and tables are one story."""
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", snapshot_every)
-    with house_in(tmp_path) as (house, _):
-        save_registry(house.stores.tables, house.registry)
-        run_events(house, story())
+    with house_in(tmp_path) as (services, _):
+        save_registry(services.stores.tables, services.registry)
+        run_events(services, story())
     (proof,) = prove_file(tmp_path / "tables.db")
     assert proof.parted_at is None and proof.agrees
     assert proof.snapshots == (snapshot_every == 3)
@@ -41,9 +41,9 @@ def test_a_run_is_proved_from_its_first_entry(
 
 def test_a_changed_a_missing_and_an_invented_line_are_found(tmp_path: Path) -> None:
     """Whoever alters the ledger in the tables is found out by the journal."""
-    with house_in(tmp_path) as (house, _):
-        run_events(house, story())
-        tables = house.stores.tables
+    with house_in(tmp_path) as (services, _):
+        run_events(services, story())
+        tables = services.stores.tables
         line = _line(tables)
 
         def with_body(body: Mapping[str, Any]) -> str:
@@ -62,9 +62,9 @@ def test_a_changed_a_missing_and_an_invented_line_are_found(tmp_path: Path) -> N
 
 def test_a_changed_order_in_the_journal_is_found(tmp_path: Path) -> None:
     """The tables then hold trades that the journal does not lead to."""
-    with house_in(tmp_path) as (house, _):
-        run_events(house, story())
-        tables = house.stores.tables
+    with house_in(tmp_path) as (services, _):
+        run_events(services, story())
+        tables = services.stores.tables
         for item in tables.query(Table.MARKET_DATA, keys.market(ZONE, None), **prefix("JOURNAL#")):
             text = json.dumps(item.body)
             if '"op": "order"' in text:
@@ -74,9 +74,9 @@ def test_a_changed_order_in_the_journal_is_found(tmp_path: Path) -> None:
 
 def test_the_command_line_proves_a_folder_and_shows_its_markets(tmp_path: Path) -> None:
     """An operator asks with the folder of the run, a program reads the answer."""
-    with house_in(tmp_path / "cloud") as (house, _):
-        save_registry(house.stores.tables, house.registry)
-        run_events(house, story())
+    with house_in(tmp_path / "cloud") as (services, _):
+        save_registry(services.stores.tables, services.registry)
+        run_events(services, story())
     assert tables_file(tmp_path) == tmp_path / "cloud" / "tables.db"
     proved = CliRunner().invoke(app, ["replay", str(tmp_path), "--json"])
     assert proved.exit_code == 0
@@ -90,9 +90,9 @@ def test_the_command_line_proves_a_folder_and_shows_its_markets(tmp_path: Path) 
     assert zone["prices"]["quotes"]
     text = CliRunner().invoke(app, ["status", "--tables", str(tmp_path), "--zone", ZONE]).stdout
     assert "sound, trading" in text and "corrected" in text
-    with house_in(tmp_path / "cloud") as (house, _):
-        line = _line(house.stores.tables)
-        house.stores.tables.transact([Delete(key=line.key)])
+    with house_in(tmp_path / "cloud") as (services, _):
+        line = _line(services.stores.tables)
+        services.stores.tables.transact([Delete(key=line.key)])
     assert CliRunner().invoke(app, ["replay", str(tmp_path)]).exit_code == 1
     assert CliRunner().invoke(app, ["status", "--tables", str(tmp_path / "none")]).exit_code == 2
     assert CliRunner().invoke(app, ["status", "--tables", str(tmp_path), "--zone", "zone-9"]).exit_code == 1

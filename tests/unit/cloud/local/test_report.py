@@ -20,8 +20,8 @@ def _ran(folder: Path) -> None:
     """Leave what a short run leaves: two messages of three, one of them twice."""
     folder.mkdir()
     StreamLog.open(folder / "streams.db").close()
-    with house_in(folder) as (house, _):
-        save_registry(house.stores.tables, house.registry)
+    with house_in(folder) as (services, _):
+        save_registry(services.stores.tables, services.registry)
         told = [message("home-1", seq, START + timedelta(minutes=seq), {"meter/w": [1.0]}) for seq in (1, 3)]
         telemetry.handler(batch(Up.TELEMETRY, *told, told[0], b"{}", at=START), context())
 

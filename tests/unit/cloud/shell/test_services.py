@@ -8,7 +8,7 @@ import pytest
 from cloud.errors import SetupError
 from cloud.handlers import telemetry
 from cloud.local.report import channel_counts
-from cloud.shell import services
+from cloud.shell import services as shell_services
 from cloud.shell.publishing import IotPublisher, Outgoing
 from cloud.stores.registry import save_registry
 from contracts.topics import Up
@@ -31,16 +31,16 @@ def test_a_function_works_from_its_environment_alone(tmp_path: Path) -> None:
     """In AWS there is nothing but tables, a bucket and a few variables."""
     with aws_account() as tables:
         save_registry(tables, registry())
-        house = services.build(_environ(tmp_path))
-        assert isinstance(house.publisher, IotPublisher)
-        house.publisher.publish([Outgoing(topic="sitewatt/v1/zone-1/home-1/commands", payload=b"{}", expiry_s=60)])
-        services.install(house)
+        services = shell_services.build(_environ(tmp_path))
+        assert isinstance(services.publisher, IotPublisher)
+        services.publisher.publish([Outgoing(topic="sitewatt/v1/zone-1/home-1/commands", payload=b"{}", expiry_s=60)])
+        shell_services.install(services)
         try:
             told = [message("home-1", seq, START + timedelta(minutes=seq), {"meter/w": [1.0]}) for seq in (1, 2)]
             telemetry.handler(batch(Up.TELEMETRY, *told, told[0], at=START), context())
         finally:
-            services.install(None)
-        counts = channel_counts(tables, house.registry, Up.TELEMETRY)
+            shell_services.install(None)
+        counts = channel_counts(tables, services.registry, Up.TELEMETRY)
         assert counts == {"published": 2, "stored": 2, "lost": 0, "duplicated": 1}
 
 
@@ -51,4 +51,4 @@ def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
         save_registry(tables, registry())
         environ = {name: value for name, value in _environ(tmp_path).items() if name != missing}
         with pytest.raises(SetupError, match=missing):
-            services.build(environ)
+            shell_services.build(environ)

@@ -10,18 +10,18 @@ from contracts.market import OrderMessage
 from contracts.topics import Up
 from contracts.units import ClockTrust
 from edge.agent.trader import Trader
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config
 
 NOON = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
 
 
-def _trader(journal: Journal, clock: Clock) -> Trader:
+def _trader(outbox: Outbox, clock: Clock) -> Trader:
     return Trader(
         config=config(trading={"enabled": True}),
         clock=clock,
-        journal=journal,
+        outbox=outbox,
         clock_trust=lambda: ClockTrust.SYNCED,
         last_cycle=lambda: None,
     )
@@ -39,27 +39,27 @@ def _forecast() -> ForecastBroadcast:
 def test_a_gateway_without_a_forecast_looks_at_the_market_again_and_again(tmp_path: Path) -> None:
     """On its first day a site knows nothing of itself; that must not end the process that keeps it safe."""
     clock = ManualClock(NOON)
-    with closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal:
-        trader = _trader(journal, clock)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock)
         for _ in range(3):
             trader.look()
             clock.advance(60.0)
-        assert journal.read(Up.ORDERS) == []
+        assert outbox.read(Up.ORDERS) == []
 
 
 def test_the_orders_of_one_look_and_what_is_remembered_of_them_are_one_commit(tmp_path: Path) -> None:
     """A flush for each order would write the same pages again and again; a crash between them would tear the round."""
     clock = ManualClock(NOON)
-    with closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal:
-        trader = _trader(journal, clock)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock)
         trader.hear_forecast(_forecast())
-        before = journal.stats().commits
+        before = outbox.stats().commits
         trader.look()
-        sent = [OrderMessage.decode(record.payload) for record in journal.read(Up.ORDERS, limit=100)]
+        sent = [OrderMessage.decode(record.payload) for record in outbox.read(Up.ORDERS, limit=100)]
         assert len(sent) > 1 and trader.stats["orders"] == len(sent)
-        assert journal.stats().commits == before + 1
-    with closing(Journal.open(tmp_path / "journal.db", site=SITE, clock=clock)) as journal:
-        again = _trader(journal, clock)
+        assert outbox.stats().commits == before + 1
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        again = _trader(outbox, clock)
         again.hear_forecast(_forecast())
         again.look()
         assert again.stats["orders"] == 0

@@ -1,6 +1,6 @@
 """A crash between two writes to the disk leaves no order half taken.
 
-Each transaction's outcome on the disk is kept as a copy of the journal's files; every copy is a moment at which the
+Each transaction's outcome on the disk is kept as a copy of the outbox's files; every copy is a moment at which the
 process could have died, and is opened as the next process would open it.
 """
 
@@ -32,7 +32,7 @@ def _crashes(
     acts: Callable[[Counter], object],
     **grid_limits: int,
 ) -> list[Path]:
-    """Let a desk that holds ``FIRST`` act, and return the disk as it was before and after each transaction."""
+    """Let an executor that holds ``FIRST`` act, and return the disk as it was before and after each transaction."""
     images: list[Path] = []
     live = folder / "live"
     write = Store.write
@@ -48,7 +48,7 @@ def _crashes(
         return found
 
     with counter(live, clock, **grid_limits) as at:
-        at.desk.take(FIRST.encode(), retained=False)
+        at.executor.take(FIRST.encode(), retained=False)
         keep()
         with monkeypatch.context() as patched:
             patched.setattr(Store, "write", kept)
@@ -62,18 +62,20 @@ def test_an_order_is_taken_wholly_or_not_at_all(
 ) -> None:
     """Answered means running; at no moment does the site stand without the order before and the order after."""
     newer = command(LimitImport(max_w=5_000), command_id="c2", seq=2, lasts_s=600)
-    images = _crashes(tmp_path, clock, monkeypatch, lambda at: at.desk.take(newer.encode(), retained=False), **limits)
+    images = _crashes(
+        tmp_path, clock, monkeypatch, lambda at: at.executor.take(newer.encode(), retained=False), **limits
+    )
     assert len(images) > 1
     for image in images:
         with counter(image, clock, **limits) as at:
-            running = {life.command.command_id for life in at.desk.running()}
+            running = {life.command.command_id for life in at.executor.running()}
             answered = {(ack.command_id, ack.stage) for ack in at.acks()}
             taken = ("c2", AckStage.ACCEPTED) in answered
             assert ("c2" in running) == taken, f"{image.name} answered {answered} and runs {running}"
             assert ("c1" in running) == (("c1", AckStage.SUPERSEDED) not in answered)
             assert running, "the limit was lifted by a crash"
-            at.desk.take(newer.encode(), retained=False)
-            assert "c2" in {life.command.command_id for life in at.desk.running()}, "sent again, it is obeyed"
+            at.executor.take(newer.encode(), retained=False)
+            assert "c2" in {life.command.command_id for life in at.executor.running()}, "sent again, it is obeyed"
 
 
 def test_a_release_is_done_wholly_or_not_at_all(
@@ -81,11 +83,11 @@ def test_a_release_is_done_wholly_or_not_at_all(
 ) -> None:
     """A release that was answered and whose order came back with the next process would never be sent again."""
     release = command(Release(command_id="c1"), command_id="c2", seq=2)
-    images = _crashes(tmp_path, clock, monkeypatch, lambda at: at.desk.take(release.encode(), retained=False))
+    images = _crashes(tmp_path, clock, monkeypatch, lambda at: at.executor.take(release.encode(), retained=False))
     assert len(images) > 1
     for image in images:
         with counter(image, clock) as at:
             stages = {ack.command_id: ack.stage for ack in at.acks()}
-            assert bool(at.desk.running()) == (stages == {"c1": AckStage.ACCEPTED})
-            at.desk.take(release.encode(), retained=False)
-            assert not at.desk.running(), "sent again, it is obeyed"
+            assert bool(at.executor.running()) == (stages == {"c1": AckStage.ACCEPTED})
+            at.executor.take(release.encode(), retained=False)
+            assert not at.executor.running(), "sent again, it is obeyed"

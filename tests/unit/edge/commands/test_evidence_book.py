@@ -23,14 +23,14 @@ async def _obeyed(folder: Path, clock: ManualClock, *, cycles: int = 20) -> None
     """Let a site obey an import limit for a while, and die without a goodbye."""
     with counter(folder, clock) as at:
         fakes = fake_site(clock)
-        loop, done = loop_of(fakes, clock, desk=at.desk)
+        loop, done = loop_of(fakes, clock, executor=at.executor)
         running = asyncio.create_task(loop.run(), name="control")
         for number in range(cycles):
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             if number == 1:
                 order = command(LimitImport(max_w=9_000), issued_at=clock.now(), lasts_s=15)
-                at.desk.take(order.encode(), retained=False)
+                at.executor.take(order.encode(), retained=False)
             clock.advance(1.0)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -110,11 +110,11 @@ def test_refusals_of_genuine_orders_are_evidence_and_noise_is_not(tmp_path: Path
     """What a grid operator asked in vain must be provable; what anybody can send must not fill the disk."""
     clock = ManualClock(NOON)
     with counter(tmp_path, clock, locked=lambda: True) as at:
-        at.desk.take(command(LimitImport(max_w=1), issued_at=clock.now()).encode(), retained=False)
+        at.executor.take(command(LimitImport(max_w=1), issued_at=clock.now()).encode(), retained=False)
         forged = command(LimitImport(max_w=1), command_id="x", seq=2, issued_at=clock.now(), key=KEYS["owner"])
-        at.desk.take(forged.encode(), retained=False)
-        at.journal.flush()
-        records, _ = read_chain(at.journal.recall, "e1")
+        at.executor.take(forged.encode(), retained=False)
+        at.outbox.flush()
+        records, _ = read_chain(at.outbox.recall, "e1")
         assert [(one.kind.value, one.fields.get("reason")) for one in records] == [("order", None), ("check", "locked")]
 
 
@@ -126,12 +126,12 @@ def test_old_chains_make_room_for_new_ones(tmp_path: Path) -> None:
             order = command(
                 LimitImport(max_w=1), command_id=f"c{number}", event_id=f"e{number}", seq=number, issued_at=clock.now()
             )
-            at.desk.take(order.encode(), retained=False)
-        at.journal.flush()
-        known = known_events(at.journal.recall)
+            at.executor.take(order.encode(), retained=False)
+        at.outbox.flush()
+        known = known_events(at.outbox.recall)
         assert (len(known), known[-1]) == (EVENTS_KEPT, f"e{EVENTS_KEPT + 5}")
-        assert at.journal.recall("evidence/e1/1") is None
-        assert read_chain(at.journal.recall, "e1") == ([], None)
+        assert at.outbox.recall("evidence/e1/1") is None
+        assert read_chain(at.outbox.recall, "e1") == ([], None)
 
 
 def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
     for seq in (1, 2):
         with counter(tmp_path, clock) as at:
             order = command(LimitImport(max_w=9_000), command_id=f"c{seq}", seq=seq, issued_at=clock.now())
-            at.desk.take(order.encode(), retained=False)
+            at.executor.take(order.encode(), retained=False)
     found = from_state(tmp_path, "e1")
     assert found.broken() is None
     assert [one.fields["command"] for one in found.records if one.kind == "order"] == ["c1", "c2"]

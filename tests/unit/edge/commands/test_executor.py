@@ -59,27 +59,27 @@ def test_the_same_order_twice_has_one_effect_and_the_same_answer(tmp_path: Path,
     """A broker may deliver twice."""
     with counter(tmp_path, clock) as at:
         order = command(LimitImport(max_w=9_000)).encode()
-        at.desk.take(order, retained=False)
-        at.desk.take(order, retained=False)
+        at.executor.take(order, retained=False)
+        at.executor.take(order, retained=False)
         assert [ack.stage for ack in at.acks()] == [AckStage.ACCEPTED, AckStage.ACCEPTED]
-        assert len(at.desk.running()) == 1
+        assert len(at.executor.running()) == 1
 
 
 def test_a_newer_order_of_the_same_kind_takes_the_place_of_the_older(tmp_path: Path, clock: ManualClock) -> None:
     """An issuer says what it wants now, not the sum of what it ever wanted."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
-        at.desk.take(command(LimitImport(max_w=5_000), command_id="c2", seq=2).encode(), retained=False)
-        assert [one.max_w for one in at.desk.requests(0.0)] == [5_000.0]
+        at.executor.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
+        at.executor.take(command(LimitImport(max_w=5_000), command_id="c2", seq=2).encode(), retained=False)
+        assert [one.max_w for one in at.executor.requests(0.0)] == [5_000.0]
         assert (at.acks()[-1].command_id, at.acks()[-1].stage) == ("c1", AckStage.SUPERSEDED)
 
 
 def test_a_release_ends_the_order_and_is_itself_complete(tmp_path: Path, clock: ManualClock) -> None:
     """Both commands get their last answer."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(LimitImport(max_w=0)).encode(), retained=False)
-        at.desk.take(command(Release(command_id="c1"), command_id="c2", seq=2).encode(), retained=False)
-        assert not at.desk.requests(0.0)
+        at.executor.take(command(LimitImport(max_w=0)).encode(), retained=False)
+        at.executor.take(command(Release(command_id="c1"), command_id="c2", seq=2).encode(), retained=False)
+        assert not at.executor.requests(0.0)
         last = {ack.command_id: ack.stage for ack in at.acks()}
         assert last == {"c1": AckStage.RELEASED, "c2": AckStage.COMPLETED}
 
@@ -90,25 +90,25 @@ def test_what_moves_no_power_is_answered_at_once(
 ) -> None:
     """Who asks gets the answer, and nothing stays behind."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(action).encode(), retained=False)
+        at.executor.take(command(action).encode(), retained=False)
         assert [ack.stage for ack in at.acks()] == [AckStage.ACCEPTED, AckStage.COMPLETED]
-        assert not at.desk.running()
+        assert not at.executor.running()
 
 
 def test_the_lock_of_a_person_on_site_refuses_what_steers(tmp_path: Path, clock: ManualClock) -> None:
     """And the lock that came as a command is remembered over a restart."""
     on_site = True
     with counter(tmp_path, clock, locked=lambda: on_site) as at:
-        at.desk.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
+        at.executor.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
         assert at.acks()[-1].reason is Refusal.LOCKED
         on_site = False
         lock = command(MaintenanceLock(on=True), command_id="l", issuer="owner", lasts_s=3_600)
-        at.desk.take(lock.encode(), retained=False)
-        assert at.desk.locked()
+        at.executor.take(lock.encode(), retained=False)
+        assert at.executor.locked()
     with counter(tmp_path, clock) as at:
-        assert at.desk.locked()
+        assert at.executor.locked()
         clock.advance(3_601)
-        assert not at.desk.locked()
+        assert not at.executor.locked()
 
 
 @pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])
@@ -117,14 +117,14 @@ def test_a_step_of_the_wall_clock_moves_no_end_of_an_order_or_a_lock(
 ) -> None:
     """What is to last ten minutes lasts ten minutes, whatever a time server finds meanwhile."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(LimitImport(max_w=9_000), lasts_s=600).encode(), retained=False)
+        at.executor.take(command(LimitImport(max_w=9_000), lasts_s=600).encode(), retained=False)
         lock = command(MaintenanceLock(on=True), command_id="c2", issuer="owner", lasts_s=600)
-        at.desk.take(lock.encode(), retained=False)
+        at.executor.take(lock.encode(), retained=False)
         clock.step_wall(step_s)
         clock.advance(599)
-        assert (len(at.desk.requests(clock.monotonic())), at.desk.locked()) == (1, True)
+        assert (len(at.executor.requests(clock.monotonic())), at.executor.locked()) == (1, True)
         clock.advance(1)
-        assert (at.desk.requests(clock.monotonic()), at.desk.locked()) == ([], False)
+        assert (at.executor.requests(clock.monotonic()), at.executor.locked()) == ([], False)
 
 
 @pytest.mark.parametrize("ppm", [500, -500])
@@ -137,23 +137,23 @@ def test_a_clock_that_drifts_moves_no_end_of_an_order_and_is_still_trusted(
     os.utime(synchronised, (NOON.timestamp(), NOON.timestamp()))
     watch = ClockWatch(clock, synchronised=synchronised)
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(LimitImport(max_w=9_000), lasts_s=24 * 3_600).encode(), retained=False)
+        at.executor.take(command(LimitImport(max_w=9_000), lasts_s=24 * 3_600).encode(), retained=False)
         for _ in range(24 * 360):
-            assert len(at.desk.requests(clock.monotonic())) == 1
+            assert len(at.executor.requests(clock.monotonic())) == 1
             assert watch.trust() is ClockTrust.SYNCED
             clock.step_wall(10 * ppm * 1e-6)
             clock.advance(10)
-        assert at.desk.requests(clock.monotonic()) == []
+        assert at.executor.requests(clock.monotonic()) == []
 
 
 def test_an_order_of_the_market_does_not_outlive_the_process(tmp_path: Path, clock: ManualClock) -> None:
     """Whoever still wants it says so again; the number it used is used up."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(LimitImport(max_w=9_000), issuer="aggregator").encode(), retained=False)
+        at.executor.take(command(LimitImport(max_w=9_000), issuer="aggregator").encode(), retained=False)
     with counter(tmp_path, clock) as at:
-        assert not at.desk.running()
+        assert not at.executor.running()
         again = command(LimitImport(max_w=9_000), command_id="c2", issuer="aggregator")
-        at.desk.take(again.encode(), retained=False)
+        at.executor.take(again.encode(), retained=False)
         assert at.acks()[-1].reason is Refusal.REPLAYED
 
 
@@ -162,7 +162,7 @@ def test_a_flood_is_answered_a_few_times_and_counted(tmp_path: Path, clock: Manu
     """Ten thousand answers would push the telemetry off the disk."""
     with counter(tmp_path, clock) as at:
         genuine = command(LimitImport(max_w=9_000)).encode()
-        at.desk.take(genuine, retained=False)
+        at.executor.take(genuine, retained=False)
         began = len(at.acks())
         for number in range(1_000):
             forged = command(LimitExport(max_w=0), command_id=f"x{number}", seq=number + 2, key=KEYS["owner"])
@@ -171,27 +171,27 @@ def test_a_flood_is_answered_a_few_times_and_counted(tmp_path: Path, clock: Manu
                 "malformed": b'{"v":1,"command_id":"x%d"}' % number,
                 "replayed": genuine,
             }[kind]
-            at.desk.take(payload, retained=False)
+            at.executor.take(payload, retained=False)
         assert len(at.acks()) - began == ANSWERS_BURST
-        assert at.desk.stats["unanswered"] == 1_000 - ANSWERS_BURST
-        assert len(at.desk.running()) == 1
+        assert at.executor.stats["unanswered"] == 1_000 - ANSWERS_BURST
+        assert len(at.executor.running()) == 1
         other = command(LimitImport(max_w=5_000), command_id="c2", issuer="aggregator")
-        at.desk.take(other.encode(), retained=False)
-        assert len(at.desk.running()) == 2, "a genuine order is answered and obeyed beside it"
+        at.executor.take(other.encode(), retained=False)
+        assert len(at.executor.running()) == 2, "a genuine order is answered and obeyed beside it"
 
 
 def test_an_oversized_message_is_not_even_parsed(tmp_path: Path, clock: ManualClock) -> None:
     """The cheapest refusal is by length."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(b"[" * 1_000_000, retained=False)
-        assert at.desk.refusals == {Refusal.MALFORMED: 1}
+        at.executor.take(b"[" * 1_000_000, retained=False)
+        assert at.executor.refusals == {Refusal.MALFORMED: 1}
         assert not at.acks(), "nobody can be told: there is no id"
 
 
 def test_an_infeasible_order_is_refused_with_what_would_do(tmp_path: Path, clock: ManualClock) -> None:
     """Before the first cycle the site can do nothing, and says so."""
     with counter(tmp_path, clock) as at:
-        at.desk.take(command(BatteryPower(power_w=1_000)).encode(), retained=False)
+        at.executor.take(command(BatteryPower(power_w=1_000)).encode(), retained=False)
         assert at.acks()[-1].reason is Refusal.UNSUPPORTED
 
 
@@ -199,7 +199,7 @@ def test_an_order_signed_with_another_key_of_the_site_is_refused(tmp_path: Path,
     """Trust is of an issuer and its key, not of any key."""
     with counter(tmp_path, clock) as at:
         order = command(LimitImport(max_w=9_000))
-        at.desk.take(signed(order, KEYS["owner"]).encode(), retained=False)
+        at.executor.take(signed(order, KEYS["owner"]).encode(), retained=False)
         assert at.acks()[-1].reason is Refusal.BAD_SIGNATURE
 
 
@@ -210,11 +210,11 @@ async def test_an_order_that_no_device_holds_is_said_and_counts_once_one_does(
     with counter(tmp_path, clock) as at:
         fakes = fake_site(clock)
         inverter = fakes["inverter"]
-        loop, _ = loop_of(fakes, clock, desk=at.desk)
+        loop, _ = loop_of(fakes, clock, executor=at.executor)
         async with running(loop):
             await seconds(clock, 2)
             inverter.echoes = False
-            at.desk.take(command(BatteryPower(power_w=2_000), issued_at=clock.now()).encode(), retained=False)
+            at.executor.take(command(BatteryPower(power_w=2_000), issued_at=clock.now()).encode(), retained=False)
             await seconds(clock, int(APPLY_S) + 2)
             said = at.acks()[-1]
             assert (said.stage, said.reason) == (AckStage.INEFFECTIVE, Refusal.NOT_APPLIED)
@@ -231,14 +231,14 @@ async def test_a_value_of_the_order_before_proves_nothing_of_the_order_after(
     """Both are the same issuer's and the same kind, and only the second was never written."""
     with counter(tmp_path, clock) as at:
         fakes = fake_site(clock)
-        loop, _ = loop_of(fakes, clock, desk=at.desk)
+        loop, _ = loop_of(fakes, clock, executor=at.executor)
         async with running(loop):
             await seconds(clock, 2)
-            at.desk.take(command(BatteryPower(power_w=1_000), issued_at=clock.now()).encode(), retained=False)
+            at.executor.take(command(BatteryPower(power_w=1_000), issued_at=clock.now()).encode(), retained=False)
             await seconds(clock, 3)
             fakes["inverter"].deaf = True
             newer = command(BatteryPower(power_w=2_000), command_id="c2", seq=2, issued_at=clock.now())
-            at.desk.take(newer.encode(), retained=False)
+            at.executor.take(newer.encode(), retained=False)
             await seconds(clock, 5)
             stages = [ack.stage for ack in at.acks() if ack.command_id == "c2"]
             assert stages == [AckStage.ACCEPTED]

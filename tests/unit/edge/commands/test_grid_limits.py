@@ -34,18 +34,18 @@ def _tell(at: Counter, action: object, *, seq: int, issuer: str = "grid_operator
         issued_at=at.clock.now(),
         lasts_s=lasts_s,
     )
-    at.desk.take(order.encode(), retained=False)
+    at.executor.take(order.encode(), retained=False)
 
 
 def _pass(at: Counter, seconds: float, *, step_s: float = 10.0) -> None:
     """Let time pass as cycles do."""
     for _ in range(int(seconds / step_s)):
         at.clock.advance(step_s)
-        at.desk.requests(at.clock.monotonic())
+        at.executor.requests(at.clock.monotonic())
 
 
 def _bounds(at: Counter) -> dict[str, tuple[float, float]]:
-    return {one.requester: (one.min_w, one.max_w) for one in at.desk.requests(at.clock.monotonic())}
+    return {one.requester: (one.min_w, one.max_w) for one in at.executor.requests(at.clock.monotonic())}
 
 
 def test_until_the_grid_operator_is_heard_the_failsafe_limits_hold(tmp_path: Path, clock: ManualClock) -> None:
@@ -70,7 +70,7 @@ def test_a_grid_operator_that_falls_silent_in_a_limit_leaves_the_failsafe_limit(
         assert _state(at) is LimitState.FAILSAFE
         assert _bounds(at)["grid_failsafe/import"][1] == 4_200.0
         _pass(at, 4 * 3600, step_s=60)
-        found = at.desk.requests(clock.monotonic())
+        found = at.executor.requests(clock.monotonic())
         assert {one.reason for one in found} == {Reason.GRID_FAILSAFE}, "four hours later nothing was lifted"
 
 
@@ -91,13 +91,13 @@ def test_a_replayed_heartbeat_keeps_nothing_alive(tmp_path: Path, clock: ManualC
     with counter(tmp_path, clock, **FAILSAFE) as at:
         _tell(at, LimitImport(max_w=9_000), seq=1)
         old = command(Diagnostics(), command_id="beat", seq=2, issued_at=clock.now(), lasts_s=3_000)
-        at.desk.take(old.encode(), retained=False)
+        at.executor.take(old.encode(), retained=False)
         for seq in range(3, 20):
             _pass(at, 20)
             if genuine:
                 _tell(at, Diagnostics(), seq=seq)
             else:
-                at.desk.take(old.encode(), retained=False)
+                at.executor.take(old.encode(), retained=False)
         assert (_state(at) is LimitState.FAILSAFE) is not genuine
 
 
@@ -141,7 +141,7 @@ def test_where_a_failsafe_follows_a_dead_gateway_leaves_the_limit_to_the_device_
     for direction, bound_until_s in ("import", float("inf")), ("export", None):
         with counter(tmp_path / direction, clock, **{f"failsafe_{direction}_w": 0}) as at:
             _tell(at, LimitImport(max_w=3_000), seq=1)
-            found = {one.requester: one.bound_until_s for one in at.desk.requests(clock.monotonic())}
+            found = {one.requester: one.bound_until_s for one in at.executor.requests(clock.monotonic())}
             assert found["grid_operator/limit_import"] == bound_until_s
 
 

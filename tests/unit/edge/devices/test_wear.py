@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from edge.devices.recipes import Lever, Storage, WriteRule
-from edge.devices.wear import Forgetful, Ledger, budget_of
+from edge.devices.wear import Forgetful, WriteBudget, budget_of
 from edge.errors import ValueRefused
 from tests.support.manual_clock import ManualClock
 
@@ -20,9 +20,9 @@ RULES = {
 def test_the_budget_holds_over_restarts_and_ends_with_the_day() -> None:
     """A gateway that restarts every hour wears no memory out, and tomorrow is another day."""
     memory, clock = Forgetful(), ManualClock(datetime(2025, 6, 1, 23, 0, tzinfo=UTC))
-    Ledger("one", memory, clock).spend(["eeprom"], RULES)
-    Ledger("one", memory, clock).spend(["eeprom"], RULES)
-    ledger = Ledger("one", memory, clock)
+    WriteBudget("one", memory, clock).spend(["eeprom"], RULES)
+    WriteBudget("one", memory, clock).spend(["eeprom"], RULES)
+    ledger = WriteBudget("one", memory, clock)
     with pytest.raises(ValueRefused, match="written 2 times today, its memory bears 2"):
         ledger.check(["eeprom"], RULES)
     clock.advance(3600)
@@ -34,7 +34,7 @@ def test_the_budget_holds_over_restarts_and_ends_with_the_day() -> None:
 def test_what_is_not_urgent_is_paced_over_the_day_and_leaves_a_share() -> None:
     """A morning of trading must not leave a grid operator's limit without a write, nor the evening without any."""
     clock = ManualClock(datetime(2025, 6, 1, 0, 0, tzinfo=UTC))
-    ledger, name, rules = Ledger("one", Forgetful(), clock), "unknown", RULES
+    ledger, name, rules = WriteBudget("one", Forgetful(), clock), "unknown", RULES
     written = []
     for hour in range(24):
         before = ledger.writes_today.get(name, 0)
@@ -57,7 +57,7 @@ def test_what_is_not_urgent_is_paced_over_the_day_and_leaves_a_share() -> None:
 def test_a_month_of_a_volatile_tariff_stays_in_the_budget_and_is_never_without_a_write_for_long() -> None:
     """Prices that change each quarter of an hour are followed; what changes each minute, as far as it can be."""
     clock = ManualClock(datetime(2025, 6, 1, 0, 0, tzinfo=UTC))
-    ledger, name = Ledger("one", Forgetful(), clock), "unknown"
+    ledger, name = WriteBudget("one", Forgetful(), clock), "unknown"
     days: dict[int, int] = {}
     longest_s, last_s = 0.0, 0.0
     for minute in range(30 * 24 * 60):
@@ -88,12 +88,12 @@ def test_a_touched_lever_is_on_the_disk_before_the_first_write() -> None:
             super().remember(key, value)
 
     memory = Disk()
-    Ledger("one", memory, ManualClock()).touch(Lever.BATTERY_POWER)
+    WriteBudget("one", memory, ManualClock()).touch(Lever.BATTERY_POWER)
     assert durable == [True]
-    again = Ledger("one", memory, ManualClock())
+    again = WriteBudget("one", memory, ManualClock())
     assert again.touched == {Lever.BATTERY_POWER}
     again.let_go(Lever.BATTERY_POWER)
-    assert Ledger("one", memory, ManualClock()).touched == frozenset()
+    assert WriteBudget("one", memory, ManualClock()).touched == frozenset()
 
 
 @pytest.mark.parametrize("damaged", [None, 7, "x", {"day": 3}, ["no_such_lever"]])
@@ -102,5 +102,5 @@ def test_what_was_kept_in_another_shape_is_forgotten(damaged: object) -> None:
     memory = Forgetful()
     memory.remember("device/one/wear", damaged)
     memory.remember("device/one/touched", damaged)
-    ledger = Ledger("one", memory, ManualClock())
+    ledger = WriteBudget("one", memory, ManualClock())
     assert ledger.writes_today == {} and ledger.touched == frozenset()

@@ -6,7 +6,7 @@ from typing import Any
 from cloud.infra.fleet import DEFENDER_METRICS
 from contracts.clock import scaled_clock
 from edge.errors import LinkError
-from edge.fleet.defender import JOURNAL_DEPTH, METER_SILENT_S, DefenderReports
+from edge.fleet.defender import METER_SILENT_S, OUTBOX_DEPTH, DefenderReports
 from tests.support.brokers.link_parts import AT, background, until
 
 
@@ -32,7 +32,7 @@ async def test_what_is_known_is_reported_and_a_lost_link_costs_one_report() -> N
         link=wire,  # type: ignore[arg-type]
         thing="site-1",
         clock=scaled_clock(started_at=AT, speed=1000),
-        measure=lambda: {JOURNAL_DEPTH: 12, METER_SILENT_S: None},
+        measure=lambda: {OUTBOX_DEPTH: 12, METER_SILENT_S: None},
     )
     async with background(reports.run(), name="reports"):
         await until(lambda: len(wire.sent) >= 2)
@@ -45,4 +45,4 @@ async def test_what_is_known_is_reported_and_a_lost_link_costs_one_report() -> N
 
 def test_the_account_knows_what_gateways_report() -> None:
     """A metric that the account does not know is dropped without a word."""
-    assert set(DEFENDER_METRICS) == {JOURNAL_DEPTH, METER_SILENT_S}
+    assert set(DEFENDER_METRICS) == {OUTBOX_DEPTH, METER_SILENT_S}

@@ -279,7 +279,7 @@ async def test_a_disputed_lever_is_left_after_the_budget_and_said() -> None:
 
 
 async def test_cycles_are_told_in_order_with_what_is_proven() -> None:
-    """The desk and the recorder see each cycle once."""
+    """The executor and the recorder see each cycle once."""
     bench = Bench()
     async with running(bench.loop):
         await bench.seconds(5)

@@ -4,7 +4,7 @@ import pytest
 
 from contracts.units import Quality
 from edge.control.model import AssetKind, Measured
-from edge.loop.snapshot import Freezer, measured, samples
+from edge.loop.snapshot import SnapshotBuilder, measured, samples
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, as_devices, config, fake_site, reading
 
@@ -13,9 +13,9 @@ def test_the_picture_holds_meter_and_assets_with_their_ages() -> None:
     """Ages are of the reading, not of the cycle."""
     clock = ManualClock(NOON)
     fakes = fake_site(clock)
-    freezer = Freezer(config().devices, meter="meter")
+    snapshots = SnapshotBuilder(config().devices, meter="meter")
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
-    found = freezer.freeze(as_devices(fakes), readings, now_s=2.5, confirmed={})
+    found = snapshots.build(as_devices(fakes), readings, now_s=2.5, confirmed={})
     assert (found.connection_power.value, found.connection_power.age_s) == (1_000.0, 2.5)
     (inverter,) = found.assets
     assert (inverter.kind, inverter.generation_rated_w, inverter.charge_w_max) == (AssetKind.HYBRID, 5_000.0, 4_000.0)
@@ -27,11 +27,11 @@ def test_a_silent_asset_keeps_its_last_good_power_for_the_worst_case() -> None:
     """Unreachable is not idle."""
     clock = ManualClock(NOON)
     fakes = fake_site(clock)
-    freezer = Freezer(config().devices, meter="meter")
+    snapshots = SnapshotBuilder(config().devices, meter="meter")
     fakes["inverter"].values["active_power_w"] = -3_000.0
-    freezer.freeze(as_devices(fakes), {name: fake.snapshot() for name, fake in fakes.items()}, now_s=0.0, confirmed={})
+    snapshots.build(as_devices(fakes), {name: fake.snapshot() for name, fake in fakes.items()}, now_s=0.0, confirmed={})
     fakes["inverter"].online = False
-    (inverter,) = freezer.freeze(as_devices(fakes), {"meter": {}, "inverter": {}}, now_s=60.0, confirmed={}).assets
+    (inverter,) = snapshots.build(as_devices(fakes), {"meter": {}, "inverter": {}}, now_s=60.0, confirmed={}).assets
     assert (inverter.online, inverter.power.value, inverter.last_power_w) == (False, None, -3_000.0)
 
 
@@ -39,13 +39,13 @@ def test_phases_count_only_where_all_three_are_known() -> None:
     """Two of three would be taken for the whole."""
     clock = ManualClock(NOON)
     fakes = fake_site(clock)
-    freezer = Freezer(config().devices, meter="meter")
+    snapshots = SnapshotBuilder(config().devices, meter="meter")
     for phase in (1, 2, 3):
         readings = {name: fake.snapshot() for name, fake in fakes.items()}
-        assert freezer.freeze(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is None
+        assert snapshots.build(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is None
         fakes["meter"].values[f"active_power_l{phase}_w"] = 300.0
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
-    assert freezer.freeze(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is not None
+    assert snapshots.build(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is not None
 
 
 @pytest.mark.parametrize("value", [None, True])
@@ -62,8 +62,8 @@ def test_a_relay_is_no_asset() -> None:
     fakes = fake_site(clock)
     devices = [one.model_dump() for one in config().devices]
     box = {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:1?unit=1", "role": "relay"}
-    freezer = Freezer(config(devices=[*devices, box]).devices, meter="meter")
-    found = freezer.freeze(
+    snapshots = SnapshotBuilder(config(devices=[*devices, box]).devices, meter="meter")
+    found = snapshots.build(
         as_devices(fakes),
         {**{name: fake.snapshot() for name, fake in fakes.items()}, "box": {}},
         now_s=0.0,

@@ -1,14 +1,14 @@
-"""Turns on a shared bus: urgency first, then fairness, and nothing waits for ever."""
+"""Scheduler on a shared bus: urgency first, then fairness, and nothing waits for ever."""
 
 import asyncio
 
 from edge.modbus.point import Priority
-from edge.modbus.scheduler import Turns
+from edge.modbus.scheduler import Scheduler
 
 
 async def order_of(waiters: list[tuple[int, Priority]]) -> list[tuple[int, Priority]]:
     """Return in which order waiters are let in that all came while the bus was held."""
-    turns = Turns()
+    turns = Scheduler()
     served: list[tuple[int, Priority]] = []
     await turns.take(0, Priority.LIVE)
 
@@ -39,7 +39,7 @@ async def test_units_of_equal_urgency_take_turns() -> None:
 
 async def test_a_cancelled_waiter_leaves_the_bus_to_the_others() -> None:
     """A cancelled task that kept its turn would stop the bus for good."""
-    turns = Turns()
+    turns = Scheduler()
     await turns.take(0, Priority.LIVE)
     first = asyncio.create_task(turns.take(1, Priority.CONTROL), name="first")
     second = asyncio.create_task(turns.take(2, Priority.LIVE), name="second")

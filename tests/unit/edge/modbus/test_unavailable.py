@@ -3,7 +3,7 @@
 from edge.modbus.learned import MUTE_AGAIN_S, REFUSED_AGAIN_S, Learned
 from edge.modbus.plan import Block
 from edge.modbus.point import Priority, Range, RegisterPoint, Table
-from edge.modbus.unavailable import Missing
+from edge.modbus.unavailable import Unavailable
 
 
 def at(address: int) -> Range:
@@ -30,7 +30,7 @@ def block(*addresses: int) -> Block:
 def test_looks_are_rare_and_what_had_been_there_waits_for_no_other() -> None:
     """A map with many points that this model never had must not hide the one that is only asleep."""
     learned = Learned()
-    missing = Missing(learned)
+    missing = Unavailable(learned)
     for address in range(5):
         learned.add_missing(at(address), again_s=REFUSED_AGAIN_S)
     missing.note(block(*range(5)), had=lambda name: name == "p3", now_s=0.0)
@@ -43,7 +43,7 @@ def test_looks_are_rare_and_what_had_been_there_waits_for_no_other() -> None:
 def test_all_that_never_answered_gets_its_turn() -> None:
     """A device that was asleep when we started has no past."""
     learned = Learned()
-    missing = Missing(learned)
+    missing = Unavailable(learned)
     for address in range(3):
         learned.add_missing(at(address), again_s=REFUSED_AGAIN_S)
     assert [missing.due(now_s * REFUSED_AGAIN_S) for now_s in range(6)] == [at(0), at(1), at(2)] * 2
@@ -53,7 +53,7 @@ def test_what_is_met_with_silence_is_left_alone_for_long() -> None:
     """Each such look costs a time-out, and on a line everybody's."""
     learned = Learned()
     learned.add_missing(at(7), again_s=MUTE_AGAIN_S)
-    missing = Missing(learned)
+    missing = Unavailable(learned)
     missing.note(block(7), had=lambda _: False, now_s=0.0)
     assert missing.due(MUTE_AGAIN_S - 1) is None
     assert missing.due(MUTE_AGAIN_S) == at(7)

@@ -3,7 +3,7 @@
 import pytest
 
 from edge.errors import ConfigError
-from edge.modbus.pool import Buses
+from edge.modbus.pool import BusPool
 from edge.modbus.url import Scheme, parse_url
 
 
@@ -47,7 +47,7 @@ def test_a_wrong_url_is_refused_with_the_part_that_is_wrong(url: str, complaint:
 
 async def test_units_behind_one_host_and_port_share_one_bus() -> None:
     """Most inverters take a single connection."""
-    async with Buses() as buses:
+    async with BusPool() as buses:
         first, unit = buses.get("tcp://Host:502?unit=1")
         second, other = buses.get("tcp://host?unit=2")
         assert first is second

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from edge.modbus.faults import Fault, NoReply
-from edge.modbus.late_replies import Overdue
+from edge.modbus.late_replies import LateReplies
 from edge.modbus.pdu import read_reply, read_reply_bytes, read_request, read_values
 from edge.modbus.point import Table
 from edge.modbus.url import Scheme
@@ -28,7 +28,7 @@ class Sink(asyncio.WriteTransport):
 
 def opened(scheme: Scheme = Scheme.TCP) -> Wire:
     """Return a wire that believes to be connected."""
-    wire = Wire(scheme, overdue=Overdue(), on_lost=lambda _: None)
+    wire = Wire(scheme, overdue=LateReplies(), on_lost=lambda _: None)
     wire.connection_made(Sink())
     return wire
 

@@ -12,7 +12,7 @@ from contracts.clock import parse_clock
 from edge.config import SiteConfig
 from edge.setup.finding import Finding, Grade, is_sound
 from edge.setup.offline import check_offline
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 
 CLOCK = parse_clock("2026-03-17T12:00:00+00:00@0.0x1.0")
 METER = {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://192.0.2.7?unit=1", "role": "meter"}
@@ -105,14 +105,14 @@ def test_a_key_that_others_can_read_is_a_note(tmp_path: Path) -> None:
 
 
 def test_a_state_folder_that_is_a_file_fails(tmp_path: Path) -> None:
-    """A journal needs a folder."""
+    """A outbox needs a folder."""
     (tmp_path / "file").write_text("")
     (folder,) = found(config(tmp_path, state_dir=tmp_path / "file" / "state"), "state")
     assert folder.grade is Grade.FAILED
 
 
 def test_little_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal is what an outage is paid from."""
+    """The outbox is what an outage is paid from."""
     monkeypatch.setattr("edge.setup.offline.DISK_FREE_BYTES_FAILED", 2**62)
     (disk,) = found(config(tmp_path), "disk")
     assert disk.grade is Grade.FAILED and "settlement needs the disk" in disk.do
@@ -121,7 +121,7 @@ def test_little_room_on_the_disk_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_running_gateway_is_said(tmp_path: Path) -> None:
     """A device with one client answers either the gateway or the check."""
     site = config(tmp_path)
-    with closing(Journal.open(site.state_dir / "journal.db", site="farm", clock=CLOCK)):
+    with closing(Outbox.open(site.state_dir / "journal.db", site="farm", clock=CLOCK)):
         _, told = found(site, "state")
         assert told.grade is Grade.WARNING and "systemctl stop" in told.do
     (folder,) = found(site, "state")

@@ -111,7 +111,7 @@ class Parts:
 
 @contextlib.contextmanager
 def parts(folder: Path, **sections: Any) -> Iterator[Parts]:
-    """Build them on the journal of a folder; built again they are the next process."""
+    """Build them on the outbox of a folder; built again they are the next process."""
     clock, line = ManualClock(NOON), Line()
     adopted: list[SiteConfig] = []
     fleet_of = {"fleet": {"update_key": KEY}, "link": {"url": "mqtts://localhost"}, "state_dir": str(folder)}
@@ -119,17 +119,17 @@ def parts(folder: Path, **sections: Any) -> Iterator[Parts]:
     devices = fake_site(clock)
     assert settings.fleet is not None
     with counter(folder, clock) as made:
-        loop, _ = loop_of(devices, clock, desk=made.desk)
+        loop, _ = loop_of(devices, clock, executor=made.executor)
         fleet = SiteFleet(
             settings.fleet,
-            RemoteSettings(settings, memory=made.journal),
+            RemoteSettings(settings, memory=made.outbox),
             Host(
                 link=line,
                 clock=clock,
-                journal=made.journal,
+                outbox=made.outbox,
                 devices=as_devices(devices),
                 loop=loop,
-                desk=made.desk,
+                executor=made.executor,
                 grid_limits=made.grid_limits,
                 adopt=adopted.append,
             ),
@@ -172,7 +172,7 @@ async def test_a_running_order_is_an_event(tmp_path: Path) -> None:
     with parts(tmp_path) as site:
         site.cycles(1)
         assert not site.fleet.in_event()
-        site.counter.desk.take(command(LimitImport(max_w=500), lasts_s=120).encode(), retained=False)
+        site.counter.executor.take(command(LimitImport(max_w=500), lasts_s=120).encode(), retained=False)
         assert site.fleet.in_event()
         site.counter.clock.advance(timedelta(minutes=5).total_seconds())
         site.cycles(2)

@@ -11,9 +11,9 @@ import pytest
 
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
-from edge.devices.wear import Forgetful, Ledger, budget_of
+from edge.devices.wear import Forgetful, WriteBudget, budget_of
 from edge.errors import StatusUnavailable
-from edge.modbus.pool import Buses
+from edge.modbus.pool import BusPool
 from edge.site.status import SOCKET, Status, ask_status, cycle_status, device_status, loop_status, serve_status
 from sitewatt.edge_status import lines
 from tests.support.manual_clock import ManualClock
@@ -63,8 +63,8 @@ async def test_a_socket_left_by_a_killed_gateway_is_replaced(tmp_path: Path) -> 
 
 def test_endless_bounds_are_null_not_broken_json() -> None:
     """JSON knows no infinity, and programs read this."""
-    said = json.loads(plain_status(journal={"a": float("inf"), "b": [float("-inf"), 1.23456]}).encode())
-    assert said["journal"] == {"a": None, "b": [None, 1.235]}
+    said = json.loads(plain_status(outbox={"a": float("inf"), "b": [float("-inf"), 1.23456]}).encode())
+    assert said["outbox"] == {"a": None, "b": [None, 1.235]}
 
 
 async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -> None:
@@ -84,7 +84,7 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
     status = plain_status(
         cycle=said,
         loop=loop_status(loop.stats, period_s=1.0),
-        journal={"state": "disk", "waiting": 2, "bytes": 2048, "dropped": 0, "error": None},
+        outbox={"state": "disk", "waiting": 2, "bytes": 2048, "dropped": 0, "error": None},
         link={"state": "connected", "connects": 1, "error": None},
         grid_limits={"import": {"state": "failsafe", "limit_w": 4200.0, "silent_s": 130.0}},
         relays={"box/relay1": True},
@@ -112,15 +112,15 @@ async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
     clock, memory, profile = ManualClock(NOON), Forgetful(), load_profile("growatt_min_tlxh")
     name = next(name for name, rule in profile.writes.items() if budget_of(rule) is not None)
     for _ in range(3):
-        Ledger("pv", memory, clock).spend([name], profile.writes)
-    async with Buses() as buses:
+        WriteBudget("pv", memory, clock).spend([name], profile.writes)
+    async with BusPool() as buses:
         bus, unit = buses.get("tcp://127.0.0.1:9?unit=1")
         said = device_status(Device(id="pv", profile=profile, bus=bus, unit=unit, clock=clock, memory=memory))
     said["no_timer"] = ["limit_generation"]
     status = plain_status(
         devices=(said,),
         loop={"cycles": 0, "late": 0, "last_cycle_ms": 0.0, "writes": 0, "failed_writes": 0, "alarms": []},
-        journal={"state": "disk", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},
+        outbox={"state": "disk", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},
         link={"state": "connected", "connects": 1, "error": None},
     )
     line = next(line for line in lines(json.loads(status.encode())) if line.startswith("device"))

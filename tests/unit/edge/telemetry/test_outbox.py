@@ -1,4 +1,4 @@
-"""The journal on real files: what it promises, and what it does when the disk does not."""
+"""The outbox on real files: what it promises, and what it does when the disk does not."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from contracts.telemetry import EventMessage, Sample, TelemetryMessage, samples_
 from contracts.topics import Up
 from contracts.units import Quality
 from contracts.wire import SiteMessage
-from edge.errors import JournalInUse
-from edge.telemetry.outbox import Journal
+from edge.errors import OutboxInUse
+from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import Caps, JournalState, RecordClass
 from edge.telemetry.rescue import disk_bytes
 from tests.support.brokers.link_parts import AT, SITE, event, one_sample, reading, telemetry
@@ -34,44 +34,44 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the journal is."""
+    """Where the outbox is."""
     return tmp_path / "state" / "journal.db"
 
 
 @pytest.fixture
-def journal(path: Path, clock: ManualClock) -> Iterator[Journal]:
-    """A journal on a real file."""
+def outbox(path: Path, clock: ManualClock) -> Iterator[Outbox]:
+    """A outbox on a real file."""
     with closing(_open(path, clock)) as opened:
         yield opened
 
 
-def _open(path: Path, clock: ManualClock, caps: Caps | None = None) -> Journal:
-    return Journal.open(path, site=SITE, clock=clock, caps=caps)
+def _open(path: Path, clock: ManualClock, caps: Caps | None = None) -> Outbox:
+    return Outbox.open(path, site=SITE, clock=clock, caps=caps)
 
 
-def _numbers(journal: Journal, channel: Up) -> list[int]:
-    return [record.seq for record in journal.read(channel, limit=100_000)]
+def _numbers(outbox: Outbox, channel: Up) -> list[int]:
+    return [record.seq for record in outbox.read(channel, limit=100_000)]
 
 
-def _phrases(journal: Journal) -> list[str]:
-    return [EventMessage.decode(record.payload).phrase for record in journal.read(Up.EVENTS, limit=1000)]
+def _phrases(outbox: Outbox) -> list[str]:
+    return [EventMessage.decode(record.payload).phrase for record in outbox.read(Up.EVENTS, limit=1000)]
 
 
 def test_numbers_rise_by_one_per_channel_and_go_on_after_a_restart(path: Path, clock: ManualClock) -> None:
     """The cloud proves loss from the numbers, so they may neither repeat nor skip."""
-    with closing(_open(path, clock)) as journal:
-        assert [journal.append(Up.METER, reading(1)), journal.append(Up.METER, reading(2))] == [1, 2]
-        assert journal.append(Up.EVENTS, event("hello")) == 1
-        journal.acknowledge(record.id for record in journal.read(Up.METER))
-        epoch = journal.epoch
+    with closing(_open(path, clock)) as outbox:
+        assert [outbox.append(Up.METER, reading(1)), outbox.append(Up.METER, reading(2))] == [1, 2]
+        assert outbox.append(Up.EVENTS, event("hello")) == 1
+        outbox.acknowledge(record.id for record in outbox.read(Up.METER))
+        epoch = outbox.epoch
     clock.advance(3600)
-    with closing(_open(path, clock)) as journal:
-        assert journal.epoch == epoch
-        assert journal.append(Up.METER, reading(3)) == 3
-        assert _numbers(journal, Up.METER) == [3]
+    with closing(_open(path, clock)) as outbox:
+        assert outbox.epoch == epoch
+        assert outbox.append(Up.METER, reading(3)) == 3
+        assert _numbers(outbox, Up.METER) == [3]
 
 
-def test_payloads_are_kept_byte_for_byte_under_the_number_they_carry(journal: Journal) -> None:
+def test_payloads_are_kept_byte_for_byte_under_the_number_they_carry(outbox: Outbox) -> None:
     """A record is signed, compared and deduplicated as bytes; encoding it again would change it."""
     built: list[SiteMessage] = []
 
@@ -79,69 +79,69 @@ def test_payloads_are_kept_byte_for_byte_under_the_number_they_carry(journal: Jo
         built.append(reading(5)(epoch, seq))
         return built[-1]
 
-    journal.append(Up.METER, build)
-    (record,) = journal.read(Up.METER)
+    outbox.append(Up.METER, build)
+    (record,) = outbox.read(Up.METER)
     assert record.payload == built[0].encode()
     assert json.loads(record.payload)["seq"] == record.seq
-    assert json.loads(record.payload)["epoch"] == journal.epoch
+    assert json.loads(record.payload)["epoch"] == outbox.epoch
 
 
 def test_settlement_is_committed_before_append_returns_and_telemetry_within_the_window(
-    journal: Journal, clock: ManualClock
+    outbox: Outbox, clock: ManualClock
 ) -> None:
     """What money hangs on is on the disk at once; the rest spares the card."""
-    journal.flush()
-    journal.append(Up.TELEMETRY, one_sample(1))
+    outbox.flush()
+    outbox.append(Up.TELEMETRY, one_sample(1))
     clock.advance(1)
-    journal.append(Up.TELEMETRY, one_sample(2))
-    assert journal.stats().pending == 1
-    assert len(journal.read(Up.TELEMETRY)) == 1
-    journal.append(Up.METER, reading(1))
-    assert journal.stats().pending == 0
-    commits = journal.stats().commits
+    outbox.append(Up.TELEMETRY, one_sample(2))
+    assert outbox.stats().pending == 1
+    assert len(outbox.read(Up.TELEMETRY)) == 1
+    outbox.append(Up.METER, reading(1))
+    assert outbox.stats().pending == 0
+    commits = outbox.stats().commits
     clock.advance(29)
-    journal.append(Up.TELEMETRY, one_sample(3))
-    assert journal.stats().commits == commits
+    outbox.append(Up.TELEMETRY, one_sample(3))
+    assert outbox.stats().commits == commits
     clock.advance(2)
-    journal.append(Up.TELEMETRY, one_sample(4))
-    assert journal.stats().pending == 0
+    outbox.append(Up.TELEMETRY, one_sample(4))
+    assert outbox.stats().pending == 0
 
 
-def test_what_was_never_committed_is_never_readable(journal: Journal) -> None:
+def test_what_was_never_committed_is_never_readable(outbox: Outbox) -> None:
     """A number that went out must not be given again after a power cut."""
-    journal.flush()
-    journal.append(Up.TELEMETRY, one_sample(1))
-    journal.append(Up.TELEMETRY, one_sample(2))
-    assert {record.seq for record in journal.read(Up.TELEMETRY)} == {1}
-    assert journal.last_id() == journal.read(Up.TELEMETRY)[-1].id
+    outbox.flush()
+    outbox.append(Up.TELEMETRY, one_sample(1))
+    outbox.append(Up.TELEMETRY, one_sample(2))
+    assert {record.seq for record in outbox.read(Up.TELEMETRY)} == {1}
+    assert outbox.last_id() == outbox.read(Up.TELEMETRY)[-1].id
 
 
 def test_values_are_remembered_over_a_restart_and_forgotten_on_request(path: Path, clock: ManualClock) -> None:
     """The command gate's state and the touched registers must outlive the process."""
-    with closing(_open(path, clock)) as journal:
-        journal.remember("gate", {"seq": 7, "ids": ["a", "b"]})
-        journal.remember("gone", 1)
-        journal.remember("gone", None)
-        assert journal.recall("gate") == {"seq": 7, "ids": ["a", "b"]}
-    with closing(_open(path, clock)) as journal:
-        assert journal.recall("gate") == {"seq": 7, "ids": ["a", "b"]}
-        assert journal.recall("gone") is None
+    with closing(_open(path, clock)) as outbox:
+        outbox.remember("gate", {"seq": 7, "ids": ["a", "b"]})
+        outbox.remember("gone", 1)
+        outbox.remember("gone", None)
+        assert outbox.recall("gate") == {"seq": 7, "ids": ["a", "b"]}
+    with closing(_open(path, clock)) as outbox:
+        assert outbox.recall("gate") == {"seq": 7, "ids": ["a", "b"]}
+        assert outbox.recall("gone") is None
 
 
-def test_a_second_process_is_refused(path: Path, journal: Journal, clock: ManualClock) -> None:
-    """Two gateways on one journal would give the same numbers twice."""
-    with pytest.raises(JournalInUse, match="two gateways never share one"):
+def test_a_second_process_is_refused(path: Path, outbox: Outbox, clock: ManualClock) -> None:
+    """Two gateways on one outbox would give the same numbers twice."""
+    with pytest.raises(OutboxInUse, match="two gateways never share one"):
         _open(path, clock)
 
 
 @pytest.mark.parametrize("damage", ["header", "middle", "text", "empty-page"])
-def test_a_damaged_file_is_set_aside_and_the_journal_begins_anew(path: Path, clock: ManualClock, damage: str) -> None:
+def test_a_damaged_file_is_set_aside_and_the_outbox_begins_anew(path: Path, clock: ManualClock, damage: str) -> None:
     """A card that lies costs history, never the site: the gateway starts, says so, and keeps what it can read."""
-    with closing(_open(path, clock)) as journal:
+    with closing(_open(path, clock)) as outbox:
         for value in range(200):
-            journal.append(Up.METER, reading(value))
-        journal.remember("gate", {"seq": 7})
-        epoch = journal.epoch
+            outbox.append(Up.METER, reading(value))
+        outbox.remember("gate", {"seq": 7})
+        epoch = outbox.epoch
     content = bytearray(path.read_bytes())
     if damage == "header":
         content[:100] = os.urandom(100)
@@ -154,84 +154,84 @@ def test_a_damaged_file_is_set_aside_and_the_journal_begins_anew(path: Path, clo
     path.write_bytes(content)
     path.with_name(path.name + "-wal").write_bytes(b"left open")
     clock.advance(60)
-    with closing(_open(path, clock)) as journal:
-        assert journal.stats().state is JournalState.DISK
-        assert journal.append(Up.METER, reading(1000)) == 1
-        assert journal.epoch > epoch
-        assert "journal damaged and begun anew" in _phrases(journal)
+    with closing(_open(path, clock)) as outbox:
+        assert outbox.stats().state is JournalState.DISK
+        assert outbox.append(Up.METER, reading(1000)) == 1
+        assert outbox.epoch > epoch
+        assert "outbox damaged and begun anew" in _phrases(outbox)
     assert list(path.parent.glob("journal.db.damaged-*"))
 
 
-def test_damage_that_shows_while_running_does_not_stop_the_journal(path: Path, clock: ManualClock) -> None:
+def test_damage_that_shows_while_running_does_not_stop_the_outbox(path: Path, clock: ManualClock) -> None:
     """The card may fail at any moment; records that wait are numbered again under a new epoch."""
-    with closing(_open(path, clock)) as journal:
+    with closing(_open(path, clock)) as outbox:
         for value in range(500):
-            journal.append(Up.METER, reading(value))
-        epoch = journal.epoch
-        journal._store.compact()
+            outbox.append(Up.METER, reading(value))
+        epoch = outbox.epoch
+        outbox._store.compact()
         with path.open("r+b") as file:
             file.seek(4096)
             file.write(b"\xff" * (path.stat().st_size - 4096))
         clock.advance(60)
-        journal.append(Up.METER, reading(1000))
-        journal.append(Up.METER, reading(1001))
-        stats = journal.stats()
-        assert stats.write_failures == 0 or journal.epoch > epoch
-        assert journal.read(Up.METER, limit=10_000)[-1].payload.find(b"1001") > 0
+        outbox.append(Up.METER, reading(1000))
+        outbox.append(Up.METER, reading(1001))
+        stats = outbox.stats()
+        assert stats.write_failures == 0 or outbox.epoch > epoch
+        assert outbox.read(Up.METER, limit=10_000)[-1].payload.find(b"1001") > 0
 
 
-def test_an_unusable_folder_leaves_a_journal_in_memory(clock: ManualClock) -> None:
+def test_an_unusable_folder_leaves_a_outbox_in_memory(clock: ManualClock) -> None:
     """A read-only disk must not stop the site from being controlled and metered."""
-    with closing(_open(Path("/proc/sitewatt/journal.db"), clock)) as journal:
-        assert journal.stats().state is JournalState.MEMORY
-        assert journal.append(Up.METER, reading(1)) == 1
-        assert _numbers(journal, Up.METER) == [1]
-        assert _phrases(journal) == ["journal in memory"]
+    with closing(_open(Path("/proc/sitewatt/journal.db"), clock)) as outbox:
+        assert outbox.stats().state is JournalState.MEMORY
+        assert outbox.append(Up.METER, reading(1)) == 1
+        assert _numbers(outbox, Up.METER) == [1]
+        assert _phrases(outbox) == ["outbox in memory"]
 
 
-def test_the_journal_returns_to_the_disk_with_what_memory_holds(tmp_path: Path, clock: ManualClock) -> None:
+def test_the_outbox_returns_to_the_disk_with_what_memory_holds(tmp_path: Path, clock: ManualClock) -> None:
     """When the disk heals nothing of the time between is missing, and the old records are there again."""
     path = tmp_path / "state" / "journal.db"
-    with closing(_open(path, clock)) as journal:
-        journal.append(Up.METER, reading(1))
+    with closing(_open(path, clock)) as outbox:
+        outbox.append(Up.METER, reading(1))
     path.parent.rename(tmp_path / "away")
     path.parent.write_text("a file where the folder was")
     clock.advance(60)
-    with closing(_open(path, clock)) as journal:
-        journal.append(Up.METER, reading(2))
-        generation = journal.generation
+    with closing(_open(path, clock)) as outbox:
+        outbox.append(Up.METER, reading(2))
+        generation = outbox.generation
         path.parent.unlink()
         (tmp_path / "away").rename(path.parent)
-        journal._return_to_disk()
-        assert journal.stats().state is JournalState.DISK
-        assert journal.generation > generation
-        assert [json.loads(record.payload)["import_wh"] for record in journal.read(Up.METER)] == [1, 2]
-        assert journal.append(Up.METER, reading(3)) == 2
-    with closing(_open(path, clock)) as journal:
-        assert [json.loads(record.payload)["import_wh"] for record in journal.read(Up.METER)] == [1, 2, 3]
-        assert journal.append(Up.METER, reading(4)) == 3
+        outbox._return_to_disk()
+        assert outbox.stats().state is JournalState.DISK
+        assert outbox.generation > generation
+        assert [json.loads(record.payload)["import_wh"] for record in outbox.read(Up.METER)] == [1, 2]
+        assert outbox.append(Up.METER, reading(3)) == 2
+    with closing(_open(path, clock)) as outbox:
+        assert [json.loads(record.payload)["import_wh"] for record in outbox.read(Up.METER)] == [1, 2, 3]
+        assert outbox.append(Up.METER, reading(4)) == 3
 
 
-def test_a_full_journal_gives_up_telemetry_for_settlement_and_says_so(path: Path, clock: ManualClock) -> None:
-    """Room is taken from what is cheapest; the gap is recorded, so nobody looks for it in vain."""
+def test_a_full_outbox_gives_up_telemetry_for_settlement_and_says_so(path: Path, clock: ManualClock) -> None:
+    """Quota is taken from what is cheapest; the gap is recorded, so nobody looks for it in vain."""
     caps = Caps(bytes_max=145_000, disk_share_max=1.0)
-    with closing(_open(path, clock, caps)) as journal:
+    with closing(_open(path, clock, caps)) as outbox:
         samples = [
             Sample(point=f"device/p{index}", at=AT + timedelta(hours=index), value=index, quality=Quality.GOOD)
             for index in random.Random(3).sample(range(10_000), 60)
         ]
         for _ in range(60):
-            journal.append(Up.TELEMETRY, telemetry(samples))
-            journal.flush()
+            outbox.append(Up.TELEMETRY, telemetry(samples))
+            outbox.flush()
         for value in range(600):
-            journal.append(Up.METER, reading(value))
-        stats = journal.stats()
+            outbox.append(Up.METER, reading(value))
+        stats = outbox.stats()
         assert stats.state is JournalState.DISK
-        assert _numbers(journal, Up.METER) == list(range(1, 601))
+        assert _numbers(outbox, Up.METER) == list(range(1, 601))
         assert stats.dropped > 0
-        journal.flush()
-        gaps = [EventMessage.decode(record.payload) for record in journal.read(Up.EVENTS, limit=1000)]
-        kept = set(_numbers(journal, Up.TELEMETRY))
+        outbox.flush()
+        gaps = [EventMessage.decode(record.payload) for record in outbox.read(Up.EVENTS, limit=1000)]
+        kept = set(_numbers(outbox, Up.TELEMETRY))
     dropped: set[int] = set()
     for gap in gaps:
         assert gap.phrase == "records dropped"
@@ -249,10 +249,10 @@ def test_telemetry_is_thinned_to_minutes_before_any_of_it_is_dropped(path: Path,
         caps = Caps(disk_share_max=40_000 / disk_bytes(path))
     generator = random.Random(5)
     values = [[round(generator.uniform(-5000, 5000), 3) for _ in range(240)] for _ in range(60)]
-    with closing(_open(path, clock, caps)) as journal:
+    with closing(_open(path, clock, caps)) as outbox:
         for minute, of_minute in enumerate(values):
             begin = AT + timedelta(minutes=minute)
-            journal.append(
+            outbox.append(
                 Up.TELEMETRY,
                 telemetry(
                     [
@@ -266,12 +266,12 @@ def test_telemetry_is_thinned_to_minutes_before_any_of_it_is_dropped(path: Path,
                     ]
                 ),
             )
-            journal.flush()
-        stats = journal.stats()
+            outbox.flush()
+        stats = outbox.stats()
         assert stats.dropped == 0
         assert stats.thinned > 0
         assert stats.bytes[RecordClass.TELEMETRY] <= 40_000
-        records = journal.read(Up.TELEMETRY, limit=100)
+        records = outbox.read(Up.TELEMETRY, limit=100)
         assert [record.seq for record in records] == list(range(1, 61))
         (oldest,) = samples_of(TelemetryMessage.decode(records[0].payload))
         assert oldest.value == pytest.approx(sum(values[0]) / 240, abs=0.001)
@@ -282,14 +282,14 @@ def test_each_class_gives_up_its_own_oldest_and_the_gap_is_recorded(
     path: Path, clock: ManualClock, record_class: RecordClass
 ) -> None:
     """A storm of alarms must not cost an answer to an order, nor the other way round, nor ever a reading."""
-    with closing(_open(path, clock, Caps(orders_bytes_max=30_000, events_bytes_max=30_000))) as journal:
+    with closing(_open(path, clock, Caps(orders_bytes_max=30_000, events_bytes_max=30_000))) as outbox:
         for number in range(400):
-            journal.append(Up.EVENTS, event(f"storm {number}"), record_class=record_class, durable=False)
-            journal.append(Up.METER, reading(number), durable=False)
-        journal.flush()
-        journal.flush()
-        assert _numbers(journal, Up.METER) == list(range(1, 401))
-        said = [EventMessage.decode(record.payload) for record in journal.read(Up.EVENTS, limit=1000)]
+            outbox.append(Up.EVENTS, event(f"storm {number}"), record_class=record_class, durable=False)
+            outbox.append(Up.METER, reading(number), durable=False)
+        outbox.flush()
+        outbox.flush()
+        assert _numbers(outbox, Up.METER) == list(range(1, 401))
+        said = [EventMessage.decode(record.payload) for record in outbox.read(Up.EVENTS, limit=1000)]
     gaps = [each.fields for each in said if each.phrase == "records dropped"]
     storms = [int(each.phrase.split()[1]) for each in said if each.phrase.startswith("storm")]
     assert storms == list(range(storms[0], 400)), "the oldest go first"
@@ -303,14 +303,14 @@ def test_each_class_gives_up_its_own_oldest_and_the_gap_is_recorded(
 
 def test_old_records_are_dropped_but_never_settlement(path: Path, clock: ManualClock) -> None:
     """A month-old power curve helps nobody; a month-old meter reading is still money."""
-    with closing(_open(path, clock)) as journal:
-        journal.append(Up.TELEMETRY, one_sample(1))
-        journal.append(Up.METER, reading(1))
+    with closing(_open(path, clock)) as outbox:
+        outbox.append(Up.TELEMETRY, one_sample(1))
+        outbox.append(Up.METER, reading(1))
         clock.advance(31 * 86_400)
-        journal.append(Up.METER, reading(2))
-        journal.flush()
-        assert _numbers(journal, Up.TELEMETRY) == []
-        assert _numbers(journal, Up.METER) == [1, 2]
+        outbox.append(Up.METER, reading(2))
+        outbox.flush()
+        assert _numbers(outbox, Up.TELEMETRY) == []
+        assert _numbers(outbox, Up.METER) == [1, 2]
 
 
 _LIMITED = """
@@ -318,24 +318,24 @@ import resource, sys
 from contextlib import closing
 from pathlib import Path
 from contracts.topics import Up
-from edge.telemetry.outbox import Journal
+from edge.telemetry.outbox import Outbox
 from tests.support.brokers.link_parts import SITE, reading
 from tests.support.manual_clock import ManualClock
 
 clock = ManualClock()
-journal = Journal.open(Path(sys.argv[1]), site=SITE, clock=clock)
-with closing(journal):
+outbox = Outbox.open(Path(sys.argv[1]), site=SITE, clock=clock)
+with closing(outbox):
     for value in range(50):
-        journal.append(Up.METER, reading(value))
+        outbox.append(Up.METER, reading(value))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
     clock.advance(5)
     for value in range(50, 500):
-        journal.append(Up.METER, reading(value))
-    print(journal.stats().state)
+        outbox.append(Up.METER, reading(value))
+    print(outbox.stats().state)
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    journal._return_to_disk()
-    print(journal.stats().state)
+    outbox._return_to_disk()
+    print(outbox.stats().state)
 """
 
 
@@ -345,8 +345,8 @@ def test_a_disk_that_stops_taking_writes_and_heals_loses_nothing(path: Path, clo
         [sys.executable, "-c", _LIMITED, str(path)], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.split() == ["memory", "disk"]
-    with closing(_open(path, clock)) as journal:
-        values = [json.loads(record.payload)["import_wh"] for record in journal.read(Up.METER, limit=10_000)]
+    with closing(_open(path, clock)) as outbox:
+        values = [json.loads(record.payload)["import_wh"] for record in outbox.read(Up.METER, limit=10_000)]
     assert values == list(range(500))
 
 
@@ -365,44 +365,44 @@ def test_a_disk_that_stops_taking_writes_and_heals_loses_nothing(path: Path, clo
 def test_everything_appended_and_not_acknowledged_is_there(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, object]]
 ) -> None:
-    """The law of the journal, over any history of appending, acknowledging and orderly restarts."""
+    """The law of the outbox, over any history of appending, acknowledging and orderly restarts."""
     clock = ManualClock()
     path = tmp_path_factory.mktemp("law") / "journal.db"
     builders = {Up.METER: reading(1), Up.TELEMETRY: one_sample(1), Up.EVENTS: event("x")}
     kept: dict[Up, list[int]] = {channel: [] for channel in builders}
-    journal = _open(path, clock)
+    outbox = _open(path, clock)
     for action, argument in steps:
         if action == "append" and argument in builders:
             channel = Up(str(argument))
-            kept[channel].append(journal.append(channel, builders[channel]))
+            kept[channel].append(outbox.append(channel, builders[channel]))
         elif action == "acknowledge":
             assert isinstance(argument, int)
             for channel in builders:
-                taken = journal.read(channel, limit=argument)
-                journal.acknowledge(record.id for record in taken)
+                taken = outbox.read(channel, limit=argument)
+                outbox.acknowledge(record.id for record in taken)
                 kept[channel] = [seq for seq in kept[channel] if seq not in {record.seq for record in taken}]
         elif action == "restart":
-            journal.close()
-            journal = _open(path, clock)
+            outbox.close()
+            outbox = _open(path, clock)
         elif action == "advance":
             assert isinstance(argument, int)
             clock.advance(argument)
-    journal.flush()
-    assert {channel: _numbers(journal, channel) for channel in builders} == kept
-    assert sum(journal.stats().depth.values()) == sum(len(numbers) for numbers in kept.values())
-    journal.close()
+    outbox.flush()
+    assert {channel: _numbers(outbox, channel) for channel in builders} == kept
+    assert sum(outbox.stats().depth.values()) == sum(len(numbers) for numbers in kept.values())
+    outbox.close()
 
 
-def test_what_is_kept_together_is_one_transaction(path: Path, journal: Journal) -> None:
+def test_what_is_kept_together_is_one_transaction(path: Path, outbox: Outbox) -> None:
     """Between the parts of one act there is no moment at which a crash could leave only some of them."""
-    before = journal.stats().commits
-    with journal.together():
-        journal.remember("gate", 1)
-        journal.append(Up.EVENTS, event("taken"), durable=True)
-        with journal.together():
-            journal.remember("running", 2)
-        assert journal.stats().commits == before
-    assert journal.stats().commits == before + 1
-    with journal.together():
-        journal.remember("idle", 3, durable=False)
-    assert journal.stats().commits == before + 1, "nothing asked to be on the disk at once"
+    before = outbox.stats().commits
+    with outbox.together():
+        outbox.remember("gate", 1)
+        outbox.append(Up.EVENTS, event("taken"), durable=True)
+        with outbox.together():
+            outbox.remember("running", 2)
+        assert outbox.stats().commits == before
+    assert outbox.stats().commits == before + 1
+    with outbox.together():
+        outbox.remember("idle", 3, durable=False)
+    assert outbox.stats().commits == before + 1, "nothing asked to be on the disk at once"

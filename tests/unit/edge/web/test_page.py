@@ -74,7 +74,7 @@ async def _status(**changes: Any) -> dict[str, Any]:
         "devices": (_device(),),
         "cycle": cycle_status(cycle),
         "loop": loop_status(stats, period_s=1.0),
-        "journal": {"state": "disk", "waiting": 0, "dropped": 0},
+        "outbox": {"state": "disk", "waiting": 0, "dropped": 0},
         "link": {"state": "connected", "error": None},
     }
     found: dict[str, Any] = json.loads(plain_status(**{**plain, **changes}).encode())

@@ -13,7 +13,7 @@ from cloud.shell.grid.baselines import UsualUse, days_out, usual_use
 from cloud.shell.grid.claims import claim
 from cloud.shell.market.projection import CLAIM
 from cloud.shell.market.writer import market_of
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.tables import Put, Table, chunks, prefix
 from contracts.units import DELIVERY_INTERVAL, Quality, epoch_ms
@@ -24,28 +24,28 @@ EVENT = "dr-1"
 PER_DAY = 96
 
 
-def _put(house: House, site: str, start: datetime, wh: int, *, quality: Quality = Quality.GOOD) -> Put:
+def _put(services: Services, site: str, start: datetime, wh: int, *, quality: Quality = Quality.GOOD) -> Put:
     told = reading(site, 1, start, import_wh=max(wh, 0), export_wh=max(-wh, 0)).model_copy(update={"quality": quality})
     return Put(key=keys.meter_reading(site, start), body=told.model_dump(mode="json", exclude={"v", "sent_at"}))
 
 
-def _history(house: House, *, days: int, wh: int, site: str = SITE, before: datetime = START) -> None:
+def _history(services: Services, *, days: int, wh: int, site: str = SITE, before: datetime = START) -> None:
     """Keep so many whole days before the day of an instant, of one use each, and that day up to the instant."""
     midnight = before.replace(hour=0, minute=0)
     count = days * PER_DAY + (before - midnight) // DELIVERY_INTERVAL
     begin = midnight - timedelta(days=days)
-    puts = [_put(house, site, begin + number * DELIVERY_INTERVAL, wh) for number in range(count)]
+    puts = [_put(services, site, begin + number * DELIVERY_INTERVAL, wh) for number in range(count)]
     for part in chunks(puts):
-        house.stores.tables.transact(part)
+        services.stores.tables.transact(part)
 
 
 def _usual(
-    house: House, *starts: datetime, excluded: frozenset[date] = frozenset(), utc_offset_s: int = 0
+    services: Services, *starts: datetime, excluded: frozenset[date] = frozenset(), utc_offset_s: int = 0
 ) -> dict[datetime, UsualUse]:
-    site, zone = house.registry.site(SITE), house.registry.zone(ZONE)
+    site, zone = services.registry.site(SITE), services.registry.zone(ZONE)
     assert site is not None and zone is not None
     return usual_use(
-        house.stores.tables,
+        services.stores.tables,
         zone=zone.model_copy(update={"utc_offset_s": utc_offset_s}),
         site=site,
         excluded=excluded,
@@ -66,68 +66,68 @@ def _event(event_id: str = EVENT) -> Event:
 
 def test_ten_like_days_make_the_baseline_where_there_are_enough(tmp_path: Path) -> None:
     """Fourteen days hold ten weekdays; their days are of another month, too."""
-    with house_in(tmp_path) as (house, _):
-        _history(house, days=25, wh=2_000)
-        found = _usual(house, START, START + DELIVERY_INTERVAL)
+    with house_in(tmp_path) as (services, _):
+        _history(services, days=25, wh=2_000)
+        found = _usual(services, START, START + DELIVERY_INTERVAL)
         assert set(found) == {START, START + DELIVERY_INTERVAL}
         assert found[START] == UsualUse(baseline_wh=2_000, method="10-of-10/ratio", flags=())
 
 
 def test_four_like_days_are_enough_for_the_second_method(tmp_path: Path) -> None:
     """START is a Tuesday, so six days hold a Monday and three days of the week before."""
-    with house_in(tmp_path) as (house, _):
-        _history(house, days=6, wh=2_000)
-        assert _usual(house, START)[START].method == "high-4-of-5/additive"
+    with house_in(tmp_path) as (services, _):
+        _history(services, days=6, wh=2_000)
+        assert _usual(services, START)[START].method == "high-4-of-5/additive"
 
 
 def test_without_like_days_the_hour_before_counts_and_is_flagged(tmp_path: Path) -> None:
     """Someone must decide whether to pay on it."""
-    with house_in(tmp_path) as (house, _):
-        _history(house, days=0, wh=2_000)
-        assert _usual(house, START)[START] == UsualUse(baseline_wh=2_000, method=PRE_EVENT, flags=("few-days",))
+    with house_in(tmp_path) as (services, _):
+        _history(services, days=0, wh=2_000)
+        assert _usual(services, START)[START] == UsualUse(baseline_wh=2_000, method=PRE_EVENT, flags=("few-days",))
 
 
 def test_a_meter_that_was_never_heard_of_has_no_baseline(tmp_path: Path) -> None:
     """Nothing is paid on a guess."""
-    with house_in(tmp_path) as (house, _):
-        assert _usual(house, START) == {}
+    with house_in(tmp_path) as (services, _):
+        assert _usual(services, START) == {}
 
 
 def test_estimated_readings_make_no_like_day(tmp_path: Path) -> None:
     """A baseline of estimates would be paid as if it had been metered."""
-    with house_in(tmp_path) as (house, _):
-        _history(house, days=6, wh=2_000)
+    with house_in(tmp_path) as (services, _):
+        _history(services, days=6, wh=2_000)
         for back in range(1, 7):
             start = START - timedelta(days=back, hours=3)
-            house.stores.tables.put(_put(house, SITE, start, 2_000, quality=Quality.SUBSTITUTED))
-        assert _usual(house, START)[START].method == PRE_EVENT
+            services.stores.tables.put(_put(services, SITE, start, 2_000, quality=Quality.SUBSTITUTED))
+        assert _usual(services, START)[START].method == PRE_EVENT
 
 
 def test_a_load_raised_right_before_the_event_is_capped_and_flagged(tmp_path: Path) -> None:
     """Whoever uses more before an event in order to be paid for less must be seen."""
-    with house_in(tmp_path) as (house, _):
-        _history(house, days=25, wh=2_000)
+    with house_in(tmp_path) as (services, _):
+        _history(services, days=25, wh=2_000)
         for number in range(8, 17):
-            house.stores.tables.put(_put(house, SITE, START - number * DELIVERY_INTERVAL, 6_000))
-        found = _usual(house, START)[START]
+            services.stores.tables.put(_put(services, SITE, START - number * DELIVERY_INTERVAL, 6_000))
+        found = _usual(services, START)[START]
         assert found.baseline_wh == 2_400
         assert set(found.flags) == {"capped", "high-adjustment-load"}
 
 
 def test_an_event_over_midnight_is_judged_day_by_day(tmp_path: Path) -> None:
     """Its second part belongs to another local day, perhaps another month, and to that day's like days."""
-    with house_in(tmp_path) as (house, _):
+    with house_in(tmp_path) as (services, _):
         last = datetime(2026, 3, 31, 22, 45, tzinfo=UTC)  # A quarter to one local time, two hours east of here.
-        _history(house, days=25, wh=1_500, before=last)
-        found = _usual(house, last - timedelta(hours=1), last, last + DELIVERY_INTERVAL, utc_offset_s=7_200)
+        _history(services, days=25, wh=1_500, before=last)
+        found = _usual(services, last - timedelta(hours=1), last, last + DELIVERY_INTERVAL, utc_offset_s=7_200)
         assert {one.baseline_wh for one in found.values()} == {1_500}
         assert len(found) == 3
 
 
 def test_days_with_other_events_and_holidays_are_left_out(tmp_path: Path) -> None:
     """On such a day nobody used what is usual."""
-    with house_in(tmp_path) as (house, _):
-        feeder, zone = house.registry.feeder(FEEDER), house.registry.zone(ZONE)
+    with house_in(tmp_path) as (services, _):
+        feeder, zone = services.registry.feeder(FEEDER), services.registry.zone(ZONE)
         assert feeder is not None and zone is not None
         for event_id, day in ((EVENT, 17), ("dr-0", 12)):
             begin = datetime(2026, 3, day, 23, 50, tzinfo=UTC)
@@ -136,28 +136,28 @@ def test_days_with_other_events_and_holidays_are_left_out(tmp_path: Path) -> Non
                 "detected_at": begin.isoformat(),
                 "ended_at": (begin + timedelta(minutes=40)).isoformat(),
             }
-            house.stores.tables.put(Put(key=keys.grid_event(FEEDER, event_id), body=body))
+            services.stores.tables.put(Put(key=keys.grid_event(FEEDER, event_id), body=body))
         zone = zone.model_copy(update={"holidays": (date(2026, 3, 9),)})
-        out = days_out(house.stores.tables, zone=zone, feeder=feeder, event_id=EVENT)
+        out = days_out(services.stores.tables, zone=zone, feeder=feeder, event_id=EVENT)
         assert out == {date(2026, 3, 9), date(2026, 3, 12), date(2026, 3, 13)}
-        _history(house, days=6, wh=2_000)
-        assert _usual(house, START, excluded=out)[START].method == PRE_EVENT
+        _history(services, days=6, wh=2_000)
+        assert _usual(services, START, excluded=out)[START].method == PRE_EVENT
 
 
 def test_a_second_claim_for_the_same_interval_is_refused_and_kept(tmp_path: Path) -> None:
     """A site is paid once for what it left out once, and who claimed twice is on record."""
-    with house_in(tmp_path) as (house, _):
-        feeder = house.registry.feeder(FEEDER)
-        market = market_of(house, ZONE)
+    with house_in(tmp_path) as (services, _):
+        feeder = services.registry.feeder(FEEDER)
+        market = market_of(services, ZONE)
         assert feeder is not None and market is not None
         paying = feeder.model_copy(update={"dr_price_mct_per_kwh": 20_000, "dr_penalty_mct_per_kwh": 5_000})
-        _history(house, days=25, wh=2_000)
+        _history(services, days=25, wh=2_000)
         begin = epoch_ms(START - timedelta(hours=1))
         market.submit([commands.tick(at_ms=begin)], at_ms=begin)
         ordered = {SITE: {str(epoch_ms(START)): 499.7, str(epoch_ms(START + DELIVERY_INTERVAL)): 0.2}}
         end = START + timedelta(minutes=20)
         for name in (EVENT, EVENT, "dr-2"):
-            claimed = claim(house, paying, replace(_event(), event_id=name), ordered, at=end)
+            claimed = claim(services, paying, replace(_event(), event_id=name), ordered, at=end)
             assert claimed is not None
             market.submit([claimed], at_ms=epoch_ms(end))
         told = reading(SITE, 1, START, import_wh=1_700)
@@ -165,7 +165,7 @@ def test_a_second_claim_for_the_same_interval_is_refused_and_kept(tmp_path: Path
         assert command is not None
         late = epoch_ms(START + timedelta(hours=1))
         market.submit([command, commands.tick(at_ms=late)], at_ms=late)
-        tables = house.stores.tables
+        tables = services.stores.tables
         items = tables.query(Table.TRADE_DATA, keys.market(ZONE, START), **prefix(CLAIM))
         assert [(item.body["event"], item.body["taken"]) for item in items] == [(EVENT, True), ("dr-2", False)]
         assert "is paid for event dr-1" in items[1].body["reason"]

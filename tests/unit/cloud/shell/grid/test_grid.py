@@ -12,10 +12,10 @@ import pytest
 from cloud.errors import PublishError, SetupError
 from cloud.handlers import acks, grid, grid_tick, market_tick, meter, telemetry
 from cloud.local.report import dr_events, evidence, ledger
-from cloud.shell import services
+from cloud.shell import services as shell_services
 from cloud.shell.grid import agent as grid_agent
 from cloud.shell.grid.view import power_samples, settings_of, supply_samples
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.tables import Table, prefix
 from contracts.control import AckStage, BatteryPower, Command, CommandAck, LimitImport
@@ -57,39 +57,39 @@ def _states(publisher: Recorder) -> list[FeederState]:
     return [GridBroadcast.decode(payload).state for payload in publisher.on("/broadcast/grid")]
 
 
-def _check_signature(house: House, command: Command) -> None:
-    house.signer.key.public_key().verify(b64decode(command.signature), command.signing_bytes())
+def _check_signature(services: Services, command: Command) -> None:
+    services.signer.key.public_key().verify(b64decode(command.signature), command.signing_bytes())
 
 
 def test_an_overload_is_answered_with_signed_commands_that_expire(tmp_path: Path) -> None:
     """A gateway obeys nothing else, and nothing that it obeys may outlive the agent."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         at = _overload()
         commands = _commands(publisher)
         assert commands
         for command in commands:
-            _check_signature(house, command)
+            _check_signature(services, command)
             assert command.issuer == "grid-agent"
             assert isinstance(command.action, BatteryPower | LimitImport)
             assert at < command.expires_at <= at + timedelta(seconds=300)
         assert {command.seq for command in commands} == {1}
         assert FeederState.OVERLOADED in _states(publisher)
-        (event,) = dr_events(house.stores.tables, house.registry)
+        (event,) = dr_events(services.stores.tables, services.registry)
         assert event["limit_w"] == 200_000
-        assert evidence(house.stores.tables, event["event_id"])[0]["kind"] == "detected"
+        assert evidence(services.stores.tables, event["event_id"])[0]["kind"] == "detected"
 
 
 def test_more_actions_than_a_transaction_holds_are_all_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A feeder with many sites must not be the one that cannot be helped."""
     monkeypatch.setattr(grid_agent, "TRANSACT_MAX", 2)
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         _overload()
         commands = _commands(publisher)
         assert len({command.site for command in commands}) == len(commands) >= 1
         for command in commands:
-            assert house.stores.tables.get(keys.command(command.site, command.command_id)) is not None
-        (event,) = dr_events(house.stores.tables, house.registry)
-        assert evidence(house.stores.tables, event["event_id"])[0]["kind"] == "detected"
+            assert services.stores.tables.get(keys.command(command.site, command.command_id)) is not None
+        (event,) = dr_events(services.stores.tables, services.registry)
+        assert evidence(services.stores.tables, event["event_id"])[0]["kind"] == "detected"
 
 
 def test_orders_are_renewed_under_rising_numbers_while_the_overload_lasts(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_orders_are_renewed_under_rising_numbers_while_the_overload_lasts(tmp_pa
 
 def test_an_ack_is_kept_beside_its_command_and_counts_once(tmp_path: Path) -> None:
     """The evidence of an event is who was asked what, and what each answered."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         at = _overload()
         command = _commands(publisher)[0]
         ack = CommandAck(
@@ -115,18 +115,18 @@ def test_an_ack_is_kept_beside_its_command_and_counts_once(tmp_path: Path) -> No
             stage=AckStage.APPLIED, at=at,
         )  # fmt: skip
         acks.handler(batch(Up.ACKS, ack, ack, at=at + timedelta(seconds=1)), context())
-        item = house.stores.tables.get(keys.command(command.site, command.command_id))
+        item = services.stores.tables.get(keys.command(command.site, command.command_id))
         assert item is not None
         assert item.body["command"]["signature"] == command.signature
         assert [told["stage"] for told in item.body["acks"]] == ["applied"]
         _tick(at + timedelta(seconds=5))
-        (event,) = dr_events(house.stores.tables, house.registry)
+        (event,) = dr_events(services.stores.tables, services.registry)
         assert event["applied"] == 1
 
 
 def test_commands_that_the_broker_did_not_take_are_sent_by_the_next_call(tmp_path: Path) -> None:
     """The decision stands in the tables; the site must still hear of it."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         publisher.fail = PublishError("broker away")
         at = START
         for seq in range(1, 4):
@@ -143,14 +143,14 @@ def test_commands_that_the_broker_did_not_take_are_sent_by_the_next_call(tmp_pat
         sent = len(publisher.sent)
         _tick(at + timedelta(seconds=1))
         assert all(not one.topic.endswith("/commands") for one in publisher.sent[sent:])
-        state = house.stores.tables.get(keys.feeder_state(FEEDER))
+        state = services.stores.tables.get(keys.feeder_state(FEEDER))
         assert state is not None and state.body["outbox"] == []
 
 
 def test_a_silent_meter_holds_its_last_value_while_it_may(tmp_path: Path) -> None:
     """A gateway says nothing while a value stays within its dead band; that is not a gap."""
-    with house_in(tmp_path) as (house, _):
-        feeder = house.registry.feeder(FEEDER)
+    with house_in(tmp_path) as (services, _):
+        feeder = services.registry.feeder(FEEDER)
         assert feeder is not None
         told = message(FEEDER, 1, START, {POWER: [1.0], "meter/voltage_v": [230.0, 231.0]}, step_s=60.0)
         samples = power_samples(told, feeder)
@@ -170,8 +170,8 @@ def test_a_poor_supply_is_told_to_the_zone_as_soon_as_it_is_seen(tmp_path: Path)
 
 def test_a_phase_that_is_not_told_again_is_as_it_was(tmp_path: Path) -> None:
     """A phase that stays low while another moves is low at every instant, not only when it was told."""
-    with house_in(tmp_path) as (house, _):
-        feeder = house.registry.feeder(FEEDER)
+    with house_in(tmp_path) as (services, _):
+        feeder = services.registry.feeder(FEEDER)
         assert feeder is not None
         values = {"meter/voltage_l1_v": [200.0], "meter/voltage_l2_v": [230.0, 231.0, 232.0]}
         samples = supply_samples(message(FEEDER, 1, START, values), feeder)
@@ -181,8 +181,8 @@ def test_a_phase_that_is_not_told_again_is_as_it_was(tmp_path: Path) -> None:
 
 def test_settings_of_a_feeder_are_checked_by_name(tmp_path: Path) -> None:
     """A misspelt limit would otherwise be the default, silently."""
-    with house_in(tmp_path) as (house, _):
-        feeder = house.registry.feeder(FEEDER)
+    with house_in(tmp_path) as (services, _):
+        feeder = services.registry.feeder(FEEDER)
         assert feeder is not None
         assert settings_of(feeder).margin_w == 4_000
         with pytest.raises(SetupError, match="margn_w"):
@@ -193,7 +193,7 @@ def test_settings_of_a_feeder_are_checked_by_name(tmp_path: Path) -> None:
 
 def test_two_agents_at_once_ask_nobody_twice(tmp_path: Path) -> None:
     """The schedule and the stream may call at the same time; each order must go out under one number."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         at = _overload() + timedelta(seconds=45)
         with ThreadPoolExecutor(max_workers=4) as threads:
             list(threads.map(_tick, [at] * 8))
@@ -202,16 +202,16 @@ def test_two_agents_at_once_ask_nobody_twice(tmp_path: Path) -> None:
             by_number = {command.seq: command.command_id for command in commands if command.site == site}
             assert sorted(by_number) == list(range(1, len(by_number) + 1))
             assert len(set(by_number.values())) == len(by_number)
-        (event,) = dr_events(house.stores.tables, house.registry)
+        (event,) = dr_events(services.stores.tables, services.registry)
         assert event["commands"] == len({command.command_id for command in commands})
 
 
 def test_what_was_ordered_and_delivered_is_paid_by_the_market_once(tmp_path: Path) -> None:
     """A site that helped must find it in its settlement, and not a second time in its imbalance."""
-    with house_in(tmp_path) as (house, publisher):
-        feeder = house.registry.feeders[0].model_copy(update={"dr_price_mct_per_kwh": 20_000})
-        paying = replace(house, registry=house.registry.model_copy(update={"feeders": (feeder,)}), memory={})
-        services.install(paying)
+    with house_in(tmp_path) as (services, publisher):
+        feeder = services.registry.feeders[0].model_copy(update={"dr_price_mct_per_kwh": 20_000})
+        paying = replace(services, registry=services.registry.model_copy(update={"feeders": (feeder,)}), memory={})
+        shell_services.install(paying)
         before = START - timedelta(minutes=15)
         market_tick.handler({"time": (before - timedelta(minutes=30)).isoformat(), "zone": "zone-1"}, context())
         for site in ("factory", "farm"):

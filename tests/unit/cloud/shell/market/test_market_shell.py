@@ -20,7 +20,7 @@ from cloud.shell.market.archive import Archive
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.snapshots import Snapshots
 from cloud.shell.market.writer import market_of
-from cloud.shell.services import House
+from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.parquet import FolderLake
 from cloud.stores.setup import Stores
@@ -60,9 +60,9 @@ def _kept(tables: Tables) -> dict[str, Any]:
 
 def test_a_product_goes_from_orders_to_a_corrected_settlement(tmp_path: Path) -> None:
     """The plain run, against which the disturbed ones are compared."""
-    with house_in(tmp_path) as (house, publisher):
-        run_events(house, story())
-        tables = house.stores.tables
+    with house_in(tmp_path) as (services, publisher):
+        run_events(services, story())
+        tables = services.stores.tables
         (interval,) = [one for one in intervals(tables, ZONE) if one["start"] == INTERVAL.isoformat()]
         assert interval["state"] == ProductState.CORRECTED
         sums = ledger(tables, [ZONE])
@@ -78,24 +78,24 @@ def test_a_product_goes_from_orders_to_a_corrected_settlement(tmp_path: Path) ->
 
 def test_orders_of_one_gateway_reach_the_market_in_its_own_sequence(tmp_path: Path) -> None:
     """Nothing upstream keeps an order, and time priority hangs on it."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         early = orders_at(1, order_of("home-1", 2, Side.BUY, 10, 20_000))
         first = orders_at(1.1, order_of("home-1", 1, Side.BUY, 20, 20_000))
-        run_events(house, [tick_at(0), early])
+        run_events(services, [tick_at(0), early])
         assert publisher.on("/home-1/trades") == []
-        run_events(house, [first])
+        run_events(services, [first])
         notices = [TradesMessage.decode(payload) for payload in publisher.on("/home-1/trades")]
         assert [result.order_id for one in notices for result in one.results] == ["home-1-1", "home-1-2"]
 
 
 def test_what_a_gateway_announced_bounds_its_orders_from_then_on(tmp_path: Path) -> None:
     """The registry knows the connection; only the gateway knows what its battery holds today."""
-    with house_in(tmp_path) as (house, publisher):
+    with house_in(tmp_path) as (services, publisher):
         first = able(order_of("farm", 1, Side.SELL, 4_000, 9_000), export_wh=5_000, stored_wh=4_500)
         empty = order_of("farm", 2, Side.SELL, 600, 9_000)
         filled = able(order_of("farm", 3, Side.SELL, 600, 9_000), export_wh=5_000, stored_wh=9_000)
         beyond = order_of("farm", 4, Side.SELL, 500, 9_000)
-        run_events(house, [tick_at(0), orders_at(1, first, empty), orders_at(2, beyond, filled)])
+        run_events(services, [tick_at(0), orders_at(1, first, empty), orders_at(2, beyond, filled)])
         told = [TradesMessage.decode(payload) for payload in publisher.on("farm/trades")]
         ends = {result.order_id: (result.status, result.code) for notice in told for result in notice.results}
         assert ends == {
@@ -108,82 +108,82 @@ def test_what_a_gateway_announced_bounds_its_orders_from_then_on(tmp_path: Path)
 
 def test_an_order_does_not_wait_for_ever_for_one_that_was_lost(tmp_path: Path) -> None:
     """A hole upstream must not silence a site."""
-    with house_in(tmp_path) as (house, publisher):
-        run_events(house, [tick_at(0), orders_at(1, order_of("home-1", 7, Side.BUY, 10, 20_000))])
+    with house_in(tmp_path) as (services, publisher):
+        run_events(services, [tick_at(0), orders_at(1, order_of("home-1", 7, Side.BUY, 10, 20_000))])
         assert publisher.on("/home-1/trades") == []
-        run_events(house, [tick_at(1.2)])
+        run_events(services, [tick_at(1.2)])
         assert len(publisher.on("/home-1/trades")) == 1
 
 
 def test_a_batch_that_is_delivered_again_has_no_second_effect(tmp_path: Path) -> None:
     """Kinesis delivers a batch again whenever it is in doubt."""
-    with house_in(tmp_path / "once") as (house, publisher):
-        run_events(house, story())
-        expected, told = _kept(house.stores.tables), _told(publisher.sent)
-    with house_in(tmp_path / "twice") as (house, publisher):
+    with house_in(tmp_path / "once") as (services, publisher):
+        run_events(services, story())
+        expected, told = _kept(services.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "twice") as (services, publisher):
         for event in story():
-            run_events(house, [event, event])
-        assert _kept(house.stores.tables) == expected
+            run_events(services, [event, event])
+        assert _kept(services.stores.tables) == expected
         assert _told(publisher.sent) == told
 
 
 def test_two_writers_at_once_make_one_market(tmp_path: Path) -> None:
     """A function that is called twice at the same time, or one for orders and one for meters."""
-    with house_in(tmp_path / "one") as (house, publisher):
-        run_events(house, story())
-        expected, told = _kept(house.stores.tables), _told(publisher.sent)
-    with house_in(tmp_path / "two") as (house, publisher):
-        other = replace(house, memory={})
+    with house_in(tmp_path / "one") as (services, publisher):
+        run_events(services, story())
+        expected, told = _kept(services.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "two") as (services, publisher):
+        other = replace(services, memory={})
         for number, event in enumerate(story()):
-            run_events(other if number % 2 else house, [event])
-        assert _kept(house.stores.tables) == expected
+            run_events(other if number % 2 else services, [event])
+        assert _kept(services.stores.tables) == expected
         assert _told(publisher.sent) == told
 
 
 def test_notices_that_the_broker_did_not_take_are_told_by_the_next_call(tmp_path: Path) -> None:
     """A trade stands whether or not a site has heard of it; it must still hear of it."""
-    with house_in(tmp_path) as (house, publisher):
-        run_events(house, [tick_at(0)])
+    with house_in(tmp_path) as (services, publisher):
+        run_events(services, [tick_at(0)])
         publisher.fail = PublishError("broker away")
         with pytest.raises(PublishError):
-            run_events(house, [orders_at(1, order_of("home-1", 1, Side.BUY, 10, 20_000))])
-        stored = house.stores.tables.get(keys.market_item(ZONE, INTERVAL, "ORDER#home-1#home-1-1"))
+            run_events(services, [orders_at(1, order_of("home-1", 1, Side.BUY, 10, 20_000))])
+        stored = services.stores.tables.get(keys.market_item(ZONE, INTERVAL, "ORDER#home-1#home-1-1"))
         assert stored is not None, "the order stands and is stored, whatever the broker does"
         publisher.fail = None
-        cold = replace(house, memory={})
+        cold = replace(services, memory={})
         run_events(cold, [tick_at(2)])
         assert len(publisher.on("/home-1/trades")) == 1
-        run_events(house, [tick_at(3)])
+        run_events(services, [tick_at(3)])
         assert _told(publisher.sent).keys() == {next(iter(_told(publisher.sent)))}
 
 
 def test_time_alone_does_not_fill_the_journal(tmp_path: Path) -> None:
     """A tick comes every few seconds for years; only those that move something are worth an entry."""
-    with house_in(tmp_path) as (house, _):
-        run_events(house, story())
-        market = market_of(house, ZONE)
+    with house_in(tmp_path) as (services, _):
+        run_events(services, story())
+        market = market_of(services, ZONE)
         assert market is not None
-        before = Journal(house.stores.tables, ZONE).fence()
+        before = Journal(services.stores.tables, ZONE).fence()
         due_ms = market.fold(at_ms=0).due_ms
         assert due_ms > epoch_ms(START + timedelta(minutes=35))
-        run_events(house, [tick_at(35 + second / 60) for second in range(0, 240, 5)])
-        assert Journal(house.stores.tables, ZONE).fence() == before
-        run_events(house, [tick_at((due_ms - epoch_ms(START)) / 60_000)])
-        assert Journal(house.stores.tables, ZONE).fence().position == before.position + 1
+        run_events(services, [tick_at(35 + second / 60) for second in range(0, 240, 5)])
+        assert Journal(services.stores.tables, ZONE).fence() == before
+        run_events(services, [tick_at((due_ms - epoch_ms(START)) / 60_000)])
+        assert Journal(services.stores.tables, ZONE).fence().position == before.position + 1
 
 
 def test_the_archive_and_the_journal_together_are_the_whole_past(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replay from the beginning must stay possible after the journal was cut."""
-    with house_in(tmp_path / "whole") as (house, _):
-        run_events(house, story())
-        whole = list(Journal(house.stores.tables, ZONE).history())
+    with house_in(tmp_path / "whole") as (services, _):
+        run_events(services, story())
+        whole = list(Journal(services.stores.tables, ZONE).history())
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
     monkeypatch.setattr(journal_module, "PRUNE_MAX", 2)  # A snapshot's entries take more than one archive.
-    with house_in(tmp_path / "cut") as (house, _):
-        run_events(house, story())
-        journal = Journal(house.stores.tables, ZONE)
+    with house_in(tmp_path / "cut") as (services, _):
+        run_events(services, story())
+        journal = Journal(services.stores.tables, ZONE)
         assert 0 < len(journal.entries(after=0)) <= 3
         # The first entry names the epoch, which is when the journal began; both began at the same instant.
         assert list(journal.history()) == whole
@@ -195,22 +195,22 @@ def test_a_writer_that_slept_through_an_archiving_begins_at_the_snapshot(
     """Its memory lies behind a part of the journal that is gone."""
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 3)
     events = story()
-    with house_in(tmp_path) as (house, publisher):
-        sleeper = replace(house, memory={})
+    with house_in(tmp_path) as (services, publisher):
+        sleeper = replace(services, memory={})
         run_events(sleeper, events[:1])
-        run_events(house, events[1:-1])
+        run_events(services, events[1:-1])
         run_events(sleeper, events[-1:])
-        kept, told = _kept(house.stores.tables), _told(publisher.sent)
-    with house_in(tmp_path / "plain") as (house, publisher):
-        run_events(house, events)
-        assert kept == _kept(house.stores.tables)
+        kept, told = _kept(services.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "plain") as (services, publisher):
+        run_events(services, events)
+        assert kept == _kept(services.stores.tables)
         assert told == _told(publisher.sent)
 
 
 def test_an_older_snapshot_never_replaces_a_newer_one(tmp_path: Path) -> None:
     """The entries between the two may be archived already."""
-    with house_in(tmp_path) as (house, _):
-        snapshots = Snapshots(house.stores.tables, ZONE)
+    with house_in(tmp_path) as (services, _):
+        snapshots = Snapshots(services.stores.tables, ZONE)
         assert snapshots.load() is None
         assert snapshots.save({"position": 8, "state": "x" * 900_000})
         assert not snapshots.save({"position": 8})
@@ -218,20 +218,20 @@ def test_an_older_snapshot_never_replaces_a_newer_one(tmp_path: Path) -> None:
         assert snapshots.save({"position": 9, "state": "y"})
         assert snapshots.load() == {"position": 9, "state": "y"}
         span = prefix("SNAPSHOT#")
-        left = house.stores.tables.query(Table.MARKET_DATA, keys.market(ZONE, None), **span)
+        left = services.stores.tables.query(Table.MARKET_DATA, keys.market(ZONE, None), **span)
         assert [item.key.sk for item in left] == ["SNAPSHOT#000000000009#0000"]
 
 
 def test_an_archive_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
     """Its entries are still in the journal; half an archive is none."""
-    with house_in(tmp_path) as (house, _):
-        archive = Archive(house.stores.tables, ZONE)
+    with house_in(tmp_path) as (services, _):
+        archive = Archive(services.stores.tables, ZONE)
         noise = random.Random(3)
         large = [(position, [{"noise": noise.randbytes(100_000).hex()}]) for position in (1, 2, 3, 4)]
         archive.keep(large)
         assert list(archive.entries(after=2)) == large[2:]
         key = keys.market_item(ZONE, None, "ARCHIVE#000000000001#0001")
-        house.stores.tables.transact([Delete(key=key)])
+        services.stores.tables.transact([Delete(key=key)])
         assert list(archive.entries(after=0)) == []
         archive.keep([(3, [{"a": 1}]), (4, [])])
         archive.keep([(4, []), (5, [{"b": 2}])])
@@ -244,17 +244,17 @@ def _large_clearing(trades: int) -> list[Event]:
     return [tick_at(0), orders_at(1, order_of("farm", 1, Side.SELL, trades * 100, 9_000), *buyers), tick_at(10)]
 
 
-def _calling(house: House) -> House:
-    """Return a house whose market only has a closing call, so that all its trades come at once."""
-    zone = house.registry.zones[0].model_copy(update={"market": {"opening_s": 7200, "mechanism": "call"}})
-    return replace(house, registry=house.registry.model_copy(update={"zones": (zone,)}), memory={})
+def _calling(services: Services) -> Services:
+    """Return services whose market only has a closing call, so that all its trades come at once."""
+    zone = services.registry.zones[0].model_copy(update={"market": {"opening_s": 7200, "mechanism": "call"}})
+    return replace(services, registry=services.registry.model_copy(update={"zones": (zone,)}), memory={})
 
 
 def _watched_clearing(tables: Tables, folder: Path, *, trades: int) -> None:
     """Die after every transaction of a large clearing in turn, and look at the tables each time."""
     world = _World(tables, folder)
 
-    def process(fuse: Fuse) -> House:
+    def process(fuse: Fuse) -> Services:
         return _calling(world.process(fuse))
 
     *before, clearing = _large_clearing(trades)
@@ -303,38 +303,38 @@ def test_a_cold_process_finds_the_same_market_from_snapshot_and_journal(
 ) -> None:
     """A restart must not take longer the longer the market has run, nor change it."""
     monkeypatch.setattr(writer_module, "SNAPSHOT_EVERY", 4)
-    with house_in(tmp_path) as (house, _):
-        run_events(house, story())
-        warm = market_of(house, ZONE)
-        cold = market_of(replace(house, memory={}), ZONE)
+    with house_in(tmp_path) as (services, _):
+        run_events(services, story())
+        warm = market_of(services, ZONE)
+        cold = market_of(replace(services, memory={}), ZONE)
         assert warm is not None and cold is not None
-        snapshot = house.stores.tables.get(keys.market_item(ZONE, None, "SNAPSHOT"))
+        snapshot = services.stores.tables.get(keys.market_item(ZONE, None, "SNAPSHOT"))
         assert snapshot is not None and snapshot.body["position"] >= 8
         warm_fold, cold_fold = warm.fold(at_ms=0), cold.fold(at_ms=0)
         assert cold_fold.engine.state_hash() == warm_fold.engine.state_hash()
         assert json.dumps(cold_fold.snapshot(), sort_keys=True) == json.dumps(warm_fold.snapshot(), sort_keys=True)
 
 
-def _plain(house: House) -> House:
-    return house
+def _plain(services: Services) -> Services:
+    return services
 
 
-def _coupled(house: House) -> House:
-    """Return a house whose market has two areas and a line between them that is full in the story."""
+def _coupled(services: Services) -> Services:
+    """Return services whose market has two areas and a line between them that is full in the story."""
     link = {"from": "east", "to": "west", "capacity_wh": 1_500, "fee_mct_per_kwh": 200}
     rules = {"opening_s": 7200, "mechanism": "call", "links": [link], "last_resort": {"area": "west"}}
-    zone = house.registry.zones[0].model_copy(update={"market": rules})
+    zone = services.registry.zones[0].model_copy(update={"market": rules})
     sites = tuple(
-        site.model_copy(update={"area": "east" if site.id == "farm" else "west"}) for site in house.registry.sites
+        site.model_copy(update={"area": "east" if site.id == "farm" else "west"}) for site in services.registry.sites
     )
-    registry = house.registry.model_copy(update={"zones": (zone,), "sites": sites})
-    return replace(house, registry=registry, memory={})
+    registry = services.registry.model_copy(update={"zones": (zone,), "sites": sites})
+    return replace(services, registry=registry, memory={})
 
 
 class _World:
     """One set of tables, and processes that come and go."""
 
-    def __init__(self, tables: Tables, folder: Path, arranged: Callable[[House], House] = _plain) -> None:
+    def __init__(self, tables: Tables, folder: Path, arranged: Callable[[Services], Services] = _plain) -> None:
         self.tables = tables
         self.arranged = arranged
         self.lake = FolderLake(folder)
@@ -342,25 +342,25 @@ class _World:
 
     def run(self, events: list[Event], rng: random.Random, *, crash_every: int) -> int:
         """Run events; processes crash at random calls and their event is delivered again. Return the crashes."""
-        crashes, house = 0, None
+        crashes, services = 0, None
         for event in events:
             for attempt in itertools.count():
                 # After a few crashes in a row a process lives long enough, or the story would never end.
                 at = rng.randint(1, crash_every) if attempt < CRASHES_IN_A_ROW else 0
                 fuse = Fuse(at=at, after=rng.random() < 0.5)
                 # A process that did not crash may live on: its memory must be as good as the tables.
-                if house is None or rng.random() < 0.3:
-                    house = self.process(fuse)
+                if services is None or rng.random() < 0.3:
+                    services = self.process(fuse)
                 else:
-                    house = replace(self.process(fuse), memory={}) if rng.random() < 0.5 else house
+                    services = replace(self.process(fuse), memory={}) if rng.random() < 0.5 else services
                 try:
-                    run_events(house, [event])
+                    run_events(services, [event])
                     break
                 except Crashed:
-                    crashes, house = crashes + 1, None
+                    crashes, services = crashes + 1, None
         return crashes
 
-    def process(self, fuse: Fuse) -> House:
+    def process(self, fuse: Fuse) -> Services:
         """Return a new process over these tables."""
         publisher = FusedPublisher(fuse, self.sent)
         stores = Stores(tables=FusedTables(self.tables, fuse), lake=self.lake)
@@ -382,12 +382,12 @@ def _crash_points(
     crashes: int,
     seed: int,
     open_tables: Callable[[Path], Any],
-    arranged: Callable[[House], House] = _plain,
+    arranged: Callable[[Services], Services] = _plain,
 ) -> None:
     """Run the story in processes that crash; whatever they leave must be what the undisturbed run leaves."""
-    with house_in(tmp_path / "plain") as (house, publisher):
-        run_events(arranged(house), story())
-        expected, told = _kept(house.stores.tables), _told(publisher.sent)
+    with house_in(tmp_path / "plain") as (services, publisher):
+        run_events(arranged(services), story())
+        expected, told = _kept(services.stores.tables), _told(publisher.sent)
     rng, survived, number = random.Random(seed), 0, 0
     while survived < crashes:
         number += 1
@@ -413,10 +413,10 @@ def test_crashes_leave_the_same_coupled_areas_and_the_rent_on_its_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Areas are part of one writer's state, so nothing between two writers can be lost: there is only one."""
-    with house_in(tmp_path / "once") as (house, _):
-        run_events(_coupled(house), story())
+    with house_in(tmp_path / "once") as (services, _):
+        run_events(_coupled(services), story())
         balances: dict[str, int] = {}
-        for line in ledger_lines(house.stores.tables, ZONE):
+        for line in ledger_lines(services.stores.tables, ZONE):
             balances[line["account"]] = balances.get(line["account"], 0) + line["money_uct"]
         assert balances["lines"] == 0
         assert balances["congestion-rent"] < 0
