@@ -24,19 +24,25 @@ app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_i
 FileArgument = Annotated[str, typer.Argument(help="A file, - for standard input.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
+BASELINE_KEYS = ("method", "adjustment", "event", "history", "excluded", "connection_wh", "before_wh", "comment")
+EVENT_KEYS = ("day", "first", "count")
+
 
 @app.command()
 def clear(
     file: FileArgument,
     mechanism: Annotated[ClearMechanism, typer.Option(help="How to clear.")] = ClearMechanism.PAY_AS_CLEAR,
     tie: Annotated[Tie, typer.Option(help="Who is served first among equal limits.")] = Tie.TIME,
+    self_trade: Annotated[SelfTrade, typer.Option(help="What happens instead of a trade with oneself.")] = (
+        SelfTrade.CANCEL_RESTING
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Clear one call from a file of orders."""
     from cloud.market.tools.clear import clear_file
 
     with _inputs(as_json):
-        answer = clear_file(_load(file), mechanism, tie=tie)
+        answer = clear_file(_load(file), mechanism, tie=tie, self_trade=self_trade)
     if as_json:
         print_json(answer)
         return
@@ -47,6 +53,8 @@ def clear(
         typer.echo(f"zone {zone}: {bounds['mid']} in [{bounds['lo']}, {bounds['hi']}]")
     for link, flow in answer.get("flows", {}).items():
         typer.echo(f"flow {link}: {flow}")
+    for row in answer.get("self_trade", []):
+        typer.echo(f"order {row['id']}: {row['qty']} Wh taken off, they would trade with an order of the same owner")
 
 
 @app.command()
@@ -83,6 +91,8 @@ def settle(file: FileArgument, as_json: JsonOption = False) -> None:
 
     with _inputs(as_json):
         answer = settle_file(_load(file))
+    for sentence in answer.get("warnings", []):
+        typer.echo(f"note: {sentence}", err=True)
     if as_json:
         print_json(answer)
         return
@@ -323,9 +333,11 @@ def _write(path: Path, text: str, as_json: bool) -> None:
 
 def _baseline(data: Mapping[str, Any]) -> "Baseline | TooFewDays":
     from cloud.market import baseline as market
-    from cloud.market.tools.inputs import text, whole
+    from cloud.market.tools.inputs import only, text, whole
 
     event = mapping(data.get("event", {}), "event")
+    only(data, BASELINE_KEYS, "the file")
+    only(event, EVENT_KEYS, "event")
     count = whole(event, "count", "event", least=1)
     connection = None if data.get("connection_wh") is None else whole(data, "connection_wh", "the file", least=0)
     if data.get("method") == market.PRE_EVENT:

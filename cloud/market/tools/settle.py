@@ -9,11 +9,17 @@ from cloud.market import settling
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import UTILITY, MarketRules, Participant
 from cloud.market.state import Account, Order, Outcome, Product, State, new_product
-from cloud.market.tools.inputs import BadInput, mapping, rows, text, whole
+from cloud.market.tools.inputs import BadInput, mapping, only, rows, text, whole
 from cloud.market.trading import book_trade
 from contracts.market import ProductState
 
 _START_MS = 0
+FILE_KEYS = ("trades", "meters", "sites", "price", "rules", "demand_response", "name", "comment")
+TRADE_KEYS = ("buy", "sell", "qty", "price")
+METER_KEYS = ("site", "import_wh", "export_wh", "version")
+TARIFF_KEYS = ("import_mct_per_kwh", "export_mct_per_kwh")
+TARIFF_MCT_PER_KWH_MIN = 1_000
+DR_KEYS = ("event", "site", "committed_wh", "baseline_wh", "price", "penalty")
 
 
 def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,6 +34,10 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadInput: The file is not of that form.
     """
+    only(data, FILE_KEYS, "the file")
+    for name, known in (("trades", TRADE_KEYS), ("meters", METER_KEYS), ("demand_response", DR_KEYS)):
+        for index, row in enumerate(rows(data, name)):
+            only(row, known, f"{name}[{index}]")
     state, product = _market(data)
     out = Outcome()
     for index, row in enumerate(rows(data, "trades")):
@@ -52,7 +62,18 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
     refused = next((answer for answer in out.answers if answer.reason is not None), None)
     if refused is not None:
         raise BadInput(f"{refused.order_id} of {refused.site}: {refused.reason}")
-    return _answer(state, product, out)
+    words = _words(state.rules)
+    return _answer(state, product, out) | ({"warnings": words} if words else {})
+
+
+def _words(rules: MarketRules) -> list[str]:
+    """Return what is odd about the rules: a tariff below one cent per kWh is mostly one in another unit."""
+    tariffs = {} if rules.last_resort is None else {name: getattr(rules.last_resort, name) for name in TARIFF_KEYS}
+    return [
+        f"{name} is {value}, which is {value / 1000:g} ct/kWh: the unit is thousandths of a cent, 30 ct/kWh is 30000"
+        for name, value in tariffs.items()
+        if 0 < abs(value) < TARIFF_MCT_PER_KWH_MIN
+    ]
 
 
 def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
@@ -64,6 +85,7 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
         raise BadInput(f"rules break their schema at {where or 'rules'}: {first['msg']}") from error
     state = State(rules=rules)
     names = data.get("sites", [])
+    names = [str(name) if type(name) is int else name for name in names] if isinstance(names, list) else names
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise BadInput(f"sites is {names!r}, not a list of names")
     sites = set(names)
@@ -98,7 +120,7 @@ def _demand_response(state: State, data: Mapping[str, Any], out: Outcome) -> Non
     for index, row in enumerate(rows(data, "demand_response")):
         where = f"demand_response[{index}]"
         line = {
-            "site": text(row, "site", where),
+            "site": _known_site(state, text(row, "site", where), where),
             "interval_ms": _START_MS,
             "committed_wh": whole(row, "committed_wh", where),
             "baseline_wh": whole(row, "baseline_wh", where),
@@ -110,6 +132,13 @@ def _demand_response(state: State, data: Mapping[str, Any], out: Outcome) -> Non
             "lines": [line],
         }
         settling.take_event(state, command, out)
+
+
+def _known_site(state: State, site: str, where: str) -> str:
+    """Return a site that trades, is metered or is listed."""
+    if site not in state.accounts:
+        raise BadInput(f"site {site!r} of {where} is in no trade, meter or list of sites: {', '.join(state.accounts)}")
+    return site
 
 
 def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: Outcome) -> None:
@@ -124,6 +153,9 @@ def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: O
         }
         for index, row in enumerate(rows(data, "meters"))
     ]
+    for index, row in enumerate(rows(data, "meters")):
+        if row.get("import_wh") is None and row.get("export_wh") is None:
+            raise BadInput(f"meters[{index}] of {row['site']} has neither import_wh nor export_wh: no reading")
     seen: set[str] = set()
     later = []
     for reading in readings:

@@ -15,6 +15,7 @@ from contracts.market import TimeInForce
 
 Event = dict[str, Any]
 
+LINE_KEYS = ("op", "id", "side", "qty", "price", "tif", "post_only", "agent", "owner", "seq", "at_ms")
 _TIFS = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
 
 
@@ -36,6 +37,10 @@ class Stream:
         """
         if isinstance(line.get("tif"), str):
             line = {**line, "tif": line["tif"].lower()}
+        # Many exports number their orders: a whole number is the text of itself.
+        for name in ("id", "agent", "owner"):
+            if type(line.get(name)) is int:
+                line = {**line, name: str(line[name])}
         op, order_id = line.get("op"), line.get("id")
         problem = _problem(line)
         if problem is not None:
@@ -64,7 +69,11 @@ class Stream:
 
     def _new(self, order_id: str, line: Mapping[str, Any]) -> list[Event]:
         buy, quantity, price = line["side"] == "buy", line["qty"], line["price"]
-        tif, post_only, agent = line.get("tif", "gtc"), bool(line.get("post_only")), line.get("agent")
+        tif, post_only, agent = (
+            line.get("tif", "gtc"),
+            bool(line.get("post_only")),
+            line.get("owner", line.get("agent")),
+        )
         content = (buy, quantity, price, tif, post_only, agent)
         seen = self._first.get(order_id)
         if seen is not None:
@@ -132,6 +141,9 @@ def _problem(line: Mapping[str, Any]) -> str | None:
         return f"op {op!r} is none of new, cancel, modify"
     if not isinstance(order_id, str) or not order_id:
         return f"id {order_id!r} is not a text"
+    unknown = [str(key) for key in line if key not in LINE_KEYS]
+    if unknown:
+        return f"unknown key {unknown[0]!r}; known are {', '.join(LINE_KEYS)}"
     if op == "cancel":
         return None
     for name in ("qty", "price"):
@@ -145,9 +157,9 @@ def _problem(line: Mapping[str, Any]) -> str | None:
         return f"side {line.get('side')!r} is neither buy nor sell"
     if line.get("tif", "gtc") not in _TIFS:
         return f"tif {line.get('tif')!r} is none of gtc, ioc, fok"
-    agent = line.get("agent")
-    if agent is not None and not isinstance(agent, str):
-        return f"agent {agent!r} is not a text"
+    for name in ("agent", "owner"):
+        if line.get(name) is not None and not isinstance(line[name], str):
+            return f"{name} {line[name]!r} is not a text"
     if not isinstance(line.get("post_only", False), bool):
         return f"post_only {line.get('post_only')!r} is neither true nor false"
     if line.get("post_only") and line.get("tif", "gtc") != "gtc":

@@ -30,12 +30,13 @@ ORDERS = [
     {"id": "s1", "agent": "cy", "side": "sell", "qty": 15, "price": 3, "seq": 3, "zone": "east"},
     {"id": "s2", "agent": "dee", "side": "sell", "qty": 10, "price": 8, "seq": 4, "zone": "west"},
 ]
+ONE_PLACE = [{key: value for key, value in order.items() if key != "zone"} for order in ORDERS]
 
 
 def test_clear_answers_volume_price_fills_trades_and_payments(tmp_path: Path) -> None:
     """The interface that other programs read."""
     file = tmp_path / "orders.json"
-    file.write_text(json.dumps({"orders": ORDERS}), encoding="utf-8")
+    file.write_text(json.dumps({"orders": ONE_PLACE}), encoding="utf-8")
     answer = _json("clear", "--mechanism", "pay-as-clear", str(file))
     assert (answer["volume"], answer["welfare"]) == (15, 80)
     assert {name: answer["price"][name] for name in ("lo", "hi", "mid", "pinned_by")} == {
@@ -56,9 +57,7 @@ def test_clear_serves_a_fixed_demand_and_a_network(tmp_path: Path) -> None:
     """The two other mechanisms, with what is short and with rent."""
     file = tmp_path / "orders.json"
     link = {"from": "east", "to": "west", "capacity": 12, "fee": 1}
-    file.write_text(
-        json.dumps({"orders": ORDERS, "zones": ["east", "west"], "links": [link], "demand": 20}), encoding="utf-8"
-    )
+    file.write_text(json.dumps({"orders": ORDERS, "zones": ["east", "west"], "links": [link]}), encoding="utf-8")
     network = _json("clear", "--mechanism", "network", str(file))
     assert network["flows"] == {"east>west": 12}
     assert network["fills"] == {"b1": 10, "b2": 2, "s1": 12, "s2": 0}
@@ -67,7 +66,7 @@ def test_clear_serves_a_fixed_demand_and_a_network(tmp_path: Path) -> None:
     assert sum(network["payments"].values()) == 48
     assert "flow east>west: 12" in _run("clear", "--mechanism", "network", str(file))
     offers = tmp_path / "offers.json"
-    offers.write_text(json.dumps({"orders": ORDERS[2:], "demand": 30}), encoding="utf-8")
+    offers.write_text(json.dumps({"orders": ONE_PLACE[2:], "demand": 30}), encoding="utf-8")
     merit = _json("clear", "--mechanism", "merit-order", str(offers))
     assert (merit["volume"], merit["short"], merit["price"]["lo"], merit["price"]["hi"]) == (25, 5, 8, None)
 

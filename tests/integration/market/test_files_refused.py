@@ -1,0 +1,109 @@
+"""``sitewatt market`` on files that say what nobody reads: the key is named, and nothing is cleared beside it."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sitewatt.commands.market import app
+
+BUY = {"id": "mill", "side": "buy", "qty": 800, "price": 28_000}
+SELL = {"id": "farm", "side": "sell", "qty": 1000, "price": 9_000}
+LINK = {"from": "east", "to": "west", "capacity": 100}
+TRADE = {"buy": "mill", "sell": "farm", "qty": 1000, "price": 20_000}
+
+
+def _json(*arguments: str, data: Any, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, [*arguments, "-", "--json"], input=json.dumps(data))
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout if code == 0 else result.output)
+
+
+REFUSED: dict[str, tuple[list[str], dict[str, Any], str]] = {
+    "a key of an order": (["clear"], {"orders": [BUY | {"min_qty": 5}]}, "unknown key 'min_qty'"),
+    "a key of the file": (["clear", "--mechanism", "merit-order"], {"orders": [SELL], "load": 700}, "'load'"),
+    "a merit order for nobody": (["clear", "--mechanism", "merit-order"], {"orders": [SELL]}, "demand of the file"),
+    "demand in a call": (["clear"], {"orders": [SELL], "demand": 5}, "use merit-order"),
+    "zones in a call": (["clear"], {"orders": [BUY, SELL], "zones": ["east"]}, "has no network"),
+    "links in a call": (["clear"], {"orders": [BUY, SELL], "links": [LINK]}, "has no network"),
+    "an order's zone in a call": (["clear"], {"orders": [BUY | {"zone": "east"}, SELL]}, "zone east of order mill"),
+    "an order without a zone": (
+        ["clear", "--mechanism", "network"],
+        {"orders": [BUY, SELL | {"zone": "east"}], "zones": ["east", "west"], "links": [LINK]},
+        "order mill names no zone",
+    ),
+    "a misspelled zone": (
+        ["clear", "--mechanism", "network"],
+        {"orders": [BUY | {"zone": "East"}, SELL | {"zone": "east"}], "zones": ["east", "west"], "links": [LINK]},
+        "zone East of order mill is neither listed nor linked",
+    ),
+    "a misspelled link": (
+        ["clear", "--mechanism", "network"],
+        {"orders": [BUY | {"zone": "west"}], "links": [LINK | {"capacty": 5}]},
+        "did you mean capacity?",
+    ),
+    "a meter in kWh": (["settle"], {"meters": [{"site": "mill", "import_kwh": 1}]}, "did you mean import_wh?"),
+    "a meter without a reading": (["settle"], {"trades": [TRADE], "meters": [{"site": "mill"}]}, "no reading"),
+    "a reduction of a site that is not there": (
+        ["settle"],
+        {
+            "trades": [TRADE],
+            "demand_response": [{"event": "e", "site": "Mill", "committed_wh": 3, "baseline_wh": 9, "price": 1}],
+        },
+        "site 'Mill' of demand_response[0]",
+    ),
+    "a field of a trade": (["settle"], {"trades": [TRADE | {"volume": 5}]}, "unknown key 'volume'"),
+    "a field of an event": (["baseline"], {"event": {"day": "2025-03-19", "start": 64}}, "unknown key 'start'"),
+    "a field of a baseline": (["baseline"], {"event": {}, "holiday": []}, "unknown key 'holiday'"),
+}
+
+
+@pytest.mark.parametrize(("command", "data", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_nobody_reads_is_refused_by_name(command: list[str], data: dict[str, Any], words: str) -> None:
+    """A misspelled key was volume 0 and exit 0."""
+    assert words in _json(*command, data=data, code=2)["error"]["message"]
+
+
+def test_a_line_of_a_stream_with_an_unknown_key_is_rejected_by_name() -> None:
+    """Each line has its own reply; the others stand."""
+    replies = _json("run", data={"op": "new", **BUY, "prize": 3})["replies"]
+    assert replies[0]["status"] == "rejected" and "unknown key 'prize'" in replies[0]["reason"]
+
+
+def test_whole_numbers_are_ids_and_zones() -> None:
+    """A numbered zone was no zone, and 800 Wh crossed a line for 100."""
+    zones = {"zones": [1, 2], "links": [{"from": 1, "to": 2, "capacity": 100}]}
+    orders = [BUY | {"id": 7, "zone": 2}, SELL | {"id": 8, "zone": 1}]
+    answer = _json("clear", "--mechanism", "network", data={"orders": orders, **zones})
+    assert (answer["volume"], answer["fills"]) == (100, {"7": 100, "8": 100})
+    assert _json("run", data={"op": "new", **BUY, "id": 7})["replies"][0]["id"] == "7"
+    trade = {"buy": 7, "sell": 8, "qty": 5, "price": 1}
+    assert {row["site"] for row in _json("settle", data={"trades": [trade]})["settlements"]} == {"7", "8"}
+
+
+def test_an_order_without_a_number_is_last() -> None:
+    """A file's position is no sequence beside numbers that are."""
+    late, early = SELL | {"id": "late"}, SELL | {"id": "early", "seq": 900}
+    fills = _json("clear", data={"orders": [late, early, BUY]})["fills"]
+    assert fills == {"late": 0, "early": 800, "mill": 800}
+    assert _json("clear", data={"orders": [late, SELL, BUY]})["fills"]["late"] == 800
+
+
+@pytest.mark.parametrize("mechanism", ["pay-as-clear", "pay-as-bid", "merit-order", "network"])
+def test_orders_of_one_owner_never_trade_with_each_other(mechanism: str) -> None:
+    """A file is held to what a running market does: the resting order gives way."""
+    orders = [BUY | {"owner": "ada", "agent": "a"}, SELL | {"owner": "ada", "agent": "b"}]
+    answer = _json("clear", "--mechanism", mechanism, data={"orders": orders})
+    assert (answer["volume"], answer["trades"], answer["fills"]) == (0, [], {"mill": 0, "farm": 0})
+    assert answer["self_trade"] == [{"id": "mill", "qty": 800, "reason": "self-trade"}]
+    other = {"id": "shop", "side": "buy", "qty": 100, "price": 20_000}
+    answer = _json("clear", "--mechanism", mechanism, "--self-trade", "decrement", data={"orders": [*orders, other]})
+    assert answer["fills"] == {"mill": 0, "farm": 100, "shop": 100}
+
+
+def test_a_tariff_in_another_unit_is_said() -> None:
+    """A tariff of 30 is 0.03 ct/kWh, which nobody means."""
+    rules = {"last_resort": {"import_mct_per_kwh": 30, "export_mct_per_kwh": 8}}
+    words = _json("settle", data={"meters": [{"site": "home", "import_wh": 1000}], "rules": rules})["warnings"]
+    assert "import_mct_per_kwh is 30, which is 0.03 ct/kWh" in words[0]
