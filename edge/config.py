@@ -363,6 +363,10 @@ class SiteConfig(_Section):
         for proxy in self.proxy:
             if proxy.device not in roles:
                 raise ValueError(f"proxy.device is {proxy.device!r}, which is none of {', '.join(ids)}")
+            if proxy.writable and self.site.agent is Agent.MONITOR:
+                raise ValueError(
+                    f"proxy.writable of {proxy.device} is true, and the agent is monitor: it writes nothing"
+                )
         for relay in self.relays:
             if relay.device not in roles and not relay.on_board:
                 raise ValueError(f"relays: device {relay.device!r} is none of {', '.join(ids)}, nor a GPIO chip")

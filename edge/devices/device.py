@@ -24,7 +24,7 @@ from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.view import View, build_view
 from edge.devices.wear import Forgetful, Memory, WriteBudget
-from edge.errors import ConfigError, DeviceError, DeviceSilent
+from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
 from edge.modbus.point import PollClass, Reading, RegisterPoint, WordOrder
@@ -161,8 +161,8 @@ class Device:
 
     @property
     def levers(self) -> frozenset[Lever]:
-        """Return what can be asked of the device; empty until it has shown what it is made of."""
-        if self._running is None:
+        """Return what can be asked of the device; empty for a monitor, and until it has shown what it is made of."""
+        if self._running is None or self._bus.read_only:
             return frozenset()
         allowed = self._options.levers
         return frozenset(lever for lever in self._running.resolved.levers if allowed is None or lever in allowed)
@@ -182,8 +182,16 @@ class Device:
 
     @property
     def leftovers(self) -> frozenset[Lever]:
-        """Return the levers that may still hold something of ours and that nobody may ask for any more."""
-        return self._ledger.touched - self.levers
+        """Return the levers that may still hold something of ours and that nobody may ask for any more.
+
+        A monitor gives nothing back either: it writes nothing.
+        """
+        return frozenset() if self._bus.read_only else self._ledger.touched - self.levers
+
+    @property
+    def left_behind(self) -> frozenset[Lever]:
+        """Return the levers that hold something of ours which a monitor does not take away."""
+        return self._ledger.touched if self._bus.read_only else frozenset()
 
     def drifted(self, capability: Capability) -> bool:
         """Return whether a capability that we had proven does not hold it any more."""
@@ -218,6 +226,8 @@ class Device:
         """
         if self._running is None:
             raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
+        if self._bus.read_only:
+            raise ValueRefused(f"{self.id} is only read: a monitor writes nothing", code="read_only")
         lever = capability if isinstance(capability, Lever) else Lever(capability.value)
         return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
@@ -388,6 +398,7 @@ async def open_devices(
     profile_dir: Path | None = None,
     connection_w: float = RATED_W_DEFAULT,
     watched: Mapping[str, frozenset[str]] | None = None,
+    read_only: bool = False,
 ) -> AsyncIterator[dict[str, Device]]:
     """Open every device of a site and read them all until the block ends.
 
@@ -396,11 +407,12 @@ async def open_devices(
         profile_dir: A folder whose profiles go before ours.
         connection_w: The greatest power at the connection point, for the plausibility of its counters.
         watched: By device, the canonical names that are read with each control cycle.
+        read_only: Whether nothing may be written to any of them, whoever asks.
 
     Raises:
         ConfigError: A profile or a url cannot be used; nothing was opened.
     """
-    async with BusPool() as buses:
+    async with BusPool(read_only=read_only) as buses:
         devices: dict[str, Device] = {}
         phase_s = clock.monotonic()
         for section in sections:

@@ -9,7 +9,7 @@ from edge.devices.recipes import Lever
 from edge.modbus.point import PollClass, RegisterPoint, SignFrom, WordOrder
 from edge.modbus.sunspec import Model, SunSpecMap
 
-_CONTROL = (
+CONTROL_VALUES = (
     "active_power_w",
     "active_power_l1_w",
     "active_power_l2_w",
@@ -18,6 +18,9 @@ _CONTROL = (
     "grid_power_l1_w",
     "grid_power_l2_w",
     "grid_power_l3_w",
+    "grid_active_power_l1_w",
+    "grid_active_power_l2_w",
+    "grid_active_power_l3_w",
     "grid_power_export_w",
     "grid_import_power_w",
     "grid_export_power_w",
@@ -77,6 +80,7 @@ def resolve(profile: Profile, sunspec: SunSpecMap | None = None, *, learned_orde
     """
     where = sunspec if sunspec is not None or profile.sunspec is None else worked_example(profile)
     control = {name for recipes in profile.capabilities.values() for recipe in recipes for name in recipe.points()}
+    control |= control_parts(profile)
     points: dict[str, RegisterPoint] = {}
     for name, spec in profile.points.items():
         point = _point(profile, name, spec, where, learned_order)
@@ -90,6 +94,20 @@ def resolve(profile: Profile, sunspec: SunSpecMap | None = None, *, learned_orde
         if all(name in points for name in recipe.points())
     }
     return Resolved(profile=profile, points=points, levers=levers, sunspec=where)
+
+
+def control_parts(profile: Profile) -> set[str]:
+    """Return the points of which control values are made: a sum is as old as its oldest part.
+
+    A point for which its profile names a pace keeps it; ``pace.py`` says what that costs.
+    """
+    return {
+        part
+        for spec in profile.derived.values()
+        if spec.canonical in CONTROL_VALUES
+        for part in (*spec.plus, *spec.minus)
+        if profile.points[part].poll is None
+    }
 
 
 def resolve_point(profile: Profile, name: str) -> RegisterPoint | None:
@@ -115,7 +133,7 @@ def poll_class(spec: PointSpec) -> PollClass:
     name = spec.canonical
     if spec.poll is not None:
         return spec.poll
-    if name in _CONTROL:
+    if name in CONTROL_VALUES:
         return PollClass.CONTROL
     if name in _NAMEPLATE or spec.scale_factor:
         return PollClass.NAMEPLATE

@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from types import TracebackType
 
-from edge.errors import DeviceRefused
+from edge.errors import DeviceRefused, ValueRefused
 from edge.modbus.cost import CostModel, cost_of, silence_s
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.faults import Fault, NoReply
@@ -58,9 +58,13 @@ class Bus:
     """The connection to everything behind one URL.
 
     Reads are repeated once after a lost reply; writes never, because a write whose reply was lost may have been done.
+
+    Args:
+        read_only: Whether every write is refused before anything is sent: the last gate before the wire of a monitor.
     """
 
-    def __init__(self, url: str | Endpoint, *, seed: int | None = None) -> None:
+    def __init__(self, url: str | Endpoint, *, seed: int | None = None, read_only: bool = False) -> None:
+        self.read_only = read_only
         self.endpoint = parse_url(url) if isinstance(url, str) else url
         self.connects = 0
         self._random = random.Random(seed)
@@ -161,7 +165,10 @@ class Bus:
         Raises:
             NoReply: Whether it was done is unknown; read back.
             DeviceRefused: The device answered with an exception.
+            ValueRefused: The bus is read-only; nothing was sent.
         """
+        if self.read_only:
+            raise ValueRefused(f"unit {unit} on {self.endpoint.bus}: a monitor writes nothing", code="read_only")
         if function is None:
             single, several = (WRITE_COIL, WRITE_COILS) if table is Table.COIL else (WRITE_REGISTER, WRITE_REGISTERS)
             function = single if len(words) == 1 else several

@@ -9,9 +9,14 @@ from edge.modbus.url import Endpoint, parse_url
 
 
 class BusPool:
-    """Opens each bus once and closes them together."""
+    """Opens each bus once and closes them together.
 
-    def __init__(self) -> None:
+    Args:
+        read_only: Whether no bus may write anything at all.
+    """
+
+    def __init__(self, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         self._buses: dict[str, Bus] = {}
 
     async def __aenter__(self) -> "BusPool":
@@ -33,7 +38,7 @@ class BusPool:
         endpoint = parse_url(url) if isinstance(url, str) else url
         known = self._buses.get(endpoint.bus)
         if known is None:
-            known = self._buses[endpoint.bus] = Bus(endpoint)
+            known = self._buses[endpoint.bus] = Bus(endpoint, read_only=self._read_only)
         elif replace(known.endpoint, unit=endpoint.unit) != endpoint:
             raise ConfigError(
                 f"{endpoint.bus} is named twice with different settings; devices on one connection must agree"

@@ -167,7 +167,7 @@ class Proxy:
             self.counts.reads += 1
             values = await self._bus.read(unit, table, address, count, priority=Priority.BACKGROUND)
             return read_reply(table, values)
-        if function in _WRITES and self._writable:
+        if function in _WRITES and self._writable and not self._bus.read_only:
             address, words = written(payload)
             table = Table.COIL if function in (WRITE_COIL, WRITE_COILS) else Table.HOLDING
             self.counts.writes += 1

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from edge.config import RelayKind, SiteConfig
 from edge.control.model import Capability
 from edge.devices.catalogue import load_profile
+from edge.devices.device import Device
+from edge.devices.options import options_of
+from edge.devices.pace import slow_values
 from edge.devices.recipes import Direction, Fallback, Lever
 from edge.errors import ConfigError
 from edge.loop.snapshot import KIND
@@ -23,10 +26,10 @@ _LEVER = {
 
 @dataclass(frozen=True, kw_only=True)
 class FailsafeFinding:
-    """What a device does with one lever when the gateway dies, other than to leave it when it was told to."""
+    """What a site must know of a device: a lever that outlives the gateway, or that cannot be kept; None is control."""
 
     asset: str
-    capability: Capability
+    capability: Capability | None
     consequence: str
 
 
@@ -55,6 +58,37 @@ def weaknesses(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
                     consequence = f"{consequence}; an export-limited site may use it only beside a wired relay"
                 found.append(FailsafeFinding(asset=section.id, capability=capability, consequence=consequence))
     return tuple(found)
+
+
+def slow_levers(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
+    """Return every lever that a site uses and whose values its device tells too seldom to keep it.
+
+    Raises:
+        ConfigError: A profile cannot be used.
+    """
+    found = []
+    for section in config.devices:
+        profile = load_profile(section.profile, config.profile_dir)
+        is_meter = section.id == config.connection.meter
+        for slow in slow_values(profile, options_of(section), is_connection_meter=is_meter):
+            capability = next((one for one, lever in _LEVER.items() if lever is slow.lever), None)
+            found.append(
+                FailsafeFinding(asset=section.id, capability=capability, consequence=slow.consequence(section.id))
+            )
+    return tuple(found)
+
+
+def left_behind(devices: Mapping[str, Device]) -> tuple[FailsafeFinding, ...]:
+    """Return what earlier control left in the devices of a monitor, which gives nothing back."""
+    return tuple(
+        FailsafeFinding(
+            asset=name,
+            capability=None,
+            consequence=f"{name} may still hold our {lever.value}; a monitor writes nothing, so it stays",
+        )
+        for name, device in devices.items()
+        for lever in sorted(device.left_behind)
+    )
 
 
 def _does(capability: Capability, ways: Sequence[Fallback]) -> str | None:

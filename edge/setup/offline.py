@@ -13,13 +13,14 @@ from edge.clock_trust import ClockWatch
 from edge.config import DeviceSection, SiteConfig
 from edge.devices.catalogue import load_profile
 from edge.devices.options import check_names, options_of
+from edge.devices.pace import CONTROL_PERIOD_S_MAX
 from edge.errors import ConfigError, EdgeError
 from edge.fleet.identity import IdentityStore, require_own
 from edge.fleet.settings import FleetSettings
 from edge.inputs.wired import check_contacts, check_loads
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
-from edge.setup.failsafe_check import refuse_unsafe
+from edge.setup.failsafe_check import refuse_unsafe, slow_levers
 from edge.setup.finding import Finding, failed, good, warning
 from edge.setup.load import BusLoad, Connected, bus_loads
 
@@ -92,6 +93,10 @@ def _safety(config: SiteConfig) -> list[Finding]:
             for one in weaknesses
         ),
         *(
+            warning("pace", one.asset, one.consequence, do="let another device measure it, or use a faster profile")
+            for one in slow_levers(config)
+        ),
+        *(
             failed("safety", chip, "there is no such chip; its contacts count as closed", do="correct relays.device")
             for chip in sorted(chips)
         ),
@@ -141,6 +146,9 @@ def _bus(load: BusLoad) -> Finding:
         f"{load.busy:.0%} busy with {load.requests_per_s:.1f} requests/s for {', '.join(load.devices)}; "
         f"what control needs takes {load.cycle_s * 1000:.0f} ms"
     )
+    if load.cycle_s > CONTROL_PERIOD_S_MAX:
+        do = f"control needs it every {CONTROL_PERIOD_S_MAX:g} s: raise the baud rate, or move devices to another line"
+        return failed("bus", load.bus, said, do=do)
     if load.busy > BUSY_FAILED:
         return failed("bus", load.bus, said, do="raise the baud rate, or move devices to another line")
     if load.busy > BUSY_WARNING:

@@ -39,7 +39,7 @@ from edge.loop.recorder import Recorder
 from edge.loop.snapshot import Readings
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
-from edge.setup.failsafe_check import FailsafeFinding, refuse_unsafe
+from edge.setup.failsafe_check import FailsafeFinding, left_behind, refuse_unsafe, slow_levers
 from edge.site.remote_settings import RemoteSettings
 from edge.site.status import (
     Status,
@@ -139,9 +139,9 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         from edge.site.fleet_part import check_identity
 
         check_identity(config.fleet, site=config.site.id)
-    weaknesses = refuse_unsafe(config)
+    weaknesses = refuse_unsafe(config) + slow_levers(config)
     for weakness in weaknesses:
-        log.warning("device without a timer", extra={"device": weakness.asset, "consequence": weakness.consequence})
+        log.warning("device has a weakness", extra={"device": weakness.asset, "consequence": weakness.consequence})
     async with contextlib.AsyncExitStack() as stack:
         # A site that reports more often than the flush window commits as often as it reports.
         window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
@@ -158,8 +158,10 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
                 profile_dir=config.profile_dir,
                 connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
                 watched=watched(config),
+                read_only=config.site.agent is Agent.MONITOR,
             )
         )
+        weaknesses += left_behind(devices)
         site = _build(config, clock, outbox, devices, weaknesses)
         stack.callback(site.board.close)
         if config.fleet is not None and remote is not None:
