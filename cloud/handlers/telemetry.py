@@ -17,8 +17,6 @@ from cloud.stores.tables import Key, Put, Table
 from contracts.telemetry import Sample, TelemetryMessage, samples_of
 from contracts.units import Quality, SiteId, epoch_ms, instant
 
-METRIC_SET: Final = "quarter"
-LATEST: Final = "LATEST"
 FEEDER_STEP_S: Final = 10
 _ACTIVE_POWER: Final = "active_power_w"
 
@@ -81,7 +79,7 @@ def _quarter_key(services: Services, site: SiteId, device: str, begin_ms: int) -
     if record is None or device == record.meter:
         return keys.energy_quarter(site, begin_ms)
     table = Table.PRODUCER_METRICS if record.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
-    return keys.asset_quarter(table, site, device, begin_ms, METRIC_SET)
+    return keys.asset_quarter(table, site, device, begin_ms, keys.METRIC_SET)
 
 
 def _latest(services: Services, arrival: Arrival[TelemetryMessage], samples: Sequence[Sample]) -> Put:
@@ -89,7 +87,7 @@ def _latest(services: Services, arrival: Arrival[TelemetryMessage], samples: Seq
 
     ``told_until`` is when the gateway last spoke: until then a value that was not sent again was within its dead band.
     """
-    key = keys.site_state(arrival.site, LATEST)
+    key = keys.site_state(arrival.site, keys.LATEST)
     item = services.stores.tables.get(key)
     points: dict[str, list[Any]] = dict(item.body["points"]) if item else {}
     for sample in samples:

@@ -4,11 +4,15 @@ Sort keys that are numbers are padded, so that the order of the text is the orde
 """
 
 from datetime import UTC, datetime
+from typing import Final
 
 from cloud.stores.tables import Key, Table
 from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, instant
 
-_QUARTER_MS = DELIVERY_INTERVAL_S * 1000
+# The aggregates of one delivery interval, and the newest values of a site, by the last part of their key.
+METRIC_SET: Final = "quarter"
+LATEST: Final = "LATEST"
+_QUARTER_MS: Final = DELIVERY_INTERVAL_S * 1000
 
 
 def quarter_of(at: datetime) -> int:

@@ -24,7 +24,7 @@ from edge.control.limits import (
     ticked,
 )
 from edge.control.model import Request
-from edge.devices.wear import Memory
+from edge.state_store import StateStore
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class LimitStatus:
 class GridLimits:
     """The machines of one site; without a section there are none, and orders simply run to their end."""
 
-    def __init__(self, section: GridLimitsSection | None, *, memory: Memory, now_s: float) -> None:
+    def __init__(self, section: GridLimitsSection | None, *, memory: StateStore, now_s: float) -> None:
         """Go on where an earlier process stopped; what was limited then is in failsafe now."""
         self._memory = memory
         self._settings = _settings(section)

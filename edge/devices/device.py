@@ -23,7 +23,7 @@ from edge.devices.quality import plausible_range
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.view import View, build_view
-from edge.devices.wear import Forgetful, Memory, WriteBudget
+from edge.devices.wear import WriteBudget
 from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
@@ -33,6 +33,7 @@ from edge.modbus.pool import BusPool
 from edge.modbus.proxy import Proxy
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint
+from edge.state_store import StateStore, VolatileStateStore
 
 __all__ = ["Applied", "Device", "DeviceOptions", "DeviceSettings", "Health", "open_devices"]
 
@@ -78,7 +79,7 @@ class Device:
         unit: int,
         clock: Clock,
         options: DeviceOptions | None = None,
-        memory: Memory | None = None,
+        memory: StateStore | None = None,
         phase_s: float = 0.0,
     ) -> None:
         self.id = id
@@ -88,7 +89,7 @@ class Device:
         self._clock = clock
         self._phase_s = phase_s
         self._options = options or DeviceOptions()
-        self._memory = memory or Forgetful()
+        self._memory = memory or VolatileStateStore()
         self._limits = link_limits(profile, bus.endpoint)
         self._learned = self._recalled()
         self._ledger = WriteBudget(id, self._memory, clock)
@@ -394,7 +395,7 @@ async def open_devices(
     sections: Sequence[DeviceSettings],
     *,
     clock: Clock,
-    outbox: Memory | None = None,
+    outbox: StateStore | None = None,
     profile_dir: Path | None = None,
     connection_w: float = RATED_W_DEFAULT,
     watched: Mapping[str, frozenset[str]] | None = None,

@@ -2,47 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import date
-from typing import Any, Protocol
 
 from contracts.clock import Clock
 from edge.devices.profile import FLASH_WRITES_A_DAY
 from edge.devices.recipes import Lever, Storage, WriteRule
 from edge.errors import ValueRefused
+from edge.state_store import StateStore
 
 # Of a day's budget: what is not urgent may use so much of it, and so much at once.
 ORDINARY_SHARE = 0.75
 BURST_SHARE = 0.1
 
 
-class Memory(Protocol):
-    """Where small values outlive the process; the gateway's outbox is one."""
-
-    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
-        """Keep a value under a key; when durable, it is on the disk on return."""
-
-    def recall(self, key: str) -> Any:
-        """Return what is kept under a key, None where nothing is."""
-
-
-class Forgetful:
-    """A memory for tools and tests: it ends with the process."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-
-    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
-        """Keep a value under a key."""
-        self._values[key] = value
-
-    def recall(self, key: str) -> Any:
-        """Return what is kept under a key, None where nothing is."""
-        return self._values.get(key)
-
-
 class WriteBudget:
     """Counts the writes of one device by day and point, and knows which levers hold something of ours."""
 
-    def __init__(self, device: str, memory: Memory, clock: Clock) -> None:
+    def __init__(self, device: str, memory: StateStore, clock: Clock) -> None:
         self._memory = memory
         self._clock = clock
         self._wear_key = f"device/{device}/wear"

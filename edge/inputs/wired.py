@@ -14,10 +14,10 @@ from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.control.statutory import ripple_limit_w, ripple_step, steerable_minimum_w
 from edge.devices.catalogue import load_profile
 from edge.devices.recipes import Lever
-from edge.devices.wear import Memory
 from edge.errors import ConfigError
 from edge.loop.snapshot import Readings
 from edge.modbus.point import Access, Reading
+from edge.state_store import StateStore
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def watched(config: SiteConfig) -> dict[str, frozenset[str]]:
 class WiredInputs:
     """The wired inputs of one site."""
 
-    def __init__(self, sections: Sequence[RelaySection], *, memory: Memory) -> None:
+    def __init__(self, sections: Sequence[RelaySection], *, memory: StateStore) -> None:
         """Go on with what the contacts last said before a restart."""
         self._sections = tuple(sections)
         self._memory = memory

@@ -8,13 +8,14 @@ allow any more is dropped, and the site runs by its file.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from edge.config import SiteConfig, sentence
 from edge.errors import ConfigError
 from edge.fleet.shadow import ShadowName, Wanted
+from edge.state_store import StateStore
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +33,10 @@ _KEY = "fleet.wanted"
 _READ_AT_START = ("control.period_s", "control.foreign_writes", "trading.enabled")
 
 
-class Memory(Protocol):
-    """What outlives the process."""
-
-    def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
-        """Keep a value."""
-
-    def recall(self, key: str) -> Any:
-        """Return what was kept, ``None`` where there is nothing."""
-
-
 class RemoteSettings:
     """The settings in force: the site's file, and what was wanted from afar and allowed."""
 
-    def __init__(self, file: SiteConfig, *, memory: Memory) -> None:
+    def __init__(self, file: SiteConfig, *, memory: StateStore) -> None:
         self._file = file
         self._memory = memory
         self._wanted: dict[str, Wanted] = {}

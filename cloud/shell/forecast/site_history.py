@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from cloud.handlers.telemetry import LATEST, METRIC_SET
 from cloud.shell.aggregates import held_mean, point_in
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind, SiteRecord
@@ -85,7 +84,7 @@ def _told(tables: Tables, site: SiteRecord, starts: Sequence[datetime]) -> dict[
     begins = range(first_ms, last_ms + 1, _LENGTH_MS)
     table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
     wanted = {site.meter: [keys.energy_quarter(site.id, begin_ms) for begin_ms in begins]} | {
-        device: [keys.asset_quarter(table, site.id, device, begin_ms, METRIC_SET) for begin_ms in begins]
+        device: [keys.asset_quarter(table, site.id, device, begin_ms, keys.METRIC_SET) for begin_ms in begins]
         for device in _devices(tables, site)
     }
     return {
@@ -109,7 +108,7 @@ def _quarter(told: Mapping[str, Sequence[dict[str, Any]]], site: SiteRecord, beg
 
 
 def _devices(tables: Tables, site: SiteRecord) -> list[str]:
-    item = tables.get(keys.site_state(site.id, LATEST))
+    item = tables.get(keys.site_state(site.id, keys.LATEST))
     points = item.body["points"] if item else {}
     return sorted({point.rpartition("/")[0] for point in points} - {site.meter})
 

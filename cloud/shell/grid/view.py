@@ -8,7 +8,6 @@ from typing import Any, Final
 from cloud.errors import SetupError
 from cloud.grid.model import FlexibleSite, GridSettings, OrderBy, PowerSample, SiteObservation
 from cloud.grid.supply import SupplySample
-from cloud.handlers.telemetry import LATEST
 from cloud.shell.aggregates import HOLD_S_MAX
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord
@@ -135,7 +134,7 @@ def _offer(site: SiteRecord) -> FlexibleSite:
 
 
 def _observation(tables: Tables, site: SiteRecord) -> SiteObservation | None:
-    item = tables.get(keys.site_state(site.id, LATEST))
+    item = tables.get(keys.site_state(site.id, keys.LATEST))
     if item is None:
         return None
     points: dict[str, list[Any]] = item.body["points"]

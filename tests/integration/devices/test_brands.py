@@ -11,9 +11,9 @@ from edge.devices.device import Device, DeviceOptions, open_devices
 from edge.devices.points import Kind
 from edge.devices.recipes import Lever
 from edge.devices.search import identify
-from edge.devices.wear import Forgetful
 from edge.errors import ValueRefused
 from edge.modbus.bus import Bus
+from edge.state_store import VolatileStateStore
 from tests.support.modbus.devices import Section, fast_clock
 from tests.support.modbus.maps import empty
 from tests.support.modbus.server import Bank, tcp_device
@@ -25,7 +25,7 @@ WRITES = (5, 6, 15, 16)
 
 @asynccontextmanager
 async def device(
-    profile_id: str, bank: Bank, *, options: DeviceOptions | None = None, memory: Forgetful | None = None
+    profile_id: str, bank: Bank, *, options: DeviceOptions | None = None, memory: VolatileStateStore | None = None
 ) -> AsyncIterator[tuple[Device, Server]]:
     """Serve registers and read them as a device, once it is online."""
     import asyncio
@@ -126,7 +126,7 @@ async def test_a_setpoint_beyond_the_rating_is_the_rating() -> None:
 
 async def test_memory_that_wears_out_has_a_daily_budget() -> None:
     """An EEPROM that bears so many writes is not worn out by a busy day, also over restarts."""
-    bank, memory = empty("growatt_min_tlxh"), Forgetful()
+    bank, memory = empty("growatt_min_tlxh"), VolatileStateStore()
     budget = load_profile("growatt_min_tlxh").writes["active_power_rate"].daily_budget
     assert budget is not None
     options = DeviceOptions(generation_w=10_000, levers=frozenset({Lever.LIMIT_GENERATION}))

@@ -16,10 +16,10 @@ from edge.devices import device as device_module
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device, open_devices
 from edge.devices.recipes import Lever
-from edge.devices.wear import Forgetful
 from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.point import Table
+from edge.state_store import VolatileStateStore
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, Uncommanded
 from tests.support.modbus.devices import Section, fast_clock, home, hybrid
 from tests.support.modbus.server import Bank, Request, Sending, tcp_device
@@ -45,7 +45,7 @@ def shows(device: Device, *names: str) -> bool:
 
 @asynccontextmanager
 async def site(
-    *, memory: Forgetful | None = None, profile: str = "fronius_gen24_int"
+    *, memory: VolatileStateStore | None = None, profile: str = "fronius_gen24_int"
 ) -> AsyncIterator[tuple[Device, Device, Clock]]:
     """Open the hybrid and the meter of a home, once both have shown their powers."""
     clock = fast_clock()
@@ -148,7 +148,7 @@ async def test_another_master_is_noticed_and_overruled() -> None:
 
 async def test_a_restart_takes_away_what_the_process_before_left() -> None:
     """After a crash the next process knows what was touched, and releases it when nobody asks for it."""
-    memory = Forgetful()
+    memory = VolatileStateStore()
     clock = fast_clock()
     async with home(clock) as (_, urls):
         sections = [hybrid(urls["fronius"])]

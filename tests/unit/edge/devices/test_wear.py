@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from edge.devices.recipes import Lever, Storage, WriteRule
-from edge.devices.wear import Forgetful, WriteBudget, budget_of
+from edge.devices.wear import WriteBudget, budget_of
 from edge.errors import ValueRefused
+from edge.state_store import VolatileStateStore
 from tests.support.manual_clock import ManualClock
 
 RULES = {
@@ -19,7 +20,7 @@ RULES = {
 
 def test_the_budget_holds_over_restarts_and_ends_with_the_day() -> None:
     """A gateway that restarts every hour wears no memory out, and tomorrow is another day."""
-    memory, clock = Forgetful(), ManualClock(datetime(2025, 6, 1, 23, 0, tzinfo=UTC))
+    memory, clock = VolatileStateStore(), ManualClock(datetime(2025, 6, 1, 23, 0, tzinfo=UTC))
     WriteBudget("one", memory, clock).spend(["eeprom"], RULES)
     WriteBudget("one", memory, clock).spend(["eeprom"], RULES)
     ledger = WriteBudget("one", memory, clock)
@@ -34,7 +35,7 @@ def test_the_budget_holds_over_restarts_and_ends_with_the_day() -> None:
 def test_what_is_not_urgent_is_paced_over_the_day_and_leaves_a_share() -> None:
     """A morning of trading must not leave a grid operator's limit without a write, nor the evening without any."""
     clock = ManualClock(datetime(2025, 6, 1, 0, 0, tzinfo=UTC))
-    ledger, name, rules = WriteBudget("one", Forgetful(), clock), "unknown", RULES
+    ledger, name, rules = WriteBudget("one", VolatileStateStore(), clock), "unknown", RULES
     written = []
     for hour in range(24):
         before = ledger.writes_today.get(name, 0)
@@ -57,7 +58,7 @@ def test_what_is_not_urgent_is_paced_over_the_day_and_leaves_a_share() -> None:
 def test_a_month_of_a_volatile_tariff_stays_in_the_budget_and_is_never_without_a_write_for_long() -> None:
     """Prices that change each quarter of an hour are followed; what changes each minute, as far as it can be."""
     clock = ManualClock(datetime(2025, 6, 1, 0, 0, tzinfo=UTC))
-    ledger, name = WriteBudget("one", Forgetful(), clock), "unknown"
+    ledger, name = WriteBudget("one", VolatileStateStore(), clock), "unknown"
     days: dict[int, int] = {}
     longest_s, last_s = 0.0, 0.0
     for minute in range(30 * 24 * 60):
@@ -82,7 +83,7 @@ def test_a_touched_lever_is_on_the_disk_before_the_first_write() -> None:
     """A crash between the note and the write costs a needless release; the other way round, a stuck device."""
     durable: list[bool] = []
 
-    class Disk(Forgetful):
+    class Disk(VolatileStateStore):
         def remember(self, key: str, value: object, *, durable_: bool = True, **given: bool) -> None:
             durable.append(given.get("durable", durable_))
             super().remember(key, value)
@@ -99,7 +100,7 @@ def test_a_touched_lever_is_on_the_disk_before_the_first_write() -> None:
 @pytest.mark.parametrize("damaged", [None, 7, "x", {"day": 3}, ["no_such_lever"]])
 def test_what_was_kept_in_another_shape_is_forgotten(damaged: object) -> None:
     """An older gateway's notes stop nobody."""
-    memory = Forgetful()
+    memory = VolatileStateStore()
     memory.remember("device/one/wear", damaged)
     memory.remember("device/one/touched", damaged)
     ledger = WriteBudget("one", memory, ManualClock())

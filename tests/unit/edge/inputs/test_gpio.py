@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge.config import Pull, RelaySection
-from edge.devices.wear import Forgetful
 from edge.inputs.gpio import GET_LINES, GET_VALUES, BoardContacts, Lines
 from edge.inputs.wired import WiredInputs
+from edge.state_store import VolatileStateStore
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON
 
@@ -92,7 +92,7 @@ def test_a_contact_of_the_board_limits_as_one_of_a_box_does(chip: Path) -> None:
     )
     kernel = Kernel(levels={17: 1})
     board = BoardContacts([section], clock=ManualClock(NOON), ioctl=kernel.ioctl)
-    inputs = WiredInputs([section], memory=Forgetful())
+    inputs = WiredInputs([section], memory=VolatileStateStore())
     inputs.look(board.readings())
     assert not inputs.requests(0.0)
     kernel.levels[17] = 0
@@ -108,7 +108,10 @@ def test_a_contact_of_the_board_limits_as_one_of_a_box_does(chip: Path) -> None:
 def test_a_chip_that_is_not_there_limits_and_is_told(tmp_path: Path) -> None:
     """A contact that was never read counts as closed."""
     section = RelaySection.model_validate({"device": "/dev/gpiochip99", "kind": "14a", "point": "17"})
-    board, inputs = BoardContacts([section], clock=ManualClock(NOON)), WiredInputs([section], memory=Forgetful())
+    board, inputs = (
+        BoardContacts([section], clock=ManualClock(NOON)),
+        WiredInputs([section], memory=VolatileStateStore()),
+    )
     inputs.look(board.readings())
     assert inputs.unread == {"/dev/gpiochip99/17"}
     assert len(inputs.requests(0.0)) == 1

@@ -6,16 +6,16 @@ import pytest
 
 from contracts.units import Quality
 from edge.config import RelaySection
-from edge.devices.wear import Forgetful
 from edge.inputs.wired import WiredInputs, watched
 from edge.modbus.point import Reading
+from edge.state_store import VolatileStateStore
 from tests.support.rigs.edge_parts import config, plain_config, reading
 
 RIPPLE = {"device": "box", "kind": "ripple", "k60": "relay1", "k30": "relay2", "k0": "relay3", "installed_w": 9_000}
 
 
-def _inputs(*sections: dict[str, Any], memory: Forgetful | None = None) -> WiredInputs:
-    return WiredInputs([RelaySection.model_validate(one) for one in sections], memory=memory or Forgetful())
+def _inputs(*sections: dict[str, Any], memory: VolatileStateStore | None = None) -> WiredInputs:
+    return WiredInputs([RelaySection.model_validate(one) for one in sections], memory=memory or VolatileStateStore())
 
 
 def _box(*closed: bool, quality: Quality = Quality.GOOD) -> dict[str, dict[str, Reading]]:
@@ -55,7 +55,7 @@ def test_section_14a_leaves_what_the_law_keeps(more: dict[str, int], max_w: floa
 
 def test_a_contact_that_falls_silent_keeps_what_it_said_over_a_restart() -> None:
     """A dead relay box must not lift the limit that it asked for, nor impose one that it did not."""
-    memory = Forgetful()
+    memory = VolatileStateStore()
     for closed in (True, False):
         inputs = _inputs(RIPPLE, memory=memory)
         inputs.look(_box(False, closed, False))

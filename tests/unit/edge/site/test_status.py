@@ -11,10 +11,11 @@ import pytest
 
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
-from edge.devices.wear import Forgetful, WriteBudget, budget_of
+from edge.devices.wear import WriteBudget, budget_of
 from edge.errors import StatusUnavailable
 from edge.modbus.pool import BusPool
 from edge.site.status import SOCKET, Status, ask_status, cycle_status, device_status, loop_status, serve_status
+from edge.state_store import VolatileStateStore
 from sitewatt.edge_status import lines
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
@@ -109,7 +110,7 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
 
 async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
     """Whoever stands beside it must see how many writes its memory still bears, also after a restart."""
-    clock, memory, profile = ManualClock(NOON), Forgetful(), load_profile("growatt_min_tlxh")
+    clock, memory, profile = ManualClock(NOON), VolatileStateStore(), load_profile("growatt_min_tlxh")
     name = next(name for name, rule in profile.writes.items() if budget_of(rule) is not None)
     for _ in range(3):
         WriteBudget("pv", memory, clock).spend([name], profile.writes)
