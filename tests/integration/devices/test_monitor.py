@@ -10,12 +10,12 @@ from edge.config import SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.devices.device import Device, open_devices
 from edge.devices.recipes import Lever
-from edge.devices.wear import Forgetful
 from edge.errors import DeviceRefused, ValueRefused
 from edge.loop.loop import ControlLoop, Cycle
 from edge.modbus.bus import Bus
 from edge.modbus.point import Table
 from edge.modbus.proxy import Proxy
+from edge.state_store import VolatileStateStore
 from tests.support.modbus.devices import Section, fast_clock
 from tests.support.modbus.server import Bank, tcp_device
 from tests.support.modbus.server import Device as Server
@@ -31,7 +31,7 @@ def _server() -> Server:
 
 
 @asynccontextmanager
-async def monitored(server: Server, *, memory: Forgetful) -> AsyncIterator[tuple[Device, int]]:
+async def monitored(server: Server, *, memory: VolatileStateStore) -> AsyncIterator[tuple[Device, int]]:
     """Open a relay box that is only read, once its contacts are known."""
     async with tcp_device(server) as port:
         section = Section(id="box", profile=BOX, url=f"tcp://127.0.0.1:{port}", role="load")
@@ -44,7 +44,7 @@ async def monitored(server: Server, *, memory: Forgetful) -> AsyncIterator[tuple
 async def test_no_lever_no_leftover_and_no_proxy_writes_on_a_monitor() -> None:
     """An order, what an earlier configuration left behind, another program, and the bus itself."""
     server = _server()
-    memory = Forgetful()
+    memory = VolatileStateStore()
     memory.remember("device/box/touched", ["switch"])
     async with monitored(server, memory=memory) as (box, _):
         assert not box.capabilities and not box.levers and not box.leftovers
@@ -79,7 +79,7 @@ async def test_the_control_loop_of_a_monitor_writes_nothing_whatever_is_asked() 
         expires_s=float("inf"),
         max_w=0.0,
     )
-    async with monitored(server, memory=Forgetful()) as (box, _):
+    async with monitored(server, memory=VolatileStateStore()) as (box, _):
         content = plain_config()
         load = {"id": "box", "profile": BOX, "url": "tcp://127.0.0.1:1?unit=1", "role": "load"}
         content["devices"] = [content["devices"][0], {**load, "load": {"rated_w": 2000, "state": "relay1"}}]
