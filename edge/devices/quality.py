@@ -77,5 +77,8 @@ class CounterGuard:
         return 0 <= value_wh - before_wh <= room_wh
 
     def _take(self, value_wh: float, now_s: float) -> None:
-        self.value_wh, self.at_s = value_wh, now_s
+        # From the last rise: a counter in steps of 1 kWh may take one whenever its energy had the time to flow.
+        if self.value_wh is None or value_wh != self.value_wh:
+            self.at_s = now_s
+        self.value_wh = value_wh
         self._suspect_wh, self._confirmed = None, 0

@@ -188,7 +188,12 @@ def _build(
         clock=clock,
         sampler=sampler,
         sync_buffer=sync_buffer,
-        meter_recorder=MeterRecorder(site=name, outbox=outbox, clock=clock),
+        meter_recorder=MeterRecorder(
+            site=name,
+            outbox=outbox,
+            clock=clock,
+            connection_w=max(config.connection.import_limit_w, config.connection.export_limit_w),
+        ),
         clock_trust=watch.trust,
     )
     evidence = EvidenceBook(site=name, clock=clock, outbox=outbox, clock_trust=watch.trust)

@@ -3,7 +3,8 @@
 The register at an interval's boundary is interpolated between the two observations around it and cut to whole Wh; an
 interval's energy is the difference of two such registers, so the sum over intervals equals the counter's difference
 exactly. While the counter is missing its advance is estimated from power, and flagged; the first interval after its
-return takes up the difference, so the sum stays true.
+return takes up the difference, so the sum stays true. A counter that jumps, falls or stands still beside flowing power
+counts as missing (``domain/plausibility``); another level that lasts is another meter's, and counting goes on from it.
 """
 
 import math
@@ -13,12 +14,24 @@ from typing import Any
 
 from contracts.metering import MeterReading
 from contracts.units import ClockTrust, DeliveryInterval, Quality, SiteId, epoch_ms, instant
+from domain.plausibility import (
+    FOLLOWS_SHARE,
+    LAG_POWER_W_MIN,
+    LAG_SHARE,
+    LAG_WH_MIN,
+    STEP_WH_MAX,
+    Doubt,
+    lag_threshold_wh,
+    room_wh,
+)
 from edge.telemetry.outbox import Build
 
 # Observations further apart than this make an interpolated boundary a substituted value.
 INTERPOLATION_S_MAX = 90.0
-# So many observations in a row below the counter mean another meter, not a bad read.
+# So many observations in a row at another level mean another meter, not a bad read.
 _FALLS_ACCEPTED = 5
+# A counter that returns to its old level within this time was asleep, not exchanged.
+OLD_SCALE_S_MAX = 86_400.0
 _INTERVALS_MAX = 4 * 24 * 31  # A gap longer than this is not filled interval by interval.
 
 
@@ -38,7 +51,10 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalEnergy:
-    """The energy of one finished delivery interval, before it is numbered."""
+    """The energy of one finished delivery interval, before it is numbered.
+
+    ``doubts`` say why a counter was not believed, as ``import: jump``.
+    """
 
     interval: DeliveryInterval
     import_wh: int
@@ -47,6 +63,7 @@ class IntervalEnergy:
     register_export_wh: int
     quality: Quality
     clock: ClockTrust
+    doubts: tuple[str, ...] = ()
 
     def build(self, site: SiteId, sent_at: datetime) -> Build:
         """Return what makes the message once the outbox has numbered it."""
@@ -66,10 +83,28 @@ class IntervalEnergy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What one observation brings to a counter: its register, and what power and the connection say of it.
+
+    ``read_wh`` is ``None`` where the register could not be read, ``estimate_wh`` zero or greater; ``watched`` where
+    power was known over the whole time.
+    """
+
+    read_wh: float | None
+    estimate_wh: float
+    gap_s: float
+    watched: bool
+    connection_w: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Counter:
     """One direction: energy on a scale that never falls, and how it relates to the meter's own register.
 
-    ``confirmed_wh`` is what the meter itself last said on that scale; above it, ``wh`` is an estimate.
+    ``confirmed_wh`` is what the meter itself last said on that scale; above it, ``wh`` is an estimate. ``falls`` counts
+    readings in a row at one other level, ``suspect_wh`` the last of them; ``old`` is the scale before such a level was
+    taken for the meter's, with its last value and its age. Since the counter last rose, ``still_s`` passed and power
+    carried ``still_power_wh``. ``lag_*`` watch whether it rises at all while power flows.
     """
 
     wh: float
@@ -78,40 +113,171 @@ class _Counter:
     boundary_wh: int | None = None
     falls: int = 0
     substituted: bool = False
+    suspect_wh: float | None = None
+    old: tuple[float, float, float] | None = None
+    still_s: float = 0.0
+    still_power_wh: float = 0.0
+    still_watched: bool = True
+    step_wh: float = 0.0
+    lag_from_wh: float | None = None
+    lag_power_wh: float = 0.0
+    lagging: bool = False
+    lost_from_wh: float = 0.0
+    lost_wh: float = 0.0
+    doubt: str = ""
 
-    def advance(self, read_wh: float | None, estimate_wh: float) -> "_Counter":
-        """Return the counter after one more observation.
+    def advance(self, step: _Step) -> "_Counter":
+        """Return the counter after one more observation."""
+        counter = replace(
+            self,
+            still_s=self.still_s + step.gap_s,
+            still_power_wh=self.still_power_wh + step.estimate_wh,
+            still_watched=self.still_watched and step.watched,
+            old=None if self.old is None else (self.old[0], self.old[1], self.old[2] + step.gap_s),
+        )
+        if step.read_wh is None:
+            return counter._estimated(step, Doubt.MISSING)
+        for offset_wh, floor_wh, age_s in counter._scales():
+            rise_wh = step.read_wh + offset_wh - floor_wh
+            watched_wh = counter.still_power_wh if counter.still_watched and age_s is None else None
+            elapsed_s = counter.still_s if age_s is None else age_s
+            if 0 <= rise_wh <= room_wh(elapsed_s=elapsed_s, connection_w=step.connection_w, power_wh=watched_wh):
+                return counter._believed(step, step.read_wh + offset_wh, offset_wh, back=age_s is not None)
+        return counter._doubted(step, step.read_wh)
 
-        Args:
-            read_wh: The meter's register, ``None`` where it could not be read.
-            estimate_wh: Energy since the last observation by power, zero or greater.
-        """
-        if read_wh is None:
-            return replace(self, wh=self.wh + estimate_wh, substituted=True)
-        seen_wh = read_wh + self.offset_wh
-        if seen_wh >= self.confirmed_wh:
-            # Where an estimate ran ahead, hold it until the meter has caught up: nothing is counted twice.
-            ahead = self.wh > seen_wh
-            return replace(
-                self, wh=max(self.wh, seen_wh), confirmed_wh=seen_wh, falls=0, substituted=self.substituted or ahead
+    def _scales(self) -> list[tuple[float, float, float | None]]:
+        """Return the scales on which a register may be read: the present one, then the one before another level."""
+        scales: list[tuple[float, float, float | None]] = [(self.offset_wh, self.confirmed_wh, None)]
+        return scales if self.old is None or self.old[2] > OLD_SCALE_S_MAX else [*scales, self.old]
+
+    def _estimated(self, step: _Step, doubt: Doubt) -> "_Counter":
+        return replace(self, wh=self.wh + step.estimate_wh, substituted=True, doubt=doubt)
+
+    def _believed(self, step: _Step, now_wh: float, offset_wh: float, *, back: bool) -> "_Counter":
+        """Return the counter at a level that physics allows; where an estimate ran ahead, it is held until then."""
+        rose_wh = now_wh - self.confirmed_wh
+        ahead = self.wh > now_wh
+        counter = replace(
+            self,
+            wh=max(self.wh, now_wh),
+            confirmed_wh=now_wh,
+            offset_wh=offset_wh,
+            falls=0,
+            suspect_wh=None,
+            old=None if back else self.old,
+            substituted=self.substituted or ahead or back,
+            doubt=Doubt.OTHER_LEVEL if back else self.doubt,
+        )
+        if back:
+            return replace(counter, lag_from_wh=None, lagging=False, still_s=0.0, still_power_wh=0.0)
+        if rose_wh > 0:
+            counter = replace(
+                counter,
+                still_s=0.0,
+                still_power_wh=0.0,
+                still_watched=True,
+                step_wh=min(STEP_WH_MAX, max(rose_wh, 0.9 * self.step_wh)),
             )
-        grown_wh = self.wh + estimate_wh
-        if self.falls + 1 < _FALLS_ACCEPTED:
-            return replace(self, wh=grown_wh, falls=self.falls + 1, substituted=True)
+        return counter._watched_for_lag(step, self.wh)
+
+    def _watched_for_lag(self, step: _Step, before_wh: float) -> "_Counter":
+        """Return the counter with power's word on whether it moves; while it does not, power stands in for it."""
+        if not step.watched or self.lag_from_wh is None:
+            return replace(self, lag_from_wh=self.confirmed_wh, lag_power_wh=0.0, lagging=False)
+        flows = step.estimate_wh * 3600 >= LAG_POWER_W_MIN * step.gap_s
+        power_wh = self.lag_power_wh + (step.estimate_wh if flows else 0.0)
+        counter = replace(self, lag_power_wh=power_wh)
+        if self.lagging:
+            return counter._while_lagging(step, before_wh)
+        if power_wh < lag_threshold_wh(self.step_wh):
+            return counter
+        share = (self.confirmed_wh - self.lag_from_wh) / power_wh
+        counter = replace(counter, lag_from_wh=self.confirmed_wh, lag_power_wh=0.0)
+        if share >= LAG_SHARE:
+            return counter
         return replace(
-            self, wh=grown_wh, confirmed_wh=grown_wh, offset_wh=grown_wh - read_wh, falls=0, substituted=True
+            counter,
+            wh=max(self.wh, self.lag_from_wh + power_wh, self.confirmed_wh + self.still_power_wh),
+            lagging=True,
+            lost_from_wh=self.lag_from_wh,
+            lost_wh=power_wh,
+            substituted=True,
+            doubt=Doubt.STUCK,
+        )
+
+    def _while_lagging(self, step: _Step, before_wh: float) -> "_Counter":
+        assert self.lag_from_wh is not None
+        grown_wh, lost_wh = before_wh + step.estimate_wh, self.lost_wh + step.estimate_wh
+        if self.confirmed_wh - self.lost_from_wh >= FOLLOWS_SHARE * lost_wh:
+            # It counts in coarse steps, and this one holds what power had estimated.
+            return replace(self, lagging=False, lag_from_wh=self.confirmed_wh, lag_power_wh=0.0, substituted=True)
+        counter = replace(self, wh=grown_wh, lost_wh=lost_wh, substituted=True, doubt=Doubt.STUCK)
+        if self.lag_power_wh < LAG_WH_MIN:
+            return counter
+        follows = self.confirmed_wh - self.lag_from_wh >= FOLLOWS_SHARE * self.lag_power_wh
+        counter = replace(counter, lag_from_wh=self.confirmed_wh, lag_power_wh=0.0)
+        return counter if not follows else counter._rebased(grown_wh, lagging=False)
+
+    def _doubted(self, step: _Step, read_wh: float) -> "_Counter":
+        """Return the counter beside a level that cannot be; one that lasts is another meter's.
+
+        What power says flowed since the counter last rose is counted: the level before may have stood still already.
+        """
+        doubt = Doubt.FALL if read_wh + self.offset_wh < self.confirmed_wh else Doubt.JUMP
+        follows = self.suspect_wh is not None and 0 <= read_wh - self.suspect_wh <= room_wh(
+            elapsed_s=step.gap_s,
+            connection_w=step.connection_w,
+            power_wh=step.estimate_wh if step.watched else None,
+        )
+        counter = replace(self._estimated(step, doubt), falls=self.falls + 1 if follows else 1, suspect_wh=read_wh)
+        if self.still_watched:
+            counter = replace(counter, wh=max(counter.wh, self.confirmed_wh + self.still_power_wh))
+        if counter.falls < _FALLS_ACCEPTED:
+            return counter
+        offset_wh = counter.wh - read_wh
+        return replace(
+            counter._rebased(counter.wh, lagging=False),
+            confirmed_wh=counter.wh,
+            offset_wh=offset_wh,
+            falls=0,
+            suspect_wh=None,
+            old=(self.offset_wh, self.confirmed_wh, self.still_s) if self.old is None else self.old,
+            doubt=Doubt.OTHER_LEVEL,
+        )
+
+    def _rebased(self, wh: float, *, lagging: bool) -> "_Counter":
+        """Return the counter whose register stands for a level from now on; what it missed stays estimated."""
+        return replace(
+            self,
+            wh=wh,
+            confirmed_wh=wh,
+            offset_wh=self.offset_wh + wh - self.confirmed_wh,
+            lagging=lagging,
+            lag_from_wh=wh,
+            lag_power_wh=0.0,
+            still_s=0.0,
+            still_power_wh=0.0,
+            still_watched=True,
+            step_wh=0.0,
         )
 
     def closed(self, boundary_wh: int) -> "_Counter":
         """Return the counter with a new interval begun; one that begins on an estimate is substituted at once."""
-        return replace(self, boundary_wh=boundary_wh, substituted=self.wh > self.confirmed_wh or self.falls > 0)
+        open_doubt = self.wh > self.confirmed_wh or self.falls > 0 or self.lagging
+        return replace(self, boundary_wh=boundary_wh, substituted=open_doubt, doubt=self.doubt if open_doubt else "")
 
 
 class IntervalMeter:
     """Watches one connection point; knows nothing of time but the observations' instants."""
 
-    def __init__(self, state: Any = None) -> None:
-        """Begin, from an earlier process's ``state`` if there is one."""
+    def __init__(self, state: Any = None, *, connection_w: float | None = None) -> None:
+        """Begin, from an earlier process's ``state`` if there is one.
+
+        Args:
+            state: What ``state`` returned.
+            connection_w: The most that the connection carries in either direction; ``None`` where nobody said.
+        """
+        self._connection_w = connection_w
         self._at: datetime | None = None
         self._power_w: float | None = None
         self._import = self._export = _Counter(wh=0.0, confirmed_wh=0.0)
@@ -119,7 +285,7 @@ class IntervalMeter:
         self._late = False
         if state:
             self._at = instant(state["at_ms"])
-            self._import, self._export = _Counter(**state["import"]), _Counter(**state["export"])
+            self._import, self._export = _counter(state["import"]), _counter(state["export"])
             self._late = state["late"]
 
     def state(self) -> dict[str, Any] | None:
@@ -175,8 +341,10 @@ class IntervalMeter:
     def _advance(self, seen: Observation, gap_s: float) -> None:
         known = [power for power in (self._power_w, seen.power_w) if power is not None]
         estimate_wh = sum(known) / len(known) * gap_s / 3600 if known else 0.0
-        self._import = self._import.advance(seen.import_wh, max(0.0, estimate_wh))
-        self._export = self._export.advance(seen.export_wh, max(0.0, -estimate_wh))
+        watched = bool(known) and gap_s <= INTERPOLATION_S_MAX
+        step = _Step(read_wh=None, estimate_wh=0.0, gap_s=gap_s, watched=watched, connection_w=self._connection_w)
+        self._import = self._import.advance(replace(step, read_wh=seen.import_wh, estimate_wh=max(0.0, estimate_wh)))
+        self._export = self._export.advance(replace(step, read_wh=seen.export_wh, estimate_wh=max(0.0, -estimate_wh)))
         if seen.power_w is not None:
             self._power_w = seen.power_w
         self._at = seen.at
@@ -191,6 +359,11 @@ class IntervalMeter:
         end_export = _whole(export_before_wh + share * (self._export.wh - export_before_wh))
         start_import, start_export = self._import.boundary_wh, self._export.boundary_wh
         bad = late or self._late or self._import.substituted or self._export.substituted
+        doubts = tuple(
+            f"{name}: {counter.doubt}"
+            for name, counter in (("import", self._import), ("export", self._export))
+            if counter.doubt
+        )
         self._import, self._export = self._import.closed(end_import), self._export.closed(end_export)
         if start_import is None or start_export is None:
             return None
@@ -202,7 +375,14 @@ class IntervalMeter:
             register_export_wh=max(0, _whole(end_export - self._export.offset_wh)),
             quality=Quality.SUBSTITUTED if bad else Quality.GOOD,
             clock=self._clock,
+            doubts=doubts,
         )
+
+
+def _counter(state: dict[str, Any]) -> _Counter:
+    """Return the counter of a stored state, that of a gateway before there were doubts too."""
+    old = state.get("old")
+    return _Counter(**{**state, "old": None if old is None else (old[0], old[1], old[2])})
 
 
 def _whole(wh: float) -> int:

@@ -1,7 +1,10 @@
 """Readings per delivery interval from rising counters."""
 
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +42,7 @@ def test_a_constant_load_is_metered_to_the_watt_hour() -> None:
     steps=st.lists(
         st.tuples(
             st.floats(min_value=0.5, max_value=2000),
-            st.floats(min_value=0, max_value=5000),
+            st.floats(min_value=0.5, max_value=1.8),
             st.booleans(),
             st.booleans(),
         ),
@@ -51,11 +54,11 @@ def test_the_intervals_sum_to_the_counters_difference(steps: list[tuple[float, f
     """Settlement bills what the meter counted: gaps, missing counters and restarts may shift energy, never make any."""
     meter = IntervalMeter()
     at_s, counter_wh = 0.0, 100.25
-    meter.observe(seen(at_s, counter_wh))
+    meter.observe(seen(at_s, counter_wh, power_w=900.0))
     finished: list[IntervalEnergy] = []
-    for gap_s, grown_wh, missing, restart in steps:
+    for gap_s, share, missing, restart in steps:
         at_s += gap_s
-        counter_wh += grown_wh
+        counter_wh += share * 900.0 * gap_s / 3600
         finished += meter.observe(seen(at_s, None if missing else counter_wh, power_w=900.0))
         if restart:
             meter = IntervalMeter(meter.state())
@@ -120,3 +123,85 @@ def test_one_untrusted_moment_marks_the_interval() -> None:
     meter.observe(seen(450, 10.0, clock=ClockTrust.UNTRUSTED))
     (energy,) = meter.observe(seen(900, 20.0))
     assert energy.clock is ClockTrust.UNTRUSTED
+
+
+LOAD_W = 2000.0
+
+
+def quarters(
+    register: Callable[[int, float], float | None], *, connection_w: float | None = 20_000.0, count: int = 4
+) -> list[IntervalEnergy]:
+    """Return the intervals of a 2 kW load whose meter shows ``register(second, truth)``, an observation each 10 s."""
+    meter = IntervalMeter(connection_w=connection_w)
+    finished: list[IntervalEnergy] = []
+    for second in range(0, count * 900 + 10, 10):
+        true_wh = 110_000 + LOAD_W * second / 3600
+        finished += meter.observe(seen(second, register(second, true_wh), export_wh=5000.0, power_w=LOAD_W))
+        if second % 450 == 0:
+            meter = IntervalMeter(json.loads(json.dumps(meter.state())), connection_w=connection_w)
+    return finished
+
+
+@pytest.mark.parametrize(
+    ("register", "doubt"),
+    [
+        (lambda second, wh: 4_294_967_295.0 if second == 2000 else wh, "import: jump"),
+        (lambda second, wh: wh + 1_000_000 if second == 2000 else wh, "import: jump"),
+        (lambda second, wh: 0.0 if second == 2000 else wh, "import: fall"),
+        (lambda second, wh: wh + 35_000_000 if second >= 2000 else wh, "import: other-level"),
+        (lambda second, wh: wh - 109_000 if second >= 2000 else wh, "import: other-level"),
+        (lambda second, wh: wh - 111_111 if second >= 2000 else wh, "import: other-level"),
+        (lambda second, wh: 0.0 if 2000 <= second < 2240 else wh, "import: other-level"),
+        (lambda second, wh: (wh + 2**32 - 111_111) % 2**32, "import: other-level"),
+        (lambda second, wh: wh if second < 1900 else 111_056.0, "import: stuck"),
+        (lambda second, wh: wh if second < 1900 else 111_056 + (wh - 111_056) / 1000, "import: stuck"),
+        (lambda second, wh: wh if second < 1900 else 111_056 + (wh - 111_056) * 1000, "import: jump"),
+    ],
+    ids=["glitch", "MWh", "zero", "swap-up", "swap-down", "reset", "asleep", "wrap", "stuck", "in-kWh", "in-mWh"],
+)
+@pytest.mark.parametrize("connection_w", [20_000.0, None])
+def test_a_counter_that_cannot_be_is_replaced_by_power_and_said(
+    register: Callable[[int, float], float | None], doubt: str, connection_w: float | None
+) -> None:
+    """Money follows the reading: one wrong register must not become megawatt-hours, nor a silent zero."""
+    finished = quarters(register, connection_w=connection_w)
+    # A counter that stands still is noticed after 100 Wh; half of what began the watch may be lost.
+    assert all(abs(energy.import_wh - 500) <= (55 if doubt.endswith("stuck") else 12) for energy in finished)
+    doubted = [energy for energy in finished if doubt in energy.doubts]
+    assert doubted, [energy.doubts for energy in finished]
+    assert all(energy.quality is Quality.SUBSTITUTED for energy in doubted)
+    assert finished[0].quality is Quality.GOOD or doubt == "import: jump"
+
+
+def test_a_counter_that_wakes_up_returns_to_its_own_level() -> None:
+    """A lifetime counter that reads 0 for four minutes is the same counter: not a watt-hour is lost."""
+    finished = quarters(lambda second, wh: 0.0 if 600 <= second < 840 else wh)
+    assert [energy.import_wh for energy in finished] == [500] * 4
+    assert [energy.quality for energy in finished][1:] == [Quality.GOOD] * 3
+    assert finished[-1].register_import_wh == 112_000
+
+
+def test_a_counter_in_steps_of_a_kilowatt_hour_loses_nothing() -> None:
+    """A coarse register is no fault: its steps are whole, and their sum is the register's difference."""
+    finished = quarters(lambda _, wh: wh // 1000 * 1000, count=8)
+    assert abs(sum(energy.import_wh for energy in finished) - 4000) <= 1000
+
+
+def test_a_meter_at_rest_is_not_taken_for_stuck() -> None:
+    """At a few watts a meter may rightly count nothing for a day."""
+    meter = IntervalMeter(connection_w=20_000)
+    finished: list[IntervalEnergy] = []
+    for second in range(0, 86_400, 60):
+        finished += meter.observe(seen(second, 7000.0, power_w=8.0))
+    assert {energy.quality for energy in finished} == {Quality.GOOD}
+    assert sum(energy.import_wh for energy in finished) == 0
+
+
+def test_the_register_of_a_glitch_after_an_outage_is_bounded_by_the_connection() -> None:
+    """Nobody watched power while the gateway was off; the connection still says what cannot have flowed."""
+    meter = IntervalMeter(connection_w=20_000)
+    meter.observe(seen(0, 1000.0, power_w=500.0))
+    finished = meter.observe(seen(7200, 1_001_000.0, power_w=500.0))
+    finished += meter.observe(seen(9000, 3000.0, power_w=500.0))
+    assert sum(energy.import_wh for energy in finished) <= 2000
+    assert all(energy.quality is Quality.SUBSTITUTED for energy in finished)
