@@ -6,6 +6,8 @@ CloudError
 ├── PublishError       the broker did not take a message; try again
 ├── FleetDenied        the fleet service says no to a request; asking again will not help
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
+│   ├── SkillDenied       the caller may not; another grant would help
+│   └── CallConflict      an idempotency key was used before, for something else or without an end; use a new one
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
 
@@ -32,6 +34,14 @@ class SetupError(CloudError):
 
 class SkillError(CloudError):
     """An agent has no such skill, or was asked with arguments that it does not take; nothing was done."""
+
+
+class SkillDenied(SkillError):
+    """The caller has no right to what was asked; nothing was done."""
+
+
+class CallConflict(SkillError):
+    """An idempotency key stands for another question, or for a call whose end is not known; nothing was done now."""
 
 
 class FleetDenied(CloudError):

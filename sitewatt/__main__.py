@@ -6,7 +6,7 @@ from functools import cache
 
 import typer
 
-GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "cloud")
+GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "cloud", "agent")
 SINGLES = ("demo", "plan", "bench")
 
 app = typer.Typer(

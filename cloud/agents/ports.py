@@ -9,6 +9,10 @@ from cloud.grid.actions import RecordEvent
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import GridBroadcast
 from contracts.market import MarketBroadcast, ProductState
+from contracts.skills.base import Agent
+from contracts.skills.forecast import ScoreAnswer
+from contracts.skills.grid import EvidenceRecord
+from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 from contracts.units import SiteId, ZoneId
 
 
@@ -72,6 +76,9 @@ class MarketDesk(Protocol):
     def health(self, zone: ZoneId) -> MarketHealth:
         """Return whether the market's parts agree, and how it does."""
 
+    def now(self, zone: ZoneId) -> datetime:
+        """Return the market's own instant: that of the newest thing that happened in it."""
+
     def halted(self, zone: ZoneId) -> str | None:
         """Return why trading is halted, ``None`` while it is not."""
 
@@ -88,6 +95,9 @@ class ForecastDesk(Protocol):
     def newest(self, zone: ZoneId, *, kind: ForecastKind, site: SiteId | None) -> ForecastSeries | None:
         """Return the newest forecast of a kind, of one site or of the zone, ``None`` where none was issued."""
 
+    def score(self, site: SiteId, *, kind: ForecastKind, since: datetime, until: datetime) -> ScoreAnswer:
+        """Return how good a site's forecasts were for the delivery intervals in ``[since, until)``."""
+
 
 class GridDesk(Protocol):
     """A feeder as the grid agent sees it."""
@@ -97,3 +107,36 @@ class GridDesk(Protocol):
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
         """Return the newest demand-response events, the newest first."""
+
+    def evidence(self, feeder: SiteId, *, event_id: str, first: int, count: int) -> Sequence[EvidenceRecord]:
+        """Return records of an event's evidence from a number on.
+
+        Raises:
+            SkillError: The feeder has no such event.
+        """
+
+
+class SiteDesk(Protocol):
+    """The sites as far as their gateways told.
+
+    Raises:
+        SkillError: From every call, when the site is not known.
+    """
+
+    def kind(self, site: SiteId) -> Agent:
+        """Return whether a site is a producer or a consumer."""
+
+    def status(self, site: SiteId) -> SiteStatus:
+        """Return the newest values of a site, and whether its gateway is online."""
+
+    def orders(self, site: SiteId, *, since: datetime, until: datetime) -> Sequence[SiteOrder]:
+        """Return a site's orders for delivery intervals in ``[since, until)``, in time order."""
+
+    def trades(self, site: SiteId, *, since: datetime, until: datetime) -> Sequence[SiteTrade]:
+        """Return a site's trades for delivery intervals in ``[since, until)``, in time order."""
+
+    def settlements(self, site: SiteId, *, since: datetime, until: datetime) -> Sequence[StatementLine]:
+        """Return the newest settlement of each delivery interval in ``[since, until)``, in time order."""
+
+    def flexibility(self, site: SiteId, *, direction: str, duration_s: int, at: datetime) -> Flexibility:
+        """Return what a site can change, at an instant."""

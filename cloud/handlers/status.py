@@ -1,6 +1,6 @@
 """Whether a gateway is online: the newest word counts."""
 
-from typing import Any, Final
+from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
@@ -10,8 +10,6 @@ from cloud.stores import keys
 from cloud.stores.tables import Put
 from contracts.telemetry import StatusMessage
 from contracts.units import epoch_ms
-
-STATUS: Final = "STATUS"
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -29,6 +27,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "epoch": message.epoch,
             "arrived_at": epoch_ms(arrival.at),
         }
-        services.stores.tables.put(Put(key=keys.site_state(arrival.site, STATUS), body=body))
+        services.stores.tables.put(Put(key=keys.site_state(arrival.site, keys.STATUS), body=body))
 
     return each_record(event, context, take)

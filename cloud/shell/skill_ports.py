@@ -1,5 +1,6 @@
 """What the agents' skills stand on, over the stores and the market's writer."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,7 +10,7 @@ from pydantic import TypeAdapter
 
 from cloud.agents.ports import MarketHealth, Quote
 from cloud.agents.skills import Ports
-from cloud.errors import SkillError
+from cloud.errors import PublishError, SkillError
 from cloud.grid.actions import RecordEvent
 from cloud.grid.state import load_state
 from cloud.grid.supply import disturbances
@@ -17,18 +18,23 @@ from cloud.market import commands
 from cloud.market.product import TRADING
 from cloud.market.stages import REPEATS_MS
 from cloud.market.state import Product
+from cloud.shell.forecast.scoring import score
 from cloud.shell.market.fold import Fold
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
-from cloud.shell.market.writer import market_of
+from cloud.shell.market.writer import MarketWriter, market_of
+from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
+from cloud.shell.site_desk import StoreSites
 from cloud.stores import keys
 from cloud.stores.registry import Registry
 from cloud.stores.tables import Table, Tables, prefix
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
+from contracts.skills.forecast import ScoreAnswer
+from contracts.skills.grid import EvidenceRecord
 from contracts.units import SiteId, ZoneId, epoch_ms, instant
 
 _EVENT: Final = TypeAdapter(RecordEvent)
@@ -58,11 +64,42 @@ def reading_ports(tables: Tables, registry: Registry) -> Ports:
     return _ports(tables, registry, refuse)
 
 
+def journal_ports(tables: Tables, registry: Registry) -> Ports:
+    """Return ports beside a cloud of another process: a halt is journalled here, and that cloud tells the sites of it.
+
+    The journal takes entries from any writer; who finds it ahead of what the sites were told tells the rest.
+    """
+
+    def submit(zone: ZoneId, command: commands.Command) -> None:
+        record = registry.zone(zone)
+        assert record is not None, "the desk knows the zone"
+        writer = MarketWriter(zone=record, tables=tables, publisher=_LeftToTheCloud(), registry=registry)
+        at_ms = max(command["at_ms"], writer.fold(at_ms=command["at_ms"]).engine.now_ms)
+        with contextlib.suppress(_LeftUntold):
+            writer.submit([{**command, "at_ms": at_ms}], at_ms=at_ms)
+
+    return _ports(tables, registry, submit)
+
+
+class _LeftUntold(PublishError):
+    """A message waits for the cloud that has the broker."""
+
+
+class _LeftToTheCloud:
+    """A publisher without a broker: whatever is to be told stays marked as untold."""
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Refuse messages, so that the writer that has a broker sends them."""
+        if messages:
+            raise _LeftUntold(f"{len(messages)} messages are left to the cloud that has the broker")
+
+
 def _ports(tables: Tables, registry: Registry, submit: Submit) -> Ports:
     return Ports(
         market=StoreMarket(tables, registry, submit),
-        forecasts=StoreForecasts(tables),
+        forecasts=StoreForecasts(tables, registry),
         grid=StoreGrid(tables, registry),
+        sites=StoreSites(tables, registry),
     )
 
 
@@ -73,6 +110,7 @@ class StoreMarket:
         self._tables = tables
         self._registry = registry
         self._submit = submit
+        self._folds: dict[ZoneId, tuple[int, Fold]] = {}
 
     def products(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[MarketBroadcast]:
         """Return the newest state of each delivery interval that starts in ``[since, until)``, in time order."""
@@ -129,6 +167,10 @@ class StoreMarket:
         found = (self._tables.query(Table.MARKET_DATA, pk, **prefix("ORDER#")) for pk in partitions)
         return [item.body["status"] for items in found for item in items if item.body["position"] <= stored]
 
+    def now(self, zone: ZoneId) -> datetime:
+        """Return the market's own instant."""
+        return instant(self._fold(zone).engine.now_ms)
+
     def halted(self, zone: ZoneId) -> str | None:
         """Return why trading is halted, ``None`` while it is not."""
         return self._fold(zone).engine.halted
@@ -144,10 +186,16 @@ class StoreMarket:
         self._submit(zone, commands.resume(at_ms=epoch_ms(at)))
 
     def _fold(self, zone: ZoneId) -> Fold:
+        """Return the market as it stands; what was read before serves again while the journal has not grown."""
         self._known(zone)
+        version = Journal(self._tables, zone).fence().version
+        kept = self._folds.get(zone)
+        if kept is not None and kept[0] == version:
+            return kept[1]
         fold = read_fold(self._tables, zone)
         if fold is None:
             raise SkillError(f"market of {zone} has not begun; there is nothing to show")
+        self._folds[zone] = (version, fold)
         return fold
 
     def _known(self, zone: ZoneId) -> None:
@@ -159,14 +207,22 @@ class StoreMarket:
 class StoreForecasts:
     """The forecasts as they were kept."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, registry: Registry) -> None:
         self._tables = tables
+        self._registry = registry
 
     def newest(self, zone: ZoneId, *, kind: ForecastKind, site: SiteId | None) -> ForecastSeries | None:
         """Return the newest forecast of a kind, of one site or of the zone, ``None`` where none was issued."""
         pk = keys.forecast(site or zone, kind, instant(0), instant(0)).pk
         items = self._tables.query(Table.FORECAST_DATA, pk, reverse=True, limit=1)
         return ForecastSeries.model_validate(items[0].body) if items else None
+
+    def score(self, site: SiteId, *, kind: ForecastKind, since: datetime, until: datetime) -> ScoreAnswer:
+        """Return how good a site's forecasts were for the delivery intervals in ``[since, until)``."""
+        record = self._registry.site(site)
+        if record is None or kind is ForecastKind.PRICE:
+            raise SkillError(f"no forecasts of {kind} of a site {site!r} can be judged")
+        return score(self._tables, record, kind=kind, since=since, until=until)
 
 
 class StoreGrid:
@@ -204,6 +260,18 @@ class StoreGrid:
             (item.body for item in items), key=lambda body: str(body["detected_at"]), reverse=True
         )
         return [_EVENT.validate_python(body) for body in bodies[:count]]
+
+    def evidence(self, feeder: SiteId, *, event_id: str, first: int, count: int) -> Sequence[EvidenceRecord]:
+        """Return records of an event's evidence from a number on."""
+        if self._tables.get(keys.grid_event(feeder, event_id)) is None:
+            raise SkillError(f"{feeder} has no event {event_id!r}")
+        start = keys.grid_evidence(event_id, first)
+        items = self._tables.query(Table.GRID_METRICS, start.pk, first=start.sk, limit=count)
+        return [
+            EvidenceRecord(number=int(item.key.sk), **{name: item.body[name] for name in ("kind", "site", "fields")},
+                           at=datetime.fromisoformat(item.body["at"]))
+            for item in items
+        ]  # fmt: skip
 
     def _disturbances(self, feeder: SiteId) -> tuple[Disturbance, ...]:
         item = self._tables.get(keys.feeder_state(feeder))

@@ -12,6 +12,7 @@ from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, insta
 # The aggregates of one delivery interval, and the newest values of a site, by the last part of their key.
 METRIC_SET: Final = "quarter"
 LATEST: Final = "LATEST"
+STATUS: Final = "STATUS"
 _QUARTER_MS: Final = DELIVERY_INTERVAL_S * 1000
 
 
@@ -115,6 +116,17 @@ def market_item(zone: ZoneId, interval_start: datetime | None, what: str) -> Key
 def trade_item(zone: ZoneId, interval_start: datetime, what: str) -> Key:
     """Return where a trade (``TRADE#<id>``) or a ledger line (``LEDGER#<number>``) is kept."""
     return Key(table=Table.TRADE_DATA, pk=market(zone, interval_start), sk=what)
+
+
+def call_record(at: datetime, record: str) -> Key:
+    """Return where one call of an agent's skill is kept, among those of its UTC day."""
+    day = at.astimezone(UTC)
+    return Key(table=Table.GRID_METRICS, pk=f"CALLS#{day:%Y%m%d}", sk=f"{epoch_ms(at):015d}#{record}")
+
+
+def call_key(caller: str, key: str) -> Key:
+    """Return where it is kept what a caller's idempotency key was used for."""
+    return Key(table=Table.GRID_METRICS, pk=f"CALLKEY#{caller}", sk=key)
 
 
 def _iso_minute(at: datetime) -> str:

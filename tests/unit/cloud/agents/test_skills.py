@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote
-from cloud.agents.skills import SKILLS, Effect, Ports, skill
+from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote, SiteDesk
+from cloud.agents.skills import SKILLS, Ports, skill, skills_of
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
 from cloud.grid.model import Direction
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, ProductState
+from contracts.skills.base import Agent, Effect
+from contracts.skills.forecast import ScoreAnswer
+from contracts.skills.grid import EvidenceRecord
+from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 
 NOW = datetime(2026, 6, 1, 12, 5, tzinfo=UTC)
 
@@ -66,6 +70,10 @@ class Market:
             states={"settled": 1}, overdue=0, settlements=3, estimated=1, corrected=0, orders=20, refused=2,
         )  # fmt: skip
 
+    def now(self, zone: str) -> datetime:
+        """Return the test's instant."""
+        return NOW
+
     def halted(self, zone: str) -> str | None:
         """Return why trading is halted."""
         return self.reason
@@ -91,6 +99,12 @@ class Forecasts:
             return None
         return ForecastSeries(kind=kind, site=site, start=self.start, p10=(1, 1), p50=(2, 2), p90=(3, 3))
 
+    def score(self, site: str, *, kind: ForecastKind, since: datetime, until: datetime) -> ScoreAnswer:
+        """Return that nothing can be judged."""
+        return ScoreAnswer(
+            site=site, kind=kind, issues=0, intervals=0, mean_error_w=None, naive_error_w=None, band_share=None
+        )
+
 
 @dataclass
 class Grid:
@@ -114,13 +128,55 @@ class Grid:
         )  # fmt: skip
         return [event][:count] if feeder == "feeder-1" else []
 
+    def evidence(self, feeder: str, *, event_id: str, first: int, count: int) -> Sequence[EvidenceRecord]:
+        """Return three records."""
+        records = [EvidenceRecord(number=number, kind="state", at=NOW, site=None, fields={}) for number in range(1, 4)]
+        return [record for record in records if record.number >= first][:count]
+
+
+class Sites:
+    """One producer that can give 5 kW, and a consumer that has not reported."""
+
+    def kind(self, site: str) -> Agent:
+        """Return the kind of a site by its name."""
+        return Agent.PRODUCER if site == "farm" else Agent.CONSUMER
+
+    def status(self, site: str) -> SiteStatus:
+        """Return a site that never told anything."""
+        return SiteStatus(
+            site=site, zone="zone-1", agent=self.kind(site), online=None, software=None, heard_at=None,
+            import_limit_w=1, export_limit_w=1, points=(),
+        )  # fmt: skip
+
+    def orders(self, site: str, *, since: datetime, until: datetime) -> Sequence[SiteOrder]:
+        """Return none."""
+        return []
+
+    def trades(self, site: str, *, since: datetime, until: datetime) -> Sequence[SiteTrade]:
+        """Return none."""
+        return []
+
+    def settlements(self, site: str, *, since: datetime, until: datetime) -> Sequence[StatementLine]:
+        """Return two lines that owe 150 millionths of a cent together."""
+        line = StatementLine(
+            interval_start=since, version=1, metered_wh=10, traded_wh=8, imbalance_wh=2, imbalance_mct_per_kwh=40,
+            trades_uct=100, imbalance_uct=80, fees_uct=20, demand_response_uct=0, estimated=False,
+        )  # fmt: skip
+        return [line, line.model_copy(update={"trades_uct": -150})]
+
+    def flexibility(self, site: str, *, direction: str, duration_s: int, at: datetime) -> Flexibility:
+        """Return 5 kW for the producer."""
+        known = site == "farm"
+        return Flexibility(site=site, seen_at=NOW if known else None, parts=(), change_w_max=5_000 if known else 0)
+
 
 def ports(market: Market | None = None) -> Ports:
     """Return ports that are held to their protocols."""
     at_market: MarketDesk = market or Market()
     forecasts: ForecastDesk = Forecasts()
     grid: GridDesk = Grid()
-    return Ports(market=at_market, forecasts=forecasts, grid=grid)
+    sites: SiteDesk = Sites()
+    return Ports(market=at_market, forecasts=forecasts, grid=grid, sites=sites)
 
 
 def test_market_status_shows_price_volume_and_halt() -> None:
@@ -199,3 +255,40 @@ def test_every_skill_has_a_schema_and_only_two_act() -> None:
     for each in SKILLS:
         assert each.question.model_json_schema()["additionalProperties"] is False
         assert each.answer.model_json_schema() and each.promise.endswith(".")
+
+
+def test_each_of_the_five_agents_has_skills_and_no_name_is_given_twice() -> None:
+    """A door shows an agent whole."""
+    assert all(skills_of(agent) for agent in Agent)
+    assert len({each.name for each in SKILLS}) == len(SKILLS)
+
+
+def test_evidence_is_read_on_from_where_it_stopped() -> None:
+    """An event of hours has more records than one answer."""
+    question = {"feeder": "feeder-1", "event_id": "dr-1", "count": 2}
+    first = skill("event_evidence").call(ports(), question, now=NOW)
+    assert [record.number for record in first.records] == [1, 2] and first.next == 3
+    last = skill("event_evidence").call(ports(), {**question, "first": first.next}, now=NOW)
+    assert [record.number for record in last.records] == [3] and last.next is None
+
+
+def test_an_offer_is_judged_against_what_the_site_can_do_and_orders_nothing() -> None:
+    """A promise beyond the battery would be paid for and not kept."""
+    offer = {"site": "farm", "change_w": 5_000, "duration_s": 1_800, "price_mct_per_kwh": 20_000}
+    good = skill("producer_response_offer").call(ports(), offer, now=NOW)
+    assert good.accepted and good.cost_uct == 2_500 * 20_000
+    beyond = skill("producer_response_offer").call(ports(), {**offer, "change_w": 5_001}, now=NOW)
+    assert not beyond.accepted and "5001 W, above the 5000 W" in beyond.reason
+    silent = skill("consumer_response_offer").call(ports(), {**offer, "site": "home-1"}, now=NOW)
+    assert not silent.accepted and "not reported" in silent.reason
+
+
+def test_a_statement_adds_what_its_lines_owe() -> None:
+    """The sum is what the bill says."""
+    assert skill("producer_statement").call(ports(), {"site": "farm"}, now=NOW).total_uct == 150
+
+
+def test_a_consumer_is_not_answered_for_by_the_producers_agent() -> None:
+    """A wrong name would look like an empty site."""
+    with pytest.raises(SkillError, match="home-1 is a consumer, not a producer"):
+        skill("producer_status").call(ports(), {"site": "home-1"}, now=NOW)

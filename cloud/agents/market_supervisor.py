@@ -1,0 +1,136 @@
+"""The market supervisor: the state, the prices and the health of a zone's market; halt and resume."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from cloud.agents.skill import EVERYONE, STAFF, Ports, Skill
+from contracts.skills.base import Agent, Effect, Role, Scope
+from contracts.skills.market import (
+    HaltRequest,
+    HealthAnswer,
+    HealthQuestion,
+    MarketQuestion,
+    MarketStatus,
+    PriceDiscovery,
+    PriceQuote,
+    ResumeRequest,
+    TradingState,
+)
+
+
+def market_status(ports: Ports, question: MarketQuestion, now: datetime) -> MarketStatus:
+    """Return the market of a zone around now; the last price is that of the newest interval with a trade."""
+    products = tuple(
+        ports.market.products(
+            question.zone,
+            since=now - timedelta(hours=question.hours_back),
+            until=now + timedelta(hours=question.hours_ahead),
+        )
+    )
+    priced = [product.price_mct_per_kwh for product in products if product.price_mct_per_kwh is not None]
+    return MarketStatus(
+        zone=question.zone,
+        halted=ports.market.halted(question.zone),
+        products=products,
+        last_price_mct_per_kwh=priced[-1] if priced else None,
+        volume_wh=sum(product.volume_wh for product in products),
+    )
+
+
+def price_discovery(ports: Ports, question: MarketQuestion, now: datetime) -> PriceDiscovery:
+    """Return the quotes of the intervals that still trade around now, and the prices of those that have cleared."""
+    since, until = now - timedelta(hours=question.hours_back), now + timedelta(hours=question.hours_ahead)
+    quotes = ports.market.quotes(question.zone, since=since, until=until)
+    products = ports.market.products(question.zone, since=since, until=until)
+    open_at = {quote.interval_start for quote in quotes}
+    return PriceDiscovery(
+        zone=question.zone,
+        quotes=tuple(PriceQuote(**asdict(quote)) for quote in quotes),
+        cleared=tuple(
+            product
+            for product in products
+            if product.price_mct_per_kwh is not None and product.interval_start not in open_at
+        ),
+    )
+
+
+def market_health(ports: Ports, question: HealthQuestion, now: datetime) -> HealthAnswer:
+    """Return a market's integrity and health figures."""
+    del now  # The market's own instant is part of the answer.
+    found = ports.market.health(question.zone)
+    sound = not (found.ledger_sum_uct or found.ledger_sum_wh or found.overdue)
+    return HealthAnswer(zone=question.zone, sound=sound and found.entries_stored >= found.entries - 1, **asdict(found))
+
+
+def halt_market(ports: Ports, request: HaltRequest, now: datetime) -> TradingState:
+    """Stop a zone's trading and return that it stands."""
+    ports.market.halt(request.zone, reason=request.reason, at=now)
+    return TradingState(zone=request.zone, halted=ports.market.halted(request.zone))
+
+
+def resume_market(ports: Ports, request: ResumeRequest, now: datetime) -> TradingState:
+    """End a zone's halt and return that it trades."""
+    ports.market.resume(request.zone, at=now)
+    return TradingState(zone=request.zone, halted=ports.market.halted(request.zone))
+
+
+_OPERATOR: Final = frozenset({Role.OPERATOR})
+
+SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+    Skill(
+        name="market_status",
+        promise="Show a zone's delivery intervals: state, price, volume, and whether trading is halted.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=EVERYONE,
+        effect=Effect.READS,
+        question=MarketQuestion,
+        answer=MarketStatus,
+        do=market_status,
+    ),
+    Skill(
+        name="price_discovery",
+        promise="Show best offers and open quantities of a zone's intervals that still trade, and the last prices.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=EVERYONE,
+        effect=Effect.READS,
+        question=MarketQuestion,
+        answer=PriceDiscovery,
+        do=price_discovery,
+    ),
+    Skill(
+        name="market_health",
+        promise="Show whether a market's journal, tables and ledger agree, and how many orders and settlements it had.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=STAFF,
+        effect=Effect.READS,
+        question=HealthQuestion,
+        answer=HealthAnswer,
+        do=market_health,
+    ),
+    Skill(
+        name="halt_market",
+        promise="Stop taking orders in a zone until it is resumed; what is agreed stays agreed.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=_OPERATOR,
+        effect=Effect.ACTS,
+        question=HaltRequest,
+        answer=TradingState,
+        do=halt_market,
+    ),
+    Skill(
+        name="resume_market",
+        promise="Take orders in a halted zone again.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=_OPERATOR,
+        effect=Effect.ACTS,
+        question=ResumeRequest,
+        answer=TradingState,
+        do=resume_market,
+    ),
+)

@@ -1,0 +1,65 @@
+"""What a skill is: a name, a promise, typed question and answer, what it may change, how far it looks, who may ask."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, SiteDesk
+from cloud.errors import SkillError
+from contracts.skills.base import Agent, Effect, Role, Scope
+
+EVERYONE: Final = frozenset(Role)
+STAFF: Final = frozenset({Role.OPERATOR, Role.AGENT})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What the skills stand on."""
+
+    market: MarketDesk
+    forecasts: ForecastDesk
+    grid: GridDesk
+    sites: SiteDesk
+
+
+Question = TypeVar("Question", bound=BaseModel)
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skill(Generic[Question, Answer]):
+    """One thing that an agent can do. ``roles`` may ask for it, each within the zones and sites that it was granted."""
+
+    name: str
+    promise: str
+    agent: Agent
+    effect: Effect
+    scope: Scope
+    roles: frozenset[Role]
+    question: type[Question]
+    answer: type[Answer]
+    do: Callable[[Ports, Question, datetime], Answer]
+
+    def read(self, arguments: Mapping[str, Any]) -> Question:
+        """Check the arguments and return the question that they make.
+
+        Raises:
+            SkillError: The arguments are not what the skill takes; the sentence names the first that is not.
+        """
+        try:
+            return self.question.model_validate(dict(arguments))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "arguments"
+            raise SkillError(f"{self.name}: {where}: {first['msg']}; nothing done") from error
+
+    def call(self, ports: Ports, arguments: Mapping[str, Any], *, now: datetime) -> Answer:
+        """Check the arguments, do it, and return the answer.
+
+        Raises:
+            SkillError: The arguments are not what the skill takes, or what they name is not there.
+        """
+        return self.do(ports, self.read(arguments), now)

@@ -1,0 +1,34 @@
+"""The agents over a cloud's tables: skills behind rights and records, at the market's own instant."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from cloud.agents.office import Office
+from cloud.errors import SkillError
+from cloud.shell.call_book import StoreCallBook
+from cloud.shell.skill_ports import journal_ports
+from cloud.stores.registry import Registry
+from cloud.stores.tables import Tables
+
+
+def office_of(tables: Tables, registry: Registry, *, now: Callable[[], datetime] | None = None) -> Office:
+    """Return the office of a cloud whose tables are at hand, whether that cloud runs or not.
+
+    Args:
+        tables: Where it reads, and records calls.
+        registry: Who takes part.
+        now: What time it is; without it the newest instant of any market, for a run may be recorded or hurried. A live
+            market is at most one tick behind.
+    """
+    ports = journal_ports(tables, registry)
+
+    def market_now() -> datetime:
+        instants = []
+        for zone in registry.zones:
+            try:
+                instants.append(ports.market.now(zone.id))
+            except SkillError:
+                continue  # Its market has not begun.
+        return max(instants, default=datetime.now(UTC))
+
+    return Office(ports=ports, places=registry, book=StoreCallBook(tables), now=now or market_now)

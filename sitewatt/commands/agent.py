@@ -1,0 +1,147 @@
+"""``sitewatt agent``: what the five agents can do, asked from the command line or through doors for others."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from contracts.skills.base import Agent, Effect, Role
+from sitewatt.output import BAD_INPUT, fail, print_json
+
+if TYPE_CHECKING:
+    from cloud.agents.rights import Caller
+    from cloud.stores.registry import Registry
+    from cloud.stores.sqlite import SqliteTables
+
+app = typer.Typer(help="The five agents: list what they can do, call a skill, open doors.", no_args_is_help=True)
+
+TablesOption = Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+RoleOption = Annotated[Role, typer.Option("--as", help="In whose role; rights are checked as for anybody else.")]
+ZoneGrant = Annotated[list[str] | None, typer.Option("--zone", help="A granted zone; all of them without it.")]
+SiteGrant = Annotated[list[str] | None, typer.Option("--site", help="A granted site; all of them without it.")]
+
+
+@app.command(name="list")
+def list_skills(
+    agent: Annotated[Agent | None, typer.Option(help="One agent; all five without it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the skills: whose they are, what they may change, who may call them."""
+    from cloud.agents.skills import SKILLS
+
+    chosen = [each for each in SKILLS if agent is None or each.agent is agent]
+    if as_json:
+        print_json({"skills": [_described(each) for each in chosen]})
+        return
+    for each in chosen:
+        typer.echo(f"{each.agent:18} {each.name:26} {each.effect:9} {each.promise}")
+
+
+@app.command()
+def call(
+    name: Annotated[str, typer.Argument(help="A skill, see `sitewatt agent list`.")],
+    tables: TablesOption,
+    arg: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="One field of the question.")] = None,
+    question: Annotated[str | None, typer.Option(metavar="JSON", help="The whole question; - for a file.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key; needed by what acts.")] = None,
+    role: RoleOption = Role.OPERATOR,
+    zone: ZoneGrant = None,
+    site: SiteGrant = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Call one skill over a cloud's tables; the call is recorded there."""
+    import contextlib
+
+    from cloud.errors import CallConflict, CloudError, SkillDenied, SkillError
+    from cloud.shell.agents_office import office_of
+
+    arguments = _arguments(arg or [], question, as_json)
+    store, registry = _opened(tables, as_json)
+    with contextlib.closing(store):
+        try:
+            reply = office_of(store, registry).call(
+                _local_caller(role, zone, site), name, arguments, door="command line", key=key
+            )
+        except SkillDenied as error:
+            fail(str(error), code="denied", as_json=as_json)
+        except CallConflict as error:
+            fail(str(error), code="conflict", as_json=as_json)
+        except SkillError as error:
+            fail(str(error), code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        except CloudError as error:
+            fail(str(error), code="store", as_json=as_json)
+    if as_json:
+        print_json({"answer": reply.answer, "record": reply.record, "repeated": reply.repeated})
+        return
+    typer.echo(json.dumps(reply.answer, indent=2, ensure_ascii=False))
+
+
+def _described(skill: Any) -> dict[str, Any]:
+    return {
+        "name": skill.name,
+        "agent": skill.agent,
+        "promise": skill.promise,
+        "effect": skill.effect,
+        "scope": skill.scope,
+        "roles": sorted(skill.roles),
+        "question": skill.question.model_json_schema(),
+        "answer": skill.answer.model_json_schema(),
+    }
+
+
+def _arguments(pairs: list[str], question: str | None, as_json: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    if question is not None:
+        try:
+            read = json.loads(typer.get_text_stream("stdin").read() if question == "-" else question)
+        except ValueError as error:
+            fail(f"the question is not JSON: {error}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        if not isinstance(read, dict):
+            fail("the question is not a JSON object", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        arguments |= read
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            fail(f"{pair!r} is not NAME=VALUE", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        arguments[name] = _value(value)
+    return arguments
+
+
+def _value(text: str) -> Any:
+    """Return a number where the text is one; identifiers stay text."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _opened(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]":
+    from cloud.errors import CloudError
+    from cloud.local.proof import tables_file
+    from cloud.stores.registry import load_registry
+    from cloud.stores.sqlite import SqliteTables
+
+    path = tables_file(folder)
+    if path is None:
+        fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+    try:
+        store = SqliteTables.open(path)
+        return store, load_registry(store)
+    except CloudError as error:
+        fail(str(error), code="store", as_json=as_json)
+
+
+def _local_caller(role: Role, zones: list[str] | None, sites: list[str] | None) -> "Caller":
+    """Return the caller at this machine: who can write the tables may do what the role may."""
+    from cloud.agents.rights import ALL, Caller
+
+    everything = not zones and not sites
+    return Caller(
+        name=f"local {role}",
+        role=role,
+        zones=frozenset([ALL] if everything else zones or []),
+        sites=frozenset([ALL] if everything else sites or []),
+        effects=frozenset(Effect),
+    )

@@ -1,0 +1,74 @@
+"""Who may ask what: checked before anything is done."""
+
+import pytest
+
+from cloud.agents.rights import ALL, Caller, refusal
+from cloud.agents.skills import SKILLS, skill
+from contracts.skills.base import Effect, Role, Scope
+
+EVERYTHING = frozenset(Effect)
+ZONES = {"farm": "zone-1", "home-1": "zone-1", "far": "zone-2", "feeder-1": "zone-1"}
+
+
+class Places:
+    """Two zones."""
+
+    def zone_of(self, member: str) -> str | None:
+        """Return where a member lies."""
+        return ZONES.get(member)
+
+
+def caller(role: Role, *, zones: tuple[str, ...] = (), sites: tuple[str, ...] = ()) -> Caller:
+    """Return a caller that was granted every effect."""
+    return Caller(name="anna", role=role, zones=frozenset(zones), sites=frozenset(sites), effects=EVERYTHING)
+
+
+HALT = {"zone": "zone-1", "reason": "price feed wrong"}
+
+
+@pytest.mark.parametrize(
+    ("who", "name", "arguments", "may"),
+    [
+        (caller(Role.OPERATOR, zones=("zone-1",)), "halt_market", HALT, True),
+        (caller(Role.OPERATOR, zones=("zone-2",)), "halt_market", HALT, False),
+        (caller(Role.OPERATOR, zones=("zone-1",)), "producer_status", {"site": "farm"}, True),
+        (caller(Role.OPERATOR, zones=("zone-1",)), "producer_status", {"site": "far"}, False),
+        (caller(Role.OPERATOR, zones=(ALL,)), "producer_status", {"site": "nobody"}, True),
+        (caller(Role.AGENT, zones=(ALL,)), "halt_market", HALT, False),
+        (caller(Role.AGGREGATOR, sites=("farm",)), "producer_status", {"site": "farm"}, True),
+        (caller(Role.AGGREGATOR, zones=("zone-1",)), "producer_status", {"site": "farm"}, False),
+        (caller(Role.SITE_OWNER, sites=("home-1",)), "consumer_status", {"site": "farm"}, False),
+        (caller(Role.SITE_OWNER, sites=("home-1",)), "market_status", {"zone": "zone-1"}, True),
+        (caller(Role.SITE_OWNER, sites=("home-1",)), "market_status", {"zone": "zone-2"}, False),
+        (caller(Role.SITE_OWNER, sites=("home-1",)), "forecast", {"zone": "zone-1", "kind": "load", "site": "farm"},
+         False),
+        (caller(Role.GRID_OPERATOR, zones=("zone-1",)), "producer_status", {"site": "farm"}, False),
+        (caller(Role.GRID_OPERATOR, zones=("zone-1",)), "producer_flexibility", {"site": "farm"}, True),
+        (caller(Role.GRID_OPERATOR, zones=("zone-1",)), "grid_status", {"feeder": "feeder-1"}, True),
+        (caller(Role.GRID_OPERATOR, zones=("zone-2",)), "grid_status", {"feeder": "feeder-1"}, False),
+        (caller(Role.MEMBER, zones=("zone-1",)), "market_status", {"zone": "zone-1"}, True),
+        (caller(Role.MEMBER, zones=("zone-1",)), "market_health", {"zone": "zone-1"}, False),
+    ],
+)  # fmt: skip
+def test_a_role_opens_a_skill_and_the_grant_says_where(
+    who: Caller, name: str, arguments: dict[str, object], may: bool
+) -> None:
+    """A household's values are for its owner, its aggregator and the operator of its zone."""
+    chosen = skill(name)
+    assert (refusal(who, chosen, chosen.read(arguments), Places()) is None) is may
+
+
+def test_without_the_grant_to_act_nobody_acts() -> None:
+    """A token that only looks is the usual one."""
+    looks = Caller(name="anna", role=Role.OPERATOR, zones=frozenset([ALL]))
+    chosen = skill("halt_market")
+    assert "not granted what acts" in str(refusal(looks, chosen, chosen.read(HALT), Places()))
+
+
+def test_only_an_operator_acts_and_every_question_names_its_scope() -> None:
+    """A new skill must say what it is about, or the grant could not be checked."""
+    for each in SKILLS:
+        fields = set(each.question.model_fields)
+        assert each.effect is not Effect.ACTS or each.roles == {Role.OPERATOR}
+        assert each.scope is not Scope.SITE or "site" in fields
+        assert each.scope is not Scope.ZONE or fields & {"zone", "feeder"}

@@ -1,0 +1,50 @@
+"""``sitewatt agent``: the skills from a command line, over a folder of tables."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from cloud.stores.registry import save_registry
+from sitewatt.commands.agent import app
+from tests.support.cloud.sites import ZONE, house_in
+from tests.support.market.shell import run_events, story
+
+
+def tables_in(folder: Path) -> Path:
+    """Write the tables of a market's story and return their folder."""
+    with house_in(folder) as (services, _):
+        save_registry(services.stores.tables, services.registry)
+        run_events(services, story())
+    return folder
+
+
+def run(*arguments: str) -> tuple[int, dict[str, object]]:
+    """Run the command and return its exit code and answer."""
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_the_list_has_all_five_agents_with_schemas() -> None:
+    """A program builds its forms from it."""
+    code, answer = run("list")
+    skills = answer["skills"]
+    assert code == 0 and isinstance(skills, list)
+    assert {each["agent"] for each in skills} == {
+        "forecasting", "producer", "consumer", "market-supervisor", "grid-optimisation",
+    }  # fmt: skip
+    assert all(each["question"]["type"] == "object" for each in skills)
+
+
+def test_a_skill_is_called_over_a_folder_and_rights_hold_there_too(tmp_path: Path) -> None:
+    """The same office as behind every door."""
+    where = ("--tables", str(tables_in(tmp_path)))
+    code, answer = run("call", "market_health", *where, "--arg", f"zone={ZONE}")
+    assert code == 0 and answer["answer"]["sound"] is True  # type: ignore[index]
+    halt = ("call", "halt_market", *where, "--question", json.dumps({"zone": ZONE, "reason": "why not"}))
+    assert run(*halt, "--as", "member", "--key", "k")[1]["error"]["code"] == "denied"  # type: ignore[index]
+    assert run(*halt)[0] == 2
+    assert run(*halt, "--key", "k")[1]["answer"] == {"zone": ZONE, "halted": "why not"}
+    assert run(*halt, "--key", "k")[1]["repeated"] is True
+    code, answer = run("call", "market_status", *where, "--arg", "zone=zone-9")
+    assert code == 2 and "zone-9" in str(answer["error"])
