@@ -17,9 +17,17 @@ from edge.devices.apply import Applied, Levers
 from edge.devices.catalogue import load_profile
 from edge.devices.health import Health
 from edge.devices.map_faults import likely_slip
-from edge.devices.options import RATED_W_DEFAULT, DeviceOptions, DeviceSettings, check_names, link_limits, options_of
+from edge.devices.options import (
+    RATED_W_DEFAULT,
+    DeviceOptions,
+    DeviceSettings,
+    check_names,
+    link_limits,
+    options_of,
+    rated_power_w,
+)
 from edge.devices.profile import Profile
-from edge.devices.quality import plausible_range
+from edge.devices.quality import Quarantine, plausible_range
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.view import View, build_view
@@ -96,7 +104,8 @@ class Device:
         self._running: _Running | None = None
         self._stage = "searching"
         self._last_error: str | None = None
-        self._quarantined: dict[str, int] = {}
+        self._quarantine = Quarantine()
+        self._implausible_said: set[str] = set()
 
     # What others ask.
 
@@ -105,7 +114,16 @@ class Device:
         running = self._running
         if running is None:
             return {}
-        return running.view.snapshot(running.poller.latest, self._clock.monotonic())
+        readings = running.view.snapshot(running.poller.latest, self._clock.monotonic())
+        self._say_implausible()
+        return readings
+
+    def _say_implausible(self) -> None:
+        """Log the first reading of a quantity that cannot be; the count of all is in the status."""
+        for canonical in self._quarantine.said.keys() - self._implausible_said:
+            self._implausible_said.add(canonical)
+            reading = self._quarantine.said[canonical]
+            log.warning("reading cannot be", extra={"device": self.id, "reading": reading})
 
     @property
     def endpoint(self) -> Endpoint:
@@ -154,7 +172,8 @@ class Device:
             requests=wire.requests,
             cycles=wire.cycles,
             late_cycles=wire.late_cycles,
-            quarantined=dict(self._quarantined),
+            quarantined=dict(self._quarantine.counts),
+            implausible=dict(self._quarantine.said),
             foreign_writes={lever: state.foreign for lever, state in running.levers.states.items() if state.foreign},
             writes_today=self._ledger.writes_today,
             no_timer=tuple(lever for lever, fallback in self.fallbacks.items() if not fallback.has_timer),
@@ -282,8 +301,9 @@ class Device:
             use=self._options.use,
             turned=self._options.turned,
             rated_w=self._options.counted_w,
+            power_w_max=self._options.power_w_max,
         )
-        view.quarantined = self._quarantined
+        view.quarantine = self._quarantine
         poller = Poller(
             self._bus,
             self.unit,
@@ -430,7 +450,10 @@ async def open_devices(
                 unit=unit,
                 clock=clock,
                 options=options_of(
-                    section, connection_w=connection_w, watched=(watched or {}).get(section.id, frozenset())
+                    section,
+                    connection_w=connection_w,
+                    site_w=sum(rated_power_w(one) for one in sections),
+                    watched=(watched or {}).get(section.id, frozenset()),
                 ),
                 memory=outbox,
                 phase_s=phase_s,

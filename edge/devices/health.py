@@ -17,6 +17,7 @@ class Health:
         latency_s: Smoothed turnaround, real seconds.
         error_rate: Share of requests without a usable answer since the start.
         quarantined: Readings discarded because they cannot be true, by canonical name.
+        implausible: The last of them in one sentence, by canonical name.
         foreign_writes: How often another master changed what we had set, by lever.
         writes_today: Writes to memory that may wear out, by point.
         no_timer: Levers that the device keeps as they are when we fall silent.
@@ -32,6 +33,7 @@ class Health:
     cycles: int = 0
     late_cycles: int = 0
     quarantined: dict[str, int] = field(default_factory=dict)
+    implausible: dict[str, str] = field(default_factory=dict)
     foreign_writes: dict[Lever, int] = field(default_factory=dict)
     writes_today: dict[str, int] = field(default_factory=dict)
     no_timer: tuple[Lever, ...] = ()

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from edge.devices.points import DerivedSpec, Kind, PointSpec
 from edge.devices.profile import Profile
+from edge.devices.quality import power_w_max
 from edge.devices.recipes import Lever
+from edge.devices.resolve import CONTROL_VALUES
 from edge.errors import ConfigError
 from edge.modbus.point import LinkLimits
 from edge.modbus.url import Endpoint
@@ -84,6 +86,7 @@ class DeviceOptions:
         generation_w: Rated generation, magnitude; 0 where not given.
         battery_w: Rated power of the battery, magnitude; 0 where not given.
         counted_w: Greatest power that its counters can count.
+        power_w_max: By canonical name, the magnitude beyond which a power is no measurement.
         watched: Canonical names that are read with each control cycle, however slowly such points change elsewhere.
     """
 
@@ -95,6 +98,7 @@ class DeviceOptions:
     generation_w: float = 0.0
     battery_w: float = 0.0
     counted_w: float = RATED_W_DEFAULT
+    power_w_max: Mapping[str, float] = field(default_factory=dict)
     watched: frozenset[str] = frozenset()
 
 
@@ -131,10 +135,27 @@ def check_names(profile: Profile, settings: DeviceSettings) -> None:
             raise ConfigError(f"use.{canonical} is {name!r}; in profile {profile.id} it can be {points}")
 
 
+def rated_power_w(settings: DeviceSettings) -> float:
+    """Return what the generator and the battery of a device can do together, as a magnitude."""
+    battery = settings.battery
+    battery_w = max(battery.charge_limit_w, battery.discharge_limit_w) if battery is not None else 0
+    return float(settings.pv_peak_w + battery_w)
+
+
 def options_of(
-    settings: DeviceSettings, *, connection_w: float = RATED_W_DEFAULT, watched: frozenset[str] = frozenset()
+    settings: DeviceSettings,
+    *,
+    connection_w: float = RATED_W_DEFAULT,
+    site_w: float = 0.0,
+    watched: frozenset[str] = frozenset(),
 ) -> DeviceOptions:
-    """Return what a device of the configuration is to its site."""
+    """Return what a device of the configuration is to its site.
+
+    Args:
+        connection_w: The fuse or contract of the site.
+        site_w: What its generators and batteries can do together.
+        watched: Canonical names that are read with each control cycle.
+    """
     role = str(settings.role)
     battery = settings.battery
     battery_w = float(max(battery.charge_limit_w, battery.discharge_limit_w)) if battery is not None else 0.0
@@ -154,5 +175,21 @@ def options_of(
         use=dict(settings.use),
         turned=frozenset(settings.turned),
         counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),
+        power_w_max=_power_bounds(settings, battery_w=battery_w, connection_w=max(connection_w, site_w)),
         watched=watched,
     )
+
+
+def _power_bounds(settings: DeviceSettings, *, battery_w: float, connection_w: float) -> dict[str, float]:
+    """Return the greatest believable power of each quantity, from the device's ratings and the site's connection."""
+    if connection_w >= RATED_W_DEFAULT:
+        return {}  # A tool that knows of no site.
+    anything_w = power_w_max(rated_w=0.0, connection_w=connection_w)
+    pv_w = float(settings.pv_peak_w)
+    # The power of a device passes its own ratings where something else runs through it; never the site's fuse twice.
+    bounds = {name: anything_w for name in CONTROL_VALUES if name.endswith("_w")}
+    if battery_w:
+        bounds["battery_power_w"] = power_w_max(rated_w=battery_w, connection_w=connection_w)
+    if pv_w:
+        bounds["pv_power_w"] = power_w_max(rated_w=pv_w, connection_w=connection_w)
+    return bounds

@@ -1,6 +1,6 @@
-"""What cannot be true: values outside what the quantity allows, counters that fall or run away. Pure."""
+"""What cannot be true: values outside what a quantity or a site allows, counters and charge that jump. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Canonical names (or their ends) and the range outside which a reading is discarded.
 # Source: commissioning checks of field practice: 85 to 300 V, 45 to 65 Hz, 0 to 100 percent.
@@ -11,6 +11,11 @@ _PERCENT = (0.0, 100.0)
 _TEMPERATURE = (-60.0, 200.0)
 JUMP_SHARE = 1.5  # A counter that rises faster than rated power by this factor is not believed.
 JUMP_WH_MIN = 50.0  # Resolution and rounding of counters, whatever the time.
+BEYOND_FUSE = 2.0  # A power beyond the fuse (or the rating) by this factor is a torn sample: nothing carries it.
+CONNECTION_W_MIN = 11_040.0  # A contract may be less than the fuse; no fuse is less than three phases of 16 A.
+SOC_STEP_PCT = 3.0  # What a battery may correct its state of charge by at once.
+SOC_PCT_PER_S = 0.1  # Full in 17 minutes: faster than any battery of a building.
+SOC_CONFIRMATIONS = 5  # Samples of about a second: a lost word lasts one or two.
 CONFIRMATIONS = 3  # Readings that agree on a new level before a quarantined counter is believed again.
 
 
@@ -28,6 +33,16 @@ def plausible_range(canonical: str) -> tuple[float, float] | None:
     if canonical.endswith("temperature_c"):
         return _TEMPERATURE
     return None
+
+
+def power_w_max(*, rated_w: float, connection_w: float) -> float:
+    """Return the magnitude beyond which a power is no measurement.
+
+    Args:
+        rated_w: Of everything whose power it can be; 0 where nobody said.
+        connection_w: The fuse or contract of the site.
+    """
+    return BEYOND_FUSE * (rated_w or max(connection_w, CONNECTION_W_MIN))
 
 
 def is_counter(canonical: str) -> bool:
@@ -82,3 +97,41 @@ class CounterGuard:
             self.at_s = now_s
         self.value_wh = value_wh
         self._suspect_wh, self._confirmed = None, 0
+
+
+@dataclass(slots=True)
+class ChargeGuard:
+    """Holds back a state of charge that moved faster than any battery, until several samples in a row agree on it.
+
+    A word lost on the way reads as an empty battery, and control would stop to discharge a full one.
+    """
+
+    value_pct: float | None = None
+    at_s: float = 0.0
+    _suspect_pct: float = 0.0
+    _confirmed: int = 0
+
+    def accepts(self, value_pct: float, *, now_s: float) -> bool:
+        """Return whether the sample is believed, and remember it."""
+        room_pct = SOC_STEP_PCT + SOC_PCT_PER_S * max(0.0, now_s - self.at_s)
+        if self.value_pct is not None and abs(value_pct - self.value_pct) > room_pct:
+            agrees = self._confirmed > 0 and abs(value_pct - self._suspect_pct) <= SOC_STEP_PCT
+            self._confirmed = self._confirmed + 1 if agrees else 1
+            self._suspect_pct = value_pct
+            if self._confirmed < SOC_CONFIRMATIONS:
+                return False
+        self.value_pct, self.at_s, self._confirmed = value_pct, now_s, 0
+        return True
+
+
+@dataclass
+class Quarantine:
+    """What was discarded: how many readings of each quantity, and the last of each in one sentence."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+
+    def add(self, canonical: str, value: float, why: str) -> None:
+        """Count a reading that is not used."""
+        self.counts[canonical] = self.counts.get(canonical, 0) + 1
+        self.said[canonical] = f"{canonical} read {value:g}, {why}; the sample is not used"

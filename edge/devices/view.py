@@ -7,7 +7,7 @@ from math import inf
 from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, substituted, to_canonical
 from edge.devices.points import DerivedSpec, Kind, PointSpec
-from edge.devices.quality import CounterGuard, is_counter, plausible_range
+from edge.devices.quality import ChargeGuard, CounterGuard, Quarantine, is_counter, plausible_range
 from edge.devices.resolve import Resolved, allows
 from edge.modbus.point import Access, Reading, RegisterPoint
 from edge.modbus.poller import STALE_PERIODS, STALE_S_MIN
@@ -36,17 +36,18 @@ class Source:
     """
 
     name: str
+    canonical: str
     spec: Spec
     point: RegisterPoint | None
     stale_s: float
     bounds: tuple[float, float] | None = None
-    guard: CounterGuard | None = None
+    guard: CounterGuard | ChargeGuard | None = None
     turned: bool = False
     seen: Reading | None = None
     made: Reading | None = None
     fresh_until_s: float = -inf
 
-    def make(self, reading: Reading, quarantined: dict[str, int]) -> Reading:
+    def make(self, reading: Reading, quarantine: Quarantine) -> Reading:
         """Return a reading in our sign, checked; made once for each reading that arrives."""
         if reading is self.seen and self.made is not None:
             return self.made
@@ -55,17 +56,29 @@ class Source:
         if self.turned and isinstance(value, int | float) and not isinstance(value, bool):
             value = -value if value else value
         made = made if value is made.value else replace(made, value=value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and not self._is_plausible(value, reading):
-            quarantined[self.spec.canonical] = quarantined.get(self.spec.canonical, 0) + 1
-            made = replace(made, value=None, quality=Quality.INVALID)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            why = self._implausible(value, reading)
+            if why is not None:
+                quarantine.add(self.canonical, value, why)
+                made = self._instead(made, value)
         self.seen, self.made = reading, made
-        self.fresh_until_s = reading.monotonic_s + self.stale_s if made.quality is Quality.GOOD else -inf
+        self.fresh_until_s = made.monotonic_s + self.stale_s if made.quality is Quality.GOOD else -inf
         return made
 
-    def _is_plausible(self, value: float, reading: Reading) -> bool:
+    def _implausible(self, value: float, reading: Reading) -> str | None:
+        """Return why a value cannot be; None where it can."""
         if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
-            return False
-        return self.guard is None or self.guard.accepts(value, now_s=reading.monotonic_s)
+            return f"outside {self.bounds[0]:g} to {self.bounds[1]:g}"
+        if self.guard is None or self.guard.accepts(value, now_s=reading.monotonic_s):
+            return None
+        return "which is no way from the reading before"
+
+    def _instead(self, made: Reading, value: float) -> Reading:
+        """Return what stands for a sample that cannot be: nothing, or the charge of before, as old as it is."""
+        within = self.bounds is None or self.bounds[0] <= value <= self.bounds[1]
+        if isinstance(self.guard, ChargeGuard) and within and self.made is not None:
+            return self.made
+        return replace(made, value=None, quality=Quality.INVALID)
 
 
 @dataclass(kw_only=True)
@@ -79,7 +92,7 @@ class View:
 
     sources: Mapping[str, tuple[Source, ...]]
     refine: Mapping[str, RegisterPoint]
-    quarantined: dict[str, int] = field(default_factory=dict)
+    quarantine: Quarantine = field(default_factory=Quarantine)
     null_frame: Mapping[str, float] = field(default_factory=dict)
 
     def snapshot(self, latest: Mapping[str, Reading], now_s: float) -> dict[str, Reading]:
@@ -112,7 +125,7 @@ class View:
             reading = self._reading(source, latest)
             if reading is None:
                 continue
-            made = source.make(reading, self.quarantined)
+            made = source.make(reading, self.quarantine)
             if made.quality is Quality.GOOD and now_s - made.monotonic_s > source.stale_s:
                 made = replace(made, quality=Quality.STALE)
             if made.quality is Quality.GOOD:
@@ -139,6 +152,7 @@ def build_view(
     use: Mapping[str, str] | None = None,
     turned: frozenset[str] = frozenset(),
     rated_w: float,
+    power_w_max: Mapping[str, float] | None = None,
 ) -> View:
     """Return the view of a device.
 
@@ -147,7 +161,9 @@ def build_view(
         use: Canonical name to the point that shall stand for it, where the profile offers several.
         turned: Canonical names that this installation counts the other way round (a current transformer on its head).
         rated_w: Greatest power that any of its counters can count.
+        power_w_max: By canonical name, the magnitude beyond which a power is no measurement.
     """
+    limits = power_w_max or {}
     use = use or {}
     named: list[tuple[str, Spec]] = [*resolved.profile.points.items(), *resolved.profile.derived.items()]
     as_meter = kinds == frozenset({Kind.METER}) and any(spec.canonical in _AS_METER for _, spec in named)
@@ -169,7 +185,15 @@ def build_view(
         if canonical in use and use[canonical] != name:
             continue
         sources.setdefault(canonical, []).append(
-            _source(resolved, name, spec, canonical, is_turned=canonical in turned, rated_w=rated_w)
+            _source(
+                resolved,
+                name,
+                spec,
+                canonical,
+                is_turned=canonical in turned,
+                rated_w=rated_w,
+                power_w_max=limits.get(canonical),
+            )
         )
     for canonical, found in sources.items():
         # A counter never changes its source: another register counts from another start.
@@ -182,7 +206,16 @@ def build_view(
     )
 
 
-def _source(resolved: Resolved, name: str, spec: Spec, canonical: str, *, is_turned: bool, rated_w: float) -> Source:
+def _source(
+    resolved: Resolved,
+    name: str,
+    spec: Spec,
+    canonical: str,
+    *,
+    is_turned: bool,
+    rated_w: float,
+    power_w_max: float | None,
+) -> Source:
     point = resolved.points.get(name)
     if isinstance(spec, DerivedSpec):
         classes = [resolved.points[part].poll_class for part in (*spec.plus, *spec.minus)]
@@ -191,10 +224,17 @@ def _source(resolved: Resolved, name: str, spec: Spec, canonical: str, *, is_tur
         classes = [point.poll_class]
     return Source(
         name=name,
+        canonical=canonical,
         spec=spec,
         point=point,
         stale_s=max(STALE_PERIODS * max(map(resolved.profile.link.period_s, classes)), STALE_S_MIN),
-        bounds=plausible_range(canonical),
-        guard=CounterGuard(rated_w=rated_w) if is_counter(canonical) else None,
+        bounds=plausible_range(canonical) if power_w_max is None else (-power_w_max, power_w_max),
+        guard=_guard(canonical, rated_w),
         turned=is_turned,
     )
+
+
+def _guard(canonical: str, rated_w: float) -> CounterGuard | ChargeGuard | None:
+    if is_counter(canonical):
+        return CounterGuard(rated_w=rated_w)
+    return ChargeGuard() if canonical == "soc_pct" else None

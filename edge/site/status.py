@@ -78,6 +78,7 @@ def device_status(device: Device) -> Plain:
         "latency_ms": None if health.latency_s is None else round(health.latency_s * 1000, 1),
         "error_rate": round(health.error_rate, 4),
         "quarantined": dict(health.quarantined),
+        "implausible": dict(health.implausible),
         "foreign_writes": {lever.value: count for lever, count in health.foreign_writes.items()},
         "no_timer": [lever.value for lever in health.no_timer],
         "writes_today": dict(health.writes_today),

@@ -92,7 +92,7 @@ def test_what_cannot_be_is_discarded_and_counted_once() -> None:
     latest = {"voltage_l1": reading(2_300.0)}
     for _ in range(3):
         assert seen.snapshot(latest, 101)["voltage_l1_v"].quality is Quality.INVALID
-    assert seen.quarantined == {"voltage_l1_v": 1}
+    assert seen.quarantine.counts == {"voltage_l1_v": 1}
 
 
 def test_a_derived_value_is_as_good_as_its_worst_part() -> None:
