@@ -1,0 +1,75 @@
+"""Make a plan: by the solver where there is one and it is in time, checked by the simulator, else self-consumption."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.trading.plan.linear import linear_plan
+from edge.trading.plan.problem import Action, Method, PlanInterval, Problem
+from edge.trading.plan.programme import SolverFailed, SolverMissing
+from edge.trading.plan.rule import self_consumption
+from edge.trading.plan.simulate import Outcome, simulate
+
+SOLVE_S_MAX = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A plan that the simulator has passed.
+
+    Args:
+        problem: What it was made from.
+        actions: Of each interval.
+        outcome: What the simulator says that comes of them.
+        method: How it was made.
+        why: Why it was made that way, where it is not the solver's; empty otherwise.
+    """
+
+    problem: Problem
+    actions: tuple[Action, ...]
+    outcome: Outcome
+    method: Method
+    why: str = ""
+
+
+def make_plan(problem: Problem, *, time_limit_s: float = SOLVE_S_MAX) -> Plan:
+    """Return the best plan that can be had; it is never worse than self-consumption by the simulator's account."""
+    ruled = self_consumption(problem)
+    rule = Plan(problem=problem, actions=ruled, outcome=simulate(problem, ruled), method=Method.RULE)
+    if not problem.intervals:
+        return rule
+    try:
+        actions = linear_plan(problem, time_limit_s=time_limit_s)
+    except SolverMissing as missing:
+        return _because(rule, str(missing))
+    except SolverFailed as failed:
+        return _because(rule, str(failed))
+    outcome = simulate(problem, actions)
+    if outcome.impossible:
+        return _because(rule, f"the solver's plan cannot be done: {outcome.impossible[0]}")
+    if rule.outcome.score_mct < outcome.score_mct and not rule.outcome.impossible:
+        return _because(rule, "no plan is cheaper")
+    return Plan(problem=problem, actions=actions, outcome=outcome, method=Method.LINEAR)
+
+
+def end_value(intervals: Sequence[PlanInterval]) -> float:
+    """Return what a kWh that can still be given after the last interval is worth, in mct.
+
+    It is what energy costs when it is cheapest in the last day of the plan: the kWh would save buying later, and could
+    be bought again in a cheap hour. Where there is a surplus, a kWh is had for what selling it would have brought.
+    """
+    if not intervals:
+        return 0.0
+    end = intervals[-1].end
+    day = [each for each in intervals if (end - each.end).total_seconds() < 86_400]
+    worth = sorted((each.buy_mct_per_kwh if each.net_wh > 0 else each.sell_mct_per_kwh, each.hours) for each in day)
+    quarter_h = sum(hours for _, hours in worth) / 4
+    total, used_h = 0.0, 0.0
+    for price, hours in worth:
+        taken_h = min(hours, quarter_h - used_h)
+        total += price * taken_h
+        used_h += taken_h
+    return max(0.0, total / quarter_h)
+
+
+def _because(plan: Plan, why: str) -> Plan:
+    return Plan(problem=plan.problem, actions=plan.actions, outcome=plan.outcome, method=plan.method, why=why)

@@ -1,0 +1,190 @@
+"""What a plan is made from, and what a plan is.
+
+Energy is in Wh per interval, power in W, prices in mct per kWh. Signs by law 1: taken from the grid, charged and used
+is positive; generation is zero or less. Storage energy is what is stored, power and throughput are at the terminals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanInterval:
+    """One interval to plan, a quarter of an hour or longer.
+
+    Args:
+        start: Of the interval.
+        hours: Its length.
+        load_wh: Expected use without storage.
+        pv_wh: Expected generation, zero or less.
+        buy_mct_per_kwh: What a kWh from the grid costs; negative where taking is paid.
+        sell_mct_per_kwh: What a kWh to the grid brings; negative where giving costs.
+        import_w_max: A bound of this interval alone, as a demand response commitment; ``None`` for none.
+        export_w_max: The same towards the grid, a magnitude.
+    """
+
+    start: datetime
+    hours: float
+    load_wh: float
+    pv_wh: float
+    buy_mct_per_kwh: float
+    sell_mct_per_kwh: float
+    import_w_max: float | None = None
+    export_w_max: float | None = None
+
+    @property
+    def end(self) -> datetime:
+        """Return the instant when it is over."""
+        return self.start + timedelta(hours=self.hours)
+
+    @property
+    def net_wh(self) -> float:
+        """Return what the site takes without storage; negative is a surplus."""
+        return self.load_wh + self.pv_wh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One battery.
+
+    Args:
+        id: Of its device.
+        capacity_wh: Nameplate.
+        charge_w_max: At the terminals.
+        discharge_w_max: At the terminals, a magnitude.
+        stored_wh: Now.
+        stored_wh_min: Lower end of the window that it works in.
+        stored_wh_max: Upper end.
+        charge_efficiency: Stored per taken.
+        discharge_efficiency: Given per stored.
+        standby_w: Drained from what is stored, always.
+        wear_mct_per_kwh: Of each kWh discharged.
+        reserve_wh: Kept for an outage above ``stored_wh_min`` or instead of it, whichever is more.
+        target_wh: What is to be stored at ``target_at``, zero for no target.
+        target_at: When.
+        ramp_w_max: How far its power may change from one interval to the next, ``None`` for freely.
+        power_w: Now, charging positive: where the ramp begins.
+    """
+
+    id: str
+    capacity_wh: float
+    charge_w_max: float
+    discharge_w_max: float
+    stored_wh: float
+    stored_wh_min: float = 0.0
+    stored_wh_max: float
+    charge_efficiency: float = 0.95
+    discharge_efficiency: float = 0.95
+    standby_w: float = 0.0
+    wear_mct_per_kwh: float = 1000.0
+    reserve_wh: float = 0.0
+    target_wh: float = 0.0
+    target_at: datetime | None = None
+    ramp_w_max: float | None = None
+    power_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What the connection point and its rules allow.
+
+    Args:
+        import_w_max: Of the connection.
+        export_w_max: Of the connection, a magnitude.
+        feed_in_w_max: A cap on feed-in by rule or contract, ``None`` for none.
+        curtailable: Whether generation can be reduced.
+        grid_charging: Whether storage may take energy from the grid.
+        grid_discharging: Whether storage may give energy to the grid.
+        peak_mct_per_kw: What the highest import power of the month costs.
+        peak_w: The month's highest so far, which is paid anyway.
+    """
+
+    import_w_max: float
+    export_w_max: float
+    feed_in_w_max: float | None = None
+    curtailable: bool = True
+    grid_charging: bool = True
+    grid_discharging: bool = True
+    peak_mct_per_kw: float = 0.0
+    peak_w: float = 0.0
+
+    def import_wh_max(self, interval: PlanInterval) -> float:
+        """Return the most that may be taken in an interval."""
+        bounds = (self.import_w_max, interval.import_w_max)
+        return min(bound for bound in bounds if bound is not None) * interval.hours
+
+    def export_wh_max(self, interval: PlanInterval) -> float:
+        """Return the most that may be given in an interval, a magnitude."""
+        bounds = (self.export_w_max, self.feed_in_w_max, interval.export_w_max)
+        return min(bound for bound in bounds if bound is not None) * interval.hours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Everything that a plan is made from: consecutive intervals, storage, connection.
+
+    ``end_mct_per_kwh`` is what a kWh that storage can still give after the last interval is worth.
+    """
+
+    intervals: Sequence[PlanInterval]
+    stores: Sequence[Store]
+    connection: Connection
+    end_mct_per_kwh: float
+
+
+class Soft(StrEnum):
+    """A limit that a plan passes rather than being no plan at all; each passing is named."""
+
+    IMPORT = "import limit"
+    EXPORT = "export limit"
+    WINDOW = "state of charge window"
+    RESERVE = "reserve"
+    TARGET = "target state of charge"
+    RAMP = "ramp"
+
+
+# What passing a limit by one kWh counts, in mct: above any energy or peak price, so that it is passed only where it
+# must, and in the order of what is worse. A ramp counts for each kW. Nothing is worth leaving the window for: only
+# what was outside at the beginning, or drains by standing by, is there.
+PENALTY_MCT = {
+    Soft.IMPORT: 50_000_000,
+    Soft.EXPORT: 50_000_000,
+    Soft.WINDOW: 200_000_000,
+    Soft.RESERVE: 15_000_000,
+    Soft.TARGET: 20_000_000,
+    Soft.RAMP: 12_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A limit that a plan passes: which, when, by how much (Wh; W of a ramp), and of which device if of one."""
+
+    limit: Soft
+    start: datetime
+    amount: float
+    device: str | None = None
+
+
+class Method(StrEnum):
+    """How a plan was made, best first."""
+
+    LINEAR = "linear programme"
+    RULE = "self-consumption"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What is planned for one interval.
+
+    Args:
+        battery_wh: Of each store in order, at the terminals, charging positive.
+        curtailed_wh: Generation left unused, zero or more.
+        stored_mct_per_kwh: What one more stored kWh would be worth then, by store; zero where the method does not tell.
+    """
+
+    battery_wh: tuple[float, ...]
+    curtailed_wh: float
+    stored_mct_per_kwh: tuple[float, ...]
