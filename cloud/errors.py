@@ -4,6 +4,7 @@ CloudError
 ├── StoreError         the table or the file failed; try again
 │   └── ConditionFailed   somebody else was first; read again, then decide
 ├── PublishError       the broker did not take a message; try again
+├── ProviderError      a provider of prices or weather did not answer as documented; its data are replaced, said so
 ├── FleetDenied        the fleet service says no to a request; asking again will not help
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
 │   ├── SkillDenied       the caller may not; another grant would help
@@ -42,6 +43,14 @@ class SkillDenied(SkillError):
 
 class CallConflict(SkillError):
     """An idempotency key stands for another question, or for a call whose end is not known; nothing was done now."""
+
+
+class ProviderError(CloudError):
+    """A provider on the internet gave no usable answer; ``retry_after_s`` is how long it asks us to wait."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class FleetDenied(CloudError):

@@ -20,7 +20,8 @@ class ForecastSeries(BaseModel):
     """Quantiles of one quantity over consecutive steps.
 
     Mean power in W, positive into the asset, so PV is zero or negative; price in thousandths of a cent per kWh. The
-    quantiles rise in number: ``p10 <= p50 <= p90`` at every step.
+    quantiles rise in number: ``p10 <= p50 <= p90`` at every step. Steps before ``published_until`` are no forecast:
+    they were published in advance, by whom ``method`` says.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,6 +34,7 @@ class ForecastSeries(BaseModel):
     p50: tuple[int, ...]
     p90: tuple[int, ...]
     method: str = ""
+    published_until: Instant | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> "ForecastSeries":

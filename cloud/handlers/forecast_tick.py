@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from cloud.errors import SetupError
+from cloud.shell.forecast.day_ahead import DayAhead, day_ahead
 from cloud.shell.forecast.site_history import HISTORY_DAYS, read_history, update_history
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services, current
@@ -15,8 +16,8 @@ from cloud.stores.registry import AgentKind, SiteRecord, ZoneRecord
 from cloud.stores.tables import Put, Table, Tables
 from contracts.forecast import ForecastBroadcast, ForecastSeries
 from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
-from contracts.units import DELIVERY_INTERVAL_S, instant
-from domain.forecasting.issue import SiteHistory, issue_forecasts
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, instant
+from domain.forecasting.issue import Published, SiteHistory, issue_forecasts
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.pv import PvPlant
 from domain.forecasting.series import Series, regular
@@ -49,15 +50,18 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
     sites = services.registry.sites_in(zone.id)
     for site in sites:
         update_history(tables, site, until=at)
-    prices = _prices(tables, zone, at)
+    published = day_ahead(tables, zone, at=at, history=timedelta(days=HISTORY_DAYS))
+    cleared = _prices(tables, zone, at)
+    prices = cleared if published is None else _past(published, at)
     series = issue_forecasts(
         [_history(tables, zone, site, at) for site in sites],
         issued_at=at,
         horizon_steps=HORIZON_STEPS,
         price=prices,
+        published=None if published is None else Published(source=published.source, prices=published.prices),
     )
     tables.put_each([_kept(zone, one, at) for one in series])
-    services.publisher.publish(list(_told(zone, sites, series, at, prices)))
+    services.publisher.publish(list(_told(zone, sites, series, at, cleared)))
     return series
 
 
@@ -99,6 +103,12 @@ def _prices(tables: Tables, zone: ZoneRecord, at: datetime) -> Series | None:
     return series if series is not None and np.isfinite(series.values).any() else None
 
 
+def _past(published: DayAhead, at: datetime) -> Series | None:
+    """Return the published prices of before an instant."""
+    past = [(start, float(price)) for start, price in published.prices.items() if start < at]
+    return regular(past, step_s=DELIVERY_INTERVAL_S).before(at) if past else None
+
+
 def _kept(zone: ZoneRecord, series: ForecastSeries, at: datetime) -> Put:
     key = keys.forecast(series.site or zone.id, series.kind, at, series.start)
     body = series.model_dump(mode="json", exclude_none=True)
@@ -126,8 +136,9 @@ def _told(
 
 
 def _beginning(series: ForecastSeries) -> ForecastSeries:
-    """Return the steps for which a gateway plans."""
-    steps = slice(OUTLOOK_STEPS)
+    """Return the steps for which a gateway plans; prices as far as they are published."""
+    known = 0 if series.published_until is None else (series.published_until - series.start) // DELIVERY_INTERVAL
+    steps = slice(max(OUTLOOK_STEPS, known))
     return series.model_copy(update={"p10": series.p10[steps], "p50": series.p50[steps], "p90": series.p90[steps]})
 
 

@@ -103,6 +103,16 @@ def site_history(site: SiteId, day: datetime) -> Key:
     return Key(table=Table.FORECAST_DATA, pk=f"SITE#{site}#history", sk=f"{day.astimezone(UTC):%Y%m%d}")
 
 
+def day_ahead(zone: ZoneId, day: datetime) -> Key:
+    """Return where the published prices of one UTC day of a zone are kept, by quarter of an hour."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#day-ahead", sk=f"{day.astimezone(UTC):%Y%m%d}")
+
+
+def day_ahead_state(zone: ZoneId) -> Key:
+    """Return where it is kept when a zone's provider of prices may be asked next, and its last fault."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#day-ahead-state", sk="CURRENT")
+
+
 def market(zone: ZoneId, interval_start: datetime | None) -> str:
     """Return the partition of a product, or of the zone's market as a whole."""
     return f"MKT#{zone}" if interval_start is None else f"MKT#{zone}#{_iso_minute(interval_start)}"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cloud.errors import SetupError
 from cloud.stores.tables import Key, Put, Table, Tables
 from contracts.units import SiteId, ZoneId
+from domain.prices.source import PriceSource
 
 
 class _Record(BaseModel):
@@ -89,7 +90,8 @@ class FeederRecord(_Record):
 class ZoneRecord(_Record):
     """A price area; ``market`` overrides the market's default rules by name, the place is for the sun.
 
-    ``holidays`` are local days that no other day is compared with.
+    ``holidays`` are local days that no other day is compared with. ``prices`` says who publishes the zone's price; by
+    default it is the market's own.
     """
 
     id: ZoneId
@@ -98,6 +100,7 @@ class ZoneRecord(_Record):
     longitude: float = Field(default=10.0, ge=-180, le=180)
     utc_offset_s: int = Field(default=0, ge=-50_400, le=50_400)
     holidays: tuple[date, ...] = ()
+    prices: PriceSource = PriceSource()
 
 
 class Registry(_Record):

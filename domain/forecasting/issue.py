@@ -1,8 +1,9 @@
 """One issue of forecasts for a zone: every site's load and PV, and the price, as they go over the wire."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +14,18 @@ from domain.forecasting.price import forecast_price
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.pv import PvPlant, Weather, forecast_pv
 from domain.forecasting.quantiles import Quantiles
-from domain.forecasting.series import Floats, Series
+from domain.forecasting.series import Floats, Series, first_step, until
+
+# Published prices reach up to 36 hours ahead; where there are some, a plan looks a little further.
+PRICE_HORIZON_S: Final = 48 * 3600
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Published:
+    """Prices published in advance, by the start of their step in mct_per_kwh, and by whom."""
+
+    source: str
+    prices: Mapping[datetime, int]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,8 +53,11 @@ def issue_forecasts(
     horizon_steps: int = 96,
     step_s: int = DELIVERY_INTERVAL_S,
     price: Series | None = None,
+    published: Published | None = None,
 ) -> tuple[ForecastSeries, ...]:
-    """Return the forecasts of a zone, all over the same steps from the first one that begins at ``issued_at`` or later.
+    """Return the forecasts of a zone from the first step that begins at ``issued_at`` or later.
+
+    All are over the same steps, but that of a price with published ones reaches two days.
 
     Args:
         sites: What is known of each site; each asset that it has is forecast, with or without a history.
@@ -50,6 +65,7 @@ def issue_forecasts(
         horizon_steps: How many steps.
         step_s: The step of forecasts without a history; histories must have it.
         price: Past prices of the zone in mct_per_kwh, or ``None`` to leave the price out.
+        published: Prices that are known in advance; the steps after them are forecast from their end on.
 
     Raises:
         ValueError: A history has another step; the sentence names it.
@@ -80,9 +96,45 @@ def issue_forecasts(
             issued.append(_on_wire(pv, kind=ForecastKind.PV, site=site.site))
     if price is not None:
         _check_step((price,), step_s=step_s, owner="price")
-        told = forecast_price(price, issued_at=issued_at, horizon_steps=horizon_steps)
-        issued.append(_on_wire(told, kind=ForecastKind.PRICE, site=None))
+    start = first_step(issued_at, step_s=step_s)
+    steps = horizon_steps if published is None else max(horizon_steps, PRICE_HORIZON_S // step_s)
+    told = price_ahead(price, published, start=start, horizon_steps=steps, step_s=step_s)
+    if told is not None:
+        issued.append(told)
     return tuple(issued)
+
+
+def price_ahead(
+    price: Series | None, published: Published | None, *, start: datetime, horizon_steps: int, step_s: int
+) -> ForecastSeries | None:
+    """Return a zone's price over the steps from an instant on: as published, then as forecast from where that ends.
+
+    ``None`` where neither past nor published prices are known.
+    """
+    known: list[int] = []
+    step = timedelta(seconds=step_s)
+    while published is not None and len(known) < horizon_steps and start + len(known) * step in published.prices:
+        known.append(published.prices[start + len(known) * step])
+    end = start + len(known) * step
+    past = np.array([], dtype=np.float64) if price is None else until(price, start)
+    past = np.concatenate([past, np.array(known, dtype=np.float64)])
+    if price is None and not known:
+        return None
+    history = Series(start=end - len(past) * step, step_s=step_s, values=past)
+    rest = forecast_price(history, issued_at=end, horizon_steps=max(1, horizon_steps - len(known)))
+    room = horizon_steps - len(known)
+    methods = ([published.source] if published is not None and known else []) + ([rest.method] if room else [])
+    missing = f" (nothing published by {published.source})" if published is not None and not known else ""
+    return ForecastSeries(
+        kind=ForecastKind.PRICE,
+        start=start,
+        step_s=step_s,
+        p10=(*known, *_whole(rest.p10)[:room]),
+        p50=(*known, *_whole(rest.p50)[:room]),
+        p90=(*known, *_whole(rest.p90)[:room]),
+        method=", then ".join(methods) + missing,
+        published_until=end if known else None,
+    )
 
 
 def _check_step(histories: Iterable[Series | None], *, step_s: int, owner: str) -> None:

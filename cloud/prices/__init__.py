@@ -1,0 +1,1 @@
+"""Day-ahead prices, fetched from their providers."""
