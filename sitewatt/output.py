@@ -8,6 +8,7 @@ import typer
 
 FAILED = 1
 BAD_INPUT = 2
+TOO_SLOW = 3  # This machine could not keep up; nothing failed.
 INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended,
 TERMINATED = 143  # and of one that SIGTERM did.
 

@@ -163,6 +163,20 @@ class StreamLog:
         found["waiting"] = self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
         return found
 
+    def not_passed(self, consumer: Consumer) -> list[bytes]:
+        """Return the records that a consumer has not passed yet, and those of its that were set aside."""
+        rows: list[bytes] = []
+        for shard in range(SHARDS):
+            rows += (
+                row[0]
+                for row in self._connection.execute(
+                    "SELECT data FROM records WHERE stream=? AND shard=? AND seq>?",
+                    [consumer.stream.value, shard, self._checkpoint(consumer.handler, shard)],
+                )
+            )
+        aside = self._connection.execute("SELECT data FROM set_aside WHERE handler=?", [consumer.handler])
+        return rows + [row[0] for row in aside]
+
     def close(self) -> None:
         """Release the file."""
         self._connection.close()

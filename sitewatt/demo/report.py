@@ -20,12 +20,14 @@ from cloud.local.report import evidence, opened, read_report, seen_by_epoch
 from cloud.market.baseline import TEN_OF_TEN, Flag
 from cloud.shell.aggregates import point_in
 from cloud.stores import keys
+from cloud.stores.sequence import Seen
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
 from contracts.units import DELIVERY_INTERVAL_S, Quality, epoch_ms
 from edge.telemetry.records import Caps
 from edge.telemetry.store import Store
 from sitewatt.demo import files
+from sitewatt.demo.backlog import waiting_messages
 from sitewatt.demo.neighbourhood import Neighbourhood
 from sitewatt.demo.view import money
 from sitewatt.demo.watch import Latency, NeighbourhoodView, SiteView
@@ -64,13 +66,27 @@ class Report:
     @property
     def checks(self) -> dict[str, bool]:
         """Return what must hold, by name."""
-        lost = sum(counts["lost"] for counts in self.channels.values())
         return {
             "an interval settled": any(interval["settled"] for interval in self.intervals),
             "the ledger sums to zero": self.ledger["sum"] == 0 and self.ledger["energy_sum"] == 0,
-            "nothing was lost": lost == 0,
+            "nothing was lost": self.lost == 0,
             "the event became effective": any(event["effective"] for event in self.dr_events),
         }
+
+    @property
+    def lost(self) -> int:
+        """Return how many messages of all channels are nowhere."""
+        return sum(counts["lost"] for counts in self.channels.values())
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Return the messages that were neither stored nor lost when the run ended, by channel."""
+        return {name: counts["waiting"] for name, counts in self.channels.items() if counts["waiting"]}
+
+    @property
+    def kept_up(self) -> bool:
+        """Return whether the machine had stored everything when the run ended."""
+        return not self.waiting
 
     @property
     def passed(self) -> bool:
@@ -79,7 +95,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {**vars(self), "checks": self.checks, "passed": self.passed}
+        return {**vars(self), "checks": self.checks, "passed": self.passed, "kept_up": self.kept_up}
 
 
 def collect(
@@ -120,10 +136,19 @@ def sites(place: Neighbourhood, view: NeighbourhoodView) -> list[dict[str, Any]]
 
 def all_stored(folder: Path, place: Neighbourhood) -> bool:
     """Return whether the cloud has everything that the gateways' outboxes have handed over."""
+    return left_to_store(folder, place) == 0
+
+
+def left_to_store(folder: Path, place: Neighbourhood) -> int | None:
+    """Return how many messages that the gateways handed over the cloud has not stored; ``None`` where nobody can tell.
+
+    A number that falls from look to look says that the cloud still works on them.
+    """
     try:
-        return all(counts["lost"] == 0 for counts in channels(folder, place).values())
+        counts = channels(folder, place).values()
     except CloudError:
-        return False
+        return None
+    return sum(one["published"] - one["stored"] for one in counts)
 
 
 def progress(view: NeighbourhoodView, *, now: datetime, left_s: float) -> str:
@@ -153,9 +178,14 @@ def render(report: Report) -> Group:
     telemetry, orders = report.telemetry, report.orders
     lines.append(f"ledger: {report.ledger['lines']} lines, sum {money(report.ledger['sum'])}")
     lines.append(
-        f"telemetry: {telemetry['published']} published, {telemetry['stored']} stored, {telemetry['lost']} lost, "
-        f"{telemetry['duplicated']} came twice"
+        f"telemetry: {telemetry['published']} published, {telemetry['stored']} stored, {telemetry['waiting']} waiting, "
+        f"{telemetry['lost']} lost, {telemetry['duplicated']} came twice"
     )
+    lines += [
+        f"{name}: {counts['lost']} of {counts['published']} messages are nowhere"
+        for name, counts in report.channels.items()
+        if counts["lost"]
+    ]
     lines.append(f"orders: {orders['sent']} sent, {orders['accepted']} accepted, {orders['traded']} traded")
     lines.append(
         f"energy: feeder and sites differ by {report.energy['max_balance_error_w']:.0f} W at most of "
@@ -165,6 +195,13 @@ def render(report: Report) -> Group:
         Text(f"{'passed' if held else 'FAILED'}  {name}", style="green" if held else "red")
         for name, held in report.checks.items()
     ]
+    if not report.kept_up:
+        waiting = ", ".join(f"{count} {name}" for name, count in report.waiting.items())
+        verdict.append(
+            Text(
+                f"slow    this machine did not keep up: {waiting} still waited, none lost by that; try a lower --speed"
+            )
+        )
     return Group(intervals, *(Text(line) for line in lines), *verdict)
 
 
@@ -191,10 +228,16 @@ def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:
 
 
 def channels(folder: Path, place: Neighbourhood) -> dict[str, dict[str, int]]:
-    """Return published, stored, lost and duplicated by channel, over all gateways."""
+    """Return published, stored, waiting, lost and duplicated by channel, over all gateways.
+
+    What waits is in the cloud's streams, stored with the next run of the cloud; only what is nowhere is lost.
+    """
     names = [site.id for site in place.sites] + [place.feeder.id]
     outboxes = {name: handed_over(folder, name) for name in names}
-    found = {channel.value: {"published": 0, "stored": 0, "lost": 0, "duplicated": 0} for channel in NUMBERED}
+    found = {
+        channel.value: {"published": 0, "stored": 0, "waiting": 0, "lost": 0, "duplicated": 0} for channel in NUMBERED
+    }
+    backlog = waiting_messages(files.tables(folder) / "streams.db")
     with opened(files.tables(folder)) as (tables, _):
         for name in names:
             for channel in NUMBERED:
@@ -202,10 +245,16 @@ def channels(folder: Path, place: Neighbourhood) -> dict[str, dict[str, int]]:
                 counts = found[channel.value]
                 published = outbox.numbered - outbox.waiting
                 seen = seen_by_epoch(tables, name, channel)
-                stored = seen[outbox.epoch].stored if outbox.epoch in seen else 0
+                arrived = seen.get(outbox.epoch, Seen())
+                stored = arrived.stored
+                waiting = sum(
+                    site == name and epoch == outbox.epoch and seq not in arrived
+                    for site, epoch, seq in backlog[channel]
+                )
                 counts["published"] += published
                 counts["stored"] += stored
-                counts["lost"] += max(0, published - stored)
+                counts["waiting"] += waiting
+                counts["lost"] += max(0, published - stored - waiting)
                 counts["duplicated"] += sum(one.duplicated for one in seen.values())
     return found
 

@@ -26,7 +26,11 @@ from sitewatt.output import print_json
 
 REFRESH_S = 0.5
 PROGRESS_S = 15.0
-DRAIN_TIMEOUT_S = 10.0  # What the gateways handed over last must reach the tables before the count.
+# What the gateways handed over must reach the tables before the count.
+# A cloud that stores nothing for so long is stuck.
+DRAIN_STALL_S = 10.0
+DRAIN_LOOK_S = 0.5
+DRAIN_SAY_S = 4.0
 MEMORY_BYTES_MIN = 512 * 1024 * 1024  # Of room in memory for the folder of a demonstration, which takes a twentieth.
 STARTING_AT_ONCE = 4  # Interpreters that import at the same time on two cores only slow one another down.
 
@@ -44,8 +48,8 @@ class Options:
     embedded_broker: bool = False
 
 
-async def run(place: Neighbourhood, options: Options) -> bool:
-    """Run the neighbourhood for its duration, report, and return whether everything that must hold held.
+async def run(place: Neighbourhood, options: Options) -> report.Report:
+    """Run the neighbourhood for its duration, print the report and return it.
 
     Raises:
         ProcessFailed: A part did not start, or ended by itself.
@@ -64,7 +68,7 @@ async def run(place: Neighbourhood, options: Options) -> bool:
         print_json(written.as_dict())
     else:
         Console().print(report.render(written))
-    return written.passed
+    return written
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -88,7 +92,7 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
         usage, sites = processes.usage(), report.sites(place, watcher.view)
         gateways = [site.id for site in place.sites] + [place.feeder.id]
         await processes.stop(gateways)
-        await _drained(folder, place)
+        await _drained(folder, place, say)
     await processes.stop(["cloud"])
     await processes.stop_all()
     return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
@@ -187,12 +191,18 @@ async def _watch(
             await asyncio.sleep(min(REFRESH_S, left_s))
 
 
-async def _drained(folder: Path, place: Neighbourhood) -> None:
-    """Wait, within a bound, until the tables hold everything that the gateways' outboxes have handed over."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_TIMEOUT_S):
-            while not report.all_stored(folder, place):  # noqa: ASYNC110 (another process fills the tables)
-                await asyncio.sleep(0.2)
+async def _drained(folder: Path, place: Neighbourhood, say: Callable[[str], None]) -> None:
+    """Wait until the tables hold everything that the gateways handed over, as long as what is left grows less."""
+    loop = asyncio.get_running_loop()
+    least: int | None = None
+    moved_s = said_s = loop.time()
+    while (left := report.left_to_store(folder, place)) != 0 and loop.time() < moved_s + DRAIN_STALL_S:
+        if left is not None and (least is None or left < least):
+            least, moved_s = left, loop.time()
+        if left is not None and loop.time() >= said_s + DRAIN_SAY_S:
+            said_s = loop.time()
+            say(f"draining: {left} messages are not stored yet")
+        await asyncio.sleep(DRAIN_LOOK_S if left else 0)
 
 
 def _narrator(options: Options) -> Callable[[str], None]:

@@ -27,7 +27,7 @@ def test_a_mistake_is_refused_at_the_start(arguments: list[str], says: str) -> N
 def test_a_folder_to_keep_that_exists_is_refused(tmp_path: Path) -> None:
     """Two runs in one folder would be one lie."""
     register()
-    done = CliRunner().invoke(app, ["demo", "--headless", "--duration", "10", "--keep", str(tmp_path)])
+    done = CliRunner().invoke(app, ["demo", "--headless", "--duration", "10", "--speed", "30", "--keep", str(tmp_path)])
     assert done.exit_code == 2
     assert "File exists" in done.stderr
     assert "10 s at speed 30 end before the event; --duration 90 sees it" in done.stderr
