@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from contracts.units import SiteId
-from edge.errors import LinkError, LinkTakenOver
+from edge.errors import ConfigError, LinkError, LinkTakenOver
 from edge.links.backoff import Backoff
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus, Presence
 from edge.links.session import Session
@@ -84,11 +84,11 @@ class ManagedLink:
         self._short_connections = 0
 
     async def run(self) -> None:
-        """See ``Link.run``. A setting that no connection can do with (a missing key) raises ``ConfigError``."""
+        """See ``Link.run``. A file that cannot be read now (it may be being renewed) is waited for, and said."""
         while True:
             try:
                 await self._connect_once()
-            except (LinkError, OSError) as error:
+            except (LinkError, ConfigError, OSError) as error:
                 self._lost(error)
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
@@ -207,6 +207,8 @@ class ManagedLink:
         self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=str(error))
         if taken_over:
             log.error("another client uses our id", extra={"client_id": self._client_id, "reason": str(error)})
+        elif isinstance(error, ConfigError):
+            log.error("link waits", extra={"broker": self._settings.host, "reason": str(error)})
         else:
             log.warning("link lost", extra={"broker": self._settings.host, "reason": str(error)})
 

@@ -208,7 +208,8 @@ def tls_context(settings: LinkSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.cert_file and settings.key_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+            # Without a password of its own OpenSSL asks for that of an encrypted key on the terminal, and waits.
+            context.load_cert_chain(settings.cert_file, settings.key_file, password=b"")
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(path) for path in (settings.ca_file, settings.cert_file, settings.key_file) if path)
         raise ConfigError(f"link certificates ({files}) cannot be used: {error}") from error

@@ -149,10 +149,9 @@ class LinkSettings(BaseModel):
         if self.password_file is not None:
             try:
                 return self.password_file.read_text().strip()
-            except OSError as error:
-                raise ConfigError(
-                    f"link.password_file {self.password_file} cannot be read: {error.strerror}"
-                ) from error
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not text"
+                raise ConfigError(f"link.password_file {self.password_file} cannot be read: {reason}") from error
         if self.password_env is not None:
             if self.password_env not in os.environ:
                 raise ConfigError(f"link.password_env {self.password_env} is not set in the environment")

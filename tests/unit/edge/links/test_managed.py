@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from edge.errors import LinkError
 from edge.links.link import Ack, LinkState
 from edge.links.managed import Arrived, ManagedLink
+from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
+from tests.support.brokers.broker import Authority
 
 
 class _Connection:
@@ -105,3 +109,59 @@ async def test_a_stop_that_a_library_swallowed_still_stops() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+async def test_a_password_that_cannot_be_read_is_said_and_waited_for(tmp_path: Path, content: bytes | None) -> None:
+    """A rotation takes the file away for a moment; the site is controlled without a link meanwhile."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    settings = LinkSettings(password_file=file, username="home-1", throttle=False, reconnect_s_min=0.05)
+
+    @contextlib.asynccontextmanager
+    async def reads_the_password(settings: LinkSettings, *_: object) -> AsyncIterator[_Connection]:
+        assert settings.password() == "secret"
+        yield _Connection()
+
+    link = ManagedLink(settings, client_id="home-1", connect=reads_the_password)
+    task = asyncio.create_task(link.run(), name="link")
+    async with asyncio.timeout(5):
+        while link.status().last_error is None:  # noqa: ASYNC110 (the link tries)
+            await asyncio.sleep(0.01)
+        assert f"link.password_file {file} cannot be read" in str(link.status().last_error)
+        assert not task.done()
+        file.write_text("secret\n")
+        await link.wait_for(LinkState.CONNECTED)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("spoilt", ["missing", "encrypted", "not a key"])
+async def test_a_key_that_cannot_be_used_is_said_and_waited_for(tmp_path: Path, spoilt: str) -> None:
+    """OpenSSL would ask for an encrypted key's password on the terminal, and wait for it for ever."""
+    authority = Authority(folder=tmp_path)
+    identity = authority.issue("home-1")
+    key = identity.key_path
+    if spoilt == "missing":
+        key.unlink()
+    elif spoilt == "not a key":
+        key.write_text("not a key")
+    else:
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        locked = serialization.BestAvailableEncryption(b"x")
+        key.write_bytes(
+            private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked),
+        )
+    settings = LinkSettings(
+        url="mqtts://127.0.0.1:9", cert_file=identity.cert_path, key_file=key, throttle=False, reconnect_s_min=0.05
+    )
+    link = MqttLink(settings, client_id="home-1")
+    task = asyncio.create_task(link.run(), name="link")
+    async with asyncio.timeout(5):
+        while link.status().last_error is None:  # noqa: ASYNC110 (the link tries)
+            await asyncio.sleep(0.01)
+    assert str(key) in str(link.status().last_error) and not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
