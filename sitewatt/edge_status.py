@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edge.web.words import span, told, watts
+from edge.web.words import part_words, span, told, watts
 
 Plain = Mapping[str, Any]
 
@@ -26,6 +26,11 @@ def lines(status: Plain) -> Iterator[str]:
         yield _device(device)
     for text in [*status["weaknesses"], *status["device_clocks"], *loop["alarms"]]:
         yield f"note     {text}"
+    if status["trading"] is not None and status["trading"]["waits"]:
+        yield f"note     trading waits: {status['trading']['waits']}"
+    for part in status["parts"]:
+        if part["failures"]:
+            yield f"part     {part_words(part)}"
     for direction, limit in status["grid_limits"].items():
         bound = watts(limit["limit_w"], none="no limit")
         yield f"limit    {direction}: {limit['state']}, {bound}, grid operator silent for {limit['silent_s']:.0f} s"

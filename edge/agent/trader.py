@@ -104,6 +104,7 @@ class Trader:
         self._planned_s = float("-inf")
         self._announced: Ability | None = None
         self.stats = {"orders": 0, "traded_wh": 0}
+        self.waits: str | None = None
 
     def adopt(self, config: SiteConfig) -> None:
         """Trade by a changed configuration from the next look on."""
@@ -119,11 +120,19 @@ class Trader:
             await self._clock.sleep(LOOK_S)
 
     def look(self) -> None:
-        """Bring the standing orders to what is wanted now. Without a trusted clock nothing is ordered."""
+        """Bring the standing orders to what is wanted now.
+
+        Without a trusted clock, or with nothing to forecast from (just after a start, or with an outlook that is too
+        old), nothing is ordered and the standing orders stay as they are.
+        """
         if self._clock_trust() is ClockTrust.UNTRUSTED:
+            self._wait("the clock is not trusted")
             return
         now = self._clock.now()
         outlook = self._outlook(now)
+        self._wait(None if outlook.forecasts else "no forecast of the zone and no hour of the site's own yet")
+        if self.waits is not None:
+            return
         wanted = producer_orders(outlook) if self._config.site.agent is Agent.PRODUCER else consumer_orders(outlook)
         actions, orders = reconcile(
             self._orders,
@@ -141,6 +150,12 @@ class Trader:
                 for action in actions:
                     self._send(action, now, ability)
                     ability = None
+
+    def _wait(self, reason: str | None) -> None:
+        """Say once why nothing is ordered now, ``None`` when something may be."""
+        if reason is not None and reason != self.waits:
+            log.warning("trading waits", extra={"reason": reason, "standing_orders": len(self._orders.orders)})
+        self.waits = reason
 
     def hear_trades(self, message: TradesMessage) -> None:
         """Take the market's answers and trades of one interval."""

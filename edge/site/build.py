@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
@@ -48,8 +49,10 @@ from edge.site.status import (
     device_status,
     limit_status,
     loop_status,
+    part_status,
     serve_status,
 )
+from edge.site.supervisor import Supervisor
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
@@ -93,12 +96,14 @@ class Site:
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
+    supervisor: Supervisor
     looked: asyncio.Event = field(default_factory=asyncio.Event)
+    last_requests: dict[str, list[Request]] = field(default_factory=dict)
     fleet: "SiteFleet | None" = None
 
 
 async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
-    """Run one site until the operator asks it to stop, its parent is gone, or a part fails.
+    """Run one site until the operator asks it to stop, its parent is gone, or control fails.
 
     Raises:
         ConfigError: A profile, a url or a key cannot be used, or a device is unsafe on this site.
@@ -109,20 +114,29 @@ async def run_site(config: SiteConfig, *, clock: Clock, parent_pid: int | None =
 
 
 async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
-    """Run a site whose parts are open, until there is a reason to stop or a part fails."""
+    """Run a site whose parts are open, until there is a reason to stop or control fails.
+
+    Every part but control is supervised: its fault ends neither control nor another part.
+    """
+    parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "outbox": site.outbox.run,
+        "link": lambda: _connect(site),
+        "uplink": site.uplink.run,
+        "hear": lambda: _hear(site),
+        "status": lambda: serve_status(site.config.state_dir, lambda: site_status(site)),
+    }
+    if site.trader is not None:
+        parts["trade"] = site.trader.run
+    for proxy in site.config.proxy:
+        device = site.devices[proxy.device]
+        parts[f"proxy {proxy.device}"] = functools.partial(
+            device.share, host=proxy.host, port=proxy.port, writable=proxy.writable
+        )
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(site.outbox.run(), name="outbox")
-            tasks.create_task(_connect(site), name="link")
-            tasks.create_task(site.uplink.run(), name="uplink")
-            tasks.create_task(_hear(site), name="hear")
-            tasks.create_task(serve_status(site.config.state_dir, lambda: site_status(site)), name="status")
+            for name, start in parts.items():
+                tasks.create_task(site.supervisor.run(name, start), name=name)
             tasks.create_task(site.loop.run(), name="control")
-            if site.trader is not None:
-                tasks.create_task(site.trader.run(), name="trade")
-            for proxy in site.config.proxy:
-                share = site.devices[proxy.device].share(host=proxy.host, port=proxy.port, writable=proxy.writable)
-                tasks.create_task(share, name=f"proxy {proxy.device}")
             tasks.create_task(_stop(site, parent_pid), name="stop")
             _say_ready(site)
     except* StopRequested as reasons:
@@ -216,10 +230,16 @@ def _build(
         ),
         settings=lambda: site.loop.settings,
     )
+    supervisor = Supervisor(clock)
     trader = None
     if config.trading.enabled and config.site.agent is not Agent.MONITOR:
-        trader = Trader(
-            config=config, clock=clock, outbox=outbox, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
+        # What an earlier version kept may be unreadable for this one; the site is controlled without trading then.
+        trader = supervisor.call(
+            "trade",
+            lambda: Trader(
+                config=config, clock=clock, outbox=outbox, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
+            ),
+            otherwise=None,
         )
     site = Site(
         config=config,
@@ -247,6 +267,7 @@ def _build(
         weaknesses=weaknesses,
         trader=trader,
         manager=ServiceManager(),
+        supervisor=supervisor,
         loop=ControlLoop(
             config=config,
             clock=clock,
@@ -260,21 +281,36 @@ def _build(
 
 
 def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
-    site.relays.look({**readings, **site.board.readings()})
-    asked = [*site.executor.requests(now_s), *site.relays.requests(now_s)]
-    return asked if site.trader is None else asked + site.trader.requests(now_s)
+    """Return what is asked now; a requester that raises is left out, and its last requests stand until they expire."""
+    call = site.supervisor.call
+    call("wired inputs", lambda: site.relays.look({**readings, **site.board.readings()}), otherwise=None)
+    requesters: dict[str, Callable[[], list[Request]]] = {
+        "command requests": lambda: site.executor.requests(now_s),
+        "wired requests": lambda: site.relays.requests(now_s),
+    }
+    if site.trader is not None:
+        trader = site.trader
+        requesters["schedule"] = lambda: trader.requests(now_s)
+    asked: list[Request] = []
+    for name, requests in requesters.items():
+        site.last_requests[name] = call(name, requests, otherwise=site.last_requests.get(name, []))
+        asked += site.last_requests[name]
+    return asked
 
 
 def _finished(site: Site, cycle: Cycle) -> None:
+    """Tell the observers of a cycle; one that raises costs neither the others nor control."""
+    call = site.supervisor.call
     if cycle.sound:
         site.manager.cycle_done()
-    site.executor.finished(cycle)
+    call("command executor", lambda: site.executor.finished(cycle), otherwise=None)
     if not site.looked.is_set() and (seen(cycle.snapshot) or cycle.snapshot.taken_s >= site.opened_s + FIRST_LOOK_S):
         site.looked.set()
-    site.recorder.finished(cycle)
-    site.clocks.look(cycle.readings, trust=site.watch.trust())
+    call("recorder", lambda: site.recorder.finished(cycle), otherwise=None)
+    call("device clocks", lambda: site.clocks.look(cycle.readings, trust=site.watch.trust()), otherwise=None)
     if site.trader is not None:
-        site.trader.finished(cycle)
+        trader = site.trader
+        call("trader", lambda: trader.finished(cycle), otherwise=None)
 
 
 async def _connect(site: Site) -> None:
@@ -285,20 +321,24 @@ async def _connect(site: Site) -> None:
 
 
 async def _hear(site: Site) -> None:
-    """Take what the broker brings, for ever; an unreadable message is logged and costs nothing else."""
+    """Take what the broker brings, for ever; a message that is unreadable or makes its hearer fail is left out."""
     zone, name = site.config.site.zone, site.config.site.id
     site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in Down])
     await site.looked.wait()
     async for message in site.link.messages():
-        try:
-            _take(site, message)
-        except WireError as error:
-            log.warning("message refused", extra={"topic": message.topic, "reason": str(error)})
+        site.supervisor.call("messages", functools.partial(_take, site, message), otherwise=None)
         # Messages that wait are taken one between two looks of the loop: a flood must not hold a control cycle up.
         await asyncio.sleep(0)
 
 
 def _take(site: Site, message: Inbound) -> None:
+    try:
+        _deliver(site, message)
+    except WireError as error:
+        log.warning("message refused", extra={"topic": message.topic, "reason": str(error)})
+
+
+def _deliver(site: Site, message: Inbound) -> None:
     topic = parse(message.topic)
     channel = topic.channel if topic is not None else None
     if topic is None and site.fleet is not None:
@@ -326,10 +366,10 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
             if parent_pid is not None:
                 waits.create_task(stop_with(parent_pid), name="stop with parent")
             if site.fleet is not None:
-                waits.create_task(site.fleet.run(), name="fleet")
+                waits.create_task(site.supervisor.run("fleet", site.fleet.run), name="fleet")
     except* StopRequested as reasons:
         site.manager.stopping()
-        site.recorder.close()
+        site.supervisor.call("recorder", site.recorder.close, otherwise=None)
         site.outbox.flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -399,6 +439,7 @@ def _diagnostics(site: Site) -> dict[str, float | str | None]:
         "acknowledged": uplink.acknowledged,
         "offline": ",".join(sorted(name for name, device in site.devices.items() if not device.health.online)),
         "clock": site.watch.trust(),
+        "failing": ",".join(site.supervisor.failing()),
     }
 
 
@@ -421,6 +462,8 @@ def site_status(site: Site) -> Status:
         relays_unread=tuple(sorted(site.relays.unread)),
         weaknesses=tuple(weakness.consequence for weakness in site.weaknesses),
         device_clocks=site.clocks.wrong,
+        trading=None if site.trader is None else {**site.trader.stats, "waits": site.trader.waits},
+        parts=tuple(part_status(part) for part in site.supervisor.parts),
         outbox={
             "state": outbox.state.value,
             "waiting": sum(outbox.depth.values()),

@@ -1,6 +1,6 @@
 """The site's part in its fleet: jobs, settings from afar, reports, and when all that asks for a new start.
 
-Nothing here may take the site's control down: what fails is logged and begun anew.
+Nothing here may take the site's control down: the supervisor logs what fails and starts it again.
 """
 
 import asyncio
@@ -42,7 +42,6 @@ from edge.telemetry.records import JournalState
 log = logging.getLogger(__name__)
 
 CYCLES_TO_PROVE = 10  # A version on trial has controlled for so many cycles.
-ANEW_S = 60.0  # On the site's clock, after a fault of this part.
 ANSWER_S = 2.0  # Real seconds for a shadow's answer to leave before a new start.
 _KEY_SILENT = "fleet.silent_before"
 
@@ -112,21 +111,17 @@ class SiteFleet:
             self._jobs.arrived(message)
 
     async def run(self) -> None:
-        """Take part in the fleet until cancelled.
+        """Take part in the fleet until cancelled; the supervisor begins anew after a fault.
 
         Raises:
             StopRequested: The gateway is to be started anew: in another version, with another certificate, with
                 settings that are read at a start.
         """
-        while True:
-            try:
-                await self._take_part()
-            except StopRequested:
-                self._host.outbox.remember(_KEY_SILENT, sorted(self._silent()))
-                raise
-            except Exception:  # The border: control goes on whatever the fleet's part stumbles over.
-                log.exception("the fleet's part failed; begun anew")
-            await self._host.clock.sleep(ANEW_S)
+        try:
+            await self._take_part()
+        except StopRequested:
+            self._host.outbox.remember(_KEY_SILENT, sorted(self._silent()))
+            raise
 
     def complaint(self) -> str | None:
         """Say what is not well: control, link, devices that answered before the last new start."""

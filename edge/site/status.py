@@ -25,6 +25,7 @@ from edge.devices.device import Device
 from edge.devices.wear import budget_of
 from edge.errors import StatusUnavailable
 from edge.loop.loop import Cycle, LoopStats
+from edge.site.supervisor import Part
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Status:
     relays_unread: tuple[str, ...]
     weaknesses: tuple[str, ...]
     device_clocks: tuple[str, ...]
+    parts: tuple[Plain, ...]
+    trading: Plain | None
     outbox: Plain
     link: Plain
 
@@ -134,6 +137,17 @@ def command_status(life: Life, *, now_s: float) -> Plain:
 def limit_status(found: LimitStatus) -> Plain:
     """Return where a grid limit stands."""
     return {"state": found.state.value, "limit_w": found.limit_w, "silent_s": round(found.silent_s, 1)}
+
+
+def part_status(part: Part) -> Plain:
+    """Return how a part that is not control does."""
+    return {
+        "name": part.name,
+        "state": part.state.value,
+        "failures": part.failures,
+        "restarts": part.restarts,
+        "error": part.last_error,
+    }
 
 
 async def serve_status(state_dir: Path, status: Callable[[], Status]) -> None:

@@ -40,8 +40,10 @@ def reach_of(*, import_limit_w: float, export_limit_w: float, generation_w_max: 
     )
 
 
-def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach) -> Ability:
+def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach) -> Ability | None:
     """Return what the site can do from the plan's first interval to the last of the newest forecasts.
+
+    Without a forecast there is no such interval: ``None``.
 
     A little is added to what the batteries can do: orders stand while they are near enough to what is wanted, and the
     plan goes by steps of the state of charge. Without that, orders that are meant well would be refused for a few Wh.
@@ -52,8 +54,11 @@ def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach)
         reach: Of the connection, in each interval.
     """
     newest = {each.start: each for each in forecasts}
-    last = forecasts[-1].start
-    known = [newest.get(each.start, each) for each in basis.forecasts if each.start <= last]
+    known = [
+        newest.get(each.start, each) for each in basis.forecasts if forecasts and each.start <= forecasts[-1].start
+    ]
+    if not known:
+        return None
     own = [each.net_wh for each in known]
     stored_wh: int | None = None
     room_wh: int | None = None

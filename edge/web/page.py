@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from edge.web.words import span, told, watts
+from edge.web.words import part_words, span, told, watts
 
 Plain = Mapping[str, Any]
 
@@ -80,6 +80,9 @@ def _notes(status: Plain) -> list[str]:
     """Return what somebody should act on: devices without a timer, alarms, what does not answer."""
     cycle = status["cycle"]
     notes = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
+    if status["trading"] is not None and status["trading"]["waits"]:
+        notes.append(f"trading waits: {status['trading']['waits']}")
+    notes += [part_words(part) for part in status["parts"] if part["failures"]]
     for name in ("import", "export"):
         if cycle is not None and cycle[f"{name}_excess_w"] > 0:
             notes.append(f"{name} stays {watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")

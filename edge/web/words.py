@@ -21,3 +21,10 @@ def told(setpoint: Mapping[str, Any]) -> str:
     """Return what a device is told; none is no limit on a limit, and no wish otherwise."""
     free = "no limit" if setpoint["capability"].startswith("limit") else "left to itself"
     return watts(setpoint["value_w"], none=free)
+
+
+def part_words(part: Mapping[str, Any]) -> str:
+    """Return how a part that has failed does; its last error stays in sight after it runs again."""
+    states = {"waiting": "failed, is started again soon", "off": "SWITCHED OFF", "running": "runs again"}
+    state = states.get(part["state"], part["state"])
+    return f"{part['name']} {state}, {part['failures']} failures, {part['restarts']} restarts: {part['error']}"

@@ -231,6 +231,8 @@ def status(**changes: Any) -> Status:
         "relays_unread": (),
         "weaknesses": (),
         "device_clocks": (),
+        "parts": (),
+        "trading": None,
         "outbox": {},
         "link": {},
     }

@@ -47,6 +47,28 @@ def test_a_gateway_without_a_forecast_looks_at_the_market_again_and_again(tmp_pa
         assert outbox.read(Up.ORDERS) == []
 
 
+def test_a_restart_with_open_orders_and_no_outlook_waits_and_lets_them_stand(tmp_path: Path) -> None:
+    """The broker may be gone for hours: the site is controlled, trading says what it waits for."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock)
+        trader.hear_forecast(_forecast())
+        trader.look()
+        assert trader.stats["orders"] > 0
+        # Without a restart: an outlook of two hours ago and no hour of the site's own.
+        for _ in range(200):
+            clock.advance(60.0)
+            trader.look()
+        assert trader.waits is not None
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        for _ in range(120):
+            clock.advance(60.0)
+            restarted = _trader(outbox, clock)
+            restarted.look()
+            assert restarted.waits is not None and restarted.stats["orders"] == 0
+
+
 def test_the_orders_of_one_look_and_what_is_remembered_of_them_are_one_commit(tmp_path: Path) -> None:
     """A flush for each order would write the same pages again and again; a crash between them would tear the round."""
     clock = ManualClock(NOON)

@@ -19,8 +19,9 @@ from edge.fleet.shadow import ShadowName
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus
 from edge.loop.loop import ControlLoop
 from edge.process.lifetime import StopRequested
-from edge.site.fleet_part import ANEW_S, CYCLES_TO_PROVE, Host, SiteFleet, check_identity
+from edge.site.fleet_part import CYCLES_TO_PROVE, Host, SiteFleet, check_identity
 from edge.site.remote_settings import RemoteSettings
+from edge.site.supervisor import PAUSE_S_MAX, Supervisor
 from tests.support.brokers.broker import Authority
 from tests.support.brokers.link_parts import until
 from tests.support.manual_clock import ManualClock
@@ -221,10 +222,11 @@ async def test_a_fault_of_the_fleets_part_stays_its_own(tmp_path: Path, caplog: 
             raise RuntimeError("a mistake of ours")
 
         site.fleet._jobs.run = stumble  # type: ignore[method-assign]
-        running = asyncio.create_task(site.fleet.run(), name="fleet")
-        await until(lambda: "begun anew" in caplog.text)
+        supervisor = Supervisor(site.counter.clock)
+        running = asyncio.create_task(supervisor.run("fleet", site.fleet.run), name="fleet")
+        await until(lambda: "started again" in caplog.text)
         assert not running.done()
-        site.counter.clock.advance(ANEW_S)
+        site.counter.clock.advance(PAUSE_S_MAX)
         await until(lambda: begun == 2)
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cloud.market import commands
 from cloud.market.engine import Engine
 from cloud.market.rules import MarketRules, Participant
+from contracts.market import Ability
 from contracts.units import epoch_ms
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.battery import plan_battery
@@ -21,6 +22,19 @@ from tests.support.rigs.trading import BATTERY, REACH, T0, TARIFFS, forecast, ou
 
 SITE = "farm"
 EIGHT = st.lists(st.tuples(st.integers(0, 2_000), st.integers(-2_500, 0)), min_size=8, max_size=8)
+
+
+def _ability(**parts: Any) -> Ability:
+    ability = ability_of(**parts)
+    assert ability is not None
+    return ability
+
+
+def test_without_a_forecast_there_is_nothing_to_announce() -> None:
+    """Just after a start, or with an outlook that is too old."""
+    for batteries in (None, ()):
+        empty = Basis(forecasts=(), batteries=batteries, plan=())
+        assert ability_of(basis=empty, forecasts=(), reach=REACH) is None
 
 
 def _refusals(found: Any, ability: Any, now: datetime) -> list[tuple[str | None, str | None]]:
@@ -60,7 +74,7 @@ def test_a_market_that_knows_it_takes_every_order_that_the_agent_wants(
     battery = replace(BATTERY, soc_percent=soc_percent)
     plan = plan_battery(battery=battery, forecasts=forecasts, prices=expected, tariffs=TARIFFS)
     basis = Basis(forecasts=forecasts, batteries=[battery], plan=plan)
-    ability = ability_of(basis=basis, forecasts=forecasts, reach=REACH)
+    ability = _ability(basis=basis, forecasts=forecasts, reach=REACH)
     wanted = producer_orders(outlook(forecasts, now=T0, plan=plan, prices=expected))
     actions, _ = reconcile(OwnOrders(), wanted, site=SITE, now=T0, gate_closure_s=300)
     assert _refusals(actions, ability, T0) == []
@@ -71,7 +85,7 @@ def test_what_the_batteries_hold_is_said_without_losses_and_with_what_the_sun_wi
     forecasts = [forecast(0, pv_wh=-500), forecast(1, load_wh=300)]
     (step, other) = plan_battery(battery=BATTERY, forecasts=forecasts, prices={}, tariffs=TARIFFS)
     plan = [replace(step, battery_wh=400), replace(other, battery_wh=-350)]
-    told = ability_of(
+    told = _ability(
         basis=Basis(forecasts=forecasts, batteries=[BATTERY], plan=plan), forecasts=forecasts[1:], reach=REACH
     )
     loose_wh = 25 + 15 + 9_500 / 40
@@ -83,9 +97,9 @@ def test_what_the_batteries_hold_is_said_without_losses_and_with_what_the_sun_wi
 def test_a_battery_that_is_not_heard_is_promised_to_nobody() -> None:
     """Only what orders may be off by is left of it; a site without a battery says nothing of one."""
     forecasts: list[SiteForecast] = [forecast(0, load_wh=100)]
-    silent = ability_of(basis=Basis(forecasts=forecasts, batteries=[], plan=()), forecasts=forecasts, reach=REACH)
+    silent = _ability(basis=Basis(forecasts=forecasts, batteries=[], plan=()), forecasts=forecasts, reach=REACH)
     assert (silent.stored_wh, silent.room_wh) == (10, 10)
-    without = ability_of(basis=Basis(forecasts=forecasts, batteries=None, plan=()), forecasts=forecasts, reach=REACH)
+    without = _ability(basis=Basis(forecasts=forecasts, batteries=None, plan=()), forecasts=forecasts, reach=REACH)
     assert (without.stored_wh, without.room_wh, without.own_net_wh) == (None, None, ())
     assert (without.import_wh, without.export_wh) == ((REACH.import_wh,), (REACH.export_wh,))
 
@@ -102,7 +116,7 @@ def test_a_full_or_an_empty_battery_is_never_less_than_nothing() -> None:
     """A state of charge outside the configured range is a range of the site's, not a negative energy."""
     for soc_percent in (0.0, 100.0):
         battery: Battery = replace(BATTERY, soc_percent=soc_percent, soc_percent_min=5, soc_percent_max=95)
-        told = ability_of(
+        told = _ability(
             basis=Basis(forecasts=[forecast(0)], batteries=[battery], plan=()), forecasts=[forecast(0)], reach=REACH
         )
         assert told.stored_wh is not None and told.stored_wh >= 0
