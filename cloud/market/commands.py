@@ -166,6 +166,19 @@ def dr_event(
     }
 
 
+def claim(*, event: str, site: str, approve: bool, by: str, reason: str, at_ms: int) -> Command:
+    """Return a person's word on a flagged claim: whether what its site delivered for an event is paid."""
+    return {
+        "op": "claim",
+        "at_ms": at_ms,
+        "event": event,
+        "site": site,
+        "approve": approve,
+        "by": by,
+        "reason": reason,
+    }
+
+
 def halt(*, reason: str, at_ms: int, site: str | None = None) -> Command:
     """Return the kill switch: no order of the zone, or of one site, is taken until ``resume``; open ones may go."""
     return {"op": "halt", "at_ms": at_ms, "site": site, "reason": reason}

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cloud.market import ledger, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.snapshot import from_json, to_json
-from cloud.market.state import Account, Order, Outcome, Product, ProductView, State, Storage
+from cloud.market.state import Account, DrLine, Order, Outcome, Product, ProductView, State, Storage
 
 _Handler = Callable[[State, Mapping[str, Any], Outcome], None]
 _Owed = tuple[tuple[str, type], ...]
@@ -134,6 +134,10 @@ class Engine:
     def product(self, interval_ms: int) -> Product | None:
         """Return everything known of one product, to be read only."""
         return self._state.products.get(interval_ms)
+
+    def open_claims(self) -> list[tuple[Product, str, DrLine]]:
+        """Return the flagged claims that wait for a person, the earliest first; to be read only."""
+        return settling.open_claims(self._state)
 
     def order(self, site: str, order_id: str) -> Order | None:
         """Return an order while it is remembered, to be read only."""
@@ -270,6 +274,7 @@ _COMMANDS: dict[str, tuple[_Handler, _Owed]] = {
         settling.take_event,
         (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
     ),
+    "claim": (settling.take_decision, (("event", str), ("site", str), ("approve", bool), ("by", str), ("reason", str))),
     "register": (_register, (("participant", dict),)),
     "capacity": (_capacity, (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int))),
     "storage": (

@@ -45,15 +45,26 @@ class SelfTrade(StrEnum):
 
 
 class Imbalance(StrEnum):
-    """One imbalance price for both directions, or the market's price for whoever helped."""
+    """Who pays what for metered minus traded.
 
+    ``spread``: short at the interval's highest price, long at its lowest, tariffs among them, whatever the system's
+    state. ``single``: one price for both directions, ``two-price``: the market's price for whoever helped; with either
+    a site that traded nothing may be paid more than one that sold.
+    """
+
+    SPREAD = "spread"
     SINGLE = "single"
     TWO_PRICE = "two-price"
 
 
 class Estimate(StrEnum):
-    """What stands in for a missing meter value: the traded position, or the site's last metered interval."""
+    """What stands in for a missing meter value.
 
+    ``worst``: the greatest of the traded position, the site's last metered interval and nothing, so that a sale
+    counts as undelivered. ``schedule``: the traded position. ``previous``: the last metered interval.
+    """
+
+    WORST = "worst"
     SCHEDULE = "schedule"
     PREVIOUS = "previous"
 
@@ -125,14 +136,52 @@ class PositionLimit(_Data):
     position_wh: int = Field(ge=0)
 
 
+class ClaimRules(_Data):
+    """Which demand-response claims wait for a person before they are paid.
+
+    A baseline with any flag that is not in ``pay_flags`` waits. One that is flagged ``capped`` alone is paid at once
+    where its payment in the interval is at most ``capped_free_uct`` (a hundred millionths of a cent are a cent).
+    """
+
+    hold: bool = True
+    pay_flags: tuple[str, ...] = ()
+    capped_free_uct: int = Field(default=100_000_000, ge=0)
+
+
+# Rules stored before there were editions name all of these; what a person writes names a few.
+_FIRST_EDITION = frozenset(
+    {
+        "zone", "version", "mechanism", "tick_mct_per_kwh", "quantity_wh_min", "price_mct_per_kwh_min",
+        "price_mct_per_kwh_max", "opening_s", "gate_closure_s", "call_s", "tie", "price_rule", "fee_mct_per_kwh",
+        "self_trade", "last_resort", "imbalance", "meter_wait_s", "estimate", "correction_s", "position_limits",
+        "commands_per_minute", "open_orders_max",
+    }
+)  # fmt: skip
+SECOND_EDITION = (
+    "edition",
+    "implausible_permille",
+    "claims",
+    "imbalance_short_mct_per_kwh",
+    "imbalance_long_mct_per_kwh",
+)
+DAY_S = 86_400
+
+
 class MarketRules(_Data):
     """Everything about one zone's market that is a choice.
 
     Prices in thousandths of a cent per kWh (1 EUR/MWh = 100), quantities in Wh per interval. ``links`` join the areas
     of a market that is not one copper plate: each area has its price, and all clear together. A continuous book would
     give the lines to whoever comes first, so links need the mechanism ``call``.
+
+    ``edition`` says how the rules are applied, so that a journal replays as it was written: the first settled whatever
+    was read or estimated; from the second on, readings above the connection by more than ``implausible_permille`` are
+    held, nothing is paid on an estimate, and flagged claims wait. ``final_days`` is another way to say
+    ``correction_s``. With no last resort and no trade, imbalance costs ``imbalance_short_mct_per_kwh`` and earns
+    ``imbalance_long_mct_per_kwh``, the ends of the price band where they are not given.
     """
 
+    edition: int = Field(default=2, ge=1, le=2)
     zone: ZoneId
     version: int = Field(default=1, ge=1)
     mechanism: Mechanism = Mechanism.CONTINUOUS_CALL
@@ -149,13 +198,39 @@ class MarketRules(_Data):
     self_trade: SelfTrade = SelfTrade.CANCEL_RESTING
     last_resort: LastResort | None = LastResort()
     links: tuple[LinkRule, ...] = ()
-    imbalance: Imbalance = Imbalance.SINGLE
+    imbalance: Imbalance = Imbalance.SPREAD
+    imbalance_short_mct_per_kwh: int | None = None
+    imbalance_long_mct_per_kwh: int | None = None
     meter_wait_s: int = Field(default=600, ge=0)
-    estimate: Estimate = Estimate.SCHEDULE
-    correction_s: int = Field(default=40 * 86_400, ge=0)
+    estimate: Estimate = Estimate.WORST
+    correction_s: int = Field(default=40 * DAY_S, ge=0)
+    implausible_permille: int = Field(default=100, ge=0, le=1000)
+    claims: ClaimRules = ClaimRules()
     position_limits: tuple[PositionLimit, ...] = ()
     commands_per_minute: int = Field(default=6_000, ge=1)
     open_orders_max: int = Field(default=1_000, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dated(cls, raw: Any) -> Any:
+        """Tell stored rules of the first edition, and take ``final_days`` for what it says."""
+        if not isinstance(raw, dict):
+            return raw
+        if raw.keys() >= _FIRST_EDITION and raw.keys().isdisjoint(SECOND_EDITION):
+            return {**raw, "edition": 1}
+        if "final_days" not in raw:
+            return raw
+        days = raw["final_days"]
+        if type(days) is not int or days < 0 or "correction_s" in raw:
+            raise ValueError(f"final_days is {days!r}, not a whole number of days in place of correction_s")
+        return {**{name: value for name, value in raw.items() if name != "final_days"}, "correction_s": days * DAY_S}
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        short, long = self.imbalance_reserve
+        if short < long:
+            raise ValueError(f"imbalance costs {short} mct/kWh short and earns {long} long: being out would pay")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -200,7 +275,24 @@ class MarketRules(_Data):
         found: dict[str, Any] = dump(self)
         if not self.links:
             found.pop("links")
+        if self.edition == 1:
+            for name in SECOND_EDITION:
+                found.pop(name)
         return found
+
+    @property
+    def final_days(self) -> int:
+        """Return after how many days a settlement stands, whatever comes."""
+        return self.correction_s // DAY_S
+
+    @property
+    def imbalance_reserve(self) -> tuple[int, int]:
+        """Return what a kWh short costs and a kWh long earns where no tariff stands."""
+        short, long = self.imbalance_short_mct_per_kwh, self.imbalance_long_mct_per_kwh
+        return (
+            self.price_mct_per_kwh_max if short is None else short,
+            self.price_mct_per_kwh_min if long is None else long,
+        )
 
     @property
     def areas(self) -> tuple[str, ...]:

@@ -24,19 +24,55 @@ class ImbalancePrices:
         return self.short_mct_per_kwh if imbalance_wh > 0 else self.long_mct_per_kwh
 
 
-def imbalance_prices(rules: MarketRules, *, market_mct_per_kwh: int | None, system_wh: int) -> ImbalancePrices:
-    """Return the prices of one interval.
+def spread_prices(rules: MarketRules, *, low_mct_per_kwh: int | None, high_mct_per_kwh: int | None) -> ImbalancePrices:
+    """Return the prices at which nobody gains by being out of balance, whatever the others do.
 
-    The system is short where all sites together took more than they had bought. The price of the side that hurts the
-    system is never better than the market's: at least the import tariff where the system is short, at most the export
-    tariff where it is long. With a single price everyone settles at it; with two prices who helps gets the market's.
+    Short costs at least the import tariff and the interval's highest price, long earns at most the export tariff and
+    its lowest. A later reading is settled at the same prices as one on time: nothing depends on the system's state.
+
+    Args:
+        rules: Tariffs, and what stands where there are none.
+        low_mct_per_kwh: The lowest price of the interval's trades; ``None`` where it never traded.
+        high_mct_per_kwh: The highest.
+    """
+    tariffs = rules.last_resort
+    short, long = (
+        (tariffs.import_mct_per_kwh, tariffs.export_mct_per_kwh) if tariffs is not None else rules.imbalance_reserve
+    )
+    return ImbalancePrices(
+        short_mct_per_kwh=short if high_mct_per_kwh is None else max(short, high_mct_per_kwh),
+        long_mct_per_kwh=long if low_mct_per_kwh is None else min(long, low_mct_per_kwh),
+    )
+
+
+def imbalance_prices(
+    rules: MarketRules,
+    *,
+    market_mct_per_kwh: int | None,
+    system_wh: int,
+    low_mct_per_kwh: int | None = None,
+    high_mct_per_kwh: int | None = None,
+) -> ImbalancePrices:
+    """Return the prices of one interval by the zone's rule: ``spread_prices``, one price for all, or two.
+
+    With the latter two the system is short where all sites together took more than they had bought. The price of the
+    side that hurts the system is never better than the market's: at least the import tariff where the system is short,
+    at most the export tariff where it is long. With a single price everyone settles at it; with two prices who helps
+    gets the market's.
 
     Args:
         rules: Tariffs and the choice of one or two prices.
         market_mct_per_kwh: The product's price; ``None`` where it never traded.
         system_wh: Sum of all sites' imbalances, positive for import beyond the positions.
+        low_mct_per_kwh: The lowest price of the interval's trades; ``None`` where it never traded.
+        high_mct_per_kwh: The highest.
     """
+    if rules.imbalance is Imbalance.SPREAD:
+        return spread_prices(rules, low_mct_per_kwh=low_mct_per_kwh, high_mct_per_kwh=high_mct_per_kwh)
     tariffs = rules.last_resort
+    if tariffs is None and market_mct_per_kwh is None and rules.edition > 1:
+        short, long = rules.imbalance_reserve
+        return ImbalancePrices(short_mct_per_kwh=short, long_mct_per_kwh=long)
     up = tariffs.import_mct_per_kwh if tariffs is not None else market_mct_per_kwh or 0
     down = tariffs.export_mct_per_kwh if tariffs is not None else market_mct_per_kwh or 0
     market = (up + down) // 2 if market_mct_per_kwh is None else market_mct_per_kwh

@@ -2,6 +2,10 @@
 
 A version of a reading is settled once. What changes later is posted as the reversal of the earlier postings and new
 ones; the imbalance prices stay those of the first settlement, so a correction moves only the site that it concerns.
+
+Nothing is paid on an estimate (from the second edition of the rules on): a site whose meter is missing, estimated or
+implausible settles provisionally at the worse price, its demand response stays open, and what it is said to have taken
+moves nobody else's price. A later reading corrects that; without one it is final when the product is forgotten.
 """
 
 from collections.abc import Mapping
@@ -10,10 +14,24 @@ from typing import Any
 from cloud.market.ledger import BALANCING, DEMAND_RESPONSE, Entry, Kind, LedgerLine
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import Estimate
-from cloud.market.settlement import DrResult, demand_response, imbalance_prices, imbalance_wh
+from cloud.market.settlement import (
+    DrResult,
+    ImbalancePrices,
+    demand_response,
+    imbalance_prices,
+    imbalance_wh,
+    spread_prices,
+)
 from cloud.market.state import DrLine, Meter, Outcome, Product, Reply, SiteSettlement, State
 from contracts.market import OrderStatus, ProductState
+from domain.plausibility import above_connection
 
+METER = "meter"
+LATE = "late"
+ESTIMATED = "estimated"
+IMPLAUSIBLE = "implausible"
+FINAL = "final"
+CAPPED = "capped"
 _SETTLED = (ProductState.SETTLED, ProductState.CORRECTED)
 
 
@@ -34,6 +52,12 @@ def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         reason = None if known == meter else f"version {known.version} of the reading is known with other content"
         out.answers.append(_answer(site, start_ms, name, reason))
         return
+    fault = _implausible(state, site, meter)
+    if fault is not None:
+        product.held[site] = meter
+        out.answers.append(_answer(site, start_ms, name, f"{fault}; held as implausible, not settled"))
+        return
+    product.held.pop(site, None)
     product.meters[site] = meter
     state.accounts[site].last_metered_wh = meter.net_wh
     out.answers.append(_answer(site, start_ms, name, None))
@@ -74,14 +98,44 @@ def take_event(state: State, command: Mapping[str, Any], out: Outcome) -> None:
             _correct(state, product, site, out)
 
 
+def take_decision(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+    """Take a person's word on a flagged claim: it is paid, or it is not; every interval of its event and site."""
+    site, event, pay = command["site"], command["event"], command["approve"]
+    claims = [
+        product
+        for product in state.products.values()
+        if (line := product.demand_response.get(site)) is not None and line.event == event and _waits(state, line)
+    ]
+    if not claims:
+        out.answers.append(_answer(site, 0, event, f"no claim of site {site} for event {event} waits"))
+    for product in claims:
+        product.decided[site] = pay
+        out.answers.append(_answer(site, product.start_ms, event, None))
+        if product.state in _SETTLED:
+            _correct(state, product, site, out)
+
+
+def open_claims(state: State) -> list[tuple[Product, str, DrLine]]:
+    """Return the flagged claims that wait for a person, the earliest first."""
+    return [
+        (product, site, line)
+        for _, product in sorted(state.products.items())
+        for site, line in sorted(product.demand_response.items())
+        if site not in product.decided and _waits(state, line)
+    ]
+
+
 def estimate_missing(state: State, product: Product) -> None:
     """Give every site without a reading an estimate of version 0, by the market's named method."""
     for site, account in state.accounts.items():
         if site in product.meters:
             continue
-        net_wh = product.position(account).net_wh
-        if state.rules.estimate is Estimate.PREVIOUS and account.last_metered_wh is not None:
-            net_wh = account.last_metered_wh
+        traded_wh, last_wh = product.position(account).net_wh, account.last_metered_wh
+        net_wh = traded_wh
+        if state.rules.estimate is Estimate.PREVIOUS and last_wh is not None:
+            net_wh = last_wh
+        elif state.rules.estimate is Estimate.WORST:
+            net_wh = max(traded_wh, last_wh or 0, 0)
         product.meters[site] = Meter(0, max(net_wh, 0), max(-net_wh, 0), True)
 
 
@@ -91,24 +145,65 @@ def settle(state: State, product: Product, out: Outcome) -> None:
     All sites together say whether the system is short; each area of a market with links has its own price for it.
     """
     measured = {site: _measured(state, product, site) for site in sorted(state.accounts)}
-    system_wh = sum(imbalance for _, imbalance in measured.values())
-    prices = imbalance_prices(
-        state.rules,
-        market_mct_per_kwh=product.price if product.price is not None else product.last_price,
-        system_wh=system_wh,
-    )
+    counted = (site for site in measured if state.rules.edition == 1 or product.meters[site].version)
+    system_wh = sum(measured[site][1] for site in counted)
+    paid = product.price if product.price is not None else product.last_price
+    prices = _prices(state, product, paid, system_wh)
     product.imbalance_short, product.imbalance_long = prices.short_mct_per_kwh, prices.long_mct_per_kwh
     for area, price in product.areas.items():
-        prices = imbalance_prices(state.rules, market_mct_per_kwh=price.paid, system_wh=system_wh)
+        prices = _prices(state, product, price.paid, system_wh)
         product.area_imbalance[area] = (prices.short_mct_per_kwh, prices.long_mct_per_kwh)
     for site in measured:
         _post(state, product, site, out)
 
 
-def _correct(state: State, product: Product, site: str, out: Outcome) -> None:
+def finish(state: State, product: Product, out: Outcome) -> None:
+    """Make final what was settled on an estimate and never corrected: the commitment counts as not delivered."""
+    if state.rules.edition == 1:
+        return
+    for site, settled in sorted(product.settled.items()):
+        if settled.estimated:
+            _correct(state, product, site, out, final=True)
+
+
+def _prices(state: State, product: Product, paid: int | None, system_wh: int) -> ImbalancePrices:
+    return imbalance_prices(
+        state.rules,
+        market_mct_per_kwh=paid,
+        system_wh=system_wh,
+        low_mct_per_kwh=_least(product.trade_low, paid),
+        high_mct_per_kwh=_most(product.trade_high, paid),
+    )
+
+
+def _implausible(state: State, site: str, meter: Meter) -> str | None:
+    """Return why a reading cannot be; the connection carries as much either way, whatever is agreed for export."""
+    account = state.accounts[site]
+    if state.rules.edition == 1:
+        return None
+    return above_connection(
+        import_wh=meter.import_wh,
+        export_wh=meter.export_wh,
+        connection_wh=max(account.import_limit_wh, account.export_limit_wh),
+        margin_permille=state.rules.implausible_permille,
+    )
+
+
+def _waits(state: State, line: DrLine) -> bool:
+    """Return whether a claim waits for a person, by the zone's rules, while none has decided."""
+    rules = state.rules.claims
+    if state.rules.edition == 1 or not rules.hold:
+        return False
+    flags = set(line.flags) - set(rules.pay_flags)
+    if flags == {CAPPED}:
+        return abs(line.committed_wh) * line.price_mct_per_kwh > rules.capped_free_uct
+    return bool(flags)
+
+
+def _correct(state: State, product: Product, site: str, out: Outcome, *, final: bool = False) -> None:
     """Reverse what was posted for a site and post anew, where anything differs."""
     before = product.settled.get(site)
-    after = _settlement(state, product, site)
+    after = _settlement(state, product, site, final=final)
     if before is not None and before._replace(version=after.version) == after:
         return
     by_posting: dict[int, list[LedgerLine]] = {}
@@ -116,17 +211,18 @@ def _correct(state: State, product: Product, site: str, out: Outcome) -> None:
         by_posting.setdefault(line.posting, []).append(line)
     for lines in by_posting.values():
         out.lines += state.ledger.reverse(lines, rules_version=state.rules.version)
-    _post(state, product, site, out)
+    _post(state, product, site, out, final=final)
     product.state = advance(product.state, ProductEvent.CORRECT)
     out.broadcasts.append(product.view())
 
 
-def _measured(state: State, product: Product, site: str) -> tuple[DrResult | None, int]:
-    """Return a site's demand response and its imbalance."""
-    metered = product.meters[site].net_wh
+def _measured(state: State, product: Product, site: str, *, final: bool = False) -> tuple[DrResult | None, int]:
+    """Return a site's demand response, ``None`` where there is none or it is open, and its imbalance."""
+    meter = product.meters[site]
+    metered = meter.net_wh
     line = product.demand_response.get(site)
     result = None
-    if line is not None:
+    if line is not None and not _open(state, product, site, line):
         result = demand_response(
             baseline_wh=line.baseline_wh,
             metered_wh=metered,
@@ -134,6 +230,8 @@ def _measured(state: State, product: Product, site: str) -> tuple[DrResult | Non
             price_mct_per_kwh=line.price_mct_per_kwh,
             penalty_mct_per_kwh=line.penalty_mct_per_kwh,
         )
+    elif line is not None and final and meter.estimated:
+        result = DrResult(delivered_wh=0, payment_uct=0, penalty_uct=abs(line.committed_wh) * line.penalty_mct_per_kwh)
     imbalance = imbalance_wh(
         metered_wh=metered,
         traded_wh=product.position(state.accounts[site]).net_wh,
@@ -142,13 +240,43 @@ def _measured(state: State, product: Product, site: str) -> tuple[DrResult | Non
     return result, imbalance
 
 
-def _settlement(state: State, product: Product, site: str) -> SiteSettlement:
+def _open(state: State, product: Product, site: str, line: DrLine) -> bool:
+    """Return whether a commitment can not be paid or charged yet: no good reading, or nobody looked at its flags."""
+    if state.rules.edition == 1:
+        return False
+    return product.meters[site].estimated or (_waits(state, line) and not product.decided.get(site, False))
+
+
+def _method(state: State, product: Product, site: str, *, final: bool) -> str:
+    """Return from what a settlement follows."""
+    meter, before = product.meters[site], product.settled.get(site)
+    if state.rules.edition == 1:
+        return state.rules.estimate.value if meter.version == 0 else METER
+    if meter.estimated:
+        missing = IMPLAUSIBLE if site in product.held else state.rules.estimate.value
+        return FINAL if final else missing if meter.version == 0 else ESTIMATED
+    late = before is not None and (before.estimated or before.method == LATE)
+    return LATE if late else METER
+
+
+def _site_prices(state: State, product: Product, site: str, method: str) -> tuple[int, int]:
+    """Return what a site's imbalance costs short and earns long: on an estimate, and late, at most the spread."""
     assert product.imbalance_short is not None
     assert product.imbalance_long is not None
-    result, imbalance = _measured(state, product, site)
-    account = state.accounts[site]
-    meter, position, area = product.meters[site], product.position(account), account.participant.area
+    area = state.accounts[site].participant.area
     short, long = product.area_imbalance.get(area, (product.imbalance_short, product.imbalance_long))
+    if state.rules.edition == 1 or method == METER:
+        return short, long
+    worse = spread_prices(state.rules, low_mct_per_kwh=product.trade_low, high_mct_per_kwh=product.trade_high)
+    return max(short, worse.short_mct_per_kwh), min(long, worse.long_mct_per_kwh)
+
+
+def _settlement(state: State, product: Product, site: str, *, final: bool = False) -> SiteSettlement:
+    method = _method(state, product, site, final=final)
+    result, imbalance = _measured(state, product, site, final=final)
+    account = state.accounts[site]
+    meter, position = product.meters[site], product.position(account)
+    short, long = _site_prices(state, product, site, method)
     price = short if imbalance > 0 else long
     before = product.settled.get(site)
     return SiteSettlement(
@@ -166,14 +294,15 @@ def _settlement(state: State, product: Product, site: str) -> SiteSettlement:
         imbalance_uct=imbalance * price,
         demand_response_uct=0 if result is None else result.payment_uct + result.penalty_uct,
         estimated=meter.estimated,
-        method=state.rules.estimate.value if meter.version == 0 else "meter",
+        method=method,
     )
 
 
-def _post(state: State, product: Product, site: str, out: Outcome) -> None:
-    settled = _settlement(state, product, site)
+def _post(state: State, product: Product, site: str, out: Outcome, *, final: bool = False) -> None:
+    settled = _settlement(state, product, site, final=final)
     lines: list[LedgerLine] = []
-    result, _ = _measured(state, product, site)
+    result, _ = _measured(state, product, site, final=final)
+    why = f"final: no reading in {state.rules.final_days} days" if final else f"meter v{settled.meter_version}"
 
     def post(kind: Kind, other: str, money_uct: int, energy_wh: int, reference: str) -> None:
         if money_uct or energy_wh:
@@ -192,11 +321,19 @@ def _post(state: State, product: Product, site: str, out: Outcome) -> None:
         event = product.demand_response[site].event
         post(Kind.DEMAND_RESPONSE, DEMAND_RESPONSE, result.payment_uct, -result.delivered_wh, event)
         post(Kind.PENALTY, DEMAND_RESPONSE, result.penalty_uct, 0, event)
-    post(Kind.IMBALANCE, BALANCING, settled.imbalance_uct, settled.imbalance_wh, f"meter v{settled.meter_version}")
+    post(Kind.IMBALANCE, BALANCING, settled.imbalance_uct, settled.imbalance_wh, why)
     product.settled[site] = settled
     product.posted[site] = lines
     out.lines += lines
     out.settlements.append(settled)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _most(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else max(one, other)
 
 
 def _answer(site: str, start_ms: int, name: str, reason: str | None) -> Reply:

@@ -28,7 +28,9 @@ def to_json(state: State) -> dict[str, Any]:
         "rules": state.rules.model_dump(mode="json"),
         "ledger": state.ledger.to_json(),
         "accounts": {site: _account(account) for site, account in state.accounts.items()},
-        "products": {str(start): _product(product) for start, product in state.products.items()},
+        "products": {
+            str(start): _product(product, edition=state.rules.edition) for start, product in state.products.items()
+        },
         "home": {key: product.start_ms for product in state.products.values() for key in _answers(product)},
         "events": dict(state.events),
         "expiries": sorted(list(entry) for entry in state.expiries),
@@ -91,9 +93,15 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _product(product: Product) -> dict[str, Any]:
-    # A product without areas keeps the form, and so the hash, that it has always had.
+def _product(product: Product, *, edition: int) -> dict[str, Any]:
+    # A product without areas, and one of the first edition, keep the form, and so the hash, that they have always had.
     areas: dict[str, Any] = {}
+    if edition > 1:
+        areas["trade_prices"] = [product.trade_low, product.trade_high]
+    if product.held:
+        areas["held"] = {site: list(meter) for site, meter in product.held.items()}
+    if product.decided:
+        areas["decided"] = dict(product.decided)
     if product.areas:
         areas["areas"] = {area: list(price) for area, price in product.areas.items()}
     if product.area_imbalance:
@@ -117,9 +125,14 @@ def _product(product: Product) -> dict[str, Any]:
 
 
 def _restored(state: State, raw: Mapping[str, Any]) -> Product:
+    low, high = raw.get("trade_prices", (None, None))
     product = new_product(
         state.rules,
         raw["start_ms"],
+        trade_low=low,
+        trade_high=high,
+        held={site: Meter(*meter) for site, meter in raw.get("held", {}).items()},
+        decided=dict(raw.get("decided", {})),
         **{name: raw[name] for name in _PLAIN if name not in ("start_ms", "state")},
         state=ProductState(raw["state"]),
         caps={site: (caps[0], caps[1]) for site, caps in raw["caps"].items()},

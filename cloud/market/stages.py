@@ -18,7 +18,7 @@ REPEATS_MS = 86_400_000
 def advance_to(state: State, now_ms: int, out: Outcome) -> int:
     """Do everything that is due by an instant, in order of time; return when the next thing is due."""
     while True:
-        at, product, event = _next_due(state, now_ms)
+        at, product, event = _next_due(state, now_ms, out)
         if event is None and product is None:
             return at
         state.now_ms = max(state.now_ms, at)
@@ -29,7 +29,7 @@ def advance_to(state: State, now_ms: int, out: Outcome) -> int:
             _expire(state, out)
 
 
-def open_products(state: State, now_ms: int) -> None:
+def open_products(state: State, now_ms: int, out: Outcome) -> None:
     """Add every product whose opening has come and whose gate has not closed."""
     rules = state.rules
     if state.next_start_ms is None:
@@ -42,12 +42,12 @@ def open_products(state: State, now_ms: int) -> None:
         if product.times.gate_ms > now_ms:
             state.products[start_ms] = product
             stand_in_book(state, product)
-    _forget(state, now_ms)
+    _forget(state, now_ms, out)
 
 
-def _next_due(state: State, now_ms: int) -> tuple[int, Product | None, ProductEvent | None]:
+def _next_due(state: State, now_ms: int, out: Outcome) -> tuple[int, Product | None, ProductEvent | None]:
     """Return the earliest thing that is due, or only the instant of the next one."""
-    open_products(state, now_ms)
+    open_products(state, now_ms, out)
     assert state.next_start_ms is not None
     at = state.next_start_ms - state.rules.opening_s * 1000
     found: tuple[Product, ProductEvent | None] | None = None
@@ -83,8 +83,8 @@ def _expire(state: State, out: Outcome) -> None:
         out.replies.append(reply_of(product, order, refusal=refused))
 
 
-def _forget(state: State, now_ms: int) -> None:
-    """Drop orders and first replies a day after a settled product's end, and the product after its last correction."""
+def _forget(state: State, now_ms: int, out: Outcome) -> None:
+    """Drop orders and first replies a day after a settled product's end; make final and drop the product at its own."""
     for start_ms, product in list(state.products.items()):
         if product.state not in (ProductState.SETTLED, ProductState.CORRECTED):
             continue
@@ -92,4 +92,5 @@ def _forget(state: State, now_ms: int) -> None:
         if (gone or product.times.end_ms + REPEATS_MS <= now_ms) and product.has_answers():
             product.forget_answers()
         if gone:
+            settling.finish(state, product, out)
             del state.products[start_ms]

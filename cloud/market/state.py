@@ -202,7 +202,9 @@ class ProductView(NamedTuple):
 class Product:
     """One delivery interval of a zone and everything that happened to it.
 
-    ``name`` is the zone's and the interval's; ``replies`` are those to changes and cancellations.
+    ``name`` is the zone's and the interval's; ``replies`` are those to changes and cancellations. ``trade_low`` and
+    ``trade_high`` bound the prices of its trades. ``held`` are readings that cannot be; ``decided`` says by site
+    whether a person lets a flagged claim be paid.
     """
 
     name: str
@@ -230,6 +232,10 @@ class Product:
     imbalance_long: int | None = None
     areas: dict[str, AreaPrice] = field(default_factory=dict)
     area_imbalance: dict[str, tuple[int, int]] = field(default_factory=dict)
+    trade_low: int | None = None
+    trade_high: int | None = None
+    held: dict[str, Meter] = field(default_factory=dict)
+    decided: dict[str, bool] = field(default_factory=dict)
 
     def position(self, account: "Account") -> Position:
         """Return a site's position, empty where it has none yet."""

@@ -194,6 +194,10 @@ def book_trade(
     terms, start_ms = state.terms, product.start_ms
     product.trades = number = product.trades + 1
     product.volume_wh += quantity_wh
+    if product.trade_low is None or price < product.trade_low:
+        product.trade_low = price
+    if product.trade_high is None or price > product.trade_high:
+        product.trade_high = price
     trade_id = f"{product.name}:{number}"
     buyer, seller = buy.site, sell.site
     out.trades.append(

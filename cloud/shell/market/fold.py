@@ -107,8 +107,10 @@ class Fold:
                 return bool(one["at_ms"] < self.due_ms)
             case "meter":
                 product = self.engine.product(one["interval_ms"])
-                known = product.meters.get(one["site"]) if product is not None else None
-                return known is not None and known.version >= one["version"]
+                if product is None:
+                    return False
+                known = (product.meters.get(one["site"]), product.held.get(one["site"]))
+                return any(meter is not None and meter.version >= one["version"] for meter in known)
             case _:
                 return False
 

@@ -173,7 +173,7 @@ def test_settle_estimates_corrects_and_pays_a_reduction_once() -> None:
     answer = _json("settle", "-", stdin=json.dumps(data))
     assert answer["sum"] == {"money_uct": 0, "energy_wh": 0}
     farm, first, corrected = answer["settlements"]
-    assert (farm["site"], farm["estimated"], farm["imbalance_wh"]) == ("farm", True, 0)
+    assert (farm["site"], farm["estimated"], farm["imbalance_wh"]) == ("farm", True, 1000)
     assert (first["demand_response_wh"], first["imbalance_wh"], first["demand_response_uct"]) == (300, 0, -12_000_000)
     assert (corrected["version"], corrected["demand_response_wh"], corrected["imbalance_wh"]) == (2, 250, 0)
     assert "(estimated)" in _run("settle", "-", stdin=json.dumps(data))

@@ -88,9 +88,9 @@ def test_a_missing_meter_is_estimated_flagged_and_corrected_when_it_comes() -> N
     _meter(engine, "farm", -1000)
     outcome = engine.apply(commands.tick(at_ms=END + 600_000))
     mill = next(settled for settled in outcome.settlements if settled.site == "mill")
-    assert (mill.estimated, mill.method, mill.imbalance_wh, mill.meter_version) == (True, "schedule", 0, 0)
+    assert (mill.estimated, mill.method, mill.imbalance_wh, mill.meter_version) == (True, "worst", 0, 0)
     late = _meter(engine, "mill", 900).settlements[0]
-    assert (late.estimated, late.method, late.imbalance_wh, late.version) == (False, "meter", -100, 2)
+    assert (late.estimated, late.method, late.imbalance_wh, late.version) == (False, "late", -100, 2)
     assert engine.ledger_sums() == (0, 0)
 
 

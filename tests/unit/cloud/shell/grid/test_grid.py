@@ -12,15 +12,18 @@ import pytest
 from cloud.errors import PublishError, SetupError
 from cloud.handlers import acks, grid, grid_tick, market_tick, meter, telemetry
 from cloud.local.report import dr_events, evidence, ledger
+from cloud.market import commands as market_commands
 from cloud.shell import services as shell_services
 from cloud.shell.grid import agent as grid_agent
 from cloud.shell.grid.view import power_samples, settings_of, supply_samples
+from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.tables import Table, prefix
 from contracts.control import AckStage, BatteryPower, Command, CommandAck, LimitImport
 from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.topics import Up
+from contracts.units import epoch_ms
 from tests.support.cloud.sites import FEEDER, START, Recorder, batch, context, house_in, reading
 from tests.support.cloud.sites import telemetry as message
 
@@ -206,6 +209,19 @@ def test_two_agents_at_once_ask_nobody_twice(tmp_path: Path) -> None:
         assert event["commands"] == len({command.command_id for command in commands})
 
 
+def _approve(services: Services, at: datetime) -> None:
+    """Let a person look at each claim that waits because its baseline is flagged, and approve it."""
+    market = market_of(services, "zone-1")
+    assert market is not None
+    waiting = {(line.event, site) for _, site, line in market.fold(at_ms=epoch_ms(at)).engine.open_claims()}
+    assert waiting, "the sites have no history: their baselines are flagged few-days"
+    words = [
+        market_commands.claim(event=event, site=site, approve=True, by="ann", reason="looked at", at_ms=epoch_ms(at))
+        for event, site in sorted(waiting)
+    ]
+    market.submit(words, at_ms=epoch_ms(at))
+
+
 def test_what_was_ordered_and_delivered_is_paid_by_the_market_once(tmp_path: Path) -> None:
     """A site that helped must find it in its settlement, and not a second time in its imbalance."""
     with house_in(tmp_path) as (services, publisher):
@@ -231,6 +247,7 @@ def test_what_was_ordered_and_delivered_is_paid_by_the_market_once(tmp_path: Pat
                 told = reading(site, 2 + handled, START, import_wh=5_000 if site in asked else 0)
                 meter.handler(batch(Up.METER, told, at=at + timedelta(minutes=30)), context())
             market_tick.handler({"time": (at + timedelta(minutes=45)).isoformat(), "zone": "zone-1"}, context())
+        _approve(paying, at + timedelta(minutes=46))
         settled = [
             item.body
             for item in paying.stores.tables.query(Table.TRADE_DATA, keys.market("zone-1", START), **prefix("SETTLED#"))
