@@ -43,7 +43,7 @@ def refusal(caller: Caller, skill: Skill[Any, Any], question: Any, places: Place
     if skill.effect not in caller.effects:
         return f"{caller.name} was not granted what {skill.effect}; {skill.name} was not done"
     site: SiteId | None = getattr(question, "site", None)
-    if site is not None and not _holds_site(caller, site, places):
+    if site is not None and not holds_site(caller, site, places):
         return f"{caller.name} was not granted site {site}"
     if site is None and skill.scope is not Scope.FLEET:
         zone = _zone_of(question, places)
@@ -57,7 +57,8 @@ def _zone_of(question: Any, places: Places) -> ZoneId | None:
     return zone if zone is not None else places.zone_of(question.feeder)
 
 
-def _holds_site(caller: Caller, site: SiteId, places: Places) -> bool:
+def holds_site(caller: Caller, site: SiteId, places: Places) -> bool:
+    """Return whether a site lies within what a caller was granted."""
     if ALL in caller.sites or site in caller.sites:
         return True
     by_zone = caller.role in {Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT}

@@ -1,6 +1,7 @@
 """``sitewatt agent``: what the five agents can do, asked from the command line or through doors for others."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +77,84 @@ def call(
         print_json({"answer": reply.answer, "record": reply.record, "repeated": reply.repeated})
         return
     typer.echo(json.dumps(reply.answer, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def serve(
+    tables: TablesOption,
+    agent: Annotated[Agent | None, typer.Option(help="Serve one agent; all five without it.")] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only with --callers.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 is any free port.")] = 8080,
+    callers: Annotated[Path | None, typer.Option(metavar="FILE", help="Who may come in, by token.")] = None,
+    stdio: Annotated[bool, typer.Option("--stdio", help="Speak MCP to the program that started this one.")] = False,
+    role: RoleOption = Role.OPERATOR,
+    issuer: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="An authorization server that clients are pointed to.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the doors: MCP at /mcp, REST at /v1, both described at /openapi.json and by MCP itself."""
+    import contextlib
+
+    from cloud.doors.app import build_app
+    from cloud.doors.callers import Callers, read_callers
+    from cloud.doors.offering import Offering
+    from cloud.doors.serve import LOOPBACK, listen, serve_http, serve_stdio
+    from cloud.errors import CloudError
+    from cloud.shell.agents_office import office_of
+    from sitewatt.documents import documents, version
+
+    if callers is None and host not in LOOPBACK:
+        sentence = f"{host} can be reached by others; name who may come in with --callers FILE"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    store, registry = _opened(tables, as_json)
+    with contextlib.closing(store):
+        try:
+            offering = Offering(
+                office=office_of(store, registry),
+                registry=registry,
+                tables=store,
+                callers=read_callers(callers) if callers is not None else Callers(),
+                agent=agent,
+                documents=documents(),
+                version=version(),
+            )
+            if stdio:
+                local = _local_caller(role, None, None)
+                serve_stdio(offering, replace(local, effects=local.effects - {Effect.ACTS}))
+                return
+            with listen(host, port) as listener:
+                address = f"http://{host}:{listener.getsockname()[1]}"
+                if as_json:
+                    print_json({"url": address})
+                else:
+                    typer.echo(f"agents at {address}: MCP {address}/mcp, REST {address}/v1, {address}/openapi.json")
+                serve_http(build_app(offering, host=host, authorization_servers=issuer or ()), listener)
+        except CloudError as error:
+            fail(str(error), code="setup", as_json=as_json, exit_code=BAD_INPUT)
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Who gets it.")],
+    role: Annotated[Role, typer.Option(help="What the caller is to the market.")],
+    zone: ZoneGrant = None,
+    site: SiteGrant = None,
+    acts: Annotated[bool, typer.Option("--acts", help="Grant what acts, too.")] = False,
+) -> None:
+    """Make a token: its entry for the file of callers goes to standard output, the token itself to standard error."""
+    import yaml
+
+    from cloud.doors.callers import hash_of, new_token
+
+    made = new_token()
+    effects = [str(effect) for effect in Effect if acts or effect is not Effect.ACTS]
+    entry = {
+        "name": name, "role": str(role), "token_sha256": hash_of(made), "zones": zone or [], "sites": site or [],
+        "effects": effects,
+    }  # fmt: skip
+    typer.echo(yaml.safe_dump({"callers": [entry]}, sort_keys=False), nl=False)
+    typer.echo(made, err=True)
 
 
 def _described(skill: Any) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """``sitewatt agent``: the skills from a command line, over a folder of tables."""
 
 import json
+import sys
 from pathlib import Path
 
+import yaml
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from typer.testing import CliRunner
 
 from cloud.stores.registry import save_registry
@@ -48,3 +52,30 @@ def test_a_skill_is_called_over_a_folder_and_rights_hold_there_too(tmp_path: Pat
     assert run(*halt, "--key", "k")[1]["repeated"] is True
     code, answer = run("call", "market_status", *where, "--arg", "zone=zone-9")
     assert code == 2 and "zone-9" in str(answer["error"])
+
+
+async def test_a_model_client_starts_the_server_and_speaks_over_its_pipes(tmp_path: Path) -> None:
+    """The form in which desktop programs want it; the process is the one that ships."""
+    arguments = ["-m", "sitewatt", "agent", "serve", "--stdio", "--tables", str(tables_in(tmp_path))]
+    server = StdioServerParameters(command=sys.executable, args=arguments)
+    async with Client(stdio_client(server)) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        assert "market_status" in names and "halt_market" not in names
+        answer = await client.call_tool("market_health", {"zone": ZONE})
+        assert answer.structured_content["sound"] is True
+        found = {str(one.uri) for one in (await client.list_resources()).resources}
+        assert any(uri.startswith("sitewatt://profile/") for uri in found)
+
+
+def test_doors_open_beyond_this_machine_only_with_a_file_of_callers(tmp_path: Path) -> None:
+    """Nobody publishes a market by a missing option."""
+    code, answer = run("serve", "--tables", str(tmp_path), "--host", "0.0.0.0")
+    assert code == 2 and "--callers" in str(answer["error"])
+
+
+def test_a_token_is_shown_once_and_the_file_holds_its_hash() -> None:
+    """Whoever reads the file cannot come in with it."""
+    result = CliRunner().invoke(app, ["token", "anna", "--role", "operator", "--zone", "zone-1"])
+    (entry,) = yaml.safe_load(result.stdout)["callers"]
+    assert entry["name"] == "anna" and entry["effects"] == ["reads", "proposes"]
+    assert result.stderr.strip() and result.stderr.strip() not in result.stdout

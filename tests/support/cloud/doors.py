@@ -1,0 +1,72 @@
+"""The agents' real server on a free port of this machine, over the tables of a market's story."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from cloud.doors.app import build_app
+from cloud.doors.callers import CallerEntry, Callers, hash_of
+from cloud.doors.offering import Document, Offering
+from cloud.doors.serve import config_of, listen
+from cloud.shell.agents_office import office_of
+from cloud.shell.services import Services
+from contracts.skills.base import Effect, Role
+from tests.support.cloud.sites import Recorder, house_in
+from tests.support.market.shell import run_events, story
+
+STOP_S = 10.0
+OPERATOR, OWNER = "operator-token", "owner-token"
+BEARER = {"Authorization": f"Bearer {OPERATOR}"}
+
+ENTRIES = (
+    CallerEntry(
+        name="anna", role=Role.OPERATOR, token_sha256=hash_of(OPERATOR), zones=("*",), effects=tuple(Effect)
+    ),
+    CallerEntry(name="olga", role=Role.SITE_OWNER, token_sha256=hash_of(OWNER), sites=("home-1",)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """A server that runs."""
+
+    url: str
+    services: Services
+    publisher: Recorder
+
+
+@contextmanager
+def doors_in(folder: Path, *, tokens: bool = False, **more: Any) -> Iterator[Doors]:
+    """Serve over files in a folder for the block."""
+    with house_in(folder) as (services, publisher):
+        run_events(services, story())
+        document = Document(
+            uri="sitewatt://document/note",
+            name="note",
+            description="A note.",
+            mime_type="text/plain",
+            read=lambda: "hello",
+        )
+        offering = Offering(
+            office=office_of(services.stores.tables, services.registry),
+            registry=services.registry,
+            tables=services.stores.tables,
+            callers=Callers(ENTRIES if tokens else ()),
+            documents={document.uri: document},
+            **more,
+        )
+        with listen("127.0.0.1", 0) as listener:
+            server = uvicorn.Server(config_of(build_app(offering)))
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="doors")
+            thread.start()
+            try:
+                yield Doors(url=f"http://127.0.0.1:{listener.getsockname()[1]}", services=services, publisher=publisher)
+            finally:
+                server.should_exit = True
+                thread.join(STOP_S)
+                assert not thread.is_alive(), "the server did not stop"
