@@ -23,12 +23,20 @@ class Disturbance(StrEnum):
     FREQUENCY_RATE = "frequency_rate"
     LOW_VOLTAGE = "low_voltage"
     HIGH_VOLTAGE = "high_voltage"
+    OUTAGE = "outage"
+    PHASE_LOST = "phase_lost"
+    NEUTRAL_LOST = "neutral_lost"
+    NO_READING = "no_reading"
+    ALERT_STATE = "alert_state"
+    OSCILLATION = "oscillation"
+    VOLTAGE_RISE = "voltage_rise"
 
 
 class GridBroadcast(Message):
     """The state of one feeder; power is positive from the grid into the feeder.
 
-    ``disturbances`` are for those who look: devices answer to frequency and voltage by themselves.
+    ``disturbances`` are for those who look: devices answer to frequency and voltage by themselves. ``unobservable``
+    names those that the readings are too slow or too few to show: their absence above says nothing.
     """
 
     zone: ZoneId
@@ -39,3 +47,4 @@ class GridBroadcast(Message):
     limit_w: int
     event_id: str | None = None
     disturbances: tuple[Disturbance, ...] = ()
+    unobservable: tuple[Disturbance, ...] = ()

@@ -6,7 +6,7 @@ The network comes with the question, so a planned line or a new wallbox is tried
 import numpy as np
 
 from cloud.errors import SkillError
-from cloud.grid.powerflow import Feeder, Line, LoadFlow, Node, Transformer
+from cloud.grid.powerflow import Feeder, ImpossibleNetwork, Line, LoadFlow, Node, Transformer
 from cloud.grid.relief import TOLERANCE, Limits, NodeOffer, relieve
 from contracts.skills.study import StudyAnswer, StudyQuestion, StudyState
 
@@ -17,12 +17,8 @@ def study(question: StudyQuestion) -> StudyAnswer:
     Raises:
         SkillError: The network cannot be calculated; the sentence says why.
     """
-    # Only a study needs the solver: the skills are listed without it. The name is public, though not marked so.
-    from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
-
     ids = [node.id for node in question.nodes]
     _check(question, ids)
-    load_flow = LoadFlow(_feeder(question), load_nodes=ids)
     offers = [
         NodeOffer(
             load=ids.index(offer.node),
@@ -40,9 +36,10 @@ def study(question: StudyQuestion) -> StudyAnswer:
     powers = np.array([node.power_w for node in question.nodes], dtype=np.float64)
     reactive = np.array([node.reactive_var for node in question.nodes], dtype=np.float64)
     try:
+        load_flow = LoadFlow(_feeder(question), load_nodes=ids)
         found = relieve(load_flow, power_w=powers, reactive_var=reactive, offers=offers, limits=limits)
-    except PowerGridError as error:
-        raise SkillError(f"network of {len(ids)} nodes has no load flow: {str(error).splitlines()[0]}") from error
+    except ImpossibleNetwork as error:
+        raise SkillError(f"{error}; nothing was calculated") from error
     return StudyAnswer(
         within_limits=found.violation <= TOLERANCE,
         changes_w=tuple(round(float(change)) for change in found.changes_w),

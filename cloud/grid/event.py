@@ -16,9 +16,9 @@ from cloud.grid.effect import baseline_after, fresh_observations, take_observati
 from cloud.grid.model import Direction, FlexibleSite, GridSettings, PowerSample, SiteObservation
 from cloud.grid.monitor import SustainRule, watch
 from cloud.grid.state import Event, EventState
-from cloud.grid.supply import SupplySample, disturbances, take_supply
+from cloud.grid.supply import SupplySample, disturbances, take_supply, unobservable
 from contracts.control import CommandAck
-from contracts.grid import FeederState, GridBroadcast
+from contracts.grid import Disturbance, FeederState, GridBroadcast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,8 +309,10 @@ def _tell(
         actions.append(summary(event, state=state.state, settings=settings, ended_at=now if ended else None))
     due = state.broadcast_at is None or now - state.broadcast_at >= timedelta(seconds=settings.broadcast_s)
     told = disturbances(state.supply)
-    if state.state is not before.state or told != disturbances(before.supply) or due:
-        state = replace(state, broadcast_at=now)
+    if state.heard_at is not None and (now - state.heard_at).total_seconds() > settings.blind_s_max:
+        told = (*told, Disturbance.NO_READING)
+    if state.state is not before.state or told != before.told or due:
+        state = replace(state, broadcast_at=now, told=told)
         import_side = event is None or event.direction is Direction.REDUCE_IMPORT
         actions.append(
             Broadcast(
@@ -323,6 +325,7 @@ def _tell(
                     limit_w=settings.import_limit_w if import_side else settings.export_limit_w,
                     event_id=event.event_id if event is not None else None,
                     disturbances=told,
+                    unobservable=unobservable(state.supply),
                 )
             )
         )

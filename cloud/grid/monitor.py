@@ -109,6 +109,18 @@ def over_frequency_rule(*, nominal_hz: float = 50.0) -> SustainRule:
     )
 
 
+def alert_rules(*, nominal_hz: float = 50.0) -> tuple[SustainRule, SustainRule]:
+    """Return the rules of a frequency's deviation without sign that put a system into the alert state.
+
+    Source: Regulation (EU) 2017/1485 Art. 18(2)(c): beyond half of the largest steady-state deviation (200 mHz) for 5
+    min, or beyond the standard range (50 mHz) for 15 min; scaled for other nominal frequencies.
+    """
+    scale = nominal_hz / 50.0
+    short = SustainRule(bound=0.1 * scale, hysteresis=0.02 * scale, raise_after_s=300.0, gap_s_max=60.0)
+    long = SustainRule(bound=0.05 * scale, hysteresis=0.01 * scale, raise_after_s=900.0, gap_s_max=60.0)
+    return short, long
+
+
 @dataclass(frozen=True, kw_only=True)
 class RocofRule:
     """When the frequency changes too fast.
@@ -190,3 +202,32 @@ def voltage_band(voltage_pu: float) -> VoltageBand:
     if voltage_pu < 0.94:
         return VoltageBand.PLANNING_LOW
     return VoltageBand.PLANNING_HIGH if voltage_pu > 1.06 else VoltageBand.NORMAL
+
+
+class Interruption(StrEnum):
+    """What is missing of a supply."""
+
+    OUTAGE = "outage"
+    PHASE_LOST = "phase_lost"
+    NEUTRAL_LOST = "neutral_lost"
+
+
+def interruption(voltages_pu: tuple[float, ...]) -> Interruption | None:
+    """Return what the voltages of the phases against neutral say is missing.
+
+    A lost neutral lets the star point wander: one phase sinks while another climbs, beyond what loads on a line do. A
+    phase that fails above a delta-star transformer leaves two of three at about half.
+
+    Source: geometry of a displaced star point; EN 50160 clause 4.2.2 for the band that ordinary loads keep.
+    """
+    if not voltages_pu:
+        return None
+    low, high = min(voltages_pu), max(voltages_pu)
+    if high < 0.5:
+        return Interruption.OUTAGE
+    if low < 0.9 and high > 1.1 and high - low > 0.25 and (low >= 0.5 or high > 1.2):
+        return Interruption.NEUTRAL_LOST
+    weak = sum(1 for voltage in voltages_pu if voltage < 0.65)
+    if low < 0.5 or (weak == 2 and high >= 0.85):
+        return Interruption.PHASE_LOST
+    return None

@@ -3,7 +3,8 @@
 Calculated by power-grid-model (Newton-Raphson on the positive sequence). Power is positive into what draws it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+
+class ImpossibleNetwork(ValueError):
+    """A network has no load flow; the sentence says why, and names the node where one is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +86,18 @@ class LoadFlow:
         """Prepare the model; ``load_nodes`` are the nodes whose power varies.
 
         Raises:
-            ValueError: A load's node is not in the feeder.
+            ImpossibleNetwork: A node is named that is not there, or is not connected to the source; or the model
+                cannot be built of the values.
         """
         known = {node.id for node in feeder.nodes}
         if missing := [node for node in load_nodes if node not in known]:
-            raise ValueError(f"load at node {missing[0]}, which the feeder does not have")
+            raise ImpossibleNetwork(f"load at node {missing[0]}, which the feeder does not have")
+        _check_connected(feeder, known)
         self._feeder = feeder
         self._load_nodes = tuple(load_nodes)
         self._first = max(known) + 1
-        self._model = _model(feeder, self._load_nodes, self._first)
+        with _refused(feeder):
+            self._model = _model(feeder, self._load_nodes, self._first)
 
     @property
     def load_nodes(self) -> tuple[int, ...]:
@@ -101,24 +109,32 @@ class LoadFlow:
         return self.flows(power_w=power_w[None, :], reactive_var=reactive_var[None, :])[0]
 
     def flows(self, *, power_w: Floats, reactive_var: Floats) -> tuple[Flow, ...]:
-        """Return the states for many sets of powers, one set a row, in one batch."""
+        """Return the states for many sets of powers, one set a row, in one batch.
+
+        Raises:
+            ImpossibleNetwork: No state carries these powers, or the calculation finds none.
+        """
         import power_grid_model as pgm
 
         batch, loads = power_w.shape
         update = pgm.initialize_array(pgm.DatasetType.update, pgm.ComponentType.sym_load, (batch, loads))
         update["id"] = self._first + np.arange(loads)
         update["p_specified"], update["q_specified"] = power_w, reactive_var
-        result = self._model.calculate_power_flow(
-            symmetric=True,
-            update_data={pgm.ComponentType.sym_load: update},
-            output_component_types=[
-                pgm.ComponentType.node,
-                pgm.ComponentType.line,
-                pgm.ComponentType.transformer,
-            ],
-            threading=-1,
-        )
+        with _refused(self._feeder):
+            result = self._model.calculate_power_flow(
+                symmetric=True,
+                update_data={pgm.ComponentType.sym_load: update},
+                output_component_types=[
+                    pgm.ComponentType.node,
+                    pgm.ComponentType.line,
+                    pgm.ComponentType.transformer,
+                ],
+                threading=-1,
+            )
         voltage = result[pgm.ComponentType.node]["u_pu"]
+        if not np.isfinite(voltage).all():
+            index = int(np.flatnonzero(~np.isfinite(voltage).all(axis=0))[0])
+            raise ImpossibleNetwork(f"node {self._feeder.nodes[index].id} has no voltage; nothing was calculated")
         lines = self._loading(result, pgm.ComponentType.line, batch)
         transformers = self._loading(result, pgm.ComponentType.transformer, batch)
         return tuple(
@@ -130,6 +146,47 @@ class LoadFlow:
         """Return the loading of a kind of component; a feeder need not have any."""
         found: Floats = result[kind]["loading"] if kind in result else np.empty((batch, 0))
         return found
+
+
+def _check_connected(feeder: Feeder, known: set[int]) -> None:
+    """Refuse a network of which a part hangs in the air.
+
+    Raises:
+        ImpossibleNetwork: A branch or the source names a node that is not there, or a node has no way to the source.
+    """
+    neighbours: dict[int, set[int]] = {node: set() for node in known}
+    branches: tuple[Line | Transformer, ...] = (*feeder.lines, *feeder.transformers)
+    for branch in branches:
+        for node in (branch.from_node, branch.to_node):
+            if node not in known:
+                raise ImpossibleNetwork(f"a branch ends at node {node}, which the feeder does not have")
+        neighbours[branch.from_node].add(branch.to_node)
+        neighbours[branch.to_node].add(branch.from_node)
+    if feeder.source_node not in known:
+        raise ImpossibleNetwork(f"the source is at node {feeder.source_node}, which the feeder does not have")
+    reached, edge = {feeder.source_node}, [feeder.source_node]
+    while edge:
+        new = neighbours[edge.pop()] - reached
+        reached |= new
+        edge += new
+    if dangling := sorted(known - reached):
+        more = f" and {len(dangling) - 1} more" if len(dangling) > 1 else ""
+        raise ImpossibleNetwork(
+            f"node {dangling[0]}{more} has no line or transformer that leads to the source at node {feeder.source_node}"
+        )
+
+
+@contextmanager
+def _refused(feeder: Feeder) -> Iterator[None]:
+    """Turn what the solver raises into a refusal."""
+    # The name is public, though not marked so.
+    from power_grid_model.errors import PowerGridError  # type: ignore[attr-defined]
+
+    try:
+        yield
+    except PowerGridError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ImpossibleNetwork(f"network of {len(feeder.nodes)} nodes has no load flow: {reason}") from error
 
 
 def _model(feeder: Feeder, load_nodes: tuple[int, ...], first: int) -> Any:

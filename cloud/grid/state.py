@@ -12,7 +12,7 @@ from cloud.grid.model import Direction
 from cloud.grid.monitor import SustainState
 from cloud.grid.supply import SupplyState
 from contracts.control import AckStage
-from contracts.grid import FeederState
+from contracts.grid import Disturbance, FeederState
 from contracts.units import SiteId
 
 
@@ -141,7 +141,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class EventState:
-    """Everything that ``advance`` needs of the past of one feeder; its meter was last heard of at ``heard_at``."""
+    """Everything that ``advance`` needs of the past of one feeder; its meter was last heard of at ``heard_at``.
+
+    ``told`` is what was told last that the supply suffers from, a silent meter included.
+    """
 
     state: FeederState = FeederState.NORMAL
     import_watch: SustainState = field(default_factory=SustainState)
@@ -153,6 +156,7 @@ class EventState:
     event: Event | None = None
     broadcast_at: datetime | None = None
     supply: SupplyState = field(default_factory=SupplyState)
+    told: tuple[Disturbance, ...] = ()
 
     def baseline(self, site: SiteId) -> Baseline | None:
         """Return a site's baseline, or ``None`` where it was never seen."""

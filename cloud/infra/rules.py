@@ -115,13 +115,15 @@ class Schedule:
     """A function that is called again and again, once for each zone or feeder.
 
     AWS schedules know no period under a minute, so where ``every_s`` is shorter the schedule fires each minute there
-    and ``driven_by`` names the stream whose records drive the function in between.
+    and ``driven_by`` names the stream whose records drive the function in between. ``local_every_s`` is the period on
+    one machine, where a call costs nothing.
     """
 
     name: str
     handler: str
     every_s: float
     driven_by: Stream | None = None
+    local_every_s: float | None = None
 
     @property
     def expression(self) -> str:
@@ -160,7 +162,13 @@ SCHEDULES: Final[tuple[Schedule, ...]] = (
     # Orders and meter readings carry the market's time forward too; the schedule is for when nobody sends anything.
     Schedule(name="market-tick", handler="cloud.handlers.market_tick", every_s=15.0, driven_by=Stream.ORDERS),
     Schedule(name="forecast-tick", handler="cloud.handlers.forecast_tick", every_s=900.0),
-    Schedule(name="grid-tick", handler="cloud.handlers.grid_tick", every_s=10.0, driven_by=Stream.TELEMETRY),
+    Schedule(
+        name="grid-tick",
+        handler="cloud.handlers.grid_tick",
+        every_s=10.0,
+        driven_by=Stream.TELEMETRY,
+        local_every_s=1.0,
+    ),
 )
 
 

@@ -125,7 +125,7 @@ class LocalCloud:
         if not await until_connected(self._link, timeout_s=FIRST_CONNECT_S):
             log.warning("broker not there yet", extra={"url": self._config.broker.url})
         for schedule in SCHEDULES:
-            every_s = self._config.schedules.get(schedule.name, schedule.every_s)
+            every_s = self._config.schedules.get(schedule.name, schedule.local_every_s or schedule.every_s)
             for target in targets(schedule, self._config.registry):
                 scheduler = Scheduler(schedule=schedule, every_s=every_s, target=target, functions=self._functions)
                 tasks.create_task(scheduler.run(self._clock), name=f"{schedule.name} {target}")

@@ -13,7 +13,6 @@ from cloud.agents.skills import Ports
 from cloud.errors import PublishError, SkillError
 from cloud.grid.actions import RecordEvent
 from cloud.grid.state import load_state
-from cloud.grid.supply import disturbances
 from cloud.market import commands
 from cloud.market.product import TRADING
 from cloud.market.stages import REPEATS_MS
@@ -275,7 +274,7 @@ class StoreGrid:
 
     def _disturbances(self, feeder: SiteId) -> tuple[Disturbance, ...]:
         item = self._tables.get(keys.feeder_state(feeder))
-        return disturbances(load_state(item.body["state"] if item else None).supply)
+        return load_state(item.body["state"] if item else None).told
 
     def _newest_power(self, feeder: SiteId) -> tuple[datetime, float] | None:
         state = self._tables.get(keys.feeder_state(feeder))

@@ -178,6 +178,8 @@ def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_url: str) 
         "broker": {"url": broker_url},
         "folder": str(tables(folder)),
         "signing": {"issuer": ISSUER, "key_file": str(key_file)},
+        # A second of the demo's clock is a few milliseconds.
+        "schedules": {"grid-tick": 10.0},
         "registry": {
             "zones": [
                 {

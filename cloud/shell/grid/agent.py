@@ -86,6 +86,9 @@ def _step(services: Services, feeder: FeederRecord, *, seen: Observation, at: da
     observed = replace(seen, sites=observations(services.stores.tables, services.registry.sites_on(feeder.id)))
     before = load_state(body["state"])
     state, actions = advance(before, observed, offers_of(services.registry, feeder), settings_of(feeder), now)
+    waiting = bool(also or body["outbox"] or body["claims"] or state.event)
+    if item is not None and state == before and not actions and not waiting:
+        return  # A quiet second is not written down.
     acting = _Acting(services=services, feeder=feeder, body=body)
     writes = [write for action in actions for write in acting.act(action)]
     _take_claims(services, feeder, body, before=before, ended=state.event is None, now=now)

@@ -24,6 +24,8 @@ STATE_OF_CHARGE: Final = ("soc_percent", "soc_pct")
 
 # A gateway is silent about a value that stays within its dead band, so between two samples the first one holds.
 HOLD_STEP_S: Final = 5
+# What has just changed is looked at sooner: an outage is told within three seconds.
+HOLD_FIRST_S: Final = (1, 2, 3)
 MARGIN_PERCENT: Final = 2
 HYSTERESIS_PERCENT: Final = 5
 
@@ -80,7 +82,7 @@ def supply_samples(message: TelemetryMessage, feeder: FeederRecord) -> tuple[Sup
     found: dict[datetime, dict[str, float | None]] = {}
     fresh: set[datetime] = set()
     for name, readings in columns.items():
-        for at, value, held in _held(readings, until=message.sent_at):
+        for at, value, held in _held(readings, until=message.sent_at, sooner_s=HOLD_FIRST_S):
             found.setdefault(at, {})[name] = value
             if name == FREQUENCY and not held:
                 fresh.add(at)
@@ -104,7 +106,7 @@ def _usable(sample: Sample) -> float | None:
 
 
 def _held(
-    readings: Sequence[tuple[datetime, float | None]], *, until: datetime
+    readings: Sequence[tuple[datetime, float | None]], *, until: datetime, sooner_s: Sequence[int] = ()
 ) -> Iterator[tuple[datetime, float | None, bool]]:
     """Yield readings with what holds between them, and whether it is only held."""
     step = timedelta(seconds=HOLD_STEP_S)
@@ -112,6 +114,9 @@ def _held(
         yield told_at, value, False
         end = readings[position + 1][0] if position + 1 < len(readings) else until
         end = min(end, told_at + timedelta(seconds=HOLD_S_MAX))
+        for second in sooner_s:
+            if told_at + timedelta(seconds=second) < end:
+                yield told_at + timedelta(seconds=second), value, True
         at = told_at + step
         while at < end:
             yield at, value, True

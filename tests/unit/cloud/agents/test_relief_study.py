@@ -68,3 +68,10 @@ def test_a_load_that_no_cable_carries_has_no_answer() -> None:
     nodes = [{"id": 0, "rated_v": 400.0}, {"id": 1, "rated_v": 400.0}, {"id": 2, "rated_v": 400.0, "power_w": 1e8}]
     with pytest.raises(SkillError, match="has no load flow"):
         _study(_network(nodes=nodes))
+
+
+def test_a_node_without_a_way_to_the_source_is_named() -> None:
+    """The solver's own words were those of a singular matrix."""
+    nodes = [{"id": number, "rated_v": 400.0} for number in (0, 1, 2, 9)]
+    with pytest.raises(SkillError, match="node 9 has no line or transformer that leads to the source at node 0"):
+        _study(_network(nodes=nodes))
