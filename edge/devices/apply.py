@@ -13,10 +13,11 @@ from math import inf
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.lease import refresh_due
-from edge.devices.moves import Move, Target, move
+from edge.devices.moves import Move, Target, move, without
 from edge.devices.offline import encode_point
 from edge.devices.profile import Profile
 from edge.devices.recipes import CONFIGURED, Lever, Recipe
+from edge.devices.refusals import Refusals
 from edge.devices.resolve import Resolved
 from edge.devices.wear import WriteBudget, wear_period_s
 from edge.errors import DeviceRefused, DeviceSilent, ValueRefused
@@ -30,6 +31,7 @@ DEAD_BAND_SHARE = 0.005
 TOLERANCE_SHARE = 0.01  # A read-back this near is equal; devices round in their own units.
 READ_BACK_TRIES = 3
 READ_BACK_WAIT_S = 0.1
+GRID_CHARGING = "grid_charge_enable"  # Points that let a battery charge from the grid.
 TIMER_S = 1.0  # Devices count whole seconds.
 FRESH_S = 5.0  # A polled value older than this is read again before it is compared.
 _IN_WATTS = frozenset(Lever) - {Lever.SWITCH, Lever.SG_READY}
@@ -75,6 +77,7 @@ class Levers:
 
     Args:
         rated_w: The rating that the installer gave, for a device that has no register for it; 0 where not given.
+        generation_w: What the device generates itself now, a magnitude: so much it can charge without the grid.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Levers:
         clock: Clock,
         ledger: WriteBudget,
         rated_w: Callable[[Lever], float],
+        generation_w: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.states: dict[Lever, LeverState] = {lever: LeverState() for lever in resolved.levers}
         self._device = device
@@ -99,6 +103,9 @@ class Levers:
         self._clock = clock
         self._ledger = ledger
         self._rated_w = rated_w
+        self._generation_w = generation_w
+        self._refusals = Refusals(causes=self._profile.refusals)
+        self._grid_charging = {name for name, spec in self._profile.points.items() if spec.canonical == GRID_CHARGING}
         self._lock = asyncio.Lock()
         self._no_blocks = False
         self._wear_period_s = {lever: _wear_period_s(self.recipe(lever), self._profile) for lever in self.states}
@@ -143,6 +150,8 @@ class Levers:
             base = await self._base(lever, recipe)
             state.dead_band_w = max(DEAD_BAND_W, DEAD_BAND_SHARE * (base or 0.0)) if lever in _IN_WATTS else 0.0
             wanted = move(self._profile, lever, recipe, value_w, base=base, revert_s=revert_s)
+            if lever is Lever.BATTERY_POWER and 0 < (value_w or 0.0) <= self._generation_w():
+                wanted = without(wanted, self._grid_charging)
             return await self._carry_out(
                 lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
             )
@@ -205,6 +214,9 @@ class Levers:
     ) -> Applied:
         await self._check_required(lever, recipe)
         known = await self._known(wanted.final)
+        missing = [name for name, value in wanted.final.items() if not self._holds(known, name, value)]
+        if blocking := self._refusals.blocking(missing, now_s=self._clock.monotonic()):
+            raise ValueRefused(f"{self._device}: {blocking}; nothing was written", code="refused")
         armed_by = recipe.fallback.armed_by
         changed = any(name != armed_by and not self._holds(known, name, value) for name, value in wanted.final.items())
         timed = value_w is not None and (armed_by is not None or recipe.refresh_s is not None)
@@ -215,7 +227,9 @@ class Levers:
         state.armed_for_s = self._armed_for_s(recipe, revert_s) if value_w is not None else 0.0
         state.deadline_s = now_s + revert_s if value_w is not None and armed_by is not None else inf
         state.value_w, state.held = value_w, wanted
-        state.proven, state.readback, detail = await self._read_back(wanted.final)
+        wrong, state.readback, detail = await self._read_back(wanted.final)
+        state.proven = not wrong
+        self._judge(wanted, state.readback, wrong)
         if value_w is None and state.proven:
             self._ledger.let_go(lever)
         return Applied(
@@ -226,6 +240,13 @@ class Levers:
             held_w=wanted.held_w,
             wrote=changed or timed,
         )
+
+    def _judge(self, wanted: Move, readback: Mapping[str, float | None], wrong: list[str]) -> None:
+        """Take note of which points hold what they were told; one that stays where it was is not hammered."""
+        self._refusals.taken(name for name in wanted.final if name not in wrong)
+        for name in wrong:
+            held, value = readback[f"{self._device}/{name}"], wanted.final[name]
+            self._refusals.not_kept(name, held=held, wanted=value, now_s=self._clock.monotonic())
 
     @staticmethod
     def _armed_for_s(recipe: Recipe, revert_s: float) -> float:
@@ -281,16 +302,25 @@ class Levers:
             try:
                 await self._bus.write(self._unit, block.table, block.address, block.words, function=16)
                 return
-            except DeviceRefused:
+            except DeviceRefused as refusal:
                 if target.step.pad_to is not None:
-                    raise
+                    raise self._refused(values[0][0], writes, refusal) from refusal
                 self._no_blocks = True  # Points that the device does not have; the others are written singly.
         for (name, _), write in zip(values, writes, strict=True):
             try:
                 await self._bus.write(self._unit, write.table, write.address, write.words, function=write.function)
-            except DeviceRefused:
+            except DeviceRefused as refusal:
                 if not (target.step.block and await self._is_missing(name)):
-                    raise
+                    raise self._refused(name, [write], refusal) from refusal
+
+    def _refused(self, name: str, writes: list[Write], refusal: DeviceRefused) -> DeviceRefused:
+        """Return a refusal that names the point, its registers, the exception and the usual cause."""
+        first, last = writes[0].address, writes[-1].address + len(writes[-1].words) - 1
+        registers = f"register {first}" if first == last else f"registers {first} to {last}"
+        code = refusal.exception_code
+        now_s = self._clock.monotonic()
+        said = self._refusals.refused(name, registers=registers, exception_code=code, now_s=now_s)
+        return DeviceRefused(f"{self._device}: {said}", exception_code=code)
 
     async def _is_missing(self, name: str) -> bool:
         """Return whether the device says that it does not have a point."""
@@ -305,7 +335,7 @@ class Levers:
             factors[at] = (await self._bus.read(self._unit, point.table, at, 1, priority=Priority.CONTROL))[0]
         return encode_point(self._profile, point, value, scale_factor=None if at is None else factors[at])
 
-    async def _read_back(self, final: Mapping[str, float]) -> tuple[bool, dict[str, float | None], str]:
+    async def _read_back(self, final: Mapping[str, float]) -> tuple[list[str], dict[str, float | None], str]:
         """Read what was written until it is there, a few times: some devices take a moment."""
         names = [name for name in final if self._resolved.points[name].access is not Access.WRITE]
         wrong: list[str] = []
@@ -324,9 +354,9 @@ class Levers:
             ]
             if not wrong:
                 unread = len(final) - len(names)
-                return True, held, f"{unread} of {len(final)} cannot be read back" if unread else ""
+                return [], held, f"{unread} of {len(final)} cannot be read back" if unread else ""
         said = ", ".join(f"{name} reads {held[f'{self._device}/{name}']}, written {final[name]:g}" for name in wrong)
-        return False, held, said
+        return wrong, held, said
 
     def _is_unimplemented(self, reading: Reading | None) -> bool:
         return self._no_blocks and reading is not None and reading.quality is Quality.INVALID

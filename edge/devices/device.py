@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contracts.clock import Clock
+from contracts.units import Quality
 from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
 from edge.devices.catalogue import load_profile
@@ -324,6 +325,7 @@ class Device:
             clock=self._clock,
             ledger=self._ledger,
             rated_w=self._rated_w,
+            generation_w=self._generation_w,
         )
         return _Running(resolved=resolved, poller=poller, view=view, levers=levers)
 
@@ -391,6 +393,12 @@ class Device:
                 log.warning("device layout changed", extra={"device": self.id})
                 reading.cancel()
                 return
+
+    def _generation_w(self) -> float:
+        """Return what the device generates itself now, a magnitude; 0 while nobody knows."""
+        reading = self.snapshot().get("pv_power_w")
+        known = reading is not None and reading.quality is Quality.GOOD and isinstance(reading.value, int | float)
+        return max(0.0, -float(reading.value)) if known else 0.0  # type: ignore[union-attr, arg-type]
 
     def _rated_w(self, lever: Lever) -> float:
         if lever in (Lever.BATTERY_POWER, Lever.GRID_SETPOINT):

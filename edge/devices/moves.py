@@ -4,7 +4,8 @@ A bound above the rating is the rating, because the device cannot do more; a set
 device can do. What is not a number, or negative where a magnitude is asked for, is refused.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from math import ceil, isfinite
 
 from edge.devices.canonical import to_device
@@ -80,6 +81,19 @@ def move(
     for target in targets:
         final.update(target.values)
     return Move(mode=mode, targets=targets, final=final, held_w=held)
+
+
+def without(wanted: Move, names: Collection[str]) -> Move:
+    """Return a move that leaves some points as they are."""
+    targets = tuple(
+        replace(target, values=tuple(pair for pair in target.values if pair[0] not in names))
+        for target in wanted.targets
+    )
+    return replace(
+        wanted,
+        targets=tuple(target for target in targets if target.values),
+        final={name: value for name, value in wanted.final.items() if name not in names},
+    )
 
 
 def _is_power(recipe: Recipe) -> bool:

@@ -126,6 +126,7 @@ class Profile(Section):
 
     Args:
         identify: Points and the pattern that their text must hold on such a device.
+        refusals: What usually is behind a refused write, by point, by exception code (``"4"``), or for ``any``.
         null_frame: Raw values that together mean that the device has nothing to say: whatever it answers is no value.
     """
 
@@ -146,6 +147,7 @@ class Profile(Section):
     capabilities: dict[Lever, Recipes] = Field(default_factory=dict)
     identify: dict[str, str] = Field(default_factory=dict)
     null_frame: dict[str, float] = Field(default_factory=dict)
+    refusals: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Profile":
@@ -159,6 +161,9 @@ class Profile(Section):
             self._known(name, "identify")
         for name in self.null_frame:
             self._known(name, "null_frame")
+        for name in self.refusals:
+            if name != "any" and not name.isdigit():
+                self._known(name, "refusals")
         return self
 
     def _known(self, name: str, where: str) -> PointSpec:

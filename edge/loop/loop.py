@@ -197,8 +197,8 @@ class ControlLoop:
         """Say which alarms there are now, once for each change."""
         left = tuple(f"{device} {capability.value} is left to another master" for device, capability in self.left)
         refused = tuple(
-            f"{device} {capability.value} cannot be written now: {code}"
-            for (device, capability), code in sorted(self._refused.items())
+            f"{device} {capability.value} cannot be written now: {_without_countdown(why)}"
+            for (device, capability), why in sorted(self._refused.items())
         )
         alarms = decision.alarms + left + refused
         if alarms != self.stats.alarms:
@@ -249,12 +249,17 @@ class ControlLoop:
                 self._applied.pop(lever, None)
                 self.stats.failed_writes += 1
                 if isinstance(error, ValueRefused):
-                    self._refused[lever] = error.code
+                    self._refused[lever] = str(error) if error.code == "refused" else error.code
                 continue
             self._refused.pop(lever, None)
             self.stats.writes += 1
             if self._applied[lever].ok:
                 self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())
+
+
+def _without_countdown(why: str) -> str:
+    """Return a reason that stays the same while it holds, so that its alarm is said once."""
+    return why.partition("; tried ")[0]
 
 
 def _lifts(device: Device, capability: Capability) -> bool:

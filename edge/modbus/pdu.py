@@ -15,7 +15,23 @@ ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, ACKNOWLEDGE, BUSY = 1, 2, 3, 5
 GATEWAY_PATH, GATEWAY_TARGET = 0x0A, 0x0B
 COIL_ON = 0xFF00
 
+EXCEPTION_TEXT = {
+    1: "illegal function",
+    2: "illegal address",
+    3: "illegal value",
+    4: "device failure",
+    5: "acknowledge, still working",
+    6: "busy",
+    10: "gateway path unavailable",
+    11: "gateway target does not answer",
+}
+
 _ADDRESS_COUNT = struct.Struct(">BHH")
+
+
+def exception_name(code: int) -> str:
+    """Return what an exception code says."""
+    return EXCEPTION_TEXT.get(code, "not a code of the protocol")
 
 
 def read_request(table: Table, address: int, count: int) -> bytes:

@@ -16,7 +16,7 @@ from pymodbus.pdu import DecodePDU
 from edge.errors import DeviceRefused
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.late_replies import LateReplies
-from edge.modbus.pdu import EXCEPTION_BIT
+from edge.modbus.pdu import EXCEPTION_BIT, EXCEPTION_TEXT
 from edge.modbus.url import Scheme
 
 _IDS_MAX = 0xFFFF
@@ -25,17 +25,6 @@ _ADU_BYTES_MAX = 260  # Source: Modbus messaging on TCP/IP 1.0b, 3.1.3.
 _ASCII_BYTES_MAX = 520  # Source: Modbus over serial line 1.02, 2.5.2: two characters a byte.
 _REMEMBERED_IDS_MAX = 64  # Requests whose late or repeated replies are recognised.
 _LINE_NOISE = (0x00, 0xFF)  # What an idle or turning RS-485 pair is read as.
-
-_EXCEPTION_TEXT = {
-    1: "illegal function",
-    2: "illegal address",
-    3: "illegal value",
-    4: "device failure",
-    5: "acknowledge, still working",
-    6: "busy",
-    10: "gateway path unavailable",
-    11: "gateway target does not answer",
-}
 
 
 @dataclass(slots=True)
@@ -276,8 +265,8 @@ class Wire(asyncio.Protocol):
         elif payload[0] & EXCEPTION_BIT and len(payload) == 2:
             code = payload[1]
             message = f"unit {unit} refused function {function}: exception {code}"
-            if code in _EXCEPTION_TEXT:
-                message += f" ({_EXCEPTION_TEXT[code]})"
+            if code in EXCEPTION_TEXT:
+                message += f" ({EXCEPTION_TEXT[code]})"
             self._done(pending, DeviceRefused(message, exception_code=code))
         elif len(payload) != pending.reply_bytes:
             self.counts.mismatched += 1

@@ -339,3 +339,21 @@ async def test_a_port_that_is_taken_does_not_end_a_shared_device(
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_refused_write_is_not_hammered_and_says_what_to_switch_on() -> None:
+    """Thirty-one cycles once meant thirty-one refused writes; the alarm names register, exception and cause."""
+    clock = fast_clock()
+    locked = DeviceConfig(
+        id="fronius", kind=DeviceKind.SUNSPEC_HYBRID, control_allowed=False, uncommanded=Uncommanded.HOLD
+    )
+    said: list[str] = []
+    async with home(clock, locked) as (_, urls), open_devices([hybrid(urls["fronius"])], clock=clock) as devices:
+        inverter = devices["inverter"]
+        await until(lambda: shows(inverter, "active_power_w"))
+        for _ in range(31):
+            with pytest.raises((DeviceError, ValueRefused)) as caught:
+                await inverter.apply(BATTERY, -1_000, revert_s=90, refresh=True)
+            said.append(str(caught.value))
+    assert 3 <= sum("nothing was written" not in one for one in said) <= 5
+    assert "tried 3 times" in said[3] and "switch on" in said[3] and "exception" in said[3] and "register" in said[3]
