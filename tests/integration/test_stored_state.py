@@ -1,0 +1,76 @@
+"""Files that an earlier version wrote are read by this one: outboxes, tables, streams, configurations."""
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cloud.local.config import load_config as load_cloud
+from cloud.local.proof import prove_file
+from cloud.local.report import read_report
+from cloud.local.streams import StreamLog
+from contracts.clock import SystemClock
+from contracts.telemetry import TelemetryMessage
+from contracts.topics import Up
+from contracts.units import ClockTrust
+from edge.config import load_config
+from edge.telemetry.outbox import Outbox
+from edge.telemetry.store import Store
+
+ARCHIVE = Path(__file__).parents[1] / "data" / "stored_state_0.1.0.tar.xz"
+GATEWAYS = ("factory", "feeder-1", "home-1", "solar-farm")
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[Path]:
+    """Unpack the state as its run left it."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for path in tmp_path.glob("*.yaml"):
+        path.write_text(path.read_text(encoding="utf-8").replace("FOLDER", str(tmp_path)), encoding="utf-8")
+    yield tmp_path
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_an_outbox_of_the_version_before_goes_on_in_its_epoch(stored: Path, name: str) -> None:
+    """An upgrade neither numbers anew nor loses what waits, and what it remembers is still there."""
+    path = stored / "state" / name / "journal.db"
+    with closing(Store.open(path, bytes_max=1 << 30)) as store:
+        epoch, counters = store.epoch(), store.counters()
+    with closing(Outbox.open(path, site=name, clock=SystemClock())) as outbox:
+        assert outbox.epoch == epoch
+        assert outbox.stats().last_error is None
+        outbox.append(Up.TELEMETRY, lambda epoch, seq: _telemetry(name, epoch=epoch, seq=seq))
+        outbox.flush()
+        assert outbox.read(Up.TELEMETRY, limit=1_000)[-1].seq == counters[Up.TELEMETRY] + 1
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_configuration_of_the_version_before_is_accepted(stored: Path, name: str) -> None:
+    """A gateway must start after its upgrade without anybody on site."""
+    assert load_config(stored / f"{name}.yaml").site.id == name
+
+
+def test_the_tables_of_the_version_before_are_read_and_the_journal_leads_to_them_again(stored: Path) -> None:
+    """The rules that settled an interval then must settle it the same way now, to the last unit."""
+    report = read_report(load_cloud(stored / "cloud.yaml").folder)
+    assert any(interval["settled"] for interval in report.intervals)
+    assert (report.ledger["sum"], report.ledger["energy_sum"]) == (0, 0)
+    (proof,) = prove_file(stored / "cloud" / "tables.db")
+    assert proof.parted_at is None and proof.agrees
+    assert proof.trades > 0 and proof.ledger_lines > 0
+
+
+def test_the_streams_of_the_version_before_open(stored: Path) -> None:
+    """Records that waited during an upgrade are delivered after it."""
+    with closing(StreamLog.open(stored / "cloud" / "streams.db")) as streams:
+        assert streams.counters()["set_aside"] == 0
+
+
+def _telemetry(site: str, *, epoch: int, seq: int) -> TelemetryMessage:
+    now = SystemClock().now()
+    return TelemetryMessage(
+        site=site, epoch=epoch, seq=seq, sent_at=now, base_at=now, clock=ClockTrust.SYNCED, series=()
+    )
