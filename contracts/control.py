@@ -12,8 +12,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.topics import Up
-from contracts.units import Instant, SiteId
+from contracts.units import Id, Instant, LimitW, Measured, Number, PointName, PowerW, Remark, SiteId, Text, known_or
 from contracts.wire import Message, SiteMessage
+
+POINTS_MAX = 200  # Asked for by one read.
+# Read back after one command, or told in answer to one: every point of a read and of a large site's devices.
+VALUES_MAX = 500
 
 
 class _Action(BaseModel):
@@ -24,28 +28,28 @@ class LimitImport(_Action):
     """Hold the power at the connection point at or below ``max_w`` (zero or greater)."""
 
     kind: Literal["limit_import"] = "limit_import"
-    max_w: int = Field(ge=0)
+    max_w: LimitW
 
 
 class LimitExport(_Action):
     """Hold the power fed in at the connection point at or below ``max_w`` (zero or greater)."""
 
     kind: Literal["limit_export"] = "limit_export"
-    max_w: int = Field(ge=0)
+    max_w: LimitW
 
 
 class BatteryPower(_Action):
     """Run the site's batteries together at ``power_w``, positive charging."""
 
     kind: Literal["battery_power"] = "battery_power"
-    power_w: int
+    power_w: PowerW
 
 
 class Switch(_Action):
     """Switch a load on or off."""
 
     kind: Literal["switch"] = "switch"
-    device: str
+    device: Id
     on: bool
 
 
@@ -53,7 +57,7 @@ class Release(_Action):
     """End an earlier command before it expires."""
 
     kind: Literal["release"] = "release"
-    command_id: str
+    command_id: Id
 
 
 class MaintenanceLock(_Action):
@@ -67,7 +71,7 @@ class Read(_Action):
     """Report the present values of points."""
 
     kind: Literal["read"] = "read"
-    points: tuple[str, ...] = Field(max_length=200)
+    points: tuple[PointName, ...] = Field(max_length=POINTS_MAX)
 
 
 class Live(_Action):
@@ -96,15 +100,15 @@ class Command(Message):
     demand-response event.
     """
 
-    command_id: str = Field(min_length=1, max_length=64)
+    command_id: Id
     site: SiteId
-    issuer: str = Field(min_length=1, max_length=64)
-    seq: int = Field(ge=1)
+    issuer: Id
+    seq: Number
     issued_at: Instant
     expires_at: Instant
     action: Action
-    event_id: str | None = Field(default=None, max_length=64)
-    signature: str = Field(default="", max_length=128)
+    event_id: Text | None = Field(default=None, max_length=64)
+    signature: Text = Field(default="", max_length=128)
 
     def signing_bytes(self) -> bytes:
         """Return what the signature covers: all fields but the signature, as JSON with sorted keys and no spaces."""
@@ -124,6 +128,8 @@ class AckStage(StrEnum):
     EXPIRED = "expired"
     RELEASED = "released"
     SUPERSEDED = "superseded"
+    # Only read, never sent: a word of a newer gateway.
+    UNKNOWN = "unknown"
 
 
 class Refusal(StrEnum):
@@ -149,6 +155,8 @@ class Refusal(StrEnum):
     UNSUPPORTED = "unsupported"
     OVERLOADED = "overloaded"
     NOT_APPLIED = "not_applied"
+    # Only read, never sent: a word of a newer gateway.
+    UNKNOWN = "unknown"
 
 
 class CommandAck(SiteMessage):
@@ -160,13 +168,13 @@ class CommandAck(SiteMessage):
 
     channel: ClassVar[str] = Up.ACKS
 
-    command_id: str
-    event_id: str | None = None
-    stage: AckStage
+    command_id: Id
+    event_id: Text | None = Field(default=None, max_length=64)
+    stage: Annotated[AckStage, known_or(AckStage.UNKNOWN)]
     at: Instant
-    reason: Refusal | None = None
-    detail: str | None = None
+    reason: Annotated[Refusal, known_or(Refusal.UNKNOWN)] | None = None
+    detail: Remark | None = None
     feasible: Action | None = None
-    readback: dict[str, float | None] | None = None
-    measured_w: float | None = None
-    values: dict[str, float | str | None] | None = None
+    readback: Annotated[dict[PointName, Measured | None], Field(max_length=VALUES_MAX)] | None = None
+    measured_w: Measured | None = None
+    values: Annotated[dict[PointName, Measured | Remark | None], Field(max_length=VALUES_MAX)] | None = None

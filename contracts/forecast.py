@@ -1,11 +1,18 @@
 """Forecasts that the cloud publishes to a zone."""
 
 from enum import StrEnum
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.units import DELIVERY_INTERVAL_S, Instant, SiteId, ZoneId
+from contracts.units import DELIVERY_INTERVAL_S, POWER_W_MAX, PRICE_MCT_MAX, Instant, PriceMct, Remark, SiteId, ZoneId
 from contracts.wire import Message
+
+STEPS_MAX: Final = 1000  # Ten days of delivery intervals.
+SERIES_MAX: Final = 5000
+
+# Power in W or a price: the wider of the two bounds.
+_Values = Annotated[tuple[Annotated[int, Field(ge=-POWER_W_MAX, le=POWER_W_MAX)], ...], Field(max_length=STEPS_MAX)]
 
 
 class ForecastKind(StrEnum):
@@ -29,11 +36,11 @@ class ForecastSeries(BaseModel):
     kind: ForecastKind
     site: SiteId | None = None
     start: Instant
-    step_s: int = Field(default=DELIVERY_INTERVAL_S, ge=60)
-    p10: tuple[int, ...]
-    p50: tuple[int, ...]
-    p90: tuple[int, ...]
-    method: str = ""
+    step_s: int = Field(default=DELIVERY_INTERVAL_S, ge=60, le=86_400)
+    p10: _Values
+    p50: _Values
+    p90: _Values
+    method: Remark = ""
     published_until: Instant | None = None
 
     @model_validator(mode="after")
@@ -42,6 +49,9 @@ class ForecastSeries(BaseModel):
             raise ValueError("quantiles of different lengths")
         if any(not low <= middle <= high for low, middle, high in zip(self.p10, self.p50, self.p90, strict=True)):
             raise ValueError("quantiles out of order")
+        bound = PRICE_MCT_MAX if self.kind is ForecastKind.PRICE else POWER_W_MAX
+        if any(abs(value) > bound for column in (self.p10, self.p90) for value in column):
+            raise ValueError(f"a {self.kind} beyond {bound}")
         return self
 
 
@@ -53,5 +63,5 @@ class ForecastBroadcast(Message):
 
     zone: ZoneId
     issued_at: Instant
-    series: tuple[ForecastSeries, ...]
-    last_price_mct_per_kwh: int | None = None
+    series: tuple[ForecastSeries, ...] = Field(max_length=SERIES_MAX)
+    last_price_mct_per_kwh: PriceMct | None = None

@@ -2,7 +2,9 @@
 
 from enum import StrEnum
 
-from contracts.units import Instant, SiteId, ZoneId
+from pydantic import Field
+
+from contracts.units import Id, Instant, LimitW, Measured, SiteId, ZoneId
 from contracts.wire import Message
 
 
@@ -43,8 +45,8 @@ class GridBroadcast(Message):
     feeder: SiteId
     at: Instant
     state: FeederState
-    power_w: float | None = None
-    limit_w: int
-    event_id: str | None = None
-    disturbances: tuple[Disturbance, ...] = ()
-    unobservable: tuple[Disturbance, ...] = ()
+    power_w: Measured | None = None
+    limit_w: LimitW
+    event_id: Id | None = None
+    disturbances: tuple[Disturbance, ...] = Field(default=(), max_length=16)
+    unobservable: tuple[Disturbance, ...] = Field(default=(), max_length=16)

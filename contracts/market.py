@@ -10,7 +10,20 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.topics import Up
-from contracts.units import Instant, SiteId, ZoneId
+from contracts.units import (
+    ORDER_WH_MAX,
+    Count,
+    Id,
+    Instant,
+    MoneyUct,
+    Number,
+    PriceMct,
+    Remark,
+    SiteId,
+    Text,
+    Whole,
+    ZoneId,
+)
 from contracts.wire import Message, SiteMessage
 
 
@@ -39,7 +52,8 @@ class TimeInForce(StrEnum):
 
 
 ABILITY_INTERVALS_MAX: Final = 96
-_WH_MAX: Final = 10**12
+LINES_MAX: Final = 10_000  # Of one message to one site.
+AREAS_MAX: Final = 1000
 
 
 class Ability(BaseModel):
@@ -61,11 +75,13 @@ class Ability(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     interval_start: Instant
-    import_wh: tuple[Annotated[int, Field(ge=0, le=_WH_MAX)], ...] = Field(max_length=ABILITY_INTERVALS_MAX)
-    export_wh: tuple[Annotated[int, Field(ge=0, le=_WH_MAX)], ...]
-    own_net_wh: tuple[Annotated[int, Field(ge=-_WH_MAX, le=_WH_MAX)], ...] = ()
-    stored_wh: int | None = Field(default=None, ge=0, le=_WH_MAX)
-    room_wh: int | None = Field(default=None, ge=0, le=_WH_MAX)
+    import_wh: tuple[Annotated[int, Field(ge=0, le=ORDER_WH_MAX)], ...] = Field(max_length=ABILITY_INTERVALS_MAX)
+    export_wh: tuple[Annotated[int, Field(ge=0, le=ORDER_WH_MAX)], ...] = Field(max_length=ABILITY_INTERVALS_MAX)
+    own_net_wh: tuple[Annotated[int, Field(ge=-ORDER_WH_MAX, le=ORDER_WH_MAX)], ...] = Field(
+        default=(), max_length=ABILITY_INTERVALS_MAX
+    )
+    stored_wh: int | None = Field(default=None, ge=0, le=ORDER_WH_MAX)
+    room_wh: int | None = Field(default=None, ge=0, le=ORDER_WH_MAX)
 
     @model_validator(mode="after")
     def _columns(self) -> Self:
@@ -86,12 +102,12 @@ class OrderMessage(SiteMessage):
 
     channel: ClassVar[str] = Up.ORDERS
 
-    order_id: str = Field(min_length=1, max_length=64)
+    order_id: Id
     op: OrderOp = OrderOp.NEW
     interval_start: Instant
     side: Side
-    quantity_wh: int = Field(gt=0, le=10**12)
-    price_mct_per_kwh: int = Field(ge=-(10**9), le=10**9)
+    quantity_wh: int = Field(gt=0, le=ORDER_WH_MAX)
+    price_mct_per_kwh: PriceMct
     time_in_force: TimeInForce = TimeInForce.GTC
     good_till: Instant | None = None
     post_only: bool = False
@@ -118,10 +134,10 @@ class OrderResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    order_id: str
+    order_id: Id
     status: OrderStatus
-    reason: str | None = None
-    traded_wh: int = Field(default=0, ge=0)
+    reason: Remark | None = None
+    traded_wh: Count = 0
 
     @property
     def code(self) -> str | None:
@@ -134,11 +150,11 @@ class TradeLine(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    trade_id: str
-    order_id: str
+    trade_id: Text = Field(min_length=1, max_length=200)
+    order_id: Id
     side: Side
-    quantity_wh: int = Field(gt=0)
-    price_mct_per_kwh: int
+    quantity_wh: Number
+    price_mct_per_kwh: PriceMct
 
 
 class SettlementLine(BaseModel):
@@ -146,14 +162,14 @@ class SettlementLine(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    metered_wh: int
-    traded_wh: int
-    imbalance_wh: int
-    trades_uct: int
-    imbalance_uct: int
-    demand_response_uct: int = 0
+    metered_wh: Whole
+    traded_wh: Whole
+    imbalance_wh: Whole
+    trades_uct: MoneyUct
+    imbalance_uct: MoneyUct
+    demand_response_uct: MoneyUct = 0
     estimated: bool = False
-    version: int = 1
+    version: Number = 1
 
 
 class TradesMessage(Message):
@@ -163,10 +179,10 @@ class TradesMessage(Message):
     site: SiteId
     interval_start: Instant
     issued_at: Instant
-    epoch: int = Field(ge=0)
-    seq: int = Field(ge=1)
-    results: tuple[OrderResult, ...] = ()
-    trades: tuple[TradeLine, ...] = ()
+    epoch: Count
+    seq: Number
+    results: tuple[OrderResult, ...] = Field(default=(), max_length=LINES_MAX)
+    trades: tuple[TradeLine, ...] = Field(default=(), max_length=LINES_MAX)
     settlement: SettlementLine | None = None
 
 
@@ -194,9 +210,9 @@ class MarketBroadcast(Message):
     interval_start: Instant
     issued_at: Instant
     state: ProductState
-    price_mct_per_kwh: int | None = None
-    price_low_mct_per_kwh: int | None = None
-    price_high_mct_per_kwh: int | None = None
-    volume_wh: int = Field(default=0, ge=0)
-    trades: int = Field(default=0, ge=0)
-    area_prices_mct_per_kwh: dict[str, int | None] | None = None
+    price_mct_per_kwh: PriceMct | None = None
+    price_low_mct_per_kwh: PriceMct | None = None
+    price_high_mct_per_kwh: PriceMct | None = None
+    volume_wh: Count = 0
+    trades: Count = 0
+    area_prices_mct_per_kwh: Annotated[dict[Id, PriceMct | None], Field(max_length=AREAS_MAX)] | None = None

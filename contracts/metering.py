@@ -2,10 +2,8 @@
 
 from typing import ClassVar
 
-from pydantic import Field
-
 from contracts.topics import Up
-from contracts.units import ClockTrust, Instant, Quality
+from contracts.units import Instant, IntervalWh, Number, RegisterWh, ToldClock, ToldQuality
 from contracts.wire import SiteMessage
 
 
@@ -19,10 +17,10 @@ class MeterReading(SiteMessage):
     channel: ClassVar[str] = Up.METER
 
     interval_start: Instant
-    import_wh: int = Field(ge=0)
-    export_wh: int = Field(ge=0)
-    register_import_wh: int = Field(ge=0)
-    register_export_wh: int = Field(ge=0)
-    quality: Quality
-    clock: ClockTrust
-    version: int = Field(default=1, ge=1)
+    import_wh: IntervalWh
+    export_wh: IntervalWh
+    register_import_wh: RegisterWh
+    register_export_wh: RegisterWh
+    quality: ToldQuality
+    clock: ToldClock
+    version: Number = 1

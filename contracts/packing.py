@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
+from contracts.wire import read_json
+
 DECIMALS_MAX = 3
 # What a message may unpack to: far above what 5 KB of real samples hold, far below what would hurt a reader.
 UNPACKED_BYTES_MAX = 1024 * 1024
@@ -44,7 +46,7 @@ def unpack(text: str) -> list[dict[str, Any]]:
     if not inflater.eof:
         raise ValueError(f"packed columns are cut short, or hold more than {UNPACKED_BYTES_MAX} bytes")
     try:
-        return [_column(*row) for row in json.loads(plain)]
+        return [_column(*row) for row in read_json(plain, bytes_max=UNPACKED_BYTES_MAX)]
     except (TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"packed columns are malformed: {type(error).__name__}") from error
 

@@ -10,3 +10,5 @@ class Quality(StrEnum):
     STALE = "stale"
     INVALID = "invalid"
     SUBSTITUTED = "substituted"
+    # Only read, never sent: a word of a newer sender.
+    UNKNOWN = "unknown"

@@ -4,19 +4,44 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
-from typing import Any, ClassVar
+from itertools import accumulate, pairwise
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from contracts.packing import pack, unpack
 from contracts.topics import Up
-from contracts.units import ClockTrust, Instant, Quality, epoch_ms, instant
+from contracts.units import (
+    INSTANT_MS_MAX,
+    ClockTrust,
+    Count,
+    Instant,
+    Measured,
+    PointName,
+    Quality,
+    Remark,
+    SiteId,
+    Text,
+    ToldClock,
+    Whole,
+    epoch_ms,
+    instant,
+    printable,
+)
 from contracts.wire import Message, SiteMessage
 
 MESSAGE_BYTES_MAX = 5 * 1024 - 200  # Payload, topic and properties together are billed by started 5 KB.
 
+SAMPLES_MAX: Final = 10_000  # Of one message, however well they pack.
+# Of one message: so many names and values fit one item of 400 KB (DynamoDB's bound) with room.
+SERIES_MAX: Final = 1500
+FIELDS_MAX: Final = 64
+FIELD_CHARACTERS_MAX: Final = 32 * 1024  # A record of evidence in one field: the state of a whole command.
+_DELTA_MS_MAX: Final = INSTANT_MS_MAX
+_UNKNOWN_LETTER: Final = "?"
+
 _LETTER = {Quality.GOOD: "g", Quality.STALE: "s", Quality.INVALID: "i", Quality.SUBSTITUTED: "u"}
+_LETTER[Quality.UNKNOWN] = _UNKNOWN_LETTER
 _QUALITY = {letter: quality for quality, letter in _LETTER.items()}
 
 
@@ -33,19 +58,29 @@ class Sample:
     quality: Quality
 
 
+_Delta = Annotated[int, Field(ge=-_DELTA_MS_MAX, le=_DELTA_MS_MAX)]
+
+
 class Series(BaseModel):
     """One column: the values of one point, in time order.
 
     ``at`` holds milliseconds, the first since the message's ``base_at``, each further one since the sample before it.
-    ``q`` holds one letter a sample (g, s, i, u), or a single letter where all are alike.
+    ``q`` holds one letter a sample (g, s, i, u), or a single letter where all are alike; another letter, of a newer
+    sender, is read as unknown.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    p: str
-    at: tuple[int, ...]
-    x: tuple[float | None, ...]
-    q: str
+    p: PointName
+    at: Annotated[tuple[_Delta, ...], Field(max_length=SAMPLES_MAX)]
+    x: Annotated[tuple[Measured | None, ...], Field(max_length=SAMPLES_MAX)]
+    q: Text = Field(max_length=SAMPLES_MAX)
+
+    @model_validator(mode="after")
+    def _even(self) -> Self:
+        if not len(self.at) == len(self.x) or len(self.q) not in (1, len(self.x)):
+            raise ValueError(f"column of {len(self.at)} times, {len(self.x)} values and {len(self.q)} qualities")
+        return self
 
 
 class TelemetryMessage(SiteMessage):
@@ -58,8 +93,21 @@ class TelemetryMessage(SiteMessage):
     channel: ClassVar[str] = Up.TELEMETRY
 
     base_at: Instant
-    clock: ClockTrust = ClockTrust.SYNCED
-    series: tuple[Series, ...]
+    clock: ToldClock = ClockTrust.SYNCED
+    series: tuple[Series, ...] = Field(max_length=SERIES_MAX)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        """Refuse what no reader could unfold: too many samples, or instants beyond every calendar."""
+        count = sum(len(column.x) for column in self.series)
+        if count > SAMPLES_MAX:
+            raise ValueError(f"{count} samples, above {SAMPLES_MAX}")
+        base_ms = epoch_ms(self.base_at)
+        for column in self.series:
+            for at_ms in accumulate(column.at, initial=base_ms):
+                if not 0 <= at_ms <= INSTANT_MS_MAX:
+                    raise ValueError(f"{column.p} has a sample at {at_ms} ms, outside 0 to {INSTANT_MS_MAX}")
+        return self
 
     def encode(self) -> bytes:
         """Return the payload bytes, in the shorter of the two forms."""
@@ -113,7 +161,7 @@ def samples_in(base_at: datetime, columns: Sequence[Series]) -> Iterator[Sample]
         at_ms = base_ms
         for delta_ms, value, letter in zip(series.at, series.x, letters, strict=True):
             at_ms += delta_ms
-            yield Sample(point=series.p, at=instant(at_ms), value=value, quality=_QUALITY[letter])
+            yield Sample(point=series.p, at=instant(at_ms), value=value, quality=_QUALITY.get(letter, Quality.UNKNOWN))
 
 
 def _shortest(value: float | None) -> float | None:
@@ -127,11 +175,25 @@ def _shortest(value: float | None) -> float | None:
 class StatusMessage(Message):
     """Whether a site is online: retained, and the last will says ``online: false``."""
 
-    site: str
+    site: SiteId
     online: bool
     at: Instant | None = None
-    software: str | None = None
-    epoch: int | None = None
+    software: Remark | None = None
+    epoch: Count | None = None
+
+
+def _field_text(value: object) -> object:
+    return printable(value, FIELD_CHARACTERS_MAX) if isinstance(value, str) else value
+
+
+# A text may tell what a device or an error said: made harmless, like a remark.
+FieldValue = (
+    Annotated[str, BeforeValidator(_field_text), Field(max_length=FIELD_CHARACTERS_MAX)]
+    | bool
+    | Whole
+    | Measured
+    | None
+)
 
 
 class EventMessage(SiteMessage):
@@ -140,5 +202,5 @@ class EventMessage(SiteMessage):
     channel: ClassVar[str] = Up.EVENTS
 
     at: Instant
-    phrase: str = Field(min_length=1, max_length=120)
-    fields: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    phrase: Text = Field(min_length=1, max_length=120)
+    fields: dict[PointName, FieldValue] = Field(default_factory=dict, max_length=FIELDS_MAX)

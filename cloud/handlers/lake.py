@@ -9,7 +9,7 @@ from cloud.shell.intake import LOG
 from cloud.shell.services import current
 from cloud.stores.lake import RawSample
 from contracts.telemetry import TelemetryMessage, samples_of
-from contracts.wire import WireError
+from contracts.wire import WireError, read_json
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     by_zone: dict[str, list[RawSample]] = defaultdict(list)
     for record in records:
         try:
-            zone = record.kinesis.data_as_json()["topic_zone"]
+            zone = read_json(record.kinesis.data_as_bytes())["topic_zone"]
             message = TelemetryMessage.decode(record.kinesis.data_as_bytes())
         except (ValueError, KeyError, TypeError, WireError):
             # The function that stores the aggregates counts what it refuses; here it is only left out.

@@ -15,6 +15,7 @@ from cloud.infra.rules import Stream
 from cloud.local.streams import StreamRecord
 from contracts.topics import Topic
 from contracts.units import epoch_ms
+from contracts.wire import WireError, read_json
 
 REGION: Final = "local"
 ACCOUNT: Final = "000000000000"
@@ -44,13 +45,11 @@ def forwarded(topic: Topic, payload: bytes) -> bytes:
     """Return what a rule puts into a stream: the payload with the zone, site and channel of its topic.
 
     Raises:
-        ValueError: The payload is not a JSON object; a rule cannot select from it.
+        WireError: The payload is not a JSON object within our bounds; a rule cannot select from it.
     """
-    fields = json.loads(payload)
+    fields = read_json(payload)
     if not isinstance(fields, dict):
-        raise ValueError(  # noqa: TRY004 - the sender's fault, like text that is not JSON
-            f"payload is a JSON {type(fields).__name__}, not an object"
-        )
+        raise WireError(f"payload is a JSON {type(fields).__name__}, not an object")
     fields |= {"topic_zone": topic.zone, "topic_site": topic.site, "topic_channel": topic.channel.value}
     return json.dumps(fields, separators=(",", ":")).encode()
 

@@ -87,8 +87,8 @@ def tick(*, at_ms: int) -> Command:
 
 
 def meter(reading: MeterReading, *, at_ms: int) -> Command | None:
-    """Return the command of a meter reading; ``None`` where its quality is invalid and the estimate must stand."""
-    if reading.quality is Quality.INVALID:
+    """Return the command of a meter reading; ``None`` where its quality is bad and the estimate must stand."""
+    if reading.quality in (Quality.INVALID, Quality.UNKNOWN):
         return None
     return {
         "op": "meter",

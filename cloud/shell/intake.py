@@ -14,8 +14,8 @@ from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Key, Put, Tables
-from contracts.units import SiteId, ZoneId, epoch_ms, instant
-from contracts.wire import Message, SiteMessage, WireError
+from contracts.units import SiteId, ZoneId, epoch_ms, instant, printable
+from contracts.wire import Message, SiteMessage, WireError, read_json
 
 LOG: Final = Logger(service="sitewatt", stream=sys.stderr)
 
@@ -52,12 +52,12 @@ def arrival_of(services: Services, record: KinesisStreamRecord, model: type[Mess
     raw = record.kinesis.data_as_bytes()
     zone, site = "", ""
     try:
-        envelope = record.kinesis.data_as_json()
+        envelope = read_json(raw)
         zone, site = envelope["topic_zone"], envelope["topic_site"]
         message = model.decode(raw)
         claimed = getattr(message, "site", site)
         if claimed != site:
-            raise WireError(f"{model.__name__} says that it is from {claimed}; refused")
+            raise WireError(f"{model.__name__} says that it is from {printable(str(claimed), 64)}; refused")
         if services.registry.zone_of(site) != zone:
             raise WireError(f"{site} is not registered in zone {zone}; refused")
     except (ValueError, KeyError, TypeError) as error:
@@ -77,7 +77,7 @@ def refuse(tables: Tables, *, site: str, what: str, why: str, at: datetime) -> N
     key = keys.site_state(site, f"REFUSED#{what}")
     item = tables.get(key)
     count = item.body["count"] + 1 if item else 1
-    tables.put(Put(key=key, body={"count": count, "reason": why[:500], "at": epoch_ms(at)}))
+    tables.put(Put(key=key, body={"count": count, "reason": printable(why, 500), "at": epoch_ms(at)}))
 
 
 def store_once(tables: Tables, message: SiteMessage, writes: Callable[[Seen], Iterable[Put]]) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from contracts.forecast import ForecastKind, ForecastSeries
-from contracts.units import DELIVERY_INTERVAL_S, SiteId
+from contracts.units import DELIVERY_INTERVAL_S, POWER_W_MAX, PRICE_MCT_MAX, SiteId
 from domain.forecasting.load import forecast_load
 from domain.forecasting.price import forecast_price
 from domain.forecasting.profiles import LoadClass
@@ -129,9 +129,9 @@ def price_ahead(
         kind=ForecastKind.PRICE,
         start=start,
         step_s=step_s,
-        p10=(*known, *_whole(rest.p10)[:room]),
-        p50=(*known, *_whole(rest.p50)[:room]),
-        p90=(*known, *_whole(rest.p90)[:room]),
+        p10=(*known, *_whole(rest.p10, PRICE_MCT_MAX)[:room]),
+        p50=(*known, *_whole(rest.p50, PRICE_MCT_MAX)[:room]),
+        p90=(*known, *_whole(rest.p90, PRICE_MCT_MAX)[:room]),
         method=", then ".join(methods) + missing,
         published_until=end if known else None,
     )
@@ -144,18 +144,19 @@ def _check_step(histories: Iterable[Series | None], *, step_s: int, owner: str) 
 
 
 def _on_wire(told: Quantiles, *, kind: ForecastKind, site: SiteId | None) -> ForecastSeries:
+    bound = PRICE_MCT_MAX if kind is ForecastKind.PRICE else POWER_W_MAX
     return ForecastSeries(
         kind=kind,
         site=site,
         start=told.start,
         step_s=told.step_s,
-        p10=_whole(told.p10),
-        p50=_whole(told.p50),
-        p90=_whole(told.p90),
+        p10=_whole(told.p10, bound),
+        p50=_whole(told.p50, bound),
+        p90=_whole(told.p90, bound),
         method=told.method,
     )
 
 
-def _whole(values: Floats) -> tuple[int, ...]:
-    """Return whole numbers; rounding keeps the order of the quantiles."""
-    return tuple(int(value) for value in np.rint(values))
+def _whole(values: Floats, bound: int) -> tuple[int, ...]:
+    """Return whole numbers within the wire's bound; rounding and cutting keep the order of the quantiles."""
+    return tuple(int(value) for value in np.clip(np.rint(np.nan_to_num(values)), -bound, bound))

@@ -15,7 +15,15 @@ from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
 from contracts.market import Ability, OrderMessage, Side, TradesMessage
 from contracts.topics import Up
-from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, ClockTrust, DeliveryInterval, epoch_ms, instant
+from contracts.units import (
+    DELIVERY_INTERVAL,
+    DELIVERY_INTERVAL_S,
+    PRICE_MCT_MAX,
+    ClockTrust,
+    DeliveryInterval,
+    epoch_ms,
+    instant,
+)
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.loop import Cycle
@@ -326,7 +334,7 @@ class Trader:
                 interval_start=action.start,
                 side=Side(action.side),
                 quantity_wh=action.quantity_wh,
-                price_mct_per_kwh=action.price_mct_per_kwh,
+                price_mct_per_kwh=max(-PRICE_MCT_MAX, min(PRICE_MCT_MAX, action.price_mct_per_kwh)),
                 issued_at=now,
                 ability=ability,
             )

@@ -11,11 +11,22 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from contracts.clock import Clock
-from contracts.control import AckStage, Command, CommandAck, Diagnostics, Live, MaintenanceLock, Read, Release
+from contracts.control import (
+    VALUES_MAX,
+    AckStage,
+    Command,
+    CommandAck,
+    Diagnostics,
+    Live,
+    MaintenanceLock,
+    Read,
+    Release,
+)
 from contracts.topics import Up
-from contracts.units import ClockTrust, SiteId, epoch_ms
+from contracts.units import ClockTrust, SiteId, epoch_ms, measured
 from contracts.wire import WireError
 from edge.commands.effect import observed, told
 from edge.commands.evidence_book import EvidenceBook
@@ -39,6 +50,7 @@ log = logging.getLogger(__name__)
 _KEY = "commands.gate"
 _RUNNING_KEY = "commands.grid_operator"
 _NO_REACH = Reach()
+ValueT = TypeVar("ValueT")
 # Answers to what anybody could send (unsigned, wrongly signed, repeated): so many at once, so many a second. A flood
 # must not fill the outbox; what is not answered is counted.
 ANSWERS_BURST = 30
@@ -307,9 +319,25 @@ class Executor:
             self._send(draft)
 
     def _send(self, draft: AckDraft) -> None:
-        at = self._executor.clock.now()
+        at, sayable = self._executor.clock.now(), _sayable(draft)
 
         def build(epoch: int, seq: int) -> CommandAck:
-            return CommandAck(site=self._executor.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(draft))
+            return CommandAck(site=self._executor.site, epoch=epoch, seq=seq, sent_at=at, at=at, **vars(sayable))
 
         self._executor.outbox.append(Up.ACKS, build)
+
+
+def _sayable(draft: AckDraft) -> AckDraft:
+    """Return an answer that the wire can carry, whatever the devices said: a reading that is no number is absent."""
+    readback = None if draft.readback is None else {name: measured(value) for name, value in _some(draft.readback)}
+    values = None
+    if draft.values is not None:
+        values = {
+            name: value if value is None or isinstance(value, str) else measured(value)
+            for name, value in _some(draft.values)
+        }
+    return replace(draft, measured_w=measured(draft.measured_w), readback=readback, values=values)
+
+
+def _some(named: Mapping[str, ValueT]) -> list[tuple[str, ValueT]]:
+    return list(named.items())[:VALUES_MAX]

@@ -4,21 +4,23 @@ The gate's state is a plain value that the caller persists before it acts, so th
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pydantic import TypeAdapter
+
 from contracts.control import Action, BatteryPower, Command, Refusal
-from contracts.units import ClockTrust, SiteId, epoch_ms
-from contracts.wire import UnknownVersion, WireError
+from contracts.units import ClockTrust, Id, SiteId, epoch_ms
+from contracts.wire import UnknownVersion, WireError, read_json
 from edge.control.feasible import Reach, infeasibility
 from edge.control.gate_state import ANSWERS_MAX, Answer, GateState
 from edge.control.keys import PERMISSIONS, Role, TrustedKey
 
 # A command is a few hundred bytes; whatever is larger is not read at all.
 PAYLOAD_BYTES_MAX = 8 * 1024
+_ID: TypeAdapter[str] = TypeAdapter(Id)
 _HOUR = timedelta(hours=1)
 _STEERING = frozenset({"limit_import", "limit_export", "battery_power", "switch"})
 # What still passes while the site is locked: ending the lock, ending an order, and looking.
@@ -136,11 +138,10 @@ def _read(payload: bytes) -> tuple[Command | None, Verdict]:
 def _id_of(payload: bytes) -> str | None:
     """Return the id of a message that cannot be read otherwise, so that its sender hears of it."""
     try:
-        raw = json.loads(payload)
-    except (ValueError, RecursionError):
+        raw = read_json(payload)
+        return _ID.validate_python(raw.get("command_id")) if isinstance(raw, dict) else None
+    except ValueError:
         return None
-    found = raw.get("command_id") if isinstance(raw, dict) else None
-    return found if isinstance(found, str) and 0 < len(found) <= 64 else None
 
 
 def _before_signature(command: Command, *, retained: bool, circumstances: Circumstances) -> tuple[Refusal, str] | None:

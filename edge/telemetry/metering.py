@@ -13,7 +13,17 @@ from datetime import datetime
 from typing import Any
 
 from contracts.metering import MeterReading
-from contracts.units import ClockTrust, DeliveryInterval, Quality, SiteId, epoch_ms, instant
+from contracts.units import (
+    ENERGY_WH_MAX,
+    MEASURED_MAX,
+    ClockTrust,
+    DeliveryInterval,
+    Quality,
+    SiteId,
+    epoch_ms,
+    instant,
+    measured,
+)
 from domain.plausibility import (
     FOLLOWS_SHARE,
     LAG_POWER_W_MIN,
@@ -305,6 +315,9 @@ class IntervalMeter:
         The interval in which the first observation of all lies is reported only if that came soon after its start, and
         then as substituted. An instant that is not after the last one is ignored.
         """
+        seen = replace(
+            seen, import_wh=measured(seen.import_wh), export_wh=measured(seen.export_wh), power_w=measured(seen.power_w)
+        )
         if self._at is None:
             return self._begin(seen)
         gap_s = (seen.at - self._at).total_seconds()
@@ -367,13 +380,19 @@ class IntervalMeter:
         self._import, self._export = self._import.closed(end_import), self._export.closed(end_export)
         if start_import is None or start_export is None:
             return None
+        import_wh, export_wh = end_import - start_import, end_export - start_export
+        quality = Quality.SUBSTITUTED if bad else Quality.GOOD
+        if max(import_wh, export_wh) > ENERGY_WH_MAX:
+            # No connection carries that: the counter jumped. It is told, as worth nothing.
+            import_wh, export_wh = min(import_wh, ENERGY_WH_MAX), min(export_wh, ENERGY_WH_MAX)
+            quality = Quality.INVALID
         return IntervalEnergy(
             interval=interval,
-            import_wh=end_import - start_import,
-            export_wh=end_export - start_export,
-            register_import_wh=max(0, _whole(end_import - self._import.offset_wh)),
-            register_export_wh=max(0, _whole(end_export - self._export.offset_wh)),
-            quality=Quality.SUBSTITUTED if bad else Quality.GOOD,
+            import_wh=import_wh,
+            export_wh=export_wh,
+            register_import_wh=_register(end_import - self._import.offset_wh),
+            register_export_wh=_register(end_export - self._export.offset_wh),
+            quality=quality,
             clock=self._clock,
             doubts=doubts,
         )
@@ -383,6 +402,10 @@ def _counter(state: dict[str, Any]) -> _Counter:
     """Return the counter of a stored state, that of a gateway before there were doubts too."""
     old = state.get("old")
     return _Counter(**{**state, "old": None if old is None else (old[0], old[1], old[2])})
+
+
+def _register(wh: float) -> int:
+    return min(MEASURED_MAX, max(0, _whole(wh)))
 
 
 def _whole(wh: float) -> int:

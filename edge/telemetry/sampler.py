@@ -5,6 +5,7 @@ window, so that a power cut costs no more than that. How far samples can be pack
 open message is measured when it may be full, a few times in its life.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -13,14 +14,24 @@ from typing import Any
 
 from contracts.clock import Clock
 from contracts.packing import pack, unpack
-from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, Series, TelemetryMessage, columns, samples_in
+from contracts.telemetry import (
+    MESSAGE_BYTES_MAX,
+    SAMPLES_MAX,
+    SERIES_MAX,
+    Sample,
+    Series,
+    TelemetryMessage,
+    columns,
+    samples_in,
+)
 from contracts.topics import Up
-from contracts.units import ClockTrust, Quality, SiteId, epoch_ms, instant
+from contracts.units import WHOLE_MAX, ClockTrust, Quality, SiteId, epoch_ms, instant, measured, printable
 from edge.telemetry.outbox import FLUSH_WINDOW_S, Build, Outbox
 from edge.telemetry.points import PointPolicy, Track, policy_of
 
 PERIOD_S = 60.0
-SAMPLES_MAX = 10_000  # Of one message, however well they pack: a reader unpacks no more at once.
+log = logging.getLogger(__name__)
+
 _KEY = "telemetry.open"
 _FILLED = 0.97  # Of the billed unit; the rest is for samples that pack worse than those before them.
 _FULL = 1.04  # With room for so little more, a message is full.
@@ -28,7 +39,7 @@ _ENVELOPE_BYTES = 220  # Identity, epoch, sequence, base instant.
 _COLUMN_BYTES = 34  # {"p":"","at":[],"x":[],"q":""} and the comma.
 _SAMPLE_BYTES = 2 + 1  # Two commas and a quality letter.
 _FIRST_DELTA_BYTES = 6
-_NUMBER_MAX = 2**53  # Stands for the epoch and number that the outbox will give.
+_NUMBER_MAX = WHOLE_MAX  # Stands for the epoch and number that the outbox will give.
 
 
 class Sampler:
@@ -73,7 +84,7 @@ class Sampler:
     def offer(self, samples: Iterable[Sample]) -> None:
         """Take what is worth a sample among the present values; call it once a second with all of them.
 
-        A value that is not a finite number is taken as ``None`` and invalid.
+        A value that is not a finite number within the wire's bounds is taken as ``None`` and invalid.
         """
         now_s = self._clock.monotonic()
         if (trust := self._clock_trust()) is not self._trust:
@@ -85,7 +96,7 @@ class Sampler:
             track = self._tracks.get(sample.point)
             if track is None:
                 track = self._tracks[sample.point] = Track(policy_of(sample.point, self._policies))
-            checked = sample if sample.value is None or math.isfinite(sample.value) else _unusable(sample)
+            checked = _usable(sample)
             if track.take(checked, now_s):
                 self._take(checked, now_s)
         if now_s - self._kept_at >= FLUSH_WINDOW_S:
@@ -140,7 +151,7 @@ class Sampler:
 
     def _full(self) -> bool:
         """Measure the open message: whether it is full, or else how many samples of its kind it may hold."""
-        if len(self._open) >= SAMPLES_MAX:
+        if len(self._open) >= SAMPLES_MAX or len(self._column_ends) >= SERIES_MAX:
             return True
         room = _FILLED * MESSAGE_BYTES_MAX / _wire_bytes(self._build(self._open))
         self._fits = int(len(self._open) * room)
@@ -173,7 +184,12 @@ class Sampler:
             return
         self._trust = ClockTrust(kept["trust"])
         now_s = self._clock.monotonic()
-        found = [Series(**column) for column in unpack(kept["packed"])]
+        found = []
+        for column in unpack(kept["packed"]):
+            try:
+                found.append(Series(**column))
+            except ValueError as error:  # Kept by an earlier version, which had wider bounds.
+                log.error("open samples not restored", extra={"reason": printable(str(error), 200)})  # noqa: TRY400
         for sample in samples_in(instant(kept["base_ms"]), found):
             self._take(sample, now_s)
         self.close()
@@ -183,5 +199,9 @@ def _wire_bytes(build: Build) -> int:
     return len(build(_NUMBER_MAX, _NUMBER_MAX).encode())
 
 
-def _unusable(sample: Sample) -> Sample:
-    return replace(sample, value=None, quality=Quality.INVALID)
+def _usable(sample: Sample) -> Sample:
+    """Return a sample that the wire can carry: what is no number, or beyond any device, is invalid."""
+    if sample.value is None:
+        return sample
+    value = measured(sample.value)
+    return replace(sample, value=None, quality=Quality.INVALID) if value is None else replace(sample, value=value)

@@ -152,7 +152,7 @@ def _before(tables: Tables, site: SiteId, begin: DeliveryInterval) -> list[int]:
     """Return the intervals right before an event, as far as there are readings."""
     first, last = begin.later(-BEFORE_INTERVALS).start, begin.later(-1).start
     found = _readings(tables, site, first=first, last=last)
-    return [_net_wh(reading) for reading in found if reading["quality"] != Quality.INVALID]
+    return [_net_wh(reading) for reading in found if reading["quality"] not in (Quality.INVALID, Quality.UNKNOWN)]
 
 
 def _readings(tables: Tables, site: SiteId, *, first: datetime, last: datetime) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.packing import UNPACKED_BYTES_MAX, pack, unpack
 from contracts.telemetry import Sample, Series, TelemetryMessage, columns, samples_of
-from contracts.units import Quality
+from contracts.units import MEASURED_MAX, Quality, measured
 from contracts.wire import WireError
 
 AT = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
@@ -61,9 +61,12 @@ WHOLES = st.integers(-(10**10), 10**10).map(lambda thousandths: thousandths / 10
 SERIES = st.integers(0, 30).flatmap(
     lambda count: st.builds(
         Series,
-        p=st.text(min_size=1, max_size=12),
+        p=st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=1, max_size=12),
         at=st.tuples(*[st.integers(-(10**9), 10**9)] * count),
-        x=st.tuples(*[st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), WHOLES)] * count),
+        x=st.tuples(
+            *[st.one_of(st.none(), st.floats(-MEASURED_MAX, MEASURED_MAX).filter(lambda x: measured(x) == x), WHOLES)]
+            * count
+        ),
         q=st.just("g"),
     )
 )

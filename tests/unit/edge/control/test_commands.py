@@ -269,3 +269,28 @@ def test_no_bytes_crash_the_gate(payload: bytes) -> None:
     gate = Gate()
     assert not gate.take(payload).accepted
     assert gate.state == GateState()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"v":9,"command_id":"\\ud800"}',
+        b'{"command_id":"\\udfff","v":1}',
+        b'{"v":1,"command_id":"\\u001b[2J"}',
+        b'{"v":1,"command_id":"' + b"x" * 65 + b'"}',
+        b'{"v":1,"command_id":' + b"[" * 4000,
+    ],
+)
+def test_an_id_that_no_answer_could_carry_is_not_answered(payload: bytes) -> None:
+    """A lone surrogate in 32 unsigned bytes ended the gateway when it was answered by its id."""
+    verdict = Gate().take(payload)
+    assert not verdict.accepted
+    assert verdict.command_id is None
+
+
+def test_a_sequence_that_would_lock_its_issuer_out_for_ever_is_malformed() -> None:
+    """No later number of 64 bits would follow."""
+    gate = Gate()
+    payload = command(LIMIT).encode().replace(b'"seq":1,', b'"seq":9223372036854775807,')
+    assert gate.take(payload).reason is Refusal.MALFORMED
+    assert gate.take(command(LIMIT)).accepted

@@ -205,3 +205,14 @@ def test_the_register_of_a_glitch_after_an_outage_is_bounded_by_the_connection()
     finished += meter.observe(seen(9000, 3000.0, power_w=500.0))
     assert sum(energy.import_wh for energy in finished) <= 2000
     assert all(energy.quality is Quality.SUBSTITUTED for energy in finished)
+
+
+def test_a_counter_beyond_physics_is_not_good_and_still_makes_a_message() -> None:
+    """A register of 64 bits may hold anything: the reading must be worth nothing, and end nobody."""
+    meter = IntervalMeter()
+    finished: list[IntervalEnergy] = []
+    for after_s, import_wh in ((0, 1e6), (30, 1.8e19), (60, float("inf")), (890, 1e6 + 100), (910, 9e14), (1810, 9e14)):
+        finished += meter.observe(seen(after_s, import_wh, power_w=1000))
+    assert finished[-1].quality is not Quality.GOOD
+    for energy in finished:
+        energy.build("site-1", START)(1, 1).encode()
