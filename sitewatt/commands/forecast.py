@@ -1,25 +1,33 @@
 """``sitewatt forecast``: forecasts from CSV files, and how good they would have been."""
 
-import csv
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import timezone as timezone_of
 from enum import StrEnum
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from domain.series.errors import SeriesError
+from domain.series.numbers import Decimal
+from domain.series.read import Options, columns_of, read
+from domain.series.times import DayOrder, zone_named
+from domain.series.units import Measures
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
     from domain.forecasting.backtest import Score
     from domain.forecasting.quantiles import Quantiles
     from domain.forecasting.series import Series
+    from domain.series.read import Reading
 
 app = typer.Typer(help="Forecasts of load, PV and price from measured series.", no_args_is_help=True)
+
+
+REMOVED_WIDENS = 1.1
+BEYOND_MAX = timedelta(days=14)
 
 
 class Kind(StrEnum):
@@ -30,12 +38,8 @@ class Kind(StrEnum):
     PRICE = "price"
 
 
-class InputError(ValueError):
-    """A file cannot be read as a series."""
-
-
-FileArgument = Annotated[Path, typer.Argument(help="CSV with a header; the first column is the start of each step.")]
-ColumnOption = Annotated[str, typer.Option(help="The column to forecast; the second one by default.")]
+FileArgument = Annotated[Path, typer.Argument(help="A series: CSV, JSON, XML; docs/files.md lists what is recognised.")]
+ColumnOption = Annotated[str, typer.Option(help="The column to forecast; the first that fits by default.")]
 KindOption = Annotated[Kind, typer.Option(help="What the column holds; PV may have either sign.")]
 HoursOption = Annotated[int, typer.Option(min=1, max=168, help="How far to forecast.")]
 OffsetOption = Annotated[float, typer.Option(min=-12, max=14, help="Local time minus the file's time, hours.")]
@@ -43,6 +47,12 @@ PlaceOption = Annotated[
     str, typer.Option(help="PV: latitude,longitude,tilt,azimuth in degrees; the file's time must be UTC.")
 ]
 PeakOption = Annotated[float, typer.Option(min=0, help="PV: peak power; the largest value by default.")]
+TimezoneOption = Annotated[str, typer.Option(help="IANA zone of times without one, and of local days.")]
+UnitOption = Annotated[str, typer.Option(help="W, kW, MW, Wh, kWh, MWh, EUR/MWh, EUR/kWh or ct/kWh.")]
+MeasuresOption = Annotated[Measures | None, typer.Option(help="What the column holds, where it cannot be told.")]
+TimeColumnOption = Annotated[str, typer.Option(help="The column of times; found by default.")]
+DecimalOption = Annotated[Decimal | None, typer.Option(help="What stands before the fraction of a number.")]
+DatesOption = Annotated[DayOrder | None, typer.Option(help="Which number of 03/04/2025 is the day.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
@@ -55,18 +65,35 @@ def run(
     utc_offset_h: OffsetOption = 0.0,
     place: PlaceOption = "",
     peak: PeakOption = 0.0,
+    timezone: TimezoneOption = "",
+    unit: UnitOption = "",
+    measures: MeasuresOption = None,
+    time_column: TimeColumnOption = "",
+    decimal: DecimalOption = None,
+    dates: DatesOption = None,
     at: Annotated[str, typer.Option(help="The origin (ISO 8601); the end of the series by default.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Forecast a series from its end on, or from an instant in it."""
-    task = _task(file, column, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
+    options = Options(
+        column=column,
+        time_column=time_column,
+        timezone=timezone,
+        unit=unit,
+        measures=measures or "",
+        decimal=decimal or "",
+        dates=dates or "",
+        wanted=kind,
+    )
+    task = _task(file, options, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
     origin = _origin(at, task, as_json=as_json)
-    told = task.forecast(origin, hours * 3600 // task.series.step_s)
+    told = task.forecast_utc(origin, max(1, hours * 3600 // task.series.step_s))
     if as_json:
         print_json(
             {
                 "kind": kind,
                 "column": task.column,
+                **task.said(),
                 "start": told.start.isoformat(),
                 "step_s": told.step_s,
                 "method": told.method,
@@ -74,6 +101,7 @@ def run(
             }
         )
         return
+    typer.echo(f"read: {task.reading.understood}")
     typer.echo(f"{task.column}: {told.method}, {len(told.p50)} steps of {told.step_s} s")
     typer.echo(f"{'start':20}{'p10':>12}{'p50':>12}{'p90':>12}")
     for index in range(len(told.p50)):
@@ -92,13 +120,29 @@ def backtest(
     utc_offset_h: OffsetOption = 0.0,
     place: PlaceOption = "",
     peak: PeakOption = 0.0,
+    timezone: TimezoneOption = "",
+    unit: UnitOption = "",
+    measures: MeasuresOption = None,
+    time_column: TimeColumnOption = "",
+    decimal: DecimalOption = None,
+    dates: DatesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Forecast from each of the last days' local midnights as if it were then, and score against what came.
 
     A relative error below 1 is better than the same time one week before.
     """
-    task = _task(file, column, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
+    options = Options(
+        column=column,
+        time_column=time_column,
+        timezone=timezone,
+        unit=unit,
+        measures=measures or "",
+        decimal=decimal or "",
+        dates=dates or "",
+        wanted=kind,
+    )
+    task = _task(file, options, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
     scores = task.backtest(hours=hours, count=days)
     if not scores:
         fail(
@@ -107,8 +151,10 @@ def backtest(
             as_json=as_json,
         )
     if as_json:
-        print_json({"kind": kind, "column": task.column, "scores": [_score_fields(score) for score in scores]})
+        fields = [_score_fields(score) for score in scores]
+        print_json({"kind": kind, "column": task.column, **task.said(), "scores": fields})
         return
+    typer.echo(f"read: {task.reading.understood}")
     _print_scores({task.column: scores})
 
 
@@ -120,20 +166,36 @@ def report(
     days: Annotated[int, typer.Option(min=1, max=1000, help="How many daily origins, the last ones of the file.")] = 28,
     utc_offset_h: OffsetOption = 0.0,
     place: PlaceOption = "",
+    timezone: TimezoneOption = "",
+    unit: UnitOption = "",
+    measures: MeasuresOption = None,
+    time_column: TimeColumnOption = "",
+    decimal: DecimalOption = None,
+    dates: DatesOption = None,
     contains: Annotated[str, typer.Option(help="Only columns whose name contains this.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Backtest every column of a file and report them side by side."""
+    options = Options(
+        time_column=time_column,
+        timezone=timezone,
+        unit=unit,
+        measures=measures or "",
+        decimal=decimal or "",
+        dates=dates or "",
+        wanted=kind,
+    )
     try:
-        columns = [name for name in _columns(file) if contains in name]
-    except (OSError, InputError) as error:
+        columns = [name for name in columns_of(file.read_bytes(), options) if contains in name]
+    except (OSError, SeriesError) as error:
         fail(f"{file} cannot be read: {error}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
-    found = {
-        name: _task(file, name, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=0.0, as_json=as_json).backtest(
-            hours=hours, count=days
-        )
-        for name in columns
-    }
+    found = {}
+    for name in columns:
+        of_column = replace(options, column=name)
+        task = _task(file, of_column, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=0.0, as_json=as_json)
+        found[name] = task.backtest(hours=hours, count=days)
+        if not as_json:
+            typer.echo(f"{name}: {task.reading.understood}")
     found = {name: scores for name, scores in found.items() if scores}
     if not found:
         fail(f"{file} has no column that is long enough for {hours} h", code="too_short", as_json=as_json)
@@ -145,68 +207,121 @@ def report(
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """A series and how it is forecast."""
+    """A series and how it is forecast: load and price by the clock on the wall, PV by the sun."""
 
+    reading: "Reading"
     series: "Series"
-    column: str
+    wall: "Series"
     kind: Kind
-    utc_offset_s: int
+    zone: tzinfo
     place: tuple[float, float, float, float]
     peak: float
 
+    @property
+    def column(self) -> str:
+        """Return the column's name."""
+        return self.reading.column
+
+    def said(self) -> dict[str, Any]:
+        """Return what was understood of the file, as fields of an answer."""
+        return {"understood": self.reading.understood, "notes": list(self.reading.notes), "unit": self.reading.unit}
+
+    def forecast_utc(self, origin: datetime, steps: int) -> "Quantiles":
+        """Forecast from an instant, one value for each step of UTC."""
+        from domain.calendar.wall import on_wall_values, wall_places, wall_time
+        from domain.forecasting.series import first_step
+
+        if self.kind is Kind.PV:
+            return self.forecast(origin, steps)
+        start = first_step(origin, step_s=self.series.step_s)
+        # An hour more: of a long day the last hour lies beyond the steps of the wall.
+        told = self.forecast(wall_time(start, self.zone), steps + max(1, 3600 // self.series.step_s))
+        places = wall_places(start, count=steps, step_s=told.step_s, zone=self.zone, wall_start=told.start)
+        low, middle, high = (on_wall_values(values, places) for values in (told.p10, told.p50, told.p90))
+        return replace(told, start=start, p10=low, p50=middle, p90=high)
+
     def forecast(self, origin: datetime, steps: int) -> "Quantiles":
-        """Forecast from an origin, with nothing of what came after."""
+        """Forecast from an origin on the series' own clock, with nothing of what came after."""
         from domain.forecasting.load import forecast_load
         from domain.forecasting.price import forecast_price
         from domain.forecasting.pv import PvPlant, forecast_pv
 
-        known = self.series.before(origin)
         if self.kind is Kind.LOAD:
-            return forecast_load(known, issued_at=origin, horizon_steps=steps, utc_offset_s=self.utc_offset_s)
+            floor = None if self.reading.net else 0.0
+            told = forecast_load(self.wall.before(origin), issued_at=origin, horizon_steps=steps, floor=floor)
+            return _widened(told, self.reading.removed, floor=floor)
         if self.kind is Kind.PRICE:
-            return forecast_price(known, issued_at=origin, horizon_steps=steps, utc_offset_s=self.utc_offset_s)
+            told = forecast_price(self.wall.before(origin), issued_at=origin, horizon_steps=steps)
+            return _widened(told, self.reading.removed, floor=None)
         latitude, longitude, tilt, azimuth = self.place
         plant = PvPlant(
             latitude_deg=latitude, longitude_deg=longitude, tilt_deg=tilt, azimuth_deg=azimuth, peak_w=self.peak
         )
-        return forecast_pv(known, plant=plant, issued_at=origin, horizon_steps=steps)
+        return forecast_pv(self.series.before(origin), plant=plant, issued_at=origin, horizon_steps=steps)
 
     def backtest(self, *, hours: int, count: int) -> "tuple[Score, ...]":
-        """Score the last daily origins."""
+        """Score the last daily origins, local midnights."""
         from domain.forecasting.backtest import backtest as score
 
+        offset = self.zone.utcoffset(self.series.end.replace(tzinfo=None)) if self.kind is Kind.PV else None
         return score(
-            self.series,
+            self.series if self.kind is Kind.PV else self.wall,
             self.forecast,
-            horizon_steps=hours * 3600 // self.series.step_s,
+            horizon_steps=max(1, hours * 3600 // self.series.step_s),
             origins_max=count,
-            utc_offset_s=self.utc_offset_s,
+            utc_offset_s=round(offset.total_seconds()) if offset is not None else 0,
         )
 
 
-def _task(file: Path, column: str, *, kind: Kind, utc_offset_h: float, place: str, peak: float, as_json: bool) -> _Task:
+def _widened(told: "Quantiles", removed: float, *, floor: float | None) -> "Quantiles":
+    """Return a wider band where values were taken out: with fewer errors known, it is never the surer for it."""
+    if not removed:
+        return told
+    factor = REMOVED_WIDENS + removed
+    low, high = told.p50 - factor * (told.p50 - told.p10), told.p50 + factor * (told.p90 - told.p50)
+    return replace(told, p10=low if floor is None else low.clip(min=floor), p90=high)
+
+
+def _task(
+    file: Path, options: Options, *, kind: Kind, utc_offset_h: float, place: str, peak: float, as_json: bool
+) -> _Task:
     """Read a column as what it is to be forecast as, or end the command with a sentence."""
+    from domain.calendar.wall import to_wall
     from domain.forecasting.series import Series
 
     try:
-        name, series = _read(file, column)
+        reading = read(file.read_bytes(), options)
         where = _place(place, kind)
-    except (OSError, InputError) as error:
+        zone = _zone(reading.zone, utc_offset_h, asked=options.timezone)
+    except (OSError, SeriesError) as error:
         fail(f"{file} cannot be read: {error}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
-    values = series.values
+    series = reading.series
     if kind is Kind.PV:
         # A file may count generation either way; inside it is negative.
-        values = -abs(values)
-        series = Series(start=series.start, step_s=series.step_s, values=values)
-    largest = max((abs(float(value)) for value in values if math.isfinite(value)), default=0.0)
+        series = Series(start=series.start, step_s=series.step_s, values=-abs(series.values))
+    largest = max((abs(float(value)) for value in series.values if math.isfinite(value)), default=0.0)
     return _Task(
+        reading=reading,
         series=series,
-        column=name,
+        wall=to_wall(series, zone),
         kind=kind,
-        utc_offset_s=round(utc_offset_h * 3600),
+        zone=zone,
         place=where,
         peak=peak or largest or 1.0,
     )
+
+
+def _zone(named: str, utc_offset_h: float, *, asked: str) -> tzinfo:
+    """Return whose days count: the zone that was asked for or that the file tells, else the offset."""
+    if named and (asked or not utc_offset_h or _has_offset(zone_named(named), utc_offset_h)):
+        return zone_named(named)
+    return timezone_of(timedelta(hours=utc_offset_h))
+
+
+def _has_offset(zone: tzinfo, utc_offset_h: float) -> bool:
+    """Return whether a zone is at an offset in winter or in summer."""
+    offsets = {zone.utcoffset(datetime(2025, month, 15)) for month in (1, 7)}  # noqa: DTZ001 - local by its nature
+    return timedelta(hours=utc_offset_h) in offsets
 
 
 def _place(place: str, kind: Kind) -> tuple[float, float, float, float]:
@@ -215,73 +330,39 @@ def _place(place: str, kind: Kind) -> tuple[float, float, float, float]:
     try:
         latitude, longitude, tilt, azimuth = (float(part) for part in place.split(","))
     except ValueError as error:
-        raise InputError(f"--place {place!r} is not latitude,longitude,tilt,azimuth, which PV needs") from error
+        raise SeriesError(f"--place {place!r} is not latitude,longitude,tilt,azimuth, which PV needs") from error
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise InputError(f"--place {place!r} is not on the globe")
+        raise SeriesError(f"--place {place!r} is not on the globe")
     return latitude, longitude, tilt, azimuth
 
 
 def _origin(at: str, task: _Task, *, as_json: bool) -> datetime:
+    """Return the instant to forecast from: within what the file holds, or at most some days after."""
     if not at:
         return task.series.end
     try:
-        return _instant(at)
-    except InputError as error:
+        origin = _instant(at, task.zone if task.reading.zone else UTC)
+        first, last = task.series.start + timedelta(seconds=task.series.step_s), task.series.end
+        if not first <= origin <= last + BEYOND_MAX:
+            raise SeriesError(
+                f"{at} is far from the file, which runs from {task.series.start:%Y-%m-%d %H:%M} to "
+                f"{last:%Y-%m-%d %H:%M} UTC; an origin lies in it or at most {BEYOND_MAX.days} days after"
+            )
+    except SeriesError as error:
         fail(f"--at: {error}", code="bad_instant", as_json=as_json, exit_code=BAD_INPUT)
+    return origin
 
 
-def _instant(text: str) -> datetime:
-    """Return an instant; one without a zone is in the file's own time, which is kept as if it were UTC."""
+def _instant(text: str, zone: tzinfo) -> datetime:
+    """Return an instant; one without a zone is in the file's own time."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{text!r} is not an ISO 8601 instant") from error
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def _columns(file: Path) -> list[str]:
-    with file.open(newline="", encoding="utf-8") as lines:
-        header = next(csv.reader(lines), [])
-    if len(header) < 2:
-        raise InputError("its first line does not name a time and a value")
-    return header[1:]
-
-
-def _read(file: Path, column: str) -> tuple[str, "Series"]:
-    """Return a column's name and its values on a regular grid.
-
-    Raises:
-        InputError: The column does not exist, a line is not a number, or there are fewer than two steps.
-        OSError: The file cannot be opened.
-    """
-    from domain.forecasting.series import regular
-
-    columns = _columns(file)
-    name = column or columns[0]
-    if name not in columns:
-        raise InputError(f"it has no column {name!r}, only {', '.join(columns[:12])}")
-    samples = list(_samples(file, columns.index(name) + 1))
-    if len(samples) < 2:
-        raise InputError(f"it holds {len(samples)} steps, fewer than 2")
-    step_s = min(round((later[0] - earlier[0]).total_seconds()) for earlier, later in pairwise(samples))
+        raise SeriesError(f"{text!r} is not an ISO 8601 instant") from error
     try:
-        return name, regular(samples, step_s=step_s)
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(f"its steps of {step_s} s are no regular series: {error}") from error
-
-
-def _samples(file: Path, position: int) -> Iterator[tuple[datetime, float | None]]:
-    with file.open(newline="", encoding="utf-8") as lines:
-        reader = csv.reader(lines)
-        next(reader, None)
-        for line in reader:
-            if len(line) <= position:
-                raise InputError(f"line {reader.line_num} has {len(line)} columns, fewer than {position + 1}")
-            text = line[position].strip()
-            try:
-                yield _instant(line[0].strip()), float(text) if text else None
-            except ValueError as error:
-                raise InputError(f"line {reader.line_num}: {error}") from error
+        return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC)
+    except OverflowError as error:
+        raise SeriesError(f"{text!r} is beyond the calendar") from error
 
 
 def _rounded(values: Any) -> list[float]:

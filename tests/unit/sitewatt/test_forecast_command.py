@@ -1,8 +1,9 @@
 """``sitewatt forecast`` on small files: what it answers, and the one sentence where it cannot."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -84,3 +85,68 @@ def test_a_file_that_is_no_series_names_its_line(tmp_path: Path) -> None:
     error = answer("run", file, exit_code=2)["error"]
     assert isinstance(error, dict) and "line 3" in error["message"]
     assert "cannot be read" in str(answer("run", tmp_path / "none.csv", exit_code=2)["error"])
+
+
+def _hours(tmp_path: Path, changed: dict[str, str] | None = None) -> Path:
+    """Write four weeks of an hourly load, with some cells changed."""
+    rows = ["time,value"]
+    for hour in range(24 * 28):
+        at = datetime(2025, 6, 1) + timedelta(hours=hour)  # noqa: DTZ001 - stamped as UTC below
+        value = (changed or {}).get(
+            f"h{hour}", f"{0.4 + 1.6 * np.exp(-((hour % 24 - 19) ** 2) / 6) + 0.01 * (hour % 7):.3f}"
+        )
+        rows.append(f"{at.isoformat()}+00:00,{value}")
+    file = tmp_path / "hours.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    return file
+
+
+def test_forecast_and_backtest_say_the_same_of_a_file(tmp_path: Path) -> None:
+    """An outlier that the forecast leaves out is not what the backtest is scored on."""
+    file = _hours(tmp_path, {"h451": "12475.9"})
+    told, scored = answer("run", file, "--hours", 24), answer("backtest", file, "--hours", 24, "--days", 14)
+    assert told["understood"] == scored["understood"] and "outlier 12475.9" in str(told["notes"])
+    p50, scores = told["p50"], scored["scores"]
+    assert isinstance(p50, list) and max(p50) < 3 and isinstance(scores, list) and scores[0]["mae"] < 0.2
+    assert "read: hourly" in RUNNER.invoke(app, ["run", str(file), "--hours", "3"]).output
+
+
+def test_a_band_is_no_narrower_for_what_was_left_out(tmp_path: Path) -> None:
+    """With a value less known, the forecast is not the surer."""
+    clean = answer("run", _hours(tmp_path), "--hours", 24)
+    odd = answer("run", _hours(tmp_path, {"h451": "65535"}), "--hours", 24)
+    width = [np.subtract(found["p90"], found["p10"]).mean() for found in (clean, odd)]  # type: ignore[call-overload]
+    assert width[1] >= width[0]
+
+
+def test_an_origin_far_from_the_file_and_a_file_of_nothing_are_refused(tmp_path: Path) -> None:
+    """Both were a forecast of zeros and exit 0."""
+    error = answer("run", _hours(tmp_path), "--at", "2030-01-01", exit_code=2)["error"]
+    assert isinstance(error, dict) and "2025-06-29" in error["message"]
+    empty = _hours(tmp_path, {f"h{hour}": "" for hour in range(24 * 28)})
+    for command in ("run", "backtest"):
+        assert "holds no value" in str(answer(command, empty, exit_code=2)["error"])
+
+
+def test_a_net_meter_is_forecast_below_zero(tmp_path: Path) -> None:
+    """Export forced to zero is a plan for nothing."""
+    net = _hours(tmp_path, {f"h{hour}": "-500" if 9 <= hour % 24 <= 15 else "500" for hour in range(24 * 28)})
+    p50 = answer("run", net, "--hours", 24)["p50"]
+    assert isinstance(p50, list) and p50[12] == -500 and p50[2] == 500
+
+
+@pytest.mark.parametrize("at", ["2025-10-24", "2025-10-27", "2025-10-28"])
+def test_a_forecast_is_as_good_after_the_clock_changed(tmp_path: Path, at: str) -> None:
+    """A household follows the clock on the wall, and so does its forecast."""
+    berlin, rows, real = ZoneInfo("Europe/Berlin"), ["time;load_kw"], {}
+    for hour in range(24 * 65):
+        moment = (datetime(2025, 9, 1, tzinfo=UTC) + timedelta(hours=hour)).astimezone(berlin)
+        real[moment.astimezone(UTC)] = 0.4 + 1.6 * np.exp(-((moment.hour - 19) ** 2) / 6) + 0.01 * (hour % 5)
+        rows.append(f"{moment:%d.%m.%Y %H:%M};{real[moment.astimezone(UTC)]:.3f}")
+    file = tmp_path / "local.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    found = answer("run", file, "--timezone", "Europe/Berlin", "--at", at, "--hours", 24)
+    start, p50 = datetime.fromisoformat(str(found["start"])), found["p50"]
+    assert start.astimezone(berlin).hour == 0 and isinstance(p50, list)
+    errors = [abs(value - real[start + timedelta(hours=hour)]) for hour, value in enumerate(p50)]
+    assert np.mean(errors) < 0.03, errors

@@ -1,0 +1,1 @@
+"""Local time as people live it: clock changes, long and short days, holidays."""

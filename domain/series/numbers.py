@@ -1,0 +1,85 @@
+"""Numbers of one column: decimal comma or point, thousands, units behind them, words for a missing value."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+from domain.series.errors import Undecided
+
+MISSING = frozenset(
+    {
+        "", "-", "--", "—", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "unavailable", "unknown", "undefined",
+        "n/e", "#n/a", "#wert!", "#value!", "missing", "inf", "+inf", "-inf", "infinity", "-infinity", "nd", "k.a.",
+        "?",
+    }
+)  # fmt: skip
+_JUNK = re.compile(r"[\s\u00a0\u202f'’_€$£]|kr|EUR", re.IGNORECASE)
+_TAIL = re.compile(r"(?<=\d)\s*(?:[kKmMgG]?[wW][hH]?|%|p|ct)$")
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+
+
+class Decimal(StrEnum):
+    """What stands between whole and fraction."""
+
+    POINT = "point"
+    COMMA = "comma"
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a cell says that there is no value."""
+    return text.strip().lower() in MISSING
+
+
+def bare(text: str) -> str:
+    """Return a cell without spaces, currency signs and the unit behind its number; ``="…"`` of spreadsheets opened."""
+    text = text.strip()
+    if text.startswith("="):
+        text = text[1:].strip('"')
+    text = text.replace("\u2212", "-")
+    return _JUNK.sub("", _TAIL.sub("", text))
+
+
+def number(text: str, decimal: Decimal = Decimal.POINT) -> float | None:
+    """Return a number, or ``None`` where the cell is none."""
+    text = bare(text)
+    text = text.replace(".", "").replace(",", ".") if decimal is Decimal.COMMA else text.replace(",", "")
+    return float(text) if _PLAIN.fullmatch(text) else None
+
+
+def decimal_of(cells: Sequence[str], *, separator: str, asked: str = "") -> Decimal:
+    """Return how a column writes its decimals.
+
+    Args:
+        cells: The column's cells as they stand.
+        separator: The file's separator: beside a semicolon a comma is a decimal's.
+        asked: What the person said.
+
+    Raises:
+        Undecided: ``1,234`` throughout may be 1234 or 1.234.
+    """
+    if asked:
+        return Decimal(asked)
+    # A comma or a point followed by exactly three digits may be a thousands separator, anything else is a decimal.
+    thousands = False
+    for cell in cells:
+        text = bare(cell)
+        comma, point = text.rfind(","), text.rfind(".")
+        if comma < 0 and point < 0:
+            continue
+        if comma >= 0 and point >= 0:
+            return Decimal.COMMA if comma > point else Decimal.POINT
+        mark = "," if comma >= 0 else "."
+        if text.count(mark) > 1:
+            return Decimal.POINT if mark == "," else Decimal.COMMA
+        if mark == ".":
+            if not re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", text):
+                return Decimal.POINT
+        elif re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text):
+            thousands = True
+        else:
+            return Decimal.COMMA
+    if not thousands:
+        return Decimal.POINT
+    if separator == ";":
+        return Decimal.COMMA
+    raise Undecided("its commas may be decimals or thousands (1,234); add --decimal comma or --decimal point")

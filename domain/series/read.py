@@ -1,0 +1,300 @@
+"""The reader of every series that a person brings: bytes and a few options in, a series and what was understood out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from domain.forecasting.series import Series
+from domain.series.decode import decode
+from domain.series.documents import read_document
+from domain.series.errors import SeriesError, Undecided
+from domain.series.grid import Samples, lay_out
+from domain.series.known import recognise
+from domain.series.numbers import decimal_of, is_missing, number
+from domain.series.oddities import clean, gaps, rises_without_end
+from domain.series.table import Table, parse
+from domain.series.times import Times, day_order, looks_like_time, read_times, zone_named
+from domain.series.units import UNITS, Measures, Unit, unit_in, unit_named
+
+ODD_SHARE = 0.01
+ODD_ROWS = 20  # Below so many rows none is odd: the file is wrong.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a person says about a file; empty where the file shall tell.
+
+    ``wanted`` is what the series is for (``load``, ``pv``, ``price``): it chooses among columns.
+    """
+
+    column: str = ""
+    time_column: str = ""
+    timezone: str = ""
+    unit: str = ""
+    measures: str = ""
+    decimal: str = ""
+    dates: str = ""
+    wanted: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A column as a regular series: energies and counters as power, a missing step as NaN.
+
+    ``understood`` is one line; ``notes`` name each oddity; ``net`` says that values below zero are meant;
+    ``removed`` is the share of the values that were taken as missing.
+    """
+
+    series: Series
+    column: str
+    unit: str
+    zone: str
+    understood: str
+    notes: tuple[str, ...]
+    net: bool
+    removed: float = 0.0
+
+
+def columns_of(data: bytes, options: Options) -> tuple[str, ...]:
+    """Return the columns of a file that hold values.
+
+    Raises:
+        SeriesError: The file is no table.
+    """
+    table, _ = _table(data)
+    time = _time_column(table, options.time_column)
+    return tuple(_values(table, time))
+
+
+def read(data: bytes, options: Options) -> Reading:
+    """Return one column of a file as a series.
+
+    Raises:
+        Undecided: The file can be read in more than one way; the message names the option that decides.
+        SeriesError: It is no series; the message names the line or the column.
+    """
+    table, encoding = _table(data)
+    time = _time_column(table, options.time_column)
+    column = _column(table, time, options)
+    unit = _unit(table, column, options.unit)
+    if options.timezone:
+        zone_named(options.timezone)
+    dates = options.dates or table.dates or day_order(table.column(time))
+    table = _oldest_first(table, time, dates)
+    times = read_times(table.column(time), zone=options.timezone, hint=table.zone, order=dates)
+    samples, notes = _samples(table, time, column, times, options)
+    measures = _measures(samples, column, unit, table, options)
+    grid = lay_out(samples, measures)
+    series = _ends(grid.series) if table.ends else grid.series
+    power = unit.hourly if unit is not None and measures in {Measures.ENERGY, Measures.COUNTER} else ""
+    name = power or ("" if unit is None else unit.name)
+    cleaned = clean(series, unit=name, measures=measures)
+    empty = gaps(series)
+    words = [
+        table.form,
+        grid.step_words,
+        times.zone or ("times without a zone taken as UTC, add --timezone" if times.naive else "UTC"),
+        _quantity(unit, measures, name),
+        "" if encoding == "UTF-8" else encoding,
+        f"{empty} gap{'s' if empty > 1 else ''}" if empty else "no gaps",
+        *times.words,
+        *notes,
+        *grid.notes,
+        *cleaned.notes,
+    ]
+    said = tuple(dict.fromkeys([*times.words, *notes, *grid.notes, *cleaned.notes]))
+    return Reading(
+        series=cleaned.series,
+        column=column,
+        unit=name,
+        zone=times.zone,
+        understood=", ".join(word for word in words if word),
+        notes=said,
+        net=cleaned.net,
+        removed=float((np.isfinite(series.values) & ~np.isfinite(cleaned.series.values)).mean()),
+    )
+
+
+def _table(data: bytes) -> tuple[Table, str]:
+    text, encoding = decode(data)
+    document = read_document(text)
+    return (document if document is not None else recognise(parse(text))), encoding
+
+
+def _named(table: Table, name: str, choice: Sequence[str]) -> str:
+    if name in table.header:
+        return name
+    alike = [known for known in table.header if known.lower() == name.lower()]
+    if len(alike) != 1:
+        raise SeriesError(f"it has no column {name!r}, only {', '.join(choice[:12])}")
+    return alike[0]
+
+
+def _time_column(table: Table, asked: str) -> str:
+    if asked:
+        return _named(table, asked, table.header)
+    if table.time:
+        return table.time
+    for name in table.header:
+        cells = [cell for cell in table.column(name)[:60] if cell.strip()]
+        if cells and sum(looks_like_time(cell) for cell in cells) >= 0.6 * len(cells):
+            return name
+    raise SeriesError(
+        f"none of its columns ({', '.join(table.header[:8])}) is a time as 2025-10-31 14:00; name one by --time-column"
+        if table.rows
+        else "it holds a header and no rows"
+    )
+
+
+def _values(table: Table, time: str) -> list[str]:
+    """Return the columns that hold numbers, times of an end left out."""
+    found = []
+    for name in table.header:
+        if name == time:
+            continue
+        cells = [cell for cell in table.column(name)[:400] if not is_missing(cell)]
+        numbers = sum(number(cell) is not None or _comma(cell) for cell in cells)
+        if (not cells and name) or (numbers >= 0.5 * len(cells) and not _is_times(cells)):
+            found.append(name)
+    return found or [name for name in table.header if name != time]
+
+
+def _comma(cell: str) -> bool:
+    return number(cell.replace(".", "").replace(",", ".")) is not None
+
+
+def _is_times(cells: Sequence[str]) -> bool:
+    return sum(looks_like_time(cell) for cell in cells[:20]) > len(cells[:20]) // 2
+
+
+def _column(table: Table, time: str, options: Options) -> str:
+    values = _values(table, time)
+    if not values:
+        raise SeriesError(f"it has no column of values beside {time}")
+    if options.column:
+        return _named(table, options.column, [name for name in table.header if name != time])
+    full = [name for name in values if any(not is_missing(cell) for cell in table.column(name))] or values
+    words = {"price": ("price", "preis", "marketprice", "value_inc_vat", "total"), "pv": ("pv", "solar", "produc")}
+    for name in full:
+        unit = unit_in(name)
+        if options.wanted == "price" and unit is not None and unit.measures is Measures.PRICE:
+            return name
+    for word in words.get(options.wanted, ()):
+        for name in full:
+            if word in name.lower():
+                return name
+    return full[0]
+
+
+def _unit(table: Table, column: str, asked: str) -> Unit | None:
+    if asked:
+        return unit_named(asked)
+    given = dict(table.units).get(column, "")
+    return (unit_in(given) if given else None) or unit_in(column) or _unit_column(table)
+
+
+def _unit_column(table: Table) -> Unit | None:
+    """Return the one unit that a column of units names in every row."""
+    for name in table.header:
+        if name.lower() in {"unit", "units", "einheit", "eenheid", "unité", "unit_of_measurement"}:
+            named = {cell.strip() for cell in table.column(name) if cell.strip()}
+            if len(named) == 1:
+                return unit_in(named.pop())
+    return None
+
+
+def _oldest_first(table: Table, time: str, dates: str) -> Table:
+    """Return the rows the other way round where the file has the newest first: order tells autumn's hours apart."""
+    cells = table.column(time)
+    sample = read_times(cells[:: max(1, len(cells) // 500)], zone="UTC", order=dates).at
+    at = [instant for instant in sample if instant is not None]
+    falls = sum(later < earlier for earlier, later in pairwise(at))
+    if at and falls > (len(at) - 1) / 2:
+        return table.with_rows(table.rows[::-1], table.lines[::-1])
+    return table
+
+
+def _samples(table: Table, time: str, column: str, times: Times, options: Options) -> tuple[Samples, list[str]]:
+    """Return the rows that have a time, and what was left out; a bad cell of a good file is named and missing."""
+    cells = table.column(column)
+    decimal = decimal_of(
+        [cell for cell in cells if not is_missing(cell)], separator=table.separator, asked=options.decimal
+    )
+    at, values, lines = [], [], []
+    bad_times, bad_values = [], []
+    endless = 0
+    for line, stamp, instant, cell in zip(table.lines, table.column(time), times.at, cells, strict=True):
+        if instant is None:
+            if stamp.strip() or cell.strip():
+                bad_times.append((line, stamp or cell))
+            continue
+        value = None if is_missing(cell) else number(cell, decimal)
+        if value is None and not is_missing(cell):
+            bad_values.append((line, cell))
+        endless += "inf" in cell.lower()
+        at.append(instant.timestamp())
+        values.append(np.nan if value is None or not np.isfinite(value) else value)
+        lines.append(line)
+    notes = _odd(bad_times, len(table.rows), "no time") + _odd(bad_values, len(table.rows), "no number")
+    if endless:
+        notes.append(f"{endless} infinite values taken as missing")
+    if not at:
+        raise SeriesError("it holds no row with a time" if table.rows else "it holds a header and no rows")
+    order = np.argsort(np.asarray(at), kind="stable")
+    return (
+        Samples(at=np.asarray(at)[order], values=np.asarray(values)[order], lines=np.asarray(lines)[order]),
+        notes,
+    )
+
+
+def _odd(rows: list[tuple[int, str]], total: int, what: str) -> list[str]:
+    if not rows:
+        return []
+    line, cell = rows[0]
+    if total < ODD_ROWS or len(rows) > max(1, ODD_SHARE * total):
+        raise SeriesError(f"line {line}: {cell.strip()[:40]!r} is {what}")
+    return [f"{len(rows)} row{'s' if len(rows) > 1 else ''} left out: line {line}, {cell.strip()[:40]!r} is {what}"]
+
+
+def _measures(samples: Samples, column: str, unit: Unit | None, table: Table, options: Options) -> Measures | None:
+    """Return what the column holds.
+
+    Raises:
+        Undecided: It rises without end, and its unit is none of energy.
+    """
+    if options.measures:
+        asked = Measures(options.measures)
+        if asked in {Measures.ENERGY, Measures.COUNTER} and (unit is None or not unit.hourly):
+            told = "unknown" if unit is None else unit.name
+            raise Undecided(f"the unit of {column!r} is {told}, none of energy; add --unit Wh, kWh or MWh")
+        return asked
+    energy = unit is not None and unit.measures is Measures.ENERGY
+    if energy and (column in table.counters or rises_without_end(samples.values)):
+        return Measures.COUNTER
+    if not energy and rises_without_end(samples.values) and not (unit and unit.measures is Measures.PRICE):
+        known = samples.values[np.isfinite(samples.values)]
+        raise Undecided(
+            f"{column!r} rises without end, from {known[0]:g} to {known[-1]:g}: a counter? add --measures counter "
+            "--unit kWh, or --measures power where it is none"
+        )
+    if unit is None and options.wanted == "price":
+        return Measures.PRICE
+    return None if unit is None else unit.measures
+
+
+def _ends(series: Series) -> Series:
+    """Return a series whose rows were stamped with the end of their steps."""
+    return Series(start=series.start - timedelta(seconds=series.step_s), step_s=series.step_s, values=series.values)
+
+
+def _quantity(unit: Unit | None, measures: Measures | None, power: str) -> str:
+    if unit is None:
+        return "unit unknown"
+    if measures is Measures.COUNTER:
+        return f"rises without end: {unit.name} counter → {power}"
+    if measures is Measures.ENERGY:
+        return f"{unit.name} a step → {power}"
+    return UNITS[unit.name].name

@@ -1,0 +1,103 @@
+"""The reader on anything: a series with a value, or one sentence; never a traceback, never a zero from nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from domain.series.errors import SeriesError
+from domain.series.read import Options, read
+
+_cells = st.one_of(
+    st.sampled_from(
+        ["", "NA", "unavailable", "1,5", "1.234", "1.234,5", "1 000", "-0", "inf", "1e400", '"', "=1", "Total"]
+    ),
+    st.floats(-1e6, 1e6).map(lambda value: f"{value:.3f}"),
+    st.integers(-(10**20), 10**20).map(str),
+    st.text(max_size=12),
+)
+_START = datetime(2025, 10, 25, tzinfo=UTC)
+_styles = st.sampled_from(
+    [
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%d.%m.%Y %H:%M",
+        "%d/%m/%Y %H:%M",
+        "%m/%d/%Y %I:%M %p",
+        "%Y-%m-%d %H:%M:%S",
+        "%s",
+        "%y-%m-%d",
+    ]
+)
+_times = st.one_of(
+    st.tuples(st.integers(-200, 200), st.sampled_from([60, 900, 3600, 86_400])).map(
+        lambda drawn: _START + timedelta(seconds=drawn[0] * drawn[1])
+    ),
+    st.datetimes(timezones=st.just(UTC)),
+)
+_options = st.builds(
+    Options,
+    timezone=st.sampled_from(["", "", "Europe/Berlin", "Australia/Lord_Howe", "Nowhere"]),
+    unit=st.sampled_from(["", "", "kWh", "W", "ct/kWh", "x"]),
+    measures=st.sampled_from(["", "", "power", "energy", "counter", "price"]),
+    decimal=st.sampled_from(["", "", "comma", "point"]),
+    dates=st.sampled_from(["", "", "day-first", "month-first"]),
+    wanted=st.sampled_from(["load", "pv", "price"]),
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> bytes:
+    """Return a file that is almost a series."""
+    separator, style = draw(st.sampled_from(",;\t|")), draw(_styles)
+    step_s = draw(st.sampled_from([60, 900, 1800, 3600, 86_400]))
+    rows = [
+        (_START + timedelta(seconds=index * step_s), f"{draw(st.floats(-10, 10)):.2f}")
+        for index in range(draw(st.integers(0, 40)))
+    ]
+    for _ in range(draw(st.integers(0, 4))):
+        rows.insert(draw(st.integers(0, len(rows))), (draw(_times), draw(_cells)))
+    lines = [draw(st.sampled_from(["time", "Zeit", "MTU (UTC)", "Horodate", ""])) + separator + draw(_cells)]
+    lines += [f"{_written(at, style)}{separator}{cell}" for at, cell in rows]
+    text = draw(st.sampled_from(["\n", "\r\n"])).join(lines)
+    return text.encode(draw(st.sampled_from(["utf-8", "utf-16", "cp1252"])), errors="replace")
+
+
+def _written(at: datetime, style: str) -> str:
+    return str(int(at.timestamp())) if style == "%s" else at.strftime(style)
+
+
+def _holds(data: bytes, options: Options) -> None:
+    try:
+        reading = read(data, options)
+    except SeriesError as error:
+        event("refused")
+        assert str(error) and "\n" not in str(error)
+        return
+    event("read")
+    assert np.isfinite(reading.series.values).any() and reading.understood
+    assert not np.isinf(reading.series.values).any()
+
+
+@settings(max_examples=250, deadline=None)
+@given(data=tables(), options=_options)
+def test_what_is_almost_a_series_is_read_or_refused(data: bytes, options: Options) -> None:
+    """Every shape that a person's file may have by accident."""
+    _holds(data, options)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    data=st.one_of(
+        st.binary(max_size=300),
+        st.text(max_size=300).map(str.encode),
+        st.text(alphabet='0123456789.,;:-/T "\n', max_size=200).map(lambda text: ("time,kW\n" + text).encode()),
+        st.text(alphabet='{}[]":,0123456789astartend ', max_size=200).map(lambda text: ("{" + text).encode()),
+        st.text(alphabet="0123456789,E\n", max_size=300).map(
+            lambda text: ("100,NEM12,1\n200,1,E1,1,E1,,1,KWH,30,\n300," + text).encode()
+        ),
+    )
+)
+def test_anything_else_is_refused_in_a_sentence(data: bytes) -> None:
+    """What is no file of values at all."""
+    _holds(data, Options())
