@@ -315,6 +315,18 @@ class TelemetrySection(_Section):
     period_s: float = Field(default=300, ge=1, le=3600)
 
 
+class SpotTariffSection(_Section):
+    """A tariff that follows the zone's day-ahead price: (price + adder) x factor for energy taken.
+
+    Energy given brings the price and ``export_adder_mct_per_kwh``, where that is told, else the fixed export tariff.
+    Where a price is not known, the fixed tariffs of the section hold.
+    """
+
+    import_adder_mct_per_kwh: int = 0
+    import_factor: float = Field(default=1.0, gt=0, le=2)
+    export_adder_mct_per_kwh: int | None = None
+
+
 class TradingSection(_Section):
     """What energy costs when it is not traded, in thousandths of a cent per kWh, and when orders are due.
 
@@ -326,6 +338,7 @@ class TradingSection(_Section):
     follow_schedule: bool = True
     import_tariff_mct_per_kwh: int = 30_000
     export_tariff_mct_per_kwh: int = 8_000
+    spot: SpotTariffSection | None = None
     gate_closure_s: int = Field(default=300, ge=0, le=86_400)
 
 

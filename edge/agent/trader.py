@@ -24,13 +24,13 @@ from contracts.units import (
     epoch_ms,
     instant,
 )
+from edge.agent.planner import Planner
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.loop import Cycle
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, measured
 from edge.telemetry.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
-from edge.trading.battery import plan_battery
 from edge.trading.consumer import consumer_orders
 from edge.trading.forecast import expected_prices, forecast_site
 from edge.trading.model import (
@@ -39,12 +39,16 @@ from edge.trading.model import (
     Leg,
     OrderAction,
     Outlook,
-    PlanStep,
     Reach,
     SiteForecast,
     Tariffs,
 )
 from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile
+from edge.trading.plan.horizon import plan_intervals, store_of
+from edge.trading.plan.plan import Plan, end_value
+from edge.trading.plan.problem import Connection, Problem
+from edge.trading.plan.rates import planned_rates, spot_rate
+from edge.trading.plan.steps import battery_steps, later_batteries
 from edge.trading.producer import producer_orders
 from edge.trading.tracker import schedule_power_w
 
@@ -52,7 +56,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
 PLAN_S = 300.0
-HORIZON_INTERVALS = 32  # Eight hours: what a battery of a few hours can use.
+HORIZON_INTERVALS = 4 * 48  # Two days: the night after tomorrow decides what tomorrow's sun is worth.
 ORDERED_INTERVALS = 8
 HISTORY = timedelta(days=8)
 _KEY_ORDERS = "trading.orders"
@@ -109,6 +113,7 @@ class Trader:
         self._broadcast: ForecastBroadcast | None = None
         self._last_price: int | None = None
         self._basis: Basis | None = None
+        self._planner = Planner()
         self._planned_s = float("-inf")
         self._announced: Ability | None = None
         self.stats = {"orders": 0, "traded_wh": 0}
@@ -122,10 +127,25 @@ class Trader:
         self._planned_s = float("-inf")
 
     async def run(self) -> None:
-        """Look at the market once a minute until cancelled."""
+        """Plan and look at the market once a minute until cancelled."""
         while True:
+            await self.replan()
             self.look()
             await self._clock.sleep(LOOK_S)
+
+    @property
+    def plan(self) -> Plan | None:
+        """Return the plan in force, ``None`` before the first."""
+        return self._planner.plan
+
+    async def replan(self) -> None:
+        """Make a new plan where one is due; it is solved in a thread, so that control does not wait for it."""
+        if self._clock_trust() is ClockTrust.UNTRUSTED or not self._due():
+            return
+        now = self._clock.now()
+        problem, batteries, forecasts = self._problem(now)
+        await self._planner.solve(problem)
+        self._take(problem, batteries, forecasts)
 
     def look(self) -> None:
         """Bring the standing orders to what is wanted now.
@@ -198,7 +218,7 @@ class Trader:
             export_w_max=float(self._config.connection.export_limit_w),
         )
         if power_w is None:
-            return []
+            return self._planner.requests(now, now_s, generators=self._generators)
         return [
             Request(
                 requester="schedule",
@@ -209,6 +229,10 @@ class Trader:
                 preferred_w=power_w,
             )
         ]
+
+    @property
+    def _generators(self) -> tuple[str, ...]:
+        return tuple(section.id for section in self._config.devices if section.pv_peak_w > 0)
 
     def finished(self, cycle: Cycle) -> None:
         """Add what one control cycle measured to the present interval."""
@@ -246,24 +270,26 @@ class Trader:
 
     def _outlook(self, now: datetime) -> Outlook:
         first = DeliveryInterval.containing(now).later(1)
-        starts = [first.later(step).start for step in range(HORIZON_INTERVALS)]
-        forecasts = forecast_site(
+        starts = [first.later(step).start for step in range(ORDERED_INTERVALS)]
+        forecasts = self._forecasts(starts, now)
+        return Outlook(
+            now=now,
+            forecasts=forecasts,
+            plan=self._planned(forecasts, now).plan,
+            positions=self._orders.positions,
+            prices=expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price),
+            tariffs=self._tariffs,
+            reach=self._reach,
+            gate_closure_s=self._config.trading.gate_closure_s,
+        )
+
+    def _forecasts(self, starts: list[datetime], now: datetime) -> tuple[SiteForecast, ...]:
+        return forecast_site(
             starts=starts,
             site=self._config.site.id,
             history=self._telling_history(now),
             now=now,
             broadcast=self._broadcast,
-        )
-        prices = expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price)
-        return Outlook(
-            now=now,
-            forecasts=forecasts[:ORDERED_INTERVALS],
-            plan=self._planned(forecasts, prices).plan,
-            positions=self._orders.positions,
-            prices=prices,
-            tariffs=self._tariffs,
-            reach=self._reach,
-            gate_closure_s=self._config.trading.gate_closure_s,
         )
 
     def _telling_history(self, now: datetime) -> dict[datetime, IntervalEnergy]:
@@ -274,18 +300,75 @@ class Trader:
             return self._history
         return {**self._history, before: running.energy()}
 
-    def _planned(self, forecasts: tuple[SiteForecast, ...], prices: dict[datetime, int]) -> Basis:
-        """Return the plan and what it was made from; without a schedule to follow, the battery is not planned."""
-        now_s = self._clock.monotonic()
-        if self._basis is None or now_s - self._planned_s >= PLAN_S or _outdated(self._basis, forecasts):
-            batteries = self._batteries()
-            plan: tuple[PlanStep, ...] = ()
-            if batteries and self._config.trading.follow_schedule:
-                # A site with several plans them one at a time.
-                plan = plan_battery(battery=batteries[0], forecasts=forecasts, prices=prices, tariffs=self._tariffs)
-            self._basis = Basis(forecasts=forecasts, batteries=batteries, plan=plan)
-            self._planned_s = now_s
+    def _due(self) -> bool:
+        return self._basis is None or self._clock.monotonic() - self._planned_s >= PLAN_S
+
+    def _planned(self, forecasts: tuple[SiteForecast, ...], now: datetime) -> Basis:
+        """Return the plan's basis; where it is for other intervals, self-consumption stands in until the next plan."""
+        if self._basis is None or _outdated(self._basis, forecasts):
+            problem, batteries, horizon = self._problem(now)
+            self._planner.rest(problem)
+            self._take(problem, batteries, horizon)
+            self._planned_s = float("-inf")
+        assert self._basis is not None, "just made"
         return self._basis
+
+    def _problem(self, now: datetime) -> tuple[Problem, tuple[Battery, ...] | None, tuple[SiteForecast, ...]]:
+        """Return what is to plan, the batteries in it, and the forecasts of the present interval and the horizon."""
+        present = DeliveryInterval.containing(now)
+        starts = [present.later(step).start for step in range(HORIZON_INTERVALS + 1)]
+        forecasts = self._forecasts(starts, now)
+        prices = expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price)
+        batteries = self._batteries()
+        # Without a schedule to follow, the batteries are kept for other uses and not planned.
+        planned = batteries if batteries and self._config.trading.follow_schedule else ()
+        intervals = plan_intervals(forecasts, rates=lambda start: self._rates(start, prices.get(start), now), now=now)
+        connection = self._config.connection
+        problem = Problem(
+            intervals=intervals,
+            stores=tuple(
+                store_of(battery, name=f"battery {number}") for number, battery in enumerate(planned, start=1)
+            ),
+            connection=Connection(
+                import_w_max=float(connection.import_limit_w), export_w_max=float(connection.export_limit_w)
+            ),
+            end_mct_per_kwh=end_value(intervals),
+        )
+        return problem, batteries, forecasts
+
+    def _rates(self, start: datetime, price: int | None, now: datetime) -> tuple[float, float]:
+        """Return what energy costs and brings: the tariff, and the market's price while its gate is open.
+
+        A tariff that follows the price is already near it: what a trade would bring beyond is not planned with.
+        """
+        trading = self._config.trading
+        buy, sell = float(trading.import_tariff_mct_per_kwh), float(trading.export_tariff_mct_per_kwh)
+        spot = trading.spot
+        if spot is not None and price is not None:
+            buy = spot_rate(
+                price_mct_per_kwh=price, adder_mct_per_kwh=spot.import_adder_mct_per_kwh, factor=spot.import_factor
+            )
+            if spot.export_adder_mct_per_kwh is not None:
+                sell = float(price + spot.export_adder_mct_per_kwh)
+        tradable = spot is None and start - timedelta(seconds=trading.gate_closure_s) > now
+        return planned_rates(
+            import_mct_per_kwh=buy, export_mct_per_kwh=sell, price_mct_per_kwh=price if tradable else None
+        )
+
+    def _take(
+        self, problem: Problem, batteries: tuple[Battery, ...] | None, forecasts: tuple[SiteForecast, ...]
+    ) -> None:
+        """Bring the planner's plan into force: the orders' share of it begins with the next interval."""
+        plan = self._planner.plan
+        assert plan is not None, "solved or at rest"
+        now = self._clock.now()
+        later = tuple(each for each in forecasts if each.start > now)
+        self._basis = Basis(
+            forecasts=later,
+            batteries=later_batteries(batteries, plan, before=later[0].start if later else now),
+            plan=battery_steps(plan, after=now),
+        )
+        self._planned_s = self._clock.monotonic()
 
     def _batteries(self) -> tuple[Battery, ...] | None:
         """Return the batteries whose state of charge is known, ``None`` where the site has none at all."""

@@ -65,6 +65,7 @@ _KEYS: Mapping[str, str] = {
     "telemetry.period_s": "seconds between two messages; the samples in them are each second's",
     "trading.enabled": "false only measures and obeys",
     "trading.follow_schedule": "batteries make good what the site takes more or less than it traded",
+    "trading.spot": "a tariff that follows the zone's day-ahead price: adders and factor",
     "trading.gate_closure_s": "seconds before delivery at which orders are due",
 }
 

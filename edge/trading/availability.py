@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from contracts.market import Ability
 from contracts.units import DELIVERY_INTERVAL_S
-from edge.trading.battery import LEVELS
 from edge.trading.model import Battery, PlanStep, Reach, SiteForecast
 from edge.trading.orders import QUANTITY_DEAD_BAND_SHARE, QUANTITY_DEAD_BAND_WH
 
@@ -45,8 +44,8 @@ def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach)
 
     Without a forecast there is no such interval: ``None``.
 
-    A little is added to what the batteries can do: orders stand while they are near enough to what is wanted, and the
-    plan goes by steps of the state of charge. Without that, orders that are meant well would be refused for a few Wh.
+    A little is added to what the batteries can do: orders stand while they are near enough to what is wanted. Without
+    that, orders that are meant well would be refused for a few Wh.
 
     Args:
         basis: Of the plan that the orders follow; its forecasts begin no later than the newest.
@@ -64,7 +63,6 @@ def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach)
     room_wh: int | None = None
     if basis.batteries is not None:
         loose_wh = sum(max(QUANTITY_DEAD_BAND_WH, abs(net_wh) * QUANTITY_DEAD_BAND_SHARE) for net_wh in own)
-        loose_wh += sum(_usable_wh(battery) / (LEVELS - 1) for battery in basis.batteries)
         moved = {step.start: step.battery_wh for step in basis.plan}
         pairs = [(each.net_wh, moved.get(each.start, 0)) for each in known]
         taken_in_wh = sum(min(max(0, -net_wh), max(0, battery_wh)) for net_wh, battery_wh in pairs)
@@ -79,10 +77,6 @@ def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach)
         stored_wh=stored_wh,
         room_wh=room_wh,
     )
-
-
-def _usable_wh(battery: Battery) -> float:
-    return battery.capacity_wh * max(0.0, battery.soc_percent_max - battery.soc_percent_min) / 100
 
 
 def _stored_wh(battery: Battery) -> float:

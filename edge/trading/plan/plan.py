@@ -1,7 +1,7 @@
 """Make a plan: by the solver where there is one and it is in time, checked by the simulator, else self-consumption."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.trading.plan.linear import linear_plan
 from edge.trading.plan.problem import Action, Method, PlanInterval, Problem
@@ -33,22 +33,27 @@ class Plan:
 
 def make_plan(problem: Problem, *, time_limit_s: float = SOLVE_S_MAX) -> Plan:
     """Return the best plan that can be had; it is never worse than self-consumption by the simulator's account."""
-    ruled = self_consumption(problem)
-    rule = Plan(problem=problem, actions=ruled, outcome=simulate(problem, ruled), method=Method.RULE)
+    rule = resting_plan(problem, why="")
     if not problem.intervals:
         return rule
     try:
         actions = linear_plan(problem, time_limit_s=time_limit_s)
     except SolverMissing as missing:
-        return _because(rule, str(missing))
+        return replace(rule, why=str(missing))
     except SolverFailed as failed:
-        return _because(rule, str(failed))
+        return replace(rule, why=str(failed))
     outcome = simulate(problem, actions)
     if outcome.impossible:
-        return _because(rule, f"the solver's plan cannot be done: {outcome.impossible[0]}")
+        return replace(rule, why=f"the solver's plan cannot be done: {outcome.impossible[0]}")
     if rule.outcome.score_mct < outcome.score_mct and not rule.outcome.impossible:
-        return _because(rule, "no plan is cheaper")
+        return replace(rule, why="no plan is cheaper")
     return Plan(problem=problem, actions=actions, outcome=outcome, method=Method.LINEAR)
+
+
+def resting_plan(problem: Problem, *, why: str) -> Plan:
+    """Return self-consumption as a plan, and why there is no better."""
+    ruled = self_consumption(problem)
+    return Plan(problem=problem, actions=ruled, outcome=simulate(problem, ruled), method=Method.RULE, why=why)
 
 
 def end_value(intervals: Sequence[PlanInterval]) -> float:
@@ -69,7 +74,3 @@ def end_value(intervals: Sequence[PlanInterval]) -> float:
         total += price * taken_h
         used_h += taken_h
     return max(0.0, total / quarter_h)
-
-
-def _because(plan: Plan, why: str) -> Plan:
-    return Plan(problem=plan.problem, actions=plan.actions, outcome=plan.outcome, method=plan.method, why=why)

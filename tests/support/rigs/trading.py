@@ -6,6 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from contracts.units import DELIVERY_INTERVAL
 from edge.trading.model import Battery, ForecastSource, Outlook, PlanStep, Reach, SiteForecast, Tariffs
+from edge.trading.plan.horizon import plan_intervals, store_of
+from edge.trading.plan.plan import end_value, make_plan
+from edge.trading.plan.problem import Connection, Problem
+from edge.trading.plan.rates import planned_rates
+from edge.trading.plan.steps import battery_steps
 
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
 TARIFFS = Tariffs(import_mct_per_kwh=30_000, export_mct_per_kwh=8_000)
@@ -48,3 +53,28 @@ def outlook(
         tariffs=TARIFFS,
         reach=REACH,
     )
+
+
+def battery_plan(
+    battery: Battery, forecasts: Sequence[SiteForecast], *, prices: Mapping[datetime, int] | None = None
+) -> tuple[PlanStep, ...]:
+    """Return what the planner makes of one battery at the rig's tariffs."""
+    if not forecasts:
+        return ()
+    expected = prices or {}
+
+    def rates(start: datetime) -> tuple[float, float]:
+        return planned_rates(
+            import_mct_per_kwh=TARIFFS.import_mct_per_kwh,
+            export_mct_per_kwh=TARIFFS.export_mct_per_kwh,
+            price_mct_per_kwh=expected.get(start),
+        )
+
+    intervals = plan_intervals(forecasts, rates=rates, now=forecasts[0].start)
+    problem = Problem(
+        intervals=intervals,
+        stores=(store_of(battery, name="battery"),),
+        connection=Connection(import_w_max=17_000, export_w_max=17_000),
+        end_mct_per_kwh=end_value(intervals),
+    )
+    return battery_steps(make_plan(problem), after=forecasts[0].start - DELIVERY_INTERVAL)

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.market import Side
-from edge.trading.battery import plan_battery
 from edge.trading.consumer import consumer_orders
 from edge.trading.model import Leg, Tariffs
 from edge.trading.producer import producer_orders
-from tests.support.rigs.trading import BATTERY, T0, TARIFFS, forecast, outlook, sunny_day
+from tests.support.rigs.trading import BATTERY, T0, TARIFFS, battery_plan, forecast, outlook, sunny_day
 
 SUN = [forecast(1, pv_wh=-800)]
 NEED = [forecast(1, load_wh=600)]
@@ -83,7 +82,7 @@ def test_the_batterys_part_trades_at_the_value_of_stored_energy() -> None:
     """A load must flow; a battery can wait, and says at what price it will not."""
     day = [forecast(index, load_wh=1_000) for index in range(8)]
     cheap = {each.start: 8_000 if index < 4 else 30_000 for index, each in enumerate(day)}
-    plan = plan_battery(battery=replace(BATTERY, soc_percent=5), forecasts=day, prices=cheap, tariffs=TARIFFS)
+    plan = battery_plan(replace(BATTERY, soc_percent=5), day, prices=cheap)
     found = consumer_orders(outlook(day, plan=plan, prices=cheap))
     flex = [order for order in found if order.leg is Leg.FLEX and order.side is Side.BUY]
     value = {step.start: step.buy_mct_per_kwh for step in plan}
@@ -96,7 +95,7 @@ def test_positions_and_orders_stay_within_the_connection(drawn: list[tuple[int, 
     """The market refuses more, and the fuse does too."""
     day = [forecast(index, load_wh=load_wh, pv_wh=pv_wh) for index, (load_wh, pv_wh, _) in enumerate(drawn)]
     held = {each.start: min(max(energy_wh, -4_250), 4_250) for each, (_, _, energy_wh) in zip(day, drawn, strict=True)}
-    view = outlook(day, positions=held, plan=plan_battery(battery=BATTERY, forecasts=day, prices={}, tariffs=TARIFFS))
+    view = outlook(day, positions=held, plan=battery_plan(BATTERY, day))
     after = dict(held)
     for order in producer_orders(view):
         after[order.start] += order.quantity_wh if order.side is Side.BUY else -order.quantity_wh
@@ -106,7 +105,7 @@ def test_positions_and_orders_stay_within_the_connection(drawn: list[tuple[int, 
 def test_a_day_of_orders_is_decided_alike_twice() -> None:
     """Same outlook, same orders: a restart decides what it decided before."""
     day = sunny_day()
-    plan = plan_battery(battery=BATTERY, forecasts=day, prices={}, tariffs=TARIFFS)
+    plan = battery_plan(BATTERY, day)
     view = outlook(day, plan=plan)
     assert consumer_orders(view) == consumer_orders(view)
     assert {order.side for order in consumer_orders(view)} == {Side.BUY, Side.SELL}

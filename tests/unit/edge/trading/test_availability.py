@@ -14,11 +14,10 @@ from cloud.market.rules import MarketRules, Participant
 from contracts.market import Ability
 from contracts.units import epoch_ms
 from edge.trading.availability import Basis, ability_of, reach_of
-from edge.trading.battery import plan_battery
 from edge.trading.model import Battery, SiteForecast
 from edge.trading.orders import OwnOrders, reconcile
 from edge.trading.producer import producer_orders
-from tests.support.rigs.trading import BATTERY, REACH, T0, TARIFFS, forecast, outlook
+from tests.support.rigs.trading import BATTERY, REACH, T0, battery_plan, forecast, outlook
 
 SITE = "farm"
 EIGHT = st.lists(st.tuples(st.integers(0, 2_000), st.integers(-2_500, 0)), min_size=8, max_size=8)
@@ -72,7 +71,7 @@ def test_a_market_that_knows_it_takes_every_order_that_the_agent_wants(
     forecasts = [forecast(index, load_wh=load, pv_wh=pv) for index, (load, pv) in enumerate(energies, start=8)]
     expected: Mapping[datetime, int] = {each.start: price for each, price in zip(forecasts, prices, strict=True)}
     battery = replace(BATTERY, soc_percent=soc_percent)
-    plan = plan_battery(battery=battery, forecasts=forecasts, prices=expected, tariffs=TARIFFS)
+    plan = battery_plan(battery, forecasts, prices=expected)
     basis = Basis(forecasts=forecasts, batteries=[battery], plan=plan)
     ability = _ability(basis=basis, forecasts=forecasts, reach=REACH)
     wanted = producer_orders(outlook(forecasts, now=T0, plan=plan, prices=expected))
@@ -83,12 +82,12 @@ def test_a_market_that_knows_it_takes_every_order_that_the_agent_wants(
 def test_what_the_batteries_hold_is_said_without_losses_and_with_what_the_sun_will_bring() -> None:
     """Half of ten kWh is 4.5 above the floor; 0.4 kWh of surplus goes in, 0.3 kWh of load comes out."""
     forecasts = [forecast(0, pv_wh=-500), forecast(1, load_wh=300)]
-    (step, other) = plan_battery(battery=BATTERY, forecasts=forecasts, prices={}, tariffs=TARIFFS)
+    (step, other) = battery_plan(BATTERY, forecasts)
     plan = [replace(step, battery_wh=400), replace(other, battery_wh=-350)]
     told = _ability(
         basis=Basis(forecasts=forecasts, batteries=[BATTERY], plan=plan), forecasts=forecasts[1:], reach=REACH
     )
-    loose_wh = 25 + 15 + 9_500 / 40
+    loose_wh = 25 + 15
     assert told.stored_wh == round(4_500 * 0.95 + 400 + loose_wh)
     assert told.room_wh == round(5_000 / 0.95 + 300 + loose_wh)
     assert (told.interval_start, told.own_net_wh) == (T0, (-500, 300))

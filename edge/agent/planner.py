@@ -1,0 +1,107 @@
+"""The plan in force: solved beside the event loop in bounded time, and what it asks of control."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, lever
+from edge.trading.plan.plan import Plan, make_plan, resting_plan
+from edge.trading.plan.problem import Method, Problem
+from edge.trading.plan.steer import Steer, steer
+
+log = logging.getLogger(__name__)
+
+# Real seconds that a plan may take, import of the solver and waiting for a core included.
+WAIT_S = 20.0
+_LEASE_S = 60.0
+
+
+class Planner:
+    """One site's plan."""
+
+    def __init__(self) -> None:
+        """Begin without a plan, which is self-consumption."""
+        self.plan: Plan | None = None
+        self._solving: asyncio.Future[Plan] | None = None
+        self._method: Method | None = None
+
+    async def solve(self, problem: Problem) -> None:
+        """Replace the plan by the best for a problem; late, it is self-consumption, and says so."""
+        if self._solving is None or self._solving.done():
+            # A thread cannot be cancelled: the solver bounds itself, and a late one is not joined by a second.
+            self._solving = asyncio.ensure_future(asyncio.to_thread(make_plan, problem))
+        try:
+            async with asyncio.timeout(WAIT_S):
+                plan = await asyncio.shield(self._solving)
+        except TimeoutError:
+            plan = resting_plan(problem, why=f"the plan was not ready in {WAIT_S:.0f} s")
+        if plan.problem is not problem:
+            plan = resting_plan(problem, why="the plan before was late")
+        self._take(plan)
+
+    def rest(self, problem: Problem) -> None:
+        """Replace the plan by self-consumption until the next is solved."""
+        self._take(resting_plan(problem, why="the next plan is not solved yet"))
+
+    def _take(self, plan: Plan) -> None:
+        if plan.method is not self._method:
+            log.info("plan made", extra={"method": plan.method.value, "reason": plan.why})
+        self.plan, self._method = plan, plan.method
+
+    def requests(self, now: datetime, now_s: float, *, generators: Iterable[str]) -> list[Request]:
+        """Return what the plan asks of control in the present interval; nothing is self-consumption.
+
+        Args:
+            now: Selects the interval.
+            now_s: The monotonic clock, for the leases.
+            generators: Devices whose generation may be limited.
+        """
+        if self.plan is None:
+            return []
+        for index, interval in enumerate(self.plan.problem.intervals):
+            if interval.start <= now < interval.end:
+                return _asked(steer(self.plan, index), now_s + _LEASE_S, generators)
+        return []
+
+
+def _asked(aim: Steer, expires_s: float, generators: Iterable[str]) -> list[Request]:
+    found = []
+    bounds = (aim.battery_w_min, aim.battery_w_max)
+    if aim.battery_w is not None or bounds != (float("-inf"), float("inf")):
+        found.append(
+            Request(
+                requester="plan",
+                resource=BATTERIES,
+                priority=Priority.OPTIMISER,
+                reason=Reason.PRICE,
+                expires_s=expires_s,
+                min_w=aim.battery_w_min,
+                max_w=aim.battery_w_max,
+                preferred_w=aim.battery_w,
+            )
+        )
+    if aim.export_w_max is not None:
+        found.append(
+            Request(
+                requester="plan",
+                resource=CONNECTION,
+                priority=Priority.OPTIMISER,
+                reason=Reason.PRICE,
+                expires_s=expires_s,
+                min_w=-aim.export_w_max,
+            )
+        )
+    if aim.generation_off:
+        found += [
+            Request(
+                requester="plan",
+                resource=lever(device, Capability.LIMIT_GENERATION),
+                priority=Priority.OPTIMISER,
+                reason=Reason.PRICE,
+                expires_s=expires_s,
+                min_w=0.0,
+            )
+            for device in generators
+        ]
+    return found

@@ -1,0 +1,168 @@
+"""The agent's plan at work: what it asks of control where nothing is traded, and what it says when it has none."""
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.clock import Clock
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.units import ClockTrust, Quality
+from edge.agent.trader import Trader
+from edge.control.cycle import decide
+from edge.control.model import (
+    BATTERIES,
+    CONNECTION,
+    AssetKind,
+    AssetState,
+    Capability,
+    ControlSettings,
+    Decision,
+    Measured,
+    Memory,
+    Priority,
+    Reason,
+    Request,
+    Snapshot,
+)
+from edge.loop.loop import Cycle
+from edge.loop.snapshot import SOC
+from edge.telemetry.outbox import Outbox
+from edge.trading.plan.problem import Method
+from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import SITE, config, reading
+
+NOON = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
+SPOT = {"import_adder_mct_per_kwh": 10_000, "import_factor": 1.0, "export_adder_mct_per_kwh": -500}
+
+
+def _cycle(clock: ManualClock, *, soc_percent: float) -> Cycle:
+    snapshot = Snapshot(taken_s=clock.monotonic(), connection_power=Measured())
+    decision, _ = decide(snapshot, [], ControlSettings(import_w_max=1, export_w_max=1), Memory())
+    return Cycle(
+        number=1,
+        readings={"inverter": {SOC: reading(soc_percent, at_s=clock.monotonic())}, "meter": {}},
+        snapshot=snapshot,
+        decision=decision,
+        applied={},
+    )
+
+
+def _trader(outbox: Outbox, clock: ManualClock, *, soc_percent: float = 50, **trading: Any) -> Trader:
+    return Trader(
+        config=config(trading={"enabled": True, **trading}),
+        clock=clock,
+        outbox=outbox,
+        clock_trust=lambda: ClockTrust.SYNCED,
+        last_cycle=lambda: _cycle(clock, soc_percent=soc_percent),
+    )
+
+
+def _broadcast(*, load_w: list[int], pv_w: list[int], price: list[int]) -> ForecastBroadcast:
+    """Return two days of forecasts, a value for each hour of the first, which the second repeats."""
+
+    def series(kind: ForecastKind, hourly: list[int], site: str | None) -> ForecastSeries:
+        steps = tuple(value for value in hourly * 2 for _ in range(4))
+        return ForecastSeries(kind=kind, site=site, start=NOON, p10=steps, p50=steps, p90=steps)
+
+    told = (
+        series(ForecastKind.LOAD, load_w, SITE),
+        series(ForecastKind.PV, pv_w, SITE),
+        series(ForecastKind.PRICE, price, None),
+    )
+    return ForecastBroadcast(zone="zone-1", issued_at=NOON, series=told)
+
+
+async def _asked(trader: Trader, clock: ManualClock, broadcast: ForecastBroadcast) -> list[Request]:
+    trader.hear_forecast(broadcast)
+    await trader.replan()
+    trader.finished(_cycle(clock, soc_percent=50))
+    return trader.requests(clock.monotonic())
+
+
+async def test_cheap_energy_is_charged_from_the_grid_and_the_reason_is_its_price(tmp_path: Path) -> None:
+    """With a spot tariff, one cheap hour now and dear ones after it, the battery charges now, through the arbiter."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT)
+        prices = [2_000] + [40_000] * 23
+        (request,) = await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices))
+        assert (request.resource, request.priority, request.reason) == (BATTERIES, Priority.OPTIMISER, Reason.PRICE)
+        assert request.preferred_w == pytest.approx(4_000, abs=10)
+        assert trader.plan is not None and trader.plan.method is Method.LINEAR
+
+
+async def test_energy_is_kept_for_dearer_hours_and_a_surplus_may_still_be_stored(tmp_path: Path) -> None:
+    """The plan binds discharging alone: a cloud that passes earlier than forecast still charges the battery."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, soc_percent=100, spot=SPOT)
+        prices = [20_000] * 4 + [60_000] * 4 + [20_000] * 16
+        load_w = [500] * 4 + [4_000] * 4 + [500] * 16
+        (request,) = await _asked(trader, clock, _broadcast(load_w=load_w, pv_w=[0] * 24, price=prices))
+        assert (request.resource, request.min_w, request.preferred_w) == (BATTERIES, 0.0, None)
+        assert request.max_w == float("inf")
+
+
+async def test_generation_is_held_back_where_feeding_in_costs_money_and_rests_where_taking_is_paid(
+    tmp_path: Path,
+) -> None:
+    """At a full battery the surplus has nowhere to go: zero feed-in at -2 ct, no generation at all at -30 ct."""
+    clock = ManualClock(NOON)
+    for price, resources in ((-2_000, {CONNECTION}), (-30_000, {"inverter/limit_generation"})):
+        with closing(Outbox.open(tmp_path / f"{-price}.db", site=SITE, clock=clock)) as outbox:
+            trader = _trader(outbox, clock, soc_percent=100, spot=SPOT)
+            broadcast = _broadcast(load_w=[500] * 24, pv_w=[-3_000] * 24, price=[price] * 24)
+            asked = await _asked(trader, clock, broadcast)
+            limits = [request for request in asked if request.resource != BATTERIES]
+            assert {request.resource for request in limits} == resources
+            assert {(request.min_w, request.reason) for request in limits} == {(0.0, Reason.PRICE)}
+            assert _generation_w(limits, clock) <= (500 if price > -30_000 else 0)
+
+
+def _generation_w(requests: list[Request], clock: Clock) -> float:
+    """Return the most that control lets a 5 kW plant generate beside a load of 500 W."""
+    plant = AssetState(
+        id="inverter",
+        kind=AssetKind.PV,
+        capabilities=frozenset({Capability.LIMIT_GENERATION}),
+        power=Measured(value=-3_000, quality=Quality.GOOD, age_s=0),
+        generation_rated_w=5_000,
+    )
+    snapshot = Snapshot(
+        taken_s=clock.monotonic(),
+        connection_power=Measured(value=-2_500, quality=Quality.GOOD, age_s=0),
+        assets=(plant,),
+    )
+    decision: Decision
+    decision, _ = decide(snapshot, requests, ControlSettings(import_w_max=17_000, export_w_max=10_000), Memory())
+    (setpoint,) = decision.setpoints
+    assert setpoint.value_w is not None and setpoint.reason is Reason.PRICE
+    return setpoint.value_w
+
+
+async def test_a_flat_tariff_leaves_the_battery_to_self_consumption(tmp_path: Path) -> None:
+    """What is not traded costs the tariff: a low market price that nobody sold at charges nothing."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock)
+        prices = [9_000] + [28_000] * 23
+        assert await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices)) == []
+
+
+async def test_a_board_without_the_solver_plans_self_consumption_and_asks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fallback is what control does on its own; the plan says why it is no better."""
+    monkeypatch.setitem(sys.modules, "highspy", None)
+    monkeypatch.delitem(sys.modules, "edge.trading.plan.highs", raising=False)
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT)
+        prices = [2_000] + [40_000] * 23
+        assert await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices)) == []
+        assert trader.plan is not None
+        assert (trader.plan.method, trader.plan.why) == (Method.RULE, "highspy is not installed")
