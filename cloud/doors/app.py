@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
+import httpx
+from a2a.server.agent_execution import AgentExecutor
+from a2a.utils.push_url_validator import validate_push_notification_url
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -13,21 +16,34 @@ from starlette.routing import BaseRoute, Route
 
 from cloud.agents.rights import Caller
 from cloud.doors import rest
+from cloud.doors.a2a_door import PushCheck, a2a_routes
 from cloud.doors.gate import Gate, caller_in
 from cloud.doors.mcp_door import Context, mcp_server
 from cloud.doors.offering import Offering
 from cloud.doors.problem import problem
 
 MCP_PATH: Final = "/mcp"
+PUSH_TIMEOUT_S: Final = 10.0
 
 
-def build_app(offering: Offering, *, host: str = "127.0.0.1", authorization_servers: Sequence[str] = ()) -> Starlette:
+def build_app(
+    offering: Offering,
+    *,
+    url: str,
+    host: str = "127.0.0.1",
+    authorization_servers: Sequence[str] = (),
+    executor: AgentExecutor | None = None,
+    push_allowed: PushCheck = validate_push_notification_url,
+) -> Starlette:
     """Return the application of a offering.
 
     Args:
         offering: What it serves.
+        url: How others reach it, without a slash at the end.
         host: Where it will listen; on a loopback address requests with another host name are refused.
         authorization_servers: Who issues tokens, for clients that look for it.
+        executor: Takes the place of the skills behind A2A; everything else stays as it ships.
+        push_allowed: Which addresses A2A tasks may be told to; without it none on a private or local network.
     """
     server = mcp_server(offering, _caller_of)
     mcp_routes = server.streamable_http_app(streamable_http_path=MCP_PATH, host=host).routes
@@ -47,17 +63,20 @@ def build_app(offering: Offering, *, host: str = "127.0.0.1", authorization_serv
             }
         )
 
+    push_client = httpx.AsyncClient(timeout=PUSH_TIMEOUT_S, follow_redirects=False)
     routes: list[BaseRoute] = [
         Route("/healthz", health),
         Route("/.well-known/oauth-protected-resource/mcp", resource_metadata),
         *mcp_routes,
         *rest.routes(offering),
+        *a2a_routes(offering, url=url, client=push_client, executor=executor, push_allowed=push_allowed),
     ]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(push_client)
             await stack.enter_async_context(server.session_manager.run())
             yield
 

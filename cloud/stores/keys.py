@@ -139,5 +139,20 @@ def call_key(caller: str, key: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk=f"CALLKEY#{caller}", sk=key)
 
 
+def a2a_task(agent: str, owner: str, task: str) -> Key:
+    """Return where a task that an agent was given by another organisation's is kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"A2ATASK#{agent}#{owner}", sk=task)
+
+
+def a2a_open(agent: str, owner: str, task: str) -> Key:
+    """Return where it is noted that such a task has not ended."""
+    return Key(table=Table.GRID_METRICS, pk=f"A2AOPEN#{agent}", sk=f"{owner}#{task}")
+
+
+def a2a_push(agent: str, task: str, owner: str, config: str) -> Key:
+    """Return where an address is kept that is told how a task goes on."""
+    return Key(table=Table.GRID_METRICS, pk=f"A2APUSH#{agent}#{task}", sk=f"{owner}#{config}")
+
+
 def _iso_minute(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"

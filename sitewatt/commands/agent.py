@@ -88,12 +88,13 @@ def serve(
     callers: Annotated[Path | None, typer.Option(metavar="FILE", help="Who may come in, by token.")] = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="Speak MCP to the program that started this one.")] = False,
     role: RoleOption = Role.OPERATOR,
+    public_url: Annotated[str | None, typer.Option(metavar="URL", help="How others reach it, for the cards.")] = None,
     issuer: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="An authorization server that clients are pointed to.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Open the doors: MCP at /mcp, REST at /v1, both described at /openapi.json and by MCP itself."""
+    """Open the doors: MCP at /mcp, REST at /v1 (described by /openapi.json), A2A below /agents/."""
     import contextlib
 
     from cloud.doors.app import build_app
@@ -129,7 +130,8 @@ def serve(
                     print_json({"url": address})
                 else:
                     typer.echo(f"agents at {address}: MCP {address}/mcp, REST {address}/v1, {address}/openapi.json")
-                serve_http(build_app(offering, host=host, authorization_servers=issuer or ()), listener)
+                doors = build_app(offering, url=public_url or address, host=host, authorization_servers=issuer or ())
+                serve_http(doors, listener)
         except CloudError as error:
             fail(str(error), code="setup", as_json=as_json, exit_code=BAD_INPUT)
 

@@ -1,20 +1,23 @@
 """The agents' real server on a free port of this machine, over the tables of a market's story."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from a2a.utils.push_url_validator import validate_push_notification_url
 
+from cloud.doors.a2a_door import PushCheck
 from cloud.doors.app import build_app
 from cloud.doors.callers import CallerEntry, Callers, hash_of
 from cloud.doors.offering import Document, Offering
 from cloud.doors.serve import config_of, listen
 from cloud.shell.agents_office import office_of
 from cloud.shell.services import Services
+from cloud.stores.tables import Tables
 from contracts.skills.base import Effect, Role
 from tests.support.cloud.sites import Recorder, house_in
 from tests.support.market.shell import run_events, story
@@ -41,10 +44,18 @@ class Doors:
 
 
 @contextmanager
-def doors_in(folder: Path, *, tokens: bool = False, **more: Any) -> Iterator[Doors]:
+def doors_in(
+    folder: Path,
+    *,
+    tokens: bool = False,
+    push_allowed: PushCheck = validate_push_notification_url,
+    begin: Callable[[Tables], None] = lambda tables: None,
+    **more: Any,
+) -> Iterator[Doors]:
     """Serve over files in a folder for the block."""
     with house_in(folder) as (services, publisher):
         run_events(services, story())
+        begin(services.stores.tables)
         document = Document(
             uri="sitewatt://document/note",
             name="note",
@@ -61,11 +72,12 @@ def doors_in(folder: Path, *, tokens: bool = False, **more: Any) -> Iterator[Doo
             **more,
         )
         with listen("127.0.0.1", 0) as listener:
-            server = uvicorn.Server(config_of(build_app(offering)))
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            server = uvicorn.Server(config_of(build_app(offering, url=url, push_allowed=push_allowed)))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="doors")
             thread.start()
             try:
-                yield Doors(url=f"http://127.0.0.1:{listener.getsockname()[1]}", services=services, publisher=publisher)
+                yield Doors(url=url, services=services, publisher=publisher)
             finally:
                 server.should_exit = True
                 thread.join(STOP_S)

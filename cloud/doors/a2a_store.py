@@ -1,0 +1,141 @@
+"""Tasks and their push addresses in the product's tables, by agent and owner: they outlive a restart."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import anyio.to_thread
+from a2a.server.context import ServerCallContext
+from a2a.server.tasks import InMemoryTaskStore, PushNotificationConfigStore, TaskStore
+from a2a.server.tasks.push_notification_config_store import normalize_push_notification_config
+from a2a.types import a2a_pb2
+from google.protobuf.json_format import MessageToDict, ParseDict
+
+from cloud.stores import keys
+from cloud.stores.tables import Delete, Put, Table, Tables, Write
+from contracts.skills.base import Agent
+
+KEEP: Final = timedelta(days=30)
+_ENDED: Final = frozenset(
+    {
+        a2a_pb2.TaskState.TASK_STATE_COMPLETED,
+        a2a_pb2.TaskState.TASK_STATE_FAILED,
+        a2a_pb2.TaskState.TASK_STATE_CANCELED,
+        a2a_pb2.TaskState.TASK_STATE_REJECTED,
+    }
+)
+_INTERRUPTED: Final = frozenset(
+    {a2a_pb2.TaskState.TASK_STATE_INPUT_REQUIRED, a2a_pb2.TaskState.TASK_STATE_AUTH_REQUIRED}
+)
+
+
+class StoreTasks(TaskStore):
+    """The tasks of one agent."""
+
+    def __init__(self, tables: Tables, agent: Agent) -> None:
+        self._tables = tables
+        self._agent = agent
+
+    async def save(self, task: a2a_pb2.Task, context: ServerCallContext) -> None:
+        """Keep a task; one that has not ended is also listed as open."""
+        owner = context.user.user_name
+        expires = datetime.now(UTC) + KEEP
+        key, still_open = keys.a2a_task(self._agent, owner, task.id), keys.a2a_open(self._agent, owner, task.id)
+        writes: list[Write] = [Put(key=key, body=MessageToDict(task), expires_at=expires)]
+        if task.status.state in _ENDED:
+            writes.append(Delete(key=still_open))
+        else:
+            writes.append(Put(key=still_open, body={"owner": owner, "task": task.id}, expires_at=expires))
+        await anyio.to_thread.run_sync(self._tables.transact, writes)
+
+    async def get(self, task_id: str, context: ServerCallContext) -> a2a_pb2.Task | None:
+        """Return a task of the caller's."""
+        key = keys.a2a_task(self._agent, context.user.user_name, task_id)
+        item = await anyio.to_thread.run_sync(self._tables.get, key)
+        return ParseDict(item.body, a2a_pb2.Task()) if item is not None else None
+
+    async def list(self, params: a2a_pb2.ListTasksRequest, context: ServerCallContext) -> a2a_pb2.ListTasksResponse:
+        """Return a page of the caller's tasks; the order and the pages are the SDK's own."""
+        pk = keys.a2a_task(self._agent, context.user.user_name, "").pk
+        items = await anyio.to_thread.run_sync(lambda: self._tables.query(Table.GRID_METRICS, pk))
+        shelf = InMemoryTaskStore()
+        for item in items:
+            await shelf.save(ParseDict(item.body, a2a_pb2.Task()), context)
+        return await shelf.list(params, context)
+
+    async def delete(self, task_id: str, context: ServerCallContext) -> None:
+        """Forget a task."""
+        owner = context.user.user_name
+        writes: Sequence[Write] = [
+            Delete(key=keys.a2a_task(self._agent, owner, task_id)),
+            Delete(key=keys.a2a_open(self._agent, owner, task_id)),
+        ]
+        await anyio.to_thread.run_sync(self._tables.transact, writes)
+
+    def fail_unfinished(self) -> int:
+        """End the tasks that a server before this one was at when it stopped; return how many there were.
+
+        What such a call has done by then is in the record of calls; its key tells the caller.
+        """
+        count = 0
+        for item in self._tables.query(Table.GRID_METRICS, keys.a2a_open(self._agent, "", "").pk):
+            key = keys.a2a_task(self._agent, item.body["owner"], item.body["task"])
+            kept = self._tables.get(key)
+            task = ParseDict(kept.body, a2a_pb2.Task()) if kept is not None else a2a_pb2.Task()
+            if kept is not None and task.status.state in _INTERRUPTED:
+                continue  # It waits for its caller, who may still answer.
+            writes: list[Write] = [Delete(key=item.key)]
+            if kept is not None and task.status.state not in _ENDED:
+                task.status.state = a2a_pb2.TaskState.TASK_STATE_FAILED
+                task.status.timestamp.GetCurrentTime()
+                writes.append(Put(key=key, body=MessageToDict(task), expires_at=datetime.now(UTC) + KEEP))
+                count += 1
+            self._tables.transact(writes)
+        return count
+
+
+class StorePushConfigs(PushNotificationConfigStore):
+    """Where callers want to be told of their tasks."""
+
+    def __init__(self, tables: Tables, agent: Agent) -> None:
+        self._tables = tables
+        self._agent = agent
+
+    async def set_info(
+        self, task_id: str, notification_config: a2a_pb2.TaskPushNotificationConfig, context: ServerCallContext
+    ) -> a2a_pb2.TaskPushNotificationConfig:
+        """Keep an address."""
+        config = normalize_push_notification_config(task_id, notification_config)
+        key = keys.a2a_push(self._agent, task_id, context.user.user_name, config.id)
+        body = {"owner": context.user.user_name, "config": MessageToDict(config)}
+        put = Put(key=key, body=body, expires_at=datetime.now(UTC) + KEEP)
+        await anyio.to_thread.run_sync(self._tables.put, put)
+        return config
+
+    async def get_info(self, task_id: str, context: ServerCallContext) -> list[a2a_pb2.TaskPushNotificationConfig]:
+        """Return the caller's addresses for a task."""
+        bodies = await self._bodies(task_id)
+        return [_config(body) for body in bodies if body["owner"] == context.user.user_name]
+
+    async def get_info_for_dispatch(self, task_id: str) -> list[a2a_pb2.TaskPushNotificationConfig]:
+        """Return every address for a task."""
+        return [_config(body) for body in await self._bodies(task_id)]
+
+    async def delete_info(self, task_id: str, context: ServerCallContext, config_id: str | None = None) -> None:
+        """Forget one address of the caller's, or all of a task."""
+        for config in await self.get_info(task_id, context):
+            if config_id is None or config.id == config_id:
+                key = keys.a2a_push(self._agent, task_id, context.user.user_name, config.id)
+                writes: Sequence[Write] = [Delete(key=key)]
+                await anyio.to_thread.run_sync(self._tables.transact, writes)
+
+    async def _bodies(self, task_id: str) -> list[dict[str, Any]]:
+        pk = keys.a2a_push(self._agent, task_id, "", "").pk
+        items = await anyio.to_thread.run_sync(lambda: self._tables.query(Table.GRID_METRICS, pk))
+        return [item.body for item in items]
+
+
+def _config(body: dict[str, Any]) -> a2a_pb2.TaskPushNotificationConfig:
+    config = a2a_pb2.TaskPushNotificationConfig()
+    ParseDict(body["config"], config)
+    return config
