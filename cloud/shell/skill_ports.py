@@ -69,6 +69,12 @@ def journal_ports(tables: Tables, registry: Registry) -> Ports:
     The journal takes entries from any writer; who finds it ahead of what the sites were told tells the rest.
     """
 
+    return _ports(tables, registry, beside(tables, registry))
+
+
+def beside(tables: Tables, registry: Registry) -> Submit:
+    """Return what journals a command of a market beside the cloud that runs it; that cloud tells the sites of it."""
+
     def submit(zone: ZoneId, command: commands.Command) -> None:
         record = registry.zone(zone)
         assert record is not None, "the desk knows the zone"
@@ -77,7 +83,7 @@ def journal_ports(tables: Tables, registry: Registry) -> Ports:
         with contextlib.suppress(_LeftUntold):
             writer.submit([{**command, "at_ms": at_ms}], at_ms=at_ms)
 
-    return _ports(tables, registry, submit)
+    return submit
 
 
 class _LeftUntold(PublishError):

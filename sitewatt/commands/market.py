@@ -14,12 +14,16 @@ from cloud.market.auction import Tie
 from cloud.market.rules import Mechanism, SelfTrade
 from cloud.market.tools.clear import ClearMechanism
 from cloud.market.tools.inputs import BadInput, mapping
+from sitewatt.commands import market_money
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
     from cloud.market.baseline import Baseline, Method, TooFewDays
 
 app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
+app.add_typer(market_money.claims, name="claims")
+app.command()(market_money.estimates)
+app.command()(market_money.statement)
 
 FileArgument = Annotated[str, typer.Argument(help="A file, - for standard input.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]

@@ -1,0 +1,90 @@
+"""A site's month out of the tables: its ledger lines and settlements, interval by interval of the local month."""
+
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cloud.market.rules import NO_SITE, MarketRules
+from cloud.market.statement import Metered, Statement, StatementLine, make_statement
+from cloud.shell.market.projection import LEDGER, SETTLED, committed_upto
+from cloud.shell.market.reading import read_fold
+from cloud.stores import keys
+from cloud.stores.registry import ZoneRecord
+from cloud.stores.tables import Tables, prefix
+from contracts.units import DELIVERY_INTERVAL, ZoneId, instant
+
+
+def time_zone_of(zone: ZoneRecord) -> tzinfo:
+    """Return the time zone of a zone's bills: its named one where it has one, else its fixed offset."""
+    name = getattr(zone, "timezone", None) or getattr(zone, "time_zone", None)
+    if isinstance(name, str) and name:
+        return ZoneInfo(name)
+    return timezone(timedelta(seconds=zone.utc_offset_s))
+
+
+def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | None) -> list[Statement]:
+    """Return the statement of one site, or of every site with anything in the month, by name.
+
+    Raises:
+        StoreError: The tables failed.
+    """
+    local = time_zone_of(zone)
+    end = (month.replace(day=1) + timedelta(days=32)).replace(day=1)
+    at, until = (datetime(day.year, day.month, day.day, tzinfo=local).astimezone(UTC) for day in (month, end))
+    upto = committed_upto(tables, zone.id)
+    lines: dict[str, list[StatementLine]] = {}
+    metered: dict[str, list[Metered]] = {}
+    while at < until:
+        for body in _of(tables, zone.id, at, LEDGER, upto):
+            if body["account"] not in NO_SITE and site in (None, body["account"]):
+                lines.setdefault(body["account"], []).append(_line(body, local))
+        newest: dict[str, dict[str, Any]] = {}
+        for body in _of(tables, zone.id, at, SETTLED, upto):
+            if site in (None, body["site"]):
+                newest[body["site"]] = max(newest.get(body["site"], body), body, key=lambda one: int(one["version"]))
+        for name, body in newest.items():
+            metered.setdefault(name, []).append(_metered(body))
+        at += DELIVERY_INTERVAL
+    tariffs = _tariffs(tables, zone)
+    names = [site] if site is not None else sorted(metered)
+    return [
+        make_statement(
+            site=name,
+            zone=zone.id,
+            month=f"{month:%Y-%m}",
+            lines=lines.get(name, ()),
+            metered=metered.get(name, ()),
+            tariffs_mct_per_kwh=tariffs,
+        )
+        for name in names
+    ]
+
+
+def _tariffs(tables: Tables, zone: ZoneRecord) -> tuple[int, int] | None:
+    fold = read_fold(tables, zone.id)
+    rules = MarketRules.model_validate({**zone.market, "zone": zone.id}) if fold is None else fold.engine.rules
+    tariffs = rules.last_resort
+    return None if tariffs is None else (tariffs.import_mct_per_kwh, tariffs.export_mct_per_kwh)
+
+
+def _of(tables: Tables, zone: ZoneId, start: datetime, what: str, upto: int) -> list[dict[str, Any]]:
+    key = keys.trade_item(zone, start, what)
+    items = tables.query(key.table, key.pk, **prefix(what))
+    return [item.body for item in items if item.body["position"] <= upto]
+
+
+def _line(body: dict[str, Any], local: tzinfo) -> StatementLine:
+    return StatementLine(
+        at=instant(body["interval_ms"]).astimezone(local),
+        number=body["number"],
+        kind=body["kind"],
+        energy_wh=body["energy_wh"],
+        money_uct=body["money_uct"],
+        reference=body["reference"],
+        meter_version=body["meter_version"],
+        rules_version=body["rules_version"],
+    )
+
+
+def _metered(body: dict[str, Any]) -> Metered:
+    return Metered(net_wh=body["metered_wh"], estimated=body["estimated"], method=body["method"])

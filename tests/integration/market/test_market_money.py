@@ -1,0 +1,150 @@
+"""``sitewatt market claims|estimates|statement`` over a cloud's tables: traded, untraded and implausible sites."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cloud.market import commands
+from cloud.market.product import INTERVAL_MS
+from cloud.shell.market.writer import market_of
+from cloud.stores.registry import save_registry
+from contracts.units import epoch_ms
+from sitewatt.commands.market import app
+from tests.support.cloud.sites import house_in
+
+START_MS = epoch_ms(datetime(2026, 11, 10, 12, 0, tzinfo=UTC))
+END_MS = START_MS + INTERVAL_MS
+
+
+def _run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result.stdout if code == 0 else result.output
+
+
+def _json(*arguments: str, code: int = 0) -> Any:
+    return json.loads(_run(*arguments, "--json", code=code))
+
+
+def _order(site: str, side: str, quantity_wh: int, price: int) -> dict[str, Any]:
+    return {
+        "op": "new",
+        "at_ms": START_MS - 3_600_000,
+        "site": site,
+        "order_id": "a",
+        "interval_ms": START_MS,
+        "side": side,
+        "quantity_wh": quantity_wh,
+        "price_mct_per_kwh": price,
+        "tif": "gtc",
+    }
+
+
+def _meter(site: str, net_wh: int) -> dict[str, Any]:
+    return {
+        "op": "meter",
+        "at_ms": END_MS + 1000,
+        "site": site,
+        "interval_ms": START_MS,
+        "import_wh": max(net_wh, 0),
+        "export_wh": max(-net_wh, 0),
+        "version": 1,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A cloud in which the farm sold the factory 1000 Wh, home-1 traded nothing and home-2's meter is mad."""
+    with house_in(tmp_path) as (services, _):
+        save_registry(services.stores.tables, services.registry)
+        market = market_of(services, "zone-1")
+        assert market is not None
+        line = commands.dr_line(
+            site="factory", interval_ms=START_MS, committed_wh=300, baseline_wh=1000, method="m", flags=("few-days",)
+        )
+        event = commands.dr_event(
+            event="e1", price_mct_per_kwh=40_000, penalty_mct_per_kwh=50_000, lines=[line], at_ms=END_MS
+        )
+        for inputs in (
+            [commands.tick(at_ms=START_MS - 4_000_000)],
+            [_order("farm", "sell", 1000, 10_000), _order("factory", "buy", 1000, 20_000)],
+            [commands.tick(at_ms=END_MS), event],
+            [_meter("farm", -1000), _meter("factory", 700), _meter("home-1", 400), _meter("home-2", 10**9)],
+            [commands.tick(at_ms=END_MS + 700_000)],
+        ):
+            market.submit(inputs, at_ms=inputs[0]["at_ms"])
+        balances = market.fold(at_ms=END_MS + 700_000).engine.balances()
+    (tmp_path / "balances.json").write_text(json.dumps(balances), encoding="utf-8")
+    yield tmp_path
+
+
+def test_what_stands_on_an_estimate_is_listed_with_its_end(folder: Path) -> None:
+    """An operator must see what was settled without a reading while a reading can still correct it."""
+    rows = _json("estimates", str(folder))["estimates"]
+    (row,) = [row for row in rows if row["method"] == "implausible"]
+    assert (row["site"], row["method"], row["held"]) == ("home-2", "implausible", 10**9)
+    assert row["final_at"].startswith("2026-12-20")
+    assert f"{len(rows)} settlements stand on estimates" in _run("estimates", str(folder))
+
+
+def test_a_claim_waits_until_a_person_decides_and_the_ledger_follows(folder: Path) -> None:
+    """A flag holds the money, and the decision is in the journal with its name and reason."""
+    (claim,) = _json("claims", "list", str(folder))["claims"]
+    assert (claim["site"], claim["event"], claim["flags"], claim["claimed_eur"]) == (
+        "factory",
+        "e1",
+        ["few-days"],
+        "0.12000000",
+    )
+    before = _json("statement", "--tables", str(folder), "--site", "factory", "--month", "2026-11")["statements"][0]
+    assert "demand-response" not in before["by_kind"]
+    words = ("--event", "e1", "--site", "factory", "--by", "ann", "--reason", "its meter agrees")
+    assert "approved by ann" in _run("claims", "approve", str(folder), *words)
+    after = _json("statement", "--tables", str(folder), "--site", "factory", "--month", "2026-11")["statements"][0]
+    assert after["by_kind"]["demand-response"] == {"energy_wh": -300, "money_uct": -12_000_000}
+    assert _run("claims", "list", str(folder)) == "0 claims wait\n"
+    assert "waits; nothing was decided" in _run("claims", "refuse", str(folder), *words, code=1)
+    assert "state" in _run("replay", str(folder))
+
+
+def test_a_statement_sums_to_the_ledger_to_the_last_unit(folder: Path, tmp_path: Path) -> None:
+    """What a member is told is what stands in the book, line by line."""
+    balances = json.loads((folder / "balances.json").read_text(encoding="utf-8"))
+    answers = _json("statement", "--tables", str(folder), "--all", "--month", "2026-11")["statements"]
+    assert {one["site"] for one in answers} >= {"farm", "factory", "home-1", "home-2"}
+    for one in answers:
+        money, energy = balances.get(one["site"], (0, 0))
+        assert one["total_uct"] == money == sum(line["money_uct"] for line in one["lines"])
+        assert sum(line["energy_wh"] for line in one["lines"]) == energy
+    farm = next(one for one in answers if one["site"] == "farm")
+    assert farm["sold"]["energy_wh"] == 1000
+    assert farm["saved_uct"] == farm["plain_tariff_uct"] - farm["total_uct"]
+    rows = list(
+        csv.DictReader(io.StringIO(_run("statement", "--tables", str(folder), "--all", "--month", "2026-11", "--csv")))
+    )
+    assert sum(int(row["money_uct"]) for row in rows if row["site"] == "farm") == farm["total_uct"]
+    assert "receives" in _run("statement", "--tables", str(folder), "--site", "farm", "--month", "2026-11")
+    out = tmp_path / "farm.pdf"
+    _run("statement", "--tables", str(folder), "--site", "farm", "--month", "2026-11", "--pdf", str(out))
+    assert out.read_bytes().startswith(b"%PDF")
+    assert _json("statement", "--tables", str(folder), "--all", "--month", "2026-10") == {"statements": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--month", "2026-13", "--all"), "not like 2026-11"),
+        (("--month", "2026-11"), "--site S or --all"),
+        (("--month", "2026-11", "--site", "nobody"), "no site 'nobody'"),
+    ],
+)
+def test_a_statement_that_cannot_be_made_is_one_sentence(folder: Path, arguments: tuple[str, ...], word: str) -> None:
+    """A misspelled site is no empty bill."""
+    assert word in _run("statement", "--tables", str(folder), *arguments, code=2)
