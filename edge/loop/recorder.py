@@ -8,6 +8,7 @@ from edge.loop.loop import Cycle
 from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, samples
 from edge.modbus.point import Reading
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
+from edge.telemetry.history import History
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.metering import Observation
 from edge.telemetry.sampler import Sampler
@@ -30,7 +31,7 @@ REPORTED = frozenset(
 
 
 class Recorder:
-    """Offers the sampler and the meter recorder what a cycle saw.
+    """Offers the sampler, the meter recorder and the history what a cycle saw.
 
     Args:
         meter: The device at the connection point.
@@ -44,6 +45,7 @@ class Recorder:
         sampler: Sampler,
         sync_buffer: ClockSyncBuffer,
         meter_recorder: MeterRecorder,
+        history: History,
         clock_trust: Callable[[], ClockTrust],
     ) -> None:
         self._meter = meter
@@ -51,17 +53,20 @@ class Recorder:
         self._sampler = sampler
         self._sync_buffer = sync_buffer
         self._meter_recorder = meter_recorder
+        self._history = history
         self._clock_trust = clock_trust
 
     def close(self) -> None:
         """Hand over what waits for a clock or for more samples: the gateway stops."""
         self._sync_buffer.close(to=self._sampler.offer)
         self._sampler.close()
+        self._history.close()
 
     def finished(self, cycle: Cycle) -> None:
         """Record one cycle."""
         now = self._clock.now()
-        self._sync_buffer.offer(samples(cycle.readings, names=REPORTED, now=now), to=self._sampler.offer)
+        seen = samples(cycle.readings, names=REPORTED, now=now)
+        self._sync_buffer.offer(seen, to=self._sampler.offer)
         meter = cycle.readings[self._meter]
         imported, exported = meter.get(IMPORT_ENERGY), meter.get(EXPORT_ENERGY)
         at = imported.source_at if imported is not None and imported.source_at is not None else now
@@ -74,6 +79,7 @@ class Recorder:
                 clock=self._clock_trust(),
             )
         )
+        self._history.offer(seen)
 
 
 def _good(reading: Reading | None) -> float | None:

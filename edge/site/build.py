@@ -54,6 +54,7 @@ from edge.site.status import (
 )
 from edge.site.supervisor import Supervisor
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
+from edge.telemetry.history import History
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
 from edge.telemetry.sampler import Sampler
@@ -86,6 +87,7 @@ class Site:
     uplink: Uplink
     sampler: Sampler
     recorder: Recorder
+    history: History
     executor: Executor
     evidence: EvidenceBook
     grid_limits: GridLimits
@@ -122,6 +124,7 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         "outbox": site.outbox.run,
         "link": lambda: _connect(site),
         "uplink": site.uplink.run,
+        "history": site.history.run,
         "hear": lambda: _hear(site),
         "status": lambda: serve_status(site.config.state_dir, lambda: site_status(site)),
     }
@@ -197,6 +200,7 @@ def _build(
     sampler = Sampler(
         site=name, outbox=outbox, clock=clock, period_s=config.telemetry.period_s, clock_trust=sync_buffer.trust
     )
+    history = History(config.state_dir, clock=clock, clock_trust=watch.trust)
     recorder = Recorder(
         meter=config.connection.meter,
         clock=clock,
@@ -208,6 +212,7 @@ def _build(
             clock=clock,
             connection_w=max(config.connection.import_limit_w, config.connection.export_limit_w),
         ),
+        history=history,
         clock_trust=watch.trust,
     )
     evidence = EvidenceBook(site=name, clock=clock, outbox=outbox, clock_trust=watch.trust)
@@ -258,6 +263,7 @@ def _build(
         ),
         sampler=sampler,
         recorder=recorder,
+        history=history,
         executor=executor,
         evidence=evidence,
         grid_limits=grid_limits,

@@ -10,7 +10,7 @@ import typer
 
 from contracts.clock import SystemClock
 from edge.errors import ConfigError, StatusUnavailable
-from sitewatt.commands import edge_setup
+from sitewatt.commands import edge_history, edge_setup
 from sitewatt.commands.edge_setup import DEFAULT_CONFIG
 from sitewatt.durations import duration
 from sitewatt.output import BAD_INPUT, fail, print_json
@@ -64,6 +64,21 @@ def status(
 
     for line in lines(found):
         typer.echo(line)
+
+
+@app.command()
+def history(
+    config: ConfigOption = DEFAULT_CONFIG,
+    first: edge_history.FromOption = "",
+    last: edge_history.ToOption = "",
+    step: edge_history.StepOption = "",
+    point: edge_history.PointOption = "",
+    as_csv: edge_history.CsvOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
+) -> None:
+    """Show what the gateway kept of its site: power, charge, energy, supply; also while it does not run."""
+    settings = _load(config, as_json=as_json)
+    edge_history.show(settings, first=first, last=last, step=step, point=point, as_csv=as_csv, as_json=as_json)
 
 
 @app.command()

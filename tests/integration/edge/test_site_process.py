@@ -11,6 +11,7 @@ import yaml
 
 from contracts.control import BatteryPower, LimitImport, Switch
 from contracts.units import epoch_ms
+from edge.telemetry.history_file import FILE, read_history
 from firmware_sim.plant_config import DeviceConfig, DeviceKind, LoadConfig, PlantSite, PvConfig, SwitchedLoad
 from sitewatt.demo import files
 from sitewatt.operator.proof import from_state
@@ -139,6 +140,8 @@ async def test_evidence_of_a_killed_gateway_verifies(tmp_path: Path, monkeypatch
         await until_status(place, SITE, lambda said: _stage(said) == "effective", "the order was taken up again")
         await place.processes.stop([SITE])
         assert from_state(files.state(tmp_path, SITE), order.command_id).broken() is None
+        kept = read_history(files.state(tmp_path, SITE) / FILE, step_s=10, first_s=0, last_s=2**40)
+        assert any("meter/active_power_w" in row.values for row in kept), "an ordered end writes the history"
 
 
 async def test_a_wired_relay_limits_the_site_and_its_silence_lifts_nothing(
