@@ -4,6 +4,7 @@ CloudError
 ├── StoreError         the table or the file failed; try again
 │   └── ConditionFailed   somebody else was first; read again, then decide
 ├── PublishError       the broker did not take a message; try again
+├── JournalStuck       an entry of a market's journal cannot be applied; it must be voided (``sitewatt cloud journal``)
 ├── ProviderError      a provider of prices or weather did not answer as documented; its data are replaced, said so
 ├── FleetDenied        the fleet service says no to a request; asking again will not help
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
@@ -27,6 +28,10 @@ class ConditionFailed(StoreError):
 
 class PublishError(CloudError):
     """A message to a site was not taken by the broker."""
+
+
+class JournalStuck(CloudError):
+    """An entry of a market's journal cannot be applied; nothing behind it can, until it is voided."""
 
 
 class SetupError(CloudError):

@@ -6,6 +6,7 @@ zone, site and channel of its topic, which the broker has checked, as ``topic_zo
 arrival is kept; IoT rules themselves promise none, so what needs an order is numbered by its sender.
 """
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -108,6 +109,22 @@ class Consumer:
         Source: AWS Lambda developer guide, "Control which events Lambda sends to your function", Kinesis.
         """
         return {"data": {"topic_channel": [self.stream.value]}}
+
+    @property
+    def event_source(self) -> dict[str, object]:
+        """Return how Lambda reads the stream for the function: a batch that raises is halved until one record is left.
+
+        Source: AWS Lambda API reference, CreateEventSourceMapping.
+        """
+        return {
+            "StartingPosition": "TRIM_HORIZON",
+            "BatchSize": self.records_max,
+            "MaximumBatchingWindowInSeconds": int(self.window_s),
+            "BisectBatchOnFunctionError": True,
+            "MaximumRetryAttempts": self.attempts_max,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "FilterCriteria": {"Filters": [{"Pattern": json.dumps(self.event_filter)}]},
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

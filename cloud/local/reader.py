@@ -1,7 +1,8 @@
 """Reads one shard for one function: batches, checkpoints, partial failures, and what is set aside.
 
 Source: AWS Lambda developer guide, "Handling errors with a Kinesis event source": with ReportBatchItemFailures the
-lowest reported sequence number becomes the checkpoint, and records after it are delivered again even if they succeeded.
+lowest reported sequence number becomes the checkpoint, and records after it are delivered again even if they succeeded;
+with BisectBatchOnFunctionError a batch whose function raised is halved until the record at fault stands alone.
 """
 
 import asyncio
@@ -10,16 +11,20 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
+from cloud.errors import ConditionFailed, JournalStuck, PublishError
 from cloud.infra.rules import Consumer
 from cloud.local.events import kinesis_event
 from cloud.local.functions import Functions
 from cloud.local.streams import StreamLog, StreamRecord
 from contracts.clock import Clock
+from contracts.units import printable
 
 log = logging.getLogger(__name__)
 
 RETRY_S_MIN: Final = 0.05  # Real seconds: a failing store or broker is a matter of the machine, not of the sites.
 RETRY_S_MAX: Final = 5.0
+# Another record would meet the same: the broker is away, somebody else writes, the market waits for a person.
+_NOT_OF_THE_RECORD: Final = (PublishError, ConditionFailed, JournalStuck)
 
 
 class ShardReader:
@@ -36,6 +41,7 @@ class ShardReader:
         self._grown = asyncio.Event()
         self._grown.set()  # What an earlier process has left is there already.
         self._attempts = 0
+        self._size = consumer.records_max
 
     def wake(self) -> None:
         """Say that the shard has grown."""
@@ -48,16 +54,34 @@ class ShardReader:
             self._grown.clear()
             if self._consumer.window_s:
                 await self._clock.sleep(self._consumer.window_s)
-            while records := self._streams.read(self._consumer, self._shard):
+            while records := self._streams.read(self._consumer, self._shard)[: self._size]:
                 await self._take(records)
 
     async def _take(self, records: Sequence[StreamRecord]) -> None:
         event = kinesis_event(self._consumer.stream, self._shard, records)
         try:
             answer = await self._functions.call(self._consumer.handler, event)
-        except Exception as error:  # The border of the function: whatever it raised, the batch failed.
-            await self._failed(records, first=0, error=f"{type(error).__name__}: {error}")
+        except _NOT_OF_THE_RECORD as error:
+            self._attempts = min(self._attempts + 1, self._consumer.attempts_max)
+            await self._pause(error=f"{type(error).__name__}: {printable(str(error))}")
             return
+        except Exception as error:  # The border of the function: whatever it raised, the batch failed.
+            told = f"{type(error).__name__}: {printable(str(error))}"
+            if len(records) > 1:
+                self._size = (len(records) + 1) // 2
+                log.warning(
+                    "batch failed, halved",
+                    extra={
+                        "handler": self._consumer.handler,
+                        "shard": self._shard,
+                        "records": self._size,
+                        "error": told,
+                    },
+                )
+            else:
+                await self._failed(records, first=0, error=told)
+            return
+        self._size = min(self._consumer.records_max, 2 * self._size)
         failed = _first_failure(answer, records)
         if failed is None:
             self._attempts = 0
@@ -70,16 +94,22 @@ class ShardReader:
             self._attempts = 0
             self._streams.passed(self._consumer, self._shard, records[first - 1].seq)
         self._attempts += 1
-        fields = {"handler": self._consumer.handler, "shard": self._shard, "attempt": self._attempts, "error": error}
         if self._attempts < self._consumer.attempts_max:
-            log.warning("batch failed, tried again", extra=fields)
-            pause_s = min(RETRY_S_MAX, RETRY_S_MIN * 2**self._attempts)
-            await asyncio.sleep(random.uniform(RETRY_S_MIN, pause_s))
+            await self._pause(error=error)
             return
-        log.error("record set aside", extra=fields)
+        log.error("record set aside", extra=self._fields(error))
         self._attempts = 0
         self._streams.set_aside(self._consumer, records[first], error=error)
         self._streams.passed(self._consumer, self._shard, records[first].seq)
+
+    async def _pause(self, *, error: str) -> None:
+        """Wait before the next try, the longer the more have failed."""
+        log.warning("batch failed, tried again", extra=self._fields(error))
+        pause_s = min(RETRY_S_MAX, RETRY_S_MIN * 2**self._attempts)
+        await asyncio.sleep(random.uniform(RETRY_S_MIN, pause_s))
+
+    def _fields(self, error: str) -> dict[str, object]:
+        return {"handler": self._consumer.handler, "shard": self._shard, "attempt": self._attempts, "error": error}
 
 
 def _first_failure(answer: Any, records: Sequence[StreamRecord]) -> int | None:

@@ -134,8 +134,11 @@ class LocalCloud:
 
     async def _trim(self) -> None:
         while True:
-            await asyncio.sleep(TRIM_EVERY_S)
+            for at in self._streams.take_replays(self._clock.now()):
+                for reader in self._readers.get(at, []):
+                    reader.wake()
             self._streams.trim()
+            await asyncio.sleep(TRIM_EVERY_S)
 
     async def _forget(self) -> None:
         """Remove what has expired, which DynamoDB does by itself."""

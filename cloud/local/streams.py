@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS set_aside (
     handler TEXT NOT NULL, seq INTEGER NOT NULL, partition_key TEXT NOT NULL, arrived_ms INTEGER NOT NULL,
     data BLOB NOT NULL, error TEXT NOT NULL, PRIMARY KEY (handler, seq)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replays (
+    handler TEXT NOT NULL, seq INTEGER NOT NULL, partition_key TEXT NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (handler, seq)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -59,6 +63,20 @@ class StreamRecord:
     partition_key: str
     arrived_at: datetime
     data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetAside:
+    """A record that a function could not take, and what it said."""
+
+    handler: str
+    record: StreamRecord
+    error: str
+
+    @property
+    def id(self) -> str:
+        """Return the name by which a person speaks of it."""
+        return f"{self.handler.rpartition('.')[2]}:{self.record.seq}"
 
 
 class StreamLog:
@@ -136,6 +154,62 @@ class StreamLog:
                 )
             ],
         )
+
+    def all_set_aside(self) -> list[SetAside]:
+        """Return every record that was set aside, the oldest first."""
+        rows = self._connection.execute(
+            "SELECT handler, seq, partition_key, arrived_ms, data, error FROM set_aside ORDER BY seq, handler"
+        ).fetchall()
+        return [
+            SetAside(
+                handler=row[0],
+                record=StreamRecord(seq=row[1], partition_key=row[2], arrived_at=instant(row[3]), data=row[4]),
+                error=row[5],
+            )
+            for row in rows
+        ]
+
+    def drop(self, one: SetAside) -> None:
+        """Forget a record that was set aside.
+
+        Raises:
+            StoreError: The file could not be written.
+        """
+        self._write("DELETE FROM set_aside WHERE handler=? AND seq=?", [(one.handler, one.record.seq)])
+
+    def ask_replay(self, one: SetAside, data: bytes) -> None:
+        """Let the running cloud, or the next to start, deliver a record again, as it was or repaired.
+
+        Raises:
+            StoreError: The file could not be written.
+        """
+        record = one.record
+        self._write(
+            "INSERT OR REPLACE INTO replays VALUES (?, ?, ?, ?)",
+            [(one.handler, record.seq, record.partition_key, data)],
+        )
+        self.drop(one)
+
+    def take_replays(self, at: datetime) -> set[tuple[Stream, int]]:
+        """Append what is to be delivered again, and return the shards that have grown.
+
+        A kill between the two steps delivers a record twice, which every function bears.
+
+        Raises:
+            StoreError: The file could not be written.
+        """
+        rows = self._connection.execute("SELECT handler, seq, partition_key, data FROM replays ORDER BY seq").fetchall()
+        streams = {consumer.handler: consumer.stream for consumer in CONSUMERS}
+        again = [
+            NewRecord(stream=streams[row[0]], partition_key=row[2], arrived_at=at, data=row[3])
+            for row in rows
+            if row[0] in streams
+        ]
+        if not rows:
+            return set()
+        grown = self.append(again)
+        self._write("DELETE FROM replays WHERE handler=? AND seq=?", [(row[0], row[1]) for row in rows])
+        return grown
 
     def trim(self) -> int:
         """Forget the records that every consumer of their stream has passed, and return how many."""

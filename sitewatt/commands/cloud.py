@@ -12,12 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
+from sitewatt.commands import cloud_repair
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 READY_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 5.0
 
 app = typer.Typer(help="The cloud: run it here, look at what it keeps.", no_args_is_help=True)
+
+app.add_typer(cloud_repair.set_aside, name="set-aside")
+app.add_typer(cloud_repair.journal, name="journal")
 
 _Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="Settings of the local cloud, YAML.")]
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]

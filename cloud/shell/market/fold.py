@@ -6,7 +6,7 @@ and no table, so a process that has lost its memory gets it back by reading the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
@@ -17,6 +17,8 @@ from contracts.market import MarketBroadcast, OrderMessage, TradesMessage
 from contracts.units import instant
 
 Input = dict[str, Any]
+# Stands where an entry stood that the engine could not apply; it keeps what was voided, and why.
+VOID: Final = "void"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,9 @@ class Fold:
         self.position += 1
         step = Step(position=self.position, at_ms=self.engine.now_ms)
         for one in inputs:
+            if one["op"] == VOID:
+                step.refused.append(f"entry {self.position} was voided: {one['reason']}")
+                continue
             for command in self._commands(one):
                 try:
                     self.engine.apply(command, step.outcome)

@@ -10,7 +10,7 @@ from typing import Final
 
 from cloud.errors import StoreError
 from cloud.shell.market.archive import Archive, Entry
-from cloud.shell.market.fold import Input
+from cloud.shell.market.fold import VOID, Input
 from cloud.stores import keys
 from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Key, Put, Table, Tables
 from contracts.units import ZoneId
@@ -62,6 +62,28 @@ class Journal:
             ]
         )
         return Fence(position=position, projected=projected, version=fence.version + 1)
+
+    def void(self, position: int, *, reason: str, at_ms: int) -> None:
+        """Replace an entry by a void that holds it and says why; every writer reads the journal again.
+
+        Raises:
+            StoreError: There is no such entry, it is archived, or somebody wrote meanwhile.
+        """
+        fence = self.fence()
+        item = self._tables.get(self._key(_entry(position)))
+        if item is None:
+            raise StoreError(f"journal of {self._zone} has no entry {position}, or it is archived; nothing voided")
+        void = {"op": VOID, "at_ms": at_ms, "reason": reason, "voided": item.body["inputs"]}
+        self._tables.transact(
+            [
+                Put(
+                    key=self._key(_FENCE),
+                    body={"position": fence.position, "projected": fence.projected},
+                    if_version=fence.version,
+                ),
+                Put(key=item.key, body={"inputs": [void]}, if_version=item.version),
+            ]
+        )
 
     def check(self, fence: Fence) -> Check:
         """Return the demand that nobody has written since."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Final
 
-from cloud.errors import ConditionFailed, PublishError
+from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
 from cloud.market import commands
 from cloud.market.rules import MarketRules, Participant
 from cloud.shell.intake import LOG
@@ -21,7 +21,7 @@ from cloud.shell.publishing import Publisher
 from cloud.shell.services import Services
 from cloud.stores.registry import Registry, SiteRecord, ZoneRecord
 from cloud.stores.tables import Tables
-from contracts.units import DELIVERY_INTERVAL_S, ZoneId
+from contracts.units import DELIVERY_INTERVAL_S, ZoneId, printable
 
 ATTEMPTS_MAX: Final = 10
 # A snapshot copies the whole market and holds orders up for as long; a cold start reads as many entries, two pages.
@@ -86,6 +86,25 @@ class MarketWriter:
         if self._snapshots.save(snapshot):
             self._journal.prune(upto=snapshot["position"])
 
+    def void(self, position: int, *, reason: str, at_ms: int) -> None:
+        """Put a void with a reason in the place of the first entry that cannot be applied; what it held stays in it.
+
+        Raises:
+            StoreError: It is not that entry, or the tables failed; nothing was changed.
+        """
+        with self._lock:
+            self._fold = None
+            try:
+                self._newest(at_ms)
+            except JournalStuck as error:
+                if f"entry {position}," not in str(error):
+                    raise StoreError(
+                        f"entry {position} is not the one that is stuck; nothing voided: {error}"
+                    ) from error
+            else:
+                raise StoreError(f"entry {position} of {self._zone.id} can be applied; nothing voided")
+            self._journal.void(position, reason=reason, at_ms=at_ms)
+
     def fold(self, *, at_ms: int) -> Fold:
         """Return the market as it is now, to be read only.
 
@@ -144,7 +163,16 @@ class MarketWriter:
             LOG.info("market begun by another", extra={"zone": self._zone.id})
 
     def _apply(self, fold: Fold, inputs: Sequence[Input]) -> Step:
-        step = fold.apply(inputs)
+        position = fold.position + 1
+        try:
+            step = fold.apply(inputs)
+        except Exception as error:
+            # Half applied, so this memory is worth nothing; the entry stands, and raises for everyone who reads it.
+            self._fold = None
+            raise JournalStuck(
+                f"journal of {self._zone.id} has entry {position}, which cannot be applied: {type(error).__name__}: "
+                f"{printable(str(error), 200)}; nothing behind it is, until it is voided (`cloud journal void`)"
+            ) from error
         for refused in step.refused:
             LOG.error("journalled command refused", extra={"zone": self._zone.id, "reason": refused})
         return step

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloud.errors import PublishError
+from cloud.errors import JournalStuck, PublishError, StoreError
 from cloud.local.report import intervals, ledger, ledger_lines, orders
 from cloud.shell.market import journal as journal_module
 from cloud.shell.market import writer as writer_module
@@ -437,3 +437,27 @@ def test_a_thousand_crashes_leave_the_same_trades_and_ledger(tmp_path: Path, mon
 def test_crashes_leave_the_same_trades_and_ledger_on_dynamodb(tmp_path: Path) -> None:
     """The conditions that protect the market must mean the same in the cloud."""
     _crash_points(tmp_path, crashes=15, seed=3, open_tables=lambda _: moto_tables())
+
+
+def test_an_entry_that_cannot_be_applied_is_voided_with_a_reason_and_nothing_else_is(tmp_path: Path) -> None:
+    """One entry stopped a market for ever, also in a new process, and only a hand in the tables could help."""
+    with house_in(tmp_path) as (services, _):
+        run_events(services, [tick_at(0)])
+        tables = services.stores.tables
+        journal = Journal(tables, ZONE)
+        position = journal.fence().position + 1
+        journal.append(journal.fence(), [{"no": "op"}], projected=position - 1)
+        market = market_of(services, ZONE)
+        assert market is not None
+        for _ in range(2):
+            with pytest.raises(JournalStuck, match=f"entry {position}, .*KeyError"):
+                market.submit([], at_ms=epoch_ms(START))
+        with pytest.raises(StoreError, match="not the one that is stuck"):
+            market.void(position - 1, reason="wrong one", at_ms=epoch_ms(START))
+        market.void(position, reason="written by a broken tool", at_ms=epoch_ms(START))
+        run_events(services, story())
+        assert ledger(tables, [ZONE])["sum"] == 0
+        (void,) = next(inputs for at, inputs in journal.entries(after=0) if at == position)
+        assert (void["reason"], void["voided"]) == ("written by a broken tool", [{"no": "op"}])
+        with pytest.raises(StoreError, match="can be applied"):
+            market.void(position, reason="again", at_ms=epoch_ms(START))
