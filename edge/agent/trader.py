@@ -49,6 +49,7 @@ from edge.trading.plan.plan import Plan, end_value
 from edge.trading.plan.problem import Connection, Problem
 from edge.trading.plan.rates import planned_rates, spot_rate
 from edge.trading.plan.steps import battery_steps, later_batteries
+from edge.trading.plan.told import told
 from edge.trading.producer import producer_orders
 from edge.trading.tracker import schedule_power_w
 
@@ -137,6 +138,10 @@ class Trader:
     def plan(self) -> Plan | None:
         """Return the plan in force, ``None`` before the first."""
         return self._planner.plan
+
+    def told_plan(self) -> dict[str, Any] | None:
+        """Return the plan in plain values for who asks the gateway, ``None`` before the first."""
+        return None if self.plan is None else told(self.plan, now=self._clock.now())
 
     async def replan(self) -> None:
         """Make a new plan where one is due; it is solved in a thread, so that control does not wait for it."""

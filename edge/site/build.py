@@ -468,7 +468,9 @@ def site_status(site: Site) -> Status:
         relays_unread=tuple(sorted(site.relays.unread)),
         weaknesses=tuple(weakness.consequence for weakness in site.weaknesses),
         device_clocks=site.clocks.wrong,
-        trading=None if site.trader is None else {**site.trader.stats, "waits": site.trader.waits},
+        trading=None
+        if site.trader is None
+        else {**site.trader.stats, "waits": site.trader.waits, "plan": site.trader.told_plan()},
         parts=tuple(part_status(part) for part in site.supervisor.parts),
         outbox={
             "state": outbox.state.value,

@@ -82,6 +82,33 @@ def history(
 
 
 @app.command()
+def plan(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs, step by step.")] = False,
+) -> None:
+    """Ask the running gateway for its plan of the next 20 hours, with the reason of each step in words.
+
+    Exit 0 it answered, 1 none runs, it has no plan or this user may not ask, 2 the configuration cannot be used.
+    """
+    from edge.site.status import ask_status
+    from sitewatt.plan_text import plan_lines
+
+    settings = _load(config, as_json=as_json)
+    try:
+        trading = ask_status(settings.state_dir)["trading"]
+    except StatusUnavailable as error:
+        fail(f"{error}; {config} names that folder", code="not_running", as_json=as_json)
+    if trading is None or trading.get("plan") is None:
+        why = "trading.enabled is false or its agent is monitor" if trading is None else "the first is not made yet"
+        fail(f"{settings.site.id} has no plan: {why}", code="no_plan", as_json=as_json)
+    if as_json:
+        print_json(trading["plan"])
+        return
+    for line in plan_lines(trading["plan"]):
+        typer.echo(line)
+
+
+@app.command()
 def page(
     config: ConfigOption = DEFAULT_CONFIG,
     listen: Annotated[

@@ -1,12 +1,17 @@
 """The agent's plan at work: what it asks of control where nothing is traded, and what it says when it has none."""
 
+import asyncio
+import json
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
@@ -30,10 +35,13 @@ from edge.control.model import (
 )
 from edge.loop.loop import Cycle
 from edge.loop.snapshot import SOC
+from edge.site.status import SOCKET, serve_status
 from edge.telemetry.outbox import Outbox
 from edge.trading.plan.problem import Method
+from sitewatt.commands.edge import app
 from tests.support.manual_clock import ManualClock
-from tests.support.rigs.edge_parts import SITE, config, reading
+from tests.support.rigs.edge_parts import SITE, config, plain_config, reading
+from tests.support.rigs.edge_parts import status as plain_status
 
 NOON = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
 SPOT = {"import_adder_mct_per_kwh": 10_000, "import_factor": 1.0, "export_adder_mct_per_kwh": -500}
@@ -166,3 +174,30 @@ async def test_a_board_without_the_solver_plans_self_consumption_and_asks_nothin
         assert await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices)) == []
         assert trader.plan is not None
         assert (trader.plan.method, trader.plan.why) == (Method.RULE, "highspy is not installed")
+
+
+async def test_the_running_plan_is_told_with_the_reason_of_each_step(tmp_path: Path) -> None:
+    """``sitewatt edge plan`` asks the gateway's socket and says in words why the battery does what."""
+    clock = ManualClock(NOON)
+    file = tmp_path / "site.yaml"
+    file.write_text(yaml.safe_dump(plain_config(state_dir=str(tmp_path))), encoding="utf-8")
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT)
+        assert trader.told_plan() is None
+        prices = [2_000] + [40_000] * 23
+        await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices))
+        status = replace(plain_status(), trading={**trader.stats, "waits": "", "plan": trader.told_plan()})
+        task = asyncio.create_task(serve_status(tmp_path, lambda: status), name="status")
+        async with asyncio.timeout(10.0):
+            while not (tmp_path / SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
+                await asyncio.sleep(0.01)
+        text = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file)])
+        answer = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file), "--json"])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert text.exit_code == 0, text.output
+    assert "planned by linear programme" in text.output
+    assert "W while energy costs 12.0 ct/kWh, for dearer hours" in text.output
+    steps = json.loads(answer.stdout)["steps"]
+    assert steps[0]["aim"] == "charge from the grid"
+    assert steps[0]["grid_w"] == pytest.approx(steps[0]["load_w"] + steps[0]["battery_w"], abs=2)
