@@ -78,6 +78,10 @@ def _price(draw: random.Random, name: str, number: int) -> int:
     return 10_000 + int(draw.gauss(0, 10))
 
 
+# Every account of a real market has one; here it binds nobody.
+CREDIT_LIMIT_UCT = 10**18
+
+
 def bare(messages: list[Message]) -> float:
     """Return messages a second through the book alone."""
     book = Book()
@@ -107,7 +111,10 @@ def engine_figures(messages: list[Message]) -> EngineFigures:
     rules = MarketRules(zone="bench", opening_s=7200, commands_per_minute=10**9, open_orders_max=10**9)
     stream: list[dict[str, Any]] = [
         commands.register(
-            Participant(site=f"s{n}", import_limit_wh=10**12, export_limit_wh=10**12), at_ms=START_MS - 10**6
+            Participant(
+                site=f"s{n}", import_limit_wh=10**12, export_limit_wh=10**12, credit_limit_uct=CREDIT_LIMIT_UCT
+            ),
+            at_ms=START_MS - 10**6,
         )
         for n in range(100)
     ]

@@ -17,7 +17,7 @@ EdgeError
 │   └── UpdateFailed         the new version cannot be used; stay with the running one
 ├── StatusUnavailable      no running gateway answers on site; start it, or ask as its user
 └── OutboxError           the disk; keep controlling, say so
-    ├── JournalFull          no room
+    ├── OutboxFull          no room
     ├── OutboxCorrupt       damaged; set it aside and begin anew
     └── OutboxInUse         another process has it; do not start
 """
@@ -107,7 +107,7 @@ class OutboxError(EdgeError):
     """The outbox could not keep a record."""
 
 
-class JournalFull(OutboxError):
+class OutboxFull(OutboxError):
     """There is no room for a record."""
 
 

@@ -149,40 +149,6 @@ def _schema_fault(command: Mapping[str, Any]) -> Refused:
     return Refused(Refusal.SCHEMA, f"tif {command.get('tif')!r} is none of {', '.join(_TIFS)}")
 
 
-def usual(state: State, product: Product, account: Account, asked: NewOrder) -> bool:
-    """Say that nothing is wrong with an order, where comparisons alone show it.
-
-    Most orders are plain, within the bounds of their site's connection, and of a site without further limits. For all
-    others ``sender`` and ``fault`` ask every rule by itself.
-    """
-    site, _, _, side, quantity_wh, price, tif, _, post_only = asked
-    terms, position, now_ms = state.terms, product.positions.get(site), state.now_ms
-    if (
-        position is None
-        or state.halted
-        or account.halted
-        or account.minute != now_ms // MINUTE_MS
-        or account.commands >= terms.commands_per_minute
-        or now_ms >= product.times.gate_ms
-        or (product.state is not _CONTINUOUS and product.state is not _CALL)
-        or tif != "gtc"
-        or post_only
-        or not terms.price_mct_per_kwh_min <= price <= terms.price_mct_per_kwh_max
-        or price % terms.tick_mct_per_kwh
-        or quantity_wh < terms.quantity_wh_min
-        or len(position.own) >= terms.open_orders_max
-        or terms.has_position_limits
-        or product.caps
-        or account.storage is not None
-        or account.credit_limit_uct is not None
-    ):
-        return False
-    net_wh = position.bought_wh - position.sold_wh
-    if side == "buy":
-        return net_wh + position.open_buy_wh + quantity_wh <= account.import_limit_wh
-    return position.open_sell_wh - net_wh + quantity_wh <= account.export_limit_wh
-
-
 def fault(state: State, product: Product | None, account: Account, asked: NewOrder) -> Refused | None:
     """Return what is wrong with a new order of a site that may send now, by the first rule that it breaks."""
     _, _, start_ms, side, quantity_wh, price, tif, good_till_ms, post_only = asked

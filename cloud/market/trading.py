@@ -41,11 +41,7 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         out.replies.append(known.answer if known.asked == asked else _duplicate(command, f"{site}/{order_id}"))
         return
     product = state.products.get(start_ms)
-    if product is not None and checks.usual(state, product, account, asked):
-        account.commands += 1
-        bad = None
-    else:
-        bad = checks.sender(state, account) or checks.fault(state, product, account, asked)
+    bad = checks.sender(state, account) or checks.fault(state, product, account, asked)
     if bad is not None or product is None:
         assert bad is not None
         reply = _refused(command, bad)

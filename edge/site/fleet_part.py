@@ -37,7 +37,7 @@ from edge.process.lifetime import StopRequested
 from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import RemoteSettings, read_at_start
 from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import JournalState
+from edge.telemetry.records import OutboxState
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class SiteFleet:
         except ConfigError as error:
             raise ConfigError(f"{name}: a file that said so would be refused: {error}; nothing changed") from error
         keys = read_at_start(before, proposal.config)
-        if keys and self._host.outbox.stats().state is not JournalState.DISK:
+        if keys and self._host.outbox.stats().state is not OutboxState.DISK:
             # Not remembered, it would be wished again after the new start, and so on.
             raise ConfigError(
                 f"{keys[0]} needs a new start, and the outbox has no disk to remember it; nothing changed"

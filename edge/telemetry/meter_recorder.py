@@ -1,4 +1,4 @@
-"""Journals the meter readings, together with what the meter's watcher must know after a restart."""
+"""Keeps the meter readings, together with what the meter's watcher must know after a restart."""
 
 from contracts.clock import Clock
 from contracts.telemetry import EventMessage
@@ -12,7 +12,7 @@ _KEY = "meter.intervals"
 
 
 class MeterRecorder:
-    """Turns observations of the connection point into journalled readings, each delivery interval once.
+    """Turns observations of the connection point into kept readings, each delivery interval once.
 
     State and reading are committed together, so a kill between them can neither lose an interval nor report it twice.
     """
@@ -47,7 +47,7 @@ class MeterRecorder:
         return finished
 
     def _report(self, energy: IntervalEnergy) -> None:
-        """Journal an event for the first of several intervals in which a counter is not believed for the same cause."""
+        """Keep an event for the first of several intervals in which a counter is not believed for the same cause."""
         doubts = tuple(doubt for doubt in energy.doubts if not doubt.endswith(Doubt.MISSING))
         if doubts and doubts != self._doubts:
             self._outbox.append(Up.EVENTS, self._event(energy, doubts), durable=False)

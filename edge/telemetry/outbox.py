@@ -20,9 +20,9 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from contracts.wire import SiteMessage
-from edge.errors import JournalFull, OutboxCorrupt, OutboxError, OutboxInUse
+from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
 from edge.telemetry.quota import Quota
-from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, JournalState, JournalStats, Record, RecordClass
+from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
 from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
 from edge.telemetry.store import Batch, Store
 
@@ -59,7 +59,7 @@ class Outbox:
         self._clock = clock
         self._caps = caps
         self._flush_window_s = flush_window_s
-        self._state = JournalState.DISK
+        self._state = OutboxState.DISK
         self._pending: list[_Pending] = []
         self._pending_bytes = 0
         self._values: dict[str, str | None] = {}
@@ -80,7 +80,7 @@ class Outbox:
         self._adopt(self._store.epoch())
         if damage:
             self._note("outbox damaged and begun anew", damage)
-        if self._state is JournalState.MEMORY:
+        if self._state is OutboxState.MEMORY:
             self._note("outbox in memory", {"reason": self._last_error})
 
     @classmethod
@@ -188,7 +188,7 @@ class Outbox:
         self._flushed_at = self._clock.monotonic()
         try:
             self._commit()
-        except JournalFull as error:
+        except OutboxFull as error:
             self._failed(str(error))
             self._commit_in_less_room(error)
         except OutboxCorrupt as error:
@@ -197,7 +197,7 @@ class Outbox:
         except OutboxError as error:
             self._failed(str(error))
             self._go_to_memory(error)
-        self._room.keep(self._store, in_memory=self._state is JournalState.MEMORY)
+        self._room.keep(self._store, in_memory=self._state is OutboxState.MEMORY)
         self.committed.set()
 
     async def run(self) -> None:
@@ -207,12 +207,12 @@ class Outbox:
             await self._clock.sleep(max(shortest_s, self._due_in_s()))
             if self._due_in_s() <= 0:
                 self.flush()
-            if self._state is JournalState.MEMORY and self._clock.monotonic() >= self._retry_at:
+            if self._state is OutboxState.MEMORY and self._clock.monotonic() >= self._retry_at:
                 self._return_to_disk()
 
-    def stats(self) -> JournalStats:
+    def stats(self) -> OutboxStats:
         """Return the outbox's state and counters."""
-        return JournalStats(
+        return OutboxStats(
             state=self._state,
             epoch=self._epoch,
             depth={key: count for key, (count, _) in self._room.totals.items()},
@@ -230,7 +230,7 @@ class Outbox:
         """Commit what waits and close the file."""
         try:
             self.flush()
-            if self._state is JournalState.MEMORY:
+            if self._state is OutboxState.MEMORY:
                 self._return_to_disk()
         finally:
             self._store.close()
@@ -273,7 +273,7 @@ class Outbox:
         self._values, self._acknowledged = {}, set()
         self._commits += 1
 
-    def _commit_in_less_room(self, cause: JournalFull) -> None:
+    def _commit_in_less_room(self, cause: OutboxFull) -> None:
         """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
         try:
             fits = self._room.make(self._store, self._commit)
@@ -287,7 +287,7 @@ class Outbox:
         kept = readable(disk, without=self._acknowledged, bytes_max=self._caps.memory_bytes_max)
         values = {**readable_state(disk), **self._values}
         disk.close()
-        self._state = JournalState.MEMORY
+        self._state = OutboxState.MEMORY
         self._retry_at = self._clock.monotonic() + RETRY_S
         self._copied = {record.id for record in kept}
         self._start_over(memory, kept, values)
@@ -303,7 +303,7 @@ class Outbox:
             fresh = Store.open(self._path, bytes_max=self._caps.bytes_max)
         except OutboxError:
             fresh = Store.in_memory()
-            self._state = JournalState.MEMORY
+            self._state = OutboxState.MEMORY
             self._retry_at = self._clock.monotonic() + RETRY_S
         kept = [record for record in kept if record.id not in self._acknowledged]
         self._start_over(fresh, kept, {**values, **self._values})
@@ -353,7 +353,7 @@ class Outbox:
             self._retry_at = self._clock.monotonic() + RETRY_S
             return
         self._store.close()
-        self._store, self._state, self._copied = disk, JournalState.DISK, set()
+        self._store, self._state, self._copied = disk, OutboxState.DISK, set()
         self._room.adopt(disk)
         self.generation += 1
         self._note("outbox on disk again", damage or {})
@@ -366,7 +366,7 @@ class Outbox:
             raise
         except OutboxError as error:
             self._failed(str(error))
-            self._state = JournalState.MEMORY
+            self._state = OutboxState.MEMORY
             self._retry_at = self._clock.monotonic() + RETRY_S
             return Store.in_memory(), None
 
@@ -384,7 +384,7 @@ class Outbox:
         self.generation += 1
         self._counters = self._store.counters()
         # What memory numbers must not meet the ids of a file that could not be opened.
-        base = epoch << _MEMORY_ID_SHIFT if self._state is JournalState.MEMORY else 0
+        base = epoch << _MEMORY_ID_SHIFT if self._state is OutboxState.MEMORY else 0
         self._last_id = max(self._store.last_id(), base)
         self._room.adopt(self._store)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contracts.clock import Clock
 from contracts.units import epoch_ms
-from edge.errors import JournalFull, OutboxError
+from edge.errors import OutboxError, OutboxFull
 from edge.telemetry.records import Caps, Fields, Record, RecordClass
 from edge.telemetry.retention import bytes_max_of, telemetry_bytes_max, thin
 from edge.telemetry.store import Batch, Store
@@ -80,7 +80,7 @@ class Quota:
         for record_class in (RecordClass.TELEMETRY, RecordClass.EVENTS):
             while self._totals.get(record_class, (0, 0))[0]:
                 self._drop(store, store.oldest(record_class, limit=_DROP_RECORDS), "no room")
-                with contextlib.suppress(JournalFull):
+                with contextlib.suppress(OutboxFull):
                     commit()
                     return True
         return False

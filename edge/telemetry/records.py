@@ -62,7 +62,7 @@ class Caps:
     memory_bytes_max: int = 16 * MEBIBYTE
 
 
-class JournalState(StrEnum):
+class OutboxState(StrEnum):
     """Where records go: to the file, or to memory while the file cannot be written."""
 
     DISK = "disk"
@@ -70,10 +70,10 @@ class JournalState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JournalStats:
+class OutboxStats:
     """The outbox's state for status, metrics and alarms; counters since it was opened."""
 
-    state: JournalState
+    state: OutboxState
     epoch: int
     depth: Mapping[RecordClass, int] = field(default_factory=dict)
     bytes: Mapping[RecordClass, int] = field(default_factory=dict)

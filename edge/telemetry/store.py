@@ -15,7 +15,7 @@ from typing import IO
 
 from contracts.topics import Up
 from contracts.units import epoch_ms, instant
-from edge.errors import JournalFull, OutboxCorrupt, OutboxError, OutboxInUse
+from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
 from edge.telemetry.records import Record, RecordClass
 from edge.telemetry.schema import migrate
 
@@ -149,7 +149,7 @@ class Store:
         """Apply a batch whole or not at all, and return how many records and bytes the acknowledgements removed.
 
         Raises:
-            JournalFull: No room; nothing changed.
+            OutboxFull: No room; nothing changed.
             OutboxCorrupt: The file is damaged.
             OutboxError: The file cannot be written; nothing changed.
         """
@@ -260,7 +260,7 @@ def _translated(path: Path | None) -> Iterator[None]:
     except sqlite3.Error as error:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            raise JournalFull(f"outbox {where} has no room: {error}; records wait") from error
+            raise OutboxFull(f"outbox {where} has no room: {error}; records wait") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise OutboxCorrupt(f"outbox {where} is damaged: {error}; it is set aside") from error
         raise OutboxError(f"outbox {where} cannot be used: {error}; records stay in memory") from error

@@ -31,7 +31,7 @@ class Manner(StrEnum):
 
 
 @dataclass
-class Mischief:
+class FaultInjection:
     """The manners of the requests to come, by operation; what has none is answered well. ``late_s`` is real time."""
 
     late_s: float = 1.0

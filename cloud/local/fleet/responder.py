@@ -15,7 +15,7 @@ from cloud.infra.fleet import HOOK_BUDGET_S, TEMPLATE_NAME
 from cloud.local.fleet import jobs, shadows
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Shadow
-from cloud.local.fleet.fault_injection import Manner, Mischief, Operation
+from cloud.local.fleet.fault_injection import FaultInjection, Manner, Operation
 from cloud.local.fleet.provisioning import Hook, applied_for, create_from_csr, hook_event, register_thing
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
@@ -47,7 +47,7 @@ class Responder:
         clock: Clock,
         host: str,
         port: int,
-        mischief: Mischief | None = None,
+        fault_injection: FaultInjection | None = None,
     ) -> None:
         """Prepare.
 
@@ -60,9 +60,9 @@ class Responder:
             clock: Tells how old a token is.
             host: The broker's plain listener.
             port: Its port.
-            mischief: What to do wrong.
+            fault_injection: What to do wrong.
         """
-        self.mischief = mischief or Mischief()
+        self.fault_injection = fault_injection or FaultInjection()
         self.ready = asyncio.Event()
         self._book = book
         self._authority = authority
@@ -130,7 +130,7 @@ class Responder:
 
     async def _take(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
         operation = _operation(topic)
-        manner = self.mischief.next(operation) if operation else None
+        manner = self.fault_injection.next(operation) if operation else None
         if operation is None or manner is Manner.LOST:
             return
         answers = await self._carry_out(topic, _object(payload), manner)
@@ -250,7 +250,7 @@ class Responder:
             self._wishes(thing.name)
 
     async def _send_late(self, client: aiomqtt.Client, answers: shadows.Answers) -> None:
-        await asyncio.sleep(self.mischief.late_s)
+        await asyncio.sleep(self.fault_injection.late_s)
         await self._send(client, answers)
 
     async def _send(self, client: aiomqtt.Client, answers: shadows.Answers) -> None:

@@ -12,7 +12,7 @@ from cloud.handlers import provisioning_hook
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book
 from cloud.local.fleet.broker import Doors, running_broker
-from cloud.local.fleet.fault_injection import Mischief
+from cloud.local.fleet.fault_injection import FaultInjection
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
@@ -46,7 +46,7 @@ class FleetFolder:
 
 @contextlib.asynccontextmanager
 async def running_fleet(
-    *, folder: Path, tables_path: Path, doors: Doors, clock: Clock, mischief: Mischief | None = None
+    *, folder: Path, tables_path: Path, doors: Doors, clock: Clock, fault_injection: FaultInjection | None = None
 ) -> AsyncIterator[Responder]:
     """Run broker and services for the block, from when they answer.
 
@@ -55,7 +55,7 @@ async def running_fleet(
         tables_path: The cloud's tables, where the list of serials is.
         doors: The broker's ports.
         clock: Tells how old a token is.
-        mischief: What the services are to do wrong.
+        fault_injection: What the services are to do wrong.
 
     Raises:
         SetupError: The broker cannot be run, or the services did not reach it.
@@ -83,7 +83,7 @@ async def running_fleet(
             clock=clock,
             host="127.0.0.1",
             port=doors.plain_port,
-            mischief=mischief,
+            fault_injection=fault_injection,
         )
         await stack.enter_async_context(_kept_running(responder))
         yield responder

@@ -77,8 +77,8 @@ async def test_a_claim_becomes_a_site_of_its_zone(stand: Stand, client: Client) 
 @pytest.mark.parametrize("manner", [Manner.LOST, Manner.UNANSWERED, Manner.LATE])
 async def test_silence_is_outlasted(stand: Stand, client: Client, operation: Operation, manner: Manner) -> None:
     """Also where the request was carried out and only its answer was lost: the same key may come again."""
-    stand.mischief.late_s = 1.0
-    stand.mischief.plan(operation, manner)
+    stand.fault_injection.late_s = 1.0
+    stand.fault_injection.plan(operation, manner)
     identity = await stand.provisioner(client, answer_timeout_s=0.7).provision()
     await assert_works(stand, identity)
 
@@ -89,7 +89,7 @@ async def test_a_refusal_leaves_no_identity_and_is_no_dead_end(
     stand: Stand, client: Client, operation: Operation
 ) -> None:
     """Who is refused today may be let in tomorrow, from the same folder."""
-    stand.mischief.plan(operation, Manner.REJECTED)
+    stand.fault_injection.plan(operation, Manner.REJECTED)
     with pytest.raises(FleetRefused, match="refused as told"):
         await stand.provisioner(client).provision()
     assert stand.store().active() is None
@@ -104,7 +104,7 @@ async def test_an_unusable_answer_is_not_kept(
     stand: Stand, client: Client, operation: Operation, manner: Manner
 ) -> None:
     """What we cannot prove is no identity; the next attempt goes on from what was good."""
-    stand.mischief.plan(operation, manner)
+    stand.fault_injection.plan(operation, manner)
     with pytest.raises(FleetError):
         await stand.provisioner(client).provision()
     assert stand.store().active() is None
@@ -240,7 +240,7 @@ async def test_a_link_that_breaks_in_between_is_no_dead_end(stand: Stand, client
     """The mobile router restarts just then."""
     wire = Wire(stand.doors.tls_port)
     async with wire.open():
-        stand.mischief.plan(Operation.REGISTER, Manner.LOST)
+        stand.fault_injection.plan(Operation.REGISTER, Manner.LOST)
         work = asyncio.create_task(stand.provisioner(client, answer_timeout_s=2.0, port=wire.port).provision())
         await until(lambda: stand.store().pending().stage is Stage.CERTIFIED)
         wire.cut()

@@ -18,7 +18,7 @@ from contracts.units import Quality
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
 from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import JournalState
+from edge.telemetry.records import OutboxState
 from edge.telemetry.uplink import Uplink
 from tests.support.brokers.broker import Broker, broker
 from tests.support.brokers.link_parts import (
@@ -131,7 +131,7 @@ def _cut(folder: Path, generator: random.Random, promised: int, database: bytes,
     (folder / "journal.db-wal").write_bytes(after[:reached] + tail)
     where = f"seed {SEED}, after {promised} records, at byte {reached}"
     with closing(Outbox.open(folder / "journal.db", site=SITE, clock=SystemClock())) as outbox:
-        assert outbox.stats().state is JournalState.DISK, where
+        assert outbox.stats().state is OutboxState.DISK, where
         assert outbox.stats().write_failures == 0, f"{where}: {outbox.stats().last_error}"
         seqs = [record.seq for record in outbox.read(Up.METER, limit=100_000)]
         assert seqs in (list(range(1, promised + 1)), list(range(1, promised + 2))), where

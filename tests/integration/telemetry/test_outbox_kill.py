@@ -13,7 +13,7 @@ import pytest
 from contracts.clock import SystemClock
 from contracts.topics import Up
 from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import JournalState
+from edge.telemetry.records import OutboxState
 from tests.support.brokers.link_parts import SITE
 from tests.support.rigs.outbox_writer import write
 
@@ -55,7 +55,7 @@ def _check(path: Path, promised: dict[Up, int]) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
     with closing(Outbox.open(path, site=SITE, clock=SystemClock())) as outbox:
-        assert outbox.stats().state is JournalState.DISK
+        assert outbox.stats().state is OutboxState.DISK
         readings = [record.seq for record in outbox.read(Up.METER, limit=100_000)]
         assert readings == list(range(1, len(readings) + 1)), "a settlement record is missing"
         assert len(readings) >= promised.get(Up.METER, 0)

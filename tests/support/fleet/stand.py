@@ -10,7 +10,7 @@ from cloud.infra.fleet_serials import admit
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book
 from cloud.local.fleet.broker import Doors
-from cloud.local.fleet.fault_injection import Mischief
+from cloud.local.fleet.fault_injection import FaultInjection
 from cloud.local.fleet.operator import LocalOperator
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.run import FleetFolder, running_fleet
@@ -46,9 +46,9 @@ class Stand:
     claim_key: Path
 
     @property
-    def mischief(self) -> Mischief:
+    def fault_injection(self) -> FaultInjection:
         """Return what the services do wrong."""
-        return self.responder.mischief
+        return self.responder.fault_injection
 
     def settings(self, client: Client, *, identity: Identity | None = None, port: int | None = None) -> LinkSettings:
         """Return a link's settings, with the claim or with an identity."""

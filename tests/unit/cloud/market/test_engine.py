@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.market import checks, commands
+from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import SECOND_EDITION, Mechanism, Participant, SelfTrade
@@ -261,26 +261,6 @@ def _traces(engine: Engine) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=40, deadline=None)
-@given(stream=streams(), unlimited=st.booleans())
-def test_an_order_that_passes_as_usual_breaks_no_rule(stream: list[Command], unlimited: bool) -> None:
-    """The short way past the checks is there for speed alone; every rule, asked by itself, must agree."""
-    engine = Engine(rules(commands_per_minute=3))
-    for command in stream:
-        if unlimited and command["op"] == "register":
-            command["participant"]["credit_limit_uct"] = None
-        engine.apply(commands.tick(at_ms=command["at_ms"]))
-        state = engine._state
-        asked = checks.new_order(command, state.accounts) if command["op"] == "new" else None
-        if isinstance(asked, tuple) and not isinstance(asked, checks.Refused):
-            product, account = state.products.get(asked[2]), state.accounts[asked[0]]
-            if product is not None and checks.usual(state, product, account, asked):
-                assert checks.fault(state, product, account, asked) is None
-                assert checks.sender(state, account) is None
-                account.commands -= 1
-        engine.apply(command)
-
-
 def test_a_site_with_a_slash_in_its_name_is_not_admitted() -> None:
     """Site and order id together name an order; a slash in the site could make two of them one."""
     engine = Engine(rules())
@@ -288,23 +268,6 @@ def test_a_site_with_a_slash_in_its_name_is_not_admitted() -> None:
     assert not engine.admits(participant)
     with pytest.raises(BadCommand, match="slash"):
         engine.apply(commands.register(participant, at_ms=T0_MS))
-
-
-def test_a_plain_order_passes_as_usual_from_the_second_on() -> None:
-    """The first order of a site in a product is looked at by every rule; without the short way none would be fast."""
-    engine = Engine(rules())
-    for command in participants():
-        engine.apply(command | {"participant": command["participant"] | {"credit_limit_uct": None}})
-    state = engine._state
-    passed = []
-    for number in range(2):
-        command = _order("farm", f"s{number}", "sell", 6, 10)
-        engine.apply(commands.tick(at_ms=T0_MS))
-        asked = checks.new_order(command, state.accounts)
-        assert not isinstance(asked, checks.Refused)
-        passed.append(checks.usual(state, state.products[FIRST], state.accounts["farm"], asked))
-        engine.apply(command)
-    assert passed == [False, True]
 
 
 def test_a_state_has_the_hash_that_it_has_always_had() -> None:

@@ -20,7 +20,7 @@ from contracts.units import Quality
 from contracts.wire import SiteMessage
 from edge.errors import OutboxInUse
 from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import Caps, JournalState, RecordClass
+from edge.telemetry.records import Caps, OutboxState, RecordClass
 from edge.telemetry.rescue import disk_bytes
 from tests.support.brokers.link_parts import AT, SITE, event, one_sample, reading, telemetry
 from tests.support.manual_clock import ManualClock
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_set_aside_and_the_outbox_begins_anew(path: Path, cloc
     path.with_name(path.name + "-wal").write_bytes(b"left open")
     clock.advance(60)
     with closing(_open(path, clock)) as outbox:
-        assert outbox.stats().state is JournalState.DISK
+        assert outbox.stats().state is OutboxState.DISK
         assert outbox.append(Up.METER, reading(1000)) == 1
         assert outbox.epoch > epoch
         assert "outbox damaged and begun anew" in _phrases(outbox)
@@ -183,7 +183,7 @@ def test_damage_that_shows_while_running_does_not_stop_the_outbox(path: Path, cl
 def test_an_unusable_folder_leaves_a_outbox_in_memory(clock: ManualClock) -> None:
     """A read-only disk must not stop the site from being controlled and metered."""
     with closing(_open(Path("/proc/sitewatt/journal.db"), clock)) as outbox:
-        assert outbox.stats().state is JournalState.MEMORY
+        assert outbox.stats().state is OutboxState.MEMORY
         assert outbox.append(Up.METER, reading(1)) == 1
         assert _numbers(outbox, Up.METER) == [1]
         assert _phrases(outbox) == ["outbox in memory"]
@@ -203,7 +203,7 @@ def test_the_outbox_returns_to_the_disk_with_what_memory_holds(tmp_path: Path, c
         path.parent.unlink()
         (tmp_path / "away").rename(path.parent)
         outbox._return_to_disk()
-        assert outbox.stats().state is JournalState.DISK
+        assert outbox.stats().state is OutboxState.DISK
         assert outbox.generation > generation
         assert [json.loads(record.payload)["import_wh"] for record in outbox.read(Up.METER)] == [1, 2]
         assert outbox.append(Up.METER, reading(3)) == 2
@@ -226,7 +226,7 @@ def test_a_full_outbox_gives_up_telemetry_for_settlement_and_says_so(path: Path,
         for value in range(600):
             outbox.append(Up.METER, reading(value))
         stats = outbox.stats()
-        assert stats.state is JournalState.DISK
+        assert stats.state is OutboxState.DISK
         assert _numbers(outbox, Up.METER) == list(range(1, 601))
         assert stats.dropped > 0
         outbox.flush()
