@@ -9,6 +9,7 @@ import numpy as np
 from cloud.errors import SetupError
 from cloud.shell.forecast.day_ahead import DayAhead, day_ahead
 from cloud.shell.forecast.site_history import HISTORY_DAYS, read_history, update_history
+from cloud.shell.forecast.weather import ZoneWeather
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services, current
 from cloud.stores import keys
@@ -19,7 +20,7 @@ from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, instant
 from domain.forecasting.issue import Published, SiteHistory, issue_forecasts
 from domain.forecasting.profiles import LoadClass
-from domain.forecasting.pv import PvPlant
+from domain.forecasting.pv import Plane, PvPlant
 from domain.forecasting.series import Series, regular
 
 HORIZON_STEPS: Final = 96
@@ -51,10 +52,11 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
     for site in sites:
         update_history(tables, site, until=at)
     published = day_ahead(tables, zone, at=at, history=timedelta(days=HISTORY_DAYS))
+    weather = ZoneWeather(tables=tables, zone=zone, at=at, history_days=HISTORY_DAYS)
     cleared = _prices(tables, zone, at)
     prices = cleared if published is None else _past(published, at)
     series = issue_forecasts(
-        [_history(tables, zone, site, at) for site in sites],
+        [_history(tables, zone, site, at, weather) for site in sites],
         issued_at=at,
         horizon_steps=HORIZON_STEPS,
         price=prices,
@@ -65,13 +67,17 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
     return series
 
 
-def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime) -> SiteHistory:
+def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, weather: ZoneWeather) -> SiteHistory:
     load, pv = read_history(tables, site, until=at)
-    plant = (
-        PvPlant(latitude_deg=zone.latitude, longitude_deg=zone.longitude, peak_w=site.pv_peak_w)
-        if site.pv_peak_w
-        else None
-    )
+    plant, sky = None, None
+    if site.pv_peak_w:
+        plant = PvPlant(
+            latitude_deg=site.latitude_in(zone),
+            longitude_deg=site.longitude_in(zone),
+            peak_w=site.pv_peak_w,
+            planes=tuple(Plane(**plane.model_dump()) for plane in site.pv_planes),
+        )
+        sky = weather.of(site)
     try:
         load_class = LoadClass(site.load_class)
     except ValueError as error:
@@ -85,6 +91,8 @@ def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime) -
         load_class=load_class,
         typical_load_w=float(site.typical_load_w),
         utc_offset_s=zone.utc_offset_s,
+        weather=None if sky is None else sky.weather,
+        weather_step="" if sky is None else sky.step,
     )
 
 

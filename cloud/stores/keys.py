@@ -113,6 +113,16 @@ def day_ahead_state(zone: ZoneId) -> Key:
     return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#day-ahead-state", sk="CURRENT")
 
 
+def weather(zone: ZoneId, cell: str, day: datetime) -> Key:
+    """Return where the hours of weather of one UTC day are kept for a cell of places."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#weather#{cell}", sk=f"{day.astimezone(UTC):%Y%m%d}")
+
+
+def weather_state(zone: ZoneId, cell: str) -> Key:
+    """Return where it is kept when the weather of a cell may be asked for next."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#weather-state", sk=cell)
+
+
 def market(zone: ZoneId, interval_start: datetime | None) -> str:
     """Return the partition of a product, or of the zone's market as a whole."""
     return f"MKT#{zone}" if interval_start is None else f"MKT#{zone}#{_iso_minute(interval_start)}"

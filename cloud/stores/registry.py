@@ -12,6 +12,7 @@ from cloud.errors import SetupError
 from cloud.stores.tables import Key, Put, Table, Tables
 from contracts.units import SiteId, ZoneId
 from domain.prices.source import PriceSource
+from domain.weather.source import WeatherSource
 
 
 class _Record(BaseModel):
@@ -36,6 +37,14 @@ class BatteryRecord(_Record):
     soc_percent_max: float = Field(default=95.0, ge=0, le=100)
 
 
+class PlaneRecord(_Record):
+    """One plane of a site's PV: tilt from horizontal, azimuth clockwise from north."""
+
+    tilt_deg: float = Field(ge=0, le=90)
+    azimuth_deg: float = Field(ge=0, le=360)
+    peak_w: int = Field(gt=0)
+
+
 class SiteRecord(_Record):
     """One site: limits at its connection point (magnitudes in W) and what stands behind it.
 
@@ -55,6 +64,9 @@ class SiteRecord(_Record):
     export_limit_w: int = Field(ge=0)
     battery: BatteryRecord | None = None
     pv_peak_w: int = Field(default=0, ge=0)
+    pv_planes: tuple[PlaneRecord, ...] = Field(default=(), max_length=16)
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
     sheddable_load_w: int = Field(default=0, ge=0)
     pv_curtailable: bool = False
     flexible: bool = True
@@ -62,6 +74,21 @@ class SiteRecord(_Record):
     load_class: str = "flat"
     typical_load_w: int = Field(default=0, ge=0)
     meter: str = "meter"
+
+    @model_validator(mode="after")
+    def _planes_sum_up(self) -> "SiteRecord":
+        total_w = sum(plane.peak_w for plane in self.pv_planes)
+        if self.pv_planes and total_w != self.pv_peak_w:
+            raise ValueError(f"{self.id} has planes of {total_w} W together, pv_peak_w is {self.pv_peak_w}")
+        return self
+
+    def latitude_in(self, zone: "ZoneRecord") -> float:
+        """Return the site's latitude, that of its zone where none is told."""
+        return zone.latitude if self.latitude is None else self.latitude
+
+    def longitude_in(self, zone: "ZoneRecord") -> float:
+        """Return the site's longitude, that of its zone where none is told."""
+        return zone.longitude if self.longitude is None else self.longitude
 
     @property
     def party(self) -> str:
@@ -91,7 +118,7 @@ class ZoneRecord(_Record):
     """A price area; ``market`` overrides the market's default rules by name, the place is for the sun.
 
     ``holidays`` are local days that no other day is compared with. ``prices`` says who publishes the zone's price; by
-    default it is the market's own.
+    default it is the market's own. ``weather`` says who forecasts the weather.
     """
 
     id: ZoneId
@@ -101,6 +128,7 @@ class ZoneRecord(_Record):
     utc_offset_s: int = Field(default=0, ge=-50_400, le=50_400)
     holidays: tuple[date, ...] = ()
     prices: PriceSource = PriceSource()
+    weather: WeatherSource = WeatherSource()
 
 
 class Registry(_Record):

@@ -1,7 +1,7 @@
 """One issue of forecasts for a zone: every site's load and PV, and the price, as they go over the wire."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,6 +44,7 @@ class SiteHistory:
     typical_load_w: float = 0.0
     utc_offset_s: int = 0
     weather: Weather | None = None
+    weather_step: str = ""
 
 
 def issue_forecasts(
@@ -93,6 +94,8 @@ def issue_forecasts(
                 step_s=step_s,
                 weather=site.weather,
             )
+            if site.weather_step:
+                pv = replace(pv, method=f"{pv.method}; {site.weather_step}")
             issued.append(_on_wire(pv, kind=ForecastKind.PV, site=site.site))
     if price is not None:
         _check_step((price,), step_s=step_s, owner="price")

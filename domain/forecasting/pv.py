@@ -18,14 +18,26 @@ from domain.forecasting.series import DAY_S, Floats, Ints, Series, first_step, u
 from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_position
 
 USUAL_SHARE = 0.6  # Of the clear sky's energy, before anything is measured: a temperate year's mean.
+USUAL_SHARE_OF_WEATHER = 0.9  # Wiring, dirt, inverter: what physics under the weather's sky does not know.
 SHARE_LOW, SHARE_HIGH = 0.1, 1.0
 TEMPERATURE_COEFFICIENT = -0.004  # Of power per kelvin; crystalline silicon, data sheets: -0.0035 to -0.0045.
 NOCT_RISE_K = 26.0  # Cell above air at 800 W/m2; IEC 61215, nominal operating cell temperature 46 degrees.
 
 
 @dataclass(frozen=True, kw_only=True)
+class Plane:
+    """One plane of a plant: tilt from horizontal, azimuth clockwise from north, peak in W."""
+
+    tilt_deg: float
+    azimuth_deg: float
+    peak_w: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class PvPlant:
     """A plant's place and planes: tilt from horizontal, azimuth clockwise from north, peak in W.
+
+    ``planes`` counts where it is given, in place of the one plane; its peaks sum up to the plant's.
 
     Raises:
         ValueError: The place is not on the globe or the peak is not positive.
@@ -36,6 +48,12 @@ class PvPlant:
     peak_w: float
     tilt_deg: float = 30.0
     azimuth_deg: float = 180.0
+    planes: tuple[Plane, ...] = ()
+
+    @property
+    def all_planes(self) -> tuple[Plane, ...]:
+        """Return the planes, at least one."""
+        return self.planes or (Plane(tilt_deg=self.tilt_deg, azimuth_deg=self.azimuth_deg, peak_w=self.peak_w),)
 
     def __post_init__(self) -> None:
         if not (-90 <= self.latitude_deg <= 90 and -180 <= self.longitude_deg <= 180):
@@ -56,8 +74,11 @@ class Weather:
 def clear_power_w(plant: PvPlant, middles_s: Ints | Floats) -> Floats:
     """Return a plant's generation under a clear sky at instants in epoch seconds, as a positive number."""
     sun = sun_position(middles_s, latitude_deg=plant.latitude_deg, longitude_deg=plant.longitude_deg)
-    plane = on_plane(clear_sky(sun), sun, tilt_deg=plant.tilt_deg, azimuth_deg=plant.azimuth_deg)
-    return plant.peak_w * plane / 1000.0
+    sky = clear_sky(sun)
+    power = np.zeros_like(sky.ghi_w_m2)
+    for plane in plant.all_planes:
+        power += plane.peak_w * on_plane(sky, sun, tilt_deg=plane.tilt_deg, azimuth_deg=plane.azimuth_deg) / 1000.0
+    return power
 
 
 def weather_power_w(plant: PvPlant, middles_s: Ints | Floats, *, ghi_w_m2: Floats, air_c: Floats) -> Floats:
@@ -67,10 +88,25 @@ def weather_power_w(plant: PvPlant, middles_s: Ints | Floats, *, ghi_w_m2: Float
     """
     sun = sun_position(middles_s, latitude_deg=plant.latitude_deg, longitude_deg=plant.longitude_deg)
     sky = split_global(np.maximum(ghi_w_m2, 0.0), sun)
-    plane = on_plane(sky, sun, tilt_deg=plant.tilt_deg, azimuth_deg=plant.azimuth_deg)
-    cell_c = air_c + plane / 800.0 * NOCT_RISE_K
-    power: Floats = plant.peak_w * plane / 1000.0 * (1 + TEMPERATURE_COEFFICIENT * (cell_c - 25.0))
+    power = np.zeros_like(sky.ghi_w_m2)
+    for plane in plant.all_planes:
+        light = on_plane(sky, sun, tilt_deg=plane.tilt_deg, azimuth_deg=plane.azimuth_deg)
+        cell_c = air_c + light / 800.0 * NOCT_RISE_K
+        power += plane.peak_w * light / 1000.0 * (1 + TEMPERATURE_COEFFICIENT * (cell_c - 25.0))
     return power
+
+
+def quarters_of_hours(
+    start: datetime, ghi_w_m2: Floats, air_c: Floats, *, latitude_deg: float, longitude_deg: float, step_s: int
+) -> Weather:
+    """Return hourly means of weather in shorter steps: within an hour the irradiance follows the clear sky."""
+    parts = 3600 // step_s
+    middles = int(start.timestamp()) + step_s // 2 + step_s * np.arange(parts * len(ghi_w_m2))
+    clear = clear_sky(sun_position(middles, latitude_deg=latitude_deg, longitude_deg=longitude_deg)).ghi_w_m2
+    mean = np.repeat(clear.reshape(-1, parts).mean(axis=1), parts)
+    # Near the horizon the ratio is noise.
+    course = np.where(mean > 20.0, clear / np.maximum(mean, 1.0), 1.0)
+    return Weather(start=start, ghi_w_m2=np.repeat(ghi_w_m2, parts) * course, air_temperature_c=np.repeat(air_c, parts))
 
 
 def forecast_pv(
@@ -99,7 +135,7 @@ def forecast_pv(
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
         told = _by_mix(known, plant, start=start, horizon=horizon_steps, step_s=step_s, weather=weather)
     else:
-        told = _by_share(known, plant, start=start, horizon=horizon_steps, step_s=step_s)
+        told = _by_share(known, plant, start=start, horizon=horizon_steps, step_s=step_s, weather=weather)
     peak_w = max(plant.peak_w, float(np.nanmax(known, initial=0.0)))
     low, middle, high = (np.clip(values, 0.0, peak_w) for values in (told.low, told.middle, told.high))
     return ordered(
@@ -118,23 +154,48 @@ def _middles(start: datetime, *, past: int, horizon: int, step_s: int) -> Ints:
     return int(start.timestamp()) + step_s // 2 + step_s * np.arange(-past, horizon, dtype=np.int64)
 
 
-def _by_share(known: Floats, plant: PvPlant, *, start: datetime, horizon: int, step_s: int) -> Told:
-    """Let the present departure from the usual share of the clear sky fade into it."""
-    clear = clear_power_w(plant, _middles(start, past=len(known), horizon=horizon, step_s=step_s))
+def _by_share(
+    known: Floats, plant: PvPlant, *, start: datetime, horizon: int, step_s: int, weather: Weather | None
+) -> Told:
+    """Let the present departure from the usual share of the clear sky, or of the weather's sky, fade into it."""
+    middles = _middles(start, past=len(known), horizon=horizon, step_s=step_s)
+    clear = clear_power_w(plant, middles)
+    sky = None if weather is None else _power_on(weather, plant, middles, start=start, past=len(known), step_s=step_s)
+    if sky is not None:
+        clear = sky
     before, ahead = clear[: len(known)], clear[len(known) :]
     sunny = np.isfinite(known) & (before > 0.05 * plant.peak_w)
     measured_s = int(sunny.sum()) * step_s
     # A day of sun decides the share; until then the usual one holds its part.
     trust = min(1.0, measured_s / (8 * 3600))
-    share = USUAL_SHARE
+    usual = USUAL_SHARE if sky is None else USUAL_SHARE_OF_WEATHER
+    share = usual
     if measured_s:
-        share += trust * (float(known[sunny].sum() / before[sunny].sum()) - USUAL_SHARE)
+        share += trust * (float(known[sunny].sum() / before[sunny].sum()) - usual)
     fade = np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S)
     middle = np.maximum(0.0, share * ahead + departure(known, share * before, step_s) * fade)
     certain = 0.7 * fade * bool(np.isfinite(known[-1:]).any())
     low = middle - (1 - certain) * np.maximum(0.0, middle - SHARE_LOW * ahead)
     high = middle + (1 - certain) * np.maximum(0.0, SHARE_HIGH * ahead - middle)
-    return Told(middle=middle, low=low, high=high, method="share of clear sky")
+    if sky is not None:
+        low, high = np.maximum(low, 0.5 * middle), np.maximum(high, 1.4 * middle)
+    return Told(middle=middle, low=low, high=high, method="share of clear sky" if sky is None else "weather's sky")
+
+
+def _power_on(
+    weather: Weather, plant: PvPlant, middles: Ints, *, start: datetime, past: int, step_s: int
+) -> Floats | None:
+    """Return the plant's power under a weather at the steps, ``None`` where it does not reach over the horizon."""
+    offset = round((start - weather.start).total_seconds() / step_s) - past
+    index = offset + np.arange(len(middles))
+    inside = (index >= 0) & (index < len(weather.ghi_w_m2))
+    index = np.clip(index, 0, len(weather.ghi_w_m2) - 1)
+    ghi = np.where(inside, weather.ghi_w_m2[index], np.nan)
+    air = np.where(inside, weather.air_temperature_c[index], np.nan)
+    if not np.isfinite(ghi[past:]).all():
+        return None
+    power = weather_power_w(plant, middles, ghi_w_m2=np.nan_to_num(ghi), air_c=np.nan_to_num(air, nan=15.0))
+    return np.where(np.isfinite(ghi), power, 0.0)
 
 
 def _by_mix(

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.forecasting.pv import PvPlant, Weather, clear_power_w, forecast_pv, weather_power_w
+from domain.forecasting.pv import (
+    Plane,
+    PvPlant,
+    Weather,
+    clear_power_w,
+    forecast_pv,
+    quarters_of_hours,
+    weather_power_w,
+)
 from domain.forecasting.series import Floats, Series
 from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_position
 
@@ -138,3 +146,26 @@ def test_a_plant_off_the_globe_is_refused() -> None:
         PvPlant(latitude_deg=120, longitude_deg=8, peak_w=1)
     with pytest.raises(ValueError, match="peak of 0"):
         PvPlant(latitude_deg=50, longitude_deg=8, peak_w=0)
+
+
+def test_two_planes_make_the_sum_of_two_plants() -> None:
+    """East and west on one roof: broad mornings and evenings instead of a noon."""
+    east, west = (Plane(tilt_deg=30, azimuth_deg=azimuth, peak_w=5_000) for azimuth in (90, 270))
+    both = PvPlant(latitude_deg=50.0, longitude_deg=8.0, peak_w=10_000, planes=(east, west))
+    parts = [
+        clear_power_w(
+            PvPlant(latitude_deg=50.0, longitude_deg=8.0, peak_w=5_000, azimuth_deg=plane.azimuth_deg), middles(1)
+        )
+        for plane in (east, west)
+    ]
+    np.testing.assert_allclose(clear_power_w(both, middles(1)), parts[0] + parts[1])
+
+
+def test_hours_of_weather_follow_the_clear_sky_within_the_hour() -> None:
+    """The mean of an hour is kept, its course is the sun's."""
+    told = quarters_of_hours(
+        START, np.full(24, 300.0), np.full(24, 20.0), latitude_deg=50.0, longitude_deg=8.0, step_s=900
+    )
+    hours = told.ghi_w_m2.reshape(24, 4)
+    np.testing.assert_allclose(hours.mean(axis=1), 300.0)
+    assert hours[6, 0] < hours[6, 3]

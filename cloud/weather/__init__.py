@@ -1,0 +1,1 @@
+"""Forecast weather, fetched from its providers."""

@@ -1,0 +1,94 @@
+"""The providers of forecast weather behind one protocol: asked by HTTP, read from a file, or none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from cloud.errors import ProviderError
+from cloud.outbound import Question, ask
+from domain.weather.answers import WeatherFault, WeatherHour, brightsky, open_meteo, weather_file
+from domain.weather.source import WeatherProvider, WeatherSource
+
+AHEAD: Final = timedelta(days=3)
+FILE_BYTES_MAX: Final = 8_000_000
+OPEN_METEO_PAST_DAYS_MAX: Final = 92
+
+
+class Weather(Protocol):
+    """Tells the weather of a place: as forecast ahead, as last analysed behind."""
+
+    def hours(self, *, latitude_deg: float, longitude_deg: float, at: datetime, past_days: int) -> list[WeatherHour]:
+        """Return the hours from some days before an instant to three days after it.
+
+        Raises:
+            ProviderError: There is no usable answer.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpWeather:
+    """A provider that is asked by HTTP."""
+
+    source: WeatherSource
+    asking: Callable[[Question], bytes] = ask
+
+    def hours(self, *, latitude_deg: float, longitude_deg: float, at: datetime, past_days: int) -> list[WeatherHour]:
+        """Ask for the weather of one place."""
+        place = f"{latitude_deg:.2f}", f"{longitude_deg:.2f}"
+        if self.source.provider is WeatherProvider.OPEN_METEO:
+            params = {
+                "latitude": place[0],
+                "longitude": place[1],
+                "hourly": "shortwave_radiation,temperature_2m",
+                "past_days": str(min(past_days, OPEN_METEO_PAST_DAYS_MAX)),
+                "forecast_days": str(AHEAD.days),
+                "timeformat": "unixtime",
+                "timezone": "GMT",
+            }
+            body = self.asking(Question(url=f"{self.source.base_url}/v1/forecast", params=params))
+            return _decoded(lambda: open_meteo(body))
+        params = {
+            "lat": place[0],
+            "lon": place[1],
+            "date": f"{at - timedelta(days=past_days):%Y-%m-%d}",
+            "last_date": f"{at + AHEAD:%Y-%m-%d}",
+            "tz": "UTC",
+        }
+        body = self.asking(Question(url=f"{self.source.base_url}/weather", params=params))
+        return _decoded(lambda: brightsky(body))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileWeather:
+    """Weather from a file of the operator, the same for all places, read anew each time."""
+
+    path: Path
+
+    def hours(self, *, latitude_deg: float, longitude_deg: float, at: datetime, past_days: int) -> list[WeatherHour]:
+        """Read the file."""
+        try:
+            if self.path.stat().st_size > FILE_BYTES_MAX:
+                raise ProviderError(f"weather file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
+            text = self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProviderError(f"weather file {self.path} cannot be read: {error}") from error
+        first = at - timedelta(days=past_days)
+        return [hour for hour in _decoded(lambda: weather_file(text)) if first <= hour.start <= at + AHEAD]
+
+
+def weather_of(source: WeatherSource) -> Weather | None:
+    """Return the provider that a zone names."""
+    if source.provider is WeatherProvider.NONE:
+        return None
+    return (
+        FileWeather(path=Path(source.file)) if source.provider is WeatherProvider.FILE else HttpWeather(source=source)
+    )
+
+
+def _decoded(decode: Callable[[], list[WeatherHour]]) -> list[WeatherHour]:
+    try:
+        return decode()
+    except WeatherFault as error:
+        raise ProviderError(str(error)) from error
