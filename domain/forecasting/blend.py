@@ -15,6 +15,7 @@ from domain.forecasting.series import DAY_S, Floats, days
 RECORD_DAYS = 112
 HALF_LIFE_DAYS = 56.0
 PARTS = 4
+BAND_DAYS = 28  # Bands follow the season: errors of spring are no errors of summer.
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,7 +70,7 @@ def blend(
             past["ridge"][:depth] = learned[1][:depth]
         mixed = mix(told=told, past=past, actual=actual, parts=PARTS, half_life_days=HALF_LIFE_DAYS)
         used |= set(mixed.weights)
-        below, above = slot_bands(actual - mixed.past, width=max(1, steps // 24))
+        below, above = slot_bands((actual - mixed.past)[:BAND_DAYS], width=max(1, steps // 24))
         day = _filled(mixed.told, folded.days)
         middle.append(day)
         low.append(day + below)

@@ -18,6 +18,7 @@ from domain.forecasting.series import DAY_S, Floats, Ints, Series, first_step, u
 from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_position
 
 USUAL_SHARE = 0.6  # Of the clear sky's energy, before anything is measured: a temperate year's mean.
+REACH_SHARE_MIN = 0.95  # Of the horizon, that a weather must know to be used.
 USUAL_SHARE_OF_WEATHER = 0.9  # Wiring, dirt, inverter: what physics under the weather's sky does not know.
 SHARE_LOW, SHARE_HIGH = 0.1, 1.0
 TEMPERATURE_COEFFICIENT = -0.004  # Of power per kelvin; crystalline silicon, data sheets: -0.0035 to -0.0045.
@@ -132,6 +133,8 @@ def forecast_pv(
     start = first_step(issued_at, step_s=step_s)
     known = np.maximum(-until(history, start), 0.0) if history is not None else np.array([])
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
+    if weather is not None and not _reaches(weather, start=start, horizon=horizon_steps, step_s=step_s):
+        weather = None
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
         told = _by_mix(known, plant, start=start, horizon=horizon_steps, step_s=step_s, weather=weather)
     else:
@@ -180,6 +183,14 @@ def _by_share(
     if sky is not None:
         low, high = np.maximum(low, 0.5 * middle), np.maximum(high, 1.4 * middle)
     return Told(middle=middle, low=low, high=high, method="share of clear sky" if sky is None else "weather's sky")
+
+
+def _reaches(weather: Weather, *, start: datetime, horizon: int, step_s: int) -> bool:
+    """Return whether a weather covers the horizon: what is missing of it would be told as night."""
+    first = round((start - weather.start).total_seconds() / step_s)
+    if first < 0 or first + horizon > len(weather.ghi_w_m2):
+        return False
+    return bool(np.isfinite(weather.ghi_w_m2[first : first + horizon]).mean() >= REACH_SHARE_MIN)
 
 
 def _power_on(

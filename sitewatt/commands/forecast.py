@@ -19,6 +19,8 @@ from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
     from domain.forecasting.backtest import Score
+    from domain.forecasting.blend import Covariates
+    from domain.forecasting.pv import Weather
     from domain.forecasting.quantiles import Quantiles
     from domain.forecasting.series import Series
     from domain.series.read import Reading
@@ -53,6 +55,14 @@ MeasuresOption = Annotated[Measures | None, typer.Option(help="What the column h
 TimeColumnOption = Annotated[str, typer.Option(help="The column of times; found by default.")]
 DecimalOption = Annotated[Decimal | None, typer.Option(help="What stands before the fraction of a number.")]
 DatesOption = Annotated[DayOrder | None, typer.Option(help="Which number of 03/04/2025 is the day.")]
+WeatherOption = Annotated[
+    Path | None,
+    typer.Option(help="PV: hourly weather over past and horizon; CSV with start, ghi_w_m2, air_temperature_c."),
+]
+CovariatesOption = Annotated[
+    Path | None,
+    typer.Option(help="Load, price: what is known in advance, over past and horizon; CSV with start and numbers."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
@@ -71,6 +81,8 @@ def run(
     time_column: TimeColumnOption = "",
     decimal: DecimalOption = None,
     dates: DatesOption = None,
+    weather: WeatherOption = None,
+    covariates: CovariatesOption = None,
     at: Annotated[str, typer.Option(help="The origin (ISO 8601); the end of the series by default.")] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -86,6 +98,7 @@ def run(
         wanted=kind,
     )
     task = _task(file, options, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
+    task = _given(task, weather=weather, covariates=covariates, as_json=as_json)
     origin = _origin(at, task, as_json=as_json)
     told = task.forecast_utc(origin, max(1, hours * 3600 // task.series.step_s))
     if as_json:
@@ -116,6 +129,8 @@ def backtest(
     column: ColumnOption = "",
     kind: KindOption = Kind.LOAD,
     hours: HoursOption = 48,
+    weather: WeatherOption = None,
+    covariates: CovariatesOption = None,
     days: Annotated[int, typer.Option(min=1, max=1000, help="How many daily origins, the last ones of the file.")] = 28,
     utc_offset_h: OffsetOption = 0.0,
     place: PlaceOption = "",
@@ -143,6 +158,7 @@ def backtest(
         wanted=kind,
     )
     task = _task(file, options, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
+    task = _given(task, weather=weather, covariates=covariates, as_json=as_json)
     scores = task.backtest(hours=hours, count=days)
     if not scores:
         fail(
@@ -216,6 +232,8 @@ class _Task:
     zone: tzinfo
     place: tuple[float, float, float, float]
     peak: float
+    weather: "Weather | None" = None
+    covariates: "Covariates | None" = None
 
     @property
     def column(self) -> str:
@@ -248,16 +266,22 @@ class _Task:
 
         if self.kind is Kind.LOAD:
             floor = None if self.reading.net else 0.0
-            told = forecast_load(self.wall.before(origin), issued_at=origin, horizon_steps=steps, floor=floor)
+            told = forecast_load(
+                self.wall.before(origin), issued_at=origin, horizon_steps=steps, floor=floor, covariates=self.covariates
+            )
             return _widened(told, self.reading.removed, floor=floor)
         if self.kind is Kind.PRICE:
-            told = forecast_price(self.wall.before(origin), issued_at=origin, horizon_steps=steps)
+            told = forecast_price(
+                self.wall.before(origin), issued_at=origin, horizon_steps=steps, covariates=self.covariates
+            )
             return _widened(told, self.reading.removed, floor=None)
         latitude, longitude, tilt, azimuth = self.place
         plant = PvPlant(
             latitude_deg=latitude, longitude_deg=longitude, tilt_deg=tilt, azimuth_deg=azimuth, peak_w=self.peak
         )
-        return forecast_pv(self.series.before(origin), plant=plant, issued_at=origin, horizon_steps=steps)
+        return forecast_pv(
+            self.series.before(origin), plant=plant, issued_at=origin, horizon_steps=steps, weather=self.weather
+        )
 
     def backtest(self, *, hours: int, count: int) -> "tuple[Score, ...]":
         """Score the last daily origins, local midnights."""
@@ -309,6 +333,37 @@ def _task(
         place=where,
         peak=peak or largest or 1.0,
     )
+
+
+def _given(task: _Task, *, weather: Path | None, covariates: Path | None, as_json: bool) -> _Task:
+    """Return a task with what is given beside the series, or end the command with a sentence."""
+    import numpy as np
+
+    from domain.calendar.wall import to_wall
+    from domain.forecasting.blend import Covariates
+    from domain.forecasting.given import covariates_of, weather_on_grid
+    from domain.weather.answers import weather_file
+
+    for path, wrong in ((weather, task.kind is not Kind.PV), (covariates, task.kind is Kind.PV)):
+        if path is not None and wrong:
+            option = "--weather is of PV" if path is weather else "--covariates are of load and price"
+            fail(f"{option}, not of {task.kind}", code="bad_option", as_json=as_json, exit_code=BAD_INPUT)
+    step_s = task.series.step_s
+    path = weather or covariates
+    try:
+        if weather is not None:
+            hours = weather_file(weather.read_text(encoding="utf-8"))
+            latitude, longitude = task.place[:2]
+            sky = weather_on_grid(hours, latitude_deg=latitude, longitude_deg=longitude, step_s=step_s)
+            return replace(task, weather=sky)
+        if covariates is not None:
+            columns = covariates_of(covariates.read_text(encoding="utf-8"), step_s=step_s)
+            walls = [to_wall(column, task.zone) for column in columns.values()]
+            values = np.stack([wall.values for wall in walls], axis=1)
+            return replace(task, covariates=Covariates(start=walls[0].start, values=values))
+    except (OSError, ValueError) as error:
+        fail(f"{path} cannot be used: {error}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+    return task
 
 
 def _zone(named: str, utc_offset_h: float, *, asked: str) -> tzinfo:

@@ -150,3 +150,51 @@ def test_a_forecast_is_as_good_after_the_clock_changed(tmp_path: Path, at: str) 
     assert start.astimezone(berlin).hour == 0 and isinstance(p50, list)
     errors = [abs(value - real[start + timedelta(hours=hour)]) for hour, value in enumerate(p50)]
     assert np.mean(errors) < 0.03, errors
+
+
+def test_covariates_that_tell_the_load_make_a_better_forecast(tmp_path: Path) -> None:
+    """A published load forecast, or a production schedule, through the same path as a site's own record."""
+    random = np.random.default_rng(3)
+    start = datetime(2026, 3, 2, tzinfo=UTC)
+    shifts = random.integers(0, 2, 24 * 50 // 8).repeat(8) * 10.0
+    load, given = ["time,load_kw"], ["start,shift"]
+    for hour, shift in enumerate(shifts):
+        at = (start + timedelta(hours=hour)).isoformat()
+        given.append(f"{at},{shift}")
+        if hour < 24 * 47:
+            load.append(f"{at},{5 + shift + random.normal(0, 0.2):.3f}")
+    (tmp_path / "load.csv").write_text("\n".join(load))
+    (tmp_path / "given.csv").write_text("\n".join(given))
+    found = []
+    for more in ([], ["--covariates", tmp_path / "given.csv"]):
+        told = answer("backtest", tmp_path / "load.csv", "--days", 5, "--hours", 24, *more)
+        found.append(told["scores"][0]["mae"])  # type: ignore[index]
+    assert found[1] < 0.5 * found[0]
+
+
+def test_weather_of_a_file_makes_a_better_pv_forecast_and_wrong_files_are_named(tmp_path: Path) -> None:
+    """The path of the cloud's own issues, on a person's files."""
+    random = np.random.default_rng(5)
+    start = datetime(2026, 5, 1, tzinfo=UTC)
+    cloudiness = random.uniform(0.2, 1.0, 45).repeat(24)
+    power, weather = ["time,pv_kw"], ["start,ghi_w_m2,air_temperature_c"]
+    for hour in range(24 * 45):
+        at = (start + timedelta(hours=hour)).isoformat()
+        ghi = max(0.0, np.sin((hour % 24 - 5.5) / 14 * np.pi)) * 800 * cloudiness[hour] if 5 < hour % 24 < 20 else 0.0
+        weather.append(f"{at},{ghi:.1f},15")
+        if hour < 24 * 42:
+            power.append(f"{at},{ghi / 200:.3f}")
+    (tmp_path / "pv.csv").write_text("\n".join(power))
+    (tmp_path / "weather.csv").write_text("\n".join(weather))
+    place = ["--kind", "pv", "--place", "50,8,30,180"]
+    found = []
+    for more in ([], ["--weather", tmp_path / "weather.csv"]):
+        told = answer("backtest", tmp_path / "pv.csv", *place, "--days", 6, "--hours", 24, *more)
+        found.append(told["scores"][0]["mae"])  # type: ignore[index]
+    assert found[1] < 0.6 * found[0]
+    told = answer("run", tmp_path / "pv.csv", *place, "--hours", 48, "--weather", tmp_path / "weather.csv")
+    assert told["method"] == "mix with weather"
+    bad = RUNNER.invoke(app, ["run", str(tmp_path / "pv.csv"), *place, "--weather", str(tmp_path / "pv.csv")])
+    assert bad.exit_code == 2 and "no column" in bad.output
+    wrong = RUNNER.invoke(app, ["run", str(tmp_path / "pv.csv"), "--weather", str(tmp_path / "weather.csv")])
+    assert wrong.exit_code == 2 and "--weather is of PV" in wrong.output
