@@ -13,7 +13,7 @@ from domain.forecasting.blend import Covariates, Told, blend, fold, fold_covaria
 from domain.forecasting.members import mean_of
 from domain.forecasting.profiles import LoadClass, shape_at
 from domain.forecasting.quantiles import LEVELS, Quantiles, conformal, ordered
-from domain.forecasting.series import DAY_S, Floats, Ints, Series, days, first_step, until
+from domain.forecasting.series import DAY_S, Floats, Ints, Series, days, first_step, until, without_slips
 
 PERSISTENCE_S = 2 * 3600.0
 DAYS_FOR_MIX = 8
@@ -47,7 +47,7 @@ def forecast_load(
     """
     step_s = history.step_s if history is not None else step_s
     start = first_step(issued_at, step_s=step_s)
-    known = until(history, start) if history is not None else np.array([])
+    known = without_slips(until(history, start), step_s=step_s) if history is not None else np.array([])
     local_start_s = int(start.timestamp()) + utc_offset_s
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:

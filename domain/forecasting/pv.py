@@ -18,6 +18,7 @@ from domain.forecasting.series import DAY_S, Floats, Ints, Series, first_step, u
 from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_position
 
 USUAL_SHARE = 0.6  # Of the clear sky's energy, before anything is measured: a temperate year's mean.
+PEAK_MARGIN = 1.5
 REACH_SHARE_MIN = 0.95  # Of the horizon, that a weather must know to be used.
 USUAL_SHARE_OF_WEATHER = 0.9  # Wiring, dirt, inverter: what physics under the weather's sky does not know.
 SHARE_LOW, SHARE_HIGH = 0.1, 1.0
@@ -132,6 +133,7 @@ def forecast_pv(
     step_s = history.step_s if history is not None else step_s
     start = first_step(issued_at, step_s=step_s)
     known = np.maximum(-until(history, start), 0.0) if history is not None else np.array([])
+    known = _without_slips(known, peak_w=plant.peak_w)
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
     if weather is not None and not _reaches(weather, start=start, horizon=horizon_steps, step_s=step_s):
         weather = None
@@ -183,6 +185,16 @@ def _by_share(
     if sky is not None:
         low, high = np.maximum(low, 0.5 * middle), np.maximum(high, 1.4 * middle)
     return Told(middle=middle, low=low, high=high, method="share of clear sky" if sky is None else "weather's sky")
+
+
+def _without_slips(known: Floats, *, peak_w: float) -> Floats:
+    """Return what was measured without what no plant gives: half as much again as its peak, told or shown."""
+    finite = known[np.isfinite(known)]
+    if not len(finite):
+        return known
+    # A plant that was extended shows its new peak on many days; a slip stands alone.
+    most_w = PEAK_MARGIN * max(peak_w, float(np.quantile(finite, 0.995)))
+    return np.where(known > most_w, np.nan, known)
 
 
 def _reaches(weather: Weather, *, start: datetime, horizon: int, step_s: int) -> bool:

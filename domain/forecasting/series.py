@@ -98,3 +98,20 @@ def days(values: Floats, *, steps_per_day: int) -> Floats:
     missing = -len(values) % steps_per_day
     padded = np.concatenate([np.full(missing, np.nan), values])
     return padded.reshape(-1, steps_per_day)[::-1]
+
+
+def without_slips(values: Floats, *, step_s: int) -> Floats:
+    """Return values whose last hour is drawn to within reach of all before it: one slip would set the whole level.
+
+    A value may lie beyond the range of the past by twice that range; with less than two hours before it all is kept.
+    """
+    count = max(1, 3600 // step_s)
+    before = values[:-count]
+    before = before[np.isfinite(before)]
+    if len(before) < 2 * count:
+        return values
+    low, high = float(before.min()), float(before.max())
+    reach = 2.0 * (high - low) or 2.0 * abs(high)
+    out = values.copy()
+    out[-count:] = np.clip(out[-count:], low - reach, high + reach)
+    return out

@@ -142,3 +142,17 @@ def test_the_scores_know_simple_cases() -> None:
     week = np.arange(24.0 * 14)
     naive = scores.weekly_naive(week, origin=24 * 8, horizon=24, steps_per_day=24)
     assert naive[0] == 24 * 1 and naive[-1] == 24 * 2 - 1
+
+
+@pytest.mark.parametrize("count", [10, 40, 24 * 40])
+def test_one_slip_at_the_end_does_not_set_the_level(count: int) -> None:
+    """A meter that reads a megawatt once must not make a market of it."""
+    values = factory_load(41)[:count]
+    slip = values.copy()
+    slip[-1] = 1e6
+    honest, misled = (
+        forecast_load(series(one), issued_at=MONDAY + timedelta(hours=count), horizon_steps=24, step_s=STEP_S)
+        for one in (values, slip)
+    )
+    assert float(np.abs(misled.p50 - honest.p50).max()) < 300
+    assert float(misled.p90.max()) < 1000

@@ -169,3 +169,19 @@ def test_hours_of_weather_follow_the_clear_sky_within_the_hour() -> None:
     hours = told.ghi_w_m2.reshape(24, 4)
     np.testing.assert_allclose(hours.mean(axis=1), 300.0)
     assert hours[6, 0] < hours[6, 3]
+
+
+@pytest.mark.parametrize("days", [2, 20])
+def test_a_slip_of_the_meter_is_no_sun_and_an_extended_plant_is(days: int) -> None:
+    """Alone it is a slip, day after day it is a roof with more modules."""
+    clear = clear_power_w(PLANT, middles(days))
+    slip = clear.copy()
+    slip[-30] = 1e6
+    issued_at = START + timedelta(days=days)
+    told = [
+        forecast_pv(Series(start=START, step_s=900, values=-power), plant=PLANT, issued_at=issued_at, horizon_steps=96)
+        for power in (clear, slip, 2 * clear)
+    ]
+    assert float(np.abs(told[1].p50 - told[0].p50).max()) < 0.1 * PLANT.peak_w
+    assert -float(told[1].p10.min()) <= 1.5 * PLANT.peak_w
+    assert float(told[2].p50.min()) < 1.5 * float(told[0].p50.min())
