@@ -28,6 +28,7 @@ from contracts.control import (
 from contracts.topics import Up
 from contracts.units import ClockTrust, SiteId, epoch_ms, measured
 from contracts.wire import WireError
+from edge.commands.allowance import Allowance
 from edge.commands.effect import observed, told
 from edge.commands.evidence_book import EvidenceBook
 from edge.commands.grid_limits import GridLimits
@@ -55,6 +56,12 @@ ValueT = TypeVar("ValueT")
 # must not fill the outbox; what is not answered is counted.
 ANSWERS_BURST = 30
 ANSWERS_PER_S = 0.5
+# What one issuer may send that is new: so many at once, so many a second. A heartbeat a minute is far below; a flood of
+# signed orders must not fill the outbox either. The grid operator's share is the largest.
+ORDERS_BURST: Mapping[Role, int] = {Role.GRID_OPERATOR: 1200}
+ORDERS_BURST_OTHERS = 600
+ORDERS_PER_S: Mapping[Role, float] = {Role.GRID_OPERATOR: 5.0}
+ORDERS_PER_S_OTHERS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +97,16 @@ class Executor:
         self._cycle: Cycle | None = None
         self._told: dict[str, dict[Lever, float | None]] = {}
         self._told_s = float("-inf")
-        self._answers = float(ANSWERS_BURST)
-        self._answered_s = executor.clock.monotonic()
+        # By issuer; anybody's, who cannot sign, are under the empty name.
+        self._answers: dict[str, Allowance] = {}
+        self._orders = {
+            issuer: Allowance(
+                burst=ORDERS_BURST.get(key.role, ORDERS_BURST_OTHERS),
+                per_s=ORDERS_PER_S.get(key.role, ORDERS_PER_S_OTHERS),
+            )
+            for issuer, key in executor.trusted.items()
+        }
+        self._reach: Reach | None = None
         self.stats = {"accepted": 0, "rejected": 0, "duplicate": 0, "unanswered": 0}
         self.refusals: dict[str, int] = {}
         self._resume()
@@ -125,7 +140,9 @@ class Executor:
         if fresh and verdict.role is Role.GRID_OPERATOR:
             self._executor.grid_limits.heard(now_s=self._executor.clock.monotonic())
         self._count(verdict)
-        if not fresh and not self._may_answer():
+        if fresh and verdict.command is not None:
+            self._orders[verdict.command.issuer].take(self._executor.clock.monotonic())
+        if not fresh and not self._may_answer(verdict):
             self.stats["unanswered"] += 1
             return False
         self._answer(verdict)
@@ -136,7 +153,7 @@ class Executor:
 
     def finished(self, cycle: Cycle) -> None:
         """Look at every running command after a control cycle, and send the answers that are due."""
-        self._cycle = cycle
+        self._cycle, self._reach = cycle, None
         with self._executor.outbox.together():
             for command_id, life in list(self._lives.items()):
                 requester = requester_of(life.command)
@@ -263,7 +280,9 @@ class Executor:
 
     def _circumstances(self) -> Circumstances:
         executor = self._executor
+        now_s = executor.clock.monotonic()
         return Circumstances(
+            exhausted=frozenset(issuer for issuer, orders in self._orders.items() if not orders.has(now_s)),
             now=executor.clock.now(),
             clock=executor.clock_trust(),
             site=executor.site,
@@ -273,9 +292,15 @@ class Executor:
         )
 
     def _able(self) -> Reach:
+        """Return what the site could do after the last cycle; worked out once a cycle, a flood asks often."""
         if self._cycle is None:
             return _NO_REACH
-        return reach(envelope(self._cycle.snapshot, self._settings()), capacity_wh=dict(self._executor.capacity_wh))
+        if self._reach is None:
+            self._reach = self._reach_of(self._cycle)
+        return self._reach
+
+    def _reach_of(self, cycle: Cycle) -> Reach:
+        return reach(envelope(cycle.snapshot, self._settings()), capacity_wh=dict(self._executor.capacity_wh))
 
     def _connection_w(self) -> float | None:
         return self._cycle.snapshot.connection_power.usable() if self._cycle else None
@@ -285,15 +310,11 @@ class Executor:
         if verdict.reason is not None and not verdict.duplicate:
             self.refusals[verdict.reason] = self.refusals.get(verdict.reason, 0) + 1
 
-    def _may_answer(self) -> bool:
-        """Take one of the answers that what anybody could send may still have."""
-        now_s = self._executor.clock.monotonic()
-        self._answers = min(ANSWERS_BURST, self._answers + (now_s - self._answered_s) * ANSWERS_PER_S)
-        self._answered_s = now_s
-        if self._answers < 1.0:
-            return False
-        self._answers -= 1.0
-        return True
+    def _may_answer(self, verdict: Verdict) -> bool:
+        """Take one of the answers that what is not new may still have: each issuer has its own, anybody has some."""
+        issuer = verdict.command.issuer if verdict.command is not None and verdict.role is not None else ""
+        answers = self._answers.setdefault(issuer, Allowance(burst=ANSWERS_BURST, per_s=ANSWERS_PER_S))
+        return answers.take(self._executor.clock.monotonic())
 
     def _answer(self, verdict: Verdict) -> None:
         if not verdict.accepted:

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from contracts.control import Action, BatteryPower, Command, Refusal
+from contracts.control import Action, BatteryPower, Command, Refusal, Switch
 from contracts.units import ClockTrust, Id, SiteId, epoch_ms
 from contracts.wire import UnknownVersion, WireError, read_json
 from edge.control.feasible import Reach, infeasibility
-from edge.control.gate_state import ANSWERS_MAX, Answer, GateState
+from edge.control.gate_state import ANSWERS_MAX, RUNNING_PER_ISSUER_MAX, Answer, GateState
 from edge.control.keys import PERMISSIONS, Role, TrustedKey
 
 # A command is a few hundred bytes; whatever is larger is not read at all.
@@ -50,6 +50,7 @@ class Circumstances:
         able: What the site could do now.
         locked: Whether a maintenance lock is on, whoever set it.
         settings: Bounds on time.
+        exhausted: Issuers that have used up what they may send for now.
     """
 
     now: datetime
@@ -59,6 +60,7 @@ class Circumstances:
     able: Reach
     locked: bool = False
     settings: GateSettings = GateSettings()
+    exhausted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +104,9 @@ def judge(
     if reason is not None:
         # Neither may use up a number: a late copy of a good command must not block the next one.
         return replace(_refuse(command, *reason), role=key.role), state
-    if len(state.running(circumstances.now)) >= ANSWERS_MAX:
-        refusal = (Refusal.OVERLOADED, f"{ANSWERS_MAX} orders are still running; not taken")
-        return replace(_refuse(command, *refusal), role=key.role), state
+    overload = _overload(command, key.role, state, circumstances)
+    if overload is not None:
+        return replace(_refuse(command, Refusal.OVERLOADED, overload), role=key.role), state
     verdict = _content(command, key, state, circumstances)
     answer = Answer(
         digest=digest,
@@ -112,6 +114,7 @@ def judge(
         seq=command.seq,
         ends_ms=epoch_ms(command.expires_at),
         accepted=verdict.accepted,
+        holds=_lever(command) if verdict.accepted else None,
         reason=verdict.reason,
         detail=verdict.detail,
         feasible=verdict.feasible,
@@ -119,6 +122,8 @@ def judge(
     after = state.remembering(command.command_id, answer, circumstances.now)
     if verdict.accepted and command.action.kind == "maintenance_lock":
         after = replace(after, locked_until_ms=answer.ends_ms if command.action.on else None)
+    if verdict.accepted and command.action.kind == "release":
+        after = after.released(command.action.command_id)
     return verdict, after
 
 
@@ -195,6 +200,33 @@ def _in_order(command: Command, state: GateState) -> tuple[Refusal, str] | None:
         return None
     reason = Refusal.REPLAYED if command.seq == last else Refusal.OUT_OF_ORDER
     return reason, f"sequence {command.seq} of {command.issuer} is not above {last}"
+
+
+def _overload(command: Command, role: Role, state: GateState, circumstances: Circumstances) -> str | None:
+    """Return why an issuer asks too much of the gate, ``None`` where it does not.
+
+    Each issuer has a share of its own, so none can use up another's; the grid operator is never kept out by others.
+    """
+    if command.issuer in circumstances.exhausted:
+        return f"{command.issuer} sends more than a {role.value} may; not taken, send it again later"
+    lever = _lever(command)
+    if lever is None:
+        return None
+    running = state.running(circumstances.now).values()
+    others = [answer for answer in running if (answer.issuer, answer.holds) != (command.issuer, lever)]
+    if sum(answer.issuer == command.issuer for answer in others) >= RUNNING_PER_ISSUER_MAX:
+        return f"{RUNNING_PER_ISSUER_MAX} orders of {command.issuer} are still running; not taken"
+    if len(others) >= ANSWERS_MAX and role is not Role.GRID_OPERATOR:
+        return f"{ANSWERS_MAX} orders are still running; not taken"
+    return None
+
+
+def _lever(command: Command) -> str | None:
+    """Return what an order holds while it runs; a newer one of its issuer for the same takes its place."""
+    action = command.action
+    if action.kind not in _STEERING:
+        return None
+    return f"{action.kind}/{action.device}" if isinstance(action, Switch) else action.kind
 
 
 def _content(command: Command, key: TrustedKey, state: GateState, circumstances: Circumstances) -> Verdict:

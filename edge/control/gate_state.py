@@ -1,6 +1,7 @@
 """The gate's memory, and its JSON, so that a restart forgets no answer and no sequence number."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,19 +14,26 @@ from contracts.units import epoch_ms
 
 # Answers that are remembered.
 ANSWERS_MAX = 512
+# Levers that the orders of one issuer hold at once: more than the loads of a large site.
+RUNNING_PER_ISSUER_MAX = 64
 
 _ACTION: TypeAdapter[Action] = TypeAdapter(Action)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What was said to one command; ``digest`` is of the command's signed bytes, ``ends_ms`` its expiry."""
+    """What was said to one command; ``digest`` is of the command's signed bytes, ``ends_ms`` its expiry.
+
+    ``holds`` names the lever that an accepted order holds (its kind, and the load); ``None`` for what moves no power,
+    and once the order was released or a newer one took its place.
+    """
 
     digest: str
     issuer: str
     seq: int
     ends_ms: int
     accepted: bool
+    holds: str | None = None
     reason: Refusal | None = None
     detail: str | None = None
     feasible: Action | None = None
@@ -44,22 +52,39 @@ class GateState:
         return self.locked_until_ms is not None and epoch_ms(now) < self.locked_until_ms
 
     def running(self, now: datetime) -> dict[str, Answer]:
-        """Return the answers whose order still runs: these are never forgotten."""
+        """Return the answers whose order still holds a lever: these are never forgotten."""
         now_ms = epoch_ms(now)
-        return {key: answer for key, answer in self.answers.items() if answer.accepted and answer.ends_ms > now_ms}
+        return {
+            key: answer for key, answer in self.answers.items() if answer.holds is not None and answer.ends_ms > now_ms
+        }
 
     def remembering(self, command_id: str, answer: Answer, now: datetime) -> "GateState":
         """Return the state with one more answer and its issuer's sequence number used up.
 
-        Where the memory is full the oldest answer that no running order needs is forgotten; its sequence number still
-        refuses the command itself.
+        Where the memory is full the oldest answer that no running order needs is forgotten, of the issuer that has the
+        most of them; its sequence number still refuses the command itself.
         """
-        answers = dict(self.answers)
+        answers = {
+            key: replace(held, holds=None)
+            if answer.holds is not None and (held.issuer, held.holds) == (answer.issuer, answer.holds)
+            else held
+            for key, held in self.answers.items()
+        }
         if len(answers) >= ANSWERS_MAX:
             running = self.running(now)
-            del answers[next(key for key in answers if key not in running)]
+            ended = {key: held for key, held in answers.items() if key not in running}
+            loudest = Counter(held.issuer for held in ended.values()).most_common(1)
+            for key in [key for key, held in ended.items() if held.issuer == loudest[0][0]][:1]:
+                del answers[key]
         answers[command_id] = answer
         return replace(self, last_seq={**self.last_seq, answer.issuer: answer.seq}, answers=answers)
+
+    def released(self, command_id: str) -> "GateState":
+        """Return the state in which an order holds its lever no longer; its answer stays."""
+        held = self.answers.get(command_id)
+        if held is None:
+            return self
+        return replace(self, answers={**self.answers, command_id: replace(held, holds=None)})
 
 
 def dump_gate(state: GateState) -> str:
@@ -98,6 +123,7 @@ def _plain(answer: Answer) -> dict[str, Any]:
         "seq": answer.seq,
         "ends_ms": answer.ends_ms,
         "accepted": answer.accepted,
+        "holds": answer.holds,
         "reason": answer.reason,
         "detail": answer.detail,
         "feasible": None if answer.feasible is None else answer.feasible.model_dump(mode="json"),
@@ -111,6 +137,8 @@ def _answer(plain: dict[str, Any]) -> Answer:
         seq=plain["seq"],
         ends_ms=plain["ends_ms"],
         accepted=plain["accepted"],
+        # An earlier version kept no lever: what it accepted holds one of its own until it ends.
+        holds=plain.get("holds", plain["digest"] if plain["accepted"] else None),
         reason=None if plain["reason"] is None else Refusal(plain["reason"]),
         detail=plain["detail"],
         feasible=None if plain["feasible"] is None else _ACTION.validate_python(plain["feasible"]),

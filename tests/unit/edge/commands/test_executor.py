@@ -22,7 +22,7 @@ from contracts.control import (
 )
 from contracts.units import ClockTrust
 from edge.clock_trust import ClockWatch
-from edge.commands.executor import ANSWERS_BURST
+from edge.commands.executor import ANSWERS_BURST, ORDERS_BURST_OTHERS
 from edge.control.life import APPLY_S
 from edge.loop.loop import ControlLoop
 from tests.support.manual_clock import ManualClock
@@ -242,3 +242,23 @@ async def test_a_value_of_the_order_before_proves_nothing_of_the_order_after(
             await seconds(clock, 5)
             stages = [ack.stage for ack in at.acks() if ack.command_id == "c2"]
             assert stages == [AckStage.ACCEPTED]
+
+
+def test_a_flood_of_signed_orders_uses_up_its_issuers_share_alone(tmp_path: Path, clock: ManualClock) -> None:
+    """Its answers would fill the outbox; the grid operator is answered beside it, also in the middle of garbage."""
+    with counter(tmp_path, clock) as at:
+        for seq in range(1, ORDERS_BURST_OTHERS + 50):
+            order = command(Read(points=()), command_id=f"r{seq}", seq=seq, issuer="aggregator")
+            at.executor.take(order.encode(), retained=False)
+        assert at.executor.refusals == {Refusal.OVERLOADED: 49}
+        for number in range(2_000):
+            at.executor.take(b'{"v":1,"command_id":"x%d"}' % number, retained=False)
+        limit = command(LimitImport(max_w=5_000), command_id="limit")
+        at.executor.take(limit.encode(), retained=False)
+        assert (at.acks()[-1].command_id, at.acks()[-1].stage) == ("limit", AckStage.ACCEPTED)
+        at.executor.take(limit.encode(), retained=False)
+        assert at.acks()[-1].command_id == "limit", "a repeat of the operator is answered too"
+        clock.advance(2.0)
+        again = command(Read(points=()), command_id="again", seq=9_000, issuer="aggregator")
+        at.executor.take(again.encode(), retained=False)
+        assert at.acks()[-1].stage is AckStage.COMPLETED

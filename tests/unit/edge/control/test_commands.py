@@ -19,10 +19,10 @@ from contracts.control import (
     Release,
     Switch,
 )
-from contracts.units import ClockTrust
+from contracts.units import ClockTrust, epoch_ms
 from edge.control.commands import PAYLOAD_BYTES_MAX
 from edge.control.feasible import Reach
-from edge.control.gate_state import ANSWERS_MAX, GateState, dump_gate, load_gate
+from edge.control.gate_state import ANSWERS_MAX, RUNNING_PER_ISSUER_MAX, Answer, GateState, dump_gate, load_gate
 from edge.control.keys import Role
 from tests.support.rigs.control_commands import KEYS, NOW, Gate, command
 
@@ -228,17 +228,71 @@ def test_the_memory_survives_a_restart() -> None:
             load_gate(damaged)
 
 
-def test_a_flood_of_signed_commands_keeps_the_memory_bounded() -> None:
-    """Refused and ended commands make room; running orders are never forgotten, and more of them are refused."""
+def test_a_flood_of_signed_commands_keeps_the_memory_bounded_and_nobody_out() -> None:
+    """512 reads of an aggregator, 24 h each, locked the grid operator out for a day."""
     gate = Gate()
-    for seq in range(1, ANSWERS_MAX + 20):
-        gate.take(command(MaintenanceLock(on=True), command_id=f"c{seq}", seq=seq))
+    gate.take(command(LIMIT, command_id="before"))
+    for seq in range(1, 2 * ANSWERS_MAX):
+        read = Read(points=())
+        verdict = gate.take(command(read, command_id=f"r{seq}", seq=seq, issuer="aggregator", lasts_s=24 * 3600 - 2))
+        assert verdict.accepted
     assert len(gate.state.answers) == ANSWERS_MAX
-    for seq in range(1_000, 1_000 + ANSWERS_MAX):
-        assert gate.take(command(Read(points=()), command_id=f"c{seq}", seq=seq)).accepted
-    verdict = gate.take(command(LIMIT, command_id="late", seq=9_000))
-    assert verdict.reason is Refusal.OVERLOADED
-    assert len(gate.state.answers) == ANSWERS_MAX
+    assert "before" in gate.state.answers, "an order that holds a lever is never forgotten"
+    assert gate.take(command(LimitExport(max_w=0), command_id="after", seq=2)).accepted
+    assert gate.take(command(Read(points=()), command_id="heartbeat", seq=3)).accepted
+    assert gate.take(command(Release(command_id="before"), command_id="release", seq=4)).accepted
+    assert set(gate.state.running(NOW)) == {"after"}
+
+
+def test_heartbeats_never_use_up_the_gate() -> None:
+    """17 hours of them did."""
+    gate = Gate()
+    for seq in range(1, 3 * ANSWERS_MAX):
+        assert gate.take(command(Read(points=()), command_id=f"h{seq}", seq=seq, lasts_s=24 * 3600 - 2)).accepted
+    assert gate.state.running(NOW) == {}
+    assert gate.take(command(LIMIT, command_id="late", seq=9_000)).accepted
+
+
+def test_an_issuer_has_a_share_of_levers_and_cannot_take_anothers() -> None:
+    """A newer order for the same lever takes the place of the older; more levers than a site has are refused."""
+    held = {
+        f"a{number}": Answer(
+            digest="0", issuer="aggregator", seq=number, ends_ms=epoch_ms(NOW) + 1000, accepted=True, holds=f"x{number}"
+        )
+        for number in range(RUNNING_PER_ISSUER_MAX)
+    }
+    gate = Gate()
+    gate.state = GateState(answers=held)
+    refused = gate.take(command(LIMIT, command_id="one-more", issuer="aggregator", seq=900))
+    assert refused.reason is Refusal.OVERLOADED
+    assert gate.take(command(LIMIT, command_id="mine")).accepted
+    assert gate.take(command(LimitImport(max_w=1), command_id="newer", seq=2)).accepted
+    assert "mine" not in gate.state.running(NOW)
+
+
+def test_the_grid_operator_gets_in_where_others_hold_all_there_is() -> None:
+    """A higher role is never kept out by lower ones."""
+    held = {
+        f"a{number}": Answer(
+            digest="0", issuer=f"i{number // 60}", seq=1, ends_ms=epoch_ms(NOW) + 1000, accepted=True, holds=f"{number}"
+        )
+        for number in range(ANSWERS_MAX)
+    }
+    gate = Gate()
+    gate.state = GateState(answers=held)
+    assert gate.take(command(LIMIT, command_id="low", issuer="aggregator")).reason is Refusal.OVERLOADED
+    assert gate.take(command(LIMIT, command_id="high")).accepted
+    assert set(held) < set(gate.state.running(NOW))
+
+
+def test_memory_of_an_earlier_version_is_read() -> None:
+    """It kept no levers: what it accepted is never forgotten before its end."""
+    gate = Gate()
+    gate.take(command(LIMIT))
+    raw = json.loads(dump_gate(gate.state))
+    for answer in raw["answers"].values():
+        del answer["holds"]
+    assert set(load_gate(json.dumps(raw)).running(NOW)) == set(gate.state.running(NOW))
 
 
 actions = st.sampled_from([LIMIT, LimitExport(max_w=0), BatteryPower(power_w=1_000), Switch(device="boiler", on=False)])
