@@ -1,6 +1,6 @@
 """What became of commands: kept beside the command, and shown to the agent that gave it."""
 
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
@@ -13,6 +13,9 @@ from cloud.stores.registry import FeederRecord
 from cloud.stores.tables import Put
 from contracts.control import CommandAck
 from contracts.units import epoch_ms
+
+# Of one command: its whole life has six stages; the newest stay.
+ACKS_MAX: Final = 32
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -42,7 +45,9 @@ def _beside(services: Services, arrival: Arrival[CommandAck]) -> Put:
     item = services.stores.tables.get(key)
     body = item.body if item else {"command": None, "acks": []}
     told = {**ack.model_dump(mode="json", exclude_none=True), "arrived_at": epoch_ms(arrival.at)}
-    return Put(key=key, body={**body, "acks": [*body["acks"], told]}, if_version=item.version if item else 0)
+    return Put(
+        key=key, body={**body, "acks": [*body["acks"], told][-ACKS_MAX:]}, if_version=item.version if item else 0
+    )
 
 
 def _feeder_of(services: Services, arrival: Arrival[CommandAck]) -> FeederRecord | None:

@@ -8,16 +8,18 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 
 from cloud.infra.tables import KEEP_QUARTERS_D
 from cloud.shell.aggregates import by_device_and_quarter, merged_body
-from cloud.shell.intake import Arrival, arrival_of, each_record, store_once
+from cloud.shell.intake import AHEAD_MAX, Arrival, arrival_of, each_record, store_once
 from cloud.shell.services import Services, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Key, Put, Table
-from contracts.telemetry import Sample, TelemetryMessage, samples_of
+from contracts.telemetry import SERIES_MAX, Sample, TelemetryMessage, samples_of
 from contracts.units import Quality, SiteId, epoch_ms, instant
 
 FEEDER_STEP_S: Final = 10
+# Newest values of one site: as many as one message may name, so that they fit one item.
+POINTS_MAX: Final = SERIES_MAX
 _ACTIVE_POWER: Final = "active_power_w"
 
 
@@ -89,12 +91,18 @@ def _latest(services: Services, arrival: Arrival[TelemetryMessage], samples: Seq
     """
     key = keys.site_state(arrival.site, keys.LATEST)
     item = services.stores.tables.get(key)
-    points: dict[str, list[Any]] = dict(item.body["points"]) if item else {}
+    # What lies ahead of the arrival was kept before such stamps were refused; it would stand for years.
+    latest_ms = epoch_ms(arrival.at + AHEAD_MAX)
+    points: dict[str, list[Any]] = {
+        point: kept for point, kept in (item.body["points"] if item else {}).items() if kept[0] <= latest_ms
+    }
     for sample in samples:
         at_ms = epoch_ms(sample.at)
+        if sample.point not in points and len(points) >= POINTS_MAX:
+            continue
         if sample.point not in points or points[sample.point][0] <= at_ms:
             points[sample.point] = [at_ms, sample.value, str(sample.quality)]
-    told_until = max(epoch_ms(arrival.message.sent_at), item.body["told_until"] if item else 0)
+    told_until = max(epoch_ms(arrival.message.sent_at), min(item.body["told_until"], latest_ms) if item else 0)
     body = {
         "points": points,
         "clock": str(arrival.message.clock),

@@ -3,21 +3,26 @@
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
+from cloud.shell.quotas import PAYLOAD_BYTES_MAX, Quotas, stamps
 from cloud.shell.services import Services
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Key, Put, Tables
+from contracts.topics import Up
 from contracts.units import SiteId, ZoneId, epoch_ms, instant, printable
 from contracts.wire import Message, SiteMessage, WireError, read_json
 
 LOG: Final = Logger(service="sitewatt", stream=sys.stderr)
+
+# How far a stamp may lie ahead of its arrival: more than the clocks of a gateway and a broker differ.
+AHEAD_MAX: Final = timedelta(minutes=5)
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -58,12 +63,37 @@ def arrival_of(services: Services, record: KinesisStreamRecord, model: type[Mess
         claimed = getattr(message, "site", site)
         if claimed != site:
             raise WireError(f"{model.__name__} says that it is from {printable(str(claimed), 64)}; refused")
+        _check_channel(services, site, message, size_bytes=len(raw), at=at)
         if services.registry.zone_of(site) != zone:
             raise WireError(f"{site} is not registered in zone {zone}; refused")
     except (ValueError, KeyError, TypeError) as error:
         refuse(services.stores.tables, site=site or "unknown", what=model.__name__, why=str(error), at=at)
         return None
     return Arrival(zone=zone, site=site, at=at, message=message)
+
+
+def _check_channel(services: Services, site: SiteId, message: Message, *, size_bytes: int, at: datetime) -> None:
+    """Refuse what a valid but dishonest site may send: too much of it, or from the future.
+
+    Raises:
+        WireError: It does.
+    """
+    channel = getattr(message, "channel", Up.STATUS)
+    bound = PAYLOAD_BYTES_MAX[channel]
+    if size_bytes > bound:
+        raise WireError(f"{channel} of {size_bytes} bytes, above {bound}; refused")
+    newest = max(stamps(message), default=at)
+    if newest - at > AHEAD_MAX:
+        ahead_s = (newest - at).total_seconds()
+        raise WireError(
+            f"{channel} stamped {ahead_s:.0f} s ahead of its arrival, above {AHEAD_MAX.total_seconds():.0f} s"
+        )
+    with services.lock:
+        quotas = services.memory.setdefault("quotas", Quotas())
+        assert isinstance(quotas, Quotas)
+        over = quotas.take(f"{site}/{channel}", size_bytes=size_bytes, at=at)
+    if over is not None:
+        raise WireError(f"{channel} of {site} above {over}; refused")
 
 
 def arrived_at(record: KinesisStreamRecord) -> datetime:

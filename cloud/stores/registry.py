@@ -74,6 +74,7 @@ class SiteRecord(_Record):
     load_class: str = "flat"
     typical_load_w: int = Field(default=0, ge=0)
     meter: str = "meter"
+    credit_limit_uct: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _planes_sum_up(self) -> "SiteRecord":

@@ -25,6 +25,12 @@ ASK_EVERY_S = 3600.0  # Notices may be lost; a question each hour finds what the
 RETRY_S = 60.0
 EVENT_LOOK_S = 5.0
 HEALTH_LOOK_S = 1.0
+# A report is asked for again so soon at first, then each time twice as late, up to RETRY_S.
+REPORT_AGAIN_S = 0.5
+# Refusals that say "not now". Source: AWS IoT Core developer guide, Jobs error codes; API reference, common errors.
+_LATER = frozenset(
+    {"RequestThrottled", "InternalError", "ThrottlingException", "ServiceUnavailable", "429", "500", "503"}
+)
 _DETAIL_CHARS_MAX = 1000  # Source: AWS IoT Core quotas, a job's status detail has at most 1024 characters.
 
 
@@ -153,6 +159,12 @@ class FleetJobs:
             await asyncio.to_thread(self._updater.give_up, str(error))
 
     async def _switch(self) -> None:
+        progress = self._updater.progress()
+        if progress is not None and progress.stage is Stage.ACCEPTED and not await self._still_ours(progress.job_id):
+            await asyncio.to_thread(
+                self._updater.give_up, "the job was cancelled before the version was put into force"
+            )
+            return
         try:
             switched = await asyncio.to_thread(self._updater.switch, in_event=self._in_event())
         except UpdateRefused as error:
@@ -161,6 +173,15 @@ class FleetJobs:
         if switched:
             raise StopRequested("another version is current")
         await self._clock.sleep(EVENT_LOOK_S)
+
+    async def _still_ours(self, job_id: str) -> bool:
+        """Ask whether a job is still to be done: it may have waited for hours, and been cancelled meanwhile.
+
+        A job that was begun is the one that is handed out; another, or none, says that ours is over.
+        """
+        answer = await self._requests.ask(f"{self._prefix}/start-next", {})
+        execution = answer.get("execution")
+        return isinstance(execution, dict) and execution.get("jobId") == job_id
 
     async def _prove(self) -> None:
         """Keep the version on trial as soon as nothing is to complain about, or take it back at its deadline."""
@@ -181,9 +202,16 @@ class FleetJobs:
         await asyncio.to_thread(self._updater.finish)
 
     async def _tell(self, job_id: str, status: str, details: dict[str, str]) -> None:
-        """Report a job's end; a job that the service does not know any more is done with."""
+        """Report a job's end, again and again where the service says "not now"; a job that it lost is done with."""
         told: dict[str, Any] = {key: value[:_DETAIL_CHARS_MAX] for key, value in details.items() if value}
-        try:
-            await self._requests.ask(f"{self._prefix}/{job_id}/update", {"status": status, "statusDetails": told})
-        except FleetRefused as error:
-            log.warning("job report refused", extra={"job": job_id, "reason": str(error)})
+        again_s = REPORT_AGAIN_S
+        while True:
+            try:
+                await self._requests.ask(f"{self._prefix}/{job_id}/update", {"status": status, "statusDetails": told})
+            except FleetRefused as error:
+                log.warning("job report refused", extra={"job": job_id, "reason": str(error)})
+                if error.code in _LATER:
+                    await self._clock.sleep(again_s)
+                    again_s = min(RETRY_S, 2 * again_s)
+                    continue
+            return

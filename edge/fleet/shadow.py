@@ -6,8 +6,10 @@ back to what the site's file says, which a message of differences alone would ne
 document arrives; on each new connection it is fetched, so that neither a lost message nor a lost disk leaves the
 gateway with settings that it has not reported. A version that is not newer than the last one answered is dropped. An
 answer names the version that it is for: where the operator was faster it is refused, and the newer wish is fetched;
-where it is taken, the version that it makes is known as our own, and not answered again. Source: AWS IoT Core developer
-guide, Device Shadow MQTT topics and document syntax.
+where it is taken, the version that it makes is known as our own, and not answered again. An answer that is refused for
+any other reason (too many, too large) makes no version, so the next one is the operator's. A shadow that is deleted
+desires nothing; one that is made anew counts its versions from 1, later than the last one that we saw.
+Source: AWS IoT Core developer guide, Device Shadow MQTT topics and document syntax.
 """
 
 import asyncio
@@ -27,7 +29,12 @@ log = logging.getLogger(__name__)
 DOCUMENT_BYTES_MAX = 8 * 1024  # Source: AWS IoT Core quotas, shadow document size.
 _REASON_CHARS_MAX = 300
 _ANSWER = "answer"  # What is reported beside the settings.
-_CONFLICT = 409  # Source: AWS IoT Core developer guide, Device Shadow error messages.
+# Source: AWS IoT Core developer guide, Device Shadow error messages.
+_CONFLICT = 409
+_TOO_LARGE = 413
+_NOT_FOUND = 404
+
+_KINDS = ("get/accepted", "get/rejected", "update/documents", "update/rejected", "delete/accepted")
 
 Wanted = dict[str, Any]
 
@@ -90,12 +97,15 @@ class NamedShadow:
         self._apply = apply
         self._answered_version = 0
         self._own_version: int | None = None
+        self._seen_s = 0
+        self._in_force = False
+        self._reported_all = False
         self.last: Answer | None = None
         link.subscribe(self.topics())
 
     def topics(self) -> tuple[str, ...]:
         """Return what has to be subscribed."""
-        return tuple(f"{self._prefix}/{kind}" for kind in ("get/accepted", "update/documents", "update/rejected"))
+        return tuple(f"{self._prefix}/{kind}" for kind in _KINDS)
 
     def fetch(self) -> None:
         """Ask for the present state; call it whenever the link has come up, for changes of meanwhile are not kept.
@@ -114,11 +124,20 @@ class NamedShadow:
         if kind == "update/rejected":
             self._refused(document)
             return True
+        if kind == "delete/accepted" or (kind == "get/rejected" and document.get("code") == _NOT_FOUND):
+            self._deleted()
+            return True
+        seen_s = document.get("timestamp")
+        seen_s = seen_s if isinstance(seen_s, int) else self._seen_s
         if kind == "update/documents":
             document = _section(document, "current")
         state, version = document.get("state"), document.get("version")
         if not isinstance(state, dict) or not isinstance(version, int):
             return True
+        if version < self._answered_version and seen_s > self._seen_s:
+            # Made anew while we were away: its versions begin at 1 again.
+            self._answered_version, self._own_version = 0, None
+        self._seen_s = max(self._seen_s, seen_s)
         wanted = state.get("desired", {})
         if not isinstance(wanted, dict) or version <= self._answered_version or version == self._own_version:
             return True
@@ -127,23 +146,43 @@ class NamedShadow:
 
     def _refused(self, document: dict[str, Any]) -> None:
         log.warning("shadow answer refused", extra={"shadow": self._prefix, "reason": document.get("message")})
+        # No version was made of it: the next one is the operator's, not our own.
+        self._own_version = None
         if document.get("code") == _CONFLICT:
-            self._own_version = None
             with contextlib.suppress(LinkError):
                 self.fetch()
+        elif document.get("code") == _TOO_LARGE and self._reported_all and self.last is not None:
+            self._report(self.last, {}, whole=False)
+        elif self._answered_version:
+            # Found unanswered by the next fetch, and answered then.
+            self._answered_version -= 1
+
+    def _deleted(self) -> None:
+        """Take a shadow that is not there any more as one that desires nothing."""
+        self._answered_version, self._own_version = 0, None
+        if not self._in_force:
+            return
+        log.warning("shadow deleted", extra={"shadow": self._prefix})
+        try:
+            self._apply({})
+            self._in_force = False
+        except ConfigError as error:
+            log.error("deleted shadow stays in force", extra={"shadow": self._prefix, "reason": str(error)})  # noqa: TRY400
 
     def _try(self, wanted: Wanted, version: int, *, reported: Wanted) -> None:
         """Apply a desired state and report what became of it; what was applied is all that stays reported."""
         try:
             self._apply(wanted)
+            self._in_force = bool(wanted)
         except ConfigError as error:
             self._report(Answer(version=version, outcome=Outcome.REJECTED, reason=str(error)[:_REASON_CHARS_MAX]), {})
             return
         before = {key: value for key, value in reported.items() if key != _ANSWER}
         self._report(Answer(version=version, outcome=Outcome.APPLIED), _replacing(before, wanted))
 
-    def _report(self, answer: Answer, applied: Wanted) -> None:
+    def _report(self, answer: Answer, applied: Wanted, *, whole: bool = True) -> None:
         self.last = answer
+        self._reported_all = whole
         self._answered_version = answer.version
         self._own_version = answer.version + 1
         result = {"version": answer.version, "outcome": answer.outcome, "reason": answer.reason}

@@ -24,6 +24,9 @@ from cloud.stores.tables import Tables
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId, printable
 
 ATTEMPTS_MAX: Final = 10
+# A month at the full connection, at 0.40 EUR/kWh: years of an ordinary bill, and an end to a dishonest one.
+CREDIT_H: Final = 30 * 24
+CREDIT_MCT: Final = 40_000
 # A snapshot copies the whole market and holds orders up for as long; a cold start reads as many entries, two pages.
 SNAPSHOT_EVERY: Final = 2_000
 
@@ -235,4 +238,10 @@ def _participant(site: SiteRecord) -> Participant:
         import_limit_wh=site.import_limit_w * DELIVERY_INTERVAL_S // 3600,
         export_limit_wh=site.export_limit_w * DELIVERY_INTERVAL_S // 3600,
         area=site.area,
+        credit_limit_uct=default_credit_uct(site) if site.credit_limit_uct is None else site.credit_limit_uct,
     )
+
+
+def default_credit_uct(site: SiteRecord) -> int:
+    """Return what a site may owe where nobody says: what its connection carries in CREDIT_H at CREDIT_MCT."""
+    return max(site.import_limit_w, site.export_limit_w) * CREDIT_H * CREDIT_MCT

@@ -13,6 +13,7 @@ update that is under way.
 import json
 import os
 import re
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,12 @@ TRIAL = "trial"
 TAKEN_BACK = "taken_back"
 # Set for a version on trial: its refusal of a configuration is its own fault, and it is started again, and taken back.
 ON_TRIAL = "SITEWATT_ON_TRIAL"
+# Real seconds for a new interpreter to find its modules, on a board that is busy starting.
+PROBE_S = 30.0
+_PROBE = (
+    "import sys, importlib.util as u; "
+    "sys.exit(0 if all(u.find_spec(name) for name in ('edge.__main__', 'contracts.wire')) else 9)"
+)
 _UNPROVEN = ("accepted", TRIAL)
 
 
@@ -53,10 +60,41 @@ def choose(root: Path, *, packaged: str) -> str | None:
     return proven[-1]
 
 
+def choose_starting(root: Path, *, packaged: str) -> str | None:
+    """Return the version to start, the next one where it does not start any more, at last the packaged one."""
+    chosen = choose(root, packaged=packaged)
+    while chosen is not None and not starts(root, chosen):
+        # The system's Python was replaced below it, or its files are gone: it would be started for ever.
+        sys.stderr.write(f"version {chosen} does not start any more; left behind\n")
+        leave(root, chosen)
+        chosen = choose(root, packaged=packaged)
+    return chosen
+
+
 def take_back(root: Path, progress: dict[str, object], reason: str) -> None:
     """Return to the version that ran before the trial, and note why."""
     switch(root, str(progress["running"]))
     write_progress(root, {**progress, "stage": TAKEN_BACK, "reason": reason})
+
+
+def starts(root: Path, version: str) -> bool:
+    """Say whether a version's interpreter runs and finds the version; one that is only slow is trusted."""
+    python = root / "versions" / version / "bin" / "python"
+    try:
+        done = subprocess.run([str(python), "-I", "-c", _PROBE], capture_output=True, timeout=PROBE_S, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def leave(root: Path, version: str) -> None:
+    """Never choose a version again; a trial of it is taken back."""
+    progress = read_progress(root)
+    (root / "versions" / version / WHOLE).unlink(missing_ok=True)
+    if progress is not None and is_on_trial(root):
+        take_back(root, progress, f"{version} does not start")
 
 
 def current(root: Path) -> str | None:
@@ -122,6 +160,16 @@ def write_whole(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def sync_tree(folder: Path) -> None:
+    """Put all files below a folder on the disk, and then the folders: after a power cut none of them is empty."""
+    for here, _, names in os.walk(folder):
+        for name in names:
+            path = Path(here) / name
+            if path.is_file() and not path.is_symlink():
+                sync(path)
+        sync(Path(here))
+
+
 def sync(folder: Path) -> None:
     """Put a folder's entries on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -144,7 +192,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 def main() -> None:
     """Become the chosen version."""
     root = Path(sys.argv[1])
-    chosen = choose(root, packaged=version("sitewatt"))
+    packaged = version("sitewatt")
+    chosen = choose_starting(root, packaged=packaged)
     python = sys.executable if chosen is None else str(root / "versions" / chosen / "bin" / "python")
     environ = {name: value for name, value in os.environ.items() if name != ON_TRIAL}
     if is_on_trial(root):

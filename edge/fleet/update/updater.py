@@ -160,6 +160,8 @@ class Updater:
         self._environments.make(artefact, folder)
         self._reached("try")
         self._environments.try_out(folder)
+        self._reached("sync")
+        launch.sync_tree(folder)
         self._reached("whole")
         launch.write_whole(folder / launch.WHOLE, json.dumps({"sha256": document.sha256}).encode())
 

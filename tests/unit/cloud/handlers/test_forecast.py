@@ -99,7 +99,7 @@ def test_a_value_told_before_midnight_holds_in_the_first_quarter_of_the_day(tmp_
     }
     with house_in(tmp_path) as (services, _):
         told = message("farm", 1, midnight - timedelta(minutes=1), values, step_s=240.0)
-        telemetry.handler(batch(Up.TELEMETRY, told, at=midnight), context())
+        telemetry.handler(batch(Up.TELEMETRY, told, at=midnight + timedelta(minutes=12)), context())
         farm = services.registry.site("farm")
         assert farm is not None
         end = midnight + timedelta(minutes=15)

@@ -15,6 +15,7 @@ from cloud.errors import StoreError
 from cloud.handlers import events, lake, status, telemetry
 from cloud.local.report import channel_counts
 from cloud.shell.aggregates import HOLD_S_MAX, Span, Told, held_mean, mean_of, merged_body, point_in
+from cloud.shell.quotas import stamps
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Put, Table
@@ -28,7 +29,9 @@ POWER = "meter/active_power_w"
 
 
 def _store(*messages: Any) -> dict[str, Any]:
-    return telemetry.handler(batch(Up.TELEMETRY, *messages, at=START), context())
+    """Take messages that arrive with their newest sample."""
+    at = max([START, *(stamp for message in messages for stamp in stamps(message))])
+    return telemetry.handler(batch(Up.TELEMETRY, *messages, at=at), context())
 
 
 def test_a_message_becomes_quarters_by_device(tmp_path: Path) -> None:
