@@ -28,12 +28,15 @@ class _StoreColumns:
     balance_rows: list[int]
 
 
-def linear_plan(problem: Problem, *, time_limit_s: float = 2.0) -> tuple[Action, ...]:
+def linear_plan(
+    problem: Problem, *, time_limit_s: float = 2.0, tie_break_ct_per_kwh: float = TIE_BREAK_CT_PER_KWH
+) -> tuple[Action, ...]:
     """Return the cheapest actions.
 
     Args:
         problem: What to plan.
         time_limit_s: Of the solver, for each of at most ``ROUNDS``.
+        tie_break_ct_per_kwh: How much moving early is preferred; none where the future is known.
 
     Raises:
         SolverMissing: On a board without HiGHS.
@@ -51,7 +54,9 @@ def linear_plan(problem: Problem, *, time_limit_s: float = 2.0) -> tuple[Action,
     }
     for attempt in range(ROUNDS):
         programme = Programme()
-        stores = [_store(programme, problem, index, one_way) for index in range(len(problem.stores))]
+        stores = [
+            _store(programme, problem, index, one_way, tie_break_ct_per_kwh) for index in range(len(problem.stores))
+        ]
         curtailed = _connection(programme, problem, stores)
         values, duals = solve(programme, time_limit_s=time_limit_s)
         both_ways = {
@@ -76,14 +81,16 @@ def linear_plan(problem: Problem, *, time_limit_s: float = 2.0) -> tuple[Action,
     )
 
 
-def _store(programme: Programme, problem: Problem, index: int, one_way: set[tuple[int, int]]) -> _StoreColumns:
+def _store(
+    programme: Programme, problem: Problem, index: int, one_way: set[tuple[int, int]], tie_break_ct_per_kwh: float
+) -> _StoreColumns:
     """Add one battery: what it charges, discharges and holds in each interval."""
     store = problem.stores[index]
     count = len(problem.intervals)
     charge, discharge, rows = [], [], []
     before: int | None = None
     for t, interval in enumerate(problem.intervals):
-        tie = TIE_BREAK_CT_PER_KWH * t / count
+        tie = tie_break_ct_per_kwh * t / count
         charge_max = store.charge_w_max * interval.hours * _KWH
         discharge_max = store.discharge_w_max * interval.hours * _KWH
         taken = programme.column(upper=charge_max, cost=tie)

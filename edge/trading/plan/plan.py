@@ -10,6 +10,9 @@ from edge.trading.plan.rule import self_consumption
 from edge.trading.plan.simulate import Outcome, simulate
 
 SOLVE_S_MAX = 2.0
+# Of the price of a kWh that one left at the end will save. Both ways' losses are more than what is taken off here.
+END_SHARE = 0.9
+WEAR_MCT_PER_KWH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +62,19 @@ def resting_plan(problem: Problem, *, why: str) -> Plan:
 def end_value(intervals: Sequence[PlanInterval]) -> float:
     """Return what a kWh that can still be given after the last interval is worth, in mct.
 
-    It is what energy costs when it is cheapest in the last day of the plan: the kWh would save buying later, and could
-    be bought again in a cheap hour. Where there is a surplus, a kWh is had for what selling it would have brought.
+    It saves buying later, when energy is cheapest: in the cheapest quarter of the plan's last day. A share of that and
+    the wear are taken off, so that no plan buys energy, or keeps it from a need, for the end alone; what is left still
+    makes storing a surplus better than feeding it in, against a sun or a load that comes otherwise than forecast.
     """
     if not intervals:
         return 0.0
     end = intervals[-1].end
     day = [each for each in intervals if (end - each.end).total_seconds() < 86_400]
-    worth = sorted((each.buy_mct_per_kwh if each.net_wh > 0 else each.sell_mct_per_kwh, each.hours) for each in day)
-    quarter_h = sum(hours for _, hours in worth) / 4
+    prices = sorted((each.buy_mct_per_kwh, each.hours) for each in day)
+    quarter_h = sum(hours for _, hours in prices) / 4
     total, used_h = 0.0, 0.0
-    for price, hours in worth:
+    for price, hours in prices:
         taken_h = min(hours, quarter_h - used_h)
         total += price * taken_h
         used_h += taken_h
-    return max(0.0, total / quarter_h)
+    return max(0.0, END_SHARE * total / quarter_h - WEAR_MCT_PER_KWH)

@@ -184,10 +184,14 @@ def test_the_simulator_refuses_what_no_device_can_do() -> None:
     assert simulate(problem, [replace(action, battery_wh=(float("nan"),))]).impossible
 
 
-def test_energy_left_is_worth_what_it_costs_in_the_cheapest_quarter_of_the_last_day() -> None:
-    """Six of 24 hours cost 10 ct: what is left then saves buying at 10 ct, no more."""
-    assert end_value(hours([100] * 24, buy=[10_000.0] * 6 + [30_000.0] * 18)) == pytest.approx(10_000)
+def test_energy_left_is_worth_less_than_what_it_saves_in_the_cheapest_quarter_of_the_last_day() -> None:
+    """Six of 24 hours cost 10 ct: 8 ct. Under a flat tariff nothing is kept from a need for the end."""
+    day = hours([100] * 24, buy=[10_000.0] * 6 + [30_000.0] * 18)
+    assert end_value(day) == pytest.approx(8_000)
     assert end_value([]) == 0
+    flat = hours([100] * 4)
+    full = replace(STORE, stored_wh=10_000, charge_efficiency=0.95, discharge_efficiency=0.95, wear_mct_per_kwh=1_000)
+    assert battery(planned(flat, full, end=end_value(flat))) == [-100] * 4
 
 
 @st.composite

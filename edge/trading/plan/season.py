@@ -1,0 +1,240 @@
+"""How a site would have done over past days under a policy: each quarter planned from what was known then.
+
+The plan sees the forecast of the running agent and steers as it does; what happens is what was measured. Its own
+accounting, beside the planner's, so that a figure says what a year would have cost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from contracts.units import DELIVERY_INTERVAL, SiteId
+from edge.trading.forecast import forecast_site
+from edge.trading.model import ForecastSource, IntervalEnergy, SiteForecast
+from edge.trading.plan.horizon import plan_intervals
+from edge.trading.plan.linear import linear_plan
+from edge.trading.plan.plan import Plan, end_value, make_plan
+from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Store
+from edge.trading.plan.rule import self_consumption
+from edge.trading.plan.steer import Steer, steer
+
+QUARTERS_PER_DAY = 96
+_HORIZON = 192
+_HISTORY = timedelta(days=8)
+# Day-ahead prices of tomorrow are known from this hour on. Source: publication of the day-ahead auction's results.
+_PUBLISHED_HOUR = 13
+_PERFECT_S_MAX = 120.0
+
+
+class Policy(StrEnum):
+    """Who decides over the storage."""
+
+    NONE = "none"
+    RULE = "rule"
+    PLAN = "plan"
+    PERFECT = "perfect"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Season:
+    """What was measured, by quarter: power in W, generation zero or less, prices in mct per kWh."""
+
+    start: datetime
+    load_w: Sequence[float]
+    pv_w: Sequence[float]
+    buy_mct_per_kwh: Sequence[float]
+    sell_mct_per_kwh: Sequence[float]
+
+    def interval(self, index: int) -> PlanInterval:
+        """Return one quarter as it happened."""
+        return PlanInterval(
+            start=self.start + index * DELIVERY_INTERVAL,
+            hours=0.25,
+            load_wh=self.load_w[index] / 4,
+            pv_wh=self.pv_w[index] / 4,
+            buy_mct_per_kwh=self.buy_mct_per_kwh[index],
+            sell_mct_per_kwh=self.sell_mct_per_kwh[index],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarter:
+    """What happened in one quarter, energies in Wh; ``stored_wh`` at its end."""
+
+    start: datetime
+    load_wh: float
+    pv_wh: float
+    battery_wh: float
+    curtailed_wh: float
+    grid_wh: float
+    stored_wh: float
+    cost_mct: float
+    aim: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """The quarters of a policy, and what they come to.
+
+    ``cost_mct`` counts energy, wear, and at the mean price what is stored more at the end than at the beginning.
+    """
+
+    policy: Policy
+    quarters: tuple[Quarter, ...]
+    cost_mct: float
+    cycles: float
+    self_sufficiency: float
+    peak_w: float
+
+
+def play(
+    season: Season, *, stores: Sequence[Store], connection: Connection, policy: Policy, first: int, days: int
+) -> Played:
+    """Return how a policy does over some days, from the quarter with index ``first`` on."""
+    last = first + days * QUARTERS_PER_DAY
+    measured = [season.interval(index) for index in range(first, last)]
+    mean_mct = sum(each.buy_mct_per_kwh for each in measured) / max(1, len(measured))
+    whole = Problem(intervals=measured, stores=stores, connection=connection, end_mct_per_kwh=mean_mct)
+    steps: Sequence[Action] = ()
+    if policy is Policy.NONE:
+        steps = self_consumption(replace(whole, stores=()))
+        steps = [replace(step, battery_wh=(0.0,) * len(stores), stored_mct_per_kwh=()) for step in steps]
+    elif policy is Policy.RULE:
+        steps = self_consumption(whole)
+    elif policy is Policy.PERFECT:
+        steps = linear_plan(whole, time_limit_s=_PERFECT_S_MAX, tie_break_ct_per_kwh=0.0)
+    stored = [store.stored_wh for store in stores]
+    history: dict[datetime, IntervalEnergy] = {}
+    for index in range(max(0, first - 8 * QUARTERS_PER_DAY), first):
+        _learn(history, season, index)
+    quarters = []
+    for index in range(first, last):
+        present = season.interval(index)
+        aim = ""
+        if policy is Policy.PLAN:
+            now = [replace(store, stored_wh=wh) for store, wh in zip(stores, stored, strict=True)]
+            plan = _planned(season, index, now, connection, history)
+            way = steer(plan, 0) if plan.problem.intervals else None
+            aim = "" if way is None else way.aim.value
+            action = steered(way, present, now, connection)
+            _learn(history, season, index)
+        else:
+            action = steps[index - first]
+        quarters.append(_happened(present, action, stores, stored, aim))
+    return _summed(policy, quarters, stores, mean_mct)
+
+
+def _learn(history: dict[datetime, IntervalEnergy], season: Season, index: int) -> None:
+    start = season.start + index * DELIVERY_INTERVAL
+    history[start] = IntervalEnergy(load_wh=season.load_w[index] / 4, pv_wh=season.pv_w[index] / 4)
+    history.pop(start - _HISTORY, None)
+
+
+def _planned(
+    season: Season,
+    index: int,
+    stores: Sequence[Store],
+    connection: Connection,
+    history: dict[datetime, IntervalEnergy],
+) -> Plan:
+    """Return the plan of the running agent at the beginning of a quarter; the present net power is measured."""
+    now = season.start + index * DELIVERY_INTERVAL
+    starts = [now + step * DELIVERY_INTERVAL for step in range(_HORIZON)]
+    forecasts = list(forecast_site(starts=starts, site=SiteId("site"), history=history, now=now))
+    here = season.interval(index)
+    measured = SiteForecast(
+        start=now, load_wh=round(here.load_wh), pv_wh=round(here.pv_wh), source=ForecastSource.LEVEL
+    )
+    forecasts = [measured, *(each for each in forecasts if each.start > now)]
+
+    def rates(start: datetime) -> tuple[float, float]:
+        known = _known(season, index, (start - season.start) // DELIVERY_INTERVAL)
+        return season.buy_mct_per_kwh[known], season.sell_mct_per_kwh[known]
+
+    intervals = plan_intervals(forecasts, rates=rates, now=now)
+    return make_plan(
+        Problem(intervals=intervals, stores=stores, connection=connection, end_mct_per_kwh=end_value(intervals))
+    )
+
+
+def _known(season: Season, now: int, index: int) -> int:
+    """Return the quarter whose price is planned with: its own where published, else the same of the last day known."""
+    at = season.start + now * DELIVERY_INTERVAL
+    day_began = now - (at.hour * 4 + at.minute // 15)
+    published = day_began + QUARTERS_PER_DAY * (2 if at.hour >= _PUBLISHED_HOUR else 1)
+    published = min(published, len(season.buy_mct_per_kwh))
+    while index >= published:
+        index -= QUARTERS_PER_DAY
+    return max(0, index)
+
+
+def steered(way: Steer | None, present: PlanInterval, stores: Sequence[Store], connection: Connection) -> Action:
+    """Return what control makes of an aim when the quarter comes otherwise than forecast."""
+    pv_wh = 0.0 if way is not None and way.generation_off else present.pv_wh
+    net_wh = present.load_wh + pv_wh
+    wanted_wh = -net_wh
+    if way is not None:
+        if way.battery_w is not None:
+            wanted_wh = way.battery_w * present.hours
+        wanted_wh = min(max(wanted_wh, way.battery_w_min * present.hours), way.battery_w_max * present.hours)
+    moved = []
+    for store in stores:
+        room_wh = (store.stored_wh_max - store.stored_wh) / store.charge_efficiency
+        floor_wh = max(store.stored_wh_min, store.reserve_wh)
+        available_wh = max(0.0, store.stored_wh - floor_wh) * store.discharge_efficiency
+        high_wh = min(room_wh, store.charge_w_max * present.hours)
+        low_wh = -min(available_wh, store.discharge_w_max * present.hours)
+        moved.append(min(max(wanted_wh, low_wh), high_wh))
+        wanted_wh -= moved[-1]
+    export_wh = -(net_wh + sum(moved))
+    bound_wh = connection.export_wh_max(present)
+    if way is not None and way.export_w_max is not None:
+        bound_wh = min(bound_wh, way.export_w_max * present.hours)
+    beyond_wh = min(max(0.0, export_wh - bound_wh), -pv_wh) if connection.curtailable else 0.0
+    return Action(
+        battery_wh=tuple(moved),
+        curtailed_wh=beyond_wh + pv_wh - present.pv_wh,
+        stored_mct_per_kwh=(0.0,) * len(moved),
+    )
+
+
+def _happened(present: PlanInterval, action: Action, stores: Sequence[Store], stored: list[float], aim: str) -> Quarter:
+    """Return what came of an action, and change what is stored."""
+    wear_mct = 0.0
+    for number, (store, moved_wh) in enumerate(zip(stores, action.battery_wh, strict=True)):
+        change = store.charge_efficiency if moved_wh > 0 else 1 / store.discharge_efficiency
+        stored[number] = max(0.0, stored[number] + moved_wh * change - store.standby_w * present.hours)
+        wear_mct += max(0.0, -moved_wh) * store.wear_mct_per_kwh / 1000
+    grid_wh = present.net_wh + action.curtailed_wh + sum(action.battery_wh)
+    price = present.buy_mct_per_kwh if grid_wh > 0 else present.sell_mct_per_kwh
+    return Quarter(
+        start=present.start,
+        load_wh=present.load_wh,
+        pv_wh=present.pv_wh,
+        battery_wh=sum(action.battery_wh),
+        curtailed_wh=action.curtailed_wh,
+        grid_wh=grid_wh,
+        stored_wh=sum(stored),
+        cost_mct=grid_wh * price / 1000 + wear_mct,
+        aim=aim,
+    )
+
+
+def _summed(policy: Policy, quarters: Sequence[Quarter], stores: Sequence[Store], mean_mct: float) -> Played:
+    load_wh = sum(each.load_wh for each in quarters)
+    bought_wh = sum(max(0.0, each.grid_wh) for each in quarters)
+    given_wh = sum(max(0.0, -each.battery_wh) for each in quarters)
+    capacity_wh = sum(store.capacity_wh for store in stores)
+    cost = sum(each.cost_mct for each in quarters)
+    if stores and quarters:
+        gained_wh = quarters[-1].stored_wh - sum(store.stored_wh for store in stores)
+        cost -= gained_wh * stores[0].discharge_efficiency * mean_mct / 1000
+    return Played(
+        policy=policy,
+        quarters=tuple(quarters),
+        cost_mct=cost,
+        cycles=given_wh / capacity_wh if capacity_wh else 0.0,
+        self_sufficiency=max(0.0, 1.0 - bought_wh / load_wh) if load_wh else 0.0,
+        peak_w=max((each.grid_wh * 4 for each in quarters), default=0.0),
+    )
