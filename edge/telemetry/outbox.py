@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from contracts.wire import SiteMessage
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
+from edge.telemetry.commit_thread import CommitThread, commit_thread
 from edge.telemetry.quota import Quota
 from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
 from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
@@ -45,6 +47,25 @@ class _Pending:
     build: Build
 
 
+@dataclass(kw_only=True)
+class _Flight:
+    """What a commit under way holds; ``written`` once it is on the disk."""
+
+    pending: list[_Pending]
+    values: dict[str, str | None]
+    acknowledged: set[int]
+    written: bool = False
+
+    def batch(self) -> Batch:
+        """Return it as one transaction."""
+        return Batch(
+            records=[pending.record for pending in self.pending],
+            acknowledged=self.acknowledged,
+            counters={pending.record.channel: pending.record.seq for pending in self.pending},
+            state=self.values,
+        )
+
+
 class Outbox:
     """One gateway's outbox; made by ``open``. Not for use from several threads.
 
@@ -64,7 +85,10 @@ class Outbox:
         self._pending_bytes = 0
         self._values: dict[str, str | None] = {}
         self._acknowledged: set[int] = set()
-        self._notes: list[tuple[str, Fields]] = []
+        self._notes: deque[tuple[str, Fields]] = deque(maxlen=_NOTES_MAX)
+        self._thread: CommitThread | None = None
+        self._flight: _Flight | None = None
+        self._flush_again = False
         self._copied: set[int] = set()
         self._together = 0
         self._due_together = False
@@ -116,14 +140,15 @@ class Outbox:
             channel: Where it goes; decides its class unless ``record_class`` says otherwise (evidence among events).
             build: Makes the message for an epoch and a number. Called again if the outbox has to begin anew.
             record_class: What the outbox may do with it when room is short.
-            durable: Commit before returning; by default for settlement, orders and acknowledgements.
+            durable: Commit at once, before returning unless ``run`` runs; by default for settlement, orders and
+                acknowledgements. What is not committed is not published either.
         """
         chosen = CLASS_OF[channel] if record_class is None else record_class
         seq = self._add(channel, build, chosen)
         self._appended += 1
         urgent = chosen in DURABLE if durable is None else durable
         if urgent or self._pending_bytes >= FLUSH_BYTES or self._due_in_s() <= 0:
-            self.flush()
+            self._flush_soon()
         return seq
 
     def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
@@ -142,11 +167,15 @@ class Outbox:
             self._together -= 1
             if not self._together and self._due_together:
                 self._due_together = False
-                self.flush()
+                self._flush_soon()
 
     def recall(self, key: str) -> Any:
         """Return a remembered value, ``None`` where there is none."""
-        text = self._values[key] if key in self._values else self._store.recall(key)
+        under_way = {} if self._flight is None else self._flight.values
+        if key in self._values or key in under_way:
+            text = self._values.get(key) if key in self._values else under_way[key]
+        else:
+            text = self._store.recall(key)
         return None if text is None else json.loads(text)
 
     def flush_within(self, window_s: float) -> None:
@@ -157,20 +186,21 @@ class Outbox:
         """Forget records that the cloud has; on disk with the next commit."""
         self._acknowledged.update(ids)
         if len(self._acknowledged) >= _ACKNOWLEDGED_MAX:
-            self.flush()
+            self._flush_soon()
 
     def read(self, channel: Up, *, after_id: int = 0, upto_id: int = _ALL, limit: int = 50) -> list[Record]:
         """Return committed records of a channel that are not acknowledged, in their order."""
-        while found := self._store.read(channel, after_id=after_id, upto_id=upto_id, limit=limit):
-            kept = [record for record in found if record.id not in self._acknowledged]
-            if kept:
-                return kept
-            after_id = found[-1].id
-        return []
+        try:
+            return self._read(channel, after_id=after_id, upto_id=upto_id, limit=limit)
+        except OutboxError as error:
+            # Damage may show in what is read before it shows in what is written.
+            self._join()
+            self._recover(error)
+            return self._read(channel, after_id=after_id, upto_id=upto_id, limit=limit)
 
     def last_id(self) -> int:
         """Return the id of the newest committed record."""
-        return self._last_id - len(self._pending)
+        return self._last_id - len(self._pending) - (len(self._flight.pending) if self._flight else 0)
 
     def flush(self) -> None:
         """Commit what waits: one transaction, one fsync. Never raises for the disk: see ``stats``.
@@ -180,44 +210,121 @@ class Outbox:
         if self._together:
             self._due_together = True
             return
-        while self._notes:
-            phrase, fields = self._notes.pop(0)
-            self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)
-        if not self._waiting():
+        self._join()
+        if not self._ready_to_commit():
             return
-        self._flushed_at = self._clock.monotonic()
         try:
             self._commit()
-        except OutboxFull as error:
-            self._failed(str(error))
-            self._commit_in_less_room(error)
-        except OutboxCorrupt as error:
-            self._failed(str(error))
-            self._begin_anew(error)
         except OutboxError as error:
-            self._failed(str(error))
-            self._go_to_memory(error)
+            self._recover(error)
         self._room.keep(self._store, in_memory=self._state is OutboxState.MEMORY)
         self.committed.set()
 
+    def _flush_soon(self) -> None:
+        """Commit what waits: in the thread while ``run`` runs, otherwise before returning. Memory needs no thread."""
+        if self._thread is None or self._state is OutboxState.MEMORY:
+            self.flush()
+        elif self._together:
+            self._due_together = True
+        elif self._flight is not None:
+            self._flush_again = True
+        elif self._ready_to_commit():
+            flight = self._flight = _Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
+            self._pending, self._pending_bytes = [], 0
+            self._values, self._acknowledged = {}, set()
+            store = self._store
+            self._thread.start(lambda: self._write(store, flight))
+
+    def _ready_to_commit(self) -> bool:
+        """Put what is to be told with what waits, and say whether anything waits."""
+        while self._notes:
+            phrase, fields = self._notes.popleft()
+            self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)
+        if not self._waiting():
+            return False
+        self._flushed_at = self._clock.monotonic()
+        return True
+
+    def _write(self, store: Store, flight: _Flight) -> None:
+        """Commit in the thread. The event loop's thread leaves the counts of the quota alone meanwhile."""
+        removed = store.write(flight.batch())
+        flight.written = True
+        self._count(flight, removed)
+        self._room.keep(store, in_memory=False)
+
+    def _land(self, error: BaseException | None) -> None:
+        """Take the result of a commit in the thread; what was not written waits again, in front."""
+        flight, self._flight = self._flight, None
+        assert flight is not None, "a commit lands once"
+        if not flight.written:
+            self._pending = flight.pending + self._pending
+            self._pending_bytes = sum(len(pending.record.payload) for pending in self._pending)
+            self._values = {**flight.values, **self._values}
+            self._acknowledged |= flight.acknowledged
+        if isinstance(error, OutboxError):
+            self._recover(error)
+        elif error is not None:
+            self._failed(f"{type(error).__name__}: {error}")
+        self.committed.set()
+        if self._flush_again:
+            self._flush_again = False
+            self._flush_soon()
+
+    def _read(self, channel: Up, *, after_id: int, upto_id: int, limit: int) -> list[Record]:
+        gone = self._acknowledged if self._flight is None else self._acknowledged | self._flight.acknowledged
+        while found := self._store.read(channel, after_id=after_id, upto_id=upto_id, limit=limit):
+            kept = [record for record in found if record.id not in gone]
+            if kept:
+                return kept
+            after_id = found[-1].id
+        return []
+
+    def _join(self) -> None:
+        """Wait for a commit that is under way: the file is needed now."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _recover(self, error: OutboxError) -> None:
+        """Go on after a commit that failed; what it held waits still."""
+        self._failed(str(error))
+        if isinstance(error, OutboxFull):
+            self._commit_in_less_room(error)
+        elif isinstance(error, OutboxCorrupt):
+            self._begin_anew(error)
+        else:
+            self._go_to_memory(error)
+
     async def run(self) -> None:
-        """Commit at the end of each flush window, and return from memory when the file can be written again."""
+        """Commit at the end of each flush window, and return from memory when the file can be written again.
+
+        While this runs, commits are made in a thread of their own.
+        """
+        with commit_thread(self._land) as thread:
+            self._thread = thread
+            try:
+                await self._keep_flushing()
+            finally:
+                thread.join()
+                self._thread = None
+
+    async def _keep_flushing(self) -> None:
         while True:
             shortest_s = self._flush_window_s / 20 if self._waiting() else self._flush_window_s
             await self._clock.sleep(max(shortest_s, self._due_in_s()))
             if self._due_in_s() <= 0:
-                self.flush()
+                self._flush_soon()
             if self._state is OutboxState.MEMORY and self._clock.monotonic() >= self._retry_at:
                 self._return_to_disk()
 
     def stats(self) -> OutboxStats:
         """Return the outbox's state and counters."""
+        totals = dict(self._room.totals)  # A copy: the thread may count meanwhile.
         return OutboxStats(
             state=self._state,
             epoch=self._epoch,
-            depth={key: count for key, (count, _) in self._room.totals.items()},
-            bytes={key: size for key, (_, size) in self._room.totals.items()},
-            pending=len(self._pending),
+            depth={key: count for key, (count, _) in totals.items()},
+            bytes={key: size for key, (_, size) in totals.items()},
+            pending=len(self._pending) + (len(self._flight.pending) if self._flight else 0),
             appended=self._appended,
             commits=self._commits,
             thinned=self._room.thinned,
@@ -259,18 +366,16 @@ class Outbox:
         )
 
     def _commit(self) -> None:
-        batch = Batch(
-            records=[pending.record for pending in self._pending],
-            acknowledged=self._acknowledged,
-            counters={pending.record.channel: pending.record.seq for pending in self._pending},
-            state=self._values,
-        )
-        removed = self._store.write(batch)
-        for pending in self._pending:
-            self._room.added(pending.record.record_class, 1, len(pending.record.payload))
-        self._room.removed(removed)
+        flight = _Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
+        removed = self._store.write(flight.batch())
         self._pending, self._pending_bytes = [], 0
         self._values, self._acknowledged = {}, set()
+        self._count(flight, removed)
+
+    def _count(self, flight: _Flight, removed: Mapping[RecordClass, tuple[int, int]]) -> None:
+        for pending in flight.pending:
+            self._room.added(pending.record.record_class, 1, len(pending.record.payload))
+        self._room.removed(removed)
         self._commits += 1
 
     def _commit_in_less_room(self, cause: OutboxFull) -> None:
@@ -396,7 +501,7 @@ class Outbox:
     def _note(self, phrase: str, fields: Fields) -> None:
         """Keep an event for the next commit; beyond the bound the oldest of the same phrase is forgotten."""
         log.warning(phrase, extra={"fields": fields})
-        self._notes = [*self._notes[-_NOTES_MAX + 1 :], (phrase, fields)]
+        self._notes.append((phrase, fields))
 
     def _event(self, phrase: str, fields: Fields) -> Build:
         at = self._clock.now()

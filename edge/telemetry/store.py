@@ -42,10 +42,21 @@ class Batch:
 
 
 class Store:
-    """One outbox file, or a database in memory that behaves the same."""
+    """One outbox file, or a database in memory that behaves the same.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path | None, lock: IO[bytes] | None) -> None:
+    The file has two connections: ``write`` may run in a thread of its own for as long as the card takes, and what is
+    read meanwhile is what was committed before.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        lock: IO[bytes] | None,
+        reading: sqlite3.Connection | None = None,
+    ) -> None:
         self._connection = connection
+        self._reading = reading or connection
         self._path = path
         self._lock = lock
 
@@ -65,13 +76,14 @@ class Store:
                 connection = _connect(path)
                 try:
                     _prepare(connection, path, bytes_max=bytes_max)
+                    reading = _connect(path)
                 except BaseException:
                     connection.close()
                     raise
             except BaseException:
                 lock.close()
                 raise
-        return cls(connection, path, lock)
+        return cls(connection, path, lock, reading)
 
     @classmethod
     def in_memory(cls) -> "Store":
@@ -173,8 +185,9 @@ class Store:
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
+        for connection in {self._reading, self._connection}:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
         if self._lock:
             self._lock.close()
 
@@ -217,11 +230,11 @@ class Store:
 
     def _query(self, sql: str, *arguments: str | int) -> sqlite3.Cursor:
         with _translated(self._path):
-            return self._connection.execute(sql, arguments)
+            return self._reading.execute(sql, arguments)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=1.0, isolation_level=None, cached_statements=64)
+    return sqlite3.connect(path, timeout=1.0, isolation_level=None, cached_statements=64, check_same_thread=False)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> None:

@@ -1,10 +1,12 @@
 """The outbox on real files: what it promises, and what it does when the disk does not."""
 
+import asyncio
 import json
 import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -14,15 +16,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contracts.metering import MeterReading
 from contracts.telemetry import EventMessage, Sample, TelemetryMessage, samples_of
 from contracts.topics import Up
 from contracts.units import Quality
 from contracts.wire import SiteMessage
-from edge.errors import OutboxInUse
+from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
 from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import Caps, OutboxState, RecordClass
 from edge.telemetry.rescue import disk_bytes
-from tests.support.brokers.link_parts import AT, SITE, event, one_sample, reading, telemetry
+from edge.telemetry.store import Batch, Store
+from tests.support.brokers.link_parts import AT, SITE, background, event, one_sample, reading, telemetry
 from tests.support.manual_clock import ManualClock
 
 
@@ -406,3 +410,88 @@ def test_what_is_kept_together_is_one_transaction(path: Path, outbox: Outbox) ->
     with outbox.together():
         outbox.remember("idle", 3, durable=False)
     assert outbox.stats().commits == before + 1, "nothing asked to be on the disk at once"
+
+
+class _Card:
+    """A card whose next writes wait until the test lets them go, and may then fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = threading.Event()
+        self.asked = threading.Event()
+        self.error: Exception | None = None
+        write = Store.write
+
+        def slow(store: Store, batch: Batch) -> dict[RecordClass, tuple[int, int]]:
+            self.asked.set()
+            assert self.free.wait(20), "the test has forgotten the card"
+            error, self.error = self.error, None
+            if error is not None:
+                raise error
+            return write(store, batch)
+
+        monkeypatch.setattr(Store, "write", slow)
+
+
+async def _committed(outbox: Outbox) -> None:
+    async with asyncio.timeout(20):
+        while outbox.stats().pending:  # noqa: ASYNC110 (the thread ends)
+            await asyncio.sleep(0.001)
+
+
+async def test_a_slow_card_holds_up_the_commit_and_nothing_else(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card that cleans up takes seconds; control runs in the same loop, and what is not committed is not sent."""
+    outbox.append(Up.METER, reading(1))
+    outbox.remember("gate", 1)
+    card = _Card(monkeypatch)
+    async with background(outbox.run(), name="outbox"):
+        await asyncio.sleep(0)
+        with outbox.together():
+            outbox.append(Up.METER, reading(2))
+            outbox.remember("gate", 2)
+        await asyncio.to_thread(card.asked.wait, 20)
+        assert outbox.append(Up.METER, reading(3)) == 3, "nothing waits for the card"
+        assert outbox.recall("gate") == 2
+        assert _numbers(outbox, Up.METER) == [1]
+        assert outbox.stats().pending == 2
+        outbox.acknowledge(record.id for record in outbox.read(Up.METER))
+        card.free.set()
+        await _committed(outbox)
+        assert _numbers(outbox, Up.METER) == [2, 3]
+    assert outbox.recall("gate") == 2
+
+
+@pytest.mark.parametrize("error", [OutboxError("no card"), OutboxFull("no room"), OutboxCorrupt("damaged")])
+async def test_what_a_failed_commit_in_the_thread_held_is_kept_once_and_in_order(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Settlement is neither lost nor doubled, whatever the card does while it is written."""
+    card = _Card(monkeypatch)
+    async with background(outbox.run(), name="outbox"):
+        await asyncio.sleep(0)
+        card.error = error
+        outbox.append(Up.METER, reading(1))
+        await asyncio.to_thread(card.asked.wait, 20)
+        outbox.append(Up.METER, reading(2))
+        card.free.set()
+        await _committed(outbox)
+        found = [MeterReading.decode(record.payload) for record in outbox.read(Up.METER)]
+        assert [message.seq for message in found] == [1, 2]
+        assert len({message.epoch for message in found}) == 1
+
+
+async def test_a_stop_waits_for_the_commit_that_is_under_way(
+    path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was appended before the gateway ends is on the disk after it."""
+    with closing(_open(path, clock)) as outbox:
+        card = _Card(monkeypatch)
+        async with background(outbox.run(), name="outbox"):
+            await asyncio.sleep(0)
+            outbox.append(Up.METER, reading(1))
+            await asyncio.to_thread(card.asked.wait, 20)
+            outbox.append(Up.METER, reading(2))
+            card.free.set()
+    with closing(_open(path, clock)) as outbox:
+        assert _numbers(outbox, Up.METER) == [1, 2]
