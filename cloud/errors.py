@@ -10,6 +10,7 @@ CloudError
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
 │   ├── SkillDenied       the caller may not; another grant would help
 │   └── CallConflict      an idempotency key was used before, for something else or without an end; use a new one
+├── ModelError         a language model gave no turn; the product goes on without it
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
 
@@ -56,6 +57,14 @@ class ProviderError(CloudError):
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class ModelError(CloudError):
+    """A language model gave no turn; ``stop`` is the word for why."""
+
+    def __init__(self, message: str, *, stop: str) -> None:
+        super().__init__(message)
+        self.stop = stop
 
 
 class FleetDenied(CloudError):

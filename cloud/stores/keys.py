@@ -149,6 +149,12 @@ def call_key(caller: str, key: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk=f"CALLKEY#{caller}", sk=key)
 
 
+def conversation(at: datetime, record: str) -> Key:
+    """Return where a model's answer to a question is kept with its transcript, among those of its UTC day."""
+    day = at.astimezone(UTC)
+    return Key(table=Table.GRID_METRICS, pk=f"ASKED#{day:%Y%m%d}", sk=record)
+
+
 def a2a_task(agent: str, owner: str, task: str) -> Key:
     """Return where a task that an agent was given by another organisation's is kept."""
     return Key(table=Table.GRID_METRICS, pk=f"A2ATASK#{agent}#{owner}", sk=task)

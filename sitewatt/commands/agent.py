@@ -2,20 +2,31 @@
 
 import json
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contracts.skills.base import Agent, Effect, Role
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
+    from cloud.agents.reasoning import Model
     from cloud.agents.rights import Caller
     from cloud.stores.registry import Registry
     from cloud.stores.sqlite import SqliteTables
 
 app = typer.Typer(help="The five agents: list what they can do, call a skill, open doors.", no_args_is_help=True)
+
+
+class Reasoner(StrEnum):
+    """Interfaces that a language model may have."""
+
+    NONE = "none"
+    BEDROCK = "bedrock"
+    OPENAI = "openai"
+
 
 TablesOption = Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -134,6 +145,92 @@ def serve(
                 serve_http(doors, listener)
         except CloudError as error:
             fail(str(error), code="setup", as_json=as_json, exit_code=BAD_INPUT)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="In plain words.")],
+    tables: TablesOption,
+    reasoner: Annotated[
+        Reasoner, typer.Option(envvar="SITEWATT_REASONER", help="Which interface the model has.")
+    ] = Reasoner.NONE,
+    model: Annotated[str, typer.Option(envvar="SITEWATT_REASONER_MODEL", help="The model's id.")] = "",
+    endpoint: Annotated[
+        str | None, typer.Option(envvar="SITEWATT_REASONER_URL", help="Where it is; needed for openai.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="The Region, for bedrock.")] = None,
+    site_values: Annotated[
+        bool, typer.Option("--site-values", help="Values of single sites may go to the model: their owners agreed.")
+    ] = False,
+    turns: Annotated[int, typer.Option(min=1, max=50, help="How often the model may be asked.")] = 8,
+    tokens: Annotated[int, typer.Option(min=100, max=1_000_000, help="How much it may read and write.")] = 40_000,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long it may take.")] = 60.0,
+    role: RoleOption = Role.OPERATOR,
+    zone: ZoneGrant = None,
+    site: SiteGrant = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the agents in plain words: a language model reads with your rights, and may only propose."""
+    import contextlib
+    import os
+    from dataclasses import asdict
+
+    from cloud.agents.reasoning import Bounds
+    from cloud.errors import CloudError
+    from cloud.shell.agents_office import office_of
+    from cloud.shell.ask_agents import ask as ask_agents
+
+    if reasoner is Reasoner.NONE:
+        sentence = "no model is configured (--reasoner, --model); `sitewatt agent call` answers without one"
+        fail(sentence, code="no_reasoner", as_json=as_json)
+    if not model or (reasoner is Reasoner.OPENAI and not endpoint):
+        fail("a reasoner needs --model, openai also --endpoint", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    store, registry = _opened(tables, as_json)
+    with contextlib.closing(store):
+        local = _local_caller(role, zone, site)
+        try:
+            talk = ask_agents(
+                question,
+                model=_model(reasoner, model, endpoint, region, os.environ.get("SITEWATT_REASONER_KEY")),
+                caller=replace(local, effects=local.effects - {Effect.ACTS}),
+                office=office_of(store, registry),
+                tables=store,
+                bounds=Bounds(turns_max=turns, tokens_max=tokens, seconds_max=seconds),
+                site_values=site_values,
+            )
+        except CloudError as error:
+            fail(str(error), code="store", as_json=as_json)
+    if as_json:
+        print_json(
+            {
+                "answer": talk.answer,
+                "stop": talk.stop,
+                "detail": talk.detail,
+                "turns": talk.turns,
+                "tokens": talk.tokens,
+                "proposals": [asdict(one) for one in talk.proposals],
+            }
+        )
+    for proposal in talk.proposals if not as_json else ():
+        word = "would hold" if proposal.accepted else "refused"
+        typer.echo(f"proposal {proposal.skill} {json.dumps(dict(proposal.question))}: {word}: {proposal.reason}")
+    if talk.answer is None:
+        if not as_json:
+            typer.echo(f"no answer: {talk.stop}{': ' + talk.detail if talk.detail else ''}", err=True)
+        raise typer.Exit(FAILED)
+    if not as_json:
+        typer.echo(talk.answer)
+
+
+def _model(reasoner: Reasoner, model: str, endpoint: str | None, region: str | None, key: str | None) -> "Model":
+    if reasoner is Reasoner.BEDROCK:
+        from cloud.shell.models.bedrock import BedrockModel
+
+        return BedrockModel(model, endpoint=endpoint, region=region)
+    from cloud.shell.models.chat_completions import ChatModel
+
+    assert endpoint is not None, "checked where the options are read"
+    return ChatModel(model, endpoint=endpoint, key=key)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cloud.stores.registry import save_registry
 from sitewatt.commands.agent import app
+from tests.support.cloud.scripted_model import chat, scripted
 from tests.support.cloud.sites import ZONE, house_in
 from tests.support.market.shell import run_events, story
 
@@ -79,3 +80,16 @@ def test_a_token_is_shown_once_and_the_file_holds_its_hash() -> None:
     (entry,) = yaml.safe_load(result.stdout)["callers"]
     assert entry["name"] == "anna" and entry["effects"] == ["reads", "proposes"]
     assert result.stderr.strip() and result.stderr.strip() not in result.stdout
+
+
+def test_a_question_in_plain_words_is_answered_by_the_configured_model(tmp_path: Path) -> None:
+    """And without one it is said how else to find out."""
+    where = ("ask", "Is the market sound?", "--tables", str(tables_in(tmp_path)))
+    code, answer = run(*where)
+    assert code == 1 and answer["error"]["code"] == "no_reasoner"  # type: ignore[index]
+    turns = (chat(call=("market_health", '{"zone": "zone-1"}')), chat(text="It is sound."))
+    with scripted(*turns) as script:
+        code, answer = run(*where, "--reasoner", "openai", "--model", "local", "--endpoint", script.url)
+    assert code == 0 and answer["answer"] == "It is sound." and answer["turns"] == 2
+    code, answer = run(*where, "--reasoner", "openai", "--model", "local", "--endpoint", script.url)
+    assert code == 1 and answer["stop"] == "unreachable"
