@@ -28,6 +28,8 @@ class Ack(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    # The broker takes no packet of this size: it was not sent.
+    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from edge.links.backoff import Backoff
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus, Presence
 from edge.links.session import Session
 from edge.links.settings import LinkSettings
+from edge.links.settings import Protocol as MqttVersion
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +204,9 @@ class ManagedLink:
                 await connection.send(will.topic, will.payload, retain=True)
 
     def _lost(self, error: Exception) -> None:
-        taken_over = isinstance(error, LinkTakenOver) or self._short_connections >= _SHORT_CONNECTIONS
+        # MQTT 5 says why a connection ends; only a broker that cannot say it leaves us to guess.
+        guessed = self._settings.protocol is MqttVersion.V311 and self._short_connections >= _SHORT_CONNECTIONS
+        taken_over = isinstance(error, LinkTakenOver) or guessed
         self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=str(error))
         if taken_over:
             log.error("another client uses our id", extra={"client_id": self._client_id, "reason": str(error)})

@@ -23,6 +23,8 @@ from edge.links.link import Ack, Inbound, Presence
 from edge.links.managed import CONNECT_TIMEOUT_S, Arrived, ManagedLink
 from edge.links.settings import LinkSettings, Protocol
 
+# Header, lengths, identifier and properties of a PUBLISH, at most. Source: MQTT 5.0, 3.3.
+_PUBLISH_BYTES = 16
 _SESSION_TAKEN_OVER = 0x8E  # Source: MQTT 5.0, 2.4 Reason Code.
 
 
@@ -72,12 +74,18 @@ class _Client(aiomqtt.Client):
         self._tls = kwargs.get("tls_context") is not None
         self._sent: dict[int, tuple[asyncio.Future[Ack], float]] = {}
         self._client.connect_timeout = CONNECT_TIMEOUT_S
+        self._packet_bytes_max: int | None = None
 
     @property
     def ended(self) -> "asyncio.Future[None]":
         return self._disconnected
 
     def send(self, topic: str, payload: bytes, *, retain: bool) -> "asyncio.Future[Ack]":
+        size_bytes = len(topic.encode()) + len(payload) + _PUBLISH_BYTES
+        if self._packet_bytes_max is not None and size_bytes > self._packet_bytes_max:
+            refused: asyncio.Future[Ack] = self._loop.create_future()
+            refused.set_result(Ack.TOO_LARGE)
+            return refused
         info = self._client.publish(topic, payload, 1, retain)
         if info.rc != 0 or self._disconnected.done():
             raise LinkError(f"{topic} was not sent: {aiomqtt.MqttCodeError(info.rc)}")
@@ -97,6 +105,21 @@ class _Client(aiomqtt.Client):
                 answer.set_exception(error)
                 answer.exception()  # Marked as seen: nobody needs to wait for an answer they no longer want.
         self._sent.clear()
+
+    def _on_connect(
+        self,
+        client: PahoClient,
+        userdata: Any,
+        flags: Any,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        """Keep to what the broker bounds: unacknowledged publishes and the size of a packet; beyond, it ends us."""
+        unacknowledged = getattr(properties, "ReceiveMaximum", None) or IN_FLIGHT_MAX
+        # paho's own setter refuses once the socket is open, which is before the broker has said its bound.
+        client._max_inflight_messages = min(IN_FLIGHT_MAX, unacknowledged)
+        self._packet_bytes_max = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
         self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties

@@ -2,7 +2,7 @@
 
 A record leaves the outbox only on its PUBACK. On a new connection everything that is not acknowledged is sent again,
 in order; the cloud knows a repetition by its number. A topic that the broker refuses is rested and reported, the others
-go on.
+go on; a record that is larger than any packet that the broker takes is set aside and reported.
 """
 
 import asyncio
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 BACKLOG_SHARE = 0.2
 BACKLOG_PAUSE_S = 60.0  # A fleet that comes back together does not fill up together.
 REFUSED_REST_S = 60.0
+# Records that a broker takes no packet of the size of, kept for a person to look at.
+SET_ASIDE_KEY = "uplink.set_aside"
+SET_ASIDE_MAX = 20
 _LATENCIES_KEPT = 1000
 _PAUSE_S = 0.05  # Real seconds until the link has noticed what a publish noticed.
 _IDLE_S = 5.0  # Real seconds between looks at an idle outbox; a commit wakes it sooner.
@@ -41,6 +44,7 @@ class UplinkStats:
     published: int
     acknowledged: int
     refused: Mapping[Up, int] = field(default_factory=dict)
+    set_aside: int = 0
     in_flight: int
     puback_ms_p50: float | None
     puback_ms_p95: float | None
@@ -84,6 +88,7 @@ class Uplink:
         self._wake = outbox.committed
         self._published = self._acknowledged = 0
         self._refused: dict[Up, int] = {}
+        self._set_aside_count = 0
         self._look_again = False
         self._puback_ms: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._live_s: deque[float] = deque(maxlen=_LATENCIES_KEPT)
@@ -105,6 +110,7 @@ class Uplink:
             published=self._published,
             acknowledged=self._acknowledged,
             refused=dict(self._refused),
+            set_aside=self._set_aside_count,
             in_flight=len(self._in_flight),
             puback_ms_p50=_quantile(self._puback_ms, 0.5),
             puback_ms_p95=_quantile(self._puback_ms, 0.95),
@@ -187,6 +193,9 @@ class Uplink:
         if answer.cancelled() or answer.exception() is not None:
             self._look_again = True
             return
+        if answer.result() is Ack.TOO_LARGE:
+            self._set_aside(record)
+            return
         if answer.result() is Ack.REFUSED:
             self._rest(record)
             return
@@ -195,6 +204,17 @@ class Uplink:
         self._puback_ms.append((asyncio.get_running_loop().time() - sent_at) * 1000)
         if live:
             self._live_s.append((self._clock.now() - record.at).total_seconds())
+
+    def _set_aside(self, record: Record) -> None:
+        """Keep a record that this broker can never take out of the way of those behind it; the newest few stay."""
+        kept = [*(self._outbox.recall(SET_ASIDE_KEY) or []), _plain(record)][-SET_ASIDE_MAX:]
+        self._outbox.remember(SET_ASIDE_KEY, kept)
+        self._outbox.acknowledge([record.id])
+        self._set_aside_count += 1
+        log.error(
+            "record set aside",
+            extra={"channel": record.channel, "record": record.id, "bytes": len(record.payload), "reason": "too large"},
+        )
 
     def _rest(self, record: Record) -> None:
         """Leave a refused channel alone for a while; the outbox keeps its records for a later connection."""
@@ -212,6 +232,10 @@ class Uplink:
 
     def _rest_s(self) -> float:
         return min([_IDLE_S, *(left / self._clock.speed for left in self._resting())])
+
+
+def _plain(record: Record) -> dict[str, object]:
+    return {"channel": record.channel.value, "id": record.id, "payload": record.payload.decode(errors="replace")}
 
 
 def _quantile(values: "deque[float]", share: float) -> float | None:
