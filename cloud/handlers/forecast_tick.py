@@ -90,7 +90,7 @@ def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, w
         plant=plant,
         load_class=load_class,
         typical_load_w=float(site.typical_load_w),
-        utc_offset_s=zone.utc_offset_s,
+        utc_offset_s=zone.offset_s(at),
         weather=None if sky is None else sky.weather,
         weather_step="" if sky is None else sky.step,
     )

@@ -1,16 +1,18 @@
 """Who takes part: zones, feeders and sites, with the abilities that the market and the grid agent count on."""
 
-from datetime import date
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.errors import SetupError
 from cloud.stores.tables import Key, Put, Table, Tables
 from contracts.units import SiteId, ZoneId
+from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
 from domain.weather.source import WeatherSource
 
@@ -115,10 +117,20 @@ class FeederRecord(_Record):
     settings: dict[str, int | float] = Field(default_factory=dict)
 
 
+class HolidaysOf(_Record):
+    """Whose holidays count, by ISO 3166 codes, and local days beside them."""
+
+    country: str = Field(default="", max_length=2)
+    subdivision: str = Field(default="", max_length=6)
+    days: tuple[date, ...] = ()
+
+
 class ZoneRecord(_Record):
     """A price area; ``market`` overrides the market's default rules by name, the place is for the sun.
 
-    ``holidays`` are local days that no other day is compared with. ``prices`` says who publishes the zone's price; by
+    ``timezone`` is its IANA time zone, by which its days and hours are told; without it they lie ``utc_offset_s`` from
+    UTC the whole year. ``holidays`` are like weekends: a country and its part (``DE-BY``), local days, or both as
+    ``{country: DE, subdivision: BY, days: [2026-06-01]}``. ``prices`` says who publishes the zone's price; by
     default it is the market's own. ``weather`` says who forecasts the weather.
     """
 
@@ -127,9 +139,48 @@ class ZoneRecord(_Record):
     latitude: float = Field(default=50.0, ge=-90, le=90)
     longitude: float = Field(default=10.0, ge=-180, le=180)
     utc_offset_s: int = Field(default=0, ge=-50_400, le=50_400)
-    holidays: tuple[date, ...] = ()
+    timezone: str = ""
+    holidays: tuple[date, ...] | HolidaysOf = ()
     prices: PriceSource = PriceSource()
     weather: WeatherSource = WeatherSource()
+
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _by_code(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            country, part = split(value)
+            return {"country": country, "subdivision": part}
+        return value
+
+    @model_validator(mode="after")
+    def _known_calendar(self) -> "ZoneRecord":
+        if self.timezone:
+            try:
+                ZoneInfo(self.timezone)
+            except (KeyError, ValueError, OSError) as error:
+                raise ValueError(f"timezone {self.timezone!r} is no IANA time zone, as Europe/Berlin is") from error
+            if self.utc_offset_s:
+                raise ValueError(f"timezone {self.timezone} and utc_offset_s {self.utc_offset_s} are both given")
+        self.calendar  # noqa: B018 - a country without a calendar is found now
+        return self
+
+    @property
+    def clock(self) -> tzinfo:
+        """Return the clock on the wall."""
+        return ZoneInfo(self.timezone) if self.timezone else timezone(timedelta(seconds=self.utc_offset_s))
+
+    def offset_s(self, at: datetime) -> int:
+        """Return by how much the wall is ahead of UTC at an instant."""
+        offset = at.astimezone(self.clock).utcoffset()
+        return 0 if offset is None else round(offset.total_seconds())
+
+    @property
+    def calendar(self) -> Holidays:
+        """Return the days that are like weekends."""
+        rule = self.holidays
+        if isinstance(rule, HolidaysOf):
+            return Holidays(country=rule.country, subdivision=rule.subdivision, days=rule.days)
+        return Holidays(days=rule)
 
 
 class Registry(_Record):

@@ -4,9 +4,9 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -17,9 +17,6 @@ from cloud.market.tools.inputs import BadInput, mapping
 from sitewatt.commands import market_money
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
-if TYPE_CHECKING:
-    from cloud.market.baseline import Baseline, Method, TooFewDays
-
 app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
 app.add_typer(market_money.claims, name="claims")
 app.command()(market_money.estimates)
@@ -27,9 +24,6 @@ app.command()(market_money.statement)
 
 FileArgument = Annotated[str, typer.Argument(help="A file, - for standard input.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-
-BASELINE_KEYS = ("method", "adjustment", "event", "history", "excluded", "connection_wh", "before_wh", "comment")
-EVENT_KEYS = ("day", "first", "count")
 
 
 @app.command()
@@ -175,14 +169,16 @@ def status(
 def baseline(file: FileArgument, as_json: JsonOption = False) -> None:
     """Work out what a site would have used without its event, from like days."""
     from cloud.market.baseline import TooFewDays
+    from cloud.market.tools.baseline_file import answer_of, baseline_of
+    from sitewatt.history_file import with_history
 
     with _inputs(as_json):
-        data = _load(file)
-        made = _baseline(data)
+        data = with_history(_load(file))
+        made = baseline_of(data)
         if isinstance(made, TooFewDays):
             sentence = f"{made.found} like days, {made.needed} are needed; no baseline"
             fail(sentence, code="too_few_days", as_json=as_json, found=made.found, needed=made.needed)
-    answer = _baseline_answer(data, made)
+    answer = answer_of(data, made)
     if as_json:
         print_json(answer)
         return
@@ -333,84 +329,6 @@ def _write(path: Path, text: str, as_json: bool) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}", code="unwritable", as_json=as_json, exit_code=BAD_INPUT)
-
-
-def _baseline(data: Mapping[str, Any]) -> "Baseline | TooFewDays":
-    from cloud.market import baseline as market
-    from cloud.market.tools.inputs import only, text, whole
-
-    event = mapping(data.get("event", {}), "event")
-    only(data, BASELINE_KEYS, "the file")
-    only(event, EVENT_KEYS, "event")
-    count = whole(event, "count", "event", least=1)
-    connection = None if data.get("connection_wh") is None else whole(data, "connection_wh", "the file", least=0)
-    if data.get("method") == market.PRE_EVENT:
-        before = data.get("before_wh", [])
-        if not isinstance(before, list) or not all(type(value) is int for value in before):
-            raise BadInput(f"before_wh is {before!r}, not a list of whole numbers")
-        return market.pre_event(before, count=count, connection_wh=connection)
-    first = whole(event, "first", "event", least=0)
-    if first + count > market.INTERVALS_PER_DAY:
-        raise BadInput(f"event of {count} intervals from {first} ends after interval {market.INTERVALS_PER_DAY}")
-    excluded = data.get("excluded", [])
-    if not isinstance(excluded, list):
-        raise BadInput(f"excluded is {excluded!r}, not a list of days")
-    return market.baseline(
-        {_day(name): _readings(name, values) for name, values in mapping(data.get("history", {}), "history").items()},
-        event_day=_day(text(event, "day", "event")),
-        first=first,
-        count=count,
-        method=_method(data),
-        excluded=frozenset(_day(name) for name in excluded),
-        connection_wh=connection,
-    )
-
-
-def _method(data: Mapping[str, Any]) -> "Method":
-    from dataclasses import replace
-
-    from cloud.market.baseline import METHODS, PRE_EVENT, TEN_OF_TEN, Adjustment
-
-    name = data.get("method", TEN_OF_TEN.name)
-    method = METHODS.get(name) if isinstance(name, str) else None
-    if method is None:
-        raise BadInput(f"method is {name!r}, none of {', '.join([*METHODS, PRE_EVENT])}")
-    adjustment = data.get("adjustment", method.adjustment.value)
-    if adjustment not in set(Adjustment):
-        raise BadInput(f"adjustment is {adjustment!r}, none of {', '.join(Adjustment)}")
-    return replace(method, adjustment=Adjustment(adjustment))
-
-
-def _day(name: Any) -> date:
-    try:
-        return date.fromisoformat(name)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{name!r} is not a day like 2025-03-31") from error
-
-
-def _readings(name: str, values: Any) -> list[int | None]:
-    if not isinstance(values, list) or not all(value is None or type(value) is int for value in values):
-        raise BadInput(f"history of {name} is not a list of whole Wh, null where a reading is missing")
-    return values
-
-
-def _baseline_answer(data: Mapping[str, Any], made: "Baseline") -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "method": made.method,
-        "baseline_wh": list(made.intervals_wh),
-        "days": [day.isoformat() for day in made.days],
-        "ratio_permille": made.ratio_permille,
-        "addition_wh": made.addition_wh,
-        "flags": [flag.value for flag in made.flags],
-    }
-    event = data["event"]
-    today = data.get("history", {}).get(event.get("day"), [])
-    first = event.get("first", 0)
-    metered = today[first : first + event["count"]]
-    if len(metered) == event["count"] and None not in metered:
-        reductions = [max(0, usual - used) for usual, used in zip(made.intervals_wh, metered, strict=True)]
-        answer |= {"metered_wh": metered, "reduction_wh": reductions}
-    return answer
 
 
 def _intervals(journal: str | None) -> list[dict[str, Any]]:

@@ -82,8 +82,8 @@ def day_ahead(
 
 def _due_until(zone: ZoneRecord, at: datetime) -> datetime:
     """Return until when prices should be known: to the end of the zone's day, or of the next once it is published."""
-    local = at + timedelta(seconds=zone.utc_offset_s)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=zone.utc_offset_s)
+    local = at + timedelta(seconds=zone.offset_s(at))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=zone.offset_s(at))
     published = at.astimezone(UTC).hour >= zone.prices.publishes_at_hour_utc
     return midnight + (2 if published else 1) * _DAY - _ZONE_DAY_ENDS_EARLIER
 

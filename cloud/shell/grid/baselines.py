@@ -1,18 +1,18 @@
 """What a site would have used had there been no event: by the best method that its meter readings allow.
 
 Ten like days before, else four of five, else the mean of the hour before the event, which is flagged. Days with other
-events of the feeder and holidays are left out. Days are local, at the zone's fixed offset.
+events of the feeder are left out, holidays are like weekends. Days are local, by the zone's clock: days of 92 and 100
+intervals are compared by the hour that the wall showed.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from cloud.market.baseline import (
     HIGH_FOUR_OF_FIVE,
-    INTERVALS_PER_DAY,
     TEN_OF_TEN,
     Baseline,
     Method,
@@ -24,6 +24,7 @@ from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, SiteRecord, ZoneRecord
 from cloud.stores.tables import Table, Tables, prefix
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, DeliveryInterval, Quality, SiteId, instant
+from domain.calendar.wall import quarters_of
 
 METHODS: Final[tuple[Method, ...]] = (TEN_OF_TEN, HIGH_FOUR_OF_FIVE)
 BEFORE_INTERVALS: Final = 4
@@ -54,24 +55,33 @@ def usual_use(
 
     Args:
         tables: Where the readings are.
-        zone: Its offset tells the local days.
+        zone: Its clock tells the local days, its calendar the holidays.
         site: Whose connection point it is.
-        excluded: Local days with events, and holidays.
+        excluded: Local days with events.
         detected_at: The beginning of the event: readings from then on are not usual.
         starts: Beginnings of the intervals in question.
 
     Raises:
         StoreError: The tables failed.
     """
-    local = timezone(timedelta(seconds=zone.utc_offset_s))
+    local = zone.clock
     begin = DeliveryInterval.containing(detected_at)
     history = _history(tables, site.id, until=begin.start, local=local)
     connection_wh = site.import_limit_w * DELIVERY_INTERVAL_S // 3600
     found: dict[datetime, UsualUse] = {}
     for day, of_day in _by_day(starts, local).items():
         first, last = _index(of_day[0], local), _index(of_day[-1], local)
+        # The hours before the event, not before midnight, tell how the day went.
+        since = (_midnight(day, local) - begin.start) // DELIVERY_INTERVAL
         made = _made(
-            history, day=day, first=first, count=last - first + 1, excluded=excluded, connection_wh=connection_wh
+            history,
+            day=day,
+            first=first,
+            count=last - first + 1,
+            anchor=min(first, -since),
+            excluded=excluded,
+            zone=zone,
+            connection_wh=connection_wh,
         )
         if isinstance(made, TooFewDays):
             before = _before(tables, site.id, begin)
@@ -86,13 +96,13 @@ def usual_use(
 
 
 def days_out(tables: Tables, *, zone: ZoneRecord, feeder: FeederRecord, event_id: str) -> frozenset[date]:
-    """Return the zone's holidays and the local days with other events of a feeder.
+    """Return the local days with other events of a feeder.
 
     Raises:
         StoreError: The tables failed.
     """
-    local = timezone(timedelta(seconds=zone.utc_offset_s))
-    found = set(zone.holidays)
+    local = zone.clock
+    found: set[date] = set()
     for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix("EVENT#")):
         if item.body["event_id"] == event_id:
             continue
@@ -104,10 +114,23 @@ def days_out(tables: Tables, *, zone: ZoneRecord, feeder: FeederRecord, event_id
 
 
 def _made(
-    history: History, *, day: date, first: int, count: int, excluded: frozenset[date], connection_wh: int
+    history: History,
+    *,
+    day: date,
+    first: int,
+    count: int,
+    anchor: int,
+    excluded: frozenset[date],
+    zone: ZoneRecord,
+    connection_wh: int,
 ) -> Baseline | TooFewDays:
     """Return the baseline of the first method that has enough like days."""
     made: Baseline | TooFewDays = TooFewDays(found=0, needed=1)
+    calendar, local = zone.calendar, zone.clock
+
+    def clock(day: date, _: int) -> list[int]:
+        return quarters_of(day, local)
+
     for method in METHODS:
         made = baseline(
             history,
@@ -116,6 +139,9 @@ def _made(
             count=count,
             method=method,
             excluded=excluded,
+            holidays=calendar,
+            clock=clock,
+            anchor=anchor,
             connection_wh=connection_wh,
         )
         if isinstance(made, Baseline):
@@ -123,28 +149,33 @@ def _made(
     return made
 
 
-def _by_day(starts: Sequence[datetime], local: timezone) -> dict[date, list[datetime]]:
+def _by_day(starts: Sequence[datetime], local: tzinfo) -> dict[date, list[datetime]]:
     days: dict[date, list[datetime]] = defaultdict(list)
     for start in sorted(starts):
         days[start.astimezone(local).date()].append(start)
     return days
 
 
-def _index(start: datetime, local: timezone) -> int:
-    """Return which interval of its local day begins at an instant."""
-    at = start.astimezone(local)
-    return (at.hour * 3600 + at.minute * 60) // DELIVERY_INTERVAL_S
+def _midnight(day: date, local: tzinfo) -> datetime:
+    """Return the instant at which a local day begins."""
+    return datetime(day.year, day.month, day.day, tzinfo=local).astimezone(UTC)
 
 
-def _history(tables: Tables, site: SiteId, *, until: datetime, local: timezone) -> History:
+def _index(start: datetime, local: tzinfo) -> int:
+    """Return which interval of its local day begins at an instant, counted from midnight through any clock change."""
+    return (start - _midnight(start.astimezone(local).date(), local)) // DELIVERY_INTERVAL
+
+
+def _history(tables: Tables, site: SiteId, *, until: datetime, local: tzinfo) -> History:
     """Return the local days of good readings before an instant; what was estimated is no reading."""
     first = until - timedelta(days=LOOK_BACK_D + 1)
     history: History = {}
     for reading in _readings(tables, site, first=first, last=until - DELIVERY_INTERVAL):
         if reading["quality"] == Quality.GOOD:
             start = instant(reading["interval_start"])
-            day = history.setdefault(start.astimezone(local).date(), [None] * INTERVALS_PER_DAY)
-            day[_index(start, local)] = _net_wh(reading)
+            day = start.astimezone(local).date()
+            values = history.setdefault(day, [None] * len(quarters_of(day, local)))
+            values[_index(start, local)] = _net_wh(reading)
     return history
 
 

@@ -1,6 +1,6 @@
 """A site's month out of the tables: its ledger lines and settlements, interval by interval of the local month."""
 
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ def time_zone_of(zone: ZoneRecord) -> tzinfo:
     name = getattr(zone, "timezone", None) or getattr(zone, "time_zone", None)
     if isinstance(name, str) and name:
         return ZoneInfo(name)
-    return timezone(timedelta(seconds=zone.utc_offset_s))
+    return zone.clock
 
 
 def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | None) -> list[Statement]:

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from cloud.grid.model import Direction
 from cloud.grid.state import Event
@@ -15,6 +18,7 @@ from cloud.shell.market.projection import CLAIM
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services
 from cloud.stores import keys
+from cloud.stores.registry import HolidaysOf
 from cloud.stores.tables import Put, Table, chunks, prefix
 from contracts.units import DELIVERY_INTERVAL, Quality, epoch_ms
 from tests.support.cloud.sites import FEEDER, START, ZONE, house_in, reading
@@ -22,6 +26,7 @@ from tests.support.cloud.sites import FEEDER, START, ZONE, house_in, reading
 SITE = "factory"
 EVENT = "dr-1"
 PER_DAY = 96
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def _put(services: Services, site: str, start: datetime, wh: int, *, quality: Quality = Quality.GOOD) -> Put:
@@ -40,13 +45,13 @@ def _history(services: Services, *, days: int, wh: int, site: str = SITE, before
 
 
 def _usual(
-    services: Services, *starts: datetime, excluded: frozenset[date] = frozenset(), utc_offset_s: int = 0
+    services: Services, *starts: datetime, excluded: frozenset[date] = frozenset(), **zoned: object
 ) -> dict[datetime, UsualUse]:
     site, zone = services.registry.site(SITE), services.registry.zone(ZONE)
     assert site is not None and zone is not None
     return usual_use(
         services.stores.tables,
-        zone=zone.model_copy(update={"utc_offset_s": utc_offset_s}),
+        zone=zone.model_copy(update=zoned),
         site=site,
         excluded=excluded,
         detected_at=min(starts) + timedelta(minutes=3),
@@ -124,8 +129,8 @@ def test_an_event_over_midnight_is_judged_day_by_day(tmp_path: Path) -> None:
         assert len(found) == 3
 
 
-def test_days_with_other_events_and_holidays_are_left_out(tmp_path: Path) -> None:
-    """On such a day nobody used what is usual."""
+def test_days_with_other_events_are_left_out_and_holidays_are_no_weekdays(tmp_path: Path) -> None:
+    """On such a day nobody used what is usual of a weekday."""
     with house_in(tmp_path) as (services, _):
         feeder, zone = services.registry.feeder(FEEDER), services.registry.zone(ZONE)
         assert feeder is not None and zone is not None
@@ -139,9 +144,75 @@ def test_days_with_other_events_and_holidays_are_left_out(tmp_path: Path) -> Non
             services.stores.tables.put(Put(key=keys.grid_event(FEEDER, event_id), body=body))
         zone = zone.model_copy(update={"holidays": (date(2026, 3, 9),)})
         out = days_out(services.stores.tables, zone=zone, feeder=feeder, event_id=EVENT)
-        assert out == {date(2026, 3, 9), date(2026, 3, 12), date(2026, 3, 13)}
-        _history(services, days=6, wh=2_000)
-        assert _usual(services, START, excluded=out)[START].method == PRE_EVENT
+        assert out == {date(2026, 3, 12), date(2026, 3, 13)}
+        _history(services, days=9, wh=2_000)
+        assert _usual(services, START, excluded=out)[START].method == "high-4-of-5/additive"
+        assert _usual(services, START, excluded=out, holidays=zone.holidays)[START].method == PRE_EVENT
+
+
+def _by_the_wall(services: Services, *, until: datetime, days: int = 30) -> None:
+    """Keep a site that uses 1000 Wh a quarter from 17 to 19 h by Berlin's clock, else 200."""
+    begin = until.astimezone(UTC).replace(hour=0, minute=0) - timedelta(days=days)
+    count = (until - begin) // DELIVERY_INTERVAL
+    starts = [begin + number * DELIVERY_INTERVAL for number in range(count)]
+    puts = [_put(services, SITE, at, 1_000 if at.astimezone(BERLIN).hour in (17, 18) else 200) for at in starts]
+    for part in chunks(puts):
+        services.stores.tables.transact(part)
+
+
+@pytest.mark.parametrize(
+    ("begin", "wh"),
+    [
+        (datetime(2025, 10, 24, 16, tzinfo=BERLIN), 200),
+        (datetime(2025, 10, 26, 18, tzinfo=BERLIN), 1_000),
+        (datetime(2025, 10, 28, 16, tzinfo=BERLIN), 200),
+        (datetime(2025, 3, 30, 19, tzinfo=BERLIN), 200),
+    ],
+    ids=str,
+)
+def test_a_clock_change_leaves_the_baseline_as_good_as_before(tmp_path: Path, begin: datetime, wh: int) -> None:
+    """By a fixed offset the evening's use was the afternoon's: 920 Wh where 200 is real."""
+    with house_in(tmp_path) as (services, _):
+        _by_the_wall(services, until=begin.astimezone(UTC))
+        start = begin.astimezone(UTC)
+        starts = [start + number * DELIVERY_INTERVAL for number in range(4)]
+        found = _usual(services, *starts, timezone="Europe/Berlin")
+        assert [found[at].baseline_wh for at in starts] == [wh] * 4
+        assert "unadjusted" not in found[start].flags
+
+
+def test_a_holiday_is_compared_with_weekends(tmp_path: Path) -> None:
+    """A factory that stands still on Epiphany has left out nothing."""
+    with house_in(tmp_path) as (services, _):
+        holiday = datetime(2026, 1, 6, 11, tzinfo=UTC)
+        begin = datetime(2025, 12, 1, tzinfo=UTC)
+        rest = {date(2026, 1, 6), date(2026, 1, 1), date(2025, 12, 25), date(2025, 12, 26)}
+        puts = []
+        for number in range((holiday - begin) // DELIVERY_INTERVAL):
+            at = begin + number * DELIVERY_INTERVAL
+            day = at.astimezone(BERLIN).date()
+            puts.append(_put(services, SITE, at, 10 if day.weekday() >= 5 or day in rest else 500))
+        for part in chunks(puts):
+            services.stores.tables.transact(part)
+        bavaria = HolidaysOf(country="DE", subdivision="BY")
+        found = _usual(services, holiday, timezone="Europe/Berlin", holidays=bavaria)[holiday]
+        assert (found.baseline_wh, found.method) == (10, "10-of-10/ratio")
+        assert _usual(services, holiday, timezone="Europe/Berlin")[holiday].baseline_wh > 200
+
+
+def test_an_event_before_dawn_is_adjusted_by_the_evening_before(tmp_path: Path) -> None:
+    """Its adjustment hours lie before midnight."""
+    with house_in(tmp_path) as (services, _):
+        begin = START.replace(hour=2)
+        _history(services, days=25, wh=2_000, before=begin)
+        for number in range(8, 17):
+            services.stores.tables.put(_put(services, SITE, begin - number * DELIVERY_INTERVAL, 2_200))
+        found = _usual(services, begin)[begin]
+        assert found.baseline_wh == 2_200 and "unadjusted" not in found.flags
+        services.stores.tables.put(
+            _put(services, SITE, begin - 10 * DELIVERY_INTERVAL, 2_200, quality=Quality.SUBSTITUTED)
+        )
+        assert "unadjusted" in _usual(services, begin)[begin].flags
 
 
 def test_a_second_claim_for_the_same_interval_is_refused_and_kept(tmp_path: Path) -> None:
