@@ -71,6 +71,10 @@ class Office:
         self._book = book
         self._now = now
 
+    def now(self) -> datetime:
+        """Return the instant at which skills answer."""
+        return self._now()
+
     def call(
         self, caller: Caller, name: str, arguments: Mapping[str, Any], *, door: str, key: str | None = None
     ) -> Reply:

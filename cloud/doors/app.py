@@ -18,6 +18,8 @@ from cloud.agents.rights import Caller
 from cloud.doors import rest
 from cloud.doors.a2a_door import PushCheck, a2a_routes
 from cloud.doors.gate import Gate, caller_in
+from cloud.doors.live import live_routes
+from cloud.doors.live_feed import LiveFeed
 from cloud.doors.mcp_door import Context, mcp_server
 from cloud.doors.offering import Offering
 from cloud.doors.problem import problem
@@ -63,12 +65,14 @@ def build_app(
             }
         )
 
+    feed = LiveFeed(offering.tables)
     push_client = httpx.AsyncClient(timeout=PUSH_TIMEOUT_S, follow_redirects=False)
     routes: list[BaseRoute] = [
         Route("/healthz", health),
         Route("/.well-known/oauth-protected-resource/mcp", resource_metadata),
         *mcp_routes,
         *rest.routes(offering),
+        *live_routes(offering, feed),
         *a2a_routes(offering, url=url, client=push_client, executor=executor, push_allowed=push_allowed),
     ]
 
@@ -76,6 +80,7 @@ def build_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(feed.running())
             await stack.enter_async_context(push_client)
             await stack.enter_async_context(server.session_manager.run())
             yield

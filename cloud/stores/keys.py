@@ -155,6 +155,11 @@ def conversation(at: datetime, record: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk=f"ASKED#{day:%Y%m%d}", sk=record)
 
 
+def live_event(channel: str, seq: int) -> Key:
+    """Return where one event of a live channel is kept."""
+    return Key(table=Table.GRID_METRICS, pk=f"LIVE#{channel}", sk=f"{seq:015d}")
+
+
 def a2a_task(agent: str, owner: str, task: str) -> Key:
     """Return where a task that an agent was given by another organisation's is kept."""
     return Key(table=Table.GRID_METRICS, pk=f"A2ATASK#{agent}#{owner}", sk=task)
