@@ -331,7 +331,8 @@ class TradingSection(_Section):
     """What energy costs when it is not traded, in thousandths of a cent per kWh, and when orders are due.
 
     ``follow_schedule`` lets batteries make good what the site takes more or less than it traded; without it they are
-    kept for other uses, and the difference is settled as imbalance.
+    kept for other uses, and the difference is settled as imbalance. Where rules forbid it, ``charge_from_grid`` and
+    ``discharge_to_grid`` keep the plan of the batteries to the site's own surplus and need.
     """
 
     enabled: bool = True
@@ -339,6 +340,8 @@ class TradingSection(_Section):
     import_tariff_mct_per_kwh: int = 30_000
     export_tariff_mct_per_kwh: int = 8_000
     spot: SpotTariffSection | None = None
+    charge_from_grid: bool = True
+    discharge_to_grid: bool = True
     gate_closure_s: int = Field(default=300, ge=0, le=86_400)
 
 

@@ -335,7 +335,10 @@ class Trader:
                 store_of(battery, name=f"battery {number}") for number, battery in enumerate(planned, start=1)
             ),
             connection=Connection(
-                import_w_max=float(connection.import_limit_w), export_w_max=float(connection.export_limit_w)
+                import_w_max=float(connection.import_limit_w),
+                export_w_max=float(connection.export_limit_w),
+                grid_charging=self._config.trading.charge_from_grid,
+                grid_discharging=self._config.trading.discharge_to_grid,
             ),
             end_mct_per_kwh=end_value(intervals),
         )

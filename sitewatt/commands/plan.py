@@ -78,7 +78,10 @@ def plan(
             exit_code=BAD_INPUT,
         )
     connection = Connection(
-        import_w_max=float(config.connection.import_limit_w), export_w_max=float(config.connection.export_limit_w)
+        import_w_max=float(config.connection.import_limit_w),
+        export_w_max=float(config.connection.export_limit_w),
+        grid_charging=config.trading.charge_from_grid,
+        grid_discharging=config.trading.discharge_to_grid,
     )
     asked = [Policy(policy)] if policy else [Policy.RULE, Policy.PLAN, Policy.PERFECT]
     played: dict[Policy, Played] = {}

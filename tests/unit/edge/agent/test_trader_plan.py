@@ -103,6 +103,16 @@ async def test_cheap_energy_is_charged_from_the_grid_and_the_reason_is_its_price
         assert trader.plan is not None and trader.plan.method is Method.LINEAR
 
 
+async def test_the_grid_charges_nothing_where_the_site_says_that_rules_forbid_it(tmp_path: Path) -> None:
+    """The same cheap hour; the surplus alone may be stored."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT, charge_from_grid=False)
+        prices = [2_000] + [40_000] * 23
+        asked = await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices))
+        assert [(request.min_w, request.preferred_w) for request in asked] == [(0.0, None)]
+
+
 async def test_energy_is_kept_for_dearer_hours_and_a_surplus_may_still_be_stored(tmp_path: Path) -> None:
     """The plan binds discharging alone: a cloud that passes earlier than forecast still charges the battery."""
     clock = ManualClock(NOON)
