@@ -20,6 +20,7 @@ from cloud.infra.fleet import HOOK_PAYLOAD_VERSION
 from cloud.infra.fleet_serials import entry
 from cloud.stores.setup import open_stores
 from cloud.stores.tables import Item, Put, Tables
+from contracts.units import printable
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +49,18 @@ class Application:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer whether provisioning may go on, and as which site of which zone.
+    """Answer whether provisioning may go on, and as which site of which zone; whatever is wrong, the answer is no.
 
-    Raises:
-        StoreError: The list could not be read or written; the service takes it for no, and the gateway asks again.
+    The gateway asks again, so a list that cannot be read now costs it nothing else.
     """
+    try:
+        return _answer(event)
+    except Exception:  # The border of the hook: strangers with a claim choose every byte of the event.
+        log.exception("provisioning refused", extra={"client": _client(event)})
+        return _REFUSED
+
+
+def _answer(event: dict[str, Any]) -> dict[str, Any]:
     application = _application(event)
     if application is None:
         log.warning("provisioning refused", extra={"reason": "the request is incomplete", "client": _client(event)})
@@ -120,7 +128,7 @@ def _application(event: dict[str, Any]) -> Application | None:
 
 
 def _client(event: dict[str, Any]) -> str:
-    return str(event.get("clientId", "unknown"))
+    return printable(str(event.get("clientId", "unknown")), 128) if isinstance(event, dict) else "unknown"
 
 
 def _tables() -> Tables:

@@ -3,7 +3,12 @@
 import logging
 from typing import Final
 
+from contracts.units import printable
+
 _PLAIN: Final = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"})
+
+# A field may hold what a site or a device said: no line of its own, no escape for a terminal.
+FIELD_CHARACTERS_MAX: Final = 4000
 
 
 class FieldFormatter(logging.Formatter):
@@ -14,5 +19,9 @@ class FieldFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
-        fields = " ".join(f"{name}={value}" for name, value in record.__dict__.items() if name not in _PLAIN)
+        fields = " ".join(
+            f"{name}={printable(str(value), FIELD_CHARACTERS_MAX)}"
+            for name, value in record.__dict__.items()
+            if name not in _PLAIN
+        )
         return f"{super().format(record)} {fields}".rstrip()

@@ -6,6 +6,7 @@ Builds every part, owns the task group, closes in reverse order.
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -163,7 +164,12 @@ async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = Non
         SetupError: The signing key cannot be read.
         StopRequested: In a group, when it was told to stop.
     """
-    config.folder.mkdir(parents=True, exist_ok=True)
+    # Households' readings, orders and debts: nobody else of this machine may look at them.
+    config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config.folder.chmod(0o700)
+    for path in (config.tables_path, config.streams_path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        path.chmod(0o600)
     stores = open_files(config.tables_path)
     streams = StreamLog.open(config.streams_path)
     try:

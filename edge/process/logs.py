@@ -3,7 +3,11 @@
 import logging
 import sys
 
+from contracts.units import printable
+
 _PLAIN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+# A field may hold what a device or a peer said: no line of its own, no escape for a terminal.
+FIELD_CHARACTERS_MAX = 4000
 # A silent device and a lost broker are states that we log ourselves, once.
 _QUIET = ("pymodbus", "mqtt")
 
@@ -14,7 +18,16 @@ class PhraseAndFields(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
         line = super().format(record)
-        return " ".join([line, *(f"{name}={value}" for name, value in vars(record).items() if name not in _PLAIN)])
+        return " ".join(
+            [
+                line,
+                *(
+                    f"{name}={printable(str(value), FIELD_CHARACTERS_MAX)}"
+                    for name, value in vars(record).items()
+                    if name not in _PLAIN
+                ),
+            ]
+        )
 
 
 def log_to_standard_error(level: str) -> None:

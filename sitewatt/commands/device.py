@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.units import printable
 from sitewatt import device_offline
 from sitewatt.device_tools import JsonOption, ProfileOption, ProfilesOption, Progress, load, run
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
@@ -68,7 +69,7 @@ def scan(
             progress.clear()
             if not as_json:
                 models = f", SunSpec models {', '.join(map(str, one.models))}" if one.models else ""
-                typer.echo(f"{one.url} answers {one.answered}{models}")
+                typer.echo(printable(f"{one.url} answers {one.answered}{models}"))
             answers.append({"url": one.url, "answered": one.answered, "sunspec_models": list(one.models)})
         return answers
 
@@ -94,7 +95,7 @@ def identify(*, url: UrlArgument, profiles: ProfilesOption = None, as_json: Json
     elif not matches:
         typer.echo(f"no profile fits {url}", err=True)
     for match in () if as_json else matches:
-        typer.echo(f"{match.profile:22} {match.score:5.1f}  {'; '.join(match.evidence)}")
+        typer.echo(printable(f"{match.profile:22} {match.score:5.1f}  {'; '.join(match.evidence)}"))
 
 
 @app.command()
@@ -244,7 +245,7 @@ def _show_silence(error: Exception, as_json: bool) -> None:
     if as_json:
         print_json({"error": {"code": "device_silent", "message": str(error)}})
     else:
-        typer.echo(str(error), err=True)
+        typer.echo(printable(str(error)), err=True)
 
 
 def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
@@ -256,7 +257,7 @@ def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
         shown = one.value if one.value is not None else "-"
         turned = f"  = {one.canonical_value} {one.unit}" if one.canonical_value != one.value else ""
         quality = "" if one.quality == "good" else f"  ({one.quality})"
-        typer.echo(f"{name:32} {shown} {one.unit}{quality}{turned}")
+        typer.echo(printable(f"{name:32} {shown} {one.unit}{quality}{turned}"))
     if refused := [name for name in asked if name not in answers]:
         typer.echo(f"refused by the device: {', '.join(refused)}", err=True)
     sys.stdout.flush()

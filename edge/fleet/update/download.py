@@ -2,17 +2,24 @@
 
 import hashlib
 import os
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.errors import UpdateFailed, UpdateInterrupted
 
 SOCKET_TIMEOUT_S = 30.0
+# The whole download: at least this long, and longer for what is large, at the slowest line that is worth waiting for.
+WHOLE_S_MIN = 60.0
+BYTES_PER_S_MIN = 2048.0
 _CHUNK = 1 << 16
 
 
-def fetch(url: str, path: Path, *, size_bytes: int, sha256: str) -> None:
+def fetch(
+    url: str, path: Path, *, size_bytes: int, sha256: str, monotonic: Callable[[], float] = time.monotonic
+) -> None:
     """Fetch a file to ``path``; what is there already and right is kept. Blocks.
 
     Raises:
@@ -23,9 +30,14 @@ def fetch(url: str, path: Path, *, size_bytes: int, sha256: str) -> None:
         return
     partial = path.with_name(path.name + ".part")
     digest, received = hashlib.sha256(), 0
+    bound_s = max(WHOLE_S_MIN, size_bytes / BYTES_PER_S_MIN)
+    begun_s = monotonic()
     try:
         with urllib.request.urlopen(url, timeout=SOCKET_TIMEOUT_S) as response, partial.open("wb") as file:
-            while received <= size_bytes and (data := response.read(_CHUNK)):
+            while received <= size_bytes and (data := response.read1(_CHUNK)):
+                # Each byte may come in time and the whole never: a server that drips must not hold the thread for good.
+                if monotonic() - begun_s > bound_s:
+                    raise UpdateInterrupted(f"{url} not fetched within {bound_s:.0f} s: {received} bytes; tried again")
                 received += len(data)
                 digest.update(data)
                 file.write(data)
