@@ -53,7 +53,8 @@ def mcp_server(offering: Offering, caller_of: Callable[[Context], Caller]) -> Se
         caller = caller_of(context)
         arguments = dict(params.arguments or {})
         if all(params.name != skill.name for skill in offering.skills(caller)):
-            raise MCPError(jsonrpc.INVALID_PARAMS, f"Unknown tool: {params.name[:80]}")
+            text = types.TextContent(type="text", text=f"Unknown tool: {params.name[:80]}")
+            return types.CallToolResult(content=[text], is_error=True)
         key = arguments.pop(KEY, None)
         return await anyio.to_thread.run_sync(_called, offering, caller, params.name, arguments, key)
 
