@@ -89,6 +89,13 @@ def list_profiles(user_dir: Path | None = None) -> tuple[str, ...]:
     return tuple(sorted(ids))
 
 
+def known_names() -> frozenset[str]:
+    """Return the canonical names in use: those of all profiles that ship."""
+    profiles = [_shipped(name) for name in list_profiles()]
+    points = {spec.canonical for profile in profiles for spec in profile.points.values()}
+    return frozenset(points | {spec.canonical for profile in profiles for spec in profile.derived.values()})
+
+
 def json_schema() -> str:
     """Return the JSON Schema of the profile format, as it ships beside the profiles."""
     schema = Profile.model_json_schema()

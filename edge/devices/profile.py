@@ -1,9 +1,10 @@
 """The register map of one family of devices, proven complete before anything is read or written with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, Section, one_or_more
 from edge.devices.recipes import MODES, Lever, Recipe, WriteRule
@@ -151,78 +152,82 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> "Profile":
-        self._check_sunspec()
-        self._check_derived()
-        self._check_writes()
-        for lever, recipes in self.capabilities.items():
-            for recipe in recipes:
-                self._check_recipe(lever, recipe)
-        for name in self.identify:
-            self._known(name, "identify")
-        for name in self.null_frame:
-            self._known(name, "null_frame")
-        for name in self.refusals:
-            if name != "any" and not name.isdigit():
-                self._known(name, "refusals")
+        faults = [
+            *self._sunspec_faults(),
+            *self._derived_faults(),
+            *self._write_faults(),
+            *(
+                fault
+                for lever, recipes in self.capabilities.items()
+                for recipe in recipes
+                for fault in self._recipe_faults(lever, recipe)
+            ),
+            *self._unknown(self.identify, "identify"),
+            *self._unknown(self.null_frame, "null_frame"),
+            *self._unknown([name for name in self.refusals if name != "any" and not name.isdigit()], "refusals"),
+        ]
+        if faults:
+            raise ValueError("; ".join(dict.fromkeys(faults)))
         return self
 
-    def _known(self, name: str, where: str) -> PointSpec:
-        point = self.points.get(name)
-        if point is None:
-            raise ValueError(f"{where} names the point {name!r}, which is not among the points")
-        return point
+    def _unknown(self, names: Iterable[str], where: str) -> list[str]:
+        return [
+            f"{where} names the point {name!r}, which is not among the points"
+            for name in names
+            if name not in self.points
+        ]
 
-    def _check_sunspec(self) -> None:
+    def _sunspec_faults(self) -> list[str]:
         bases = {} if self.sunspec is None else {model.id for model in self.sunspec.chain}
-        for name, point in self.points.items():
-            if point.model is not None and point.model not in bases:
-                raise ValueError(f"points.{name} lies in SunSpec model {point.model}, which the chain does not hold")
+        return [
+            f"points.{name} lies in SunSpec model {point.model}, which the chain does not hold"
+            for name, point in self.points.items()
+            if point.model is not None and point.model not in bases
+        ]
 
-    def _check_derived(self) -> None:
+    def _derived_faults(self) -> list[str]:
+        faults = [f"derived.{name} has the name of a point" for name in self.derived if name in self.points]
         for name, spec in self.derived.items():
-            if name in self.points:
-                raise ValueError(f"derived.{name} has the name of a point")
-            for part in (*spec.plus, *spec.minus):
-                self._known(part, f"derived.{name}")
+            faults += self._unknown((*spec.plus, *spec.minus), f"derived.{name}")
+        return faults
 
-    def _check_writes(self) -> None:
+    def _write_faults(self) -> list[str]:
         writable = {name for name, point in self.points.items() if point.is_writable}
-        for name in self.writes:
-            self._known(name, "writes")
-            if name not in writable:
-                raise ValueError(f"writes.{name} is about a point that the map gives as read-only")
-        if forgotten := sorted(writable - set(self.writes)):
-            raise ValueError(f"writes.{forgotten[0]} is missing: every writable point needs its range and storage")
+        faults = self._unknown(self.writes, "writes")
+        faults += [
+            f"writes.{name} is about a point that the map gives as read-only"
+            for name in self.writes
+            if name in self.points and name not in writable
+        ]
+        return faults + [
+            f"writes.{name} is missing: every writable point needs its range and storage"
+            for name in sorted(writable - set(self.writes))
+        ]
 
-    def _check_recipe(self, lever: Lever, recipe: Recipe) -> None:
+    def _recipe_faults(self, lever: Lever, recipe: Recipe) -> list[str]:
         where = f"capabilities.{lever}"
+        faults = self._unknown((*recipe.points(), *recipe.base_points), where)
         if set(recipe.modes) != set(MODES[lever]):
-            raise ValueError(f"{where}.modes has {sorted(recipe.modes)}, expected {sorted(MODES[lever])}")
-        for name in (*recipe.points(), *recipe.base_points):
-            self._known(name, where)
-        for steps in (*recipe.modes.values(), recipe.restore):
-            for step in steps:
-                for name in step.write:
-                    point = self.points[name]
-                    if not point.is_writable:
-                        raise ValueError(f"{where} writes {name!r}, which the map gives as read-only")
-                    if self.function(point) is None:
-                        raise ValueError(
-                            f"{where} writes {name!r}, for which link.functions has none: {list(self.link.functions)}"
-                        )
+            faults.append(f"{where}.modes has {sorted(recipe.modes)}, expected {sorted(MODES[lever])}")
+        written = [name for steps in (*recipe.modes.values(), recipe.restore) for step in steps for name in step.write]
+        for name in (name for name in written if name in self.points):
+            point = self.points[name]
+            if not point.is_writable:
+                faults.append(f"{where} writes {name!r}, which the map gives as read-only")
+            elif self.function(point) is None:
+                functions = list(self.link.functions)
+                faults.append(f"{where} writes {name!r}, for which link.functions has none: {functions}")
         for name in recipe.points():
             rule = self.rule(name)
-            if (
-                rule is not None
-                and rule.heartbeat_s is not None
-                and not 0 < (recipe.refresh_s or 0) <= rule.heartbeat_s / 2
-            ):
-                raise ValueError(
-                    f"{where}.refresh_s is {recipe.refresh_s}, at most half of the {rule.heartbeat_s:g} s after which"
+            heartbeat_s = None if rule is None else rule.heartbeat_s
+            if heartbeat_s is not None and not 0 < (recipe.refresh_s or 0) <= heartbeat_s / 2:
+                faults.append(
+                    f"{where}.refresh_s is {recipe.refresh_s}, at most half of the {heartbeat_s:g} s after which"
                     f" {name!r} falls back"
                 )
         if not recipe.base and _uses_base(recipe):
-            raise ValueError(f"{where}.base is missing: a percentage needs the point that is 100 percent")
+            faults.append(f"{where}.base is missing: a percentage needs the point that is 100 percent")
+        return faults
 
     def function(self, point: PointSpec) -> int | None:
         """Return the function with which a point is written; None where the device is not known to take one."""
@@ -241,17 +246,18 @@ def _uses_base(recipe: Recipe) -> bool:
 
 
 def sentence(profile_id: str, error: ValidationError) -> str:
-    """Say the first thing that is wrong: the profile, the key, the value, the bound, and how many more there are."""
-    first, *more = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"]) or "the profile"
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
-    if first["type"] == "missing":
-        said = f"{key} is missing"
-    elif first["type"] == "extra_forbidden":
-        said = f"{key} is not a known key"
-    elif first["type"] == "value_error":
-        said = message if key == "the profile" else f"{key} {message}"
-    else:
-        shown = "a section" if isinstance(first.get("input"), Mapping | list) else repr(first.get("input"))
-        said = f"{key} is {shown}, {message}"
-    return f"profile {profile_id}: {said}" + (f" ({len(more)} more)" if more else "")
+    """Say all that is wrong: the profile, and of each fault the key, the value and the bound."""
+    return f"profile {profile_id}: " + "; ".join(_said(fault) for fault in error.errors(include_url=False))
+
+
+def _said(fault: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in fault["loc"]) or "the profile"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
+    if fault["type"] == "missing":
+        return f"{key} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{key} is not a known key"
+    if fault["type"] == "value_error":
+        return message if key == "the profile" else f"{key} {message}"
+    shown = "a section" if isinstance(fault.get("input"), Mapping | list) else repr(fault.get("input"))
+    return f"{key} is {shown}, {message}"

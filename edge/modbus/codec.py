@@ -4,6 +4,7 @@ A value that the map does not prove is invalid, never a number: a sentinel, a fl
 a scale factor that is absent or outside what SunSpec allows, a sign that no bit gives.
 """
 
+import re
 import struct
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -26,6 +27,7 @@ FLOATS: Mapping[DataType, tuple[str, str]] = {DataType.FLOAT32: (">f", ">I"), Da
 
 _INVALID = Quality.INVALID
 _GOOD = Quality.GOOD
+_PADDING = re.compile(rb"[\x00\xff]")  # Neither is a character of UTF-8 text; devices fill with one or the other.
 _ABSENT: Decoded = (None, _INVALID, None)
 
 
@@ -213,13 +215,26 @@ def _text(point: RegisterPoint) -> Decoder:
         words = [image.get(address) for address in addresses]
         if None in words:
             return _ABSENT
-        raw = b"".join(word.to_bytes(2, "big") for word in words if word is not None)
-        if not raw.strip(b"\x00") or not raw.strip(b"\xff"):
+        raw = _characters([word for word in words if word is not None])
+        if not raw.strip(b"\x00\xff"):
             return None, _INVALID, ""
-        printed = raw.split(b"\x00", 1)[0].decode("utf-8", errors="replace").strip()
+        printed = _PADDING.split(raw, maxsplit=1)[0].decode("utf-8", errors="replace").strip()
         return printed, _GOOD, printed
 
     return text
+
+
+def _characters(words: list[int]) -> bytes:
+    """Return the bytes of a text: two a register, or one where every register has the same half empty.
+
+    Source: Fox ESS H3 holds one character in the low half of each register.
+    """
+    filled = [word for word in words if word not in (0, 0xFFFF)]
+    if filled and all(word < 0x100 for word in filled):
+        return bytes(word & 0xFF for word in words)
+    if len(filled) > 1 and not any(word & 0xFF for word in filled):
+        return bytes(word >> 8 for word in words)
+    return b"".join(word.to_bytes(2, "big") for word in words)
 
 
 def _bit(point: RegisterPoint) -> Decoder:

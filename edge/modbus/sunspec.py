@@ -14,7 +14,8 @@ from edge.modbus.point import Priority, Table
 
 BASES = (40000, 50000, 0)
 MARKER = (0x5375, 0x6E53)  # "SunS"
-END_MODEL = 0xFFFF
+NO_MODEL = (0xFFFF, 0, 0x8000)  # The end; zeros where a device forgot it; a pad that is not implemented.
+MODEL_LENGTH_MAX = 1024
 HEADER_REGISTERS = 2  # Model id and length, before the data that the length counts.
 MODELS_MAX = 128  # A longer chain is a loop or garbage.
 REGISTERS_PER_READ = 120
@@ -78,7 +79,12 @@ def walk(base: int) -> Walk:
     seen: dict[int, int] = {}
     while True:
         header = yield address, HEADER_REGISTERS
-        if header is None or header[0] == END_MODEL:
+        if len(models) == 1 and header is not None and header[0] in NO_MODEL:
+            # Model 1 may say one register less than it has: its pad is counted by some devices and not by others.
+            padded = yield address + 1, HEADER_REGISTERS
+            if padded is not None and _may_be_model(padded):
+                address, header = address + 1, padded
+        if header is None or header[0] in NO_MODEL:
             return SunSpecMap(base=base, models=tuple(models))
         if len(models) == MODELS_MAX or address + HEADER_REGISTERS + header[1] > 0xFFFF:
             raise DeviceImplausible(f"SunSpec chain at {base} has not ended at {address} after {len(models)} models")
@@ -86,6 +92,10 @@ def walk(base: int) -> Walk:
         seen[model_id] = seen.get(model_id, 0) + 1
         models.append(Model(model_id=model_id, instance=seen[model_id], address=address, length=length))
         address = models[-1].end
+
+
+def _may_be_model(header: Sequence[int]) -> bool:
+    return header[0] not in NO_MODEL and 0 < header[1] <= MODEL_LENGTH_MAX
 
 
 def walk_image(image: Mapping[int, int], *, bases: Sequence[int] = BASES) -> SunSpecMap | None:

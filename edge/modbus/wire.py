@@ -16,7 +16,7 @@ from pymodbus.pdu import DecodePDU
 from edge.errors import DeviceRefused
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.late_replies import LateReplies
-from edge.modbus.pdu import EXCEPTION_BIT, EXCEPTION_TEXT
+from edge.modbus.pdu import EXCEPTION_BIT, EXCEPTION_TEXT, READ_FUNCTION
 from edge.modbus.url import Scheme
 
 _IDS_MAX = 0xFFFF
@@ -24,6 +24,7 @@ _MBAP_BYTES = 8  # Transaction, protocol and length, two bytes each; unit; funct
 _ADU_BYTES_MAX = 260  # Source: Modbus messaging on TCP/IP 1.0b, 3.1.3.
 _ASCII_BYTES_MAX = 520  # Source: Modbus over serial line 1.02, 2.5.2: two characters a byte.
 _REMEMBERED_IDS_MAX = 64  # Requests whose late or repeated replies are recognised.
+_NAMELESS_UNITS = (0, 255)  # What bridges put there that do not keep it.
 _LINE_NOISE = (0x00, 0xFF)  # What an idle or turning RS-485 pair is read as.
 
 
@@ -70,6 +71,8 @@ class Wire(asyncio.Protocol):
         self._buffer = b""
         self._pending: _Pending | None = None
         self._transaction = 0
+        self._sent = b""
+        self._echoes = False
         self._expired: dict[int, float] = {}
         self._answered: deque[int] = deque(maxlen=_REMEMBERED_IDS_MAX)
         self.opened = asyncio.Event()
@@ -103,7 +106,8 @@ class Wire(asyncio.Protocol):
         self._buffer = b""
         timer = self._loop.call_at(now_s + timeout_s, self._expire, pending, timeout_s)
         try:
-            self._transport.write(self._framer.encode(payload, unit, self._transaction))
+            self._sent = self._framer.encode(payload, unit, self._transaction)
+            self._transport.write(self._sent)
             return await future
         finally:
             timer.cancel()
@@ -223,6 +227,8 @@ class Wire(asyncio.Protocol):
         if pending is not None and not self._is_ascii:
             while self._buffer and self._buffer[0] in _LINE_NOISE and self._buffer[0] != pending.unit:
                 self._buffer = self._buffer[1:]
+            if self._is_echo(pending):
+                return
         if not self._buffer:
             return
         used, unit, _, payload = self._framer.decode(self._buffer)
@@ -244,6 +250,21 @@ class Wire(asyncio.Protocol):
         else:
             self._answer(pending, unit, payload)
 
+    def _is_echo(self, pending: _Pending) -> bool:
+        """Drop our own request, which a half-duplex adapter repeats; return whether more of it is to come.
+
+        A read is never its own answer. A write may be: only an adapter that has echoed a read is known to do it.
+        """
+        is_read = pending.function in READ_FUNCTION.values()
+        if not self._sent or not (is_read or self._echoes):
+            return False
+        if self._buffer.startswith(self._sent):
+            self._buffer = self._buffer[len(self._sent) :]
+            self._sent = b""
+            self._echoes = True
+            return not self._buffer
+        return self._sent.startswith(self._buffer)
+
     def _is_overdue(self, pending: _Pending, unit: int, payload: bytes) -> bool:
         """Return whether a frame answers a request that nobody waits for any more, and cannot answer this one."""
         shape = unit, payload[0], len(payload)
@@ -256,7 +277,9 @@ class Wire(asyncio.Protocol):
     def _answer(self, pending: _Pending, unit: int, payload: bytes) -> None:
         """Give the outstanding request its answer, if it is one."""
         function = payload[0] & ~EXCEPTION_BIT
-        if unit != pending.unit or function != pending.function:
+        # A bridge may forget the unit; the transaction id says whose answer it is.
+        is_from = unit == pending.unit or (self._has_ids and unit in _NAMELESS_UNITS)
+        if not is_from or function != pending.function:
             self.counts.mismatched += 1
             self._fail(
                 Fault.MISMATCH,

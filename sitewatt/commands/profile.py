@@ -81,8 +81,9 @@ def check(
     as_json: _Json = False,
 ) -> None:
     """Prove a profile complete: every field there, every name known, every point planned and within its limits."""
-    from edge.devices.catalogue import parse_profile
+    from edge.devices.catalogue import known_names, parse_profile
     from edge.devices.offline import plan_profile
+    from edge.devices.profile_check import faults
     from edge.errors import ConfigError
     from edge.modbus.cost import tcp_cost
 
@@ -96,6 +97,8 @@ def check(
             fail(str(error), code="bad_profile", as_json=as_json, exit_code=FAILED)
     else:
         one = _load(profile, profiles, as_json, exit_code=FAILED)
+    if found := faults(one, known=known_names()):
+        fail(f"profile {one.id}: {'; '.join(found)}", code="bad_profile", as_json=as_json)
     plan = plan_profile(one, tcp_cost())
     if plan.unreadable:
         names = ", ".join(point.name for point in plan.unreadable)
