@@ -191,7 +191,16 @@ class Device:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Return what the control cycle can ask of the device."""
-        return frozenset(_OFFERED[lever] for lever in self.levers if lever in _OFFERED)
+        offered = {_OFFERED[lever] for lever in self.levers if lever in _OFFERED}
+        if Lever.LIMIT_CONSUMPTION in self.levers:
+            offered.add(Capability.SWITCH)
+        return frozenset(offered)
+
+    def _lever(self, capability: Capability | Lever) -> Lever:
+        """Return the lever of a capability: a charger without a switch is off at a limit of nothing."""
+        lever = capability if isinstance(capability, Lever) else Lever(capability.value)
+        instead = lever is Lever.SWITCH and lever not in self.levers and Lever.LIMIT_CONSUMPTION in self.levers
+        return Lever.LIMIT_CONSUMPTION if instead else lever
 
     @property
     def fallbacks(self) -> Mapping[Lever, Fallback]:
@@ -216,11 +225,11 @@ class Device:
 
     def drifted(self, capability: Capability) -> bool:
         """Return whether a capability that we had proven does not hold it any more."""
-        return self._running is not None and self._running.levers.drifted(Lever(capability.value))
+        return self._running is not None and self._running.levers.drifted(self._lever(capability))
 
     def wear_period_s(self, capability: Capability) -> float:
         """Return how far apart writes to a capability must lie on average for its memory, 0 where it is RAM."""
-        lever = Lever(capability.value)
+        lever = self._lever(capability)
         return 0.0 if self._running is None or lever not in self.levers else self._running.levers.wear_period_s(lever)
 
     async def apply(
@@ -249,7 +258,7 @@ class Device:
             raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
         if self._bus.read_only:
             raise ValueRefused(f"{self.id} is only read: a monitor writes nothing", code="read_only")
-        lever = capability if isinstance(capability, Lever) else Lever(capability.value)
+        lever = self._lever(capability)
         return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
     async def share(self, *, host: str, port: int, writable: bool = False) -> None:

@@ -166,7 +166,7 @@ def options_of(
         if battery is not None:
             levers.add(Lever.BATTERY_POWER)
         if role == "load":
-            levers.add(Lever.SWITCH)
+            levers |= {Lever.SWITCH, Lever.LIMIT_CONSUMPTION}
     return DeviceOptions(
         kinds=_KINDS.get(role),
         levers=frozenset(levers),

@@ -23,7 +23,7 @@ from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint, parse_url
 
 PORTS = (502, 1502)
-UNITS = (1, 2, 3, 71, 100, 126, 200, 247, 255)  # What the profiles and vendors use.
+UNITS = (1, 0, 2, 3, 71, 100, 126, 200, 247, 255)  # What the profiles and vendors use.
 HOSTS_AT_ONCE = 8  # Source: Victron, dbus-modbus-client scan.
 CONNECT_S = 0.25  # Source: as above.
 HOSTS_MAX = 1024
@@ -266,6 +266,17 @@ async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> d
         if is_grid or value:
             evidence[f"{name} reads {value:g} {spec.unit}"] = _COULD_BE if is_grid else _NOT_ABSURD
     return evidence
+
+
+async def silent_ports(hosts: Sequence[str], ports: Sequence[int]) -> list[str]:
+    """Return what to try where a port is open and nothing that was asked was answered; for a single host."""
+    if len(hosts) != 1:
+        return []
+    return [
+        f"port {port} of {hosts[0]} is open and silent: try rtuovertcp://{hosts[0]}:{port}?unit=1, or another unit"
+        for port in ports
+        if await _is_open(hosts[0], port)
+    ]
 
 
 async def _is_open(host: str, port: int) -> bool:

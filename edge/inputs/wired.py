@@ -45,7 +45,7 @@ def check_contacts(config: SiteConfig) -> None:
 
 
 def check_loads(config: SiteConfig) -> None:
-    """Make sure that every load can be switched and tells whether it is on.
+    """Make sure that every load can be switched, or limited to nothing, and tells whether it is on.
 
     Raises:
         ConfigError: Its profile cannot switch, or has no such point to read.
@@ -54,8 +54,11 @@ def check_loads(config: SiteConfig) -> None:
         if section.load is None:
             continue
         profile = load_profile(section.profile, config.profile_dir)
-        if Lever.SWITCH not in profile.capabilities:
-            raise ConfigError(f"device {section.id}: profile {profile.id} cannot switch; the gateway does not start")
+        if not {Lever.SWITCH, Lever.LIMIT_CONSUMPTION} & set(profile.capabilities):
+            raise ConfigError(
+                f"device {section.id}: profile {profile.id} can neither switch nor limit what it draws; "
+                "the gateway does not start"
+            )
         known = sorted({spec.canonical for spec in profile.points.values() if spec.access is not Access.WRITE})
         if section.load.state not in known:
             raise ConfigError(

@@ -4,12 +4,13 @@ The walk is pure: it asks for registers and is sent words, so that a live device
 Source: SunSpec device information model specification 1.1, 6.2 to 6.4.
 """
 
+import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.errors import DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
-from edge.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
+from edge.modbus.pdu import GATEWAY_TARGET, ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
 from edge.modbus.point import Priority, Table
 
 BASES = (40000, 50000, 0)
@@ -19,6 +20,9 @@ MODEL_LENGTH_MAX = 1024
 HEADER_REGISTERS = 2  # Model id and length, before the data that the length counts.
 MODELS_MAX = 128  # A longer chain is a loop or garbage.
 REGISTERS_PER_READ = 120
+PASSING = (4, 5, 6, 10)  # Exceptions that devices give while they boot or are busy.
+MARKER_TRIES = 3
+MARKER_WAIT_S = 0.3
 NO_SUCH_REGISTERS = (ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE)
 
 Walk = Generator[tuple[int, int], Sequence[int] | None, "SunSpecMap | None"]
@@ -151,10 +155,16 @@ async def read_model(bus: Bus, unit: int, model: Model) -> dict[int, int]:
 
 async def _marker(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
     """Return what stands where a marker may be; devices refuse an address that they do not have in many ways."""
-    try:
-        return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
-    except DeviceRefused:
-        return None
+    for tries_left in range(MARKER_TRIES - 1, -1, -1):
+        try:
+            return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
+        except DeviceRefused as refusal:
+            if refusal.exception_code == GATEWAY_TARGET:
+                raise  # The gateway is there, and nobody behind it: no other base would be answered.
+            if refusal.exception_code not in PASSING or not tries_left:
+                return None
+            await asyncio.sleep(MARKER_WAIT_S)
+    return None
 
 
 async def _header(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:

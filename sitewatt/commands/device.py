@@ -41,6 +41,7 @@ def scan(
     from edge.modbus.url import Endpoint, parse_url
 
     progress = Progress()
+    hints: list[str] = []
 
     async def look() -> list[dict[str, Any]]:
         units = tuple(unit or search.UNITS)
@@ -71,6 +72,8 @@ def scan(
                 models = f", SunSpec models {', '.join(map(str, one.models))}" if one.models else ""
                 typer.echo(printable(f"{one.url} answers {one.answered}{models}"))
             answers.append({"url": one.url, "answered": one.answered, "sunspec_models": list(one.models)})
+        if not answers and not target.startswith(("/", "rtu:", "ascii:")):
+            hints.extend(await search.silent_ports(hosts, ports))
         return answers
 
     try:
@@ -80,7 +83,9 @@ def scan(
     if as_json:
         print_json({"found": answers})
     elif not answers:
-        typer.echo(f"nobody answers at {target}", err=True)
+        typer.echo(f"nobody answers at {target}{'; '.join(['', *hints])}", err=True)
+    if not answers:
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -96,6 +101,8 @@ def identify(*, url: UrlArgument, profiles: ProfilesOption = None, as_json: Json
         typer.echo(f"no profile fits {url}", err=True)
     for match in () if as_json else matches:
         typer.echo(printable(f"{match.profile:22} {match.score:5.1f}  {'; '.join(match.evidence)}"))
+    if not matches:
+        raise typer.Exit(FAILED)
 
 
 @app.command()

@@ -254,7 +254,7 @@ def test_what_the_installer_wrote_reads_back_from_the_file_that_explains_itself(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"profile": "eastron_sdm630"}, "cannot switch"),
+        ({"profile": "eastron_sdm630"}, "can neither switch nor limit"),
         ({"load": {"rated_w": 3_000, "state": "relay9"}}, "load.state is 'relay9'"),
     ],
 )
