@@ -38,6 +38,27 @@ Signs are ours: power is positive into the asset. A profile says how its device 
 
 """
 
+# What a device does, what the gateway does about it.
+QUIRKS = (
+    (
+        "a sum for control is made of slowly read points",
+        "its parts are read with each cycle; `edge check` names levers",
+    ),
+    ("one torn sample far beyond the fuse", "invalid for that cycle, counted, named; twice the rating or connection"),
+    ("the state of charge falls at once", "held back until five samples agree"),
+    ("a write is refused, or confirmed and not kept", "three tries, then 10 s to 10 min; alarm with the usual cause"),
+    ("leave to charge from the grid is not given", "not asked for while its own generation is the surplus"),
+    ("a power below zero in a register printed as unsigned", "signed in the map; `profile check` finds such points"),
+    ("an answer names unit 0 or 255", "taken where the transaction id fits"),
+    ("a half-duplex adapter repeats the request", "the echo is dropped"),
+    ("a SunSpec chain ends in zeros", "zeros end it"),
+    ("model 1 does not count its pad register", "the next model is looked for one register later"),
+    ("texts filled with 0xFF, or one character a register", "read as text"),
+    ("exception 4, 5, 6 or 10 while it boots", "asked again"),
+    ("exception 11", "told as the gateway's target that does not answer"),
+    ("a TCP port that is open and silent", "`device scan` says so and what to try (`rtuovertcp://`)"),
+)
+
 
 def markdown(profiles: Iterable[Profile]) -> str:
     """Return the page."""
@@ -86,6 +107,8 @@ def markdown(profiles: Iterable[Profile]) -> str:
             f"| `{profile.id}` | {link.framing}{serial} | {link.port or 'serial'} | {unit} | {link.max_registers} "
             f"| {silence} | {link.max_clients or 'not known'} |"
         )
+    lines += ["", "## Quirks that are handled", "", "| the device | the gateway |", "|---|---|"]
+    lines += [f"| {device} | {gateway} |" for device, gateway in QUIRKS]
     return "\n".join(lines) + "\n"
 
 
