@@ -6,7 +6,7 @@ from functools import cache
 
 import typer
 
-GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "cloud", "agent")
+GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan", "bench")
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-OURS = {"contracts", "domain", "device_profiles", "edge", "cloud", "firmware_sim", "sitewatt"}
+OURS = {"contracts", "domain", "device_profiles", "tariffs", "edge", "cloud", "firmware_sim", "sitewatt"}
 
 _IMPORT_ALL = """
 import importlib, pkgutil, sys

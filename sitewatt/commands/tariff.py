@@ -1,0 +1,253 @@
+"""``sitewatt tariff``: ready tariffs and one's own, checked, shown, and priced for a day."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sitewatt.output import BAD_INPUT, fail, print_json
+
+if TYPE_CHECKING:
+    from domain.tariff.model import Tariff
+    from domain.tariff.price import IsHoliday, PricePoint
+
+app = typer.Typer(help="Tariffs: list, show, check, and price a day.", no_args_is_help=True)
+
+NameArgument = Annotated[str, typer.Argument(help="A ready tariff's name, or a YAML file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+BLOCKS = " ▁▂▃▄▅▆▇█"
+SPOT_HELP = "The market's price in the currency per MWh: one number, or a file of times and prices."
+
+
+@app.command("list")
+def list_tariffs(as_json: JsonOption = False) -> None:
+    """Show the ready tariffs."""
+    import tariffs
+
+    found = [_load(name, as_json) for name in tariffs.names()]
+    if as_json:
+        print_json({"tariffs": [_head(tariff) for tariff in found]})
+        return
+    for tariff in found:
+        typer.echo(f"{tariff.name:<24} {tariff.currency}  {tariff.values.value:<9}  {tariff.title}")
+
+
+@app.command()
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show a tariff: its parts, its sources, and whether its numbers are published ones or examples."""
+    tariff = _load(name, as_json)
+    if as_json:
+        print_json(tariff.model_dump(mode="json", by_alias=True, exclude_none=True))
+        return
+    unit = tariff.unit.value if tariff.currency == "EUR" else f"{tariff.unit.value} ({tariff.currency})"
+    typer.echo(f"{tariff.name}: {tariff.title}\n  in {unit}, {tariff.time_zone}, numbers: {tariff.values.value}")
+    for word, side in (("import", tariff.imports), ("export", tariff.exports)):
+        if side is None:
+            continue
+        bounds = " nothing while the market's price is negative" if side.zero_when_spot_negative else ""
+        typer.echo(f"  {word}, {side.vat_percent} % tax{bounds}")
+        for part in side.parts:
+            typer.echo(f"    {part.name}: {_part(part)}")
+    if tariff.peak is not None:
+        rule = tariff.peak
+        typer.echo(
+            f"  highest {rule.interval_min} min of a {rule.period.value}: {rule.price_per_kw} {tariff.currency}/kW"
+        )
+    if tariff.feed_in_cap is not None:
+        typer.echo(f"  feed-in cap: {tariff.feed_in_cap.limit_w(10_000)} W of 10000 W of generation")
+    for source in tariff.sources:
+        typer.echo(f"  source: {source}")
+
+
+@app.command()
+def check(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Check a tariff's file: exit 2 and one sentence where it is none."""
+    tariff = _load(name, as_json)
+    if as_json:
+        print_json({"valid": True, **_head(tariff)})
+        return
+    typer.echo(f"{tariff.name} is a valid tariff{', which follows the market' if tariff.is_dynamic else ''}")
+
+
+@app.command()
+def price(
+    name: NameArgument,
+    day: Annotated[str | None, typer.Option(help="The local day, like 2026-11-29; today without it.")] = None,
+    spot: Annotated[str | None, typer.Option(help=SPOT_HELP)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a day costs and brings by delivery interval, as numbers and as a plot."""
+    from domain.tariff.price import SpotMissing, local_day, prices
+
+    tariff = _load(name, as_json)
+    begin, end = local_day(tariff, _day(day, tariff, as_json))
+    try:
+        points = prices(
+            tariff,
+            start=begin,
+            end=end,
+            spot_mct_per_kwh=_spot(spot, begin, end, as_json),
+            is_holiday=_holidays(tariff, as_json),
+        )
+    except SpotMissing as error:
+        fail(f"{error}; give --spot", code="spot_missing", as_json=as_json, exit_code=BAD_INPUT)
+    if as_json:
+        print_json({**_head(tariff), "unit": "mct/kWh", "intervals": [_point(point, tariff) for point in points]})
+        return
+    typer.echo("\n".join(_plot(tariff, points)))
+
+
+def _load(name: str, as_json: bool) -> "Tariff":
+    import tariffs
+    from domain.tariff.read import BadTariff, read_tariff
+
+    path = Path(name)
+    try:
+        if path.is_file():
+            return read_tariff(path.read_text(encoding="utf-8"), where=name)
+        text = tariffs.text(name)
+        if text is None:
+            known = ", ".join(tariffs.names())
+            fail(f"{name} is neither a file nor one of {known}", code="unknown", as_json=as_json, exit_code=BAD_INPUT)
+        return read_tariff(text, where=name)
+    except (BadTariff, OSError, UnicodeDecodeError) as error:
+        fail(str(error), code="bad_tariff", as_json=as_json, exit_code=BAD_INPUT)
+
+
+def _head(tariff: "Tariff") -> dict[str, Any]:
+    return {
+        "name": tariff.name,
+        "title": tariff.title,
+        "currency": tariff.currency,
+        "time_zone": tariff.time_zone,
+        "values": tariff.values.value,
+        "follows_market": tariff.is_dynamic,
+    }
+
+
+def _part(part: Any) -> str:
+    tax = "" if part.vat else ", without tax"
+    if part.fixed is not None:
+        return f"{part.fixed}{tax}"
+    if part.dynamic is not None:
+        return f"market × {part.dynamic.factor} + {part.dynamic.adder}{tax}"
+    periods = "; ".join(
+        f"{period.price} from {period.begin:%H:%M} to {period.end:%H:%M}"
+        + (f" on {', '.join(period.days)}" if period.days else "")
+        + (f" in months {', '.join(map(str, period.months))}" if period.months else "")
+        for period in part.time_of_use.periods
+    )
+    return f"{periods}; else {part.time_of_use.default}{tax}"
+
+
+def _day(text: str | None, tariff: "Tariff", as_json: bool) -> date:
+    from zoneinfo import ZoneInfo
+
+    if text is None:
+        return datetime.now(ZoneInfo(tariff.time_zone)).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        fail(f"day is {text!r}, not like 2026-11-29", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+
+
+def _spot(text: str | None, begin: datetime, end: datetime, as_json: bool) -> Mapping[datetime, int] | None:
+    """Return the market's prices by interval: one number, or a file of ``time,price`` rows that hold onwards."""
+    from contracts.units import DELIVERY_INTERVAL
+
+    if text is None:
+        return None
+    rows: list[tuple[datetime, Decimal]] = []
+    try:
+        if Path(text).is_file():
+            for number, line in enumerate(Path(text).read_text(encoding="utf-8-sig").splitlines(), start=1):
+                cells = line.replace(";", ",").split(",")
+                if number == 1 and not _is_number(cells[-1]):
+                    continue
+                if line.strip():
+                    rows.append((_instant(cells[0]), Decimal(cells[-1].strip())))
+        else:
+            rows = [(begin, Decimal(text))]
+    except (ValueError, InvalidOperation, OSError) as error:
+        sentence = f"spot is {text!r}: neither a number nor a file of times with an offset and prices ({error})"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    found: dict[datetime, int] = {}
+    at = begin
+    while at < end:
+        before = [value for start, value in rows if start <= at]
+        if before:
+            found[at] = int(before[-1] * 100)
+        at += DELIVERY_INTERVAL
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        Decimal(text.strip())
+    except InvalidOperation:
+        return False
+    return True
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text.strip())
+    if at.tzinfo is None:
+        raise ValueError(f"{text.strip()} has no offset")
+    return at.astimezone(UTC)
+
+
+def _holidays(tariff: "Tariff", as_json: bool) -> "IsHoliday":
+    from domain.tariff.price import no_holidays
+
+    if tariff.holidays is None:
+        return no_holidays
+    import holidays
+
+    place = tariff.holidays
+    try:
+        known = holidays.country_holidays(place.country, subdiv=place.subdivision)
+    except NotImplementedError as error:
+        fail(f"{tariff.name}: {error}", code="bad_tariff", as_json=as_json, exit_code=BAD_INPUT)
+    return lambda day: day in known
+
+
+def _point(point: "PricePoint", tariff: "Tariff") -> dict[str, Any]:
+    from zoneinfo import ZoneInfo
+
+    return {
+        "start": point.start.astimezone(ZoneInfo(tariff.time_zone)).isoformat(),
+        "import_mct_per_kwh": point.import_mct_per_kwh,
+        "export_mct_per_kwh": point.export_mct_per_kwh,
+    }
+
+
+def _plot(tariff: "Tariff", points: "list[PricePoint]") -> list[str]:
+    """Return a day as one column per delivery interval, and a line per hour in which a price changes."""
+    from zoneinfo import ZoneInfo
+
+    zone = ZoneInfo(tariff.time_zone)
+    imports, exports = [one.import_mct_per_kwh for one in points], [one.export_mct_per_kwh for one in points]
+    low, high = min([*imports, *exports, 0]), max([*imports, *exports, 1])
+    first = points[0].start.astimezone(zone)
+    span = f"{low / 1000:g} to {high / 1000:g} ct/kWh ({tariff.currency})"
+    rows = [
+        f"{tariff.name}, {first:%Y-%m-%d} {tariff.time_zone}, {span}",
+        f"import {_bars(imports, low, high)}",
+        f"export {_bars(exports, low, high)}",
+    ]
+    before: tuple[int, int] | None = None
+    for point in points:
+        pair = (point.import_mct_per_kwh, point.export_mct_per_kwh)
+        if pair != before:
+            at = point.start.astimezone(zone)
+            rows.append(f"  from {at:%H:%M} import {pair[0] / 1000:9.3f}  export {pair[1] / 1000:9.3f} ct/kWh")
+        before = pair
+    return rows
+
+
+def _bars(values: list[int], low: int, high: int) -> str:
+    steps = len(BLOCKS) - 1
+    return "".join(BLOCKS[(value - low) * steps // (high - low)] for value in values)
