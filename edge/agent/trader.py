@@ -25,6 +25,7 @@ from contracts.units import (
     instant,
 )
 from edge.agent.planner import Planner
+from edge.agent.site_tariff import SiteTariff
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.loop import Cycle
@@ -41,7 +42,6 @@ from edge.trading.model import (
     Outlook,
     Reach,
     SiteForecast,
-    Tariffs,
 )
 from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile
 from edge.trading.plan.horizon import plan_intervals, store_of
@@ -105,7 +105,7 @@ class Trader:
         self._outbox = outbox
         self._clock_trust = clock_trust
         self._last_cycle = last_cycle
-        self._tariffs = _tariffs(config)
+        self._tariff = SiteTariff(config.trading)
         self._reach = _reach(config)
         self._orders = _load_orders(outbox.recall(_KEY_ORDERS))
         self._history = _load_history(outbox.recall(_KEY_HISTORY))
@@ -123,7 +123,7 @@ class Trader:
     def adopt(self, config: SiteConfig) -> None:
         """Trade by a changed configuration from the next look on."""
         self._config = config
-        self._tariffs = _tariffs(config)
+        self._tariff = SiteTariff(config.trading)
         self._reach = _reach(config)
         self._planned_s = float("-inf")
 
@@ -277,13 +277,14 @@ class Trader:
         first = DeliveryInterval.containing(now).later(1)
         starts = [first.later(step).start for step in range(ORDERED_INTERVALS)]
         forecasts = self._forecasts(starts, now)
+        prices = expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price)
         return Outlook(
             now=now,
             forecasts=forecasts,
             plan=self._planned(forecasts, now).plan,
             positions=self._orders.positions,
-            prices=expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price),
-            tariffs=self._tariffs,
+            prices=prices,
+            tariffs=self._tariff.over(starts, prices),
             reach=self._reach,
             gate_closure_s=self._config.trading.gate_closure_s,
         )
@@ -350,7 +351,7 @@ class Trader:
         A tariff that follows the price is already near it: what a trade would bring beyond is not planned with.
         """
         trading = self._config.trading
-        buy, sell = float(trading.import_tariff_mct_per_kwh), float(trading.export_tariff_mct_per_kwh)
+        buy, sell = map(float, self._tariff.at(start, price))
         spot = trading.spot
         if spot is not None and price is not None:
             buy = spot_rate(
@@ -358,7 +359,9 @@ class Trader:
             )
             if spot.export_adder_mct_per_kwh is not None:
                 sell = float(price + spot.export_adder_mct_per_kwh)
-        tradable = spot is None and start - timedelta(seconds=trading.gate_closure_s) > now
+        tradable = (
+            spot is None and not self._tariff.follows_market and start - timedelta(seconds=trading.gate_closure_s) > now
+        )
         return planned_rates(
             import_mct_per_kwh=buy, export_mct_per_kwh=sell, price_mct_per_kwh=price if tradable else None
         )
@@ -444,13 +447,6 @@ def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
         return len(forecasts) != len(basis.forecasts)
     passed = forecasts[0].start - basis.forecasts[0].start
     return not timedelta(0) <= passed <= DELIVERY_INTERVAL or basis.batteries == ()
-
-
-def _tariffs(config: SiteConfig) -> Tariffs:
-    return Tariffs(
-        import_mct_per_kwh=config.trading.import_tariff_mct_per_kwh,
-        export_mct_per_kwh=config.trading.export_tariff_mct_per_kwh,
-    )
 
 
 def _reach(config: SiteConfig) -> Reach:

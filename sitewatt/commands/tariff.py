@@ -200,18 +200,12 @@ def _instant(text: str) -> datetime:
 
 
 def _holidays(tariff: "Tariff", as_json: bool) -> "IsHoliday":
-    from domain.tariff.price import no_holidays
+    from domain.tariff.days import UnknownPlace, holidays_of
 
-    if tariff.holidays is None:
-        return no_holidays
-    import holidays
-
-    place = tariff.holidays
     try:
-        known = holidays.country_holidays(place.country, subdiv=place.subdivision)
-    except NotImplementedError as error:
+        return holidays_of(tariff)
+    except UnknownPlace as error:
         fail(f"{tariff.name}: {error}", code="bad_tariff", as_json=as_json, exit_code=BAD_INPUT)
-    return lambda day: day in known
 
 
 def _point(point: "PricePoint", tariff: "Tariff") -> dict[str, Any]:
