@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cloud.agents.skill import EVERYONE, STAFF, Ports, Skill
+from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.market import (
+    ClaimDecision,
+    ClaimsAnswer,
+    EstimatesAnswer,
     HaltRequest,
     HealthAnswer,
     HealthQuestion,
@@ -15,6 +19,7 @@ from contracts.skills.market import (
     PriceDiscovery,
     PriceQuote,
     ResumeRequest,
+    ReviewQuestion,
     TradingState,
 )
 
@@ -75,6 +80,31 @@ def resume_market(ports: Ports, request: ResumeRequest, now: datetime) -> Tradin
     return TradingState(zone=request.zone, halted=ports.market.halted(request.zone))
 
 
+def market_claims(ports: Ports, question: ReviewQuestion, now: datetime) -> ClaimsAnswer:
+    """Return the claims of a zone that wait for a person."""
+    del now  # A claim waits until it is decided.
+    return ClaimsAnswer(zone=question.zone, claims=tuple(ports.market.claims(question.zone)))
+
+
+def market_estimates(ports: Ports, question: ReviewQuestion, now: datetime) -> EstimatesAnswer:
+    """Return what was settled in a zone without a reading."""
+    del now  # The market's own instant decides what may still be corrected.
+    return EstimatesAnswer(zone=question.zone, settlements=tuple(ports.market.estimates(question.zone)))
+
+
+def decide_claim(ports: Ports, decision: ClaimDecision, now: datetime) -> ClaimsAnswer:
+    """Take a person's word on a claim and return what still waits.
+
+    Raises:
+        SkillError: No such claim waits.
+    """
+    waiting = {(claim.event, claim.site) for claim in ports.market.claims(decision.zone)}
+    if (decision.event, decision.site) not in waiting:
+        raise SkillError(f"no claim of {decision.site} for event {decision.event} waits; nothing was decided")
+    ports.market.decide(decision, at=now)
+    return ClaimsAnswer(zone=decision.zone, claims=tuple(ports.market.claims(decision.zone)))
+
+
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
@@ -132,5 +162,38 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=ResumeRequest,
         answer=TradingState,
         do=resume_market,
+    ),
+    Skill(
+        name="market_claims",
+        promise="Show the demand-response claims on flagged baselines that wait for a person.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=STAFF,
+        effect=Effect.READS,
+        question=ReviewQuestion,
+        answer=ClaimsAnswer,
+        do=market_claims,
+    ),
+    Skill(
+        name="market_estimates",
+        promise="Show what was settled without a reading, and until when a reading still corrects it.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=STAFF,
+        effect=Effect.READS,
+        question=ReviewQuestion,
+        answer=EstimatesAnswer,
+        do=market_estimates,
+    ),
+    Skill(
+        name="decide_claim",
+        promise="Pay a waiting claim for what the meter confirms, or neither pay nor charge it.",
+        agent=Agent.MARKET_SUPERVISOR,
+        scope=Scope.ZONE,
+        roles=_OPERATOR,
+        effect=Effect.ACTS,
+        question=ClaimDecision,
+        answer=ClaimsAnswer,
+        do=decide_claim,
     ),
 )

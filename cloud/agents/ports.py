@@ -12,6 +12,7 @@ from contracts.market import MarketBroadcast, ProductState
 from contracts.skills.base import Agent
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
+from contracts.skills.market import ClaimDecision, EstimatedSettlement, WaitingClaim
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 from contracts.units import SiteId, ZoneId
 
@@ -87,6 +88,15 @@ class MarketDesk(Protocol):
 
     def resume(self, zone: ZoneId, *, at: datetime) -> None:
         """End a halt."""
+
+    def claims(self, zone: ZoneId) -> Sequence[WaitingClaim]:
+        """Return the flagged claims that nobody has decided."""
+
+    def estimates(self, zone: ZoneId) -> Sequence[EstimatedSettlement]:
+        """Return what was settled without a reading and may still be corrected, the earliest first."""
+
+    def decide(self, decision: ClaimDecision, *, at: datetime) -> None:
+        """Take a person's word on a claim."""
 
 
 class ForecastDesk(Protocol):

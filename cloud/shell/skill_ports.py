@@ -22,6 +22,7 @@ from cloud.shell.market.fold import Fold
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
+from cloud.shell.market.review import estimates, waiting_claims
 from cloud.shell.market.writer import MarketWriter, market_of
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
@@ -34,6 +35,7 @@ from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
+from contracts.skills.market import ClaimDecision, EstimatedSettlement, WaitingClaim
 from contracts.units import SiteId, ZoneId, epoch_ms, instant
 
 _EVENT: Final = TypeAdapter(RecordEvent)
@@ -189,6 +191,37 @@ class StoreMarket:
         """End a halt."""
         self._known(zone)
         self._submit(zone, commands.resume(at_ms=epoch_ms(at)))
+
+    def claims(self, zone: ZoneId) -> Sequence[WaitingClaim]:
+        """Return the flagged claims that nobody has decided."""
+        self._known(zone)
+        return [
+            WaitingClaim(
+                event=claim["event"],
+                site=claim["site"],
+                flags=tuple(claim["flags"]),
+                first_start=claim["intervals"][0]["start"],
+                intervals=len(claim["intervals"]),
+                committed_wh=sum(interval["committed_wh"] for interval in claim["intervals"]),
+                claimed_uct=claim["claimed_uct"],
+            )
+            for claim in waiting_claims(self._tables, zone)
+        ]
+
+    def estimates(self, zone: ZoneId) -> Sequence[EstimatedSettlement]:
+        """Return what was settled without a reading and may still be corrected, the earliest first."""
+        self._known(zone)
+        names = EstimatedSettlement.model_fields
+        return [
+            EstimatedSettlement.model_validate({name: row[name] for name in names})
+            for row in estimates(self._tables, zone)
+        ]
+
+    def decide(self, decision: ClaimDecision, *, at: datetime) -> None:
+        """Take a person's word on a claim."""
+        self._known(decision.zone)
+        words = decision.model_dump(exclude={"zone"})
+        self._submit(decision.zone, commands.claim(**words, at_ms=epoch_ms(at)))
 
     def _fold(self, zone: ZoneId) -> Fold:
         """Return the market as it stands; what was read before serves again while the journal has not grown."""

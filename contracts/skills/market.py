@@ -4,7 +4,7 @@ from pydantic import Field
 
 from contracts.market import MarketBroadcast, ProductState
 from contracts.skills.base import Form
-from contracts.units import Instant, ZoneId
+from contracts.units import Instant, SiteId, ZoneId
 
 HOURS_MAX = 48
 
@@ -101,3 +101,58 @@ class TradingState(Form):
 
     zone: ZoneId
     halted: str | None
+
+
+class ReviewQuestion(Form):
+    """Which zone."""
+
+    zone: ZoneId
+
+
+class WaitingClaim(Form):
+    """A demand-response claim on a flagged baseline, which nobody has decided; paid ``claimed_uct`` at most."""
+
+    event: str
+    site: SiteId
+    flags: tuple[str, ...]
+    first_start: Instant
+    intervals: int
+    committed_wh: int
+    claimed_uct: int
+
+
+class ClaimsAnswer(Form):
+    """What waits for a person."""
+
+    zone: ZoneId
+    claims: tuple[WaitingClaim, ...]
+
+
+class ClaimDecision(Form):
+    """Let a claim be paid for what the meter confirms, or neither paid nor charged; name and reason are journalled."""
+
+    zone: ZoneId
+    site: SiteId
+    event: str = Field(min_length=1, max_length=120)
+    approve: bool
+    by: str = Field(min_length=1, max_length=80)
+    reason: str = Field(min_length=3, max_length=200)
+
+
+class EstimatedSettlement(Form):
+    """An interval of a site that was settled without a reading; a reading before ``final_at`` still corrects it."""
+
+    site: SiteId
+    start: Instant
+    method: str
+    metered_wh: int
+    imbalance_wh: int
+    imbalance_uct: int
+    final_at: Instant
+
+
+class EstimatesAnswer(Form):
+    """What stands on estimates."""
+
+    zone: ZoneId
+    settlements: tuple[EstimatedSettlement, ...]

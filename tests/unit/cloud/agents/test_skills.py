@@ -17,6 +17,7 @@ from contracts.market import MarketBroadcast, ProductState
 from contracts.skills.base import Agent, Effect
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
+from contracts.skills.market import ClaimDecision, EstimatedSettlement, WaitingClaim
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 
 NOW = datetime(2026, 6, 1, 12, 5, tzinfo=UTC)
@@ -41,6 +42,7 @@ class Market:
 
     reason: str | None = None
     stored: int = 7
+    decided: list[ClaimDecision] = field(default_factory=list)
     all: list[MarketBroadcast] = field(
         default_factory=lambda: [
             product(-15, price=21_000, volume_wh=400),
@@ -85,6 +87,26 @@ class Market:
     def resume(self, zone: str, *, at: datetime) -> None:
         """Resume."""
         self.reason = None
+
+    def claims(self, zone: str) -> list[WaitingClaim]:
+        """Return one claim until it is decided."""
+        waiting = WaitingClaim(
+            event="e1", site="home-1", flags=("few-days",), first_start=NOW, intervals=2, committed_wh=300,
+            claimed_uct=12_000_000,
+        )  # fmt: skip
+        return [] if self.decided else [waiting]
+
+    def estimates(self, zone: str) -> list[EstimatedSettlement]:
+        """Return one settlement without a reading."""
+        return [
+            EstimatedSettlement(
+                site="home-1", start=NOW, method="worst", metered_wh=1, imbalance_wh=0, imbalance_uct=0, final_at=NOW
+            )
+        ]
+
+    def decide(self, decision: ClaimDecision, *, at: datetime) -> None:
+        """Decide."""
+        self.decided.append(decision)
 
 
 @dataclass
@@ -208,6 +230,18 @@ def test_a_halt_stands_until_it_is_resumed() -> None:
     assert skill("resume_market").call(ports(market), {"zone": "zone-1"}, now=NOW).halted is None
 
 
+def test_a_claim_is_decided_once_and_by_name() -> None:
+    """Money moves on a person's word; a second word on the same claim finds nothing."""
+    market = Market()
+    word = {"zone": "zone-1", "site": "home-1", "event": "e1", "approve": True, "by": "ann", "reason": "looked at"}
+    assert skill("market_claims").call(ports(market), {"zone": "zone-1"}, now=NOW).claims[0].claimed_uct == 12_000_000
+    assert skill("decide_claim").call(ports(market), word, now=NOW).claims == ()
+    assert [(one.by, one.approve) for one in market.decided] == [("ann", True)]
+    with pytest.raises(SkillError, match="nothing was decided"):
+        skill("decide_claim").call(ports(market), word, now=NOW)
+    assert skill("market_estimates").call(ports(market), {"zone": "zone-1"}, now=NOW).settlements[0].method == "worst"
+
+
 def test_a_forecast_of_the_past_is_no_forecast() -> None:
     """An old issue must not be mistaken for tomorrow."""
     question = {"zone": "zone-1", "kind": "load", "site": "home-1"}
@@ -249,9 +283,13 @@ def test_an_unknown_skill_is_named_with_those_there_are() -> None:
         skill("fly")
 
 
-def test_every_skill_has_a_schema_and_only_two_act() -> None:
+def test_every_skill_has_a_schema_and_only_three_act() -> None:
     """Doors are generated from this list."""
-    assert {each.name for each in SKILLS if each.effect is Effect.ACTS} == {"halt_market", "resume_market"}
+    assert {each.name for each in SKILLS if each.effect is Effect.ACTS} == {
+        "halt_market",
+        "resume_market",
+        "decide_claim",
+    }
     for each in SKILLS:
         assert each.question.model_json_schema()["additionalProperties"] is False
         assert each.answer.model_json_schema() and each.promise.endswith(".")
