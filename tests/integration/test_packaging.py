@@ -35,7 +35,9 @@ CASES = [
         id="edge",
     ),
     pytest.param("edge,aws", "edge", [], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge with the link to AWS"),
-    pytest.param("cloud", "cloud", ["cloud.local"], ["pymodbus", "aiomqtt", "amqtt", "pandas"], id="cloud"),
+    pytest.param(
+        "cloud", "cloud", ["cloud.local", "cloud.doors"], ["pymodbus", "aiomqtt", "amqtt", "pandas"], id="cloud"
+    ),
     pytest.param("sim", "firmware_sim", [], ["pymodbus", "boto3", "numpy"], id="simulator"),
 ]
 
