@@ -91,6 +91,7 @@ def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, w
         load_class=load_class,
         typical_load_w=float(site.typical_load_w),
         utc_offset_s=zone.offset_s(at),
+        holidays=zone.calendar,
         weather=None if sky is None else sky.weather,
         weather_step="" if sky is None else sky.step,
     )

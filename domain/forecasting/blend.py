@@ -1,12 +1,12 @@
 """From a history in days to a banded forecast: members, ridge, mix and bands put together."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 
-from domain.forecasting.members import SEASONAL, Folded, Member
+from domain.forecasting.members import SEASONAL, Folded, Member, like_days
 from domain.forecasting.mix import mix
 from domain.forecasting.quantiles import slot_bands
 from domain.forecasting.ridge import ridge
@@ -15,6 +15,7 @@ from domain.forecasting.series import DAY_S, Floats, days
 RECORD_DAYS = 112
 HALF_LIFE_DAYS = 56.0
 PARTS = 4
+EPOCH_DAY = date(1970, 1, 1).toordinal()
 BAND_DAYS = 28  # Bands follow the season: errors of spring are no errors of summer.
 
 
@@ -72,6 +73,10 @@ def blend(
         used |= set(mixed.weights)
         below, above = slot_bands((actual - mixed.past)[:BAND_DAYS], width=max(1, steps // 24))
         day = _filled(mixed.told, folded.days)
+        if folded.holiday is not None:
+            # A holiday is forecast from Sundays and holidays alone: the weights were found on ordinary days.
+            alike = like_days(folded, np.array([-1 - ahead]), ahead)[0]
+            day = np.where(folded.holiday[folded.future - 1 - ahead] & np.isfinite(alike), alike, day)
         middle.append(day)
         low.append(day + below)
         high.append(day + above)
@@ -83,7 +88,9 @@ def blend(
     )
 
 
-def fold(known: Floats, *, local_start_s: int, future: int, step_s: int) -> Folded:
+def fold(
+    known: Floats, *, local_start_s: int, future: int, step_s: int, holidays: Container[date] | None = None
+) -> Folded:
     """Return a history that ends at a local second in days, with its weekdays and those of the days to come."""
     steps = DAY_S // step_s
     folded = days(known, steps_per_day=steps)
@@ -91,7 +98,12 @@ def fold(known: Floats, *, local_start_s: int, future: int, step_s: int) -> Fold
     cells = first_of_row + step_s * np.arange(steps)[None, :]
     # Day 0 of the epoch was a Thursday.
     weekday = (cells // DAY_S + 3) % 7
-    return Folded(days=folded, weekday=weekday.astype(np.int64), future=future)
+    if holidays is None:
+        return Folded(days=folded, weekday=weekday.astype(np.int64), future=future)
+    listed = [day for day in np.unique(cells // DAY_S).tolist() if date.fromordinal(EPOCH_DAY + day) in holidays]
+    holiday = np.isin(cells // DAY_S, listed)
+    weekday = np.where(holiday, 6, weekday)
+    return Folded(days=folded, weekday=weekday.astype(np.int64), future=future, holiday=holiday)
 
 
 def fold_covariates(covariates: Covariates, folded: Folded, *, start: datetime, step_s: int) -> Floats:

@@ -1,8 +1,8 @@
 """One issue of forecasts for a zone: every site's load and PV, and the price, as they go over the wire."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -44,6 +44,7 @@ class SiteHistory:
     typical_load_w: float = 0.0
     utc_offset_s: int = 0
     weather: Weather | None = None
+    holidays: Container[date] | None = None
     weather_step: str = ""
 
 
@@ -83,6 +84,7 @@ def issue_forecasts(
                 load_class=site.load_class,
                 typical_w=site.typical_load_w,
                 utc_offset_s=site.utc_offset_s,
+                holidays=site.holidays,
             )
             issued.append(_on_wire(load, kind=ForecastKind.LOAD, site=site.site))
         if site.plant is not None:

@@ -5,7 +5,8 @@ days drawn to the present level; in the first day persistence that fades into th
 and outages only thin the record.
 """
 
-from datetime import datetime
+from collections.abc import Container
+from datetime import date, datetime
 
 import numpy as np
 
@@ -31,6 +32,7 @@ def forecast_load(
     utc_offset_s: int = 0,
     covariates: Covariates | None = None,
     floor: float | None = 0.0,
+    holidays: Container[date] | None = None,
 ) -> Quantiles:
     """Forecast a load over the steps that follow an instant.
 
@@ -43,6 +45,7 @@ def forecast_load(
         typical_w: Its mean load, for its first minutes.
         utc_offset_s: The site's local time, for weekdays and class profiles.
         covariates: What is known in advance.
+        holidays: Local days that are like Sundays.
         floor: What a load does not fall below, or ``None``.
     """
     step_s = history.step_s if history is not None else step_s
@@ -51,7 +54,13 @@ def forecast_load(
     local_start_s = int(start.timestamp()) + utc_offset_s
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
-        folded = fold(known, local_start_s=local_start_s, future=-(-horizon_steps * step_s // DAY_S), step_s=step_s)
+        folded = fold(
+            known,
+            local_start_s=local_start_s,
+            future=-(-horizon_steps * step_s // DAY_S),
+            step_s=step_s,
+            holidays=holidays,
+        )
         given = None if covariates is None else fold_covariates(covariates, folded, start=start, step_s=step_s)
         told = blend(folded, horizon=horizon_steps, covariates=given)
     elif known_days >= 1:

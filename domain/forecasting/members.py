@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.forecasting.series import Floats, Ints
 
@@ -18,11 +19,13 @@ class Folded:
     """A history in days, and the day of the week of each of its cells and of those to come.
 
     ``weekday`` has ``future`` rows of days to come before the rows of the history, newest first as they are.
+    ``holiday`` marks cells of the same rows that are like Sundays by the calendar.
     """
 
     days: Floats
     weekday: Ints
     future: int
+    holiday: NDArray[np.bool_] | None = None
 
     def weekdays(self, rows: Ints) -> Ints:
         """Return the weekday of each cell of some rows, 0 Monday to 6 Sunday; days before the oldest go on in weeks."""

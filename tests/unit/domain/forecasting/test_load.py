@@ -1,6 +1,6 @@
 """Load forecasts: from nothing, from minutes, from weeks, through gaps; and their laws."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -156,3 +156,13 @@ def test_one_slip_at_the_end_does_not_set_the_level(count: int) -> None:
     )
     assert float(np.abs(misled.p50 - honest.p50).max()) < 300
     assert float(misled.p90.max()) < 1000
+
+
+def test_a_holiday_is_forecast_from_sundays() -> None:
+    """An office that is shut on Friday uses what it uses on a Sunday."""
+    start = datetime(2025, 3, 3, tzinfo=UTC)
+    values = np.array([10.0 if (hour // 24) % 7 >= 5 else 100.0 for hour in range(24 * 46)])
+    history = Series(start=start, step_s=3600, values=values)
+    told = forecast_load(history, issued_at=history.end, horizon_steps=24, holidays={date(2025, 4, 18)})
+    assert history.end == datetime(2025, 4, 18, tzinfo=UTC)
+    assert np.abs(told.p50 - 10).max() < 1
