@@ -51,7 +51,16 @@ def _seen(tables: SqliteTables, site: str, channel: str = "telemetry") -> Seen:
 async def test_telemetry_reaches_the_tables_over_either_broker(tmp_path: Path, broker: Process) -> None:
     """The same functions and rules must work with what is installed and with what is embedded."""
     port = broker.ready["port"]
-    async with started(_cloud(tmp_path, write_config(tmp_path, port=port))), gateway(port) as client:
+    async with (
+        started(
+            _cloud(
+                tmp_path,
+                write_config(tmp_path, port=port),
+                clock=scaled_clock(started_at=START + timedelta(minutes=21), speed=1),
+            )
+        ),
+        gateway(port) as client,
+    ):
         for seq in range(1, 21):
             message = telemetry("home-1", seq, START + timedelta(minutes=seq), {"meter/active_power_w": [100.0, 300.0]})
             await client.publish(_topic(message, Up.TELEMETRY), message.encode(), qos=1)
