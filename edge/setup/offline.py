@@ -131,6 +131,8 @@ def _profile(section: DeviceSection, device: Connected) -> Finding:
         )
     levers = device.options.levers or frozenset()
     without = sorted(lever for lever in levers if not device.profile.capabilities.get(lever))
+    if section.load is not None and len(without) < len(levers):
+        without = []  # One way to be turned down is enough for a load.
     if without:
         return warning(
             "device",
