@@ -67,6 +67,10 @@ class LinkTakenOver(LinkError):
     """Another client connected under our id."""
 
 
+class LinkEndedByBroker(LinkError):
+    """The broker ended the connection and said why; it is not that another client uses our id."""
+
+
 class FleetError(EdgeError):
     """The fleet service, or our identity in it, is not as it should be."""
 

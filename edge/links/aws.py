@@ -16,7 +16,7 @@ from awscrt import io, mqtt5
 
 from contracts.topics import Up, parse
 from contracts.units import SiteId
-from edge.errors import LinkError, LinkTakenOver
+from edge.errors import LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.aws_client import make_client
 from edge.links.link import Ack, Inbound, Presence
 from edge.links.managed import CONNECT_TIMEOUT_S, GOODBYE_TIMEOUT_S, Arrived, ManagedLink
@@ -214,8 +214,10 @@ class AwsConnection:
         if packet and packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER:
             self._ended.set_exception(LinkTakenOver("another client connected under our id"))
             return
-        reason = packet.reason_code.name if packet else data.exception
-        self._ended.set_exception(LinkError(f"the connection ended: {reason}"))
+        if packet:
+            self._ended.set_exception(LinkEndedByBroker(f"the connection ended: {packet.reason_code.name}"))
+            return
+        self._ended.set_exception(LinkError(f"the connection ended: {data.exception}"))
 
     def _note_stopped(self) -> None:
         if not self._stopped.done():

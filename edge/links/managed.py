@@ -9,12 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from contracts.units import SiteId
-from edge.errors import ConfigError, LinkError, LinkTakenOver
+from edge.errors import ConfigError, LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.backoff import Backoff
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus, Presence
 from edge.links.session import Session
 from edge.links.settings import LinkSettings
-from edge.links.settings import Protocol as MqttVersion
 
 log = logging.getLogger(__name__)
 
@@ -204,8 +203,9 @@ class ManagedLink:
                 await connection.send(will.topic, will.payload, retain=True)
 
     def _lost(self, error: Exception) -> None:
-        # MQTT 5 says why a connection ends; only a broker that cannot say it leaves us to guess.
-        guessed = self._settings.protocol is MqttVersion.V311 and self._short_connections >= _SHORT_CONNECTIONS
+        # A broker that says why it ended a connection is believed; one that just closes it leaves us to guess.
+        told = isinstance(error, LinkEndedByBroker)
+        guessed = not told and self._short_connections >= _SHORT_CONNECTIONS
         taken_over = isinstance(error, LinkTakenOver) or guessed
         self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=str(error))
         if taken_over:

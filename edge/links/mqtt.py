@@ -17,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contracts.units import SiteId
-from edge.errors import ConfigError, LinkError, LinkTakenOver
+from edge.errors import ConfigError, LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.flow import IN_FLIGHT_MAX
 from edge.links.link import Ack, Inbound, Presence
 from edge.links.managed import CONNECT_TIMEOUT_S, Arrived, ManagedLink
@@ -60,7 +60,7 @@ async def connect(
         async with client:
             yield connection
     except aiomqtt.MqttError as error:
-        raise _link_error(error) from error
+        raise _link_error(error, told=client.told_why) from error
     finally:
         client.abandon()
 
@@ -75,6 +75,8 @@ class _Client(aiomqtt.Client):
         self._sent: dict[int, tuple[asyncio.Future[Ack], float]] = {}
         self._client.connect_timeout = CONNECT_TIMEOUT_S
         self._packet_bytes_max: int | None = None
+        # Whether the broker ended the connection by a DISCONNECT, which carries its reason.
+        self.told_why = False
 
     @property
     def ended(self) -> "asyncio.Future[None]":
@@ -142,6 +144,7 @@ class _Client(aiomqtt.Client):
             hint = "; with TLS that often means that it does not accept our certificate" if self._tls else ""
             self._connected.set_exception(aiomqtt.MqttError(reason + hint))
             return
+        self.told_why = bool(getattr(flags, "is_disconnect_packet_from_server", False))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
@@ -181,11 +184,11 @@ class MqttConnection:
         return self._client.oldest_sent_s()
 
 
-def _link_error(error: aiomqtt.MqttError) -> LinkError:
+def _link_error(error: aiomqtt.MqttError, *, told: bool) -> LinkError:
     code = getattr(error, "rc", None)
     if isinstance(code, ReasonCode) and code.value == _SESSION_TAKEN_OVER:
         return LinkTakenOver(str(error))
-    return LinkError(str(error))
+    return LinkEndedByBroker(str(error)) if told else LinkError(str(error))
 
 
 def _arguments(settings: LinkSettings, client_id: SiteId, presence: Presence | None) -> dict[str, Any]:
