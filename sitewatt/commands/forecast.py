@@ -12,7 +12,6 @@ import typer
 
 from domain.series.errors import SeriesError
 from domain.series.numbers import Decimal
-from domain.series.read import Options, columns_of, read
 from domain.series.times import DayOrder, zone_named
 from domain.series.units import Measures
 from sitewatt.output import BAD_INPUT, fail, print_json
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from domain.forecasting.pv import Weather
     from domain.forecasting.quantiles import Quantiles
     from domain.forecasting.series import Series
-    from domain.series.read import Reading
+    from domain.series.read import Options, Reading
 
 app = typer.Typer(help="Forecasts of load, PV and price from measured series.", no_args_is_help=True)
 
@@ -87,6 +86,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Forecast a series from its end on, or from an instant in it."""
+    from domain.series.read import Options
+
     options = Options(
         column=column,
         time_column=time_column,
@@ -147,6 +148,8 @@ def backtest(
 
     A relative error below 1 is better than the same time one week before.
     """
+    from domain.series.read import Options
+
     options = Options(
         column=column,
         time_column=time_column,
@@ -192,6 +195,8 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Backtest every column of a file and report them side by side."""
+    from domain.series.read import Options, columns_of
+
     options = Options(
         time_column=time_column,
         timezone=timezone,
@@ -307,11 +312,12 @@ def _widened(told: "Quantiles", removed: float, *, floor: float | None) -> "Quan
 
 
 def _task(
-    file: Path, options: Options, *, kind: Kind, utc_offset_h: float, place: str, peak: float, as_json: bool
+    file: Path, options: "Options", *, kind: Kind, utc_offset_h: float, place: str, peak: float, as_json: bool
 ) -> _Task:
     """Read a column as what it is to be forecast as, or end the command with a sentence."""
     from domain.calendar.wall import to_wall
     from domain.forecasting.series import Series
+    from domain.series.read import read
 
     try:
         reading = read(file.read_bytes(), options)

@@ -122,7 +122,7 @@ def test_the_unit_starts_a_newer_update_and_leaves_an_older_one_behind(installed
 def test_code_is_compiled_when_it_is_installed(installed: DebianRoot) -> None:
     """The service may not write beside its code, so a start would compile everything again."""
     modules = installed.path(f"/opt/sitewatt/lib/python{PYTHON}/site-packages/edge")
-    assert list(modules.glob("__pycache__/site.*.pyc"))
+    assert list(modules.glob("__pycache__/config.*.pyc"))
 
 
 def test_the_unit_verifies_and_exposes_little(installed: DebianRoot) -> None:

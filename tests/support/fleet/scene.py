@@ -26,7 +26,7 @@ from tests.support.cloud.sites import ZONE, write_config
 
 SITE = "home-1"
 READY_S = 60.0
-SHIPPED = ("contracts", "domain", "device_profiles", "edge")
+SHIPPED = ("contracts", "domain", "device_profiles", "tariffs", "edge")
 ROOT = Path(__file__).resolve().parents[3]
 _BROKEN = """
 

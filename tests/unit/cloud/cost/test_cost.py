@@ -70,7 +70,7 @@ def test_writes_are_those_of_the_real_handler(tmp_path: Path, monkeypatch: pytes
             message("farm", seq, START + (seq - 0.5) * _span(told.span_s), values) for seq in range(1, count + 1)
         ]
         for one in messages:
-            telemetry.handler(batch(Up.TELEMETRY, one, at=START), context())
+            telemetry.handler(batch(Up.TELEMETRY, one, at=one.sent_at), context())
     units = sum(_units(put) for put in written) / count
     lines = {line.what: line.quantity for line in our_bill(site, sites=1).lines}
     billed = lines["writes: quarters of the devices"] + lines["writes: newest values, numbers that have come"]
