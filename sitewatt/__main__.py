@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 from functools import cache
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -15,7 +17,23 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sitewatt {version('sitewatt')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Edge controller for energy sites, with a link to a cloud market."""
 
 
 @cache
