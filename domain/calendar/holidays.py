@@ -58,6 +58,6 @@ def _calendar(country: str, subdivision: str) -> Any:
         raise NoSuchCalendar(f"holidays of {country} need the package holidays, which is not installed") from error
     try:
         return holidays.country_holidays(country, subdiv=subdivision or None)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # How the package says that it knows no such country or part.
         place = f"{country}-{subdivision}" if subdivision else country
         raise NoSuchCalendar(f"no holidays are known of {place}: {str(error)[:120]}") from error

@@ -1,9 +1,6 @@
 """Which days are public holidays where a tariff holds."""
 
-from datetime import date
-
-import holidays
-
+from domain.calendar.holidays import Holidays, NoSuchCalendar
 from domain.tariff.model import Tariff
 from domain.tariff.price import IsHoliday, no_holidays
 
@@ -22,11 +19,6 @@ def holidays_of(tariff: Tariff) -> IsHoliday:
     if place is None:
         return no_holidays
     try:
-        known = holidays.country_holidays(place.country, subdiv=place.subdivision)
-    except NotImplementedError as error:
-        raise UnknownPlace(f"holidays of {place.country} {place.subdivision or ''} are not known: {error}") from error
-
-    def is_holiday(day: date) -> bool:
-        return day in known
-
-    return is_holiday
+        return Holidays(country=place.country, subdivision=place.subdivision or "").__contains__
+    except NoSuchCalendar as error:
+        raise UnknownPlace(str(error)) from error
