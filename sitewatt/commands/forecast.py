@@ -86,17 +86,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Forecast a series from its end on, or from an instant in it."""
-    from domain.series.read import Options
-
-    options = Options(
-        column=column,
-        time_column=time_column,
-        timezone=timezone,
-        unit=unit,
-        measures=measures or "",
-        decimal=decimal or "",
-        dates=dates or "",
-        wanted=kind,
+    options = _options(
+        kind, column, time_column, timezone=timezone, unit=unit, measures=measures, decimal=decimal, dates=dates
     )
     task = _task(file, options, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
     task = _given(task, weather=weather, covariates=covariates, as_json=as_json)
@@ -148,17 +139,8 @@ def backtest(
 
     A relative error below 1 is better than the same time one week before.
     """
-    from domain.series.read import Options
-
-    options = Options(
-        column=column,
-        time_column=time_column,
-        timezone=timezone,
-        unit=unit,
-        measures=measures or "",
-        decimal=decimal or "",
-        dates=dates or "",
-        wanted=kind,
+    options = _options(
+        kind, column, time_column, timezone=timezone, unit=unit, measures=measures, decimal=decimal, dates=dates
     )
     task = _task(file, options, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=peak, as_json=as_json)
     task = _given(task, weather=weather, covariates=covariates, as_json=as_json)
@@ -195,16 +177,10 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Backtest every column of a file and report them side by side."""
-    from domain.series.read import Options, columns_of
+    from domain.series.read import columns_of
 
-    options = Options(
-        time_column=time_column,
-        timezone=timezone,
-        unit=unit,
-        measures=measures or "",
-        decimal=decimal or "",
-        dates=dates or "",
-        wanted=kind,
+    options = _options(
+        kind, "", time_column, timezone=timezone, unit=unit, measures=measures, decimal=decimal, dates=dates
     )
     try:
         columns = [name for name in columns_of(file.read_bytes(), options) if contains in name]
@@ -300,6 +276,32 @@ class _Task:
             origins_max=count,
             utc_offset_s=round(offset.total_seconds()) if offset is not None else 0,
         )
+
+
+def _options(
+    kind: Kind,
+    column: str,
+    time_column: str,
+    *,
+    timezone: str,
+    unit: str,
+    measures: Measures | None,
+    decimal: Decimal | None,
+    dates: DayOrder | None,
+) -> "Options":
+    """Return how a file is to be read, as the command line said."""
+    from domain.series.read import Options
+
+    return Options(
+        column=column,
+        time_column=time_column,
+        timezone=timezone,
+        unit=unit,
+        measures=measures or "",
+        decimal=decimal or "",
+        dates=dates or "",
+        wanted=kind,
+    )
 
 
 def _widened(told: "Quantiles", removed: float, *, floor: float | None) -> "Quantiles":
