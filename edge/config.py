@@ -454,12 +454,24 @@ def sentence(error: ValidationError) -> str:
     return "; ".join(said) + (f"; {more} more" if more else "")
 
 
+# Where the library's own sentence names its types, in plain words.
+_PLAIN_BOUND = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+}
+
+
 def _said(key: str, kind: str, message: str, value: Any) -> str:
     bound = message.removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
     if kind == "extra_forbidden":
         return f"{key} is not a known key"
     if kind == "missing":
         return f"{key} is missing"
+    if kind == "too_short" and not value:
+        return f"{key} is empty, it must hold at least one"
+    bound = _PLAIN_BOUND.get(kind, bound)
     if not key:
         return bound
     shown = "a section" if isinstance(value, dict | list) else repr(value)

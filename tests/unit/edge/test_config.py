@@ -57,6 +57,8 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
     [
         ("site.colour", "red", "site.colour is not a known key"),
         ("site.id", "Home 1", "site.id is 'Home 1'"),
+        ("devices", [], "devices is empty, it must hold at least one"),
+        ("connection.export_limit_w", "1000o", "connection.export_limit_w is '1000o', must be a whole number"),
         ("site.agent", "gambler", "site.agent is 'gambler', must be 'producer', 'consumer' or 'monitor'"),
         ("connection.import_limit_w", -5, "connection.import_limit_w is -5, must be greater than 0"),
         ("connection.meter", "clock", "connection.meter is 'clock', which is no device with the role meter"),
