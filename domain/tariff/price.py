@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from zoneinfo import ZoneInfo
 
 from contracts.units import DELIVERY_INTERVAL
-from domain.tariff.model import Day, Direction, Part, Tariff, Unit, When
+from domain.tariff.model import Day, Direction, Part, Tariff, When
 
 IsHoliday = Callable[[date], bool]
 _WEEKDAYS = (Day.MONDAY, Day.TUESDAY, Day.WEDNESDAY, Day.THURSDAY, Day.FRIDAY, Day.SATURDAY, Day.SUNDAY)
@@ -140,8 +140,3 @@ def _part(part: Part, scale: Decimal, local: datetime, spot: int | None, is_holi
     assert part.time_of_use is not None, "the model proves that one of the three is given"
     fitting = (period.price for period in part.time_of_use.periods if holds(period, local, is_holiday))
     return next(fitting, part.time_of_use.default) * scale
-
-
-def in_unit(value_mct: int, unit: Unit) -> Decimal:
-    """Return an internal price in a unit."""
-    return Decimal(value_mct) / unit.mct

@@ -93,7 +93,9 @@ def plan(
     except (SolverMissing, SolverFailed) as error:
         fail(f"{error}; perfect foresight cannot be worked out", code="solver", as_json=as_json)
     shown = [played[each] for each in asked]
-    rows = [_row(each, none=played[Policy.NONE], perfect=played[Policy.PERFECT]) for each in shown]
+    rows = [
+        _row(each, none=played[Policy.NONE], perfect=played[Policy.PERFECT]) | _power(config, each) for each in shown
+    ]
     if plot is not None:
         from sitewatt.plan_plot import day_svg
 
@@ -110,6 +112,9 @@ def plan(
             f"{row['policy']:10}{row['cost_eur']:10.2f}{share:>14}{row['cycles']:8.2f}"
             f"{row['self_sufficiency_percent']:11.1f}%{row['peak_w']:9.0f}"
         )
+    for row in rows:
+        if "power_cost" in row:
+            typer.echo(f"{row['policy']}: {row['power_cost']:.2f} {row['currency']} more for the highest power")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +167,12 @@ def _season(config: "SiteConfig", load: "Series", pv: "Series | None", prices: "
         [float(trading.import_tariff_mct_per_kwh)] * count,
         [float(trading.export_tariff_mct_per_kwh)] * count,
     )
-    if prices is not None:
+    price = None if prices is None else _quarters(prices, start, count)
+    if trading.tariff is not None:
+        buy, sell = _by_tariff(config, start, count, price)
+    elif price is not None:
         from edge.trading.plan.rates import spot_rate
 
-        price = _quarters(prices, start, count)
         adder, factor = (0, 1.0) if spot is None else (spot.import_adder_mct_per_kwh, spot.import_factor)
         buy = [spot_rate(price_mct_per_kwh=round(each), adder_mct_per_kwh=adder, factor=factor) for each in price]
         if spot is None or spot.export_adder_mct_per_kwh is not None:
@@ -178,6 +185,26 @@ def _season(config: "SiteConfig", load: "Series", pv: "Series | None", prices: "
         buy_mct_per_kwh=buy,
         sell_mct_per_kwh=sell,
     )
+
+
+def _by_tariff(
+    config: "SiteConfig", start: "datetime", count: int, price: list[float] | None
+) -> tuple[list[float], list[float]]:
+    """Return what energy costs and brings in each quarter by the tariff that the site names.
+
+    Raises:
+        ValueError: The tariff follows the market's price, and there is none.
+    """
+    from edge.agent.site_tariff import SiteTariff
+
+    tariff = SiteTariff(config.trading)
+    if tariff.follows_market and price is None:
+        raise ValueError("the site's tariff follows the market's price: give --prices")
+    rates = [
+        tariff.at(start + index * timedelta(seconds=_QUARTER_S), None if price is None else round(price[index]))
+        for index in range(count)
+    ]
+    return [float(buy) for buy, _ in rates], [float(sell) for _, sell in rates]
 
 
 def _quarters(series: "Series", start: "datetime", count: int) -> list[float]:
@@ -230,3 +257,16 @@ def _row(played: "Played", *, none: "Played", perfect: "Played") -> dict[str, An
         "self_sufficiency_percent": round(100 * played.self_sufficiency, 1),
         "peak_w": round(played.peak_w),
     }
+
+
+def _power(config: "SiteConfig", played: "Played") -> dict[str, Any]:
+    """Return what the highest power of the months played costs, where the site's tariff charges for it."""
+    tariff = config.trading.priced_by
+    if tariff is None or tariff.peak is None:
+        return {}
+    from domain.tariff.days import holidays_of
+    from domain.tariff.peak import peak_cost
+
+    taken_wh = {quarter.start: round(max(0.0, quarter.grid_wh)) for quarter in played.quarters}
+    costs = peak_cost(tariff, taken_wh, is_holiday=holidays_of(tariff))
+    return {"power_cost": round(float(sum(costs.values())), 2), "currency": tariff.currency}

@@ -4,6 +4,7 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,11 +17,13 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 DAYS = 3
 
 
-def _files(folder: Path) -> list[str]:
+SPOT = {"spot": {"import_adder_mct_per_kwh": 12_000, "import_factor": 1.19}}
+
+
+def _files(folder: Path, pricing: dict[str, Any] = SPOT) -> list[str]:
     """Write a site with 10 kWh of storage, a day of load and sun that repeats, and a spot price with a dear evening."""
-    spot = {"import_adder_mct_per_kwh": 12_000, "import_factor": 1.19}
     (folder / "site.yaml").write_text(
-        yaml.safe_dump(plain_config(state_dir=str(folder), trading={"enabled": True, "spot": spot})), encoding="utf-8"
+        yaml.safe_dump(plain_config(state_dir=str(folder), trading={"enabled": True, **pricing})), encoding="utf-8"
     )
     lines = ["time,load_kw,pv_kw,Price (EUR/MWh)"]
     for index in range(96 * DAYS):
@@ -75,3 +78,24 @@ def test_the_rule_alone_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, [*_files(tmp_path), "--policy", "rule"])
     assert answer.exit_code == 0, answer.output
     assert [line.split()[0] for line in answer.output.splitlines()] == ["home-1,", "policy", "rule"]
+
+
+def test_the_tariff_that_the_site_names_prices_the_days_and_their_highest_power(tmp_path: Path) -> None:
+    """Flanders: 25.97 ct a kWh with tax, and 4.66 EUR a kW of the month's highest quarter, of 2.5 kW at the least."""
+    arguments = [*_files(tmp_path, {"tariff": "be-flanders-capacity"}), "--policy", "rule"]
+    told = CliRunner().invoke(app, [*arguments, "--json"])
+    assert told.exit_code == 0, told.output
+    (row,) = json.loads(told.stdout)["policies"]
+    assert row["currency"] == "EUR"
+    assert row["power_cost"] == pytest.approx(max(2.5, row["peak_w"] / 1000) * 4.4 * 1.06, abs=0.02)
+    shown = CliRunner().invoke(app, arguments)
+    assert "EUR more for the highest power" in shown.output
+
+
+def test_a_tariff_that_follows_the_market_asks_for_prices(tmp_path: Path) -> None:
+    """Without them every hour would silently cost the same."""
+    arguments = _files(tmp_path, {"tariff": "de-dynamic"})
+    without = [*arguments[: arguments.index("--prices")], "--days", "1"]
+    answer = CliRunner().invoke(app, without)
+    assert answer.exit_code == 2
+    assert "follows the market's price: give --prices" in answer.output
