@@ -34,7 +34,7 @@ from domain.plausibility import (
     lag_threshold_wh,
     room_wh,
 )
-from edge.telemetry.outbox import Build
+from edge.telemetry.flight import Build
 
 # Observations further apart than this make an interpolated boundary a substituted value.
 INTERPOLATION_S_MAX = 90.0

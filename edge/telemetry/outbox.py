@@ -11,8 +11,7 @@ import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from contracts.clock import Clock
 from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
-from contracts.wire import SiteMessage
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
 from edge.telemetry.commit_thread import CommitThread, commit_thread
+from edge.telemetry.flight import Build, Flight, Pending
 from edge.telemetry.quota import Quota
 from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
 from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
@@ -37,33 +36,6 @@ _ACKNOWLEDGED_MAX = 200  # Acknowledgements that wait for the next commit; a kil
 _NOTES_MAX = 50
 _MEMORY_ID_SHIFT = 20
 _ALL = 2**63 - 1
-
-Build = Callable[[int, int], SiteMessage]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Pending:
-    record: Record
-    build: Build
-
-
-@dataclass(kw_only=True)
-class _Flight:
-    """What a commit under way holds; ``written`` once it is on the disk."""
-
-    pending: list[_Pending]
-    values: dict[str, str | None]
-    acknowledged: set[int]
-    written: bool = False
-
-    def batch(self) -> Batch:
-        """Return it as one transaction."""
-        return Batch(
-            records=[pending.record for pending in self.pending],
-            acknowledged=self.acknowledged,
-            counters={pending.record.channel: pending.record.seq for pending in self.pending},
-            state=self.values,
-        )
 
 
 class Outbox:
@@ -81,13 +53,13 @@ class Outbox:
         self._caps = caps
         self._flush_window_s = flush_window_s
         self._state = OutboxState.DISK
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._pending_bytes = 0
         self._values: dict[str, str | None] = {}
         self._acknowledged: set[int] = set()
         self._notes: deque[tuple[str, Fields]] = deque(maxlen=_NOTES_MAX)
         self._thread: CommitThread | None = None
-        self._flight: _Flight | None = None
+        self._flight: Flight | None = None
         self._flush_again = False
         self._copied: set[int] = set()
         self._together = 0
@@ -229,7 +201,7 @@ class Outbox:
         elif self._flight is not None:
             self._flush_again = True
         elif self._ready_to_commit():
-            flight = self._flight = _Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
+            flight = self._flight = Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
             self._pending, self._pending_bytes = [], 0
             self._values, self._acknowledged = {}, set()
             store = self._store
@@ -245,7 +217,7 @@ class Outbox:
         self._flushed_at = self._clock.monotonic()
         return True
 
-    def _write(self, store: Store, flight: _Flight) -> None:
+    def _write(self, store: Store, flight: Flight) -> None:
         """Commit in the thread. The event loop's thread leaves the counts of the quota alone meanwhile."""
         removed = store.write(flight.batch())
         flight.written = True
@@ -347,7 +319,7 @@ class Outbox:
         record = self._record(channel, build, record_class, seq=seq, record_id=self._last_id + 1)
         self._counters[channel] = seq
         self._last_id = record.id
-        self._pending.append(_Pending(record=record, build=build))
+        self._pending.append(Pending(record=record, build=build))
         self._pending_bytes += len(record.payload)
         return seq
 
@@ -366,13 +338,13 @@ class Outbox:
         )
 
     def _commit(self) -> None:
-        flight = _Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
+        flight = Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
         removed = self._store.write(flight.batch())
         self._pending, self._pending_bytes = [], 0
         self._values, self._acknowledged = {}, set()
         self._count(flight, removed)
 
-    def _count(self, flight: _Flight, removed: Mapping[RecordClass, tuple[int, int]]) -> None:
+    def _count(self, flight: Flight, removed: Mapping[RecordClass, tuple[int, int]]) -> None:
         for pending in flight.pending:
             self._room.added(pending.record.record_class, 1, len(pending.record.payload))
         self._room.removed(removed)
