@@ -23,6 +23,7 @@ from contracts.quality import Quality as Quality  # noqa: PLC0414 (so that it ca
 DELIVERY_INTERVAL_S = 900
 DELIVERY_INTERVAL = timedelta(seconds=DELIVERY_INTERVAL_S)
 UCT_PER_CENT = 1_000_000
+UCT_PER_EUR = 100 * UCT_PER_CENT
 
 # Exact in a double, so in every JSON reader. Source: RFC 8259, section 6; ECMA-262, Number.MAX_SAFE_INTEGER.
 WHOLE_MAX: Final = 2**53 - 1

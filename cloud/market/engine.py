@@ -180,7 +180,7 @@ def _check_participant(state: State, command: Mapping[str, Any]) -> None:
 
 def _unfit(state: State, participant: Participant) -> str | None:
     """Return why a site cannot be admitted, ``None`` where it can."""
-    if participant.site in _RESERVED:
+    if participant.site in RESERVED:
         return "has the name of an account of the market"
     if "/" in participant.site:
         return "has a slash in its name, which parts site and order id"
@@ -249,7 +249,7 @@ def _tick(_state: State, _command: Mapping[str, Any], _out: Outcome) -> None:
     """Do nothing more than the moves that are due."""
 
 
-_RESERVED = NO_SITE | {
+RESERVED = NO_SITE | {
     ledger.FEES,
     ledger.LINK_FEES,
     ledger.RENT,

@@ -120,9 +120,24 @@ def demand_response(
     )
 
 
-def imbalance_wh(*, metered_wh: int, traded_wh: int, demand_response_wh: int = 0) -> int:
+def imbalance_wh(*, metered_wh: int, traded_wh: int, demand_response_wh: int = 0, edition: int = 2) -> int:
     """Return metered minus position, positive where the site took more than it had bought.
 
-    A paid reduction leaves the position first, so that the market does not pay for it again.
+    A paid change leaves the position first, so that the market does not pay for it again: of a paid reduction, what the
+    site had bought and did not take; of a paid increase, what it took beyond its purchase. A change of energy that was
+    never traded leaves the imbalance as it is, so that a delivery never costs more than none.
+
+    Args:
+        metered_wh: Net import that was.
+        traded_wh: Net purchase.
+        demand_response_wh: Delivered and paid, positive for a reduction.
+        edition: Of the rules; the first took every paid change off the position.
     """
-    return metered_wh - (traded_wh - demand_response_wh)
+    out_wh = metered_wh - traded_wh
+    if edition == 1:
+        return out_wh + demand_response_wh
+    if demand_response_wh > 0 > out_wh:
+        return min(0, out_wh + demand_response_wh)
+    if demand_response_wh < 0 < out_wh:
+        return max(0, out_wh + demand_response_wh)
+    return out_wh

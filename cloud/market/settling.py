@@ -236,6 +236,7 @@ def _measured(state: State, product: Product, site: str, *, final: bool = False)
         metered_wh=metered,
         traded_wh=product.position(state.accounts[site]).net_wh,
         demand_response_wh=0 if result is None else result.delivered_wh,
+        edition=state.rules.edition,
     )
     return result, imbalance
 
@@ -319,7 +320,9 @@ def _post(state: State, product: Product, site: str, out: Outcome, *, final: boo
 
     if result is not None:
         event = product.demand_response[site].event
-        post(Kind.DEMAND_RESPONSE, DEMAND_RESPONSE, result.payment_uct, -result.delivered_wh, event)
+        # What left the position, so that the energies of all postings add up to what the meter counted.
+        moved_wh = settled.metered_wh - settled.traded_wh - settled.imbalance_wh
+        post(Kind.DEMAND_RESPONSE, DEMAND_RESPONSE, result.payment_uct, moved_wh, event)
         post(Kind.PENALTY, DEMAND_RESPONSE, result.penalty_uct, 0, event)
     post(Kind.IMBALANCE, BALANCING, settled.imbalance_uct, settled.imbalance_wh, why)
     product.settled[site] = settled

@@ -142,8 +142,8 @@ class DrLine(NamedTuple):
 class SiteSettlement(NamedTuple):
     """What one site owes (positive) or is owed (negative) for one interval, and from what it follows.
 
-    Energy is positive for import. ``demand_response_wh`` is the reduction that was delivered and paid: it leaves the
-    position, so that the imbalance does not pay it again.
+    Energy is positive for import. ``demand_response_wh`` is the reduction that was delivered and paid: what the site
+    had bought of it leaves the position, so that the imbalance does not pay it again.
     """
 
     site: str

@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from cloud.market.ledger import Kind
-from contracts.units import UCT_PER_CENT
+from contracts.units import UCT_PER_EUR
 
-UCT_PER_EUR: Final = 100 * UCT_PER_CENT
 COLUMNS: Final = (
     "at", "kind", "energy_wh", "price_mct_per_kwh", "money_uct", "reference", "meter_version", "rules_version",
 )  # fmt: skip

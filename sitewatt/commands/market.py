@@ -15,6 +15,7 @@ from cloud.market.rules import Mechanism, SelfTrade
 from cloud.market.tools.clear import ClearMechanism
 from cloud.market.tools.inputs import BadInput, mapping
 from sitewatt.commands import market_money
+from sitewatt.money_text import ct_per_kwh, eur, kwh, owes
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
@@ -95,13 +96,8 @@ def settle(file: FileArgument, as_json: JsonOption = False) -> None:
         print_json(answer)
         return
     for row in answer["settlements"]:
-        flags = " (estimated)" if row["estimated"] else ""
-        typer.echo(
-            f"{row['site']}: metered {row['metered_wh']} Wh, traded {row['traded_wh']} Wh, imbalance "
-            f"{row['imbalance_wh']} Wh at {row['imbalance_mct_per_kwh']}, owes "
-            f"{row['trades_uct'] + row['fees_uct'] + row['imbalance_uct'] + row['demand_response_uct']} uct{flags}"
-        )
-    typer.echo(f"{len(answer['lines'])} ledger lines, sum {answer['sum']['money_uct']} uct")
+        typer.echo(_settled_row(row))
+    typer.echo(f"{len(answer['lines'])} ledger lines, sum {eur(answer['sum']['money_uct'])}")
 
 
 @app.command()
@@ -131,8 +127,10 @@ def replay(
     else:
         typer.echo(
             f"{answer['commands']} commands, {answer['trades']} trades, {answer['ledger']['lines']} ledger lines, "
-            f"sum {answer['ledger']['sum_uct']} uct, {answer['checks']} checks"
+            f"sum {eur(answer['ledger']['sum_uct'])}, {answer['checks']} checks"
         )
+        for held in answer["held"]:
+            typer.echo(f"{held['reading']} of {held['site']} in the interval of {held['start_ms']}: {held['reason']}")
         typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
     if not answer["agrees"] or answer["ledger"]["sum_uct"] or answer["ledger"]["sum_wh"]:
         raise typer.Exit(FAILED)
@@ -154,14 +152,14 @@ def status(
         typer.echo(
             f"{answer['zone']}: {'sound' if health['sound'] else 'NOT SOUND'}, "
             f"{'halted: ' + health['halted'] if health['halted'] else 'trading'}, {health['participants']} sites, "
-            f"{health['entries']} entries, {health['ledger_lines']} ledger lines, sum {health['ledger_sum_uct']} uct, "
+            f"{health['entries']} entries, {health['ledger_lines']} ledger lines, sum {eur(health['ledger_sum_uct'])}, "
             f"{health['settlements']} settlements, {health['estimated']} of them estimated"
         )
         for product in answer["status"]["products"]:
             start = datetime.fromtimestamp(product["interval_start"] / 1000, UTC)
             typer.echo(
-                f"  {start:%Y-%m-%d %H:%M} UTC  {product['state']:<10}  price {product['price_mct_per_kwh']}  "
-                f"volume {product['volume_wh']} Wh  {product['trades']} trades"
+                f"  {start:%Y-%m-%d %H:%M} UTC  {product['state']:<10}  {ct_per_kwh(product['price_mct_per_kwh'])}  "
+                f"{kwh(product['volume_wh'])}  {product['trades']} trades"
             )
 
 
@@ -204,8 +202,8 @@ def report(
         return
     for row in rows:
         typer.echo(
-            f"{row['start_ms']}  price {row['price']}  volume {row['volume_wh']} Wh  welfare {row['welfare_uct']} uct  "
-            f"imbalance {row['imbalance_wh']} Wh"
+            f"{datetime.fromtimestamp(row['start_ms'] / 1000, UTC):%Y-%m-%d %H:%M} UTC  {ct_per_kwh(row['price'])}  "
+            f"volume {kwh(row['volume_wh'])}  welfare {eur(row['welfare_uct'])}  imbalance {kwh(row['imbalance_wh'])}"
         )
 
 
@@ -228,6 +226,19 @@ def simulate(
         typer.echo(f"{name}: {value}")
 
 
+def _settled_row(row: Mapping[str, Any]) -> str:
+    """Return what one site owes for an interval, and from what it follows."""
+    flags = f" ({'estimated' if row['method'] != 'implausible' else 'implausible'})" if row["estimated"] else ""
+    response = ""
+    if row["demand_response_wh"] or row["demand_response_uct"]:
+        response = f", demand response {kwh(row['demand_response_wh'])} {owes(row['demand_response_uct'])}"
+    return (
+        f"{row['site']}: metered {kwh(row['metered_wh'])}, traded {kwh(row['traded_wh'])}, imbalance "
+        f"{kwh(row['imbalance_wh'])} at {ct_per_kwh(row['imbalance_mct_per_kwh'])}{response}, "
+        f"{owes(row['trades_uct'] + row['fees_uct'] + row['imbalance_uct'] + row['demand_response_uct'])}{flags}"
+    )
+
+
 def _prove(tables: Path, as_json: bool) -> None:
     """Print the proof of each zone; exit 1 where one does not hold."""
     from cloud.errors import CloudError
@@ -242,7 +253,7 @@ def _prove(tables: Path, as_json: bool) -> None:
     for answer in answers if not as_json else ():
         typer.echo(
             f"{answer['zone']}: {answer['entries']} entries, {answer['commands']} commands, {answer['trades']} trades, "
-            f"{answer['ledger_lines']} ledger lines, sum {answer['ledger_sum_uct']} uct, {answer['items']} items"
+            f"{answer['ledger_lines']} ledger lines, sum {eur(answer['ledger_sum_uct'])}, {answer['items']} items"
         )
         typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
     if not all(answer["agrees"] for answer in answers):
@@ -301,16 +312,21 @@ def _opened(file: str) -> Iterator[TextIO]:
     if file == "-":
         yield sys.stdin
         return
-    with Path(file).open(encoding="utf-8") as lines:
+    with Path(file).open(encoding="utf-8-sig") as lines:
         yield lines
 
 
 def _load(file: str) -> Mapping[str, Any]:
-    with _opened(file) as source:
-        try:
-            return mapping(json.load(source), file)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise BadInput(f"{file} is not JSON: {error}") from error
+    from domain.series.decode import decode
+    from domain.series.errors import SeriesError
+
+    try:
+        text = sys.stdin.read() if file == "-" else decode(Path(file).read_bytes())[0]
+        return mapping(json.loads(text.removeprefix("\ufeff")), file)
+    except SeriesError as error:
+        raise BadInput(f"{file} cannot be read: {error}") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadInput(f"{file} is not JSON: {error}") from error
 
 
 def _json_lines(lines: TextIO, file: str) -> Iterator[Mapping[str, Any]]:

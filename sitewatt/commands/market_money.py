@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.units import epoch_ms
+from sitewatt.money_text import eur, kwh, owes
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def list_claims(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOp
         first = claim["intervals"][0]
         typer.echo(
             f"{claim['zone']}  {claim['event']}  {claim['site']}: {', '.join(claim['flags'])}; "
-            f"{len(claim['intervals'])} intervals from {first['start']}, up to {claim['claimed_eur']} EUR"
+            f"{len(claim['intervals'])} intervals from {first['start']}, up to {eur(claim['claimed_uct'])}"
         )
     typer.echo(f"{len(found)} claims wait")
 
@@ -91,8 +92,8 @@ def estimates(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOpti
         return
     for row in found:
         typer.echo(
-            f"{row['zone']}  {row['start']}  {row['site']}: {row['metered_wh']} Wh by {row['method']}, imbalance "
-            f"{row['imbalance_wh']} Wh, final at {row['final_at']}"
+            f"{row['zone']}  {row['start']}  {row['site']}: {kwh(row['metered_wh'])} by {row['method']}, imbalance "
+            f"{kwh(row['imbalance_wh'])}, {owes(row['imbalance_uct'])}; final at {row['final_at']}"
         )
     typer.echo(f"{len(found)} settlements stand on estimates")
 
@@ -228,13 +229,11 @@ def _text(one: "Statement") -> list[str]:
 
 
 def _kwh(energy_wh: int) -> str:
-    return f"{energy_wh / 1000:10.3f} kWh"
+    return f"{kwh(energy_wh):>14}"
 
 
 def _eur(amount_uct: int) -> str:
-    from cloud.market.statement import UCT_PER_EUR
-
-    return f"{amount_uct / UCT_PER_EUR:10.2f} EUR"
+    return f"{eur(amount_uct):>14}"
 
 
 def _write_pdf(path: Path, made: "list[Statement]", as_json: bool) -> None:

@@ -19,10 +19,16 @@ from cloud.market.rules import MarketRules
 from cloud.market.state import Outcome, SiteSettlement
 from cloud.market.tools.inputs import BadInput, mapping
 
+# So many readings and claims that the market did not take are named.
+HELD_MAX = 100
+
 
 @dataclass(kw_only=True, slots=True)
 class Replay:
-    """What a journal led to; ``parted_at`` names the first check that did not hold."""
+    """What a journal led to; ``parted_at`` names the first check that did not hold.
+
+    ``held`` are the readings and demand-response lines that were not taken, and why.
+    """
 
     engine: Engine
     commands: int = 0
@@ -32,6 +38,7 @@ class Replay:
     checks: int = 0
     parted_at: str | None = None
     settlements: list[SiteSettlement] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def take(self, outcome: Outcome) -> None:
@@ -40,6 +47,11 @@ class Replay:
         self.lines += len(outcome.lines)
         self.refused += sum(reply.status == "rejected" for reply in outcome.replies)
         self.settlements += outcome.settlements
+        self.held += [
+            {"site": answer.site, "start_ms": answer.interval_ms, "reading": answer.order_id, "reason": answer.reason}
+            for answer in outcome.answers
+            if answer.reason is not None
+        ]
         if outcome.trades or outcome.lines:
             self._digest.update(repr((list(map(tuple, outcome.trades)), list(map(tuple, outcome.lines)))).encode())
 
@@ -51,6 +63,7 @@ class Replay:
             "parted_at": self.parted_at,
             "commands": self.commands,
             "refused": self.refused,
+            "held": self.held[:HELD_MAX],
             "trades": self.trades,
             "ledger": {"lines": self.lines, "sum_uct": money, "sum_wh": energy},
             "checks": self.checks,

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.market import settling
+from cloud.market.engine import RESERVED
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import UTILITY, MarketRules, Participant
 from cloud.market.state import Account, Order, Outcome, Product, State, new_product
@@ -92,8 +93,14 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
     for index, row in enumerate(rows(data, "trades")):
         sites |= {text(row, "buy", f"trades[{index}]"), text(row, "sell", f"trades[{index}]")}
     for index, row in enumerate(rows(data, "meters")):
-        sites.add(text(row, "site", f"meters[{index}]"))
-    for site in sorted(sites - {UTILITY}):
+        site = text(row, "site", f"meters[{index}]")
+        if site == UTILITY:
+            raise BadInput(f"meters[{index}] is of {UTILITY}, the last resort, which has no meter in the market")
+        sites.add(site)
+    sites -= {UTILITY}
+    for site in sorted(sites & RESERVED):
+        raise BadInput(f"site {site!r} has the name of an account of the market; no site may")
+    for site in sorted(sites):
         limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
         state.accounts[site] = Account(participant=limits)
     product = new_product(rules, _START_MS, state=ProductState.DELIVERED)

@@ -176,9 +176,21 @@ def test_settle_estimates_corrects_and_pays_a_reduction_once() -> None:
     assert (farm["site"], farm["estimated"], farm["imbalance_wh"]) == ("farm", True, 1000)
     assert (first["demand_response_wh"], first["imbalance_wh"], first["demand_response_uct"]) == (300, 0, -12_000_000)
     assert (corrected["version"], corrected["demand_response_wh"], corrected["imbalance_wh"]) == (2, 250, 0)
-    assert "(estimated)" in _run("settle", "-", stdin=json.dumps(data))
+    words = _run("settle", "-", stdin=json.dumps(data))
+    assert "farm: metered 0.000 kWh, traded -1.000 kWh, imbalance 1.000 kWh at 30.000 ct/kWh, owes 0.10 EUR" in words
+    assert "demand response 0.300 kWh receives 0.12 EUR" in words and "(estimated)" in words
     wrong = data | {"rules": {"tick": 5}}
     assert "rules break their schema at tick" in _run("settle", "-", code=2, stdin=json.dumps(wrong))
+
+
+def test_a_delivery_never_costs_more_than_none_where_nothing_was_traded() -> None:
+    """What a site never bought leaves no position: the reduction cost it the import tariff."""
+    home = {"site": "home", "import_wh": 700}
+    terms = {"event": "e1", "site": "home", "committed_wh": 300, "baseline_wh": 1000, "price": 10_000}
+    without = _json("settle", "-", stdin=json.dumps({"meters": [home]}))["balances"]["home"]
+    paid = _json("settle", "-", stdin=json.dumps({"meters": [home], "demand_response": [terms]}))["balances"]["home"]
+    assert without == {"money_uct": 700 * 30_000, "energy_wh": 700}
+    assert paid == {"money_uct": 700 * 30_000 - 300 * 10_000, "energy_wh": 700}
 
 
 def _journal(check: bool = True) -> list[dict[str, Any]]:
@@ -217,7 +229,7 @@ def test_report_draws_price_volume_welfare_and_imbalance(tmp_path: Path) -> None
     assert [(row["price"], row["volume_wh"], row["welfare_uct"]) for row in answer["intervals"]] == [(10, 5, 10)]
     root = ElementTree.parse(plot).getroot()
     assert root.tag.endswith("svg")
-    assert "price 10" in _run("report", str(file))
+    assert "0.010 ct/kWh" in _run("report", str(file))
     assert len(_json("report")["intervals"]) == 96
 
 

@@ -1,6 +1,7 @@
 """``sitewatt market`` on files that say what nobody reads: the key is named, and nothing is cleared beside it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,12 @@ REFUSED: dict[str, tuple[list[str], dict[str, Any], str]] = {
         },
         "site 'Mill' of demand_response[0]",
     ),
+    "a site named as an account": (
+        ["settle"],
+        {"meters": [{"site": "fees", "import_wh": 1}]},
+        "an account of the market",
+    ),
+    "a meter of the utility": (["settle"], {"meters": [{"site": "utility", "import_wh": 1}]}, "has no meter"),
     "a field of a trade": (["settle"], {"trades": [TRADE | {"volume": 5}]}, "unknown key 'volume'"),
     "a field of an event": (["baseline"], {"event": {"day": "2025-03-19", "start": 64}}, "unknown key 'start'"),
     "a field of a baseline": (["baseline"], {"event": {}, "holiday": []}, "unknown key 'holiday'"),
@@ -107,3 +114,17 @@ def test_a_tariff_in_another_unit_is_said() -> None:
     rules = {"last_resort": {"import_mct_per_kwh": 30, "export_mct_per_kwh": 8}}
     words = _json("settle", data={"meters": [{"site": "home", "import_wh": 1000}], "rules": rules})["warnings"]
     assert "import_mct_per_kwh is 30, which is 0.03 ct/kWh" in words[0]
+
+
+def test_a_file_with_a_mark_or_in_utf_16_is_read_as_any_other(tmp_path: Path) -> None:
+    """Editors of one system write them, and nobody sees the difference."""
+    text = json.dumps({"orders": [BUY, SELL]})
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path = tmp_path / f"{encoding}.json"
+        path.write_text(text, encoding=encoding)
+        result = CliRunner().invoke(app, ["clear", str(path), "--json"])
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["volume"] == 800
+    stream = tmp_path / "stream.jsonl"
+    stream.write_text(json.dumps({"op": "new", "price": 1, "qty": 1} | {"id": "s", "side": "sell"}), "utf-8-sig")
+    assert CliRunner().invoke(app, ["run", str(stream)]).exit_code == 0

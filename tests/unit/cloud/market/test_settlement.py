@@ -181,6 +181,19 @@ def test_imbalance_is_metered_minus_the_position_less_what_was_paid_as_reduction
     assert imbalance_wh(metered_wh=-900, traded_wh=-1000) == 100
 
 
+@given(metered=st.integers(-2000, 2000), traded=st.integers(-2000, 2000), delivered=st.integers(-500, 500))
+def test_a_paid_change_moves_an_imbalance_towards_zero_never_across_or_away(
+    metered: int, traded: int, delivered: int
+) -> None:
+    """Paid once, and a site that bought nothing is not charged for what it did not use."""
+    before = imbalance_wh(metered_wh=metered, traded_wh=traded)
+    after = imbalance_wh(metered_wh=metered, traded_wh=traded, demand_response_wh=delivered)
+    assert min(before, 0) <= after <= max(before, 0)
+    assert abs(before - after) <= abs(delivered)
+    first = imbalance_wh(metered_wh=metered, traded_wh=traded, demand_response_wh=delivered, edition=1)
+    assert first == before + delivered
+
+
 @given(amounts=st.lists(st.integers(-(10**18), 10**18), min_size=1, max_size=6))
 def test_the_ledger_sums_to_zero_after_postings_reversals_and_invoices(amounts: list[int]) -> None:
     """Law 4, at any size."""

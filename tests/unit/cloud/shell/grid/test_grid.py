@@ -13,6 +13,7 @@ from cloud.errors import PublishError, SetupError
 from cloud.handlers import acks, grid, grid_tick, market_tick, meter, telemetry
 from cloud.local.report import dr_events, evidence, ledger
 from cloud.market import commands as market_commands
+from cloud.market.settlement import imbalance_wh
 from cloud.shell import services as shell_services
 from cloud.shell.grid import agent as grid_agent
 from cloud.shell.grid.view import power_samples, settings_of, supply_samples
@@ -256,6 +257,8 @@ def test_what_was_ordered_and_delivered_is_paid_by_the_market_once(tmp_path: Pat
         assert set(paid) <= asked and paid
         for body in paid.values():
             assert body["demand_response_uct"] == -body["demand_response_wh"] * 20_000 < 0
-            assert body["imbalance_wh"] == body["metered_wh"] - (body["traded_wh"] - body["demand_response_wh"])
+            assert body["imbalance_wh"] == imbalance_wh(
+                **{name: body[name] for name in ("metered_wh", "traded_wh", "demand_response_wh")}
+            )
         sums = ledger(paying.stores.tables, ["zone-1"])
         assert (sums["sum"], sums["energy_sum"]) == (0, 0)
