@@ -338,7 +338,8 @@ class TradingSection(_Section):
     kept for other uses, and the difference is settled as imbalance. Where rules forbid it, ``charge_from_grid`` and
     ``discharge_to_grid`` keep the plan of the batteries to the site's own surplus and need. ``tariff`` is the name of a
     ready tariff, or one written out (``sitewatt tariff``); it takes the place of the two numbers, which hold where it
-    needs a market price that is not known.
+    needs a market price that is not known. Without ``enabled`` nothing is ordered; storage and generation are still
+    planned against a ``tariff`` or ``spot``.
     """
 
     enabled: bool = True
@@ -359,6 +360,11 @@ class TradingSection(_Section):
         if tariff is not None:
             holidays_of(tariff)
         return self
+
+    @property
+    def plans(self) -> bool:
+        """Return whether there is anything to plan by: a market to trade in, or a tariff that was told."""
+        return self.enabled or self.tariff is not None or self.spot is not None
 
     @property
     def priced_by(self) -> Tariff | None:

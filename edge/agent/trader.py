@@ -153,11 +153,13 @@ class Trader:
         self._take(problem, batteries, forecasts)
 
     def look(self) -> None:
-        """Bring the standing orders to what is wanted now.
+        """Bring the standing orders to what is wanted now; a site that does not trade wants none.
 
         Without a trusted clock, or with nothing to forecast from (just after a start, or with an outlook that is too
         old), nothing is ordered and the standing orders stay as they are.
         """
+        if not self._config.trading.enabled:
+            return
         if self._clock_trust() is ClockTrust.UNTRUSTED:
             self._wait("the clock is not trusted")
             return
@@ -360,7 +362,10 @@ class Trader:
             if spot.export_adder_mct_per_kwh is not None:
                 sell = float(price + spot.export_adder_mct_per_kwh)
         tradable = (
-            spot is None and not self._tariff.follows_market and start - timedelta(seconds=trading.gate_closure_s) > now
+            trading.enabled
+            and spot is None
+            and not self._tariff.follows_market
+            and start - timedelta(seconds=trading.gate_closure_s) > now
         )
         return planned_rates(
             import_mct_per_kwh=buy, export_mct_per_kwh=sell, price_mct_per_kwh=price if tradable else None

@@ -63,8 +63,9 @@ _KEYS: Mapping[str, str] = {
     "control.dead_band_w": "smaller changes are not made",
     "control.reversals_per_min_max": "a battery that turns about more often is damped",
     "telemetry.period_s": "seconds between two messages; the samples in them are each second's",
-    "trading.enabled": "false only measures and obeys",
+    "trading.enabled": "false orders nothing; a tariff or spot is still planned by",
     "trading.follow_schedule": "batteries make good what the site takes more or less than it traded",
+    "trading.tariff": "a ready one's name (`sitewatt tariff list`), or one written out",
     "trading.spot": "a tariff that follows the zone's day-ahead price: adders and factor",
     "trading.gate_closure_s": "seconds before delivery at which orders are due",
 }

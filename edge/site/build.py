@@ -237,7 +237,7 @@ def _build(
     )
     supervisor = Supervisor(clock)
     trader = None
-    if config.trading.enabled and config.site.agent is not Agent.MONITOR:
+    if config.trading.plans and config.site.agent is not Agent.MONITOR:
         # What an earlier version kept may be unreadable for this one; the site is controlled without trading then.
         trader = supervisor.call(
             "trade",

@@ -99,7 +99,8 @@ def plan(
     except StatusUnavailable as error:
         fail(f"{error}; {config} names that folder", code="not_running", as_json=as_json)
     if trading is None or trading.get("plan") is None:
-        why = "trading.enabled is false or its agent is monitor" if trading is None else "the first is not made yet"
+        nothing = "it neither trades nor names trading.tariff or trading.spot, or its agent is monitor"
+        why = nothing if trading is None else "the first is not made yet"
         fail(f"{settings.site.id} has no plan: {why}", code="no_plan", as_json=as_json)
     if as_json:
         print_json(trading["plan"])

@@ -10,12 +10,11 @@ from contracts.control import LimitExport
 from contracts.units import epoch_ms
 from edge.control.lease import REVERT_S
 from tests.support.rigs.fault_matrix import EDGE_MS, MARGIN, TOLERANCE_W
-from tests.support.rigs.fault_rig import GRID_OPERATOR, Says, Siege, State, siege, sun_site
+from tests.support.rigs.fault_rig import GRID_OPERATOR, Says, State, siege, sun_site
 
 SILENT, WIRED = "silent", "wired"
 ORDERED_W, FAILSAFE_W = 500, 1500
 ORDER_S, HEARTBEAT_S = 40.0, 20.0
-STEADY_MS = 4000
 SECTIONS: dict[str, dict[str, Any]] = {
     SILENT: {"grid_limits": {"failsafe_export_w": FAILSAFE_W, "heartbeat_s": HEARTBEAT_S, "failsafe_s_min": 3600}},
     WIRED: {"relays": [{"device": "box", "kind": "ripple", "k0": "relay1", "installed_w": 5000}]},
@@ -41,15 +40,15 @@ async def test_neither_a_silent_operator_nor_a_dead_gateway_lifts_what_has_no_en
     """An order's end while nobody is heard, a failsafe limit and a wired contact under a gateway that was killed."""
     sites = [sun_site(SILENT), sun_site(WIRED, wired=True)]
     async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS) as place:
-        await _steadily(place, WIRED, _free)
+        await place.steadily(WIRED, _free)
         order = await place.order(SILENT, LimitExport(max_w=ORDERED_W), issuer=GRID_OPERATOR, for_s=ORDER_S)
         await place.close_contact(WIRED, 1)
-        await _steadily(place, SILENT, _exports_at_most(ORDERED_W))
-        await _steadily(place, WIRED, _exports_at_most(0))
+        await place.steadily(SILENT, _exports_at_most(ORDERED_W))
+        await place.steadily(WIRED, _exports_at_most(0))
         held_ms, ends_ms = place.now_ms(), epoch_ms(order.expires_at)
 
         await place.until_ms(ends_ms)
-        await _steadily(place, SILENT, _exports_about(FAILSAFE_W))
+        await place.steadily(SILENT, _exports_about(FAILSAFE_W))
         place.signal(signal.SIGKILL)
         killed_ms = place.now_ms()
         await place.until_ms(killed_ms + int(1000 * (REVERT_S * MARGIN + HEARTBEAT_S)))
@@ -61,13 +60,3 @@ async def test_neither_a_silent_operator_nor_a_dead_gateway_lifts_what_has_no_en
         await place.start(SILENT)
         await place.order(SILENT, LimitExport(max_w=4000), issuer=GRID_OPERATOR, for_s=HEARTBEAT_S)
         await place.until(lambda: not _exports_at_most(FAILSAFE_W)(place.latest(SILENT)), "its own word lifts it")
-
-
-async def _steadily(place: Siege, site: str, says: Says) -> None:
-    begun_ms = place.now_ms()
-
-    def holds() -> bool:
-        since_ms = place.when(site, says, from_ms=begun_ms)
-        return since_ms is not None and place.truth()[-1][0] - since_ms >= STEADY_MS
-
-    await place.until(holds, f"{site} is steady")

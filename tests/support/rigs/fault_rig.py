@@ -46,6 +46,7 @@ ZONE = "zone-1"
 SPEED = 15.0  # A hiccup of half a second is 7.5 s on site, inside a tenth of the longer timers.
 _AGAIN_S = 0.3  # Real seconds.
 SAFETY_S = 60.0  # Real seconds: one bound for every wait.
+STEADY_MS = 4000
 DOORBELL = 99  # Whoever calls at this unit makes the device reboot.
 REBOOT_SILENT_S = 10.0
 AGGREGATOR, GRID_OPERATOR = "aggregator", "grid-operator"
@@ -230,6 +231,16 @@ class Siege:
                     await asyncio.sleep(0.02)
                 return
         raise AssertionError(f"not within {SAFETY_S:.0f} s: {what}; the plant says {self.truth()[-1:]}")
+
+    async def steadily(self, site: str, says: Says) -> None:
+        """Wait until something has been true of a site for ``STEADY_MS``."""
+        begun_ms = self.now_ms()
+
+        def holds() -> bool:
+            since_ms = self.when(site, says, from_ms=begun_ms)
+            return since_ms is not None and self.truth()[-1][0] - since_ms >= STEADY_MS
+
+        await self.until(holds, f"{site} is steady")
 
     async def until_ms(self, instant_ms: int) -> None:
         """Wait until the plant has written of an instant."""

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
 from edge.agent.trader import Trader
 from edge.control.cycle import decide
@@ -169,6 +170,21 @@ async def test_a_flat_tariff_leaves_the_battery_to_self_consumption(tmp_path: Pa
         trader = _trader(outbox, clock)
         prices = [9_000] + [28_000] * 23
         assert await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices)) == []
+
+
+async def test_a_site_that_does_not_trade_plans_by_its_tariff_and_orders_nothing(tmp_path: Path) -> None:
+    """``enabled: false`` keeps it out of the market; a tariff is still worth a plan, and without one there is none."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, enabled=False, spot=SPOT)
+        prices = [2_000] + [40_000] * 23
+        (request,) = await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices))
+        assert request.preferred_w == pytest.approx(4_000, abs=10)
+        trader.look()
+        assert trader.stats["orders"] == 0 and trader.waits is None
+        assert outbox.read(Up.ORDERS) == []
+    assert config(trading={"enabled": False, "tariff": "flat"}).trading.plans
+    assert not config(trading={"enabled": False}).trading.plans
 
 
 async def test_a_board_without_the_solver_plans_self_consumption_and_asks_nothing(
