@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cloud.errors import SetupError
 from cloud.infra.rules import SCHEDULES
+from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.stores.registry import Registry
 
 
@@ -17,12 +18,18 @@ class _Settings(BaseModel):
 
 
 class BrokerSettings(_Settings):
-    """Where the broker is. amqtt knows only ``protocol`` 3.1.1, which has no message expiry."""
+    """Where the broker is. amqtt knows only ``protocol`` 3.1.1, which has no message expiry.
+
+    ``username`` and ``password_file`` are what the broker asks for. A private fleet's broker makes its own; without a
+    ``password_file`` here the one in ``folder``/fleet is used, where there is one.
+    """
 
     url: str = "mqtt://127.0.0.1:1883"
     protocol: Literal["3.1.1", "5"] = "3.1.1"
     client_id: str = Field(default="sitewatt-cloud", min_length=1, max_length=128)
     keepalive_s: int = Field(default=45, ge=5, le=1200)
+    username: str = Field(default=CLOUD_USER, min_length=1, max_length=128)
+    password_file: Path | None = None
 
     @field_validator("url")
     @classmethod
@@ -41,6 +48,19 @@ class BrokerSettings(_Settings):
     def port(self) -> int:
         """Return the broker's port."""
         return urlsplit(self.url).port or 1883
+
+    def password(self) -> str | None:
+        """Read the password, ``None`` where the broker asks for none.
+
+        Raises:
+            SetupError: Its file cannot be read.
+        """
+        if self.password_file is None:
+            return None
+        try:
+            return self.password_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(f"broker.password_file {self.password_file} cannot be read: {error}") from error
 
 
 class SigningSettings(_Settings):
@@ -104,4 +124,13 @@ def load_config(path: Path) -> CloudConfig:
         raise SetupError(f"configuration {path} cannot be used: {where}: {first['msg']}") from error
     base = path.absolute().parent
     signing = config.signing.model_copy(update={"key_file": base / config.signing.key_file})
-    return config.model_copy(update={"folder": base / config.folder, "signing": signing})
+    folder = base / config.folder
+    broker = config.broker.model_copy(update={"password_file": _password_file(config.broker, base, folder)})
+    return config.model_copy(update={"folder": folder, "signing": signing, "broker": broker})
+
+
+def _password_file(broker: BrokerSettings, base: Path, folder: Path) -> Path | None:
+    if broker.password_file is not None:
+        return base / broker.password_file
+    made = PlainDoor(folder=folder / "fleet").password_path(CLOUD_USER)
+    return made if made.exists() else None

@@ -50,7 +50,13 @@ class BrokerLink:
     """Receives what sites publish and publishes what functions say."""
 
     def __init__(self, settings: BrokerSettings, take: Take) -> None:
+        """Prepare, within a running loop.
+
+        Raises:
+            SetupError: The password cannot be read.
+        """
         self._settings = settings
+        self._password = settings.password()
         self._take = take
         self._client: aiomqtt.Client | None = None
         self._connected = asyncio.Event()
@@ -166,6 +172,8 @@ class BrokerLink:
             self._settings.host,
             self._settings.port,
             identifier=self._settings.client_id,
+            username=self._settings.username if self._password is not None else None,
+            password=self._password,
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
             clean_session=None if five else False,
             clean_start=False if five else MQTT_CLEAN_START_FIRST_ONLY,

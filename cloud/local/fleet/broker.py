@@ -1,4 +1,8 @@
-"""A mosquitto with two doors: TLS with client certificates for gateways, plain loopback for the cloud's own."""
+"""A mosquitto with two doors: TLS with client certificates for gateways, plain loopback with passwords for the cloud.
+
+At the TLS door a client's id is its certificate's: whatever id it asks for, it can be neither the cloud nor another
+gateway, and takes nobody's session away.
+"""
 
 import asyncio
 import contextlib
@@ -15,6 +19,7 @@ from typing import Final
 from cloud.errors import SetupError
 from cloud.local.broker import HOST, INFLIGHT_MAX, QUEUED_MAX, READY_TIMEOUT_S, STOP_TIMEOUT_S, mosquitto_path
 from cloud.local.fleet.authority import LocalAuthority
+from cloud.local.fleet.passwords import PlainDoor
 from cloud.local.lifetime import die_with_parent, end, ended
 
 log = logging.getLogger(__name__)
@@ -80,6 +85,7 @@ class RunningBroker:
 def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rules_path: Path) -> str:
     """Return mosquitto's configuration. Source: mosquitto.conf(5)."""
     cert_path, key_path = authority.server()
+    plain = PlainDoor(folder=folder)
     lines = [
         "per_listener_settings true",
         "set_tcp_nodelay true",
@@ -92,7 +98,9 @@ def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rule
         "log_type warning",
         "log_type notice",
         f"listener {doors.plain_port} {HOST}",
-        "allow_anonymous true",
+        "allow_anonymous false",
+        f"password_file {plain.hashes_path}",
+        f"acl_file {plain.rules_path}",
         f"listener {doors.tls_port} {HOST}",
         "allow_anonymous false",
         f"cafile {authority.ca_path}",
@@ -101,6 +109,7 @@ def broker_config(*, doors: Doors, folder: Path, authority: LocalAuthority, rule
         f"crlfile {authority.revocation_path}",
         "require_certificate true",
         "use_identity_as_username true",
+        "use_username_as_clientid true",
         f"acl_file {rules_path}",
     ]
     if os.geteuid() == 0:
@@ -116,11 +125,12 @@ async def running_broker(
     """Run a broker for the block, from when it takes connections; it is started again when it ends by itself.
 
     Raises:
-        SetupError: mosquitto is not installed, or does not take connections at its ports.
+        SetupError: mosquitto is not installed, does not take connections at its ports, or a file cannot be written.
     """
     path = mosquitto_path()
     if path is None:
         raise SetupError("mosquitto is not installed; client certificates need it (apt install mosquitto)")
+    PlainDoor(folder=folder).prepare()
     config = folder / "mosquitto.conf"
     config.write_text(broker_config(doors=doors, folder=folder, authority=authority, rules_path=rules_path))
     broker = RunningBroker([path, "-c", str(config)], doors=doors, folder=folder)

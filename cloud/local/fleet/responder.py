@@ -47,6 +47,8 @@ class Responder:
         clock: Clock,
         host: str,
         port: int,
+        username: str,
+        password: str,
         fault_injection: FaultInjection | None = None,
     ) -> None:
         """Prepare.
@@ -60,6 +62,8 @@ class Responder:
             clock: Tells how old a token is.
             host: The broker's plain listener.
             port: Its port.
+            username: Our user there.
+            password: The user's password.
             fault_injection: What to do wrong.
         """
         self.fault_injection = fault_injection or FaultInjection()
@@ -71,6 +75,7 @@ class Responder:
         self._hook = hook
         self._clock = clock
         self._host, self._port = host, port
+        self._username, self._password = username, password
         self._told: dict[str, tuple[str, int] | None] = {}
         self._shadows: dict[tuple[str, str], Shadow] = {}
         self._late: set[asyncio.Task[None]] = set()
@@ -83,7 +88,12 @@ class Responder:
             try:
                 nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
                 async with aiomqtt.Client(
-                    self._host, self._port, identifier=CLIENT_ID, socket_options=nodelay
+                    self._host,
+                    self._port,
+                    identifier=CLIENT_ID,
+                    username=self._username,
+                    password=self._password,
+                    socket_options=nodelay,
                 ) as client:
                     for each in _FILTERS:
                         await client.subscribe(each, qos=1)

@@ -13,6 +13,7 @@ from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book
 from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.fault_injection import FaultInjection
+from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
@@ -83,6 +84,8 @@ async def running_fleet(
             clock=clock,
             host="127.0.0.1",
             port=doors.plain_port,
+            username=CLOUD_USER,
+            password=PlainDoor(folder=folder).password(CLOUD_USER),
             fault_injection=fault_injection,
         )
         await stack.enter_async_context(_kept_running(responder))

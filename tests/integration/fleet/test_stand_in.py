@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiomqtt
 import pytest
 
 from cloud.handlers import provisioning_hook
@@ -17,6 +16,7 @@ from cloud.local.fleet import responder
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.fault_injection import Manner, Operation
+from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.fleet.responder import CSR_TOPIC
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
@@ -57,7 +57,12 @@ async def test_a_broker_that_crashes_is_started_again(tmp_path: Path) -> None:
         first = broker.pid
         os.kill(first, signal.SIGSEGV)
         await until(lambda: broker.pid != first)
-        link = MqttLink(LinkSettings(url=f"mqtt://127.0.0.1:{doors.plain_port}"), client_id=SITE)
+        plain = LinkSettings(
+            url=f"mqtt://127.0.0.1:{doors.plain_port}",
+            username=CLOUD_USER,
+            password_file=PlainDoor(folder=tmp_path).password_path(CLOUD_USER),
+        )
+        link = MqttLink(plain, client_id=SITE)
         async with background(link.run(), name="link"):
             await until(lambda: link.status().state is LinkState.CONNECTED)
 
@@ -186,7 +191,7 @@ async def test_the_key_is_on_no_wire(stand: Stand, client: Client) -> None:
     heard: list[bytes] = []
 
     async def listen() -> None:
-        async with aiomqtt.Client("127.0.0.1", stand.doors.plain_port) as listener:
+        async with stand.plain_client() as listener:
             await listener.subscribe("#", qos=1)
             await listener.subscribe("$aws/#", qos=1)
             heard.append(b"")
@@ -228,11 +233,13 @@ async def test_a_decommissioned_gateway_is_out(stand: Stand) -> None:
     stand.operator.decommission(SITE)
     await until(lambda: identity.certificate_id not in (stand.folder / "fleet" / "acl").read_text())
     link = make_link(stand.settings(Client.MQTT, identity=identity), client_id=SITE)
-    async with background(link.run(), name="link"), asyncio.timeout(SAFETY_TIMEOUT_S):
-        # This broker reads its list of revoked certificates when it starts; until then they may do nothing.
-        await link.wait_for(LinkState.CONNECTED)
-        assert await link.publish(f"sitewatt/v1/{ZONE}/{SITE}/meter", b"{}") is Ack.REFUSED
-        assert await link.publish("$aws/certificates/create-from-csr/json", b"{}") is Ack.REFUSED
+    async with background(link.run(), name="link"):
+        # Some versions of the broker read the list of revoked certificates only when they start: there the gateway
+        # still connects, and may do nothing.
+        await until(lambda: link.status().last_error or link.status().state is LinkState.CONNECTED)
+        if link.status().last_error is None:
+            assert await link.publish(f"sitewatt/v1/{ZONE}/{SITE}/meter", b"{}") is Ack.REFUSED
+            assert await link.publish("$aws/certificates/create-from-csr/json", b"{}") is Ack.REFUSED
 
 
 @BOTH

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiomqtt
+
 from cloud.infra.fleet import TEMPLATE_NAME
 from cloud.infra.fleet_serials import admit
 from cloud.local.fleet.authority import LocalAuthority
@@ -12,6 +14,7 @@ from cloud.local.fleet.book import Book
 from cloud.local.fleet.broker import Doors
 from cloud.local.fleet.fault_injection import FaultInjection
 from cloud.local.fleet.operator import LocalOperator
+from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.run import FleetFolder, running_fleet
 from cloud.stores.sqlite import SqliteTables
@@ -70,6 +73,7 @@ class Stand:
         store: IdentityStore | None = None,
         answer_timeout_s: float = 5.0,
         secret: bytes | None = None,
+        serial: str = SERIAL,
         port: int | None = None,
     ) -> Provisioner:
         """Return a provisioner as a fresh process of the gateway would make it."""
@@ -80,13 +84,18 @@ class Stand:
             claim=Claim(
                 cert_file=self.claim_cert,
                 key_file=self.claim_key,
-                client_id=f"claim-{SERIAL}",
-                serial=SERIAL,
+                client_id=f"claim-{serial}",
+                serial=serial,
                 secret=secret or self.secret,
             ),
             clock=scaled_clock(started_at=AT, speed=1000),
             answer_timeout_s=answer_timeout_s,
         )
+
+    def plain_client(self, user: str = CLOUD_USER) -> aiomqtt.Client:
+        """Return a client of the plain door: the cloud's own, or the operator's."""
+        password = PlainDoor(folder=self.folder / "fleet").password(user)
+        return aiomqtt.Client("127.0.0.1", self.doors.plain_port, username=user, password=password)
 
     def store(self) -> IdentityStore:
         """Return the gateway's identities as they are on the disk."""
