@@ -4,7 +4,6 @@ It asks the gateway as ``sitewatt edge status`` does. A page that hangs, or is f
 cycle.
 """
 
-import ipaddress
 import json
 import logging
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import page_parts
 from edge.errors import StatusUnavailable
 from edge.web.page import Plain, page, silent_page
 
@@ -42,16 +42,11 @@ class PageServer(ThreadingHTTPServer):
         """
         super().__init__(address, _Handler)
         self.ask = ask
-        self.names = names | {"localhost"}
+        self.names = names
 
     def knows(self, host: str) -> bool:
         """Say whether a browser may call this server by what its ``Host`` header says."""
-        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name in self.names
-        return True
+        return page_parts.known_host(host, self.names)
 
 
 class _Handler(BaseHTTPRequestHandler):

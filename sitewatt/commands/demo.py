@@ -1,14 +1,22 @@
 """``sitewatt demo``: a neighbourhood on this machine."""
 
 import asyncio
+import contextlib
 import math
 import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW, fail
+
+if TYPE_CHECKING:
+    from sitewatt.demo.neighbourhood import Neighbourhood
+    from sitewatt.demo.page_server import DemoPage
+    from sitewatt.demo.report import Report
+    from sitewatt.demo.run import Options
 
 DURATION_S = 180.0
 
@@ -33,6 +41,8 @@ def demo(
         bool,
         typer.Option("--embedded-broker", help="Use the broker that needs no installation, also beside mosquitto."),
     ] = False,
+    page: Annotated[bool, typer.Option(help="Show the neighbourhood in a browser, at a URL printed first.")] = True,
+    page_port: Annotated[int, typer.Option(help="Port of the page on 127.0.0.1; 0 is a free one.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run a neighbourhood that trades and answers a demand-response event.
@@ -42,10 +52,8 @@ def demo(
     became effective at the meters; 1 when one of these did not hold, 3 when this machine could not keep up.
     """
     from firmware_sim.series import Week
-    from sitewatt.demo.neighbourhood import STORY_S, neighbourhood
-    from sitewatt.demo.pace import measured_rounds_per_s, speed_for
-    from sitewatt.demo.processes import ProcessFailed
-    from sitewatt.demo.run import Options, run
+    from sitewatt.demo.neighbourhood import neighbourhood
+    from sitewatt.demo.run import Options
 
     if week not in set(Week):
         fail(f"--week is {week!r}, must be one of {', '.join(Week)}", code="bad_week", as_json=as_json, exit_code=2)
@@ -56,40 +64,79 @@ def demo(
         place = neighbourhood(sites=sites, week=Week(week))
     except ValueError as error:
         fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
-    pace = speed
-    if pace is None:
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(_page(page_port, as_json=as_json)) if page else None
+        pace, duration_s = _pace(place, speed=speed, duration_s=duration)
+        options = Options(
+            duration_s=duration_s,
+            speed=pace,
+            headless=headless or as_json or not _has_terminal(),
+            report=report,
+            keep=keep,
+            as_json=as_json,
+            embedded_broker=embedded_broker,
+            page=shown,
+        )
+        outcome = _run(place, options)
+    if not outcome.kept_up and not outcome.lost:
+        raise typer.Exit(TOO_SLOW)
+    if not outcome.passed:
+        raise typer.Exit(FAILED)
+
+
+def _page(port: int, *, as_json: bool) -> "DemoPage":
+    from sitewatt.demo.page_server import DemoPage
+
+    try:
+        page = DemoPage(port)
+    except OSError as error:
+        fail(
+            f"--page-port is {port}: {error.strerror}; 0 takes a free port, --no-page goes without a page",
+            code="page_port",
+            as_json=as_json,
+            exit_code=BAD_INPUT,
+        )
+    typer.echo(f"open {page.url} in a browser of this machine", err=True)
+    return page
+
+
+def _has_terminal() -> bool:
+    """Return whether a live view can be drawn; a pipe and a terminal without cursor get lines."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _pace(place: "Neighbourhood", *, speed: float | None, duration_s: float | None) -> tuple[float, float]:
+    """Return speed and duration, measured and computed where not told, and say what was chosen."""
+    from sitewatt.demo.neighbourhood import STORY_S
+    from sitewatt.demo.pace import measured_rounds_per_s, speed_for
+
+    if speed is None:
         typer.echo("measuring for two seconds how fast this machine can go", err=True)
-        pace = speed_for(gateways=sites + 1, rounds_per_s=measured_rounds_per_s())
-        typer.echo(f"speed {pace:g}: one minute here is {pace:g} minutes there", err=True)
-    if duration is None:
-        duration = max(DURATION_S, math.ceil(STORY_S / pace))
-        typer.echo(f"running for {duration:.0f} s", err=True)
-    if duration * pace < STORY_S:
+        speed = speed_for(gateways=len(place.sites) + 1, rounds_per_s=measured_rounds_per_s())
+        typer.echo(f"speed {speed:g}: one minute here is {speed:g} minutes there", err=True)
+    if duration_s is None:
+        duration_s = max(DURATION_S, math.ceil(STORY_S / speed))
+        typer.echo(f"running for {duration_s:.0f} s", err=True)
+    if duration_s * speed < STORY_S:
         typer.echo(
-            f"{duration:.0f} s at speed {pace:g} end before the event; --duration {STORY_S / pace:.0f} sees it settled "
-            "and effective, what comes too late is said to have FAILED",
+            f"{duration_s:.0f} s at speed {speed:g} end before the event; --duration {STORY_S / speed:.0f} sees it "
+            "settled and effective, what comes too late is said to have FAILED",
             err=True,
         )
-    options = Options(
-        duration_s=duration,
-        speed=pace,
-        headless=headless or as_json,
-        report=report,
-        keep=keep,
-        as_json=as_json,
-        embedded_broker=embedded_broker,
-    )
+    return speed, duration_s
+
+
+def _run(place: "Neighbourhood", options: "Options") -> "Report":
+    from sitewatt.demo.processes import ProcessFailed
+    from sitewatt.demo.run import run
+
     try:
-        report_of_run = asyncio.run(run(place, options))
+        return asyncio.run(run(place, options))
     except ProcessFailed as error:
-        fail(str(error), code="process_failed", as_json=as_json)
+        fail(str(error), code="process_failed", as_json=options.as_json)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code="file", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"{error.filename}: {error.strerror}", code="file", as_json=options.as_json, exit_code=BAD_INPUT)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
-    if not report_of_run.kept_up and not report_of_run.lost:
-        raise typer.Exit(TOO_SLOW)
-    if not report_of_run.passed:
-        raise typer.Exit(FAILED)

@@ -163,6 +163,24 @@ def progress(view: NeighbourhoodView, *, now: datetime, left_s: float) -> str:
     )
 
 
+def render_partial(place: Neighbourhood, view: NeighbourhoodView, *, now: datetime) -> Group:
+    """Return what was seen of a run that was ended early: told as it was, not judged."""
+    table = Grid(title="sites, when the run was ended", title_justify="left")
+    for heading in ("site", "link", "orders", "traded kWh", "settled so far"):
+        table.add_column(heading)
+    for site in place.sites:
+        seen = view.sites.get(site.id, SiteView())
+        settled = money(-sum(seen.settled_uct.values())) if seen.settled_uct else ""
+        link = "online" if seen.online else "offline"
+        table.add_row(site.id, link, str(seen.orders), f"{seen.traded_wh / 1000:.1f}", settled)
+    settled_intervals = sum(interval.state in {"settled", "corrected"} for interval in view.intervals.values())
+    local = now.astimezone(place.timezone)
+    return Group(
+        table,
+        Text(f"ended early at {local:%H:%M:%S} local time, {settled_intervals} intervals settled; nothing is judged"),
+    )
+
+
 def render(report: Report) -> Group:
     """Return the report for people."""
     intervals = Grid(title="delivery intervals", title_justify="left")

@@ -19,6 +19,8 @@ from contracts.clock import ScaledClock, scaled_clock
 from sitewatt.demo import files, report
 from sitewatt.demo.history import write_history
 from sitewatt.demo.neighbourhood import GATE_CLOSURE_S, Neighbourhood
+from sitewatt.demo.page_server import DemoPage
+from sitewatt.demo.page_state import POINTS_MAX, Stage, instant
 from sitewatt.demo.processes import Child, Processes, ProcessFailed
 from sitewatt.demo.view import render
 from sitewatt.demo.watch import Watcher
@@ -46,6 +48,7 @@ class Options:
     keep: Path | None = None
     as_json: bool = False
     embedded_broker: bool = False
+    page: DemoPage | None = None
 
 
 async def run(place: Neighbourhood, options: Options) -> report.Report:
@@ -62,6 +65,8 @@ async def run(place: Neighbourhood, options: Options) -> report.Report:
             raise _cause(group) from None
         finally:
             await processes.stop_all()
+    if options.page is not None:
+        await asyncio.to_thread(options.page.end, written.as_dict())
     if options.report is not None:
         options.report.write_text(json.dumps(written.as_dict(), indent=2) + "\n", encoding="utf-8")
     if options.as_json:
@@ -87,8 +92,15 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
     async with started(
         place, processes, folder, speed=options.speed, say=say, embedded_broker=options.embedded_broker
     ) as (clock, watcher):
-        await _watch(place, options, clock, watcher, processes)
+        try:
+            await _watch(place, options, clock, watcher, processes)
+        except asyncio.CancelledError:
+            if not options.as_json:
+                Console().print(report.render_partial(place, watcher.view, now=clock.now()))
+            raise
         say("stopping the gateways, draining what they sent")
+        if options.page is not None:
+            options.page.show({"stage": Stage.DRAINING.value})
         usage, sites = processes.usage(), report.sites(place, watcher.view)
         gateways = [site.id for site in place.sites] + [place.feeder.id]
         await processes.stop(gateways)
@@ -179,12 +191,20 @@ async def _watch(
     loop = asyncio.get_running_loop()
     end_s = loop.time() + options.duration_s - (clock.monotonic() / clock.speed)
     progress_s = loop.time()
+    note_s, noted_s = max(REFRESH_S, options.duration_s / POINTS_MAX), float("-inf")
     with _live(options) as live:
         while (left_s := end_s - loop.time()) > 0:
             if ended := processes.ended():
                 raise ProcessFailed(f"{ended[0].name} {ended[0].end}")
+            if (page := options.page) is not None:
+                now = clock.now()
+                page.show(instant(watcher.view, place, now=now, speed=clock.speed, stage=Stage.RUNNING))
+                if loop.time() >= noted_s + note_s:
+                    noted_s = loop.time()
+                    page.course.note(watcher.view, place, now=now)
             if live is not None:
-                live.update(render(watcher.view, place, now=clock.now(), speed=clock.speed), refresh=True)
+                url = None if options.page is None else options.page.url
+                live.update(render(watcher.view, place, now=clock.now(), speed=clock.speed, url=url), refresh=True)
             elif loop.time() >= progress_s:
                 progress_s += PROGRESS_S
                 _narrator(options)(report.progress(watcher.view, now=clock.now(), left_s=left_s))
@@ -207,9 +227,10 @@ async def _drained(folder: Path, place: Neighbourhood, say: Callable[[str], None
 
 def _narrator(options: Options) -> Callable[[str], None]:
     def say(sentence: str) -> None:
-        if options.headless:
-            sys.stderr.write(f"{sentence}\n")
-            sys.stderr.flush()
+        if options.page is not None:
+            options.page.say(sentence)
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
     return say
 

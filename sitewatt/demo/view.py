@@ -18,10 +18,12 @@ _AHEAD = timedelta(minutes=20)  # The market trades a day ahead; what matters he
 _BAR_CELLS = 30
 
 
-def render(view: NeighbourhoodView, neighbourhood: Neighbourhood, *, now: datetime, speed: float) -> Group:
+def render(
+    view: NeighbourhoodView, neighbourhood: Neighbourhood, *, now: datetime, speed: float, url: str | None = None
+) -> Group:
     """Return the whole view at one instant."""
     return Group(
-        _headline(view, neighbourhood, now=now, speed=speed),
+        _headline(view, neighbourhood, now=now, speed=speed, url=url),
         _sites(view, neighbourhood),
         _feeder(view, neighbourhood),
         _market(view, now=now),
@@ -29,12 +31,14 @@ def render(view: NeighbourhoodView, neighbourhood: Neighbourhood, *, now: dateti
     )
 
 
-def _headline(view: NeighbourhoodView, neighbourhood: Neighbourhood, *, now: datetime, speed: float) -> Text:
+def _headline(
+    view: NeighbourhoodView, neighbourhood: Neighbourhood, *, now: datetime, speed: float, url: str | None
+) -> Text:
     broker = "broker connected" if view.connected else "broker lost, reconnecting"
     local = now.astimezone(neighbourhood.timezone)
     return Text(
         f"sitewatt  {local:%a %H:%M:%S}  x{speed:g}  {len(neighbourhood.sites)} sites, {neighbourhood.week} week  "
-        f"{broker}, {view.messages} messages  (Ctrl-C ends)",
+        f"{broker}, {view.messages} messages  (Ctrl-C ends)" + ("" if url is None else f"  {url}"),
         style="bold",
     )
 

@@ -59,6 +59,7 @@ class SiteView:
     orders: int = 0
     traded_wh: int = 0
     command: str = ""
+    settled_uct: dict[datetime, int] = field(default_factory=dict)  # By interval; positive is what the site owes.
     last_at: datetime | None = None
 
 
@@ -169,6 +170,8 @@ class Watcher:
 
     def _take_trades(self, site: SiteView, message: TradesMessage) -> None:
         site.traded_wh += sum(line.quantity_wh for line in message.trades)
+        if (line := message.settlement) is not None:
+            site.settled_uct[message.interval_start] = line.trades_uct + line.imbalance_uct + line.demand_response_uct
         heard_s = time.monotonic()
         for result in message.results:
             if result.status in {OrderStatus.ACCEPTED, OrderStatus.REJECTED}:

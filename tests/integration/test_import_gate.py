@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("contracts", "domain", "device_profiles", "edge", "cloud", "firmware_sim", "sitewatt")
+PACKAGES = (
+    "contracts",
+    "domain",
+    "device_profiles",
+    "tariffs",
+    "page_parts",
+    "edge",
+    "cloud",
+    "firmware_sim",
+    "sitewatt",
+)
 
 PROBES = [
     ("edge/control/split.py", "edge.process.service_manager", "decisions are pure"),
