@@ -40,6 +40,7 @@ from edge.loop.recorder import Recorder
 from edge.loop.snapshot import Readings
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
+from edge.process.supervisor import Supervisor
 from edge.setup.failsafe_check import FailsafeFinding, left_behind, refuse_unsafe, slow_levers
 from edge.site.remote_settings import RemoteSettings
 from edge.site.status import (
@@ -52,7 +53,6 @@ from edge.site.status import (
     part_status,
     serve_status,
 )
-from edge.site.supervisor import Supervisor
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.history import History
 from edge.telemetry.meter_recorder import MeterRecorder

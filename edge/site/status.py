@@ -25,7 +25,7 @@ from edge.devices.device import Device
 from edge.devices.wear import budget_of
 from edge.errors import StatusUnavailable
 from edge.loop.loop import Cycle, LoopStats
-from edge.site.supervisor import Part
+from edge.process.supervisor import Part
 
 log = logging.getLogger(__name__)
 

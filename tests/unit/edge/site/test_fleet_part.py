@@ -19,9 +19,9 @@ from edge.fleet.shadow import ShadowName
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus
 from edge.loop.loop import ControlLoop
 from edge.process.lifetime import StopRequested
+from edge.process.supervisor import PAUSE_S_MAX, Supervisor
 from edge.site.fleet_part import CYCLES_TO_PROVE, Host, SiteFleet, check_identity
 from edge.site.remote_settings import RemoteSettings
-from edge.site.supervisor import PAUSE_S_MAX, Supervisor
 from tests.support.brokers.broker import Authority
 from tests.support.brokers.link_parts import until
 from tests.support.manual_clock import ManualClock

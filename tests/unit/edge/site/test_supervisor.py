@@ -13,8 +13,8 @@ import pytest
 from contracts.topics import Up
 from edge.config import SiteConfig
 from edge.process.lifetime import StopRequested
+from edge.process.supervisor import FAILURES_MAX, OFF_S, PAUSE_S_MAX, SETTLED_S, PartState, Supervisor
 from edge.site.build import Site, open_site, run_opened, site_status
-from edge.site.supervisor import FAILURES_MAX, OFF_S, PAUSE_S_MAX, SETTLED_S, PartState, Supervisor
 from edge.web.page import page
 from sitewatt.edge_status import lines
 from tests.support.brokers.link_parts import until
