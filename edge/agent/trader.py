@@ -4,7 +4,7 @@ Decisions are ``edge.trading``'s; this keeps what they need between one look and
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,8 +28,8 @@ from edge.agent.planner import Planner
 from edge.agent.site_tariff import SiteTariff
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.loop.loop import Cycle
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, measured
+from edge.loop.cycle import Cycle
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, Readings, measured
 from edge.telemetry.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.consumer import consumer_orders
@@ -97,14 +97,13 @@ class Trader:
         clock: Clock,
         outbox: Outbox,
         clock_trust: Callable[[], ClockTrust],
-        last_cycle: Callable[[], Cycle | None],
     ) -> None:
         """Go on where an earlier process stopped."""
         self._config = config
         self._clock = clock
         self._outbox = outbox
         self._clock_trust = clock_trust
-        self._last_cycle = last_cycle
+        self._cycle: Cycle | None = None
         self._tariff = SiteTariff(config.trading)
         self._reach = _reach(config)
         self._orders = _load_orders(outbox.recall(_KEY_ORDERS))
@@ -209,7 +208,7 @@ class Trader:
                 self._last_price = broadcast.last_price_mct_per_kwh
             self._planned_s = float("-inf")
 
-    def requests(self, now_s: float) -> list[Request]:
+    def requests(self, now_s: float, _: Mapping[str, Readings]) -> list[Request]:
         """Return what the traded schedule asks of control in the present interval."""
         running = self._running
         if running is None or not self._config.trading.follow_schedule:
@@ -243,6 +242,7 @@ class Trader:
 
     def finished(self, cycle: Cycle) -> None:
         """Add what one control cycle measured to the present interval."""
+        self._cycle = cycle
         now, now_s = self._clock.now(), cycle.snapshot.taken_s
         start = DeliveryInterval.containing(now).start
         passed_s = 0.0 if self._measured_s is None else now_s - self._measured_s
@@ -388,7 +388,7 @@ class Trader:
 
     def _batteries(self) -> tuple[Battery, ...] | None:
         """Return the batteries whose state of charge is known, ``None`` where the site has none at all."""
-        cycle = self._last_cycle()
+        cycle = self._cycle
         own = [(section.id, section.battery) for section in self._config.devices if section.battery is not None]
         if not own:
             return None

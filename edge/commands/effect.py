@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from edge.control.life import Observed
 from edge.control.model import AssetKind, Capability, Request, Setpoint, Snapshot, lever
 from edge.devices.device import Applied
-from edge.loop.loop import Cycle
+from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Lever
 
 

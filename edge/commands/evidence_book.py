@@ -20,7 +20,7 @@ from edge.control.evidence import EvidenceKind, EvidenceRecord, Head, Value, app
 from edge.control.life import AckDraft
 from edge.control.orders import requester_of
 from edge.devices.device import Applied
-from edge.loop.loop import Cycle
+from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Lever
 from edge.telemetry.outbox import Outbox
 from edge.telemetry.records import RecordClass

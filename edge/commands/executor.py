@@ -39,10 +39,10 @@ from edge.control.gate_state import GateState, dump_gate, load_gate
 from edge.control.keys import Role, TrustedKey
 from edge.control.lease import Leases, drop, live, renew
 from edge.control.life import AckDraft, Life, Observed, advance
-from edge.control.model import ControlSettings, Priority, Request
+from edge.control.model import Priority, Request
 from edge.control.orders import request_of, requester_of
-from edge.loop.loop import Cycle
-from edge.loop.snapshot import Lever
+from edge.loop.cycle import Cycle
+from edge.loop.snapshot import Lever, Readings
 from edge.telemetry.outbox import Outbox
 from edge.telemetry.sampler import Sampler
 
@@ -84,10 +84,9 @@ class ExecutorPorts:
 class Executor:
     """The commands of one site."""
 
-    def __init__(self, executor: ExecutorPorts, settings: Callable[[], ControlSettings]) -> None:
+    def __init__(self, executor: ExecutorPorts) -> None:
         """Go on where an earlier process stopped."""
         self._executor = executor
-        self._settings = settings
         kept = executor.outbox.recall(_KEY)
         self._gate = load_gate(kept) if kept else GateState()
         self._lock_ends_s = self._lock_end()
@@ -115,7 +114,7 @@ class Executor:
         """Say whether the site is locked for maintenance, by a command or on site."""
         return self._executor.clock.monotonic() < self._lock_ends_s or self._executor.local_lock()
 
-    def requests(self, now_s: float) -> list[Request]:
+    def requests(self, now_s: float, _: Mapping[str, Readings]) -> list[Request]:
         """Return what running commands ask of the arbiter."""
         return [*live(self._leases, now_s=now_s), *self._executor.grid_limits.requests(now_s)]
 
@@ -300,7 +299,7 @@ class Executor:
         return self._reach
 
     def _reach_of(self, cycle: Cycle) -> Reach:
-        return reach(envelope(cycle.snapshot, self._settings()), capacity_wh=dict(self._executor.capacity_wh))
+        return reach(envelope(cycle.snapshot, cycle.settings), capacity_wh=dict(self._executor.capacity_wh))
 
     def _connection_w(self) -> float | None:
         return self._cycle.snapshot.connection_power.usable() if self._cycle else None

@@ -4,8 +4,9 @@ A contact that cannot be read keeps what it last said, also over a restart; one 
 the side that limits. So a cut wire or a dead relay box never lifts a limit.
 """
 
+import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from contracts.units import Quality
 from edge.config import RelayKind, RelaySection, SiteConfig
@@ -17,6 +18,7 @@ from edge.devices.recipes import Lever
 from edge.errors import ConfigError
 from edge.loop.snapshot import Readings
 from edge.modbus.point import Access, Reading
+from edge.process.supervisor import Supervisor
 from edge.state_store import StateStore
 
 log = logging.getLogger(__name__)
@@ -147,6 +149,31 @@ class WiredInputs:
 
     def _is_closed(self, section: RelaySection, point: str | None) -> bool:
         return point is not None and self._closed.get(f"{section.device}/{point}", True)
+
+
+class WiredRequester:
+    """Looks at the contacts in each cycle, and asks what they ask.
+
+    Args:
+        board: Returns what the lines of the board read now.
+        supervisor: Counts a look that raises; what the contacts said before is then asked on.
+    """
+
+    def __init__(
+        self, inputs: WiredInputs, *, board: Callable[[], Mapping[str, Readings]], supervisor: Supervisor
+    ) -> None:
+        self._inputs = inputs
+        self._board = board
+        self._supervisor = supervisor
+
+    def requests(self, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
+        """Return what the contacts ask at the connection point."""
+        look = functools.partial(self._look, readings)
+        self._supervisor.call("wired inputs", look, otherwise=None)
+        return self._inputs.requests(now_s)
+
+    def _look(self, readings: Mapping[str, Readings]) -> None:
+        self._inputs.look({**readings, **self._board()})
 
 
 def _steerable_w(section: RelaySection) -> float:

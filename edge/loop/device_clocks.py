@@ -1,9 +1,10 @@
 """Whether the clocks of devices agree with ours: the times that an owner has set in a device go by them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from contracts.units import ClockTrust, Quality
+from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Readings
 from edge.modbus.point import Reading
 
@@ -19,7 +20,9 @@ SKEW_S_MAX = 60.0
 class DeviceClocks:
     """The clocks of one site's devices, of those that tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_trust: Callable[[], ClockTrust]) -> None:
+        """Compare while the gateway's own clock is trusted."""
+        self._clock_trust = clock_trust
         self._skews_s: dict[str, float] = {}
 
     @property
@@ -29,6 +32,10 @@ class DeviceClocks:
             f"the clock of {device} is {abs(skew_s):.0f} s {'ahead of' if skew_s > 0 else 'behind'} ours"
             for device, skew_s in sorted(self._skews_s.items())
         )
+
+    def finished(self, cycle: Cycle) -> None:
+        """Compare what the devices said in a cycle."""
+        self.look(cycle.readings, trust=self._clock_trust())
 
     def look(self, readings: Mapping[str, Readings], *, trust: ClockTrust) -> None:
         """Compare what the devices say in this cycle; while our own clock is not trusted it proves nothing."""

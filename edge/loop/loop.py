@@ -9,8 +9,8 @@ one exception is a bound that the device would lift: a blind cycle keeps it (doc
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from contracts.clock import Clock
 from edge.config import Idle, SiteConfig
@@ -23,14 +23,13 @@ from edge.control.model import (
     ControlSettings,
     Decision,
     Memory,
-    Request,
     Setpoint,
-    Snapshot,
 )
 from edge.devices.device import Applied, Device
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceError, ValueRefused
+from edge.loop.cycle import Cycle, LoopStats, Observer, Requester
 from edge.loop.disputes import ALWAYS_HELD, Disputes
 from edge.loop.snapshot import Lever, Readings, SnapshotBuilder
 
@@ -41,42 +40,13 @@ log = logging.getLogger(__name__)
 UNREAD_S = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cycle:
-    """What one finished cycle saw, decided, and has proven of its writes so far.
-
-    ``sound`` says that it is a sign of life: it ended in time, and its inputs were fresh or their devices are silent.
-    A gateway that stopped to read devices which do answer is as good as hung.
-    """
-
-    number: int
-    readings: Mapping[str, Readings]
-    snapshot: Snapshot
-    decision: Decision
-    applied: Mapping[Lever, Applied]
-    sound: bool = True
-
-
-@dataclass(kw_only=True)
-class LoopStats:
-    """Counters since start; ``late_in_a_row`` is the most cycles that were ever skipped at once."""
-
-    cycles: int = 0
-    late: int = 0
-    late_in_a_row: int = 0
-    writes: int = 0
-    failed_writes: int = 0
-    last_cycle_ms: float = 0.0
-    longest_cycle_ms: float = 0.0
-    alarms: tuple[str, ...] = field(default=())
-
-
 class ControlLoop:
     """Runs the cycles of one site.
 
     Args:
-        requests: Returns what is asked at the instant of a cycle, given what the devices read; called once a cycle.
-        finished: Told of each cycle after its decision was handed to the devices.
+        requesters: Asked once a cycle, in this order.
+        observers: Told of each cycle after its decision was handed to the devices, in this order.
+        locked: Says whether the site is locked for maintenance now.
     """
 
     def __init__(
@@ -85,19 +55,20 @@ class ControlLoop:
         config: SiteConfig,
         clock: Clock,
         devices: Mapping[str, Device],
-        requests: Callable[[float, Mapping[str, Readings]], list[Request]],
+        requesters: Sequence[Requester],
+        observers: Sequence[Observer],
         locked: Callable[[], bool],
-        finished: Callable[[Cycle], None],
+        stats: LoopStats | None = None,
     ) -> None:
-        self.stats = LoopStats()
+        self.stats = stats or LoopStats()
         self._clock = clock
         self._devices = devices
         self._period_s = config.control.period_s
         self._snapshots = SnapshotBuilder(config.devices, meter=config.connection.meter)
         self._settings = _settings(config)
-        self._requests = requests
+        self._requesters = tuple(requesters)
+        self._observers = tuple(observers)
         self._locked = locked
-        self._finished = finished
         self._memory = Memory()
         self._token: CycleToken | None = None
         self._blind_token: CycleToken | None = None
@@ -153,8 +124,7 @@ class ControlLoop:
         """Return the levers that are left to another master now."""
         return self._disputes.left
 
-    @property
-    def settings(self) -> ControlSettings:
+    def _settings_now(self) -> ControlSettings:
         """Return the settings in force, with the maintenance lock as it is now."""
         locked = self._locked()
         if locked != self._settings.maintenance_lock:
@@ -165,7 +135,9 @@ class ControlLoop:
         now_s = self._clock.monotonic()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
         snapshot = self._snapshots.build(self._devices, readings, now_s=now_s, confirmed=self._confirmed)
-        decision, self._memory = decide(snapshot, self._requests(now_s, readings), self.settings, self._memory)
+        asked = [request for requester in self._requesters for request in requester.requests(now_s, readings)]
+        settings = self._settings_now()
+        decision, self._memory = decide(snapshot, asked, settings, self._memory)
         self.stats.cycles += 1
         self._write(decision, now_s)
         self._alarm(decision)
@@ -179,9 +151,11 @@ class ControlLoop:
             snapshot=snapshot,
             decision=decision,
             applied=dict(self._applied),
+            settings=settings,
             sound=in_time is not None and (decision.fresh or not self._unread(readings, now_s)),
         )
-        self._finished(self._last)
+        for observer in self._observers:
+            observer.finished(self._last)
         self.stats.last_cycle_ms = (self._clock.monotonic() - now_s) / self._clock.speed * 1000
         self.stats.longest_cycle_ms = max(self.stats.longest_cycle_ms, self.stats.last_cycle_ms)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from contracts.clock import Clock
 from contracts.units import ClockTrust, Quality
-from edge.loop.loop import Cycle
+from edge.loop.cycle import Cycle
 from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, samples
 from edge.modbus.point import Reading
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer

@@ -7,8 +7,8 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,24 +24,25 @@ from edge.commands.evidence_book import EvidenceBook
 from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.config import Agent, SiteConfig
-from edge.control.feasible import seen
 from edge.control.keys import Role, TrustedKey
-from edge.control.model import Request
 from edge.devices.device import Device, open_devices
 from edge.fleet.settings import FleetSettings
 from edge.inputs.gpio import BoardContacts
 from edge.inputs.lock import LocalLock
-from edge.inputs.wired import WiredInputs, check_contacts, check_loads, watched
+from edge.inputs.wired import WiredInputs, WiredRequester, check_contacts, check_loads, watched
 from edge.links.link import Announcement, Inbound, Link, Presence
 from edge.links.making import make_link
+from edge.loop.cycle import LoopStats, Observer, Requester
 from edge.loop.device_clocks import DeviceClocks
-from edge.loop.loop import ControlLoop, Cycle
+from edge.loop.guard import GuardedObserver, GuardedRequester
+from edge.loop.loop import ControlLoop
 from edge.loop.recorder import Recorder
-from edge.loop.snapshot import Readings
+from edge.loop.signs import FirstLook, SignOfLife
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
 from edge.setup.failsafe_check import FailsafeFinding, left_behind, refuse_unsafe, slow_levers
+from edge.site.diagnostics import SiteDiagnostics
 from edge.site.remote_settings import RemoteSettings
 from edge.site.status import (
     Status,
@@ -69,8 +70,6 @@ CLOSE_TIMEOUT_S = 2.5  # Real seconds to hand over what is due; the outbox keeps
 _HAND_OVER_LOOK_S = 0.05
 # A time service needs the network and seconds; what it does not do in this time it may never do.
 CLOCK_WAIT_S = 120.0
-# An order is judged by what the devices say, so the first ones wait for that; not for a device that is dead.
-FIRST_LOOK_S = 10.0
 
 
 @dataclass(kw_only=True)
@@ -79,7 +78,6 @@ class Site:
 
     config: SiteConfig
     clock: Clock
-    opened_s: float
     watch: ClockWatch
     outbox: Outbox
     devices: dict[str, Device]
@@ -98,9 +96,8 @@ class Site:
     trader: Trader | None
     loop: ControlLoop
     manager: ServiceManager
+    looked: FirstLook
     supervisor: Supervisor
-    looked: asyncio.Event = field(default_factory=asyncio.Event)
-    last_requests: dict[str, list[Request]] = field(default_factory=dict)
     fleet: "SiteFleet | None" = None
 
 
@@ -219,6 +216,17 @@ def _build(
     grid_limits = GridLimits(config.grid_limits, memory=outbox, now_s=clock.monotonic())
     relays = WiredInputs(config.relays, memory=outbox)
     local_lock = LocalLock(config.state_dir, clock)
+    supervisor, manager, stats = Supervisor(clock), ServiceManager(), LoopStats()
+    uplink = Uplink(
+        outbox=outbox,
+        link=link,
+        clock=clock,
+        topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
+        throttle=config.link.throttle,
+    )
+    diagnostics = SiteDiagnostics(
+        loop=stats, uplink=uplink, devices=devices, clock_trust=watch.trust, supervisor=supervisor
+    )
     executor = Executor(
         ExecutorPorts(
             site=name,
@@ -231,36 +239,38 @@ def _build(
             local_lock=lambda: local_lock.locked() or relays.locked(),
             evidence=evidence,
             grid_limits=grid_limits,
-            diagnostics=lambda: _diagnostics(site),
-        ),
-        settings=lambda: site.loop.settings,
+            diagnostics=diagnostics.values,
+        )
     )
-    supervisor = Supervisor(clock)
     trader = None
     if config.trading.plans and config.site.agent is not Agent.MONITOR:
         # What an earlier version kept may be unreadable for this one; the site is controlled without trading then.
         trader = supervisor.call(
             "trade",
-            lambda: Trader(
-                config=config, clock=clock, outbox=outbox, clock_trust=watch.trust, last_cycle=lambda: site.loop.last
-            ),
+            lambda: Trader(config=config, clock=clock, outbox=outbox, clock_trust=watch.trust),
             otherwise=None,
         )
-    site = Site(
+    board, clocks = BoardContacts(config.relays, clock=clock), DeviceClocks(watch.trust)
+    looked = FirstLook(clock.monotonic())
+    requesters: dict[str, Requester] = {
+        "command requests": executor,
+        "wired requests": WiredRequester(relays, board=board.readings, supervisor=supervisor),
+        **({} if trader is None else {"schedule": trader}),
+    }
+    observers: dict[str, Observer] = {
+        "command executor": executor,
+        "recorder": recorder,
+        "device clocks": clocks,
+        **({} if trader is None else {"trader": trader}),
+    }
+    return Site(
         config=config,
         clock=clock,
-        opened_s=clock.monotonic(),
         watch=watch,
         outbox=outbox,
         devices=devices,
         link=link,
-        uplink=Uplink(
-            outbox=outbox,
-            link=link,
-            clock=clock,
-            topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
-            throttle=config.link.throttle,
-        ),
+        uplink=uplink,
         sampler=sampler,
         recorder=recorder,
         history=history,
@@ -268,55 +278,27 @@ def _build(
         evidence=evidence,
         grid_limits=grid_limits,
         relays=relays,
-        board=BoardContacts(config.relays, clock=clock),
-        clocks=DeviceClocks(),
+        board=board,
+        clocks=clocks,
         weaknesses=weaknesses,
         trader=trader,
-        manager=ServiceManager(),
+        manager=manager,
+        looked=looked,
         supervisor=supervisor,
         loop=ControlLoop(
             config=config,
             clock=clock,
             devices=devices,
-            requests=lambda now_s, readings: _requests(site, now_s, readings),
+            requesters=[GuardedRequester(part, one, supervisor) for part, one in requesters.items()],
+            observers=[
+                SignOfLife(manager),
+                looked,
+                *(GuardedObserver(part, one, supervisor) for part, one in observers.items()),
+            ],
             locked=executor.locked,
-            finished=lambda cycle: _finished(site, cycle),
+            stats=stats,
         ),
     )
-    return site
-
-
-def _requests(site: Site, now_s: float, readings: Mapping[str, Readings]) -> list[Request]:
-    """Return what is asked now; a requester that raises is left out, and its last requests stand until they expire."""
-    call = site.supervisor.call
-    call("wired inputs", lambda: site.relays.look({**readings, **site.board.readings()}), otherwise=None)
-    requesters: dict[str, Callable[[], list[Request]]] = {
-        "command requests": lambda: site.executor.requests(now_s),
-        "wired requests": lambda: site.relays.requests(now_s),
-    }
-    if site.trader is not None:
-        trader = site.trader
-        requesters["schedule"] = lambda: trader.requests(now_s)
-    asked: list[Request] = []
-    for name, requests in requesters.items():
-        site.last_requests[name] = call(name, requests, otherwise=site.last_requests.get(name, []))
-        asked += site.last_requests[name]
-    return asked
-
-
-def _finished(site: Site, cycle: Cycle) -> None:
-    """Tell the observers of a cycle; one that raises costs neither the others nor control."""
-    call = site.supervisor.call
-    if cycle.sound:
-        site.manager.cycle_done()
-    call("command executor", lambda: site.executor.finished(cycle), otherwise=None)
-    if not site.looked.is_set() and (seen(cycle.snapshot) or cycle.snapshot.taken_s >= site.opened_s + FIRST_LOOK_S):
-        site.looked.set()
-    call("recorder", lambda: site.recorder.finished(cycle), otherwise=None)
-    call("device clocks", lambda: site.clocks.look(cycle.readings, trust=site.watch.trust()), otherwise=None)
-    if site.trader is not None:
-        trader = site.trader
-        call("trader", lambda: trader.finished(cycle), otherwise=None)
 
 
 async def _connect(site: Site) -> None:
@@ -431,21 +413,6 @@ def _trusted(config: SiteConfig) -> dict[str, TrustedKey]:
             battery_power_w_max=one.battery_power_w_max,
         )
         for one in config.commands.trusted
-    }
-
-
-def _diagnostics(site: Site) -> dict[str, float | str | None]:
-    stats, uplink = site.loop.stats, site.uplink.stats()
-    return {
-        "cycles": stats.cycles,
-        "late_cycles": stats.late,
-        "writes": stats.writes,
-        "failed_writes": stats.failed_writes,
-        "published": uplink.published,
-        "acknowledged": uplink.acknowledged,
-        "offline": ",".join(sorted(name for name, device in site.devices.items() if not device.health.online)),
-        "clock": site.watch.trust(),
-        "failing": ",".join(site.supervisor.failing()),
     }
 
 

@@ -24,7 +24,7 @@ from edge.control.model import Interval, Link, Setpoint
 from edge.devices.device import Device
 from edge.devices.wear import budget_of
 from edge.errors import StatusUnavailable
-from edge.loop.loop import Cycle, LoopStats
+from edge.loop.cycle import Cycle, LoopStats
 from edge.process.supervisor import Part
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.devices.device import Device, open_devices
 from edge.devices.recipes import Lever
 from edge.errors import DeviceRefused, ValueRefused
-from edge.loop.loop import ControlLoop, Cycle
+from edge.loop.cycle import Cycle
+from edge.loop.loop import ControlLoop
 from edge.modbus.bus import Bus
 from edge.modbus.point import Table
 from edge.modbus.proxy import Proxy
@@ -20,7 +21,7 @@ from tests.support.modbus.devices import Section, fast_clock
 from tests.support.modbus.server import Bank, tcp_device
 from tests.support.modbus.server import Device as Server
 from tests.support.modbus.wait import until
-from tests.support.rigs.edge_parts import config, plain_config
+from tests.support.rigs.edge_parts import Asking, Kept, config, plain_config
 
 WRITES = {5, 6, 15, 16, 22, 23}
 BOX = "kmtronic_relay"
@@ -89,9 +90,9 @@ async def test_the_control_loop_of_a_monitor_writes_nothing_whatever_is_asked() 
             config=site,
             clock=clock,
             devices={"meter": box, "box": box},
-            requests=lambda *_: [limit],
+            requesters=[Asking([limit])],
+            observers=[Kept(cycles)],
             locked=lambda: False,
-            finished=cycles.append,
         )
         task = asyncio.create_task(loop.run(), name="control")
         await until(lambda: len(cycles) > 5)

@@ -12,7 +12,7 @@ from contracts.market import OrderMessage, OrderOp, OrderStatus, Side, TradesMes
 from contracts.topics import Up
 from contracts.units import ClockTrust, epoch_ms
 from edge.agent.trader import Trader
-from edge.loop.loop import Cycle
+from edge.loop.cycle import Cycle
 from edge.telemetry.outbox import Outbox
 from tests.support.cloud.sites import START, ZONE, batch, context, house_in
 from tests.support.manual_clock import ManualClock
@@ -51,7 +51,6 @@ async def test_a_battery_that_is_announced_is_not_sold_twice(tmp_path: Path) -> 
             clock=clock,
             outbox=outbox,
             clock_trust=lambda: ClockTrust.SYNCED,
-            last_cycle=lambda: cycles[-1] if cycles else None,
         )
         running = asyncio.create_task(loop.run(), name="control")
         try:

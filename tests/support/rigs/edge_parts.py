@@ -16,11 +16,12 @@ from edge.commands.evidence_book import EvidenceBook
 from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.config import SiteConfig
-from edge.control.model import Capability, ControlSettings
+from edge.control.model import Capability, Request
 from edge.devices.device import Applied, Device, Health
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import DeviceSilent
-from edge.loop.loop import ControlLoop, Cycle
+from edge.loop.cycle import Cycle
+from edge.loop.loop import ControlLoop
 from edge.modbus.point import Reading
 from edge.site.status import Status
 from edge.telemetry.outbox import Outbox
@@ -187,29 +188,50 @@ def counter(folder: Path, clock: ManualClock, *, locked: Any = lambda: False, **
                 grid_limits=limits,
                 diagnostics=lambda: {"cycles": 1},
             ),
-            settings=lambda: ControlSettings(import_w_max=17_000, export_w_max=10_000),
         )
         yield Counter(executor=executor, outbox=outbox, clock=clock, grid_limits=limits)
 
 
-def loop_of(
-    fakes: Mapping[str, FakeDevice], clock: ManualClock, *, executor: Executor | None = None, **sections: Any
-) -> tuple[ControlLoop, list[Cycle]]:
-    """Return a control loop over fake devices, and the list that its cycles are put into."""
-    cycles: list[Cycle] = []
+@dataclass
+class Kept:
+    """An observer that keeps every cycle."""
 
-    def finished(cycle: Cycle) -> None:
-        cycles.append(cycle)
-        if executor is not None:
-            executor.finished(cycle)
+    cycles: list[Cycle]
+
+    def finished(self, cycle: Cycle) -> None:
+        """Keep it."""
+        self.cycles.append(cycle)
+
+
+@dataclass
+class Asking:
+    """A requester that asks the same in each cycle."""
+
+    asked: list[Request]
+
+    def requests(self, now_s: float, readings: Mapping[str, Mapping[str, Reading]]) -> list[Request]:
+        """Return it."""
+        return list(self.asked)
+
+
+def loop_of(
+    fakes: Mapping[str, FakeDevice],
+    clock: ManualClock,
+    *,
+    executor: Executor | None = None,
+    asked: list[Request] | None = None,
+    **sections: Any,
+) -> tuple[ControlLoop, list[Cycle]]:
+    """Return a control loop over fake devices, and the list that its cycles are put into; ``asked`` is in each."""
+    cycles: list[Cycle] = []
 
     loop = ControlLoop(
         config=config(**sections),
         clock=clock,
         devices=as_devices(fakes),
-        requests=lambda now_s, _: executor.requests(now_s) if executor is not None else [],
+        requesters=[Asking([] if asked is None else asked), *([] if executor is None else [executor])],
+        observers=[Kept(cycles), *([] if executor is None else [executor])],
         locked=executor.locked if executor is not None else lambda: False,
-        finished=finished,
     )
     return loop, cycles
 

@@ -23,7 +23,6 @@ def _trader(outbox: Outbox, clock: Clock) -> Trader:
         clock=clock,
         outbox=outbox,
         clock_trust=lambda: ClockTrust.SYNCED,
-        last_cycle=lambda: None,
     )
 
 

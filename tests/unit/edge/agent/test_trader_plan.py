@@ -34,7 +34,7 @@ from edge.control.model import (
     Request,
     Snapshot,
 )
-from edge.loop.loop import Cycle
+from edge.loop.cycle import Cycle
 from edge.loop.snapshot import SOC
 from edge.site.status import SOCKET, serve_status
 from edge.telemetry.outbox import Outbox
@@ -50,24 +50,27 @@ SPOT = {"import_adder_mct_per_kwh": 10_000, "import_factor": 1.0, "export_adder_
 
 def _cycle(clock: ManualClock, *, soc_percent: float) -> Cycle:
     snapshot = Snapshot(taken_s=clock.monotonic(), connection_power=Measured())
-    decision, _ = decide(snapshot, [], ControlSettings(import_w_max=1, export_w_max=1), Memory())
+    settings = ControlSettings(import_w_max=1, export_w_max=1)
+    decision, _ = decide(snapshot, [], settings, Memory())
     return Cycle(
         number=1,
         readings={"inverter": {SOC: reading(soc_percent, at_s=clock.monotonic())}, "meter": {}},
         snapshot=snapshot,
         decision=decision,
         applied={},
+        settings=settings,
     )
 
 
 def _trader(outbox: Outbox, clock: ManualClock, *, soc_percent: float = 50, **trading: Any) -> Trader:
-    return Trader(
+    trader = Trader(
         config=config(trading={"enabled": True, **trading}),
         clock=clock,
         outbox=outbox,
         clock_trust=lambda: ClockTrust.SYNCED,
-        last_cycle=lambda: _cycle(clock, soc_percent=soc_percent),
     )
+    trader.finished(_cycle(clock, soc_percent=soc_percent))
+    return trader
 
 
 def _broadcast(*, load_w: list[int], pv_w: list[int], price: list[int]) -> ForecastBroadcast:
@@ -89,7 +92,7 @@ async def _asked(trader: Trader, clock: ManualClock, broadcast: ForecastBroadcas
     trader.hear_forecast(broadcast)
     await trader.replan()
     trader.finished(_cycle(clock, soc_percent=50))
-    return trader.requests(clock.monotonic())
+    return trader.requests(clock.monotonic(), {})
 
 
 async def test_cheap_energy_is_charged_from_the_grid_and_the_reason_is_its_price(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_newer_order_of_the_same_kind_takes_the_place_of_the_older(tmp_path: P
     with counter(tmp_path, clock) as at:
         at.executor.take(command(LimitImport(max_w=9_000)).encode(), retained=False)
         at.executor.take(command(LimitImport(max_w=5_000), command_id="c2", seq=2).encode(), retained=False)
-        assert [one.max_w for one in at.executor.requests(0.0)] == [5_000.0]
+        assert [one.max_w for one in at.executor.requests(0.0, {})] == [5_000.0]
         assert (at.acks()[-1].command_id, at.acks()[-1].stage) == ("c1", AckStage.SUPERSEDED)
 
 
@@ -79,7 +79,7 @@ def test_a_release_ends_the_order_and_is_itself_complete(tmp_path: Path, clock: 
     with counter(tmp_path, clock) as at:
         at.executor.take(command(LimitImport(max_w=0)).encode(), retained=False)
         at.executor.take(command(Release(command_id="c1"), command_id="c2", seq=2).encode(), retained=False)
-        assert not at.executor.requests(0.0)
+        assert not at.executor.requests(0.0, {})
         last = {ack.command_id: ack.stage for ack in at.acks()}
         assert last == {"c1": AckStage.RELEASED, "c2": AckStage.COMPLETED}
 
@@ -122,9 +122,9 @@ def test_a_step_of_the_wall_clock_moves_no_end_of_an_order_or_a_lock(
         at.executor.take(lock.encode(), retained=False)
         clock.step_wall(step_s)
         clock.advance(599)
-        assert (len(at.executor.requests(clock.monotonic())), at.executor.locked()) == (1, True)
+        assert (len(at.executor.requests(clock.monotonic(), {})), at.executor.locked()) == (1, True)
         clock.advance(1)
-        assert (at.executor.requests(clock.monotonic()), at.executor.locked()) == ([], False)
+        assert (at.executor.requests(clock.monotonic(), {}), at.executor.locked()) == ([], False)
 
 
 @pytest.mark.parametrize("ppm", [500, -500])
@@ -139,11 +139,11 @@ def test_a_clock_that_drifts_moves_no_end_of_an_order_and_is_still_trusted(
     with counter(tmp_path, clock) as at:
         at.executor.take(command(LimitImport(max_w=9_000), lasts_s=24 * 3_600).encode(), retained=False)
         for _ in range(24 * 360):
-            assert len(at.executor.requests(clock.monotonic())) == 1
+            assert len(at.executor.requests(clock.monotonic(), {})) == 1
             assert watch.trust() is ClockTrust.SYNCED
             clock.step_wall(10 * ppm * 1e-6)
             clock.advance(10)
-        assert at.executor.requests(clock.monotonic()) == []
+        assert at.executor.requests(clock.monotonic(), {}) == []
 
 
 def test_an_order_of_the_market_does_not_outlive_the_process(tmp_path: Path, clock: ManualClock) -> None:

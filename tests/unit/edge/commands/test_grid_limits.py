@@ -41,11 +41,11 @@ def _pass(at: Counter, seconds: float, *, step_s: float = 10.0) -> None:
     """Let time pass as cycles do."""
     for _ in range(int(seconds / step_s)):
         at.clock.advance(step_s)
-        at.executor.requests(at.clock.monotonic())
+        at.executor.requests(at.clock.monotonic(), {})
 
 
 def _bounds(at: Counter) -> dict[str, tuple[float, float]]:
-    return {one.requester: (one.min_w, one.max_w) for one in at.executor.requests(at.clock.monotonic())}
+    return {one.requester: (one.min_w, one.max_w) for one in at.executor.requests(at.clock.monotonic(), {})}
 
 
 def test_until_the_grid_operator_is_heard_the_failsafe_limits_hold(tmp_path: Path, clock: ManualClock) -> None:
@@ -70,7 +70,7 @@ def test_a_grid_operator_that_falls_silent_in_a_limit_leaves_the_failsafe_limit(
         assert _state(at) is LimitState.FAILSAFE
         assert _bounds(at)["grid_failsafe/import"][1] == 4_200.0
         _pass(at, 4 * 3600, step_s=60)
-        found = at.executor.requests(clock.monotonic())
+        found = at.executor.requests(clock.monotonic(), {})
         assert {one.reason for one in found} == {Reason.GRID_FAILSAFE}, "four hours later nothing was lifted"
 
 
@@ -141,7 +141,7 @@ def test_where_a_failsafe_follows_a_dead_gateway_leaves_the_limit_to_the_device_
     for direction, bound_until_s in ("import", float("inf")), ("export", None):
         with counter(tmp_path / direction, clock, **{f"failsafe_{direction}_w": 0}) as at:
             _tell(at, LimitImport(max_w=3_000), seq=1)
-            found = {one.requester: one.bound_until_s for one in at.executor.requests(clock.monotonic())}
+            found = {one.requester: one.bound_until_s for one in at.executor.requests(clock.monotonic(), {})}
             assert found["grid_operator/limit_import"] == bound_until_s
 
 

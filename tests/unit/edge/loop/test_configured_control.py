@@ -70,9 +70,8 @@ class Bench:
                     values={"active_power_w": 0.0, "soc_pct": 50.0},
                     capabilities=frozenset({Capability.BATTERY_POWER}),
                 )
-        self.loop, self.cycles = loop_of(self.fakes, self.clock, devices=found, **sections)
         self.asked = list(requests)
-        self.loop._requests = lambda now_s, _: self.asked
+        self.loop, self.cycles = loop_of(self.fakes, self.clock, asked=self.asked, devices=found, **sections)
 
     def meter(self, power_w: float, **phases: float) -> None:
         """Say what the meter reads."""
@@ -146,7 +145,7 @@ async def test_the_dead_band_is_the_installers(dead_band_w: float, follows: bool
     bench = Bench(_plan(1_000.0), control={"dead_band_w": dead_band_w})
     async with running(bench):
         await bench.seconds(2)
-        bench.asked = [_plan(1_200.0)]
+        bench.asked[:] = [_plan(1_200.0)]
         await bench.seconds(2)
     assert (bench.told("inverter")[-1] == 1_200.0) is follows
 
@@ -157,11 +156,11 @@ async def test_a_ramp_holds_for_a_plan_and_gives_way_to_a_limit() -> None:
     bench = Bench(_plan(0.0), devices=[inverter])
     async with running(bench):
         await bench.seconds(2)
-        bench.asked = [_plan(2_000.0)]
+        bench.asked[:] = [_plan(2_000.0)]
         await bench.seconds(3)
         assert bench.told("inverter")[-1] == pytest.approx(300.0)
         bench.meter(8_000.0)
-        bench.asked = [_plan(2_000.0), _limit(5_000.0)]
+        bench.asked[:] = [_plan(2_000.0), _limit(5_000.0)]
         await bench.seconds(1)
         assert (bench.told("inverter")[-1] or 0.0) <= -3_000.0
 
@@ -186,7 +185,7 @@ async def test_swings_are_damped_from_the_configured_number_on() -> None:
         bench = Bench(_plan(0.0), control={"reversals_per_min_max": allowed})
         async with running(bench):
             for second in range(30):
-                bench.asked = [_plan(2_000.0 if second % 2 else -2_000.0)]
+                bench.asked[:] = [_plan(2_000.0 if second % 2 else -2_000.0)]
                 await bench.seconds(1)
         late = [value_w or 0.0 for value_w in bench.told("inverter")[-8:]]
         swings.append(max(late) - min(late))
@@ -204,11 +203,11 @@ async def test_a_load_is_shed_for_a_limit_and_comes_back_after_its_shortest_time
         assert bench.loop.last is not None
         assert bench.loop.last.decision.fresh, "a load without a meter does not make the site blind"
         assert set(bench.told("boiler", Capability.SWITCH)) == {3_000.0}
-        bench.asked = [_limit(2_000.0)]
+        bench.asked[:] = [_limit(2_000.0)]
         await bench.seconds(1)
         assert bench.told("boiler", Capability.SWITCH)[-1] == 0.0
         bench.meter(1_000.0)
-        bench.asked = []
+        bench.asked[:] = []
         await bench.seconds(28)
         assert set(bench.told("boiler", Capability.SWITCH)[-28:]) == {0.0}
         await bench.seconds(10)
@@ -233,10 +232,10 @@ async def test_a_load_that_rests_off_is_on_for_its_order_and_no_longer() -> None
         await bench.seconds(2)
         assert bench.told("boiler", Capability.SWITCH)[-1] == 0.0
         await bench.seconds(30)
-        bench.asked = [order]
+        bench.asked[:] = [order]
         await bench.seconds(5)
         assert bench.told("boiler", Capability.SWITCH)[-1] == 3_000.0
-        bench.asked = []
+        bench.asked[:] = []
         await bench.seconds(10)
         assert bench.told("boiler", Capability.SWITCH)[-1] == 3_000.0, "its shortest time on"
         await bench.seconds(10)

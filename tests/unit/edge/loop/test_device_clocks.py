@@ -30,14 +30,14 @@ def _says(ahead_s: float, *, quality: Quality = Quality.GOOD) -> dict[str, dict[
 )
 def test_more_than_a_minute_is_told_with_its_direction(ahead_s: float, said: tuple[str, ...]) -> None:
     """A time zone set wrongly is an hour, a dead battery of a clock is years."""
-    clocks = DeviceClocks()
+    clocks = DeviceClocks(lambda: ClockTrust.SYNCED)
     clocks.look(_says(ahead_s), trust=ClockTrust.SYNCED)
     assert clocks.wrong == said
 
 
 def test_it_is_said_once_and_over_when_the_clock_is_right(caplog: pytest.LogCaptureFixture) -> None:
     """Once a second would bury everything else."""
-    clocks = DeviceClocks()
+    clocks = DeviceClocks(lambda: ClockTrust.SYNCED)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             clocks.look(_says(3_600.0), trust=ClockTrust.HOLDOVER)
@@ -50,6 +50,6 @@ def test_it_is_said_once_and_over_when_the_clock_is_right(caplog: pytest.LogCapt
 
 def test_a_clock_of_ours_that_is_not_trusted_accuses_nobody() -> None:
     """After a start without the network it is we who are wrong."""
-    clocks = DeviceClocks()
+    clocks = DeviceClocks(lambda: ClockTrust.SYNCED)
     clocks.look(_says(-1e6), trust=ClockTrust.UNTRUSTED)
     assert clocks.wrong == ()

@@ -13,7 +13,8 @@ from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reas
 from edge.devices.recipes import Direction, Fallback
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import ValueRefused
-from edge.loop.loop import UNREAD_S, ControlLoop, Cycle
+from edge.loop.cycle import Cycle
+from edge.loop.loop import UNREAD_S, ControlLoop
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, FakeDevice, fake_site, loop_of
 
@@ -24,9 +25,7 @@ class Bench:
     def __init__(self, *, requests: list[Request] | None = None, **sections: Any) -> None:
         self.clock = ManualClock(NOON)
         self.fakes = fake_site(self.clock)
-        self.loop, self.cycles = loop_of(self.fakes, self.clock, **sections)
-        if requests is not None:
-            self.loop._requests = lambda now_s, _: requests
+        self.loop, self.cycles = loop_of(self.fakes, self.clock, asked=requests, **sections)
 
     @property
     def inverter(self) -> FakeDevice:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.loop.loop import Cycle, LoopStats
+from edge.loop.cycle import Cycle, LoopStats
 from edge.site.status import cycle_status, loop_status
 from edge.web.page import page, silent_page
 from tests.support.manual_clock import ManualClock
@@ -58,8 +58,7 @@ async def _cycle() -> tuple[Cycle, LoopStats]:
         expires_s=600.0,
         max_w=4_200.0,
     )
-    loop, cycles = loop_of(fake_site(clock), clock)
-    loop._requests = lambda _now_s, _readings: [limit]
+    loop, cycles = loop_of(fake_site(clock), clock, asked=[limit])
     task = asyncio.create_task(loop.run(), name="control")
     for _ in range(5):
         await asyncio.sleep(0)
