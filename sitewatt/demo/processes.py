@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,10 @@ class Child:
 class Processes:
     """The processes of one neighbourhood, by name."""
 
-    def __init__(self, log_dir: Path) -> None:
+    def __init__(self, log_dir: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        """Write logs to a folder; ``environment`` is added to what every process inherits."""
         self._log_dir = log_dir
+        self._environment = dict(environment or {})
         self._children: dict[str, Child] = {}
 
     def __getitem__(self, name: str) -> Child:
@@ -79,6 +81,7 @@ class Processes:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=sink,
                 limit=_LINE_BYTES_MAX,
+                env={**os.environ, **self._environment},
                 start_new_session=True,  # Ctrl-C reaches the demonstration alone, which then stops the rest in order.
             )
         child = Child(name=name, process=process, log=log)

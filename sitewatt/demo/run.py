@@ -104,7 +104,7 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
         usage, sites = processes.usage(), report.sites(place, watcher.view)
         gateways = [site.id for site in place.sites] + [place.feeder.id]
         await processes.stop(gateways)
-        await _drained(folder, place, say)
+        await drained(folder, place, say)
     await processes.stop(["cloud"])
     await processes.stop_all()
     return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
@@ -119,8 +119,12 @@ async def started(
     speed: float,
     say: Callable[[str], None],
     embedded_broker: bool = False,
+    prepare: Callable[[Path], None] = lambda _: None,
 ) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
     """Start every part in order; the clock runs from here on.
+
+    Args:
+        prepare: Changes the configurations in the folder before a process reads them.
 
     Raises:
         ProcessFailed: A part did not start.
@@ -139,11 +143,12 @@ async def started(
     say(f"broker {broker.ready.get('kind')} on port {broker_port}, simulated devices on their sockets")
     link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
     files.write_configurations(folder, place, link=link, ports=plant.ready["ports"])
+    prepare(folder)
     write_history(folder, place)
     watcher = Watcher(port=broker_port, clock=clock, gate_closure_s=GATE_CLOSURE_S)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(watcher.run(), name="listen to the broker")
-        await processes.start("cloud", "cloud.local", "--config", str(files.cloud(folder)), "--clock", spec)
+        await start_cloud(processes, folder, clock=clock)
         await _start_gateways(place, processes, folder, clock)
         say(f"{len(place.sites)} gateways and the feeder's are running")
         try:
@@ -158,6 +163,11 @@ async def start_broker(processes: Processes, folder: Path, *, port: int, embedde
     return await processes.start(
         "broker", "cloud.local.broker", "--port", str(port), "--dir", str(folder / "broker"), *more
     )
+
+
+async def start_cloud(processes: Processes, folder: Path, *, clock: ScaledClock) -> Child:
+    """Start the cloud, or start it again on what it kept."""
+    return await processes.start("cloud", "cloud.local", "--config", str(files.cloud(folder)), "--clock", clock.spec())
 
 
 async def start_gateway(processes: Processes, folder: Path, name: str, *, clock: ScaledClock) -> Child:
@@ -211,7 +221,7 @@ async def _watch(
             await asyncio.sleep(min(REFRESH_S, left_s))
 
 
-async def _drained(folder: Path, place: Neighbourhood, say: Callable[[str], None]) -> None:
+async def drained(folder: Path, place: Neighbourhood, say: Callable[[str], None]) -> None:
     """Wait until the tables hold everything that the gateways handed over, as long as what is left grows less."""
     loop = asyncio.get_running_loop()
     least: int | None = None
