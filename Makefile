@@ -5,13 +5,17 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test check format bench deb debian clean
+.PHONY: demo test swarm check format bench deb debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
 
 test: $(VENV)/.dev debian
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Neighbourhoods and faults from seeds: make swarm ARGS="--hours 8"
+swarm: $(VENV)/.dev debian
+	$(BIN)/sitewatt sim swarm $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from sitewatt.commands.sim_swarm import swarm
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
-app = typer.Typer(help="Simulated devices on real sockets.", no_args_is_help=True)
+app = typer.Typer(
+    help="Simulated devices on real sockets; a whole neighbourhood under drawn faults.", no_args_is_help=True
+)
+app.command()(swarm)
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 _Host = Annotated[str, typer.Option(help="Address to listen on.")]

@@ -1,0 +1,1 @@
+"""The simulator of everything: a neighbourhood, faults and a time from one seed, judged from outside."""

@@ -1,0 +1,59 @@
+"""What runs covered: how much of what was tried, in plain numbers that add up over runs."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from sitewatt.swarm.run import Verdict
+
+
+@dataclass(kw_only=True)
+class Coverage:
+    """Sums over runs. ``site_days`` counts each gateway's own time."""
+
+    seeds: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    void: list[int] = field(default_factory=list)
+    site_days: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    restarts: int = 0
+    messages: int = 0
+    orders: int = 0
+    orders_held: int = 0
+    intervals_settled: int = 0
+    readings: int = 0
+    trades: int = 0
+
+    def add(self, verdict: Verdict) -> None:
+        """Take one run in."""
+        plan, evidence = verdict.plan, verdict.evidence
+        self.seeds.append(plan.seed)
+        if verdict.failed:
+            self.failed.append(plan.seed)
+        if verdict.void:
+            self.void.append(plan.seed)
+        if evidence is None:
+            return
+        self.site_days += plan.span_s * len(plan.gateways) / 86_400
+        self.faults.update(struck.fault.kind.value for struck in evidence.chronicle.struck)
+        self.restarts += evidence.chronicle.restarts
+        self.messages += verdict.messages
+        self.orders += len(evidence.limits)
+        self.orders_held += sum(limit.held_from_ms is not None for limit in evidence.limits)
+        self.intervals_settled += evidence.intervals_settled
+        self.readings += len(evidence.readings)
+        self.trades += sum(int(proof["trades"]) for proof in evidence.proofs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the sums as JSON values."""
+        return {**vars(self), "faults": dict(sorted(self.faults.items())), "site_days": round(self.site_days, 3)}
+
+    def lines(self) -> list[str]:
+        """Return the sums for people."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items())) or "none"
+        return [
+            f"{len(self.seeds)} seeds, {len(self.failed)} failed, {len(self.void)} void (the machine stood still)",
+            f"{self.site_days:.2f} gateway days; faults: {kinds}; {self.restarts} restarts",
+            f"{self.messages} messages, {self.trades} trades, {self.readings} readings, {self.intervals_settled}"
+            f" intervals settled, {self.orders_held} of {self.orders} limits came into effect",
+        ]

@@ -1,0 +1,159 @@
+"""What a run left behind, read from outside: the plant's truth, the stores, the journals, the logs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cloud.local.proof import prove_file
+from cloud.local.report import opened, read_report
+from cloud.stores import keys
+from cloud.stores.tables import Table
+from contracts.control import AckStage
+from contracts.units import Quality, epoch_ms, instant
+from sitewatt.demo import files, report
+from sitewatt.demo.neighbourhood import Neighbourhood
+from sitewatt.swarm.orders import Given
+from sitewatt.swarm.world import Chronicle
+
+Power = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the cloud holds of one site and delivery interval: energies and counters in Wh, as the gateway sent them."""
+
+    site: str
+    start_ms: int
+    import_wh: int
+    export_wh: int
+    register_import_wh: int
+    register_export_wh: int
+    good: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """An order and what was heard of it; ``held_from_ms`` is when the site said that it has effect."""
+
+    number: int
+    site: str
+    export_w_max: int
+    held_from_ms: int | None
+    ends_ms: int
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Plain values, so that every judge is a function of them."""
+
+    channels: Mapping[str, Mapping[str, int]]
+    proofs: Sequence[Mapping[str, Any]]
+    intervals_settled: int
+    readings: Sequence[Reading]
+    truth: Sequence[tuple[int, Mapping[str, Power]]]
+    limits: Sequence[Limit]
+    events_ms: Sequence[tuple[int, int]]
+    """Spans in which the cloud's own demand response may limit sites."""
+    tracebacks: Mapping[str, Sequence[str]]
+    set_aside: Sequence[str]
+    chronicle: Chronicle
+    started_ms: int
+    """What the site clock's second zero is in epoch milliseconds."""
+
+    def truth_of(self, site: str) -> Iterator[tuple[int, Power]]:
+        """Yield instants and what the plant says of one site."""
+        return ((at_ms, sites[site]) for at_ms, sites in self.truth)
+
+
+def gather(place: Neighbourhood, folder: Path, *, given: Sequence[Given], chronicle: Chronicle) -> Evidence:
+    """Return the evidence of a run whose processes have ended.
+
+    Raises:
+        CloudError: The cloud's tables cannot be read.
+        OutboxError: A gateway's outbox cannot be read.
+    """
+    tables = files.tables(folder)
+    cloud = read_report(tables)
+    with opened(tables) as (_, streams):
+        set_aside = tuple(f"{one.id}: {one.error}" for one in streams.all_set_aside())
+    return Evidence(
+        channels=report.channels(folder, place),
+        proofs=tuple(proof.answer() for proof in prove_file(tables / "tables.db")),
+        intervals_settled=sum(bool(interval["settled"]) for interval in cloud.intervals),
+        readings=tuple(_readings(place, folder)),
+        truth=tuple(_truth(files.truth(folder))),
+        limits=tuple(_limit(one) for one in given),
+        events_ms=tuple(_span_ms(event) for event in cloud.dr_events),
+        tracebacks={log.stem: tuple(_tracebacks(log)) for log in sorted(files.logs(folder).glob("*.log"))},
+        set_aside=set_aside,
+        chronicle=chronicle,
+        started_ms=epoch_ms(place.started_at),
+    )
+
+
+def _readings(place: Neighbourhood, folder: Path) -> Iterator[Reading]:
+    with opened(files.tables(folder)) as (tables, _):
+        for site in (place.feeder.id, *(site.id for site in place.sites)):
+            days = [place.started_at, place.started_at + timedelta(days=1)]
+            for pk in sorted({keys.meter_reading(site, day).pk for day in days}):
+                for item in tables.query(Table.ENERGY_METRICS, pk):
+                    reading = _reading(site, item.body)
+                    if instant(reading.start_ms) >= place.started_at:  # Before lies the history that was written.
+                        yield reading
+
+
+def _reading(site: str, body: Mapping[str, Any]) -> Reading:
+    return Reading(
+        site=site,
+        start_ms=int(body["interval_start"]),
+        import_wh=body["import_wh"],
+        export_wh=body["export_wh"],
+        register_import_wh=body["register_import_wh"],
+        register_export_wh=body["register_export_wh"],
+        good=body["quality"] == Quality.GOOD,
+    )
+
+
+def _truth(path: Path) -> Iterator[tuple[int, Mapping[str, Power]]]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):  # The last line may be half written.
+                said = json.loads(line)
+                yield int(said["at"]), said["sites"]
+
+
+def _limit(one: Given) -> Limit:
+    held = one.first(AckStage.EFFECTIVE)
+    return Limit(
+        number=one.order.number,
+        site=one.order.site,
+        export_w_max=one.order.export_w_max,
+        held_from_ms=None if held is None else epoch_ms(held.at),
+        ends_ms=epoch_ms(one.command.expires_at),
+        refusals=tuple(str(ack.reason) for ack in one.answers if ack.stage is AckStage.REJECTED),
+    )
+
+
+def _span_ms(event: Mapping[str, Any]) -> tuple[int, int]:
+    begun = _ms(event["detected_at"])
+    ended = event.get("ended_at")
+    return begun, _ms(ended) if ended else 1 << 62
+
+
+def _ms(stamp: Any) -> int:
+    return int(stamp) if isinstance(stamp, int) else epoch_ms(datetime.fromisoformat(str(stamp)))
+
+
+def _tracebacks(log: Path) -> Iterator[str]:
+    """Yield what was raised by each traceback of a log: its last line."""
+    inside = False
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("Traceback (most recent call last)") or line.lstrip().startswith("+ Exception Group"):
+            inside = True
+        elif inside and line and not line[0].isspace():
+            inside = False
+            yield line

@@ -1,0 +1,202 @@
+"""Who judges a run: each a pure function of the evidence that returns what it finds wrong.
+
+None of them asks a process of the product what it did: they compare the plant's truth, the stores, the journals and
+the logs with one another.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.units import DELIVERY_INTERVAL_S
+from edge.control.lease import REVERT_S
+from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
+
+# A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
+BOUNDARY_S: Final = 10.0
+ROUNDING_WH: Final = 20.0
+# Devices and the cycle count whole seconds, so what is held may end so much before the instant of the order's end.
+EDGE_S: Final = 2.5
+# The load of a home changes while its generation is capped; the next cycles must have caught up.
+CATCH_UP_S: Final = 15.0
+LIMIT_TOLERANCE_W: Final = 150.0
+LIMIT_TOLERANCE_SHARE: Final = 0.02
+# What governs the end of a limit is its own expiry; the device may count its last timer to the end, and a tenth.
+LETS_GO_S: Final = REVERT_S * 1.1
+FREE_SHARE: Final = 0.95
+MEMORY_MB_MAX: Final = 400.0
+DESCRIPTORS_MAX: Final = 400
+FILES_BYTES_MAX: Final = 400 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One broken promise; ``timed`` where a machine that stood still may be to blame."""
+
+    judge: str
+    what: str
+    timed: bool = False
+
+
+def nothing_lost(evidence: Evidence) -> Iterator[Finding]:
+    """What gateways handed over is in the cloud's tables, or waits in its streams."""
+    for channel, counts in evidence.channels.items():
+        if counts["lost"]:
+            yield _finding(nothing_lost, f"{channel}: {counts['lost']} of {counts['published']} are nowhere")
+    for record in evidence.set_aside:
+        yield _finding(nothing_lost, f"set aside, though every sender was sound: {record}")
+
+
+def books_balance(evidence: Evidence) -> Iterator[Finding]:
+    """The journal, replayed from its first entry, leads to what the tables hold; the ledger sums to zero."""
+    for proof in evidence.proofs:
+        if proof["parted_at"]:
+            yield _finding(books_balance, f"journal of {proof['zone']} and tables part: {proof['parted_at']}")
+        if proof["ledger_sum_uct"] or proof["ledger_sum_wh"]:
+            sums = f"{proof['ledger_sum_uct']} uct and {proof['ledger_sum_wh']} Wh"
+            yield _finding(books_balance, f"ledger of {proof['zone']} sums to {sums}")
+
+
+def meters_agree(evidence: Evidence) -> Iterator[Finding]:
+    """The energy of each interval is what the plant delivered, and intervals add up to the meter's own counters."""
+    truth = {site: list(evidence.truth_of(site)) for site in {reading.site for reading in evidence.readings}}
+    before: Reading | None = None
+    for reading in sorted(evidence.readings, key=lambda reading: (reading.site, reading.start_ms)):
+        if before is not None and _adjoin(before, reading):
+            counted = reading.register_import_wh - before.register_import_wh
+            if abs(counted - reading.import_wh) > 1:
+                yield _finding(
+                    meters_agree,
+                    f"{reading.site} {reading.start_ms}: {reading.import_wh} Wh imported, counted {counted}",
+                )
+        if reading.good and (found := _beside_truth(reading, truth.get(reading.site, []))) is not None:
+            yield found
+        before = reading
+
+
+def _adjoin(before: Reading, reading: Reading) -> bool:
+    next_ms = before.start_ms + DELIVERY_INTERVAL_S * 1000
+    return before.site == reading.site and reading.start_ms == next_ms and before.good and reading.good
+
+
+def _beside_truth(reading: Reading, truth: list[tuple[int, Power]]) -> Finding | None:
+    end_ms = reading.start_ms + DELIVERY_INTERVAL_S * 1000
+    lines = [(at_ms, line) for at_ms, line in truth if abs(at_ms - end_ms) <= BOUNDARY_S * 1000]
+    if not lines:
+        return None  # The plant was not running there, or the site is the feeder, of which it writes elsewhere.
+    told = [float(line["import_wh"]) for _, line in lines]
+    if min(told) - ROUNDING_WH <= reading.register_import_wh <= max(told) + ROUNDING_WH:
+        return None
+    return _finding(
+        meters_agree,
+        f"{reading.site} {reading.start_ms}: counter {reading.register_import_wh} Wh, the plant says {min(told):.0f} to"
+        f" {max(told):.0f} within {BOUNDARY_S:.0f} s of the interval's end",
+    )
+
+
+def processes_live(evidence: Evidence) -> Iterator[Finding]:
+    """Nothing ends but what a fault ended, and every start succeeds."""
+    for sentence in evidence.chronicle.ended:
+        yield _finding(processes_live, f"ended by itself: {sentence}")
+    for sentence in evidence.chronicle.failed_starts:
+        yield _finding(processes_live, f"did not start: {sentence}")
+
+
+def refusals_typed(evidence: Evidence) -> Iterator[Finding]:
+    """No log holds a traceback: whatever comes is met with a word of its own."""
+    for name, raised in evidence.tracebacks.items():
+        for line in dict.fromkeys(raised):
+            yield _finding(refusals_typed, f"{name} raised {raised.count(line)} times: {line[:200]}")
+
+
+def limits_held(evidence: Evidence) -> Iterator[Finding]:
+    """From the moment a site says that a limit has effect until the limit's end, the plant keeps below it."""
+    for limit in evidence.limits:
+        if limit.held_from_ms is None:
+            continue
+        bound_w = limit.export_w_max + max(LIMIT_TOLERANCE_W, LIMIT_TOLERANCE_SHARE * limit.export_w_max)
+        since_ms: int | None = None
+        for at_ms, power in evidence.truth_of(limit.site):
+            if not limit.held_from_ms <= at_ms <= limit.ends_ms - EDGE_S * 1000:
+                continue
+            if -power["connection_w"] <= bound_w:
+                since_ms = None
+                continue
+            since_ms = at_ms if since_ms is None else since_ms
+            if at_ms - since_ms > CATCH_UP_S * 1000:
+                yield _finding(
+                    limits_held,
+                    f"order {limit.number}: {limit.site} exported {-power['connection_w']:.0f} W above its limit of"
+                    f" {limit.export_w_max} W for {(at_ms - since_ms) / 1000:.0f} s at {_since(evidence, at_ms):.0f} s",
+                    timed=True,
+                )
+                break
+
+
+def leases_end(evidence: Evidence) -> Iterator[Finding]:
+    """After a limit's end the site is free again within the device's timer, whoever is alive."""
+    for limit in evidence.limits:
+        until_ms = limit.ends_ms + LETS_GO_S * 1000
+        if limit.held_from_ms is None or _limited_again(evidence, limit, until_ms):
+            continue
+        lines = [power for at_ms, power in evidence.truth_of(limit.site) if limit.ends_ms <= at_ms <= until_ms]
+        whole = evidence.truth and evidence.truth[-1][0] >= until_ms
+        if whole and lines and not any(-power["pv_w"] >= FREE_SHARE * power["pv_available_w"] for power in lines):
+            last = lines[-1]
+            yield _finding(
+                leases_end,
+                f"order {limit.number}: {limit.site} still generates {-last['pv_w']:.0f} W of"
+                f" {last['pv_available_w']:.0f} W, {LETS_GO_S:.0f} s after the limit ended",
+                timed=True,
+            )
+
+
+def _limited_again(evidence: Evidence, limit: Limit, until_ms: float) -> bool:
+    others = any(
+        other.site == limit.site and other.number != limit.number and other.held_from_ms is not None
+        and other.held_from_ms <= until_ms and other.ends_ms >= limit.ends_ms
+        for other in evidence.limits
+    )  # fmt: skip
+    return others or any(
+        begun_ms <= until_ms and ended_ms >= limit.ends_ms - LETS_GO_S * 1000
+        for begun_ms, ended_ms in evidence.events_ms
+    )
+
+
+def nothing_grows(evidence: Evidence) -> Iterator[Finding]:
+    """Memory, descriptors and files of every part stay within their bound."""
+    for name in dict.fromkeys(usage.name for usage in evidence.chronicle.usage):
+        told = [usage for usage in evidence.chronicle.usage if usage.name == name]
+        for what, most, bound in (
+            ("MB of memory", max(usage.rss_mb for usage in told), MEMORY_MB_MAX),
+            ("open descriptors", max(usage.descriptors for usage in told), DESCRIPTORS_MAX),
+            ("bytes of files", max(usage.files_bytes for usage in told), FILES_BYTES_MAX),
+        ):
+            if most > bound:
+                yield _finding(nothing_grows, f"{name} took {most:.0f} {what}, above {bound:.0f}")
+
+
+Judge = Callable[[Evidence], Iterable[Finding]]
+JUDGES: Final[tuple[Judge, ...]] = (
+    nothing_lost,
+    books_balance,
+    meters_agree,
+    processes_live,
+    refusals_typed,
+    limits_held,
+    leases_end,
+    nothing_grows,
+)
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """Return everything that any judge finds."""
+    return [finding for one in JUDGES for finding in one(evidence)]
+
+
+def _finding(judged_by: Judge, what: str, *, timed: bool = False) -> Finding:
+    return Finding(judge=judged_by.__name__, what=what, timed=timed)
+
+
+def _since(evidence: Evidence, at_ms: int) -> float:
+    return (at_ms - evidence.started_ms) / 1000

@@ -1,0 +1,72 @@
+"""What one seed draws: the neighbourhood, what goes wrong and when, and what the grid operator orders."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sitewatt.demo.neighbourhood import Neighbourhood
+
+BROKER = "broker"
+CLOUD = "cloud"
+
+
+class FaultKind(StrEnum):
+    """One way in which a part of the neighbourhood fails."""
+
+    KILL = "kill"
+    """Every process of the part dies at once (SIGKILL); it is started again after ``for_s``."""
+    KILL_ONE = "kill_one"
+    """One process of the part dies, its supervisor may start it again; where it is the only one, as ``KILL``."""
+    PAUSE = "pause"
+    """Every process of the part stands still (SIGSTOP) for ``for_s``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong.
+
+    ``at_s`` and ``for_s`` are seconds of site time, since the neighbourhood ran and since the fault began; ``seed`` is
+    for what the fault itself draws.
+    """
+
+    number: int
+    kind: FaultKind
+    target: str
+    at_s: float
+    for_s: float
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.number:3d}  {self.at_s:7.0f} s  {self.kind.value} {self.target} for {self.for_s:.0f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """The grid operator limits what a site feeds in, from ``at_s`` for ``for_s`` seconds of site time."""
+
+    number: int
+    site: str
+    export_w_max: int
+    at_s: float
+    for_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a run does. Equal plans do the same; what the machine makes of it may differ."""
+
+    seed: int
+    place: Neighbourhood
+    speed: float
+    span_s: float
+    faults: tuple[Fault, ...]
+    orders: tuple[Order, ...]
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """Return the names of all gateways, the feeder's first."""
+        return (self.place.feeder.id, *(site.id for site in self.place.sites))
+
+    def only(self, numbers: Collection[int]) -> "Plan":
+        """Return the same plan with these of its faults alone."""
+        return replace(self, faults=tuple(fault for fault in self.faults if fault.number in numbers))

@@ -1,0 +1,35 @@
+"""The processes of a part: the one that was started and all that it started in turn."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and everything below it, parents first; empty where it is gone.
+
+    Source: proc(5), ``/proc/<pid>/task/<tid>/children``.
+    """
+    if not Path(f"/proc/{pid}").exists():
+        return []
+    found = [pid]
+    for parent in found:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in children.read_text().split() if int(child) not in found]
+    return found
+
+
+def signal_all(pids: list[int], number: signal.Signals) -> None:
+    """Send a signal to processes; who is gone already is passed over."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def descriptors(pid: int) -> int:
+    """Return how many files and sockets a process has open, zero where it is gone."""
+    with contextlib.suppress(OSError):
+        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    return 0

@@ -1,0 +1,131 @@
+"""Runs one plan from the first process to the verdict."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cloud.errors import CloudError
+from contracts.clock import Clock
+from edge.errors import EdgeError
+from sitewatt.demo import files
+from sitewatt.demo.processes import Processes, ProcessFailed
+from sitewatt.demo.run import drained, started
+from sitewatt.swarm.evidence import Evidence, gather
+from sitewatt.swarm.judges import Finding, judge
+from sitewatt.swarm.orders import OrderDesk
+from sitewatt.swarm.plan import Plan
+from sitewatt.swarm.world import World
+
+# Real seconds that this machine may stand still before a promise of time can no longer be judged.
+STALL_S_MAX: Final = 1.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the judges found; ``evidence`` is ``None`` where the run broke off."""
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+    evidence: Evidence | None
+    messages: int = 0
+
+    @property
+    def stall_s(self) -> float:
+        """Return the longest time that the machine itself stood still, in real seconds."""
+        return max((late_s for _, late_s in self.evidence.chronicle.stalls), default=0.0) if self.evidence else 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Return whether a promise was broken, for which the machine is not to blame."""
+        return any(not finding.timed or self.stall_s <= STALL_S_MAX for finding in self.findings)
+
+    @property
+    def void(self) -> bool:
+        """Return whether all that was found is of time, on a machine that stood still."""
+        return bool(self.findings) and not self.failed
+
+
+async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _: None) -> Verdict:
+    """Run a plan and judge it; what the product breaks is a finding, never an exception.
+
+    Args:
+        keep: Where configurations, outboxes, tables and logs stay; thrown away without it.
+    """
+    with _folder(keep) as folder:
+        processes = Processes(files.logs(folder))
+        try:
+            return await _run(plan, folder, processes, say)
+        except (ProcessFailed, CloudError, EdgeError) as error:
+            return _broken_off(plan, error)
+        except BaseExceptionGroup as group:
+            failed, rest = group.split((ProcessFailed, CloudError, EdgeError))
+            if failed is None or rest is not None:
+                raise
+            return _broken_off(plan, _leaf(failed))
+        finally:
+            await processes.stop_all()
+
+
+async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verdict:
+    desk = OrderDesk(plan)
+    async with started(plan.place, processes, folder, speed=plan.speed, say=say, prepare=desk.trust_in) as (
+        clock,
+        watcher,
+    ):
+        port = int(processes["broker"].ready["port"])
+        world = World(plan, folder=folder, processes=processes, clock=clock, port=port)
+        desk.open(clock=clock, port=port)
+        async with asyncio.TaskGroup() as always:
+            running = [
+                always.create_task(world.supervise(), name="supervise"),
+                always.create_task(world.measure(), name="measure"),
+                always.create_task(world.keep_time(), name="keep time"),
+                always.create_task(desk.listen(), name="hear answers"),
+            ]
+            await _story(plan, world, desk, clock)
+            for task in running:
+                task.cancel()
+        messages = watcher.view.messages
+        await processes.stop(plan.gateways)
+        await drained(folder, plan.place, say)
+    await processes.stop(["cloud"])
+    await processes.stop_all()
+    evidence = gather(plan.place, folder, given=desk.given, chronicle=world.chronicle)
+    return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
+
+
+async def _story(plan: Plan, world: World, desk: OrderDesk, clock: Clock) -> None:
+    """Do every fault and give every order at its time, and wait for the end of the span."""
+    begun_s = clock.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        for fault in plan.faults:
+            tasks.create_task(world.strike(fault, begun_s=begun_s), name=str(fault))
+        for order in plan.orders:
+            tasks.create_task(desk.give(order, begun_s=begun_s), name=f"order {order.number}")
+        tasks.create_task(clock.sleep(plan.span_s), name="until the end")
+
+
+def _broken_off(plan: Plan, error: BaseException) -> Verdict:
+    return Verdict(plan=plan, findings=(Finding(judge="run", what=f"broken off: {error}"),), evidence=None)
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="sitewatt-swarm-", ignore_cleanup_errors=True) as name:
+        yield Path(name)

@@ -1,0 +1,183 @@
+"""A neighbourhood that runs while things go wrong: injects the drawn faults and starts again what ended."""
+
+import asyncio
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from contracts.clock import ScaledClock
+from sitewatt.demo.processes import Processes, ProcessFailed, usage_of
+from sitewatt.demo.run import start_broker, start_cloud, start_gateway
+from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
+from sitewatt.swarm.process_tree import descriptors, signal_all, tree
+
+LOOK_S: Final = 0.25  # Real seconds between two looks at who still lives.
+MEASURE_S: Final = 2.0
+STARTS_MAX: Final = 3  # Tries of one start; a service manager goes on for ever.
+STALL_S: Final = 0.25  # Real seconds by which this machine was late to count as standing still.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Struck:
+    """A fault as it was really done: site instants of its begin and of its end."""
+
+    fault: Fault
+    from_s: float
+    to_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a part took at an instant: all its processes together."""
+
+    name: str
+    at_s: float
+    rss_mb: float
+    descriptors: int
+    files_bytes: int
+
+
+@dataclass(kw_only=True)
+class Chronicle:
+    """What happened to the processes, in site seconds of the clock."""
+
+    struck: list[Struck] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    failed_starts: list[str] = field(default_factory=list)
+    restarts: int = 0
+    usage: list[Usage] = field(default_factory=list)
+    stalls: list[tuple[float, float]] = field(default_factory=list)
+
+
+class World:
+    """The running parts of a plan."""
+
+    def __init__(self, plan: Plan, *, folder: Path, processes: Processes, clock: ScaledClock, port: int) -> None:
+        self.chronicle = Chronicle()
+        self._plan = plan
+        self._folder = folder
+        self._processes = processes
+        self._clock = clock
+        self._port = port
+        self._turn = {name: asyncio.Lock() for name in (BROKER, CLOUD, *plan.gateways)}
+
+    async def strike(self, fault: Fault, *, begun_s: float) -> None:
+        """Wait for a fault's time, do it and mend it; faults of one part come one after another."""
+        await self._clock.sleep(begun_s + fault.at_s - self._clock.monotonic())
+        async with self._turn[fault.target]:
+            from_s = self._clock.monotonic()
+            match fault.kind:
+                case FaultKind.KILL:
+                    await self._kill(fault, tree(self._pid(fault.target)))
+                case FaultKind.KILL_ONE:
+                    await self._kill(fault, self._one_of(fault))
+                case FaultKind.PAUSE:
+                    await self._pause(fault)
+            self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))
+
+    async def supervise(self) -> None:
+        """Start again whatever ended by itself, and say so, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for child in self._processes.ended():
+                if child.name in self._turn and not self._turn[child.name].locked():
+                    self.chronicle.ended.append(f"{child.name} {child.end}")
+                    async with self._turn[child.name]:
+                        await self._start(child.name)
+                elif child.name not in self._turn:
+                    raise ProcessFailed(f"{child.name} {child.end}")
+
+    async def measure(self) -> None:
+        """Note memory, descriptors and files of every part, until cancelled."""
+        while True:
+            for name in self._turn:
+                pids = tree(self._pid(name))
+                told = [usage for pid in pids if (usage := usage_of(pid)) is not None]
+                self.chronicle.usage.append(
+                    Usage(
+                        name=name,
+                        at_s=self._clock.monotonic(),
+                        rss_mb=sum(usage["rss_mb"] for usage in told),
+                        descriptors=sum(descriptors(pid) for pid in pids),
+                        files_bytes=await asyncio.to_thread(_bytes_of, self._files_of(name)),
+                    )
+                )
+            await asyncio.sleep(MEASURE_S)
+
+    async def keep_time(self) -> None:
+        """Note when this machine itself stood still, until cancelled: then nobody kept time."""
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            late_s = time.monotonic() - before_s - LOOK_S
+            if late_s > STALL_S:
+                self.chronicle.stalls.append((self._clock.monotonic(), late_s))
+
+    def _pid(self, name: str) -> int:
+        return self._processes[name].process.pid
+
+    def _one_of(self, fault: Fault) -> list[int]:
+        pids = tree(self._pid(fault.target))
+        return [pids[fault.seed % len(pids)]] if pids else []
+
+    async def _kill(self, fault: Fault, pids: list[int]) -> None:
+        child = self._processes[fault.target]
+        signal_all(pids, signal.SIGKILL)
+        if child.process.pid not in pids:  # Its own supervisor is to start it again.
+            await self._clock.sleep(fault.for_s)
+            return
+        await child.process.wait()
+        await self._clock.sleep(fault.for_s)
+        await self._start(fault.target)
+
+    async def _pause(self, fault: Fault) -> None:
+        pids = tree(self._pid(fault.target))
+        signal_all(pids, signal.SIGSTOP)
+        try:
+            await self._clock.sleep(fault.for_s)
+        finally:
+            signal_all(pids, signal.SIGCONT)
+
+    async def _start(self, name: str) -> None:
+        self.chronicle.restarts += 1
+        for _ in range(STARTS_MAX):
+            try:
+                await self._start_once(name)
+            except ProcessFailed as error:
+                self.chronicle.failed_starts.append(str(error))
+                if self._processes[name].running:
+                    self._processes.kill(name)
+                    await self._processes[name].process.wait()
+            else:
+                return
+        raise ProcessFailed(f"{name} did not start {STARTS_MAX} times in a row: {self.chronicle.failed_starts[-1]}")
+
+    async def _start_once(self, name: str) -> None:
+        match name:
+            case "broker":
+                await start_broker(self._processes, self._folder, port=self._port)
+            case "cloud":
+                await start_cloud(self._processes, self._folder, clock=self._clock)
+            case _:
+                await start_gateway(self._processes, self._folder, name, clock=self._clock)
+
+    def _files_of(self, name: str) -> Path:
+        match name:
+            case "broker" | "cloud":
+                return self._folder / name
+            case _:
+                return self._folder / "state" / name
+
+
+def _bytes_of(folder: Path) -> int:
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(where) / name).lstat().st_size
+            except OSError:
+                continue
+    return total

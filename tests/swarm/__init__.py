@@ -1,0 +1,1 @@
+"""Whole neighbourhoods under faults that a seed drew."""

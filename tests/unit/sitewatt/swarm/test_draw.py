@@ -1,0 +1,49 @@
+"""A seed is all that a failure must remember."""
+
+from collections import Counter
+
+import pytest
+
+from sitewatt.swarm.draw import FAULTS_FROM, draw
+from sitewatt.swarm.plan import FaultKind, Plan
+
+SPAN_S = 1800.0
+
+
+def _drawn(seed: int) -> Plan:
+    return draw(seed, speed=15.0, span_s=SPAN_S)
+
+
+def test_equal_seeds_draw_equal_plans_and_others_differ() -> None:
+    """The command that a failure prints must do the same again."""
+    assert _drawn(7) == _drawn(7)
+    assert len({(plan.place, plan.faults) for plan in map(_drawn, range(20))}) == 20
+
+
+def test_every_kind_of_fault_and_every_part_is_drawn() -> None:
+    """What is never drawn is never tried."""
+    plans = [_drawn(seed) for seed in range(60)]
+    kinds = Counter(fault.kind for plan in plans for fault in plan.faults)
+    assert set(kinds) == set(FaultKind)
+    targets = {fault.target for plan in plans for fault in plan.faults}
+    assert targets >= {"broker", "cloud", "feeder-1", "solar-farm", "factory", "home-1"}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_drawn_lies_within_the_run(seed: int) -> None:
+    """A fault or an order that outlasts the run leaves nothing to judge."""
+    plan = _drawn(seed)
+    assert plan.faults and all(
+        fault.at_s >= FAULTS_FROM * SPAN_S and fault.at_s + fault.for_s < SPAN_S for fault in plan.faults
+    )
+    assert [fault.number for fault in plan.faults] == list(range(1, len(plan.faults) + 1))
+    assert plan.orders and all(order.for_s > 0 and order.at_s + order.for_s < SPAN_S for order in plan.orders)
+    assert all(order.site in plan.gateways for order in plan.orders)
+
+
+def test_a_part_of_a_schedule_keeps_everything_else() -> None:
+    """Shrinking changes the schedule alone."""
+    plan = _drawn(3)
+    part = plan.only({1, 3})
+    assert [fault.number for fault in part.faults] == [1, 3]
+    assert (part.place, part.orders, part.speed, part.span_s) == (plan.place, plan.orders, plan.speed, plan.span_s)

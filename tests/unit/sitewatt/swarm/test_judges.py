@@ -1,0 +1,156 @@
+"""Every judge finds what it is there for, and finds nothing in a run that kept its promises."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contracts.units import DELIVERY_INTERVAL_S
+from sitewatt.swarm.evidence import Evidence, Limit, Reading
+from sitewatt.swarm.judges import JUDGES, judge
+from sitewatt.swarm.world import Chronicle, Usage
+
+START_MS = 1_773_746_100_000 // (DELIVERY_INTERVAL_S * 1000) * DELIVERY_INTERVAL_S * 1000
+SITE = "home-1"
+LIMIT = Limit(
+    number=1, site=SITE, export_w_max=1000, held_from_ms=START_MS + 100_000, ends_ms=START_MS + 400_000, refusals=()
+)
+COUNTS = {"published": 5, "stored": 5, "waiting": 0, "lost": 0, "duplicated": 1}
+PROOF = {"zone": "zone-1", "parted_at": None, "ledger_sum_uct": 0, "ledger_sum_wh": 0, "trades": 3}
+INTERVALS = 3
+
+
+def _power(at_s: int) -> dict[str, float]:
+    limited = 100 <= at_s < 400
+    return {
+        "connection_w": -950.0 if limited else -4000.0,
+        "pv_w": -1450.0 if limited else -4500.0,
+        "pv_available_w": 4500.0,
+        "import_wh": at_s / 9,
+    }
+
+
+def _reading(number: int) -> Reading:
+    return Reading(
+        site=SITE,
+        start_ms=START_MS + number * DELIVERY_INTERVAL_S * 1000,
+        import_wh=100,
+        export_wh=0,
+        register_import_wh=100 * (number + 1),
+        register_export_wh=0,
+        good=True,
+    )
+
+
+def _sound() -> Evidence:
+    return Evidence(
+        channels={"telemetry": COUNTS, "meter": COUNTS},
+        proofs=[PROOF],
+        intervals_settled=1,
+        readings=[_reading(number) for number in range(INTERVALS)],
+        truth=[(START_MS + at_s * 1000, {SITE: _power(at_s)}) for at_s in range(INTERVALS * DELIVERY_INTERVAL_S + 20)],
+        limits=[LIMIT],
+        events_ms=[],
+        tracebacks={"cloud": ()},
+        set_aside=[],
+        chronicle=Chronicle(usage=[Usage(name="cloud", at_s=1.0, rss_mb=90.0, descriptors=20, files_bytes=1000)]),
+        started_ms=START_MS,
+    )
+
+
+def _lost(sound: Evidence) -> Evidence:
+    return replace(sound, channels={**sound.channels, "meter": {**COUNTS, "stored": 4, "lost": 1}})
+
+
+def _ledger_off(sound: Evidence) -> Evidence:
+    return replace(sound, proofs=[{**PROOF, "ledger_sum_uct": 1}])
+
+
+def _replay_parts(sound: Evidence) -> Evidence:
+    return replace(sound, proofs=[{**PROOF, "parted_at": "TRADE#7"}])
+
+
+def _counted_twice(sound: Evidence) -> Evidence:
+    return replace(sound, readings=[*sound.readings[:1], replace(sound.readings[1], import_wh=200), sound.readings[2]])
+
+
+def _beside_the_plant(sound: Evidence) -> Evidence:
+    return replace(sound, readings=[replace(_reading(2), register_import_wh=400)])
+
+
+def _ended(sound: Evidence) -> Evidence:
+    return replace(sound, chronicle=replace(sound.chronicle, ended=["home-1 ended with code 1: MemoryError"]))
+
+
+def _never_started(sound: Evidence) -> Evidence:
+    return replace(sound, chronicle=replace(sound.chronicle, failed_starts=["home-1 was not ready within 60 s"]))
+
+
+def _traceback(sound: Evidence) -> Evidence:
+    return replace(sound, tracebacks={"home-1": ("IndexError: list index out of range",)})
+
+
+def _set_aside(sound: Evidence) -> Evidence:
+    return replace(sound, set_aside=["orders:12: ValueError"])
+
+
+def _above_the_limit(sound: Evidence) -> Evidence:
+    lifted = {**_power(150), "connection_w": -4000.0}
+    return replace(sound, truth=_with(sound, 200, 230, lifted))
+
+
+def _never_free(sound: Evidence) -> Evidence:
+    return replace(sound, truth=_with(sound, 400, 600, _power(150)))
+
+
+def _grown(sound: Evidence) -> Evidence:
+    usage = Usage(name="cloud", at_s=9.0, rss_mb=900.0, descriptors=20, files_bytes=1000)
+    return replace(sound, chronicle=replace(sound.chronicle, usage=[*sound.chronicle.usage, usage]))
+
+
+def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> list[tuple[int, Any]]:
+    return [
+        (at_ms, {SITE: power} if START_MS + from_s * 1000 <= at_ms < START_MS + to_s * 1000 else sites)
+        for at_ms, sites in sound.truth
+    ]
+
+
+BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
+    "nothing_lost": (_lost, _set_aside),
+    "books_balance": (_ledger_off, _replay_parts),
+    "meters_agree": (_counted_twice, _beside_the_plant),
+    "processes_live": (_ended, _never_started),
+    "refusals_typed": (_traceback,),
+    "limits_held": (_above_the_limit,),
+    "leases_end": (_never_free,),
+    "nothing_grows": (_grown,),
+}
+
+
+def test_a_run_that_kept_its_promises_passes() -> None:
+    """A judge that cries without cause is not listened to."""
+    assert judge(_sound()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "breaks"),
+    [(name, breaks) for name, several in BROKEN.items() for breaks in several],
+    ids=lambda value: getattr(value, "__name__", value).strip("_"),
+)
+def test_a_broken_promise_is_found_by_its_judge(name: str, breaks: Callable[[Evidence], Evidence]) -> None:
+    """One breach, one judge, and the words say where."""
+    findings = judge(breaks(_sound()))
+    assert {finding.judge for finding in findings} == {name}
+    assert all(finding.what for finding in findings)
+
+
+def test_every_judge_has_a_breach_that_it_finds() -> None:
+    """A judge that never found anything may be blind."""
+    assert set(BROKEN) == {one.__name__ for one in JUDGES}
+
+
+def test_a_load_that_falls_may_take_the_control_a_few_cycles() -> None:
+    """A cap follows the load; what is over before the bound is no breach."""
+    sound = _sound()
+    assert judge(replace(sound, truth=_with(sound, 200, 210, {**_power(150), "connection_w": -1500.0}))) == []
