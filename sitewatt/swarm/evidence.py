@@ -85,7 +85,7 @@ def gather(place: Neighbourhood, folder: Path, *, given: Sequence[Given], chroni
         proofs=tuple(proof.answer() for proof in prove_file(tables / "tables.db")),
         intervals_settled=sum(bool(interval["settled"]) for interval in cloud.intervals),
         readings=tuple(_readings(place, folder)),
-        truth=tuple(_truth(files.truth(folder))),
+        truth=tuple(_truth(files.truth(folder), feeder=place.feeder.id)),
         limits=tuple(_limit(one) for one in given),
         events_ms=tuple(_span_ms(event) for event in cloud.dr_events),
         tracebacks={log.stem: tuple(_tracebacks(log)) for log in sorted(files.logs(folder).glob("*.log"))},
@@ -118,12 +118,18 @@ def _reading(site: str, body: Mapping[str, Any]) -> Reading:
     )
 
 
-def _truth(path: Path) -> Iterator[tuple[int, Mapping[str, Power]]]:
+def _truth(path: Path, *, feeder: str) -> Iterator[tuple[int, Mapping[str, Power]]]:
+    """Yield instants and what each site was; the feeder's meter stands among them under the feeder's name."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             if line.endswith("\n"):  # The last line may be half written.
                 said = json.loads(line)
-                yield int(said["at"]), said["sites"]
+                whole = {
+                    "connection_w": said["feeder_w"],
+                    "import_wh": said["feeder_import_wh"],
+                    "export_wh": said["feeder_export_wh"],
+                }
+                yield int(said["at"]), {**said["sites"], feeder: whole}
 
 
 def _limit(one: Given) -> Limit:

@@ -69,7 +69,7 @@ def meters_agree(evidence: Evidence) -> Iterator[Finding]:
                     meters_agree,
                     f"{reading.site} {reading.start_ms}: {reading.import_wh} Wh imported, counted {counted}",
                 )
-        if reading.good and (found := _beside_truth(reading, truth.get(reading.site, []))) is not None:
+        if reading.good and (found := _beside_truth(reading, truth[reading.site])) is not None:
             yield found
         before = reading
 
@@ -83,7 +83,7 @@ def _beside_truth(reading: Reading, truth: list[tuple[int, Power]]) -> Finding |
     end_ms = reading.start_ms + DELIVERY_INTERVAL_S * 1000
     lines = [(at_ms, line) for at_ms, line in truth if abs(at_ms - end_ms) <= BOUNDARY_S * 1000]
     if not lines:
-        return None  # The plant was not running there, or the site is the feeder, of which it writes elsewhere.
+        return None  # The plant did not run there yet.
     told = [float(line["import_wh"]) for _, line in lines]
     if min(told) - ROUNDING_WH <= reading.register_import_wh <= max(told) + ROUNDING_WH:
         return None
