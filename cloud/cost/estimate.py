@@ -25,9 +25,10 @@ from cloud.cost.volumes import (
     telemetry_of,
     trades_bytes,
 )
-from cloud.handlers.forecast_tick import KEEP_FORECASTS_D
 from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Carrier, Stream
-from cloud.infra.tables import KEEP_QUARTERS_D, LAKE
+from cloud.infra.tables import LAKE
+from cloud.shell.aggregates import KEEP_AGGREGATES_D
+from cloud.shell.forecast.issuing import KEEP_FORECASTS_D
 from cloud.shell.forecast.site_history import HISTORY_DAYS, QUARTERS_AGAIN
 from contracts.units import DELIVERY_INTERVAL_S
 
@@ -281,7 +282,7 @@ def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: 
     # For each side: half of a trade, the side with its index, two ledger lines; a settlement with its index and its
     # imbalance line; each order taken in and answered; the journal holds them all once more.
     market = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1) + TRANSACTION * 2 + 1 + TRANSACTION * does.orders * 3
-    kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_QUARTERS_D / DAYS / 1e9
+    kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_AGGREGATES_D / DAYS / 1e9
     yield _line("dynamodb", "writes: quarters of the devices", messages * told.quarter_items * quarter, write)
     yield _line("dynamodb", "writes: newest values, numbers that have come", messages * (latest + 1), write)
     yield _line("dynamodb", "writes: readings, events, numbers that have come", others + kept, write)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from random import Random
 
-from cloud.handlers.forecast_tick import HORIZON_STEPS, OUTLOOK_STEPS
 from cloud.shell.aggregates import by_device_and_quarter, merged_body
+from cloud.shell.forecast.issuing import HORIZON_STEPS, OUTLOOK_STEPS
 from cloud.stores.sequence import Seen
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.market import MarketBroadcast, OrderMessage, OrderResult, OrderStatus, ProductState, Side, TradesMessage

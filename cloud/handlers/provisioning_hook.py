@@ -1,31 +1,14 @@
-"""Decides whether a gateway may register: its serial is on the list and it has the secret that was printed with it.
+"""The pre-provisioning hook: whether a gateway may register, as which site of which zone."""
 
-A serial is registered once. The same key may come again (its answer was lost), and so may who connects by the
-certificate that the serial has now (it renews itself); anybody else waits until an operator releases the serial. The
-service waits 5 s and takes silence for no. Source: AWS IoT Core developer guide, "Pre-provisioning hooks".
-"""
-
-import hashlib
-import hmac
 import logging
 import os
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from cloud.errors import ConditionFailed
-from cloud.infra.fleet import HOOK_PAYLOAD_VERSION
-from cloud.infra.fleet_serials import entry
+from cloud.shell.provisioning import REFUSED, answer, client_of
 from cloud.stores.setup import open_stores
-from cloud.stores.tables import Item, Put, Tables
-from contracts.units import printable
+from cloud.stores.tables import Tables
 
 log = logging.getLogger(__name__)
-
-_CERTIFICATES_KEPT: Final = 2
-_REFUSED: Final[dict[str, Any]] = {"allowProvisioning": False}
 
 
 class _Store:
@@ -37,98 +20,16 @@ def install(tables: Tables | None) -> None:
     _Store.tables = tables
 
 
-@dataclass(frozen=True, kw_only=True)
-class Application:
-    """Who asks, with what."""
-
-    serial: str
-    fingerprint: str
-    proof: str
-    certificate_id: str
-    claim_certificate_id: str
-
-
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer whether provisioning may go on, and as which site of which zone; whatever is wrong, the answer is no.
+    """Answer whether provisioning may go on; whatever is wrong, the answer is no.
 
     The gateway asks again, so a list that cannot be read now costs it nothing else.
     """
     try:
-        return _answer(event)
+        return answer(event, _tables)
     except Exception:  # The border of the hook: strangers with a claim choose every byte of the event.
-        log.exception("provisioning refused", extra={"client": _client(event)})
-        return _REFUSED
-
-
-def _answer(event: dict[str, Any]) -> dict[str, Any]:
-    application = _application(event)
-    if application is None:
-        log.warning("provisioning refused", extra={"reason": "the request is incomplete", "client": _client(event)})
-        return _REFUSED
-    tables = _tables()
-    item = tables.get(entry(application.serial))
-    reason = refusal(application, item)
-    if reason is None:
-        assert item is not None, "a serial that is not listed was refused"
-        try:
-            tables.put(Put(key=item.key, body=_registered(item.body, application), if_version=item.version))
-        except ConditionFailed:
-            reason = "somebody else registered the serial at the same time"
-    if reason is not None or item is None:
-        log.warning("provisioning refused", extra={"serial": application.serial, "reason": reason})
-        return _REFUSED
-    log.info("provisioning allowed", extra={"serial": application.serial, "site": item.body["site"]})
-    return {
-        "allowProvisioning": True,
-        "parameterOverrides": {"SiteId": item.body["site"], "Zone": item.body["zone"]},
-    }
-
-
-def refusal(application: Application, item: Item | None) -> str | None:
-    """Return why an application is refused, ``None`` where it is not."""
-    if item is None:
-        return "the serial is not on the list"
-    secret = bytes.fromhex(item.body["secret"])
-    message = f"{application.serial}:{application.fingerprint}".encode()
-    if not hmac.compare_digest(hmac.new(secret, message, hashlib.sha256).hexdigest(), application.proof):
-        return "the proof does not fit the serial's secret and this key"
-    if item.body.get("retired"):
-        return "the serial is retired"
-    before = item.body.get("fingerprint")
-    if before is None or before == application.fingerprint or item.body.get("released"):
-        return None
-    if application.claim_certificate_id in item.body.get("certificates", []):
-        return None
-    return "the serial is registered already and was not released"
-
-
-def _registered(body: dict[str, Any], application: Application) -> dict[str, Any]:
-    known = [one for one in body.get("certificates", []) if one != application.certificate_id]
-    certificates = [*known, application.certificate_id][-_CERTIFICATES_KEPT:]
-    return {**body, "fingerprint": application.fingerprint, "certificates": certificates, "released": False}
-
-
-def _application(event: dict[str, Any]) -> Application | None:
-    """Read the service's event; ``None`` where something is missing, or the certificate is not of the named key."""
-    parameters = event.get("parameters") or {}
-    version = event.get("payloadVersion", HOOK_PAYLOAD_VERSION)
-    try:
-        public = x509.load_pem_x509_certificate(str(event["certificatePem"]).encode()).public_key()
-        application = Application(
-            serial=str(parameters["SerialNumber"]),
-            fingerprint=str(parameters["KeyFingerprint"]),
-            proof=str(parameters["Proof"]),
-            certificate_id=str(event["certificateId"]),
-            claim_certificate_id=str(event.get("claimCertificateId", "")),
-        )
-    except (KeyError, ValueError):
-        return None
-    found = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-    return application if found == application.fingerprint and version == HOOK_PAYLOAD_VERSION else None
-
-
-def _client(event: dict[str, Any]) -> str:
-    return printable(str(event.get("clientId", "unknown")), 128) if isinstance(event, dict) else "unknown"
+        log.exception("provisioning refused", extra={"client": client_of(event)})
+        return REFUSED
 
 
 def _tables() -> Tables:

@@ -23,7 +23,6 @@ POLICY_CHARS_MAX: Final = 2048
 # Source: AWS IoT Core API reference, CreateCustomMetric.
 DEFENDER_METRICS: Final = {"journal_depth": "number", "meter_silent_s": "number"}
 HOOK_BUDGET_S: Final = 5.0  # Source: AWS IoT Core developer guide, pre-provisioning hooks.
-HOOK_PAYLOAD_VERSION: Final = "2020-04-01"
 
 _THING: Final = "${iot:Connection.Thing.ThingName}"
 _ZONE: Final = "${iot:Connection.Thing.Attributes[zone]}"

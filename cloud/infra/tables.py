@@ -6,8 +6,6 @@ from typing import Any, Final
 from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 
-KEEP_QUARTERS_D: Final = 90
-
 
 @dataclass(frozen=True, kw_only=True)
 class TableDefinition:

@@ -19,6 +19,7 @@ from contracts.units import DELIVERY_INTERVAL_S, Quality, epoch_ms
 
 # A gateway speaks of each point at least so often; after a longer silence nothing is known.
 HOLD_S_MAX: Final = 300
+KEEP_AGGREGATES_D: Final = 90
 _QUARTER_MS: Final = DELIVERY_INTERVAL_S * 1000
 _USABLE: Final = frozenset({Quality.GOOD, Quality.SUBSTITUTED})
 

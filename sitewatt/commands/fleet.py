@@ -45,7 +45,7 @@ def claim_create(
     as_json: _Json = False,
 ) -> None:
     """Put a serial on the list and make a claim for it."""
-    from cloud.infra.fleet_serials import admit
+    from cloud.stores.serials import admit
 
     try:
         # First the folder: a secret that cannot be written down is lost, and its serial taken.
@@ -197,7 +197,7 @@ def documents(
 @app.command("list")
 def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
     """List the registered gateways, and the serials that are still expected."""
-    from cloud.infra.fleet_serials import serials
+    from cloud.stores.serials import serials
 
     with open_hands(local, tables, as_json=as_json) as hands:
         found = hands.operator.gateways()
@@ -230,7 +230,7 @@ def rotate(
     as_json: _Json = False,
 ) -> None:
     """Let a gateway make a new key and certificate; once it connects by them, those of before are revoked."""
-    from cloud.infra.fleet_serials import release
+    from cloud.stores.serials import release
 
     job_id = job or f"renew-{uuid.uuid4().hex[:12]}"
     with open_hands(local, tables, as_json=as_json) as hands:
@@ -318,7 +318,7 @@ def decommission(
     as_json: _Json = False,
 ) -> None:
     """Revoke a gateway's certificates, forget it, and retire its serial."""
-    from cloud.infra.fleet_serials import retire
+    from cloud.stores.serials import retire
 
     if not yes and not typer.confirm(f"{name} will not connect any more. Go on?", err=True):
         fail("nothing done", code="not_confirmed", as_json=as_json)

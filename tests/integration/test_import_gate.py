@@ -28,6 +28,7 @@ PROBES = [
     ("edge/modbus/pdu.py", "edge.setup.finding", "arrows run down from site"),
     ("cloud/market/tools/inputs.py", "cloud.cost.prices", "arrows run down from local"),
     ("edge/loop/snapshot.py", "edge.telemetry.outbox", "no arrow from the rooms of control"),
+    ("cloud/handlers/telemetry.py", "cloud.infra.rules", "what runs in the cloud does not read the stack's definition"),
     ("edge/control/split.py", "socket", "decisions are pure"),
     ("domain/forecasting/load.py", "cloud.stores.keys", "each side stands on domain and contracts"),
     ("firmware_sim/bank.py", "domain.forecasting.load", "the simulator stands on contracts alone"),

@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from cloud.errors import FleetDenied
-from cloud.infra.fleet import HOOK_PAYLOAD_VERSION, TEMPLATE_NAME, fleet_template
+from cloud.infra.fleet import TEMPLATE_NAME, fleet_template
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Certificate, CertificateState, Thing, revoked
+from cloud.shell.provisioning import HOOK_PAYLOAD_VERSION
 from contracts.clock import Clock
 from contracts.units import epoch_ms
 

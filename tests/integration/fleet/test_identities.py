@@ -10,10 +10,10 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from cloud.infra.fleet_serials import admit
 from cloud.local.config import load_config
 from cloud.local.fleet.passwords import CLOUD_USER, OPERATOR_USER, PlainDoor
 from cloud.local.fleet.responder import CLIENT_ID
+from cloud.stores.serials import admit
 from contracts.topics import Down, Up, site_topic
 from edge.fleet.identity import Identity, IdentityStore
 from edge.links.link import LinkState

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloud.infra.fleet import TEMPLATE_NAME
-from cloud.infra.fleet_serials import release
+from cloud.stores.serials import release
 from contracts.clock import scaled_clock
 from edge.fleet.identity import Identity
 from edge.fleet.jobs import FleetJobs

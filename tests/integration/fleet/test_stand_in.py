@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from cloud.handlers import provisioning_hook
-from cloud.infra.fleet_serials import release, retire
 from cloud.local.fleet import responder
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.fault_injection import Manner, Operation
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.fleet.responder import CSR_TOPIC
+from cloud.stores.serials import release, retire
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
 from edge.fleet.requests import Requests

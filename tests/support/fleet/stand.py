@@ -8,7 +8,6 @@ from pathlib import Path
 import aiomqtt
 
 from cloud.infra.fleet import TEMPLATE_NAME
-from cloud.infra.fleet_serials import admit
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book
 from cloud.local.fleet.broker import Doors
@@ -17,6 +16,7 @@ from cloud.local.fleet.operator import LocalOperator
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.run import FleetFolder, running_fleet
+from cloud.stores.serials import admit
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Tables
 from contracts.clock import Clock, scaled_clock

@@ -7,6 +7,7 @@ import pytest
 
 from cloud.errors import SetupError
 from cloud.handlers import forecast_tick, telemetry
+from cloud.shell.forecast.issuing import HORIZON_STEPS, OUTLOOK_STEPS
 from cloud.shell.forecast.site_history import read_history, update_history
 from cloud.stores import keys
 from cloud.stores.tables import Table
@@ -123,7 +124,7 @@ def test_a_site_is_told_its_own_forecast_and_nobody_elses(tmp_path: Path) -> Non
         told = ForecastBroadcast.decode(payload)
         assert {series.site for series in told.series} <= {"farm", None}
         assert any(series.kind is ForecastKind.PV for series in told.series)
-        assert all(len(series.p50) == forecast_tick.OUTLOOK_STEPS for series in told.series)
+        assert all(len(series.p50) == OUTLOOK_STEPS for series in told.series)
         assert len(payload) < MESSAGE_BYTES_MAX
         kept = services.stores.tables.query(Table.FORECAST_DATA, "SITE#farm#pv", reverse=True, limit=1)
-        assert len(kept[0].body["p50"]) == forecast_tick.HORIZON_STEPS
+        assert len(kept[0].body["p50"]) == HORIZON_STEPS

@@ -12,6 +12,7 @@ import pytest
 from cloud import outbound
 from cloud.handlers import forecast_tick
 from cloud.shell import services
+from cloud.shell.forecast.issuing import OUTLOOK_STEPS
 from cloud.stores import keys
 from cloud.stores.registry import read_registry
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
@@ -62,7 +63,7 @@ def test_prices_of_tomorrow_are_asked_for_until_they_are_there(tmp_path: Path) -
     with provider([Answer(body=today), Answer(body=both)]) as server, _house(tmp_path, server.url) as publisher:
         told = _tick(publisher, START - timedelta(hours=2))
         assert told is not None and told.published_until == MIDNIGHT + timedelta(days=1)
-        assert len(told.p50) == max(forecast_tick.OUTLOOK_STEPS, 56)
+        assert len(told.p50) == max(OUTLOOK_STEPS, 56)
         _tick(publisher, START - timedelta(hours=1))
         assert len(server.asked) == 1
         told = _tick(publisher)

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud.errors import FleetDenied, SetupError
 from cloud.handlers import provisioning_hook
-from cloud.infra.fleet_serials import admit, release, retire, serials
 from cloud.local.fleet.authority import LocalAuthority
+from cloud.stores.serials import admit, release, retire, serials
 from cloud.stores.sqlite import SqliteTables
 
 
