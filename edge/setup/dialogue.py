@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from edge.config import Agent, DeviceRole, SiteConfig, sentence
 from edge.devices.catalogue import load_profile
-from edge.devices.search import Found, Match
+from edge.devices.identify import Match
+from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError
 from edge.links.settings import Client
 from edge.public_key import check_public_key

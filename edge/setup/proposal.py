@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edge.config import DeviceRole
+from edge.devices.identify import Match
 from edge.devices.points import Kind
-from edge.devices.search import Match
 
 # A match that leads the next one by this much needs no second look: one name that the device itself told.
 LEAD_CLEAR = 3.0

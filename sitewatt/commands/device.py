@@ -37,7 +37,7 @@ def scan(
     as_json: JsonOption = False,
 ) -> None:
     """Ask who answers: read-only, one probe at a time for each host."""
-    from edge.devices import search
+    from edge.devices import scan as search
     from edge.modbus.url import Endpoint, parse_url
 
     progress = Progress()
@@ -92,7 +92,7 @@ def scan(
 def identify(*, url: UrlArgument, profiles: ProfilesOption = None, as_json: JsonOption = False) -> None:
     """Say which profiles fit a device, and why."""
     from edge.devices.catalogue import list_profiles
-    from edge.devices.search import identify as find
+    from edge.devices.identify import identify as find
 
     matches = run(lambda: find(url, list_profiles(profiles), profiles), as_json)
     if as_json:

@@ -184,7 +184,7 @@ class _Wires:
 
     def scan(self, target: str) -> list[Any]:
         """Return who answers at a host, a network or a serial line."""
-        from edge.devices import search
+        from edge.devices import scan as search
         from edge.modbus.url import parse_url
 
         async def look() -> list[Any]:
@@ -205,7 +205,7 @@ class _Wires:
     def identify(self, url: str) -> Sequence[Any]:
         """Return the profiles that fit, the best first."""
         from edge.devices.catalogue import list_profiles
-        from edge.devices.search import identify
+        from edge.devices.identify import identify
 
         return asyncio.run(identify(url, list_profiles(self._profiles), self._profiles))
 

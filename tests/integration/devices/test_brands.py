@@ -8,9 +8,9 @@ import pytest
 from contracts.units import Quality
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device, DeviceOptions, open_devices
+from edge.devices.identify import identify
 from edge.devices.points import Kind
 from edge.devices.recipes import Lever
-from edge.devices.search import identify
 from edge.errors import ValueRefused
 from edge.modbus.bus import Bus
 from edge.state_store import VolatileStateStore

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edge.devices import search, session
+from edge.devices import scan, session
 from edge.devices.catalogue import load_profile
 from edge.devices.session import Session, open_session
 from edge.errors import ConfigError, ValueRefused
@@ -114,6 +114,6 @@ async def test_a_scan_of_a_line_asks_every_unit_however_many_are_silent(monkeypa
     async with pty_device(Device({9: Bank(holding={0: 1})})) as path:
         endpoint = parse_url(f"rtu://{path}?baud=19200")
         found = [
-            one.url async for one in search.scan_bus(endpoint, units=(8, 9), on_unit=lambda _, unit: asked.append(unit))
+            one.url async for one in scan.scan_bus(endpoint, units=(8, 9), on_unit=lambda _, unit: asked.append(unit))
         ]
     assert found == [f"rtu://{path}?baud=19200&parity=N&unit=9"] and asked == [8, 9]

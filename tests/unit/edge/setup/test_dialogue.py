@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from edge.config import DeviceRole
+from edge.devices.identify import Match
 from edge.devices.points import Kind
-from edge.devices.search import Found, Match
+from edge.devices.scan import Found
 from edge.errors import ConfigError, DeviceSilent
 from edge.setup.dialogue import Answers, Check, run_dialogue
 from edge.setup.proposal import free_name, likely_role, propose
