@@ -54,9 +54,13 @@ QUIRKS = (
     ("a SunSpec chain ends in zeros", "zeros end it"),
     ("model 1 does not count its pad register", "the next model is looked for one register later"),
     ("texts filled with 0xFF, or one character a register", "read as text"),
-    ("exception 4, 5, 6 or 10 while it boots", "asked again"),
-    ("exception 11", "told as the gateway's target that does not answer"),
-    ("a TCP port that is open and silent", "`device scan` says so and what to try (`rtuovertcp://`)"),
+    ("exception 4, 5, 6, 10 or 11 in passing", "asked again; what stays is told with its name"),
+    ("a TCP port that is open and silent", "`device scan`, `read` and `identify` say what to try (`rtuovertcp://`)"),
+    ("deaf for a second after the connection opens", "a profile may ask for a pause; `device scan` asks twice"),
+    ("it closes the connection in that pause", "the next pause is a quarter as long"),
+    ("it answers whatever unit is asked, or also as 0 and 255", "listed once"),
+    ("a register is missing, or one value cannot be", "`device identify` counts it less and names it"),
+    ("silence about registers that it does not have", "taken for the register's, as long as it answers others"),
 )
 
 

@@ -1,28 +1,39 @@
 """Which profiles fit a device, and why: what it tells about itself, and values that could be what a profile says."""
 
-import contextlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.units import Quality
 from edge.devices.catalogue import load_profile
+from edge.devices.points import PointSpec
 from edge.devices.profile import Profile
 from edge.devices.quality import plausible_range
 from edge.devices.resolve import Resolved, resolve
-from edge.errors import DeviceRefused
+from edge.devices.scan import framing_hint
+from edge.errors import DeviceImplausible, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.codec import decode
-from edge.modbus.faults import NoReply
-from edge.modbus.point import Access, LinkLimits, Priority, RegisterPoint, Table
+from edge.modbus.faults import Fault, NoReply
+from edge.modbus.patience import GATEWAY, PASSING, read_patiently
+from edge.modbus.point import Access, DataType, LinkLimits, RegisterPoint, Table
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import parse_url
 
 PROBES_PER_PROFILE = 6
-_TOLD = 3.0  # A name that the device tells outweighs values that merely could be.
+MISSES_MAX = 2  # Registers of a profile that the device does not have, before no more of them are asked for.
+SILENCES_MAX = 4  # Reads without any answer, with none before, after which nobody is there.
+# What each finding weighs. A name that the device tells outweighs values that merely could be; no value decides alone.
+_NAME = 3.0
+_NAME_OF_ANOTHER = -10.0
+_CODE_OF_ANOTHER = -3.0  # A device type that is not listed may be a newer one.
+_ANYTHING = 0.3  # A pattern that everything fits: the point is there.
 _COULD_BE = 1.0  # A voltage or a frequency of the grid.
 _NOT_ABSURD = 0.3  # A state of charge or a temperature that is not zero: many registers could be one.
+_CANNOT_BE = -1.0
+_MISSING = -0.5
+_MODEL = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,34 +51,70 @@ async def identify(url: str, profiles: Sequence[str], user_dir: Path | None = No
     Raises:
         ConfigError: The url cannot be used.
         DeviceSilent: It does not answer at all.
+        DeviceRefused: It refuses everything, for a reason that may pass: it boots, or only a gateway answers.
     """
     endpoint = parse_url(url)
-    matches: list[Match] = []
     async with Bus(endpoint) as bus:
         bus.unit(endpoint.unit, limits=LinkLimits())
-        sunspec = await discover(bus, endpoint.unit)
         reader = _Reader(bus, endpoint.unit)
-        for name in profiles:
-            match = await _match(load_profile(name, user_dir), sunspec, reader)
-            if match is not None:
-                matches.append(match)
+        try:
+            sunspec = await reader.sunspec()
+            found = [await _match(load_profile(name, user_dir), sunspec, reader) for name in profiles]
+        except NoReply as lost:
+            raise DeviceSilent(f"{lost}{framing_hint(endpoint, lost)}") from lost
+    matches = [match for match in found if match is not None]
+    if not matches:
+        reader.check_answered()
     return tuple(sorted(matches, key=lambda match: (-match.score, match.profile)))
 
 
 class _Reader:
-    """Reads each range once; many profiles ask for the same."""
+    """Reads each range once; many profiles ask for the same. A silence is one register's until nothing answers."""
 
     def __init__(self, bus: Bus, unit: int) -> None:
         self._bus = bus
         self._unit = unit
         self._known: dict[tuple[Table, int, int], tuple[int, ...] | None] = {}
+        self._has_answered = False
+        self._silences = 0
+        self._passing: DeviceRefused | None = None
+
+    async def sunspec(self) -> SunSpecMap | None:
+        """Return the models of the device, None where it shows none.
+
+        Raises:
+            DeviceRefused: A gateway says that nobody is behind it.
+            NoReply: There is no connection.
+        """
+        try:
+            found = await discover(self._bus, self._unit)
+        except NoReply as lost:
+            self._silent(lost)
+            return None
+        except DeviceRefused as refusal:
+            if refusal.exception_code in GATEWAY:
+                raise
+            self._passing = refusal
+            return None
+        except DeviceImplausible:
+            found = None
+        self._has_answered = True
+        return found
 
     async def words(self, table: Table, address: int, count: int) -> tuple[int, ...] | None:
         key = (table, address, count)
         if key not in self._known:
             self._known[key] = None
-            with contextlib.suppress(NoReply, DeviceRefused):
-                self._known[key] = await self._bus.read(self._unit, table, address, count, priority=Priority.BACKGROUND)
+            try:
+                self._known[key] = await read_patiently(self._bus, self._unit, table, address, count, tries=2)
+                self._has_answered = True
+            except DeviceRefused as refusal:
+                if refusal.exception_code in PASSING:
+                    self._passing = refusal
+                else:
+                    self._has_answered = True
+            except NoReply as lost:
+                self._silent(lost)
         return self._known[key]
 
     async def value(self, point: RegisterPoint) -> tuple[object, Quality] | None:
@@ -80,10 +127,42 @@ class _Reader:
         reading = decode(point, image)
         return reading.value, reading.quality
 
+    def check_answered(self) -> None:
+        """Raise the refusal of a device that has refused everything in passing."""
+        if self._passing is not None and not self._has_answered:
+            raise self._passing
+
+    def _silent(self, lost: NoReply) -> None:
+        """Take a silence for the register's, unless there is no connection or nothing was ever answered."""
+        self._silences += 1
+        is_gone = lost.fault is Fault.UNCONNECTED or (not self._has_answered and self._silences >= SILENCES_MAX)
+        if is_gone:
+            raise lost
+        self._bus.unit(self._unit).excuse()
+
+
+@dataclass
+class _Score:
+    """What speaks for a profile and against it."""
+
+    value: float = 0.0
+    misses: int = 0
+    evidence: list[str] = field(default_factory=list)
+
+    def add(self, weight: float, evidence: str) -> None:
+        """Count a finding, and name it."""
+        self.value += weight
+        self.evidence.append(evidence)
+
+    def miss(self, name: str) -> None:
+        """Count a point that the device does not have."""
+        self.misses += 1
+        self.add(_MISSING, f"no {name}")
+
 
 async def _match(profile: Profile, sunspec: SunSpecMap | None, reader: _Reader) -> Match | None:
-    evidence: list[str] = []
-    score = 0.0
+    """Return how well a profile fits; None where more speaks against it than for it."""
+    score = _Score()
     if profile.sunspec is not None:
         if sunspec is None:
             return None
@@ -91,35 +170,35 @@ async def _match(profile: Profile, sunspec: SunSpecMap | None, reader: _Reader) 
         shown = {model.model_id for model in sunspec.models}
         same = {other for model in wanted for other in profile.sunspec.same_layout.get(model, ())}
         common = shown & (wanted | same)
-        evidence.append(f"SunSpec models {', '.join(map(str, sorted(common)))}")
-        score += 0.1 * len(common)
+        score.add(_MODEL * len(common), f"SunSpec models {', '.join(map(str, sorted(common)))}")
     resolved = resolve(profile, sunspec if profile.sunspec is not None else None)
-    told = await _told(profile, resolved, reader)
-    if told is None:
-        return None
-    plausible = await _plausible(profile, resolved, reader)
-    if plausible is None:
-        return None
-    evidence += [*told, *plausible]
-    score += _TOLD * len(told) + sum(plausible.values())
-    return Match(profile=profile.id, score=round(score, 1), evidence=tuple(evidence)) if score else None
+    has_told = await _add_told(score, profile, resolved, reader)
+    has_shown = await _add_plausible(score, profile, resolved, reader)
+    fits = (has_told or has_shown) and score.value > 0
+    return Match(profile=profile.id, score=round(score.value, 1), evidence=tuple(score.evidence)) if fits else None
 
 
-async def _told(profile: Profile, resolved: Resolved, reader: _Reader) -> list[str] | None:
-    """Return what the device says about itself that fits; None where it says something else."""
-    evidence: list[str] = []
+async def _add_told(score: _Score, profile: Profile, resolved: Resolved, reader: _Reader) -> bool:
+    """Count what the device says about itself; return whether any of it fits."""
+    fits = False
     for name, pattern in profile.identify.items():
         point = resolved.points.get(name)
         read = None if point is None else await reader.value(point)
-        if read is None or not re.search(pattern, str(read[0])):
-            return None
-        evidence.append(f"{name} reads {read[0]}")
-    return evidence
+        if point is None or read is None or read[1] is not Quality.GOOD:
+            score.miss(name)
+            continue
+        if re.search(pattern, str(read[0])):
+            score.add(_ANYTHING if pattern == "." else _NAME, f"{name} reads {read[0]}")
+            fits = True
+        else:
+            weight = _NAME_OF_ANOTHER if point.data_type is DataType.STRING else _CODE_OF_ANOTHER
+            score.add(weight, f"{name} reads {read[0]} instead of {pattern}")
+    return fits
 
 
-async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> dict[str, float] | None:
-    """Return values that could be what the profile says, and what each of them weighs; None where one cannot."""
-    evidence: dict[str, float] = {}
+async def _add_plausible(score: _Score, profile: Profile, resolved: Resolved, reader: _Reader) -> bool:
+    """Count values that could be what the profile says, and those that could not; return whether any could."""
+    could_be = False
     candidates = [
         (name, point)
         for name, point in resolved.points.items()
@@ -127,20 +206,29 @@ async def _plausible(profile: Profile, resolved: Resolved, reader: _Reader) -> d
     ]
     candidates.sort(key=lambda pair: not profile.points[pair[0]].canonical.startswith(("voltage_l1", "frequency")))
     for name, point in candidates[:PROBES_PER_PROFILE]:
-        spec = profile.points[name]
+        if score.misses >= MISSES_MAX:
+            break
         read = await reader.value(point)
         if read is None:
-            return None if profile.sunspec is None else evidence
-        value, quality = read
-        if quality is not Quality.GOOD or not isinstance(value, int | float):
+            score.miss(name)
             continue
-        if spec.rescale is not None and abs(value) > spec.rescale.value:
-            value = value * spec.rescale.factor
-        bounds = plausible_range(spec.canonical)
-        assert bounds is not None
-        if not bounds[0] <= value <= bounds[1]:
-            return None
-        is_grid = spec.canonical.startswith(("voltage", "grid_voltage")) or spec.canonical.endswith("frequency_hz")
-        if is_grid or value:
-            evidence[f"{name} reads {value:g} {spec.unit}"] = _COULD_BE if is_grid else _NOT_ABSURD
-    return evidence
+        value, quality = read
+        if quality is Quality.GOOD and isinstance(value, int | float):
+            could_be = _add_value(score, name, profile.points[name], value) or could_be
+    return could_be
+
+
+def _add_value(score: _Score, name: str, spec: PointSpec, value: float) -> bool:
+    """Count one value of a quantity that has bounds; return whether it could be one."""
+    if spec.rescale is not None and abs(value) > spec.rescale.value:
+        value = value * spec.rescale.factor
+    bounds = plausible_range(spec.canonical)
+    assert bounds is not None
+    if not value:
+        return False  # Nothing connected, no grid, or a register that is only there: neither for nor against.
+    if not bounds[0] <= value <= bounds[1]:
+        score.add(_CANNOT_BE, f"{name} reads {value:g} {spec.unit}, which cannot be")
+        return False
+    is_grid = spec.canonical.startswith(("voltage", "grid_voltage")) or spec.canonical.endswith("frequency_hz")
+    score.add(_COULD_BE if is_grid else _NOT_ABSURD, f"{name} reads {value:g} {spec.unit}")
+    return True

@@ -10,16 +10,22 @@ from edge.errors import ConfigError, DeviceImplausible, DeviceRefused, DeviceSil
 from edge.modbus.bus import Bus
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.learned import Learned
+from edge.modbus.patience import GATEWAY, PASSING, read_patiently
+from edge.modbus.pdu import exception_name
 from edge.modbus.point import Priority, Table
-from edge.modbus.sunspec import discover
-from edge.modbus.url import Endpoint, parse_url
+from edge.modbus.sunspec import SunSpecMap, discover, read_model
+from edge.modbus.url import Endpoint, Scheme, parse_url
 
 PORTS = (502, 1502)
-UNITS = (1, 0, 2, 3, 71, 100, 126, 200, 247, 255)  # What the profiles and vendors use.
+UNITS = (1, 2, 3, 71, 100, 126, 200, 247, 0, 255)  # What the profiles and vendors use.
 HOSTS_AT_ONCE = 8  # Source: Victron, dbus-modbus-client scan.
 CONNECT_S = 0.25  # Source: as above.
 HOSTS_MAX = 1024
-NOBODY_THERE = (0x0A, 0x0B)  # Source: Modbus application protocol 1.1b3, 7: a gateway's path, its target.
+NAMELESS = (0, 255)  # Units by which a device on a network may be reached besides its own.
+UNLIKELY_UNITS = (163, 211)  # No device of a profile is delivered with them.
+COMMON_MODEL = 1
+SILENCES_MAX = 1000  # While asking who is there, silence is no reason to open the connection anew.
+DEAF_S = 2.0  # Source: field practice, Huawei SUN2000: whatever comes in the first second of a connection is dropped.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,7 @@ class Found:
     url: str
     models: tuple[int, ...]
     answered: str
+    ignores_unit: bool = False
 
 
 async def check_host(name: str) -> None:
@@ -108,42 +115,165 @@ async def scan_bus(
 ) -> AsyncIterator[Found]:
     """Yield the units that answer behind one connection or on one line, asked one after another.
 
+    Where nobody answers on a network, all are asked again on the same connection: some devices are deaf for a second
+    or two after it opens. A device that answers to whatever unit is yielded once.
+
     Args:
         on_unit: Called with each unit before it is asked.
 
     Raises:
         DeviceSilent: The serial port cannot be opened, or is gone; the message says who was not asked.
     """
-    async with Bus(endpoint) as bus:
-        for number, unit in enumerate(units):
-            on_unit(endpoint, unit)
-            if not endpoint.scheme.is_serial:
-                bus.unit(unit, learned=Learned(turnaround_s=CONNECT_S / 4))
-            try:
-                answered = await _answer(bus, unit)
-            except NoReply as lost:
-                if endpoint.scheme.is_serial and lost.fault in (Fault.UNCONNECTED, Fault.LOST):
-                    left = "nobody was asked" if number == 0 else f"not asked: {', '.join(map(str, units[number:]))}"
-                    raise DeviceSilent(f"{lost}; {left}") from lost
-                continue
-            if answered is None:
-                continue
-            models: tuple[int, ...] = ()
-            with contextlib.suppress(NoReply, DeviceImplausible, DeviceRefused):
-                sunspec = await discover(bus, unit)
-                models = () if sunspec is None else tuple(model.model_id for model in sunspec.models)
-            yield Found(url=_url(endpoint, unit), models=models, answered=answered)
+    async with Bus(endpoint, timeouts_until_close=None if endpoint.scheme.is_serial else SILENCES_MAX) as bus:
+        asker = _Asker(bus, units, on_unit)
+        heard_at_s = asyncio.get_running_loop().time() + DEAF_S
+        found = 0
+        async for one in asker.round():
+            found += 1
+            yield one
+        if found or endpoint.scheme.is_serial or asker.is_refused:
+            return
+        await asyncio.sleep(max(0.0, heard_at_s - asyncio.get_running_loop().time()))
+        async for one in asker.round():
+            yield one
 
 
-async def silent_ports(hosts: Sequence[str], ports: Sequence[int]) -> list[str]:
-    """Return what to try where a port is open and nothing that was asked was answered; for a single host."""
-    if len(hosts) != 1:
-        return []
-    return [
-        f"port {port} of {hosts[0]} is open and silent: try rtuovertcp://{hosts[0]}:{port}?unit=1, or another unit"
-        for port in ports
-        if await _is_open(hosts[0], port)
-    ]
+class _Asker:
+    """Asks the units of one bus, one after another."""
+
+    def __init__(self, bus: Bus, units: Sequence[int], on_unit: Callable[[Endpoint, int], None]) -> None:
+        self._bus = bus
+        self._units = units
+        self._on_unit = on_unit
+        self._endpoint = bus.endpoint
+        self.is_refused = False  # Somebody is there, and says that no device is.
+
+    async def round(self) -> AsyncIterator[Found]:
+        """Yield who answers now; a device that ignores the unit, or has no name but 0 and 255 besides its own, once."""
+        listed: list[_Answer] = []
+        for number, unit in enumerate(self._units):
+            answer = await self._ask(number, unit)
+            if answer is None or (unit in NAMELESS and any(one.is_like(answer) for one in listed)):
+                continue
+            ignores = not listed and await self._ignores_unit(answer)
+            listed.append(answer)
+            yield Found(
+                url=_url(self._endpoint, unit), models=answer.models, answered=answer.text, ignores_unit=ignores
+            )
+            if ignores:
+                return
+
+    async def _ask(self, number: int, unit: int) -> "_Answer | None":
+        self._on_unit(self._endpoint, unit)
+        is_serial = self._endpoint.scheme.is_serial
+        if not is_serial:
+            self._bus.unit(unit, learned=Learned(turnaround_s=CONNECT_S / 4)).excuse()
+        try:
+            answer = await _answer(self._bus, unit)
+        except NoReply as lost:
+            if is_serial and lost.fault in (Fault.UNCONNECTED, Fault.LOST):
+                rest = ", ".join(map(str, self._units[number:]))
+                left = "nobody was asked" if number == 0 else f"not asked: {rest}"
+                raise DeviceSilent(f"{lost}; {left}") from lost
+            return None
+        self.is_refused = self.is_refused or answer is None
+        return answer
+
+    async def _ignores_unit(self, first: "_Answer") -> bool:
+        """Return whether whatever unit is asked answers the same: two that no device of ours has."""
+        for unit in UNLIKELY_UNITS:
+            answer = None
+            with contextlib.suppress(NoReply):
+                self._bus.unit(unit, learned=Learned(turnaround_s=CONNECT_S / 4))
+                answer = await _answer(self._bus, unit)
+            if answer is None or not first.is_like(answer):
+                return False
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What a unit answers, and enough of it to know it again."""
+
+    text: str
+    words: tuple[int, ...]
+    models: tuple[int, ...]
+
+    def is_like(self, other: "_Answer") -> bool:
+        """Return whether two answers are those of one device."""
+        return (self.text, self.words, self.models) == (other.text, other.words, other.models)
+
+
+async def _answer(bus: Bus, unit: int) -> _Answer | None:
+    """Return what came of a small read and of looking for SunSpec models; None where a gateway says nobody is there.
+
+    Raises:
+        NoReply: Nothing answers.
+    """
+    words: tuple[int, ...] = ()
+    text = ""
+    for table in (Table.HOLDING, Table.INPUT):
+        try:
+            words = await read_patiently(bus, unit, table, 0, 1, tries=2)
+        except DeviceRefused as refusal:
+            if refusal.exception_code in GATEWAY:
+                return None
+            text = f"{_named(refusal.exception_code)} to a read of {table} registers"
+            continue
+        text = f"a read of {table} registers"
+        break
+    models: tuple[int, ...] = ()
+    with contextlib.suppress(NoReply, DeviceImplausible, DeviceRefused):
+        sunspec = await discover(bus, unit)
+        if sunspec is not None:
+            models = tuple(model.model_id for model in sunspec.models)
+            words += await _nameplate(bus, unit, sunspec)
+    return _Answer(text=text, words=words, models=models)
+
+
+async def _nameplate(bus: Bus, unit: int, sunspec: SunSpecMap) -> tuple[int, ...]:
+    """Return the common model, which holds the serial number; empty where the device has none."""
+    common = sunspec.find(COMMON_MODEL)
+    if common is None:
+        return ()
+    image = await read_model(bus, unit, common)
+    return tuple(image[at] for at in sorted(image))
+
+
+def _named(code: int) -> str:
+    return f"exception {code} ({exception_name(code)})" if code in PASSING else f"exception {code}"
+
+
+async def why_nobody(hosts: Sequence[str], ports: Sequence[int], *, unit: int) -> list[str]:
+    """Return what to try where a port of a single host is open and nobody was found behind it.
+
+    Args:
+        unit: One of those that were asked; it is asked once more, to tell silence from a gateway.
+    """
+    hints = []
+    for port in ports if len(hosts) == 1 else ():
+        if not await _is_open(hosts[0], port):
+            continue
+        endpoint = parse_url(f"tcp://{hosts[0]}:{port}")
+        try:
+            async with Bus(endpoint) as bus:
+                await bus.read(unit, Table.HOLDING, 0, 1, priority=Priority.BACKGROUND)
+        except DeviceRefused as refusal:
+            hints.append(f"port {port}: {refusal}; a gateway is there, the device behind it is off or another unit")
+        except NoReply:
+            hints.append(f"port {port} of {hosts[0]} is open and silent: {_serial_instead(endpoint, unit)}")
+    return hints
+
+
+def framing_hint(endpoint: Endpoint, lost: NoReply) -> str:
+    """Return what to try where a TCP port is open and Modbus/TCP is not answered; empty where that is not so."""
+    if endpoint.scheme is not Scheme.TCP or lost.fault not in (Fault.TIMEOUT, Fault.FRAMING, Fault.WAITING):
+        return ""
+    return f"; the port is open: {_serial_instead(endpoint, endpoint.unit)}"
+
+
+def _serial_instead(endpoint: Endpoint, unit: int) -> str:
+    return f"try rtuovertcp://{endpoint.host}:{endpoint.port}?unit={unit}, or another unit"
 
 
 async def _is_open(host: str, port: int) -> bool:
@@ -156,24 +286,6 @@ async def _is_open(host: str, port: int) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
-
-
-async def _answer(bus: Bus, unit: int) -> str | None:
-    """Return what came of one small read; None where a gateway says that nobody is there.
-
-    Raises:
-        NoReply: Nothing answers.
-    """
-    for table in (Table.HOLDING, Table.INPUT):
-        try:
-            await bus.read(unit, table, 0, 1, priority=Priority.BACKGROUND)
-        except DeviceRefused as refusal:
-            if refusal.exception_code in NOBODY_THERE:
-                return None
-            answered = f"exception {refusal.exception_code} to a read of {table} registers"
-            continue
-        return f"a read of {table} registers"
-    return answered
 
 
 def _url(endpoint: Endpoint, unit: int) -> str:

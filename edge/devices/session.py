@@ -11,11 +11,13 @@ from edge.devices.offline import Decoded, as_decoded, encode_point
 from edge.devices.options import link_limits
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.scan import framing_hint
 from edge.devices.suggestions import meant
 from edge.errors import ConfigError, DeviceError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.encode import Write
 from edge.modbus.faults import NoReply
+from edge.modbus.patience import read_patiently
 from edge.modbus.plan import plan_reads
 from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table, WordOrder
 from edge.modbus.poller import Poller
@@ -261,7 +263,7 @@ async def open_session(profile: Profile, url: str, *, clock: Clock | None = None
         try:
             resolved = await _find(profile, bus, endpoint.unit)
         except NoReply as lost:
-            raise DeviceSilent(f"{lost}{_usually(profile, endpoint)}") from lost
+            raise DeviceSilent(f"{lost}{_usually(profile, endpoint)}{framing_hint(endpoint, lost)}") from lost
         yield Session(profile, bus, endpoint.unit, resolved, clock or SystemClock())
 
 
@@ -277,7 +279,7 @@ async def _find(profile: Profile, bus: Bus, unit: int) -> Resolved:
     if learn is not None:
         point = resolve_point(profile, learn.point)
         assert point is not None, "a profile names only points that it has"
-        (word,) = await bus.read(unit, point.table, point.address, 1)
+        (word,) = await read_patiently(bus, unit, point.table, point.address, 1)
         order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
     resolved = resolve(profile, found, learned_order=order)
     first = next((one for one in resolved.points.values() if one.access is not Access.WRITE), None)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from edge.errors import DeviceRefused, ValueRefused
+from edge.modbus.connect_pause import ConnectPause
 from edge.modbus.cost import CostModel, cost_of, silence_s
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.faults import Fault, NoReply
@@ -61,9 +62,17 @@ class Bus:
 
     Args:
         read_only: Whether every write is refused before anything is sent: the last gate before the wire of a monitor.
+        timeouts_until_close: In a row, before the connection is opened anew; by default what suits its kind.
     """
 
-    def __init__(self, url: str | Endpoint, *, seed: int | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        url: str | Endpoint,
+        *,
+        seed: int | None = None,
+        read_only: bool = False,
+        timeouts_until_close: int | None = None,
+    ) -> None:
         self.read_only = read_only
         self.endpoint = parse_url(url) if isinstance(url, str) else url
         self.connects = 0
@@ -82,7 +91,9 @@ class Bus:
         self._has_ids = self.endpoint.scheme.has_transaction_ids
         baud = self.endpoint.wire_baud
         serial = self.endpoint.scheme.is_serial
-        self._timeouts_until_close = SERIAL_TIMEOUTS_UNTIL_CLOSE if serial else TIMEOUTS_UNTIL_CLOSE
+        usual = SERIAL_TIMEOUTS_UNTIL_CLOSE if serial else TIMEOUTS_UNTIL_CLOSE
+        self._timeouts_until_close = usual if timeouts_until_close is None else timeouts_until_close
+        self._pause = ConnectPause()
         self._char_s = self.endpoint.char_bits / baud if baud else 0.0
         self._silence_s = 0.0
         if not self._has_ids:
@@ -209,6 +220,8 @@ class Bus:
                 if wire is None or not wire.is_open:
                     wire = await self._connect(unit)
                 await self._wait_to_speak(unit)
+                if self._pause.was_too_long(wire):
+                    continue
                 until_s = self._overdue.until_s(number, payload[0], reply_bytes, now_s=loop.time())
                 if until_s is None or payload[0] not in _TABLE:
                     return await self._exchange(wire, unit, payload, reply_bytes)
@@ -362,7 +375,7 @@ class Bus:
         self._wire = wire
         self.connects += 1
         self._timeouts = 0
-        self._speak_at_s = max(self._speak_at_s, loop.time() + unit.limits.delay_after_connect_s)
+        self._speak_at_s = max(self._speak_at_s, loop.time() + self._pause.seconds(unit.limits))
         return wire
 
     def _back_off(self) -> None:

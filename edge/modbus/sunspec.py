@@ -4,13 +4,13 @@ The walk is pure: it asks for registers and is sent words, so that a live device
 Source: SunSpec device information model specification 1.1, 6.2 to 6.4.
 """
 
-import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.errors import DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
-from edge.modbus.pdu import GATEWAY_TARGET, ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
+from edge.modbus.patience import GATEWAY, PASSING, read_patiently
+from edge.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
 from edge.modbus.point import Priority, Table
 
 BASES = (40000, 50000, 0)
@@ -20,9 +20,6 @@ MODEL_LENGTH_MAX = 1024
 HEADER_REGISTERS = 2  # Model id and length, before the data that the length counts.
 MODELS_MAX = 128  # A longer chain is a loop or garbage.
 REGISTERS_PER_READ = 120
-PASSING = (4, 5, 6, 10)  # Exceptions that devices give while they boot or are busy.
-MARKER_TRIES = 3
-MARKER_WAIT_S = 0.3
 NO_SUCH_REGISTERS = (ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE)
 
 Walk = Generator[tuple[int, int], Sequence[int] | None, "SunSpecMap | None"]
@@ -122,24 +119,34 @@ def walk_image(image: Mapping[int, int], *, bases: Sequence[int] = BASES) -> Sun
 async def discover(bus: Bus, unit: int, *, bases: Sequence[int] = BASES) -> SunSpecMap | None:
     """Return the map of a live device, None where it shows no marker.
 
-    A device that boots may refuse for a while what it has: that is not the end of its chain.
+    A device that boots may refuse for a while what it has: that is neither a missing marker nor the end of its chain.
 
     Raises:
         NoReply: The device did not answer; nothing may be concluded.
-        DeviceRefused: It shows its marker, and refused a header for another reason than that there is none.
+        DeviceRefused: It refused, more than once, for another reason than that it has no such registers.
         DeviceImplausible: The chain does not end.
     """
+    passing: DeviceRefused | None = None
     for base in bases:
         steps = walk(base)
+        address, count = next(steps)
+        words: Sequence[int] | None = None
         try:
-            address, count = next(steps)
-            words = await _marker(bus, unit, address, count)
+            words = await read_patiently(bus, unit, Table.HOLDING, address, count)
+        except DeviceRefused as refusal:
+            # Devices refuse an address that they do not have in many ways, but a gateway speaks for all of them.
+            if refusal.exception_code in GATEWAY:
+                raise
+            passing = refusal if refusal.exception_code in PASSING else passing
+        try:
             while True:
                 address, count = steps.send(words)
                 words = await _header(bus, unit, address, count)
         except StopIteration as ended:
             if ended.value is not None:
                 return ended.value  # type: ignore[no-any-return]
+    if passing is not None:
+        raise passing
     return None
 
 
@@ -153,24 +160,10 @@ async def read_model(bus: Bus, unit: int, model: Model) -> dict[int, int]:
     return image
 
 
-async def _marker(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
-    """Return what stands where a marker may be; devices refuse an address that they do not have in many ways."""
-    for tries_left in range(MARKER_TRIES - 1, -1, -1):
-        try:
-            return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
-        except DeviceRefused as refusal:
-            if refusal.exception_code == GATEWAY_TARGET:
-                raise  # The gateway is there, and nobody behind it: no other base would be answered.
-            if refusal.exception_code not in PASSING or not tries_left:
-                return None
-            await asyncio.sleep(MARKER_WAIT_S)
-    return None
-
-
 async def _header(bus: Bus, unit: int, address: int, count: int) -> Sequence[int] | None:
     """Return a model's header, None where the device has no more registers: some chains have no end model."""
     try:
-        return await bus.read(unit, Table.HOLDING, address, count, priority=Priority.BACKGROUND)
+        return await read_patiently(bus, unit, Table.HOLDING, address, count)
     except DeviceRefused as refusal:
         if refusal.exception_code in NO_SUCH_REGISTERS:
             return None

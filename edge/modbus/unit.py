@@ -128,6 +128,11 @@ class Unit:
             self._recent.append(False)
             self._learn_gap(now_s)
 
+    def excuse(self) -> None:
+        """Forget a silence that was about a register and not about the unit: it is asked on, and asked once."""
+        self.failures = min(self.failures, 1)
+        self.retry_at_s = 0.0
+
     def unconnected(self, *, now_s: float, message: str) -> None:
         """Take note that there is no way to the unit; it is asked as soon as there is one."""
         if self.is_online:

@@ -75,6 +75,7 @@ class Wire(asyncio.Protocol):
         self._echoes = False
         self._expired: dict[int, float] = {}
         self._answered: deque[int] = deque(maxlen=_REMEMBERED_IDS_MAX)
+        self.has_sent = False
         self.opened = asyncio.Event()
         self.counts = WireCounts()
         self.late_latency_s: float | None = None
@@ -108,6 +109,7 @@ class Wire(asyncio.Protocol):
         try:
             self._sent = self._framer.encode(payload, unit, self._transaction)
             self._transport.write(self._sent)
+            self.has_sent = True
             return await future
         finally:
             timer.cancel()

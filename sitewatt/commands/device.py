@@ -70,10 +70,18 @@ def scan(
             progress.clear()
             if not as_json:
                 models = f", SunSpec models {', '.join(map(str, one.models))}" if one.models else ""
-                typer.echo(printable(f"{one.url} answers {one.answered}{models}"))
-            answers.append({"url": one.url, "answered": one.answered, "sunspec_models": list(one.models)})
+                ignores = "; it ignores the unit id: any would do" if one.ignores_unit else ""
+                typer.echo(printable(f"{one.url} answers {one.answered}{models}{ignores}"))
+            answers.append(
+                {
+                    "url": one.url,
+                    "answered": one.answered,
+                    "sunspec_models": list(one.models),
+                    "ignores_unit": one.ignores_unit,
+                }
+            )
         if not answers and not target.startswith(("/", "rtu:", "ascii:")):
-            hints.extend(await search.silent_ports(hosts, ports))
+            hints.extend(await search.why_nobody(hosts, ports, unit=units[0]))
         return answers
 
     try:
@@ -81,7 +89,7 @@ def scan(
     finally:
         progress.clear()
     if as_json:
-        print_json({"found": answers})
+        print_json({"found": answers, **({"hints": hints} if hints else {})})
     elif not answers:
         typer.echo(f"nobody answers at {target}{'; '.join(['', *hints])}", err=True)
     if not answers:

@@ -1,12 +1,18 @@
 """The installer's tools where things are odd: they repeat, they say why, and they end with 1 where nothing fits."""
 
 import asyncio
+import struct
 from collections.abc import Callable
 from typing import Any
 
 from typer.testing import CliRunner
 
+from edge.devices.catalogue import load_profile
+from edge.devices.identify import identify
+from edge.modbus.bus import Bus
+from edge.modbus.point import LinkLimits, Table
 from sitewatt.commands import device
+from tests.support.modbus.maps import empty
 from tests.support.modbus.server import Bank, Request, Sending, tcp_device
 from tests.support.modbus.server import Device as Server
 
@@ -61,3 +67,144 @@ async def test_a_port_that_is_open_and_silent_is_told_with_what_to_try() -> None
     server = Server({1: Bank()}, fault=silent)
     result = await _ask(server, "scan", "127.0.0.1", "--port", "PORT", "--unit", "1")
     assert result.exit_code == 1 and "is open and silent: try rtuovertcp://127.0.0.1:" in result.stderr
+
+
+async def test_a_gateway_whose_target_missed_one_request_is_asked_again() -> None:
+    """One lost frame on the serial side of a gateway is no reason to give up."""
+    server = Server({1: Bank(holding=dict(CHAIN))}, fault=_refusing(11, first=1))
+    url = "tcp://127.0.0.1:PORT?unit=1"
+    result = await _ask(server, "read", url, "--profile", "sunspec_generic_int", "--point", "sunspec_id")
+    assert result.exit_code == 0 and "1400204883" in result.output
+
+
+async def test_a_scan_tells_a_gateway_without_devices_from_a_silent_port() -> None:
+    """The installer looks behind the gateway, not for another framing."""
+    server = Server({1: Bank()}, fault=_refusing(10, first=10_000))
+    result = await _ask(server, "scan", "127.0.0.1", "--port", "PORT", "--unit", "1")
+    assert result.exit_code == 1 and "exception 10 (gateway path unavailable); a gateway is there" in result.stderr
+
+
+async def test_a_device_that_fails_at_everything_is_told_with_its_exception() -> None:
+    """Neither "no profile fits" nor "no marker" would lead to the fault."""
+    server = Server({1: Bank()}, fault=_refusing(4, first=10_000))
+    for words in (("read", "--profile", "sunspec_generic_int"), ("identify",)):
+        result = await _ask(server, words[0], "tcp://127.0.0.1:PORT?unit=1", *words[1:])
+        assert result.exit_code == 1 and "exception 4 (device failure)" in result.output + result.stderr
+
+
+async def test_a_device_that_ignores_the_unit_is_listed_once() -> None:
+    """Ten lines for one meter once looked like ten meters."""
+
+    class AnyUnit(dict[int, Bank]):
+        def get(self, key: int, default: Any = None) -> Any:
+            return self[1]
+
+    server = Server({1: Bank(holding=dict(CHAIN))})
+    server.units = AnyUnit(server.units)
+    result = await _ask(server, "scan", "127.0.0.1", "--port", "PORT")
+    (line,) = result.stdout.splitlines()
+    assert "unit=1 " in line and "SunSpec models 1; it ignores the unit id" in line
+
+
+async def test_a_device_that_also_answers_as_unit_0_and_255_is_listed_once() -> None:
+    """On a network both mean whoever is there."""
+    bank = Bank(holding={0: 7})
+    result = await _ask(Server({3: bank, 0: bank, 255: bank}), "scan", "127.0.0.1", "--port", "PORT")
+    (line,) = result.stdout.splitlines()
+    assert "unit=3 " in line and "ignores" not in line
+
+
+async def test_two_devices_behind_one_gateway_are_two() -> None:
+    """They differ by what they hold; only whoever answers to every number is one."""
+    server = Server({1: Bank(holding={0: 7}), 2: Bank(holding={0: 7})})
+    result = await _ask(server, "scan", "127.0.0.1", "--port", "PORT")
+    assert len(result.stdout.splitlines()) == 2
+
+
+async def test_a_scan_finds_a_device_that_is_deaf_after_the_connection_opens() -> None:
+    """Huawei drops what comes in the first second; each connection opened anew would be as deaf."""
+    heard_at_s: dict[int, float] = {}
+
+    def deaf(server: Server, request: Request, payload: bytes | None) -> Sending:
+        now_s = asyncio.get_running_loop().time()
+        since_s = heard_at_s.setdefault(server.connections, now_s)
+        return [] if payload is None or now_s - since_s < 1.0 else [(0.0, server.frame(request, payload))]
+
+    server = Server({1: Bank(holding={0: 7})}, fault=deaf)
+    result = await _ask(server, "scan", "127.0.0.1", "--port", "PORT", "--unit", "1")
+    assert result.exit_code == 0 and "unit=1 answers" in result.output
+
+
+async def test_a_device_that_closes_in_the_pause_after_connecting_is_asked_sooner() -> None:
+    """The pause that suits a Huawei is too long for the dongle before it."""
+    server = Server({1: Bank(holding=dict(CHAIN))}, patience_s=0.4)
+    async with tcp_device(server) as port, Bus(f"tcp://127.0.0.1:{port}?unit=1") as bus:
+        bus.unit(1, limits=LinkLimits(delay_after_connect_s=1.2))
+        assert await bus.read(1, Table.HOLDING, 40000, 2) == (0x5375, 0x6E53)
+        assert bus.connects == 2, "the first was closed by the device in the pause"
+
+
+async def test_a_silent_port_is_told_with_what_to_try_when_it_is_read() -> None:
+    """The tool that reads knows as much as the one that scans."""
+
+    def silent(*_: Any) -> Sending:
+        return []
+
+    url = "tcp://127.0.0.1:PORT?unit=1"
+    for words in (("read", url, "--profile", "eastron_sdm630"), ("identify", url)):
+        result = await _ask(Server({1: Bank()}, fault=silent), *words)
+        assert result.exit_code == 1 and "the port is open: try rtuovertcp://127.0.0.1:" in result.stderr
+
+
+async def test_an_inverter_without_grid_is_named_by_the_value_that_it_has() -> None:
+    """In a blackout its voltages are zero, and its dongle tells the frequency in other steps than its own port."""
+    bank = Bank(input=dict.fromkeys(range(4989, 5100), 0) | {5035: 5009})
+    result = await _ask(Server({1: bank}), "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.exit_code == 0 and result.output.startswith("sungrow_s") and "reads 50.09 Hz" in result.output
+
+
+async def test_a_sunspec_meter_without_an_inverter_is_named() -> None:
+    """A meter behind an inverter has models of its own and none of an inverter's."""
+    meter = {40070: 203, 40071: 105, 40078: 2301, 40085: 0xFFFF}  # 230.1 V of the first phase.
+    meter = dict.fromkeys(range(40072, 40177), 0) | meter
+    bank = Bank(holding=SUNS | meter | {40177: 0xFFFF, 40178: 0})
+    result = await _ask(Server({200: bank}), "identify", "tcp://127.0.0.1:PORT?unit=200")
+    assert result.exit_code == 0 and result.output.startswith("sunspec_generic_int"), result.output
+
+
+async def test_no_single_value_rules_a_profile_out() -> None:
+    """One register that reads nonsense, and one that a firmware does not have, lower the score and are named."""
+    profile = load_profile("janitza_umg")
+    bank = empty("janitza_umg")
+    for name, value in (("voltage_l1", 230.0), ("voltage_l2", 231.0), ("voltage_l3", 5e6), ("frequency", 50.0)):
+        address = profile.points[name].address or 0
+        bank.holding[address], bank.holding[address + 1] = struct.unpack(">2H", struct.pack(">f", value))
+    result = await _ask(Server({1: bank}), "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.output.startswith("janitza_umg") and "voltage_l3 reads 5e+06 V, which cannot be" in result.output
+    del bank.holding[profile.points["voltage_l2"].address or 0]
+    result = await _ask(Server({1: bank}), "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.output.startswith("janitza_umg") and "no voltage_l2" in result.output
+
+
+async def test_a_device_that_keeps_silent_about_other_registers_is_named() -> None:
+    """Some meters refuse nothing: they do not answer what they do not have, the SunSpec marker among it."""
+
+    def no_refusals(server: Server, request: Request, payload: bytes | None) -> Sending:
+        return [] if payload is None or payload[0] & 0x80 else [(0.0, server.frame(request, payload))]
+
+    profile = load_profile("eastron_sdm120")
+    bank = empty("eastron_sdm120")
+    for name, value in (("voltage", 230.0), ("frequency", 50.0)):
+        address = profile.points[name].address or 0
+        bank.input[address], bank.input[address + 1] = struct.unpack(">2H", struct.pack(">f", value))
+    async with tcp_device(Server({1: bank}, fault=no_refusals)) as port:
+        names = ("eastron_sdm120", "eastron_sdm630", "sunspec_generic_int")
+        first, *_ = await identify(f"tcp://127.0.0.1:{port}?unit=1", names)
+    assert first.profile == "eastron_sdm120"
+
+
+async def test_nothing_that_fits_ends_with_1() -> None:
+    """A script goes on with another device."""
+    bank = Bank(holding=dict.fromkeys(range(200), 0))
+    result = await _ask(Server({1: bank}), "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.exit_code == 1 and "no profile fits" in result.stderr

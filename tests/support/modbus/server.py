@@ -54,9 +54,21 @@ Fault = Callable[["Device", Request, bytes | None], Sending]
 
 
 class Device:
-    """Units that answer; ``fault`` decides what is sent, ``requests`` records what was asked."""
+    """Units that answer; ``fault`` decides what is sent, ``requests`` records what was asked.
 
-    def __init__(self, units: Mapping[int, Bank], *, is_rtu: bool = False, fault: Fault | None = None) -> None:
+    Args:
+        patience_s: A connection on which nothing comes for so long after it opens is closed; None bears everything.
+    """
+
+    def __init__(
+        self,
+        units: Mapping[int, Bank],
+        *,
+        is_rtu: bool = False,
+        fault: Fault | None = None,
+        patience_s: float | None = None,
+    ) -> None:
+        self.patience_s = patience_s
         self.units = dict(units)
         self.is_rtu = is_rtu
         self.fault = fault
@@ -169,7 +181,9 @@ async def tcp_device(
 
         buffer = b""
         try:
-            while data := await reader.read(4096):
+            patience_s = device.patience_s
+            while data := await asyncio.wait_for(reader.read(4096), patience_s):
+                patience_s = None
                 buffer += data
                 while len(buffer) >= 8:
                     if device.is_rtu:
@@ -183,7 +197,7 @@ async def tcp_device(
                     pdu = buffer[header : size - 2 if device.is_rtu else size]
                     buffer = buffer[size:]
                     await _send(device, device.sendings(unit, pdu, transaction), write)
-        except (ConnectionError, ssl.SSLError):
+        except (ConnectionError, TimeoutError, ssl.SSLError):
             pass
         finally:
             device.open.discard(writer)
