@@ -26,7 +26,7 @@ from contracts.units import Quality, epoch_ms
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from edge.telemetry.points import PointPolicy
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink

@@ -22,8 +22,8 @@ from edge.control.orders import requester_of
 from edge.devices.device import Applied
 from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Lever
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import RecordClass
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import RecordClass
 
 PHRASE = "evidence"
 # Events whose chains stay on site; older ones were sent and are forgotten here.

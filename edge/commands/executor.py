@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from contracts.clock import Clock
 from contracts.control import (
@@ -43,8 +43,7 @@ from edge.control.model import Priority, Request
 from edge.control.orders import request_of, requester_of
 from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Lever, Readings
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.sampler import Sampler
+from edge.outbox.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,13 @@ ORDERS_PER_S: Mapping[Role, float] = {Role.GRID_OPERATOR: 5.0}
 ORDERS_PER_S_OTHERS = 1.0
 
 
+class Telemetry(Protocol):
+    """Whoever reports what the devices read."""
+
+    def live(self, *, period_s: float, for_s: float) -> None:
+        """Report every ``period_s`` for the next ``for_s`` seconds: somebody watches."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExecutorPorts:
     """What the executor needs of the rest of the site."""
@@ -71,7 +77,7 @@ class ExecutorPorts:
     site: SiteId
     clock: Clock
     outbox: Outbox
-    sampler: Sampler
+    telemetry: Telemetry
     trusted: Mapping[str, TrustedKey]
     capacity_wh: Mapping[str, float]
     clock_trust: Callable[[], ClockTrust]
@@ -183,7 +189,7 @@ class Executor:
             return
         expires_s = now_s + (command.expires_at - now).total_seconds()
         if isinstance(action, Live):
-            executor.sampler.live(period_s=float(action.period_s), for_s=expires_s - now_s)
+            executor.telemetry.live(period_s=float(action.period_s), for_s=expires_s - now_s)
             self._finish_at_once(command, {})
             return
         request = request_of(command, role=role, now_s=now_s, now=now)

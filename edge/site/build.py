@@ -36,13 +36,14 @@ from edge.loop.cycle import LoopStats, Observer, Requester
 from edge.loop.device_clocks import DeviceClocks
 from edge.loop.guard import GuardedObserver, GuardedRequester
 from edge.loop.loop import ControlLoop
-from edge.loop.recorder import Recorder
 from edge.loop.signs import FirstLook, SignOfLife
+from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
 from edge.setup.failsafe_check import FailsafeFinding, left_behind, refuse_unsafe, slow_levers
 from edge.site.diagnostics import SiteDiagnostics
+from edge.site.recorder import Recorder
 from edge.site.remote_settings import RemoteSettings
 from edge.site.status import (
     Status,
@@ -57,7 +58,6 @@ from edge.site.status import (
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.history import History
 from edge.telemetry.meter_recorder import MeterRecorder
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
 from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 
@@ -232,7 +232,7 @@ def _build(
             site=name,
             clock=clock,
             outbox=outbox,
-            sampler=sampler,
+            telemetry=sampler,
             trusted=_trusted(config),
             capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
             clock_trust=watch.trust,

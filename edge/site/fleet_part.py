@@ -33,11 +33,11 @@ from edge.fleet.update.environment import VenvEnvironments
 from edge.fleet.update.updater import Updater
 from edge.links.link import Inbound, Link, LinkState
 from edge.loop.loop import ControlLoop
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import OutboxState
 from edge.process.lifetime import StopRequested
 from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import RemoteSettings, read_at_start
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import OutboxState
 
 log = logging.getLogger(__name__)
 

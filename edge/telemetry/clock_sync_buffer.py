@@ -16,7 +16,7 @@ from typing import Any
 from contracts.clock import Clock
 from contracts.telemetry import Sample
 from contracts.units import ClockTrust, Quality, epoch_ms, instant
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
+from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 
 # Longer than the link waits for the clock; then telemetry is worth more than its stamps.
 HOLD_S = 150.0

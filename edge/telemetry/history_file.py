@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.telemetry.rescue import set_aside
+from edge.outbox.rescue import set_aside
 
 FILE: Final = "history.db"
 POINTS_MAX: Final = 200  # A site with more keeps the first ones.

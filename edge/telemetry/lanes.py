@@ -8,8 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 
 from contracts.topics import Up
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import Record
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import Record
 
 SMALL_BACKLOG_RECORDS = 50
 _PAGE = 20  # Records read at a time.

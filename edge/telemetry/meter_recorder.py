@@ -5,9 +5,9 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId
 from domain.plausibility import Doubt
-from edge.telemetry.flight import Build
+from edge.outbox.flight import Build
+from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.telemetry.metering import IntervalEnergy, IntervalMeter, Observation
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
 
 _KEY = "meter.intervals"
 

@@ -17,9 +17,9 @@ from contracts.topics import Up
 from edge.errors import LinkError
 from edge.links.flow import IN_FLIGHT_MAX, Flow
 from edge.links.link import Ack, Link, LinkState
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import Record
 from edge.telemetry.lanes import Lane, Lanes, lanes_of
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import Record
 
 log = logging.getLogger(__name__)
 

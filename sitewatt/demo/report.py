@@ -24,8 +24,8 @@ from cloud.stores.sequence import Seen
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
 from contracts.units import DELIVERY_INTERVAL_S, Quality, epoch_ms
-from edge.telemetry.records import Caps
-from edge.telemetry.store import Store
+from edge.outbox.records import Caps
+from edge.outbox.store import Store
 from sitewatt.demo import files
 from sitewatt.demo.backlog import waiting_messages
 from sitewatt.demo.neighbourhood import Neighbourhood

@@ -27,7 +27,7 @@ PROBES = [
     ("edge/devices/health.py", "edge.inputs.lock", "arrows run down from site"),
     ("edge/modbus/pdu.py", "edge.setup.finding", "arrows run down from site"),
     ("cloud/market/tools/inputs.py", "cloud.cost.prices", "arrows run down from local"),
-    ("edge/loop/snapshot.py", "edge.telemetry.outbox", "no arrow from the rooms of control"),
+    ("edge/loop/snapshot.py", "edge.telemetry.uplink", "no arrow from the rooms of control"),
     ("cloud/handlers/telemetry.py", "cloud.infra.rules", "what runs in the cloud does not read the stack's definition"),
     ("edge/control/split.py", "socket", "decisions are pure"),
     ("domain/forecasting/load.py", "cloud.stores.keys", "each side stands on domain and contracts"),

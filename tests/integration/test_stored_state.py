@@ -16,8 +16,8 @@ from contracts.telemetry import TelemetryMessage
 from contracts.topics import Up
 from contracts.units import ClockTrust
 from edge.config import load_config
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.store import Store
+from edge.outbox.outbox import Outbox
+from edge.outbox.store import Store
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "stored_state_0.1.0.tar.xz"
 GATEWAYS = ("factory", "feeder-1", "home-1", "solar-farm")

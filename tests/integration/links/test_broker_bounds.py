@@ -13,7 +13,7 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from edge.telemetry.uplink import SET_ASIDE_KEY, Uplink
 from tests.support.cloud.process import eventually
 

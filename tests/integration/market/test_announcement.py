@@ -13,7 +13,7 @@ from contracts.topics import Up
 from contracts.units import ClockTrust, epoch_ms
 from edge.agent.trader import Trader
 from edge.loop.cycle import Cycle
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from tests.support.cloud.sites import START, ZONE, batch, context, house_in
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config, fake_site, loop_of

@@ -17,8 +17,8 @@ from contracts.topics import Up
 from contracts.units import Quality
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import OutboxState
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import OutboxState
 from edge.telemetry.uplink import Uplink
 from tests.support.brokers.broker import Broker, broker
 from tests.support.brokers.link_parts import (

@@ -12,8 +12,8 @@ import pytest
 
 from contracts.clock import SystemClock
 from contracts.topics import Up
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import OutboxState
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import OutboxState
 from tests.support.brokers.link_parts import SITE
 from tests.support.rigs.outbox_writer import write
 

@@ -14,7 +14,7 @@ from contracts.topics import Up
 from edge.links.flow import PUBLISHES_PER_S
 from edge.links.mqtt import MqttLink
 from edge.links.settings import LinkSettings
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from edge.telemetry.uplink import Uplink
 from tests.support.brokers.broker import Broker, broker, running
 from tests.support.brokers.link_parts import AT, SITE, Listener, background, event, one_sample, reading, topic_of, until

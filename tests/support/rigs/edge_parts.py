@@ -23,8 +23,8 @@ from edge.errors import DeviceSilent
 from edge.loop.cycle import Cycle
 from edge.loop.loop import ControlLoop
 from edge.modbus.point import Reading
+from edge.outbox.outbox import Outbox
 from edge.site.status import Status
-from edge.telemetry.outbox import Outbox
 from edge.telemetry.sampler import Sampler
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.control_commands import TRUSTED
@@ -179,7 +179,7 @@ def counter(folder: Path, clock: ManualClock, *, locked: Any = lambda: False, **
                 site=SITE,
                 clock=clock,
                 outbox=outbox,
-                sampler=Sampler(site=SITE, outbox=outbox, clock=clock),
+                telemetry=Sampler(site=SITE, outbox=outbox, clock=clock),
                 trusted=TRUSTED,
                 capacity_wh={"inverter": 10_000.0},
                 clock_trust=lambda: ClockTrust.SYNCED,

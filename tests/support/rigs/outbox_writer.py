@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contracts.clock import SystemClock
 from contracts.topics import Up
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from tests.support.brokers.link_parts import SITE, one_sample, reading
 
 

@@ -11,7 +11,7 @@ from contracts.units import DeliveryInterval
 from edge.agent.site_tariff import SiteTariff
 from edge.config import TradingSection
 from edge.control.model import BATTERIES, Reason
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE
 from tests.unit.edge.agent.test_trader_plan import NOON, _asked, _broadcast, _trader

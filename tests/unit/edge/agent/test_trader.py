@@ -10,7 +10,7 @@ from contracts.market import OrderMessage
 from contracts.topics import Up
 from contracts.units import ClockTrust
 from edge.agent.trader import Trader
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config
 

@@ -36,8 +36,8 @@ from edge.control.model import (
 )
 from edge.loop.cycle import Cycle
 from edge.loop.snapshot import SOC
+from edge.outbox.outbox import Outbox
 from edge.site.status import SOCKET, serve_status
-from edge.telemetry.outbox import Outbox
 from edge.trading.plan.problem import Method
 from sitewatt.commands.edge import app
 from tests.support.manual_clock import ManualClock

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contracts.control import AckStage, LimitImport, Release
-from edge.telemetry.store import Batch, Store
+from edge.outbox.store import Batch, Store
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.control_commands import command
 from tests.support.rigs.edge_parts import NOON, Counter, counter

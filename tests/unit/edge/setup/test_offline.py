@@ -10,9 +10,9 @@ import pytest
 
 from contracts.clock import parse_clock
 from edge.config import SiteConfig
+from edge.outbox.outbox import Outbox
 from edge.setup.finding import Finding, Grade, is_sound
 from edge.setup.offline import check_offline
-from edge.telemetry.outbox import Outbox
 
 CLOCK = parse_clock("2026-03-17T12:00:00+00:00@0.0x1.0")
 METER = {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://192.0.2.7?unit=1", "role": "meter"}

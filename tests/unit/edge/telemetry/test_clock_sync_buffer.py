@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from contracts.telemetry import Sample, TelemetryMessage, samples_of
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
+from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.telemetry.clock_sync_buffer import HELD_MAX, HOLD_S, ClockSyncBuffer
-from edge.telemetry.outbox import FLUSH_WINDOW_S, Outbox
 from edge.telemetry.sampler import Sampler
 from tests.support.brokers.link_parts import SITE
 from tests.support.manual_clock import ManualClock

@@ -8,9 +8,9 @@ from contracts.metering import MeterReading
 from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import Quality
+from edge.outbox.outbox import Outbox
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.metering import Observation
-from edge.telemetry.outbox import Outbox
 from tests.support.brokers.link_parts import SITE
 from tests.support.manual_clock import ManualClock
 from tests.unit.edge.telemetry.test_metering import START

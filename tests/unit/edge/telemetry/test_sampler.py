@@ -12,7 +12,7 @@ import pytest
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, samples_of
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from edge.telemetry.points import PointPolicy
 from edge.telemetry.sampler import Sampler
 from tests.support.brokers.link_parts import SITE

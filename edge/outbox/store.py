@@ -16,8 +16,8 @@ from typing import IO
 from contracts.topics import Up
 from contracts.units import epoch_ms, instant
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
-from edge.telemetry.records import Record, RecordClass
-from edge.telemetry.schema import migrate
+from edge.outbox.records import Record, RecordClass
+from edge.outbox.schema import migrate
 
 _WAL_BYTES_MAX = 4 * 1024 * 1024
 _PAGE_BYTES = 4096

@@ -22,10 +22,10 @@ from contracts.topics import Up
 from contracts.units import Quality
 from contracts.wire import SiteMessage
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
-from edge.telemetry.outbox import Outbox
-from edge.telemetry.records import Caps, OutboxState, RecordClass
-from edge.telemetry.rescue import disk_bytes
-from edge.telemetry.store import Batch, Store
+from edge.outbox.outbox import Outbox
+from edge.outbox.records import Caps, OutboxState, RecordClass
+from edge.outbox.rescue import disk_bytes
+from edge.outbox.store import Batch, Store
 from tests.support.brokers.link_parts import AT, SITE, background, event, one_sample, reading, telemetry
 from tests.support.manual_clock import ManualClock
 
@@ -322,7 +322,7 @@ import resource, sys
 from contextlib import closing
 from pathlib import Path
 from contracts.topics import Up
-from edge.telemetry.outbox import Outbox
+from edge.outbox.outbox import Outbox
 from tests.support.brokers.link_parts import SITE, reading
 from tests.support.manual_clock import ManualClock
 

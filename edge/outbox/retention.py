@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from contracts.telemetry import Sample, TelemetryMessage, columns, samples_of
 from contracts.units import Quality, epoch_ms
-from edge.telemetry.records import Caps, Record, RecordClass
+from edge.outbox.records import Caps, Record, RecordClass
 
 _MINUTE_MS = 60_000
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from contracts.clock import Clock
 from contracts.units import epoch_ms
 from edge.errors import OutboxError, OutboxFull
-from edge.telemetry.records import Caps, Fields, Record, RecordClass
-from edge.telemetry.retention import bytes_max_of, telemetry_bytes_max, thin
-from edge.telemetry.store import Batch, Store
+from edge.outbox.records import Caps, Fields, Record, RecordClass
+from edge.outbox.retention import bytes_max_of, telemetry_bytes_max, thin
+from edge.outbox.store import Batch, Store
 
 AGE_CHECK_S = 3600.0
 _DROP_RECORDS = 100  # Records given up at a time.

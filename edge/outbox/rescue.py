@@ -8,8 +8,8 @@ from pathlib import Path
 from contracts.clock import Clock
 from contracts.units import epoch_ms
 from edge.errors import OutboxCorrupt, OutboxError
-from edge.telemetry.records import Fields, Record, RecordClass
-from edge.telemetry.store import Batch, Store
+from edge.outbox.records import Fields, Record, RecordClass
+from edge.outbox.store import Batch, Store
 
 _SIDES = ("-wal", "-shm")
 _ASIDE_KEPT = 2

@@ -20,12 +20,12 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
-from edge.telemetry.commit_thread import CommitThread, commit_thread
-from edge.telemetry.flight import Build, Flight, Pending
-from edge.telemetry.quota import Quota
-from edge.telemetry.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
-from edge.telemetry.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
-from edge.telemetry.store import Batch, Store
+from edge.outbox.commit_thread import CommitThread, commit_thread
+from edge.outbox.flight import Build, Flight, Pending
+from edge.outbox.quota import Quota
+from edge.outbox.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
+from edge.outbox.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
+from edge.outbox.store import Batch, Store
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contracts.wire import SiteMessage
-from edge.telemetry.records import Record
-from edge.telemetry.store import Batch
+from edge.outbox.records import Record
+from edge.outbox.store import Batch
 
 Build = Callable[[int, int], SiteMessage]
 """Makes a message for an epoch and a number."""
