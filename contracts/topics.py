@@ -9,6 +9,8 @@ from enum import StrEnum
 from contracts.units import SiteId, ZoneId
 
 ROOT = "sitewatt/v1"
+# The issuer's common name on the certificates of a private fleet. By it a gateway knows whose services it asks.
+PRIVATE_AUTHORITY = "sitewatt local authority"
 _BROADCAST = "broadcast"
 
 
@@ -46,6 +48,15 @@ class Topic:
     zone: ZoneId
     site: SiteId | None
     channel: Up | Down | Broadcast
+
+
+def provisioning_topic(topic: str, *, certificate_id: str) -> str:
+    """Return the topic by which the holder of one certificate asks a private fleet's provisioning services.
+
+    AWS answers a request to the asker alone. A plain broker sends an answer to whoever may hear its topic, so in a
+    private fleet each certificate has topics of its own below those of AWS.
+    """
+    return f"{topic}/by/{certificate_id}"
 
 
 def site_topic(*, zone: ZoneId, site: SiteId, channel: Up | Down) -> str:

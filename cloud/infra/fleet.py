@@ -50,14 +50,14 @@ class Grant:
 
 _SITE: Final = f"{ROOT}/{{zone}}/{{thing}}"
 _OWN: Final = "$aws/things/{thing}"
-_CSR: Final = "$aws/certificates/create-from-csr/json"
-_REGISTER: Final = f"$aws/provisioning-templates/{TEMPLATE_NAME}/provision/json"
+CSR_TOPIC: Final = "$aws/certificates/create-from-csr/json"
+REGISTER_TOPIC: Final = f"$aws/provisioning-templates/{TEMPLATE_NAME}/provision/json"
 
 CLAIM_GRANTS: Final[tuple[Grant, ...]] = (
-    Grant(way=Way.SEND, resource=_CSR, filters=(_CSR,)),
-    Grant(way=Way.SEND, resource=_REGISTER, filters=(_REGISTER,)),
-    Grant(way=Way.HEAR, resource=f"{_CSR}/*", filters=(f"{_CSR}/#",)),
-    Grant(way=Way.HEAR, resource=f"{_REGISTER}/*", filters=(f"{_REGISTER}/#",)),
+    Grant(way=Way.SEND, resource=CSR_TOPIC, filters=(CSR_TOPIC,)),
+    Grant(way=Way.SEND, resource=REGISTER_TOPIC, filters=(REGISTER_TOPIC,)),
+    Grant(way=Way.HEAR, resource=f"{CSR_TOPIC}/*", filters=(f"{CSR_TOPIC}/#",)),
+    Grant(way=Way.HEAR, resource=f"{REGISTER_TOPIC}/*", filters=(f"{REGISTER_TOPIC}/#",)),
 )
 
 FLEET_GRANTS: Final[tuple[Grant, ...]] = (
@@ -99,7 +99,7 @@ def fleet_policy(*, region: str, account: str) -> dict[str, Any]:
     }
     # A gateway renews its certificate by the path by which it got the first one. Request and answer in one pattern,
     # because the document is short of room.
-    renewal = [arn(kind, f"{topic}*") for kind in ("topic", "topicfilter") for topic in (_CSR, _REGISTER)]
+    renewal = [arn(kind, f"{topic}*") for kind in ("topic", "topicfilter") for topic in (CSR_TOPIC, REGISTER_TOPIC)]
     return _document(
         connect,
         *_topics(FLEET_GRANTS, arn, heard=[ROOT, "$aws"]),

@@ -2,17 +2,26 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
-from edge.errors import ConfigError
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from contracts.topics import PRIVATE_AUTHORITY, provisioning_topic
+from edge.errors import ConfigError, FleetSilent
 from edge.fleet.requests import Requests
 from edge.fleet.stopping import stopped
 from edge.links.making import make_link
 from edge.links.settings import Client, LinkSettings
 
+log = logging.getLogger(__name__)
+
 _CSR_TOPIC = "$aws/certificates/create-from-csr/json"
+_ISSUER = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, PRIVATE_AUTHORITY)])
 
 
 class FleetService(Protocol):
@@ -39,7 +48,7 @@ def fleet_service(
     Raises:
         ConfigError: The client library is not installed.
     """
-    if settings.client is Client.MQTT:
+    if settings.client is Client.MQTT or private_certificate(settings.cert_file) is not None:
         return _over_link(settings, client_id=client_id, timeout_s=timeout_s)
     try:
         from edge.fleet.aws_service import over_sdk
@@ -49,19 +58,45 @@ def fleet_service(
 
 
 class TopicService:
-    """The service on its reserved topics."""
+    """The service on its reserved topics; a private fleet's on those of our certificate, which nobody else hears."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, *, cert_file: Path | None) -> None:
+        """Prepare; ``cert_file`` is the certificate by which the session is open."""
         self._requests = requests
+        self._certificate_id = private_certificate(cert_file)
 
     async def certify(self, signing_request: str) -> dict[str, Any]:
         """See ``FleetService``."""
-        return await self._requests.ask(_CSR_TOPIC, {"certificateSigningRequest": signing_request})
+        return await self._ask(_CSR_TOPIC, {"certificateSigningRequest": signing_request})
 
     async def register(self, *, template: str, token: str, parameters: dict[str, str]) -> dict[str, Any]:
         """See ``FleetService``."""
         request = {"certificateOwnershipToken": token, "parameters": parameters}
-        return await self._requests.ask(f"$aws/provisioning-templates/{template}/provision/json", request)
+        return await self._ask(f"$aws/provisioning-templates/{template}/provision/json", request)
+
+    async def _ask(self, topic: str, request: dict[str, Any]) -> dict[str, Any]:
+        if self._certificate_id is None:
+            return await self._requests.ask(topic, request)
+        try:
+            return await self._requests.ask(provisioning_topic(topic, certificate_id=self._certificate_id), request)
+        except FleetSilent as error:
+            log.warning("no answer on our own topic, asked as of an older fleet", extra={"reason": str(error)})
+            return await self._requests.ask(topic, request)
+
+
+def private_certificate(cert_file: Path | None) -> str | None:
+    """Return the id of a private fleet's certificate, ``None`` for another's or one that cannot be read.
+
+    A file that cannot be read is the link's to report, which needs it first.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(cert_file.read_bytes()) if cert_file is not None else None
+    except (OSError, ValueError):
+        return None
+    if certificate is None or certificate.issuer != _ISSUER:
+        return None
+    (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value)
 
 
 @contextlib.asynccontextmanager
@@ -73,6 +108,6 @@ async def _over_link(settings: LinkSettings, *, client_id: str, timeout_s: float
         asyncio.create_task(requests.run(), name="claim answers"),
     ]
     try:
-        yield TopicService(requests)
+        yield TopicService(requests, cert_file=settings.cert_file)
     finally:
         await stopped(*tasks)

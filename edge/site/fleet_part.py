@@ -213,7 +213,7 @@ class SiteFleet:
                 secret=papers.secret,
             ),
             clock=self._host.clock,
-            session=TopicService(self._requests),
+            session=TopicService(self._requests, cert_file=active.cert_file),
             purpose=job_id,
         )
         return await provisioner.provision()

@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from cloud.errors import FleetDenied, SetupError
 from contracts.clock import SystemClock
+from contracts.topics import PRIVATE_AUTHORITY
 
 # As the service's own: nothing forces a renewal. Source: AWS IoT Core developer guide, X.509 client certificates.
 DEVICE_UNTIL: Final = datetime(2049, 12, 31, tzinfo=UTC)
@@ -135,7 +136,7 @@ class LocalAuthority:
 
     def _begin(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = _name("sitewatt local authority")
+        subject = _name(PRIVATE_AUTHORITY)
         cert = (
             x509.CertificateBuilder()
             .subject_name(subject)

@@ -65,15 +65,15 @@ def applied_for(book: Book, request: dict[str, Any], *, clock: Clock) -> tuple[C
     return certificate, parameters
 
 
-def hook_event(certificate: Certificate, parameters: dict[str, str]) -> dict[str, Any]:
-    """Return what the pre-provisioning hook is asked. This broker does not tell who sent the request."""
+def hook_event(certificate: Certificate, parameters: dict[str, str], *, asker: str) -> dict[str, Any]:
+    """Return what the pre-provisioning hook is asked; ``asker`` is the certificate that the request came by."""
     return {
         "payloadVersion": HOOK_PAYLOAD_VERSION,
-        "claimCertificateId": "",
+        "claimCertificateId": asker,
         "certificateId": certificate.id,
         "certificatePem": certificate.pem,
         "templateArn": f"arn:aws:iot:local:000000000000:provisioningtemplate/{TEMPLATE_NAME}",
-        "clientId": "",
+        "clientId": asker,
         "parameters": parameters,
     }
 

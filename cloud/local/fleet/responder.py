@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiomqtt
 
 from cloud.errors import CloudError, FleetDenied
-from cloud.infra.fleet import HOOK_BUDGET_S, TEMPLATE_NAME
+from cloud.infra.fleet import CSR_TOPIC, HOOK_BUDGET_S, REGISTER_TOPIC
 from cloud.local.fleet import jobs, shadows
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Shadow
@@ -20,16 +20,18 @@ from cloud.local.fleet.provisioning import Hook, applied_for, create_from_csr, h
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
 from contracts.clock import Clock
+from contracts.topics import provisioning_topic
 
 log = logging.getLogger(__name__)
 
-CSR_TOPIC: Final = "$aws/certificates/create-from-csr/json"
-REGISTER_TOPIC: Final = f"$aws/provisioning-templates/{TEMPLATE_NAME}/provision/json"
 CLIENT_ID: Final = "sitewatt-fleet"
 LOOK_S: Final = 0.2  # Real seconds between looks at what an operator has changed.
 RECONNECT_S: Final = 0.5
 LATE_MAX: Final = 100
-_FILTERS: Final = (CSR_TOPIC, REGISTER_TOPIC, "$aws/things/+/shadow/name/+/+", "$aws/things/+/jobs/#")
+# Who asks to be provisioned does so on the topics of its certificate, see ``provisioning_topic``.
+_CSR_PREFIX: Final = provisioning_topic(CSR_TOPIC, certificate_id="")
+_REGISTER_PREFIX: Final = provisioning_topic(REGISTER_TOPIC, certificate_id="")
+_FILTERS: Final = (f"{_CSR_PREFIX}+", f"{_REGISTER_PREFIX}+", "$aws/things/+/shadow/name/+/+", "$aws/things/+/jobs/#")
 _ANSWERS: Final = {"accepted", "rejected", "notify", "notify-next", "delta", "documents"}
 
 
@@ -71,7 +73,7 @@ class Responder:
         self._book = book
         self._authority = authority
         self._rules_path = rules_path
-        self._reload_rules = reload_rules
+        self.reload_rules = reload_rules
         self._hook = hook
         self._clock = clock
         self._host, self._port = host, port
@@ -111,7 +113,7 @@ class Responder:
     def apply_rules(self) -> None:
         """Give the broker the rules and revocations as they are now."""
         if write_fences(self._book, self._authority, self._rules_path):
-            self._reload_rules()
+            self.reload_rules()
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         looking = asyncio.create_task(self._look(client), name="operator's changes")
@@ -170,13 +172,13 @@ class Responder:
 
     async def _accepted(self, topic: str, request: dict[str, Any], manner: Manner | None) -> shadows.Answers:
         now = self._clock.now()
-        if topic == CSR_TOPIC:
+        if topic.startswith(_CSR_PREFIX):
             certified = create_from_csr(self._book, self._authority, request, clock=self._clock)
             if manner is Manner.WRONG:
                 certified["certificatePem"] = self._authority.issue().certificate
             return [(f"{topic}/accepted", certified)]
-        if topic == REGISTER_TOPIC:
-            registered = await self._register(request)
+        if topic.startswith(_REGISTER_PREFIX):
+            registered = await self._register(request, asker=topic.removeprefix(_REGISTER_PREFIX))
             return [(f"{topic}/accepted", {} if manner is Manner.WRONG else registered)]
         thing, rest = topic.removeprefix("$aws/things/").split("/", 1)
         parts = rest.split("/")
@@ -189,11 +191,11 @@ class Responder:
             return said
         return [(f"{topic}/accepted", self._job(thing, parts[1:], request)), *self._next_changed(thing)]
 
-    async def _register(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _register(self, request: dict[str, Any], *, asker: str) -> dict[str, Any]:
         certificate, parameters = applied_for(self._book, request, clock=self._clock)
         try:
             async with asyncio.timeout(HOOK_BUDGET_S):
-                decision = await asyncio.to_thread(self._hook, hook_event(certificate, parameters))
+                decision = await asyncio.to_thread(self._hook, hook_event(certificate, parameters, asker=asker))
         except Exception as error:  # The border: whatever a hook fails by, and silence too, the service takes for no.
             log.warning("hook failed", extra={"error": f"{type(error).__name__}: {error}"})
             decision = {"allowProvisioning": False}
@@ -269,9 +271,9 @@ class Responder:
 
 
 def _operation(topic: str) -> Operation | None:
-    if topic == CSR_TOPIC:
+    if topic.startswith(_CSR_PREFIX):
         return Operation.CERTIFY
-    if topic == REGISTER_TOPIC:
+    if topic.startswith(_REGISTER_PREFIX):
         return Operation.REGISTER
     parts = topic.split("/")
     if len(parts) == 7 and parts[3] == "shadow" and parts[6] in {"get", "update"}:

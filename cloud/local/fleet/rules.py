@@ -1,15 +1,17 @@
 """The broker's rules, written anew whenever a certificate changes: for each certificate what the policy grants it.
 
-Both are rendered from the same grants (``cloud.infra.fleet``). What mosquitto's rules cannot say: who may connect under
-which client id, and that only the status may be retained.
+Both are rendered from the same grants (``cloud.infra.fleet``), but for provisioning: there each certificate has topics
+of its own, so that nobody hears another's answers. What mosquitto's rules cannot say is that only the status may be
+retained; that a client id is its certificate's stands in the broker's configuration.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloud.infra.fleet import CLAIM_GRANTS, FLEET_GRANTS, Grant, Way, filters_of
+from cloud.infra.fleet import CSR_TOPIC, FLEET_GRANTS, REGISTER_TOPIC, Grant, Way, filters_of
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Certificate, CertificateState, Thing
+from contracts.topics import provisioning_topic
 
 
 def access_rules(book: Book) -> str:
@@ -40,11 +42,17 @@ def write_fences(book: Book, authority: LocalAuthority, rules_path: Path) -> boo
 
 def _block(certificate: Certificate, things: dict[str, Thing]) -> list[str]:
     if certificate.state is CertificateState.CLAIM:
-        return [f"user {certificate.id}", *_lines(CLAIM_GRANTS, thing="", zone="")]
+        return [f"user {certificate.id}", *_provisioning(certificate.id)]
     thing = things.get(certificate.thing or "")
     if certificate.state is not CertificateState.ACTIVE or thing is None:
         return []
-    return [f"user {certificate.id}", *_lines((*FLEET_GRANTS, *CLAIM_GRANTS), thing=thing.name, zone=thing.zone)]
+    own = _lines(FLEET_GRANTS, thing=thing.name, zone=thing.zone)
+    return [f"user {certificate.id}", *own, *_provisioning(certificate.id)]
+
+
+def _provisioning(certificate_id: str) -> list[str]:
+    topics = [provisioning_topic(topic, certificate_id=certificate_id) for topic in (CSR_TOPIC, REGISTER_TOPIC)]
+    return [line for topic in topics for line in (f"topic write {topic}", f"topic read {topic}/#")]
 
 
 def _lines(grants: Sequence[Grant], *, thing: str, zone: str) -> list[str]:

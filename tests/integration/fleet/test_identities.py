@@ -10,12 +10,15 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from cloud.infra.fleet import CSR_TOPIC, REGISTER_TOPIC
 from cloud.local.config import load_config
+from cloud.local.fleet.fault_injection import Manner, Operation
 from cloud.local.fleet.passwords import CLOUD_USER, OPERATOR_USER, PlainDoor
 from cloud.local.fleet.responder import CLIENT_ID
 from cloud.stores.serials import admit
 from contracts.topics import Down, Up, site_topic
 from edge.fleet.identity import Identity, IdentityStore
+from edge.fleet.service import fleet_service
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.settings import Client
@@ -142,6 +145,53 @@ async def test_a_gateways_own_session_outlasts_its_absence(stand: Stand, pair: t
         await cloud.publish(topic, b"trade", qos=1)
     async with session(stand, mine, client_id="anything", clean=False) as gateway:
         assert await next_payload(gateway) == b"trade"
+
+
+@pytest.mark.parametrize("client", Client)
+async def test_nobody_hears_another_being_provisioned(
+    stand: Stand, pair: tuple[Identity, Identity], client: Client
+) -> None:
+    """An answer holds the token that registers a certificate: it is for the asker alone, a claim or a gateway."""
+    _, foreign = pair
+    everything = ("#", "$aws/#", f"{CSR_TOPIC}/#", f"{REGISTER_TOPIC}/#", f"{CSR_TOPIC}/by/+/accepted")
+    serial = "sn-0003"
+    secret = admit(stand.tables, serial=serial, site="site-3", zone=ZONE)
+    own = f"$aws/things/{OTHER}/jobs/notify-next"
+    async with session(stand, foreign, client_id=OTHER) as spy:
+        for topic in everything:
+            await spy.subscribe(topic, qos=1)
+        third = stand.provisioner(client, store=IdentityStore(stand.folder / "third"), secret=secret, serial=serial)
+        await third.provision()
+        async with stand.plain_client() as cloud:
+            for topic in (f"{CSR_TOPIC}/accepted", f"{REGISTER_TOPIC}/accepted", own):
+                await cloud.publish(topic, b"for the asker", qos=1)
+        async with asyncio.timeout(SAFETY_TIMEOUT_S):
+            message = await anext(spy.messages)
+        assert message.topic.value == own
+
+
+async def test_a_gateway_asks_an_older_private_cloud_as_before(stand: Stand, caplog: pytest.LogCaptureFixture) -> None:
+    """Who upgrades the gateways first can still provision: an older cloud answers on the topics that all share."""
+    heard: list[str] = []
+
+    async def older_cloud(ready: asyncio.Event) -> None:
+        async with stand.plain_client() as cloud:
+            await cloud.subscribe(f"{CSR_TOPIC}", qos=1)
+            ready.set()
+            async for message in cloud.messages:
+                heard.append(message.topic.value)
+                await cloud.publish(f"{message.topic.value}/accepted", b'{"certificateId": "x"}', qos=1)
+
+    stand.fault_injection.plan(Operation.CERTIFY, Manner.LOST)
+    (stand.folder / "fleet" / "acl").write_text(f"user {stand.claim_id}\ntopic readwrite #\ntopic readwrite $aws/#\n")
+    stand.responder.reload_rules()
+    ready = asyncio.Event()
+    async with background(older_cloud(ready), name="older cloud"):
+        await ready.wait()
+        async with fleet_service(stand.settings(Client.MQTT), client_id="claim", timeout_s=1.0) as service:
+            assert await service.certify("request") == {"certificateId": "x"}
+    assert heard == [CSR_TOPIC]
+    assert "asked as of an older fleet" in caplog.text
 
 
 @pytest.mark.parametrize(

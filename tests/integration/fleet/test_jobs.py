@@ -97,7 +97,7 @@ class Gateway:
                 secret=self._stand.secret,
             ),
             clock=scaled_clock(started_at=AT, speed=1000),
-            session=TopicService(requests),
+            session=TopicService(requests, cert_file=self._identity.cert_file),
             purpose=job_id,
         )
         self._identity = await provisioner.provision()

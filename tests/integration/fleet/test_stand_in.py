@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from cloud.handlers import provisioning_hook
+from cloud.infra.fleet import CSR_TOPIC
 from cloud.local.fleet import responder
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.fault_injection import Manner, Operation
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
-from cloud.local.fleet.responder import CSR_TOPIC
 from cloud.stores.serials import release, retire
+from contracts.topics import provisioning_topic
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
 from edge.fleet.requests import Requests
@@ -162,9 +163,10 @@ async def test_nonsense_of_one_thing_does_not_end_the_services(stand: Stand) -> 
     nonsense = [b"", b"\xff", b"[]", b"[" * 50_000, b"{}", b'{"state": 1}', b'{"state": {"desired": 5}}']
     nonsense += [b'{"status": "FAILED", "expectedVersion": {}}', b'{"state": {"desired": {"a": 1}}, "version": "x"}']
     nonsense += [b'{"certificateSigningRequest": {"a": 1}}', b'{"certificateOwnershipToken": []}']
+    asked = provisioning_topic(CSR_TOPIC, certificate_id=identity.certificate_id)
     async with background(link.run(), name="link"), background(requests.run(), name="answers"):
         await until(lambda: link.status().state is LinkState.CONNECTED)
-        for topic in (f"{own}/shadow/name/config/update", f"{own}/jobs/x/update", f"{own}/jobs/start-next", CSR_TOPIC):
+        for topic in (f"{own}/shadow/name/config/update", f"{own}/jobs/x/update", f"{own}/jobs/start-next", asked):
             for payload in nonsense:
                 await link.publish(topic, payload)
         answer = await requests.ask(f"{own}/shadow/name/limits/update", {"state": {"reported": {"a": 1}}})
@@ -239,7 +241,8 @@ async def test_a_decommissioned_gateway_is_out(stand: Stand) -> None:
         await until(lambda: link.status().last_error or link.status().state is LinkState.CONNECTED)
         if link.status().last_error is None:
             assert await link.publish(f"sitewatt/v1/{ZONE}/{SITE}/meter", b"{}") is Ack.REFUSED
-            assert await link.publish("$aws/certificates/create-from-csr/json", b"{}") is Ack.REFUSED
+            asked = provisioning_topic(CSR_TOPIC, certificate_id=identity.certificate_id)
+            assert await link.publish(asked, b"{}") is Ack.REFUSED
 
 
 @BOTH
