@@ -17,6 +17,7 @@ from domain.tariff.days import holidays_of
 from domain.tariff.model import Tariff
 from domain.tariff.read import read_tariff, tariff_of
 from edge.control.limits import FAILSAFE_S_MIN, HEARTBEAT_S, RELEASE_WINDOW_S
+from edge.control.model import LOAD_CAPABILITIES, Capability
 from edge.control.statutory import LARGE_LOAD_W
 from edge.errors import ConfigError
 from edge.fleet.settings import FleetSettings, with_fleet_paths
@@ -69,10 +70,11 @@ class RelayKind(StrEnum):
 
 
 class Rest(StrEnum):
-    """What a switched load does while nobody asks anything of it."""
+    """What a load does while nobody asks anything of it: run, rest, or take what the site would feed in."""
 
     ON = "on"
     OFF = "off"
+    SURPLUS = "surplus"
 
 
 class Idle(StrEnum):
@@ -135,17 +137,30 @@ class BatterySection(_Section):
 
 
 class LoadSection(_Section):
-    """A load that can be switched, and is shed where an import limit cannot be kept otherwise.
+    """A load that can be limited or turned off, and is held back where an import limit cannot be kept otherwise.
 
-    ``state`` is the point that says whether it is on. Where its device measures no power it counts with ``rated_w``
-    while on. No load is turned before ``on_s_min`` or ``off_s_min`` has passed, whoever asks.
+    ``by`` says how its device is moved, where its profile knows several ways. ``min_w`` is the least that it draws
+    while it runs (by default what 6 A are on its phases, where it takes a limit). ``state`` is the point that says
+    whether it is on; without one it counts as what it was last told. Where its device measures no power it counts with
+    ``rated_w`` while on. No load is turned before ``on_s_min`` or ``off_s_min`` has passed, whoever asks; one that
+    takes a limit is held back at once all the same.
     """
 
     rated_w: int = Field(gt=0)
-    state: str
+    min_w: int | None = Field(default=None, ge=0)
+    by: Capability | None = None
+    state: str | None = None
     rest: Rest = Rest.ON
     on_s_min: float = Field(default=60, ge=0, le=86_400)
     off_s_min: float = Field(default=60, ge=0, le=86_400)
+
+    @model_validator(mode="after")
+    def _moves(self) -> "LoadSection":
+        if self.by is not None and self.by not in LOAD_CAPABILITIES:
+            raise ValueError(f"load.by is {self.by.value}, no way to move a load: {', '.join(LOAD_CAPABILITIES)}")
+        if self.min_w is not None and self.min_w > self.rated_w:
+            raise ValueError(f"load.min_w {self.min_w} is above rated_w {self.rated_w}: it could never run")
+        return self
 
 
 class DeviceSection(_Section):

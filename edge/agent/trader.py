@@ -29,7 +29,8 @@ from edge.agent.site_tariff import SiteTariff
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.cycle import Cycle
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, Readings, measured
+from edge.loop.measured import measured
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, Readings
 from edge.outbox.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.consumer import consumer_orders

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from edge.control.life import Observed
-from edge.control.model import AssetKind, Capability, Request, Setpoint, Snapshot, lever
+from edge.control.model import AssetKind, Capability, Request, Setpoint, Snapshot, load
 from edge.devices.device import Applied
 from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Lever
@@ -83,5 +83,5 @@ def _battery_w(snapshot: Snapshot) -> float | None:
 
 def _switched_on(request: Request, snapshot: Snapshot) -> bool | None:
     """Return the state of the load that an order is about, ``None`` where it is about none."""
-    switched = (one for one in snapshot.assets if lever(one.id, Capability.SWITCH) == request.resource)
+    switched = (one for one in snapshot.assets if load(one.id) == request.resource)
     return next((one.switched_on for one in switched), None)

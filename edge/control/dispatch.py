@@ -1,7 +1,7 @@
 """Turn what arbitration left into one setpoint for every lever.
 
 Batteries first, because moving energy costs less than losing it; then generation is capped so that the export bound
-holds whatever the sun does; last, switchable loads are shed where an import bound cannot be met otherwise.
+holds whatever the sun does; last, loads are held back where an import bound cannot be met otherwise.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ from edge.control.batteries import BatteryPlan, plan_batteries
 from edge.control.envelope import Envelope
 from edge.control.generation import caps, potential_w
 from edge.control.levers import Lever
+from edge.control.loads import load_setpoints, plan_loads
 from edge.control.model import (
     CONNECTION,
+    LOAD_CAPABILITIES,
     Capability,
     ControlSettings,
     LeverMemory,
@@ -24,10 +26,9 @@ from edge.control.model import (
     lever,
 )
 from edge.control.rising import kept_cap
-from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, holder, standing, switch_setpoints
+from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, holder, standing
 from edge.control.smooth import smooth
 from edge.control.split import split
-from edge.control.switching import SwitchPlan, plan_switches
 
 # Sums of floats are compared with this slack, far below what any device resolves.
 _SLACK_W = 1e-6
@@ -53,9 +54,9 @@ def dispatch(
     env: Envelope, arbitration: Arbitration, *, settings: ControlSettings, memory: Memory, now_s: float
 ) -> Dispatch:
     """Return what every reachable lever shall do; the setpoints stand in the order of the levers."""
-    batteries = _group(Capability.BATTERY_POWER, env, arbitration, memory)
-    generators = _group(Capability.LIMIT_GENERATION, env, arbitration, memory)
-    loads = _group(Capability.SWITCH, env, arbitration, memory)
+    batteries = _group((Capability.BATTERY_POWER,), env, arbitration, memory)
+    generators = _group((Capability.LIMIT_GENERATION,), env, arbitration, memory)
+    loads = _group(LOAD_CAPABILITIES, env, arbitration, memory)
     bound = arbitration.grants[CONNECTION].left
     blind = env.rest_likely_w is None
     remembered: dict[Resource, LeverMemory] = {}
@@ -79,10 +80,18 @@ def dispatch(
     # What the site surely takes may be generated on top of the export bound.
     surely_w = env.rest.min_w + load_w + sum(lows_w.values())
     capped = _caps(generators, surely_w - bound.min_w, remembered, settings=settings, now_s=now_s, seen_s=env.seen_s)
-    headroom_w = 0.0 if blind else bound.max_w - env.rest.max_w - load_w - generation_w - battery_w
-    switches = plan_switches(loads.levers, loads.grants, headroom_w=headroom_w, memories=loads.memories, now_s=now_s)
-    switched_w = sum(_change(item, switch) for item, switch in zip(loads.levers, switches, strict=True))
-    remembered |= {item.resource: switch.memory for item, switch in zip(loads.levers, switches, strict=True)}
+    headroom_w = None if blind else bound.max_w - env.rest.max_w - load_w - generation_w - battery_w
+    surplus_w = 0.0 if env.rest_likely_w is None else -(env.rest_likely_w + load_w + potential)
+    plan_of_loads = plan_loads(
+        loads,
+        headroom_w=headroom_w,
+        surplus_w=surplus_w,
+        now_s=now_s,
+        seen_s=env.seen_s,
+        settings=settings,
+    )
+    moved_w = sum(one.change_w for one in plan_of_loads)
+    remembered |= {one.item.resource: one.memory for one in plan_of_loads}
 
     pairs = list(zip(generators.levers, capped, strict=True))
     likely_generation_w = sum(_present(item) if cap is None else max(_present(item), cap) for item, cap in pairs)
@@ -93,14 +102,14 @@ def dispatch(
             [
                 *battery_setpoints(plan, batteries, powers, now_s=now_s),
                 *generation_setpoints(arbitration, generators, capped, lows_w, now_s=now_s),
-                *switch_setpoints(arbitration, loads, switches, now_s=now_s),
+                *load_setpoints(arbitration, plan_of_loads, now_s=now_s),
             ],
         ),
         memory=Memory(remembered),
         expected_w=None
         if env.rest_likely_w is None
-        else env.rest_likely_w + battery_w + load_w + switched_w + likely_generation_w,
-        import_excess_w=_excess(switched_w - headroom_w),
+        else env.rest_likely_w + battery_w + load_w + moved_w + likely_generation_w,
+        import_excess_w=_excess(moved_w - (headroom_w or 0.0)),
         export_excess_w=_excess(bound.min_w - surely_w - most_generation_w),
         unmet=plan.unmet,
         unmet_for=standing(Reason.DEVICE_LIMIT) if plan.decided_by is plan.unmet else holder(plan),
@@ -111,8 +120,8 @@ def _excess(power_w: float) -> float:
     return power_w if power_w > _SLACK_W else 0.0
 
 
-def _group(capability: Capability, env: Envelope, arbitration: Arbitration, memory: Memory) -> Group:
-    levers = tuple(item for item, _ in env.levers if item.capability is capability)
+def _group(capabilities: tuple[Capability, ...], env: Envelope, arbitration: Arbitration, memory: Memory) -> Group:
+    levers = tuple(item for item, _ in env.levers if item.capability in capabilities)
     return Group(
         levers=levers,
         grants=tuple(arbitration.grants[item.resource] for item in levers),
@@ -185,14 +194,6 @@ def _present(item: Lever) -> float:
 def _lowest(item: Lever, power_w: float) -> float:
     """Return the least that a battery takes while it moves to its setpoint."""
     return min(_present(item), power_w)
-
-
-def _change(item: Lever, switch: SwitchPlan) -> float:
-    """Return how a load's power changes when it is switched as planned."""
-    is_on = item.asset.switched_on is not False
-    if switch.on is None or switch.on == is_on:
-        return 0.0
-    return item.rated_w if switch.on else -_present(item)
 
 
 def _in_order(env: Envelope, setpoints: list[Setpoint]) -> tuple[Setpoint, ...]:

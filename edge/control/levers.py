@@ -12,6 +12,8 @@ from edge.control.model import (
     Resource,
     Snapshot,
     lever,
+    load,
+    load_capability,
 )
 
 
@@ -43,8 +45,9 @@ def levers_of(snapshot: Snapshot) -> tuple[Lever, ...]:
             found.append(_battery(asset))
         if Capability.LIMIT_GENERATION in asset.capabilities:
             found.append(_generation(asset))
-        if Capability.SWITCH in asset.capabilities:
-            found.append(_switch(asset))
+        moved_by = load_capability(asset.capabilities)
+        if moved_by is not None:
+            found.append(_load(asset, moved_by))
     return tuple(found)
 
 
@@ -102,13 +105,13 @@ def _generation(asset: AssetState) -> Lever:
     )
 
 
-def _switch(asset: AssetState) -> Lever:
+def _load(asset: AssetState, moved_by: Capability) -> Lever:
     # A load of unknown rating can still be told on, which is any power above zero.
     rated_w = max(1.0, asset.load_rated_w)
     return Lever(
-        resource=lever(asset.id, Capability.SWITCH),
+        resource=load(asset.id),
         asset=asset,
-        capability=Capability.SWITCH,
+        capability=moved_by,
         measured_w=asset.power.usable(),
         allowed=Interval(0.0, rated_w),
         rated_w=rated_w,

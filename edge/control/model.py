@@ -4,7 +4,7 @@ Power is in W, positive into the asset; durations and ``_s`` instants are second
 values here are frozen: a cycle works on one snapshot and returns new values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, NewType
@@ -12,7 +12,8 @@ from typing import NamedTuple, NewType
 from contracts.units import Quality
 
 Resource = NewType("Resource", str)
-"""What a request bounds: the connection point, all batteries together, or one lever ``<asset>/<capability>``."""
+"""What a request bounds: the connection point, all batteries together, a load ``<asset>/load``, or another lever
+``<asset>/<capability>``."""
 
 CONNECTION = Resource("connection")
 BATTERIES = Resource("batteries")
@@ -80,17 +81,40 @@ class Capability(StrEnum):
     """What a device can be told.
 
     ``LIMIT_GENERATION``: the greatest power that the device may feed out, zero or greater (a magnitude, as devices have
-    it). ``BATTERY_POWER``: power into the battery, charging positive. ``SWITCH``: above zero is on, zero is off.
+    it). ``BATTERY_POWER``: power into the battery, charging positive. ``LIMIT_CONSUMPTION``: the greatest power that a
+    load may draw, zero or greater. ``SWITCH``: above zero is on, zero is off. ``SG_READY``: a state from 1 to 4
+    (``sg_ready.py``).
     """
 
     LIMIT_GENERATION = "limit_generation"
     BATTERY_POWER = "battery_power"
+    LIMIT_CONSUMPTION = "limit_consumption"
     SWITCH = "switch"
+    SG_READY = "sg_ready"
+
+
+# How a load can be moved, the finest first: a load that has several is moved by the first.
+LOAD_CAPABILITIES = (Capability.LIMIT_CONSUMPTION, Capability.SWITCH, Capability.SG_READY)
+
+
+def load_capability(capabilities: Collection[Capability]) -> Capability | None:
+    """Return how a load is moved; ``None`` where the asset is none that can be."""
+    return next((one for one in LOAD_CAPABILITIES if one in capabilities), None)
 
 
 def lever(asset: str, capability: Capability) -> Resource:
     """Return the resource that one capability of one asset is."""
-    return Resource(f"{asset}/{capability.value}")
+    return load(asset) if capability in LOAD_CAPABILITIES else Resource(f"{asset}/{capability.value}")
+
+
+def load(asset: str) -> Resource:
+    """Return the resource that a load is, in W that it draws, by whatever means its device is moved.
+
+    Whoever asks says how much: ``max_w`` 0 turns it off, ``preferred_w`` is what it shall draw. A charger is limited to
+    that (and pauses below its ``load_w_min``), a relay is on above zero, a heat pump is locked at zero, encouraged
+    above it, and started from its rating on.
+    """
+    return Resource(f"{asset}/load")
 
 
 class Confirmed(NamedTuple):
@@ -116,6 +140,9 @@ class AssetState:
         charge_w_max: Greatest charging power that the device allows now; ``None`` is unknown, so none.
         discharge_w_max: Greatest discharging power, a magnitude; ``None`` is unknown, so none.
         load_rated_w: Greatest consumption of a load.
+        load_w_min: Least that a load draws while it runs: below it, it can only pause. Zero where it can draw anything.
+        connected: Whether a charger has a car; ``None`` where nobody can tell.
+        follows_surplus: Whether a load takes what the site would feed in while nobody asks anything of it.
         efficiency: One way, 0 to 1; orders batteries among each other.
         phases: The phases that the asset is wired to, of 1, 2, 3.
         last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
@@ -123,7 +150,7 @@ class AssetState:
         rest_on: Its state while nobody asks; ``None`` leaves it to itself.
         wear_period_s: By capability, how far apart commands must lie on average for the device's memory; absent
             where it bears any number.
-        limit_confirmed: Of the limit on its generation; what is not told counts as held at once.
+        limit_confirmed: Of the limit on its generation or consumption; what is not told counts as held at once.
     """
 
     id: str
@@ -138,6 +165,9 @@ class AssetState:
     charge_w_max: float | None = None
     discharge_w_max: float | None = None
     load_rated_w: float = 0.0
+    load_w_min: float = 0.0
+    connected: bool | None = None
+    follows_surplus: bool = False
     soc_percent_min: float = 5.0
     soc_percent_max: float = 100.0
     efficiency: float = 0.95
@@ -328,7 +358,8 @@ class ControlSettings:
 class LeverMemory:
     """What a lever was last told and when, and how often it was turned about within the last minute.
 
-    ``value_w`` is power into the asset, also for generation; ``switched_s`` is when a load last changed its state;
+    ``value_w`` is power into the asset, also for generation, and the state of a heat pump; ``switched_s`` is when a
+    load last changed its state;
     ``changed_s`` is when a generator's cap last changed, and ``followed_s`` when its device was first seen to hold the
     change; ``rising_since_s`` since when the cap was found too low, infinite while it is not, and ``rising_w`` the
     lowest that it was found to rise to since.

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from contracts.control import BatteryPower, Command, LimitExport, LimitImport, Switch
 from edge.control.keys import PERMISSIONS, Role
-from edge.control.model import BATTERIES, CONNECTION, Capability, Reason, Request, lever
+from edge.control.model import BATTERIES, CONNECTION, Reason, Request, load
 
 _REASON = {
     Role.GRID_OPERATOR: Reason.GRID_LIMIT,
@@ -46,7 +46,7 @@ def request_of(command: Command, *, role: Role, now_s: float, now: datetime) -> 
         resource, min_w = BATTERIES, float(action.power_w)
         max_w = preferred_w = min_w
     elif isinstance(action, Switch):
-        resource = lever(action.device, Capability.SWITCH)
+        resource = load(action.device)
         min_w, max_w, preferred_w = (_ON_W, max_w, _ON_W) if action.on else (0.0, 0.0, 0.0)
     else:
         return None

@@ -9,7 +9,6 @@ from edge.control.batteries import BatteryPlan
 from edge.control.lease import LEASE_S
 from edge.control.levers import Lever
 from edge.control.model import CONNECTION, Capability, LeverMemory, Priority, Reason, Request, Setpoint
-from edge.control.switching import SwitchPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,7 @@ def battery_setpoints(
 ) -> list[Setpoint]:
     """Return one setpoint per battery."""
     who = holder(plan)
-    ends_s = _end(plan.bounded_by)
+    ends_s = ends_of(plan.bounded_by)
     # Following a house second by second wears some devices out; these follow it better by themselves.
     itself = plan.reason is Reason.SELF_CONSUMPTION and all(_wears(battery) for battery in batteries.levers)
     return [
@@ -63,7 +62,7 @@ def generation_setpoints(
         if limit is not None:
             owners.append(limit)
         owner = owners[0] if owners else None
-        ends_s = _end(owners)
+        ends_s = ends_of(owners)
         limit_w = None if cap_w is None else max(0.0, -cap_w - battery_lows_w.get(generator.asset.id, 0.0))
         if limit_w is not None and limit_w >= generator.rated_w:
             limit_w = None
@@ -77,32 +76,6 @@ def generation_setpoints(
                 expires_s=min(ends_s, now_s + LEASE_S),
                 order_ends_s=ends_s,
                 bound_until_s=float("-inf") if limit_w is None else _bound_until(arbitration, generator, grant),
-            )
-        )
-    return found
-
-
-def switch_setpoints(
-    arbitration: Arbitration, loads: Group, plans: tuple[SwitchPlan, ...], *, now_s: float
-) -> list[Setpoint]:
-    """Return one setpoint per switchable load; ``None`` leaves it to itself."""
-    limit = limit_owner(arbitration, of_max=True)
-    found = []
-    for load, grant, plan in zip(loads.levers, loads.grants, plans, strict=True):
-        own = [step.request for step in grant.steps if step.request is not None]
-        if grant.wish is not None:
-            own.insert(0, grant.wish.request)
-        owner = own[0] if own and plan.asked else limit
-        ends_s = _end((owner,) if owner else ())
-        found.append(
-            Setpoint(
-                asset=load.asset.id,
-                capability=Capability.SWITCH,
-                value_w=None if plan.on is None else (load.rated_w if plan.on else 0.0),
-                reason=owner.reason if owner else Reason.SITE_LIMIT,
-                requester=owner.requester if owner else standing(Reason.SITE_LIMIT),
-                expires_s=min(ends_s, now_s + LEASE_S),
-                order_ends_s=ends_s,
             )
         )
     return found
@@ -127,7 +100,7 @@ def limit_owner(arbitration: Arbitration, *, of_max: bool) -> Request | None:
     return owner
 
 
-def _end(owners: Iterable[Request]) -> float:
+def ends_of(owners: Iterable[Request]) -> float:
     """Return when the first of the requests that shaped a setpoint ends; infinite where none did."""
     return min((owner.expires_s for owner in owners), default=float("inf"))
 
@@ -139,11 +112,11 @@ def _bound_until(arbitration: Arbitration, generator: Lever, grant: Grant) -> fl
         for step in steps:
             if step.priority > Priority.GRID_OPERATOR or -step.interval.min_w >= generator.rated_w:
                 continue
-            found = max(found, float("inf") if step.request is None else _held_until(step.request))
+            found = max(found, float("inf") if step.request is None else held_until(step.request))
     return found
 
 
-def _held_until(request: Request) -> float:
+def held_until(request: Request) -> float:
     return request.expires_s if request.bound_until_s is None else request.bound_until_s
 
 

@@ -13,7 +13,7 @@ from math import inf
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.lease import refresh_due
-from edge.devices.moves import Move, Target, move, without
+from edge.devices.moves import Move, Target, configured_base, move, without
 from edge.devices.offline import encode_point
 from edge.devices.profile import Profile
 from edge.devices.recipes import CONFIGURED, Lever, Recipe
@@ -77,6 +77,8 @@ class Levers:
 
     Args:
         rated_w: The rating that the installer gave, for a device that has no register for it; 0 where not given.
+        phases: Those that the device is wired to: over so many a power spreads as current, where its recipe says no
+            less.
         generation_w: What the device generates itself now, a magnitude: so much it can charge without the grid.
     """
 
@@ -91,6 +93,7 @@ class Levers:
         clock: Clock,
         ledger: WriteBudget,
         rated_w: Callable[[Lever], float],
+        phases: int = 3,
         generation_w: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.states: dict[Lever, LeverState] = {lever: LeverState() for lever in resolved.levers}
@@ -103,6 +106,7 @@ class Levers:
         self._clock = clock
         self._ledger = ledger
         self._rated_w = rated_w
+        self._phases = phases
         self._generation_w = generation_w
         self._refusals = Refusals(causes=self._profile.refusals)
         self._grid_charging = {name for name, spec in self._profile.points.items() if spec.canonical == GRID_CHARGING}
@@ -112,7 +116,8 @@ class Levers:
 
     def recipe(self, lever: Lever) -> Recipe:
         """Return how a lever is moved on this device."""
-        return self._profile.capabilities[lever][self._resolved.levers[lever]]
+        recipe = self._profile.capabilities[lever][self._resolved.levers[lever]]
+        return recipe if recipe.phases <= self._phases else recipe.model_copy(update={"phases": self._phases})
 
     def wear_period_s(self, lever: Lever) -> float:
         """Return how far apart writes to a lever must lie on average for the device's memory, 0 where it is RAM."""
@@ -366,12 +371,12 @@ class Levers:
     async def _base(self, lever: Lever, recipe: Recipe) -> float | None:
         for name in recipe.base:
             if name == CONFIGURED:
-                return self._rated_w(lever) or None
+                return configured_base(recipe, self._rated_w(lever))
             if name in self._resolved.points:
                 reading = self._poller.latest.get(name) or (await self._known([name])).get(name)
                 if reading is not None and isinstance(reading.value, int | float) and reading.value > 0:
                     return float(reading.value)
-        return self._rated_w(lever) or None
+        return configured_base(recipe, self._rated_w(lever))
 
     async def _known(self, names: Mapping[str, float] | list[str]) -> dict[str, Reading]:
         """Return what the device holds of some points, read anew where the poll is too long ago."""

@@ -30,7 +30,7 @@ from edge.devices.options import (
 from edge.devices.profile import Profile
 from edge.devices.quality import Quarantine, plausible_range
 from edge.devices.recipes import Fallback, Lever
-from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.resolve import Resolved, offered_levers, resolve, resolve_point
 from edge.devices.view import View, build_view
 from edge.devices.wear import WriteBudget
 from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
@@ -53,11 +53,7 @@ SEARCH_S_MAX = 5.0  # Good data within 10 s after a device answers.
 SHARE_AGAIN_S = 10.0  # Real seconds until a port that was taken is tried again.
 LAYOUT_EVERY_S = 6 * 3600.0  # Firmware updates and the installer's page move models. Source: evcc issue 25056.
 
-_OFFERED = {
-    Lever.LIMIT_GENERATION: Capability.LIMIT_GENERATION,
-    Lever.BATTERY_POWER: Capability.BATTERY_POWER,
-    Lever.SWITCH: Capability.SWITCH,
-}
+_OFFERED = {Lever(capability.value): capability for capability in Capability}
 
 
 @dataclass(kw_only=True)
@@ -185,22 +181,12 @@ class Device:
         """Return what can be asked of the device; empty for a monitor, and until it has shown what it is made of."""
         if self._running is None or self._bus.read_only:
             return frozenset()
-        allowed = self._options.levers
-        return frozenset(lever for lever in self._running.resolved.levers if allowed is None or lever in allowed)
+        return offered_levers(self._running.resolved, self._options.levers)
 
     @property
     def capabilities(self) -> frozenset[Capability]:
         """Return what the control cycle can ask of the device."""
-        offered = {_OFFERED[lever] for lever in self.levers if lever in _OFFERED}
-        if Lever.LIMIT_CONSUMPTION in self.levers:
-            offered.add(Capability.SWITCH)
-        return frozenset(offered)
-
-    def _lever(self, capability: Capability | Lever) -> Lever:
-        """Return the lever of a capability: a charger without a switch is off at a limit of nothing."""
-        lever = capability if isinstance(capability, Lever) else Lever(capability.value)
-        instead = lever is Lever.SWITCH and lever not in self.levers and Lever.LIMIT_CONSUMPTION in self.levers
-        return Lever.LIMIT_CONSUMPTION if instead else lever
+        return frozenset(_OFFERED[lever] for lever in self.levers if lever in _OFFERED)
 
     @property
     def fallbacks(self) -> Mapping[Lever, Fallback]:
@@ -225,11 +211,11 @@ class Device:
 
     def drifted(self, capability: Capability) -> bool:
         """Return whether a capability that we had proven does not hold it any more."""
-        return self._running is not None and self._running.levers.drifted(self._lever(capability))
+        return self._running is not None and self._running.levers.drifted(Lever(capability.value))
 
     def wear_period_s(self, capability: Capability) -> float:
         """Return how far apart writes to a capability must lie on average for its memory, 0 where it is RAM."""
-        lever = self._lever(capability)
+        lever = Lever(capability.value)
         return 0.0 if self._running is None or lever not in self.levers else self._running.levers.wear_period_s(lever)
 
     async def apply(
@@ -258,7 +244,7 @@ class Device:
             raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
         if self._bus.read_only:
             raise ValueRefused(f"{self.id} is only read: a monitor writes nothing", code="read_only")
-        lever = self._lever(capability)
+        lever = Lever(capability.value)
         return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
     async def share(self, *, host: str, port: int, writable: bool = False) -> None:
@@ -334,6 +320,7 @@ class Device:
             clock=self._clock,
             ledger=self._ledger,
             rated_w=self._rated_w,
+            phases=self._options.phases,
             generation_w=self._generation_w,
         )
         return _Running(resolved=resolved, poller=poller, view=view, levers=levers)
@@ -412,6 +399,8 @@ class Device:
     def _rated_w(self, lever: Lever) -> float:
         if lever in (Lever.BATTERY_POWER, Lever.GRID_SETPOINT):
             return self._options.battery_w
+        if lever in (Lever.LIMIT_CONSUMPTION, Lever.SWITCH, Lever.SG_READY):
+            return self._options.load_w
         return self._options.generation_w or self._options.battery_w
 
     # What experience taught.

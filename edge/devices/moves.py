@@ -96,10 +96,17 @@ def without(wanted: Move, names: Collection[str]) -> Move:
     )
 
 
+def configured_base(recipe: Recipe, rated_w: float) -> float | None:
+    """Return what is 100 percent where no register says it: the installer's rating, in A where the recipe counts A."""
+    if rated_w <= 0:
+        return None
+    return rated_w if _is_power(recipe) else rated_w / (PHASE_V * recipe.phases)
+
+
 def _is_power(recipe: Recipe) -> bool:
     names = {
         value
-        for steps in recipe.modes.values()
+        for steps in (*recipe.modes.values(), recipe.restore)
         for step in steps
         for value in step.write.values()
         if isinstance(value, str)

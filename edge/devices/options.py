@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from edge.control.model import LOAD_CAPABILITIES, Capability
 from edge.devices.points import DerivedSpec, Kind, PointSpec
 from edge.devices.profile import Profile
 from edge.devices.quality import power_w_max
@@ -37,6 +38,18 @@ class BatterySettings(Protocol):
         """Return the greatest discharging power."""
 
 
+class LoadSettings(Protocol):
+    """What the installer said about a load."""
+
+    @property
+    def rated_w(self) -> int:
+        """Return the most that it draws."""
+
+    @property
+    def by(self) -> Capability | None:
+        """Return how its device is moved; None leaves that to the profile."""
+
+
 class DeviceSettings(Protocol):
     """What the site's configuration says about a device."""
 
@@ -65,6 +78,14 @@ class DeviceSettings(Protocol):
         """Return the battery behind it."""
 
     @property
+    def load(self) -> LoadSettings | None:
+        """Return the load behind it."""
+
+    @property
+    def phases(self) -> Collection[int]:
+        """Return the phases that it is wired to."""
+
+    @property
     def use(self) -> Mapping[str, str]:
         """Return which point stands for a quantity, by canonical name."""
 
@@ -85,6 +106,8 @@ class DeviceOptions:
         points: Only these points are read; None is all.
         generation_w: Rated generation, magnitude; 0 where not given.
         battery_w: Rated power of the battery, magnitude; 0 where not given.
+        load_w: Rated power of the load; 0 where not given.
+        phases: Over how many phases its power spreads.
         counted_w: Greatest power that its counters can count.
         power_w_max: By canonical name, the magnitude beyond which a power is no measurement.
         watched: Canonical names that are read with each control cycle, however slowly such points change elsewhere.
@@ -97,6 +120,8 @@ class DeviceOptions:
     points: frozenset[str] | None = None
     generation_w: float = 0.0
     battery_w: float = 0.0
+    load_w: float = 0.0
+    phases: int = 3
     counted_w: float = RATED_W_DEFAULT
     power_w_max: Mapping[str, float] = field(default_factory=dict)
     watched: frozenset[str] = frozenset()
@@ -157,7 +182,7 @@ def options_of(
         watched: Canonical names that are read with each control cycle.
     """
     role = str(settings.role)
-    battery = settings.battery
+    battery, load = settings.battery, settings.load
     battery_w = float(max(battery.charge_limit_w, battery.discharge_limit_w)) if battery is not None else 0.0
     levers: set[Lever] = set()
     if role != "meter":
@@ -166,12 +191,15 @@ def options_of(
         if battery is not None:
             levers.add(Lever.BATTERY_POWER)
         if role == "load":
-            levers |= {Lever.SWITCH, Lever.LIMIT_CONSUMPTION}
+            ways = LOAD_CAPABILITIES if load is None or load.by is None else (load.by,)
+            levers |= {Lever(way.value) for way in ways}
     return DeviceOptions(
         kinds=_KINDS.get(role),
         levers=frozenset(levers),
         generation_w=float(settings.pv_peak_w),
         battery_w=battery_w,
+        load_w=0.0 if load is None else float(load.rated_w),
+        phases=len(settings.phases),
         use=dict(settings.use),
         turned=frozenset(settings.turned),
         counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from edge.control.model import LOAD_CAPABILITIES
 from edge.devices.points import Kind, PointSpec
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever
@@ -94,6 +95,19 @@ def resolve(profile: Profile, sunspec: SunSpecMap | None = None, *, learned_orde
         if all(name in points for name in recipe.points())
     }
     return Resolved(profile=profile, points=points, levers=levers, sunspec=where)
+
+
+def offered_levers(resolved: Resolved, allowed: frozenset[Lever] | None) -> frozenset[Lever]:
+    """Return what may be asked of a device; a load is moved one way, the finest of those that it has.
+
+    Args:
+        allowed: What it is to the site; None is all that it has, for a tool.
+    """
+    if allowed is None:
+        return frozenset(resolved.levers)
+    ways = [Lever(capability.value) for capability in LOAD_CAPABILITIES]
+    coarser = [lever for lever in ways if lever in resolved.levers and lever in allowed][1:]
+    return frozenset(resolved.levers) & allowed - set(coarser)
 
 
 def control_parts(profile: Profile) -> set[str]:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contracts.units import Quality
 from edge.config import RelayKind, RelaySection, SiteConfig
 from edge.control.lease import LEASE_S
-from edge.control.model import CONNECTION, Priority, Reason, Request
+from edge.control.model import CONNECTION, LOAD_CAPABILITIES, Priority, Reason, Request
 from edge.control.statutory import ripple_limit_w, ripple_step, steerable_minimum_w
 from edge.devices.catalogue import load_profile
 from edge.devices.recipes import Lever
 from edge.errors import ConfigError
+from edge.loop.load_state import APPARENT_POWER, EV_STATE
 from edge.loop.snapshot import Readings
 from edge.modbus.point import Access, Reading
 from edge.process.supervisor import Supervisor
@@ -47,22 +48,28 @@ def check_contacts(config: SiteConfig) -> None:
 
 
 def check_loads(config: SiteConfig) -> None:
-    """Make sure that every load can be switched, or limited to nothing, and tells whether it is on.
+    """Make sure that every load can be moved as its section says, and reads the point that says whether it is on.
 
     Raises:
-        ConfigError: Its profile cannot switch, or has no such point to read.
+        ConfigError: Its profile cannot move it so, or has no such point to read.
     """
     for section in config.devices:
         if section.load is None:
             continue
         profile = load_profile(section.profile, config.profile_dir)
-        if not {Lever.SWITCH, Lever.LIMIT_CONSUMPTION} & set(profile.capabilities):
+        ways = [one for one in LOAD_CAPABILITIES if Lever(one.value) in profile.capabilities]
+        if not ways:
             raise ConfigError(
-                f"device {section.id}: profile {profile.id} can neither switch nor limit what it draws; "
+                f"device {section.id}: profile {profile.id} can neither limit nor switch what it draws; "
                 "the gateway does not start"
             )
+        if section.load.by is not None and section.load.by not in ways:
+            raise ConfigError(
+                f"device {section.id}: load.by is {section.load.by.value}; profile {profile.id} has "
+                f"{', '.join(ways)}; the gateway does not start"
+            )
         known = sorted({spec.canonical for spec in profile.points.values() if spec.access is not Access.WRITE})
-        if section.load.state not in known:
+        if section.load.state is not None and section.load.state not in known:
             raise ConfigError(
                 f"device {section.id}: load.state is {section.load.state!r}; profile {profile.id} reads "
                 f"{', '.join(known)}; the gateway does not start"
@@ -71,7 +78,11 @@ def check_loads(config: SiteConfig) -> None:
 
 def watched(config: SiteConfig) -> dict[str, frozenset[str]]:
     """Return by device the points that decide something in each cycle: wired contacts, and whether a load is on."""
-    found: dict[str, set[str]] = {section.id: {section.load.state} for section in config.devices if section.load}
+    found: dict[str, set[str]] = {
+        section.id: {EV_STATE, APPARENT_POWER, *([section.load.state] if section.load.state else [])}
+        for section in config.devices
+        if section.load
+    }
     for relay in config.relays:
         found.setdefault(relay.device, set()).update(relay.contacts)
     return {device: frozenset(points) for device, points in found.items()}

@@ -134,7 +134,8 @@ class ControlLoop:
     def _cycle(self) -> None:
         now_s = self._clock.monotonic()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
-        snapshot = self._snapshots.build(self._devices, readings, now_s=now_s, confirmed=self._confirmed)
+        held = {lever: applied.value_w for lever, applied in self._applied.items() if applied.ok}
+        snapshot = self._snapshots.build(self._devices, readings, now_s=now_s, confirmed=self._confirmed, held=held)
         asked = [request for requester in self._requesters for request in requester.requests(now_s, readings)]
         settings = self._settings_now()
         decision, self._memory = decide(snapshot, asked, settings, self._memory)

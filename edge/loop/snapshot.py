@@ -5,9 +5,11 @@ from datetime import datetime
 
 from contracts.telemetry import Sample
 from contracts.units import Quality
-from edge.config import DeviceRole, DeviceSection, LoadSection, Rest
-from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Measured, Snapshot
+from edge.config import DeviceRole, DeviceSection, Rest
+from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Snapshot, load_capability
 from edge.devices.device import Device
+from edge.loop.load_state import is_connected, least_power_w, load_is_on, load_power
+from edge.loop.measured import measured
 from edge.modbus.point import Reading
 
 POWER = "active_power_w"
@@ -46,6 +48,7 @@ class SnapshotBuilder:
         *,
         now_s: float,
         confirmed: Mapping[Lever, Confirmed],
+        held: Mapping[Lever, float | None] | None = None,
     ) -> Snapshot:
         """Return the picture at ``now_s``; what generates, stores or can be switched is an asset.
 
@@ -53,11 +56,12 @@ class SnapshotBuilder:
             devices: Every device of the site, by its name.
             readings: What each said last.
             now_s: On the monotonic clock.
-            confirmed: The last setpoint of each lever that its device was seen to hold.
+            confirmed: When the last setpoint of each lever was seen to be held by its device.
+            held: That setpoint, ``None`` for what we took away again.
         """
         meter = readings[self._meter]
         assets = tuple(
-            self._asset(section, devices[name], readings[name], now_s, confirmed)
+            self._asset(section, devices[name], readings[name], now_s=now_s, confirmed=confirmed, held=held or {})
             for name, section in self._sections.items()
             if section.role in KIND and section.role is not DeviceRole.METER
         )
@@ -75,16 +79,22 @@ class SnapshotBuilder:
         section: DeviceSection,
         device: Device,
         readings: Readings,
+        *,
         now_s: float,
         confirmed: Mapping[Lever, Confirmed],
+        held: Mapping[Lever, float | None],
     ) -> AssetState:
         load = section.load
-        state = readings.get(load.state) if load is not None else None
+        moved_by = load_capability(device.capabilities)
+        lever = None if moved_by is None else (section.id, moved_by)
+        is_told, told_w = lever in held, None if lever is None else held.get(lever)
+        is_on = None if load is None else load_is_on(load, readings, is_told=is_told, told_w=told_w)
         power = measured(readings.get(POWER), now_s)
         if load is not None and POWER not in readings:
-            power = _by_rating(load, state, now_s)
+            power = load_power(load, readings, is_on=is_on, told_w=told_w, now_s=now_s)
         if (power_w := power.usable()) is not None:
             self._last_power_w[section.id] = power_w
+        limited = Capability.LIMIT_GENERATION if load is None else Capability.LIMIT_CONSUMPTION
         battery = section.battery
         soc = readings.get(SOC)
         return AssetState(
@@ -107,35 +117,15 @@ class SnapshotBuilder:
             load_rated_w=float(load.rated_w) if load else 0.0,
             on_s_min=load.on_s_min if load else 0.0,
             off_s_min=load.off_s_min if load else 0.0,
-            switched_on=_is_on(state),
+            load_w_min=0.0 if load is None else least_power_w(load, section, moved_by),
+            connected=None if load is None else is_connected(readings),
+            follows_surplus=load is not None and load.rest is Rest.SURPLUS,
+            switched_on=is_on,
             rest_on=load.rest is Rest.ON if load else None,
             last_power_w=self._last_power_w.get(section.id),
             wear_period_s={one: period_s for one in device.capabilities if (period_s := device.wear_period_s(one)) > 0},
-            limit_confirmed=confirmed.get((section.id, Capability.LIMIT_GENERATION), _NEVER),
+            limit_confirmed=confirmed.get((section.id, limited), _NEVER),
         )
-
-
-def _is_on(state: Reading | None) -> bool | None:
-    """Return whether a load is on; ``None`` while nobody can tell."""
-    if state is None or state.quality is not Quality.GOOD or not isinstance(state.value, bool | int | float):
-        return None
-    return bool(state.value)
-
-
-def _by_rating(load: LoadSection, state: Reading | None, now_s: float) -> Measured:
-    """Return the power of a load that nobody measures: its rating while it is on."""
-    is_on = _is_on(state)
-    if state is None or is_on is None:
-        return Measured()
-    age_s = max(0.0, now_s - state.monotonic_s)
-    return Measured(value=float(load.rated_w) if is_on else 0.0, quality=Quality.SUBSTITUTED, age_s=age_s)
-
-
-def measured(reading: Reading | None, now_s: float) -> Measured:
-    """Return a reading as control sees it: a number, how good it is, how old it is."""
-    if reading is None or not isinstance(reading.value, int | float) or isinstance(reading.value, bool):
-        return Measured()
-    return Measured(value=float(reading.value), quality=reading.quality, age_s=max(0.0, now_s - reading.monotonic_s))
 
 
 def samples(readings: Mapping[str, Readings], *, names: frozenset[str], now: datetime) -> list[Sample]:

@@ -7,21 +7,18 @@ timer of their own that nobody can set.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edge.config import RelayKind, SiteConfig
-from edge.control.model import Capability
+from edge.config import DeviceSection, RelayKind, SiteConfig
+from edge.control.model import Capability, load_capability
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
 from edge.devices.options import options_of
 from edge.devices.pace import slow_values
+from edge.devices.profile import Profile
 from edge.devices.recipes import Direction, Fallback, Lever
 from edge.errors import ConfigError
 from edge.loop.snapshot import KIND
 
-_LEVER = {
-    Capability.LIMIT_GENERATION: Lever.LIMIT_GENERATION,
-    Capability.BATTERY_POWER: Lever.BATTERY_POWER,
-    Capability.SWITCH: Lever.SWITCH,
-}
+_CAPABILITY = {Lever(capability.value): capability for capability in Capability}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +41,27 @@ def weaknesses(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
         if section.role not in KIND:
             continue
         profile = load_profile(section.profile, config.profile_dir)
-        wanted: Mapping[Capability, bool] = {
-            Capability.LIMIT_GENERATION: section.pv_peak_w > 0,
-            Capability.BATTERY_POWER: section.battery is not None,
-            Capability.SWITCH: section.load is not None,
-        }
-        for capability, is_used in wanted.items():
-            recipes = profile.capabilities.get(_LEVER[capability], ())
+        for capability in used_by(section, profile):
+            recipes = profile.capabilities.get(Lever(capability.value), ())
             does = _does(capability, [recipe.fallback for recipe in recipes])
-            if is_used and does is not None:
+            if does is not None:
                 consequence = f"{section.id} {does}"
                 if capability is Capability.LIMIT_GENERATION and export_limited(config):
                     consequence = f"{consequence}; an export-limited site may use it only beside a wired relay"
                 found.append(FailsafeFinding(asset=section.id, capability=capability, consequence=consequence))
     return tuple(found)
+
+
+def used_by(section: DeviceSection, profile: Profile) -> tuple[Capability, ...]:
+    """Return what a site moves of a device by its configuration, where the profile has it; a load is moved one way."""
+    load = section.load
+    ways = {one for one in Capability if Lever(one.value) in profile.capabilities}
+    moved_by = None if load is None else load.by or load_capability(ways)
+    wanted = {
+        Capability.LIMIT_GENERATION: section.pv_peak_w > 0,
+        Capability.BATTERY_POWER: section.battery is not None,
+    }
+    return tuple(one for one in Capability if wanted.get(one, one is moved_by) and one in ways)
 
 
 def slow_levers(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
@@ -71,7 +75,7 @@ def slow_levers(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
         profile = load_profile(section.profile, config.profile_dir)
         is_meter = section.id == config.connection.meter
         for slow in slow_values(profile, options_of(section), is_connection_meter=is_meter):
-            capability = next((one for one, lever in _LEVER.items() if lever is slow.lever), None)
+            capability = None if slow.lever is None else _CAPABILITY.get(slow.lever)
             found.append(
                 FailsafeFinding(asset=section.id, capability=capability, consequence=slow.consequence(section.id))
             )

@@ -108,7 +108,9 @@ def _answers(section: DeviceSection, device: Device, connection_w: float) -> lis
 
 
 def _load(section: DeviceSection, load: LoadSection, snapshot: Mapping[str, Reading]) -> Finding:
-    """Return whether a load without a meter of its own tells at least that it is on."""
+    """Return whether a load without a meter of its own tells at least that it is on, where it is asked for that."""
+    if load.state is None:
+        return good("answers", section.id, f"tells no power; counts {load.rated_w} W while it may run")
     state = snapshot.get(load.state)
     if state is None or state.quality is not Quality.GOOD:
         return failed(

@@ -1,4 +1,4 @@
-"""A charger that takes a current limit is a load: off at a limit of nothing, on at its rating."""
+"""Chargers, relays and heat pumps are loads: limited, switched or told a state, each by its own profile."""
 
 import pytest
 
@@ -14,10 +14,10 @@ from tests.support.modbus.server import Device as Server
 from tests.support.modbus.wait import until
 from tests.support.rigs.edge_parts import plain_config
 
-LIMITED = [
+LOADS = [
     name
     for name in list_profiles()
-    if {Lever.SWITCH, Lever.LIMIT_CONSUMPTION} & set(load_profile(name).capabilities)
+    if {Lever.SWITCH, Lever.LIMIT_CONSUMPTION, Lever.SG_READY} & set(load_profile(name).capabilities)
     and not {"inverter", "battery"} & set(load_profile(name).kinds)
 ]
 
@@ -30,21 +30,20 @@ async def test_a_charger_is_switched_off_by_its_current_limit_and_given_back() -
         async with open_devices([section], clock=fast_clock()) as devices:
             charger = devices["ev"]
             await until(lambda: bool(charger.snapshot()) and charger.health.online)
-            assert charger.capabilities == {Capability.SWITCH}
-            applied = await charger.apply(Capability.SWITCH, 11_000.0, revert_s=90)
+            assert charger.capabilities == {Capability.LIMIT_CONSUMPTION}
+            applied = await charger.apply(Capability.LIMIT_CONSUMPTION, 11_000.0, revert_s=90)
             assert applied.ok and applied.wrote
-            applied = await charger.apply(Capability.SWITCH, 0.0, revert_s=90)
+            applied = await charger.apply(Capability.LIMIT_CONSUMPTION, 0.0, revert_s=90)
             assert applied.ok and set(applied.readback.values()) == {0.0}
-            assert not charger.drifted(Capability.SWITCH)
+            assert not charger.drifted(Capability.LIMIT_CONSUMPTION)
     writes = [request for request in server.requests if request.pdu[0] in (6, 16)]
     assert len(writes) >= 2
 
 
-@pytest.mark.parametrize("name", LIMITED)
-def test_every_charger_and_relay_profile_may_be_a_load(name: str) -> None:
+@pytest.mark.parametrize("name", LOADS)
+def test_every_charger_relay_and_heat_pump_profile_may_be_a_load(name: str) -> None:
     """The gateway starts with each of them."""
     content = plain_config()
-    readable = next(spec.canonical for spec in load_profile(name).points.values() if spec.access != "w")
     load = {"id": "ev", "profile": name, "url": "tcp://127.0.0.1:1?unit=1", "role": "load"}
-    content["devices"] = [*content["devices"], {**load, "load": {"rated_w": 11_000, "state": readable}}]
+    content["devices"] = [*content["devices"], {**load, "load": {"rated_w": 11_000}}]
     check_loads(SiteConfig.model_validate(content))

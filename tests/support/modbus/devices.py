@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from contracts.clock import Clock, scaled_clock
+from edge.config import LoadSection
 from firmware_sim.installation import Installation, open_installation
 from firmware_sim.plant_config import (
     BatteryConfig,
@@ -41,6 +42,8 @@ class Section:
     role: str
     pv_peak_w: int = 0
     battery: Battery | None = None
+    load: LoadSection | None = None
+    phases: tuple[int, ...] = (1, 2, 3)
     use: Mapping[str, str] = field(default_factory=dict)
     turned: tuple[str, ...] = ()
 

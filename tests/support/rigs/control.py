@@ -1,6 +1,7 @@
 """Sites for tests of the gateway's decisions, and a plant that obeys them."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from contracts.units import Quality
 from edge.control.model import (
@@ -91,6 +92,31 @@ def load(name: str = "boiler", power_w: float = 0.0, *, rated_w: float = 2_000.0
         power=good(power_w),
         load_rated_w=rated_w,
         switched_on=on,
+    )
+
+
+def charger(name: str = "ev", power_w: float = 0.0, *, rated_w: float = 11_000.0, **about: Any) -> AssetState:
+    """Return a charging point on three phases that takes a limit."""
+    return AssetState(
+        id=name,
+        kind=AssetKind.LOAD,
+        capabilities=frozenset({Capability.LIMIT_CONSUMPTION}),
+        power=good(power_w),
+        load_rated_w=rated_w,
+        load_w_min=4_140.0,
+        **about,
+    )
+
+
+def heat_pump(name: str = "pump", power_w: float = 0.0, *, rated_w: float = 3_000.0, **about: Any) -> AssetState:
+    """Return a heat pump with SG Ready inputs."""
+    return AssetState(
+        id=name,
+        kind=AssetKind.LOAD,
+        capabilities=frozenset({Capability.SG_READY}),
+        power=good(power_w),
+        load_rated_w=rated_w,
+        **about,
     )
 
 

@@ -32,7 +32,7 @@ from edge.control.life import (
     after,
     is_effective,
 )
-from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, lever
+from edge.control.model import BATTERIES, CONNECTION, Priority, load
 from edge.control.orders import request_of, requester_of
 from tests.support.rigs.control_commands import NOW, command
 
@@ -189,7 +189,7 @@ def test_commands_become_requests_with_their_signs_and_priorities() -> None:
     assert power.priority is Priority.MARKET_DR
     switch = request_of(command(Switch(device="boiler", on=True)), role=Role.OWNER, now_s=0, now=NOW)
     assert switch is not None
-    assert switch.resource == lever("boiler", Capability.SWITCH)
+    assert switch.resource == load("boiler")
     assert request_of(command(MaintenanceLock(on=True)), role=Role.OWNER, now_s=0, now=NOW) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge.config import SiteConfig, load_config
-from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request
+from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, load
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import ConfigError
 from edge.inputs.wired import check_loads
@@ -221,7 +221,7 @@ async def test_a_load_that_rests_off_is_on_for_its_order_and_no_longer() -> None
     bench = Bench(devices=[{**BOILER, "load": {**BOILER["load"], "rest": "off"}}], control={"idle": "hold"})  # type: ignore[dict-item]
     order = Request(
         requester="owner/switch",
-        resource="boiler/switch",  # type: ignore[arg-type]
+        resource=load("boiler"),
         priority=Priority.OPERATOR_OVERRIDE,
         reason=Reason.OPERATOR,
         expires_s=float("inf"),
@@ -253,7 +253,7 @@ def test_what_the_installer_wrote_reads_back_from_the_file_that_explains_itself(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"profile": "eastron_sdm630"}, "can neither switch nor limit"),
+        ({"profile": "eastron_sdm630"}, "can neither limit nor switch"),
         ({"load": {"rated_w": 3_000, "state": "relay9"}}, "load.state is 'relay9'"),
     ],
 )

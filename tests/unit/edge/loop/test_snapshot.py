@@ -4,7 +4,8 @@ import pytest
 
 from contracts.units import Quality
 from edge.control.model import AssetKind, Measured
-from edge.loop.snapshot import SnapshotBuilder, measured, samples
+from edge.loop.measured import measured
+from edge.loop.snapshot import SnapshotBuilder, samples
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, as_devices, config, fake_site, reading
 
