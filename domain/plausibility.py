@@ -1,13 +1,18 @@
 """What an energy counter can have counted: bounded by the connection, by power over time, and by its own steps. Pure.
 
-The gateway applies the rules to each observation, the market to each delivery interval.
+The gateway applies the rules to each observation, the market to each delivery interval: against the connection
+(``above_connection``), the register of the interval before and telemetry (``interval_doubt``), and the feeder's meter
+(``feeder_doubt``).
 
 Source: field reports of counters that read 0 for minutes at wake-up, wrap, are swapped, reset daily, or stand still
 while power flows (victronenergy/dbus-fronius issue 18, CJNE/ha-sunspec issue 249).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
+
+from contracts.metering import MeterReading
 
 # A connection carries at most so much more than its rating over minutes: fuses are slow, meters have tolerances.
 CONNECTION_MARGIN: Final = 1.1
@@ -26,6 +31,8 @@ FOLLOWS_SHARE: Final = 0.5
 LAG_POWER_W_MIN: Final = 50.0
 LAG_WH_MIN: Final = 100.0
 LAG_WH_UNKNOWN: Final = 1_200.0
+# A feeder and its sites are metered at slightly different instants, and the line between them loses some of the energy.
+FEEDER_SHARE: Final = 0.1
 
 
 class Doubt(StrEnum):
@@ -74,3 +81,50 @@ def above_connection(*, import_wh: int, export_wh: int, connection_wh: int, marg
         return None
     which, value_wh = ("import", import_wh) if import_wh >= export_wh else ("export", export_wh)
     return f"{which} of {value_wh} Wh is above the {bound_wh} Wh that the connection can carry in the interval"
+
+
+def interval_doubt(reading: MeterReading, *, before: MeterReading | None, telemetry_wh: float | None) -> str | None:
+    """Return why an interval's reading cannot be, ``None`` where nothing speaks against it.
+
+    Args:
+        reading: What the meter is said to have counted.
+        before: The plausible reading of the interval before, ``None`` where there is none of good quality.
+        telemetry_wh: Net energy of the interval by its power, positive for import; ``None`` where too little of it
+            was told.
+    """
+    if before is not None:
+        for direction, start_wh, end_before_wh in (
+            ("import", reading.register_import_wh - reading.import_wh, before.register_import_wh),
+            ("export", reading.register_export_wh - reading.export_wh, before.register_export_wh),
+        ):
+            # A register that begins at zero is a new meter's, or one that counts each day anew.
+            if start_wh and abs(start_wh - end_before_wh) > RESOLUTION_WH:
+                return (
+                    f"{Doubt.JUMP if start_wh > end_before_wh else Doubt.FALL}: the {direction} register began the "
+                    f"interval at {start_wh} Wh and ended the one before at {end_before_wh} Wh"
+                )
+    return None if telemetry_wh is None else _against_power(reading.import_wh - reading.export_wh, telemetry_wh)
+
+
+def _against_power(net_wh: int, power_wh: float) -> str | None:
+    """Return why a net energy cannot be, given the energy by power over the same time."""
+    if abs(net_wh - power_wh) > (POWER_FACTOR - 1) * abs(power_wh) + STEP_WH_MAX:
+        return f"{Doubt.JUMP}: {net_wh} Wh were counted where telemetry says {power_wh:.0f} Wh"
+    forward_wh = net_wh if power_wh > 0 else -net_wh
+    if abs(power_wh) >= LAG_WH_UNKNOWN and forward_wh < LAG_SHARE * abs(power_wh):
+        return f"{Doubt.STUCK}: {net_wh} Wh were counted where telemetry says {power_wh:.0f} Wh"
+    return None
+
+
+def feeder_doubt(site_wh: Mapping[str, int], *, feeder_wh: int) -> str | None:
+    """Return why the net energies of all sites of a feeder cannot be what its own meter counted in the same interval.
+
+    Args:
+        site_wh: By site, positive for import; every connection of the feeder is among them.
+        feeder_wh: By the feeder's meter, positive for import.
+    """
+    sum_wh = sum(site_wh.values())
+    largest_wh = max((abs(value) for value in (*site_wh.values(), feeder_wh)), default=0)
+    if abs(sum_wh - feeder_wh) <= STEP_WH_MAX + FEEDER_SHARE * largest_wh:
+        return None
+    return f"the {len(site_wh)} sites of the feeder sum to {sum_wh} Wh, its own meter counted {feeder_wh} Wh"

@@ -142,5 +142,10 @@ def _feeder(offering: Offering, feeder: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _site(offering: Offering, site: str) -> Mapping[str, Mapping[str, Any]]:
-    found = {kind: offering.tables.get(keys.site_state(site, kind)) for kind in (keys.STATUS, keys.LATEST)}
-    return {kind.lower(): item.body for kind, item in found.items() if item is not None}
+    """Return a site's status, its newest values, and the newest event of the month: its own, or the market's on it."""
+    tables = offering.tables
+    found = {kind: tables.get(keys.site_state(site, kind)) for kind in (keys.STATUS, keys.LATEST)}
+    told: dict[str, Mapping[str, Any]] = {kind.lower(): item.body for kind, item in found.items() if item is not None}
+    key = keys.site_event(site, offering.office.now(), 0, 0)
+    newest = tables.query(key.table, key.pk, reverse=True, limit=1)
+    return {**told, "event": {**newest[0].body, "at_ms": int(newest[0].key.sk.split("#")[0])}} if newest else told

@@ -1,4 +1,4 @@
-"""Meter readings: kept in their newest version, and given to the market, which settles from them."""
+"""Meter readings: checked, kept in their newest version, and given to the market, which settles from them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,14 +7,17 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.market import commands
-from cloud.shell.intake import Arrival, arrival_of, each_record, store_once
+from cloud.shell.intake import LOG, Arrival, arrival_of, each_record, store_once
+from cloud.shell.market.readings import DOUBT, Judgement, Readings
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services, current
 from cloud.stores import keys
 from cloud.stores.registry import AgentKind
 from cloud.stores.tables import Put
 from contracts.metering import MeterReading
-from contracts.units import epoch_ms
+from contracts.units import DELIVERY_INTERVAL, epoch_ms
+
+Judged = tuple[Arrival[MeterReading], Judgement]
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -24,33 +27,37 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         CloudError: The batch was not taken; a repeat of what was taken before has no second effect.
     """
     services = current()
-    by_zone: dict[str, list[Arrival[MeterReading]]] = defaultdict(list)
+    by_zone: dict[str, list[Judged]] = defaultdict(list)
+    readings = Readings(services.stores.tables, services.registry)
 
     def take(record: KinesisStreamRecord) -> None:
         arrival = arrival_of(services, record, MeterReading)
         if arrival is not None:
-            by_zone[arrival.zone].append(arrival)
+            by_zone[arrival.zone].append((arrival, readings.judge(arrival.message)))
 
     answer = each_record(event, context, take)
     for zone, arrivals in by_zone.items():
         market = market_of(services, zone)
         assert market is not None, "only messages of registered zones arrive"
-        inputs = [command for arrival in arrivals if (command := _command(services, arrival)) is not None]
-        market.submit(inputs, at_ms=epoch_ms(arrivals[-1].at))
-        for arrival in arrivals:
-            store_once(services.stores.tables, arrival.message, lambda _, arrival=arrival: _kept(services, arrival))  # type: ignore[misc]
+        inputs = [command for judged in arrivals if (command := _command(services, judged)) is not None]
+        market.submit(inputs, at_ms=epoch_ms(arrivals[-1][0].at))
+        for judged in arrivals:
+            store_once(services.stores.tables, judged[0].message, lambda _, judged=judged: _kept(services, judged))  # type: ignore[misc]
     return answer
 
 
-def _command(services: Services, arrival: Arrival[MeterReading]) -> commands.Command | None:
+def _command(services: Services, judged: Judged) -> commands.Command | None:
     """Return what the market is told; a gateway that only measures does not trade."""
+    arrival, judgement = judged
     site = services.registry.site(arrival.site)
     if site is None or site.agent is AgentKind.MONITOR:
         return None
-    return commands.meter(arrival.message, at_ms=epoch_ms(arrival.at))
+    return commands.meter(arrival.message, at_ms=epoch_ms(arrival.at), doubt=judgement.doubt)
 
 
-def _kept(services: Services, arrival: Arrival[MeterReading]) -> Sequence[Put]:
+def _kept(services: Services, judged: Judged) -> Sequence[Put]:
+    """Return the writes of a reading, and of the event where its feeder's meter speaks against it."""
+    arrival, judgement = judged
     reading = arrival.message
     key = keys.meter_reading(arrival.site, reading.interval_start)
     item = services.stores.tables.get(key)
@@ -60,4 +67,14 @@ def _kept(services: Services, arrival: Arrival[MeterReading]) -> Sequence[Put]:
         **reading.model_dump(mode="json", exclude={"v", "sent_at"}),
         "arrived_at": epoch_ms(arrival.at),
     }
-    return [Put(key=key, body=body, if_version=item.version if item else 0)]
+    if judgement.kept_doubt is not None:
+        body[DOUBT] = judgement.kept_doubt
+    puts = [Put(key=key, body=body, if_version=item.version if item else 0)]
+    return puts if judgement.feeder is None else [*puts, _feeder_event(reading, *judgement.feeder)]
+
+
+def _feeder_event(reading: MeterReading, feeder: str, why: str) -> Put:
+    LOG.warning("readings do not sum to the feeder's", extra={"feeder": feeder, "reason": why})
+    fields = {"interval_start": reading.interval_start.isoformat(), "reason": why}
+    key = keys.site_event(feeder, reading.interval_start + DELIVERY_INTERVAL, 0, epoch_ms(reading.interval_start))
+    return Put(key=key, body={"phrase": "readings do not sum to the feeder's", "fields": fields})

@@ -86,10 +86,17 @@ def tick(*, at_ms: int) -> Command:
     return {"op": "tick", "at_ms": at_ms}
 
 
-def meter(reading: MeterReading, *, at_ms: int) -> Command | None:
-    """Return the command of a meter reading; ``None`` where its quality is bad and the estimate must stand."""
+def meter(reading: MeterReading, *, at_ms: int, doubt: str | None = None) -> Command | None:
+    """Return the command of a meter reading; ``None`` where its quality is bad and the estimate must stand.
+
+    Args:
+        reading: What the meter is said to have counted.
+        at_ms: When the sequencer took it.
+        doubt: Why it cannot be, ``None`` where nothing speaks against it.
+    """
     if reading.quality in (Quality.INVALID, Quality.UNKNOWN):
         return None
+    doubted = {} if doubt is None else {"doubt": doubt}
     return {
         "op": "meter",
         "at_ms": at_ms,
@@ -99,6 +106,7 @@ def meter(reading: MeterReading, *, at_ms: int) -> Command | None:
         "export_wh": reading.export_wh,
         "version": reading.version,
         "estimated": reading.quality is not Quality.GOOD,
+        **doubted,
     }
 
 
@@ -174,6 +182,18 @@ def claim(*, event: str, site: str, approve: bool, by: str, reason: str, at_ms: 
         "event": event,
         "site": site,
         "approve": approve,
+        "by": by,
+        "reason": reason,
+    }
+
+
+def release_reading(*, site: str, interval_ms: int, by: str, reason: str, at_ms: int) -> Command:
+    """Return a person's word that a reading that was held as implausible is right."""
+    return {
+        "op": "release_reading",
+        "at_ms": at_ms,
+        "site": site,
+        "interval_ms": interval_ms,
         "by": by,
         "reason": reason,
     }

@@ -139,6 +139,10 @@ class Engine:
         """Return the flagged claims that wait for a person, the earliest first; to be read only."""
         return settling.open_claims(self._state)
 
+    def claim_waits(self, site: str, interval_ms: int) -> bool:
+        """Return whether a site's claim in an interval waits for a person."""
+        return settling.claim_waits(self._state, site, interval_ms)
+
     def order(self, site: str, order_id: str) -> Order | None:
         """Return an order while it is remembered, to be read only."""
         return self._state.order(f"{site}/{order_id}")
@@ -275,6 +279,7 @@ _COMMANDS: dict[str, tuple[_Handler, _Owed]] = {
         (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
     ),
     "claim": (settling.take_decision, (("event", str), ("site", str), ("approve", bool), ("by", str), ("reason", str))),
+    "release_reading": (settling.release, (("site", str), ("interval_ms", int), ("by", str), ("reason", str))),
     "register": (_register, (("participant", dict),)),
     "capacity": (_capacity, (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int))),
     "storage": (

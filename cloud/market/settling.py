@@ -52,15 +52,33 @@ def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         reason = None if known == meter else f"version {known.version} of the reading is known with other content"
         out.answers.append(_answer(site, start_ms, name, reason))
         return
-    fault = _implausible(state, site, meter)
+    fault = _implausible(state, site, meter, doubt=command.get("doubt"))
     if fault is not None:
         product.held[site] = meter
-        out.answers.append(_answer(site, start_ms, name, f"{fault}; held as implausible, not settled"))
+        out.answers.append(
+            _answer(site, start_ms, name, f"{fault}; held as implausible, not settled", code=IMPLAUSIBLE)
+        )
         return
+    _believe(state, product, site, meter, out)
+
+
+def release(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+    """Take a person's word that a reading that was held is right: it settles as any other."""
+    site, start_ms = command["site"], command["interval_ms"]
+    product = state.products.get(start_ms)
+    meter = None if product is None else product.held.get(site)
+    if product is None or meter is None:
+        out.answers.append(_answer(site, start_ms, "release", f"no reading of site {site} is held at {start_ms}"))
+        return
+    _believe(state, product, site, meter, out)
+
+
+def _believe(state: State, product: Product, site: str, meter: Meter, out: Outcome) -> None:
+    """Take a reading as what its interval was, and settle what it changes."""
     product.held.pop(site, None)
     product.meters[site] = meter
     state.accounts[site].last_metered_wh = meter.net_wh
-    out.answers.append(_answer(site, start_ms, name, None))
+    out.answers.append(_answer(site, product.start_ms, f"meter v{meter.version}", None))
     if product.state in _SETTLED:
         _correct(state, product, site, out)
     elif product.state is ProductState.DELIVERED and product.meters.keys() >= state.accounts.keys():
@@ -176,12 +194,15 @@ def _prices(state: State, product: Product, paid: int | None, system_wh: int) ->
     )
 
 
-def _implausible(state: State, site: str, meter: Meter) -> str | None:
-    """Return why a reading cannot be; the connection carries as much either way, whatever is agreed for export."""
+def _implausible(state: State, site: str, meter: Meter, *, doubt: str | None) -> str | None:
+    """Return why a reading cannot be; the connection carries as much either way, whatever is agreed for export.
+
+    ``doubt`` is what the shell found against it.
+    """
     account = state.accounts[site]
     if state.rules.edition == 1:
         return None
-    return above_connection(
+    return doubt or above_connection(
         import_wh=meter.import_wh,
         export_wh=meter.export_wh,
         connection_wh=max(account.import_limit_wh, account.export_limit_wh),
@@ -339,6 +360,13 @@ def _most(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else max(one, other)
 
 
-def _answer(site: str, start_ms: int, name: str, reason: str | None) -> Reply:
+def claim_waits(state: State, site: str, interval_ms: int) -> bool:
+    """Return whether a site's claim in an interval waits for a person who has not decided yet."""
+    product = state.products.get(interval_ms)
+    line = None if product is None else product.demand_response.get(site)
+    return product is not None and line is not None and site not in product.decided and _waits(state, line)
+
+
+def _answer(site: str, start_ms: int, name: str, reason: str | None, *, code: str = "meter") -> Reply:
     status = OrderStatus.ACCEPTED if reason is None else OrderStatus.REJECTED
-    return Reply(site, start_ms, name, status, None if reason is None else "meter", reason)
+    return Reply(site, start_ms, name, status, None if reason is None else code, reason)

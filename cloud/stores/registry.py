@@ -104,7 +104,8 @@ class FeederRecord(_Record):
 
     Limits are magnitudes in W. ``settings`` overrides the grid agent's defaults by name. Sites are paid
     ``dr_price_mct_per_kwh`` for what they deliver in an event up to what was ordered, and owe the penalty for what is
-    missing; with a price of 0 events are no business of the market.
+    missing; with a price of 0 events are no business of the market. ``sites_complete`` says that every connection of
+    the line is a registered site, so that their readings must sum to its own meter's.
     """
 
     id: SiteId
@@ -114,6 +115,7 @@ class FeederRecord(_Record):
     meter: str = "meter"
     dr_price_mct_per_kwh: int = Field(default=0, ge=0)
     dr_penalty_mct_per_kwh: int = Field(default=0, ge=0)
+    sites_complete: bool = False
     settings: dict[str, int | float] = Field(default_factory=dict)
 
 

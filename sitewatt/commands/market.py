@@ -14,12 +14,13 @@ from cloud.market.auction import Tie
 from cloud.market.rules import Mechanism, SelfTrade
 from cloud.market.tools.clear import ClearMechanism
 from cloud.market.tools.inputs import BadInput, mapping
-from sitewatt.commands import market_money
+from sitewatt.commands import market_money, market_readings
 from sitewatt.money_text import ct_per_kwh, eur, kwh, owes
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
 app.add_typer(market_money.claims, name="claims")
+app.add_typer(market_readings.readings, name="readings")
 app.command()(market_money.estimates)
 app.command()(market_money.statement)
 

@@ -1,10 +1,8 @@
 """``sitewatt market claims|estimates|statement``: what a person looks at before, and after, money moves."""
 
-import contextlib
 import csv
 import io
 import sys
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,22 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.units import epoch_ms
+from sitewatt.commands.market_tables import JsonOption, TablesArgument, TablesOption, ZoneOption, opened, zones_of
 from sitewatt.money_text import eur, kwh, owes
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
     from cloud.market.statement import Statement
-    from cloud.stores.registry import Registry, ZoneRecord
-    from cloud.stores.sqlite import SqliteTables
 
 claims = typer.Typer(help="Claims on flagged baselines, which wait for a person.", no_args_is_help=True)
 
-TablesArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
-TablesOption = Annotated[
-    Path, typer.Option("--tables", metavar="DIR", help="A run's folder, or that of a cloud's tables.")
-]
-ZoneOption = Annotated[str | None, typer.Option(help="One zone; all of them without it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 EventOption = Annotated[str, typer.Option(help="The demand-response event, as the list shows it.")]
 SiteOption = Annotated[str, typer.Option(help="Whose claim.")]
 ByOption = Annotated[str, typer.Option(help="Who decides; kept in the journal.")]
@@ -39,8 +30,8 @@ def list_claims(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOp
     """Show the claims that wait, with their baselines, flags and what they would be paid at most."""
     from cloud.shell.market.review import waiting_claims
 
-    with _opened(tables, as_json) as (store, registry):
-        found = [claim for one in _zones(registry, zone, as_json) for claim in waiting_claims(store, one.id)]
+    with opened(tables, as_json) as (store, registry):
+        found = [claim for one in zones_of(registry, zone, as_json) for claim in waiting_claims(store, one.id)]
     if as_json:
         print_json({"claims": found})
         return
@@ -85,8 +76,8 @@ def estimates(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOpti
     """Show what was settled without a reading, and until when a reading still corrects it."""
     from cloud.shell.market.review import estimates as settled_on_estimates
 
-    with _opened(tables, as_json) as (store, registry):
-        found = [row for one in _zones(registry, zone, as_json) for row in settled_on_estimates(store, one.id)]
+    with opened(tables, as_json) as (store, registry):
+        found = [row for one in zones_of(registry, zone, as_json) for row in settled_on_estimates(store, one.id)]
     if as_json:
         print_json({"estimates": found})
         return
@@ -114,8 +105,8 @@ def statement(
     if (site is None) is not every:
         fail("a statement needs either --site S or --all", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     first = _month(month, as_json)
-    with _opened(tables, as_json) as (store, registry):
-        zones = _zones(registry, zone, as_json)
+    with opened(tables, as_json) as (store, registry):
+        zones = zones_of(registry, zone, as_json)
         if site is not None:
             record = registry.site(site)
             if record is None:
@@ -140,10 +131,10 @@ def _decide(
     from cloud.shell.market.review import waiting_claims
     from cloud.shell.skill_ports import beside
 
-    with _opened(folder, as_json, write=True) as (store, registry):
+    with opened(folder, as_json, write=True) as (store, registry):
         waiting = [
             claim
-            for one in _zones(registry, zone, as_json)
+            for one in zones_of(registry, zone, as_json)
             for claim in waiting_claims(store, one.id)
             if (claim["event"], claim["site"]) == (event, site)
         ]
@@ -158,32 +149,6 @@ def _decide(
         print_json({"event": event, "site": site, "approved": pay})
         return
     typer.echo(f"{site}'s claim for {event} is {'approved' if pay else 'refused'} by {by}: {reason}")
-
-
-@contextlib.contextmanager
-def _opened(folder: Path, as_json: bool, *, write: bool = False) -> "Iterator[tuple[SqliteTables, Registry]]":
-    """Open a cloud's tables; what is wrong with them is one sentence."""
-    from cloud.errors import CloudError
-    from cloud.local.proof import tables_file
-    from cloud.stores.registry import load_registry
-    from cloud.stores.sqlite import SqliteTables
-
-    path = tables_file(folder)
-    if path is None:
-        fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
-    try:
-        with contextlib.closing(SqliteTables.open(path, read_only=not write)) as store:
-            yield store, load_registry(store)
-    except CloudError as error:
-        fail(str(error), code="store", as_json=as_json, exit_code=FAILED)
-
-
-def _zones(registry: "Registry", zone: str | None, as_json: bool) -> "list[ZoneRecord]":
-    found = [one for one in registry.zones if zone in (None, one.id)]
-    if not found:
-        known = ", ".join(one.id for one in registry.zones)
-        fail(f"no zone {zone!r}; there are {known}", code="unknown", as_json=as_json, exit_code=BAD_INPUT)
-    return found
 
 
 def _month(text: str, as_json: bool) -> date:

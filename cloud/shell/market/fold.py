@@ -34,7 +34,7 @@ class Claim:
 
 @dataclass(kw_only=True)
 class Step:
-    """What one journal entry brought about, ready to be stored and told."""
+    """What one journal entry brought about, ready to be stored and told; ``waiting`` are claims that a flag holds."""
 
     position: int
     at_ms: int
@@ -43,6 +43,7 @@ class Step:
     notices: list[TradesMessage] = field(default_factory=list)
     broadcasts: list[MarketBroadcast] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    waiting: list[Claim] = field(default_factory=list)
 
 
 class Fold:
@@ -131,10 +132,15 @@ class Fold:
                     step.refused.append(str(error))
                     continue
                 if command["op"] == "dr_event":
-                    step.claims += _claims(command, step.outcome)
+                    claims = _claims(command, step.outcome)
+                    step.claims += claims
+                    step.waiting += [claim for claim in claims if self._waits(claim)]
         step.at_ms = self.engine.now_ms
         self._tell(step)
         return step
+
+    def _waits(self, claim: Claim) -> bool:
+        return claim.reason is None and self.engine.claim_waits(claim.line["site"], claim.line["interval_ms"])
 
     def _commands(self, one: Input) -> list[commands.Command]:
         released = self.sequencer.overdue(one["at_ms"])

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from cloud.market.settling import IMPLAUSIBLE
 from cloud.shell.market.fold import Step
 from cloud.shell.publishing import Outgoing
 from cloud.stores import keys
 from cloud.stores.tables import TRANSACT_MAX, Check, IndexKey, Key, Put, Tables, Write
 from contracts.market import ProductState
 from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
-from contracts.units import SiteId, ZoneId, instant
+from contracts.units import DELIVERY_INTERVAL, SiteId, ZoneId, instant
 
 STATE: Final = "STATE"
 CLEAR: Final = "CLEAR"
@@ -23,6 +24,11 @@ CLEAR: Final = "CLEAR"
 LEDGER: Final = "LEDGER#"
 SETTLED: Final = "SETTLED#"
 CLAIM: Final = "DR#"
+# What the events say that the market itself reports of a site, with the epoch 0 that no gateway has.
+READING_HELD: Final = "reading held as implausible"
+CLAIM_WAITS: Final = "claim waits for a person"
+# More lines than one demand-response command may have.
+_CLAIMS_MAX: Final = 100_000
 # A transaction also holds the fence and the note of what is stored.
 _PART_MAX: Final = TRANSACT_MAX - 2
 
@@ -47,6 +53,7 @@ def writes(zone: ZoneId, step: Step) -> Iterator[Put]:
         start = instant(claim.line["interval_ms"])
         body = {**claim.line, "taken": claim.reason is None, "reason": claim.reason, "position": position}
         yield Put(key=keys.trade_item(zone, start, f"{CLAIM}{claim.line['event']}#{claim.line['site']}"), body=body)
+    yield from _events(zone, step)
     for reply in outcome.replies:
         if reply.order_id and reply.site:
             what = f"ORDER#{reply.site}#{reply.order_id}"
@@ -59,6 +66,33 @@ def writes(zone: ZoneId, step: Step) -> Iterator[Put]:
         yield Put(key=keys.market_item(zone, start, STATE), body=body, index=index)
         if view.state is ProductState.CLEARED:
             yield Put(key=keys.market_item(zone, start, CLEAR), body=body)
+
+
+def _events(zone: ZoneId, step: Step) -> Iterator[Put]:
+    """Yield what an operator should look at: readings that were held, claims that wait for a person."""
+    for answer in step.outcome.answers:
+        if answer.refusal == IMPLAUSIBLE:
+            at = instant(answer.interval_ms)
+            fields = {
+                "zone": zone,
+                "interval_start": at.isoformat(),
+                "reading": answer.order_id,
+                "reason": answer.reason,
+            }
+            key = keys.site_event(answer.site, at + DELIVERY_INTERVAL, 0, step.position)
+            yield Put(key=key, body={"phrase": READING_HELD, "fields": fields, "position": step.position})
+    for number, claim in enumerate(step.waiting):
+        line = claim.line
+        at = instant(line["interval_ms"])
+        fields = {
+            "zone": zone,
+            "event": line["event"],
+            "interval_start": at.isoformat(),
+            "flags": ", ".join(line["flags"]),
+            "claimed_uct": abs(line["committed_wh"]) * line["price_mct_per_kwh"],
+        }
+        key = keys.site_event(line["site"], instant(step.at_ms), 0, step.position * _CLAIMS_MAX + number)
+        yield Put(key=key, body={"phrase": CLAIM_WAITS, "fields": fields, "position": step.position})
 
 
 def transactions(zone: ZoneId, step: Step, *, fence: Check, committed: int) -> Iterator[list[Write]]:

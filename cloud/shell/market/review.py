@@ -1,11 +1,14 @@
 """What a person has to look at in a zone's market: claims that wait, and what was settled on estimates."""
 
+from datetime import datetime
 from typing import Any
 
 from cloud.market.statement import eur
+from cloud.shell.market.projection import READING_HELD
 from cloud.shell.market.reading import read_fold
-from cloud.stores.tables import Tables
-from contracts.units import ZoneId, instant
+from cloud.stores import keys
+from cloud.stores.tables import Tables, prefix
+from contracts.units import DELIVERY_INTERVAL, SiteId, ZoneId, instant
 
 
 def waiting_claims(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
@@ -35,6 +38,26 @@ def waiting_claims(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
             }
         )
     return list(found.values())
+
+
+def held_readings(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
+    """Return the readings that are held as implausible, each with the reason that its event has, the earliest first.
+
+    Raises:
+        StoreError: The tables failed.
+    """
+    return [
+        {**row, "reason": _reason(tables, row["site"], row["start"])}
+        for row in estimates(tables, zone)
+        if row["held"] is not None
+    ]
+
+
+def _reason(tables: Tables, site: SiteId, start: str) -> str:
+    key = keys.site_event(site, datetime.fromisoformat(start) + DELIVERY_INTERVAL, 0, 0)
+    items = tables.query(key.table, key.pk, **prefix(key.sk.split("#")[0]))
+    reasons = [item.body["fields"]["reason"] for item in items if item.body["phrase"] == READING_HELD]
+    return str(reasons[-1]).partition("; held as implausible")[0] if reasons else "above its connection"
 
 
 def estimates(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:

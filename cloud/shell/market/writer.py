@@ -12,6 +12,7 @@ from typing import Final
 from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
 from cloud.market import commands
 from cloud.market.rules import MarketRules, Participant
+from cloud.market.settling import IMPLAUSIBLE
 from cloud.shell.intake import LOG
 from cloud.shell.market.fold import Fold, Input, Step
 from cloud.shell.market.journal import Fence, Journal
@@ -198,10 +199,20 @@ class MarketWriter:
             failed = error
         for step in steps:
             self._store(step)
+            self._say(step)
         if failed is not None:
             raise failed
         self._untold.clear()
         return steps
+
+    def _say(self, step: Step) -> None:
+        """Log what a person should look at."""
+        for claim in step.waiting:
+            named = {"site": claim.line["site"], "event": claim.line["event"], "flags": claim.line["flags"]}
+            LOG.warning("claim waits for a person", extra={"zone": self._zone.id, **named})
+        for answer in step.outcome.answers:
+            if answer.refusal == IMPLAUSIBLE:
+                LOG.warning("reading held as implausible", extra={"site": answer.site, "reason": answer.reason})
 
     def _store(self, step: Step) -> None:
         fence = self._journal.check(self._fence)

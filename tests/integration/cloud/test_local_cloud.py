@@ -73,6 +73,29 @@ async def test_telemetry_reaches_the_tables_over_either_broker(tmp_path: Path, b
         tables.close()
 
 
+async def test_a_reading_is_held_against_the_register_of_the_one_before(tmp_path: Path) -> None:
+    """The running cloud doubts what its own counter does not show, and keeps why."""
+    port = free_port()
+    after = START + timedelta(minutes=15)
+    first = reading("home-1", 1, START, import_wh=100).model_copy(update={"register_import_wh": 10_000})
+    second = reading("home-1", 2, after, import_wh=100).model_copy(update={"register_import_wh": 90_000})
+    config = write_config(tmp_path, port=port)
+    async with (
+        started(Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "b"), folder=tmp_path)),
+        started(_cloud(tmp_path, config, clock=scaled_clock(started_at=after + timedelta(minutes=15), speed=1))),
+        gateway(port) as client,
+    ):
+        for message in (first, second):
+            await client.publish(_topic(message, Up.METER), message.encode(), qos=1)
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        await eventually(lambda: tables.get(keys.meter_reading("home-1", after)) is not None)
+        kept = [tables.get(keys.meter_reading("home-1", start)) for start in (START, after)]
+        doubts = [item.body.get("doubt") for item in kept if item is not None]
+        tables.close()
+    assert doubts[0] is None
+    assert "jump: the import register began the interval at 89900 Wh" in str(doubts[1])
+
+
 async def test_a_day_at_the_market_is_answered_over_the_broker(tmp_path: Path) -> None:
     """The whole loop: orders, gate closure, trades to sites, meters, settlement, all driven by the scaled clock."""
     port = free_port()

@@ -94,6 +94,22 @@ def test_what_stands_on_an_estimate_is_listed_with_its_end(folder: Path) -> None
     assert f"{len(rows)} settlements stand on estimates" in _run("estimates", str(folder))
 
 
+def test_a_held_reading_is_listed_with_its_reason_until_somebody_releases_it(folder: Path) -> None:
+    """A meter may be right and its registration wrong; whoever says so stands in the journal."""
+    (row,) = _json("readings", "list", str(folder))["readings"]
+    assert (row["site"], row["held"]) == ("home-2", 10**9)
+    assert row["reason"].startswith("import of 1000000000 Wh is above the 4675 Wh")
+    words = ("--site", "home-2", "--start", row["start"], "--by", "ann", "--reason", "the connection was raised")
+    assert "is released by ann" in _run("readings", "release", str(folder), *words)
+    assert _run("readings", "list", str(folder)) == "0 readings are held\n"
+    assert "nothing was released" in _run("readings", "release", str(folder), *words, code=1)
+    assert "not an instant" in _run(
+        "readings", "release", str(folder), *words[:2], "--start", "noon", *words[4:], code=2
+    )
+    assert not [row for row in _json("estimates", str(folder))["estimates"] if row["method"] == "implausible"]
+    assert "state" in _run("replay", str(folder))
+
+
 def test_a_claim_waits_until_a_person_decides_and_the_ledger_follows(folder: Path) -> None:
     """A flag holds the money, and the decision is in the journal with its name and reason."""
     (claim,) = _json("claims", "list", str(folder))["claims"]
