@@ -398,6 +398,16 @@ class TradingSection(_Section):
         return read_tariff(text, where=self.tariff)
 
 
+class PageSection(_Section):
+    """Where browsers find the gateway's page: this machine alone, or with ``host: 0.0.0.0`` its whole network.
+
+    It is read-only and asks for no password: whoever reaches the address sees the site.
+    """
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
+    port: int = Field(default=8080, ge=0, le=65_535)
+
+
 class SiteConfig(_Section):
     """Everything that a gateway is told."""
 
@@ -415,6 +425,7 @@ class SiteConfig(_Section):
     grid_limits: GridLimitsSection | None = None
     relays: tuple[RelaySection, ...] = Field(default=(), max_length=16)
     fleet: FleetSettings | None = None
+    page: PageSection | None = None
 
     @model_validator(mode="before")
     @classmethod

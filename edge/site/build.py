@@ -127,6 +127,11 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
     }
     if site.trader is not None:
         parts["trade"] = site.trader.run
+    if (page := site.config.page) is not None:
+        # Only a gateway that shows one bears what it costs.
+        from edge.site.page_part import serve_page
+
+        parts["page"] = lambda: serve_page(site.config, page)
     for proxy in site.config.proxy:
         device = site.devices[proxy.device]
         parts[f"proxy {proxy.device}"] = functools.partial(

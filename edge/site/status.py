@@ -19,6 +19,7 @@ from typing import Any
 
 from contracts.units import ClockTrust
 from edge.commands.grid_limits import LimitStatus
+from edge.control.flow import flow
 from edge.control.life import Life
 from edge.control.model import Interval, Link, Setpoint
 from edge.devices.device import Device
@@ -96,6 +97,7 @@ def cycle_status(cycle: Cycle) -> Plain:
         "number": cycle.number,
         "fresh": decision.fresh,
         "connection_w": cycle.snapshot.connection_power.usable(),
+        "flow": asdict(flow(cycle.snapshot)),
         "expected_w": decision.expected_w,
         "left": _interval(decision.connection),
         "import_excess_w": decision.import_excess_w,

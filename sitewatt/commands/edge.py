@@ -117,27 +117,25 @@ def page(
     ] = "127.0.0.1:8080",
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs: the URL, once it listens.")] = False,
 ) -> None:
-    """Show the running gateway as a page: power, devices, what needs attention, who asked for what. Until Ctrl-C.
+    """Show the running gateway as a page: power, energy, plan, what needs attention, who asked for what. Until Ctrl-C.
 
-    Read-only, without a password: whoever reaches the address sees it. It is a process of its own and controls nothing.
+    A gateway whose site file has page: {} shows it by itself. Read-only, without a password: whoever reaches the
+    address sees it. It is a process of its own and controls nothing.
     Exit 1 the address is taken or none of this machine's, 2 it is none at all or the configuration cannot be used.
     """
-    from edge.site.status import ask_status
-    from edge.web.server import PageServer
+    from edge.config import PageSection
+    from edge.site.page_part import page_server
 
     settings = _load(config, as_json=as_json)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
         told = f"--listen is {listen!r}, must be HOST:PORT, as 127.0.0.1:8080"
         fail(told, code="bad_address", as_json=as_json, exit_code=BAD_INPUT)
-    name = socket.gethostname().lower()
     try:
-        server = PageServer(
-            (host, int(port)), lambda: ask_status(settings.state_dir), names=frozenset({name, f"{name}.local"})
-        )
+        server = page_server(settings, PageSection(host=host, port=int(port)))
     except OSError as error:
         fail(f"{listen}: {error.strerror}; nothing is shown", code="address", as_json=as_json)
-    url = f"http://{name if host == '0.0.0.0' else host}:{server.server_address[1]}/"
+    url = f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{server.server_address[1]}/"
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with server, contextlib.suppress(KeyboardInterrupt):
         if as_json:

@@ -15,7 +15,7 @@ from edge.config import SiteConfig
 from edge.process.lifetime import StopRequested
 from edge.process.supervisor import FAILURES_MAX, OFF_S, PAUSE_S_MAX, SETTLED_S, PartState, Supervisor
 from edge.site.build import Site, open_site, run_opened, site_status
-from edge.web.page import page
+from edge.web.tables import notes
 from sitewatt.edge_status import lines
 from tests.support.brokers.link_parts import until
 from tests.support.manual_clock import ManualClock
@@ -208,7 +208,7 @@ async def test_each_part_may_fail_for_good_and_control_goes_on(name: str, tmp_pa
     plain = json.loads(status)
     says = f"{name} SWITCHED OFF, {FAILURES_MAX} failures, {FAILURES_MAX - 1} restarts: RuntimeError: {name} is broken"
     assert f"part     {says}" in list(lines(plain))
-    assert says in page(plain)
+    assert says in notes(plain)
 
 
 async def test_what_is_told_of_a_cycle_may_fail_and_control_goes_on(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a gateway says of itself, as a page to look at: one fact a line, what matters first."""
+"""What a gateway says of itself, in tables: one fact a line, what matters first. The page's fold for experts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
@@ -8,46 +8,27 @@ from edge.web.words import part_words, span, told, watts
 
 Plain = Mapping[str, Any]
 
-REFRESH_S = 2
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 1.5rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
-.power { font-size: 2.6rem; font-weight: 600; margin: .6rem 0 0; }
-.wrap { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .8rem .3rem 0; }
-th { font-weight: 500; opacity: .7; } tr + tr td { border-top: 1px solid #8884; }
-.bad { color: #c62828; font-weight: 600; } .good { color: #2e7d32; } .small { opacity: .7; font-size: .9rem; }
-ul { padding-left: 1.2rem; }
-"""
+
+def tables(status: Plain) -> str:
+    """Return the tables of a status, as ``edge.site.status`` gives it, in HTML; every text in it is escaped."""
+    return "".join(_body(status))
 
 
-def page(status: Plain) -> str:
-    """Return the page of a status, as ``edge.site.status`` gives it; every text in it is escaped."""
-    return _document(str(status["site"]), "".join(_body(status)))
-
-
-def silent_page(reason: str) -> str:
-    """Return the page for while the gateway does not answer."""
-    return _document("no gateway", f'<h1 class="bad">{escape(reason)}</h1><p>Looking again.</p>')
-
-
-def _document(title: str, body: str) -> str:
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta http-equiv="refresh" content="{REFRESH_S}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
-        f"<body>{body}</body></html>"
-    )
+def notes(status: Plain) -> list[str]:
+    """Return what somebody should act on: devices without a timer, alarms, what does not answer."""
+    cycle = status["cycle"]
+    found = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
+    if status["trading"] is not None and status["trading"]["waits"]:
+        found.append(f"trading waits: {status['trading']['waits']}")
+    found += [part_words(part) for part in status["parts"] if part["failures"]]
+    for name in ("import", "export"):
+        if cycle is not None and cycle[f"{name}_excess_w"] > 0:
+            found.append(f"{name} stays {watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")
+    return [str(note) for note in found]
 
 
 def _body(status: Plain) -> Iterator[str]:
     cycle = status["cycle"]
-    yield f"<h1>{escape(str(status['site']))}</h1>"
-    if status["locked"]:
-        yield '<p class="bad">Locked for maintenance: batteries rest, remote orders are refused.</p>'
-    yield _power(None if cycle is None else cycle["connection_w"])
-    yield from _section("To know", _notes(status))
     rows = [_device(device) for device in status["devices"]]
     yield _table("Devices", ("device", "profile", "state", "answers in", ""), rows)
     limits = [
@@ -67,26 +48,6 @@ def _body(status: Plain) -> Iterator[str]:
         chain = ("priority", "requester", "of", "asks for", "outcome", "leaves")
         yield _table("Who asked, and what became of it", chain, [_link(one) for one in cycle["chain"]])
     yield _foot(status)
-
-
-def _power(connection_w: float | None) -> str:
-    if connection_w is None:
-        return '<p class="power bad">unknown</p><p class="small">the meter at the connection point is silent</p>'
-    way = "taken from the grid" if connection_w >= 0 else "fed into the grid"
-    return f'<p class="power">{abs(connection_w) / 1000:.2f} kW</p><p class="small">{way}</p>'
-
-
-def _notes(status: Plain) -> list[str]:
-    """Return what somebody should act on: devices without a timer, alarms, what does not answer."""
-    cycle = status["cycle"]
-    notes = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
-    if status["trading"] is not None and status["trading"]["waits"]:
-        notes.append(f"trading waits: {status['trading']['waits']}")
-    notes += [part_words(part) for part in status["parts"] if part["failures"]]
-    for name in ("import", "export"):
-        if cycle is not None and cycle[f"{name}_excess_w"] > 0:
-            notes.append(f"{name} stays {watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")
-    return [str(note) for note in notes]
 
 
 def _device(device: Plain) -> tuple[str, ...]:
@@ -152,7 +113,7 @@ def _foot(status: Plain) -> str:
 def _section(title: str, texts: Iterable[str]) -> Iterator[str]:
     items = "".join(f"<li>{escape(text)}</li>" for text in texts)
     if items:
-        yield f"<h2>{escape(title)}</h2><ul>{items}</ul>"
+        yield f"<h3>{escape(title)}</h3><ul>{items}</ul>"
 
 
 def _table(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -161,7 +122,7 @@ def _table(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) 
         return ""
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     body = "".join(f"<tr>{''.join(_cell(str(one)) for one in row)}</tr>" for row in rows)
-    return f'<h2>{escape(title)}</h2><div class="wrap"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<h3>{escape(title)}</h3><div class="scroll" tabindex="0"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The page tells what somebody should act on, and nothing that it is told becomes a part of the page itself."""
+"""The tables and notes tell what somebody should act on, and no text becomes a part of the page itself."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.cycle import Cycle, LoopStats
 from edge.site.status import cycle_status, loop_status
-from edge.web.page import page, silent_page
+from edge.web.tables import notes, tables
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
 from tests.support.rigs.edge_parts import status as plain_status
@@ -83,18 +83,17 @@ async def _status(**changes: Any) -> dict[str, Any]:
 async def test_a_device_without_a_timer_is_named_on_the_page() -> None:
     """Who looks at the page must know which device would go on by itself."""
     weak = "pv goes on as it is when the gateway dies"
-    shown = _Tags(page(await _status(weaknesses=[weak], devices=[_device(no_timer=["limit_generation"])])))
-    assert weak in shown.text
+    status = await _status(weaknesses=[weak], devices=[_device(no_timer=["limit_generation"])])
+    shown = _Tags(tables(status))
+    assert weak in notes(status)
     assert "no timer of its own for limit_generation" in shown.text
 
 
 async def test_the_page_says_what_flows_who_asked_and_what_is_off() -> None:
     """The owner's three questions."""
     shown = _Tags(
-        page(await _status(devices=[_device(online=False, stage="searching", last_error="no answer from unit 1")]))
+        tables(await _status(devices=[_device(online=False, stage="searching", last_error="no answer from unit 1")]))
     ).text
-    assert "1.00 kW" in shown
-    assert "taken from the grid" in shown
     assert "grid-operator" in shown
     assert "-∞ to 4200 W" in shown
     assert "OFFLINE (searching)" in shown
@@ -115,13 +114,14 @@ async def test_what_devices_and_issuers_call_themselves_is_text() -> None:
         relays={HOSTILE: True},
         grid_limits={HOSTILE: {"state": HOSTILE, "limit_w": None, "silent_s": 0.0}},
     )
-    shown = _Tags(page(status))
+    shown = _Tags(tables(status))
     assert "script" not in shown.tags
     assert not shown.open
     assert HOSTILE in shown.text
-    assert "script" not in _Tags(silent_page(HOSTILE)).tags
 
 
-async def test_a_gateway_that_has_just_started_has_a_page() -> None:
-    """Before its first cycle there is no power to show."""
-    assert "unknown" in _Tags(page(await _status(cycle=None))).text
+async def test_a_gateway_that_has_just_started_has_tables() -> None:
+    """Before its first cycle there is a link and an outbox to tell of, and no setpoint."""
+    status = await _status(cycle=None)
+    assert "outbox disk" in _Tags(tables(status)).text
+    assert notes(status) == []

@@ -1,0 +1,112 @@
+"""The page of a real gateway in a real browser: what flows, what was, what is planned, and that it is gone."""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, async_playwright, expect
+
+from edge.telemetry.history_file import FILE, HistoryFile, Row
+from sitewatt.demo import files
+from tests.support.rigs.fault_rig import Siege, battery_site, siege
+from tests.support.rigs.gateway import change_config, until_status
+
+expect.set_options(timeout=60_000)  # A bound for what never comes, on a machine that has other work too.
+
+SITE = "home"
+PAGE_BYTES_MAX = 250_000  # A phone in a cellar loads it.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+MINUTES_KEPT = 180
+
+
+@contextlib.asynccontextmanager
+async def _browser_page(**how: Any) -> AsyncIterator[Page]:
+    path = shutil.which("chromium")
+    assert path is not None, "chromium is missing: sh tests/support/debian.sh"
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        async with await browser.new_context(**{"locale": "en-GB", **how}) as context:
+            yield await context.new_page()
+        await browser.close()
+
+
+async def _with_page(place: Siege) -> str:
+    """Start the gateway again with a page, a tariff to plan by, and three hours of history; return the page's URL."""
+    port = files.free_port()
+    now_s = int(time.time()) // 60 * 60
+    await place.processes.stop([SITE])
+    history = HistoryFile(files.state(place.folder, SITE) / FILE, now_ms=now_s * 1000)
+    values = {"meter/active_power_w": 1000.0, "inverter/pv_power_w": -500.0, "inverter/battery_power_w": 0.0}
+    history.write(
+        Row(step_s=step_s, start_s=now_s - minute * 60, cycles=1, values=values)
+        for step_s in (10, 60)
+        for minute in range(MINUTES_KEPT)
+    )
+    history.close()
+    change_config(
+        place,
+        SITE,
+        lambda content: content.update(page={"port": port}, trading={"enabled": False, "tariff": "de-14a-module-3"}),
+    )
+    await place.start(SITE)
+    await until_status(place, SITE, lambda said: said["cycle"] is not None, "it controls")
+    return f"http://127.0.0.1:{port}/"
+
+
+async def test_an_owner_sees_power_energy_plan_and_that_the_gateway_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opened once, without a click but for the span and the fold."""
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page() as page:
+        url = await _with_page(place)
+        faults: list[str] = []
+        loaded: dict[str, int] = {}
+        page.on("pageerror", lambda error: faults.append(str(error)))
+
+        async def count(answer: Any) -> None:
+            if not answer.url.endswith(".json") or "words" in answer.url:
+                loaded[answer.url] = len(await answer.body())
+
+        page.on("response", count)
+        await page.goto(url)
+        await expect(page.get_by_role("heading", name=SITE)).to_be_visible()
+        await expect(page.locator(".tile").filter(has_text="Grid")).to_contain_text("kW")
+        await expect(page.locator(".tile").filter(has_text="Battery")).to_contain_text("% charged")
+        await page.get_by_role("button", name="Week").click()
+        await expect(page.get_by_role("button", name="Week")).to_have_attribute("aria-pressed", "true")
+        await expect(page.locator("dl.facts")).to_contain_text("bought3.0 kWh")
+        await expect(page.get_by_role("row").filter(has_text="inverter").first).to_contain_text("online")
+        await expect(page.get_by_role("heading", name="The plan")).to_be_visible()
+        await page.get_by_text("For experts").click()
+        await expect(page.get_by_role("heading", name="What the devices are told")).to_be_visible()
+        if (folder := os.environ.get("SCREENSHOTS")) is not None:
+            await page.screenshot(path=f"{folder}/gateway-page.png", full_page=True)
+        assert sum(loaded.values()) < PAGE_BYTES_MAX, loaded
+        await place.processes.stop([SITE])
+        await expect(page.get_by_role("alert")).to_contain_text("does not answer")
+        await place.start(SITE)
+        await expect(page.get_by_role("alert")).to_have_count(0)
+        assert faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everybody_can_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """No violation of WCAG 2.2 AA that a machine can find, on a phone and a desk; German where the reader is."""
+    async with (
+        siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place,
+        _browser_page(color_scheme=scheme, locale="de-DE", viewport={"width": 380, "height": 800}) as page,
+    ):
+        await page.goto(await _with_page(place))
+        await expect(page.get_by_role("heading", name="Jetzt")).to_be_visible()
+        await expect(page.locator("canvas").first).to_be_visible()
+        for width in (380, 1200):
+            await page.set_viewport_size({"width": width, "height": 800})
+            found = await Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}})
+            assert found.response["violations"] == []
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width

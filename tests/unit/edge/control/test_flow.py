@@ -1,0 +1,50 @@
+"""A site's flow adds up: the connection's power is the sum of the assets', and a missing reading is no zero."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.units import Quality
+from edge.control.flow import flow
+from edge.control.model import AssetKind, AssetState, Measured, Snapshot
+
+WATTS = st.floats(-1e5, 1e5)
+
+
+def _good(value: float) -> Measured:
+    return Measured(value=value, quality=Quality.GOOD, age_s=0.0)
+
+
+def _site(grid: Measured, *assets: AssetState) -> Snapshot:
+    return Snapshot(taken_s=0.0, connection_power=grid, assets=assets)
+
+
+@given(house=WATTS, pv=WATTS, battery=WATTS, load=WATTS)
+def test_what_nobody_measures_is_what_is_left_of_the_connection(
+    house: float, pv: float, battery: float, load: float
+) -> None:
+    """Law 1, for a hybrid beside a measured load."""
+    hybrid = AssetState(
+        id="inverter",
+        kind=AssetKind.HYBRID,
+        power=_good(pv + battery),
+        pv_power=_good(pv),
+        battery_power=_good(battery),
+    )
+    charger = AssetState(id="charger", kind=AssetKind.LOAD, power=_good(load))
+    shown = flow(_site(_good(house + pv + battery + load), hybrid, charger))
+    assert (shown.pv_w, shown.battery_w, shown.loads_w) == (pv, battery, load)
+    assert shown.house_w is not None
+    assert abs(shown.house_w - house) < 1e-6
+
+
+def test_a_silent_inverter_leaves_the_house_unknown() -> None:
+    """Taken for zero, its power would be shown as the house's."""
+    pv = AssetState(id="pv", kind=AssetKind.PV, online=False, power=Measured())
+    shown = flow(_site(_good(-2000.0), pv))
+    assert (shown.grid_w, shown.pv_w, shown.house_w) == (-2000.0, None, None)
+
+
+def test_a_site_without_assets_is_its_house() -> None:
+    """A meter alone: everything goes into the house."""
+    shown = flow(_site(_good(700.0)))
+    assert (shown.pv_w, shown.battery_w, shown.loads_w, shown.house_w) == (0.0, 0.0, 0.0, 700.0)
