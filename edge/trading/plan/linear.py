@@ -88,7 +88,7 @@ def _store(
     store = problem.stores[index]
     count = len(problem.intervals)
     charge, discharge, rows = [], [], []
-    before: int | None = None
+    before = short = None
     for t, interval in enumerate(problem.intervals):
         tie = tie_break_ct_per_kwh * t / count
         charge_max = store.charge_w_max * interval.hours * _KWH
@@ -106,7 +106,8 @@ def _store(
         if before is not None:
             terms.append((before, -1.0))
         rows.append(programme.row(terms, lower=start - drained, upper=start - drained))
-        _window(programme, store, interval, held)
+        _above_window(programme, store, given, before, short)
+        short = _window(programme, store, interval, held)
         charge.append(taken)
         discharge.append(given)
         before = held
@@ -114,7 +115,20 @@ def _store(
     return _StoreColumns(charge=charge, discharge=discharge, balance_rows=rows)
 
 
-def _window(programme: Programme, store: Store, interval: PlanInterval, held: int) -> None:
+def _above_window(programme: Programme, store: Store, given: int, before: int | None, short: int | None) -> None:
+    """Let nothing be given of what is stored below the window, which only a late start or standing by leaves there."""
+    if store.stored_wh >= store.stored_wh_min and store.standby_w == 0:
+        return
+    taken_out = (given, -1 / store.discharge_efficiency)
+    if before is None or short is None:
+        available = max(0.0, store.stored_wh - store.stored_wh_min) * _KWH
+        programme.row([taken_out], lower=-available)
+    else:
+        programme.row([(before, 1.0), (short, 1.0), taken_out], lower=store.stored_wh_min * _KWH)
+
+
+def _window(programme: Programme, store: Store, interval: PlanInterval, held: int) -> int:
+    """Bound what is held; return the column of what lies beyond the window."""
     beyond = _slack(programme, Soft.WINDOW)
     programme.row([(held, 1.0), (beyond, 1.0)], lower=store.stored_wh_min * _KWH)
     programme.row([(held, 1.0), (beyond, -1.0)], upper=store.stored_wh_max * _KWH)
@@ -122,6 +136,7 @@ def _window(programme: Programme, store: Store, interval: PlanInterval, held: in
         programme.row([(held, 1.0), (_slack(programme, Soft.RESERVE), 1.0)], lower=store.reserve_wh * _KWH)
     if store.target_at is not None and interval.start < store.target_at <= interval.end:
         programme.row([(held, 1.0), (_slack(programme, Soft.TARGET), 1.0)], lower=store.target_wh * _KWH)
+    return beyond
 
 
 def _ramp(programme: Programme, problem: Problem, store: Store, charge: list[int], discharge: list[int]) -> None:

@@ -230,6 +230,33 @@ def problems(draw: st.DrawFn) -> Problem:
     )
 
 
+def test_a_store_below_its_window_gives_nothing_to_another() -> None:
+    """Found by the law below: one that the sun refills anyway is no reason to plan what its management refuses."""
+    starts = [(0, 0, 0, 0), (501, 0, 0, 1), (0, -501, -1, 0)]
+    empty = [
+        replace(STORE, id=f"battery-{index}", stored_wh=0, stored_wh_min=500, wear_mct_per_kwh=0) for index in range(2)
+    ]
+    problem = Problem(
+        intervals=[
+            PlanInterval(
+                start=T0 + timedelta(hours=index),
+                hours=1,
+                load_wh=load,
+                pv_wh=pv,
+                buy_mct_per_kwh=buy,
+                sell_mct_per_kwh=sell,
+            )
+            for index, (load, pv, buy, sell) in enumerate(starts)
+        ],
+        stores=[replace(empty[0], charge_efficiency=1.0), empty[1]],
+        connection=Connection(import_w_max=3_000, export_w_max=0, grid_charging=False),
+        end_mct_per_kwh=0,
+    )
+    plan = make_plan(problem)
+    assert (plan.method, plan.outcome.impossible) == (Method.LINEAR, ())
+    assert all(moved >= 0 for action in plan.actions for moved in action.battery_wh)
+
+
 @given(problem=problems())
 @settings(max_examples=40, deadline=None)
 def test_a_plan_can_be_done_and_is_never_worse_than_self_consumption(problem: Problem) -> None:
