@@ -94,11 +94,13 @@ class IssuerRole(StrEnum):
 
 
 class SiteSection(_Section):
-    """Who the site is."""
+    """Who the site is, and where: the gateway's own forecast of its generation follows the sun there."""
 
     id: SiteId
     zone: ZoneId
     agent: Agent
+    latitude_deg: float | None = Field(default=None, ge=-90, le=90)
+    longitude_deg: float | None = Field(default=None, ge=-180, le=180)
 
 
 class ConnectionSection(_Section):

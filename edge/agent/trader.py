@@ -24,6 +24,7 @@ from contracts.units import (
     epoch_ms,
     instant,
 )
+from edge.agent.outlooks import Outlooks
 from edge.agent.planner import Planner
 from edge.agent.site_tariff import SiteTariff
 from edge.config import Agent, DeviceSection, SiteConfig
@@ -34,7 +35,7 @@ from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, Readings
 from edge.outbox.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.consumer import consumer_orders
-from edge.trading.forecast import expected_prices, forecast_site
+from edge.trading.forecast import expected_prices
 from edge.trading.model import (
     Battery,
     IntervalEnergy,
@@ -111,7 +112,7 @@ class Trader:
         self._history = _load_history(outbox.recall(_KEY_HISTORY))
         self._running: _Running | None = None
         self._measured_s: float | None = None
-        self._broadcast: ForecastBroadcast | None = None
+        self._outlooks = Outlooks()
         self._last_price: int | None = None
         self._basis: Basis | None = None
         self._planner = Planner()
@@ -147,8 +148,8 @@ class Trader:
         """Make a new plan where one is due; it is solved in a thread, so that control does not wait for it."""
         if self._clock_trust() is ClockTrust.UNTRUSTED or not self._due():
             return
-        now = self._clock.now()
-        problem, batteries, forecasts = self._problem(now)
+        await self._outlooks.refresh(self._config, self._clock.now())
+        problem, batteries, forecasts = self._problem(self._clock.now())
         await self._planner.solve(problem)
         self._take(problem, batteries, forecasts)
 
@@ -203,8 +204,9 @@ class Trader:
 
     def hear_forecast(self, broadcast: ForecastBroadcast) -> None:
         """Take what the zone is forecast, and its last price; an older forecast than the last is not taken."""
-        if self._broadcast is None or broadcast.issued_at >= self._broadcast.issued_at:
-            self._broadcast = broadcast
+        known = self._outlooks.cloud
+        if known is None or broadcast.issued_at >= known.issued_at:
+            self._outlooks.cloud = broadcast
             if broadcast.last_price_mct_per_kwh is not None:
                 self._last_price = broadcast.last_price_mct_per_kwh
             self._planned_s = float("-inf")
@@ -270,6 +272,7 @@ class Trader:
         oldest = running.start - HISTORY
         self._history = {at: energy for at, energy in self._history.items() if at >= oldest}
         self._history[running.start] = running.energy()
+        self._outlooks.happened(running.start, running.energy())
         self._outbox.remember(
             _KEY_HISTORY,
             [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in self._history.items()],
@@ -280,7 +283,7 @@ class Trader:
         first = DeliveryInterval.containing(now).later(1)
         starts = [first.later(step).start for step in range(ORDERED_INTERVALS)]
         forecasts = self._forecasts(starts, now)
-        prices = expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price)
+        prices = expected_prices(self._outlooks.cloud, starts=starts, last_price_mct_per_kwh=self._last_price)
         return Outlook(
             now=now,
             forecasts=forecasts,
@@ -293,13 +296,7 @@ class Trader:
         )
 
     def _forecasts(self, starts: list[datetime], now: datetime) -> tuple[SiteForecast, ...]:
-        return forecast_site(
-            starts=starts,
-            site=self._config.site.id,
-            history=self._telling_history(now),
-            now=now,
-            broadcast=self._broadcast,
-        )
+        return self._outlooks.over(starts, self._config, history=self._telling_history(now), now=now)
 
     def _telling_history(self, now: datetime) -> dict[datetime, IntervalEnergy]:
         """Return the history; just after a first start, the running interval stands for the one before it."""
@@ -327,7 +324,7 @@ class Trader:
         present = DeliveryInterval.containing(now)
         starts = [present.later(step).start for step in range(HORIZON_INTERVALS + 1)]
         forecasts = self._forecasts(starts, now)
-        prices = expected_prices(self._broadcast, starts=starts, last_price_mct_per_kwh=self._last_price)
+        prices = expected_prices(self._outlooks.cloud, starts=starts, last_price_mct_per_kwh=self._last_price)
         batteries = self._batteries()
         # Without a schedule to follow, the batteries are kept for other uses and not planned.
         planned = batteries if batteries and self._config.trading.follow_schedule else ()

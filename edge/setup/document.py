@@ -37,6 +37,7 @@ _KEYS: Mapping[str, str] = {
     "site.id": "its name at the broker: small letters, digits, dashes",
     "site.zone": "its price area",
     "site.agent": "producer, consumer or monitor (reads only)",
+    "site.latitude_deg": "where the sun is looked up for the forecast; longitude_deg with it",
     "connection.meter": "the device that measures at the connection point",
     "connection.import_limit_w": "fuse or contract, whichever is less",
     "connection.export_limit_w": "what may be fed in; 0 feeds in nothing",

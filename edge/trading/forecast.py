@@ -1,6 +1,10 @@
-"""What the site expects of the next delivery intervals: the zone's forecast where it is fresh, else its own past."""
+"""What the site expects of the next delivery intervals.
 
-from collections.abc import Sequence
+The zone's forecast where it is fresh, the gateway's own where that ends or is worse, else the site's yesterday.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
@@ -14,6 +18,8 @@ _HOUR_INTERVALS = 4
 _H_PER_INTERVAL = DELIVERY_INTERVAL_S / 3600
 # The last hour says much about the next minutes and nothing about tomorrow: its weight halves every hour of lead.
 _LEVEL_HALVES = timedelta(hours=1)
+# A departure from a forecast is partly chance: this share of it is carried on.
+_DEPARTURE_SHARE = 0.7
 # Yesterday's sun is scaled by today's last hour, within bounds that a passing cloud cannot leave.
 _SUN_MIN, _SUN_MAX = 0.25, 2.0
 
@@ -25,6 +31,8 @@ def forecast_site(
     history: History,
     now: datetime,
     broadcast: ForecastBroadcast | None = None,
+    own: ForecastBroadcast | None = None,
+    own_first: bool = False,
     fresh: timedelta = FRESH,
 ) -> tuple[SiteForecast, ...]:
     """Return the forecast of each interval for which there is any ground; the others are left out.
@@ -35,31 +43,87 @@ def forecast_site(
         history: Metered energy of past intervals.
         now: Of the forecast.
         broadcast: The zone's latest, if any.
-        fresh: How old it may be.
+        own: The gateway's own latest, if any; it serves what the broadcast leaves out.
+        own_first: Whether it serves what both tell.
+        fresh: How old either may be.
     """
-    load = pv = None
-    if broadcast is not None and timedelta(0) <= now - broadcast.issued_at <= fresh:
-        own = [series for series in broadcast.series if series.site == site]
-        load = next((series for series in own if series.kind is ForecastKind.LOAD), None)
-        pv = next((series for series in own if series.kind is ForecastKind.PV), None)
+    grounds = [
+        _Ground.of(source, each, site=site, history=history, now=now)
+        for source, each in ((ForecastSource.BROADCAST, broadcast), (ForecastSource.OWN, own))
+        if each is not None and timedelta(0) <= now - each.issued_at <= fresh
+    ]
+    if own_first:
+        grounds.reverse()
     found = []
     for start in starts:
-        load_wh, pv_wh = _energy_wh(load, start), _energy_wh(pv, start)
-        # A site without generation has no PV series.
-        pv_wh = 0.0 if load_wh is not None and pv is None else pv_wh
-        source = ForecastSource.BROADCAST
+        load_wh = pv_wh = source = None
+        for ground in grounds:
+            told_load_wh, told_pv_wh = ground.at(start, now)
+            if source is None and (told_load_wh is not None or told_pv_wh is not None):
+                source = ground.source
+            load_wh = told_load_wh if load_wh is None else load_wh
+            pv_wh = told_pv_wh if pv_wh is None else pv_wh
         if load_wh is None or pv_wh is None:
-            fallback = _from_history(history, start, now)
-            if fallback is None and load_wh is None and pv_wh is None:
+            past = _from_history(history, start, now)
+            if past is None and source is None:
                 continue
             # A site without generation has no such series, nor has a plant without load.
-            energy, source = fallback or (IntervalEnergy(load_wh=0.0, pv_wh=0.0), source)
+            energy, source = past or (IntervalEnergy(load_wh=0.0, pv_wh=0.0), source)
             load_wh = energy.load_wh if load_wh is None else load_wh
             pv_wh = energy.pv_wh if pv_wh is None else pv_wh
+        assert source is not None, "a value has a ground"
         found.append(
             SiteForecast(start=start, load_wh=max(0, round(load_wh)), pv_wh=min(0, round(pv_wh)), source=source)
         )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """One site's series of an outlook, and by how much the last hour departed from each, in Wh per interval."""
+
+    source: ForecastSource
+    load: ForecastSeries | None
+    pv: ForecastSeries | None
+    load_off_wh: float
+    pv_off_wh: float
+
+    @classmethod
+    def of(
+        cls, source: ForecastSource, outlook: ForecastBroadcast, *, site: SiteId, history: History, now: datetime
+    ) -> "_Ground":
+        series = [each for each in outlook.series if each.site == site]
+        load = next((each for each in series if each.kind is ForecastKind.LOAD), None)
+        pv = next((each for each in series if each.kind is ForecastKind.PV), None)
+        return cls(
+            source=source,
+            load=load,
+            pv=pv,
+            load_off_wh=_departure_wh(load, {at: energy.load_wh for at, energy in history.items()}, now),
+            pv_off_wh=_departure_wh(pv, {at: energy.pv_wh for at, energy in history.items()}, now),
+        )
+
+    def at(self, start: datetime, now: datetime) -> tuple[float | None, float | None]:
+        """Return load and generation of an interval; a site without generation has no PV series."""
+        weight = _DEPARTURE_SHARE * 0.5 ** ((start - now) / _LEVEL_HALVES)
+        load_wh, pv_wh = _energy_wh(self.load, start), _energy_wh(self.pv, start)
+        if load_wh is not None:
+            load_wh = max(0.0, load_wh + weight * self.load_off_wh)
+            pv_wh = 0.0 if self.pv is None else pv_wh
+        if pv_wh is not None and pv_wh < 0:
+            pv_wh = min(0.0, pv_wh + weight * self.pv_off_wh)
+        return load_wh, pv_wh
+
+
+def _departure_wh(series: ForecastSeries | None, metered_wh: Mapping[datetime, float], now: datetime) -> float:
+    """Return how much more than told was metered in the intervals of the last hour that a series tells."""
+    last = DeliveryInterval.containing(now).start - DELIVERY_INTERVAL
+    off = [
+        metered_wh[at] - told_wh
+        for at in (last - step * DELIVERY_INTERVAL for step in range(_HOUR_INTERVALS))
+        if at in metered_wh and (told_wh := _energy_wh(series, at)) is not None
+    ]
+    return sum(off) / len(off) if off else 0.0
 
 
 def expected_prices(

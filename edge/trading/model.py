@@ -30,6 +30,7 @@ class ForecastSource(StrEnum):
     """Where a forecast is from, best first."""
 
     BROADCAST = "broadcast"
+    OWN = "own"
     BLEND = "blend"
     LEVEL = "level"
 

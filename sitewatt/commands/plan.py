@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from domain.forecasting.series import Series
     from edge.config import SiteConfig
+    from edge.trading.own_forecast import Place
     from edge.trading.plan.problem import Store
     from edge.trading.plan.season import Played, Season
 
@@ -88,7 +89,13 @@ def plan(
     try:
         for each in dict.fromkeys([Policy.NONE, Policy.PERFECT, *asked]):
             played[each] = play(
-                season, stores=_stores(config), connection=connection, policy=each, first=first, days=days
+                season,
+                stores=_stores(config),
+                connection=connection,
+                policy=each,
+                first=first,
+                days=days,
+                place=_place(config, season),
             )
     except (SolverMissing, SolverFailed) as error:
         fail(f"{error}; perfect foresight cannot be worked out", code="solver", as_json=as_json)
@@ -205,6 +212,16 @@ def _by_tariff(
         for index in range(count)
     ]
     return [float(buy) for buy, _ in rates], [float(sell) for _, sell in rates]
+
+
+def _place(config: "SiteConfig", season: "Season") -> "Place":
+    """Return where the site is, its generators as the file shows them where the configuration has none."""
+    from dataclasses import replace
+
+    from edge.agent.own_history import place_of
+
+    place = place_of(config, season.start)
+    return place if place.pv_peak_w else replace(place, pv_peak_w=-min(season.pv_w))
 
 
 def _quarters(series: "Series", start: "datetime", count: int) -> list[float]:

@@ -6,22 +6,20 @@ accounting, beside the planner's, so that a figure says what a year would have c
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from contracts.units import DELIVERY_INTERVAL, SiteId
-from edge.trading.forecast import forecast_site
-from edge.trading.model import ForecastSource, IntervalEnergy, SiteForecast
+from contracts.units import DELIVERY_INTERVAL
+from edge.trading.own_forecast import Place
 from edge.trading.plan.horizon import plan_intervals
 from edge.trading.plan.linear import linear_plan
+from edge.trading.plan.past_outlook import PastOutlook
 from edge.trading.plan.plan import Plan, end_value, make_plan
 from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Store
 from edge.trading.plan.rule import self_consumption
 from edge.trading.plan.steer import Steer, steer
 
 QUARTERS_PER_DAY = 96
-_HORIZON = 192
-_HISTORY = timedelta(days=8)
 # Day-ahead prices of tomorrow are known from this hour on. Source: publication of the day-ahead auction's results.
 _PUBLISHED_HOUR = 13
 _PERFECT_S_MAX = 120.0
@@ -89,9 +87,26 @@ class Played:
 
 
 def play(
-    season: Season, *, stores: Sequence[Store], connection: Connection, policy: Policy, first: int, days: int
+    season: Season,
+    *,
+    stores: Sequence[Store],
+    connection: Connection,
+    policy: Policy,
+    first: int,
+    days: int,
+    place: Place | None = None,
 ) -> Played:
-    """Return how a policy does over some days, from the quarter with index ``first`` on."""
+    """Return how a policy does over some days, from the quarter with index ``first`` on.
+
+    Args:
+        season: What was measured.
+        stores: As they stand at the beginning.
+        connection: What it allows.
+        policy: Who decides.
+        first: Where the days begin.
+        days: How many.
+        place: Of the site, for the gateway's own forecast; no more than its generator's peak where it is not told.
+    """
     last = first + days * QUARTERS_PER_DAY
     measured = [season.interval(index) for index in range(first, last)]
     mean_mct = sum(each.buy_mct_per_kwh for each in measured) / max(1, len(measured))
@@ -105,30 +120,26 @@ def play(
     elif policy is Policy.PERFECT:
         steps = linear_plan(whole, time_limit_s=_PERFECT_S_MAX, tie_break_ct_per_kwh=0.0)
     stored = [store.stored_wh for store in stores]
-    history: dict[datetime, IntervalEnergy] = {}
-    for index in range(max(0, first - 8 * QUARTERS_PER_DAY), first):
-        _learn(history, season, index)
+    outlook = PastOutlook(
+        start=season.start,
+        load_w=season.load_w,
+        pv_w=season.pv_w,
+        place=place or Place(pv_peak_w=-min(season.pv_w, default=0.0)),
+    )
     quarters = []
     for index in range(first, last):
         present = season.interval(index)
         aim = ""
         if policy is Policy.PLAN:
             now = [replace(store, stored_wh=wh) for store, wh in zip(stores, stored, strict=True)]
-            plan = _planned(season, index, now, connection, history)
+            plan = _planned(season, index, now, connection, outlook)
             way = steer(plan, 0) if plan.problem.intervals else None
             aim = "" if way is None else way.aim.value
             action = steered(way, present, now, connection)
-            _learn(history, season, index)
         else:
             action = steps[index - first]
         quarters.append(_happened(present, action, stores, stored, aim))
     return _summed(policy, quarters, stores, mean_mct)
-
-
-def _learn(history: dict[datetime, IntervalEnergy], season: Season, index: int) -> None:
-    start = season.start + index * DELIVERY_INTERVAL
-    history[start] = IntervalEnergy(load_wh=season.load_w[index] / 4, pv_wh=season.pv_w[index] / 4)
-    history.pop(start - _HISTORY, None)
 
 
 def _planned(
@@ -136,23 +147,16 @@ def _planned(
     index: int,
     stores: Sequence[Store],
     connection: Connection,
-    history: dict[datetime, IntervalEnergy],
+    outlook: PastOutlook,
 ) -> Plan:
     """Return the plan of the running agent at the beginning of a quarter; the present net power is measured."""
     now = season.start + index * DELIVERY_INTERVAL
-    starts = [now + step * DELIVERY_INTERVAL for step in range(_HORIZON)]
-    forecasts = list(forecast_site(starts=starts, site=SiteId("site"), history=history, now=now))
-    here = season.interval(index)
-    measured = SiteForecast(
-        start=now, load_wh=round(here.load_wh), pv_wh=round(here.pv_wh), source=ForecastSource.LEVEL
-    )
-    forecasts = [measured, *(each for each in forecasts if each.start > now)]
 
     def rates(start: datetime) -> tuple[float, float]:
         known = _known(season, index, (start - season.start) // DELIVERY_INTERVAL)
         return season.buy_mct_per_kwh[known], season.sell_mct_per_kwh[known]
 
-    intervals = plan_intervals(forecasts, rates=rates, now=now)
+    intervals = plan_intervals(outlook.forecasts(index), rates=rates, now=now)
     return make_plan(
         Problem(intervals=intervals, stores=stores, connection=connection, end_mct_per_kwh=end_value(intervals))
     )

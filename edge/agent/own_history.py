@@ -1,0 +1,90 @@
+"""The site's own load and generation by quarter of an hour, from the gateway's history file.
+
+Importing this needs numpy, which a 32-bit board has not.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
+from domain.calendar.holidays import Holidays
+from domain.forecasting.series import Series
+from edge.config import DeviceSection, SiteConfig
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
+from edge.telemetry.history_file import FILE, read_history
+from edge.trading.own_forecast import Place
+
+_SPAN_S = 7 * 86_400
+_DEG_PER_H = 15.0
+_H_S = 3600
+
+
+def read_own(config: SiteConfig, *, first: datetime, until: datetime) -> tuple[Series, Series | None]:
+    """Return mean load and generation in W of the quarters of a span; no generation for a site without a generator.
+
+    The load is what the connection point takes without generators and batteries. A quarter in which a point is missing
+    is missing.
+
+    Raises:
+        sqlite3.Error: There is no such file, or it cannot be read.
+    """
+    count = int((until - first).total_seconds()) // DELIVERY_INTERVAL_S
+    load, pv = np.full(count, np.nan), np.full(count, np.nan)
+    first_s, last_s = epoch_ms(first) // 1000, epoch_ms(until) // 1000
+    generators = [each for each in config.devices if each.pv_peak_w > 0]
+    batteries = [each for each in config.devices if each.battery is not None]
+    # A week at a time: as rows, months would take more memory than all else in the process.
+    for begin_s in range(first_s, last_s, _SPAN_S):
+        end_s = min(begin_s + _SPAN_S, last_s)
+        path = config.state_dir / FILE
+        for row in read_history(path, step_s=DELIVERY_INTERVAL_S, first_s=begin_s, last_s=end_s):
+            index = (row.start_s - first_s) // DELIVERY_INTERVAL_S
+            connection_w = row.values.get(f"{config.connection.meter}/{POWER}")
+            generated_w = _sum(row.values, generators, PV_POWER)
+            stored_w = _sum(row.values, batteries, BATTERY_POWER)
+            if generated_w is not None:
+                pv[index] = min(0.0, generated_w)
+            if connection_w is not None and generated_w is not None and stored_w is not None:
+                load[index] = max(0.0, connection_w - generated_w - stored_w)
+    of_load = Series(start=first, step_s=DELIVERY_INTERVAL_S, values=load)
+    return of_load, Series(start=first, step_s=DELIVERY_INTERVAL_S, values=pv) if generators else None
+
+
+def _sum(values: Mapping[str, float], devices: Iterable[DeviceSection], point: str) -> float | None:
+    """Return what some devices do together, each by its own point or, unless it is a hybrid, by its whole power."""
+    total = 0.0
+    for device in devices:
+        power_w = values.get(f"{device.id}/{point}")
+        if power_w is None and not (device.pv_peak_w > 0 and device.battery is not None):
+            power_w = values.get(f"{device.id}/{POWER}")
+        if power_w is None:
+            return None
+        total += power_w
+    return total
+
+
+def place_of(config: SiteConfig, now: datetime) -> Place:
+    """Return where the site is and how its days go.
+
+    Its tariff tells wall clock and holidays; without one the sun tells the clock, if the site's place is known.
+    """
+    site, tariff = config.site, config.trading.priced_by
+    if tariff is None:
+        offset_s, holidays = round((site.longitude_deg or 0.0) / _DEG_PER_H) * _H_S, None
+    else:
+        offset = now.astimezone(ZoneInfo(tariff.time_zone)).utcoffset()
+        assert offset is not None, "a zone has an offset"
+        country = "" if tariff.holidays is None else tariff.holidays.country
+        subdivision = "" if tariff.holidays is None else tariff.holidays.subdivision or ""
+        offset_s = int(offset.total_seconds())
+        holidays = Holidays(country=country, subdivision=subdivision, days=tariff.holiday_dates)
+    return Place(
+        pv_peak_w=float(sum(section.pv_peak_w for section in config.devices)),
+        latitude_deg=site.latitude_deg,
+        longitude_deg=site.longitude_deg,
+        utc_offset_s=offset_s,
+        holidays=holidays,
+    )

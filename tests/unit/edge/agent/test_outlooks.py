@@ -1,0 +1,169 @@
+"""The gateway's own forecast: from its history file to the plan, and who serves what both it and the cloud tell."""
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.units import DELIVERY_INTERVAL, ClockTrust, epoch_ms
+from edge.agent.outlooks import OWN_EVERY, Outlooks
+from edge.agent.own_history import place_of, read_own
+from edge.agent.trader import Trader
+from edge.config import SiteConfig
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
+from edge.outbox.outbox import Outbox
+from edge.telemetry.history_file import FILE, HistoryFile, Row
+from edge.trading.model import ForecastSource, IntervalEnergy
+from tests.support.manual_clock import ManualClock
+from tests.support.rigs.edge_parts import SITE, config
+
+FRIDAY = datetime(2026, 3, 20, 16, 0, tzinfo=UTC)
+WORKS_W, REST_W = 6_000.0, 1_000.0
+
+
+def _load_w(at: datetime) -> float:
+    """Return the load of works that run from eight to sixteen on working days."""
+    return WORKS_W if at.weekday() < 5 and 8 <= at.hour < 16 else REST_W
+
+
+def _keep_history(folder: Path, *, until: datetime, days: int, without: str = "") -> None:
+    """Write what a gateway would have kept: a battery that charged 500 W and a sun of 2 kW at noon, beside the load."""
+    rows = []
+    for step in range(days * 96):
+        at = until - (step + 1) * DELIVERY_INTERVAL
+        pv_w = -2_000.0 if at.hour == 12 else 0.0
+        values = {f"meter/{POWER}": _load_w(at) + pv_w + 500.0, f"inverter/{PV_POWER}": pv_w}
+        values |= {f"inverter/{BATTERY_POWER}": 500.0, f"inverter/{POWER}": pv_w + 500.0}
+        values.pop(without, None)
+        rows.append(Row(step_s=900, start_s=epoch_ms(at) // 1000, cycles=900, values=values))
+    file = HistoryFile(folder / FILE, now_ms=epoch_ms(until))
+    file.write(rows)
+    file.close()
+
+
+def _config(folder: Path, **site: object) -> SiteConfig:
+    told = {"id": SITE, "zone": "zone-1", "agent": "consumer", **site}
+    return config(site=told, trading={"enabled": True}, state_dir=str(folder))
+
+
+def _cloud(issued_at: datetime, *, load_w: int, steps: int = 40) -> ForecastBroadcast:
+    values = (load_w,) * steps
+    series = tuple(
+        ForecastSeries(kind=kind, site=SITE, start=issued_at, p10=told, p50=told, p90=told)
+        for kind, told in ((ForecastKind.LOAD, values), (ForecastKind.PV, (0,) * steps))
+    )
+    return ForecastBroadcast(zone="zone-1", issued_at=issued_at, series=series)
+
+
+def test_load_is_what_the_meter_shows_without_sun_and_battery(tmp_path: Path) -> None:
+    """The house's use is metered nowhere; a quarter in which a device was silent is a gap and not a guess."""
+    first = FRIDAY - timedelta(days=20)
+    _keep_history(tmp_path, until=FRIDAY, days=15)
+    load, pv = read_own(_config(tmp_path), first=first, until=FRIDAY)
+    assert pv is not None and (load.start, len(load.values), load.end) == (first, 20 * 96, FRIDAY)
+    told = {
+        at: load.values[(at - first) // DELIVERY_INTERVAL] for at in (FRIDAY - timedelta(hours=h) for h in (1, 4, 9))
+    }
+    assert told == {at: _load_w(at) for at in told}
+    assert pv.values[(FRIDAY - timedelta(hours=4) - first) // DELIVERY_INTERVAL] == -2_000
+    assert load.values[0] != load.values[0], "before the first day nothing is known"
+    _keep_history(tmp_path, until=FRIDAY, days=15, without=f"inverter/{BATTERY_POWER}")
+    silent, _ = read_own(_config(tmp_path), first=first, until=FRIDAY)
+    assert not (silent.values == silent.values).any()
+
+
+def test_wall_clock_and_holidays_are_those_of_the_tariff(tmp_path: Path) -> None:
+    """Weekdays begin at the site's midnight; without a tariff the sun's time is near enough."""
+    priced = config(trading={"enabled": True, "tariff": "de-14a-module-3"})
+    assert place_of(priced, FRIDAY).utc_offset_s == 3_600
+    west = place_of(_config(tmp_path, latitude_deg=40, longitude_deg=-105), FRIDAY)
+    assert (west.utc_offset_s, west.latitude_deg, west.pv_peak_w) == (-7 * 3_600, 40, 5_000)
+
+
+async def test_works_without_a_cloud_expect_their_rest_on_saturday(tmp_path: Path) -> None:
+    """Yesterday was a Friday: only the gateway's own history knows that tomorrow is another kind of day."""
+    _keep_history(tmp_path, until=FRIDAY, days=60)
+    clock = ManualClock(FRIDAY)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = Trader(
+            config=_config(tmp_path),
+            clock=clock,
+            outbox=outbox,
+            clock_trust=lambda: ClockTrust.SYNCED,
+        )
+        await trader.replan()
+        assert trader.plan is not None
+        intervals = trader.plan.problem.intervals
+        assert intervals[-1].end - FRIDAY >= timedelta(hours=47)
+        noon = next(each for each in intervals if each.start == FRIDAY + timedelta(hours=18))
+        assert noon.load_wh / noon.hours == pytest.approx(REST_W, abs=300)
+
+
+async def test_the_own_outlook_goes_on_where_the_clouds_ends(tmp_path: Path) -> None:
+    """The cloud tells ten hours, a plan needs two days."""
+    _keep_history(tmp_path, until=FRIDAY, days=30)
+    outlooks, settings = Outlooks(), _config(tmp_path)
+    outlooks.cloud = _cloud(FRIDAY, load_w=3_000)
+    await outlooks.refresh(settings, FRIDAY)
+    starts = [FRIDAY + step * DELIVERY_INTERVAL for step in range(96)]
+    told = outlooks.over(starts, settings, history={}, now=FRIDAY)
+    assert [each.source for each in told] == [ForecastSource.BROADCAST] * 40 + [ForecastSource.OWN] * 56
+    assert told[0].load_wh == 750
+
+
+@pytest.mark.parametrize(("cloud_w", "first"), [(5_000, ForecastSource.OWN), (1_000, ForecastSource.BROADCAST)])
+async def test_who_was_better_on_this_site_serves_what_both_tell(
+    tmp_path: Path, cloud_w: int, first: ForecastSource
+) -> None:
+    """A registry that knows a wrong load, or none, must not cost the site its own knowledge for ever."""
+    _keep_history(tmp_path, until=FRIDAY, days=30)
+    outlooks, settings = Outlooks(), _config(tmp_path)
+    history: dict[datetime, IntervalEnergy] = {}
+    now = FRIDAY
+    for _ in range(100):
+        outlooks.cloud = _cloud(now, load_w=cloud_w)
+        if outlooks.own is None:
+            await outlooks.refresh(settings, now)
+            assert outlooks.own is not None
+        outlooks.own = outlooks.own.model_copy(update={"issued_at": now})
+        outlooks.over([now], settings, history=history, now=now)
+        outlooks.happened(now, IntervalEnergy(load_wh=REST_W / 4, pv_wh=0.0))
+        now += DELIVERY_INTERVAL
+    outlooks.cloud = _cloud(now, load_w=cloud_w)
+    (told,) = outlooks.over([now], settings, history=history, now=now)
+    assert told.source is first
+
+
+async def test_the_own_outlook_is_made_once_an_hour(tmp_path: Path) -> None:
+    """It costs a second of a small board's time."""
+    _keep_history(tmp_path, until=FRIDAY, days=9)
+    outlooks, settings = Outlooks(), _config(tmp_path)
+    await outlooks.refresh(settings, FRIDAY)
+    issued = outlooks.own
+    await outlooks.refresh(settings, FRIDAY + OWN_EVERY / 2)
+    assert outlooks.own is issued is not None
+    await outlooks.refresh(settings, FRIDAY + OWN_EVERY)
+    assert outlooks.own is not issued
+
+
+async def test_a_gateway_without_history_or_numpy_goes_on_without_an_own_outlook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A first start, a damaged card and a 32-bit board all end in the simpler forecast, and each says so once."""
+    caplog.set_level("INFO")
+    outlooks, settings = Outlooks(), _config(tmp_path)
+    await outlooks.refresh(settings, FRIDAY)
+    await outlooks.refresh(settings, FRIDAY)
+    assert outlooks.own is None
+    assert len(caplog.records) == 1
+    _keep_history(tmp_path, until=FRIDAY, days=9)
+    monkeypatch.setitem(sys.modules, "edge.agent.own_history", None)
+    await outlooks.refresh(settings, FRIDAY)
+    assert outlooks.own is None
+    assert [record.__dict__["reason"] for record in caplog.records][1:] == ["numpy is not installed"]
+    past = {FRIDAY - DELIVERY_INTERVAL: IntervalEnergy(load_wh=100, pv_wh=0)}
+    (told,) = outlooks.over([FRIDAY], settings, history=past, now=FRIDAY)
+    assert (told.load_wh, told.source) == (100, ForecastSource.LEVEL)
