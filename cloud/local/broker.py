@@ -18,6 +18,7 @@ from typing import Final
 
 from cloud.errors import SetupError
 from cloud.local.lifetime import StopRequested, cause, die_with_parent, end, stop_on_signal, stop_with_parent
+from cloud.stores.private_files import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         folder = arguments.dir.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         asyncio.run(
             run(port=arguments.port, folder=folder, parent_pid=arguments.parent_pid, embedded=arguments.embedded)
         )

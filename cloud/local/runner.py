@@ -6,7 +6,6 @@ Builds every part, owns the task group, closes in reverse order.
 import asyncio
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -25,6 +24,7 @@ from cloud.local.streams import SHARDS, NewRecord, StreamLog
 from cloud.shell import services as shell_services
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
+from cloud.stores.private_files import private_folder
 from cloud.stores.registry import Registry, save_registry
 from cloud.stores.setup import Stores, open_files
 from cloud.stores.sqlite import SqliteTables
@@ -164,12 +164,7 @@ async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = Non
         SetupError: The signing key cannot be read.
         StopRequested: In a group, when it was told to stop.
     """
-    # Households' readings, orders and debts: nobody else of this machine may look at them.
-    config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config.folder.chmod(0o700)
-    for path in (config.tables_path, config.streams_path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        path.chmod(0o600)
+    private_folder(config.folder)
     stores = open_files(config.tables_path)
     streams = StreamLog.open(config.streams_path)
     try:

@@ -15,6 +15,7 @@ from typing import Final
 
 from cloud.errors import StoreError
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
+from cloud.stores.private_files import private_database
 from contracts.units import epoch_ms, instant
 
 SHARDS: Final = 2
@@ -94,6 +95,8 @@ class StreamLog:
             StoreError: It cannot be opened.
         """
         try:
+            if not read_only:
+                private_database(path)
             uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
             if not read_only:
@@ -105,7 +108,7 @@ class StreamLog:
             last = connection.execute(
                 "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM records UNION ALL SELECT seq FROM checkpoints)"
             ).fetchone()[0]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(f"stream file {path} cannot be opened: {error}") from error
         return cls(connection, last_seq=int(last))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud.errors import ConditionFailed, StoreError
+from cloud.stores.private_files import private_database
 from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, Item, Key, Put, Table, Write, check_writes
 from contracts.units import epoch_ms
 
@@ -49,6 +50,8 @@ class SqliteTables:
             StoreError: The file cannot be opened.
         """
         try:
+            if not read_only:
+                private_database(path)
             uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
             connection = sqlite3.connect(
                 uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
@@ -59,7 +62,7 @@ class SqliteTables:
                 schema = "".join(_SCHEMA.format(table=table.value) for table in Table)
                 connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StoreError(f"table file {path} cannot be opened: {error}") from error
         return cls(connection)
 

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from contracts.units import epoch_ms, instant
 from edge.errors import ConfigError, FleetError
-from edge.fleet.files import private_folder, sync_folder, write_whole
+from edge.private_files import private_folder, read_small, sync_folder, write_whole
 
 # The service's ownership token lives an hour. Source: AWS IoT Core developer guide, fleet provisioning API.
 TOKEN_LIFE = timedelta(minutes=55)
@@ -122,7 +122,7 @@ class IdentityStore:
         Raises:
             FleetError: It is there but cannot be read.
         """
-        return self._read(self._active) if (self._active / "thing.json").exists() else None
+        return self._read(self._target()) if (self._active / "thing.json").exists() else None
 
     def pending(self) -> Pending:
         """Return how far the next identity has come."""
@@ -248,6 +248,18 @@ class IdentityStore:
         for old in others[: -(_KEPT_IDENTITIES - 1)]:
             shutil.rmtree(old)
 
+    def _target(self) -> Path:
+        """Return the folder that ``active`` names, which is one of ours: whoever reads it may be root."""
+        try:
+            target = self._active.readlink()
+        except OSError as error:
+            raise FleetError(f"{self._active} cannot be read: {error}; provision again") from error
+        if target.parts != ("identities", target.name):
+            raise FleetError(
+                f"{self._active} leads to {str(target)!r}, not to an identity of {self._folder}; provision again"
+            )
+        return self._folder / target
+
     def _key(self) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key((self._pending / "key.pem").read_bytes(), password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey), "made by make_key"
@@ -267,7 +279,7 @@ class IdentityStore:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        loaded: dict[str, Any] = json.loads(path.read_bytes())
+        loaded: dict[str, Any] = json.loads(read_small(path))
     except (OSError, ValueError) as error:
         raise FleetError(f"{path} cannot be read: {error}; provision again") from error
     return loaded

@@ -5,13 +5,13 @@ The file outlives a restart. One that cannot be read locks: whoever wrote it wan
 """
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from contracts.clock import Clock
 from contracts.units import epoch_ms, instant
+from edge.private_files import opened_folder, read_small, remove, write_whole
 
 FILE = "maintenance.lock"
 
@@ -65,16 +65,10 @@ def lock(state_dir: Path, *, until_at: datetime | None) -> None:
     Raises:
         OSError: The file cannot be written; the site is not locked by it.
     """
-    path = state_dir / FILE
-    fresh = path.with_suffix(".new")
     content = {"until_ms": None if until_at is None else epoch_ms(until_at)}
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.chmod(0o644)  # The gateway's own user reads it, whoever wrote it.
-    fresh.replace(path)
-    _sync(state_dir)
+    # The gateway's own user reads it, whoever wrote it; the folder is that user's, who may have put a link there.
+    with opened_folder(state_dir, make=True):
+        write_whole(state_dir / FILE, json.dumps(content).encode(), mode=0o644)
 
 
 def unlock(state_dir: Path) -> bool:
@@ -84,27 +78,18 @@ def unlock(state_dir: Path) -> bool:
         OSError: The file cannot be removed; the site stays locked.
     """
     try:
-        (state_dir / FILE).unlink()
+        remove(state_dir / FILE)
     except FileNotFoundError:
         return False
-    _sync(state_dir)
     return True
 
 
 def read_lock(path: Path) -> LockFile | None:
     """Return what a lock file says, ``None`` where there is none."""
     try:
-        until_ms = json.loads(path.read_text(encoding="utf-8"))["until_ms"]
+        until_ms = json.loads(read_small(path))["until_ms"]
         return LockFile(until_at=None if until_ms is None else instant(int(until_ms)))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return LockFile(damaged=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

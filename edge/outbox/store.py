@@ -6,6 +6,7 @@ sqlite.org/pragma.html#pragma_synchronous (in WAL mode NORMAL may lose the last 
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from contracts.units import epoch_ms, instant
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
 from edge.outbox.records import Record, RecordClass
 from edge.outbox.schema import migrate
+from edge.private_files import private_database
+
+log = logging.getLogger(__name__)
 
 _WAL_BYTES_MAX = 4 * 1024 * 1024
 _PAGE_BYTES = 4096
@@ -73,6 +77,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = _locked(path)
             try:
+                _made_private(path)
                 connection = _connect(path)
                 try:
                     _prepare(connection, path, bytes_max=bytes_max)
@@ -252,7 +257,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> N
         if verdict != "ok":
             raise OutboxCorrupt(f"outbox {path} is damaged: {verdict}; it is set aside")
     migrate(connection)
-    path.chmod(0o600)
+
+
+def _made_private(path: Path) -> None:
+    for name in private_database(path):
+        log.warning("outbox made private", extra={"file": name})
 
 
 def _locked(path: Path) -> IO[bytes]:

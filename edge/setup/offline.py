@@ -20,6 +20,7 @@ from edge.fleet.settings import FleetSettings
 from edge.inputs.wired import check_contacts, check_loads
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
+from edge.private_files import opened_file
 from edge.setup.failsafe_check import refuse_unsafe, slow_levers
 from edge.setup.finding import Finding, failed, good, warning
 from edge.setup.load import BusLoad, Connected, bus_loads
@@ -224,7 +225,7 @@ def _folder(folder: Path) -> Finding:
 def _is_running(folder: Path) -> bool:
     """Return whether a gateway holds the outbox of this folder."""
     try:
-        with (folder / "journal.db.lock").open("rb") as lock:
+        with opened_file(folder / "journal.db.lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

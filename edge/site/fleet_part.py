@@ -21,7 +21,6 @@ from edge.control.limits import LimitState
 from edge.devices.device import Device
 from edge.errors import ConfigError, FleetError, LinkError
 from edge.fleet.defender import METER_SILENT_S, OUTBOX_DEPTH, DefenderReports
-from edge.fleet.files import private_folder
 from edge.fleet.identity import Identity, IdentityStore, require_own
 from edge.fleet.jobs import FleetJobs
 from edge.fleet.provisioning import Claim, Provisioner
@@ -35,6 +34,7 @@ from edge.links.link import Inbound, Link, LinkState
 from edge.loop.loop import ControlLoop
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import OutboxState
+from edge.private_files import private_folder
 from edge.process.lifetime import StopRequested
 from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import RemoteSettings, read_at_start

@@ -4,6 +4,7 @@ A row holds all points of its step in one blob, so that a step costs one small r
 together. A damaged file is set aside and a new one begun: history is worth less than a running gateway.
 """
 
+import logging
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from edge.outbox.rescue import set_aside
+from edge.private_files import private_database
+
+log = logging.getLogger(__name__)
 
 FILE: Final = "history.db"
 POINTS_MAX: Final = 200  # A site with more keeps the first ones.
@@ -133,6 +137,8 @@ def _rows(file: sqlite3.Connection, step_s: int, *, first_s: int, last_s: int) -
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    for name in private_database(path):
+        log.warning("history made private", extra={"file": name})
     file = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
     try:
         # A power cut may cost the last minutes, never the file: a commit need not reach the card at once.

@@ -157,7 +157,6 @@ def lock(
     settings = _load(config, as_json=as_json)
     try:
         until_at = None if lasts is None else SystemClock().now() + duration(lasts)
-        settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock_site(settings.state_dir, until_at=until_at)
     except ValueError as error:
         fail(str(error), code="bad_duration", as_json=as_json, exit_code=BAD_INPUT)

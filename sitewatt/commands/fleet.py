@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import uuid
 from dataclasses import asdict
 from pathlib import Path
@@ -45,6 +44,7 @@ def claim_create(
     as_json: _Json = False,
 ) -> None:
     """Put a serial on the list and make a claim for it."""
+    from cloud.stores.private_files import write_private
     from cloud.stores.serials import admit
 
     try:
@@ -58,9 +58,9 @@ def claim_create(
         secret = admit(hands.tables, serial=serial, site=site, zone=zone, again=again)
         papers = hands.operator.create_claim(trusted_user=trusted_user)
         told = {"serial": serial, "secret": secret.hex(), "certificate_id": papers.certificate_id}
-        _write_private(out / "claim.pem", papers.certificate)
-        _write_private(out / "claim.key", papers.key)
-        _write_private(out / PAPERS, json.dumps(told))
+        write_private(out / "claim.pem", papers.certificate.encode())
+        write_private(out / "claim.key", papers.key.encode())
+        write_private(out / PAPERS, json.dumps(told).encode())
         if hands.ca_path is not None:
             (out / "ca.pem").write_bytes(hands.ca_path.read_bytes())
     _answer(
@@ -336,12 +336,6 @@ def _serial_state(item: Any) -> str:
     if item.body.get("released"):
         return "released"
     return "registered" if item.body.get("fingerprint") else "expected"
-
-
-def _write_private(path: Path, content: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
 
 
 def _answer(told: dict[str, Any], text: str, *, as_json: bool) -> None:

@@ -5,7 +5,6 @@ A certificate's common name is its certificate id, as the broker's rules are a c
 
 import hashlib
 import ipaddress
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from cloud.errors import FleetDenied, SetupError
+from cloud.stores.private_files import close_to_others, private_folder, write_private
 from contracts.clock import SystemClock
 from contracts.topics import PRIVATE_AUTHORITY
 
@@ -56,10 +56,12 @@ class LocalAuthority:
         """
         self._folder = folder
         try:
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
+            private_folder(folder.parent)
+            private_folder(folder)
             if not self.ca_path.exists():
                 self._begin()
+            for secret in (folder / "ca.key", folder / "server.key"):
+                close_to_others(secret)
             key = load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
             self._cert = x509.load_pem_x509_certificate(self.ca_path.read_bytes())
         except (OSError, ValueError) as error:
@@ -174,15 +176,6 @@ class LocalAuthority:
             .not_valid_after(until)
             .add_extension(authority, critical=False)
         )
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that nobody else may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-    finally:
-        os.close(descriptor)
 
 
 def _machine_now() -> datetime:

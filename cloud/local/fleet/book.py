@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud.errors import StoreError
+from cloud.stores.private_files import private_database, private_folder
 from contracts.units import epoch_ms
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -111,7 +112,8 @@ class Book:
             StoreError: It cannot be opened.
         """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
+            private_database(path)
             connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)

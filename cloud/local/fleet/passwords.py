@@ -6,13 +6,13 @@ salted hashes of them. A gateway on the same machine, or another user of it, is 
 
 import base64
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cloud.errors import SetupError
+from cloud.stores.private_files import close_to_others, private_folder, write_private
 from contracts.topics import ROOT, Down
 
 CLOUD_USER: Final = "sitewatt-cloud"
@@ -69,12 +69,14 @@ class PlainDoor:
             SetupError: A file cannot be written or read.
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self.folder)
             for user in _RIGHTS:
+                close_to_others(self.password_path(user))
                 if not self.password_path(user).exists():
-                    _write_private(self.password_path(user), secrets.token_urlsafe(_PASSWORD_BYTES) + "\n")
-            _write_private(self.hashes_path, "".join(f"{user}:{_hash(self.password(user))}\n" for user in _RIGHTS))
-            _write_private(self.rules_path, "\n".join(_rules()) + "\n")
+                    write_private(self.password_path(user), f"{secrets.token_urlsafe(_PASSWORD_BYTES)}\n".encode())
+            hashes = "".join(f"{user}:{_hash(self.password(user))}\n" for user in _RIGHTS)
+            write_private(self.hashes_path, hashes.encode())
+            write_private(self.rules_path, ("\n".join(_rules()) + "\n").encode())
         except OSError as error:
             raise SetupError(f"the plain door's files in {self.folder} cannot be written: {error}") from error
 
@@ -87,13 +89,3 @@ def _hash(password: str) -> str:
     salt = secrets.token_bytes(_SALT_BYTES)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ROUNDS, _HASH_BYTES)
     return f"$7${_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
-
-
-def _write_private(path: Path, content: str) -> None:
-    """Replace a file whole; nobody else may read it at any instant."""
-    following = path.with_name(path.name + ".new")
-    following.unlink(missing_ok=True)
-    descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
-    following.replace(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from cloud.infra.fleet import CSR_TOPIC, FLEET_GRANTS, REGISTER_TOPIC, Grant, Way, filters_of
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Certificate, CertificateState, Thing
+from cloud.stores.private_files import write_private
 from contracts.topics import provisioning_topic
 
 
@@ -33,10 +34,7 @@ def write_fences(book: Book, authority: LocalAuthority, rules_path: Path) -> boo
     if rules_path.exists() and rules_path.read_text() == content and authority.revocation_path.exists():
         return False
     authority.revoke(int(number) for number in revoked)
-    following = rules_path.with_suffix(".new")
-    following.write_text(content)
-    following.chmod(0o600)
-    following.replace(rules_path)
+    write_private(rules_path, content.encode())
     return True
 
 

@@ -151,7 +151,8 @@ def write_progress(root: Path, progress: dict[str, object]) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file in one step."""
     following = path.with_name(path.name + ".new")
-    descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    following.unlink(missing_ok=True)
+    descriptor = os.open(following, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:  # Writes all of it or raises, where os.write may write a part.
         file.write(content)
         file.flush()

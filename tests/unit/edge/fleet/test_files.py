@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.fleet import files
+from edge import private_files
 from edge.fleet.update import launch
 
-BOTH = pytest.mark.parametrize("write_whole", [files.write_whole, launch.write_whole])
+BOTH = pytest.mark.parametrize("write_whole", [private_files.write_whole, launch.write_whole])
 
 
 @contextmanager
