@@ -2,6 +2,7 @@
 
 import math
 import struct
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,25 @@ GOLDEN = [
     # 230.5 exactly, not 230.50000000000003.
     ({"scale": 0.1}, image(1, 2305), 1, 230.5),
     ({"scale": 60}, image(1, 3), 1, 180),
+    ({"scale": 2, "offset": 3}, image(1, 10), 1, 26),
+    ({"scale": 2.5, "offset": 1}, image(1, 3), 1, 10.0),
+    ({"offset": 0.5}, image(1, 3), 1, 3.5),
+    # A scale of the map and a scale register together: (raw + offset) * scale * 10 ** factor, for both signs of it.
+    ({"scale_register": 9, "scale": 2.5, "offset": 1}, {1: 3, 9: 1}, 1, 100.0),
+    ({"scale_register": 9, "scale": 2.5, "offset": 1}, {1: 3, 9: 0xFFFF}, 1, 1.0),
+    ({"scale_register": 9, "scale": 2, "offset": 1}, {1: 3, 9: 2}, 1, 800),
+    ({"scale_register": 9}, {1: 3, 9: 10}, 1, 3 * 10**10),
+    ({"scale_register": 9}, {1: 3, 9: 0xFFF6}, 1, 3e-10),
+    ({"data_type": DataType.FLOAT32, "count": 2, "scale_register": 9}, {1: 0x449A, 2: 0x5000, 9: 1}, 1, 12345.0),
+    # Text of one character a register, in its low half or its high half, filled with zeros or ones.
+    ({"data_type": DataType.STRING, "count": 4}, image(9, 0x0041, 0x0042, 0x0000, 0x0000), 9, "AB"),
+    ({"data_type": DataType.STRING, "count": 4}, image(9, 0x0041, 0x0042, 0xFFFF, 0xFFFF), 9, "AB"),
+    ({"data_type": DataType.STRING, "count": 3}, image(9, 0x4100, 0x4200, 0x0000), 9, "AB"),
+    ({"data_type": DataType.STRING, "count": 3}, image(9, 0x4100, 0x4200, 0xFFFF), 9, "AB"),
+    ({"data_type": DataType.STRING, "count": 2}, image(9, 0x0041, 0x0100), 9, ""),
+    ({"data_type": DataType.STRING, "count": 2}, image(9, 0x4101, 0x4200), 9, "A\x01B"),
+    ({"data_type": DataType.STRING, "count": 1}, image(9, 0x5858), 9, "XX"),
+    ({"data_type": DataType.STRING, "count": 2}, image(9, 0x41C3, 0x4243), 9, "A\N{REPLACEMENT CHARACTER}BC"),
 ]
 
 
@@ -75,6 +95,8 @@ INVALID = [
     ({"scale_register": 9}, image(1, 7)),
     ({"scale_register": 9}, {1: 7, 9: 0x8000}),
     ({"scale_register": 9}, {1: 7, 9: 11}),
+    ({"scale_register": 9}, {1: 7, 9: 0xFFF5}),
+    ({"data_type": DataType.FLOAT32, "count": 2, "scale_register": 9}, image(1, 0x449A, 0x5000)),
 ]
 
 
@@ -83,6 +105,30 @@ def test_no_sentinel_or_missing_word_ever_becomes_a_number(fields: dict[str, obj
     """A sentinel taken for a number has booked 53.7 MWh in one quarter of an hour elsewhere."""
     reading = decode(RegisterPoint(name="p", address=1, **fields), words)  # type: ignore[arg-type]
     assert (reading.value, reading.quality) == (None, Quality.INVALID)
+
+
+WHOLE = [
+    ({"scale": 60, "offset": -1.0}, image(1, 3)),
+    ({"scale_register": 9}, {1: 3, 9: 0}),
+    ({"scale_register": 9, "scale": 2}, {1: 3, 9: 2}),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), WHOLE)
+def test_a_whole_register_under_whole_factors_stays_an_integer(fields: dict[str, object], words: Image) -> None:
+    """A 64-bit counter of energy does not fit a float exactly."""
+    assert type(decode(RegisterPoint(name="p", address=1, **fields), words).value) is int  # type: ignore[arg-type]
+
+
+def test_a_reading_keeps_its_raw_value_and_both_of_its_times() -> None:
+    """Evidence shows the register as it was, and staleness counts from when it was read."""
+    read_at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    point = RegisterPoint(name="p", address=1, scale=0.1, sentinels=(0xFFFF,))
+    reading = decode(point, image(1, 2305), source_at=read_at, monotonic_s=17.5)
+    assert (reading.raw, reading.source_at, reading.monotonic_s) == (2305, read_at, 17.5)
+    assert decode(point, image(1, 0xFFFF)).raw == 0xFFFF
+    assert decode(point, image(1, 2305)).monotonic_s == 0.0
+    assert decode(RegisterPoint(name="t", address=1, data_type=DataType.STRING, count=1), image(1, 0)).raw == ""
 
 
 def test_scale_register_is_a_power_of_ten_read_with_the_value() -> None:
@@ -118,6 +164,7 @@ def test_bits_are_named_lowest_first() -> None:
     """Alarms are shown by name."""
     point = RegisterPoint(name="state", address=1, data_type=DataType.BITFIELD, bits={2: "C", 0: "A"})
     assert bit_names(point, 0b111) == ("A", "C")
+    assert bit_names(point, 0b011) == ("A",)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False), st.sampled_from(list(WordOrder)))
