@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm check format bench deb debian clean
+.PHONY: demo test swarm mutants check format bench deb debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -16,6 +16,10 @@ test: $(VENV)/.dev debian
 # Neighbourhoods and faults from seeds: make swarm ARGS="--hours 8"
 swarm: $(VENV)/.dev debian
 	$(BIN)/sitewatt sim swarm $(ARGS)
+
+# Does a test notice when one line of the code that decides is changed? make mutants ARGS="codec --update"
+mutants: $(VENV)/.nightly
+	nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -51,6 +55,11 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	@echo "setting up $(VENV) for development (once)"
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.nightly: $(VENV)/.dev
+	@echo "adding the tools of the nightly runs (once)"
+	$(PIP) --editable '.[nightly]'
+	@touch $@
 
 # The benchmarks run without their rivals too, and name those that are absent.
 $(VENV)/.bench: $(VENV)/.dev
