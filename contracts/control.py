@@ -7,7 +7,7 @@ instant. It is signed (Ed25519) over its own canonical bytes. Answers move throu
 
 import json
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,6 +53,17 @@ class Switch(_Action):
     on: bool
 
 
+class LimitLoad(_Action):
+    """Let one load draw ``max_w`` at most, zero or greater; below what it needs to run it is turned off.
+
+    A gateway from before this kind refuses it as ``malformed``.
+    """
+
+    kind: Literal["limit_load"] = "limit_load"
+    device: Id
+    max_w: LimitW
+
+
 class Release(_Action):
     """End an earlier command before it expires."""
 
@@ -88,9 +99,20 @@ class Diagnostics(_Action):
 
 
 Action = Annotated[
-    LimitImport | LimitExport | BatteryPower | Switch | Release | MaintenanceLock | Read | Live | Diagnostics,
+    LimitImport
+    | LimitExport
+    | BatteryPower
+    | LimitLoad
+    | Switch
+    | Release
+    | MaintenanceLock
+    | Read
+    | Live
+    | Diagnostics,
     Field(discriminator="kind"),
 ]
+# The words of ``kind``, of which a gateway knows those of its own version.
+KINDS = frozenset(kind.model_fields["kind"].default for kind in get_args(get_args(Action)[0]))
 
 
 class Command(Message):

@@ -27,7 +27,9 @@ def observed(request: Request, requester: str, cycle: Cycle, *, before: Mapping[
     for _, applied in mine:
         readback.update(applied.readback if applied else {})
     missing = [said for one, applied in mine if (said := _missing(one, applied, before)) is not None]
-    held = not mine and _within(request, cycle)
+    asset = next((one for one in cycle.snapshot.assets if load(one.id) == request.resource), None)
+    power = cycle.snapshot.connection_power if asset is None else asset.power
+    held = not mine and _within(request, power.usable())
     return Observed(
         now_s=cycle.snapshot.taken_s,
         readback=readback,
@@ -35,7 +37,8 @@ def observed(request: Request, requester: str, cycle: Cycle, *, before: Mapping[
         missing="; ".join(missing) if mine else "no device that answers can be moved for it",
         connection_w=cycle.snapshot.connection_power.usable(),
         battery_w=_battery_w(cycle.snapshot),
-        switched_on=_switched_on(request, cycle.snapshot),
+        switched_on=None if asset is None else asset.switched_on,
+        load_w=None if asset is None else asset.power.usable(),
     )
 
 
@@ -47,10 +50,9 @@ def told(cycle: Cycle) -> dict[str, dict[Lever, float | None]]:
     return found
 
 
-def _within(request: Request, cycle: Cycle) -> bool:
+def _within(request: Request, power_w: float | None) -> bool:
     """Say whether an order needs no write because its bound already holds without any."""
-    connection_w = cycle.snapshot.connection_power.usable()
-    return request.preferred_w is None and connection_w is not None and request.min_w <= connection_w <= request.max_w
+    return request.preferred_w is None and power_w is not None and request.min_w <= power_w <= request.max_w
 
 
 def _missing(one: Setpoint, applied: Applied | None, before: Mapping[Lever, float | None]) -> str | None:
@@ -79,9 +81,3 @@ def _battery_w(snapshot: Snapshot) -> float | None:
         powers.append(power.usable())
     known = [power for power in powers if power is not None]
     return sum(known) if known and len(known) == len(powers) else None
-
-
-def _switched_on(request: Request, snapshot: Snapshot) -> bool | None:
-    """Return the state of the load that an order is about, ``None`` where it is about none."""
-    switched = (one for one in snapshot.assets if load(one.id) == request.resource)
-    return next((one.switched_on for one in switched), None)

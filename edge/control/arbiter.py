@@ -6,6 +6,7 @@ there, the highest preference counts: a schedule is not undone by the self-consu
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isfinite
 
 from edge.control.model import (
     BATTERIES,
@@ -129,7 +130,8 @@ def _outcome(grant: Grant, request: Request, before: Interval, after: Interval) 
         return Outcome.DISPLACED, grant.owner(of_max=False)
     if grant.wish is not None and (request.preferred_w is not None or after != before.narrowed(asked)):
         return Outcome.OUTRANKED, grant.wish.request.requester
-    if request.preferred_w is not None and not after.contains(request.preferred_w):
+    # An endless wish is for as much as there is.
+    if request.preferred_w is not None and isfinite(request.preferred_w) and not after.contains(request.preferred_w):
         too_high = request.preferred_w > after.max_w
         inside_asked = asked.contains(request.preferred_w)
         return Outcome.CLIPPED, grant.owner(of_max=too_high) if inside_asked else request.requester

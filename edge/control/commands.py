@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from contracts.control import Action, BatteryPower, Command, Refusal, Switch
+from contracts.control import KINDS, Action, BatteryPower, Command, LimitLoad, Refusal, Switch
 from contracts.units import ClockTrust, Id, SiteId, epoch_ms
 from contracts.wire import UnknownVersion, WireError, read_json
 from edge.control.feasible import Reach, infeasibility
@@ -22,7 +22,7 @@ from edge.control.keys import PERMISSIONS, Role, TrustedKey
 PAYLOAD_BYTES_MAX = 8 * 1024
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 _HOUR = timedelta(hours=1)
-_STEERING = frozenset({"limit_import", "limit_export", "battery_power", "switch"})
+_STEERING = frozenset({"limit_import", "limit_export", "battery_power", "limit_load", "switch"})
 # What still passes while the site is locked: ending the lock, ending an order, and looking.
 _UNLOCKED = frozenset({"maintenance_lock", "release", "read", "live", "diagnostics"})
 
@@ -136,8 +136,21 @@ def _read(payload: bytes) -> tuple[Command | None, Verdict]:
     except UnknownVersion as error:
         reason, detail = Refusal.UNKNOWN_VERSION, str(error)
     except WireError as error:
+        kind = _unknown_kind(payload)
         reason, detail = Refusal.MALFORMED, str(error)
+        if kind is not None:
+            reason, detail = Refusal.UNSUPPORTED, f"this gateway's version knows no order {kind!r}; not taken"
     return None, Verdict(accepted=False, command_id=_id_of(payload), reason=reason, detail=detail)
+
+
+def _unknown_kind(payload: bytes) -> str | None:
+    """Return the kind of an order that a newer sender knows; ``None`` where the kind is not what is wrong."""
+    try:
+        raw = read_json(payload)
+        kind = _ID.validate_python(raw["action"]["kind"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    return None if kind in KINDS else kind
 
 
 def _id_of(payload: bytes) -> str | None:
@@ -226,7 +239,7 @@ def _lever(command: Command) -> str | None:
     action = command.action
     if action.kind not in _STEERING:
         return None
-    return f"{action.kind}/{action.device}" if isinstance(action, Switch) else action.kind
+    return f"{action.kind}/{action.device}" if isinstance(action, Switch | LimitLoad) else action.kind
 
 
 def _content(command: Command, key: TrustedKey, state: GateState, circumstances: Circumstances) -> Verdict:

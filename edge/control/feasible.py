@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from contracts.control import Action, BatteryPower, LimitExport, LimitImport, Switch
+from contracts.control import Action, BatteryPower, LimitExport, LimitImport, LimitLoad, Switch
 from edge.control.envelope import Envelope
-from edge.control.model import AssetKind, AssetState, Capability, Measured, Snapshot
+from edge.control.model import LOAD_CAPABILITIES, AssetKind, AssetState, Capability, Measured, Snapshot
 
 _S_PER_H = 3600.0
 _MEASURED = frozenset({Capability.BATTERY_POWER, Capability.LIMIT_GENERATION})
@@ -29,7 +29,7 @@ class Reach:
         room_wh: Energy that they can still take up; ``None`` where the capacity is not known.
         store_wh: Energy that they can still give.
         import_w_min: Lowest power at the connection point in reach, likely load; ``None`` with a blind meter.
-        switches: Loads that can be switched.
+        loads: Those that can be limited or switched.
         batteries: How many batteries can be reached.
         limits_export: Whether anything could hold export back.
     """
@@ -39,7 +39,7 @@ class Reach:
     room_wh: float | None = None
     store_wh: float | None = None
     import_w_min: float | None = None
-    switches: frozenset[str] = frozenset()
+    loads: frozenset[str] = frozenset()
     batteries: int = 0
     limits_export: bool = False
 
@@ -62,7 +62,7 @@ def reach(env: Envelope, *, capacity_wh: dict[str, float]) -> Reach:
     """Return what the site could do in this envelope; capacities are usable energy by asset."""
     batteries = [(item, own) for item, own in env.levers if item.capability is Capability.BATTERY_POWER]
     generators = [item for item, _ in env.levers if item.capability is Capability.LIMIT_GENERATION]
-    loads = [item for item, _ in env.levers if item.capability is Capability.SWITCH]
+    loads = [item for item, _ in env.levers if item.capability in LOAD_CAPABILITIES]
     known = all(item.asset.id in capacity_wh for item, _ in batteries)
     room_wh = sum(_energy(item.asset, capacity_wh, upward=True) for item, _ in batteries) if known else None
     store_wh = sum(_energy(item.asset, capacity_wh, upward=False) for item, _ in batteries) if known else None
@@ -76,7 +76,7 @@ def reach(env: Envelope, *, capacity_wh: dict[str, float]) -> Reach:
         room_wh=room_wh,
         store_wh=store_wh,
         import_w_min=import_w_min,
-        switches=frozenset(item.asset.id for item in loads),
+        loads=frozenset(item.asset.id for item in loads),
         batteries=len(batteries),
         limits_export=bool(generators or batteries),
     )
@@ -104,8 +104,9 @@ def infeasibility(action: Action, *, able: Reach, lasts_s: float, best_effort: b
     """
     if isinstance(action, BatteryPower):
         return _battery(action, able, lasts_s)
-    if isinstance(action, Switch) and action.device not in able.switches:
-        return Infeasible(detail=f"{action.device} is no load that can be switched", nearest=None)
+    if isinstance(action, Switch | LimitLoad) and action.device not in able.loads:
+        known = ", ".join(sorted(able.loads)) or "none"
+        return Infeasible(detail=f"{action.device} is no load that can be moved now; there are {known}", nearest=None)
     if isinstance(action, LimitExport) and not able.limits_export:
         return Infeasible(detail="nothing on this site can hold export back", nearest=None)
     if isinstance(action, LimitImport) and not best_effort and able.import_w_min is not None:

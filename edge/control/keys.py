@@ -55,7 +55,7 @@ class Permission:
 
 
 _WATCH = frozenset({"read", "live", "diagnostics", "release"})
-_STEER = frozenset({"battery_power", "switch", "limit_import", "limit_export"})
+_STEER = frozenset({"battery_power", "limit_load", "switch", "limit_import", "limit_export"})
 
 # The grid operator steers power and nothing else; the lock belongs to those who stand in front of the device.
 PERMISSIONS: dict[Role, Permission] = {

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from contracts.control import AckStage, Action, BatteryPower, Command, LimitExport, LimitImport, Refusal, Switch
+from contracts.control import (
+    AckStage,
+    Action,
+    BatteryPower,
+    Command,
+    LimitExport,
+    LimitImport,
+    LimitLoad,
+    Refusal,
+    Switch,
+)
 from edge.control.feasible import tolerance_w
 
 # Source: field proposal for the effect check, 15 s after the registers were read back.
@@ -116,7 +126,8 @@ class Observed:
         missing: Which device does not hold it, and what it says.
         connection_w: Measured at the connection point, ``None`` with a blind meter.
         battery_w: Measured sum of the batteries.
-        switched_on: State of the load that it switches.
+        switched_on: State of the load that it is about.
+        load_w: Measured power of that load.
         released: Whether a release of it was taken.
         superseded: Whether a newer order of its issuer took its place.
         done: Whether a command that moves no power was answered, with ``values``.
@@ -129,6 +140,7 @@ class Observed:
     connection_w: float | None = None
     battery_w: float | None = None
     switched_on: bool | None = None
+    load_w: float | None = None
     released: bool = False
     superseded: bool = False
     done: bool = False
@@ -165,6 +177,8 @@ def is_effective(action: Action, seen: Observed) -> bool | None:
         return abs(seen.battery_w - action.power_w) <= tolerance_w(action.power_w)
     if isinstance(action, Switch):
         return None if seen.switched_on is None else seen.switched_on == action.on
+    if isinstance(action, LimitLoad):
+        return None if seen.load_w is None else seen.load_w <= action.max_w + tolerance_w(action.max_w)
     return None
 
 

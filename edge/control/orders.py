@@ -1,8 +1,9 @@
 """An accepted command as a request to the arbiter."""
 
+import math
 from datetime import datetime
 
-from contracts.control import BatteryPower, Command, LimitExport, LimitImport, Switch
+from contracts.control import BatteryPower, Command, LimitExport, LimitImport, LimitLoad, Switch
 from edge.control.keys import PERMISSIONS, Role
 from edge.control.model import BATTERIES, CONNECTION, Reason, Request, load
 
@@ -12,14 +13,14 @@ _REASON = {
     Role.OWNER: Reason.OPERATOR,
     Role.INSTALLER: Reason.OPERATOR,
 }
-# A load is told on or off; any power above zero says on.
+# Any power above zero says on; how much it then draws is left to the load.
 _ON_W = 1.0
 
 
 def requester_of(command: Command) -> str:
     """Name the holder of a command's request: a newer one of the same issuer and kind (and load) takes its place."""
     action = command.action
-    load = f"/{action.device}" if isinstance(action, Switch) else ""
+    load = f"/{action.device}" if isinstance(action, Switch | LimitLoad) else ""
     return f"{command.issuer}/{action.kind}{load}"
 
 
@@ -47,7 +48,9 @@ def request_of(command: Command, *, role: Role, now_s: float, now: datetime) -> 
         max_w = preferred_w = min_w
     elif isinstance(action, Switch):
         resource = load(action.device)
-        min_w, max_w, preferred_w = (_ON_W, max_w, _ON_W) if action.on else (0.0, 0.0, 0.0)
+        min_w, max_w, preferred_w = (_ON_W, max_w, math.inf) if action.on else (0.0, 0.0, 0.0)
+    elif isinstance(action, LimitLoad):
+        resource, max_w = load(action.device), float(action.max_w)
     else:
         return None
     return Request(

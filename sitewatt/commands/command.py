@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from edge.links.settings import LinkSettings
 
 KINDS = (
-    "limit_import", "limit_export", "battery_power", "switch", "maintenance_lock", "read", "live", "diagnostics",
+    "limit_import", "limit_export", "battery_power", "limit_load", "switch",
+    "maintenance_lock", "read", "live", "diagnostics",
 )  # fmt: skip
 # These answer and are over; the others run until their end.
 _AT_ONCE = frozenset({"maintenance_lock", "read", "live", "diagnostics", "release"})
@@ -67,10 +68,12 @@ def send(
     zone: Zone,
     key: Key,
     issuer: Issuer,
-    max_w: Annotated[int | None, typer.Option(help="Of limit_import and limit_export, zero or greater.")] = None,
+    max_w: Annotated[
+        int | None, typer.Option(help="Of limit_import, limit_export and limit_load, zero or greater.")
+    ] = None,
     power_w: Annotated[int | None, typer.Option(help="Of battery_power, positive charging.")] = None,
     on: Annotated[bool | None, typer.Option("--on/--off", help="Of switch and maintenance_lock.")] = None,
-    device: Annotated[str | None, typer.Option(help="Of switch: which load.")] = None,
+    device: Annotated[str | None, typer.Option(help="Of switch and limit_load: which load.")] = None,
     points: Annotated[str | None, typer.Option(metavar="P,P", help="Of read: meter/active_power_w,…")] = None,
     period_s: Annotated[int | None, typer.Option(help="Of live: seconds between messages, 1 to 60.")] = None,
     lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="30m, 2h; 15m else.")] = None,

@@ -21,7 +21,7 @@ ABLE = Reach(
     room_wh=5_000,
     store_wh=5_000,
     import_w_min=-2_000,
-    switches=frozenset({"boiler"}),
+    loads=frozenset({"boiler"}),
     batteries=1,
     limits_export=True,
 )

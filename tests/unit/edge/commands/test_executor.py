@@ -14,20 +14,23 @@ from contracts.control import (
     Diagnostics,
     LimitExport,
     LimitImport,
+    LimitLoad,
     Live,
     MaintenanceLock,
     Read,
     Refusal,
     Release,
+    Switch,
 )
 from contracts.units import ClockTrust
 from edge.clock_trust import ClockWatch
 from edge.commands.executor import ANSWERS_BURST, ORDERS_BURST_OTHERS
 from edge.control.life import APPLY_S
+from edge.control.model import Capability
 from edge.loop.loop import ControlLoop
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.control_commands import KEYS, command, signed
-from tests.support.rigs.edge_parts import NOON, counter, fake_site, loop_of
+from tests.support.rigs.edge_parts import NOON, FakeDevice, counter, fake_site, loop_of, plain_config
 
 
 @pytest.fixture
@@ -262,3 +265,60 @@ def test_a_flood_of_signed_orders_uses_up_its_issuers_share_alone(tmp_path: Path
         again = command(Read(points=()), command_id="again", seq=9_000, issuer="aggregator")
         at.executor.take(again.encode(), retained=False)
         assert at.acks()[-1].stage is AckStage.COMPLETED
+
+
+EV = {
+    "id": "ev",
+    "profile": "alfen_eve",
+    "url": "tcp://127.0.0.1:5022?unit=1",
+    "role": "load",
+    "load": {"rated_w": 11_000, "on_s_min": 0, "off_s_min": 0},
+}
+
+
+async def test_a_car_is_slowed_by_order_switched_off_by_another_and_given_back(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """The order names a load and watts; that its charger is told a current is the gateway's affair."""
+    with counter(tmp_path, clock) as at:
+        fakes = fake_site(clock)
+        car = fakes["ev"] = FakeDevice(
+            id="ev",
+            clock=clock,
+            values={"active_power_w": 11_000.0},
+            capabilities=frozenset({Capability.LIMIT_CONSUMPTION}),
+        )
+        fakes["meter"].values["active_power_w"] = 12_000.0
+        devices = [*plain_config()["devices"], EV]
+        loop, _ = loop_of(fakes, clock, executor=at.executor, devices=devices, control={"idle": "hold"})
+        async with running(loop):
+            await seconds(clock, 2)
+            at.executor.take(command(LimitLoad(device="ev", max_w=6_000)).encode(), retained=False)
+            await seconds(clock, 2)
+            assert car.told[-1][1] == 6_000.0
+            car.values["active_power_w"] = 6_000.0
+            await seconds(clock, 2)
+            stages = [ack.stage for ack in at.acks()]
+            assert stages == [AckStage.ACCEPTED, AckStage.APPLIED, AckStage.EFFECTIVE]
+            off = command(Switch(device="ev", on=False), command_id="c2", seq=2, issued_at=clock.now())
+            at.executor.take(off.encode(), retained=False)
+            await seconds(clock, 2)
+            assert car.told[-1][1] == 0.0
+            for number, ended in enumerate(("c1", "c2"), 3):
+                release = command(Release(command_id=ended), command_id=f"r{number}", seq=number, issued_at=clock.now())
+                at.executor.take(release.encode(), retained=False)
+            await seconds(clock, 5)
+            assert car.told[-1][1] is None
+
+
+async def test_a_load_that_the_site_does_not_have_is_named_among_those_it_has(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    """Who mistypes a load learns the names."""
+    with counter(tmp_path, clock) as at:
+        loop, _ = loop_of(fake_site(clock), clock, executor=at.executor)
+        async with running(loop):
+            await seconds(clock, 2)
+            at.executor.take(command(LimitLoad(device="ev", max_w=0)).encode(), retained=False)
+            assert at.acks()[-1].reason is Refusal.UNSUPPORTED
+            assert "ev is no load that can be moved now; there are none" in (at.acks()[-1].detail or "")

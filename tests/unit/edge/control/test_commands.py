@@ -13,6 +13,7 @@ from contracts.control import (
     Command,
     LimitExport,
     LimitImport,
+    LimitLoad,
     MaintenanceLock,
     Read,
     Refusal,
@@ -79,6 +80,7 @@ CASES: list[tuple[str, Command, Refusal]] = [
     ("long", command(LIMIT, lasts_s=25 * 3600), Refusal.OUT_OF_BOUNDS),
     ("role", command(MaintenanceLock(on=True)), Refusal.NOT_PERMITTED),
     ("load", command(Switch(device="sauna", on=True)), Refusal.UNSUPPORTED),
+    ("limited load", command(LimitLoad(device="sauna", max_w=0)), Refusal.UNSUPPORTED),
     ("unknown order", command(Release(command_id="c0")), Refusal.INFEASIBLE),
     ("energy", command(BatteryPower(power_w=5_000), lasts_s=7_200), Refusal.INFEASIBLE),
     ("reach", command(LimitImport(max_w=0), issuer="aggregator"), Refusal.INFEASIBLE),
@@ -93,6 +95,17 @@ def test_what_does_not_fit_is_refused_with_its_reason(sent: Command, reason: Ref
     assert not verdict.accepted
     assert verdict.reason is reason
     assert verdict.detail
+
+
+def test_an_order_of_a_kind_that_this_version_does_not_know_is_refused_as_unsupported() -> None:
+    """A newer cloud learns that it is the gateway that is older, and not that its message was damaged."""
+    raw = json.loads(command(LIMIT).encode())
+    raw["action"] = {"kind": "boil_water", "device": "kettle"}
+    gate = Gate()
+    verdict = gate.take(json.dumps(raw).encode())
+    assert (verdict.accepted, verdict.command_id, verdict.reason) == (False, "c1", Refusal.UNSUPPORTED)
+    assert "boil_water" in (verdict.detail or "")
+    assert gate.state == GateState(), "nothing unsigned is remembered"
 
 
 def _tight() -> Reach:

@@ -14,6 +14,7 @@ from contracts.control import (
     Diagnostics,
     LimitExport,
     LimitImport,
+    LimitLoad,
     MaintenanceLock,
     Refusal,
     Switch,
@@ -144,6 +145,9 @@ def test_pairs_outside_the_table_are_refused(stage: AckStage, event: Event) -> N
         (BatteryPower(power_w=-3_000), Observed(now_s=0, battery_w=-2_850), True),
         (BatteryPower(power_w=-3_000), Observed(now_s=0, battery_w=0), False),
         (Switch(device="boiler", on=False), Observed(now_s=0, switched_on=False), True),
+        (LimitLoad(device="ev", max_w=6_000), Observed(now_s=0, load_w=6_300), True),
+        (LimitLoad(device="ev", max_w=6_000), Observed(now_s=0, load_w=6_301), False),
+        (LimitLoad(device="ev", max_w=6_000), Observed(now_s=0, connection_w=1_000), None),
         (LimitImport(max_w=4_200), Observed(now_s=0), None),
         (Diagnostics(), Observed(now_s=0), None),
     ],
@@ -190,6 +194,9 @@ def test_commands_become_requests_with_their_signs_and_priorities() -> None:
     switch = request_of(command(Switch(device="boiler", on=True)), role=Role.OWNER, now_s=0, now=NOW)
     assert switch is not None
     assert switch.resource == load("boiler")
+    slow = request_of(command(LimitLoad(device="ev", max_w=5_000)), role=Role.OWNER, now_s=0, now=NOW)
+    assert slow is not None
+    assert (slow.requester, slow.resource, slow.max_w) == ("grid_operator/limit_load/ev", load("ev"), 5_000)
     assert request_of(command(MaintenanceLock(on=True)), role=Role.OWNER, now_s=0, now=NOW) is None
 
 
