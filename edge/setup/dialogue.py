@@ -1,6 +1,6 @@
 """The first set-up, question by question: scan, identify, name, limits, link. It only ever reads from devices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,29 +14,13 @@ from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError
 from edge.links.settings import Client
 from edge.public_key import check_public_key
-from edge.setup.proposal import free_name, likely_role, propose
-
-Check = Callable[[str], str | None]
+from edge.setup.console import Check, Console
+from edge.setup.device_questions import ask_amount, describe
+from edge.setup.proposal import propose
 
 DEVICES_MAX = 64  # More than any gateway of ours reads; a dialogue without end is a mistake.
 _OTHER = "another profile"
 _SKIP = "leave it out"
-
-
-class Console(Protocol):
-    """Who is asked: a person at a terminal, or a test."""
-
-    def say(self, text: str) -> None:
-        """Show a line."""
-
-    def ask(self, question: str, *, default: str = "", check: Check | None = None) -> str:
-        """Return the answer; it is asked again while ``check`` returns a complaint."""
-
-    def choose(self, question: str, options: Sequence[str], *, default: str) -> str:
-        """Return one of the options."""
-
-    def confirm(self, question: str, *, default: bool) -> bool:
-        """Return yes or no."""
 
 
 class Searcher(Protocol):
@@ -55,6 +39,9 @@ class Searcher(Protocol):
         Raises:
             DeviceError: It does not answer.
         """
+
+    def ratings(self, url: str, profile: str) -> Mapping[str, float]:
+        """Return what a device says that it can do at most, by canonical name; empty where it tells nothing."""
 
 
 @dataclass(kw_only=True)
@@ -171,35 +158,17 @@ def _add_device(console: Console, searcher: Searcher, answers: Answers, found: F
     if profile == _OTHER:
         profile = console.ask("Profile", check=lambda text: _profile_complaint(text, answers.profile_dir))
     if profile != _SKIP:
-        answers.devices.append(_describe(console, answers, found.url, profile))
-
-
-def _describe(console: Console, answers: Answers, url: str, profile: str) -> dict[str, Any]:
-    kinds = load_profile(profile, answers.profile_dir).kinds
-    roles = [role.value for role in DeviceRole]
-    role = DeviceRole(console.choose("What it is to the site", roles, default=likely_role(kinds).value))
-    taken = {str(device["id"]) for device in answers.devices}
-    name = console.ask("Its name", default=free_name(role, taken), check=lambda text: _device_complaint(text, taken))
-    device: dict[str, Any] = {"id": name, "profile": profile, "url": url, "role": role.value}
-    if role in (DeviceRole.PV, DeviceRole.HYBRID):
-        device["pv_peak_w"] = int(console.ask("Rated generation in W", check=_whole(low=0)))
-    if role in (DeviceRole.HYBRID, DeviceRole.BATTERY):
-        capacity_wh = console.ask("Usable capacity of the battery in Wh", check=_whole(low=1))
-        charge_w = console.ask("Greatest charging power in W", check=_whole(low=1))
-        device["battery"] = {
-            "capacity_wh": int(capacity_wh),
-            "charge_limit_w": int(charge_w),
-            "discharge_limit_w": int(
-                console.ask("Greatest discharging power in W", default=charge_w, check=_whole(low=1))
-            ),
-        }
-    if role is DeviceRole.LOAD:
-        points = {spec.canonical for spec in load_profile(profile, answers.profile_dir).points.values()}
-        device["load"] = {
-            "rated_w": int(console.ask("Its rated power in W", check=_whole(low=1))),
-            "state": console.choose("The point that says whether it is on", sorted(points), default=min(points)),
-        }
-    return device
+        taken = {str(device["id"]) for device in answers.devices}
+        answers.devices.append(
+            describe(
+                console,
+                url=found.url,
+                profile=load_profile(profile, answers.profile_dir),
+                taken=taken,
+                name_complaint=lambda text: _device_complaint(text, taken),
+                ratings_of=lambda: searcher.ratings(found.url, profile),
+            )
+        )
 
 
 def _ask_connection(console: Console, answers: Answers) -> None:
@@ -214,9 +183,9 @@ def _ask_connection(console: Console, answers: Answers) -> None:
             meters[0] if len(meters) == 1 else console.choose("Meter at the connection", meters, default=meters[0])
         )
     if "import_limit_w" not in connection:
-        connection["import_limit_w"] = int(console.ask("Greatest import in W (fuse or contract)", check=_whole(low=1)))
+        connection["import_limit_w"] = ask_amount(console, "Greatest import in W (fuse or contract)", low=1)
     if "export_limit_w" not in connection:
-        connection["export_limit_w"] = int(console.ask("Greatest export in W", check=_whole(low=0)))
+        connection["export_limit_w"] = ask_amount(console, "Greatest export in W", low=0)
 
 
 def _ask_link(console: Console, answers: Answers) -> None:
@@ -271,13 +240,6 @@ def _profile_complaint(text: str, folder: Path | None) -> str | None:
     except ConfigError as error:
         return str(error)
     return None
-
-
-def _whole(*, low: int) -> Check:
-    def check(text: str) -> str | None:
-        return None if text.isascii() and text.isdigit() and int(text) >= low else f"a whole number from {low}"
-
-    return check
 
 
 def _some(complaint: str) -> Check:

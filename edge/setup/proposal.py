@@ -18,6 +18,10 @@ _ROLES: dict[frozenset[Kind], DeviceRole] = {
 }
 
 
+LOAD_KINDS = frozenset({Kind.CHARGER, Kind.HEAT_PUMP, Kind.RELAY})
+_LOAD_NAMES = {Kind.CHARGER: "ev", Kind.HEAT_PUMP: "heatpump"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
     """What we think a found device is.
@@ -45,12 +49,16 @@ def likely_role(kinds: Collection[Kind]) -> DeviceRole:
         return role
     if Kind.BATTERY in known:
         return DeviceRole.HYBRID
+    if not known and LOAD_KINDS & set(kinds):
+        return DeviceRole.LOAD
     return DeviceRole.PV if Kind.INVERTER in known else DeviceRole.METER
 
 
-def free_name(role: DeviceRole, taken: Collection[str]) -> str:
-    """Return a name that no device has yet: the role, numbered from the second on."""
+def free_name(role: DeviceRole, taken: Collection[str], *, kinds: Collection[Kind] = ()) -> str:
+    """Return a name that no device has yet: the role, or what the load is, numbered from the second on."""
     word = {DeviceRole.PV: "pv", DeviceRole.HYBRID: "inverter"}.get(role, role.value)
+    if role is DeviceRole.LOAD:
+        word = next((name for kind, name in _LOAD_NAMES.items() if kind in kinds), word)
     number = 1
     while (name := word if number == 1 else f"{word}-{number}") in taken:
         number += 1

@@ -14,7 +14,10 @@ from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
 DEFAULT_STATE = Path("/var/lib/sitewatt")
-DEVICE_FORM = "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W]"
+DEVICE_FORM = (
+    "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W][,phases=1+2]"
+    "[,rated_w=W,min_w=W,rest=on|off|surplus,by=limit_consumption|switch|sg_ready,state=POINT]; 10 kW is 10000"
+)
 
 _HOST_AND_PORT = re.compile(r"([^:/\s]+):(\d{1,5})")
 _PORT_MAX = 65_535
@@ -209,6 +212,33 @@ class _Wires:
 
         return asyncio.run(identify(url, list_profiles(self._profiles), self._profiles))
 
+    def ratings(self, url: str, profile: str) -> dict[str, float]:
+        """Return what a device says that it can do at most; nothing where it does not answer any more."""
+        from edge.devices.catalogue import load_profile
+        from edge.devices.session import open_session
+        from edge.errors import EdgeError
+        from edge.setup.device_questions import RATINGS
+
+        found = load_profile(profile, self._profiles)
+        asked = {name: spec.canonical for name, spec in found.points.items() if spec.canonical in RATINGS}
+
+        async def ask() -> dict[str, float]:
+            async with open_session(found, url) as session:
+                told = {name: value for name, one in (await session.read(list(asked))).items() if (value := _told(one))}
+            return {asked[name]: value for name, value in reversed(told.items()) if name in asked}
+
+        try:
+            return asyncio.run(ask()) if asked else {}
+        except EdgeError as error:
+            typer.echo(f"it does not tell its ratings: {error}")
+            return {}
+
+
+def _told(decoded: Any) -> float | None:
+    value = decoded.canonical_value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
+
 
 def _complete(answers: Any) -> Any:
     """Return the configuration of answers that were all given; a single meter needs no naming."""
@@ -230,10 +260,24 @@ def _device(text: str) -> dict[str, Any]:
     if len(parts) < 4 or any("=" not in part for part in parts[4:]):
         raise ConfigError(f"--device {text!r} has not the form {DEVICE_FORM}")
     device: dict[str, Any] = dict(zip(("id", "profile", "url", "role"), parts[:4], strict=True))
-    more = dict(part.split("=", 1) for part in parts[4:])
+    more = {
+        name.strip(): _amount(name.strip(), value) for name, _, value in (part.partition("=") for part in parts[4:])
+    }
     if "pv_peak_w" in more:
         device["pv_peak_w"] = more.pop("pv_peak_w")
-    return device | ({"battery": more} if more else {})
+    if "phases" in more:
+        device["phases"] = more.pop("phases").split("+")
+    section = "load" if device["role"] == "load" else "battery"
+    return device | ({section: more} if more else {})
+
+
+def _amount(name: str, value: str) -> str:
+    """Return an amount as the configuration has it; what is none is left for the configuration to refuse."""
+    from edge.setup.amounts import amount
+
+    unit = {"w": "W", "wh": "Wh"}.get(name.rpartition("_")[2])
+    number = None if unit is None else amount(value, unit=unit)
+    return value if number is None else str(number)
 
 
 def _given(**values: Any) -> dict[str, Any]:

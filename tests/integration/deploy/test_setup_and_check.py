@@ -140,6 +140,20 @@ def test_a_wrong_word_order_is_named_by_the_check(tmp_path: Path, house: House, 
     assert "tells what cannot be: voltage_l1_v (it would fit with its words in big order)" in said
 
 
+def test_loads_are_set_up_by_options_too(tmp_path: Path, house: House, broker: Broker) -> None:
+    """A fleet's gateways are set up by a script, each with its charging point and its heat pump."""
+    ev = "ev,alfen_eve,tcp://127.0.0.1:1?unit=1,load,rated_w=11 kW,rest=surplus,phases=1+2"
+    pump = "pump,stiebel_isg,tcp://127.0.0.1:2?unit=1,load,rated_w=3000,state=sg_ready_state"
+    path = set_up(tmp_path / "site.yaml", house, broker.url, "--device", ev, "--device", pump)
+    car, heat = load_config(path).devices[2:]
+    assert car.load is not None and heat.load is not None
+    assert (car.load.rated_w, car.load.rest.value, car.phases) == (11_000, "surplus", (1, 2))
+    assert (heat.load.rated_w, heat.load.state) == (3_000, "sg_ready_state")
+    assert checked(path, "--offline")["ok"]
+    wrong = "pump,stiebel_isg,tcp://127.0.0.1:2?unit=1,load,rated_w=much"
+    run("setup", "--config", str(tmp_path / "x.yaml"), "--device", wrong, "--yes", code=2)
+
+
 def test_an_unknown_key_ends_the_check_with_two(tmp_path: Path, house: House, broker: Broker) -> None:
     """A misspelt limit must never be a limit that is not there."""
     path = set_up(tmp_path / "site.yaml", house, broker.url)

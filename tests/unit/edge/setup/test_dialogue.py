@@ -1,6 +1,6 @@
 """The dialogue: what was found becomes a configuration; what is given is not asked; what is wrong is asked again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,10 +10,14 @@ from edge.devices.identify import Match
 from edge.devices.points import Kind
 from edge.devices.scan import Found
 from edge.errors import ConfigError, DeviceSilent
-from edge.setup.dialogue import Answers, Check, run_dialogue
+from edge.inputs.wired import check_loads
+from edge.setup.amounts import amount
+from edge.setup.console import Check
+from edge.setup.dialogue import Answers, run_dialogue
 from edge.setup.proposal import free_name, likely_role, propose
 
 METER_URL = "tcp://192.0.2.7:502?unit=1"
+EXTRA_URL = "tcp://192.0.2.9:502?unit=1"
 HYBRID_URL = "tcp://192.0.2.8:502?unit=1"
 
 
@@ -63,6 +67,7 @@ class Wires:
     """A meter and a hybrid, and one that answers nothing that we know."""
 
     silent: bool = False
+    extra: str = ""
 
     def scan(self, target: str) -> Sequence[Found]:
         """Return the two devices of the network."""
@@ -72,15 +77,19 @@ class Wires:
             return ()
         return [
             Found(url=METER_URL, models=(), answered="an input read"),
-            Found(url=HYBRID_URL, models=(1, 103), answered="a holding read"),
+            Found(url=EXTRA_URL if self.extra else HYBRID_URL, models=(1, 103), answered="a holding read"),
         ]
 
     def identify(self, url: str) -> Sequence[Match]:
         """Return what fits."""
         if self.silent:
             raise DeviceSilent("no reply")
-        profile = "eastron_sdm630" if url == METER_URL else "fronius_gen24_int"
+        profile = {METER_URL: "eastron_sdm630", EXTRA_URL: self.extra}.get(url, "fronius_gen24_int")
         return [Match(profile=profile, score=4.0, evidence=("voltage_l1_v reads 230 V",))]
+
+    def ratings(self, url: str, profile: str) -> Mapping[str, float]:
+        """Return what the devices say of themselves."""
+        return {HYBRID_URL: {"rated_power_w": 8_200.0}, EXTRA_URL: {"ev_hw_max_current_a": 16.0}}.get(url, {})
 
 
 def prepared() -> dict[str, list[str]]:
@@ -89,7 +98,7 @@ def prepared() -> dict[str, list[str]]:
         "Name of the site": ["Farm 1", "farm-1"],
         "Scan": ["192.0.2.0/28", ""],
         "Rated generation": ["nine", "9000"],
-        "Usable capacity": ["10000"],
+        "Usable capacity": ["10,5 kWh"],
         "Greatest charging": ["5000"],
         "Greatest import": ["17250"],
         "Greatest export": ["0"],
@@ -109,7 +118,63 @@ def test_two_found_devices_become_a_site() -> None:
     assert hybrid.pv_peak_w == 9_000
     assert hybrid.battery is not None and hybrid.battery.discharge_limit_w == 5_000
     assert (config.connection.meter, config.connection.export_limit_w) == ("meter", 0)
-    assert any("small letters" in line for line in console.said) and "a whole number from 0" in console.said
+    assert any("small letters" in line for line in console.said) and any(
+        "a whole number of W from 0" in line for line in console.said
+    )
+
+
+def test_ratings_that_a_device_tells_are_offered() -> None:
+    """An installer reads them off a screen that is on the other side of the house."""
+    answers = prepared() | {"Rated generation": [], "Greatest charging": []}
+    hybrid = run_dialogue(Scripted(answers), Wires(), Answers()).devices[1]
+    assert (hybrid.pv_peak_w, hybrid.battery and hybrid.battery.charge_limit_w) == (8_200, 8_200)
+    assert hybrid.battery is not None and hybrid.battery.capacity_wh == 10_500
+
+
+@pytest.mark.parametrize(
+    ("profile", "answers", "told"),
+    [
+        ("heidelberg_ec", {"How many phases": ["1"]}, ("ev", 3_680, None, None, "on", (1,))),
+        (
+            "alfen_eve",
+            {"Its rated": ["11 kW"], "What it does while": ["surplus"]},
+            ("ev", 11_000, None, None, "surplus", (1, 2, 3)),
+        ),
+        ("abl_emh1", {}, ("ev", 11_040, None, None, "on", (1, 2, 3))),
+        ("phoenix_ev_eth", {"How it is moved": ["switch"]}, ("ev", 11_040, "switch", "ev_enable", "on", (1, 2, 3))),
+        ("stiebel_isg", {"Its rated": ["3000"]}, ("heatpump", 3_000, None, "sg_ready_state", "on", (1, 2, 3))),
+        ("kmtronic_relay", {"Its rated": ["2 kW"]}, ("load", 2_000, "switch", "relay1", "on", (1, 2, 3))),
+    ],
+)
+def test_every_charger_heat_pump_and_relay_is_set_up_by_the_dialogue(
+    profile: str, answers: dict[str, list[str]], told: tuple[object, ...]
+) -> None:
+    """What is found as a load becomes one, and the gateway starts with it."""
+    config = run_dialogue(Scripted(prepared() | answers), Wires(extra=profile), Answers())
+    check_loads(config)
+    device = config.devices[1]
+    assert device.role is DeviceRole.LOAD and device.load is not None
+    load = device.load
+    assert (device.id, load.rated_w, load.by, load.state, load.rest, device.phases) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "value"),
+    [
+        ("9600", "W", 9_600),
+        ("9.6 kW", "W", 9_600),
+        ("9,6kWp", "W", 9_600),
+        ("10 kwh", "Wh", 10_000),
+        ("0.5", "W", None),
+        ("10 k", "W", None),
+        ("10 kWh", "W", None),
+        ("ten", "W", None),
+        ("-5", "W", None),
+    ],
+)
+def test_amounts_are_read_as_people_write_them(text: str, unit: str, value: int | None) -> None:
+    """An installer reads kilowatts off a nameplate."""
+    assert amount(text, unit=unit) == value
 
 
 def test_what_was_given_is_not_asked() -> None:
@@ -198,7 +263,7 @@ def test_roles_and_names_are_proposed() -> None:
     """Enter, enter, enter is how most sites are set up."""
     assert likely_role({Kind.METER, Kind.INVERTER, Kind.BATTERY}) is DeviceRole.HYBRID
     assert likely_role({Kind.METER, Kind.INVERTER}) is DeviceRole.PV
-    assert likely_role({Kind.RELAY}) is DeviceRole.METER
+    assert likely_role({Kind.RELAY}) is DeviceRole.LOAD
     assert free_name(DeviceRole.PV, {"pv", "pv-2"}) == "pv-3"
 
 

@@ -1,0 +1,122 @@
+"""What set-up asks about one device: its role, its name, its ratings, and for a load how it is moved and rests."""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from edge.config import DeviceRole, Rest
+from edge.control.model import LOAD_CAPABILITIES, Capability
+from edge.devices.points import Kind
+from edge.devices.profile import Profile
+from edge.devices.recipes import Lever
+from edge.loop.load_state import PHASE_V, SG_STATE
+from edge.setup.amounts import amount, complaint
+from edge.setup.console import Console
+from edge.setup.proposal import free_name, likely_role
+
+# The device's own words for what it can do at most, the best first.
+RATED_POWER = ("rated_power_w", "power_max_w")
+CAPACITY = ("usable_capacity_wh", "capacity_wh")
+RATED_CURRENT = ("ev_hw_max_current_a", "ev_max_current_a")
+RATINGS = (*RATED_POWER, *CAPACITY, *RATED_CURRENT)
+_PHASES = {"1": (1,), "2": (1, 2), "3": (1, 2, 3)}
+
+
+class RatingsOf(Protocol):
+    """Reads what a device says of itself."""
+
+    def __call__(self) -> Mapping[str, float]:
+        """Return its ratings by canonical name; empty where it tells none."""
+
+
+def describe(
+    console: Console,
+    *,
+    url: str,
+    profile: Profile,
+    taken: Collection[str],
+    name_complaint: Callable[[str], str | None],
+    ratings_of: RatingsOf,
+) -> dict[str, Any]:
+    """Return the section of a device, as the installer and the device itself describe it."""
+    roles = [role.value for role in DeviceRole]
+    role = DeviceRole(console.choose("What it is to the site", roles, default=likely_role(profile.kinds).value))
+    default = free_name(role, taken, kinds=profile.kinds)
+    name = console.ask("Its name", default=default, check=name_complaint)
+    device: dict[str, Any] = {"id": name, "profile": profile.id, "url": url, "role": role.value}
+    if role in (DeviceRole.METER, DeviceRole.RELAY):
+        return device
+    ratings = ratings_of()
+    rated = _told(ratings, RATED_POWER)
+    if role in (DeviceRole.PV, DeviceRole.HYBRID):
+        device["pv_peak_w"] = ask_amount(console, "Rated generation in W", low=0, default=rated)
+    if role in (DeviceRole.HYBRID, DeviceRole.BATTERY):
+        capacity = _told(ratings, CAPACITY)
+        capacity_wh = ask_amount(console, "Usable capacity of the battery in Wh", unit="Wh", low=1, default=capacity)
+        charge_w = ask_amount(console, "Greatest charging power in W", low=1, default=rated)
+        discharge_w = ask_amount(console, "Greatest discharging power in W", low=1, default=str(charge_w))
+        device["battery"] = {
+            "capacity_wh": capacity_wh,
+            "charge_limit_w": charge_w,
+            "discharge_limit_w": discharge_w,
+        }
+    if role is DeviceRole.LOAD:
+        device |= _load(console, profile, ratings)
+    return device
+
+
+def ask_amount(console: Console, question: str, *, low: int, unit: str = "W", default: str = "") -> int:
+    """Return a power or an energy; ``10 kW`` is as good as 10000."""
+    answer = console.ask(question, default=default, check=partial(complaint, unit=unit, low=low))
+    value = amount(answer, unit=unit)
+    assert value is not None, "checked with the answer"
+    return value
+
+
+def _load(console: Console, profile: Profile, ratings: Mapping[str, float]) -> dict[str, Any]:
+    """Return the keys of a load: its phases, and the section about it."""
+    ways = [one for one in LOAD_CAPABILITIES if Lever(one.value) in profile.capabilities]
+    moved_by = ways[0] if ways else Capability.SWITCH
+    load: dict[str, Any] = {}
+    if len(ways) > 1:
+        options = [way.value for way in ways]
+        moved_by = Capability(console.choose("How it is moved", options, default=options[0]))
+        load["by"] = moved_by.value
+    keys: dict[str, Any] = {}
+    phases = 3
+    if Kind.CHARGER in profile.kinds:
+        phases = int(console.choose("How many phases it is wired to", list(_PHASES), default="3"))
+        if phases < 3:
+            keys["phases"] = list(_PHASES[str(phases)])
+    load["rated_w"] = ask_amount(console, "Its rated power in W", low=1, default=_load_rated(ratings, phases))
+    if state := state_point(profile, moved_by):
+        load["state"] = state
+    rests = [rest.value for rest in Rest]
+    load["rest"] = console.choose("What it does while nobody asks", rests, default=Rest.ON.value)
+    return {**keys, "load": load}
+
+
+def state_point(profile: Profile, moved_by: Capability) -> str | None:
+    """Return the point that says whether a load is on: the one that its switch writes, or its SG Ready state."""
+    readable = {spec.canonical for spec in profile.points.values() if spec.access != "w"}
+    if moved_by is Capability.SG_READY:
+        return SG_STATE if SG_STATE in readable else None
+    if moved_by is not Capability.SWITCH:
+        return None
+    for recipe in profile.capabilities.get(Lever.SWITCH, ()):
+        for name in recipe.points():
+            if (canonical := profile.points[name].canonical) in readable:
+                return canonical
+    return None
+
+
+def _load_rated(ratings: Mapping[str, float], phases: int) -> str:
+    if told := _told(ratings, RATED_POWER):
+        return told
+    current = _told(ratings, RATED_CURRENT)
+    return str(round(float(current) * PHASE_V * phases)) if current else ""
+
+
+def _told(ratings: Mapping[str, float], names: Collection[str]) -> str:
+    """Return the first rating that a device tells, as the default of a question; empty where it tells none."""
+    return next((str(round(ratings[name])) for name in names if ratings.get(name, 0) > 0), "")
