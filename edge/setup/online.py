@@ -8,7 +8,8 @@ from typing import Protocol
 from contracts.clock import SystemClock
 from contracts.units import Quality
 from edge.config import DeviceRole, DeviceSection, LoadSection, SiteConfig
-from edge.devices.device import Device, open_devices
+from edge.devices.device import Device
+from edge.devices.opening import open_devices
 from edge.errors import ConfigError, EdgeError, LinkError
 from edge.links.link import LinkState
 from edge.links.making import make_link

@@ -25,7 +25,8 @@ from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.config import Agent, SiteConfig
 from edge.control.keys import Role, TrustedKey
-from edge.devices.device import Device, open_devices
+from edge.devices.device import Device
+from edge.devices.opening import open_devices
 from edge.fleet.settings import FleetSettings
 from edge.inputs.gpio import BoardContacts
 from edge.inputs.lock import LocalLock

@@ -7,8 +7,9 @@ import pytest
 
 from contracts.units import Quality
 from edge.devices.catalogue import load_profile
-from edge.devices.device import Device, DeviceOptions, open_devices
+from edge.devices.device import Device, DeviceOptions
 from edge.devices.identify import identify
+from edge.devices.opening import open_devices
 from edge.devices.points import Kind
 from edge.devices.recipes import Lever
 from edge.errors import ValueRefused

@@ -5,7 +5,7 @@ import pytest
 from edge.config import SiteConfig
 from edge.control.model import Capability
 from edge.devices.catalogue import list_profiles, load_profile
-from edge.devices.device import open_devices
+from edge.devices.opening import open_devices
 from edge.devices.recipes import Lever
 from edge.inputs.wired import check_loads
 from tests.support.modbus.devices import Section, fast_clock

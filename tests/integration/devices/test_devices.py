@@ -14,7 +14,8 @@ from contracts.units import Quality
 from edge.control.model import Capability
 from edge.devices import device as device_module
 from edge.devices.catalogue import load_profile
-from edge.devices.device import Device, open_devices
+from edge.devices.device import Device
+from edge.devices.opening import open_devices
 from edge.devices.recipes import Lever
 from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus

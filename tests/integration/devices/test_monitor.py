@@ -8,7 +8,8 @@ import pytest
 
 from edge.config import SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.devices.device import Device, open_devices
+from edge.devices.device import Device
+from edge.devices.opening import open_devices
 from edge.devices.recipes import Lever
 from edge.errors import DeviceRefused, ValueRefused
 from edge.loop.cycle import Cycle
