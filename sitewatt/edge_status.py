@@ -47,13 +47,14 @@ def lines(status: Plain) -> Iterator[str]:
 
 def _device(device: Plain) -> str:
     state = "online" if device["online"] else f"OFFLINE ({device['stage']})"
+    doubt = f", NOT BELIEVED: {device['doubt']}" if device.get("doubt") else ""
     latency = "" if device["latency_ms"] is None else f", {device['latency_ms']:.0f} ms"
     discarded = sum(device["quarantined"].values())
     quarantined = f", {discarded} implausible readings discarded" if discarded else ""
     foreign = sum(device["foreign_writes"].values())
     others = f", changed by another master {foreign} times" if foreign else ""
     kept = f", no timer of its own for {', '.join(device['no_timer'])}" if device["no_timer"] else ""
-    said = f"{state}{latency}{quarantined}{others}{_wear(device)}{kept}{_because(device['last_error'])}"
+    said = f"{state}{doubt}{latency}{quarantined}{others}{_wear(device)}{kept}{_because(device['last_error'])}"
     return f"device   {device['id']} {said}"
 
 

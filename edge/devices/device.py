@@ -9,6 +9,7 @@ from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
+from edge.devices.facts import Facts, NoMarker, Watch, learn_facts, telling
 from edge.devices.health import Health
 from edge.devices.map_faults import likely_slip
 from edge.devices.options import (
@@ -18,16 +19,15 @@ from edge.devices.options import (
 from edge.devices.profile import Profile
 from edge.devices.quality import Quarantine, plausible_range
 from edge.devices.recipes import Fallback, Lever
-from edge.devices.resolve import Resolved, offered_levers, resolve, resolve_point
+from edge.devices.resolve import Resolved, offered_levers
 from edge.devices.view import View, build_view
 from edge.devices.wear import WriteBudget
 from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
-from edge.modbus.point import PollClass, Reading, RegisterPoint, WordOrder
+from edge.modbus.point import PollClass, Reading, RegisterPoint
 from edge.modbus.poller import Poller
 from edge.modbus.proxy import Proxy
-from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import Endpoint
 from edge.state_store import StateStore, VolatileStateStore
 
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 SEARCH_S_MIN = 0.5  # Real seconds between two attempts to find what a device is made of, doubling up to the next.
 SEARCH_S_MAX = 5.0  # Good data within 10 s after a device answers.
 SHARE_AGAIN_S = 10.0  # Real seconds until a port that was taken is tried again.
-LAYOUT_EVERY_S = 6 * 3600.0  # Firmware updates and the installer's page move models. Source: evcc issue 25056.
 
 _OFFERED = {Lever(capability.value): capability for capability in Capability}
 
@@ -47,6 +46,7 @@ _OFFERED = {Lever(capability.value): capability for capability in Capability}
 class _Running:
     """What exists once we know what the device is made of."""
 
+    facts: Facts
     resolved: Resolved
     poller: Poller
     view: View
@@ -99,6 +99,8 @@ class Device:
         if running is None:
             return {}
         readings = running.view.snapshot(running.poller.latest, self._clock.monotonic())
+        if self._stage == "relearning":
+            readings = {name: replace(one, value=None, quality=Quality.INVALID) for name, one in readings.items()}
         self._say_implausible()
         return readings
 
@@ -149,7 +151,8 @@ class Device:
         return Health(
             online=wire.online,
             since_at=wire.since_at,
-            stage=self._stage,
+            stage="misread" if running.view.is_misread else self._stage,
+            doubt=self._doubt,
             last_error=wire.last_error,
             latency_s=wire.latency_s,
             error_rate=wire.error_rate,
@@ -231,6 +234,8 @@ class Device:
             raise DeviceSilent(f"{self.id} has not shown what it is made of: {self._last_error or 'not asked yet'}")
         if self._bus.read_only:
             raise ValueRefused(f"{self.id} is only read: a monitor writes nothing", code="read_only")
+        if self._doubt is not None:
+            raise ValueRefused(f"{self.id}: {self._doubt}; nothing was written", code="misread")
         lever = Lever(capability.value)
         return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
@@ -257,8 +262,7 @@ class Device:
                 self._running, self._stage = running, "reading"
                 async with asyncio.TaskGroup() as tasks:
                     reading = tasks.create_task(running.poller.run(), name=f"read {self.id}")
-                    if self.profile.sunspec is not None:
-                        tasks.create_task(self._watch_layout(running, reading), name=f"layout {self.id}")
+                    tasks.create_task(self._watch_facts(running, reading), name=f"facts {self.id}")
         finally:
             self._keep_learned()
 
@@ -276,8 +280,12 @@ class Device:
 
     async def _compose(self) -> _Running:
         self._bus.unit(self.unit, limits=self._limits, learned=self._learned)
-        found = await self._walk()
-        resolved = resolve(self.profile, found, learned_order=await self._word_order())
+        try:
+            facts = await learn_facts(self.profile, self._bus, self.unit)
+        except NoMarker:
+            self._stage = "wrong_profile"
+            raise
+        resolved = facts.resolve(self.profile)
         view = build_view(
             resolved,
             kinds=self._options.kinds,
@@ -310,28 +318,7 @@ class Device:
             phases=self._options.phases,
             generation_w=self._generation_w,
         )
-        return _Running(resolved=resolved, poller=poller, view=view, levers=levers)
-
-    async def _walk(self) -> SunSpecMap | None:
-        if self.profile.sunspec is None:
-            return None
-        found = await discover(self._bus, self.unit, bases=self.profile.sunspec.bases)
-        if found is None:
-            self._stage = "wrong_profile"
-            raise DeviceSilent(
-                f"{self.id} shows no SunSpec marker at {', '.join(map(str, self.profile.sunspec.bases))}, "
-                f"as {self.profile.id} expects; it is tried again"
-            )
-        return found
-
-    async def _word_order(self) -> WordOrder | None:
-        learn = self.profile.defaults.word_order_from
-        if learn is None:
-            return None
-        point = resolve_point(self.profile, learn.point)
-        assert point is not None, "a profile names only points that it has"
-        (value,) = await self._bus.read(self.unit, point.table, point.address, 1)
-        return WordOrder.BIG if value == learn.big else WordOrder.LITTLE
+        return _Running(facts=facts, resolved=resolved, poller=poller, view=view, levers=levers)
 
     def _polled(self, resolved: Resolved, view: View) -> list[RegisterPoint]:
         """Return the points to read: what the view shows, what levers compare, and nothing that only scales others."""
@@ -342,6 +329,7 @@ class Device:
         if self._options.points is not None:
             wanted &= self._options.points
         wanted.update(view.null_frame)
+        wanted |= telling(self.profile)
         for lever, number in resolved.levers.items():
             if self._options.levers is None or lever in self._options.levers:
                 recipe = self.profile.capabilities[lever][number]
@@ -355,27 +343,46 @@ class Device:
             if name in wanted
         ]
 
-    async def _watch_layout(self, running: _Running, reading: asyncio.Task[None]) -> None:
-        """End the reading when the models have moved: after each return of the device, and every few hours."""
-        checked_s = self._clock.monotonic()
-        was_online = True
+    async def _watch_facts(self, running: _Running, reading: asyncio.Task[None]) -> None:
+        """End the reading when the device is to be read another way than it is."""
+        now_s = asyncio.get_running_loop().time
+        watch = Watch(
+            running.facts,
+            has_models=self.profile.sunspec is not None,
+            now_s=now_s(),
+            experience=self._learned.version,
+        )
         while not reading.done():
             await running.poller.next_cycle()
-            online = running.poller.health.online
-            came_back = online and not was_online
-            was_online = online
-            if not came_back and self._clock.monotonic() - checked_s < LAYOUT_EVERY_S:
+            running.view.snapshot(running.poller.latest, self._clock.monotonic())  # Judges what the cycle brought.
+            if not watch.is_due(
+                latest=running.poller.latest,
+                online=running.poller.health.online,
+                is_misread=running.view.is_misread,
+                experience=self._learned.version,
+                now_s=now_s(),
+            ):
                 continue
             try:
-                found = await discover(self._bus, self.unit, bases=self.profile.sunspec.bases)  # type: ignore[union-attr]
+                facts = await learn_facts(self.profile, self._bus, self.unit)
             except DeviceError:
-                was_online = False
-                continue
-            checked_s = self._clock.monotonic()
-            if found is not None and found != running.resolved.sunspec:
-                log.warning("device layout changed", extra={"device": self.id})
+                continue  # What cannot be learned now is asked for again, and meanwhile is as doubtful as it was.
+            watch.looked(now_s(), experience=self._learned.version)
+            if facts != running.facts:
+                log.warning("device is to be read another way", extra={"device": self.id})
+                self._stage = "relearning"
+                self._learned.forget_addresses()
                 reading.cancel()
                 return
+
+    @property
+    def _doubt(self) -> str | None:
+        """Return why nothing that the device reads is believed; None where it is."""
+        if self._stage == "relearning":
+            return "it tells that it is to be read another way, and how is being learned"
+        if self._running is not None and self._running.view.is_misread:
+            return "most of what it reads cannot be: its word order, its layout or the profile is another"
+        return None
 
     def _generation_w(self) -> float:
         """Return what the device generates itself now, a magnitude; 0 while nobody knows."""

@@ -51,6 +51,11 @@ QUIRKS = (
     ("a power below zero in a register printed as unsigned", "signed in the map; `profile check` finds such points"),
     ("an answer names unit 0 or 255", "taken where the transaction id fits"),
     ("a half-duplex adapter repeats the request", "the echo is dropped"),
+    ("its word order turns, or its SunSpec models move", "told by points that are polled, and learned anew"),
+    (
+        "most of what has bounds cannot be",
+        "nothing of it is believed and nothing written until it can; the status says why",
+    ),
     ("a SunSpec chain ends in zeros", "zeros end it"),
     ("model 1 does not count its pad register", "the next model is looked for one register later"),
     ("texts filled with 0xFF, or one character a register", "read as text"),

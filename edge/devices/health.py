@@ -13,7 +13,9 @@ class Health:
     Args:
         online: It answered lately.
         since_at: When it came or went, on the site's clock; None before the first answer.
-        stage: What we are at: ``searching`` for its models, ``reading``, or ``wrong_profile``.
+        stage: What we are at: ``searching`` for its models, ``reading``, ``relearning`` how it is to be read; or what
+            is wrong: ``wrong_profile``, ``misread``.
+        doubt: Why nothing of it is believed and nothing written; None where that is not so.
         latency_s: Smoothed turnaround, real seconds.
         error_rate: Share of requests without a usable answer since the start.
         quarantined: Readings discarded because they cannot be true, by canonical name.
@@ -26,6 +28,7 @@ class Health:
     online: bool
     since_at: datetime | None = None
     stage: str = "searching"
+    doubt: str | None = None
     last_error: str | None = None
     latency_s: float | None = None
     error_rate: float = 0.0

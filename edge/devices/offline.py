@@ -1,5 +1,6 @@
 """Registers without a device: a dump decoded, a value encoded, a plan of requests. Pure but for the file's text."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,11 +8,12 @@ from typing import Any
 
 from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, to_canonical
+from edge.devices.facts import word_order_of
 from edge.devices.points import DerivedSpec
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
 from edge.devices.suggestions import meant
-from edge.errors import ConfigError, ValueRefused
+from edge.errors import ConfigError, DeviceImplausible, ValueRefused
 from edge.modbus.codec import Value, covers, decode
 from edge.modbus.cost import CostModel
 from edge.modbus.encode import Write, encode
@@ -112,14 +114,15 @@ def locate(profile: Profile, registers: Registers) -> Resolved:
         found = walk_image(registers.of(Table.HOLDING), bases=profile.sunspec.bases)
         if found is not None and not found.models:
             found = None
-    order = None
+    order: WordOrder | None = None
     learn = profile.defaults.word_order_from
     if learn is not None:
         point = resolve_point(profile, learn.point)
         assert point is not None, "a profile names only points that it has"
         word = registers.of(point.table).get(point.address)
         if word is not None:
-            order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
+            with contextlib.suppress(DeviceImplausible):
+                order = word_order_of(learn, word)
     return resolve(profile, found, learned_order=order)
 
 

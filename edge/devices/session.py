@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 
 from contracts.clock import Clock, SystemClock
 from edge.devices.canonical import derive, refined
+from edge.devices.facts import NoMarker, learn_facts
 from edge.devices.offline import Decoded, as_decoded, encode_point
 from edge.devices.options import link_limits
 from edge.devices.profile import Profile
-from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.resolve import Resolved
 from edge.devices.scan import framing_hint
 from edge.devices.suggestions import meant
 from edge.errors import ConfigError, DeviceError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus
 from edge.modbus.encode import Write
 from edge.modbus.faults import NoReply
-from edge.modbus.patience import read_patiently
 from edge.modbus.plan import plan_reads
 from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table, WordOrder
 from edge.modbus.poller import Poller
-from edge.modbus.sunspec import discover, read_model
+from edge.modbus.sunspec import read_model
 from edge.modbus.url import Endpoint, parse_url
 
 READ_BACK_TRIES = 5
@@ -269,21 +269,13 @@ async def open_session(profile: Profile, url: str, *, clock: Clock | None = None
 
 async def _find(profile: Profile, bus: Bus, unit: int) -> Resolved:
     """Return what the device is made of; whatever it answers proves that it is there."""
-    found = None
-    if profile.sunspec is not None:
-        found = await discover(bus, unit, bases=profile.sunspec.bases)
-        if found is None:
-            raise DeviceSilent(f"unit {unit} shows no SunSpec marker, as profile {profile.id} needs")
-    order = None
-    learn = profile.defaults.word_order_from
-    if learn is not None:
-        point = resolve_point(profile, learn.point)
-        assert point is not None, "a profile names only points that it has"
-        (word,) = await read_patiently(bus, unit, point.table, point.address, 1)
-        order = WordOrder.BIG if word == learn.big else WordOrder.LITTLE
-    resolved = resolve(profile, found, learned_order=order)
+    try:
+        facts = await learn_facts(profile, bus, unit)
+    except NoMarker as error:
+        raise DeviceSilent(str(error)) from error
+    resolved = facts.resolve(profile)
     first = next((one for one in resolved.points.values() if one.access is not Access.WRITE), None)
-    if found is None and first is not None:
+    if facts.sunspec is None and first is not None:
         with contextlib.suppress(DeviceRefused):
             await bus.read(unit, first.table, first.address, first.count, priority=Priority.BACKGROUND)
     return resolved

@@ -6,6 +6,7 @@ from math import inf
 
 from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, substituted, to_canonical
+from edge.devices.doubt import could_be, is_misread
 from edge.devices.points import DerivedSpec, Kind, PointSpec
 from edge.devices.quality import ChargeGuard, CounterGuard, Quarantine, is_counter, plausible_range
 from edge.devices.resolve import Resolved, allows
@@ -32,7 +33,8 @@ _AS_METER = {
 class Source:
     """One point, or one derived value, that can stand for a quantity.
 
-    ``made`` is what became of the reading ``seen``; until ``fresh_until_s`` it is good as it is.
+    ``made`` is what became of the reading ``seen``; until ``fresh_until_s`` it is good as it is. ``verdict`` is whether
+    it speaks for the map or against it, by the bounds that the quantity has whatever the site.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Source:
     bounds: tuple[float, float] | None = None
     guard: CounterGuard | ChargeGuard | None = None
     turned: bool = False
+    verdict_bounds: tuple[float, float] | None = None
+    verdict: bool | None = None
     seen: Reading | None = None
     made: Reading | None = None
     fresh_until_s: float = -inf
@@ -56,14 +60,22 @@ class Source:
         if self.turned and isinstance(value, int | float) and not isinstance(value, bool):
             value = -value if value else value
         made = made if value is made.value else replace(made, value=value)
+        self.verdict = None
         if isinstance(value, int | float) and not isinstance(value, bool):
             why = self._implausible(value, reading)
+            self.verdict = self._verdict(value)
             if why is not None:
                 quarantine.add(self.canonical, value, why)
                 made = self._instead(made, value)
         self.seen, self.made = reading, made
         self.fresh_until_s = made.monotonic_s + self.stale_s if made.quality is Quality.GOOD else -inf
         return made
+
+    def _verdict(self, value: float) -> bool | None:
+        if self.verdict_bounds is not None:
+            return could_be(value, self.verdict_bounds)
+        beyond = self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]
+        return False if beyond else None  # A power within the bounds of the site speaks for nothing.
 
     def _implausible(self, value: float, reading: Reading) -> str | None:
         """Return why a value cannot be; None where it can."""
@@ -94,15 +106,30 @@ class View:
     refine: Mapping[str, RegisterPoint]
     quarantine: Quarantine = field(default_factory=Quarantine)
     null_frame: Mapping[str, float] = field(default_factory=dict)
+    witnesses: tuple[Source, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.witnesses = tuple(
+            source
+            for sources in self.sources.values()
+            for source in sources
+            if source.bounds is not None or source.verdict_bounds is not None
+        )
 
     def snapshot(self, latest: Mapping[str, Reading], now_s: float) -> dict[str, Reading]:
-        """Return the newest reading of every quantity that has one, stale where it has aged."""
-        if self.null_frame and self._is_null(latest):
-            return {
-                name: replace(reading, value=None, quality=Quality.INVALID)
-                for name, reading in self._read(latest, now_s).items()
-            }
-        return self._read(latest, now_s)
+        """Return the newest reading of every quantity that has one, stale where it has aged.
+
+        None of them has a value while the device has nothing to say, or is read the wrong way.
+        """
+        found = self._read(latest, now_s)
+        if self.is_misread or (self.null_frame and self._is_null(latest)):
+            return {name: replace(reading, value=None, quality=Quality.INVALID) for name, reading in found.items()}
+        return found
+
+    @property
+    def is_misread(self) -> bool:
+        """Return whether most of what was read last, and has bounds, cannot be."""
+        return is_misread(source.verdict for source in self.witnesses)
 
     def _read(self, latest: Mapping[str, Reading], now_s: float) -> dict[str, Reading]:
         found: dict[str, Reading] = {}
@@ -228,6 +255,7 @@ def _source(
         spec=spec,
         point=point,
         stale_s=max(STALE_PERIODS * max(map(resolved.profile.link.period_s, classes)), STALE_S_MIN),
+        verdict_bounds=plausible_range(canonical),
         bounds=plausible_range(canonical) if power_w_max is None else (-power_w_max, power_w_max),
         guard=_guard(canonical, rated_w),
         turned=is_turned,

@@ -55,6 +55,11 @@ class Learned:
         }
         self.version += 1
 
+    def forget_addresses(self) -> None:
+        """Forget what was learned about addresses: what lies there now is something else."""
+        self.holes, self.missing, self.barriers = [], {}, {}
+        self.version += 1
+
     def want(self, wanted: Iterable[Range]) -> None:
         """Take note of what is read of the unit by any request; none of it is a hole, whatever another one showed."""
         self.wanted = frozenset((*self.wanted, *wanted))

@@ -77,6 +77,7 @@ def device_status(device: Device) -> Plain:
         "profile": device.profile.id,
         "online": health.online,
         "stage": health.stage,
+        "doubt": health.doubt,
         "since_at": None if health.since_at is None else health.since_at.isoformat(),
         "last_error": health.last_error,
         "latency_ms": None if health.latency_s is None else round(health.latency_s * 1000, 1),

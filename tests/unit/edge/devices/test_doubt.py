@@ -1,0 +1,44 @@
+"""Most of what has bounds cannot be: the map is wrong, and not one sensor."""
+
+import struct
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from edge.devices.doubt import could_be, is_misread
+
+VOLTS = (85.0, 300.0)
+
+
+def swapped(value: float) -> float:
+    """Return what a float reads in the other word order."""
+    high, low = struct.unpack(">2H", struct.pack(">f", value))
+    return float(struct.unpack(">f", struct.pack(">2H", low, high))[0])
+
+
+def test_nothing_connected_speaks_neither_for_nor_against() -> None:
+    """At night, or in a blackout, an inverter's grid reads zero or a few volts."""
+    assert [could_be(volts, VOLTS) for volts in (0.0, 4.2, 84.9)] == [None, None, None]
+    assert could_be(230.1, VOLTS) and could_be(-5.0, VOLTS) is False and could_be(5e6, VOLTS) is False
+    assert not is_misread([None] * 9)
+
+
+def test_one_broken_sensor_is_no_other_map() -> None:
+    """A torn sample is left out alone."""
+    assert not is_misread([False]) and not is_misread([False, False, True, True])
+    assert is_misread([False, False]) and is_misread([False, False, False, True, True, None])
+
+
+@given(st.lists(st.floats(min_value=200, max_value=260, width=32), min_size=6, max_size=6))
+def test_a_grid_in_the_other_word_order_does_not_read_as_one(volts: list[float]) -> None:
+    """Whatever the voltages are, the other order does not read as a healthy grid."""
+    verdicts = [could_be(swapped(one), VOLTS) for one in volts]
+    event(f"misread: {is_misread(verdicts)}")
+    assert not all(verdicts) and all(could_be(one, VOLTS) for one in volts)
+
+
+def test_a_usual_grid_in_the_other_word_order_is_found() -> None:
+    """Three phases and the frequency, as most meters have them."""
+    for volts in (229.7, 230.1, 231.4, 236.9):
+        grid = [could_be(swapped(volts + step), VOLTS) for step in (0.0, 0.3, 1.1)]
+        assert is_misread([*grid, could_be(swapped(50.01), (45.0, 65.0))])
