@@ -73,7 +73,10 @@ class Outbox:
         self._counters: dict[Up, int] = {}
         self.generation = 0
         self._store, damage = self._open_store()
-        self._adopt(self._store.epoch())
+        try:
+            self._adopt(self._store.epoch())
+        except OutboxCorrupt as error:
+            self._begin_anew(error)
         if damage:
             self._note("outbox damaged and begun anew", damage)
         if self._state is OutboxState.MEMORY:
@@ -274,10 +277,29 @@ class Outbox:
         with commit_thread(self._land) as thread:
             self._thread = thread
             try:
-                await self._keep_flushing()
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._check_large(), name="check the outbox")
+                    tasks.create_task(self._keep_flushing(), name="flush the outbox")
             finally:
                 thread.join()
                 self._thread = None
+
+    async def _check_large(self) -> None:
+        """Look for damage that a power cut left in a large file, while the outbox is used: a start must not wait."""
+        store = self._store
+        if not store.check_due:
+            return
+        try:
+            await asyncio.to_thread(store.check)
+            log.info("outbox checked", extra={"file": self._path.name})
+        except OutboxCorrupt as error:
+            self._join()
+            if self._store is store:
+                self._recover(error)
+        except OutboxError as error:
+            log.warning("outbox not checked", extra={"reason": str(error)})
+        finally:
+            store.end_check()
 
     async def _keep_flushing(self) -> None:
         while True:

@@ -17,6 +17,8 @@ from typing import IO
 from contracts.topics import Up
 from contracts.units import epoch_ms, instant
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
+from edge.outbox.move import copy_beside
+from edge.outbox.move import finish as finish_move
 from edge.outbox.records import Record, RecordClass
 from edge.outbox.schema import migrate
 from edge.private_files import private_database
@@ -24,6 +26,10 @@ from edge.private_files import private_database
 log = logging.getLogger(__name__)
 
 _WAL_BYTES_MAX = 4 * 1024 * 1024
+# Beside a reader the log cannot begin anew; above this the file is moved out from under the reader.
+LOG_BYTES_MAX = 16 * 1024 * 1024
+# A file up to this size is checked while it is opened, in some seconds on a slow card; a larger one while it is used.
+CHECKED_AT_ONCE_BYTES_MAX = 64 * 1024 * 1024
 _PAGE_BYTES = 4096
 # Indexes, free pages, half-filled pages, and the tables beside the records.
 _HEADROOM_SHARE = 1.3
@@ -58,15 +64,27 @@ class Store:
         path: Path | None,
         lock: IO[bytes] | None,
         reading: sqlite3.Connection | None = None,
+        *,
+        bytes_max: int = 0,
+        check_due: bool = False,
     ) -> None:
         self._connection = connection
         self._reading = reading or connection
         self._path = path
         self._lock = lock
+        self._bytes_max = bytes_max
+        self._log_bytes_max = LOG_BYTES_MAX
+        self._former: list[sqlite3.Connection] = []
+        self._moves = 0
+        self.check_due = check_due
+        self._checking: sqlite3.Connection | None = None
+        self._check_ended = False
 
     @classmethod
     def open(cls, path: Path, *, bytes_max: int) -> "Store":
         """Open or create an outbox file and check it where its last user did not close it.
+
+        A large file is not checked yet: ``check_due`` says so, and ``check`` does it.
 
         Raises:
             OutboxInUse: Another process has it open.
@@ -77,10 +95,13 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = _locked(path)
             try:
+                finish_move(path)
                 _made_private(path)
+                left_open = _left_open(path)
+                at_once = path.stat().st_size <= CHECKED_AT_ONCE_BYTES_MAX
                 connection = _connect(path)
                 try:
-                    _prepare(connection, path, bytes_max=bytes_max)
+                    _prepare(connection, path, bytes_max=bytes_max, check=left_open and at_once)
                     reading = _connect(path)
                 except BaseException:
                     connection.close()
@@ -88,7 +109,7 @@ class Store:
             except BaseException:
                 lock.close()
                 raise
-        return cls(connection, path, lock, reading)
+        return cls(connection, path, lock, reading, bytes_max=bytes_max, check_due=left_open and not at_once)
 
     @classmethod
     def in_memory(cls) -> "Store":
@@ -180,7 +201,31 @@ class Store:
                 with contextlib.suppress(sqlite3.Error):
                     execute("ROLLBACK")
                 raise
+            self._keep_log_short()
         return removed
+
+    def check(self) -> None:
+        """Look for damage in a large file; minutes on a slow card. For a thread of its own, while others write.
+
+        Raises:
+            OutboxCorrupt: It is damaged.
+            OutboxError: It cannot be read.
+        """
+        assert self._path is not None, "only a file is due for a check"
+        moves = self._moves
+        with _translated(self._path), contextlib.closing(_connect(self._path)) as connection:
+            self._checking = connection
+            verdict = None if self._check_ended else _verdict(connection)
+            self._checking = None
+        # A file that was moved meanwhile has been read whole for that.
+        if verdict is not None and moves == self._moves:
+            raise _damaged(self._path, verdict)
+
+    def end_check(self) -> None:
+        """Let a check that is under way end at once: whoever stops waits for its thread."""
+        self._check_ended = True
+        if (checking := self._checking) is not None:
+            checking.interrupt()
 
     def compact(self) -> None:
         """Give free pages and the log's space back to the file system, a little at a time."""
@@ -190,11 +235,44 @@ class Store:
 
     def close(self) -> None:
         """Close the file; SQLite then folds its log into it."""
-        for connection in {self._reading, self._connection}:
+        for connection in {self._reading, self._connection, *self._former}:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         if self._lock:
             self._lock.close()
+
+    def _keep_log_short(self) -> None:
+        """Bound the write-ahead log, also beside a reader that holds on to it."""
+        if self._path is None or _log_bytes(self._path) <= self._log_bytes_max:
+            return
+        (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            self._log_bytes_max = LOG_BYTES_MAX
+            return
+        (kept_bytes,) = self._connection.execute("SELECT COALESCE(SUM(bytes), 0) FROM records").fetchone()
+        if kept_bytes > _log_bytes(self._path):  # Not yet: the copy would cost more than the log.
+            self._log_bytes_max = kept_bytes
+            return
+        try:
+            self._move()
+        except (sqlite3.Error, OSError) as error:
+            self._log_bytes_max = 2 * _log_bytes(self._path)
+            log.warning("outbox not moved", extra={"reason": str(error), "next_at_bytes": self._log_bytes_max})
+
+    def _move(self) -> None:
+        assert self._path is not None, "memory has no log"
+        copy_beside(self._connection, self._path)
+        finish_move(self._path)
+        connection = _connect(self._path)
+        _prepare(connection, self._path, bytes_max=self._bytes_max, check=False)
+        # Another thread may be reading from the former file right now, so it is closed with the next move or the store.
+        for former in (*self._former, self._connection):
+            former.close()
+        self._former = [self._reading]
+        self._connection, self._reading = connection, _connect(self._path)
+        self._log_bytes_max = LOG_BYTES_MAX
+        self._moves += 1
+        log.warning("outbox moved away from a reader", extra={"file": self._path.name})
 
     def _apply(self, batch: Batch) -> dict[RecordClass, tuple[int, int]]:
         connection = self._connection
@@ -242,9 +320,26 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=1.0, isolation_level=None, cached_statements=64, check_same_thread=False)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> None:
-    log = path.with_name(path.name + "-wal")
-    left_open = log.exists() and log.stat().st_size > 0
+def _log_bytes(path: Path) -> int:
+    log_path = path.with_name(path.name + "-wal")
+    return log_path.stat().st_size if log_path.exists() else 0
+
+
+def _left_open(path: Path) -> bool:
+    """Return whether the last user did not close the file, as after a power cut."""
+    return _log_bytes(path) > 0
+
+
+def _verdict(connection: sqlite3.Connection) -> str | None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return None if verdict == "ok" else str(verdict)
+
+
+def _damaged(path: Path, verdict: str) -> OutboxCorrupt:
+    return OutboxCorrupt(f"outbox {path} is damaged: {verdict}; it is set aside")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int, check: bool) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute("PRAGMA synchronous = FULL")
@@ -252,10 +347,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, bytes_max: int) -> N
     connection.execute(
         f"PRAGMA max_page_count = {int(bytes_max * _HEADROOM_SHARE) // _PAGE_BYTES + _HEADROOM_PAGES}"
     ).fetchall()
-    if left_open:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise OutboxCorrupt(f"outbox {path} is damaged: {verdict}; it is set aside")
+    if check and (verdict := _verdict(connection)) is not None:
+        raise _damaged(path, verdict)
     migrate(connection)
 
 
