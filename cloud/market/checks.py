@@ -44,6 +44,7 @@ class Refusal(StrEnum):
     EXPIRED = "expired"
     NOT_FILLED = "not-filled"
     WITHDRAWN = "withdrawn"
+    NO_ORDERS = "no-orders"
 
 
 _TIFS = tuple(tif.value for tif in TimeInForce)
@@ -202,6 +203,8 @@ def product_open(state: State, product: Product | None, start_ms: int) -> Refuse
 def terms(state: State, price: int, quantity_wh: int) -> Refused | None:
     """Check tick, band and least quantity."""
     bounds = state.terms
+    if not bounds.takes_orders:
+        return Refused(Refusal.NO_ORDERS, f"zone {state.rules.zone} shares energy by a key, after delivery")
     if not bounds.price_mct_per_kwh_min <= price <= bounds.price_mct_per_kwh_max:
         return Refused(
             Refusal.BAND,

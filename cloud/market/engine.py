@@ -261,6 +261,8 @@ RESERVED = NO_SITE | {
     ledger.DEMAND_RESPONSE,
     ledger.ROUNDING,
     ledger.CASH,
+    ledger.CHARGES,
+    ledger.TAXES,
 }
 
 # What each command does, and what the shell owes with it. Orders come from strangers: what is wrong with them is a

@@ -18,6 +18,8 @@ BALANCING = "balancing"
 DEMAND_RESPONSE = "demand-response"
 ROUNDING = "rounding"
 CASH = "cash"
+CHARGES = "charges"
+TAXES = "taxes"
 
 # Builds a named tuple without the keyword handling of its class: half the cost, twice a trade.
 _tuple = tuple.__new__
@@ -27,6 +29,9 @@ class Kind(StrEnum):
     """What a posting is for."""
 
     TRADE = "trade"
+    SHARE = "share"
+    CHARGE = "charge"
+    VAT = "vat"
     FEE = "fee"
     RENT = "rent"
     IMBALANCE = "imbalance"

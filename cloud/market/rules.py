@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from cloud.market.auction import PriceRule, Tie
+from cloud.market.community import Charge, SharingRules
 from contracts.units import DELIVERY_INTERVAL_S, ZoneId
 
 UTILITY = "utility"
@@ -28,11 +29,15 @@ NO_SITE = frozenset({UTILITY, LINES})
 
 
 class Mechanism(StrEnum):
-    """How a product trades: a continuous book and a closing call, a call alone, or a call paid as bid."""
+    """How a product trades: a continuous book and a closing call, a call alone, a call paid as bid, or by a key.
+
+    With ``sharing`` nobody bids: after delivery the members' generation goes to who consumed in the same interval.
+    """
 
     CONTINUOUS_CALL = "continuous+call"
     CALL = "call"
     PAY_AS_BID = "pay-as-bid"
+    SHARING = "sharing"
 
 
 class SelfTrade(StrEnum):
@@ -179,6 +184,9 @@ class MarketRules(_Data):
     held, nothing is paid on an estimate, and flagged claims wait. ``final_days`` is another way to say
     ``correction_s``. With no last resort and no trade, imbalance costs ``imbalance_short_mct_per_kwh`` and earns
     ``imbalance_long_mct_per_kwh``, the ends of the price band where they are not given.
+
+    ``sharing`` is the key of the mechanism of that name. ``charges`` are paid by each site per kWh beside its energy,
+    ``vat_permille`` on all that it pays: energy bought, imbalance, fees and charges.
     """
 
     edition: int = Field(default=2, ge=1, le=2)
@@ -198,6 +206,9 @@ class MarketRules(_Data):
     self_trade: SelfTrade = SelfTrade.CANCEL_RESTING
     last_resort: LastResort | None = LastResort()
     links: tuple[LinkRule, ...] = ()
+    sharing: SharingRules | None = None
+    charges: tuple[Charge, ...] = ()
+    vat_permille: int = Field(default=0, ge=0, le=1000)
     imbalance: Imbalance = Imbalance.SPREAD
     imbalance_short_mct_per_kwh: int | None = None
     imbalance_long_mct_per_kwh: int | None = None
@@ -250,6 +261,12 @@ class MarketRules(_Data):
         return self
 
     @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if (self.mechanism is Mechanism.SHARING) is not (self.sharing is not None):
+            raise ValueError("the mechanism sharing and its key (sharing) are given together or not at all")
+        return self
+
+    @model_validator(mode="after")
     def _coupled(self) -> Self:
         if not self.links:
             return self
@@ -271,10 +288,11 @@ class MarketRules(_Data):
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave absent links out, so that states stored before there were any keep their hash."""
+        """Leave absent links, keys and charges out: states stored before there were any keep their hash."""
         found: dict[str, Any] = dump(self)
-        if not self.links:
-            found.pop("links")
+        for name in ("links", "sharing", "charges", "vat_permille"):
+            if not getattr(self, name):
+                found.pop(name)
         if self.edition == 1:
             for name in SECOND_EDITION:
                 found.pop(name)

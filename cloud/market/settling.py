@@ -11,7 +11,8 @@ moves nobody else's price. A later reading corrects that; without one it is fina
 from collections.abc import Mapping
 from typing import Any
 
-from cloud.market.ledger import BALANCING, DEMAND_RESPONSE, Entry, Kind, LedgerLine
+from cloud.market.charges import charges, vat
+from cloud.market.ledger import BALANCING, CHARGES, DEMAND_RESPONSE, TAXES, Entry, Kind, LedgerLine
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import Estimate
 from cloud.market.settlement import (
@@ -22,6 +23,7 @@ from cloud.market.settlement import (
     imbalance_wh,
     spread_prices,
 )
+from cloud.market.shared_energy import share
 from cloud.market.state import DrLine, Meter, Outcome, Product, Reply, SiteSettlement, State
 from contracts.market import OrderStatus, ProductState
 from domain.plausibility import above_connection
@@ -80,7 +82,9 @@ def _believe(state: State, product: Product, site: str, meter: Meter, out: Outco
     state.accounts[site].last_metered_wh = meter.net_wh
     out.answers.append(_answer(site, product.start_ms, f"meter v{meter.version}", None))
     if product.state in _SETTLED:
-        _correct(state, product, site, out)
+        # What one member took or gave was another's: a community's later reading settles all whom it moves.
+        for moved in sorted(state.accounts) if share(state, product, out) else (site,):
+            _correct(state, product, moved, out)
     elif product.state is ProductState.DELIVERED and product.meters.keys() >= state.accounts.keys():
         product.state = advance(product.state, ProductEvent.METER)
         settle(state, product, out)
@@ -162,6 +166,7 @@ def settle(state: State, product: Product, out: Outcome) -> None:
 
     All sites together say whether the system is short; each area of a market with links has its own price for it.
     """
+    share(state, product, out)
     measured = {site: _measured(state, product, site) for site in sorted(state.accounts)}
     counted = (site for site in measured if state.rules.edition == 1 or product.meters[site].version)
     system_wh = sum(measured[site][1] for site in counted)
@@ -346,10 +351,19 @@ def _post(state: State, product: Product, site: str, out: Outcome, *, final: boo
         post(Kind.DEMAND_RESPONSE, DEMAND_RESPONSE, result.payment_uct, moved_wh, event)
         post(Kind.PENALTY, DEMAND_RESPONSE, result.penalty_uct, 0, event)
     post(Kind.IMBALANCE, BALANCING, settled.imbalance_uct, settled.imbalance_wh, why)
+    charged = charges(state.rules, product.meters[site], settled, shared_wh=_shared_wh(product, site))
+    for name, money_uct in charged.items():
+        post(Kind.CHARGE, CHARGES, money_uct, 0, name)
+    post(Kind.VAT, TAXES, vat(state.rules, settled, charges_uct=sum(charged.values())), 0, why)
     product.settled[site] = settled
     product.posted[site] = lines
     out.lines += lines
     out.settlements.append(settled)
+
+
+def _shared_wh(product: Product, site: str) -> int:
+    """Return what a site took from other members."""
+    return sum(one.energy_wh for one in product.shares if one.buyer == site)
 
 
 def _least(one: int | None, other: int | None) -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cloud.market.ledger import Kind, Ledger, LedgerLine
 from cloud.market.rules import UTILITY, MarketRules, Participant
+from cloud.market.sharing import Share
 from cloud.market.state import (
     Account,
     AreaPrice,
@@ -102,6 +103,8 @@ def _product(product: Product, *, edition: int) -> dict[str, Any]:
         areas["held"] = {site: list(meter) for site, meter in product.held.items()}
     if product.decided:
         areas["decided"] = dict(product.decided)
+    if product.shares:
+        areas["shares"] = [list(share) for share in product.shares]
     if product.areas:
         areas["areas"] = {area: list(price) for area, price in product.areas.items()}
     if product.area_imbalance:
@@ -133,6 +136,7 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
         trade_high=high,
         held={site: Meter(*meter) for site, meter in raw.get("held", {}).items()},
         decided=dict(raw.get("decided", {})),
+        shares=[Share(*share) for share in raw.get("shares", ())],
         **{name: raw[name] for name in _PLAIN if name not in ("start_ms", "state")},
         state=ProductState(raw["state"]),
         caps={site: (caps[0], caps[1]) for site, caps in raw["caps"].items()},

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Self
 from cloud.market.book import Book
 from cloud.market.ledger import Ledger, LedgerLine
 from cloud.market.product import Times, times
-from cloud.market.rules import MarketRules, Participant
+from cloud.market.rules import MarketRules, Mechanism, Participant
+from cloud.market.sharing import Share
 from contracts.market import OrderStatus, ProductState, TimeInForce
 
 OPEN = (OrderStatus.ACCEPTED, OrderStatus.PARTLY_FILLED)
@@ -204,7 +205,7 @@ class Product:
 
     ``name`` is the zone's and the interval's; ``replies`` are those to changes and cancellations. ``trade_low`` and
     ``trade_high`` bound the prices of its trades. ``held`` are readings that cannot be; ``decided`` says by site
-    whether a person lets a flagged claim be paid.
+    whether a person lets a flagged claim be paid. ``shares`` are what members of a community gave one another.
     """
 
     name: str
@@ -236,6 +237,7 @@ class Product:
     trade_high: int | None = None
     held: dict[str, Meter] = field(default_factory=dict)
     decided: dict[str, bool] = field(default_factory=dict)
+    shares: list[Share] = field(default_factory=list)
 
     def position(self, account: "Account") -> Position:
         """Return a site's position, empty where it has none yet."""
@@ -317,6 +319,7 @@ class Terms:
     commands_per_minute: int
     open_orders_max: int
     has_position_limits: bool
+    takes_orders: bool
 
     @classmethod
     def of(cls, rules: MarketRules) -> Self:
@@ -331,6 +334,7 @@ class Terms:
             commands_per_minute=rules.commands_per_minute,
             open_orders_max=rules.open_orders_max,
             has_position_limits=bool(rules.position_limits),
+            takes_orders=rules.mechanism is not Mechanism.SHARING,
         )
 
 

@@ -124,8 +124,10 @@ def make_statement(
     ordered = tuple(sorted(lines, key=lambda line: (line.at, line.number)))
     by_kind: dict[str, tuple[int, int]] = {}
     for line in ordered:
-        energy, money = by_kind.get(line.kind, (0, 0))
-        by_kind[line.kind] = (energy + line.energy_wh, money + line.money_uct)
+        # A charge is told by its name, as the bill of a grid operator tells it.
+        kind = line.reference if line.kind == Kind.CHARGE else line.kind
+        energy, money = by_kind.get(kind, (0, 0))
+        by_kind[kind] = (energy + line.energy_wh, money + line.money_uct)
     trades = [line for line in ordered if line.kind == Kind.TRADE]
     bought = [line for line in trades if line.energy_wh > 0]
     sold = [line for line in trades if line.energy_wh < 0]

@@ -102,6 +102,25 @@ def settle(file: FileArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def share(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Share a community's energy by its key over many intervals, and say what each member pays."""
+    from cloud.market.tools.share import share_file
+
+    with _inputs(as_json):
+        answer = share_file(_load(file))
+    if as_json:
+        print_json(answer)
+        return
+    for name, row in answer["members"].items():
+        typer.echo(
+            f"{name}: took {kwh(row['import_wh'])}, {kwh(row['shared_in_wh'])} of it from members; gave "
+            f"{kwh(row['export_wh'])}, {kwh(row['shared_out_wh'])} of it to members; {owes(row['money_uct'])}, alone "
+            f"{owes(row['alone_uct'])}"
+        )
+    typer.echo(f"{answer['intervals']} intervals, shared {kwh(answer['shared_wh'])}, sum {eur(answer['sum_uct'])}")
+
+
+@app.command()
 def replay(
     journal: FileArgument,
     snapshot: Annotated[Path | None, typer.Option(help="Write the state that it led to.")] = None,
@@ -219,6 +238,9 @@ def simulate(
     """Run zero-intelligence and strategic agents on the real engine and say how well the market did."""
     from cloud.market.tools.simulation import simulate as run_agents
 
+    if mechanism is Mechanism.SHARING:
+        sentence = "with sharing nobody bids: try a key on readings by `sitewatt market share`"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     answer = run_agents(agents=agents, intervals=intervals, seed=seed, mechanism=mechanism).answer()
     if as_json:
         print_json(answer)
@@ -233,10 +255,11 @@ def _settled_row(row: Mapping[str, Any]) -> str:
     response = ""
     if row["demand_response_wh"] or row["demand_response_uct"]:
         response = f", demand response {kwh(row['demand_response_wh'])} {owes(row['demand_response_uct'])}"
+    money_uct = sum(row[f"{part}_uct"] for part in ("trades", "fees", "imbalance", "demand_response", "charges"))
     return (
         f"{row['site']}: metered {kwh(row['metered_wh'])}, traded {kwh(row['traded_wh'])}, imbalance "
         f"{kwh(row['imbalance_wh'])} at {ct_per_kwh(row['imbalance_mct_per_kwh'])}{response}, "
-        f"{owes(row['trades_uct'] + row['fees_uct'] + row['imbalance_uct'] + row['demand_response_uct'])}{flags}"
+        f"{owes(money_uct)}{flags}"
     )
 
 

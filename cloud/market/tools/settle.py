@@ -1,15 +1,16 @@
 """Settlement of one interval from a file: trades and meters in, what each site owes and every ledger line out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from cloud.market import settling
 from cloud.market.engine import RESERVED
+from cloud.market.ledger import Kind
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import UTILITY, MarketRules, Participant
-from cloud.market.state import Account, Order, Outcome, Product, State, new_product
+from cloud.market.state import Account, Order, Outcome, Product, SiteSettlement, State, new_product
 from cloud.market.tools.inputs import BadInput, mapping, only, rows, text, whole
 from cloud.market.trading import book_trade
 from contracts.market import ProductState
@@ -77,14 +78,37 @@ def _words(rules: MarketRules) -> list[str]:
     ]
 
 
-def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
+def rules_of(given: Mapping[str, Any]) -> MarketRules:
+    """Return a market's rules out of a file.
+
+    Raises:
+        BadInput: They break their schema.
+    """
     try:
-        rules = MarketRules.model_validate({"zone": "zone"} | dict(mapping(data.get("rules", {}), "rules")))
+        return MarketRules.model_validate({"zone": "zone"} | dict(given))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"rules break their schema at {where or 'rules'}: {first['msg']}") from error
+
+
+def market_of(rules: MarketRules, sites: Iterable[str]) -> State:
+    """Return a market with sites whose connections nobody bounds.
+
+    Raises:
+        BadInput: A site has the name of an account of the market.
+    """
     state = State(rules=rules)
+    for site in sorted(sites):
+        if site in RESERVED:
+            raise BadInput(f"site {site!r} has the name of an account of the market; no site may")
+        limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
+        state.accounts[site] = Account(participant=limits)
+    return state
+
+
+def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
+    rules = rules_of(mapping(data.get("rules", {}), "rules"))
     names = data.get("sites", [])
     names = [str(name) if type(name) is int else name for name in names] if isinstance(names, list) else names
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
@@ -97,12 +121,7 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
         if site == UTILITY:
             raise BadInput(f"meters[{index}] is of {UTILITY}, the last resort, which has no meter in the market")
         sites.add(site)
-    sites -= {UTILITY}
-    for site in sorted(sites & RESERVED):
-        raise BadInput(f"site {site!r} has the name of an account of the market; no site may")
-    for site in sorted(sites):
-        limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
-        state.accounts[site] = Account(participant=limits)
+    state = market_of(rules, sites - {UTILITY})
     product = new_product(rules, _START_MS, state=ProductState.DELIVERED)
     state.products[_START_MS] = product
     state.now_ms = product.times.end_ms
@@ -187,6 +206,7 @@ def _answer(state: State, product: Product, out: Outcome) -> dict[str, Any]:
         "imbalance_price": {"short": product.imbalance_short, "long": product.imbalance_long},
         "settlements": [
             {name: value for name, value in settled._asdict().items() if name != "interval_ms"}
+            | {"charges_uct": _charged(out, settled)}
             for settled in out.settlements
         ],
         "lines": [
@@ -198,3 +218,14 @@ def _answer(state: State, product: Product, out: Outcome) -> dict[str, Any]:
         },
         "sum": {"money_uct": money, "energy_wh": energy},
     }
+
+
+def _charged(out: Outcome, settled: SiteSettlement) -> int:
+    """Return the charges and taxes that came with a settlement."""
+    return sum(
+        line.money_uct
+        for line in out.lines
+        if line.account == settled.site
+        and line.kind in (Kind.CHARGE, Kind.VAT)
+        and line.meter_version == settled.meter_version
+    )

@@ -40,7 +40,7 @@ def _order(site: str, order_id: str, side: str, quantity: int, price: int, **mor
     } | more
 
 
-@pytest.mark.parametrize("mechanism", Mechanism)
+@pytest.mark.parametrize("mechanism", [one for one in Mechanism if one is not Mechanism.SHARING])
 @pytest.mark.parametrize("self_trade", SelfTrade)
 @settings(max_examples=15, deadline=None)
 @given(stream=streams())

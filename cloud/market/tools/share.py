@@ -1,0 +1,133 @@
+"""A community's month from a file: readings and a key in, what each member took from whom and owes out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloud.market import settling
+from cloud.market.ledger import Kind, LedgerLine
+from cloud.market.product import INTERVAL_MS, ProductEvent, advance
+from cloud.market.rules import MarketRules
+from cloud.market.state import Outcome, State, new_product
+from cloud.market.tools.inputs import BadInput, mapping, only
+from cloud.market.tools.settle import market_of, rules_of
+from contracts.market import ProductState
+
+FILE_KEYS = ("rules", "sites", "times", "name", "comment")
+SITE_KEYS = ("import_wh", "export_wh")
+INTERVALS_MAX = 40_000  # More than a year.
+
+
+def share_file(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Share and settle every interval of a file and return its answer.
+
+    Args:
+        data: ``rules`` of a market with the mechanism ``sharing``, ``sites`` with ``import_wh`` and ``export_wh``: one
+            value for each interval in a row, ``null`` where a reading is missing, and ``times``, how often the row
+            repeats (1 by default).
+
+    Raises:
+        BadInput: The file is not of that form.
+    """
+    only(data, FILE_KEYS, "the file")
+    rules = rules_of({"mechanism": "sharing", **mapping(data.get("rules", {}), "rules")})
+    sites = {str(name): _site(name, row) for name, row in mapping(data.get("sites", {}), "sites").items()}
+    lengths = {len(row) for rows in sites.values() for row in rows}
+    times = data.get("times", 1)
+    if type(times) is not int or times < 1:
+        raise BadInput(f"times is {times!r}, not a whole number above 0")
+    if len(lengths) != 1:
+        raise BadInput(f"the rows of the sites have {', '.join(map(str, sorted(lengths)))} intervals, not one length")
+    (length,) = lengths
+    if not 0 < length * times <= INTERVALS_MAX:
+        raise BadInput(f"the file has {length} intervals {times} times, more than {INTERVALS_MAX} or none")
+    state = market_of(rules, sites)
+    lines = [line for index in range(length * times) for line in _settled(state, sites, index, index % length)]
+    return _answer(state, sites, lines, times=times)
+
+
+def _site(name: str, row: Any) -> tuple[list[int | None], list[int | None]]:
+    """Return a site's imports and exports; a row that is not given is zero all along."""
+    given = mapping(row, f"site {name}")
+    only(given, SITE_KEYS, f"site {name}")
+    for key, values in given.items():
+        if not isinstance(values, Sequence) or isinstance(values, str) or not all(map(_is_energy, values)):
+            raise BadInput(f"{key} of site {name} is not a row of whole Wh, null where a reading is missing")
+    if not given:
+        raise BadInput(f"site {name} has neither import_wh nor export_wh: no readings")
+    zeros = [0] * len(next(iter(given.values())))
+    return list(given.get("import_wh", zeros)), list(given.get("export_wh", zeros))
+
+
+def _is_energy(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 0)
+
+
+def _settled(
+    state: State, sites: Mapping[str, tuple[list[int | None], list[int | None]]], index: int, at: int
+) -> list[LedgerLine]:
+    """Settle one interval and return its ledger lines."""
+    product = new_product(state.rules, index * INTERVAL_MS, state=ProductState.DELIVERED)
+    state.products = {product.start_ms: product}
+    state.now_ms = product.times.end_ms
+    out = Outcome()
+    for site, (imports, exports) in sites.items():
+        import_wh, export_wh = imports[at], exports[at]
+        if import_wh is None or export_wh is None:
+            continue
+        reading = {"site": site, "interval_ms": product.start_ms, "version": 1}
+        settling.take_meter(state, {**reading, "import_wh": import_wh, "export_wh": export_wh}, out)
+    if product.state is ProductState.DELIVERED:
+        settling.estimate_missing(state, product)
+        product.state = advance(product.state, ProductEvent.METER)
+        settling.settle(state, product, out)
+    return out.lines
+
+
+def _answer(
+    state: State,
+    sites: Mapping[str, tuple[list[int | None], list[int | None]]],
+    lines: Sequence[LedgerLine],
+    *,
+    times: int,
+) -> dict[str, Any]:
+    money_uct, energy_wh = state.ledger.sums()
+    members = {}
+    for site, (imports, exports) in sites.items():
+        own = [line for line in lines if line.account == site]
+        shared = [line.energy_wh for line in own if line.kind is Kind.SHARE]
+        import_wh, export_wh = (times * sum(value or 0 for value in row) for row in (imports, exports))
+        members[site] = {
+            "import_wh": import_wh,
+            "export_wh": export_wh,
+            "shared_in_wh": sum(wh for wh in shared if wh > 0),
+            "shared_out_wh": -sum(wh for wh in shared if wh < 0),
+            "money_uct": sum(line.money_uct for line in own),
+            "alone_uct": _alone(state.rules, sites, site, times=times),
+            "by_kind": _by_kind(own),
+        }
+    return {
+        "intervals": times * len(next(iter(sites.values()))[0]),
+        "members": members,
+        "shared_wh": sum(row["shared_in_wh"] for row in members.values()),
+        "accounts": {name: one.money_uct for name, one in sorted(state.ledger.balances.items()) if name not in sites},
+        "sum_uct": money_uct,
+        "sum_wh": energy_wh,
+    }
+
+
+def _alone(
+    rules: MarketRules, sites: Mapping[str, tuple[list[int | None], list[int | None]]], site: str, *, times: int
+) -> int:
+    """Return what a member would owe with the same readings and nobody to share with."""
+    state = market_of(rules, {site: sites[site]})
+    for index in range(len(sites[site][0])):
+        _settled(state, {site: sites[site]}, index, index)
+    return times * state.ledger.balance(site).money_uct
+
+
+def _by_kind(lines: Sequence[LedgerLine]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in lines:
+        kind = line.reference if line.kind is Kind.CHARGE else line.kind.value
+        found[kind] = found.get(kind, 0) + line.money_uct
+    return found
