@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cloud.market.product import INTERVAL_MS
-from cloud.market.rules import NO_SITE, Participant
+from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.state import Outcome, ProductView, SiteSettlement
 from contracts.market import (
     Ability,
@@ -197,6 +197,11 @@ def release_reading(*, site: str, interval_ms: int, by: str, reason: str, at_ms:
         "by": by,
         "reason": reason,
     }
+
+
+def move_rules(rules: MarketRules, *, by: str, reason: str, at_ms: int) -> Command:
+    """Return the command that moves a market to rules of the present edition."""
+    return {"op": "move_rules", "at_ms": at_ms, "rules": rules.model_dump(mode="json"), "by": by, "reason": reason}
 
 
 def halt(*, reason: str, at_ms: int, site: str | None = None) -> Command:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from cloud.market import ledger, settling, stages, trading
+from cloud.market import ledger, moving, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.snapshot import from_json, to_json
 from cloud.market.state import Account, DrLine, Order, Outcome, Product, ProductView, State, Storage
@@ -167,8 +167,20 @@ def _check_owed(state: State, command: Mapping[str, Any], owed: _Owed) -> None:
             raise BadCommand(f"command {command['op']} needs {name} as {kind.__name__}; refused")
     if command["op"] == "register":
         _check_participant(state, command)
+    if command["op"] == "move_rules":
+        _check_rules(state, command)
     if command["op"] == "storage" and any(type(wh) is not int for wh in command["own_net_wh"]):
         raise BadCommand(f"command storage of {command['site']} needs own_net_wh in whole Wh; refused")
+
+
+def _check_rules(state: State, command: Mapping[str, Any]) -> None:
+    try:
+        fault = moving.unfit(state.rules, MarketRules.model_validate(command["rules"]))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadCommand(f"rules break their schema at {first['loc']}: {first['msg']}; refused") from error
+    if fault is not None:
+        raise BadCommand(f"a move of zone {state.rules.zone} {fault}; refused")
 
 
 def _check_participant(state: State, command: Mapping[str, Any]) -> None:
@@ -282,6 +294,7 @@ _COMMANDS: dict[str, tuple[_Handler, _Owed]] = {
     ),
     "claim": (settling.take_decision, (("event", str), ("site", str), ("approve", bool), ("by", str), ("reason", str))),
     "release_reading": (settling.release, (("site", str), ("interval_ms", int), ("by", str), ("reason", str))),
+    "move_rules": (moving.move, (("rules", dict), ("by", str), ("reason", str))),
     "register": (_register, (("participant", dict),)),
     "capacity": (_capacity, (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int))),
     "storage": (

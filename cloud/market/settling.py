@@ -54,7 +54,7 @@ def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         reason = None if known == meter else f"version {known.version} of the reading is known with other content"
         out.answers.append(_answer(site, start_ms, name, reason))
         return
-    fault = _implausible(state, site, meter, doubt=command.get("doubt"))
+    fault = _implausible(state, product, site, meter, doubt=command.get("doubt"))
     if fault is not None:
         product.held[site] = meter
         out.answers.append(
@@ -126,7 +126,9 @@ def take_decision(state: State, command: Mapping[str, Any], out: Outcome) -> Non
     claims = [
         product
         for product in state.products.values()
-        if (line := product.demand_response.get(site)) is not None and line.event == event and _waits(state, line)
+        if (line := product.demand_response.get(site)) is not None
+        and line.event == event
+        and _waits(state, product, line)
     ]
     if not claims:
         out.answers.append(_answer(site, 0, event, f"no claim of site {site} for event {event} waits"))
@@ -143,7 +145,7 @@ def open_claims(state: State) -> list[tuple[Product, str, DrLine]]:
         (product, site, line)
         for _, product in sorted(state.products.items())
         for site, line in sorted(product.demand_response.items())
-        if site not in product.decided and _waits(state, line)
+        if site not in product.decided and _waits(state, product, line)
     ]
 
 
@@ -168,7 +170,7 @@ def settle(state: State, product: Product, out: Outcome) -> None:
     """
     share(state, product, out)
     measured = {site: _measured(state, product, site) for site in sorted(state.accounts)}
-    counted = (site for site in measured if state.rules.edition == 1 or product.meters[site].version)
+    counted = (site for site in measured if first_edition(state, product) or product.meters[site].version)
     system_wh = sum(measured[site][1] for site in counted)
     paid = product.price if product.price is not None else product.last_price
     prices = _prices(state, product, paid, system_wh)
@@ -182,11 +184,16 @@ def settle(state: State, product: Product, out: Outcome) -> None:
 
 def finish(state: State, product: Product, out: Outcome) -> None:
     """Make final what was settled on an estimate and never corrected: the commitment counts as not delivered."""
-    if state.rules.edition == 1:
+    if first_edition(state, product):
         return
     for site, settled in sorted(product.settled.items()):
         if settled.estimated:
             _correct(state, product, site, out, final=True)
+
+
+def first_edition(state: State, product: Product) -> bool:
+    """Return whether a product settles by the first edition of the rules: the market's, or that of before its move."""
+    return (state.rules.edition if product.edition is None else product.edition) == 1
 
 
 def _prices(state: State, product: Product, paid: int | None, system_wh: int) -> ImbalancePrices:
@@ -199,13 +206,13 @@ def _prices(state: State, product: Product, paid: int | None, system_wh: int) ->
     )
 
 
-def _implausible(state: State, site: str, meter: Meter, *, doubt: str | None) -> str | None:
+def _implausible(state: State, product: Product, site: str, meter: Meter, *, doubt: str | None) -> str | None:
     """Return why a reading cannot be; the connection carries as much either way, whatever is agreed for export.
 
     ``doubt`` is what the shell found against it.
     """
     account = state.accounts[site]
-    if state.rules.edition == 1:
+    if first_edition(state, product):
         return None
     return doubt or above_connection(
         import_wh=meter.import_wh,
@@ -215,10 +222,10 @@ def _implausible(state: State, site: str, meter: Meter, *, doubt: str | None) ->
     )
 
 
-def _waits(state: State, line: DrLine) -> bool:
+def _waits(state: State, product: Product, line: DrLine) -> bool:
     """Return whether a claim waits for a person, by the zone's rules, while none has decided."""
     rules = state.rules.claims
-    if state.rules.edition == 1 or not rules.hold:
+    if first_edition(state, product) or not rules.hold:
         return False
     flags = set(line.flags) - set(rules.pay_flags)
     if flags == {CAPPED}:
@@ -262,22 +269,22 @@ def _measured(state: State, product: Product, site: str, *, final: bool = False)
         metered_wh=metered,
         traded_wh=product.position(state.accounts[site]).net_wh,
         demand_response_wh=0 if result is None else result.delivered_wh,
-        edition=state.rules.edition,
+        edition=1 if first_edition(state, product) else state.rules.edition,
     )
     return result, imbalance
 
 
 def _open(state: State, product: Product, site: str, line: DrLine) -> bool:
     """Return whether a commitment can not be paid or charged yet: no good reading, or nobody looked at its flags."""
-    if state.rules.edition == 1:
+    if first_edition(state, product):
         return False
-    return product.meters[site].estimated or (_waits(state, line) and not product.decided.get(site, False))
+    return product.meters[site].estimated or (_waits(state, product, line) and not product.decided.get(site, False))
 
 
 def _method(state: State, product: Product, site: str, *, final: bool) -> str:
     """Return from what a settlement follows."""
     meter, before = product.meters[site], product.settled.get(site)
-    if state.rules.edition == 1:
+    if first_edition(state, product):
         return state.rules.estimate.value if meter.version == 0 else METER
     if meter.estimated:
         missing = IMPLAUSIBLE if site in product.held else state.rules.estimate.value
@@ -292,7 +299,7 @@ def _site_prices(state: State, product: Product, site: str, method: str) -> tupl
     assert product.imbalance_long is not None
     area = state.accounts[site].participant.area
     short, long = product.area_imbalance.get(area, (product.imbalance_short, product.imbalance_long))
-    if state.rules.edition == 1 or method == METER:
+    if first_edition(state, product) or method == METER:
         return short, long
     worse = spread_prices(state.rules, low_mct_per_kwh=product.trade_low, high_mct_per_kwh=product.trade_high)
     return max(short, worse.short_mct_per_kwh), min(long, worse.long_mct_per_kwh)
@@ -378,7 +385,7 @@ def claim_waits(state: State, site: str, interval_ms: int) -> bool:
     """Return whether a site's claim in an interval waits for a person who has not decided yet."""
     product = state.products.get(interval_ms)
     line = None if product is None else product.demand_response.get(site)
-    return product is not None and line is not None and site not in product.decided and _waits(state, line)
+    return product is not None and line is not None and site not in product.decided and _waits(state, product, line)
 
 
 def _answer(site: str, start_ms: int, name: str, reason: str | None, *, code: str = "meter") -> Reply:

@@ -105,6 +105,8 @@ def _product(product: Product, *, edition: int) -> dict[str, Any]:
         areas["decided"] = dict(product.decided)
     if product.shares:
         areas["shares"] = [list(share) for share in product.shares]
+    if product.edition is not None:
+        areas["edition"] = product.edition
     if product.areas:
         areas["areas"] = {area: list(price) for area, price in product.areas.items()}
     if product.area_imbalance:
@@ -136,6 +138,7 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
         trade_high=high,
         held={site: Meter(*meter) for site, meter in raw.get("held", {}).items()},
         decided=dict(raw.get("decided", {})),
+        edition=raw.get("edition"),
         shares=[Share(*share) for share in raw.get("shares", ())],
         **{name: raw[name] for name in _PLAIN if name not in ("start_ms", "state")},
         state=ProductState(raw["state"]),

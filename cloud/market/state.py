@@ -206,6 +206,7 @@ class Product:
     ``name`` is the zone's and the interval's; ``replies`` are those to changes and cancellations. ``trade_low`` and
     ``trade_high`` bound the prices of its trades. ``held`` are readings that cannot be; ``decided`` says by site
     whether a person lets a flagged claim be paid. ``shares`` are what members of a community gave one another.
+    ``edition`` is that of the rules under which it settled, where the market has moved to another since.
     """
 
     name: str
@@ -238,6 +239,7 @@ class Product:
     held: dict[str, Meter] = field(default_factory=dict)
     decided: dict[str, bool] = field(default_factory=dict)
     shares: list[Share] = field(default_factory=list)
+    edition: int | None = None
 
     def position(self, account: "Account") -> Position:
         """Return a site's position, empty where it has none yet."""

@@ -14,13 +14,14 @@ from cloud.market.auction import Tie
 from cloud.market.rules import Mechanism, SelfTrade
 from cloud.market.tools.clear import ClearMechanism
 from cloud.market.tools.inputs import BadInput, mapping
-from sitewatt.commands import market_money, market_readings
+from sitewatt.commands import market_money, market_readings, market_rules
 from sitewatt.money_text import ct_per_kwh, eur, kwh, owes
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
 app.add_typer(market_money.claims, name="claims")
 app.add_typer(market_readings.readings, name="readings")
+app.add_typer(market_rules.rules, name="rules")
 app.command()(market_money.estimates)
 app.command()(market_money.statement)
 

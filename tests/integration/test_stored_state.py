@@ -1,11 +1,13 @@
 """Files that an earlier version wrote are read by this one: outboxes, tables, streams, configurations."""
 
+import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cloud.local.config import load_config as load_cloud
 from cloud.local.proof import prove_file
@@ -18,6 +20,7 @@ from contracts.units import ClockTrust
 from edge.config import load_config
 from edge.outbox.outbox import Outbox
 from edge.outbox.store import Store
+from sitewatt.commands.market import app as market
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "stored_state_0.1.0.tar.xz"
 GATEWAYS = ("factory", "feeder-1", "home-1", "solar-farm")
@@ -61,6 +64,23 @@ def test_the_tables_of_the_version_before_are_read_and_the_journal_leads_to_them
     (proof,) = prove_file(stored / "cloud" / "tables.db")
     assert proof.parted_at is None and proof.agrees
     assert proof.trades > 0 and proof.ledger_lines > 0
+
+
+def test_a_market_of_the_version_before_moves_to_the_present_rules_and_its_journal_says_so(stored: Path) -> None:
+    """An operator gets the honest imbalance price without a new market, and the proof still holds."""
+    folder = str(stored / "cloud")
+    shown = json.loads(CliRunner().invoke(market, ["rules", "show", folder, "--json"]).stdout)
+    (zone,) = shown["zones"]
+    assert zone["edition"] == 1
+    assert zone["a_move_changes"]["imbalance"][1] == "spread"
+    words = ["--zone", zone["zone"], "--by", "ann", "--reason", "the members agreed"]
+    moved = CliRunner().invoke(market, ["rules", "move", folder, *words])
+    assert moved.exit_code == 0, moved.output
+    assert "settles by edition 2 from now on, says ann" in moved.stdout
+    again = CliRunner().invoke(market, ["rules", "move", folder, *words])
+    assert again.exit_code == 2 and "there is no later one" in again.output
+    (proof,) = prove_file(stored / "cloud" / "tables.db")
+    assert proof.parted_at is None and proof.agrees
 
 
 def test_the_streams_of_the_version_before_open(stored: Path) -> None:

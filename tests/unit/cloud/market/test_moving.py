@@ -1,0 +1,81 @@
+"""A market moves to another edition of its rules: what was settled stays, what is to come settles by the new."""
+
+import json
+
+import pytest
+
+from cloud.market import commands
+from cloud.market.engine import BadCommand, Engine
+from cloud.market.moving import moved_rules
+from cloud.market.product import INTERVAL_MS
+from cloud.market.rules import MarketRules, Participant
+from tests.support.market.streams import T0_MS
+
+FIRST = T0_MS + INTERVAL_MS
+OLD = MarketRules(edition=1, zone="street", imbalance="single", estimate="schedule")  # type: ignore[arg-type]
+CONFIGURED = MarketRules(zone="street")
+
+
+def _market() -> Engine:
+    """Return a market of the first edition in which nobody traded and the first interval is settled."""
+    engine = Engine(OLD)
+    for site in ("farm", "mill"):
+        participant = Participant(site=site, import_limit_wh=2000, export_limit_wh=2000)
+        engine.apply(commands.register(participant, at_ms=T0_MS))
+    engine.apply(commands.tick(at_ms=T0_MS))
+    _read(engine, FIRST, farm_wh=-1000, mill_wh=1500)
+    return engine
+
+
+def _read(engine: Engine, start_ms: int, *, farm_wh: int, mill_wh: int, version: int = 1) -> None:
+    for site, net_wh in (("farm", farm_wh), ("mill", mill_wh)):
+        engine.apply(
+            {"op": "meter", "at_ms": start_ms + INTERVAL_MS, "site": site, "interval_ms": start_ms, "version": version}
+            | {"import_wh": max(net_wh, 0), "export_wh": max(-net_wh, 0)}
+        )
+
+
+def _move(engine: Engine, rules: MarketRules) -> None:
+    engine.apply(commands.move_rules(rules, by="ann", reason="agreed", at_ms=FIRST + INTERVAL_MS + 1))
+
+
+def test_what_was_settled_stays_and_what_comes_settles_by_the_new_edition() -> None:
+    """By the first edition who sold nothing earns the import tariff in a short interval, by the second it does not."""
+    engine = _market()
+    assert engine.balances()["farm"][0] == -1000 * 30_000
+    _move(engine, moved_rules(OLD, CONFIGURED))
+    assert (engine.rules.edition, engine.rules.version, engine.rules.imbalance) == (2, 2, "spread")
+    assert engine.balances()["farm"][0] == -1000 * 30_000
+    _read(engine, FIRST + INTERVAL_MS, farm_wh=-1000, mill_wh=1500)
+    assert engine.balances()["farm"][0] == -1000 * 30_000 - 1000 * 8_000
+
+
+def test_a_correction_of_what_was_settled_before_is_made_by_its_own_edition() -> None:
+    """A reading above the connection was no case of the first edition, and is none for its intervals."""
+    engine = _market()
+    _move(engine, moved_rules(OLD, CONFIGURED))
+    restored = Engine.restore(json.loads(json.dumps(engine.snapshot())))
+    for one in (engine, restored):
+        _read(one, FIRST, farm_wh=-5000, mill_wh=1500, version=2)
+    assert engine.balances()["farm"] == (-5000 * 30_000, -5000)
+    assert engine.state_hash() == restored.state_hash()
+    assert engine.ledger_sums() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"tick_mct_per_kwh": 5}, "would change tick_mct_per_kwh"), ({"edition": 1}, "has edition 1"), ({}, "")],
+)
+def test_a_move_changes_how_a_market_settles_never_how_it_trades(change: dict[str, int], word: str) -> None:
+    """An order that stands was taken under the rules of its day."""
+    engine = _market()
+    before = engine.state_hash()
+    rules = moved_rules(OLD, CONFIGURED).model_copy(update=change)
+    if not word:
+        _move(engine, rules)
+        with pytest.raises(BadCommand, match="has edition 2, the market has 2"):
+            _move(engine, rules)
+        return
+    with pytest.raises(BadCommand, match=word):
+        _move(engine, rules)
+    assert engine.rules.edition == 1 and before != ""
