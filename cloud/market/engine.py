@@ -16,6 +16,7 @@ from cloud.market import ledger, moving, settling, stages, trading
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.snapshot import from_json, to_json
 from cloud.market.state import Account, DrLine, Order, Outcome, Product, ProductView, State, Storage
+from contracts.units import INSTANT_MS_MAX
 
 _Handler = Callable[[State, Mapping[str, Any], Outcome], None]
 _Owed = tuple[tuple[str, type], ...]
@@ -73,8 +74,8 @@ class Engine:
         """
         state = self._state
         at_ms = command.get("at_ms")
-        if type(at_ms) is not int or at_ms < 0:
-            raise BadCommand(f"command {command.get('op')!r} has no instant at_ms; refused")
+        if type(at_ms) is not int or not 0 <= at_ms <= INSTANT_MS_MAX:
+            raise BadCommand(f"command {command.get('op')!r} has no instant at_ms, 0 to {INSTANT_MS_MAX}; refused")
         try:
             handler, owed = _COMMANDS[command["op"]]
         except (KeyError, TypeError):

@@ -32,9 +32,9 @@ def advance_to(state: State, now_ms: int, out: Outcome) -> int:
 def open_products(state: State, now_ms: int, out: Outcome) -> None:
     """Add every product whose opening has come and whose gate has not closed."""
     rules = state.rules
-    if state.next_start_ms is None:
-        first = now_ms + rules.gate_closure_s * 1000
-        state.next_start_ms = first - first % INTERVAL_MS + INTERVAL_MS
+    # Of the intervals whose gate closed while nobody looked none is opened, however many there are.
+    first = now_ms + rules.gate_closure_s * 1000
+    state.next_start_ms = max(state.next_start_ms or 0, first - first % INTERVAL_MS + INTERVAL_MS)
     while state.next_start_ms - rules.opening_s * 1000 <= now_ms:
         start_ms = state.next_start_ms
         state.next_start_ms += INTERVAL_MS

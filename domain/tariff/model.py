@@ -10,7 +10,7 @@ from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -214,7 +214,7 @@ class Tariff(_Data):
     def _placed(self) -> Self:
         try:
             ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"time_zone {self.time_zone!r} is no IANA time zone like Europe/Berlin") from error
         return self
 

@@ -233,7 +233,12 @@ class Wire(asyncio.Protocol):
                 return
         if not self._buffer:
             return
-        used, unit, _, payload = self._framer.decode(self._buffer)
+        try:
+            used, unit, _, payload = self._framer.decode(self._buffer)
+        except ValueError:  # The framer takes it for granted that an ASCII frame is made of hexadecimal digits.
+            self._buffer = b""
+            self._broken("a frame came that is not made of hexadecimal digits")
+            return
         if not used:
             if len(self._buffer) > (_ASCII_BYTES_MAX if self._is_ascii else _ADU_BYTES_MAX):
                 self._buffer = b""

@@ -96,13 +96,17 @@ def market_of(rules: MarketRules, sites: Iterable[str]) -> State:
     """Return a market with sites whose connections nobody bounds.
 
     Raises:
-        BadInput: A site has the name of an account of the market.
+        BadInput: A site has the name of an account of the market, or one that no market registers.
     """
     state = State(rules=rules)
     for site in sorted(sites):
         if site in RESERVED:
             raise BadInput(f"site {site!r} has the name of an account of the market; no site may")
-        limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
+        try:
+            limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise BadInput(f"site {site[:80]!r} has no name that a market can register: {first['msg']}") from error
         state.accounts[site] = Account(participant=limits)
     return state
 

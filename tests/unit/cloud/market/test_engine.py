@@ -14,6 +14,7 @@ from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import SECOND_EDITION, Mechanism, Participant, SelfTrade
 from cloud.market.state import Order, Outcome
 from contracts.market import OrderStatus, ProductState
+from contracts.units import INSTANT_MS_MAX
 from tests.support.market.streams import INTERVALS, LIMIT_WH, T0_MS, Command, participants, rules, run, streams
 
 FIRST = INTERVALS[0]
@@ -362,6 +363,7 @@ def test_bad_commands_of_the_shell_change_nothing() -> None:
     before = engine.state_hash()
     bad: list[Command] = [
         {"op": "tick"},
+        commands.tick(at_ms=INSTANT_MS_MAX + 1),
         {"op": "dance", "at_ms": T0_MS},
         {"op": "meter", "at_ms": T0_MS, "site": "farm", "interval_ms": FIRST},
         {"op": "register", "at_ms": T0_MS, "participant": {"site": "x"}},
@@ -371,6 +373,17 @@ def test_bad_commands_of_the_shell_change_nothing() -> None:
         with pytest.raises(BadCommand):
             engine.apply(command)
     assert engine.state_hash() == before
+
+
+def test_a_market_that_slept_for_decades_wakes_to_the_intervals_that_are_open() -> None:
+    """Each interval that passed meanwhile would be work without end; none of them can be traded any more."""
+    engine = _engine()
+    engine.apply(commands.tick(at_ms=INSTANT_MS_MAX))
+    rules_now = engine.rules
+    open_max = rules_now.opening_s * 1000 // INTERVAL_MS + 1
+    starts = [product.start_ms for product in engine.products() if product.start_ms > INSTANT_MS_MAX]
+    assert 0 < len(starts) <= open_max
+    assert min(starts) > INSTANT_MS_MAX + rules_now.gate_closure_s * 1000
 
 
 def test_a_snapshot_that_was_altered_is_not_restored() -> None:

@@ -165,6 +165,8 @@ def test_the_swedish_peak_takes_hours_of_three_days_and_half_at_night() -> None:
     ("change", "word"),
     [
         ({"time_zone": "Berlin"}, "no IANA time zone"),
+        ({"time_zone": "Europe"}, "no IANA time zone"),
+        ({"time_zone": "x" * 300}, "no IANA time zone"),
         ({"unit": "ct"}, "unit"),
         ({"sources": []}, "sources"),
         ({"import": {"parts": [{"name": "p"}]}}, "one of the three is needed"),

@@ -132,6 +132,7 @@ async def test_a_frame_that_is_not_the_answer_fails_the_request_at_once(reply: b
     [
         (b":0103020005F5\r\n", None),
         (b":0103020006F5\r\n", Fault.FRAMING),
+        (b":0-03020005F5\r\n", Fault.FRAMING),
         (b":0203020005F4\r\n", Fault.MISMATCH),
         (b":0103040005000AE9\r\n", Fault.MISMATCH),
     ],
