@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm mutants check format bench deb debian clean
+.PHONY: demo test swarm fuzz mutants check format bench deb debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -20,6 +20,10 @@ swarm: $(VENV)/.dev debian
 # Does a test notice when one line of the code that decides is changed? make mutants ARGS="codec --update"
 mutants: $(VENV)/.nightly
 	nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
+
+# Bytes that nobody meant, at every door: make fuzz ARGS="--inputs 1000000 --door command"
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

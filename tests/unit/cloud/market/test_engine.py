@@ -381,7 +381,7 @@ def test_a_market_that_slept_for_decades_wakes_to_the_intervals_that_are_open() 
     engine.apply(commands.tick(at_ms=INSTANT_MS_MAX))
     rules_now = engine.rules
     open_max = rules_now.opening_s * 1000 // INTERVAL_MS + 1
-    starts = [product.start_ms for product in engine.products() if product.start_ms > INSTANT_MS_MAX]
+    starts = [product.interval_ms for product in engine.products() if product.interval_ms > INSTANT_MS_MAX]
     assert 0 < len(starts) <= open_max
     assert min(starts) > INSTANT_MS_MAX + rules_now.gate_closure_s * 1000
 

@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, at every door of the product."""
