@@ -170,6 +170,8 @@ SECOND_EDITION = (
     "imbalance_long_mct_per_kwh",
 )
 DAY_S = 86_400
+# Eight days of intervals, 768, are open at most: each look at what is due goes through all of them.
+OPENING_S_MAX = 8 * DAY_S
 
 
 class MarketRules(_Data):
@@ -197,7 +199,7 @@ class MarketRules(_Data):
     quantity_wh_min: int = Field(default=1, ge=1)
     price_mct_per_kwh_min: int = -50_000
     price_mct_per_kwh_max: int = 400_000
-    opening_s: int = Field(default=86_400, ge=DELIVERY_INTERVAL_S)
+    opening_s: int = Field(default=86_400, ge=DELIVERY_INTERVAL_S, le=OPENING_S_MAX)
     gate_closure_s: int = Field(default=300, ge=0)
     call_s: int = Field(default=300, ge=0)
     tie: Tie = Tie.TIME
