@@ -4,17 +4,18 @@ A complaint is one sentence that names the file, the key, the value and the boun
 """
 
 import re
+from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 import tariffs
 from contracts.units import SiteId, ZoneId
 from domain.tariff.days import holidays_of
-from domain.tariff.model import Tariff
+from domain.tariff.model import Tariff, clock_time
 from domain.tariff.read import read_tariff, tariff_of
 from edge.control.limits import FAILSAFE_S_MIN, HEARTBEAT_S, RELEASE_WINDOW_S
 from edge.control.model import LOAD_CAPABILITIES, Capability
@@ -116,11 +117,18 @@ class ConnectionSection(_Section):
     phase_limit_w: int | None = Field(default=None, gt=0)
 
 
+class TargetSection(_Section):
+    """A state of charge that a battery is planned to have each day at a time of the tariff's wall clock (else UTC)."""
+
+    soc_percent: float = Field(gt=0, le=100)
+    by: Annotated[time, BeforeValidator(clock_time)]
+
+
 class BatterySection(_Section):
     """A battery behind a device; power limits are magnitudes.
 
     Of several batteries the more efficient one moves first. ``ramp_w_per_s`` is how fast it may be moved, where no
-    bound asks for more.
+    bound asks for more. Below ``soc_min_percent`` nothing is taken out, whoever asks: what is kept for an outage.
     """
 
     capacity_wh: int = Field(gt=0)
@@ -130,6 +138,7 @@ class BatterySection(_Section):
     soc_max_percent: float = Field(default=100, gt=0, le=100)
     efficiency: float = Field(default=0.95, gt=0.5, le=1, description="one way")
     ramp_w_per_s: float | None = Field(default=None, gt=0)
+    target: TargetSection | None = None
 
     @model_validator(mode="after")
     def _some_room(self) -> "BatterySection":
@@ -428,6 +437,18 @@ class SiteConfig(_Section):
     relays: tuple[RelaySection, ...] = Field(default=(), max_length=16)
     fleet: FleetSettings | None = None
     page: PageSection | None = None
+
+    @property
+    def export_w_max(self) -> int:
+        """Return the most that may be fed in: the connection's limit, or the cap that the tariff's contract sets."""
+        tariff = self.trading.priced_by
+        peak_w = sum(device.pv_peak_w for device in self.devices)
+        cap = None if tariff is None else tariff.feed_in_cap
+        if cap is None or peak_w == 0:
+            return self.connection.export_limit_w
+        # A cap in watts is one of the site, its batteries included, and not of its generators.
+        cap_w = cap.limit_w(peak_w) if cap.percent_of_peak is not None or cap.power_w is None else cap.power_w
+        return min(self.connection.export_limit_w, cap_w)
 
     @model_validator(mode="before")
     @classmethod

@@ -58,14 +58,14 @@ class Values(StrEnum):
     EXAMPLE = "example"
 
 
-def _clock(value: Any) -> Any:
+def clock_time(value: Any) -> Any:
     """Take ``17:00`` and ``24:00``; YAML 1.1 reads 17:00 as the number 1020, so that is taken as it was meant."""
     if type(value) is int and 0 <= value <= 24 * 60:
         value = f"{value // 60:02d}:{value % 60:02d}"
     return "00:00" if value == "24:00" else value
 
 
-Clock = Annotated[time, BeforeValidator(_clock)]
+Clock = Annotated[time, BeforeValidator(clock_time)]
 Month = Annotated[int, Field(ge=1, le=MONTHS_MAX)]
 
 

@@ -39,7 +39,7 @@ def peaks_kw(
         kw = energy * 60 / rule.interval_min / 1000
         if not holds(rule.when, local, is_holiday):
             kw *= rule.weight_outside
-        by_period[_first_day(rule, local.date())].append((kw, local.date()))
+        by_period[first_day(rule, local.date())].append((kw, local.date()))
     own = {first: max(_highest(rule, found), rule.kw_min) for first, found in sorted(by_period.items())}
     firsts = list(own)
     return {
@@ -60,7 +60,8 @@ def peak_cost(
     return {first: kw * price for first, kw in peaks_kw(tariff, import_wh, is_holiday=is_holiday).items()}
 
 
-def _first_day(rule: Peak, day: date) -> date:
+def first_day(rule: Peak, day: date) -> date:
+    """Return the first local day of the period that a day is in."""
     month = day.month if rule.period is PeakPeriod.MONTH else (day.month - 1) // 3 * 3 + 1
     return date(day.year, month, 1)
 

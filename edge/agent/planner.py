@@ -8,7 +8,7 @@ from datetime import datetime
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, lever
 from edge.trading.plan.plan import Plan, make_plan, resting_plan
 from edge.trading.plan.problem import Method, Problem
-from edge.trading.plan.steer import Steer, steer
+from edge.trading.plan.steer import Steer, shaved, steer
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +49,22 @@ class Planner:
             log.info("plan made", extra={"method": plan.method.value, "reason": plan.why})
         self.plan, self._method = plan, plan.method
 
-    def requests(self, now: datetime, now_s: float, *, generators: Iterable[str]) -> list[Request]:
+    def requests(self, now: datetime, now_s: float, *, generators: Iterable[str], net_w: float | None) -> list[Request]:
         """Return what the plan asks of control in the present interval; nothing is self-consumption.
 
         Args:
             now: Selects the interval.
             now_s: The monotonic clock, for the leases.
             generators: Devices whose generation may be limited.
+            net_w: What the site takes without its batteries, ``None`` where that is not measured.
         """
         if self.plan is None:
             return []
         for index, interval in enumerate(self.plan.problem.intervals):
             if interval.start <= now < interval.end:
-                return _asked(steer(self.plan, index), now_s + _LEASE_S, generators)
+                aim = steer(self.plan, index)
+                aim = aim if net_w is None else shaved(aim, net_w=net_w)
+                return _asked(aim, now_s + _LEASE_S, generators)
         return []
 
 

@@ -1,12 +1,20 @@
-"""The tariff of a site's configuration at an instant: a ready or written one, else its two numbers."""
+"""The tariff of a site's configuration: what energy costs at an instant, what the highest power does, what is allowed.
+
+A ready or written tariff, else the section's two numbers.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from domain.tariff.days import holidays_of
-from domain.tariff.price import no_holidays, price_at
-from edge.config import TradingSection
+from domain.tariff.peak import first_day, peaks_kw
+from domain.tariff.price import holds, no_holidays, price_at
+from edge.config import SiteConfig, TradingSection
 from edge.trading.model import Tariffs
+from edge.trading.plan.problem import Connection
+
+_MCT_PER_UNIT = 100_000  # Of the currency, as a price per kWh has it.
 
 
 class SiteTariff:
@@ -26,6 +34,42 @@ class SiteTariff:
         """Return whether the tariff is near the market's price already."""
         return self._tariff is not None and self._tariff.is_dynamic
 
+    @property
+    def peak_mct_per_kw(self) -> float:
+        """Return what one more kW of the period's highest power costs, zero where power costs nothing."""
+        peak = None if self._tariff is None else self._tariff.peak
+        if peak is None:
+            return 0.0
+        return float(peak.price_per_kw * (100 + peak.vat_percent) / 100) * _MCT_PER_UNIT / peak.highest
+
+    def peak_began_at(self, now: datetime) -> datetime:
+        """Return when the month or quarter began whose highest power is charged."""
+        assert self._tariff is not None and self._tariff.peak is not None, "asked where power costs something"
+        zone = ZoneInfo(self._tariff.time_zone)
+        day = first_day(self._tariff.peak, now.astimezone(zone).date())
+        return datetime.combine(day, time(0), zone).astimezone(UTC)
+
+    def peak_w(self, import_wh: Mapping[datetime, int]) -> float:
+        """Return what power of a period is charged anyway, by the energy taken in its quarters so far."""
+        assert self._tariff is not None and self._tariff.peak is not None, "asked where power costs something"
+        rule = self._tariff.peak.model_copy(update={"mean_of_periods": 1})
+        charged = peaks_kw(self._tariff.model_copy(update={"peak": rule}), import_wh, is_holiday=self._is_holiday)
+        return 1000.0 * float(max(charged.values(), default=rule.kw_min))
+
+    def peak_weight(self, start: datetime) -> float:
+        """Return how much of a quarter's power counts."""
+        peak = None if self._tariff is None else self._tariff.peak
+        if self._tariff is None or peak is None:
+            return 1.0
+        local = start.astimezone(ZoneInfo(self._tariff.time_zone))
+        return 1.0 if holds(peak.when, local, self._is_holiday) else float(peak.weight_outside)
+
+    def next_at(self, clock: time, now: datetime) -> datetime:
+        """Return the next instant at which the tariff's wall clock (UTC without one) shows a time."""
+        local = now.astimezone(UTC if self._tariff is None else ZoneInfo(self._tariff.time_zone))
+        found = local.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+        return (found if found > local else found + timedelta(days=1)).astimezone(UTC)
+
     def at(self, start: datetime, price_mct_per_kwh: int | None) -> tuple[int, int]:
         """Return what a kWh costs and brings in an interval, the market's price being so much."""
         if self._tariff is None or (self._tariff.is_dynamic and price_mct_per_kwh is None):
@@ -38,3 +82,21 @@ class SiteTariff:
         rates = [self.at(start, prices.get(start)) for start in starts] or [self._flat]
         cost = min(rate[0] for rate in rates)
         return Tariffs(import_mct_per_kwh=cost, export_mct_per_kwh=min(cost, max(rate[1] for rate in rates)))
+
+
+def connection_of(config: SiteConfig, *, tariff: SiteTariff, peak_w: float) -> Connection:
+    """Return what a plan may take and give: the connection, the tariff's cap and peak, and the rules of the site.
+
+    Args:
+        config: Of the site.
+        tariff: Its tariff.
+        peak_w: The power that is charged anyway.
+    """
+    return Connection(
+        import_w_max=float(config.connection.import_limit_w),
+        export_w_max=float(config.export_w_max),
+        grid_charging=config.trading.charge_from_grid,
+        grid_discharging=config.trading.discharge_to_grid,
+        peak_mct_per_kw=tariff.peak_mct_per_kw,
+        peak_w=peak_w,
+    )

@@ -24,9 +24,10 @@ from contracts.units import (
     epoch_ms,
     instant,
 )
+from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.planner import Planner
-from edge.agent.site_tariff import SiteTariff
+from edge.agent.site_tariff import SiteTariff, connection_of
 from edge.config import Agent, DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.cycle import Cycle
@@ -48,7 +49,7 @@ from edge.trading.model import (
 from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile
 from edge.trading.plan.horizon import plan_intervals, store_of
 from edge.trading.plan.plan import Plan, end_value
-from edge.trading.plan.problem import Connection, Problem
+from edge.trading.plan.problem import Problem
 from edge.trading.plan.rates import planned_rates, spot_rate
 from edge.trading.plan.steps import battery_steps, later_batteries
 from edge.trading.plan.told import told
@@ -113,6 +114,7 @@ class Trader:
         self._running: _Running | None = None
         self._measured_s: float | None = None
         self._outlooks = Outlooks()
+        self._month_peak = MonthPeak()
         self._last_price: int | None = None
         self._basis: Basis | None = None
         self._planner = Planner()
@@ -149,6 +151,7 @@ class Trader:
         if self._clock_trust() is ClockTrust.UNTRUSTED or not self._due():
             return
         await self._outlooks.refresh(self._config, self._clock.now())
+        await self._month_peak.refresh(self._config, self._tariff, self._clock.now())
         problem, batteries, forecasts = self._problem(self._clock.now())
         await self._planner.solve(problem)
         self._take(problem, batteries, forecasts)
@@ -224,10 +227,10 @@ class Trader:
             metered_wh=running.net_wh,
             elapsed_s=(now - running.start).total_seconds(),
             import_w_max=float(self._config.connection.import_limit_w),
-            export_w_max=float(self._config.connection.export_limit_w),
+            export_w_max=float(self._config.export_w_max),
         )
         if power_w is None:
-            return self._planner.requests(now, now_s, generators=self._generators)
+            return self._planner.requests(now, now_s, generators=self._generators, net_w=self._net_w())
         return [
             Request(
                 requester="schedule",
@@ -238,6 +241,13 @@ class Trader:
                 preferred_w=power_w,
             )
         ]
+
+    def _net_w(self) -> float | None:
+        """Return what the site takes now without its batteries, ``None`` where the meter is not read."""
+        if self._cycle is None:
+            return None
+        connection_w = self._cycle.snapshot.connection_power.usable()
+        return None if connection_w is None else connection_w - self._sum(self._cycle, _battery_of)
 
     @property
     def _generators(self) -> tuple[str, ...]:
@@ -307,7 +317,11 @@ class Trader:
         return {**self._history, before: running.energy()}
 
     def _due(self) -> bool:
-        return self._basis is None or self._clock.monotonic() - self._planned_s >= PLAN_S
+        plan = self._planner.plan
+        # Just after a start there is nothing to expect yet; a plan of nothing is not kept for long.
+        if self._basis is None or plan is None or not plan.problem.intervals:
+            return True
+        return self._clock.monotonic() - self._planned_s >= PLAN_S
 
     def _planned(self, forecasts: tuple[SiteForecast, ...], now: datetime) -> Basis:
         """Return the plan's basis; where it is for other intervals, self-consumption stands in until the next plan."""
@@ -328,19 +342,18 @@ class Trader:
         batteries = self._batteries()
         # Without a schedule to follow, the batteries are kept for other uses and not planned.
         planned = batteries if batteries and self._config.trading.follow_schedule else ()
-        intervals = plan_intervals(forecasts, rates=lambda start: self._rates(start, prices.get(start), now), now=now)
-        connection = self._config.connection
+        intervals = plan_intervals(
+            forecasts,
+            rates=lambda start: self._rates(start, prices.get(start), now),
+            now=now,
+            peak_weight=self._tariff.peak_weight,
+        )
         problem = Problem(
             intervals=intervals,
             stores=tuple(
                 store_of(battery, name=f"battery {number}") for number, battery in enumerate(planned, start=1)
             ),
-            connection=Connection(
-                import_w_max=float(connection.import_limit_w),
-                export_w_max=float(connection.export_limit_w),
-                grid_charging=self._config.trading.charge_from_grid,
-                grid_discharging=self._config.trading.discharge_to_grid,
-            ),
+            connection=connection_of(self._config, tariff=self._tariff, peak_w=self._month_peak.power_w),
             end_mct_per_kwh=end_value(intervals),
         )
         return problem, batteries, forecasts
@@ -386,7 +399,7 @@ class Trader:
 
     def _batteries(self) -> tuple[Battery, ...] | None:
         """Return the batteries whose state of charge is known, ``None`` where the site has none at all."""
-        cycle = self._cycle
+        cycle, now = self._cycle, self._clock.now()
         own = [(section.id, section.battery) for section in self._config.devices if section.battery is not None]
         if not own:
             return None
@@ -406,6 +419,8 @@ class Trader:
                     soc_percent_min=battery.soc_min_percent,
                     soc_percent_max=battery.soc_max_percent,
                     efficiency=battery.efficiency,
+                    target_soc_percent=0.0 if battery.target is None else battery.target.soc_percent,
+                    target_at=None if battery.target is None else self._tariff.next_at(battery.target.by, now),
                 )
             )
         return tuple(found)
@@ -455,7 +470,7 @@ def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
 def _reach(config: SiteConfig) -> Reach:
     return reach_of(
         import_limit_w=float(config.connection.import_limit_w),
-        export_limit_w=float(config.connection.export_limit_w),
+        export_limit_w=float(config.export_w_max),
         generation_w_max=float(sum(section.pv_peak_w for section in config.devices)),
         discharge_w_max=float(sum(one.battery.discharge_limit_w for one in config.devices if one.battery is not None)),
     )

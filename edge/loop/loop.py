@@ -246,7 +246,7 @@ def _lifts(device: Device, capability: Capability) -> bool:
 def _settings(config: SiteConfig) -> ControlSettings:
     return ControlSettings(
         import_w_max=float(config.connection.import_limit_w),
-        export_w_max=float(config.connection.export_limit_w),
+        export_w_max=float(config.export_w_max),
         phase_w_max=None if config.connection.phase_limit_w is None else float(config.connection.phase_limit_w),
         dead_band_w=config.control.dead_band_w,
         reversals_per_min_max=config.control.reversals_per_min_max,

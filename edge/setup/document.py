@@ -49,6 +49,7 @@ _KEYS: Mapping[str, str] = {
     "devices.battery.discharge_limit_w": "greatest discharging power",
     "devices.battery.soc_min_percent": "never discharged below",
     "devices.battery.soc_max_percent": "never charged above",
+    "devices.battery.target": "a state of charge to reach each day, and by when",
     "devices.battery.ramp_w_per_s": "moved no faster than this",
     "devices.load.rated_w": "counts with this while on, where nothing measures it",
     "devices.load.min_w": "the least that it draws while it runs",

@@ -67,7 +67,10 @@ class Tariffs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Battery:
-    """A battery to plan with: energy is what is stored, power is at its terminals, magnitudes."""
+    """A battery to plan with: energy is what is stored, power is at its terminals, magnitudes.
+
+    ``target_soc_percent`` is to be reached by ``target_at``, where there is such an instant.
+    """
 
     capacity_wh: float
     charge_w_max: float
@@ -77,6 +80,8 @@ class Battery:
     soc_percent_max: float = 100.0
     efficiency: float = 0.95
     wear_mct_per_kwh: int = 1000
+    target_soc_percent: float = 0.0
+    target_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

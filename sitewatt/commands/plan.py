@@ -49,8 +49,8 @@ def plan(
     "% of perfect" is the share of what storage could have saved with the future known. Exit 2 a file or an option
     cannot be used.
     """
+    from edge.agent.site_tariff import SiteTariff, connection_of
     from edge.config import load_config
-    from edge.trading.plan.problem import Connection
     from edge.trading.plan.programme import SolverFailed, SolverMissing
     from edge.trading.plan.season import QUARTERS_PER_DAY, Policy, play
 
@@ -78,12 +78,9 @@ def plan(
             as_json=as_json,
             exit_code=BAD_INPUT,
         )
-    connection = Connection(
-        import_w_max=float(config.connection.import_limit_w),
-        export_w_max=float(config.connection.export_limit_w),
-        grid_charging=config.trading.charge_from_grid,
-        grid_discharging=config.trading.discharge_to_grid,
-    )
+    tariff = SiteTariff(config.trading)
+    peak_w = tariff.peak_w({}) if tariff.peak_mct_per_kw > 0 else 0.0
+    connection = connection_of(config, tariff=tariff, peak_w=peak_w)
     asked = [Policy(policy)] if policy else [Policy.RULE, Policy.PLAN, Policy.PERFECT]
     played: dict[Policy, Played] = {}
     try:

@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.topics import Down, site_topic
+from contracts.units import DeliveryInterval, ZoneId
 from tests.support.rigs.fault_matrix import TOLERANCE_W
-from tests.support.rigs.fault_rig import BATTERY_W, Says, battery_site, siege
+from tests.support.rigs.fault_rig import BATTERY_W, SUN_LOAD_W, ZONE, Says, Siege, battery_site, siege, sun_site
 
-CHEAP = "cheap"
+CHEAP, PEAK, TARGET, CAP, NEGATIVE = "cheap", "peak", "target", "cap", "negative"
+PEAK_KW, CAP_W = 1.0, 1_500
 
 
 def _tariff(*, default_ct: float, noon_ct: float, export_ct: float = 8, **more: Any) -> dict[str, Any]:
@@ -28,18 +33,59 @@ def _tariff(*, default_ct: float, noon_ct: float, export_ct: float = 8, **more: 
 
 SECTIONS: dict[str, dict[str, Any]] = {
     CHEAP: {"trading": {"enabled": False, "tariff": _tariff(default_ct=40, noon_ct=5)}},
+    # A load of 2 kW and 1 kW that is charged anyway: at a price that does not change, only power is worth a plan.
+    PEAK: {
+        "control": {"idle": "hold"},
+        "trading": {
+            "enabled": False,
+            "tariff": _tariff(default_ct=20, noon_ct=20, export_ct=0, peak={"price_per_kw": 50, "kw_min": PEAK_KW}),
+        },
+    },
+    TARGET: {"trading": {"enabled": False, "tariff": _tariff(default_ct=30, noon_ct=30)}},
+    CAP: {"trading": {"enabled": False, "tariff": _tariff(default_ct=30, noon_ct=30, feed_in_cap={"power_w": CAP_W})}},
+    NEGATIVE: {
+        "trading": {"enabled": False, "spot": {"import_adder_mct_per_kwh": 5_000, "export_adder_mct_per_kwh": 0}}
+    },
 }
+
+# Eighty kWh more in two hours is more than it can: it begins at once, at its full power.
+BATTERY = {TARGET: {"target": {"soc_percent": 90, "by": "14:00"}}}
 
 
 def _charges_at_least(power_w: float) -> Says:
     return lambda state: state["battery_w"] >= power_w - TOLERANCE_W
 
 
+def _takes_about(power_w: float) -> Says:
+    return lambda state: abs(state["connection_w"] - power_w) <= TOLERANCE_W
+
+
 @pytest.mark.slow
-async def test_a_site_that_trades_with_nobody_charges_in_the_cheap_hour_of_its_tariff(
+async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No market and no outlook: the tariff of the site's file and its own load are enough to plan."""
-    async with siege(tmp_path, monkeypatch, [battery_site(CHEAP)], sections=SECTIONS) as place:
+    """A cheap hour, a price of power, a cap, a state of charge by a time and negative prices, without any market."""
+    sites = [battery_site(CHEAP), battery_site(PEAK), battery_site(TARGET), sun_site(CAP), sun_site(NEGATIVE)]
+    async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY) as place:
+        await _tell_price(place, NEGATIVE, price_mct=-2_000)
         await place.steadily(CHEAP, _charges_at_least(BATTERY_W))
-        assert place.latest(CHEAP)["connection_w"] > BATTERY_W
+        await place.steadily(PEAK, _takes_about(1_000 * PEAK_KW))
+        await place.steadily(TARGET, _charges_at_least(BATTERY_W))
+        await place.steadily(CAP, _takes_about(-CAP_W))
+        await place.steadily(NEGATIVE, _takes_about(0))
+        # Paid for taking more than for giving: the sun itself rests, the house is fed by the grid.
+        await _tell_price(place, NEGATIVE, price_mct=-20_000)
+        await place.steadily(NEGATIVE, _takes_about(SUN_LOAD_W))
+
+
+async def _tell_price(place: Siege, site: str, *, price_mct: int) -> None:
+    """Publish an outlook as the cloud does: a price for the next two days."""
+    now = place.clock.now()
+    told = (price_mct,) * 192
+    series = ForecastSeries(
+        kind=ForecastKind.PRICE, start=DeliveryInterval.containing(now).start, p10=told, p50=told, p90=told
+    )
+    message = ForecastBroadcast(zone=ZoneId(ZONE), issued_at=now, series=(series,))
+    topic = site_topic(zone=ZONE, site=site, channel=Down.OUTLOOK)
+    async with aiomqtt.Client("127.0.0.1", place.broker_port) as client:
+        await client.publish(topic, message.encode(), qos=1, retain=True)

@@ -15,7 +15,12 @@ Rates = Callable[[datetime], tuple[float, float]]
 
 
 def plan_intervals(
-    forecasts: Sequence[SiteForecast], *, rates: Rates, now: datetime, near: timedelta = NEAR
+    forecasts: Sequence[SiteForecast],
+    *,
+    rates: Rates,
+    now: datetime,
+    near: timedelta = NEAR,
+    peak_weight: Callable[[datetime], float] = lambda _: 1.0,
 ) -> tuple[PlanInterval, ...]:
     """Return the intervals to plan, from the present quarter to the first gap in the forecasts.
 
@@ -27,13 +32,14 @@ def plan_intervals(
         rates: Of a quarter.
         now: Of the plan.
         near: How far quarters are planned.
+        peak_weight: How much of a quarter's power counts where the highest costs.
     """
     quarters: list[PlanInterval] = []
     for forecast in forecasts:
         if quarters and forecast.start != quarters[-1].end:
             break
         if forecast.start + _QUARTER > now:
-            quarters.append(_quarter(forecast, rates, now))
+            quarters.append(_quarter(forecast, rates, now, peak_weight(forecast.start)))
     far = next(
         (
             index
@@ -46,7 +52,7 @@ def plan_intervals(
     return (*quarters[:far], *(_merged(hour) for hour in hours if len(hour) == _QUARTERS_PER_H))
 
 
-def _quarter(forecast: SiteForecast, rates: Rates, now: datetime) -> PlanInterval:
+def _quarter(forecast: SiteForecast, rates: Rates, now: datetime, peak_weight: float) -> PlanInterval:
     buy, sell = rates(forecast.start)
     start = max(forecast.start, now)
     share = (forecast.start + _QUARTER - start) / _QUARTER
@@ -57,6 +63,7 @@ def _quarter(forecast: SiteForecast, rates: Rates, now: datetime) -> PlanInterva
         pv_wh=forecast.pv_wh * share,
         buy_mct_per_kwh=buy,
         sell_mct_per_kwh=sell,
+        peak_weight=peak_weight,
     )
 
 
@@ -68,6 +75,7 @@ def _merged(quarters: Sequence[PlanInterval]) -> PlanInterval:
         pv_wh=sum(each.pv_wh for each in quarters),
         buy_mct_per_kwh=sum(each.buy_mct_per_kwh for each in quarters) / len(quarters),
         sell_mct_per_kwh=sum(each.sell_mct_per_kwh for each in quarters) / len(quarters),
+        peak_weight=max(each.peak_weight for each in quarters),
     )
 
 
@@ -86,4 +94,6 @@ def store_of(battery: Battery, *, name: str) -> Store:
         charge_efficiency=battery.efficiency,
         discharge_efficiency=battery.efficiency,
         wear_mct_per_kwh=battery.wear_mct_per_kwh,
+        target_wh=min(battery.capacity_wh * battery.target_soc_percent / 100, high_wh),
+        target_at=battery.target_at,
     )

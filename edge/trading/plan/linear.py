@@ -178,7 +178,7 @@ def _connection(programme: Programme, problem: Problem, stores: list[_StoreColum
         programme.row([(taken, 1.0), (_slack(programme, Soft.IMPORT), -1.0)], upper=import_max)
         programme.row([(given, 1.0), (_slack(programme, Soft.EXPORT), -1.0)], upper=export_max)
         if connection.peak_mct_per_kw > 0:
-            programme.row([(peak, interval.hours), (taken, -1.0)], lower=0.0)
+            programme.row([(peak, interval.hours), (taken, -interval.peak_weight)], lower=0.0)
         if stores and not connection.grid_charging:
             # Above the surplus nothing is charged; curtailing makes the surplus smaller.
             programme.row([*moved, (unused, 1.0 if net < 0 else 0.0)], upper=max(0.0, -net))

@@ -23,6 +23,7 @@ class PlanInterval:
         sell_mct_per_kwh: What a kWh to the grid brings; negative where giving costs.
         import_w_max: A bound of this interval alone, as a demand response commitment; ``None`` for none.
         export_w_max: The same towards the grid, a magnitude.
+        peak_weight: How much of its power counts where the highest costs, 0 to 1.
     """
 
     start: datetime
@@ -33,6 +34,7 @@ class PlanInterval:
     sell_mct_per_kwh: float
     import_w_max: float | None = None
     export_w_max: float | None = None
+    peak_weight: float = 1.0
 
     @property
     def end(self) -> datetime:

@@ -17,7 +17,7 @@ from edge.trading.plan.past_outlook import PastOutlook
 from edge.trading.plan.plan import Plan, end_value, make_plan
 from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Store
 from edge.trading.plan.rule import self_consumption
-from edge.trading.plan.steer import Steer, steer
+from edge.trading.plan.steer import Steer, shaved, steer
 
 QUARTERS_PER_DAY = 96
 # Day-ahead prices of tomorrow are known from this hour on. Source: publication of the day-ahead auction's results.
@@ -126,13 +126,14 @@ def play(
         pv_w=season.pv_w,
         place=place or Place(pv_peak_w=-min(season.pv_w, default=0.0)),
     )
-    quarters = []
+    quarters: list[Quarter] = []
     for index in range(first, last):
         present = season.interval(index)
         aim = ""
         if policy is Policy.PLAN:
             now = [replace(store, stored_wh=wh) for store, wh in zip(stores, stored, strict=True)]
-            plan = _planned(season, index, now, connection, outlook)
+            peak_w = max([connection.peak_w, *(4 * each.grid_wh for each in quarters)])
+            plan = _planned(season, index, now, replace(connection, peak_w=peak_w), outlook)
             way = steer(plan, 0) if plan.problem.intervals else None
             aim = "" if way is None else way.aim.value
             action = steered(way, present, now, connection)
@@ -179,6 +180,7 @@ def steered(way: Steer | None, present: PlanInterval, stores: Sequence[Store], c
     net_wh = present.load_wh + pv_wh
     wanted_wh = -net_wh
     if way is not None:
+        way = shaved(way, net_w=net_wh / present.hours)
         if way.battery_w is not None:
             wanted_wh = way.battery_w * present.hours
         wanted_wh = min(max(wanted_wh, way.battery_w_min * present.hours), way.battery_w_max * present.hours)

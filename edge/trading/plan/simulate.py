@@ -59,7 +59,7 @@ def simulate(problem: Problem, actions: Sequence[Action]) -> Outcome:
             power[index] = moved_wh / interval.hours
         grid_wh = interval.load_wh + interval.pv_wh + action.curtailed_wh + sum(action.battery_wh)
         cost += grid_wh * (interval.buy_mct_per_kwh if grid_wh > 0 else interval.sell_mct_per_kwh) / 1000
-        peak_w = max(peak_w, grid_wh / interval.hours)
+        peak_w = max(peak_w, interval.peak_weight * grid_wh / interval.hours)
         violations += _violation(Soft.IMPORT, interval, grid_wh - problem.connection.import_wh_max(interval))
         violations += _violation(Soft.EXPORT, interval, -grid_wh - problem.connection.export_wh_max(interval))
         grid.append(grid_wh)

@@ -5,7 +5,7 @@ binds only the side that it wants otherwise: a forecast is never exact, and a fi
 the grid.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edge.trading.plan.plan import Plan
@@ -38,6 +38,7 @@ class Steer:
         battery_w: What they shall do, ``None`` to leave it to self-consumption inside the bounds.
         export_w_max: The most that may be fed in because feeding in costs money, ``None`` for no bound.
         generation_off: Whether generation shall rest altogether, because taking energy is paid.
+        import_w_max: The power that is paid for anyway, where the highest costs; ``None`` where it costs nothing.
         words: The reason, for an owner.
     """
 
@@ -47,6 +48,7 @@ class Steer:
     battery_w: float | None = None
     export_w_max: float | None = None
     generation_off: bool = False
+    import_w_max: float | None = None
     words: str
 
 
@@ -54,7 +56,48 @@ def steer(plan: Plan, index: int) -> Steer:
     """Return what one interval of a plan asks of control."""
     interval, action = plan.problem.intervals[index], plan.actions[index]
     export_w_max, generation_off = _generation(interval, action, plan.outcome.grid_wh[index])
-    return _storage(plan, interval, action, export_w_max=export_w_max, generation_off=generation_off)
+    aim = _storage(plan, interval, action, export_w_max=export_w_max, generation_off=generation_off)
+    peak_w = _peak_w(plan)
+    if peak_w is None or interval.peak_weight == 0:
+        return aim
+    import_w_max = peak_w / interval.peak_weight
+    return replace(
+        aim,
+        import_w_max=import_w_max,
+        words=f"{aim.words}; take no more than {import_w_max:.0f} W, the highest is paid",
+    )
+
+
+def shaved(aim: Steer, *, net_w: float) -> Steer:
+    """Return an aim whose storage keeps the connection below what is paid for anyway, whatever the load does.
+
+    Args:
+        aim: Of the interval.
+        net_w: What the site takes now without its storage.
+    """
+    if aim.import_w_max is None:
+        return aim
+    most_w = aim.import_w_max - net_w
+    if most_w >= 0 and aim.battery_w is None:
+        return aim  # Self-consumption charges from a surplus alone.
+    return replace(
+        aim,
+        battery_w_min=min(aim.battery_w_min, most_w),
+        battery_w_max=min(aim.battery_w_max, most_w),
+        battery_w=None if aim.battery_w is None else min(aim.battery_w, most_w),
+    )
+
+
+def _peak_w(plan: Plan) -> float | None:
+    """Return the highest power that counts in a plan, no less than the month's so far; ``None`` where it is free."""
+    connection = plan.problem.connection
+    if connection.peak_mct_per_kw <= 0:
+        return None
+    planned = (
+        interval.peak_weight * grid_wh / interval.hours
+        for interval, grid_wh in zip(plan.problem.intervals, plan.outcome.grid_wh, strict=True)
+    )
+    return max(connection.peak_w, *planned)
 
 
 def _storage(

@@ -255,11 +255,13 @@ async def siege(
     *,
     speed: float = SPEED,
     sections: Mapping[str, Mapping[str, Any]] | None = None,
+    battery: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Siege]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
     Args:
         sections: What else the configuration of a site's gateway says, by site.
+        battery: What else it says of the battery.
     """
     hinder = folder / "hinder"
     hinder.mkdir()
@@ -285,6 +287,9 @@ async def siege(
             for site in built:
                 content = _gateway(folder, site, keys, link=link, wires=strung)
                 content.update((sections or {}).get(site.id, {}))
+                for device in content["devices"]:
+                    if "battery" in device:
+                        device["battery"].update((battery or {}).get(site.id, {}))
                 files.gateway(folder, site.id).write_text(yaml.safe_dump(content), encoding="utf-8")
             found = Siege(
                 folder=folder,
