@@ -9,6 +9,7 @@ while power flows (victronenergy/dbus-fronius issue 18, CJNE/ha-sunspec issue 24
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -57,6 +58,44 @@ def room_wh(*, elapsed_s: float, connection_w: float | None, power_wh: float | N
     if connection_w is None:
         carried_wh += STEP_WH_MAX
     return carried_wh if power_wh is None else min(carried_wh, POWER_FACTOR * power_wh + STEP_WH_MAX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CounterHabit:
+    """How the counter of a device behaves where it does not simply rise.
+
+    Args:
+        wraps_at_wh: It begins at zero again when it has counted so much; ``None`` where it never does.
+        counts_down: It begins at ``wraps_at_wh`` and falls.
+        zero_is_no_value: It reads zero while the device wakes up.
+    """
+
+    wraps_at_wh: float | None = None
+    counts_down: bool = False
+    zero_is_no_value: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that a counter that falls falls from somewhere."""
+        assert not self.counts_down or self.wraps_at_wh is not None
+
+    def counted_wh(self, shown_wh: float) -> float | None:
+        """Return what was counted since the counter's start, by what it shows; ``None`` where that is no value."""
+        if self.zero_is_no_value and shown_wh == 0:
+            return None
+        return self.wraps_at_wh - shown_wh if self.counts_down and self.wraps_at_wh is not None else shown_wh
+
+    def went_round(self, before_wh: float, now_wh: float, *, room_wh: float) -> bool:
+        """Return whether a fall is a counter that began at zero again.
+
+        Args:
+            room_wh: The most that it can have risen since.
+        """
+        if self.wraps_at_wh is None or now_wh >= before_wh:
+            return False
+        return now_wh + self.wraps_at_wh - before_wh <= room_wh
+
+
+RISES: Final = CounterHabit()
 
 
 def lag_threshold_wh(step_wh: float) -> float:

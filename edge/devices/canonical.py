@@ -60,9 +60,13 @@ def derive(spec: DerivedSpec, readings: Mapping[str, Reading]) -> Reading | None
             reading = readings.get(name)
             if reading is None:
                 return None
+            if spec.some_parts and reading.value is None and reading.raw is not None:
+                continue  # It says itself that it has none: a string input that nothing is connected to.
             parts.append(reading)
             if isinstance(reading.value, int | float):
                 total += factor * reading.value
+    if not parts:
+        return Reading(value=None, quality=Quality.INVALID)
     oldest = min(parts, key=lambda part: part.monotonic_s)
     if any(not isinstance(part.value, int | float) for part in parts):
         return replace(oldest, value=None, quality=Quality.INVALID, raw=None)

@@ -9,7 +9,7 @@ from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
-from edge.devices.facts import Facts, NoMarker, Watch, learn_facts, telling
+from edge.devices.facts import Facts, NoMarker, Watch, conditions, learn_facts, telling
 from edge.devices.health import Health
 from edge.devices.map_faults import likely_slip
 from edge.devices.options import (
@@ -334,10 +334,12 @@ class Device:
             if self._options.levers is None or lever in self._options.levers:
                 recipe = self.profile.capabilities[lever][number]
                 wanted.update(recipe.points(), recipe.base_points)
-        watched = self._options.watched
+        watched, asked = self._options.watched, conditions(self.profile)
         return [
             replace(point, poll_class=PollClass.CONTROL)
-            if name in self.profile.points and self.profile.points[name].canonical in watched
+            if resolved.profile.points[name].canonical in watched
+            else replace(point, poll_class=PollClass.COUNTER)
+            if name in asked and point.poll_class is PollClass.NAMEPLATE
             else point
             for name, point in resolved.points.items()
             if name in wanted

@@ -44,14 +44,19 @@ class Facts:
 
     def resolve(self, profile: Profile) -> Resolved:
         """Return the points of a profile on this device."""
-        return resolve(profile, self.sunspec, learned_order=self.word_order)
+        return resolve(profile, self.sunspec, learned_order=self.word_order, told=self.told)
 
 
 def telling(profile: Profile) -> frozenset[str]:
     """Return the points that tell how the device is to be read."""
     learn = profile.defaults.word_order_from
     firmware = {name for name, spec in profile.points.items() if spec.canonical == FIRMWARE}
-    return frozenset(firmware | ({learn.point} if learn is not None else set()))
+    return frozenset(firmware | conditions(profile) | ({learn.point} if learn is not None else set()))
+
+
+def conditions(profile: Profile) -> frozenset[str]:
+    """Return the points by what they read others exist."""
+    return frozenset(name for spec in profile.points.values() for name in spec.when)
 
 
 async def learn_facts(profile: Profile, bus: Bus, unit: int) -> Facts:
@@ -75,7 +80,7 @@ async def learn_facts(profile: Profile, bus: Bus, unit: int) -> Facts:
     for name in sorted(telling(profile) & points.keys()):
         if points[name].access is Access.WRITE:
             continue
-        reading = await _read(bus, unit, points[name])
+        reading = await _read(bus, unit, points[name], may_be_silent=name not in conditions(profile))
         if reading is not None and reading.quality is Quality.GOOD:
             told[name] = str(reading.value)
     return Facts(sunspec=sunspec, word_order=order, told=told)
@@ -154,14 +159,16 @@ async def _word_order(profile: Profile, bus: Bus, unit: int) -> WordOrder | None
     return word_order_of(learn, word)
 
 
-async def _read(bus: Bus, unit: int, point: RegisterPoint) -> Reading | None:
-    """Return what a point reads; None where the device has no such registers, or is silent about them alone."""
+async def _read(bus: Bus, unit: int, point: RegisterPoint, *, may_be_silent: bool) -> Reading | None:
+    """Return what a point reads; None where the device has no such registers, or may be silent about them alone."""
     image: dict[int, int] = {}
     with contextlib.suppress(DeviceRefused):
         for start, end in point.spans():
             try:
                 words = await read_patiently(bus, unit, point.table, start, end - start)
             except NoReply:
+                if not may_be_silent:
+                    raise
                 bus.unit(unit).excuse()
                 return None
             image.update(zip(range(start, end), words, strict=True))

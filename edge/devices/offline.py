@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, to_canonical
-from edge.devices.facts import word_order_of
+from edge.devices.facts import conditions, word_order_of
 from edge.devices.points import DerivedSpec
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
@@ -19,7 +19,7 @@ from edge.modbus.cost import CostModel
 from edge.modbus.encode import Write, encode
 from edge.modbus.plan import Plan, plan_reads
 from edge.modbus.point import Access, Reading, RegisterPoint, Table, WordOrder
-from edge.modbus.sunspec import walk_image
+from edge.modbus.sunspec import SunSpecMap, walk_image
 
 # Refusals that say that a value does not fit; programs see one code and the finer one as the reason.
 DOES_NOT_FIT = frozenset(
@@ -99,8 +99,8 @@ def decode_registers(profile: Profile, registers: Registers) -> dict[str, Decode
         if not _is_there(point, image):
             continue
         readings[name] = refined(point, decode(point, image))
-        found[name] = as_decoded(profile.points[name], readings[name])
-    for name, spec in profile.derived.items():
+        found[name] = as_decoded(resolved.profile.points[name], readings[name])
+    for name, spec in resolved.profile.derived.items():
         reading = derive(spec, readings)
         if reading is not None:
             found[name] = as_decoded(spec, reading)
@@ -123,7 +123,22 @@ def locate(profile: Profile, registers: Registers) -> Resolved:
         if word is not None:
             with contextlib.suppress(DeviceImplausible):
                 order = word_order_of(learn, word)
-    return resolve(profile, found, learned_order=order)
+    return resolve(profile, found, learned_order=order, told=_told(profile, registers, found, order))
+
+
+def _told(
+    profile: Profile, registers: Registers, found: SunSpecMap | None, order: WordOrder | None
+) -> dict[str, str] | None:
+    """Return what a dump tells by which points exist; None where it does not hold all of it, so that all are shown."""
+    asked = conditions(profile)
+    told: dict[str, str] = {}
+    for name, point in resolve(profile, found, learned_order=order).points.items():
+        if name in asked:
+            reading = decode(point, registers.of(point.table))
+            if reading.quality is not Quality.GOOD:
+                return None
+            told[name] = str(reading.value)
+    return told
 
 
 def encode_value(

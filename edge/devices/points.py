@@ -7,8 +7,10 @@ Values are the device's own: its sign, its unit after scaling to SI. What a poin
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from edge.devices.condition import ShortCondition
+from edge.devices.section import Section
 from edge.modbus.point import Access, DataType, PollClass, Table, WordOrder
 
 ADDRESS_MAX = 0xFFFF
@@ -27,13 +29,9 @@ COUNT: dict[DataType, int] = {
     DataType.UINT64: 4,
     DataType.INT64: 4,
     DataType.FLOAT64: 4,
+    DataType.CLOCK: 6,
 }
-
-
-class Section(BaseModel):
-    """A part of a profile: frozen, and refusing keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+CLOCK_COUNTS = (6, 3)  # One register a part from the year down, or two parts a register.
 
 
 class Kind(StrEnum):
@@ -83,6 +81,26 @@ class Rescale(Section):
     factor: float = Field(gt=0, lt=1)
 
 
+class Counter(Section):
+    """How an energy counter behaves where it does not simply rise.
+
+    Args:
+        wraps_at_wh: It begins at zero again when it has counted so much.
+        counts_down: It begins at ``wraps_at_wh`` and falls.
+        zero_is_no_value: It reads zero while the device wakes up.
+    """
+
+    wraps_at_wh: float | None = Field(default=None, gt=0)
+    counts_down: bool = False
+    zero_is_no_value: bool = False
+
+    @model_validator(mode="after")
+    def _falls_from_somewhere(self) -> "Counter":
+        if self.counts_down and self.wraps_at_wh is None:
+            raise ValueError("counts_down needs wraps_at_wh, from where it falls")
+        return self
+
+
 def one_or_more(value: object) -> object:
     """Return a single value as a list of one."""
     return value if isinstance(value, list | tuple) else [value]
@@ -96,7 +114,8 @@ class PointSpec(Section):
 
     A point lies at ``address``, or in a SunSpec ``model`` at the offset ``at`` from the model's id, its scale factor
     at ``scale_at``. ``parts`` are the addresses of a value that is not adjacent, most significant word first.
-    ``type`` and ``count`` say what the bits are, ``(raw + offset) * scale`` what they are worth.
+    ``type`` and ``count`` say what the bits are, ``(raw + offset) * scale`` what they are worth. ``when`` says by what
+    other points read that the device has it: of several firmwares, or of several models by their code.
     """
 
     canonical: str = Field(pattern=CANONICAL)
@@ -127,6 +146,8 @@ class PointSpec(Section):
     write_address: int | None = Field(default=None, ge=0, le=ADDRESS_MAX)
     write_function: int | None = None
     poll: PollClass | None = None
+    when: dict[str, ShortCondition] = Field(default_factory=dict)
+    counter: Counter | None = None
     kind: Kind | None = None
     evidence: Evidence = Evidence.TWO_SOURCES
     note: str | None = None
@@ -145,8 +166,11 @@ class PointSpec(Section):
             raise ValueError("is a string and needs a count of registers")
         expected = COUNT.get(self.type)
         wide = self.type is DataType.BITFIELD and self.count in (1, 2, 4)
+        wide = wide or (self.type is DataType.CLOCK and self.count in CLOCK_COUNTS)
         if self.count is not None and expected is not None and self.count != expected and not wide:
             raise ValueError(f"has count {self.count}, a {self.type} takes {expected}")
+        if self.type is DataType.CLOCK and self.is_writable:
+            raise ValueError("is a clock, which is only read")
         if self.write_function not in (None, 5, 6, 15, 16):
             raise ValueError(f"has write_function {self.write_function}, not 5, 6, 15 or 16")
         return self
@@ -163,7 +187,12 @@ class PointSpec(Section):
 
 
 class DerivedSpec(Section):
-    """A value that no register holds: the sum of some points less the sum of others, in the device's own sign."""
+    """A value that no register holds: the sum of some points less the sum of others, in the device's own sign.
+
+    Args:
+        without_models: SunSpec models of devices that the sum is not for.
+        some_parts: Whether parts that say that they have no value count nothing, as long as another has one.
+    """
 
     canonical: str = Field(pattern=CANONICAL)
     plus: tuple[str, ...] = Field(min_length=1)
@@ -173,5 +202,7 @@ class DerivedSpec(Section):
     absolute: bool = False
     rescale: Rescale | None = None
     no_value_means: float | None = None
+    without_models: tuple[int, ...] = ()
+    some_parts: bool = False
     kind: Kind | None = None
     note: str | None = None

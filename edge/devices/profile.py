@@ -6,11 +6,13 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, Section, one_or_more
+from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, one_or_more
 from edge.devices.recipes import MODES, Lever, Recipe, WriteRule
+from edge.devices.section import Section
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.point import PERIOD_S, DataType, LinkLimits, PollClass, Range, Table, WordOrder
 
+EVERY_BLOCK = "[*]"  # In a sum: the point of every repeating block.
 ID = r"^[a-z0-9][a-z0-9_]*$"
 FLASH_WRITES_A_DAY = 200  # Source: practice of battery planners on inverter EEPROM; a profile may ask for less.
 
@@ -95,11 +97,16 @@ class ChainModel(Section):
 
 
 class SunSpecSection(Section):
-    """How the models are found; ``same_layout`` lists models that may stand in for another, point for point."""
+    """How the models are found; ``same_layout`` lists models that may stand in for another, point for point.
+
+    ``repeats`` gives the registers of one block of a model with repeating blocks; its points are written down for the
+    first one, ``m160.DCW[1]``.
+    """
 
     bases: tuple[int, ...] = (40000, 50000, 0)
     chain: tuple[ChainModel, ...] = Field(min_length=1)
     same_layout: dict[int, tuple[int, ...]] = Field(default_factory=dict)
+    repeats: dict[int, int] = Field(default_factory=dict)
 
 
 class Learn(Section):
@@ -155,6 +162,7 @@ class Profile(Section):
         faults = [
             *self._sunspec_faults(),
             *self._derived_faults(),
+            *self._condition_faults(),
             *self._write_faults(),
             *(
                 fault
@@ -188,7 +196,19 @@ class Profile(Section):
     def _derived_faults(self) -> list[str]:
         faults = [f"derived.{name} has the name of a point" for name in self.derived if name in self.points]
         for name, spec in self.derived.items():
-            faults += self._unknown((*spec.plus, *spec.minus), f"derived.{name}")
+            parts = [part.replace(EVERY_BLOCK, "[1]") for part in (*spec.plus, *spec.minus)]
+            faults += self._unknown(parts, f"derived.{name}")
+        return faults
+
+    def _condition_faults(self) -> list[str]:
+        faults = []
+        for name, spec in self.points.items():
+            faults += self._unknown(spec.when, f"points.{name}.when")
+            faults += [
+                f"points.{name}.when asks for {other!r}, which has a condition itself"
+                for other in spec.when
+                if other in self.points and self.points[other].when
+            ]
         return faults
 
     def _write_faults(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from domain.plausibility import RISES, CounterHabit
+
 # Canonical names (or their ends) and the range outside which a reading is discarded.
 # Source: commissioning checks of field practice: 85 to 300 V, 45 to 65 Hz, 0 to 100 percent.
 _VOLTAGE = (85.0, 300.0)
@@ -62,17 +64,25 @@ class CounterGuard:
 
     Args:
         rated_w: The greatest power that the counter can count.
+        habit: How it behaves where it does not simply rise.
     """
 
     rated_w: float
+    habit: CounterHabit = RISES
+    rounds_wh: float = 0.0
     value_wh: float | None = None
     at_s: float = 0.0
     _suspect_wh: float | None = None
     _suspect_at_s: float = 0.0
     _confirmed: int = 0
 
+    def counted_wh(self, shown_wh: float) -> float | None:
+        """Return the counter's level as one that only ever rises, its rounds added; None where it shows no value."""
+        counted_wh = self.habit.counted_wh(shown_wh)
+        return None if counted_wh is None else counted_wh + self.rounds_wh
+
     def accepts(self, value_wh: float, *, now_s: float) -> bool:
-        """Return whether the reading is believed, and remember it."""
+        """Return whether a level is believed, and remember it."""
         if self.value_wh is None or self._follows(self.value_wh, self.at_s, value_wh, now_s):
             self._take(value_wh, now_s)
             return True
@@ -87,9 +97,21 @@ class CounterGuard:
             return True
         return False
 
+    def went_round(self, level_wh: float, *, now_s: float) -> bool:
+        """Return whether a level below the last one is a counter that began at zero again, and count its round."""
+        if self.value_wh is None or self.habit.wraps_at_wh is None:
+            return False
+        room_wh = self._room_wh(self.at_s, now_s)
+        if not self.habit.went_round(self.value_wh, level_wh, room_wh=room_wh):
+            return False
+        self.rounds_wh += self.habit.wraps_at_wh
+        return True
+
     def _follows(self, before_wh: float, before_s: float, value_wh: float, now_s: float) -> bool:
-        room_wh = self.rated_w * max(0.0, now_s - before_s) / 3600 * JUMP_SHARE + JUMP_WH_MIN
-        return 0 <= value_wh - before_wh <= room_wh
+        return 0 <= value_wh - before_wh <= self._room_wh(before_s, now_s)
+
+    def _room_wh(self, since_s: float, now_s: float) -> float:
+        return self.rated_w * max(0.0, now_s - since_s) / 3600 * JUMP_SHARE + JUMP_WH_MIN
 
     def _take(self, value_wh: float, now_s: float) -> None:
         # From the last rise: a counter in steps of 1 kWh may take one whenever its energy had the time to flow.

@@ -14,7 +14,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from edge.devices.points import Section, one_or_more
+from edge.devices.points import one_or_more
+from edge.devices.section import Section
 
 VARIABLES = (
     "limit_w",

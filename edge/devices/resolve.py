@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edge.control.model import LOAD_CAPABILITIES
+from edge.devices.blocks import with_blocks
 from edge.devices.points import Kind, PointSpec
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever
@@ -72,19 +73,28 @@ class Resolved:
     sunspec: SunSpecMap | None = None
 
 
-def resolve(profile: Profile, sunspec: SunSpecMap | None = None, *, learned_order: WordOrder | None = None) -> Resolved:
+def resolve(
+    profile: Profile,
+    sunspec: SunSpecMap | None = None,
+    *,
+    learned_order: WordOrder | None = None,
+    told: Mapping[str, str] | None = None,
+) -> Resolved:
     """Return the points of a profile at their addresses.
 
     Args:
         sunspec: Where the models lie; None takes the profile's worked example.
         learned_order: Word order that the device told, for a profile that asks for it.
+        told: What the points read, as text, by which others exist; None takes all points.
     """
     where = sunspec if sunspec is not None or profile.sunspec is None else worked_example(profile)
+    if where is not None and profile.sunspec is not None:
+        profile = with_blocks(profile, where)
     control = {name for recipes in profile.capabilities.values() for recipe in recipes for name in recipe.points()}
     control |= control_parts(profile)
     points: dict[str, RegisterPoint] = {}
     for name, spec in profile.points.items():
-        point = _point(profile, name, spec, where, learned_order)
+        point = _point(profile, name, spec, where, learned_order) if _exists(spec, told) else None
         if point is not None:
             readable = name in control and not spec.scale_factor
             points[name] = replace(point, poll_class=PollClass.CONTROL) if readable else point
@@ -154,6 +164,11 @@ def poll_class(spec: PointSpec) -> PollClass:
     if name in _SLOW or name.endswith(_SLOW_ENDINGS) or spec.is_writable:
         return PollClass.COUNTER
     return PollClass.LIVE
+
+
+def _exists(spec: PointSpec, told: Mapping[str, str] | None) -> bool:
+    """Return whether a device that tells this has a point; what it does not tell fulfils no condition."""
+    return told is None or all(name in told and wanted.holds(told[name]) for name, wanted in spec.when.items())
 
 
 def allows(spec_kind: Kind | None, kinds: frozenset[Kind] | None) -> bool:

@@ -53,7 +53,7 @@ class Session:
     """A conversation with one device."""
 
     def __init__(self, profile: Profile, bus: Bus, unit: int, resolved: Resolved, clock: Clock) -> None:
-        self.profile = profile
+        self.profile = resolved.profile
         self.resolved = resolved
         self.bus = bus
         self.unit = unit

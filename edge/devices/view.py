@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from contracts.units import Quality
+from domain.plausibility import RISES, CounterHabit
 from edge.devices.canonical import Spec, derive, refined, substituted, to_canonical
 from edge.devices.doubt import could_be, is_misread
 from edge.devices.points import DerivedSpec, Kind, PointSpec
@@ -59,7 +60,10 @@ class Source:
         value = to_canonical(self.spec, made.value)
         if self.turned and isinstance(value, int | float) and not isinstance(value, bool):
             value = -value if value else value
-        made = made if value is made.value else replace(made, value=value)
+        if isinstance(self.guard, CounterGuard) and isinstance(value, int | float):
+            value = self._level(self.guard, value, reading)
+        if value is not made.value:
+            made = replace(made, value=value, quality=made.quality if value is not None else Quality.INVALID)
         self.verdict = None
         if isinstance(value, int | float) and not isinstance(value, bool):
             why = self._implausible(value, reading)
@@ -70,6 +74,14 @@ class Source:
         self.seen, self.made = reading, made
         self.fresh_until_s = made.monotonic_s + self.stale_s if made.quality is Quality.GOOD else -inf
         return made
+
+    @staticmethod
+    def _level(guard: CounterGuard, shown_wh: float, reading: Reading) -> float | None:
+        """Return the level of a counter by what it shows, as its profile says that it behaves."""
+        level_wh = guard.counted_wh(shown_wh)
+        if level_wh is not None and guard.went_round(level_wh, now_s=reading.monotonic_s):
+            return guard.counted_wh(shown_wh)
+        return level_wh
 
     def _verdict(self, value: float) -> bool | None:
         if self.verdict_bounds is not None:
@@ -257,12 +269,21 @@ def _source(
         stale_s=max(STALE_PERIODS * max(map(resolved.profile.link.period_s, classes)), STALE_S_MIN),
         verdict_bounds=plausible_range(canonical),
         bounds=plausible_range(canonical) if power_w_max is None else (-power_w_max, power_w_max),
-        guard=_guard(canonical, rated_w),
+        guard=_guard(canonical, rated_w, habit=_habit(spec)),
         turned=is_turned,
     )
 
 
-def _guard(canonical: str, rated_w: float) -> CounterGuard | ChargeGuard | None:
+def _guard(canonical: str, rated_w: float, *, habit: CounterHabit) -> CounterGuard | ChargeGuard | None:
     if is_counter(canonical):
-        return CounterGuard(rated_w=rated_w)
+        return CounterGuard(rated_w=rated_w, habit=habit)
     return ChargeGuard() if canonical == "soc_pct" else None
+
+
+def _habit(spec: Spec) -> CounterHabit:
+    said = spec.counter if isinstance(spec, PointSpec) else None
+    if said is None:
+        return RISES
+    return CounterHabit(
+        wraps_at_wh=said.wraps_at_wh, counts_down=said.counts_down, zero_is_no_value=said.zero_is_no_value
+    )

@@ -7,7 +7,7 @@ a scale factor that is absent or outside what SunSpec allows, a sign that no bit
 import re
 import struct
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from math import isfinite
 
@@ -24,6 +24,8 @@ POWERS_OF_TEN: tuple[int, ...] = tuple(10**exponent for exponent in range(SCALE_
 SIGNED = frozenset({DataType.INT16, DataType.INT32, DataType.INT64})
 ENUMS = frozenset({DataType.ENUM16, DataType.ENUM32})
 FLOATS: Mapping[DataType, tuple[str, str]] = {DataType.FLOAT32: (">f", ">I"), DataType.FLOAT64: (">d", ">Q")}
+
+CLOCK_PARTS = 6  # Registers of a clock with one part each; half as many where two parts share one.
 
 _INVALID = Quality.INVALID
 _GOOD = Quality.GOOD
@@ -48,6 +50,8 @@ def compile_point(point: RegisterPoint) -> Decoder:
     """Return a decoder for one point, so that a poll cycle decides nothing that the map already says."""
     if point.data_type is DataType.STRING:
         return _text(point)
+    if point.data_type is DataType.CLOCK:
+        return _clock(point)
     if point.table.is_bits:
         return _bit(point)
     if point.data_type in FLOATS:
@@ -206,6 +210,28 @@ def _sign(point: RegisterPoint) -> Callable[[float, Image], float | None] | None
         return abs(value) if word & plus else -abs(value)
 
     return sign
+
+
+def _clock(point: RegisterPoint) -> Decoder:
+    """Return what reads the seconds from 1970 to what a clock shows, its time zone left open."""
+    addresses = tuple(range(point.address, point.address + point.count))
+
+    def clock(image: Image) -> Decoded:
+        words = [image.get(address) for address in addresses]
+        if None in words:
+            return _ABSENT
+        parts = [
+            part for word in words if word is not None for part in ((word,) if point.count == 6 else divmod(word, 256))
+        ]
+        year = parts[0] + 2000 if parts[0] < 100 else parts[0]
+        try:
+            shown = datetime(year, *parts[1:], tzinfo=UTC)  # type: ignore[misc, arg-type]
+        except ValueError:
+            return None, _INVALID, None
+        seconds = int(shown.timestamp())
+        return seconds, _GOOD, seconds
+
+    return clock
 
 
 def _text(point: RegisterPoint) -> Decoder:

@@ -54,6 +54,7 @@ class DataType(StrEnum):
     BITFIELD = "bitfield"
     STRING = "string"
     BOOL = "bool"
+    CLOCK = "clock"  # Year, month, day, hour, minute and second of local time.
 
 
 class Access(StrEnum):

@@ -21,7 +21,7 @@ FRAMES: Frames = GOLDEN["devices"]
 DERIVED: Frames = GOLDEN["derived"]
 FACTS = 1438  # Points that public sources tell; a profile may put several of them together as one more.
 
-NO_NUMBER = (DataType.ENUM16, DataType.ENUM32, DataType.BITFIELD, DataType.STRING, DataType.BOOL)
+NO_NUMBER = (DataType.ENUM16, DataType.ENUM32, DataType.BITFIELD, DataType.STRING, DataType.BOOL, DataType.CLOCK)
 OTHER_TYPE = {
     DataType.UINT16: DataType.INT16,
     DataType.INT16: DataType.UINT16,
@@ -99,7 +99,7 @@ def mutations(spec: PointSpec) -> dict[str, PointSpec]:
         wrong["type"] = {"type": DataType.UINT32 if named else OTHER_TYPE[spec.type]}
     if spec.type in (DataType.STRING, DataType.BITFIELD):
         wrong["count"] = {"count": 2 * spec.registers}
-    if spec.registers > 1 and spec.type is not DataType.STRING:
+    if spec.registers > 1 and spec.type not in (DataType.STRING, DataType.CLOCK):
         little = spec.word_order is not WordOrder.LITTLE
         wrong["word order"] = {"word_order": WordOrder.LITTLE if little else WordOrder.BIG}
     if spec.scale_at is not None:
