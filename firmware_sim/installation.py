@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contracts.clock import Clock
 from firmware_sim.bank import Bank, ShortReads
+from firmware_sim.consumer_devices import consumer_device
 from firmware_sim.driver import Driver
 from firmware_sim.errors import PlantError
 from firmware_sim.faults import FaultyWire
@@ -103,6 +104,8 @@ def _unlimited_banks(plant: Plant, driver: Driver) -> list[tuple[str, DeviceConf
             bank: Bank
             if device.kind is DeviceKind.RELAY:
                 bank = Relay(site=site, driver=driver)
+            elif device.id in site.consumers:
+                bank = consumer_device(device.kind, site.consumers[device.id], driver)
             elif device.id in inverters:
                 bank = InverterDevice(plant=plant, driver=driver, site=site, inverter=inverters[device.id]).bank
             else:
@@ -153,6 +156,7 @@ def _power_w_max(site: Site) -> float:
         peak_w = site.load.series.peak_w * site.load.factor if site.load.series else 0.0
         load_w = (peak_w + site.load.base_w) * (1 + site.load.variation_share)
     load_w += sum(one.power_w for one in site.config.switched)
+    load_w += sum(one.power_w_max for one in site.consumers.values())
     load_w += sum(max(0.0, step.extra_load_w) for step in site.config.steps)
     pv_w = site.pv.series.peak_w * site.pv.factor if site.pv and site.pv.series else 0.0
     battery_w = max(site.battery.charge_w_max, site.battery.discharge_w_max) if site.battery else 0.0

@@ -36,7 +36,9 @@ class Plant:
         self._started_s = now_s - (started_at - origin_at).total_seconds()
         self._week_s = week_seconds(_local(origin_at, config.utc_offset_h))
         self._now_s = now_s
-        self.sites = {site.id: build_site(site, week=config.week, seed=config.seed) for site in config.sites}
+        self.sites = {
+            site.id: build_site(site, week=config.week, seed=config.seed, now_s=now_s) for site in config.sites
+        }
         self.feeder = Feeder(config=config.feeder, meter=build_counters(config.feeder))
         self.settle()
 
@@ -83,6 +85,8 @@ class Plant:
         site.load_w, site.available_w = load_w, self._available_w(site, elapsed_s)
         outputs_w = [inverter.output_w for inverter in site.inverters]
         battery_before_w = site.battery_w
+        for consumer in site.consumers.values():
+            consumer.count(consumer.power_w(self._now_s), duration_s)
         battery_mean_w = self._step_battery(site, duration_s)
         _share_pv(site)
         mean_w = load_mean_w + (pv_w + site.pv_w) / 2 + battery_mean_w
@@ -121,7 +125,8 @@ class Plant:
     def _load_w(self, site: Site, elapsed_s: float) -> float:
         power_w = site.load.at(week_s=self._week_s + elapsed_s, elapsed_s=elapsed_s) if site.load else 0.0
         switched_w = sum(one.power_w for one in site.config.switched if site.coils[one.coil])
-        return power_w + switched_w + sum(step_w(step, elapsed_s) for step in site.config.steps)
+        own_w = sum(one.power_w(self._now_s) for one in site.consumers.values())
+        return power_w + switched_w + own_w + sum(step_w(step, elapsed_s) for step in site.config.steps)
 
     def _available_w(self, site: Site, elapsed_s: float) -> float:
         return site.pv.at(week_s=self._week_s + elapsed_s, elapsed_s=elapsed_s) if site.pv else 0.0

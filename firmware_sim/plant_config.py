@@ -30,6 +30,16 @@ class DeviceKind(StrEnum):
     SUNSPEC_METER = "sunspec_meter"
     SDM630 = "sdm630"
     RELAY = "relay"
+    ALFEN_EVE = "alfen_eve"
+    HEIDELBERG_EC = "heidelberg_ec"
+    PHOENIX_EV_ETH = "phoenix_ev_eth"
+    STIEBEL_ISG = "stiebel_isg"
+
+
+# Devices that draw power themselves.
+CONSUMERS = frozenset(
+    {DeviceKind.ALFEN_EVE, DeviceKind.HEIDELBERG_EC, DeviceKind.PHOENIX_EV_ETH, DeviceKind.STIEBEL_ISG}
+)
 
 
 class Serves(StrEnum):
@@ -40,6 +50,7 @@ class Serves(StrEnum):
     HYBRID = "hybrid"
     METER = "meter"
     SWITCH = "switch"
+    ITSELF = "itself"
 
 
 class Shape(StrEnum):
@@ -62,6 +73,7 @@ _ALLOWED = {
     DeviceKind.SUNSPEC_METER: {Serves.METER},
     DeviceKind.SDM630: {Serves.METER},
     DeviceKind.RELAY: {Serves.SWITCH},
+    **{kind: {Serves.ITSELF} for kind in CONSUMERS},
 }
 
 
@@ -74,7 +86,9 @@ class DeviceConfig(_Settings):
     WMaxLim_Ena rises from 0 to 1 (default: hybrids of that shape do). ``control_allowed`` false refuses every write, as
     the vendor's page does by default. ``float_model`` carries model 113 instead of 103, and so moves what stands behind
     it. ``orders_ignored`` takes and echoes orders without acting on them, ``revert_ignored`` never lets a timer run
-    out: devices of both kinds are sold. ``faults`` spoil what its port answers, seeded by the plant's seed.
+    out: devices of both kinds are sold. Of a charging point and a heat pump ``rated_w`` is what car or pump draw at
+    most, ``safe_a`` the current that a charging point falls to by itself, ``is_plugged`` whether a car is there.
+    ``faults`` spoil what its port answers, seeded by the plant's seed.
     """
 
     id: DeviceId
@@ -95,6 +109,8 @@ class DeviceConfig(_Settings):
     registers_per_read_max: int | None = Field(default=None, ge=1, le=125)
     orders_ignored: bool = False
     revert_ignored: bool = False
+    safe_a: float = Field(default=6.0, ge=0, le=32)
+    is_plugged: bool = True
     clients_max: int = Field(default=16, ge=1, le=1000)
     faults: tuple[FaultRule, ...] = ()
 
@@ -288,6 +304,8 @@ def serves_of(device: DeviceConfig, site: PlantSite | None) -> Serves:
             return Serves.METER
         case DeviceKind.RELAY:
             return Serves.SWITCH
+        case _:
+            return Serves.ITSELF
 
 
 def load_plant(path: Path) -> PlantConfig:

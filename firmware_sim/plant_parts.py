@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from firmware_sim.battery import Battery
+from firmware_sim.consumers import Consumer, build_consumer
 from firmware_sim.inverter import Orders
 from firmware_sim.plant_config import (
     BatteryConfig,
     DeviceConfig,
+    DeviceKind,
     FeederConfig,
     LoadConfig,
     PlantSite,
@@ -23,6 +25,8 @@ _WS_PER_WH = 3600.0
 COILS = 8
 # Devices are not new: a SunSpec accumulator of zero would read as one that does not count.
 _LIFETIME_WH = 100_000.0
+# A car on three phases, and a heat pump, whose file names no rating.
+_CONSUMER_RATED_W = {False: 11_000.0, True: 3_000.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +103,7 @@ class Site:
     inverters: tuple[Inverter, ...]
     meter: Counters
     coils: dict[int, bool]
+    consumers: dict[str, Consumer]
     load_w: float = 0.0
     pv_w: float = 0.0
     connection_w: float = 0.0
@@ -121,7 +126,7 @@ class Feeder:
     frequency_hz: float = 50.0
 
 
-def build_site(config: PlantSite, *, week: Week, seed: int) -> Site:
+def build_site(config: PlantSite, *, week: Week, seed: int, now_s: float) -> Site:
     """Return a site at its start, no time having passed."""
     return Site(
         config=config,
@@ -131,9 +136,20 @@ def build_site(config: PlantSite, *, week: Week, seed: int) -> Site:
         inverters=tuple(
             _inverter(device, config)
             for device in config.devices
-            if serves_of(device, config) not in (Serves.METER, Serves.SWITCH)
+            if serves_of(device, config) not in (Serves.METER, Serves.SWITCH, Serves.ITSELF)
         ),
         meter=build_counters(config),
+        consumers={
+            device.id: build_consumer(
+                device.kind,
+                rated_w=device.rated_w or _CONSUMER_RATED_W[device.kind is DeviceKind.STIEBEL_ISG],
+                safe_a=device.safe_a,
+                is_plugged=device.is_plugged,
+                now_s=now_s,
+            )
+            for device in config.devices
+            if serves_of(device, config) is Serves.ITSELF
+        },
         coils=dict.fromkeys(range(COILS), False) | {one.coil: one.on for one in config.switched},
     )
 

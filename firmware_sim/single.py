@@ -3,6 +3,7 @@
 from firmware_sim.errors import PlantError
 from firmware_sim.fault_rules import FaultRule
 from firmware_sim.plant_config import (
+    CONSUMERS,
     BatteryConfig,
     DeviceConfig,
     DeviceKind,
@@ -31,6 +32,7 @@ LIKE: dict[str, DeviceKind] = {
     "eastron_sdm630": DeviceKind.SDM630,
     "relay": DeviceKind.RELAY,
     "kmtronic_relay": DeviceKind.RELAY,
+    **{kind.value: kind for kind in CONSUMERS},
 }
 
 

@@ -40,6 +40,7 @@ def truth(plant: Plant) -> dict[str, object]:
                 "pv_w": round(site.pv_w, 3),
                 "pv_available_w": round(site.available_w, 3),
                 "battery_w": round(site.battery_w, 3),
+                "consumers_w": {own: round(one.power_w(plant.now_s), 3) for own, one in sorted(site.consumers.items())},
                 "soc_percent": round(site.battery.soc_percent, 4) if site.battery else None,
                 "import_wh": round(site.meter.import_wh, 3),
                 "export_wh": round(site.meter.export_wh, 3),

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from edge.control.arbiter import Grant
 from edge.control.levers import Lever
 from edge.control.model import ControlSettings, Interval, LeverMemory
-from edge.control.rising import kept_cap
+from edge.control.rising import is_settled, kept_cap
 from edge.control.split import split
 
 # A load that pauses begins again only where its least power and this much more fits, or it would soon pause again.
 RETURN_MARGIN = 1.1
 # A charger counts in whole or tenth amperes: a smaller rise is not worth a write. Source: 0.3 A on three phases.
 _RISE_SHARE = 0.02
+# Meter and charger are read at different moments, and clouds pass: what is taken beyond the surplus for less is borne.
+FALL_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,10 @@ def plan_limits(
         loads,
         memories,
     )
+    memories = tuple(
+        _falling(load, last, share_w, now_s) if follows else last
+        for load, last, follows, share_w in zip(loads, memories, followers, surplus, strict=True)
+    )
     wanted = [
         _wanted(load, grant, last, share_w if follows else None, now_s)
         for load, grant, last, follows, share_w in zip(loads, grants, memories, followers, surplus, strict=True)
@@ -71,10 +77,16 @@ def plan_limits(
         limits = [_while_blind(load, last, want_w) for load, last, want_w in zip(loads, memories, wanted, strict=True)]
     else:
         limits = _shared(room_w, wanted, loads, memories)
+        limits = [
+            limit_w if load.measured_w is not None else _while_blind(load, last, want_w)
+            for load, last, want_w, limit_w in zip(loads, memories, wanted, limits, strict=True)
+        ]
+    present_w = sum(load.measured_w or 0.0 for load in loads)
+    is_kept = room_w is not None and present_w <= room_w
     calm = replace(settings, dead_band_share=max(settings.dead_band_share, _RISE_SHARE))
     plans = []
-    for load, grant, last, limit_w in zip(loads, grants, memories, limits, strict=True):
-        memory = _kept(load, limit_w, last, now_s=now_s, seen_s=seen_s, settings=calm)
+    for load, grant, last, want_w, limit_w in zip(loads, grants, memories, wanted, limits, strict=True):
+        memory = _kept(load, limit_w, last, wanted_w=want_w, is_kept=is_kept, now_s=now_s, seen_s=seen_s, settings=calm)
         asked = grant.wish is not None or len(grant.steps) > 1
         plans.append(LimitPlan(limit_w=memory.value_w, asked=asked, memory=memory))
     return tuple(plans)
@@ -94,6 +106,8 @@ def _wanted(load: Lever, grant: Grant, last: LeverMemory | None, surplus_w: floa
             wanted_w = load.asset.load_w_min  # Whoever wants it to run wants at least what it runs with.
     elif surplus_w is not None:
         wanted_w = surplus_w
+        if last is not None and now_s < last.falling_since_s + FALL_WAIT_S:
+            wanted_w = max(wanted_w, 0.0 if last.falling_since_s == float("inf") else _told_w(load, last))
     else:
         wanted_w = 0.0 if load.asset.rest_on is False else load.rated_w
     wanted_w = max(wanted_w, grant.left.min_w)
@@ -104,6 +118,18 @@ def _wanted(load: Lever, grant: Grant, last: LeverMemory | None, surplus_w: floa
     if wanted_w > 0 and not _runs(last) and ran_s < load.asset.off_s_min:
         return 0.0
     return wanted_w
+
+
+def _told_w(load: Lever, last: LeverMemory) -> float:
+    return load.rated_w if last.value_w is None else last.value_w
+
+
+def _falling(load: Lever, last: LeverMemory | None, surplus_w: float, now_s: float) -> LeverMemory | None:
+    """Return the memory of a load that follows the surplus, with since when it takes more than that."""
+    if last is None:
+        return None
+    falls = surplus_w < _told_w(load, last)
+    return replace(last, falling_since_s=min(last.falling_since_s, now_s) if falls else float("inf"))
 
 
 def _shared(
@@ -145,18 +171,26 @@ def _kept(
     limit_w: float,
     last: LeverMemory | None,
     *,
+    wanted_w: float,
+    is_kept: bool,
     now_s: float,
     seen_s: float,
     settings: ControlSettings,
 ) -> LeverMemory:
-    """Return what a load is told, as its memory: like a cap on generation, with the sign turned."""
+    """Return what a load is told, as its memory: like a cap on generation, with the sign turned.
+
+    Where the meter sees its bound kept, a fall for want of room waits for readings taken after the last change.
+    """
+    if last is not None and is_kept and not is_settled(load, _turned(last), seen_s):
+        limit_w = max(limit_w, min(wanted_w, _told_w(load, last)))
     cap_w = None if limit_w >= load.rated_w else 0.0 - limit_w
     kept = _turned(
         kept_cap(load, cap_w, None if last is None else _turned(last), now_s=now_s, seen_s=seen_s, settings=settings)
     )
     switched = last is not None and _runs(last) != _runs(kept)
-    switched_s = now_s if switched else last.switched_s if last is not None else float("-inf")
-    return replace(kept, switched_s=switched_s)
+    if last is None:
+        return kept
+    return replace(kept, switched_s=now_s if switched else last.switched_s, falling_since_s=last.falling_since_s)
 
 
 def _turned(memory: LeverMemory) -> LeverMemory:

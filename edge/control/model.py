@@ -362,7 +362,8 @@ class LeverMemory:
     load last changed its state;
     ``changed_s`` is when a generator's cap last changed, and ``followed_s`` when its device was first seen to hold the
     change; ``rising_since_s`` since when the cap was found too low, infinite while it is not, and ``rising_w`` the
-    lowest that it was found to rise to since.
+    lowest that it was found to rise to since; ``falling_since_s`` since when a load was found to take more than the
+    surplus, infinite while it was not.
     """
 
     value_w: float | None = None
@@ -374,6 +375,7 @@ class LeverMemory:
     followed_s: float = float("-inf")
     rising_since_s: float = float("inf")
     rising_w: float | None = None
+    falling_since_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

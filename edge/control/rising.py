@@ -42,7 +42,7 @@ def kept_cap(
     looser = before_w is not None and (cap_w is None or cap_w < before_w)
     # What is looser by less than the dead band is no rise that could begin a while, or be the lowest found in one.
     rises = looser and not _is_small(before_w, cap_w, item, settings)
-    settled = seen_s >= followed_s + SETTLE_S
+    settled = is_settled(item, last, seen_s)
     rising_since_s = min(last.rising_since_s, now_s) if rises and settled else _NEVER
     found_w = _tighter(cap_w, last.rising_w) if rising_since_s < now_s else cap_w
     waits = looser and (not rises or now_s < rising_since_s + _wait_s(item, cap_w))
@@ -56,6 +56,11 @@ def kept_cap(
         rising_since_s=rising_since_s,
         rising_w=found_w,
     )
+
+
+def is_settled(item: Lever, last: LeverMemory, seen_s: float) -> bool:
+    """Say whether all readings were taken after the device was seen to follow the last change."""
+    return seen_s >= _followed_s(item, last) + SETTLE_S
 
 
 def _wait_s(item: Lever, cap_w: float | None) -> float:

@@ -7,7 +7,7 @@ cycle on fresh inputs stands behind it.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from contracts.clock import Clock
@@ -16,7 +16,7 @@ from edge.control.lease import refresh_due
 from edge.devices.moves import Move, Target, configured_base, move, without
 from edge.devices.offline import encode_point
 from edge.devices.profile import Profile
-from edge.devices.recipes import CONFIGURED, Lever, Recipe
+from edge.devices.recipes import CONFIGURED, Direction, Lever, Recipe
 from edge.devices.refusals import Refusals
 from edge.devices.resolve import Resolved
 from edge.devices.wear import WriteBudget, wear_period_s
@@ -141,6 +141,10 @@ class Levers:
         """
         if lever not in self.states:
             raise ValueRefused(f"{self._device} cannot be told {lever}; nothing was written", code="no_such_lever")
+        if value_w is None and self._falls_when_free(lever):
+            free_w = self._rated_w(lever)
+            applied = await self.apply(lever, free_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
+            return replace(applied, value_w=None)
         async with self._lock:
             state = self.states[lever]
             if not self._poller.health.online:
@@ -160,6 +164,15 @@ class Levers:
             return await self._carry_out(
                 lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
             )
+
+    def _falls_when_free(self, lever: Lever) -> bool:
+        """Say whether a device that nobody limits falls to a value of its own, below what it may have.
+
+        A charger whose limit stands for a minute only goes on at its safe current: to be free, it is told its rating.
+        """
+        recipe = self.recipe(lever)
+        falls = recipe.fallback.direction is Direction.FAILSAFE_VALUE and not recipe.restore
+        return falls and self._rated_w(lever) > 0
 
     def drifted(self, lever: Lever) -> bool:
         """Return whether a lever that we had proven does not hold it any more: another master, or the device itself."""

@@ -27,6 +27,7 @@ from contracts.topics import Down, Up, site_topic
 from contracts.units import epoch_ms
 from firmware_sim.fault_rules import FaultKind, FaultRule
 from firmware_sim.plant_config import (
+    CONSUMERS,
     BatteryConfig,
     DeviceConfig,
     DeviceKind,
@@ -81,6 +82,20 @@ def battery_site(name: str, *, sun: bool = False) -> PlantSite:
         pv=PvConfig(peak_w=PV_W) if sun else None,
         battery=BatteryConfig(capacity_wh=200_000, charge_w_max=BATTERY_W, discharge_w_max=BATTERY_W),
         devices=(inverter, _DOORBELL, _METER),
+    )
+
+
+def load_site(name: str, *loads: DeviceKind, sun_w: float = 1_000.0) -> PlantSite:
+    """Return a site with PV and loads of their own devices, each named as its profile is."""
+    return PlantSite(
+        id=name,
+        load=LoadConfig(base_w=SUN_LOAD_W),
+        pv=PvConfig(peak_w=sun_w),
+        devices=(
+            DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV),
+            _METER,
+            *(DeviceConfig(id=kind.value, kind=kind) for kind in loads),
+        ),
     )
 
 
@@ -256,12 +271,14 @@ async def siege(
     speed: float = SPEED,
     sections: Mapping[str, Mapping[str, Any]] | None = None,
     battery: Mapping[str, Mapping[str, Any]] | None = None,
+    rests: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Siege]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
     Args:
         sections: What else the configuration of a site's gateway says, by site.
         battery: What else it says of the battery.
+        rests: What the loads of a site do while nobody asks: run, where it is not told.
     """
     hinder = folder / "hinder"
     hinder.mkdir()
@@ -285,7 +302,7 @@ async def siege(
         async with wires(wired) as strung:
             link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
             for site in built:
-                content = _gateway(folder, site, keys, link=link, wires=strung)
+                content = _gateway(folder, site, keys, link=link, wires=strung, rests=(rests or {}).get(site.id, "on"))
                 content.update((sections or {}).get(site.id, {}))
                 for device in content["devices"]:
                     if "battery" in device:
@@ -339,13 +356,14 @@ def _gateway(
     *,
     link: dict[str, Any],
     wires: dict[str, Wire],
+    rests: str,
 ) -> dict[str, Any]:
     inverter: dict[str, Any] = {
         "id": "inverter",
         "profile": "fronius_gen24_int" if site.battery else "sunspec_generic_int",
         "url": _url(wires, f"{site.id}/inverter"),
         "role": ("hybrid" if site.pv else "battery") if site.battery else "pv",
-        "pv_peak_w": PV_W if site.pv else 0,
+        "pv_peak_w": int(site.pv.peak_w or PV_W) if site.pv else 0,
     }
     if site.battery:
         inverter["battery"] = {
@@ -359,6 +377,17 @@ def _gateway(
         devices.append(
             {"id": "box", "profile": "kmtronic_relay", "url": _url(wires, f"{site.id}/box"), "role": "relay"}
         )
+    devices += [
+        {
+            "id": device.id,
+            "profile": device.kind.value,
+            "url": _url(wires, f"{site.id}/{device.id}"),
+            "role": "load",
+            "load": {"rated_w": 3_000 if device.kind is DeviceKind.STIEBEL_ISG else 11_000, "rest": rests},
+        }
+        for device in site.devices
+        if device.kind in CONSUMERS
+    ]
     return {
         "site": {"id": site.id, "zone": ZONE, "agent": "producer"},
         "connection": {"meter": "meter", "import_limit_w": 20_000, "export_limit_w": 20_000},

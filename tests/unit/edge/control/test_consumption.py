@@ -8,6 +8,7 @@ from edge.control.model import (
     CONNECTION,
     AssetState,
     Capability,
+    Confirmed,
     ControlSettings,
     Decision,
     Memory,
@@ -106,9 +107,21 @@ def test_the_surplus_goes_into_the_car_before_the_battery_and_a_cloud_does_not_s
     assert cycle(4_700, 0, 4_200, seconds=100) == 0
     assert cycle(6_500, 0, 4_000, seconds=5) == 6_000
     assert cycle(6_500, 6_000, 0) == 6_000
-    assert cycle(2_500, 6_000, 0) == 4_140
+    assert cycle(2_500, 6_000, 0) == 6_000
+    assert cycle(2_500, 6_000, 0, seconds=10) == 4_140
     assert cycle(2_500, 4_140, 0, seconds=30) == 4_140
     assert cycle(2_500, 4_140, 0, seconds=60) == 0
+
+
+def test_readings_of_different_moments_do_not_slow_a_car() -> None:
+    """The meter sees the car's new power a second before its charger tells it: nobody took more, and nothing is cut."""
+    site = Site()
+    limit = (_limit(12_000),)
+    assert value_of(site.cycle(12_000, charger(power_w=8_000), asked=limit), "ev", LIMIT) == 8_000
+    assert value_of(site.cycle(8_000, charger(power_w=8_000), asked=limit, seconds=5), "ev", LIMIT) is None
+    early = charger(power_w=8_000, limit_confirmed=Confirmed(decided_s=site.at_s, at_s=site.at_s + 1))
+    assert value_of(site.cycle(11_000, early, asked=limit), "ev", LIMIT) is None
+    assert value_of(site.cycle(12_500, early, asked=limit), "ev", LIMIT) == 7_500, "an excess at the meter is real"
 
 
 def test_of_two_chargers_the_one_with_a_car_is_served_first() -> None:
@@ -136,14 +149,16 @@ def test_nothing_rises_while_the_meter_is_blind() -> None:
 def test_limits_together_keep_the_bound_whatever_the_cars_then_draw(
     cars: list[tuple[int, bool, bool | None]], house_w: int, bounds: list[int]
 ) -> None:
-    """Each gets nothing or something that it can draw, and all together no more than the connection leaves."""
+    """Each gets nothing or something that it can draw, together what is left, once the readings belong together."""
     site = Site()
     for bound_w in bounds:
         assets = [
             charger(f"ev{index}", power_w, follows_surplus=follows, connected=connected, rest_on=True)
             for index, (power_w, follows, connected) in enumerate(cars)
         ]
-        decision = site.cycle(house_w + sum(power_w for power_w, _, _ in cars), *assets, asked=(_limit(bound_w),))
+        decision = site.cycle(
+            house_w + sum(power_w for power_w, _, _ in cars), *assets, asked=(_limit(bound_w),), seconds=3
+        )
         limits = [11_000.0 if point.value_w is None else point.value_w for point in decision.setpoints]
         assert all(limit_w == 0 or 4_140 <= limit_w <= 11_000 for limit_w in limits)
         room_w = max(0, min(bound_w, 17_000) - house_w)
