@@ -1,11 +1,11 @@
-# make demo | test | check | bench: each sets up what it needs.
+# make demo | test | check | bench: each sets up what it needs, from the lock in requirements/.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm fuzz mutants check format bench deb debian clean
+.PHONY: demo test swarm fuzz mutants check format bench deb wheel apt-repo lock debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -30,6 +30,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m edge.deploy.lock check
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
@@ -42,6 +43,19 @@ bench: $(VENV)/.bench debian
 deb: $(VENV)/.dev
 	$(BIN)/python -m edge.deploy.build_deb $(ARGS)
 
+# The wheel, and beside it what it is made of.
+wheel: $(VENV)/.dev
+	$(BIN)/python -m edge.deploy.build_wheel $(ARGS)
+
+# A signed apt repository of the packages in dist/: make apt-repo KEY=packages@example.org
+apt-repo: $(VENV)/.dev
+	$(BIN)/python -m edge.deploy.apt_repo --key "$(KEY)" $(ARGS) dist/*.deb
+
+# Every library anew, by version and hash, into requirements/; after a change of the dependencies in pyproject.toml.
+lock: $(VENV)/bin/python
+	$(PIP) uv packaging
+	$(BIN)/python -m edge.deploy.lock make
+
 # Real parts that tests speak to. Where apt is missing, the tests that need them say so.
 debian:
 	@sh tests/support/debian.sh
@@ -50,14 +64,16 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sitewatt needs Python 3.11 or newer, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements/demo.txt
 	@echo "setting up $(VENV) (once)"
-	$(PIP) --editable '.[demo]'
+	$(PIP) --require-hashes --requirement requirements/demo.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.txt
 	@echo "setting up $(VENV) for development (once)"
-	$(PIP) --editable '.[dev]'
+	$(PIP) --require-hashes --requirement requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.nightly: $(VENV)/.dev

@@ -1,33 +1,32 @@
 """Builds the gateway's Debian package: ``python -m edge.deploy.build_deb [--arch arm64] [--python 3.11]``.
 
-The package carries its own environment under ``/opt/sitewatt``, unpacked from wheels at build time: installing it needs
-no network, no compiler and no pip on the gateway, and an unpacked file is a proven file. Parts of it are compiled
-(pydantic-core, cryptography, numpy, highspy, awscrt), so there is one package for each architecture and each Python of
-Debian (3.11 is Debian 12, 3.13 is Debian 13), and none for ``all``. Wheels for another architecture are fetched as they
-are; nothing is built across.
+The package carries its own environment under ``/opt/sitewatt``, unpacked at build time from the wheels of the lock
+(``requirements/gateway.txt``), which are taken by their hashes; what it is made of is written beside it. Two builds of
+one commit are the same byte by byte. Installing it needs no network, no compiler and no pip on the gateway, and an
+unpacked file is a proven file. Parts of it are compiled (pydantic-core, cryptography, numpy, highspy, awscrt), so there
+is one package for each architecture and each Python of Debian (3.11 is Debian 12, 3.13 is Debian 13), and none for
+``all``. Wheels for another architecture are fetched as they are; nothing is built across.
 """
 
 import argparse
 import gzip
 import hashlib
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+
+from edge.deploy import sbom
+from edge.deploy.lock import FOLDER, LockError, Pin, read
+from edge.deploy.source_tree import ROOT, BuildError, build_wheel, epoch_s, project, run
 
 # Debian's name of an architecture to the wheels'. Debian 12 has glibc 2.36, and runs wheels made for anything older.
 WHEEL_ARCH = {"arm64": "aarch64", "amd64": "x86_64"}
 GLIBC_MINOR_MAX = 36
 PYTHONS = ("3.11", "3.12", "3.13")
-EXTRAS = ("edge", "aws")
-ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = ("contracts", "domain", "device_profiles", "tariffs", "edge", "cloud", "firmware_sim", "sitewatt")
 _SCRIPTS = ("postinst", "prerm", "postrm")
 _MAINTAINER = "sitewatt developers <sitewatt@localhost.localdomain>"
 _LAUNCHER = """\
@@ -38,10 +37,6 @@ from sitewatt.__main__ import main
 
 sys.exit(main())
 """
-
-
-class BuildError(Exception):
-    """A tool failed, or is missing; the message says which and what it said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +50,23 @@ class Target:
     def site_packages(self) -> str:
         """Return the path of the installed modules below the root."""
         return f"opt/sitewatt/lib/python{self.python}/site-packages"
+
+    def environment(self) -> dict[str, str]:
+        """Return what a requirement's marker asks about, for this target and not for the machine that builds."""
+        full = f"{self.python}.0"
+        return {
+            "python_version": self.python,
+            "python_full_version": full,
+            "implementation_name": "cpython",
+            "implementation_version": full,
+            "platform_python_implementation": "CPython",
+            "platform_machine": WHEEL_ARCH[self.arch],
+            "platform_system": "Linux",
+            "platform_release": "",
+            "platform_version": "",
+            "sys_platform": "linux",
+            "os_name": "posix",
+        }
 
     def pip_options(self) -> Iterator[str]:
         """Yield what makes pip fetch for this target, whatever machine it runs on.
@@ -70,7 +82,7 @@ class Target:
 
 def this_arch() -> str:
     """Return Debian's name of this machine's architecture."""
-    return _run(["dpkg", "--print-architecture"]).strip()
+    return run(["dpkg", "--print-architecture"]).strip()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         built = build(Target(arch=options.arch, python=options.python), out=options.out)
-    except BuildError as error:
+    except (BuildError, LockError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stdout.write(f"{built}\n")
@@ -94,46 +106,54 @@ def build(target: Target, *, out: Path) -> Path:
 
     Raises:
         BuildError: A wheel is missing for the target, or a tool failed.
+        LockError: The lock cannot be read.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version = f"{project['version']}+py{target.python.replace('.', '')}"
+    at_s = epoch_s()
+    version = f"{project()['project']['version']}+py{target.python.replace('.', '')}"
     with tempfile.TemporaryDirectory(prefix="sitewatt-deb-") as folder:
         root = Path(folder) / "root"
-        _install_wheels(target, project, root / target.site_packages, Path(folder))
-        _lay_out(target, root)
-        _write_control(target, root, version)
-        out.mkdir(parents=True, exist_ok=True)
+        pins = [pin for pin in read(FOLDER / "gateway.txt") if pin.needed(target.environment())]
         package = out / f"sitewatt_{version}_{target.arch}.deb"
+        _install_wheels(target, pins, root / target.site_packages, Path(folder), at_s=at_s)
+        _lay_out(target, root, at_s=at_s)
+        parts = sbom.text(package.name, version=version, pins=pins, epoch_s=at_s)
+        _put(root / "usr/share/doc/sitewatt/sbom.cdx.json", parts)
+        _write_control(target, root, version)
+        for path in (root, *root.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
+        out.mkdir(parents=True, exist_ok=True)
         # Owned by root whoever builds. Debian 12 is the first whose dpkg unpacks zstd, and four times as fast as xz.
-        _run(["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", str(root), str(package)])
+        run(["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", str(root), str(package)], epoch=at_s)
+        sbom.write_beside(package, version=version, pins=pins, epoch_s=at_s)
     return package
 
 
-def _install_wheels(target: Target, project: dict[str, object], site_packages: Path, folder: Path) -> None:
+def _install_wheels(target: Target, pins: Iterable[Pin], site_packages: Path, folder: Path, *, at_s: int) -> None:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    source, wheels = folder / "source", folder / "wheels"
-    for package in _PACKAGES:
-        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    _run([*pip, "wheel", "--no-deps", f"--wheel-dir={wheels}", str(source)])
-    fetch = [*pip, "install", "--no-compile", "--upgrade", f"--target={site_packages}", *target.pip_options()]
-    _run([*fetch, *requirements(project)])
-    _run([*fetch, "--no-deps", *map(str, wheels.glob("*.whl"))])
+    wheel = build_wheel(folder / "wheels", at_s=at_s, work=folder)
+    locked = folder / "locked.txt"
+    locked.write_text("".join(f"{pin.line()}\n" for pin in pins), encoding="utf-8")
+    fetch = [*pip, "install", "--no-compile", "--no-deps", "--upgrade", f"--target={site_packages}"]
+    run([*fetch, *target.pip_options(), "--require-hashes", f"--requirement={locked}"])
+    run([*fetch, *target.pip_options(), str(wheel)])
+    _forget_where_from(site_packages)
     # Scripts of libraries would stand on nobody's path; their tests would be compiled on every gateway.
     shutil.rmtree(site_packages / "bin", ignore_errors=True)
     for tests in [path for path in (site_packages / "numpy").rglob("tests") if path.is_dir()]:
         shutil.rmtree(tests)
 
 
-def requirements(project: dict[str, object]) -> list[str]:
-    """Return what a gateway needs, as the project declares it."""
-    base, extras = project["dependencies"], project["optional-dependencies"]
-    assert isinstance(base, list) and isinstance(extras, dict), "a project table has both"
-    return [*base, *(requirement for extra in EXTRAS for requirement in extras[extra])]
+def _forget_where_from(site_packages: Path) -> None:
+    """Remove the note of the folder that our wheel was built in: it differs with each build."""
+    for note in site_packages.glob("sitewatt-*.dist-info/direct_url.json"):
+        record = note.with_name("RECORD")
+        kept = [line for line in record.read_text().splitlines() if "direct_url.json" not in line]
+        record.write_text("\n".join(kept) + "\n")
+        note.unlink()
 
 
-def _lay_out(target: Target, root: Path) -> None:
+def _lay_out(target: Target, root: Path, *, at_s: int) -> None:
     """Put everything but the modules where Debian wants it."""
     home = root / "opt/sitewatt"
     (home / "bin").mkdir(parents=True)
@@ -196,21 +216,6 @@ def _put(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
-
-
-def _run(command: list[str]) -> str:
-    """Return what a tool wrote to standard output.
-
-    Raises:
-        BuildError: It is missing or failed.
-    """
-    try:
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    except FileNotFoundError as error:
-        raise BuildError(f"{command[0]} is not installed; the package is not built") from error
-    except subprocess.CalledProcessError as error:
-        said = re.sub(r"(?m)^WARNING:.*\n", "", error.stderr).strip()
-        raise BuildError(f"{' '.join(command[:4])} … failed: {said}; the package is not built") from error
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Install the real parts that the tests speak to, where they are missing and apt can bring them.
 set -eu
 missing=""
-for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpoll:mbpoll debootstrap:debootstrap chromium:chromium; do
+for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpoll:mbpoll debootstrap:debootstrap gpg:gpg chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -e /usr/include/modbus/modbus.h ] || missing="$missing libmodbus-dev"

@@ -2,14 +2,13 @@
 
 import configparser
 import subprocess
-import tomllib
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import yaml
 
-from edge.deploy.build_deb import ROOT, Target, control_text, requirements
+from edge.deploy.build_deb import Target, control_text
 
 SHIPPED = files("edge.deploy")
 
@@ -74,11 +73,3 @@ def test_the_package_needs_exactly_the_python_that_it_was_made_for() -> None:
     """Compiled wheels fit one Python; another one must not install over it."""
     text = control_text(Target(arch="arm64", python="3.11"), version="1+py311", size_kib=7)
     assert "Architecture: arm64\n" in text and "Depends: python3.11," in text
-
-
-def test_the_package_holds_what_a_gateway_needs_and_no_cloud() -> None:
-    """Whatever the project adds to the gateway's extras comes along by itself."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = " ".join(requirements(project))
-    assert all(name in wanted for name in ("pydantic", "pymodbus", "aiomqtt", "awsiotsdk", "cryptography"))
-    assert "boto3" not in wanted and "pyarrow" not in wanted
