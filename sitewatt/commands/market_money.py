@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.units import epoch_ms
-from sitewatt.commands.market_tables import JsonOption, TablesArgument, TablesOption, ZoneOption, opened, zones_of
+from sitewatt.commands.market_tables import (
+    JsonOption,
+    TablesArgument,
+    TablesOption,
+    ZoneOption,
+    local,
+    opened,
+    zones_of,
+)
 from sitewatt.money_text import eur, kwh, owes
 from sitewatt.output import BAD_INPUT, fail, print_json
 
@@ -32,14 +40,14 @@ def list_claims(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOp
 
     with opened(tables, as_json) as (store, registry):
         found = [claim for one in zones_of(registry, zone, as_json) for claim in waiting_claims(store, one.id)]
+        begins = [local(registry, claim["zone"], claim["intervals"][0]["start"]) for claim in found]
     if as_json:
         print_json({"claims": found})
         return
-    for claim in found:
-        first = claim["intervals"][0]
+    for claim, begin in zip(found, begins, strict=True):
         typer.echo(
             f"{claim['zone']}  {claim['event']}  {claim['site']}: {', '.join(claim['flags'])}; "
-            f"{len(claim['intervals'])} intervals from {first['start']}, up to {eur(claim['claimed_uct'])}"
+            f"{len(claim['intervals'])} intervals from {begin}, up to {eur(claim['claimed_uct'])}"
         )
     typer.echo(f"{len(found)} claims wait")
 
@@ -78,13 +86,14 @@ def estimates(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOpti
 
     with opened(tables, as_json) as (store, registry):
         found = [row for one in zones_of(registry, zone, as_json) for row in settled_on_estimates(store, one.id)]
+        times = [[local(registry, row["zone"], row[name]) for name in ("start", "final_at")] for row in found]
     if as_json:
         print_json({"estimates": found})
         return
-    for row in found:
+    for row, (start, final_at) in zip(found, times, strict=True):
         typer.echo(
-            f"{row['zone']}  {row['start']}  {row['site']}: {kwh(row['metered_wh'])} by {row['method']}, imbalance "
-            f"{kwh(row['imbalance_wh'])}, {owes(row['imbalance_uct'])}; final at {row['final_at']}"
+            f"{row['zone']}  {start}  {row['site']}: {kwh(row['metered_wh'])} by {row['method']}, imbalance "
+            f"{kwh(row['imbalance_wh'])}, {owes(row['imbalance_uct'])}; final at {final_at}"
         )
     typer.echo(f"{len(found)} settlements stand on estimates")
 
@@ -175,14 +184,14 @@ def _text(one: "Statement") -> list[str]:
     """Return the statement's summary for a person: two decimals, who owes whom in words."""
     rows = [
         f"{one.site}, {one.month} ({one.zone})",
-        f"  bought     {_kwh(one.bought_wh)}  {_eur(one.bought_uct)}",
-        f"  sold       {_kwh(one.sold_wh)}  {_eur(-one.sold_uct)}",
+        f"  {'bought':<15} {_kwh(one.bought_wh)}  {_eur(one.bought_uct)}",
+        f"  {'sold':<15} {_kwh(one.sold_wh)}  {_eur(-one.sold_uct)}",
         *(
-            f"  {kind:<10} {_kwh(energy)}  {_eur(money)}"
+            f"  {kind:<15} {_kwh(energy)}  {_eur(money)}"
             for kind, (energy, money) in sorted(one.by_kind.items())
             if kind != "trade"
         ),
-        f"  {'owes' if one.total_uct >= 0 else 'receives':<10} {'':>14}  {_eur(abs(one.total_uct))}",
+        f"  {'owes' if one.total_uct >= 0 else 'receives':<15} {'':>14}  {_eur(abs(one.total_uct))}",
     ]
     if one.plain_uct is not None:
         rows.append(

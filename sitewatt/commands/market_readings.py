@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.units import epoch_ms
-from sitewatt.commands.market_tables import JsonOption, TablesArgument, ZoneOption, opened, zones_of
+from sitewatt.commands.market_tables import JsonOption, TablesArgument, ZoneOption, local, opened, zones_of
 from sitewatt.money_text import kwh
 from sitewatt.output import BAD_INPUT, fail, print_json
 
@@ -21,10 +21,12 @@ def list_readings(tables: TablesArgument, zone: ZoneOption = None, as_json: Json
     if as_json:
         print_json({"readings": found})
         return
-    for row in found:
+    with opened(tables, as_json) as (_, registry):
+        times = [[local(registry, row["zone"], row[name]) for name in ("start", "final_at")] for row in found]
+    for row, (start, final_at) in zip(found, times, strict=True):
         typer.echo(
-            f"{row['zone']}  {row['start']}  {row['site']}: {kwh(row['held'])} ({row['reason']}); counts as "
-            f"{kwh(row['metered_wh'])}, final at {row['final_at']}"
+            f"{row['zone']}  {start}  {row['site']}: {kwh(row['held'])} ({row['reason']}); counts as "
+            f"{kwh(row['metered_wh'])}, final at {final_at}"
         )
     typer.echo(f"{len(found)} readings are held")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,13 @@ TablesOption = Annotated[
 ]
 ZoneOption = Annotated[str | None, typer.Option(help="One zone; all of them without it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+def local(registry: "Registry", zone: str, at: str) -> str:
+    """Return an instant as a zone's clock on the wall shows it, with its offset, like ``2026-11-10T13:00+01:00``."""
+    record = registry.zone(zone)
+    instant = datetime.fromisoformat(at)
+    return (instant if record is None else instant.astimezone(record.clock)).isoformat(timespec="minutes")
 
 
 @contextlib.contextmanager

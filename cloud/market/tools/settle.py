@@ -16,7 +16,7 @@ from cloud.market.trading import book_trade
 from contracts.market import ProductState
 
 _START_MS = 0
-FILE_KEYS = ("trades", "meters", "sites", "price", "rules", "demand_response", "name", "comment")
+FILE_KEYS = ("trades", "meters", "sites", "connections", "price", "rules", "demand_response", "name", "comment")
 TRADE_KEYS = ("buy", "sell", "qty", "price")
 METER_KEYS = ("site", "import_wh", "export_wh", "version")
 TARIFF_KEYS = ("import_mct_per_kwh", "export_mct_per_kwh")
@@ -30,7 +30,8 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         data: ``trades`` of ``buy, sell, qty, price`` between sites (``utility`` is the last resort), ``meters`` of
             ``site, import_wh, export_wh[, version]``, optionally ``sites`` (names; those of trades and meters are
-            known anyway), ``price`` of the interval, ``rules`` as in a market's configuration, and ``demand_response``
+            known anyway), ``connections`` (by site, what its connection carries in an interval in Wh; a reading above
+            it is held), ``price`` of the interval, ``rules`` as in a market's configuration, and ``demand_response``
             of ``event, site, committed_wh, baseline_wh, price, penalty``.
 
     Raises:
@@ -61,10 +62,11 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
     product.price = _price(data, out)
     _demand_response(state, data, out)
     _read_meters(state, product, data, out)
-    refused = next((answer for answer in out.answers if answer.reason is not None), None)
+    held = [answer for answer in out.answers if answer.refusal == settling.IMPLAUSIBLE]
+    refused = next((answer for answer in out.answers if answer.reason is not None and answer not in held), None)
     if refused is not None:
         raise BadInput(f"{refused.order_id} of {refused.site}: {refused.reason}")
-    words = _words(state.rules)
+    words = [*_words(state.rules), *(f"{answer.site}: {answer.reason}" for answer in held)]
     return _answer(state, product, out) | ({"warnings": words} if words else {})
 
 
@@ -92,8 +94,8 @@ def rules_of(given: Mapping[str, Any]) -> MarketRules:
         raise BadInput(f"rules break their schema at {where or 'rules'}: {first['msg']}") from error
 
 
-def market_of(rules: MarketRules, sites: Iterable[str]) -> State:
-    """Return a market with sites whose connections nobody bounds.
+def market_of(rules: MarketRules, sites: Iterable[str], connections: Mapping[str, int] | None = None) -> State:
+    """Return a market with sites, whose connections nobody bounds but those that are given, in Wh per interval.
 
     Raises:
         BadInput: A site has the name of an account of the market, or one that no market registers.
@@ -102,8 +104,9 @@ def market_of(rules: MarketRules, sites: Iterable[str]) -> State:
     for site in sorted(sites):
         if site in RESERVED:
             raise BadInput(f"site {site!r} has the name of an account of the market; no site may")
+        limit_wh = (connections or {}).get(site, 0)
         try:
-            limits = Participant(site=site, import_limit_wh=0, export_limit_wh=0)
+            limits = Participant(site=site, import_limit_wh=limit_wh, export_limit_wh=limit_wh)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise BadInput(f"site {site[:80]!r} has no name that a market can register: {first['msg']}") from error
@@ -125,7 +128,10 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
         if site == UTILITY:
             raise BadInput(f"meters[{index}] is of {UTILITY}, the last resort, which has no meter in the market")
         sites.add(site)
-    state = market_of(rules, sites - {UTILITY})
+    given = mapping(data.get("connections", {}), "connections")
+    only(given, sorted(sites), "connections")
+    connections = {site: whole(given, site, "connections", least=1) for site in given}
+    state = market_of(rules, sites - {UTILITY}, connections)
     product = new_product(rules, _START_MS, state=ProductState.DELIVERED)
     state.products[_START_MS] = product
     state.now_ms = product.times.end_ms

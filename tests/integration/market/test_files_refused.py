@@ -60,6 +60,7 @@ REFUSED: dict[str, tuple[list[str], dict[str, Any], str]] = {
         "an account of the market",
     ),
     "a meter of the utility": (["settle"], {"meters": [{"site": "utility", "import_wh": 1}]}, "has no meter"),
+    "a connection of nobody": (["settle"], {"trades": [TRADE], "connections": {"mil": 9}}, "did you mean mill?"),
     "a field of a trade": (["settle"], {"trades": [TRADE | {"volume": 5}]}, "unknown key 'volume'"),
     "a field of an event": (["baseline"], {"event": {"day": "2025-03-19", "start": 64}}, "unknown key 'start'"),
     "a field of a baseline": (["baseline"], {"event": {}, "holiday": []}, "unknown key 'holiday'"),

@@ -52,4 +52,9 @@ def _assert_part(whole: Any, part: Any, *, at: str) -> None:
         for name, value in part.items():
             _assert_part(whole[name], value, at=f"{at}.{name}")
         return
+    if isinstance(part, list) and part and isinstance(part[0], dict):
+        assert len(whole) == len(part), at
+        for index, value in enumerate(part):
+            _assert_part(whole[index], value, at=f"{at}[{index}]")
+        return
     assert whole == part, at

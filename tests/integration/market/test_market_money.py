@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,6 +153,17 @@ def test_a_statement_sums_to_the_ledger_to_the_last_unit(folder: Path, tmp_path:
     _run("statement", "--tables", str(folder), "--site", "farm", "--month", "2026-11", "--pdf", str(out))
     assert out.read_bytes().startswith(b"%PDF")
     assert _json("statement", "--tables", str(folder), "--all", "--month", "2026-10") == {"statements": []}
+
+
+def test_the_commands_of_the_document_print_what_it_says(folder: Path) -> None:
+    """An operator who follows the page must see the page: claims, held readings, a decision, a month."""
+    text = (Path(__file__).parents[3] / "docs" / "market.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    steps = [step.partition("\n") for step in block.split("$ sitewatt market ")[1:]]
+    assert len(steps) == 4
+    for command, _, printed in steps:
+        words = [str(folder) if word == "DIR" else word for word in shlex.split(command)]
+        assert _run(*words) == printed
 
 
 @pytest.mark.parametrize(

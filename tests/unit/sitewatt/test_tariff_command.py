@@ -43,7 +43,7 @@ def test_a_day_is_priced_in_local_time_and_plotted(tmp_path: Path) -> None:
     spot.write_text("time,EUR/MWh\n2026-06-01T00:00+02:00,100\n2026-06-01T12:00+02:00,-50\n", encoding="utf-8")
     day = _json("price", "de-dynamic", "--day", "2026-06-01", "--spot", str(spot))["intervals"]
     assert [day[index]["export_mct_per_kwh"] for index in (0, 48)] == [7_860, 0]
-    assert day[0]["import_mct_per_kwh"] - day[48]["import_mct_per_kwh"] == round(15_000 * 1.19)
+    assert day[0]["import_mct_per_kwh"] - day[48]["import_mct_per_kwh"] == round(15_000 * 1.03 * 1.19)
 
 
 @pytest.mark.parametrize(

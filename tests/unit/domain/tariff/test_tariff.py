@@ -146,7 +146,7 @@ def test_the_belgian_peak_is_the_mean_of_months_and_at_least_two_and_a_half_kilo
         datetime(2026, 2, 5, 12, tzinfo=UTC): 100,
     }
     assert peaks_kw(tariff, energy) == {date(2026, 1, 1): Decimal(10), date(2026, 2, 1): Decimal("6.25")}
-    assert peak_cost(tariff, energy)[date(2026, 1, 1)] == Decimal(10) * Decimal("4.4") * Decimal("1.06")
+    assert peak_cost(tariff, energy)[date(2026, 1, 1)] == Decimal(10) * Decimal("3.37") * Decimal("1.06")
 
 
 def test_the_swedish_peak_takes_hours_of_three_days_and_half_at_night() -> None:
