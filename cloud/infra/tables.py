@@ -24,9 +24,9 @@ class TableDefinition:
 
 
 TABLES: Final[tuple[TableDefinition, ...]] = (
-    TableDefinition(table=Table.ENERGY_METRICS, data_class="telemetry", expires=True),
-    TableDefinition(table=Table.PRODUCER_METRICS, data_class="telemetry", expires=True),
-    TableDefinition(table=Table.CONSUMER_METRICS, data_class="telemetry", expires=True),
+    TableDefinition(table=Table.ENERGY_METRICS, data_class="telemetry", recovery=True, expires=True),
+    TableDefinition(table=Table.PRODUCER_METRICS, data_class="telemetry", recovery=True, expires=True),
+    TableDefinition(table=Table.CONSUMER_METRICS, data_class="telemetry", recovery=True, expires=True),
     TableDefinition(table=Table.GRID_METRICS, data_class="telemetry", recovery=True, protected=True, expires=True),
     TableDefinition(table=Table.FORECAST_DATA, data_class="telemetry", recovery=True, expires=True),
     TableDefinition(table=Table.MARKET_DATA, data_class="market", recovery=True, protected=True, stream=True),

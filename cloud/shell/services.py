@@ -1,8 +1,9 @@
 """What every function needs, built once a process from its environment, or installed by whoever runs the functions.
 
 In AWS: ``SITEWATT_STORE`` and its companions (see ``cloud.stores.setup``), ``SITEWATT_ISSUER``, and the issuer's key in
-``SITEWATT_SIGNING_KEY_FILE`` or the Secrets Manager secret ``SITEWATT_SIGNING_KEY_SECRET``. ``SITEWATT_REGISTRY_FILE``
-names who takes part; without it the store does.
+``SITEWATT_SIGNING_KEY_FILE`` or the Secrets Manager secret ``SITEWATT_SIGNING_KEY_SECRET``; a function that signs
+nothing is told so by ``SITEWATT_SIGNING=none``. ``SITEWATT_REGISTRY_FILE`` names who takes part; without it the store
+does.
 """
 
 import os
@@ -10,12 +11,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 from cloud.errors import SetupError
 from cloud.shell.publishing import IotPublisher, Publisher
 from cloud.shell.signing import Signer, read_signer, read_signer_file
 from cloud.stores.registry import Registry, load_registry, load_registry_file
 from cloud.stores.setup import Stores, open_stores
+from contracts.control import Command
+
+SIGNS_NOTHING: Final = "none"
+
+
+class NoSigner:
+    """In the place of a signer, for functions that command nobody and so are not given the key."""
+
+    issuer: Final = ""
+
+    def sign(self, command: Command) -> Command:
+        """Refuse.
+
+        Raises:
+            SetupError: Always; nothing was signed.
+        """
+        raise SetupError(f"command {command.command_id} cannot be signed: this function is not given the key")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +47,7 @@ class Services:
     stores: Stores
     registry: Registry
     publisher: Publisher
-    signer: Signer
+    signer: Signer | NoSigner
     memory: dict[str, object] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
@@ -75,7 +94,9 @@ def build(environ: Mapping[str, str]) -> Services:
     )
 
 
-def _signer(environ: Mapping[str, str]) -> Signer:
+def _signer(environ: Mapping[str, str]) -> Signer | NoSigner:
+    if environ.get("SITEWATT_SIGNING") == SIGNS_NOTHING:
+        return NoSigner()
     issuer = environ.get("SITEWATT_ISSUER", "grid-agent")
     if path := environ.get("SITEWATT_SIGNING_KEY_FILE"):
         return read_signer_file(issuer=issuer, path=Path(path))

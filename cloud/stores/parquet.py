@@ -1,39 +1,52 @@
 """Raw samples as Parquet: the one encoding, and the lake that is a folder of files."""
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from cloud.errors import StoreError
 from cloud.stores.lake import RawSample, file_key, folder_key
 
-_SCHEMA = pa.schema(
-    [
-        ("site", pa.dictionary(pa.int32(), pa.string())),
-        ("epoch", pa.int64()),
-        ("seq", pa.int64()),
-        ("point", pa.dictionary(pa.int32(), pa.string())),
-        ("at", pa.timestamp("ms", tz="UTC")),
-        ("value", pa.float64()),
-        ("quality", pa.dictionary(pa.int32(), pa.string())),
-    ]
-)
+if TYPE_CHECKING:
+    import pyarrow
+
+
+@functools.cache
+def _schema() -> "pyarrow.Schema":
+    # The library is 160 MB and half a second: only who reads or writes raw samples bears it.
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("site", pa.dictionary(pa.int32(), pa.string())),
+            ("epoch", pa.int64()),
+            ("seq", pa.int64()),
+            ("point", pa.dictionary(pa.int32(), pa.string())),
+            ("at", pa.timestamp("ms", tz="UTC")),
+            ("value", pa.float64()),
+            ("quality", pa.dictionary(pa.int32(), pa.string())),
+        ]
+    )
 
 
 def encode(samples: Sequence[RawSample]) -> bytes:
     """Return samples as one Parquet file (zstd)."""
-    columns = {name: [getattr(sample, name) for sample in samples] for name in _SCHEMA.names}
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: [getattr(sample, name) for sample in samples] for name in _schema().names}
     out = BytesIO()
-    pq.write_table(pa.table(columns, schema=_SCHEMA), out, compression="zstd")
+    pq.write_table(pa.table(columns, schema=_schema()), out, compression="zstd")
     return out.getvalue()
 
 
 def decode(data: bytes) -> list[RawSample]:
     """Return the samples of one Parquet file; the inverse of ``encode``."""
+    import pyarrow.parquet as pq
+
     rows = pq.read_table(BytesIO(data)).to_pylist()
     return [RawSample(**{**row, "at": row["at"].astimezone(UTC)}) for row in rows]
 

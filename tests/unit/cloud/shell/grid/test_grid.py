@@ -19,6 +19,7 @@ from cloud.shell.grid import agent as grid_agent
 from cloud.shell.grid.view import power_samples, settings_of, supply_samples
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services
+from cloud.shell.signing import Signer
 from cloud.stores import keys
 from cloud.stores.tables import Table, prefix
 from contracts.control import AckStage, BatteryPower, Command, CommandAck, LimitImport
@@ -62,6 +63,7 @@ def _states(publisher: Recorder) -> list[FeederState]:
 
 
 def _check_signature(services: Services, command: Command) -> None:
+    assert isinstance(services.signer, Signer)
     services.signer.key.public_key().verify(b64decode(command.signature), command.signing_bytes())
 
 

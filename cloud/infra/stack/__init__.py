@@ -1,0 +1,1 @@
+"""The stack on AWS as code, made from the definitions beside it."""

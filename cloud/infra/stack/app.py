@@ -1,0 +1,72 @@
+"""The whole stack, and the template that it becomes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+
+from cloud.infra.stack import acknowledged
+from cloud.infra.stack.code import Bundles
+from cloud.infra.stack.data import data
+from cloud.infra.stack.functions import functions, scheduled
+from cloud.infra.stack.iot import HOOK, broker
+from cloud.infra.stack.watch import watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """Which stack: its name is the prefix of what it names."""
+
+    name: str = "sitewatt"
+    region: str = "eu-central-1"
+    account: str = "111122223333"  # Source: AWS documentation, the account of examples.
+
+    @property
+    def prefix(self) -> str:
+        """Return what stands before the name of each resource."""
+        return f"{self.name}-"
+
+
+def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
+    """Return the application of one stack, which writes to a folder when it is synthesised."""
+    app = cdk.App(outdir=str(out_dir), analytics_reporting=False)
+    stack = cdk.Stack(
+        app,
+        settings.name,
+        env=cdk.Environment(account=settings.account, region=settings.region),
+        synthesizer=cdk.BootstraplessSynthesizer(),
+        description="sitewatt: the market, forecasts and the grid of energy sites",
+    )
+    bundles = Bundles(stack)
+    held = data(stack, prefix=settings.prefix)
+    made = functions(stack, held, bundles, prefix=settings.prefix)
+    broker(stack, held, hook=made.live[HOOK])
+    watch(stack, held, made.functions, key=held.keys["secrets"], prefix=settings.prefix)
+    _schedules(stack, [made.live[handler].function_arn for handler in scheduled()], name=settings.name)
+    acknowledged.apply(stack, held)
+    return app
+
+
+def synth_stack(settings: StackSettings, *, out_dir: Path) -> dict[str, Any]:
+    """Write the template to a folder and return it.
+
+    Raises:
+        RuntimeError: A security check found something that is not explained; its report lies in the folder.
+    """
+    app = build(settings, out_dir=out_dir)
+    acknowledged.check(app)
+    app.synth()
+    template: dict[str, Any] = json.loads((out_dir / f"{settings.name}.template.json").read_text(encoding="utf-8"))
+    return template
+
+
+def _schedules(stack: cdk.Stack, targets: list[str], *, name: str) -> None:
+    """Add the group of the schedules and the role that calls; each zone's are made when it is registered."""
+    scheduler.CfnScheduleGroup(stack, "schedules", name=name)
+    role = iam.Role(stack, "role-schedules", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
+    role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=targets))
+    cdk.CfnOutput(stack, "ScheduleRole", value=role.role_arn)

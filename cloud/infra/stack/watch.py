@@ -1,0 +1,62 @@
+"""What the operator of a stack is woken for: functions that fail, streams that are read late, records set aside."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+
+from cloud.infra.stack.data import Data
+
+LATE_MS = 60_000  # An order that waits longer may miss its gate.
+_PERIOD = Duration.minutes(1)
+# What the sound of the market rests on: its writer, its clock and its meters.
+MARKET = ("cloud.handlers.orders", "cloud.handlers.meter", "cloud.handlers.market_tick")
+
+
+def watch(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *, key: kms.Key, prefix: str) -> None:
+    """Add alarms, the topic that they speak on, and one that says whether the market is sound."""
+    topic = sns.Topic(stack, "alarms", master_key=key, enforce_ssl=True)
+    failing = {
+        handler: function.metric_errors(period=_PERIOD, statistic="Sum").create_alarm(
+            stack,
+            f"alarm-{function.node.id}",
+            alarm_description=f"{handler} raised; its records are delivered again",
+            threshold=1,
+            evaluation_periods=3,
+            datapoints_to_alarm=2,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        for handler, function in functions.items()
+    }
+    late = {
+        carrier: stream.metric_get_records_iterator_age_milliseconds(period=_PERIOD, statistic="Maximum").create_alarm(
+            stack,
+            f"alarm-late-{carrier.value}",
+            alarm_description=f"records of {carrier.value} wait longer than {LATE_MS // 1000} s to be read",
+            threshold=LATE_MS,
+            evaluation_periods=3,
+        )
+        for carrier, stream in held.streams.items()
+    }
+    aside = held.aside.metric_approximate_number_of_messages_visible(period=_PERIOD, statistic="Maximum").create_alarm(
+        stack,
+        "alarm-aside",
+        alarm_description="records were set aside: look at them, then replay or drop them",
+        threshold=1,
+        evaluation_periods=1,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
+    sound = cloudwatch.CompositeAlarm(
+        stack,
+        "market-is-sound",
+        composite_alarm_name=f"{prefix}market-is-sound",
+        alarm_description="in alarm while the market's functions fail or its streams are read late",
+        alarm_rule=cloudwatch.AlarmRule.any_of(*(failing[handler] for handler in MARKET), *late.values()),
+    )
+    action = actions.SnsAction(topic)
+    for alarm in (*failing.values(), *late.values(), aside, sound):
+        alarm.add_alarm_action(action)

@@ -1,0 +1,153 @@
+"""The stack on AWS says what the definitions say: the template is built once, linted, and read back."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.infra.fleet import FLEET_POLICY, POLICY_CHARS_MAX, TEMPLATE_NAME, fleet_template
+from cloud.infra.functions import FUNCTIONS, FunctionDefinition
+from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES
+from cloud.infra.tables import TABLES
+from cloud.stores.tables import INDEX
+
+Resource = dict[str, Any]
+LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the stack as an operator does; a finding that is not explained ends it with 1."""
+    out = tmp_path_factory.mktemp("stack")
+    command = [sys.executable, "-m", "sitewatt", "cloud", "synth", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["resources"] > len(FUNCTIONS)
+    return out
+
+
+@pytest.fixture(scope="module")
+def resources(folder: Path) -> dict[str, Resource]:
+    """Return the resources of the template."""
+    template = json.loads((folder / "sitewatt.template.json").read_text())
+    found: dict[str, Resource] = template["Resources"]
+    return found
+
+
+def _of(resources: dict[str, Resource], kind: str) -> list[Resource]:
+    return [each["Properties"] for each in resources.values() if each["Type"] == kind]
+
+
+def _role_statements(resources: dict[str, Resource], definition: FunctionDefinition) -> list[Resource]:
+    name = f"role{definition.name.replace('-', '')}DefaultPolicy"
+    policy = next(each for key, each in resources.items() if key.startswith(name))
+    statements: list[Resource] = policy["Properties"]["PolicyDocument"]["Statement"]
+    return statements
+
+
+def test_the_linter_of_templates_finds_no_error(folder: Path) -> None:
+    """Warnings stay warnings: the dependencies that the kit writes twice, a legacy property of its log bucket."""
+    command = [sys.executable, "-m", "cfnlint", "--template", str(folder / "sitewatt.template.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode & LINT_ERRORS, done.stdout
+    assert {line[:5] for line in done.stdout.splitlines() if line[:1] == "W"} <= {"W3005", "W3045"}
+
+
+def test_every_table_is_there_as_it_is_defined(resources: dict[str, Resource]) -> None:
+    """Keys, index, recovery, protection, time to live."""
+    made = {each["TableName"]: each for each in _of(resources, "AWS::DynamoDB::GlobalTable")}
+    assert made.keys() == {f"sitewatt-{definition.table.value}" for definition in TABLES}
+    for definition in TABLES:
+        table = made[f"sitewatt-{definition.table.value}"]
+        assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
+        assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == [INDEX]
+        assert ("TimeToLiveSpecification" in table) is definition.expires
+        replica = table["Replicas"][0]
+        assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is definition.recovery
+        assert replica["DeletionProtectionEnabled"] is definition.protected
+
+
+def test_every_rule_forwards_as_the_private_cloud_does(resources: dict[str, Resource]) -> None:
+    """The same statement and partition key, and what cannot be forwarded is set aside."""
+    made = {each["RuleName"]: each["TopicRulePayload"] for each in _of(resources, "AWS::IoT::TopicRule")}
+    assert made.keys() == {rule.name for rule in RULES}
+    for rule in RULES:
+        assert made[rule.name]["Sql"] == rule.sql
+        assert made[rule.name]["Actions"][0]["Kinesis"]["PartitionKey"] == rule.partition_key
+        assert "Sqs" in made[rule.name]["ErrorAction"]
+
+
+def test_every_consumer_reads_as_it_is_defined(resources: dict[str, Resource]) -> None:
+    """Filters, batches, bisection, and a place for a record that fails to the end."""
+    made = _of(resources, "AWS::Lambda::EventSourceMapping")
+    assert len(made) == len(CONSUMERS)
+    for consumer in CONSUMERS:
+        wanted = consumer.event_source
+        fits = [each for each in made if all(each.get(name) == value for name, value in wanted.items())]
+        assert fits, consumer
+        assert all("OnFailure" in each["DestinationConfig"] for each in fits)
+
+
+def test_every_function_has_a_definition_and_every_use_of_one_a_function(resources: dict[str, Resource]) -> None:
+    """A handler that nobody deploys is as good as none."""
+    made = {each["Handler"] for each in _of(resources, "AWS::Lambda::Function")}
+    assert made == {definition.entry for definition in FUNCTIONS}
+    used = {each.handler for each in CONSUMERS} | {each.handler for each in SCHEDULES}
+    assert used <= {definition.handler for definition in FUNCTIONS}
+
+
+@pytest.mark.parametrize("definition", FUNCTIONS, ids=[each.name for each in FUNCTIONS])
+def test_a_role_holds_its_definition_and_no_more(
+    resources: dict[str, Resource], definition: FunctionDefinition
+) -> None:
+    """Tables that it does not use, the key that it does not sign with and topics that it is silent on stay closed."""
+    statements = _role_statements(resources, definition)
+    actions = {action for each in statements for action in _list(each["Action"])}
+    assert not any(action == "*" or action.endswith(":*") for action in actions)
+    text = json.dumps([each for each in statements if any("dynamodb" in action for action in _list(each["Action"]))])
+    granted = {each.table for each in TABLES if f"table{each.table.value.replace('-', '')}" in text}
+    assert granted == {*definition.reads, *definition.writes}
+    assert ("secretsmanager:GetSecretValue" in actions) is definition.signs
+    assert ("iot:Publish" in actions) is bool(definition.speaks)
+    assert ("s3:PutObject" in actions) is definition.lake
+
+
+def test_the_fleet_meets_what_the_private_fleet_answers(resources: dict[str, Resource]) -> None:
+    """The same provisioning template and policies, within the account's bound."""
+    template = _of(resources, "AWS::IoT::ProvisioningTemplate")[0]
+    assert template["TemplateName"] == TEMPLATE_NAME
+    assert json.loads(template["TemplateBody"]) == fleet_template()
+    assert "PreProvisioningHook" in template
+    policy = next(each for each in _of(resources, "AWS::IoT::Policy") if each["PolicyName"] == FLEET_POLICY)
+    assert len(json.dumps(policy["PolicyDocument"], separators=(",", ":"))) > POLICY_CHARS_MAX / 4
+
+
+def test_no_secret_is_in_the_template(resources: dict[str, Resource]) -> None:
+    """The signing key is put by a command; the template makes a place for it."""
+    assert "PRIVATE KEY" not in json.dumps(resources)
+    assert all("SecretString" not in each for each in _of(resources, "AWS::SecretsManager::Secret"))
+
+
+def test_functions_that_keep_no_raw_samples_do_not_import_their_library(tmp_path: Path) -> None:
+    """It is 160 MB: a bundle without it failed at its first call."""
+    script = (
+        "import sys; from cloud.stores.setup import open_stores; "
+        f"open_stores({{'SITEWATT_STORE': 'sqlite:///{tmp_path}/tables.db'}}); "
+        "open_stores({'SITEWATT_STORE': 'dynamodb', 'SITEWATT_TABLE_PREFIX': 'p-', 'SITEWATT_LAKE_BUCKET': 'b'}); "
+        "print('pyarrow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"AWS_DEFAULT_REGION": "eu-central-1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
+
+
+def _list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
