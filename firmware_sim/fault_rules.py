@@ -43,6 +43,26 @@ class FaultKind(StrEnum):
     """A request that comes less than ``delay_s`` after the last answer is not heard."""
     HOLE = "hole"
     """Reads that touch ``count`` registers from ``address`` on are refused with exception ``code``, 2 by default."""
+    UNIT_REPLY = "unit_reply"
+    """The answer names ``as_unit``, whatever unit was asked."""
+    ANY_UNIT = "any_unit"
+    """Whatever unit is asked, the first one answers."""
+    DEAF = "deaf"
+    """A request that comes in the first ``delay_s`` (real time) of a connection is not heard."""
+    CLOSE_IDLE = "close_idle"
+    """A connection on which nothing comes within ``delay_s`` of its opening is closed."""
+    CLOSE = "close"
+    """The connection is closed after the answer."""
+    TOO_LONG = "too_long"
+    """Reads of more than ``count`` registers are refused with exception ``code``, 3 by default."""
+    VALUES = "values"
+    """Registers from ``address`` on read ``values``."""
+    ECHO = "echo"
+    """The request comes back before the answer, as on a half-duplex line."""
+    SHORT = "short"
+    """The answer has one register fewer than was asked for."""
+    STICKY = "sticky"
+    """A write is confirmed and not kept."""
     SECOND_MASTER = "second_master"
     """Somebody else writes ``values`` from ``address`` on, before this request is answered."""
 
@@ -55,14 +75,22 @@ class Requests(StrEnum):
     WRITES = "writes"
 
 
-_READS_ONLY = {FaultKind.SENTINELS, FaultKind.ZEROS, FaultKind.HOLE}
+_READS_ONLY = {
+    FaultKind.SENTINELS,
+    FaultKind.ZEROS,
+    FaultKind.HOLE,
+    FaultKind.TOO_LONG,
+    FaultKind.VALUES,
+    FaultKind.SHORT,
+}
 
 
 class FaultRule(BaseModel):
     """One fault and its occasion: a share of the requests, or all of those in a window.
 
     ``from_s`` and ``to_s`` are seconds on the plant's clock since the device was switched on; ``count_max`` ends the
-    rule after so many occurrences. ``delay_s`` is real time, as socket time-outs are.
+    rule after so many occurrences. ``delay_s`` is real time, as socket time-outs are. With an ``address`` a rule is
+    about requests that touch ``count`` registers from there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,6 +108,7 @@ class FaultRule(BaseModel):
     count: int = Field(default=1, ge=1, le=65536)
     address: int | None = Field(default=None, ge=0, le=65535)
     values: tuple[int, ...] = ()
+    as_unit: int | None = Field(default=None, ge=0, le=255)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -87,6 +116,12 @@ class FaultRule(BaseModel):
             raise ValueError(f"window ends at {self.to_s} s, before it begins at {self.from_s} s")
         if self.kind is FaultKind.SECOND_MASTER and (self.address is None or not self.values):
             raise ValueError("a second master needs an address and values to write")
+        if self.kind is FaultKind.VALUES and (self.address is None or not self.values):
+            raise ValueError("values need the address at which they begin")
+        if self.kind is FaultKind.UNIT_REPLY and self.as_unit is None:
+            raise ValueError("unit_reply needs as_unit, the unit that answers name")
+        if self.kind is FaultKind.STICKY and self.requests is Requests.READS:
+            raise ValueError("sticky is about writes, which are confirmed and not kept")
         if self.kind is FaultKind.HOLE and self.address is None:
             raise ValueError("a hole needs the address at which it begins")
         if any(not 0 <= value <= 0xFFFF for value in self.values):

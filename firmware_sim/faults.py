@@ -9,10 +9,11 @@ from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from contracts.clock import Clock
-from firmware_sim.bank import Bank, Table
-from firmware_sim.errors import ExceptionCode, ModbusRefused
+from firmware_sim.bank import Bank
+from firmware_sim.errors import ExceptionCode
 from firmware_sim.fault_rules import FaultKind, FaultRule, Requests
 from firmware_sim.pdu import READ_HOLDING, READ_INPUT, WRITES, answer, exception_response
+from firmware_sim.spoilt import foreign_write, one_fewer, span_of, touches, with_values, with_zeros, without_values
 
 # Answers still to come; a client that has so many outstanding has lost count, and gets no more.
 _OUTSTANDING_MAX = 10_000
@@ -20,7 +21,11 @@ _NEXT_INSTANT_S = 1e-6
 _USUAL_CODE = {
     FaultKind.EXCEPTION: ExceptionCode.SERVER_DEVICE_BUSY,
     FaultKind.HOLE: ExceptionCode.ILLEGAL_DATA_ADDRESS,
+    FaultKind.TOO_LONG: ExceptionCode.ILLEGAL_DATA_VALUE,
 }
+# Rules about a connection, or about who answers: no request is spoilt by them.
+_OF_REGISTERS = frozenset({FaultKind.SENTINELS, FaultKind.ZEROS, FaultKind.HOLE, FaultKind.VALUES, FaultKind.SHORT})
+_STANDING = frozenset({FaultKind.ANY_UNIT, FaultKind.CLOSE_IDLE})
 
 
 class Peer(Protocol):
@@ -31,6 +36,9 @@ class Peer(Protocol):
 
     def send(self, data: bytes) -> float:
         """Put bytes on the wire, if the other side is still there, and return when the last will have left."""
+
+    def hang_up(self) -> None:
+        """End the connection once what was sent has left; a line that is no connection stays."""
 
 
 class Host(Protocol):
@@ -58,6 +66,7 @@ class FaultyWire:
         self._half_open: WeakSet[Peer] = WeakSet()
         self._held_until_s: WeakKeyDictionary[Peer, float] = WeakKeyDictionary()
         self._before: WeakKeyDictionary[Peer, int] = WeakKeyDictionary()
+        self._opened_s: WeakKeyDictionary[Peer, float] = WeakKeyDictionary()
         self._outstanding = 0
         self._answered_at_s = -math.inf
 
@@ -67,15 +76,30 @@ class FaultyWire:
         self._used = [0] * len(self._rules)
         self._started_s = self._clock.monotonic()
 
+    def opened(self, peer: Peer) -> None:
+        """Take note of a new connection."""
+        loop = asyncio.get_running_loop()
+        self._opened_s[peer] = loop.time()
+        for rule in self._rules:
+            if rule.kind is FaultKind.CLOSE_IDLE:
+                loop.call_later(rule.delay_s, self._close_idle, peer)
+
+    def _close_idle(self, peer: Peer) -> None:
+        if peer not in self._before:
+            self.happened[FaultKind.CLOSE_IDLE] += 1
+            peer.hang_up()
+
     def deliver(self, peer: Peer, host: Host, *, transaction: int, unit: int, request: bytes) -> None:
         """Answer one request now, later, wrongly or never."""
         now_s = self._clock.monotonic()
         if peer in self._half_open or now_s < self._silent_until_s:
             return
         bank = host.units.get(unit)
+        if bank is None and any(rule.kind is FaultKind.ANY_UNIT for rule in self._rules):
+            bank = next(iter(host.units.values()))
         if bank is None:
             return
-        rule = self._choose(request, unit, now_s - self._started_s)
+        rule = self._choose(peer, request, unit, now_s - self._started_s)
         before = self._before.get(peer, (transaction - 1) & 0xFFFF)
         self._before[peer] = transaction
         if rule is None:
@@ -84,10 +108,14 @@ class FaultyWire:
         self.happened[rule.kind] += 1
         self._spoil(rule, peer, host, bank, before=before, transaction=transaction, unit=unit, request=request)
 
-    def _choose(self, request: bytes, unit: int, since_s: float) -> FaultRule | None:
+    def _choose(self, peer: Peer, request: bytes, unit: int, since_s: float) -> FaultRule | None:
         """Return the first rule that applies and is drawn."""
-        since_answer_s = asyncio.get_running_loop().time() - self._answered_at_s
+        loop_s = asyncio.get_running_loop().time()
+        since_answer_s = loop_s - self._answered_at_s
+        since_open_s = loop_s - self._opened_s.get(peer, -math.inf)
         for index, rule in enumerate(self._rules):
+            if rule.kind in _STANDING or (rule.kind is FaultKind.DEAF and since_open_s >= rule.delay_s):
+                continue
             if rule.count_max is not None and self._used[index] >= rule.count_max:
                 continue
             if not applies(rule, request=request, unit=unit, since_s=since_s, since_answer_s=since_answer_s):
@@ -112,7 +140,7 @@ class FaultyWire:
         match rule.kind:
             case FaultKind.DROP:
                 answer(bank, request)
-            case FaultKind.HASTY:
+            case FaultKind.HASTY | FaultKind.DEAF | FaultKind.ANY_UNIT | FaultKind.CLOSE_IDLE:
                 return
             case FaultKind.HALF_OPEN:
                 self._half_open.add(peer)
@@ -137,7 +165,22 @@ class FaultyWire:
                 self._send(peer, peer.frame(transaction, (unit + 1) % 248, answer(bank, request)))
             case FaultKind.SWAP:
                 self._send(peer, peer.frame(before, unit, answer(bank, request)))
-            case FaultKind.EXCEPTION | FaultKind.HOLE:
+            case FaultKind.UNIT_REPLY:
+                assert rule.as_unit is not None, "the rule was checked when it was read"
+                self._send(peer, peer.frame(transaction, rule.as_unit, answer(bank, request)))
+            case FaultKind.CLOSE:
+                self._send(peer, peer.frame(transaction, unit, answer(bank, request)))
+                peer.hang_up()
+            case FaultKind.ECHO:
+                reply = peer.frame(transaction, unit, answer(bank, request))
+                self._send(peer, peer.frame(transaction, unit, request) + reply)
+            case FaultKind.SHORT:
+                self._send(peer, peer.frame(transaction, unit, one_fewer(answer(bank, request))))
+            case FaultKind.STICKY:
+                self._send(peer, peer.frame(transaction, unit, request[:5]))
+            case FaultKind.VALUES:
+                self._send(peer, peer.frame(transaction, unit, with_values(rule, request, answer(bank, request))))
+            case FaultKind.EXCEPTION | FaultKind.HOLE | FaultKind.TOO_LONG:
                 self._send(
                     peer,
                     peer.frame(transaction, unit, exception_response(request[0], rule.code or _USUAL_CODE[rule.kind])),
@@ -145,9 +188,7 @@ class FaultyWire:
             case FaultKind.SENTINELS:
                 self._send(peer, peer.frame(transaction, unit, without_values(bank, request)))
             case FaultKind.ZEROS:
-                reply = answer(bank, request)
-                blank = reply if reply[0] & 0x80 else reply[:2] + bytes(len(reply) - 2)
-                self._send(peer, peer.frame(transaction, unit, blank))
+                self._send(peer, peer.frame(transaction, unit, with_zeros(rule, request, answer(bank, request))))
             case FaultKind.SCALE_FLIP:
                 bank.flip_scales()
                 self._send(peer, peer.frame(transaction, unit, answer(bank, request)))
@@ -200,32 +241,8 @@ def applies(rule: FaultRule, *, request: bytes, unit: int, since_s: float, since
         return False
     if rule.kind is FaultKind.HASTY:
         return since_answer_s < rule.delay_s
-    if rule.kind in (FaultKind.SENTINELS, FaultKind.ZEROS):
-        return request[0] in (READ_HOLDING, READ_INPUT)
-    return rule.kind is not FaultKind.HOLE or touches(rule, request)
-
-
-def touches(rule: FaultRule, request: bytes) -> bool:
-    """Return whether a read reaches into a hole."""
-    if request[0] not in (READ_HOLDING, READ_INPUT) or rule.address is None or len(request) < 5:
+    if rule.kind is FaultKind.TOO_LONG:
+        return request[0] in (READ_HOLDING, READ_INPUT) and span_of(request)[1] > rule.count
+    if rule.kind in _OF_REGISTERS and request[0] not in (READ_HOLDING, READ_INPUT):
         return False
-    address, count = int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
-    return address < rule.address + rule.count and rule.address < address + count
-
-
-def without_values(bank: Bank, request: bytes) -> bytes:
-    """Return the answer to a register read in which no point has a value; a refusal stays one."""
-    reply = answer(bank, request)
-    if reply[0] & 0x80:
-        return reply
-    table = Table.HOLDING if request[0] == READ_HOLDING else Table.INPUT
-    address, count = int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
-    return reply[:2] + bank.sentinels(table, address, count)
-
-
-def foreign_write(bank: Bank, address: int, values: Sequence[int]) -> None:
-    """Write as another master on the bus would; that the device refuses is the other master's business."""
-    try:
-        bank.write_registers(address, b"".join(value.to_bytes(2, "big") for value in values))
-    except ModbusRefused:
-        return
+    return rule.kind is FaultKind.SECOND_MASTER or rule.address is None or touches(rule, request)

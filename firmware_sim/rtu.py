@@ -109,11 +109,15 @@ class RtuLine:
         loop.call_at(self._free_at_s, self._write, data)
         return self._free_at_s
 
+    def hang_up(self) -> None:
+        """End the connection that carries the line, where there is one."""
+        if self._hang_up is not None:
+            self._hang_up()
+
     def drop_clients(self) -> None:
         """End the connection that carries the line, where there is one."""
         self._buffer = b""
-        if self._hang_up is not None:
-            self._hang_up()
+        self.hang_up()
 
     def _take(self, unit: int, request: bytes) -> None:
         self.requests += 1
@@ -121,11 +125,11 @@ class RtuLine:
             for one in self.units.values():
                 answer(one, request)
             return
-        bank = self.units.get(unit)
-        if bank is None:
-            return
         if self._wire is not None:
             self._wire.deliver(self, self, transaction=0, unit=unit, request=request)
+            return
+        bank = self.units.get(unit)
+        if bank is None:
             return
         self.send(self.frame(0, unit, answer(bank, request)))
 
@@ -185,6 +189,7 @@ class _RtuConnection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._transport = transport
         self._server.connections.add(self)
+        self._server.opened(self._line)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -202,7 +207,8 @@ class _RtuConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def _hang_up(self) -> None:
-        self.abort()
+        if self._transport is not None:
+            self._transport.close()
 
 
 class RtuTcpServer:
@@ -215,6 +221,11 @@ class RtuTcpServer:
         self._wire = wire
         self.connections: set[_RtuConnection] = set()
         self._server: asyncio.Server | None = None
+
+    def opened(self, line: RtuLine) -> None:
+        """Let the wire know of a client."""
+        if self._wire is not None:
+            self._wire.opened(line)
 
     def line(self, write: Callable[[bytes], None], hang_up: Callable[[], None]) -> RtuLine:
         """Return the line that a new connection talks to."""

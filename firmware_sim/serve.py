@@ -10,7 +10,7 @@ from typing import Any
 from contracts.clock import Clock
 from firmware_sim.driver import Driver
 from firmware_sim.errors import PlantError
-from firmware_sim.fault_rules import FaultKind
+from firmware_sim.fault_rules import FaultKind, FaultRule
 from firmware_sim.faults import FaultyWire
 from firmware_sim.installation import device_banks, open_installation
 from firmware_sim.plant import Plant
@@ -98,15 +98,32 @@ async def serve_rtu(config: PlantConfig, clock: Clock, *, announce: Announce, pa
         await server.stop()
 
 
-async def serve_dump(path: Path, clock: Clock, *, announce: Announce, host: str, port: int, unit: int) -> None:
+async def serve_dump(
+    path: Path,
+    clock: Clock,
+    *,
+    announce: Announce,
+    host: str,
+    port: int,
+    unit: int,
+    faults: tuple[FaultRule, ...] = (),
+    over_tcp: Pace | None = None,
+) -> None:
     """Serve a dump file as a device.
+
+    Args:
+        faults: What it does wrong.
+        over_tcp: The speed of a serial line whose frames the port carries; None speaks Modbus/TCP.
 
     Raises:
         PlantError: The file cannot be read or holds no registers.
         PortTaken: The port is in use.
     """
     frames = load_dump(path)
-    server = ModbusServer({unit: ReplayBank(frames, clock)})
+    units = {unit: ReplayBank(frames, clock)}
+    wire = FaultyWire(faults, seed=0, clock=clock) if faults else None
+    server: ModbusServer | RtuTcpServer
+    server = ModbusServer(units, wire=wire) if over_tcp is None else RtuTcpServer(units, pace=over_tcp, wire=wire)
     try:
         announce({"ready": True, "port": await server.start(host=host, port=port), "frames": len(frames)})
         await _until_stopped(None, None)

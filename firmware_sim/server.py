@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         if peer is not None:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.transport = transport
+        self._server.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
@@ -84,6 +85,11 @@ class Connection(asyncio.Protocol):
             return now_s
         self.transport.write(data)
         return now_s
+
+    def hang_up(self) -> None:
+        """Close the connection once what was sent has left."""
+        if self.transport is not None:
+            self.transport.close()
 
     def abort(self) -> None:
         """Reset the connection."""
@@ -140,6 +146,11 @@ class ModbusServer:
             return False
         self._connections.add(connection)
         return True
+
+    def opened(self, connection: Connection) -> None:
+        """Let the wire know of a client."""
+        if self._wire is not None:
+            self._wire.opened(connection)
 
     def forget(self, connection: Connection) -> None:
         """Count a client out."""

@@ -19,6 +19,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 _Host = Annotated[str, typer.Option(help="Address to listen on.")]
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 lets the machine choose.")]
 _Unit = Annotated[int, typer.Option(min=1, max=247, help="Unit id.")]
+_Quirk = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME[=VALUE]", help="A habit of real devices; `--quirk list` names them. May be repeated."),
+]
 _Clock = Annotated[str | None, typer.Option(metavar="SPEC", help="INSTANT@ORIGINxSPEED; default: the machine's own.")]
 
 
@@ -55,7 +59,7 @@ def device(
     *,
     profile_like: Annotated[
         str, typer.Option(help="sunspec, sunspec_pv, sunspec_hybrid, sunspec_meter, sdm630, relay.")
-    ],
+    ] = "sunspec",
     port: _Port = 0,
     unit: _Unit = 1,
     host: _Host = "127.0.0.1",
@@ -64,6 +68,7 @@ def device(
     baud: Annotated[int, typer.Option(min=300, max=4_000_000, help="Speed of the line.")] = 9600,
     turnaround_ms: Annotated[float, typer.Option(min=0, max=10_000, help="How long the device thinks.")] = 5.0,
     faults: Annotated[Path | None, typer.Option(help="What goes wrong on the wire, YAML or JSON.")] = None,
+    quirk: _Quirk = None,
     seed: Annotated[int | None, typer.Option(help="Makes the faults repeatable; printed in any case.")] = None,
     clock: _Clock = None,
     as_json: _Json = False,
@@ -77,6 +82,7 @@ def device(
     from firmware_sim.serve import serve_plant, serve_rtu
     from firmware_sim.single import DEVICE, SITE, single_device
 
+    habits = _quirks(quirk, as_json)
     seed = secrets.randbelow(2**31) if seed is None else seed
 
     def say(answer: dict[str, Any]) -> None:
@@ -88,7 +94,7 @@ def device(
             typer.echo(f"{profile_like} answers at {url}, seed {seed}")
 
     try:
-        rules = load_faults(faults).rules if faults else ()
+        rules = (*(load_faults(faults).rules if faults else ()), *habits)
         config = single_device(profile_like, port=port, unit=unit, host=host, faults=rules, seed=seed)
     except PlantError as error:
         fail(str(error), code="bad_device", as_json=as_json, exit_code=BAD_INPUT)
@@ -105,28 +111,60 @@ def replay(
     *,
     dump: Annotated[Path, typer.Argument(help="Registers with time, JSON.")],
     port: _Port = 0,
-    unit: _Unit = 1,
+    unit: Annotated[int, typer.Option(min=0, max=255, help="Unit id.")] = 1,
     host: _Host = "127.0.0.1",
+    rtu_over_tcp: Annotated[bool, typer.Option("--rtu-over-tcp", help="Serial frames on the TCP port.")] = False,
+    quirk: _Quirk = None,
     clock: _Clock = None,
     as_json: _Json = False,
 ) -> None:
-    """Serve what was read from a real device until stopped."""
+    """Serve what was read from a real device until stopped, with its bad habits where they are named."""
+    from firmware_sim.rtu import Pace
     from firmware_sim.serve import serve_dump
 
+    habits = _quirks(quirk, as_json)
+
     def say(answer: dict[str, Any]) -> None:
-        url = _url(host=host, port=answer["port"], path=None, unit=unit, baud=0, over_tcp=False)
+        url = _url(host=host, port=answer["port"], path=None, unit=unit, baud=0, over_tcp=rtu_over_tcp)
         if as_json:
             print_json(answer | {"url": url})
         else:
             typer.echo(f"{dump} ({answer['frames']} frames) answers at {url}")
 
-    _serve(serve_dump(dump, _clock(clock, as_json), announce=say, host=host, port=port, unit=unit), as_json)
+    work = serve_dump(
+        dump,
+        _clock(clock, as_json),
+        announce=say,
+        host=host,
+        port=port,
+        unit=unit,
+        faults=habits,
+        over_tcp=Pace() if rtu_over_tcp else None,
+    )
+    _serve(work, as_json)
 
 
 def _url(*, host: str, port: int | None, path: str | None, unit: int, baud: int, over_tcp: bool) -> str:
     if path is not None:
         return f"rtu://{path}?baud={baud}&parity=N&unit={unit}"
     return f"{'rtuovertcp' if over_tcp else 'tcp'}://{host}:{port}?unit={unit}"
+
+
+def _quirks(texts: list[str] | None, as_json: bool) -> tuple[Any, ...]:
+    """Return the rules of the quirks that were named; ``list`` shows them all and ends the command."""
+    from firmware_sim.errors import PlantError
+    from firmware_sim.quirks import QUIRKS, quirk_rules, quirk_table
+
+    if "list" in (texts or ()):
+        if as_json:
+            print_json({"quirks": [{"form": one.form, "does": one.does} for one in QUIRKS.values()]})
+        else:
+            typer.echo(quirk_table())
+        raise typer.Exit
+    try:
+        return quirk_rules(texts or ())
+    except PlantError as error:
+        fail(str(error), code="bad_quirk", as_json=as_json, exit_code=BAD_INPUT)
 
 
 def _clock(spec: str | None, as_json: bool) -> Any:

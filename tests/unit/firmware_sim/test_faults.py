@@ -28,6 +28,9 @@ class Recorder:
         """Frame as TCP does."""
         return frame(transaction, unit, pdu)
 
+    def hang_up(self) -> None:
+        """Stay."""
+
     def send(self, data: bytes) -> float:
         """Keep the bytes."""
         self.sent.append(data)
