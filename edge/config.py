@@ -70,6 +70,13 @@ class RelayKind(StrEnum):
     LOCK = "lock"
 
 
+class RelayBounds(StrEnum):
+    """What a contact of section 14a bounds."""
+
+    CONNECTION = "connection"
+    LOADS = "loads"
+
+
 class Rest(StrEnum):
     """What a load does while nobody asks anything of it: run, rest, or take what the site would feed in."""
 
@@ -265,6 +272,8 @@ class RelaySection(_Section):
     """A wired input: contacts of a receiver or a switch, read as points of a device, or as lines of the board.
 
     ``14a`` reads ``point``: while closed, the site draws at most what section 14a EnWG leaves its ``steerable_loads``.
+    ``bounds: loads`` holds that for the site's loads together instead of its whole connection: what the house draws
+    does not count, and what it feeds in may be drawn on top.
     ``ripple`` reads ``k60``, ``k30``, ``k0`` (any may be absent): it feeds in at most that share of ``installed_w``.
     ``lock`` reads ``point``: while closed, the site is locked for maintenance. ``closed`` is what a closed contact
     reads, 0 where the wiring is such that current means normal.
@@ -282,6 +291,7 @@ class RelaySection(_Section):
     k0: str | None = None
     closed: int = Field(default=1, ge=0, le=1)
     steerable_loads: int = Field(default=1, ge=1)
+    bounds: RelayBounds = RelayBounds.CONNECTION
     large_heat_pumps_w: int = Field(default=0, ge=0)
     large_cooling_w: int = Field(default=0, ge=0)
     installed_w: int | None = Field(default=None, gt=0)
@@ -296,6 +306,8 @@ class RelaySection(_Section):
                 raise ValueError("a ripple input needs installed_w, of which the steps are shares")
         elif self.point is None or any(steps):
             raise ValueError(f"a {self.kind} input names its contact as point")
+        if self.bounds is not RelayBounds.CONNECTION and self.kind is not RelayKind.STEERABLE_LOADS:
+            raise ValueError(f"bounds is {self.bounds.value}, which is for 14a; a {self.kind} input has none")
         for name, power_w in (("heat_pumps", self.large_heat_pumps_w), ("cooling", self.large_cooling_w)):
             if 0 < power_w <= LARGE_LOAD_W:
                 raise ValueError(f"large_{name}_w {power_w} is not above {LARGE_LOAD_W:.0f}, where a load is large")

@@ -86,6 +86,7 @@ def _cycle(cycle: Plain) -> Iterator[str]:
             f"  {link['priority']:18} {link['requester']} on {link['resource']} asks {span(link['asked'])}{wish}: "
             f"{link['outcome']}{clipped}, leaves {span(link['left'])}"
         )
+    yield from (_load(load) for load in cycle["loads"])
     for setpoint in cycle["setpoints"]:
         proven = "proven" if setpoint["proven"] else "not proven"
         yield (
@@ -95,6 +96,16 @@ def _cycle(cycle: Plain) -> Iterator[str]:
     for name in ("import_excess_w", "export_excess_w"):
         if cycle[name] > 0:
             yield f"  OUT OF REACH       {name.removesuffix('_excess_w')} stays {watts(cycle[name])} above its bound"
+
+
+def _load(load: Plain) -> str:
+    """Say what is known of a load in one line."""
+    car = {True: ", car connected", False: ", no car", None: ""}[load["connected"]]
+    runs = {True: "on", False: "off", None: "not known to be on"}[load["on"]]
+    return (
+        f"  load               {load['device']} by {load['moved_by']}: draws {watts(load['power_w'])} of "
+        f"{span([load['least_w'], load['rated_w']])}, {runs}{car}"
+    )
 
 
 def _because(error: str | None) -> str:

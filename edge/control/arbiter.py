@@ -11,6 +11,7 @@ from math import isfinite
 from edge.control.model import (
     BATTERIES,
     CONNECTION,
+    LOADS,
     Interval,
     Link,
     Outcome,
@@ -88,6 +89,7 @@ def arbitrate(
     grants = {
         CONNECTION: Grant(steps=(Step(priority=Priority.SITE_FUSE, interval=connection),)),
         BATTERIES: Grant(steps=(Step(priority=Priority.DEVICE_PROTECTION, interval=Interval()),)),
+        LOADS: Grant(steps=(Step(priority=Priority.DEVICE_PROTECTION, interval=Interval()),)),
     }
     for resource, interval in levers.items():
         grants[resource] = Grant(steps=(Step(priority=Priority.DEVICE_PROTECTION, interval=interval),))

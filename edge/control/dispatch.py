@@ -15,6 +15,7 @@ from edge.control.loads import load_setpoints, plan_loads
 from edge.control.model import (
     CONNECTION,
     LOAD_CAPABILITIES,
+    LOADS,
     Capability,
     ControlSettings,
     LeverMemory,
@@ -82,9 +83,10 @@ def dispatch(
     capped = _caps(generators, surely_w - bound.min_w, remembered, settings=settings, now_s=now_s, seen_s=env.seen_s)
     headroom_w = None if blind else bound.max_w - env.rest.max_w - load_w - generation_w - battery_w
     surplus_w = 0.0 if env.rest_likely_w is None else -(env.rest_likely_w + load_w + potential)
+    own_w = 0.0 if blind else max(0.0, -((env.rest_likely_w or 0.0) + generation_w))
     plan_of_loads = plan_loads(
         loads,
-        headroom_w=headroom_w,
+        headroom_w=_for_loads(headroom_w, arbitration.grants[LOADS].left.max_w + own_w - load_w),
         surplus_w=surplus_w,
         now_s=now_s,
         seen_s=env.seen_s,
@@ -114,6 +116,13 @@ def dispatch(
         unmet=plan.unmet,
         unmet_for=standing(Reason.DEVICE_LIMIT) if plan.decided_by is plan.unmet else holder(plan),
     )
+
+
+def _for_loads(headroom_w: float | None, within_their_bound_w: float) -> float | None:
+    """Return what loads may draw more, negative where less; with a blind meter their own bound can only hold them."""
+    if headroom_w is not None:
+        return min(headroom_w, within_their_bound_w)
+    return within_their_bound_w if within_their_bound_w < 0 else None
 
 
 def _excess(power_w: float) -> float:

@@ -9,7 +9,17 @@ from edge.control.arbiter import Arbitration, Grant
 from edge.control.consumption import plan_limits
 from edge.control.lease import LEASE_S
 from edge.control.levers import Lever
-from edge.control.model import CONNECTION, Capability, ControlSettings, LeverMemory, Priority, Reason, Request, Setpoint
+from edge.control.model import (
+    CONNECTION,
+    LOADS,
+    Capability,
+    ControlSettings,
+    LeverMemory,
+    Priority,
+    Reason,
+    Request,
+    Setpoint,
+)
 from edge.control.setpoints import Group, ends_of, held_until, limit_owner, standing
 from edge.control.sg_ready import SgState, plan_sg_ready
 from edge.control.switching import plan_switches
@@ -121,7 +131,7 @@ def plan_loads(
 
 def load_setpoints(arbitration: Arbitration, plans: tuple[LoadPlan, ...], *, now_s: float) -> list[Setpoint]:
     """Return one setpoint per load, with who decided it and until when it holds."""
-    limit = limit_owner(arbitration, of_max=True)
+    limit = _owner_of_sum(arbitration) or limit_owner(arbitration, of_max=True)
     found = []
     for plan in plans:
         owner = _owner(plan, limit)
@@ -141,6 +151,11 @@ def load_setpoints(arbitration: Arbitration, plans: tuple[LoadPlan, ...], *, now
     return found
 
 
+def _owner_of_sum(arbitration: Arbitration) -> Request | None:
+    """Return the request that bounds all loads together, ``None`` where none does."""
+    return arbitration.grants[LOADS].steps[-1].request
+
+
 def _owner(plan: LoadPlan, limit: Request | None) -> Request | None:
     """Return the request behind a plan: the load's own, or the one that bounds the connection point."""
     own = [step.request for step in plan.grant.steps if step.request is not None]
@@ -156,7 +171,11 @@ def _bound_until(arbitration: Arbitration, plan: LoadPlan) -> float:
     return max(
         (
             held_until(step.request)
-            for steps in (arbitration.grants[CONNECTION].steps, plan.grant.steps[1:])
+            for steps in (
+                arbitration.grants[CONNECTION].steps,
+                arbitration.grants[LOADS].steps[1:],
+                plan.grant.steps[1:],
+            )
             for step in steps
             if step.request is not None
             and step.priority <= Priority.GRID_OPERATOR

@@ -12,11 +12,13 @@ from typing import NamedTuple, NewType
 from contracts.units import Quality
 
 Resource = NewType("Resource", str)
-"""What a request bounds: the connection point, all batteries together, a load ``<asset>/load``, or another lever
-``<asset>/<capability>``."""
+"""What a request bounds: the connection point, all batteries or all loads together, one load ``<asset>/load``, or
+another lever ``<asset>/<capability>``."""
 
 CONNECTION = Resource("connection")
 BATTERIES = Resource("batteries")
+# All loads that can be moved, together: what they draw beyond what the site feeds in without them.
+LOADS = Resource("loads")
 
 # A value older than this never drives a decision. Source: field practice (Frequenz SDK hard block), 10 s.
 FRESH_S = 10.0

@@ -4,9 +4,11 @@ import difflib
 import re
 from collections.abc import Collection, Iterator
 
+from edge.control.model import LOAD_CAPABILITIES
 from edge.devices.points import DerivedSpec, Kind, PointSpec, Sign
 from edge.devices.profile import Profile
 from edge.devices.quality import plausible_range
+from edge.devices.recipes import Lever
 from edge.devices.resolve import CONTROL_VALUES
 from edge.modbus.point import Access, DataType
 
@@ -106,6 +108,20 @@ def _roles(profile: Profile) -> Iterator[str]:
             yield "kinds has inverter, and no point is a power"
         if kind in (Kind.CHARGER, Kind.HEAT_PUMP, Kind.RELAY) and not (profile.capabilities or powers):
             yield f"kinds has {kind}, which neither tells a power nor can be told anything"
+    yield from _loads(profile, has)
+
+
+def _loads(profile: Profile, has: Collection[str]) -> Iterator[str]:
+    """Yield what keeps a charging point or a heat pump from being a load of a site."""
+    ways = {Lever(one.value) for one in LOAD_CAPABILITIES} & set(profile.capabilities)
+    for kind in (Kind.CHARGER, Kind.HEAT_PUMP):
+        if kind in profile.kinds and not ways:
+            names = ", ".join(one.value for one in LOAD_CAPABILITIES)
+            yield f"kinds has {kind}, and capabilities has none of {names}: it can be no load"
+    if Lever.LIMIT_CONSUMPTION in ways and Kind.CHARGER in profile.kinds and "ev_state" not in has:
+        yield "kinds has charger, and no point is ev_state: nobody knows whether a car is there"
+    if Lever.SG_READY in ways and Kind.HEAT_PUMP in profile.kinds and "sg_ready_state" not in has:
+        yield "kinds has heat_pump, and no point is sg_ready_state: its state cannot be read back"
 
 
 def _identify(profile: Profile) -> Iterator[str]:

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from contracts.units import Quality
-from edge.config import RelayKind, RelaySection, SiteConfig
+from edge.config import RelayBounds, RelayKind, RelaySection, SiteConfig
 from edge.control.lease import LEASE_S
-from edge.control.model import CONNECTION, LOAD_CAPABILITIES, Priority, Reason, Request
+from edge.control.model import CONNECTION, LOAD_CAPABILITIES, LOADS, Priority, Reason, Request, Resource
 from edge.control.statutory import ripple_limit_w, ripple_step, steerable_minimum_w
 from edge.devices.catalogue import load_profile
 from edge.devices.recipes import Lever
@@ -137,12 +137,14 @@ class WiredInputs:
         """Return what the contacts ask at the connection point.
 
         Section 14a is held for the whole connection, which is stricter than the decision asks of a site whose other
-        loads draw power too.
+        loads draw power too; or for the loads alone, where the site says so. Source: Bundesnetzagentur BK6-22-300,
+        annex 1, number 4.5, of the power that steerable loads draw from the grid.
         """
         found = []
         for section in self._sections:
             if section.kind is RelayKind.STEERABLE_LOADS and self._is_closed(section, section.point):
-                found.append(_request(section, now_s, max_w=_steerable_w(section)))
+                resource = LOADS if section.bounds is RelayBounds.LOADS else CONNECTION
+                found.append(_request(section, now_s, resource=resource, max_w=_steerable_w(section)))
             elif section.kind is RelayKind.RIPPLE:
                 limit_w = self._ripple_w(section)
                 if limit_w is not None:
@@ -196,12 +198,17 @@ def _steerable_w(section: RelaySection) -> float:
 
 
 def _request(
-    section: RelaySection, now_s: float, *, min_w: float = float("-inf"), max_w: float = float("inf")
+    section: RelaySection,
+    now_s: float,
+    *,
+    resource: Resource = CONNECTION,
+    min_w: float = float("-inf"),
+    max_w: float = float("inf"),
 ) -> Request:
     contacts = "+".join(section.contacts)
     return Request(
         requester=f"relay/{section.kind.value}/{section.device}/{contacts}",
-        resource=CONNECTION,
+        resource=resource,
         priority=Priority.GRID_OPERATOR,
         reason=Reason.GRID_LIMIT,
         expires_s=now_s + LEASE_S,

@@ -11,6 +11,7 @@ from edge.modbus.point import Reading
 APPARENT_POWER = "apparent_power_va"
 EV_STATE = "ev_state"
 SG_STATE = "sg_ready_state"
+SAFE_CURRENT = "ev_failsafe_current_a"
 # Source: IEC 61851-1, the least current that a car may be told; IEC 60038, nominal voltage.
 LEAST_A, PHASE_V = 6.0, 230.0
 # Source: IEC 61851-1, states of the control pilot: A no car, B connected, C and D charging, E and F faults.

@@ -104,6 +104,9 @@ def _does(capability: Capability, ways: Sequence[Fallback]) -> str | None:
     if capability is Capability.LIMIT_GENERATION and all(one.direction is Direction.RELEASED for one in ways):
         after_s = min(one.after_s for one in ways if one.after_s is not None)
         return f"lifts its limit {after_s:.0f} s after the gateway died, whatever was ordered"
+    if capability is Capability.LIMIT_CONSUMPTION and any(one.direction is Direction.FAILSAFE_VALUE for one in ways):
+        after_s = max(one.after_s for one in ways if one.after_s is not None)
+        return f"goes on at its own safe current {after_s:.0f} s after the gateway died, whatever was ordered"
     return None
 
 

@@ -15,6 +15,7 @@ from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.mqtt import tls_context
 from edge.links.settings import Client, LinkSettings
+from edge.loop.load_state import LEAST_A, PHASE_V, SAFE_CURRENT
 from edge.loop.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
 from edge.modbus.point import Reading
 from edge.setup.finding import Finding, failed, good, warning
@@ -89,7 +90,7 @@ def _answers(section: DeviceSection, device: Device, connection_w: float) -> lis
         ]
     snapshot = device.snapshot()
     if section.load is not None and POWER not in snapshot:
-        return [_load(section, section.load, snapshot)]
+        return [_load(section, section.load, snapshot), *safe_current(section, snapshot)]
     power = snapshot.get(POWER)
     if power is None or power.quality is not Quality.GOOD or not isinstance(power.value, int | float):
         return [
@@ -105,6 +106,28 @@ def _answers(section: DeviceSection, device: Device, connection_w: float) -> lis
         good("answers", section.id, f"{_told(snapshot)}{latency}"),
         *implausible(section, snapshot, connection_w=connection_w, slip_of=device.likely_slip),
         *_quarantined(section, health.quarantined, slip_of=device.likely_slip),
+        *safe_current(section, snapshot),
+    ]
+
+
+def safe_current(section: DeviceSection, snapshot: Mapping[str, Reading]) -> list[Finding]:
+    """Return what a charging point goes on with when the gateway is dead, where that is more than the least.
+
+    A car that is dimmed by order would then draw more than the order left, and nobody could take it back.
+    """
+    safe = snapshot.get(SAFE_CURRENT)
+    if safe is None or safe.quality is not Quality.GOOD or not isinstance(safe.value, int | float):
+        return []
+    if safe.value <= LEAST_A:
+        return []
+    power_w = safe.value * PHASE_V * len(section.phases)
+    return [
+        warning(
+            "safe current",
+            section.id,
+            f"goes on with {safe.value:g} A, {power_w:.0f} W, when the gateway is dead, whatever was ordered",
+            do=f"set its safe current to {LEAST_A:g} A in its menu where an order must hold without a gateway",
+        )
     ]
 
 

@@ -21,7 +21,7 @@ from contracts.units import ClockTrust
 from edge.commands.grid_limits import LimitStatus
 from edge.control.flow import flow
 from edge.control.life import Life
-from edge.control.model import Interval, Link, Setpoint
+from edge.control.model import AssetState, Interval, Link, Setpoint, load_capability
 from edge.devices.device import Device
 from edge.devices.wear import budget_of
 from edge.errors import StatusUnavailable
@@ -104,8 +104,23 @@ def cycle_status(cycle: Cycle) -> Plain:
         "import_excess_w": decision.import_excess_w,
         "export_excess_w": decision.export_excess_w,
         "chain": [_link(link) for link in decision.chain],
+        "loads": [_load(asset) for asset in cycle.snapshot.assets if load_capability(asset.capabilities)],
         "setpoints": [_setpoint(setpoint, cycle) for setpoint in decision.setpoints],
         "alarms": list(decision.alarms),
+    }
+
+
+def _load(asset: AssetState) -> Plain:
+    """Return what is known of a load: how it is moved, between what, what it draws, whether it runs or has a car."""
+    moved_by = load_capability(asset.capabilities)
+    return {
+        "device": asset.id,
+        "moved_by": None if moved_by is None else moved_by.value,
+        "power_w": asset.power.usable(),
+        "least_w": asset.load_w_min,
+        "rated_w": asset.load_rated_w,
+        "on": asset.switched_on,
+        "connected": asset.connected,
     }
 
 

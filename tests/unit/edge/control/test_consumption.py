@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from edge.control.cycle import decide
 from edge.control.model import (
     CONNECTION,
+    LOADS,
     AssetState,
     Capability,
     Confirmed,
@@ -122,6 +123,35 @@ def test_readings_of_different_moments_do_not_slow_a_car() -> None:
     early = charger(power_w=8_000, limit_confirmed=Confirmed(decided_s=site.at_s, at_s=site.at_s + 1))
     assert value_of(site.cycle(11_000, early, asked=limit), "ev", LIMIT) is None
     assert value_of(site.cycle(12_500, early, asked=limit), "ev", LIMIT) == 7_500, "an excess at the meter is real"
+
+
+def _dimmed(max_w: float) -> Request:
+    return request("14a", LOADS, Priority.GRID_OPERATOR, max_w=max_w)
+
+
+def test_a_bound_on_all_loads_leaves_the_house_alone_and_shares_what_is_left() -> None:
+    """Two cars and a pump under section 14a: what they draw together, whatever the house takes."""
+    cars = (charger("a", 11_000), charger("b", 11_000))
+    decision = Site().cycle(24_000, *cars, boiler(power_w=2_000, rated_w=2_000), asked=(_dimmed(10_500),))
+    limits = [value_of(decision, name, LIMIT) or 0 for name in ("a", "b")]
+    assert limits == [4_250, 4_250]
+    assert value_of(decision, "boiler", SWITCH) is None
+    assert {point.requester for point in decision.setpoints} == {"14a"}
+    house_w = 5_000
+    one = Site().cycle(house_w + 4_200, charger(power_w=4_200), asked=(_dimmed(4_200),))
+    assert value_of(one, "ev", LIMIT) == 4_200
+
+
+def test_what_the_site_feeds_in_may_be_drawn_on_top_of_a_bound_on_loads() -> None:
+    """The bound is on what loads draw from the grid, not on the sun over the house."""
+    decision = Site().cycle(-1_000, charger(power_w=4_500), pv(power_w=-6_000), asked=(_dimmed(4_200),))
+    assert value_of(decision, "ev", LIMIT) == 5_500 + 4_200
+
+
+def test_a_bound_on_loads_holds_with_a_blind_meter() -> None:
+    """It needs no meter but the chargers' own."""
+    decision = Site().cycle(None, charger(power_w=11_000), asked=(_dimmed(4_200),))
+    assert value_of(decision, "ev", LIMIT) == 4_200
 
 
 def test_of_two_chargers_the_one_with_a_car_is_served_first() -> None:

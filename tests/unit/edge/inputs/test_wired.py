@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from contracts.units import Quality
 from edge.config import RelaySection
+from edge.control.model import LOADS
 from edge.inputs.wired import WiredInputs, watched
+from edge.loop.load_state import APPARENT_POWER, EV_STATE
 from edge.modbus.point import Reading
 from edge.state_store import VolatileStateStore
 from tests.support.rigs.edge_parts import config, plain_config, reading
@@ -51,6 +54,16 @@ def test_section_14a_leaves_what_the_law_keeps(more: dict[str, int], max_w: floa
     assert not inputs.requests(0.0)
     inputs.look(_box(True))
     assert [one.max_w for one in inputs.requests(0.0)] == [max_w]
+
+
+def test_section_14a_may_bound_the_loads_alone() -> None:
+    """What the house draws is not the steerable loads' affair."""
+    inputs = _inputs({"device": "box", "kind": "14a", "point": "relay1", "steerable_loads": 2, "bounds": "loads"})
+    inputs.look(_box(True))
+    (found,) = inputs.requests(0.0)
+    assert (found.resource, round(found.max_w)) == (LOADS, 7_560)
+    with pytest.raises(ValidationError, match="which is for 14a"):
+        _inputs({**RIPPLE, "bounds": "loads"})
 
 
 def test_a_contact_that_falls_silent_keeps_what_it_said_over_a_restart() -> None:
@@ -100,4 +113,4 @@ def test_every_contact_and_every_loads_state_is_watched() -> None:
     box = {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:502?unit=1", "role": "relay"}
     boiler = {**box, "id": "boiler", "role": "load", "load": {"rated_w": 3_000, "state": "relay2"}}
     site = config(devices=[*plain_config()["devices"], box, boiler], relays=[RIPPLE])
-    assert watched(site) == {"box": {"relay1", "relay2", "relay3"}, "boiler": {"relay2"}}
+    assert watched(site) == {"box": {"relay1", "relay2", "relay3"}, "boiler": {"relay2", EV_STATE, APPARENT_POWER}}

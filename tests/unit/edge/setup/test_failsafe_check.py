@@ -9,7 +9,8 @@ from edge.config import SiteConfig
 from edge.errors import ConfigError
 from edge.setup.failsafe_check import refuse_unsafe
 from edge.setup.offline import check_offline
-from tests.support.rigs.edge_parts import config, plain_config
+from edge.setup.online import safe_current
+from tests.support.rigs.edge_parts import config, plain_config, reading
 
 RIPPLE = {"device": "box", "kind": "ripple", "k0": "relay1", "installed_w": 5_000}
 
@@ -79,3 +80,22 @@ def test_a_board_without_the_chip_that_is_wired_is_found_before_the_start() -> N
     wired = config(relays=[{"device": "/dev/gpiochip99", "kind": "14a", "point": "17", "pull": "up", "closed": 0}])
     said = [one for one in check_offline(wired, clock=SystemClock()) if one.check == "safety"]
     assert [(one.grade.value, one.subject) for one in said] == [("failed", "/dev/gpiochip99")]
+
+
+def test_a_charging_point_that_falls_to_its_own_current_is_named() -> None:
+    """What an order left to it ends with the gateway; the installer chooses what it falls to."""
+    load = {"id": "ev", "profile": "alfen_eve", "url": "tcp://127.0.0.1:5022?unit=1", "role": "load"}
+    site = config(devices=[*plain_config()["devices"], {**load, "load": {"rated_w": 11_000}}])
+    (found,) = [one for one in refuse_unsafe(site) if one.asset == "ev"]
+    assert found.consequence.startswith("ev goes on at its own safe current 60 s after the gateway died")
+
+
+@pytest.mark.parametrize(("safe_a", "warned"), [(6.0, False), (16.0, True)])
+def test_a_safe_current_above_the_least_is_told_in_watts(safe_a: float, warned: bool) -> None:
+    """It is read from the charging point itself."""
+    load = {"id": "ev", "profile": "heidelberg_ec", "url": "tcp://127.0.0.1:5022?unit=1", "role": "load"}
+    site = config(devices=[*plain_config()["devices"], {**load, "load": {"rated_w": 11_000}}])
+    found = safe_current(site.devices[-1], {"ev_failsafe_current_a": reading(safe_a)})
+    assert [one.said for one in found] == (
+        ["goes on with 16 A, 11040 W, when the gateway is dead, whatever was ordered"] if warned else []
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.control.model import Capability
 from edge.devices.catalogue import load_profile
 from edge.devices.device import Device
 from edge.devices.wear import WriteBudget, budget_of
@@ -18,7 +19,7 @@ from edge.site.status import SOCKET, Status, ask_status, cycle_status, device_st
 from edge.state_store import VolatileStateStore
 from sitewatt.edge_status import lines
 from tests.support.manual_clock import ManualClock
-from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
+from tests.support.rigs.edge_parts import NOON, FakeDevice, fake_site, loop_of, plain_config
 from tests.support.rigs.edge_parts import status as plain_status
 
 WAIT_S = 10.0
@@ -127,3 +128,34 @@ async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
     line = next(line for line in lines(json.loads(status.encode())) if line.startswith("device"))
     assert f"3 of {budget_of(profile.writes[name])} writes today to {name}" in line
     assert "no timer of its own for limit_generation" in line
+
+
+async def test_a_load_is_told_with_how_it_is_moved_and_whether_a_car_is_there() -> None:
+    """Why does my car not charge: one line says what it may draw, and the chain above it who holds it."""
+    clock = ManualClock(NOON)
+    fakes = fake_site(clock)
+    fakes["ev"] = FakeDevice(
+        id="ev",
+        clock=clock,
+        values={"active_power_w": 6_000.0, "ev_state": 67.0},
+        capabilities=frozenset({Capability.LIMIT_CONSUMPTION}),
+    )
+    load = {"id": "ev", "profile": "phoenix_ev_eth", "url": "tcp://127.0.0.1:5022?unit=1", "role": "load"}
+    devices = [*plain_config()["devices"], {**load, "load": {"rated_w": 11_000}}]
+    loop, cycles = loop_of(fakes, clock, devices=devices)
+    running = asyncio.create_task(loop.run(), name="control")
+    for _ in range(4):
+        await asyncio.sleep(0)
+        clock.advance(1.0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    (said,) = cycle_status(cycles[-1])["loads"]
+    assert said == {
+        "device": "ev",
+        "moved_by": "limit_consumption",
+        "power_w": 6_000.0,
+        "least_w": 4_140.0,
+        "rated_w": 11_000.0,
+        "on": True,
+        "connected": True,
+    }
