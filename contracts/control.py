@@ -5,6 +5,7 @@ instant. It is signed (Ed25519) over its own canonical bytes. Answers move throu
 ``rejected`` or ``accepted -> applied -> effective | ineffective -> completed | expired | released | superseded``.
 """
 
+import hashlib
 import json
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, get_args
@@ -115,11 +116,17 @@ Action = Annotated[
 KINDS = frozenset(kind.model_fields["kind"].default for kind in get_args(get_args(Action)[0]))
 
 
+def key_id(public_key: bytes) -> str:
+    """Return the name of a signing key (Ed25519, 32 bytes): the first 16 hex digits of its SHA-256."""
+    return hashlib.sha256(public_key).hexdigest()[:16]
+
+
 class Command(Message):
     """One order to one site.
 
     ``seq`` rises with every command of the same issuer to the same site. ``event_id`` joins the commands of one
-    demand-response event.
+    demand-response event. ``key_id`` names the issuer's key that signed, see ``key_id``; without it the site tries
+    every key of the issuer. It is not signed itself, so that gateways which do not know it read the same bytes.
     """
 
     command_id: Id
@@ -131,10 +138,11 @@ class Command(Message):
     action: Action
     event_id: Text | None = Field(default=None, max_length=64)
     signature: Text = Field(default="", max_length=128)
+    key_id: Text | None = Field(default=None, max_length=64)
 
     def signing_bytes(self) -> bytes:
-        """Return what the signature covers: all fields but the signature, as JSON with sorted keys and no spaces."""
-        fields = self.model_dump(mode="json", exclude={"signature"}, exclude_none=True)
+        """Return what the signature covers, as JSON with sorted keys and no spaces: all but itself and its key's id."""
+        fields = self.model_dump(mode="json", exclude={"signature", "key_id"}, exclude_none=True)
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 

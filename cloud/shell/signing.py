@@ -6,10 +6,10 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from cloud.errors import SetupError
-from contracts.control import Command
+from contracts.control import Command, key_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,9 @@ class Signer:
     def sign(self, command: Command) -> Command:
         """Return the command with the signature over its own bytes, in Base64."""
         assert command.issuer == self.issuer, f"{self.issuer} signs for itself, not for {command.issuer}"
-        return command.model_copy(update={"signature": b64encode(self.key.sign(command.signing_bytes())).decode()})
+        public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        signature = b64encode(self.key.sign(command.signing_bytes())).decode()
+        return command.model_copy(update={"signature": signature, "key_id": key_id(public)})
 
 
 def read_signer(*, issuer: str, pem: bytes, where: str) -> Signer:

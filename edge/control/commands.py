@@ -170,9 +170,8 @@ def _before_signature(command: Command, *, retained: bool, circumstances: Circum
     key = circumstances.trusted.get(command.issuer)
     if key is None:
         return Refusal.UNKNOWN_ISSUER, f"{command.issuer} is not among the issuers that this site trusts"
-    if not key.signed(command):
-        return Refusal.BAD_SIGNATURE, f"not signed by the key that this site trusts for {command.issuer}"
-    return None
+    because = key.not_signed(command, now=circumstances.now)
+    return None if because is None else (Refusal.BAD_SIGNATURE, because)
 
 
 def _again(command: Command, role: Role, digest: str, earlier: Answer) -> Verdict:

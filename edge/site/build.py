@@ -1,7 +1,6 @@
 """Builds every part of a site, owns the tasks, closes in reverse order."""
 
 import asyncio
-import base64
 import contextlib
 import functools
 import json
@@ -23,8 +22,8 @@ from edge.clock_trust import ClockWatch
 from edge.commands.evidence_book import EvidenceBook
 from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
+from edge.commands.trust import trusted_issuers
 from edge.config import Agent, SiteConfig
-from edge.control.keys import Role, TrustedKey
 from edge.devices.device import Device
 from edge.devices.opening import open_devices
 from edge.fleet.settings import FleetSettings
@@ -239,7 +238,7 @@ def _build(
             clock=clock,
             outbox=outbox,
             telemetry=sampler,
-            trusted=_trusted(config),
+            trusted=trusted_issuers(config.commands),
             capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
             clock_trust=watch.trust,
             local_lock=lambda: local_lock.locked() or relays.locked(),
@@ -409,17 +408,6 @@ def _presence(config: SiteConfig, clock: Clock, outbox: Outbox) -> Presence:
 
     will = StatusMessage(site=config.site.id, online=False)
     return Presence(birth=birth, will=Announcement(topic=topic, payload=will.encode()))
-
-
-def _trusted(config: SiteConfig) -> dict[str, TrustedKey]:
-    return {
-        one.issuer: TrustedKey(
-            role=Role(one.role.value),
-            public_key=base64.b64decode(one.public_key),
-            battery_power_w_max=one.battery_power_w_max,
-        )
-        for one in config.commands.trusted
-    }
 
 
 def site_status(site: Site) -> Status:

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +92,27 @@ def public_key(key: Ed25519PrivateKey) -> str:
     return _base64(key.public_key())
 
 
-def trust_yaml(*, issuer: str, role: str, public: str) -> str:
+def trust_entry(
+    *, issuer: str, role: str, public: str, valid_from: str | None = None, valid_until: str | None = None
+) -> dict[str, str]:
+    """Return the entry of a site's configuration that trusts a key of an issuer; instants as ISO 8601 has them."""
+    life = {"valid_from": valid_from, "valid_until": valid_until}
+    told = {name: instant for name, instant in life.items() if instant is not None}
+    return {"issuer": issuer, "role": role, "public_key": public, **told}
+
+
+def trust_yaml(entry: Mapping[str, str]) -> str:
     """Return the section of a site's configuration that trusts an issuer."""
-    entry = {"issuer": issuer, "role": role, "public_key": public}
-    return yaml.safe_dump({"commands": {"trusted": [entry]}}, sort_keys=False)
+    return yaml.safe_dump({"commands": {"trusted": [dict(entry)]}}, sort_keys=False)
 
 
-def add_trust(path: Path, *, issuer: str, role: str, public: str, check: Callable[[Path], Any]) -> None:
-    """Add an issuer to a configuration file, every other character of it unchanged.
+def add_trust(path: Path, entry: Mapping[str, str], *, check: Callable[[Path], Any], also: bool = False) -> None:
+    """Add an issuer, or another key of one, to a configuration file, every other character of it unchanged.
 
     Args:
+        entry: Who is trusted, see ``trust_entry``.
         check: Loads a configuration; what it raises leaves the file as it was.
+        also: The issuer may be there already; this is another key of it.
 
     Raises:
         TrustRefused: The issuer is there already, or the file's form leaves no place to put it.
@@ -110,7 +120,7 @@ def add_trust(path: Path, *, issuer: str, role: str, public: str, check: Callabl
     """
     text = path.read_text(encoding="utf-8")
     try:
-        fresh_text = _with_issuer(text, {"issuer": issuer, "role": role, "public_key": public})
+        fresh_text = _with_issuer(text, dict(entry), also=also)
     except yaml.YAMLError as error:
         raise TrustRefused(f"{path} is not YAML; nothing was changed") from error
     fresh = path.with_name(f"{path.name}.new")
@@ -130,7 +140,7 @@ def _base64(key: Ed25519PublicKey) -> str:
     return base64.b64encode(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
 
-def _with_issuer(text: str, entry: dict[str, str]) -> str:
+def _with_issuer(text: str, entry: dict[str, str], *, also: bool) -> str:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     commands = _child(root, "commands")
     if commands is None:
@@ -139,8 +149,10 @@ def _with_issuer(text: str, entry: dict[str, str]) -> str:
     trusted = _child(commands, "trusted")
     if not isinstance(trusted, yaml.SequenceNode):
         raise TrustRefused("its section commands has no list trusted; add the issuer by hand")
-    if any(_scalar(item, "issuer") == entry["issuer"] for item in trusted.value):
-        raise TrustRefused(f"{entry['issuer']} is trusted already; take the old entry out first")
+    if not also and any(_scalar(item, "issuer") == entry["issuer"] for item in trusted.value):
+        raise TrustRefused(
+            f"{entry['issuer']} is trusted already; take the old entry out first, or add a second key with --also"
+        )
     start, end = trusted.start_mark, trusted.end_mark
     if trusted.flow_style:
         inside = ", ".join(text[item.start_mark.index : item.end_mark.index] for item in trusted.value)

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from contracts.control import AckStage, Action, Command, CommandAck
+from contracts.control import AckStage, Action, Command, CommandAck, key_id
 from contracts.topics import Down, Up, parse, site_topic
 from contracts.wire import WireError
 from edge.errors import LinkError
 from edge.links.link import Ack, Link, LinkState
 from edge.links.making import make_link
 from edge.links.settings import LinkSettings
+from sitewatt.operator.keys import public_key
 
 _LOOK_S = 0.02
 # How far each stage is; the awaited one is reached by every later one.
@@ -64,7 +65,8 @@ def signed(
         event_id=event_id,
     )
     signature = base64.b64encode(key.sign(command.signing_bytes())).decode()
-    return command.model_copy(update={"signature": signature})
+    public = base64.b64decode(public_key(key))
+    return command.model_copy(update={"signature": signature, "key_id": key_id(public)})
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,7 @@
 """Signed commands and a gate to send them through."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from contracts.units import ClockTrust
 from edge.control.commands import Circumstances, Verdict, judge
 from edge.control.feasible import Reach
 from edge.control.gate_state import GateState
-from edge.control.keys import Role, TrustedKey
+from edge.control.keys import Role, SigningKey, TrustedKey
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ABLE = Reach(
@@ -33,7 +34,7 @@ def public(key: Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
-TRUSTED = {role.value: TrustedKey(role=role, public_key=public(KEYS[role.value])) for role in Role}
+TRUSTED = {role.value: TrustedKey(role=role, keys=(SigningKey(public_key=public(KEYS[role.value])),)) for role in Role}
 
 
 def signed(command: Command, key: Ed25519PrivateKey) -> Command:
@@ -78,12 +79,13 @@ class Gate:
     locked: bool = False
     state: GateState = field(default_factory=GateState)
     battery_power_w_max: int | None = None
+    trusted: Mapping[str, TrustedKey] = field(default_factory=lambda: TRUSTED)
 
     def take(self, message: Command | bytes, *, retained: bool = False) -> Verdict:
         """Judge one message and keep what the gate remembers."""
         payload = message if isinstance(message, bytes) else message.encode()
         trusted = {
-            issuer: replace(key, battery_power_w_max=self.battery_power_w_max) for issuer, key in TRUSTED.items()
+            issuer: replace(key, battery_power_w_max=self.battery_power_w_max) for issuer, key in self.trusted.items()
         }
         verdict, self.state = judge(
             payload,

@@ -3,7 +3,7 @@
 import base64
 import stat
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.control import AckStage, Action, CommandAck, Diagnostics, LimitExport, LimitImport, Refusal
+from edge.commands.trust import trusted_issuers
 from edge.config import load_config
-from edge.control.keys import Role, TrustedKey
+from edge.control.keys import Role, SigningKey, TrustedKey
 from edge.errors import ConfigError
 from sitewatt.durations import duration
 from sitewatt.operator.book import Book, BookUnusable, left_s
@@ -26,6 +27,7 @@ from sitewatt.operator.keys import (
     load_public_key,
     make_key,
     public_key,
+    trust_entry,
     trust_yaml,
 )
 from sitewatt.operator.post import signed
@@ -75,7 +77,7 @@ def test_trust_is_added_to_every_form_of_file_and_nothing_else_changes(tmp_path:
     path = _config(tmp_path, form)
     before, was = path.read_text(encoding="utf-8"), load_config(path)
     held = public_key(load_key(key))
-    add_trust(path, issuer="dso", role="grid_operator", public=held, check=load_config)
+    add_trust(path, trust_entry(issuer="dso", role="grid_operator", public=held), check=load_config)
     after, now = path.read_text(encoding="utf-8"), load_config(path)
     assert [one.issuer for one in now.commands.trusted] == [*(one.issuer for one in was.commands.trusted), "dso"]
     assert now.model_copy(update={"commands": was.commands}) == was
@@ -89,9 +91,9 @@ def test_trust_is_not_given_twice_or_to_a_file_that_it_would_break(tmp_path: Pat
     before = path.read_bytes()
     held = public_key(load_key(key))
     with pytest.raises(TrustRefused, match="owner is trusted already"):
-        add_trust(path, issuer="owner", role="owner", public=held, check=load_config)
+        add_trust(path, trust_entry(issuer="owner", role="owner", public=held), check=load_config)
     with pytest.raises(ConfigError, match="public_key"):
-        add_trust(path, issuer="dso", role="grid_operator", public="AAAA", check=load_config)
+        add_trust(path, trust_entry(issuer="dso", role="grid_operator", public="AAAA"), check=load_config)
     assert path.read_bytes() == before
     assert sorted(one.name for one in tmp_path.iterdir()) == ["dso.pem", "site.yaml"]
 
@@ -106,7 +108,9 @@ def test_a_key_is_its_owners_and_never_overwritten(tmp_path: Path, key: Path) ->
     (tmp_path / "none.pem").write_text("-----BEGIN NOTHING-----", encoding="utf-8")
     with pytest.raises(KeyUnusable, match="is no private key"):
         load_key(tmp_path / "none.pem")
-    assert public_key(load_key(key)) in trust_yaml(issuer="dso", role="owner", public=public_key(load_key(key)))
+    assert public_key(load_key(key)) in trust_yaml(
+        trust_entry(issuer="dso", role="owner", public=public_key(load_key(key)))
+    )
 
 
 def test_a_command_signed_here_is_genuine_on_site(key: Path) -> None:
@@ -114,9 +118,38 @@ def test_a_command_signed_here_is_genuine_on_site(key: Path) -> None:
     order = signed(
         Diagnostics(), site="home-1", issuer="dso", seq=1, now=NOW, lasts=timedelta(minutes=1), key=load_key(key)
     )
-    trusted = TrustedKey(role=Role.OWNER, public_key=public(load_key(key)))
-    assert trusted.signed(type(order).decode(order.encode()))
+    trusted = TrustedKey(role=Role.OWNER, keys=(SigningKey(public_key=public(load_key(key))),))
+    assert trusted.not_signed(type(order).decode(order.encode()), now=NOW) is None
     assert len(order.command_id) <= 64
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_second_key_is_added_beside_the_first_with_its_dates(tmp_path: Path, key: Path, form: str) -> None:
+    """A key is changed without an instant at which neither is taken."""
+    path = _config(tmp_path, form)
+    held = public_key(load_key(key))
+    first = trust_entry(issuer="dso", role="grid_operator", public=base64.b64encode(bytes(32)).decode())
+    add_trust(path, first, check=load_config)
+    second = {**trust_entry(issuer="dso", role="grid_operator", public=held, valid_from="2027-01-01T00:00:00Z")}
+    second |= {"valid_until": "2028-01-01T00:00:00Z"}
+    with pytest.raises(TrustRefused, match="--also"):
+        add_trust(path, second, check=load_config)
+    add_trust(path, second, check=load_config, also=True)
+    entries = [one for one in load_config(path).commands.trusted if one.issuer == "dso"]
+    assert [one.valid_from for one in entries] == [None, datetime(2027, 1, 1, tzinfo=UTC)]
+    issuer = trusted_issuers(load_config(path).commands)["dso"]
+    assert [one.public_key for one in issuer.keys] == [bytes(32), base64.b64decode(held)]
+    with pytest.raises(ConfigError, match="differ in role"):
+        add_trust(path, {**second, "role": "owner"}, check=load_config, also=True)
+    with pytest.raises(ConfigError, match="stands twice"):
+        add_trust(path, second, check=load_config, also=True)
+    with pytest.raises(ConfigError, match="is not after valid_from"):
+        late = {
+            **second,
+            "public_key": base64.b64encode(bytes([1] * 32)).decode(),
+            "valid_from": "2029-01-01T00:00:00Z",
+        }
+        add_trust(path, late, check=load_config, also=True)
 
 
 def test_calls_at_the_same_time_never_share_a_number(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """The gate: what passes, what does not, and that the answer stays the same."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,13 +20,14 @@ from contracts.control import (
     Refusal,
     Release,
     Switch,
+    key_id,
 )
 from contracts.units import ClockTrust, epoch_ms
 from edge.control.commands import PAYLOAD_BYTES_MAX
 from edge.control.feasible import Reach
 from edge.control.gate_state import ANSWERS_MAX, RUNNING_PER_ISSUER_MAX, Answer, GateState, dump_gate, load_gate
-from edge.control.keys import Role
-from tests.support.rigs.control_commands import KEYS, NOW, Gate, command
+from edge.control.keys import Role, SigningKey, TrustedKey
+from tests.support.rigs.control_commands import KEYS, NOW, Gate, command, public, signed
 
 LIMIT = LimitImport(max_w=4_200)
 
@@ -361,3 +363,57 @@ def test_a_sequence_that_would_lock_its_issuer_out_for_ever_is_malformed() -> No
     payload = command(LIMIT).encode().replace(b'"seq":1,', b'"seq":9223372036854775807,')
     assert gate.take(payload).reason is Refusal.MALFORMED
     assert gate.take(command(LIMIT)).accepted
+
+
+def _with_key(order: Command, key: Ed25519PrivateKey, *, named: bool = True) -> Command:
+    """Return an order signed by a key, named or not."""
+    update = {"key_id": key_id(public(key))} if named else {}
+    return signed(order, key).model_copy(update=update)
+
+
+OLD, NEW = (Ed25519PrivateKey.from_private_bytes(bytes([index] * 32)) for index in (101, 102))
+CHANGE = NOW + timedelta(days=30)
+TWO_KEYS = {
+    "grid_operator": TrustedKey(
+        role=Role.GRID_OPERATOR,
+        keys=(
+            SigningKey(public_key=public(OLD), valid_until=CHANGE),
+            SigningKey(public_key=public(NEW), valid_from=NOW - timedelta(days=1)),
+        ),
+    )
+}
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("key", "at", "told"),
+    [
+        (OLD, NOW, None),
+        (NEW, NOW, None),
+        (OLD, CHANGE - timedelta(seconds=1), None),
+        (OLD, CHANGE, "was valid until 2026-07-01T12:00:00"),
+        (NEW, CHANGE, None),
+        (NEW, NOW - timedelta(days=2), "is not valid before 2026-05-31T12:00:00"),
+        (KEYS["owner"], NOW, "not signed by the key|does not know of grid_operator"),
+    ],
+)
+def test_while_a_key_is_changed_both_are_taken_each_within_its_life(
+    key: Ed25519PrivateKey, at: datetime, told: str | None, named: bool
+) -> None:
+    """A lost key ends by its date, a new one is taken before the old one ends; senders of before name no key."""
+    gate = Gate(now=at, trusted=TWO_KEYS)
+    verdict = gate.take(_with_key(command(LIMIT, issued_at=at), key, named=named))
+    assert verdict.accepted is (told is None)
+    if told is not None:
+        assert verdict.reason is Refusal.BAD_SIGNATURE
+        assert any(part in str(verdict.detail) for part in told.split("|"))
+        assert gate.state == GateState()
+
+
+def test_the_name_of_the_key_changes_nothing_that_is_signed() -> None:
+    """A gateway that does not know the field reads the same bytes, and a copy with another name is the same order."""
+    plain = command(LIMIT)
+    named = plain.model_copy(update={"key_id": "0123456789abcdef"})
+    assert named.signing_bytes() == plain.signing_bytes()
+    assert b"key_id" in named.encode()
+    assert b"key_id" not in plain.encode()
