@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from firmware_sim.plant_config import DeviceKind
+from firmware_sim.plant_config import DeviceKind, PlantConfig
 from sitewatt.demo.keys import make_signing_key
 from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, UTC_OFFSET_H, ZONE, Neighbourhood, Site, Trade
 
@@ -72,9 +72,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def write_plant(folder: Path, place: Neighbourhood) -> None:
+def write_plant(folder: Path, content: PlantConfig) -> None:
     """Write the simulator's plant file."""
-    plant(folder).write_text(place.plant().to_yaml(), encoding="utf-8")
+    plant(folder).write_text(content.to_yaml(), encoding="utf-8")
 
 
 def write_configurations(folder: Path, place: Neighbourhood, *, link: dict[str, Any], ports: dict[str, int]) -> None:

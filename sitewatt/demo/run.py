@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from contracts.clock import ScaledClock, scaled_clock
+from firmware_sim.plant_config import PlantConfig
 from sitewatt.demo import files, report
 from sitewatt.demo.history import write_history
 from sitewatt.demo.neighbourhood import GATE_CLOSURE_S, Neighbourhood
@@ -119,11 +120,13 @@ async def started(
     speed: float,
     say: Callable[[str], None],
     embedded_broker: bool = False,
+    plant: PlantConfig | None = None,
     prepare: Callable[[Path], None] = lambda _: None,
 ) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
     """Start every part in order; the clock runs from here on.
 
     Args:
+        plant: What is simulated, where it is not simply the neighbourhood's own.
         prepare: Changes the configurations in the folder before a process reads them.
 
     Raises:
@@ -132,8 +135,8 @@ async def started(
     broker_port = files.free_port()
     clock = scaled_clock(started_at=place.started_at, speed=speed)
     spec = clock.spec()
-    files.write_plant(folder, place)
-    broker, plant = await asyncio.gather(
+    files.write_plant(folder, plant or place.plant())
+    broker, devices = await asyncio.gather(
         start_broker(processes, folder, port=broker_port, embedded=embedded_broker),
         processes.start(
             "plant", "firmware_sim", "--plant", str(files.plant(folder)), "--truth", str(files.truth(folder)),
@@ -142,7 +145,7 @@ async def started(
     )  # fmt: skip
     say(f"broker {broker.ready.get('kind')} on port {broker_port}, simulated devices on their sockets")
     link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
-    files.write_configurations(folder, place, link=link, ports=plant.ready["ports"])
+    files.write_configurations(folder, place, link=link, ports=devices.ready["ports"])
     prepare(folder)
     write_history(folder, place)
     watcher = Watcher(port=broker_port, clock=clock, gate_closure_s=GATE_CLOSURE_S)

@@ -30,7 +30,7 @@ RECONNECT_S = 1.0
 NEWS_MAX = 12
 _POWER_POINTS = ("active_power_w", "battery_power_w", "pv_power_w", "soc_pct")
 
-_UP: dict[Up, type[Message]] = {
+UP_MESSAGES: dict[Up, type[Message]] = {
     Up.TELEMETRY: TelemetryMessage,
     Up.METER: MeterReading,
     Up.ORDERS: OrderMessage,
@@ -221,7 +221,7 @@ async def _connected(client: aiomqtt.Client, stack: contextlib.AsyncExitStack) -
 def _message_class(topic: Topic) -> type[Message]:
     match topic.channel:
         case Up():
-            return _UP[topic.channel]
+            return UP_MESSAGES[topic.channel]
         case Down():
             return _DOWN[topic.channel]
         case Broadcast():

@@ -17,6 +17,7 @@ class Coverage:
     site_days: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     restarts: int = 0
+    thrown: int = 0
     messages: int = 0
     orders: int = 0
     orders_held: int = 0
@@ -37,6 +38,7 @@ class Coverage:
         self.site_days += plan.span_s * len(plan.gateways) / 86_400
         self.faults.update(struck.fault.kind.value for struck in evidence.chronicle.struck)
         self.restarts += evidence.chronicle.restarts
+        self.thrown += evidence.chronicle.thrown
         self.messages += verdict.messages
         self.orders += len(evidence.limits)
         self.orders_held += sum(limit.held_from_ms is not None for limit in evidence.limits)
@@ -54,6 +56,7 @@ class Coverage:
         return [
             f"{len(self.seeds)} seeds, {len(self.failed)} failed, {len(self.void)} void (the machine stood still)",
             f"{self.site_days:.2f} gateway days; faults: {kinds}; {self.restarts} restarts",
-            f"{self.messages} messages, {self.trades} trades, {self.readings} readings, {self.intervals_settled}"
-            f" intervals settled, {self.orders_held} of {self.orders} limits came into effect",
+            f"{self.messages} messages, {self.thrown} of them repeated or never valid; {self.trades} trades",
+            f"{self.readings} readings, {self.intervals_settled} intervals settled, {self.orders_held} of"
+            f" {self.orders} limits came into effect",
         ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from firmware_sim.fault_rules import FaultKind as WireFault
 from firmware_sim.series import Week
 from sitewatt.demo.neighbourhood import SITES_MIN, Neighbourhood, Site, neighbourhood
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Order, Plan
@@ -16,6 +17,16 @@ FAULTS_FROM, FAULTS_TO = 0.08, 0.70
 # The mean distance of two faults in site time; a run always has some.
 FAULT_EVERY_S: Final = 120.0
 FAULTS_MIN: Final = 3
+_WEIGHTS: Final = {
+    FaultKind.KILL: 4, FaultKind.KILL_ONE: 4, FaultKind.PAUSE: 3, FaultKind.DEVICE: 5, FaultKind.GARBAGE: 2,
+    FaultKind.REPEAT: 2,
+}  # fmt: skip
+_WIRE_FAULTS: Final = (
+    WireFault.DELAY, WireFault.LATE, WireFault.DROP, WireFault.HALF_OPEN, WireFault.DUPLICATE, WireFault.TRUNCATE,
+    WireFault.WRONG_UNIT, WireFault.SWAP, WireFault.EXCEPTION, WireFault.SENTINELS, WireFault.ZEROS, WireFault.REBOOT,
+)  # fmt: skip
+_WIRE_FAULT_S_MIN: Final = 10.0
+APART_S: Final = 120.0
 _OUTAGES_S: Final = (0.0, 5.0, 20.0, 60.0, 130.0, 300.0)
 ORDER_S_MIN, ORDER_S_MAX = 150.0, 420.0
 
@@ -29,9 +40,7 @@ def draw(seed: int, *, speed: float, span_s: float, sites: int | None = None) ->
         sites: How many sites there are; drawn where it is ``None``.
     """
     place = _place(random.Random(f"{seed}/place"), sites)
-    names = [site.id for site in place.sites]
-    parts = [place.feeder.id, *names, *names, BROKER, CLOUD, CLOUD]
-    faults = _faults(random.Random(f"{seed}/faults"), parts, span_s)
+    faults = _faults(random.Random(f"{seed}/faults"), place, span_s)
     orders = _orders(random.Random(f"{seed}/orders"), place.sites, span_s)
     return Plan(seed=seed, place=place, speed=speed, span_s=span_s, faults=faults, orders=orders)
 
@@ -43,20 +52,42 @@ def _place(generator: random.Random, sites: int | None) -> Neighbourhood:
     return replace(place, started_at=place.started_at + later)
 
 
-def _faults(generator: random.Random, parts: Sequence[str], span_s: float) -> tuple[Fault, ...]:
+def _faults(generator: random.Random, place: Neighbourhood, span_s: float) -> tuple[Fault, ...]:
     count = max(FAULTS_MIN, round((FAULTS_TO - FAULTS_FROM) * span_s / FAULT_EVERY_S))
     instants = sorted(generator.uniform(FAULTS_FROM, FAULTS_TO) * span_s for _ in range(count))
-    return tuple(
-        Fault(
-            number=number,
-            kind=generator.choice(list(FaultKind)),
-            target=generator.choice(parts),
-            at_s=round(at_s, 1),
-            for_s=min(generator.choice(_OUTAGES_S), round((FAULTS_TO + 0.1) * span_s - at_s, 1)),
-            seed=generator.getrandbits(32),
-        )
-        for number, at_s in enumerate(instants, start=1)
-    )
+    drawn = [_fault(generator, number, at_s, place, span_s) for number, at_s in enumerate(instants, start=1)]
+    cloud_away = [(fault.at_s, fault.at_s + fault.for_s) for fault in drawn if fault.target == CLOUD]
+    return tuple(_bearable(fault, cloud_away) for fault in drawn)
+
+
+def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourhood, span_s: float) -> Fault:
+    sites = [site.id for site in place.sites]
+    kind = generator.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+    for_s = min(generator.choice(_OUTAGES_S), round((FAULTS_TO + 0.1) * span_s - at_s, 1))
+    detail = ""
+    match kind:
+        case FaultKind.DEVICE:
+            target = f"{generator.choice(sites)}/{generator.choice(('meter', 'inverter'))}"
+            detail, for_s = generator.choice(_WIRE_FAULTS).value, max(for_s, _WIRE_FAULT_S_MIN)
+        case FaultKind.GARBAGE:
+            target, for_s = generator.choice(sites), 0.0
+        case FaultKind.REPEAT:
+            target = BROKER
+        case _:
+            target = generator.choice([place.feeder.id, *sites, *sites, BROKER, CLOUD, CLOUD])
+    seed = generator.getrandbits(32)
+    return Fault(number=number, kind=kind, target=target, at_s=round(at_s, 1), for_s=for_s, seed=seed, detail=detail)
+
+
+def _bearable(fault: Fault, cloud_away: Sequence[tuple[float, float]]) -> Fault:
+    """Return a fault, a pause in place of a broker's death while the cloud is away.
+
+    What such a broker has acknowledged and not yet passed on is in its memory alone; docs/reliability.md says so.
+    """
+    if fault.target != BROKER or fault.kind not in {FaultKind.KILL, FaultKind.KILL_ONE}:
+        return fault
+    near = any(begun_s - APART_S <= fault.at_s <= ended_s + APART_S for begun_s, ended_s in cloud_away)
+    return replace(fault, kind=FaultKind.PAUSE) if near else fault
 
 
 def _orders(generator: random.Random, sites: Sequence[Site], span_s: float) -> tuple[Order, ...]:

@@ -1,11 +1,12 @@
 """What a run left behind, read from outside: the plant's truth, the stores, the journals, the logs."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cloud.local.proof import prove_file
 from cloud.local.report import opened, read_report
@@ -13,9 +14,11 @@ from cloud.stores import keys
 from cloud.stores.tables import Table
 from contracts.control import AckStage
 from contracts.units import Quality, epoch_ms, instant
+from firmware_sim.fault_rules import FaultKind as WireFault
 from sitewatt.demo import files, report
 from sitewatt.demo.neighbourhood import Neighbourhood
 from sitewatt.swarm.orders import Given
+from sitewatt.swarm.plan import FaultKind, Plan
 from sitewatt.swarm.world import Chronicle
 
 Power = Mapping[str, float]
@@ -52,10 +55,15 @@ class Evidence:
 
     channels: Mapping[str, Mapping[str, int]]
     proofs: Sequence[Mapping[str, Any]]
-    intervals_settled: int
+    ledger: Mapping[str, int]
+    """The sums of what the tables hold, whatever the journal says."""
+    intervals: Sequence[Mapping[str, Any]]
+    """Every delivery interval that was cleared, with its state."""
     readings: Sequence[Reading]
     truth: Sequence[tuple[int, Mapping[str, Power]]]
     limits: Sequence[Limit]
+    reboots: Sequence[tuple[str, int]]
+    """Sites whose inverter loses its supply for a moment, and with it every order, and when."""
     events_ms: Sequence[tuple[int, int]]
     """Spans in which the cloud's own demand response may limit sites."""
     tracebacks: Mapping[str, Sequence[str]]
@@ -63,35 +71,49 @@ class Evidence:
     chronicle: Chronicle
     started_ms: int
     """What the site clock's second zero is in epoch milliseconds."""
+    ended_ms: int
+    """When the market was last given the time."""
+
+    @property
+    def intervals_settled(self) -> int:
+        """Return how many delivery intervals are settled."""
+        return sum(bool(interval["settled"]) for interval in self.intervals)
 
     def truth_of(self, site: str) -> Iterator[tuple[int, Power]]:
         """Yield instants and what the plant says of one site."""
         return ((at_ms, sites[site]) for at_ms, sites in self.truth)
 
 
-def gather(place: Neighbourhood, folder: Path, *, given: Sequence[Given], chronicle: Chronicle) -> Evidence:
+def gather(plan: Plan, folder: Path, *, given: Sequence[Given], chronicle: Chronicle, ended_ms: int) -> Evidence:
     """Return the evidence of a run whose processes have ended.
+
+    Args:
+        ended_ms: The site's instant at which the run began to end, while everything still ran.
 
     Raises:
         CloudError: The cloud's tables cannot be read.
         OutboxError: A gateway's outbox cannot be read.
     """
-    tables = files.tables(folder)
+    place, tables = plan.place, files.tables(folder)
     cloud = read_report(tables)
     with opened(tables) as (_, streams):
         set_aside = tuple(f"{one.id}: {one.error}" for one in streams.all_set_aside())
+    truth = tuple(_truth(files.truth(folder), feeder=place.feeder.id))
     return Evidence(
         channels=report.channels(folder, place),
         proofs=tuple(proof.answer() for proof in prove_file(tables / "tables.db")),
-        intervals_settled=sum(bool(interval["settled"]) for interval in cloud.intervals),
+        ledger=cloud.ledger,
+        intervals=cloud.intervals,
         readings=tuple(_readings(place, folder)),
-        truth=tuple(_truth(files.truth(folder), feeder=place.feeder.id)),
+        truth=truth,
         limits=tuple(_limit(one) for one in given),
+        reboots=tuple(_reboots(plan, switched_on_ms=truth[0][0])),
         events_ms=tuple(_span_ms(event) for event in cloud.dr_events),
         tracebacks={log.stem: tuple(_tracebacks(log)) for log in sorted(files.logs(folder).glob("*.log"))},
         set_aside=set_aside,
         chronicle=chronicle,
         started_ms=epoch_ms(place.started_at),
+        ended_ms=ended_ms,
     )
 
 
@@ -144,6 +166,12 @@ def _limit(one: Given) -> Limit:
     )
 
 
+def _reboots(plan: Plan, *, switched_on_ms: int) -> Iterator[tuple[str, int]]:
+    for fault in plan.faults:
+        if fault.kind is FaultKind.DEVICE and fault.detail == WireFault.REBOOT:
+            yield fault.target.partition("/")[0], switched_on_ms + int(fault.at_s * 1000)
+
+
 def _span_ms(event: Mapping[str, Any]) -> tuple[int, int]:
     begun = _ms(event["detected_at"])
     ended = event.get("ended_at")
@@ -155,11 +183,20 @@ def _ms(stamp: Any) -> int:
 
 
 def _tracebacks(log: Path) -> Iterator[str]:
-    """Yield what was raised by each traceback of a log: its last line."""
+    """Yield what was raised by each traceback of a log, the innermost of a group: its last line that names an error."""
+    raised: str | None = None
     inside = False
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("Traceback (most recent call last)") or line.lstrip().startswith("+ Exception Group"):
+    for line in [*log.read_text(encoding="utf-8", errors="replace").splitlines(), _LOG_LINE_OF_END]:
+        if _BEGINS.match(line):
             inside = True
-        elif inside and line and not line[0].isspace():
-            inside = False
-            yield line
+        elif _LOGGED.match(line) and inside:
+            yield raised or "a traceback without an end"
+            inside, raised = False, None
+        elif inside and (found := _RAISED.match(line)):
+            raised = found[1]
+
+
+_LOG_LINE_OF_END: Final = "2026-01-01 00:00:00,000 the end"
+_LOGGED: Final = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+_BEGINS: Final = re.compile(r"[\s|+]*(Exception Group )?Traceback \(most recent call last\)")
+_RAISED: Final = re.compile(r"[\s|+]*([A-Za-z_][\w.]*(?:Error|Exception|Failed|Stopped|Interrupt|InUse)\b.*)")

@@ -6,11 +6,13 @@ the logs with one another.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from contracts.units import DELIVERY_INTERVAL_S
-from edge.control.lease import REVERT_S
+from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
+from edge.control.lease import LEASE_S, REVERT_S
 from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
+from sitewatt.swarm.wires import SILENT_S
 
 # A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
 BOUNDARY_S: Final = 10.0
@@ -19,10 +21,14 @@ ROUNDING_WH: Final = 20.0
 EDGE_S: Final = 2.5
 # The load of a home changes while its generation is capped; the next cycles must have caught up.
 CATCH_UP_S: Final = 15.0
+# The market waits ten minutes for a meter, and looks at the time each quarter of a minute.
+SETTLES_S: Final = 900.0
 LIMIT_TOLERANCE_W: Final = 150.0
 LIMIT_TOLERANCE_SHARE: Final = 0.02
 # What governs the end of a limit is its own expiry; the device may count its last timer to the end, and a tenth.
 LETS_GO_S: Final = REVERT_S * 1.1
+# After a reboot the edge lease governs: within it, and a tenth, the limit is there again.
+COMES_BACK_S: Final = LEASE_S * 1.1
 FREE_SHARE: Final = 0.95
 MEMORY_MB_MAX: Final = 400.0
 DESCRIPTORS_MAX: Final = 400
@@ -48,13 +54,22 @@ def nothing_lost(evidence: Evidence) -> Iterator[Finding]:
 
 
 def books_balance(evidence: Evidence) -> Iterator[Finding]:
-    """The journal, replayed from its first entry, leads to what the tables hold; the ledger sums to zero."""
+    """The journal, replayed, leads to what the tables hold; the ledger sums to zero; each interval settles in time."""
     for proof in evidence.proofs:
         if proof["parted_at"]:
             yield _finding(books_balance, f"journal of {proof['zone']} and tables part: {proof['parted_at']}")
         if proof["ledger_sum_uct"] or proof["ledger_sum_wh"]:
             sums = f"{proof['ledger_sum_uct']} uct and {proof['ledger_sum_wh']} Wh"
             yield _finding(books_balance, f"ledger of {proof['zone']} sums to {sums}")
+    if evidence.ledger["sum"] or evidence.ledger["energy_sum"]:
+        sums = f"{evidence.ledger['sum']} uct and {evidence.ledger['energy_sum']} Wh"
+        yield _finding(books_balance, f"the ledger lines of the tables sum to {sums}")
+    for interval in evidence.intervals:
+        end_ms = epoch_ms(datetime.fromisoformat(str(interval["start"]))) + DELIVERY_INTERVAL_S * 1000
+        if not interval["settled"] and end_ms + SETTLES_S * 1000 < evidence.ended_ms:
+            late_s = (evidence.ended_ms - end_ms) / 1000
+            what = f"interval {interval['start']} is {interval['state']}, not settled, {late_s:.0f} s after its end"
+            yield _finding(books_balance, what)
 
 
 def meters_agree(evidence: Evidence) -> Iterator[Finding]:
@@ -119,7 +134,7 @@ def limits_held(evidence: Evidence) -> Iterator[Finding]:
         for at_ms, power in evidence.truth_of(limit.site):
             if not limit.held_from_ms <= at_ms <= limit.ends_ms - EDGE_S * 1000:
                 continue
-            if -power["connection_w"] <= bound_w:
+            if -power["connection_w"] <= bound_w or _rebooted(evidence, limit.site, at_ms):
                 since_ms = None
                 continue
             since_ms = at_ms if since_ms is None else since_ms
@@ -131,6 +146,14 @@ def limits_held(evidence: Evidence) -> Iterator[Finding]:
                     timed=True,
                 )
                 break
+
+
+def _rebooted(evidence: Evidence, site: str, at_ms: int) -> bool:
+    """Return whether the site's inverter forgot its orders so shortly before that they need not be there again."""
+    return any(
+        site == rebooted and 0 <= at_ms - begun_ms <= (SILENT_S + COMES_BACK_S) * 1000
+        for rebooted, begun_ms in evidence.reboots
+    )
 
 
 def leases_end(evidence: Evidence) -> Iterator[Finding]:

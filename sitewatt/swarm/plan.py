@@ -19,6 +19,12 @@ class FaultKind(StrEnum):
     """One process of the part dies, its supervisor may start it again; where it is the only one, as ``KILL``."""
     PAUSE = "pause"
     """Every process of the part stands still (SIGSTOP) for ``for_s``."""
+    DEVICE = "device"
+    """A device misbehaves on its wire as ``detail`` says; ``at_s`` counts from when it was switched on."""
+    GARBAGE = "garbage"
+    """A client publishes what nobody may take, on every channel of the site."""
+    REPEAT = "repeat"
+    """What goes over the broker is published again: ``for_s`` later, twice, in another order, and cut short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +41,11 @@ class Fault:
     at_s: float
     for_s: float
     seed: int
+    detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.number:3d}  {self.at_s:7.0f} s  {self.kind.value} {self.target} for {self.for_s:.0f} s"
+        what = f"{self.kind.value} {self.detail}".strip()
+        return f"{self.number:3d}  {self.at_s:7.0f} s  {what} {self.target} for {self.for_s:.0f} s"
 
 
 @dataclass(frozen=True, kw_only=True)

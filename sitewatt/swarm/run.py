@@ -10,6 +10,7 @@ from typing import Final
 
 from cloud.errors import CloudError
 from contracts.clock import Clock
+from contracts.units import epoch_ms
 from edge.errors import EdgeError
 from sitewatt.demo import files
 from sitewatt.demo.processes import Processes, ProcessFailed
@@ -17,7 +18,8 @@ from sitewatt.demo.run import drained, started
 from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import Finding, judge
 from sitewatt.swarm.orders import OrderDesk
-from sitewatt.swarm.plan import Plan
+from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.wires import faulty_plant
 from sitewatt.swarm.world import World
 
 # Real seconds that this machine may stand still before a promise of time can no longer be judged.
@@ -74,10 +76,9 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
 
 async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verdict:
     desk = OrderDesk(plan)
-    async with started(plan.place, processes, folder, speed=plan.speed, say=say, prepare=desk.trust_in) as (
-        clock,
-        watcher,
-    ):
+    async with started(
+        plan.place, processes, folder, speed=plan.speed, say=say, plant=faulty_plant(plan), prepare=desk.trust_in
+    ) as (clock, watcher):
         port = int(processes["broker"].ready["port"])
         world = World(plan, folder=folder, processes=processes, clock=clock, port=port)
         desk.open(clock=clock, port=port)
@@ -91,12 +92,12 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
             await _story(plan, world, desk, clock)
             for task in running:
                 task.cancel()
-        messages = watcher.view.messages
+        messages, ended_ms = watcher.view.messages, epoch_ms(clock.now())
         await processes.stop(plan.gateways)
         await drained(folder, plan.place, say)
     await processes.stop(["cloud"])
     await processes.stop_all()
-    evidence = gather(plan.place, folder, given=desk.given, chronicle=world.chronicle)
+    evidence = gather(plan, folder, given=desk.given, chronicle=world.chronicle, ended_ms=ended_ms)
     return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
 
 
@@ -105,7 +106,8 @@ async def _story(plan: Plan, world: World, desk: OrderDesk, clock: Clock) -> Non
     begun_s = clock.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for fault in plan.faults:
-            tasks.create_task(world.strike(fault, begun_s=begun_s), name=str(fault))
+            from_s = 0.0 if fault.kind is FaultKind.DEVICE else begun_s
+            tasks.create_task(world.strike(fault, begun_s=from_s), name=str(fault))
         for order in plan.orders:
             tasks.create_task(desk.give(order, begun_s=begun_s), name=f"order {order.number}")
         tasks.create_task(clock.sleep(plan.span_s), name="until the end")

@@ -11,12 +11,14 @@ from typing import Final
 from contracts.clock import ScaledClock
 from sitewatt.demo.processes import Processes, ProcessFailed, usage_of
 from sitewatt.demo.run import start_broker, start_cloud, start_gateway
+from sitewatt.swarm.messages import repeat, throw_garbage
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
 from sitewatt.swarm.process_tree import descriptors, signal_all, tree
 
 LOOK_S: Final = 0.25  # Real seconds between two looks at who still lives.
 MEASURE_S: Final = 2.0
 STARTS_MAX: Final = 3  # Tries of one start; a service manager goes on for ever.
+REPEAT_LISTEN_S: Final = 3.0
 STALL_S: Final = 0.25  # Real seconds by which this machine was late to count as standing still.
 
 
@@ -48,6 +50,7 @@ class Chronicle:
     ended: list[str] = field(default_factory=list)
     failed_starts: list[str] = field(default_factory=list)
     restarts: int = 0
+    thrown: int = 0  # Messages that a bad network or a hostile client put on the broker.
     usage: list[Usage] = field(default_factory=list)
     stalls: list[tuple[float, float]] = field(default_factory=list)
 
@@ -67,16 +70,30 @@ class World:
     async def strike(self, fault: Fault, *, begun_s: float) -> None:
         """Wait for a fault's time, do it and mend it; faults of one part come one after another."""
         await self._clock.sleep(begun_s + fault.at_s - self._clock.monotonic())
+        from_s = self._clock.monotonic()
+        match fault.kind:
+            case FaultKind.DEVICE:  # The plant's own file says so; this is when.
+                await self._clock.sleep(fault.for_s)
+            case FaultKind.GARBAGE:
+                self.chronicle.thrown += await throw_garbage(port=self._port, site=fault.target, seed=fault.seed)
+            case FaultKind.REPEAT:
+                real_s = fault.for_s / self._clock.speed
+                self.chronicle.thrown += await repeat(
+                    port=self._port, seed=fault.seed, listen_s=REPEAT_LISTEN_S, wait_s=real_s
+                )
+            case FaultKind.KILL | FaultKind.KILL_ONE | FaultKind.PAUSE:
+                await self._fell(fault)
+        self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))
+
+    async def _fell(self, fault: Fault) -> None:
         async with self._turn[fault.target]:
-            from_s = self._clock.monotonic()
             match fault.kind:
                 case FaultKind.KILL:
                     await self._kill(fault, tree(self._pid(fault.target)))
                 case FaultKind.KILL_ONE:
                     await self._kill(fault, self._one_of(fault))
-                case FaultKind.PAUSE:
+                case _:
                     await self._pause(fault)
-            self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))
 
     async def supervise(self) -> None:
         """Start again whatever ended by itself, and say so, until cancelled."""

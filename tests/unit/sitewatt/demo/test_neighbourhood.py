@@ -20,7 +20,7 @@ from sitewatt.demo.neighbourhood import SITES_MAX, SITES_MIN, neighbourhood
 def test_what_is_written_is_read_by_everyone_it_is_for(tmp_path: Path, sites: int, week: Week) -> None:
     """Simulator, gateways and cloud each refuse unknown keys, so all of them must know what we write."""
     place = neighbourhood(sites=sites, week=week)
-    files.write_plant(tmp_path, place)
+    files.write_plant(tmp_path, place.plant())
     plant = load_plant(files.plant(tmp_path))
     ports = {
         f"{site.id}/{device.id}": 5000 + number for number, site in enumerate(plant.sites) for device in site.devices

@@ -6,6 +6,7 @@ import pytest
 
 from sitewatt.swarm.draw import FAULTS_FROM, draw
 from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.wires import faulty_plant
 
 SPAN_S = 1800.0
 
@@ -26,7 +27,34 @@ def test_every_kind_of_fault_and_every_part_is_drawn() -> None:
     kinds = Counter(fault.kind for plan in plans for fault in plan.faults)
     assert set(kinds) == set(FaultKind)
     targets = {fault.target for plan in plans for fault in plan.faults}
-    assert targets >= {"broker", "cloud", "feeder-1", "solar-farm", "factory", "home-1"}
+    assert targets >= {"broker", "cloud", "feeder-1", "solar-farm", "factory", "home-1", "home-1/inverter"}
+    details = {fault.detail for plan in plans for fault in plan.faults}
+    assert details >= {"drop", "late", "truncate", "zeros", "reboot", "half_open"}
+
+
+def test_the_broker_does_not_die_while_the_cloud_is_away() -> None:
+    """What it acknowledged meanwhile is in its memory alone; that is said in the documents, and not tried."""
+    for plan in map(_drawn, range(200)):
+        away = [(fault.at_s, fault.at_s + fault.for_s) for fault in plan.faults if fault.target == "cloud"]
+        deaths = [
+            fault.at_s
+            for fault in plan.faults
+            if fault.target == "broker" and fault.kind in {FaultKind.KILL, FaultKind.KILL_ONE}
+        ]
+        assert not any(begun_s <= at_s <= ended_s for at_s in deaths for begun_s, ended_s in away)
+
+
+def test_a_device_misbehaves_when_the_schedule_says_so() -> None:
+    """A drawn fault that the plant never hears of tries nothing."""
+    plan = next(plan for plan in map(_drawn, range(99)) if any(one.kind is FaultKind.DEVICE for one in plan.faults))
+    drawn = [fault for fault in plan.faults if fault.kind is FaultKind.DEVICE]
+    rules = [
+        (f"{site.id}/{device.id}", rule.kind.value, rule.from_s)
+        for site in faulty_plant(plan).sites
+        for device in site.devices
+        for rule in device.faults
+    ]
+    assert sorted(rules) == sorted((fault.target, fault.detail, fault.at_s) for fault in drawn)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -47,15 +47,18 @@ def _sound() -> Evidence:
     return Evidence(
         channels={"telemetry": COUNTS, "meter": COUNTS},
         proofs=[PROOF],
-        intervals_settled=1,
+        ledger={"sum": 0, "energy_sum": 0, "lines": 4},
+        intervals=[{"start": "2026-03-17T10:00:00+00:00", "state": "settled", "settled": True}],
         readings=[_reading(number) for number in range(INTERVALS)],
         truth=[(START_MS + at_s * 1000, {SITE: _power(at_s)}) for at_s in range(INTERVALS * DELIVERY_INTERVAL_S + 20)],
         limits=[LIMIT],
+        reboots=[],
         events_ms=[],
         tracebacks={"cloud": ()},
         set_aside=[],
         chronicle=Chronicle(usage=[Usage(name="cloud", at_s=1.0, rss_mb=90.0, descriptors=20, files_bytes=1000)]),
         started_ms=START_MS,
+        ended_ms=START_MS + INTERVALS * DELIVERY_INTERVAL_S * 1000,
     )
 
 
@@ -65,6 +68,14 @@ def _lost(sound: Evidence) -> Evidence:
 
 def _ledger_off(sound: Evidence) -> Evidence:
     return replace(sound, proofs=[{**PROOF, "ledger_sum_uct": 1}])
+
+
+def _a_line_is_gone(sound: Evidence) -> Evidence:
+    return replace(sound, ledger={"sum": -5, "energy_sum": 0, "lines": 3})
+
+
+def _never_settled(sound: Evidence) -> Evidence:
+    return replace(sound, intervals=[{"start": "2026-03-17T10:00:00+00:00", "state": "metered", "settled": False}])
 
 
 def _replay_parts(sound: Evidence) -> Evidence:
@@ -118,7 +129,7 @@ def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> l
 
 BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "nothing_lost": (_lost, _set_aside),
-    "books_balance": (_ledger_off, _replay_parts),
+    "books_balance": (_ledger_off, _replay_parts, _a_line_is_gone, _never_settled),
     "meters_agree": (_counted_twice, _beside_the_plant),
     "processes_live": (_ended, _never_started),
     "refusals_typed": (_traceback,),
@@ -148,6 +159,15 @@ def test_a_broken_promise_is_found_by_its_judge(name: str, breaks: Callable[[Evi
 def test_every_judge_has_a_breach_that_it_finds() -> None:
     """A judge that never found anything may be blind."""
     assert set(BROKEN) == {one.__name__ for one in JUDGES}
+
+
+def test_an_inverter_that_forgot_its_orders_has_the_edge_lease_to_take_them_again() -> None:
+    """Nobody can hold a limit in a device without supply; longer than the lease is a breach again."""
+    sound = _sound()
+    lifted = {**_power(150), "connection_w": -4000.0}
+    rebooted = replace(sound, reboots=[(SITE, START_MS + 199_000)])
+    assert judge(replace(rebooted, truth=_with(sound, 200, 250, lifted))) == []
+    assert judge(replace(rebooted, truth=_with(sound, 200, 320, lifted))) != []
 
 
 def test_a_load_that_falls_may_take_the_control_a_few_cycles() -> None:
