@@ -89,3 +89,15 @@ async def until_status(place: Siege, site: str, holds: Callable[[dict[str, Any]]
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise AssertionError(f"not within {SAFETY_S:.0f} s: {what}; the gateway says {found}") from error
+
+
+async def devices_read(place: Siege, *sites: str) -> None:
+    """Wait until gateways have read their devices; before that a site can promise nothing and refuses orders.
+
+    Raises:
+        AssertionError: One has not within the safety bound.
+    """
+    for site in sites:
+        await until_status(
+            place, site, lambda said: said["cycle"] is not None and not said["cycle"]["alarms"], "its devices are read"
+        )
