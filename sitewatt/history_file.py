@@ -27,16 +27,9 @@ def with_history(data: Mapping[str, Any]) -> Mapping[str, Any]:
     source = data.get("history")
     if not isinstance(source, Mapping) or "file" not in source:
         return data
-    only(source, KEYS, "history")
-    name = text(source, "file", "history")
-    given = {key: text(source, key, "history") for key in source if key != "file"}
-    given.setdefault("timezone", str(data.get("timezone") or ""))
-    try:
-        reading = read(Path(name).read_bytes(), Options(wanted="load", **given))
-        zone = reading.zone or "UTC"
-        days = _days(reading, zone)
-    except SeriesError as error:
-        raise BadInput(f"{name} cannot be read: {error}") from error
+    reading = reading_of(source, "history", timezone=str(data.get("timezone") or ""))
+    zone = reading.zone or "UTC"
+    days = _days(reading, zone, text(source, "file", "history"))
     event = mapping(data.get("event", {}), "event")
     today = event.get("day")
     first = min(days, default="")
@@ -49,13 +42,41 @@ def with_history(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**data, "history": kept, "timezone": zone}
 
 
-def _days(reading: Reading, zone: str) -> dict[str, list[int | None]]:
+def reading_of(source: Mapping[str, Any], where: str, *, timezone: str = "") -> Reading:
+    """Return the series of a file that a place of another file names, ``{"file": "load.csv", "timezone": …}``.
+
+    Raises:
+        BadInput: It cannot be read; the message says what to add.
+        OSError: It cannot be opened.
+    """
+    only(source, KEYS, where)
+    name = text(source, "file", where)
+    given = {key: text(source, key, where) for key in source if key != "file"}
+    given.setdefault("timezone", timezone)
+    try:
+        return read(Path(name).read_bytes(), Options(wanted="load", **given))
+    except SeriesError as error:
+        raise BadInput(f"{name} cannot be read: {error}") from error
+
+
+def quarters_wh(reading: Reading, name: str) -> list[float]:
+    """Return the energies of a file's quarters of an hour in Wh, not a number where one is missing.
+
+    Raises:
+        BadInput: Its unit or its steps say nothing of them.
+    """
     factor = WH_PER_UNIT.get(reading.unit)
-    if factor is None:
-        raise SeriesError(f"the unit of {reading.column!r} is unknown; add unit: kW, kWh, W or Wh to history")
-    series, local = reading.series, zone_named(zone)
-    values = _quarters(series.values, series.step_s) * factor
-    start = series.start.timestamp()
+    try:
+        if factor is None:
+            raise SeriesError(f"the unit of {reading.column!r} is unknown; add unit: kW, kWh, W or Wh beside the file")
+        return [float(value) for value in _quarters(reading.series.values, reading.series.step_s) * factor]
+    except SeriesError as error:
+        raise BadInput(f"{name} cannot be read: {error}") from error
+
+
+def _days(reading: Reading, zone: str, name: str) -> dict[str, list[int | None]]:
+    values, local = quarters_wh(reading, name), zone_named(zone)
+    start = reading.series.start.timestamp()
     days: dict[str, list[int | None]] = {}
     for index, value in enumerate(values):
         at = datetime.fromtimestamp(start + index * DELIVERY_INTERVAL_S, UTC).astimezone(local)

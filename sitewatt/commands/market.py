@@ -89,9 +89,12 @@ def run(
 def settle(file: FileArgument, as_json: JsonOption = False) -> None:
     """Settle one interval from its trades and meter readings."""
     from cloud.market.tools.settle import settle_file
+    from sitewatt.meter_file import with_meters
 
     with _inputs(as_json):
-        answer = settle_file(_load(file))
+        data, understood = with_meters(_load(file))
+        answer = settle_file(data)
+    _say_read(understood)
     for sentence in answer.get("warnings", []):
         typer.echo(f"note: {sentence}", err=True)
     if as_json:
@@ -106,9 +109,12 @@ def settle(file: FileArgument, as_json: JsonOption = False) -> None:
 def share(file: FileArgument, as_json: JsonOption = False) -> None:
     """Share a community's energy by its key over many intervals, and say what each member pays."""
     from cloud.market.tools.share import share_file
+    from sitewatt.meter_file import with_members
 
     with _inputs(as_json):
-        answer = share_file(_load(file))
+        data, understood = with_members(_load(file))
+        answer = share_file(data)
+    _say_read(understood)
     if as_json:
         print_json(answer)
         return
@@ -248,6 +254,11 @@ def simulate(
         return
     for name, value in answer.items():
         typer.echo(f"{name}: {value}")
+
+
+def _say_read(understood: list[str]) -> None:
+    for sentence in understood:
+        typer.echo(f"read {sentence}", err=True)
 
 
 def _settled_row(row: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """``sitewatt tariff``: ready tariffs and one's own, checked, shown, and priced for a day."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ import typer
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
+    from domain.forecasting.series import Series
     from domain.tariff.model import Tariff
     from domain.tariff.price import IsHoliday, PricePoint
 
@@ -19,6 +20,7 @@ app = typer.Typer(help="Tariffs: list, show, check, and price a day.", no_args_i
 NameArgument = Annotated[str, typer.Argument(help="A ready tariff's name, or a YAML file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 BLOCKS = " ▁▂▃▄▅▆▇█"
+MCT_PER_UNIT = {"EUR/MWh": 100, "EUR/kWh": 100_000, "ct/kWh": 1000}
 SPOT_HELP = "The market's price in the currency per MWh: one number, or a file of times and prices."
 
 
@@ -89,7 +91,7 @@ def price(
             tariff,
             start=begin,
             end=end,
-            spot_mct_per_kwh=_spot(spot, begin, end, as_json),
+            spot_mct_per_kwh=_spot(spot, begin, end, tariff.time_zone, as_json),
             is_holiday=_holidays(tariff, as_json),
         )
     except SpotMissing as error:
@@ -154,34 +156,41 @@ def _day(text: str | None, tariff: "Tariff", as_json: bool) -> date:
         fail(f"day is {text!r}, not like 2026-11-29", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
 
 
-def _spot(text: str | None, begin: datetime, end: datetime, as_json: bool) -> Mapping[datetime, int] | None:
-    """Return the market's prices by interval: one number, or a file of ``time,price`` rows that hold onwards."""
+def _spot(text: str | None, begin: datetime, end: datetime, zone: str, as_json: bool) -> Mapping[datetime, int] | None:
+    """Return the market's prices by interval: one number, or those of a file of times and prices."""
     from contracts.units import DELIVERY_INTERVAL
 
     if text is None:
         return None
-    rows: list[tuple[datetime, Decimal]] = []
-    try:
-        if Path(text).is_file():
-            for number, line in enumerate(Path(text).read_text(encoding="utf-8-sig").splitlines(), start=1):
-                cells = line.replace(";", ",").split(",")
-                if number == 1 and not _is_number(cells[-1]):
-                    continue
-                if line.strip():
-                    rows.append((_instant(cells[0]), Decimal(cells[-1].strip())))
-        else:
-            rows = [(begin, Decimal(text))]
-    except (ValueError, InvalidOperation, OSError) as error:
-        sentence = f"spot is {text!r}: neither a number nor a file of times with an offset and prices ({error})"
-        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    starts = [begin + step * DELIVERY_INTERVAL for step in range((end - begin) // DELIVERY_INTERVAL)]
+    if not Path(text).is_file():
+        if not _is_number(text):
+            sentence = f"spot is {text!r}: neither a number nor a file of times and prices"
+            fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        return dict.fromkeys(starts, int(Decimal(text) * 100))
+    series, factor = _spot_file(Path(text), zone, as_json)
     found: dict[datetime, int] = {}
-    at = begin
-    while at < end:
-        before = [value for start, value in rows if start <= at]
-        if before:
-            found[at] = int(before[-1] * 100)
-        at += DELIVERY_INTERVAL
+    for at in starts:
+        place = int((at - series.start).total_seconds() // series.step_s)
+        if 0 <= place < len(series.values) and series.values[place] == series.values[place]:
+            found[at] = round(float(series.values[place]) * factor)
     return found
+
+
+def _spot_file(path: Path, zone: str, as_json: bool) -> "tuple[Series, int]":
+    """Return the prices of a file in any form that is read, and how many mct/kWh one of them is."""
+    from domain.series.errors import SeriesError
+    from domain.series.read import Options, read
+
+    try:
+        reading = read(path.read_bytes(), Options(wanted="price", timezone=zone))
+    except (SeriesError, OSError) as error:
+        fail(f"{path} cannot be read: {error}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    if reading.unit and reading.unit not in MCT_PER_UNIT:
+        sentence = f"{path} holds {reading.unit}, no prices; they are in {', '.join(MCT_PER_UNIT)}"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    typer.echo(f"read: {reading.understood}", err=True)
+    return reading.series, MCT_PER_UNIT.get(reading.unit, MCT_PER_UNIT["EUR/MWh"])
 
 
 def _is_number(text: str) -> bool:
@@ -190,13 +199,6 @@ def _is_number(text: str) -> bool:
     except InvalidOperation:
         return False
     return True
-
-
-def _instant(text: str) -> datetime:
-    at = datetime.fromisoformat(text.strip())
-    if at.tzinfo is None:
-        raise ValueError(f"{text.strip()} has no offset")
-    return at.astimezone(UTC)
 
 
 def _holidays(tariff: "Tariff", as_json: bool) -> "IsHoliday":

@@ -13,7 +13,7 @@ from sitewatt.commands.tariff import app
 def _run(*arguments: str, code: int = 0) -> str:
     result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == code, result.output
-    return result.output
+    return result.stdout if code == 0 else result.output
 
 
 def _json(*arguments: str) -> Any:
@@ -44,6 +44,18 @@ def test_a_day_is_priced_in_local_time_and_plotted(tmp_path: Path) -> None:
     day = _json("price", "de-dynamic", "--day", "2026-06-01", "--spot", str(spot))["intervals"]
     assert [day[index]["export_mct_per_kwh"] for index in (0, 48)] == [7_860, 0]
     assert day[0]["import_mct_per_kwh"] - day[48]["import_mct_per_kwh"] == round(15_000 * 1.03 * 1.19)
+
+
+def test_a_day_is_priced_by_a_file_as_people_have_it(tmp_path: Path) -> None:
+    """The market's prices come with semicolons, commas and local times; their unit is the header's."""
+    spot = tmp_path / "spot.csv"
+    rows = [f"01.06.2026 {hour:02d}:00;{hour},5" for hour in range(24)]
+    spot.write_text("\n".join(["Datum;Preis (ct/kWh)", *rows]), encoding="cp1252")
+    day = _json("price", "at-dynamic", "--day", "2026-06-01", "--spot", str(spot))["intervals"]
+    assert [day[index]["export_mct_per_kwh"] for index in (0, 4, 95)] == [-500, 500, 22_500]
+    load = tmp_path / "load.csv"
+    load.write_text("time,load_kw\n2026-06-01T00:00Z,1\n2026-06-01T01:00Z,2\n", encoding="utf-8")
+    assert "no prices" in _run("price", "at-dynamic", "--day", "2026-06-01", "--spot", str(load), code=2)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The reader on anything: a series with a value, or one sentence; never a traceback, never a zero from nothing."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,9 @@ from hypothesis import strategies as st
 
 from domain.series.errors import SeriesError
 from domain.series.read import Options, read
+
+# A nightly run sets it to a hundred thousand.
+CASES = int(os.environ.get("SITEWATT_FUZZ_CASES", "250"))
 
 _cells = st.one_of(
     st.sampled_from(
@@ -79,14 +83,14 @@ def _holds(data: bytes, options: Options) -> None:
     assert not np.isinf(reading.series.values).any()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(data=tables(), options=_options)
 def test_what_is_almost_a_series_is_read_or_refused(data: bytes, options: Options) -> None:
     """Every shape that a person's file may have by accident."""
     _holds(data, options)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(
     data=st.one_of(
         st.binary(max_size=300),
