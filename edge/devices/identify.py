@@ -172,16 +172,16 @@ async def _match(profile: Profile, sunspec: SunSpecMap | None, reader: _Reader) 
         common = shown & (wanted | same)
         score.add(_MODEL * len(common), f"SunSpec models {', '.join(map(str, sorted(common)))}")
     resolved = resolve(profile, sunspec if profile.sunspec is not None else None)
-    has_told = await _add_told(score, profile, resolved, reader)
-    has_shown = await _add_plausible(score, profile, resolved, reader)
+    has_told = await _add_told(score, resolved, reader)
+    has_shown = await _add_plausible(score, resolved, reader)
     fits = (has_told or has_shown) and score.value > 0
     return Match(profile=profile.id, score=round(score.value, 1), evidence=tuple(score.evidence)) if fits else None
 
 
-async def _add_told(score: _Score, profile: Profile, resolved: Resolved, reader: _Reader) -> bool:
+async def _add_told(score: _Score, resolved: Resolved, reader: _Reader) -> bool:
     """Count what the device says about itself; return whether any of it fits."""
     fits = False
-    for name, pattern in profile.identify.items():
+    for name, pattern in resolved.profile.identify.items():
         point = resolved.points.get(name)
         read = None if point is None else await reader.value(point)
         if point is None or read is None or read[1] is not Quality.GOOD:
@@ -196,15 +196,16 @@ async def _add_told(score: _Score, profile: Profile, resolved: Resolved, reader:
     return fits
 
 
-async def _add_plausible(score: _Score, profile: Profile, resolved: Resolved, reader: _Reader) -> bool:
+async def _add_plausible(score: _Score, resolved: Resolved, reader: _Reader) -> bool:
     """Count values that could be what the profile says, and those that could not; return whether any could."""
     could_be = False
+    specs = resolved.profile.points
     candidates = [
         (name, point)
         for name, point in resolved.points.items()
-        if plausible_range(profile.points[name].canonical) is not None and point.access is not Access.WRITE
+        if plausible_range(specs[name].canonical) is not None and point.access is not Access.WRITE
     ]
-    candidates.sort(key=lambda pair: not profile.points[pair[0]].canonical.startswith(("voltage_l1", "frequency")))
+    candidates.sort(key=lambda pair: not specs[pair[0]].canonical.startswith(("voltage_l1", "frequency")))
     for name, point in candidates[:PROBES_PER_PROFILE]:
         if score.misses >= MISSES_MAX:
             break
@@ -214,7 +215,7 @@ async def _add_plausible(score: _Score, profile: Profile, resolved: Resolved, re
             continue
         value, quality = read
         if quality is Quality.GOOD and isinstance(value, int | float):
-            could_be = _add_value(score, name, profile.points[name], value) or could_be
+            could_be = _add_value(score, name, specs[name], value) or could_be
     return could_be
 
 
