@@ -1,0 +1,46 @@
+"""Every profile is the first that is named on its own device, and what is generic comes last."""
+
+import pytest
+
+from edge.devices.catalogue import list_profiles, load_profile
+from edge.devices.identify import Match, identify
+from tests.support.modbus.images import healthy
+from tests.support.modbus.server import Bank, tcp_device
+from tests.support.modbus.server import Device as Server
+
+# Nothing that they tell has bounds or a name: a few switches, or a charger's bare states.
+UNNAMED = {"abl_emh1", "kmtronic_relay"}
+GENERIC = {"sunspec_generic_int", "sunspec_generic_float"}
+
+
+async def named(bank: Bank, *, unit: int) -> tuple[Match, ...]:
+    """Return what a device is taken for."""
+    async with tcp_device(Server({unit: bank})) as port:
+        return await identify(f"tcp://127.0.0.1:{port}?unit={unit}", list_profiles())
+
+
+@pytest.mark.parametrize("profile_id", list_profiles())
+async def test_a_profile_is_first_on_its_own_device(profile_id: str) -> None:
+    """The installer takes the first line; a tie would leave him to guess."""
+    unit = load_profile(profile_id).link.unit or 1
+    matches = await named(healthy(profile_id), unit=unit)
+    if profile_id in UNNAMED:
+        assert matches == ()
+        return
+    assert matches[0].profile == profile_id
+    assert all(match.score < matches[0].score for match in matches[1:])
+    others = [match.score for match in matches if match.profile not in GENERIC]
+    if profile_id not in GENERIC:
+        assert all(match.score < others[0] for match in matches if match.profile in GENERIC)
+
+
+async def test_an_inverter_with_more_inputs_than_the_map_names_is_named() -> None:
+    """Its further blocks are read by points that the map does not write down."""
+    bank = healthy("sunspec_generic_int")
+    base = 40000
+    bank.holding = {base: 0x5375, base + 1: 0x6E53} | dict.fromkeys(range(base + 2, base + 130), 0)
+    bank.holding |= {base + 2: 160, base + 3: 108}  # Five modules.
+    bank.holding |= dict.fromkeys([base + 2 + 26 + 20 * number for number in range(5)], 41)  # Their temperatures.
+    bank.holding |= {base + 112: 0xFFFF, base + 113: 0}
+    matches = await named(bank, unit=1)
+    assert matches[0].profile == "sunspec_generic_int"
