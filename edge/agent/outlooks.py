@@ -37,12 +37,18 @@ class Outlooks:
         self._record = Record()
         self._silent = ""
 
-    async def refresh(self, config: SiteConfig, now: datetime) -> None:
-        """Make the own outlook where the last is an hour old, in a thread; where it cannot be made there is none."""
+    async def refresh(self, config: SiteConfig, now: datetime, *, held_back: frozenset[datetime] = frozenset()) -> None:
+        """Make the own outlook where the last is an hour old, in a thread; where it cannot be made there is none.
+
+        Args:
+            config: Of the site.
+            now: Of the outlook.
+            held_back: Quarters whose generation says nothing of the sun.
+        """
         if self.own is not None and timedelta(0) <= now - self.own.issued_at < OWN_EVERY:
             return
         try:
-            self.own = await asyncio.to_thread(_own, config, now)
+            self.own = await asyncio.to_thread(_own, config, now, held_back)
             why = ""
         except ImportError:
             why = "numpy is not installed"
@@ -120,7 +126,7 @@ class Record:
         self._judged += 1
 
 
-def _own(config: SiteConfig, now: datetime) -> ForecastBroadcast | None:
+def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> ForecastBroadcast | None:
     """Return the own outlook from the history file.
 
     Raises:
@@ -130,7 +136,9 @@ def _own(config: SiteConfig, now: datetime) -> ForecastBroadcast | None:
     from edge.agent.own_history import place_of, read_own
     from edge.trading.own_forecast import own_forecast, quarters_before
 
-    load, pv = read_own(config, first=quarters_before(now), until=DeliveryInterval.containing(now).start)
+    load, pv = read_own(
+        config, first=quarters_before(now), until=DeliveryInterval.containing(now).start, held_back=held_back
+    )
     return own_forecast(
         site=config.site.id, zone=config.site.zone, load=load, pv=pv, place=place_of(config, now), now=now
     )

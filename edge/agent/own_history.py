@@ -4,7 +4,7 @@ Importing this needs numpy, which a 32-bit board has not.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -22,11 +22,13 @@ _DEG_PER_H = 15.0
 _H_S = 3600
 
 
-def read_own(config: SiteConfig, *, first: datetime, until: datetime) -> tuple[Series, Series | None]:
+def read_own(
+    config: SiteConfig, *, first: datetime, until: datetime, held_back: frozenset[datetime] = frozenset()
+) -> tuple[Series, Series | None]:
     """Return mean load and generation in W of the quarters of a span; no generation for a site without a generator.
 
     The load is what the connection point takes without generators and batteries. A quarter in which a point is missing
-    is missing.
+    is missing, and so is the generation of one in which it was held back.
 
     Raises:
         sqlite3.Error: There is no such file, or it cannot be read.
@@ -45,7 +47,7 @@ def read_own(config: SiteConfig, *, first: datetime, until: datetime) -> tuple[S
             connection_w = row.values.get(f"{config.connection.meter}/{POWER}")
             generated_w = _sum(row.values, generators, PV_POWER)
             stored_w = _sum(row.values, batteries, BATTERY_POWER)
-            if generated_w is not None:
+            if generated_w is not None and datetime.fromtimestamp(row.start_s, UTC) not in held_back:
                 pv[index] = min(0.0, generated_w)
             if connection_w is not None and generated_w is not None and stored_w is not None:
                 load[index] = max(0.0, connection_w - generated_w - stored_w)

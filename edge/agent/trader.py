@@ -24,6 +24,7 @@ from contracts.units import (
     epoch_ms,
     instant,
 )
+from edge.agent.held_back import HeldBack
 from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.planner import Planner
@@ -114,6 +115,7 @@ class Trader:
         self._running: _Running | None = None
         self._measured_s: float | None = None
         self._outlooks = Outlooks()
+        self._held_back = HeldBack(outbox)
         self._month_peak = MonthPeak()
         self._last_price: int | None = None
         self._basis: Basis | None = None
@@ -150,7 +152,7 @@ class Trader:
         """Make a new plan where one is due; it is solved in a thread, so that control does not wait for it."""
         if self._clock_trust() is ClockTrust.UNTRUSTED or not self._due():
             return
-        await self._outlooks.refresh(self._config, self._clock.now())
+        await self._outlooks.refresh(self._config, self._clock.now(), held_back=self._held_back.quarters)
         await self._month_peak.refresh(self._config, self._tariff, self._clock.now())
         problem, batteries, forecasts = self._problem(self._clock.now())
         await self._planner.solve(problem)
@@ -272,17 +274,25 @@ class Trader:
         running.net_wh += connection_w * hours
         running.pv_wh += self._sum(cycle, _pv_of) * hours
         running.battery_wh += self._sum(cycle, _battery_of) * hours
+        self._held_back.saw(cycle, passed_s)
 
     def _sum(self, cycle: Cycle, of: Callable[[DeviceSection, Cycle], float]) -> float:
         return sum(of(section, cycle) for section in self._config.devices)
 
     def _close(self, running: _Running | None) -> None:
+        held_back = running is not None and self._held_back.close(running.start)
         if running is None or running.since_s < _TELLING_S:
             return
         oldest = running.start - HISTORY
         self._history = {at: energy for at, energy in self._history.items() if at >= oldest}
-        self._history[running.start] = running.energy()
-        self._outlooks.happened(running.start, running.energy())
+        energy = running.energy()
+        if held_back:
+            # The load is as metered; of the sun, yesterday says more.
+            before = self._history.get(running.start - timedelta(days=1), energy)
+            energy = IntervalEnergy(load_wh=energy.load_wh, pv_wh=min(energy.pv_wh, before.pv_wh))
+        else:
+            self._outlooks.happened(running.start, energy)
+        self._history[running.start] = energy
         self._outbox.remember(
             _KEY_HISTORY,
             [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in self._history.items()],

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,16 +10,20 @@ import pytest
 
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL, ClockTrust, epoch_ms
+from edge.agent.held_back import HeldBack
 from edge.agent.outlooks import OWN_EVERY, Outlooks
 from edge.agent.own_history import place_of, read_own
 from edge.agent.trader import Trader
 from edge.config import SiteConfig
+from edge.control.cycle import decide
+from edge.control.model import Capability, ControlSettings, Measured, Memory, Reason, Setpoint, Snapshot
+from edge.loop.cycle import Cycle
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
 from edge.outbox.outbox import Outbox
 from edge.telemetry.history_file import FILE, HistoryFile, Row
 from edge.trading.model import ForecastSource, IntervalEnergy
 from tests.support.manual_clock import ManualClock
-from tests.support.rigs.edge_parts import SITE, config
+from tests.support.rigs.edge_parts import SITE, config, reading
 
 FRIDAY = datetime(2026, 3, 20, 16, 0, tzinfo=UTC)
 WORKS_W, REST_W = 6_000.0, 1_000.0
@@ -73,6 +78,54 @@ def test_load_is_what_the_meter_shows_without_sun_and_battery(tmp_path: Path) ->
     _keep_history(tmp_path, until=FRIDAY, days=15, without=f"inverter/{BATTERY_POWER}")
     silent, _ = read_own(_config(tmp_path), first=first, until=FRIDAY)
     assert not (silent.values == silent.values).any()
+
+
+def test_quarters_in_which_generation_was_held_back_teach_no_sun(tmp_path: Path) -> None:
+    """A noon that was cut to nothing for a negative price would be forecast as a dark one."""
+    noon = FRIDAY - timedelta(hours=4)
+    _keep_history(tmp_path, until=FRIDAY, days=2)
+    load, pv = read_own(_config(tmp_path), first=FRIDAY - timedelta(days=2), until=FRIDAY, held_back=frozenset({noon}))
+    assert pv is not None
+    index = (noon - pv.start) // DELIVERY_INTERVAL
+    assert load.values[index] == WORKS_W
+    assert pv.values[index] != pv.values[index] and pv.values[index + 1] == -2_000
+
+
+def test_a_quarter_is_held_back_where_a_limit_was_reached_for_a_while_and_is_remembered(tmp_path: Path) -> None:
+    """A limit far above the sun holds nothing back; a restart forgets none."""
+    clock = ManualClock(FRIDAY)
+    path = tmp_path / "journal.db"
+    with closing(Outbox.open(path, site=SITE, clock=clock)) as outbox:
+        held_back = HeldBack(outbox)
+        for limit_w, quarter in ((5_000.0, FRIDAY), (1_950.0, FRIDAY + DELIVERY_INTERVAL), (None, FRIDAY)):
+            for _ in range(100):
+                held_back.saw(_limited(clock, limit_w), 1.0)
+            assert held_back.close(quarter) is (limit_w == 1_950.0)
+    with closing(Outbox.open(path, site=SITE, clock=clock)) as outbox:
+        assert HeldBack(outbox).quarters == {FRIDAY + DELIVERY_INTERVAL}
+
+
+def _limited(clock: ManualClock, limit_w: float | None) -> Cycle:
+    """Return a cycle that limits an inverter which gives 1,950 W."""
+    point = Setpoint(
+        asset="inverter",
+        capability=Capability.LIMIT_GENERATION,
+        value_w=limit_w,
+        reason=Reason.PRICE,
+        requester="plan",
+        expires_s=clock.monotonic() + 60,
+    )
+    settings = ControlSettings(import_w_max=1, export_w_max=1)
+    snapshot = Snapshot(taken_s=clock.monotonic(), connection_power=Measured())
+    decision, _ = decide(snapshot, [], settings, Memory())
+    return Cycle(
+        number=1,
+        readings={"inverter": {PV_POWER: reading(-1_950.0, at_s=clock.monotonic())}, "meter": {}},
+        snapshot=snapshot,
+        decision=replace(decision, setpoints=(point,)),
+        applied={},
+        settings=settings,
+    )
 
 
 def test_wall_clock_and_holidays_are_those_of_the_tariff(tmp_path: Path) -> None:
