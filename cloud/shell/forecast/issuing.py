@@ -24,8 +24,8 @@ from domain.forecasting.pv import Plane, PvPlant
 from domain.forecasting.series import Series, regular
 
 HORIZON_STEPS: Final = 96
-# A gateway plans eight hours ahead, from a forecast that may be two hours old.
-OUTLOOK_STEPS: Final = 40
+# A gateway plans two days and knows no weather: the whole first day is worth its bytes, the second it tells itself.
+OUTLOOK_STEPS: Final = 96
 KEEP_FORECASTS_D: Final = 30
 # So many of the longest series stay well below the broker's bound of 128 KB.
 SERIES_PER_MESSAGE: Final = 40
