@@ -117,7 +117,7 @@ def _wanted(load: Lever, grant: Grant, last: LeverMemory | None, surplus_w: floa
         return load.asset.load_w_min
     if wanted_w > 0 and not _runs(last) and ran_s < load.asset.off_s_min:
         return 0.0
-    return wanted_w
+    return wanted_w if wanted_w >= load.asset.load_w_min else 0.0
 
 
 def _told_w(load: Lever, last: LeverMemory) -> float:

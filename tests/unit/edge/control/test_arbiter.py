@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.control.arbiter import arbitrate
-from edge.control.model import BATTERIES, CONNECTION, Interval, Outcome, Priority, Request, Resource, lever
+from edge.control.model import BATTERIES, CONNECTION, LOADS, Interval, Outcome, Priority, Request, Resource, lever
 from edge.control.model import Capability as C
 from tests.support.rigs.control import request
 
@@ -80,7 +80,7 @@ def test_a_lower_priority_never_widens(asked: list[Request]) -> None:
     """Law of the arbiter: what is left shrinks down the chain and never leaves the safe range."""
     levers = {LEVER: Interval(-5_000, 5_000)}
     result = arbitrate(connection=SAFE, levers=levers, requests=asked, now_s=0)
-    safe = {CONNECTION: SAFE, BATTERIES: Interval(), LEVER: levers[LEVER]}
+    safe = {CONNECTION: SAFE, BATTERIES: Interval(), LOADS: Interval(), LEVER: levers[LEVER]}
     for resource, grant in result.grants.items():
         outer = safe[resource]
         for step in grant.steps:

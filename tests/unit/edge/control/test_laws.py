@@ -7,6 +7,7 @@ from edge.control.cycle import decide
 from edge.control.model import (
     BATTERIES,
     CONNECTION,
+    LOADS,
     AssetState,
     Capability,
     ControlSettings,
@@ -18,7 +19,7 @@ from edge.control.model import (
     Snapshot,
     lever,
 )
-from tests.support.rigs.control import battery, good, hybrid, load, pv, request, snapshot
+from tests.support.rigs.control import battery, charger, good, hybrid, load, pv, request, snapshot
 
 SITE = ControlSettings(import_w_max=17_000, export_w_max=10_000)
 ANY = st.integers(-20_000, 20_000).map(float)
@@ -47,6 +48,9 @@ def assets(draw: st.DrawFn) -> tuple[AssetState, ...]:
         found.append(hybrid(pv_w=-draw(st.integers(0, 10_000)), battery_w=draw(st.integers(-5_000, 5_000))))
     if draw(st.booleans()):
         found.append(load(power_w=draw(st.integers(0, 2_000)), on=draw(st.booleans())))
+    if draw(st.booleans()):
+        follows = draw(st.booleans())
+        found.append(charger(power_w=draw(st.integers(0, 11_000)), online=draw(st.booleans()), follows_surplus=follows))
     return tuple(found)
 
 
@@ -56,6 +60,7 @@ def wishes(draw: st.DrawFn) -> list[Request]:
     resources: list[Resource] = [CONNECTION, BATTERIES]
     resources += [lever(name, Capability.BATTERY_POWER) for name in ("bat0", "bat1", "hybrid")]
     resources += [lever(name, Capability.LIMIT_GENERATION) for name in ("pv", "hybrid")]
+    resources += [LOADS, lever("ev", Capability.LIMIT_CONSUMPTION)]
     return [
         request(
             f"r{index}",
@@ -107,6 +112,8 @@ def test_no_setpoint_leaves_the_envelope_of_its_device(drawn: list[tuple[Snapsho
                 assert point.value_w >= 0 or soc > asset.soc_percent_min
             elif point.capability is Capability.LIMIT_GENERATION:
                 assert 0 <= point.value_w <= asset.generation_rated_w
+            elif point.capability is Capability.LIMIT_CONSUMPTION:
+                assert point.value_w == 0 or asset.load_w_min <= point.value_w <= asset.load_rated_w
 
 
 @given(cycles())
