@@ -26,7 +26,6 @@ _WIRE_FAULTS: Final = (
     WireFault.WRONG_UNIT, WireFault.SWAP, WireFault.EXCEPTION, WireFault.SENTINELS, WireFault.ZEROS, WireFault.REBOOT,
 )  # fmt: skip
 _WIRE_FAULT_S_MIN: Final = 10.0
-APART_S: Final = 120.0
 _OUTAGES_S: Final = (0.0, 5.0, 20.0, 60.0, 130.0, 300.0)
 ORDER_S_MIN, ORDER_S_MAX = 150.0, 420.0
 
@@ -55,9 +54,7 @@ def _place(generator: random.Random, sites: int | None) -> Neighbourhood:
 def _faults(generator: random.Random, place: Neighbourhood, span_s: float) -> tuple[Fault, ...]:
     count = max(FAULTS_MIN, round((FAULTS_TO - FAULTS_FROM) * span_s / FAULT_EVERY_S))
     instants = sorted(generator.uniform(FAULTS_FROM, FAULTS_TO) * span_s for _ in range(count))
-    drawn = [_fault(generator, number, at_s, place, span_s) for number, at_s in enumerate(instants, start=1)]
-    cloud_away = [(fault.at_s, fault.at_s + fault.for_s) for fault in drawn if fault.target == CLOUD]
-    return tuple(_bearable(fault, cloud_away) for fault in drawn)
+    return tuple(_fault(generator, number, at_s, place, span_s) for number, at_s in enumerate(instants, start=1))
 
 
 def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourhood, span_s: float) -> Fault:
@@ -77,17 +74,6 @@ def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourh
             target = generator.choice([place.feeder.id, *sites, *sites, BROKER, CLOUD, CLOUD])
     seed = generator.getrandbits(32)
     return Fault(number=number, kind=kind, target=target, at_s=round(at_s, 1), for_s=for_s, seed=seed, detail=detail)
-
-
-def _bearable(fault: Fault, cloud_away: Sequence[tuple[float, float]]) -> Fault:
-    """Return a fault, a pause in place of a broker's death while the cloud is away.
-
-    What such a broker has acknowledged and not yet passed on is in its memory alone; docs/reliability.md says so.
-    """
-    if fault.target != BROKER or fault.kind not in {FaultKind.KILL, FaultKind.KILL_ONE}:
-        return fault
-    near = any(begun_s - APART_S <= fault.at_s <= ended_s + APART_S for begun_s, ended_s in cloud_away)
-    return replace(fault, kind=FaultKind.PAUSE) if near else fault
 
 
 def _orders(generator: random.Random, sites: Sequence[Site], span_s: float) -> tuple[Order, ...]:

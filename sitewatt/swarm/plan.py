@@ -14,7 +14,11 @@ class FaultKind(StrEnum):
     """One way in which a part of the neighbourhood fails."""
 
     KILL = "kill"
-    """Every process of the part dies at once (SIGKILL); it is started again after ``for_s``."""
+    """Every process of the part dies at once (SIGKILL); it is started again after ``for_s``.
+
+    The broker is stopped instead (SIGTERM): one that dies forgets the cloud's subscription, and acknowledges what
+    comes before the cloud is back without passing it to anybody.
+    """
     KILL_ONE = "kill_one"
     """One process of the part dies, its supervisor may start it again; where it is the only one, as ``KILL``."""
     PAUSE = "pause"

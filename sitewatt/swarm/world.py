@@ -88,6 +88,8 @@ class World:
     async def _fell(self, fault: Fault) -> None:
         async with self._turn[fault.target]:
             match fault.kind:
+                case FaultKind.KILL | FaultKind.KILL_ONE if fault.target == BROKER:
+                    await self._stop_broker(fault)
                 case FaultKind.KILL:
                     await self._kill(fault, tree(self._pid(fault.target)))
                 case FaultKind.KILL_ONE:
@@ -149,6 +151,11 @@ class World:
         await child.process.wait()
         await self._clock.sleep(fault.for_s)
         await self._start(fault.target)
+
+    async def _stop_broker(self, fault: Fault) -> None:
+        await self._processes.stop([BROKER])
+        await self._clock.sleep(fault.for_s)
+        await self._start(BROKER)
 
     async def _pause(self, fault: Fault) -> None:
         pids = tree(self._pid(fault.target))

@@ -32,18 +32,6 @@ def test_every_kind_of_fault_and_every_part_is_drawn() -> None:
     assert details >= {"drop", "late", "truncate", "zeros", "reboot", "half_open"}
 
 
-def test_the_broker_does_not_die_while_the_cloud_is_away() -> None:
-    """What it acknowledged meanwhile is in its memory alone; that is said in the documents, and not tried."""
-    for plan in map(_drawn, range(200)):
-        away = [(fault.at_s, fault.at_s + fault.for_s) for fault in plan.faults if fault.target == "cloud"]
-        deaths = [
-            fault.at_s
-            for fault in plan.faults
-            if fault.target == "broker" and fault.kind in {FaultKind.KILL, FaultKind.KILL_ONE}
-        ]
-        assert not any(begun_s <= at_s <= ended_s for at_s in deaths for begun_s, ended_s in away)
-
-
 def test_a_device_misbehaves_when_the_schedule_says_so() -> None:
     """A drawn fault that the plant never hears of tries nothing."""
     plan = next(plan for plan in map(_drawn, range(99)) if any(one.kind is FaultKind.DEVICE for one in plan.faults))
