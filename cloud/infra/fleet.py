@@ -61,14 +61,13 @@ CLAIM_GRANTS: Final[tuple[Grant, ...]] = (
 )
 
 FLEET_GRANTS: Final[tuple[Grant, ...]] = (
-    # All channels of the site, at the broker or straight to their rules; the policy denies those that speak to it.
+    # All channels of the site, at the broker; the policy denies those that speak to it.
+    Grant(way=Way.SEND, resource=f"{_SITE}/*", filters=tuple(f"{_SITE}/{channel}" for channel in Up)),
+    # The same, straight to their rules.
     Grant(
         way=Way.SEND,
-        resource=f"*{_SITE}/*",
-        filters=(
-            *(f"{_SITE}/{channel}" for channel in Up),
-            *(f"$aws/rules/{rule.name}/{_SITE}/{rule.channel}" for rule in RULES if rule.basic_ingest),
-        ),
+        resource=f"$aws/rules/sitewatt_*/{_SITE}/*",
+        filters=tuple(f"$aws/rules/{rule.name}/{_SITE}/{rule.channel}" for rule in RULES if rule.basic_ingest),
     ),
     # What the services of a thing listen to; they take a request only in their own form.
     Grant(way=Way.SEND, resource=f"{_OWN}/*", filters=(f"{_OWN}/#",)),
@@ -102,7 +101,7 @@ def fleet_policy(*, region: str, account: str) -> dict[str, Any]:
     renewal = [arn(kind, f"{topic}*") for kind in ("topic", "topicfilter") for topic in (CSR_TOPIC, REGISTER_TOPIC)]
     return _document(
         connect,
-        *_topics(FLEET_GRANTS, arn, heard=[ROOT, "$aws"]),
+        *_topics(FLEET_GRANTS, arn),
         {"Effect": "Allow", "Action": ["iot:Publish", "iot:Subscribe", "iot:Receive"], "Resource": renewal},
         {"Effect": "Allow", "Action": "iot:RetainPublish", "Resource": arn("topic", _RETAINED)},
         {"Effect": "Deny", "Action": "iot:Publish", "Resource": [arn("topic", topic) for topic in _NOT_SENT]},
@@ -116,7 +115,7 @@ def claim_policy(*, region: str, account: str) -> dict[str, Any]:
     """
     arn = _Arn(region, account)
     connect = {"Effect": "Allow", "Action": "iot:Connect", "Resource": arn("client", f"{CLAIM_CLIENT_PREFIX}*")}
-    return _document(connect, *_topics(CLAIM_GRANTS, arn, heard=["$aws"]))
+    return _document(connect, *_topics(CLAIM_GRANTS, arn))
 
 
 def fleet_template() -> dict[str, Any]:
@@ -180,15 +179,15 @@ class _Arn:
         return f"{self._prefix}{kind}/{name.replace('{thing}', _THING).replace('{zone}', _ZONE)}"
 
 
-def _topics(grants: tuple[Grant, ...], arn: _Arn, *, heard: list[str]) -> list[dict[str, Any]]:
-    """Return the statements of grants. What may be received is bounded by what may be subscribed, so only its roots
-    are named."""
+def _topics(grants: tuple[Grant, ...], arn: _Arn) -> list[dict[str, Any]]:
+    """Return the statements of grants. What may be received is bounded by what may be subscribed, so it is not named:
+    the document is short of room."""
     sent = [arn("topic", grant.resource) for grant in grants if grant.way is Way.SEND]
     subscribed = [arn("topicfilter", grant.resource) for grant in grants if grant.way is Way.HEAR]
     return [
         {"Effect": "Allow", "Action": "iot:Publish", "Resource": sent},
         {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": subscribed},
-        {"Effect": "Allow", "Action": "iot:Receive", "Resource": [arn("topic", f"{root}/*") for root in heard]},
+        {"Effect": "Allow", "Action": "iot:Receive", "Resource": "*"},
     ]
 
 

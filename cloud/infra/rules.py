@@ -76,11 +76,21 @@ class Rule:
 
     @property
     def sql(self) -> str:
-        """Return the rule's statement. Source: AWS IoT SQL reference, function ``topic(Decimal)``, counted from 1."""
+        """Return the rule's statement.
+
+        A message that comes straight to the rule was not held against its ``FROM``, so a gateway could put another
+        site's name where ``topic(4)`` looks: the whole topic is held against its form. Source: AWS IoT SQL reference,
+        functions ``topic(Decimal)``, counted from 1, and ``regexp_matches``; developer guide, "Basic Ingest".
+        """
         return (
             f"SELECT *, topic(3) AS topic_zone, topic(4) AS topic_site, topic(5) AS topic_channel"
-            f" FROM '{self.topic_filter}'"
+            f" FROM '{self.topic_filter}' WHERE regexp_matches(topic(), '{self.topic_pattern}')"
         )
+
+    @property
+    def topic_pattern(self) -> str:
+        """Return the regular expression that the whole topic of a message fulfils."""
+        return f"^{self.topic_filter.replace('+', '[a-z0-9-]+')}$"
 
     @property
     def partition_key(self) -> str:

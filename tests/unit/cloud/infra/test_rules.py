@@ -1,6 +1,7 @@
 """The one definition of who gets what, from which the local runner and the stack are both made."""
 
 import importlib
+import re
 
 import boto3
 from moto import mock_aws
@@ -9,7 +10,7 @@ from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Carrier, Partition, S
 from cloud.infra.tables import LAKE, TABLES, create_request
 from cloud.stores.lake import folder_key
 from cloud.stores.tables import Table
-from contracts.topics import Up, parse
+from contracts.topics import Up, parse, site_topic
 from tests.support.cloud.sites import START
 
 
@@ -44,7 +45,7 @@ def test_orders_keep_their_order_within_a_zone() -> None:
     assert rule_of(Up.ORDERS).partition.of(topic) == "zone-1"
     assert rule_of(Up.TELEMETRY).partition is Partition.SITE
     assert rule_of(Up.ORDERS).partition_key == "${topic(3)}"
-    assert rule_of(Up.TELEMETRY).sql.endswith("FROM 'sitewatt/v1/+/+/telemetry'")
+    assert "FROM 'sitewatt/v1/+/+/telemetry' WHERE regexp_matches(topic(), '^" in rule_of(Up.TELEMETRY).sql
 
 
 def test_a_retained_message_passes_the_broker() -> None:
@@ -79,3 +80,13 @@ def test_every_table_is_defined_once_and_never_keyed_by_time() -> None:
         assert request["KeySchema"][0]["AttributeName"] == "pk"
     kept = {definition.table for definition in TABLES if definition.recovery and definition.protected}
     assert {Table.MARKET_DATA, Table.TRADE_DATA} <= kept
+
+
+def test_a_topic_with_another_sites_name_before_its_own_passes_no_rule() -> None:
+    """The policy's ``*`` stands for slashes too, and a message straight to a rule is not held against its ``FROM``."""
+    for rule in RULES:
+        own = site_topic(zone="east", site="site-1", channel=rule.channel)
+        assert re.search(rule.topic_pattern, own)
+        other = site_topic(zone="east", site="site-2", channel=rule.channel)
+        for forged in (f"{other}/{own}", f"x/y/east/site-2/{own}", f"{own}/{own}", f"{own}/x", f"x{own}", other + "x"):
+            assert not re.search(rule.topic_pattern, forged), forged
