@@ -119,9 +119,7 @@ def build(target: Target, *, out: Path) -> Path:
         parts = sbom.text(package.name, version=version, pins=pins, epoch_s=at_s)
         _put(root / "usr/share/doc/sitewatt/sbom.cdx.json", parts)
         _write_control(target, root, version)
-        for path in (root, *root.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o755)
+        _set_modes(root)
         out.mkdir(parents=True, exist_ok=True)
         # Owned by root whoever builds. Debian 12 is the first whose dpkg unpacks zstd, and four times as fast as xz.
         run(["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", str(root), str(package)], epoch=at_s)
@@ -151,6 +149,13 @@ def _forget_where_from(site_packages: Path) -> None:
         kept = [line for line in record.read_text().splitlines() if "direct_url.json" not in line]
         record.write_text("\n".join(kept) + "\n")
         note.unlink()
+
+
+def _set_modes(root: Path) -> None:
+    """Give everything the modes that it has for everybody, whatever the umask of the builder is."""
+    for path in (root, *root.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _lay_out(target: Target, root: Path, *, at_s: int) -> None:

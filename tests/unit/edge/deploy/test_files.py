@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.deploy.build_deb import Target, control_text
+from edge.deploy.build_deb import Target, _set_modes, control_text
 
 SHIPPED = files("edge.deploy")
 
@@ -73,3 +73,16 @@ def test_the_package_needs_exactly_the_python_that_it_was_made_for() -> None:
     """Compiled wheels fit one Python; another one must not install over it."""
     text = control_text(Target(arch="arm64", python="3.11"), version="1+py311", size_kib=7)
     assert "Architecture: arm64\n" in text and "Depends: python3.11," in text
+
+
+def test_what_is_packed_has_the_same_modes_for_every_builder(tmp_path: Path) -> None:
+    """A file that only its builder may read could not be read by the gateway's user, and would differ in each build."""
+    (tmp_path / "bin").mkdir(mode=0o700)
+    for name, mode in (("bin/run", 0o700), ("data", 0o600)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "link").symlink_to("/nowhere")
+    _set_modes(tmp_path)
+    packed = (tmp_path / "bin", tmp_path / "bin/run", tmp_path / "data")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in packed}
+    assert modes == {"bin": 0o755, "run": 0o755, "data": 0o644}
