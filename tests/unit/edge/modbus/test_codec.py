@@ -42,6 +42,7 @@ GOLDEN = [
     ({"data_type": DataType.STRING, "count": 3}, image(9, 0x4672, 0x6F6E, 0x0000), 9, "Fron"),
     ({"data_type": DataType.BITFIELD, "count": 2}, image(9, 0x8000, 0x0001), 9, 0x8000_0001),
     ({"data_type": DataType.BOOL, "table": Table.COIL}, image(9, 1), 9, True),
+    ({"data_type": DataType.BOOL, "table": Table.COIL, "enum": {0: "open", 1: "closed"}}, image(9, 1), 9, "closed"),
     # 230.5 exactly, not 230.50000000000003.
     ({"scale": 0.1}, image(1, 2305), 1, 230.5),
     ({"scale": 60}, image(1, 3), 1, 180),
