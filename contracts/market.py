@@ -27,6 +27,14 @@ from contracts.units import (
 from contracts.wire import Message, SiteMessage
 
 
+class SiteAgent(StrEnum):
+    """What a site's agent does in the market; a monitor only measures."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+    MONITOR = "monitor"
+
+
 class Side(StrEnum):
     """Which way an order goes."""
 

@@ -21,10 +21,12 @@ from pydantic import (
 )
 
 import tariffs
+from contracts.market import SiteAgent
 from contracts.units import SiteId, ZoneId
 from domain.tariff.days import holidays_of
 from domain.tariff.model import Tariff, clock_time
 from domain.tariff.read import read_tariff, tariff_of
+from edge.control.keys import Role
 from edge.control.limits import FAILSAFE_S_MIN, HEARTBEAT_S, RELEASE_WINDOW_S
 from edge.control.model import LOAD_CAPABILITIES, Capability
 from edge.control.statutory import LARGE_LOAD_W
@@ -38,14 +40,6 @@ FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Agent(StrEnum):
-    """What a site's agent does on the market."""
-
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
-    MONITOR = "monitor"
 
 
 class DeviceRole(StrEnum):
@@ -103,21 +97,12 @@ class Idle(StrEnum):
 ISSUER_KEYS_MAX = 4  # One in use, one that follows, and room for a mistake; each costs a check of every order.
 
 
-class IssuerRole(StrEnum):
-    """What an issuer of commands is to the site."""
-
-    GRID_OPERATOR = "grid_operator"
-    AGGREGATOR = "aggregator"
-    OWNER = "owner"
-    INSTALLER = "installer"
-
-
 class SiteSection(_Section):
     """Who the site is, and where: the gateway's own forecast of its generation follows the sun there."""
 
     id: SiteId
     zone: ZoneId
-    agent: Agent
+    agent: SiteAgent
     latitude_deg: float | None = Field(default=None, ge=-90, le=90)
     longitude_deg: float | None = Field(default=None, ge=-180, le=180)
 
@@ -351,7 +336,7 @@ class TrustedIssuer(_Section):
     """
 
     issuer: str
-    role: IssuerRole
+    role: Role
     public_key: PublicKey
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
@@ -512,7 +497,7 @@ class SiteConfig(_Section):
         for proxy in self.proxy:
             if proxy.device not in roles:
                 raise ValueError(f"proxy.device is {proxy.device!r}, which is none of {', '.join(ids)}")
-            if proxy.writable and self.site.agent is Agent.MONITOR:
+            if proxy.writable and self.site.agent is SiteAgent.MONITOR:
                 raise ValueError(
                     f"proxy.writable of {proxy.device} is true, and the agent is monitor: it writes nothing"
                 )

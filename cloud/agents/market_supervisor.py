@@ -1,6 +1,5 @@
 """The market supervisor: the state, the prices and the health of a zone's market; halt and resume."""
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,7 +16,6 @@ from contracts.skills.market import (
     MarketQuestion,
     MarketStatus,
     PriceDiscovery,
-    PriceQuote,
     ResumeRequest,
     ReviewQuestion,
     TradingState,
@@ -51,7 +49,7 @@ def price_discovery(ports: Ports, question: MarketQuestion, now: datetime) -> Pr
     open_at = {quote.interval_start for quote in quotes}
     return PriceDiscovery(
         zone=question.zone,
-        quotes=tuple(PriceQuote(**asdict(quote)) for quote in quotes),
+        quotes=tuple(quotes),
         cleared=tuple(
             product
             for product in products
@@ -63,9 +61,10 @@ def price_discovery(ports: Ports, question: MarketQuestion, now: datetime) -> Pr
 def market_health(ports: Ports, question: HealthQuestion, now: datetime) -> HealthAnswer:
     """Return a market's integrity and health figures."""
     del now  # The market's own instant is part of the answer.
-    found = ports.market.health(question.zone)
-    sound = not (found.ledger_sum_uct or found.ledger_sum_wh or found.overdue)
-    return HealthAnswer(zone=question.zone, sound=sound and found.entries_stored >= found.entries - 1, **asdict(found))
+    figures = ports.market.health(question.zone)
+    balanced = not (figures.ledger_sum_uct or figures.ledger_sum_wh)
+    sound = balanced and not figures.overdue and figures.entries_stored >= figures.entries - 1
+    return HealthAnswer(zone=question.zone, sound=sound, **figures.model_dump())
 
 
 def halt_market(ports: Ports, request: HaltRequest, now: datetime) -> TradingState:

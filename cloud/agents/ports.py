@@ -1,64 +1,19 @@
 """Where the skills get their facts and take their acts: small protocols, which stores and handlers fulfil."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from cloud.grid.actions import RecordEvent
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import GridBroadcast
-from contracts.market import MarketBroadcast, ProductState
+from contracts.market import MarketBroadcast
 from contracts.skills.base import Agent
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
-from contracts.skills.market import ClaimDecision, EstimatedSettlement, WaitingClaim
+from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 from contracts.units import SiteId, ZoneId
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quote:
-    """What one delivery interval that still trades is worth to those with orders in it; quantities are open ones."""
-
-    interval_start: datetime
-    state: ProductState
-    last_price_mct_per_kwh: int | None
-    best_buy_mct_per_kwh: int | None
-    best_sell_mct_per_kwh: int | None
-    buy_wh: int
-    sell_wh: int
-    volume_wh: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MarketHealth:
-    """Whether a market's parts agree, and how it does, at its own instant ``at``.
-
-    ``entries`` were journalled, of which ``entries_stored`` are in the tables and at least ``entries_told`` were told
-    to sites; the writer may be at the last one right now. Both ledger sums are zero, or something is broken.
-    ``overdue`` products wait for meters beyond the deadline.
-    Settlements are counted over the products that the market remembers, orders and refusals over those since a day.
-    """
-
-    at: datetime
-    halted: str | None
-    participants: int
-    entries: int
-    entries_stored: int
-    entries_told: int
-    commands: int
-    state_hash: str
-    ledger_lines: int
-    ledger_sum_uct: int
-    ledger_sum_wh: int
-    states: Mapping[str, int]
-    overdue: int
-    settlements: int
-    estimated: int
-    corrected: int
-    orders: int
-    refused: int
 
 
 class MarketDesk(Protocol):
@@ -71,10 +26,10 @@ class MarketDesk(Protocol):
     def products(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[MarketBroadcast]:
         """Return the newest state of each delivery interval that starts in ``[since, until)``, in time order."""
 
-    def quotes(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[Quote]:
+    def quotes(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[PriceQuote]:
         """Return the quote of each delivery interval in ``[since, until)`` that still trades, in time order."""
 
-    def health(self, zone: ZoneId) -> MarketHealth:
+    def health(self, zone: ZoneId) -> HealthFigures:
         """Return whether the market's parts agree, and how it does."""
 
     def now(self, zone: ZoneId) -> datetime:

@@ -12,8 +12,8 @@ from cloud.shell.market.readings import DOUBT, Judgement, Readings
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services, current
 from cloud.stores import keys
-from cloud.stores.registry import AgentKind
 from cloud.stores.tables import Put
+from contracts.market import SiteAgent
 from contracts.metering import MeterReading
 from contracts.units import DELIVERY_INTERVAL, epoch_ms
 
@@ -50,7 +50,7 @@ def _command(services: Services, judged: Judged) -> commands.Command | None:
     """Return what the market is told; a gateway that only measures does not trade."""
     arrival, judgement = judged
     site = services.registry.site(arrival.site)
-    if site is None or site.agent is AgentKind.MONITOR:
+    if site is None or site.agent is SiteAgent.MONITOR:
         return None
     return commands.meter(arrival.message, at_ms=epoch_ms(arrival.at), doubt=judgement.doubt)
 

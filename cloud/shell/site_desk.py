@@ -11,9 +11,9 @@ from cloud.grid.offers import offers_of as parts_of
 from cloud.shell.grid.view import observations, offers_of
 from cloud.shell.market.projection import SETTLED, committed_upto
 from cloud.stores import keys
-from cloud.stores.registry import AgentKind, Registry, SiteRecord
+from cloud.stores.registry import Registry, SiteRecord
 from cloud.stores.tables import Item, Table, Tables, prefix
-from contracts.market import OrderStatus, Side
+from contracts.market import OrderStatus, Side, SiteAgent
 from contracts.quality import Quality
 from contracts.skills.base import Agent
 from contracts.skills.site import (
@@ -29,7 +29,7 @@ from contracts.units import DELIVERY_INTERVAL, DeliveryInterval, SiteId, epoch_m
 
 # What was told longer ago says nothing of what a site can do now; the grid agent's own bound.
 STALE_AFTER: Final = timedelta(seconds=400)
-_AGENTS: Final = {AgentKind.PRODUCER: Agent.PRODUCER, AgentKind.CONSUMER: Agent.CONSUMER}
+_AGENTS: Final = {SiteAgent.PRODUCER: Agent.PRODUCER, SiteAgent.CONSUMER: Agent.CONSUMER}
 
 
 class StoreSites:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from cloud.agents.ports import MarketHealth, Quote
 from cloud.agents.skills import Ports
 from cloud.errors import PublishError, SkillError
 from cloud.grid.actions import RecordEvent
@@ -35,7 +34,7 @@ from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
-from contracts.skills.market import ClaimDecision, EstimatedSettlement, WaitingClaim
+from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.units import SiteId, ZoneId, epoch_ms, instant
 
 _EVENT: Final = TypeAdapter(RecordEvent)
@@ -127,11 +126,11 @@ class StoreMarket:
             for product in _between(fold, since, until)
         ]
 
-    def quotes(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[Quote]:
+    def quotes(self, zone: ZoneId, *, since: datetime, until: datetime) -> Sequence[PriceQuote]:
         """Return what each interval that still trades is worth to those who have orders in it, in time order."""
         return [_quote(product) for product in _between(self._fold(zone), since, until) if product.state in TRADING]
 
-    def health(self, zone: ZoneId) -> MarketHealth:
+    def health(self, zone: ZoneId) -> HealthFigures:
         """Return whether the market's parts agree, and how it does."""
         fold = self._fold(zone)
         stored = committed_upto(self._tables, zone)
@@ -141,7 +140,7 @@ class StoreMarket:
         products = [product for view in engine.products() if (product := engine.product(view.interval_ms)) is not None]
         settled = [line for product in products if product.state in _SETTLED for line in product.settled.values()]
         orders = self._orders(zone, products, engine.now_ms, stored=stored)
-        return MarketHealth(
+        return HealthFigures(
             at=instant(engine.now_ms),
             halted=engine.halted,
             participants=len(engine.participants()),
@@ -330,12 +329,12 @@ def _between(fold: Fold, since: datetime, until: datetime) -> list[Product]:
     return [product for product in found if product is not None and first <= product.start_ms < end]
 
 
-def _quote(product: Product) -> Quote:
+def _quote(product: Product) -> PriceQuote:
     resting = list(product.book.orders())
     buys = [order for order in resting if order.side is Side.BUY]
     sells = [order for order in resting if order.side is Side.SELL]
     view = product.view()
-    return Quote(
+    return PriceQuote(
         interval_start=instant(product.start_ms),
         state=product.state,
         last_price_mct_per_kwh=view.price,

@@ -8,9 +8,9 @@ from cloud.shell.aggregates import KEEP_AGGREGATES_D, by_device_and_quarter, mer
 from cloud.shell.intake import AHEAD_MAX, Arrival, store_once
 from cloud.shell.services import Services
 from cloud.stores import keys
-from cloud.stores.registry import AgentKind
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Key, Put, Table
+from contracts.market import SiteAgent
 from contracts.telemetry import SERIES_MAX, Sample, TelemetryMessage, samples_of
 from contracts.units import Quality, SiteId, epoch_ms, instant
 
@@ -65,7 +65,7 @@ def _quarter_key(services: Services, site: SiteId, device: str, begin_ms: int) -
     record = services.registry.site(site)
     if record is None or device == record.meter:
         return keys.energy_quarter(site, begin_ms)
-    table = Table.PRODUCER_METRICS if record.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
+    table = Table.PRODUCER_METRICS if record.agent is SiteAgent.PRODUCER else Table.CONSUMER_METRICS
     return keys.asset_quarter(table, site, device, begin_ms, keys.METRIC_SET)
 
 

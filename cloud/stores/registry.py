@@ -1,7 +1,6 @@
 """Who takes part: zones, feeders and sites, with the abilities that the market and the grid agent count on."""
 
 from datetime import date, datetime, timedelta, timezone, tzinfo
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cloud.errors import SetupError
 from cloud.stores.tables import Key, Put, Table, Tables
+from contracts.market import SiteAgent
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
@@ -19,14 +19,6 @@ from domain.weather.source import WeatherSource
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AgentKind(StrEnum):
-    """What a site's agent does in the market; a monitor only measures."""
-
-    PRODUCER = "producer"
-    CONSUMER = "consumer"
-    MONITOR = "monitor"
 
 
 class BatteryRecord(_Record):
@@ -58,7 +50,7 @@ class SiteRecord(_Record):
 
     id: SiteId
     zone: ZoneId
-    agent: AgentKind
+    agent: SiteAgent
     owner: str = ""
     feeder: SiteId | None = None
     area: str = Field(default="", max_length=63)
@@ -223,7 +215,7 @@ class Registry(_Record):
 
     def sites_in(self, zone: ZoneId) -> tuple[SiteRecord, ...]:
         """Return a zone's sites that trade."""
-        return tuple(site for site in self.sites if site.zone == zone and site.agent is not AgentKind.MONITOR)
+        return tuple(site for site in self.sites if site.zone == zone and site.agent is not SiteAgent.MONITOR)
 
     def sites_on(self, feeder: SiteId) -> tuple[SiteRecord, ...]:
         """Return the sites that share a feeder."""

@@ -28,7 +28,7 @@ class MarketStatus(Form):
 
 
 class PriceQuote(Form):
-    """One delivery interval that still trades."""
+    """What one delivery interval that still trades is worth to those with orders in it; quantities are open ones."""
 
     interval_start: Instant
     state: ProductState
@@ -54,15 +54,15 @@ class HealthQuestion(Form):
     zone: ZoneId
 
 
-class HealthAnswer(Form):
-    """Whether a market's parts agree, and how it does.
+class HealthFigures(Form):
+    """Whether a market's parts agree, and how it does, at its own instant ``at``.
 
-    ``sound`` says that the ledger sums to zero, that all entries but perhaps the one in hand are stored, and that no
-    settlement is overdue.
+    ``entries`` were journalled, of which ``entries_stored`` are in the tables and at least ``entries_told`` were told
+    to sites; the writer may be at the last one right now. Both ledger sums are zero, or something is broken.
+    ``overdue`` products wait for meters beyond the deadline.
+    Settlements are counted over the products that the market remembers, orders and refusals over those since a day.
     """
 
-    zone: ZoneId
-    sound: bool
     at: Instant
     halted: str | None
     participants: int
@@ -81,6 +81,17 @@ class HealthAnswer(Form):
     corrected: int
     orders: int
     refused: int
+
+
+class HealthAnswer(HealthFigures):
+    """The figures of a zone's market.
+
+    ``sound`` says that the ledger sums to zero, that all entries but perhaps the one in hand are stored, and that no
+    settlement is overdue.
+    """
+
+    zone: ZoneId
+    sound: bool
 
 
 class HaltRequest(Form):

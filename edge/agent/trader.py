@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
-from contracts.market import Ability, OrderMessage, Side, TradesMessage
+from contracts.market import Ability, OrderMessage, Side, SiteAgent, TradesMessage
 from contracts.topics import Up
 from contracts.units import (
     DELIVERY_INTERVAL,
@@ -29,7 +29,7 @@ from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.planner import Planner
 from edge.agent.site_tariff import SiteTariff, connection_of
-from edge.config import Agent, DeviceSection, SiteConfig
+from edge.config import DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.cycle import Cycle
 from edge.loop.measured import measured
@@ -174,7 +174,7 @@ class Trader:
         self._wait(None if outlook.forecasts else "no forecast of the zone and no hour of the site's own yet")
         if self.waits is not None:
             return
-        wanted = producer_orders(outlook) if self._config.site.agent is Agent.PRODUCER else consumer_orders(outlook)
+        wanted = producer_orders(outlook) if self._config.site.agent is SiteAgent.PRODUCER else consumer_orders(outlook)
         actions, orders = reconcile(
             self._orders,
             wanted,

@@ -15,6 +15,6 @@ def trusted_issuers(section: CommandsSection) -> dict[str, TrustedKey]:
         )
         earlier = issuers[one.issuer].keys if one.issuer in issuers else ()
         issuers[one.issuer] = TrustedKey(
-            role=Role(one.role.value), keys=(*earlier, key), battery_power_w_max=one.battery_power_w_max
+            role=one.role, keys=(*earlier, key), battery_power_w_max=one.battery_power_w_max
         )
     return issuers

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from edge.config import Agent, DeviceRole, SiteConfig, sentence
+from contracts.market import SiteAgent
+from edge.config import DeviceRole, SiteConfig, sentence
 from edge.devices.catalogue import load_profile
 from edge.devices.identify import Match
 from edge.devices.scan import Found
@@ -98,8 +99,8 @@ def _ask_site(console: Console, answers: Answers) -> None:
     if "zone" not in site:
         site["zone"] = console.ask("Its price area", default="home", check=_name_of("price area"))
     if "agent" not in site:
-        options = [agent.value for agent in Agent]
-        site["agent"] = console.choose("What it does on the market", options, default=Agent.CONSUMER.value)
+        options = [agent.value for agent in SiteAgent]
+        site["agent"] = console.choose("What it does on the market", options, default=SiteAgent.CONSUMER.value)
 
 
 def _find_devices(console: Console, searcher: Searcher, answers: Answers) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
-from contracts.market import TradesMessage
+from contracts.market import SiteAgent, TradesMessage
 from contracts.telemetry import StatusMessage
 from contracts.topics import Down, Up, parse, site_topic
 from contracts.wire import WireError
@@ -23,7 +23,7 @@ from edge.commands.evidence_book import EvidenceBook
 from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.commands.trust import trusted_issuers
-from edge.config import Agent, SiteConfig
+from edge.config import SiteConfig
 from edge.devices.device import Device
 from edge.devices.opening import open_devices
 from edge.fleet.settings import FleetSettings
@@ -177,7 +177,7 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
                 profile_dir=config.profile_dir,
                 connection_w=float(max(config.connection.import_limit_w, config.connection.export_limit_w)),
                 watched=watched(config),
-                read_only=config.site.agent is Agent.MONITOR,
+                read_only=config.site.agent is SiteAgent.MONITOR,
             )
         )
         weaknesses += left_behind(devices)
@@ -248,7 +248,7 @@ def _build(
         )
     )
     trader = None
-    if config.trading.plans and config.site.agent is not Agent.MONITOR:
+    if config.trading.plans and config.site.agent is not SiteAgent.MONITOR:
         # What an earlier version kept may be unreadable for this one; the site is controlled without trading then.
         trader = supervisor.call(
             "trade",

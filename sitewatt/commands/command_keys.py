@@ -47,12 +47,13 @@ def keys_trust(
 
     To change a key: `keys new`, then `keys trust --also` on each site, sign with the new key, take the old entry out.
     """
-    from edge.config import IssuerRole, load_config
+    from edge.config import load_config
+    from edge.control.keys import Role
     from edge.errors import ConfigError
     from sitewatt.operator.keys import TrustRefused, add_trust, load_public_key, trust_entry, trust_yaml
 
-    if role not in set(IssuerRole):
-        fail(f"{role!r} is none of {', '.join(IssuerRole)}", code="bad_role", as_json=as_json, exit_code=BAD_INPUT)
+    if role not in set(Role):
+        fail(f"{role!r} is none of {', '.join(Role)}", code="bad_role", as_json=as_json, exit_code=BAD_INPUT)
     with one_sentence(as_json):
         public = load_public_key(path)
     entry = trust_entry(issuer=issuer, role=role, public=public, valid_from=valid_from, valid_until=valid_until)

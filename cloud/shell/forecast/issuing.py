@@ -13,9 +13,10 @@ from cloud.shell.forecast.weather import ZoneWeather
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.stores import keys
-from cloud.stores.registry import AgentKind, SiteRecord, ZoneRecord
+from cloud.stores.registry import SiteRecord, ZoneRecord
 from cloud.stores.tables import Put, Table, Tables
 from contracts.forecast import ForecastBroadcast, ForecastSeries
+from contracts.market import SiteAgent
 from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, instant
 from domain.forecasting.issue import Published, SiteHistory, issue_forecasts
@@ -128,7 +129,7 @@ def _told(
         part = told.model_copy(update={"series": tuple(series[start : start + SERIES_PER_MESSAGE])})
         yield Outgoing(topic=topic, payload=part.encode(), retain=True)
     for site in sites:
-        if site.agent is AgentKind.MONITOR:
+        if site.agent is SiteAgent.MONITOR:
             continue
         own = tuple(_beginning(one) for one in series if one.site in {site.id, None})
         topic = site_topic(zone=zone.id, site=site.id, channel=Down.OUTLOOK)

@@ -12,8 +12,9 @@ import numpy as np
 
 from cloud.shell.aggregates import held_mean, point_in
 from cloud.stores import keys
-from cloud.stores.registry import AgentKind, SiteRecord
+from cloud.stores.registry import SiteRecord
 from cloud.stores.tables import Put, Table, Tables
+from contracts.market import SiteAgent
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
 from domain.forecasting.series import Series
 
@@ -82,7 +83,7 @@ def _told(tables: Tables, site: SiteRecord, starts: Sequence[datetime]) -> dict[
     """
     first_ms, last_ms = keys.quarter_of(starts[0]) - _LENGTH_MS, keys.quarter_of(starts[-1])
     begins = range(first_ms, last_ms + 1, _LENGTH_MS)
-    table = Table.PRODUCER_METRICS if site.agent is AgentKind.PRODUCER else Table.CONSUMER_METRICS
+    table = Table.PRODUCER_METRICS if site.agent is SiteAgent.PRODUCER else Table.CONSUMER_METRICS
     wanted = {site.meter: [keys.energy_quarter(site.id, begin_ms) for begin_ms in begins]} | {
         device: [keys.asset_quarter(table, site.id, device, begin_ms, keys.METRIC_SET) for begin_ms in begins]
         for device in _devices(tables, site)

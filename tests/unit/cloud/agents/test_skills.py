@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, MarketHealth, Quote, SiteDesk
+from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, SiteDesk
 from cloud.agents.skills import SKILLS, Ports, skill, skills_of
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
@@ -17,7 +17,7 @@ from contracts.market import MarketBroadcast, ProductState
 from contracts.skills.base import Agent, Effect
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
-from contracts.skills.market import ClaimDecision, EstimatedSettlement, WaitingClaim
+from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 
 NOW = datetime(2026, 6, 1, 12, 5, tzinfo=UTC)
@@ -55,18 +55,18 @@ class Market:
         """Return the intervals of a span."""
         return [each for each in self.all if each.zone == zone and since <= each.interval_start < until]
 
-    def quotes(self, zone: str, *, since: datetime, until: datetime) -> Sequence[Quote]:
+    def quotes(self, zone: str, *, since: datetime, until: datetime) -> Sequence[PriceQuote]:
         """Return the quote of the interval that still trades."""
         start = datetime(2026, 6, 1, 12, 15, tzinfo=UTC)
-        quote = Quote(
+        quote = PriceQuote(
             interval_start=start, state=ProductState.CALL, last_price_mct_per_kwh=None, best_buy_mct_per_kwh=20_000,
             best_sell_mct_per_kwh=22_000, buy_wh=500, sell_wh=300, volume_wh=0,
         )  # fmt: skip
         return [quote] if since <= start < until else []
 
-    def health(self, zone: str) -> MarketHealth:
+    def health(self, zone: str) -> HealthFigures:
         """Return the figures of a market whose last two entries are not stored."""
-        return MarketHealth(
+        return HealthFigures(
             at=NOW, halted=self.reason, participants=3, entries=9, entries_stored=self.stored, entries_told=7,
             commands=40, state_hash="0" * 64, ledger_lines=12, ledger_sum_uct=0, ledger_sum_wh=0,
             states={"settled": 1}, overdue=0, settlements=3, estimated=1, corrected=0, orders=20, refused=2,
