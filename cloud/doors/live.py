@@ -18,7 +18,7 @@ from cloud.doors.gate import caller_in
 from cloud.doors.live_feed import LiveEvent, LiveFeed, Snapshot
 from cloud.doors.offering import Offering
 from cloud.doors.problem import problem
-from cloud.shell.market.projection import STATE, committed_upto
+from cloud.shell.market.projection import committed_upto
 from cloud.shell.skill_ports import StoreGrid
 from cloud.stores import keys
 from cloud.stores.tables import Table
@@ -125,13 +125,13 @@ def _snapshot(offering: Offering, connection: HTTPConnection) -> Snapshot | None
 
 def _zone(offering: Offering, zone: str) -> Mapping[str, Mapping[str, Any]]:
     """Return each delivery interval around now: state, price, volume."""
-    first = f"{offering.office.now() - _AROUND:%Y-%m-%dT%H:%MZ}"
+    first = keys.interval_text(offering.office.now() - _AROUND)
     upto = committed_upto(offering.tables, zone)
     items = offering.tables.query_index(Table.MARKET_DATA, keys.market(zone, None), first=first)
     return {
         f"product/{item.body['interval_ms']}": item.body
         for item in items
-        if item.key.sk == STATE and item.body["position"] <= upto
+        if item.key.sk == keys.STATE and item.body["position"] <= upto
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud.local.streams import StreamLog
-from cloud.shell.market.projection import CLAIM, LEDGER, SETTLED, STATE, committed_upto
+from cloud.shell.market.projection import committed_upto
 from cloud.stores import keys
 from cloud.stores.registry import Registry, load_registry
 from cloud.stores.sequence import Seen
@@ -91,7 +91,7 @@ def read_report(folder: Path) -> CloudReport:
 def products(tables: Tables, zone: ZoneId) -> Sequence[dict[str, Any]]:
     """Return the public state of every product of a zone that has moved, the earliest first."""
     items = tables.query_index(Table.MARKET_DATA, keys.market(zone, None))
-    return [item.body for item in items if item.key.sk == STATE]
+    return [item.body for item in items if item.key.sk == keys.STATE]
 
 
 def intervals(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def ledger_lines(tables: Tables, zone: ZoneId) -> Iterator[dict[str, Any]]:
     upto = committed_upto(tables, zone)
     for product in products(tables, zone):
         partition = keys.market(zone, instant(product["interval_ms"]))
-        for item in tables.query(Table.TRADE_DATA, partition, **prefix(LEDGER)):
+        for item in tables.query(Table.TRADE_DATA, partition, **prefix(keys.LEDGER)):
             if item.body["position"] <= upto:
                 yield item.body
 
@@ -139,7 +139,7 @@ def orders(tables: Tables, zones: Sequence[ZoneId], *, sent: int) -> dict[str, i
         upto = committed_upto(tables, zone)
         for product in products(tables, zone):
             pk = keys.market(zone, instant(product["interval_ms"]))
-            items = tables.query(Table.MARKET_DATA, pk, **prefix("ORDER#"))
+            items = tables.query(Table.MARKET_DATA, pk, **prefix(keys.ORDERS))
             bodies += [item.body for item in items if item.body["position"] <= upto]
     rejected = sum(body["status"] == OrderStatus.REJECTED for body in bodies)
     return {
@@ -172,7 +172,7 @@ def dr_events(tables: Tables, registry: Registry) -> list[dict[str, Any]]:
     found = [
         item.body
         for feeder in registry.feeders
-        for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix("EVENT#"))
+        for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix(keys.GRID_EVENTS))
     ]
     return sorted(found, key=lambda body: str(body["detected_at"]))
 
@@ -186,10 +186,10 @@ def dr_claims(tables: Tables, zone: ZoneId) -> list[dict[str, Any]]:
     found = []
     for product in products(tables, zone):
         partition = keys.market(zone, instant(product["interval_ms"]))
-        claims = tables.query(Table.TRADE_DATA, partition, **prefix(CLAIM))
+        claims = tables.query(Table.TRADE_DATA, partition, **prefix(keys.CLAIM))
         newest = {
             item.body["site"]: item.body["demand_response_uct"]
-            for item in (tables.query(Table.TRADE_DATA, partition, **prefix(SETTLED)) if claims else ())
+            for item in (tables.query(Table.TRADE_DATA, partition, **prefix(keys.SETTLED)) if claims else ())
             if item.body["position"] <= upto
         }
         for item in claims:
@@ -207,4 +207,4 @@ def evidence(tables: Tables, event_id: str) -> list[dict[str, Any]]:
 def refusals(tables: Tables, member: SiteId) -> int:
     """Return how many messages of a gateway could not be taken."""
     pk = keys.site_state(member, "").pk
-    return sum(item.body["count"] for item in tables.query(Table.ENERGY_METRICS, pk, **prefix("REFUSED#")))
+    return sum(item.body["count"] for item in tables.query(Table.ENERGY_METRICS, pk, **prefix(keys.REFUSALS)))

@@ -104,7 +104,7 @@ def arrived_at(record: KinesisStreamRecord) -> datetime:
 def refuse(tables: Tables, *, site: str, what: str, why: str, at: datetime) -> None:
     """Note that a message was refused, and count it, so that an operator finds out."""
     LOG.warning("message refused", extra={"site": site, "kind": what, "reason": why})
-    key = keys.site_state(site, f"REFUSED#{what}")
+    key = keys.refusal(site, what)
     item = tables.get(key)
     count = item.body["count"] + 1 if item else 1
     tables.put(Put(key=key, body={"count": count, "reason": printable(why, 500), "at": epoch_ms(at)}))

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud.errors import ConditionFailed
-from cloud.stores.serials import entry
+from cloud.stores import keys
 from cloud.stores.tables import Item, Put, Tables
 from contracts.units import printable
 
@@ -53,7 +53,7 @@ def answer(event: dict[str, Any], tables: Callable[[], Tables]) -> dict[str, Any
         log.warning("provisioning refused", extra={"reason": "the request is incomplete", "client": client_of(event)})
         return REFUSED
     opened = tables()
-    item = opened.get(entry(application.serial))
+    item = opened.get(keys.gateway(application.serial))
     reason = refusal(application, item)
     if reason is None:
         assert item is not None, "a serial that is not listed was refused"

@@ -9,7 +9,7 @@ from cloud.grid.model import Direction
 from cloud.grid.offers import Natural
 from cloud.grid.offers import offers_of as parts_of
 from cloud.shell.grid.view import observations, offers_of
-from cloud.shell.market.projection import SETTLED, committed_upto
+from cloud.shell.market.projection import committed_upto
 from cloud.stores import keys
 from cloud.stores.registry import Registry, SiteRecord
 from cloud.stores.tables import Item, Table, Tables, prefix
@@ -75,7 +75,7 @@ class StoreSites:
         interval = DeliveryInterval.containing(since)
         while interval.start < until:
             partition = keys.market(zone, interval.start)
-            for item in self._tables.query(Table.MARKET_DATA, partition, **prefix(f"ORDER#{site}#")):
+            for item in self._tables.query(Table.MARKET_DATA, partition, **prefix(keys.orders_of(site))):
                 if item.body["position"] <= upto:
                     found.append(_order(item.body))
             interval = interval.later(1)
@@ -91,13 +91,13 @@ class StoreSites:
                 quantity_wh=body["quantity_wh"],
                 price_mct_per_kwh=body["price_mct_per_kwh"],
             )
-            for body in self._of_site(site, "SIDE#", since=since, until=until)
+            for body in self._of_site(site, keys.SIDES, since=since, until=until)
         ]
 
     def settlements(self, site: SiteId, *, since: datetime, until: datetime) -> Sequence[StatementLine]:
         """Return the newest settlement of each delivery interval in ``[since, until)``, in time order."""
         newest: dict[int, dict[str, Any]] = {}
-        for body in self._of_site(site, SETTLED, since=since, until=until):
+        for body in self._of_site(site, keys.SETTLED, since=since, until=until):
             before = newest.get(body["interval_ms"])
             if before is None or before["version"] < body["version"]:
                 newest[body["interval_ms"]] = body
@@ -143,7 +143,7 @@ class StoreSites:
         first, end = epoch_ms(since), epoch_ms(until)
         month = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         while month < until + DELIVERY_INTERVAL:
-            items: Sequence[Item] = self._tables.query_index(Table.TRADE_DATA, f"{site}#{month:%Y%m}")
+            items: Sequence[Item] = self._tables.query_index(Table.TRADE_DATA, keys.site_month(site, month))
             for item in items:
                 body = item.body
                 if item.key.sk.startswith(what) and body["position"] <= upto and first <= body["interval_ms"] < end:

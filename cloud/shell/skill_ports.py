@@ -170,7 +170,7 @@ class StoreMarket:
             for product in products
             if product.times.end_ms + REPEATS_MS > now_ms
         ]
-        found = (self._tables.query(Table.MARKET_DATA, pk, **prefix("ORDER#")) for pk in partitions)
+        found = (self._tables.query(Table.MARKET_DATA, pk, **prefix(keys.ORDERS)) for pk in partitions)
         return [item.body["status"] for items in found for item in items if item.body["position"] <= stored]
 
     def now(self, zone: ZoneId) -> datetime:
@@ -272,7 +272,7 @@ class StoreGrid:
     def status(self, feeder: SiteId) -> GridBroadcast | None:
         """Return the newest state of a feeder, ``None`` where it is not known."""
         record = self._registry.feeder(feeder)
-        items = self._tables.query(Table.GRID_METRICS, keys.feeder_state(feeder).pk, **prefix("EVENT#"))
+        items = self._tables.query(Table.GRID_METRICS, keys.feeder_state(feeder).pk, **prefix(keys.GRID_EVENTS))
         newest = max((item.body for item in items), key=lambda body: str(body["detected_at"]), default=None)
         seen = self._newest_power(feeder)
         if record is None or seen is None:
@@ -292,7 +292,7 @@ class StoreGrid:
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
         """Return the newest demand-response events, the newest first."""
-        items = self._tables.query(Table.GRID_METRICS, keys.feeder_state(feeder).pk, **prefix("EVENT#"))
+        items = self._tables.query(Table.GRID_METRICS, keys.feeder_state(feeder).pk, **prefix(keys.GRID_EVENTS))
         bodies: list[dict[str, Any]] = sorted(
             (item.body for item in items), key=lambda body: str(body["detected_at"]), reverse=True
         )

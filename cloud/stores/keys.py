@@ -6,13 +6,34 @@ Sort keys that are numbers are padded, so that the order of the text is the orde
 from datetime import UTC, datetime
 from typing import Final
 
-from cloud.stores.tables import Key, Table
+from cloud.stores.tables import IndexKey, Key, Table
+from contracts.market import Side
 from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, instant
 
 # The aggregates of one delivery interval, and the newest values of a site, by the last part of their key.
 METRIC_SET: Final = "quarter"
 LATEST: Final = "LATEST"
 STATUS: Final = "STATUS"
+# The single items of a market.
+FENCE: Final = "FENCE"
+STORED: Final = "STORED"
+SNAPSHOT: Final = "SNAPSHOT"
+# The single items of a product.
+STATE: Final = "STATE"
+CLEAR: Final = "CLEAR"
+# What the sort keys of many items begin with.
+ORDERS: Final = "ORDER#"
+JOURNAL: Final = "JOURNAL#"
+ARCHIVE: Final = "ARCHIVE#"
+TRADES: Final = "TRADE#"
+SIDES: Final = "SIDE#"
+LEDGER: Final = "LEDGER#"
+SETTLED: Final = "SETTLED#"
+CLAIM: Final = "DR#"
+GRID_EVENTS: Final = "EVENT#"
+REFUSALS: Final = "REFUSED#"
+REGISTRY: Final = Key(table=Table.GRID_METRICS, pk="REGISTRY", sk="CURRENT")
+GATEWAYS: Final = "GATEWAY"
 _QUARTER_MS: Final = DELIVERY_INTERVAL_S * 1000
 
 
@@ -46,11 +67,23 @@ def site_state(site: SiteId, what: str) -> Key:
     return Key(table=Table.ENERGY_METRICS, pk=f"SITE#{site}", sk=what)
 
 
+def refusal(site: SiteId, kind: str) -> Key:
+    """Return where a site's refused messages of a kind are counted."""
+    return site_state(site, f"{REFUSALS}{kind}")
+
+
 def site_event(site: SiteId, at: datetime, epoch: int, seq: int) -> Key:
     """Return where an event that a site reported is kept."""
     return Key(
-        table=Table.ENERGY_METRICS, pk=f"EVENT#{site}#{at:%Y%m}", sk=f"{epoch_ms(at):015d}#{epoch:015d}#{seq:012d}"
+        table=Table.ENERGY_METRICS,
+        pk=site_events(site, f"{at:%Y%m}"),
+        sk=f"{epoch_ms(at):015d}#{epoch:015d}#{seq:012d}",
     )
+
+
+def site_events(site: SiteId, month: str) -> str:
+    """Return the partition of a site's events of a month, written ``YYYYMM``."""
+    return f"EVENT#{site}#{month}"
 
 
 def asset_quarter(table: Table, site: SiteId, device: str, begin_ms: int, metric_set: str) -> Key:
@@ -71,7 +104,7 @@ def feeder_state(feeder: SiteId) -> Key:
 
 def grid_event(feeder: SiteId, event_id: str) -> Key:
     """Return where a demand-response event is kept."""
-    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk=f"EVENT#{event_id}")
+    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk=f"{GRID_EVENTS}{event_id}")
 
 
 def grid_evidence(event_id: str, number: int) -> Key:
@@ -129,13 +162,98 @@ def market(zone: ZoneId, interval_start: datetime | None) -> str:
 
 
 def market_item(zone: ZoneId, interval_start: datetime | None, what: str) -> Key:
-    """Return where a part of a product's record is kept: ``CLEAR``, ``SETTLED`` or ``ORDER#<site>#<order>``."""
+    """Return where a part of a product's record (``STATE``, ``CLEAR``) or of a market's (``FENCE``, ...) is kept."""
     return Key(table=Table.MARKET_DATA, pk=market(zone, interval_start), sk=what)
 
 
+def market_order(zone: ZoneId, interval_start: datetime, site: SiteId, order_id: str) -> Key:
+    """Return where the newest state of an order is kept."""
+    return market_item(zone, interval_start, f"{orders_of(site)}{order_id}")
+
+
+def orders_of(site: SiteId) -> str:
+    """Return what the sort keys of a site's orders begin with."""
+    return f"{ORDERS}{site}#"
+
+
+def market_products(zone: ZoneId, interval_start: datetime) -> IndexKey:
+    """Return under which index key the states of a zone's products are found by time."""
+    return IndexKey(pk=market(zone, None), sk=interval_text(interval_start))
+
+
+def interval_text(at: datetime) -> str:
+    """Return an instant as the index by time has it, to the minute."""
+    return _iso_minute(at)
+
+
+def journal_entry(zone: ZoneId, position: int) -> Key:
+    """Return where an entry of a market's journal is kept."""
+    return market_item(zone, None, f"{JOURNAL}{position:012d}")
+
+
+def journal_position(key: Key) -> int:
+    """Return the position of the journal entry that is kept under a key."""
+    return int(key.sk.removeprefix(JOURNAL))
+
+
+def archive_piece(zone: ZoneId, first: int, number: int) -> Key:
+    """Return where a piece of the archive that begins with an entry is kept; ``number`` counts from 0."""
+    return market_item(zone, None, f"{ARCHIVE}{first:012d}#{number:04d}")
+
+
+def archive_first(key: Key) -> int:
+    """Return with which entry the archive begins whose piece is kept under a key."""
+    return int(key.sk.split("#")[1])
+
+
+def snapshot_piece(zone: ZoneId, position: int, number: int) -> Key:
+    """Return where a piece of the snapshot at a position is kept; ``number`` counts from 0."""
+    return market_item(zone, None, f"{SNAPSHOT}#{position:012d}#{number:04d}")
+
+
 def trade_item(zone: ZoneId, interval_start: datetime, what: str) -> Key:
-    """Return where a trade (``TRADE#<id>``) or a ledger line (``LEDGER#<number>``) is kept."""
+    """Return where a part of what was traded and settled in a delivery interval is kept."""
     return Key(table=Table.TRADE_DATA, pk=market(zone, interval_start), sk=what)
+
+
+def trade(zone: ZoneId, interval_start: datetime, trade_id: str) -> Key:
+    """Return where a trade is kept."""
+    return trade_item(zone, interval_start, f"{TRADES}{trade_id}")
+
+
+def trade_side(zone: ZoneId, interval_start: datetime, trade_id: str, side: Side) -> Key:
+    """Return where one side's copy of a trade is kept."""
+    return trade_item(zone, interval_start, f"{SIDES}{trade_id}#{side.value.upper()}")
+
+
+def ledger_line(zone: ZoneId, interval_start: datetime, number: int) -> Key:
+    """Return where a line of the ledger is kept."""
+    return trade_item(zone, interval_start, f"{LEDGER}{number:012d}")
+
+
+def settlement(zone: ZoneId, interval_start: datetime, site: SiteId, version: int) -> Key:
+    """Return where a version of a site's settlement is kept."""
+    return trade_item(zone, interval_start, f"{SETTLED}{site}#{version:04d}")
+
+
+def claim(zone: ZoneId, interval_start: datetime, event: str, site: SiteId) -> Key:
+    """Return where a site's claim for demand response in an event is kept."""
+    return trade_item(zone, interval_start, f"{CLAIM}{event}#{site}")
+
+
+def site_month(site: SiteId, at: datetime) -> str:
+    """Return under which index partition a site's trades and settlements of a month of UTC are found."""
+    return f"{site}#{at.astimezone(UTC):%Y%m}"
+
+
+def site_trade(site: SiteId, interval_start: datetime, key: Key) -> IndexKey:
+    """Return under which index key a trade or settlement is found among a site's."""
+    return IndexKey(pk=site_month(site, interval_start), sk=f"{_iso_minute(interval_start)}#{key.sk}")
+
+
+def gateway(serial: str) -> Key:
+    """Return where a gateway's serial is kept with what it may register as."""
+    return Key(table=Table.GRID_METRICS, pk=GATEWAYS, sk=serial)
 
 
 def call_record(at: datetime, record: str) -> Key:

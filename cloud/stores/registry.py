@@ -2,14 +2,15 @@
 
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.errors import SetupError
-from cloud.stores.tables import Key, Put, Table, Tables
+from cloud.stores import keys
+from cloud.stores.tables import Put, Tables
 from contracts.market import SiteAgent
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
@@ -231,9 +232,6 @@ class Registry(_Record):
         return found.zone if found else None
 
 
-KEY: Final = Key(table=Table.GRID_METRICS, pk="REGISTRY", sk="CURRENT")
-
-
 def read_registry(raw: Any, *, where: str) -> Registry:
     """Check a registry.
 
@@ -267,7 +265,7 @@ def load_registry(tables: Tables) -> Registry:
     Raises:
         SetupError: There is none.
     """
-    item = tables.get(KEY)
+    item = tables.get(keys.REGISTRY)
     if item is None:
         raise SetupError("the store holds no registry; no function can tell who takes part")
     return read_registry(item.body, where="the store's registry")
@@ -275,4 +273,4 @@ def load_registry(tables: Tables) -> Registry:
 
 def save_registry(tables: Tables, registry: Registry) -> None:
     """Keep the registry in the store, for functions that have no file."""
-    tables.put(Put(key=KEY, body=registry.model_dump(mode="json")))
+    tables.put(Put(key=keys.REGISTRY, body=registry.model_dump(mode="json")))

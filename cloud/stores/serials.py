@@ -11,19 +11,14 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from cloud.errors import FleetDenied, SetupError
-from cloud.stores.tables import Item, Key, Put, Table, Tables
+from cloud.stores import keys
+from cloud.stores.tables import Item, Put, Table, Tables
 from contracts.units import SiteId, ZoneId
 
 SECRET_BYTES: Final = 32
-_PARTITION: Final = "GATEWAY"
 # It is a client id after ``claim-``, a certificate's common name (64 characters) and a thing's attribute.
 _SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _NAME: Final = TypeAdapter[str](SiteId)
-
-
-def entry(serial: str) -> Key:
-    """Return where a serial is kept."""
-    return Key(table=Table.GRID_METRICS, pk=_PARTITION, sk=serial)
 
 
 def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: bool = False) -> bytes:
@@ -43,7 +38,7 @@ def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: boo
         ConditionFailed: Somebody else changed its entry at the same time.
     """
     _check_names(serial=serial, site=site, zone=zone)
-    item = tables.get(entry(serial))
+    item = tables.get(keys.gateway(serial))
     if item is not None and not again:
         raise FleetDenied(
             f"serial {serial} is on the list already, as site {item.body['site']}; its secret is not told again, "
@@ -54,7 +49,7 @@ def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: boo
     secret = secrets.token_bytes(SECRET_BYTES)
     named = {"secret": secret.hex(), "site": site, "zone": zone}
     if item is None:
-        tables.put(Put(key=entry(serial), body=named, if_version=0))
+        tables.put(Put(key=keys.gateway(serial), body=named, if_version=0))
     else:
         body = {**item.body, **named, "released": True, "retired": False}
         tables.put(Put(key=item.key, body=body, if_version=item.version))
@@ -81,7 +76,7 @@ def retire(tables: Tables, serial: str) -> None:
 
 def serials(tables: Tables) -> tuple[Item, ...]:
     """Return the whole list."""
-    return tuple(tables.query(Table.GRID_METRICS, _PARTITION))
+    return tuple(tables.query(Table.GRID_METRICS, keys.GATEWAYS))
 
 
 def _check_names(*, serial: str, site: str, zone: str) -> None:
@@ -95,7 +90,7 @@ def _check_names(*, serial: str, site: str, zone: str) -> None:
 
 
 def _change(tables: Tables, serial: str, **fields: bool) -> None:
-    item = tables.get(entry(serial))
+    item = tables.get(keys.gateway(serial))
     if item is None:
         raise FleetDenied(f"serial {serial} is not on the list; nothing changed", code="ResourceNotFound", status=404)
     tables.put(Put(key=item.key, body={**item.body, **fields}, if_version=item.version))

@@ -3,7 +3,7 @@
 import base64
 
 from edge.config import CommandsSection
-from edge.control.keys import Role, SigningKey, TrustedKey
+from edge.control.keys import SigningKey, TrustedKey
 
 
 def trusted_issuers(section: CommandsSection) -> dict[str, TrustedKey]:

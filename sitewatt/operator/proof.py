@@ -91,6 +91,7 @@ def from_tables(path: Path, site: str, wanted: str) -> Evidence:
         EvidenceMissing: There are no tables, or they hold nothing of it within the last two years.
     """
     from cloud.local.proof import tables_file
+    from cloud.stores import keys
     from cloud.stores.sqlite import SqliteTables
     from cloud.stores.tables import Table
 
@@ -100,7 +101,7 @@ def from_tables(path: Path, site: str, wanted: str) -> Evidence:
     chains: dict[str, dict[int, EvidenceRecord]] = {}
     with contextlib.closing(SqliteTables.open(file, read_only=True)) as tables:
         for month in _months(SystemClock().now()):
-            for item in tables.query(Table.ENERGY_METRICS, f"EVENT#{site}#{month}"):
+            for item in tables.query(Table.ENERGY_METRICS, keys.site_events(site, month)):
                 if item.body.get("phrase") == PHRASE:
                     record = from_fields(item.body["fields"])
                     chains.setdefault(record.event_id, {})[record.seq] = record

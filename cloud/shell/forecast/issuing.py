@@ -93,7 +93,7 @@ def _prices(tables: Tables, zone: ZoneRecord, at: datetime) -> Series | None:
     """Return the prices of past products, ``None`` before the first."""
     first = at - timedelta(days=HISTORY_DAYS)
     items = tables.query_index(
-        Table.MARKET_DATA, keys.market(zone.id, None), first=f"{first:%Y-%m-%dT%H:%MZ}", last=f"{at:%Y-%m-%dT%H:%MZ}"
+        Table.MARKET_DATA, keys.market(zone.id, None), first=keys.interval_text(first), last=keys.interval_text(at)
     )
     prices = [
         (instant(item.body["interval_ms"]), float(item.body["price"]))

@@ -103,7 +103,7 @@ def days_out(tables: Tables, *, zone: ZoneRecord, feeder: FeederRecord, event_id
     """
     local = zone.clock
     found: set[date] = set()
-    for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix("EVENT#")):
+    for item in tables.query(Table.GRID_METRICS, keys.feeder_state(feeder.id).pk, **prefix(keys.GRID_EVENTS)):
         if item.body["event_id"] == event_id:
             continue
         begin = datetime.fromisoformat(item.body["detected_at"]).astimezone(local).date()

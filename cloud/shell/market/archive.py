@@ -5,7 +5,7 @@ begin among entries of an earlier one; a reader takes each position once.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from cloud.shell.market.pieces import packed, unpacked
 from cloud.stores import keys
@@ -13,8 +13,6 @@ from cloud.stores.tables import Item, Key, Put, Table, Tables, prefix
 from contracts.units import ZoneId
 
 Entry = tuple[int, list[dict[str, Any]]]
-
-_ARCHIVE: Final = "ARCHIVE"
 
 
 class Archive:
@@ -40,7 +38,7 @@ class Archive:
     def entries(self, *, after: int) -> Iterator[Entry]:
         """Yield the packed entries behind a position in their order, each once."""
         for pieces in self._archives():
-            first, last = _first(pieces[0]), pieces[0].body["last"]
+            first, last = keys.archive_first(pieces[0].key), pieces[0].body["last"]
             if last <= after:
                 continue
             for position, inputs in enumerate(unpacked([piece.body["text"] for piece in pieces]), start=first):
@@ -53,7 +51,7 @@ class Archive:
         pk = self._key(0, 0).pk
         after: str | None = None
         while True:
-            span = prefix(f"{_ARCHIVE}#")
+            span = prefix(keys.ARCHIVE)
             found = self._tables.query(
                 Table.MARKET_DATA, pk, first=span["first"] if after is None else f"{after}!", last=span["last"], limit=1
             )
@@ -61,17 +59,13 @@ class Archive:
                 return
             pieces = [found[0]]
             for number in range(1, found[0].body["pieces"]):
-                piece = self._tables.get(self._key(_first(found[0]), number))
+                piece = self._tables.get(self._key(keys.archive_first(found[0].key), number))
                 # Pieces of an archive that was cut short end elsewhere; the journal still has its entries.
                 if piece is not None and piece.body["last"] == found[0].body["last"]:
                     pieces.append(piece)
-            after = f"{_ARCHIVE}#{_first(found[0]):012d}#9999"
+            after = self._key(keys.archive_first(found[0].key), 9999).sk
             if len(pieces) == found[0].body["pieces"]:
                 yield pieces
 
     def _key(self, first: int, number: int) -> Key:
-        return keys.market_item(self._zone, None, f"{_ARCHIVE}#{first:012d}#{number:04d}")
-
-
-def _first(item: Item) -> int:
-    return int(item.key.sk.split("#")[1])
+        return keys.archive_piece(self._zone, first, number)

@@ -12,12 +12,11 @@ from cloud.errors import StoreError
 from cloud.shell.market.archive import Archive, Entry
 from cloud.shell.market.fold import VOID, Input
 from cloud.stores import keys
-from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Key, Put, Table, Tables
+from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Put, Span, Table, Tables
 from contracts.units import ZoneId
 
 # So many entries become one archive.
 PRUNE_MAX: Final = 1000
-_FENCE: Final = "FENCE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +34,12 @@ class Journal:
     def __init__(self, tables: Tables, zone: ZoneId) -> None:
         self._tables = tables
         self._zone = zone
+        self._fence = keys.market_item(zone, None, keys.FENCE)
         self._archive = Archive(tables, zone)
 
     def fence(self) -> Fence:
         """Return where the journal ends now."""
-        item = self._tables.get(self._key(_FENCE))
+        item = self._tables.get(self._fence)
         if item is None:
             return Fence()
         return Fence(position=item.body["position"], projected=item.body["projected"], version=item.version)
@@ -54,11 +54,11 @@ class Journal:
         self._tables.transact(
             [
                 Put(
-                    key=self._key(_FENCE),
+                    key=self._fence,
                     body={"position": position, "projected": projected},
                     if_version=fence.version,
                 ),
-                Put(key=self._key(_entry(position)), body={"inputs": list(inputs)}, if_version=0),
+                Put(key=keys.journal_entry(self._zone, position), body={"inputs": list(inputs)}, if_version=0),
             ]
         )
         return Fence(position=position, projected=projected, version=fence.version + 1)
@@ -70,14 +70,14 @@ class Journal:
             StoreError: There is no such entry, it is archived, or somebody wrote meanwhile.
         """
         fence = self.fence()
-        item = self._tables.get(self._key(_entry(position)))
+        item = self._tables.get(keys.journal_entry(self._zone, position))
         if item is None:
             raise StoreError(f"journal of {self._zone} has no entry {position}, or it is archived; nothing voided")
         void = {"op": VOID, "at_ms": at_ms, "reason": reason, "voided": item.body["inputs"]}
         self._tables.transact(
             [
                 Put(
-                    key=self._key(_FENCE),
+                    key=self._fence,
                     body={"position": fence.position, "projected": fence.projected},
                     if_version=fence.version,
                 ),
@@ -87,12 +87,12 @@ class Journal:
 
     def check(self, fence: Fence) -> Check:
         """Return the demand that nobody has written since."""
-        return Check(key=self._key(_FENCE), if_version=fence.version)
+        return Check(key=self._fence, if_version=fence.version)
 
     def entries(self, *, after: int) -> list[Entry]:
         """Return the entries behind a position that are not archived, with their own."""
         items = self._tables.query(
-            Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(after + 1), last=_entry(10**12 - 1)
+            Table.MARKET_DATA, keys.market(self._zone, None), **self._span(after + 1, 10**12 - 1)
         )
         return [_read(item) for item in items]
 
@@ -124,7 +124,7 @@ class Journal:
         """
         pruned = 0
         while items := self._tables.query(
-            Table.MARKET_DATA, keys.market(self._zone, None), first=_entry(0), last=_entry(upto), limit=PRUNE_MAX
+            Table.MARKET_DATA, keys.market(self._zone, None), **self._span(0, upto), limit=PRUNE_MAX
         ):
             self._archive.keep([_read(item) for item in items])
             for start in range(0, len(items), TRANSACT_MAX):
@@ -132,13 +132,10 @@ class Journal:
             pruned += len(items)
         return pruned
 
-    def _key(self, what: str) -> Key:
-        return keys.market_item(self._zone, None, what)
-
-
-def _entry(position: int) -> str:
-    return f"JOURNAL#{position:012d}"
+    def _span(self, first: int, last: int) -> Span:
+        """Return the arguments of a query for the entries from one position to another."""
+        return Span(first=keys.journal_entry(self._zone, first).sk, last=keys.journal_entry(self._zone, last).sk)
 
 
 def _read(item: Item) -> Entry:
-    return int(item.key.sk.rpartition("#")[2]), item.body["inputs"]
+    return keys.journal_position(item.key), item.body["inputs"]

@@ -6,24 +6,17 @@ position, and a reader leaves out what is not committed, so that nobody sees hal
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from cloud.market.settling import IMPLAUSIBLE
 from cloud.shell.market.fold import Step
 from cloud.shell.publishing import Outgoing
 from cloud.stores import keys
-from cloud.stores.tables import TRANSACT_MAX, Check, IndexKey, Key, Put, Tables, Write
-from contracts.market import ProductState
+from cloud.stores.tables import TRANSACT_MAX, Check, Key, Put, Tables, Write
+from contracts.market import ProductState, Side
 from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
-from contracts.units import DELIVERY_INTERVAL, SiteId, ZoneId, instant
+from contracts.units import DELIVERY_INTERVAL, ZoneId, instant
 
-STATE: Final = "STATE"
-CLEAR: Final = "CLEAR"
-# What the sort keys of ledger lines, settlements and demand-response claims begin with.
-LEDGER: Final = "LEDGER#"
-SETTLED: Final = "SETTLED#"
-CLAIM: Final = "DR#"
 # What the events say that the market itself reports of a site, with the epoch 0 that no gateway has.
 READING_HELD: Final = "reading held as implausible"
 CLAIM_WAITS: Final = "claim waits for a person"
@@ -38,34 +31,32 @@ def writes(zone: ZoneId, step: Step) -> Iterator[Put]:
     outcome, position = step.outcome, step.position
     for trade in outcome.trades:
         start, body = instant(trade.interval_ms), {**_plain(trade._asdict()), "at_ms": step.at_ms, "position": position}
-        yield Put(key=keys.trade_item(zone, start, f"TRADE#{trade.trade_id}"), body=body)
-        for side, site in (("BUY", trade.buy_site), ("SELL", trade.sell_site)):
-            key = keys.trade_item(zone, start, f"SIDE#{trade.trade_id}#{side}")
-            yield Put(key=key, body={**body, "site": site, "side": side.lower()}, index=_of_month(site, start, key.sk))
+        yield Put(key=keys.trade(zone, start, trade.trade_id), body=body)
+        for side, site in ((Side.BUY, trade.buy_site), (Side.SELL, trade.sell_site)):
+            key = keys.trade_side(zone, start, trade.trade_id, side)
+            yield Put(key=key, body={**body, "site": site, "side": side.value}, index=keys.site_trade(site, start, key))
     for line in outcome.lines:
         start, body = instant(line.interval_ms), {**_plain(line._asdict()), "position": position}
-        yield Put(key=keys.trade_item(zone, start, f"{LEDGER}{line.number:012d}"), body=body)
+        yield Put(key=keys.ledger_line(zone, start, line.number), body=body)
     for settled in outcome.settlements:
         start, body = instant(settled.interval_ms), {**_plain(settled._asdict()), "position": position}
-        key = keys.trade_item(zone, start, f"{SETTLED}{settled.site}#{settled.version:04d}")
-        yield Put(key=key, body=body, index=_of_month(settled.site, start, key.sk))
+        key = keys.settlement(zone, start, settled.site, settled.version)
+        yield Put(key=key, body=body, index=keys.site_trade(settled.site, start, key))
     for claim in step.claims:
         start = instant(claim.line["interval_ms"])
         body = {**claim.line, "taken": claim.reason is None, "reason": claim.reason, "position": position}
-        yield Put(key=keys.trade_item(zone, start, f"{CLAIM}{claim.line['event']}#{claim.line['site']}"), body=body)
+        yield Put(key=keys.claim(zone, start, claim.line["event"], claim.line["site"]), body=body)
     yield from _events(zone, step)
     for reply in outcome.replies:
         if reply.order_id and reply.site:
-            what = f"ORDER#{reply.site}#{reply.order_id}"
             body = {**_plain(reply._asdict()), "position": position}
-            yield Put(key=keys.market_item(zone, instant(reply.interval_ms), what), body=body)
+            yield Put(key=keys.market_order(zone, instant(reply.interval_ms), reply.site, reply.order_id), body=body)
     for view in outcome.broadcasts:
         start = instant(view.interval_ms)
         body = {**_plain(view._asdict()), "position": position, "at_ms": step.at_ms}
-        index = IndexKey(pk=keys.market(zone, None), sk=_iso(start))
-        yield Put(key=keys.market_item(zone, start, STATE), body=body, index=index)
+        yield Put(key=keys.market_item(zone, start, keys.STATE), body=body, index=keys.market_products(zone, start))
         if view.state is ProductState.CLEARED:
-            yield Put(key=keys.market_item(zone, start, CLEAR), body=body)
+            yield Put(key=keys.market_item(zone, start, keys.CLEAR), body=body)
 
 
 def _events(zone: ZoneId, step: Step) -> Iterator[Put]:
@@ -128,20 +119,12 @@ def messages(zone: ZoneId, step: Step) -> Iterator[Outgoing]:
         topic = site_topic(zone=zone, site=notice.site, channel=Down.TRADES)
         yield Outgoing(topic=topic, payload=notice.encode())
     topic = broadcast_topic(zone=zone, channel=Broadcast.MARKET)
-    for told in step.broadcasts:
-        yield Outgoing(topic=topic, payload=told.encode())
+    for state in step.broadcasts:
+        yield Outgoing(topic=topic, payload=state.encode())
 
 
 def _stored(zone: ZoneId) -> Key:
-    return keys.market_item(zone, None, "STORED")
-
-
-def _of_month(site: SiteId, start: datetime, what: str) -> IndexKey:
-    return IndexKey(pk=f"{site}#{start.astimezone(UTC):%Y%m}", sk=f"{_iso(start)}#{what}")
-
-
-def _iso(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+    return keys.market_item(zone, None, keys.STORED)
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

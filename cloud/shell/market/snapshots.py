@@ -3,15 +3,13 @@
 Entries of the journal behind a snapshot may be gone (``archive.py``), so only a later one ever replaces a snapshot.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from cloud.errors import ConditionFailed
 from cloud.shell.market.pieces import packed, unpacked
 from cloud.stores import keys
-from cloud.stores.tables import TRANSACT_MAX, Delete, Key, Put, Tables
+from cloud.stores.tables import TRANSACT_MAX, Delete, Put, Tables
 from contracts.units import ZoneId
-
-_SNAPSHOT: Final = "SNAPSHOT"
 
 
 class Snapshots:
@@ -20,6 +18,7 @@ class Snapshots:
     def __init__(self, tables: Tables, zone: ZoneId) -> None:
         self._tables = tables
         self._zone = zone
+        self._header = keys.market_item(zone, None, keys.SNAPSHOT)
 
     def save(self, snapshot: dict[str, Any]) -> bool:
         """Keep a snapshot and forget the one before; return whether it is the newest now.
@@ -28,17 +27,15 @@ class Snapshots:
             StoreError: The tables failed; the one before stands.
         """
         position = snapshot["position"]
-        old = self._tables.get(self._key(_SNAPSHOT))
+        old = self._tables.get(self._header)
         if old is not None and old.body["position"] >= position:
             return False
         pieces = packed(snapshot)
         for number, piece in enumerate(pieces):
-            self._tables.put(Put(key=self._key(_piece(position, number)), body={"text": piece}))
+            self._tables.put(Put(key=keys.snapshot_piece(self._zone, position, number), body={"text": piece}))
         header = {"position": position, "pieces": len(pieces)}
         try:
-            self._tables.put(
-                Put(key=self._key(_SNAPSHOT), body=header, if_version=old.version if old is not None else 0)
-            )
+            self._tables.put(Put(key=self._header, body=header, if_version=old.version if old is not None else 0))
         except ConditionFailed:
             self._forget(header)
             return False
@@ -48,7 +45,7 @@ class Snapshots:
 
     def position(self) -> int:
         """Return the position of the newest snapshot, 0 before the first."""
-        header = self._tables.get(self._key(_SNAPSHOT))
+        header = self._tables.get(self._header)
         return int(header.body["position"]) if header is not None else 0
 
     def load(self) -> dict[str, Any] | None:
@@ -58,11 +55,14 @@ class Snapshots:
             ConditionFailed: It was replaced while it was read; read again.
             StoreError: The tables failed.
         """
-        header = self._tables.get(self._key(_SNAPSHOT))
+        header = self._tables.get(self._header)
         if header is None:
             return None
         position = header.body["position"]
-        items = [self._tables.get(self._key(_piece(position, number))) for number in range(header.body["pieces"])]
+        items = [
+            self._tables.get(keys.snapshot_piece(self._zone, position, number))
+            for number in range(header.body["pieces"])
+        ]
         texts = [item.body["text"] for item in items if item is not None]
         if len(texts) < len(items):
             raise ConditionFailed(f"snapshot {position} of {self._zone} was replaced while it was read; read again")
@@ -70,13 +70,9 @@ class Snapshots:
         return snapshot
 
     def _forget(self, header: dict[str, Any]) -> None:
-        gone = [Delete(key=self._key(_piece(header["position"], number))) for number in range(header["pieces"])]
+        gone = [
+            Delete(key=keys.snapshot_piece(self._zone, header["position"], number))
+            for number in range(header["pieces"])
+        ]
         for start in range(0, len(gone), TRANSACT_MAX):
             self._tables.transact(gone[start : start + TRANSACT_MAX])
-
-    def _key(self, what: str) -> Key:
-        return keys.market_item(self._zone, None, what)
-
-
-def _piece(position: int, number: int) -> str:
-    return f"{_SNAPSHOT}#{position:012d}#{number:04d}"

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from cloud.market.rules import NO_SITE, MarketRules
 from cloud.market.statement import Metered, Statement, StatementLine, make_statement
-from cloud.shell.market.projection import LEDGER, SETTLED, committed_upto
+from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.stores import keys
 from cloud.stores.registry import ZoneRecord
@@ -35,11 +35,11 @@ def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | Non
     lines: dict[str, list[StatementLine]] = {}
     metered: dict[str, list[Metered]] = {}
     while at < until:
-        for body in _of(tables, zone.id, at, LEDGER, upto):
+        for body in _of(tables, zone.id, at, keys.LEDGER, upto):
             if body["account"] not in NO_SITE and site in (None, body["account"]):
                 lines.setdefault(body["account"], []).append(_line(body, local))
         newest: dict[str, dict[str, Any]] = {}
-        for body in _of(tables, zone.id, at, SETTLED, upto):
+        for body in _of(tables, zone.id, at, keys.SETTLED, upto):
             if site in (None, body["site"]):
                 newest[body["site"]] = max(newest.get(body["site"], body), body, key=lambda one: int(one["version"]))
         for name, body in newest.items():

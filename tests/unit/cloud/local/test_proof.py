@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from cloud.local.proof import prove, prove_file, tables_file
 from cloud.shell.market import writer as writer_module
-from cloud.shell.market.projection import LEDGER
 from cloud.stores import keys
 from cloud.stores.registry import save_registry
 from cloud.stores.tables import Delete, Item, Put, Table, Tables, prefix
@@ -20,7 +19,7 @@ from tests.support.market.shell import INTERVAL, run_events, story
 
 
 def _line(tables: Tables) -> Item:
-    return tables.query(Table.TRADE_DATA, keys.market(ZONE, INTERVAL), **prefix(LEDGER))[0]
+    return tables.query(Table.TRADE_DATA, keys.market(ZONE, INTERVAL), **prefix(keys.LEDGER))[0]
 
 
 @pytest.mark.parametrize("snapshot_every", [500, 3])
@@ -55,7 +54,7 @@ def test_a_changed_a_missing_and_an_invented_line_are_found(tmp_path: Path) -> N
         tables.transact([Delete(key=line.key)])
         assert f"{line.key.sk} follows from the journal and is not in the tables" in str(prove(tables, ZONE).parted_at)
         tables.put(Put(key=line.key, body=line.body))
-        invented = keys.trade_item(ZONE, INTERVAL, f"{LEDGER}{999:012d}")
+        invented = keys.trade_item(ZONE, INTERVAL, f"{keys.LEDGER}{999:012d}")
         tables.put(Put(key=invented, body=line.body))
         assert "follows from nothing in the journal" in str(prove(tables, ZONE).parted_at)
 

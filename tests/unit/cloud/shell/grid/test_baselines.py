@@ -14,7 +14,6 @@ from cloud.market import commands
 from cloud.market.baseline import PRE_EVENT
 from cloud.shell.grid.baselines import UsualUse, days_out, usual_use
 from cloud.shell.grid.claims import claim
-from cloud.shell.market.projection import CLAIM
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services
 from cloud.stores import keys
@@ -237,7 +236,7 @@ def test_a_second_claim_for_the_same_interval_is_refused_and_kept(tmp_path: Path
         late = epoch_ms(START + timedelta(hours=1))
         market.submit([command, commands.tick(at_ms=late)], at_ms=late)
         tables = services.stores.tables
-        items = tables.query(Table.TRADE_DATA, keys.market(ZONE, START), **prefix(CLAIM))
+        items = tables.query(Table.TRADE_DATA, keys.market(ZONE, START), **prefix(keys.CLAIM))
         assert [(item.body["event"], item.body["taken"]) for item in items] == [(EVENT, True), ("dr-2", False)]
         assert "is paid for event dr-1" in items[1].body["reason"]
         assert (items[0].body["method"], items[0].body["committed_wh"]) == ("10-of-10/ratio", 500)
