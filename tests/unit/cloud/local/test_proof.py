@@ -80,7 +80,7 @@ def test_the_command_line_proves_a_folder_and_shows_its_markets(tmp_path: Path) 
     proved = CliRunner().invoke(app, ["replay", str(tmp_path), "--json"])
     assert proved.exit_code == 0
     assert json.loads(proved.stdout)["zones"][0]["agrees"] is True
-    assert "ledger lines, sum 0 uct" in CliRunner().invoke(app, ["replay", str(tmp_path / "cloud")]).stdout
+    assert "ledger lines, sum 0.00 EUR" in CliRunner().invoke(app, ["replay", str(tmp_path / "cloud")]).stdout
     shown = CliRunner().invoke(app, ["status", "--tables", str(tmp_path), "--json"])
     assert shown.exit_code == 0
     (zone,) = json.loads(shown.stdout)["zones"]
