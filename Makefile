@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm fuzz mutants check format bench deb wheel apt-repo lock debian clean
+.PHONY: demo test swarm fuzz mutants matrix nightly check format bench deb wheel apt-repo lock debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -20,6 +20,14 @@ swarm: $(VENV)/.dev debian
 # Does a test notice when one line of the code that decides is changed? make mutants ARGS="codec --update"
 mutants: $(VENV)/.nightly
 	nice -n 10 $(BIN)/python -m tests.mutants $(ARGS)
+
+# The oldest and the newest Python, the newest and the lowest libraries: make matrix ARGS="--only 3.11-lowest tests/unit"
+matrix: $(VENV)/.nightly debian
+	nice -n 10 $(BIN)/python -m tests.nightly.matrix $(ARGS)
+
+# All that is too long for a change, with one report under build/nightly: make nightly ARGS="mutants fuzz"
+nightly: $(VENV)/.nightly debian
+	nice -n 10 $(BIN)/python -m tests.nightly $(ARGS)
 
 # Bytes that nobody meant, at every door: make fuzz ARGS="--inputs 1000000 --door command"
 fuzz: $(VENV)/.dev

@@ -59,7 +59,19 @@ def test_every_ready_tariff_is_valid_sourced_and_prices_a_year(name: str) -> Non
 def test_the_schema_is_the_models() -> None:
     """An editor that checks a file by the schema says what ``sitewatt tariff check`` says."""
     stored = json.loads(files("tariffs").joinpath("schema.json").read_text(encoding="utf-8"))
-    assert stored == json.loads(json.dumps(Tariff.model_json_schema(by_alias=True)))
+    made = json.loads(json.dumps(Tariff.model_json_schema(by_alias=True)))
+    assert stored == _without_number_patterns(made)
+
+
+def _without_number_patterns(schema: Any) -> Any:
+    """Return a schema without the pattern of a number's text, which pydantic 2.12 writes and later ones do not."""
+    if isinstance(schema, dict):
+        return {
+            key: _without_number_patterns(value)
+            for key, value in schema.items()
+            if not (key == "pattern" and "[+-]?0*" in value)
+        }
+    return [_without_number_patterns(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def test_seasons_weekdays_and_holidays_decide_the_period() -> None:

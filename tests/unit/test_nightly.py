@@ -1,0 +1,41 @@
+"""The nightly run: every bound of pyproject.toml is tried, and a red part is in the report with its commit and seed."""
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.nightly.__main__ import Outcome, parts, report, run
+from tests.nightly.matrix import COMBINATIONS, ROOT
+
+
+def test_the_matrix_begins_at_the_python_that_the_project_names_as_its_floor() -> None:
+    """A floor that nobody tests is a promise that nobody keeps."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"] == f">={COMBINATIONS[0].python}"
+    assert {combination.versions for combination in COMBINATIONS} == {"newest", "lowest"}
+
+
+def test_a_combination_installs_the_lowest_direct_versions_into_an_environment_of_its_own(tmp_path: Path) -> None:
+    """The environment that tests run in every day stays as it is."""
+    lowest = next(combination for combination in COMBINATIONS if combination.name == "3.11-lowest")
+    _, install, tests = lowest.commands(tmp_path, ["tests/unit"])
+    assert install[install.index("--resolution") + 1] == "lowest-direct"
+    assert install[install.index("--python") + 1] == tests[0] == str(tmp_path / "3.11-lowest" / "bin" / "python")
+    assert tests[-1] == "tests/unit"
+
+
+def test_a_red_part_stands_in_the_report_with_the_end_of_what_it_printed() -> None:
+    """The next morning somebody has to find what broke, and run it again."""
+    outcome = run("swarm", ("sh", "-c", "echo first; echo the line sagged; exit 3"))
+    assert (outcome.exit_code, outcome.tail[-1]) == (3, "the line sagged")
+    text = report([outcome], commit="abc", seed=7, at=datetime(2026, 1, 2, 3, tzinfo=UTC))
+    assert "Commit `abc`, seed 7." in text
+    assert "| swarm | 3 |" in text
+    assert "the line sagged" in text
+    assert isinstance(outcome, Outcome)
+
+
+def test_the_swarm_of_a_night_runs_from_the_seed_of_the_report() -> None:
+    """A fault that chance found is found again by its seed."""
+    command = parts(7)["swarm"]
+    assert command[command.index("--seed") + 1] == "7"
