@@ -15,6 +15,7 @@ from cloud.market.rules import SECOND_EDITION, Mechanism, Participant, SelfTrade
 from cloud.market.state import Order, Outcome
 from contracts.market import OrderStatus, ProductState
 from contracts.units import INSTANT_MS_MAX
+from tests.support.branches import Branches
 from tests.support.market.streams import INTERVALS, LIMIT_WH, T0_MS, Command, participants, rules, run, streams
 
 FIRST = INTERVALS[0]
@@ -50,6 +51,10 @@ def test_the_laws_hold_after_every_command(mechanism: Mechanism, self_trade: Sel
     run(Engine(rules(mechanism=mechanism, self_trade=self_trade)), stream)
 
 
+_sides = Branches("bids and offers at once")
+
+
+@_sides
 @settings(max_examples=40, deadline=None)
 @given(stream=streams())
 def test_no_crossed_book_while_trading_is_continuous(stream: list[Command]) -> None:
@@ -64,6 +69,7 @@ def test_no_crossed_book_while_trading_is_continuous(stream: list[Command]) -> N
             bids = [row.price for row in rows if row.side.value == "buy"]
             offers = [row.price for row in rows if row.side.value == "sell"]
             if product.state is ProductState.CONTINUOUS and bids and offers:
+                _sides.met("bids and offers at once")
                 assert max(bids) < min(offers)
 
 
@@ -217,6 +223,10 @@ def test_immediate_orders_never_rest_and_post_only_never_takes() -> None:
     assert len(product.book) == 0
 
 
+_conditions = Branches("refused", "immediate or cancel", "fill or kill", "post only rested")
+
+
+@_conditions
 @settings(max_examples=60, deadline=None)
 @given(stream=streams())
 def test_refusals_and_conditions_hold_in_any_stream(stream: list[Command]) -> None:
@@ -229,11 +239,15 @@ def test_refusals_and_conditions_hold_in_any_stream(stream: list[Command]) -> No
         if command["op"] not in ("new", "modify"):
             continue
         reply = outcome.replies[0]
+        _conditions.met("refused", reply.status is OrderStatus.REJECTED)
         if reply.status is OrderStatus.REJECTED:
             assert (len(outcome.replies), outcome.trades, outcome.lines) == (1, [], [])
             assert _traces(engine) == before
-        elif command["op"] == "new" and reply.refusal is None:
+        elif command["op"] == "new":  # Accepted, or cancelled because nothing could be had at once.
             resting = _resting(engine, reply.site, reply.order_id)
+            _conditions.met("immediate or cancel", command["tif"] == "ioc")
+            _conditions.met("fill or kill", command["tif"] == "fok")
+            _conditions.met("post only rested", command["post_only"] and resting)
             assert not (resting and command["tif"] in ("ioc", "fok"))
             assert not (outcome.trades and command["post_only"])
             assert command["tif"] != "fok" or reply.traded_wh in (0, command["quantity_wh"])
@@ -394,6 +408,10 @@ def test_a_snapshot_that_was_altered_is_not_restored() -> None:
         Engine.restore(snapshot)
 
 
+_ticks = Branches("something due later")
+
+
+@_ticks
 @settings(max_examples=25, deadline=None)
 @given(stream=streams())
 def test_a_tick_before_the_next_thing_is_due_changes_nothing(stream: list[Command]) -> None:
@@ -402,6 +420,7 @@ def test_a_tick_before_the_next_thing_is_due_changes_nothing(stream: list[Comman
     for command in stream:
         engine.apply(command)
         before = engine.snapshot()["state"]
+        _ticks.met("something due later", engine.due_ms - 1 > engine.now_ms)
         if engine.due_ms - 1 > engine.now_ms:
             outcome = engine.apply(commands.tick(at_ms=engine.due_ms - 1))
             assert outcome == Outcome()

@@ -10,6 +10,7 @@ from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.storage import battery_wh
 from contracts.market import OrderStatus
+from tests.support.branches import Branches
 from tests.support.market.streams import INTERVALS, SITES, T0_MS, Command, participants, rules, streams
 
 FIRST, SECOND = INTERVALS
@@ -47,6 +48,10 @@ def _refusal(engine: Engine, command: Command) -> str | None:
     return engine.apply(command).replies[0].refusal
 
 
+_levels = Branches("battery traded", "battery full or empty")
+
+
+@_levels
 @settings(max_examples=60, deadline=None)
 @given(stream=streams())
 def test_no_stream_of_orders_sells_energy_that_the_battery_has_not_or_buys_more_than_it_takes(
@@ -67,6 +72,8 @@ def test_no_stream_of_orders_sells_energy_that_the_battery_has_not_or_buys_more_
                 net_wh = 0 if product is None or site not in product.positions else product.positions[site].net_wh
                 level_wh += battery_wh(net_wh=net_wh, own_net_wh=own_wh)
                 assert 0 <= level_wh <= STORED_WH + ROOM_WH
+                _levels.met("battery traded", net_wh)
+                _levels.met("battery full or empty", net_wh and level_wh in (0, STORED_WH + ROOM_WH))
 
 
 def test_energy_is_sold_once_over_all_intervals() -> None:

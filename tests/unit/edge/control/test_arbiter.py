@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from edge.control.arbiter import arbitrate
 from edge.control.model import BATTERIES, CONNECTION, LOADS, Interval, Outcome, Priority, Request, Resource, lever
 from edge.control.model import Capability as C
+from tests.support.branches import Branches
 from tests.support.rigs.control import request
 
 SAFE = Interval(-10_000, 17_000)
@@ -75,6 +76,10 @@ def test_an_unknown_lever_is_told_so() -> None:
     assert result.chain[0].outcome is Outcome.UNKNOWN_RESOURCE
 
 
+_chain = Branches("narrowed twice", "wish granted")
+
+
+@_chain
 @given(requests_())
 def test_a_lower_priority_never_widens(asked: list[Request]) -> None:
     """Law of the arbiter: what is left shrinks down the chain and never leaves the safe range."""
@@ -83,6 +88,8 @@ def test_a_lower_priority_never_widens(asked: list[Request]) -> None:
     safe = {CONNECTION: SAFE, BATTERIES: Interval(), LOADS: Interval(), LEVER: levers[LEVER]}
     for resource, grant in result.grants.items():
         outer = safe[resource]
+        _chain.met("narrowed twice", len({(step.interval.min_w, step.interval.max_w) for step in grant.steps}) > 1)
+        _chain.met("wish granted", grant.wish is not None)
         for step in grant.steps:
             assert outer.min_w <= step.interval.min_w <= step.interval.max_w <= outer.max_w
             outer = step.interval
@@ -90,6 +97,10 @@ def test_a_lower_priority_never_widens(asked: list[Request]) -> None:
             assert grant.left.contains(grant.wish.power_w)
 
 
+_above = Branches("somebody above and somebody below")
+
+
+@_above
 @given(requests_())
 def test_what_a_higher_priority_was_left_does_not_depend_on_those_below(asked: list[Request]) -> None:
     """Taking the lowest requester away changes nothing for anyone above."""
@@ -98,6 +109,7 @@ def test_what_a_higher_priority_was_left_does_not_depend_on_those_below(asked: l
     lowest = max((item.priority for item in asked), default=None)
     above = [item for item in asked if item.priority != lowest]
     part = arbitrate(connection=SAFE, levers=levers, requests=above, now_s=0).chain
+    _above.met("somebody above and somebody below", part and len(part) < len(whole))
     assert whole[: len(part)] == part
 
 
@@ -111,10 +123,15 @@ def test_the_order_of_arrival_changes_nothing(asked: list[Request], shuffle: obj
     assert first == arbitrate(connection=SAFE, levers=levers, requests=mixed, now_s=0)
 
 
+_expired = Branches("expired beside a live one")
+
+
+@_expired
 @given(requests_())
 def test_an_expired_request_has_no_part(asked: list[Request]) -> None:
     """No order outlives its end, not by one cycle."""
     levers = {LEVER: Interval(-5_000, 5_000)}
     live = [item for item in asked if item.expires_s > 0]
+    _expired.met("expired beside a live one", live and len(live) < len(asked))
     first = arbitrate(connection=SAFE, levers=levers, requests=asked, now_s=0)
     assert first == arbitrate(connection=SAFE, levers=levers, requests=live, now_s=0)

@@ -22,6 +22,7 @@ from edge.control.lease import (
     token_for,
 )
 from edge.control.model import BATTERIES, CONNECTION, Memory, Priority
+from tests.support.branches import Branches
 from tests.support.rigs.control import SETTINGS, battery, request, snapshot
 
 ORDER = request("agg", BATTERIES, Priority.MARKET_DR, preferred_w=1_000)
@@ -59,6 +60,10 @@ def test_a_full_table_refuses_and_keeps_what_it_has() -> None:
     assert len(renew(leases, replace(ORDER, requester="r0"), now_s=1).held) == REQUESTS_MAX
 
 
+_leases = Branches("live lease", "device timer shorter than the order")
+
+
+@_leases
 @given(st.floats(-100, 1_000), st.floats(0, 200), st.none() | st.floats(0.1, 500), st.floats(0, 1_000))
 def test_a_lease_never_outlives_its_order(
     expires_s: float, now_s: float, lease_s: float | None, later_s: float
@@ -66,7 +71,9 @@ def test_a_lease_never_outlives_its_order(
     """Law 5: of the three timers none outlives the order that it serves."""
     leases = renew(Leases(), replace(ORDER, expires_s=expires_s), now_s=now_s, lease_s=lease_s)
     for item in live(leases, now_s=later_s):
+        _leases.met("live lease")
         assert later_s < item.expires_s <= expires_s
+    _leases.met("device timer shorter than the order", 0 < REVERT_S < expires_s - now_s)
     assert revert_s(expires_s=expires_s, now_s=now_s) <= max(0.0, expires_s - now_s)
     assert 0 <= revert_s(expires_s=expires_s, now_s=now_s) <= REVERT_S
 
