@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from contracts.clock import scaled_clock
+from sitewatt.swarm.process_tree import tree
 from tests.support.brokers.broker import Broker, running
 
 DEVICES = (1, 5, 10, 20)
@@ -33,7 +34,7 @@ DAY_S = 86_400
 # scores. The upper end is taken.
 PI4_SLOWDOWN = 5.0
 START_RUNS = 3
-GOALS: Mapping[str, float] = {"rss_mb_10": 90.0, "start_s": 3.0, "written_mb_day_20": 200.0}
+GOALS: Mapping[str, float] = {"pss_mb_10": 150.0, "start_s": 3.0, "written_mb_day_20": 200.0}
 _STOP_S = 15.0
 
 
@@ -70,7 +71,7 @@ def _measure(folder: Path, count: int, broker: Broker) -> dict[str, float]:
     return {
         "start_s": start_s,
         "start_s_pi4": start_s * PI4_SLOWDOWN,
-        "rss_mb": after["rss_mb"],
+        "pss_mb": after["pss_mb"],
         "cpu_ms_per_cycle": cpu_ms,
         "cpu_percent_of_a_core": cpu_ms / 10,
         "cpu_percent_of_a_core_pi4": cpu_ms / 10 * PI4_SLOWDOWN,
@@ -79,13 +80,22 @@ def _measure(folder: Path, count: int, broker: Broker) -> dict[str, float]:
 
 
 def _usage(pid: int) -> dict[str, float]:
-    """Return what the kernel counts of a process: CPU time, memory, bytes that went towards the disk."""
+    """Return what the kernel counts of a gateway's processes: CPU time, memory, bytes that went towards the disk.
+
+    Memory is each one's proportional share. Source: proc(5), ``smaps_rollup``.
+    """
+    found = [_own_usage(one) for one in tree(pid)]
+    return {name: sum(usage[name] for usage in found) for name in found[0]}
+
+
+def _own_usage(pid: int) -> dict[str, float]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    pss_kb = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
     io = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
     return {
         "cpu_s": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
-        "rss_mb": pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
+        "pss_mb": pss_kb * 1024 / 1e6,
         "written_mb": int(io["write_bytes"]) / 1e6,
     }
 
@@ -180,7 +190,7 @@ def main() -> None:
         print(f"{name:45} {value:10.2f}")
     starts = [value for name, value in figures.items() if name.startswith("start_s_") and "pi4" not in name]
     reached = {
-        "rss_mb_10": figures["rss_mb_10_devices"],
+        "pss_mb_10": figures["pss_mb_10_devices"],
         "start_s": max(starts),
         "written_mb_day_20": figures["written_mb_day_20_devices"],
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edge.web.words import part_words, span, told, watts
+from edge.web.words import part_words, process_words, span, told, watts
 
 Plain = Mapping[str, Any]
 
@@ -17,6 +17,8 @@ def lines(status: Plain) -> Iterator[str]:
         f"loop     {loop['cycles']} cycles, {loop['late']} late, last {loop['last_cycle_ms']:.1f} ms, "
         f"{loop['writes']} writes, {loop['failed_writes']} failed"
     )
+    for name, process in status["processes"].items():
+        yield f"process  {process_words(name, process)}"
     yield f"link     {link['state']}, {link['connects']} connects{_because(link['error'])}"
     yield (
         f"outbox  {outbox['state']}, {outbox['waiting']} waiting ({outbox['bytes'] / 1024:.0f} KiB), "

@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 
 from contracts.units import DELIVERY_INTERVAL_S, epoch_ms, instant
-from edge.control.model import Capability
-from edge.loop.cycle import Cycle
 from edge.loop.measured import measured
+from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import POWER, PV_POWER
 from edge.state_store import StateStore
 
@@ -26,13 +25,10 @@ class HeldBack:
         self._quarters = {instant(at) for at in memory.recall(_KEY) or []}
         self._held_s = 0.0
 
-    def saw(self, cycle: Cycle, passed_s: float) -> None:
+    def saw(self, cycle: CycleSeen, passed_s: float) -> None:
         """Add what one cycle says to the running quarter."""
         if any(
-            point.capability is Capability.LIMIT_GENERATION
-            and point.value_w is not None
-            and _generated_w(cycle, point.asset) >= point.value_w - _NEAR_W
-            for point in cycle.decision.setpoints
+            _generated_w(cycle, device) >= limit_w - _NEAR_W for device, limit_w in cycle.generation_limits_w.items()
         ):
             self._held_s += passed_s
 
@@ -51,7 +47,7 @@ class HeldBack:
         return frozenset(self._quarters)
 
 
-def _generated_w(cycle: Cycle, device: str) -> float:
+def _generated_w(cycle: CycleSeen, device: str) -> float:
     readings = cycle.readings.get(device, {})
     name = PV_POWER if PV_POWER in readings else POWER
-    return -(measured(readings.get(name), cycle.snapshot.taken_s).usable() or 0.0)
+    return -(measured(readings.get(name), cycle.taken_s).usable() or 0.0)

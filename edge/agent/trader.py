@@ -4,7 +4,7 @@ Decisions are ``edge.trading``'s; this keeps what they need between one look and
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,9 +31,9 @@ from edge.agent.planner import Planner
 from edge.agent.site_tariff import SiteTariff, connection_of
 from edge.config import DeviceSection, SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.loop.cycle import Cycle
 from edge.loop.measured import measured
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC, Readings
+from edge.loop.seen import CycleSeen
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.consumer import consumer_orders
@@ -107,7 +107,7 @@ class Trader:
         self._clock = clock
         self._outbox = outbox
         self._clock_trust = clock_trust
-        self._cycle: Cycle | None = None
+        self._cycle: CycleSeen | None = None
         self._tariff = SiteTariff(config.trading)
         self._reach = _reach(config)
         self._orders = _load_orders(outbox.recall(_KEY_ORDERS))
@@ -216,7 +216,7 @@ class Trader:
                 self._last_price = broadcast.last_price_mct_per_kwh
             self._planned_s = float("-inf")
 
-    def requests(self, now_s: float, _: Mapping[str, Readings]) -> list[Request]:
+    def requests(self, now_s: float) -> list[Request]:
         """Return what the traded schedule asks of control in the present interval."""
         running = self._running
         if running is None or not self._config.trading.follow_schedule:
@@ -248,17 +248,17 @@ class Trader:
         """Return what the site takes now without its batteries, ``None`` where the meter is not read."""
         if self._cycle is None:
             return None
-        connection_w = self._cycle.snapshot.connection_power.usable()
+        connection_w = self._cycle.connection_power.usable()
         return None if connection_w is None else connection_w - self._sum(self._cycle, _battery_of)
 
     @property
     def _generators(self) -> tuple[str, ...]:
         return tuple(section.id for section in self._config.devices if section.pv_peak_w > 0)
 
-    def finished(self, cycle: Cycle) -> None:
+    def finished(self, cycle: CycleSeen) -> None:
         """Add what one control cycle measured to the present interval."""
         self._cycle = cycle
-        now, now_s = self._clock.now(), cycle.snapshot.taken_s
+        now, now_s = self._clock.now(), cycle.taken_s
         start = DeliveryInterval.containing(now).start
         passed_s = 0.0 if self._measured_s is None else now_s - self._measured_s
         self._measured_s = now_s
@@ -266,7 +266,7 @@ class Trader:
         if running is None or running.start != start:
             self._close(running)
             running = self._running = _Running(start=start)
-        connection_w = cycle.snapshot.connection_power.usable()
+        connection_w = cycle.connection_power.usable()
         if connection_w is None or not 0 < passed_s <= DELIVERY_INTERVAL_S:
             return
         hours = passed_s / 3600
@@ -276,7 +276,7 @@ class Trader:
         running.battery_wh += self._sum(cycle, _battery_of) * hours
         self._held_back.saw(cycle, passed_s)
 
-    def _sum(self, cycle: Cycle, of: Callable[[DeviceSection, Cycle], float]) -> float:
+    def _sum(self, cycle: CycleSeen, of: Callable[[DeviceSection, CycleSeen], float]) -> float:
         return sum(of(section, cycle) for section in self._config.devices)
 
     def _close(self, running: _Running | None) -> None:
@@ -417,7 +417,7 @@ class Trader:
         for device, battery in own:
             soc = None
             if cycle is not None:
-                soc = measured(cycle.readings[device].get(SOC), cycle.snapshot.taken_s).usable(within_s=60.0)
+                soc = measured(cycle.readings[device].get(SOC), cycle.taken_s).usable(within_s=60.0)
             if soc is None:
                 continue
             found.append(
@@ -486,20 +486,20 @@ def _reach(config: SiteConfig) -> Reach:
     )
 
 
-def _pv_of(section: DeviceSection, cycle: Cycle) -> float:
+def _pv_of(section: DeviceSection, cycle: CycleSeen) -> float:
     if section.pv_peak_w == 0:
         return 0.0
     readings = cycle.readings[section.id]
     name = PV_POWER if PV_POWER in readings else POWER
-    return measured(readings.get(name), cycle.snapshot.taken_s).usable() or 0.0
+    return measured(readings.get(name), cycle.taken_s).usable() or 0.0
 
 
-def _battery_of(section: DeviceSection, cycle: Cycle) -> float:
+def _battery_of(section: DeviceSection, cycle: CycleSeen) -> float:
     if section.battery is None:
         return 0.0
     readings = cycle.readings[section.id]
     name = BATTERY_POWER if BATTERY_POWER in readings else POWER
-    return measured(readings.get(name), cycle.snapshot.taken_s).usable() or 0.0
+    return measured(readings.get(name), cycle.taken_s).usable() or 0.0
 
 
 def _dump_orders(own: OwnOrders) -> dict[str, Any]:

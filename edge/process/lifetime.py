@@ -1,9 +1,11 @@
 """When the gateway ends: on a signal, or when the process that started it is gone."""
 
 import asyncio
+import ctypes
 import os
 import signal
 
+_PR_SET_PDEATHSIG = 1
 PARENT_LOOK_S = 0.5  # Real seconds. The kernel tells nobody that a parent is gone, so we look.
 
 
@@ -39,3 +41,16 @@ async def stop_with(parent_pid: int) -> None:
     while os.getppid() == parent_pid:  # noqa: ASYNC110 (no event exists to wait for)
         await asyncio.sleep(PARENT_LOOK_S)
     raise StopRequested("parent gone")
+
+
+def die_with(parent_pid: int) -> None:
+    """Have the kernel kill this process the moment its parent ends, however that ends.
+
+    Source: prctl(2), PR_SET_PDEATHSIG. A parent that ended before the kernel knew is seen by its number.
+
+    Raises:
+        SystemExit: The parent is gone already.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        raise SystemExit(1)

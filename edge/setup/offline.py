@@ -223,9 +223,13 @@ def _folder(folder: Path) -> Finding:
 
 
 def _is_running(folder: Path) -> bool:
-    """Return whether a gateway holds the outbox of this folder."""
+    """Return whether a process of a gateway holds a store of this folder."""
+    return any(_is_held(folder / f"{store}.lock") for store in ("control.db", "journal.db"))
+
+
+def _is_held(path: Path) -> bool:
     try:
-        with opened_file(folder / "journal.db.lock") as lock:
+        with opened_file(path) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

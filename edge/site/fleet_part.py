@@ -7,18 +7,14 @@ import asyncio
 import base64
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.clock import Clock
-from edge.commands.executor import Executor
-from edge.commands.grid_limits import GridLimits
 from edge.config import SiteConfig
-from edge.control.limits import LimitState
-from edge.devices.device import Device
 from edge.errors import ConfigError, FleetError, LinkError
 from edge.fleet.defender import METER_SILENT_S, OUTBOX_DEPTH, DefenderReports
 from edge.fleet.identity import Identity, IdentityStore, require_own
@@ -31,7 +27,7 @@ from edge.fleet.shadow import NamedShadow, ShadowName, Wanted
 from edge.fleet.update.environment import VenvEnvironments
 from edge.fleet.update.updater import Updater
 from edge.links.link import Inbound, Link, LinkState
-from edge.loop.loop import ControlLoop
+from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import OutboxState
 from edge.private_files import private_folder
@@ -41,6 +37,8 @@ from edge.site.remote_settings import RemoteSettings, read_at_start
 
 log = logging.getLogger(__name__)
 
+# Seconds of the site's clock without a cycle told, after which control is not well.
+CONTROL_SILENT_S = 30.0
 CYCLES_TO_PROVE = 10  # A version on trial has controlled for so many cycles.
 ANSWER_S = 2.0  # Real seconds for a shadow's answer to leave before a new start.
 _KEY_SILENT = "fleet.silent_before"
@@ -48,15 +46,15 @@ _KEY_SILENT = "fleet.silent_before"
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """What the fleet's part needs of its site; ``adopt`` brings a changed configuration into force."""
+    """What the fleet's part needs of its site.
+
+    ``last`` returns the last cycle that control told, ``adopt`` brings a changed configuration into force.
+    """
 
     link: Link
     clock: Clock
     outbox: Outbox
-    devices: Mapping[str, Device]
-    loop: ControlLoop
-    executor: Executor
-    grid_limits: GridLimits
+    last: Callable[[], CycleSeen | None]
     adopt: Callable[[SiteConfig], None]
 
 
@@ -125,9 +123,13 @@ class SiteFleet:
 
     def complaint(self) -> str | None:
         """Say what is not well: control, link, devices that answered before the last new start."""
-        cycles = self._host.loop.stats.cycles
-        if cycles < CYCLES_TO_PROVE:
+        cycle = self._host.last()
+        cycles = 0 if cycle is None else cycle.number
+        if cycle is None or cycles < CYCLES_TO_PROVE:
             return f"{cycles} control cycles, fewer than {CYCLES_TO_PROVE}"
+        silent_s = self._host.clock.monotonic() - cycle.taken_s
+        if silent_s > CONTROL_SILENT_S:
+            return f"control has been silent for {silent_s:.0f} s"
         link = self._host.link.status()
         if link.state is not LinkState.CONNECTED:
             return f"the link is {link.state}: {link.last_error}"
@@ -136,16 +138,17 @@ class SiteFleet:
 
     def in_event(self) -> bool:
         """Say whether something is owed to the grid or to an order now."""
-        limits = self._host.grid_limits.status(self._host.clock.monotonic()).values()
-        return bool(self._host.executor.running()) or any(one.state is LimitState.LIMITED for one in limits)
+        cycle = self._host.last()
+        # Nothing told yet: something may be owed.
+        return cycle is None or cycle.in_event
 
     def measure(self) -> dict[str, float | None]:
         """Return what Device Defender is told."""
-        cycle = self._host.loop.last
+        cycle = self._host.last()
         silent_s = None
         if cycle is not None:
-            since_s = self._host.clock.monotonic() - cycle.snapshot.taken_s
-            silent_s = round(since_s + cycle.snapshot.connection_power.age_s, 1)
+            since_s = self._host.clock.monotonic() - cycle.taken_s
+            silent_s = round(since_s + cycle.connection_power.age_s, 1)
         depth = sum(self._host.outbox.stats().depth.values())
         return {OUTBOX_DEPTH: depth, METER_SILENT_S: None if silent_s == float("inf") else silent_s}
 
@@ -234,4 +237,5 @@ class SiteFleet:
         )
 
     def _silent(self) -> frozenset[str]:
-        return frozenset(name for name, device in self._host.devices.items() if not device.health.online)
+        cycle = self._host.last()
+        return frozenset(() if cycle is None else cycle.offline)

@@ -4,30 +4,14 @@ from collections.abc import Callable
 
 from contracts.clock import Clock
 from contracts.units import ClockTrust, Quality
-from edge.loop.cycle import Cycle
-from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, samples
+from edge.loop.seen import REPORTED, CycleSeen
+from edge.loop.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, samples
 from edge.modbus.point import Reading
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.history import History
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.metering import Observation
 from edge.telemetry.sampler import Sampler
-
-# What is reported by default; everything else is there to be asked for by a ``read`` command.
-REPORTED = frozenset(
-    {
-        POWER,
-        BATTERY_POWER,
-        PV_POWER,
-        SOC,
-        IMPORT_ENERGY,
-        EXPORT_ENERGY,
-        "frequency_hz",
-        "voltage_l1_v",
-        "voltage_l2_v",
-        "voltage_l3_v",
-    }
-)
 
 
 class Recorder:
@@ -62,12 +46,12 @@ class Recorder:
         self._sampler.close()
         self._history.close()
 
-    def finished(self, cycle: Cycle) -> None:
+    def finished(self, cycle: CycleSeen) -> None:
         """Record one cycle."""
         now = self._clock.now()
         seen = samples(cycle.readings, names=REPORTED, now=now)
         self._sync_buffer.offer(seen, to=self._sampler.offer)
-        meter = cycle.readings[self._meter]
+        meter = cycle.readings.get(self._meter, {})
         imported, exported = meter.get(IMPORT_ENERGY), meter.get(EXPORT_ENERGY)
         at = imported.source_at if imported is not None and imported.source_at is not None else now
         self._meter_recorder.observe(
@@ -75,7 +59,7 @@ class Recorder:
                 at=at,
                 import_wh=_good(imported),
                 export_wh=_good(exported),
-                power_w=cycle.snapshot.connection_power.usable(),
+                power_w=cycle.connection_power.usable(),
                 clock=self._clock_trust(),
             )
         )

@@ -14,10 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from edge.config import SiteConfig, sentence
 from edge.errors import ConfigError
-from edge.fleet.shadow import ShadowName, Wanted
 from edge.state_store import StateStore
 
 log = logging.getLogger(__name__)
+
+# What is desired of one shadow, and the two shadows by the names that the fleet gives them.
+Wanted = dict[str, Any]
+CONFIG, LIMITS_OF = "config", "limits"
 
 # Sections of the file, and which of their keys; everything else is for who stands beside the gateway.
 CHANGEABLE: Mapping[str, frozenset[str]] = {
@@ -49,14 +52,26 @@ class RemoteSettings:
             log.warning("settings from afar dropped", extra={"reason": str(error)})
             memory.remember(_KEY, None)
 
-    def propose(self, shadow: ShadowName, wish: Wanted) -> "Proposal":
+    @property
+    def wanted(self) -> dict[str, Wanted]:
+        """Return what is wanted now, by shadow."""
+        return dict(self._wanted)
+
+    def propose(self, shadow: str, wish: Wanted) -> "Proposal":
         """Return what a wish would make, in place of what was wished before through the same shadow.
 
         Raises:
             ConfigError: It is not allowed; nothing changed.
         """
-        wanted = {**self._wanted, shadow.value: wish}
-        return Proposal(config=laid_over(self._file, wanted), wanted=wanted)
+        return self.propose_all({**self._wanted, str(shadow): wish})
+
+    def propose_all(self, wanted: Mapping[str, Wanted]) -> "Proposal":
+        """Return what all that is wanted would make, in place of all that was.
+
+        Raises:
+            ConfigError: It is not allowed; nothing changed.
+        """
+        return Proposal(config=laid_over(self._file, wanted), wanted=dict(wanted))
 
     def keep(self, proposal: "Proposal") -> None:
         """Keep it, over restarts too."""
@@ -79,9 +94,9 @@ def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:
     Raises:
         ConfigError: A key is unknown, a value breaks its rule, or a limit is above the file's.
     """
-    sections = wanted.get(ShadowName.CONFIG.value, {})
+    sections = wanted.get(CONFIG, {})
     changed = {name: _section(file, name, values) for name, values in sections.items()}
-    limits = wanted.get(ShadowName.LIMITS.value, {})
+    limits = wanted.get(LIMITS_OF, {})
     if limits:
         changed["connection"] = _limited(file, limits)
     return file.model_copy(update=changed)

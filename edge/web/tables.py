@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from edge.web.words import part_words, span, told, watts
+from edge.web.words import part_words, process_words, span, told, watts
 
 Plain = Mapping[str, Any]
 
@@ -20,6 +20,7 @@ def notes(status: Plain) -> list[str]:
     found = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
     if status["trading"] is not None and status["trading"]["waits"]:
         found.append(f"trading waits: {status['trading']['waits']}")
+    found += [process_words(name, one) for name, one in status["processes"].items() if not one["alive"]]
     found += [part_words(part) for part in status["parts"] if part["failures"]]
     for name in ("import", "export"):
         if cycle is not None and cycle[f"{name}_excess_w"] > 0:
@@ -102,6 +103,7 @@ def _foot(status: Plain) -> str:
     loop, link, outbox = status["loop"], status["link"], status["outbox"]
     facts = [
         f"clock {status['clock']}, {status['at']}",
+        *(process_words(name, process) for name, process in status["processes"].items()),
         f"link {link['state']}" + (f": {link['error']}" if link["error"] else ""),
         f"outbox {outbox['state']}, {outbox['waiting']} waiting, {outbox['dropped']} dropped",
         f"{loop['cycles']} cycles, {loop['late']} late, last {loop['last_cycle_ms']:.1f} ms, "

@@ -28,3 +28,12 @@ def part_words(part: Mapping[str, Any]) -> str:
     states = {"waiting": "failed, is started again soon", "off": "SWITCHED OFF", "running": "runs again"}
     state = states.get(part["state"], part["state"])
     return f"{part['name']} {state}, {part['failures']} failures, {part['restarts']} restarts: {part['error']}"
+
+
+def process_words(name: str, process: Mapping[str, Any]) -> str:
+    """Return how one of a gateway's two processes does."""
+    if not process["alive"]:
+        return f"{name} process DOES NOT ANSWER"
+    restarts = process["restarts"]
+    again = f", came back {restarts} {'time' if restarts == 1 else 'times'}" if restarts else ""
+    return f"{name} process {process['pid']} since {process['since_at']}{again}"

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sitewatt.swarm.process_tree import tree
+
 READY_TIMEOUT_S = 60.0  # Twenty interpreters starting at once on two cores need most of it.
 STOP_TIMEOUT_S = 3.5  # Graceful stop; what is still there then is killed, within the 5 s that Ctrl-C promises.
 _LINE_BYTES_MAX = 1 << 20
@@ -106,11 +108,11 @@ class Processes:
             await asyncio.gather(*(child.process.wait() for child in children))
 
     def kill(self, name: str) -> None:
-        """End a process at once, as a power cut would."""
+        """End a process and those that it started at once, as a power cut would; it leads a group of its own."""
         child = self._children[name]
         if child.running:
             with contextlib.suppress(ProcessLookupError):
-                child.process.send_signal(signal.SIGKILL)
+                os.killpg(child.process.pid, signal.SIGKILL)
 
     async def stop_all(self) -> None:
         """End everything that is still running."""
@@ -128,8 +130,16 @@ class Processes:
 
     @staticmethod
     def _measure(child: Child) -> None:
-        if child.running and (usage := usage_of(child.process.pid)) is not None:
+        if child.running and (usage := usage_of_all(child.process.pid)) is not None:
             child.usage = usage
+
+
+def usage_of_all(pid: int) -> dict[str, float] | None:
+    """Return what a process and those that it started use together, ``None`` where none is left."""
+    found = [usage for one in tree(pid) if (usage := usage_of(one)) is not None]
+    if not found:
+        return None
+    return {name: round(sum(usage[name] for usage in found), 2) for name in found[0]}
 
 
 def usage_of(pid: int) -> dict[str, float] | None:

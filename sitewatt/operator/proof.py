@@ -15,6 +15,8 @@ from contracts.clock import SystemClock
 from edge.commands.evidence_book import PHRASE, describe, from_fields, known_events, read_chain
 from edge.control.evidence import Break, EvidenceRecord, Head, verify
 
+# Where a gateway keeps proof: control's own store, and what was one store before.
+STORES = ("control.db", "journal.db")
 MONTHS = 24  # So far back the cloud's tables are searched.
 _COLUMNS = ("seq", "event_id", "kind", "at", "at_ms", "clock", "fields", "previous", "hash")
 
@@ -63,9 +65,9 @@ def from_state(state_dir: Path, wanted: str) -> Evidence:
     Raises:
         EvidenceMissing: There is no journal, or it knows nothing of it.
     """
-    path = state_dir / "journal.db"
-    if not path.is_file():
-        raise EvidenceMissing(f"{state_dir} holds no journal.db; it is no gateway's state folder")
+    path = next((path for name in STORES if (path := state_dir / name).is_file()), None)
+    if path is None:
+        raise EvidenceMissing(f"{state_dir} holds no {STORES[0]}; it is no gateway's state folder")
     try:
         with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
 

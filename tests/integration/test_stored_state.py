@@ -20,9 +20,11 @@ from contracts.units import ClockTrust
 from edge.config import load_config
 from edge.outbox.outbox import Outbox
 from edge.outbox.store import Store
+from edge.site.stored_state import adopt_state_of_before
 from sitewatt.commands.market import app as market
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "stored_state_0.1.0.tar.xz"
+CONTROLS = ("commands.", "grid.", "relays.", "evidence", "device/", "fleet.wanted")
 GATEWAYS = ("factory", "feeder-1", "home-1", "solar-farm")
 
 
@@ -48,6 +50,39 @@ def test_an_outbox_of_the_version_before_goes_on_in_its_epoch(stored: Path, name
         outbox.append(Up.TELEMETRY, lambda epoch, seq: _telemetry(name, epoch=epoch, seq=seq))
         outbox.flush()
         assert outbox.read(Up.TELEMETRY, limit=1_000)[-1].seq == counters[Up.TELEMETRY] + 1
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_what_control_remembered_in_the_one_store_of_before_is_in_its_own(stored: Path, name: str) -> None:
+    """The gate's numbers, running limits and proof outlive the upgrade that makes two processes of one, once."""
+    folder = stored / "state" / name
+    with closing(Store.open(folder / "journal.db", bytes_max=1 << 30)) as store:
+        before = {key: value for key, value in store.state().items() if key.startswith(CONTROLS)}
+    for attempt in ("first", "again"):
+        with closing(Outbox.open(folder / "control.db", site=name, clock=SystemClock())) as outbox:
+            taken = adopt_state_of_before(outbox, folder / "journal.db")
+            assert taken == (len(before) if attempt == "first" else 0)
+            if attempt == "first":
+                outbox.remember("commands.gate", {"later": True})
+    with closing(Store.open(folder / "control.db", bytes_max=1 << 30)) as store:
+        now = store.state()
+        assert {key: now[key] for key in before if key != "commands.gate"} == {
+            key: value for key, value in before.items() if key != "commands.gate"
+        }
+        assert now["commands.gate"] == '{"later":true}', "what is newer stays"
+
+
+def test_state_of_before_that_was_half_copied_is_copied_again(stored: Path) -> None:
+    """A store that cannot be read now may be readable at the next start; until then nothing is noted as done."""
+    folder = stored / "state" / "home-1"
+    (folder / "control.db").unlink(missing_ok=True)
+    journal = (folder / "journal.db").read_bytes()
+    (folder / "journal.db").write_bytes(b"no database" * 100)
+    with closing(Outbox.open(folder / "control.db", site="home-1", clock=SystemClock())) as outbox:
+        assert adopt_state_of_before(outbox, folder / "journal.db") == 0
+    (folder / "journal.db").write_bytes(journal)
+    with closing(Outbox.open(folder / "control.db", site="home-1", clock=SystemClock())) as outbox:
+        assert adopt_state_of_before(outbox, folder / "journal.db") > 0
 
 
 @pytest.mark.parametrize("name", GATEWAYS)

@@ -150,7 +150,7 @@ async def _dies_after(place: Siege, change: Change, writes: int) -> bool:
 
     def dies(so_far: int) -> bool:
         if so_far == writes:
-            os.kill(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
             died.set()
         return so_far >= writes
 

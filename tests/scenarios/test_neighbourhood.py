@@ -131,7 +131,9 @@ async def test_a_part_that_dies_ends_the_demonstration_in_a_sentence(tmp_path: P
     """Whoever sees it die must learn which part it was, not read a trace of ours; and nothing goes on without it."""
     folder = tmp_path / "demo"
     demo = await _running_demo(folder)
-    (gateway,) = [pid for pid, command in _processes_of(folder).items() if "factory.yaml" in command]
+    (gateway,) = [
+        pid for pid, command in _processes_of(folder).items() if "factory.yaml" in command and "--only" not in command
+    ]
     os.kill(gateway, signal.SIGKILL)
     assert demo.stderr is not None
     async with asyncio.timeout(15):

@@ -105,7 +105,7 @@ def test_the_check_runs_there_as_the_gateways_user(installed: DebianRoot) -> Non
 def test_the_gateway_itself_starts_there(installed: DebianRoot) -> None:
     """Every library that it needs is in the package, and a missing device and broker do not hold it up."""
     assert started_by_its_unit(installed).startswith("/opt/sitewatt/bin/python3 -I -m edge run --config")
-    assert installed.path(f"{STATE}/journal.db").exists()
+    assert installed.path(f"{STATE}/control.db").exists()
     installed.run("/opt/sitewatt/bin/python3", "-I", "-c", "import numpy, highspy, uvloop, awsiot, awscrt")
 
 

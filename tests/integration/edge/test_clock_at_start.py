@@ -1,18 +1,15 @@
 """A gateway that wakes in 1970: it controls at once, and connects when the clock is set or its patience ends."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from contracts.clock import SystemClock
 from contracts.units import ClockTrust
-from edge.config import SiteConfig
 from edge.links.link import LinkState
-from edge.site.build import CLOCK_WAIT_S, Site, open_site, run_opened
+from edge.site.site_process import CLOCK_WAIT_S
 from tests.support.brokers.broker import Broker, broker
 from tests.support.brokers.link_parts import until
+from tests.support.rigs.both_processes import opened, running
 from tests.support.rigs.edge_parts import config
 
 __all__ = ["broker"]
@@ -45,24 +42,13 @@ class Board:
         await self._real.sleep(seconds / SPEED)
 
 
-@contextlib.asynccontextmanager
-async def running(settings: SiteConfig) -> AsyncIterator[Site]:
-    """Run a site for the block."""
-    async with open_site(settings, clock=Board()) as site:
-        task = asyncio.create_task(run_opened(site), name="site")
-        try:
-            yield site
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-
 async def test_control_does_not_wait_for_the_clock_and_the_link_does(tmp_path: Path, broker: Broker) -> None:
     """Certificates cannot be judged in 1970, limits can be held."""
-    async with running(config(link={"url": broker.url}, state_dir=str(tmp_path))) as site:
-        assert site.watch.trust() is ClockTrust.UNTRUSTED
-        await until(lambda: site.loop.stats.cycles >= CLOCK_WAIT_S / 4)
+    settings = config(link={"url": broker.url}, state_dir=str(tmp_path))
+    async with opened(settings, clock=Board()) as gateway, running(gateway):
+        control, site = gateway.control, gateway.site
+        assert control.watch.trust() is ClockTrust.UNTRUSTED
+        await until(lambda: control.loop.stats.cycles >= CLOCK_WAIT_S / 4)
         assert site.link.status().state is LinkState.DISCONNECTED
         assert site.link.status().last_error is None, "it was not tried"
         await until(lambda: site.link.status().state is LinkState.CONNECTED)

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.control import BatteryPower, Refusal
 from contracts.topics import Down, site_topic
-from sitewatt.demo.processes import usage_of
+from sitewatt.demo.processes import usage_of_all
 from tests.support.rigs.command_fuzz import Fuzz
 from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, Siege, battery_site, siege
 from tests.support.rigs.gateway import until_status
@@ -46,7 +46,7 @@ async def _storm(place: Siege, fuzz: Fuzz, *, count: int) -> tuple[dict[str, Any
             await asyncio.gather(*(client.publish(topic, message, qos=1) for message in batch))
             sent += len(batch)
             said = await until_status(place, SITE, partial(_have_judged, began + sent), f"{sent} were judged")
-            usage = usage_of(place.pids()[0])
+            usage = usage_of_all(place.pids()[0])
             assert usage is not None
             memory_mb.append(usage["rss_mb"])
     return said, memory_mb

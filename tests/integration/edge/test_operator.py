@@ -103,7 +103,7 @@ async def test_what_cannot_be_sent_is_said_in_one_sentence(tmp_path: Path) -> No
         ("keys", "new", str(key)): (2, "File exists"),
         ("keys", "show", str(tmp_path / "none.pem")): (2, "No such file"),
         ("evidence", "e1"): (2, "say where the evidence is"),
-        ("evidence", "e1", "--state", str(tmp_path)): (1, "holds no journal.db"),
+        ("evidence", "e1", "--state", str(tmp_path)): (1, "holds no control.db"),
     }
     for arguments, (code, says) in cases.items():
         got, _, err = await cli("command", *arguments)

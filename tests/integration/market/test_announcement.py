@@ -13,6 +13,7 @@ from contracts.topics import Up
 from contracts.units import ClockTrust, epoch_ms
 from edge.agent.trader import Trader
 from edge.loop.cycle import Cycle
+from edge.loop.seen import seen_of
 from edge.outbox.outbox import Outbox
 from tests.support.cloud.sites import START, ZONE, batch, context, house_in
 from tests.support.manual_clock import ManualClock
@@ -26,7 +27,7 @@ async def _cycle(clock: ManualClock, cycles: list[Cycle], trader: Trader) -> Non
     for _ in range(50):
         await asyncio.sleep(0)
     assert len(cycles) > before
-    trader.finished(cycles[-1])
+    trader.finished(seen_of(cycles[-1]))
 
 
 def _orders(outbox: Outbox) -> list[OrderMessage]:

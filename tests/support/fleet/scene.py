@@ -30,7 +30,7 @@ SHIPPED = ("contracts", "domain", "device_profiles", "tariffs", "edge")
 ROOT = Path(__file__).resolve().parents[3]
 _BROKEN = """
 
-async def run_site(*_: object, **__: object) -> None:
+async def run_control(*_: object, **__: object) -> None:
     from edge.errors import ConfigError
 
     raise ConfigError("a key of before is not known any more")
@@ -51,7 +51,7 @@ def wheel(folder: Path, version: str, *, broken: bool = False) -> Path:
         for package in SHIPPED:
             for file in (ROOT / package).rglob("*"):
                 if file.is_file() and "__pycache__" not in file.parts:
-                    spoilt = broken and file == ROOT / "edge/site/build.py"
+                    spoilt = broken and file == ROOT / "edge/site/control_process.py"
                     packed.writestr(
                         str(file.relative_to(ROOT)), file.read_bytes() + (_BROKEN.encode() if spoilt else b"")
                     )

@@ -24,7 +24,7 @@ from edge.loop.cycle import Cycle
 from edge.loop.loop import ControlLoop
 from edge.modbus.point import Reading
 from edge.outbox.outbox import Outbox
-from edge.site.status import Status
+from edge.site.status import merged
 from edge.telemetry.sampler import Sampler
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.control_commands import TRUSTED
@@ -236,26 +236,7 @@ def loop_of(
     return loop, cycles
 
 
-def status(**changes: Any) -> Status:
-    """Return the status of a gateway that has nothing to tell but what is given."""
-    plain: dict[str, Any] = {
-        "site": "home-1",
-        "at": NOON,
-        "clock": ClockTrust.SYNCED,
-        "locked": False,
-        "devices": (),
-        "cycle": None,
-        "loop": {},
-        "commands": (),
-        "answers": {},
-        "grid_limits": {},
-        "relays": {},
-        "relays_unread": (),
-        "weaknesses": (),
-        "device_clocks": (),
-        "parts": (),
-        "trading": None,
-        "outbox": {},
-        "link": {},
-    }
-    return Status(**{**plain, **changes})
+def status(**changes: Any) -> dict[str, Any]:
+    """Return the status of a gateway of two processes that has nothing to tell but what is given."""
+    control: dict[str, Any] = {"site": "home-1", "at": NOON.isoformat(), "clock": ClockTrust.SYNCED, "loop": {}}
+    return {**merged(control, {"parts": (), "trading": None, "outbox": {}, "link": {}}), **changes}

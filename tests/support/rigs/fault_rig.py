@@ -40,6 +40,7 @@ from firmware_sim.plant_config import (
 from sitewatt.demo import files
 from sitewatt.demo.processes import Processes
 from sitewatt.demo.run import start_broker, start_gateway
+from sitewatt.swarm.process_tree import tree
 from tests.support.modbus.simulator import NOON, RawClient
 from tests.support.rigs.fault_wire import Registers, Wire, registers, wires
 
@@ -156,9 +157,9 @@ class Siege:
     # What goes wrong.
 
     def signal(self, number: signal.Signals, *sites: str) -> None:
-        """Send a signal to gateways, to all of them where none is named."""
+        """Send a signal to all processes of gateways, of all gateways where none is named."""
         for site in sites or self.sites:
-            os.kill(self.processes[site].process.pid, number)
+            os.killpg(self.processes[site].process.pid, number)
 
     async def start(self, site: str) -> None:
         """Start a gateway, or start it again on what it kept."""
@@ -169,8 +170,8 @@ class Siege:
         return self.processes[site].log.read_text(encoding="utf-8", errors="replace")
 
     def pids(self) -> list[int]:
-        """Return the gateways' processes."""
-        return [self.processes[site].process.pid for site in self.sites]
+        """Return the gateways' processes, those that they started too."""
+        return [pid for site in self.sites for pid in tree(self.processes[site].process.pid)]
 
     def cut(self) -> None:
         """Cut every wire."""

@@ -2,14 +2,54 @@
 
 Python imports a module of this name at start. In a gateway's process, and only while ``SITEWATT_HINDER`` names a
 folder, the site's clock is replaced by one that obeys two files there: ``hang`` lets the control task wait for ever
-while everything else of the process runs on, ``step`` holds seconds by which the wall clock is off.
+while everything else of the process runs on, ``step`` holds seconds by which the wall clock is off. In the site process
+alone, a file ``site-<fault>`` is taken away and its fault done where the process next looks at the clock, in the middle
+of what it does: ``raise``, ``block`` (without awaiting), ``eat`` (memory to a limit), ``crash`` (as a native library).
 """
 
 import asyncio
 import os
+import resource
+import signal
 import sys
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+
+BLOCK_S = 10.0
+EATEN_MAX = 64 * 1024 * 1024
+
+
+def _raise() -> None:
+    raise RuntimeError("a mistake in a part")
+
+
+def _eat() -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + EATEN_MAX, resource.RLIM_INFINITY))
+    try:
+        bytearray(2 * EATEN_MAX)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "raise": _raise,
+    "block": lambda: time.sleep(BLOCK_S),
+    "eat": _eat,
+    "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+}
+
+
+def _fault(folder: Path) -> None:
+    """Do the fault that is asked for, once."""
+    for name, fault in FAULTS.items():
+        try:
+            (folder / f"site-{name}").unlink()
+        except FileNotFoundError:
+            continue
+        fault()
 
 
 def _hinder(folder: Path) -> None:
@@ -17,6 +57,7 @@ def _hinder(folder: Path) -> None:
 
     plain = contracts.clock.parse_clock
     hang, step = folder / "hang", folder / "step"
+    is_site = "site" in sys.orig_argv
 
     class HinderedClock:
         """A clock whose wall time is not derived from the monotonic clock, and so may step."""
@@ -26,6 +67,8 @@ def _hinder(folder: Path) -> None:
             self.speed = inner.speed
 
         def now(self) -> datetime:
+            if is_site:
+                _fault(folder)
             try:
                 off_s = float(step.read_text())
             except FileNotFoundError:

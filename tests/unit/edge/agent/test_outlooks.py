@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from edge.agent.outlooks import OWN_EVERY, Outlooks
 from edge.agent.own_history import place_of, read_own
 from edge.agent.trader import Trader
 from edge.config import SiteConfig
-from edge.control.cycle import decide
-from edge.control.model import Capability, ControlSettings, Measured, Memory, Reason, Setpoint, Snapshot
-from edge.loop.cycle import Cycle
+from edge.control.model import Measured
+from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
 from edge.outbox.outbox import Outbox
 from edge.telemetry.history_file import FILE, HistoryFile, Row
@@ -105,26 +103,14 @@ def test_a_quarter_is_held_back_where_a_limit_was_reached_for_a_while_and_is_rem
         assert HeldBack(outbox).quarters == {FRIDAY + DELIVERY_INTERVAL}
 
 
-def _limited(clock: ManualClock, limit_w: float | None) -> Cycle:
+def _limited(clock: ManualClock, limit_w: float | None) -> CycleSeen:
     """Return a cycle that limits an inverter which gives 1,950 W."""
-    point = Setpoint(
-        asset="inverter",
-        capability=Capability.LIMIT_GENERATION,
-        value_w=limit_w,
-        reason=Reason.PRICE,
-        requester="plan",
-        expires_s=clock.monotonic() + 60,
-    )
-    settings = ControlSettings(import_w_max=1, export_w_max=1)
-    snapshot = Snapshot(taken_s=clock.monotonic(), connection_power=Measured())
-    decision, _ = decide(snapshot, [], settings, Memory())
-    return Cycle(
+    return CycleSeen(
         number=1,
-        readings={"inverter": {PV_POWER: reading(-1_950.0, at_s=clock.monotonic())}, "meter": {}},
-        snapshot=snapshot,
-        decision=replace(decision, setpoints=(point,)),
-        applied={},
-        settings=settings,
+        taken_s=clock.monotonic(),
+        connection_power=Measured(),
+        readings={"inverter": {PV_POWER: reading(-1_950.0, at_s=clock.monotonic())}},
+        generation_limits_w={} if limit_w is None else {"inverter": limit_w},
     )
 
 

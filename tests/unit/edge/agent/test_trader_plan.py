@@ -4,7 +4,6 @@ import asyncio
 import json
 import sys
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,10 +33,10 @@ from edge.control.model import (
     Request,
     Snapshot,
 )
-from edge.loop.cycle import Cycle
+from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import SOC
 from edge.outbox.outbox import Outbox
-from edge.site.status import SOCKET, serve_status
+from edge.site.status import SITE_SOCKET, encode, serve_status
 from edge.trading.plan.problem import Method
 from sitewatt.commands.edge import app
 from tests.support.manual_clock import ManualClock
@@ -48,17 +47,12 @@ NOON = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
 SPOT = {"import_adder_mct_per_kwh": 10_000, "import_factor": 1.0, "export_adder_mct_per_kwh": -500}
 
 
-def _cycle(clock: ManualClock, *, soc_percent: float) -> Cycle:
-    snapshot = Snapshot(taken_s=clock.monotonic(), connection_power=Measured())
-    settings = ControlSettings(import_w_max=1, export_w_max=1)
-    decision, _ = decide(snapshot, [], settings, Memory())
-    return Cycle(
+def _cycle(clock: ManualClock, *, soc_percent: float) -> CycleSeen:
+    return CycleSeen(
         number=1,
+        taken_s=clock.monotonic(),
+        connection_power=Measured(),
         readings={"inverter": {SOC: reading(soc_percent, at_s=clock.monotonic())}, "meter": {}},
-        snapshot=snapshot,
-        decision=decision,
-        applied={},
-        settings=settings,
     )
 
 
@@ -92,7 +86,7 @@ async def _asked(trader: Trader, clock: ManualClock, broadcast: ForecastBroadcas
     trader.hear_forecast(broadcast)
     await trader.replan()
     trader.finished(_cycle(clock, soc_percent=50))
-    return trader.requests(clock.monotonic(), {})
+    return trader.requests(clock.monotonic())
 
 
 async def test_cheap_energy_is_charged_from_the_grid_and_the_reason_is_its_price(tmp_path: Path) -> None:
@@ -215,10 +209,10 @@ async def test_the_running_plan_is_told_with_the_reason_of_each_step(tmp_path: P
         assert trader.told_plan() is None
         prices = [2_000] + [40_000] * 23
         await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices))
-        status = replace(plain_status(), trading={**trader.stats, "waits": "", "plan": trader.told_plan()})
-        task = asyncio.create_task(serve_status(tmp_path, lambda: status), name="status")
+        status = plain_status(trading={**trader.stats, "waits": "", "plan": trader.told_plan()})
+        task = asyncio.create_task(serve_status(tmp_path, SITE_SOCKET, lambda: encode(status)), name="status")
         async with asyncio.timeout(10.0):
-            while not (tmp_path / SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
+            while not (tmp_path / SITE_SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
                 await asyncio.sleep(0.01)
         text = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file)])
         answer = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file), "--json"])

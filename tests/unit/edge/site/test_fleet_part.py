@@ -18,9 +18,10 @@ from edge.fleet.settings import FleetSettings
 from edge.fleet.shadow import ShadowName
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus
 from edge.loop.loop import ControlLoop
+from edge.loop.seen import CycleSeen, seen_of
 from edge.process.lifetime import StopRequested
 from edge.process.supervisor import PAUSE_S_MAX, Supervisor
-from edge.site.fleet_part import CYCLES_TO_PROVE, Host, SiteFleet, check_identity
+from edge.site.fleet_part import CONTROL_SILENT_S, CYCLES_TO_PROVE, Host, SiteFleet, check_identity
 from edge.site.remote_settings import RemoteSettings
 from tests.support.brokers.broker import Authority
 from tests.support.brokers.link_parts import until
@@ -31,7 +32,6 @@ from tests.support.rigs.edge_parts import (
     SITE,
     Counter,
     FakeDevice,
-    as_devices,
     config,
     counter,
     fake_site,
@@ -128,14 +128,19 @@ def parts(folder: Path, **sections: Any) -> Iterator[Parts]:
                 link=line,
                 clock=clock,
                 outbox=made.outbox,
-                devices=as_devices(devices),
-                loop=loop,
-                executor=made.executor,
-                grid_limits=made.grid_limits,
+                last=lambda: _seen(loop, devices, made),
                 adopt=adopted.append,
             ),
         )
         yield Parts(fleet=fleet, line=line, counter=made, loop=loop, devices=devices, adopted=adopted)
+
+
+def _seen(loop: ControlLoop, devices: dict[str, FakeDevice], made: Counter) -> CycleSeen | None:
+    """Return what control tells of its last cycle."""
+    if loop.last is None:
+        return None
+    offline = tuple(sorted(name for name, device in devices.items() if not device.online))
+    return seen_of(loop.last, offline=offline, in_event=bool(made.executor.running()))
 
 
 async def test_a_version_is_well_with_control_a_link_and_the_devices_of_before(tmp_path: Path) -> None:
@@ -147,6 +152,9 @@ async def test_a_version_is_well_with_control_a_link_and_the_devices_of_before(t
         site.line.state = LinkState.DISCONNECTED
         assert site.fleet.complaint() == "the link is disconnected: cable"
         site.line.state = LinkState.CONNECTED
+        site.counter.clock.advance(CONTROL_SILENT_S + 1)
+        assert site.fleet.complaint() == "control has been silent for 31 s"
+        site.cycles(1)
         site.devices["inverter"].online = False
         assert site.fleet.complaint() == "no answer from inverter"
 
@@ -155,6 +163,7 @@ async def test_a_device_that_was_silent_before_does_not_condemn_a_version(tmp_pa
     """An inverter sleeps at night; an update at night must not be taken back for it."""
     with parts(tmp_path) as site:
         site.devices["inverter"].online = False
+        site.cycles(1)
         running = asyncio.create_task(site.fleet.run(), name="fleet")
         await asyncio.sleep(0)
         site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
@@ -171,9 +180,11 @@ async def test_a_device_that_was_silent_before_does_not_condemn_a_version(tmp_pa
 async def test_a_running_order_is_an_event(tmp_path: Path) -> None:
     """A new start in the middle of it would break its delivery."""
     with parts(tmp_path) as site:
+        assert site.fleet.in_event(), "nothing is known of control yet"
         site.cycles(1)
         assert not site.fleet.in_event()
         site.counter.executor.take(command(LimitImport(max_w=500), lasts_s=120).encode(), retained=False)
+        site.cycles(1)
         assert site.fleet.in_event()
         site.counter.clock.advance(timedelta(minutes=5).total_seconds())
         site.cycles(2)

@@ -15,7 +15,8 @@ from edge.devices.device import Device
 from edge.devices.wear import WriteBudget, budget_of
 from edge.errors import StatusUnavailable
 from edge.modbus.pool import BusPool
-from edge.site.status import SOCKET, Status, ask_status, cycle_status, device_status, loop_status, serve_status
+from edge.site.control_status import cycle_status, device_status, loop_status
+from edge.site.status import CONTROL_SOCKET, SITE_SOCKET, Plain, ask_status, encode, serve_status
 from edge.state_store import VolatileStateStore
 from sitewatt.edge_status import lines
 from tests.support.manual_clock import ManualClock
@@ -26,11 +27,11 @@ WAIT_S = 10.0
 
 
 @contextlib.asynccontextmanager
-async def _serving(folder: Path, status: Status) -> AsyncIterator[None]:
-    task = asyncio.create_task(serve_status(folder, lambda: status), name="status")
+async def _serving(folder: Path, status: Plain) -> AsyncIterator[None]:
+    task = asyncio.create_task(serve_status(folder, CONTROL_SOCKET, lambda: encode(status)), name="status")
     try:
         async with asyncio.timeout(WAIT_S):
-            while not (folder / SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
+            while not (folder / CONTROL_SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
                 await asyncio.sleep(0.01)
         yield
     finally:
@@ -43,29 +44,58 @@ async def test_the_socket_is_its_owners_and_goes_with_the_gateway(tmp_path: Path
     folder = tmp_path / ("deep" * 20) / ("deeper" * 10)
     folder.mkdir(parents=True)
     async with _serving(folder, plain_status()):
-        assert stat.S_IMODE((folder / SOCKET).stat().st_mode) == 0o600
+        assert stat.S_IMODE((folder / CONTROL_SOCKET).stat().st_mode) == 0o600
         answers = await asyncio.gather(*(asyncio.to_thread(ask_status, folder) for _ in range(3)))
         assert [answer["site"] for answer in answers] == ["home-1"] * 3
-    assert not (folder / SOCKET).exists()
+    assert not (folder / CONTROL_SOCKET).exists()
     with pytest.raises(StatusUnavailable, match="no gateway runs on"):
         ask_status(folder)
 
 
 async def test_a_socket_left_by_a_killed_gateway_is_replaced(tmp_path: Path) -> None:
     """After kill -9 the name is still there and nobody listens."""
-    (tmp_path / SOCKET).touch()
+    (tmp_path / CONTROL_SOCKET).touch()
     async with asyncio.timeout(WAIT_S):
-        task = asyncio.create_task(serve_status(tmp_path, plain_status), name="status")
-        while not (tmp_path / SOCKET).is_socket():  # noqa: ASYNC110 (a socket appears)
+        task = asyncio.create_task(
+            serve_status(tmp_path, CONTROL_SOCKET, lambda: encode(plain_status())), name="status"
+        )
+        while not (tmp_path / CONTROL_SOCKET).is_socket():  # noqa: ASYNC110 (a socket appears)
             await asyncio.sleep(0.01)
         assert (await asyncio.to_thread(ask_status, tmp_path))["locked"] is False
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_either_process_is_told_while_the_other_is_silent(tmp_path: Path) -> None:
+    """What control does must be seen while the link's process is gone, and the other way round."""
+    said = {
+        "site": "home-1",
+        "at": NOON.isoformat(),
+        "clock": "synced",
+        "process": {"pid": 7, "since_at": NOON.isoformat()},
+        "peer": {"connected": False, "since_at": None, "pid": None, "connects": 3},
+        "parts": [],
+    }
+    found = {}
+    for name in (CONTROL_SOCKET, SITE_SOCKET):
+        task = asyncio.create_task(serve_status(tmp_path, name, lambda: encode(said)), name="status")
+        async with asyncio.timeout(WAIT_S):
+            while not (tmp_path / name).is_socket():  # noqa: ASYNC110 (a socket appears)
+                await asyncio.sleep(0.01)
+        found[name] = await asyncio.to_thread(ask_status, tmp_path)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    alone, rest = found[CONTROL_SOCKET], found[SITE_SOCKET]
+    assert (alone["processes"]["control"]["alive"], alone["processes"]["site"]["alive"]) == (True, False)
+    assert alone["processes"]["site"]["restarts"] == 2, "as control has seen it come back"
+    assert "the site process does not answer; control goes on" in "\n".join(lines(alone))
+    assert (rest["processes"]["control"]["alive"], rest["processes"]["site"]["alive"]) == (False, True)
+    assert "control does not answer" in "\n".join(lines(rest))
+
+
 def test_endless_bounds_are_null_not_broken_json() -> None:
     """JSON knows no infinity, and programs read this."""
-    said = json.loads(plain_status(outbox={"a": float("inf"), "b": [float("-inf"), 1.23456]}).encode())
+    said = json.loads(encode(plain_status(outbox={"a": float("inf"), "b": [float("-inf"), 1.23456]})))
     assert said["outbox"] == {"a": None, "b": [None, 1.235]}
 
 
@@ -95,7 +125,7 @@ async def test_a_cycle_is_told_with_who_won_what_clipped_it_and_what_is_left() -
         device_clocks=("the clock of pv is 3600 s ahead of ours",),
         locked=True,
     )
-    text = "\n".join(lines(json.loads(status.encode())))
+    text = "\n".join(lines(json.loads(encode(status))))
     for says in (
         "LOCKED for maintenance",
         "2 waiting (2 KiB)",
@@ -125,7 +155,7 @@ async def test_worn_memory_and_a_missing_timer_are_told_of_a_device() -> None:
         outbox={"state": "disk", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},
         link={"state": "connected", "connects": 1, "error": None},
     )
-    line = next(line for line in lines(json.loads(status.encode())) if line.startswith("device"))
+    line = next(line for line in lines(json.loads(encode(status))) if line.startswith("device"))
     assert f"3 of {budget_of(profile.writes[name])} writes today to {name}" in line
     assert "no timer of its own for limit_generation" in line
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -14,14 +13,14 @@ from contracts.topics import Up
 from edge.config import SiteConfig
 from edge.process.lifetime import StopRequested
 from edge.process.supervisor import FAILURES_MAX, OFF_S, PAUSE_S_MAX, SETTLED_S, PartState, Supervisor
-from edge.site.build import Site, open_site, run_opened, site_status
 from edge.web.tables import notes
 from sitewatt.edge_status import lines
 from tests.support.brokers.link_parts import until
 from tests.support.manual_clock import ManualClock
+from tests.support.rigs.both_processes import Gateway, opened, running
 from tests.support.rigs.edge_parts import config
 
-PARTS = ("outbox", "link", "uplink", "hear", "status", "trade", "proxy meter")
+PARTS = ("outbox", "link", "uplink", "hear", "trade", "control", "control store", "border", "proxy meter")
 
 
 def _supervisor() -> tuple[Supervisor, ManualClock]:
@@ -163,57 +162,49 @@ def _config(folder: Path) -> SiteConfig:
     )
 
 
-@contextlib.asynccontextmanager
-async def _running(site: Site) -> AsyncIterator[None]:
-    task = asyncio.create_task(run_opened(site), name="site")
-    try:
-        yield
-        assert not task.done(), "control ended"
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def _break(site: Site, name: str) -> None:
-    """Make one part of a site fail whenever it is started."""
+def _break(gateway: Gateway, name: str) -> None:
+    """Make one part of a gateway fail whenever it is started."""
 
     def fails(*_: object, **__: object) -> Any:
         raise RuntimeError(f"{name} is broken")
 
+    control, site = gateway.control, gateway.site
     owner, attribute = {
         "outbox": (site.outbox, "run"),
         "link": (site.link, "run"),
         "uplink": (site.uplink, "run"),
         "hear": (site.link, "messages"),
-        "status": (site, "config"),
         "trade": (site.trader, "run"),
-        "proxy meter": (site.devices["meter"], "share"),
+        "control": (site.end, "run"),
+        "control store": (control.outbox, "run"),
+        "border": (control.end, "run"),
+        "proxy meter": (control.devices["meter"], "share"),
     }[name]
     setattr(owner, attribute, fails)
 
 
-@pytest.mark.parametrize("name", [part for part in PARTS if part != "status"])
+@pytest.mark.parametrize("name", PARTS)
 async def test_each_part_may_fail_for_good_and_control_goes_on(name: str, tmp_path: Path) -> None:
     """Everything that is not control: restarted, then off, and both the terminal and the page say so."""
-    async with open_site(_config(tmp_path), clock=_Quick()) as site:
-        _break(site, name)
-        async with _running(site):
-            await until(lambda: any(part.state is PartState.OFF for part in site.supervisor.parts))
-            cycles = site.loop.stats.cycles
-            await until(lambda: site.loop.stats.cycles > cycles + 2)
-            failed = [part for part in site.supervisor.parts if part.failures]
-            assert [(part.name, part.failures) for part in failed] == [(name, FAILURES_MAX)]
-            status = site_status(site).encode()
-    plain = json.loads(status)
+    async with opened(_config(tmp_path), clock=_Quick()) as gateway:
+        _break(gateway, name)
+        loop = gateway.control.loop
+        async with running(gateway):
+            await until(lambda: any(part["state"] == PartState.OFF for part in gateway.status()["parts"]))
+            cycles = loop.stats.cycles
+            await until(lambda: loop.stats.cycles > cycles + 2)
+            status = gateway.status()
+    failed = [part for part in status["parts"] if part["failures"]]
+    assert [(part["name"], part["failures"]) for part in failed] == [(name, FAILURES_MAX)]
     says = f"{name} SWITCHED OFF, {FAILURES_MAX} failures, {FAILURES_MAX - 1} restarts: RuntimeError: {name} is broken"
-    assert f"part     {says}" in list(lines(plain))
-    assert says in notes(plain)
+    assert f"part     {says}" in list(lines(status))
+    assert says in notes(status)
 
 
 async def test_what_is_told_of_a_cycle_may_fail_and_control_goes_on(tmp_path: Path) -> None:
-    """The observers and requesters of a cycle, all of them at once."""
-    async with open_site(_config(tmp_path), clock=_Quick()) as site:
+    """The observers and requesters of a cycle on both sides of the border, all of them at once."""
+    async with opened(_config(tmp_path), clock=_Quick()) as gateway:
+        control, site = gateway.control, gateway.site
 
         def fails(*_: object, **__: object) -> Any:
             raise RuntimeError("broken")
@@ -223,29 +214,23 @@ async def test_what_is_told_of_a_cycle_may_fail_and_control_goes_on(tmp_path: Pa
             (site.trader, "requests"),
             (site.trader, "finished"),
             (site.recorder, "finished"),
-            (site.executor, "finished"),
-            (site.clocks, "look"),
-            (site.relays, "look"),
+            (control.executor, "finished"),
+            (control.clocks, "look"),
+            (control.relays, "look"),
         ):
             setattr(owner, attribute, fails)
-        async with _running(site):
-            await until(lambda: site.loop.stats.cycles > 5)
-            assert set(site.supervisor.failing()) == {
-                "schedule",
-                "trader",
-                "recorder",
-                "command executor",
-                "device clocks",
-                "wired inputs",
-            }
+        async with running(gateway):
+            await until(lambda: control.loop.stats.cycles > 5 and len(site.supervisor.failing()) == 3)
+            assert set(site.supervisor.failing()) == {"schedule", "trader", "recorder"}
+            assert set(control.supervisor.failing()) == {"command executor", "device clocks", "wired inputs"}
 
 
 async def test_what_was_kept_and_cannot_be_read_ends_trading_alone(tmp_path: Path) -> None:
     """A gateway goes back to an older version, which cannot read what the newer one kept."""
-    async with open_site(_config(tmp_path), clock=_Quick()) as site:
-        site.outbox.remember("trading.orders", {"of": "a newer version"})
-    async with open_site(_config(tmp_path), clock=_Quick()) as site, _running(site):
-        assert site.trader is None
-        assert site.supervisor.failing() == ("trade",)
-        await until(lambda: site.loop.stats.cycles > 2)
-        assert not site.outbox.read(Up.ORDERS)
+    async with opened(_config(tmp_path), clock=_Quick()) as gateway:
+        gateway.site.outbox.remember("trading.orders", {"of": "a newer version"})
+    async with opened(_config(tmp_path), clock=_Quick()) as gateway, running(gateway):
+        assert gateway.site.trader is None
+        assert gateway.site.supervisor.failing() == ("trade",)
+        await until(lambda: gateway.control.loop.stats.cycles > 2)
+        assert not gateway.site.outbox.read(Up.ORDERS)

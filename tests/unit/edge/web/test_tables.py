@@ -7,7 +7,8 @@ from typing import Any
 
 from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.cycle import Cycle, LoopStats
-from edge.site.status import cycle_status, loop_status
+from edge.site.control_status import cycle_status, loop_status
+from edge.site.status import encode
 from edge.web.tables import notes, tables
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
@@ -76,7 +77,7 @@ async def _status(**changes: Any) -> dict[str, Any]:
         "outbox": {"state": "disk", "waiting": 0, "dropped": 0},
         "link": {"state": "connected", "error": None},
     }
-    found: dict[str, Any] = json.loads(plain_status(**{**plain, **changes}).encode())
+    found: dict[str, Any] = json.loads(encode(plain_status(**{**plain, **changes})))
     return found
 
 

@@ -1,0 +1,52 @@
+"""What the site process says of itself: link, outbox, trading, its parts."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from contracts.units import ClockTrust
+from edge.site.status import Plain, encode, part_status, peer_status, process_status
+
+if TYPE_CHECKING:
+    from edge.site.site_process import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteStatus:
+    """The site process's state at an instant, made of plain values."""
+
+    site: str
+    at: datetime
+    clock: ClockTrust
+    parts: tuple[Plain, ...]
+    trading: Plain | None
+    outbox: Plain
+    link: Plain
+    process: Plain
+    peer: Plain
+
+    def encode(self) -> bytes:
+        """Return the status as one line of JSON."""
+        return encode({**asdict(self), "at": self.at.isoformat()})
+
+
+def site_status(site: "Site") -> SiteStatus:
+    """Return what somebody on site asks of the site process."""
+    link, outbox, trader = site.link.status(), site.outbox.stats(), site.trader
+    return SiteStatus(
+        site=site.config.site.id,
+        at=site.clock.now(),
+        clock=site.watch.trust(),
+        parts=tuple(part_status(part) for part in site.supervisor.parts),
+        trading=None if trader is None else {**trader.stats, "waits": trader.waits, "plan": trader.told_plan()},
+        outbox={
+            "state": outbox.state.value,
+            "waiting": sum(outbox.depth.values()),
+            "bytes": sum(outbox.bytes.values()),
+            "dropped": outbox.dropped,
+            "error": outbox.last_error,
+        },
+        link={"state": link.state.value, "connects": link.connects, "error": link.last_error},
+        process=process_status(site.opened_at),
+        peer=peer_status(site.end.peer),
+    )
