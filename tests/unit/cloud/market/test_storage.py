@@ -48,7 +48,7 @@ def _refusal(engine: Engine, command: Command) -> str | None:
     return engine.apply(command).replies[0].refusal
 
 
-_levels = Branches("battery traded", "battery full or empty")
+_levels = Branches("battery traded")
 
 
 @_levels
@@ -73,7 +73,6 @@ def test_no_stream_of_orders_sells_energy_that_the_battery_has_not_or_buys_more_
                 level_wh += battery_wh(net_wh=net_wh, own_net_wh=own_wh)
                 assert 0 <= level_wh <= STORED_WH + ROOM_WH
                 _levels.met("battery traded", net_wh)
-                _levels.met("battery full or empty", net_wh and level_wh in (0, STORED_WH + ROOM_WH))
 
 
 def test_energy_is_sold_once_over_all_intervals() -> None:
