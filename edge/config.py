@@ -33,6 +33,7 @@ from edge.control.statutory import LARGE_LOAD_W
 from edge.errors import ConfigError
 from edge.fleet.settings import FleetSettings, with_fleet_paths
 from edge.links.settings import LinkSettings
+from edge.plain.settings import HomeAssistantSettings, PlainSettings
 from edge.public_key import PublicKey
 
 FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
@@ -468,6 +469,8 @@ class SiteConfig(_Section):
     relays: tuple[RelaySection, ...] = Field(default=(), max_length=16)
     fleet: FleetSettings | None = None
     page: PageSection | None = None
+    plain_mqtt: PlainSettings | None = None
+    home_assistant: HomeAssistantSettings | None = None
 
     @property
     def export_w_max(self) -> int:

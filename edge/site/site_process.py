@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 
 if TYPE_CHECKING:
+    from edge.plain.publisher import Publisher
     from edge.site.fleet_part import SiteFleet
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Site:
     last: CycleSeen | None = None
     asked: tuple[Asked, ...] = ()
     asked_s: float = float("-inf")
+    house: "dict[str, Publisher]" = field(default_factory=dict)
     fleet: "SiteFleet | None" = None
 
 
@@ -118,6 +120,7 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         from edge.site.page_part import serve_page
 
         parts["page"] = lambda: serve_page(site.config, page)
+    parts |= {name: publisher.run for name, publisher in site.house.items()}
     try:
         async with asyncio.TaskGroup() as tasks:
             for name, start in parts.items():
@@ -146,6 +149,10 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         site = _build(config if remote is None else remote.config, clock, outbox, remote)
         if config.fleet is not None and remote is not None:
             site.fleet = _fleet_part(site, config.fleet, remote)
+        if site.config.plain_mqtt is not None or site.config.home_assistant is not None:
+            from edge.site.house_part import publishers
+
+            site.house = publishers(site.config, clock)
         yield site
 
 
@@ -216,6 +223,8 @@ class _Sees:
         site, call = self._site, self._site.supervisor.call
         site.last = cycle
         call("recorder", lambda: site.recorder.finished(cycle), otherwise=None)
+        for publisher in site.house.values():
+            call("house values", functools.partial(_tell_house, publisher, cycle), otherwise=None)
         if site.trader is not None:
             trader, now_s = site.trader, site.clock.monotonic()
             call("trader", lambda: trader.finished(cycle), otherwise=None)
@@ -242,6 +251,10 @@ class _Sees:
         """Return what is wanted from afar: control may have started without it."""
         remote = self._site.remote
         return [] if remote is None else [Adopt(wanted=remote.wanted)]
+
+
+def _tell_house(publisher: "Publisher", cycle: CycleSeen) -> None:
+    publisher.take(cycle.readings, offline=cycle.offline, taken_s=cycle.taken_s)
 
 
 def _asked(requests: list[Request]) -> tuple[Asked, ...]:

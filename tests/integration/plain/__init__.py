@@ -1,0 +1,1 @@
+"""Plain values against a real broker."""

@@ -1,0 +1,1 @@
+"""Unit tests of what the house's programs are told."""
