@@ -135,8 +135,9 @@ def test_a_fleets_gateway_needs_its_own_identity(tmp_path: Path) -> None:
     (missing,) = found(site, "fleet")
     assert (missing.grade, "holds no identity" in missing.said) == (Grade.FAILED, True)
     assert missing.do is not None and "sitewatt fleet provision" in missing.do
-    folder = tmp_path / "identity" / "active"
+    folder = tmp_path / "identity" / "identities" / "first"
     folder.mkdir(parents=True)
+    (tmp_path / "identity" / "active").symlink_to(Path("identities") / "first")  # As a promotion leaves it.
     (folder / "request.json").write_text('{"certificate_id": "c1"}')
     for name, grade in (("farm", Grade.GOOD), ("farm-8", Grade.FAILED)):
         (folder / "thing.json").write_text(json.dumps({"name": name, "configuration": {}}))
