@@ -24,6 +24,8 @@ def charges(rules: MarketRules, meter: Meter, settled: SiteSettlement, *, shared
 
 def vat(rules: MarketRules, settled: SiteSettlement, *, charges_uct: int) -> int:
     """Return the tax on all that a site pays for an interval, half to even; what it sells is not taxed here."""
+    if not rules.vat_permille:
+        return 0
     paid_uct = max(0, settled.trades_uct) + settled.fees_uct + max(0, settled.imbalance_uct) + charges_uct
     whole, rest = divmod(max(0, paid_uct) * rules.vat_permille, PERMILLE)
     half = PERMILLE // 2
