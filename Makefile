@@ -74,13 +74,13 @@ $(VENV)/bin/python:
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements/demo.txt
 	@echo "setting up $(VENV) (once)"
-	$(PIP) --require-hashes --requirement requirements/demo.txt
+	@$(BIN)/python requirements/install.py demo
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.txt
 	@echo "setting up $(VENV) for development (once)"
-	$(PIP) --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python requirements/install.py dev
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.demo
 
