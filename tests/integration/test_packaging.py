@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-OURS = {"contracts", "domain", "device_profiles", "tariffs", "edge", "cloud", "firmware_sim", "sitewatt"}
+OURS = {"contracts", "domain", "device_profiles", "tariffs", "page_parts", "edge", "cloud", "firmware_sim", "sitewatt"}
 
 _IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -36,7 +36,11 @@ CASES = [
     ),
     pytest.param("edge,aws", "edge", [], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge with the link to AWS"),
     pytest.param(
-        "cloud", "cloud", ["cloud.local", "cloud.doors"], ["pymodbus", "aiomqtt", "amqtt", "pandas"], id="cloud"
+        "cloud",
+        "cloud",
+        ["cloud.local", "cloud.doors", "cloud.infra.stack"],
+        ["pymodbus", "aiomqtt", "amqtt", "pandas", "aws_cdk"],
+        id="cloud",
     ),
     pytest.param("sim", "firmware_sim", [], ["pymodbus", "boto3", "numpy"], id="simulator"),
 ]

@@ -57,6 +57,24 @@ class Recovery:
     happened: int
 
 
+# What some devices do all their life: habits to live with, which the tests of habits try, no faults that pass.
+HABITS = frozenset(
+    {
+        FaultKind.UNIT_REPLY,
+        FaultKind.ANY_UNIT,
+        FaultKind.DEAF,
+        FaultKind.CLOSE_IDLE,
+        FaultKind.CLOSE,
+        FaultKind.TOO_LONG,
+        FaultKind.VALUES,
+        FaultKind.ECHO,
+        FaultKind.SHORT,
+        FaultKind.STICKY,
+    }
+)
+PASSING = tuple(kind for kind in FaultKind if kind not in HABITS)
+
+
 def rule(kind: FaultKind, *, from_s: float, fault_s: float, seed: int = 0) -> FaultRule:
     """Return the rule that spoils every request for so long from an instant on; the seed chooses an exception."""
     once = kind in (FaultKind.HALF_OPEN, FaultKind.REBOOT)
