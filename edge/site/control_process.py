@@ -279,11 +279,12 @@ class Hears:
             return
         before = control.config
         control.remote.keep(proposal)
-        if proposal.config != before:
+        if keys := read_at_start(before, proposal.config):
+            # All of it comes with the new start: half of a wish is not what was wished.
+            self.new_start(f"{', '.join(keys)} changed from afar")
+        elif proposal.config != before:
             control.config = proposal.config
             control.loop.adopt(proposal.config)
-            if keys := read_at_start(before, proposal.config):
-                self.new_start(f"{', '.join(keys)} changed from afar")
 
     def new_start(self, reason: str) -> None:
         """Stop in order."""
