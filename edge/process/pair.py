@@ -75,10 +75,10 @@ class Pair:
         self._children[SITE].held = True  # Until control is ready: one complaint about a configuration is enough.
         self._asked = False
         self._told = False
-        self._wake, wake_write = os.pipe()
-        for end in (self._wake, wake_write):
+        self._wake, self._wake_write = os.pipe()
+        for end in (self._wake, self._wake_write):
             os.set_blocking(end, False)
-        signal.set_wakeup_fd(wake_write)
+        signal.set_wakeup_fd(self._wake_write)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_end)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -227,6 +227,13 @@ class Pair:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for child in self._children.values():
+            if child.process is not None:
+                self._forget(child)
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        os.close(self._wake)
+        os.close(self._wake_write)
 
 
 def _log(phrase: str, **fields: object) -> None:
