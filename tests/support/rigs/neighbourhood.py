@@ -141,7 +141,7 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def town(folder: Path, *, sites: int, speed: float = 30.0) -> AsyncIterator[Town]:
+async def town(folder: Path, *, sites: int, speed: float = 20.0) -> AsyncIterator[Town]:
     """Start a neighbourhood, hand it over, and leave no process behind."""
     place = neighbourhood(sites=sites, week=Week.SUNNY)
     processes = Processes(files.logs(folder))
