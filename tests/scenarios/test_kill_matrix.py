@@ -30,6 +30,8 @@ _STORAGE_MODE = (124, 5)
 
 Breaks = Callable[[Siege, Disk], Awaitable[None]]
 
+SPEED = 10.0  # Eight processes of four gateways, a plant and a broker beside another worker's tests on two cores.
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -175,7 +177,7 @@ async def test_every_device_is_safe_within_its_timer(
         if failure.stateful:
             state = stack.enter_context(disk(files.state(tmp_path, "x").parent, image=tmp_path / "disk.img"))
         sites = [sun_site("curtail"), sun_site("limit"), battery_site("charge"), battery_site("discharge")]
-        async with siege(tmp_path, monkeypatch, sites) as place:
+        async with siege(tmp_path, monkeypatch, sites, speed=SPEED) as place:
             await _run(failure, place, state, measured)
 
 
