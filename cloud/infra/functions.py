@@ -12,7 +12,7 @@ from contracts.topics import Broadcast, Down
 
 
 class Bundle(StrEnum):
-    """What is installed together: the lake alone bears pyarrow, the solvers alone the grid and the market."""
+    """What is installed together: pyarrow for the lake alone, numpy and the solvers for market, grid and forecasts."""
 
     CORE = "core"
     LAKE = "lake"
@@ -109,6 +109,7 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
     _market("cloud.handlers.market_tick"),
     FunctionDefinition(
         handler="cloud.handlers.forecast_tick",
+        bundle=Bundle.SOLVERS,
         reads=(*_REGISTRY, *_SITES, Table.FORECAST_DATA, Table.MARKET_DATA),
         writes=(Table.FORECAST_DATA,),
         speaks=(Broadcast.FORECAST, Down.OUTLOOK),

@@ -41,10 +41,11 @@ sys.exit(main())
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What a package is for: Debian's architecture and the Python that it runs on."""
+    """What a package is for: Debian's name of the processor, the Python that it runs on, and its glibc, 2.x."""
 
     arch: str
     python: str
+    glibc_minor: int = GLIBC_MINOR_MAX
 
     @property
     def site_packages(self) -> str:
@@ -74,7 +75,7 @@ class Target:
         Source: PEP 600, a platform runs wheels of every older glibc.
         """
         machine = WHEEL_ARCH[self.arch]
-        for minor in range(GLIBC_MINOR_MAX, 16, -1):
+        for minor in range(self.glibc_minor, 16, -1):
             yield f"--platform=manylinux_2_{minor}_{machine}"
         yield f"--platform=manylinux2014_{machine}"
         yield from (f"--python-version={self.python}", "--implementation=cp", "--only-binary=:all:")

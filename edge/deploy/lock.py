@@ -24,12 +24,25 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 FOLDER: Final = ROOT / "requirements"
-# By the name of the file: the extras, and whether the build's own tools belong to it. The widest comes first: the
-# others take its versions.
-SETS: Final[Mapping[str, tuple[tuple[str, ...], bool]]] = {
-    "dev": (("dev",), True),
-    "demo": (("demo",), True),
-    "gateway": (("edge", "aws"), False),
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockSet:
+    """What one lock is made of: extras, and whether the base (the command line) and the build tools belong to it."""
+
+    extras: tuple[str, ...]
+    base: bool = True
+    build_tools: bool = False
+
+
+# By the name of the file. The widest comes first: the others take its versions.
+SETS: Final[Mapping[str, LockSet]] = {
+    "dev": LockSet(extras=("dev",), build_tools=True),
+    "demo": LockSet(extras=("demo",), build_tools=True),
+    "gateway": LockSet(extras=("edge", "aws")),
+    "bundle-core": LockSet(extras=("functions",), base=False),
+    "bundle-lake": LockSet(extras=("lake",), base=False),
+    "bundle-solvers": LockSet(extras=("solvers",), base=False),
 }
 BUILD_TOOLS: Final = FOLDER / "build.in"
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==([^\s;\\]+)\s*(?:;\s*(.*?))?\s*\\?$")
@@ -78,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def digest(described: Mapping[str, Any], build_tools: str) -> str:
     """Return the SHA-256 of all that the lock is made from."""
-    asked = {name: sorted(map(str, direct(described, extras))) for name, (extras, _) in SETS.items()}
+    asked = {name: sorted(map(str, direct(described, each.extras, base=each.base))) for name, each in SETS.items()}
     told = [described["project"]["requires-python"], asked, build_tools]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
@@ -88,7 +101,7 @@ def faults(folder: Path, described: Mapping[str, Any]) -> list[str]:
     wanted = digest(described, (folder / BUILD_TOOLS.name).read_text(encoding="utf-8"))
     found: list[str] = []
     versions: dict[tuple[str, str], str] = {}
-    for name, (extras, _) in SETS.items():
+    for name, each in SETS.items():
         path = folder / f"{name}.txt"
         if not path.exists():
             found.append(f"{path} is missing; make lock makes it")
@@ -103,7 +116,7 @@ def faults(folder: Path, described: Mapping[str, Any]) -> list[str]:
         except LockError as error:
             found.append(str(error))
             continue
-        found += _unmet(path, pins, direct(described, extras))
+        found += _unmet(path, pins, direct(described, each.extras, base=each.base))
         for pin in pins:
             other = versions.setdefault((pin.name, pin.marker), pin.version)
             if other != pin.version:
@@ -135,15 +148,22 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def direct(described: Mapping[str, Any], extras: Iterable[str]) -> "Iterator[Requirement]":
-    """Yield what the project itself asks for with some extras, those that they name included."""
+def direct(described: Mapping[str, Any], extras: Iterable[str], *, base: bool = True) -> "Iterator[Requirement]":
+    """Yield what the project itself asks for with some extras, those that they name included.
+
+    Args:
+        described: The content of ``pyproject.toml``.
+        extras: Their names.
+        base: Whether what every installation needs belongs to it.
+    """
     from packaging.requirements import Requirement
 
     table = described["project"]
-    for text in (*table["dependencies"], *(one for extra in extras for one in table["optional-dependencies"][extra])):
+    always = table["dependencies"] if base else ()
+    for text in (*always, *(one for extra in extras for one in table["optional-dependencies"][extra])):
         requirement = Requirement(text)
         if canonical(requirement.name) == table["name"]:
-            yield from direct(described, sorted(requirement.extras))
+            yield from direct(described, sorted(requirement.extras), base=base)
         else:
             yield requirement
 
@@ -171,15 +191,14 @@ def make() -> None:
     wanted = digest(project(), BUILD_TOOLS.read_text(encoding="utf-8"))
     head = f"# From pyproject.toml, sha256:{wanted}; made by make lock\n"
     widest: Path | None = None
-    for name, (extras, with_tools) in SETS.items():
+    for name, each in SETS.items():
         command = [tool, "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
-        command += ["--no-header", "--no-annotate", "--no-emit-index-url", "pyproject.toml"]
-        command += [f"--extra={extra}" for extra in extras] + (
-            [str(BUILD_TOOLS.relative_to(ROOT))] if with_tools else []
-        )
+        command += ["--no-header", "--no-annotate", "--no-emit-index-url", "-"]
+        command += [str(BUILD_TOOLS.relative_to(ROOT))] if each.build_tools else []
         command += [f"--constraint={widest.relative_to(ROOT)}"] if widest is not None else []
+        asked = "".join(f"{one}\n" for one in direct(project(), each.extras, base=each.base))
         try:
-            made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+            made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, input=asked).stdout
         except subprocess.CalledProcessError as error:
             raise LockError(f"uv found no versions for {name}: {error.stderr.strip()[-500:]}") from error
         path = FOLDER / f"{name}.txt"

@@ -1,0 +1,1 @@
+"""The code of the functions on AWS, as the files that Lambda takes."""

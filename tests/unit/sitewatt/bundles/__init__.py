@@ -1,0 +1,1 @@
+"""Tests of what the functions on AWS are made of."""
