@@ -33,6 +33,7 @@ class ForecastSource(StrEnum):
     OWN = "own"
     BLEND = "blend"
     LEVEL = "level"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,16 @@
 
 Two things are not linear: one meter does not take and give at once, and one battery does not charge and discharge at
 once. Prices and losses usually make both pointless. Only where they would pay (a kWh bought is cheaper than one sold,
-or must be got rid of) a yes-or-no variable forbids them, so that almost every plan stays without one.
+or must be got rid of) a yes-or-no variable forbids them, so that almost every plan stays without one. Nor does a load
+run at any little power: a first programme lets it, then its real steps are chosen near to that, and storage is planned
+around them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from edge.trading.plan.problem import PENALTY_MCT, Action, PlanInterval, Problem, Soft, Store
+from edge.trading.plan.flexible import allowed, runnable, step_wh
+from edge.trading.plan.problem import PENALTY_MCT, Action, Band, FlexibleLoad, PlanInterval, Problem, Soft, Store
 from edge.trading.plan.programme import Programme, SolverMissing
 
 # Moving early is preferred by this much over the whole horizon, in ct per kWh: without it, a plan on a wrong forecast
@@ -42,6 +46,35 @@ def linear_plan(
         SolverMissing: On a board without HiGHS.
         SolverFailed: No plan in time.
     """
+    relaxed, worth = _solved(problem, time_limit_s=time_limit_s, tie_break_ct_per_kwh=tie_break_ct_per_kwh)
+    if not problem.loads:
+        return relaxed
+    taken = [
+        runnable(
+            load,
+            problem.intervals,
+            wanted_wh=[action.load_wh[number] for action in relaxed],
+            worth_mct_per_kwh=worth,
+        )
+        for number, load in enumerate(problem.loads)
+    ]
+    by_interval = tuple(zip(*taken, strict=True))
+    fixed = replace(
+        problem,
+        loads=(),
+        intervals=[
+            replace(interval, load_wh=interval.load_wh + sum(energies))
+            for interval, energies in zip(problem.intervals, by_interval, strict=True)
+        ],
+    )
+    actions, _ = _solved(fixed, time_limit_s=time_limit_s, tie_break_ct_per_kwh=tie_break_ct_per_kwh)
+    return tuple(replace(action, load_wh=energies) for action, energies in zip(actions, by_interval, strict=True))
+
+
+def _solved(
+    problem: Problem, *, time_limit_s: float, tie_break_ct_per_kwh: float
+) -> tuple[tuple[Action, ...], list[float]]:
+    """Return the cheapest actions, and what one more kWh of load costs in each interval, in mct."""
     try:
         from edge.trading.plan.highs import solve
     except ImportError as missing:
@@ -57,7 +90,8 @@ def linear_plan(
         stores = [
             _store(programme, problem, index, one_way, tie_break_ct_per_kwh) for index in range(len(problem.stores))
         ]
-        curtailed = _connection(programme, problem, stores)
+        loads = [_load(programme, problem, load, tie_break_ct_per_kwh) for load in problem.loads]
+        curtailed, balance_rows = _connection(programme, problem, stores, loads)
         values, duals = solve(programme, time_limit_s=time_limit_s)
         both_ways = {
             (index, t)
@@ -70,15 +104,17 @@ def linear_plan(
         one_way |= both_ways
         if attempt == ROUNDS - 2:
             one_way = {(index, t) for index in range(len(stores)) for t in range(len(problem.intervals))}
-    return tuple(
+    actions = tuple(
         Action(
             battery_wh=tuple((values[each.charge[t]] - values[each.discharge[t]]) / _KWH for each in stores),
             curtailed_wh=values[curtailed[t]] / _KWH,
             # A row's dual is what the cost rises by with one more kWh in the balance, so its sign turns.
             stored_mct_per_kwh=tuple(max(0.0, -duals[each.balance_rows[t]]) / _CT for each in stores),
+            load_wh=tuple(values[each[t]] / _KWH for each in loads),
         )
         for t in range(len(problem.intervals))
     )
+    return actions, [duals[row] / _CT for row in balance_rows]
 
 
 def _store(
@@ -154,12 +190,54 @@ def _ramp(programme: Programme, problem: Problem, store: Store, charge: list[int
         programme.row([*terms, (beyond, -1.0)], upper=start_kw + ramp_kw)
 
 
-def _connection(programme: Programme, problem: Problem, stores: list[_StoreColumns]) -> list[int]:
-    """Add the connection point in each interval; return the columns of curtailed generation."""
+def _load(programme: Programme, problem: Problem, load: FlexibleLoad, tie_break_ct_per_kwh: float) -> Sequence[int]:
+    """Add one flexible load: what it takes in each interval, any power up to its rating allowed."""
+    count = len(problem.intervals)
+    spans = [(allowed(need, problem.intervals), need) for need in load.needs]
+    taken = []
+    for t, interval in enumerate(problem.intervals):
+        runs = load.band is not None or any(t in span for span, _ in spans)
+        most = load.rated_w * interval.hours * _KWH if runs else 0.0
+        taken.append(programme.column(upper=most, cost=tie_break_ct_per_kwh * t / count))
+    for span, need in spans:
+        terms = [(taken[t], 1.0) for t in span]
+        wanted = need.energy_wh * _KWH
+        programme.row([*terms, (_slack(programme, Soft.NEED), 1.0)], lower=wanted)
+        programme.row(terms, upper=wanted)
+    if load.band is not None:
+        _band(programme, problem, load, load.band, taken)
+    return taken
+
+
+def _band(programme: Programme, problem: Problem, load: FlexibleLoad, band: Band, taken: Sequence[int]) -> None:
+    """Keep a load within its band; a step that it can only take whole needs room on either side."""
+    reach = max(0.0, band.reach_wh - step_wh(load) / 2) * _KWH
+    before = None
+    for t, interval in enumerate(problem.intervals):
+        last = t == len(problem.intervals) - 1
+        # What it is ahead at the end need not be bought then.
+        worth = problem.end_mct_per_kwh * _CT if last else 0.0
+        ahead = programme.column(lower=-float("inf"), cost=-worth)
+        terms = [(ahead, 1.0), (taken[t], -1.0)]
+        start = band.ahead_wh * _KWH if before is None else 0.0
+        if before is not None:
+            terms.append((before, -1.0))
+        level = start - band.drain_w * interval.hours * _KWH
+        programme.row(terms, lower=level, upper=level)
+        beyond = _slack(programme, Soft.COMFORT)
+        programme.row([(ahead, 1.0), (beyond, 1.0)], lower=-reach)
+        programme.row([(ahead, 1.0), (beyond, -1.0)], upper=reach)
+        before = ahead
+
+
+def _connection(
+    programme: Programme, problem: Problem, stores: list[_StoreColumns], loads: Sequence[Sequence[int]]
+) -> tuple[list[int], list[int]]:
+    """Add the connection point in each interval; return the columns of curtailed generation, and the balance's rows."""
     connection = problem.connection
     paid_kw = connection.peak_w * _KWH
     peak = programme.column(lower=paid_kw, cost=connection.peak_mct_per_kw * _CT)
-    curtailed = []
+    curtailed, rows = [], []
     for t, interval in enumerate(problem.intervals):
         import_max = connection.import_wh_max(interval) * _KWH
         export_max = connection.export_wh_max(interval) * _KWH
@@ -171,7 +249,9 @@ def _connection(programme: Programme, problem: Problem, stores: list[_StoreColum
         given = programme.column(cost=-sell)
         moved = [(each.charge[t], 1.0) for each in stores] + [(each.discharge[t], -1.0) for each in stores]
         net = interval.net_wh * _KWH
-        programme.row([(taken, 1.0), (given, -1.0), (unused, -1.0), *((c, -v) for c, v in moved)], lower=net, upper=net)
+        drawn = [*moved, *((each[t], 1.0) for each in loads)]
+        balance = [(taken, 1.0), (given, -1.0), (unused, -1.0), *((c, -v) for c, v in drawn)]
+        rows.append(programme.row(balance, lower=net, upper=net))
         if buy < sell:
             most = abs(net) + pv + import_max + export_max + _moved_max(problem, interval)
             programme.either(taken, given, one_max=most, other_max=most)
@@ -185,11 +265,12 @@ def _connection(programme: Programme, problem: Problem, stores: list[_StoreColum
         if stores and not connection.grid_discharging:
             programme.row([*((c, -v) for c, v in moved)], upper=max(0.0, net))
         curtailed.append(unused)
-    return curtailed
+    return curtailed, rows
 
 
 def _moved_max(problem: Problem, interval: PlanInterval) -> float:
-    return sum(max(store.charge_w_max, store.discharge_w_max) for store in problem.stores) * interval.hours * _KWH
+    stores_w = sum(max(store.charge_w_max, store.discharge_w_max) for store in problem.stores)
+    return (stores_w + sum(load.rated_w for load in problem.loads)) * interval.hours * _KWH
 
 
 def _slack(programme: Programme, limit: Soft) -> int:

@@ -124,8 +124,63 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Energy that a load is to have taken by a time.
+
+    Args:
+        from_at: It may run from then on.
+        due_at: By then.
+        energy_wh: What is still missing.
+        in_one_go: Whether it runs through at full power once begun, as an appliance does.
+        begun: Whether it has begun.
+    """
+
+    from_at: datetime
+    due_at: datetime
+    energy_wh: float
+    in_one_go: bool = False
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """A steady need that a load may be ahead or behind of, as a heated house or a tank is.
+
+    Args:
+        drain_w: The need, electric.
+        ahead_wh: By how much the load is ahead now, negative behind.
+        reach_wh: How far it may be, either way.
+    """
+
+    drain_w: float
+    ahead_wh: float
+    reach_wh: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlexibleLoad:
+    """A load that the plan moves; what it takes is no part of the intervals' ``load_wh``.
+
+    Args:
+        id: Of its device.
+        rated_w: The most that it draws.
+        least_w: The least while it runs: ``rated_w`` where it is only on or off, zero where it can draw anything.
+        needs: In time order, without overlap; none where a band counts.
+        band: Its steady need; ``None`` where needs count.
+        follows_surplus: Whether it takes what the site would feed in while nobody asks anything of it.
+    """
+
+    id: str
+    rated_w: float
+    least_w: float = 0.0
+    needs: Sequence[Need] = ()
+    band: Band | None = None
+    follows_surplus: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Everything that a plan is made from: consecutive intervals, storage, connection.
+    """Everything that a plan is made from: consecutive intervals, storage, connection, loads that can be moved.
 
     ``end_mct_per_kwh`` is what a kWh that storage can still give after the last interval is worth.
     """
@@ -134,6 +189,7 @@ class Problem:
     stores: Sequence[Store]
     connection: Connection
     end_mct_per_kwh: float
+    loads: Sequence[FlexibleLoad] = ()
 
 
 class Soft(StrEnum):
@@ -145,6 +201,8 @@ class Soft(StrEnum):
     RESERVE = "reserve"
     TARGET = "target state of charge"
     RAMP = "ramp"
+    NEED = "energy by its time"
+    COMFORT = "comfort band"
 
 
 # What passing a limit by one kWh counts, in mct: above any energy or peak price, so that it is passed only where it
@@ -157,6 +215,8 @@ PENALTY_MCT = {
     Soft.RESERVE: 15_000_000,
     Soft.TARGET: 20_000_000,
     Soft.RAMP: 12_000_000,
+    Soft.NEED: 20_000_000,
+    Soft.COMFORT: 10_000_000,
 }
 
 
@@ -185,8 +245,10 @@ class Action:
         battery_wh: Of each store in order, at the terminals, charging positive.
         curtailed_wh: Generation left unused, zero or more.
         stored_mct_per_kwh: What one more stored kWh would be worth then, by store; zero where the method does not tell.
+        load_wh: Of each flexible load in order.
     """
 
     battery_wh: tuple[float, ...]
     curtailed_wh: float
     stored_mct_per_kwh: tuple[float, ...]
+    load_wh: tuple[float, ...] = ()

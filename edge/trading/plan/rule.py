@@ -1,17 +1,21 @@
 """Self-consumption: what a site does without a plan, and what every plan must beat."""
 
+from edge.trading.plan.flexible import cheapest
 from edge.trading.plan.problem import Action, PlanInterval, Problem, Store
 
 
 def self_consumption(problem: Problem) -> tuple[Action, ...]:
     """Return the actions of a site whose storage takes the surplus and serves the need, in the stores' order.
 
-    Surplus beyond what may be fed in is curtailed where it can be; storage stays above window and reserve.
+    Surplus beyond what may be fed in is curtailed where it can be; storage stays above window and reserve. Flexible
+    loads run when energy is cheapest without regard to storage.
     """
+    loads = [cheapest(load, problem.intervals) for load in problem.loads]
     stored = [store.stored_wh for store in problem.stores]
     actions = []
-    for interval in problem.intervals:
-        left_wh, moved = interval.net_wh, []
+    for number, interval in enumerate(problem.intervals):
+        drawn = tuple(taken_wh[number] for taken_wh in loads)
+        left_wh, moved = interval.net_wh + sum(drawn), []
         for index, store in enumerate(problem.stores):
             moved_wh = _moved(store, stored[index], interval, left_wh)
             left_wh += moved_wh
@@ -24,6 +28,7 @@ def self_consumption(problem: Problem) -> tuple[Action, ...]:
                 battery_wh=tuple(moved),
                 curtailed_wh=min(beyond_wh, -interval.pv_wh) if problem.connection.curtailable else 0.0,
                 stored_mct_per_kwh=(0.0,) * len(moved),
+                load_wh=drawn,
             )
         )
     return tuple(actions)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.trading.plan.problem import PENALTY_MCT, Action, PlanInterval, Problem, Soft, Store, Violation
+from edge.trading.plan.problem import PENALTY_MCT, Action, FlexibleLoad, PlanInterval, Problem, Soft, Store, Violation
 
 # Solvers leave this much behind; a plan is not refused for it.
 TOLERANCE_WH = 0.5
@@ -57,13 +57,19 @@ def simulate(problem: Problem, actions: Sequence[Action]) -> Outcome:
                 beyond_w = abs(moved_wh / interval.hours - power[index]) - store.ramp_w_max
                 violations += _violation(Soft.RAMP, interval, beyond_w, store.id)
             power[index] = moved_wh / interval.hours
-        grid_wh = interval.load_wh + interval.pv_wh + action.curtailed_wh + sum(action.battery_wh)
+        drawn_wh = sum(action.battery_wh) + sum(action.load_wh)
+        grid_wh = interval.load_wh + interval.pv_wh + action.curtailed_wh + drawn_wh
         cost += grid_wh * (interval.buy_mct_per_kwh if grid_wh > 0 else interval.sell_mct_per_kwh) / 1000
         peak_w = max(peak_w, interval.peak_weight * grid_wh / interval.hours)
         violations += _violation(Soft.IMPORT, interval, grid_wh - problem.connection.import_wh_max(interval))
         violations += _violation(Soft.EXPORT, interval, -grid_wh - problem.connection.export_wh_max(interval))
         grid.append(grid_wh)
         states.append(tuple(stored))
+    for number, load in enumerate(problem.loads):
+        taken_wh = [action.load_wh[number] for action in actions]
+        violations += _load_violations(load, problem.intervals, taken_wh)
+        if load.band is not None:
+            cost -= sum(taken_wh) * problem.end_mct_per_kwh / 1000
     cost += (peak_w - problem.connection.peak_w) * problem.connection.peak_mct_per_kw / 1000
     for store, left_wh in zip(problem.stores, stored, strict=True):
         cost -= (left_wh - store.stored_wh) * store.discharge_efficiency * problem.end_mct_per_kwh / 1000
@@ -101,9 +107,12 @@ def _impossible(problem: Problem, interval: PlanInterval, action: Action) -> lis
     """Return what no device can do and no rule allows."""
     at = f"{interval.start:%d %b %H:%M}"
     found = []
-    values = (*action.battery_wh, action.curtailed_wh)
+    values = (*action.battery_wh, action.curtailed_wh, *action.load_wh)
     if not all(math.isfinite(value) for value in values):
         return [f"{at}: a planned energy is no number"]
+    for load, taken_wh in zip(problem.loads, action.load_wh, strict=True):
+        if not -TOLERANCE_WH <= taken_wh <= load.rated_w * interval.hours + TOLERANCE_WH:
+            found.append(f"{at}: {load.id} would take {taken_wh:.0f} Wh, beyond its {load.rated_w:.0f} W")
     for store, moved_wh in zip(problem.stores, action.battery_wh, strict=True):
         if moved_wh > store.charge_w_max * interval.hours + TOLERANCE_WH:
             found.append(f"{at}: {store.id} would charge {moved_wh:.0f} Wh, above {store.charge_w_max:.0f} W")
@@ -113,7 +122,7 @@ def _impossible(problem: Problem, interval: PlanInterval, action: Action) -> lis
     curtailable_wh = -interval.pv_wh if connection.curtailable else 0.0
     if not -TOLERANCE_WH <= action.curtailed_wh <= curtailable_wh + TOLERANCE_WH:
         found.append(f"{at}: {action.curtailed_wh:.0f} Wh curtailed of {curtailable_wh:.0f} Wh that can be")
-    own_wh = interval.load_wh + interval.pv_wh + action.curtailed_wh
+    own_wh = interval.load_wh + sum(action.load_wh) + interval.pv_wh + action.curtailed_wh
     moved_wh = sum(action.battery_wh)
     if not connection.grid_charging and moved_wh > max(0.0, -own_wh) + TOLERANCE_WH:
         found.append(f"{at}: {moved_wh:.0f} Wh charged, above the surplus, where charging from the grid is forbidden")
@@ -129,6 +138,28 @@ def _store_violations(store: Store, interval: PlanInterval, stored_wh: float) ->
         found += _violation(Soft.RESERVE, interval, store.reserve_wh - stored_wh, store.id)
     if store.target_at is not None and interval.start < store.target_at <= interval.end:
         found += _violation(Soft.TARGET, interval, store.target_wh - stored_wh, store.id)
+    return found
+
+
+def _load_violations(
+    load: FlexibleLoad, intervals: Sequence[PlanInterval], taken_wh: Sequence[float]
+) -> list[Violation]:
+    """Return what a load lacks at the time of each need, and how far it leaves its band."""
+    found = []
+    for need in load.needs:
+        inside = [
+            index
+            for index, each in enumerate(intervals)
+            if each.end > need.from_at and each.end <= need.due_at and (index == 0 or each.start >= need.from_at)
+        ]
+        if inside:
+            missing_wh = need.energy_wh - sum(taken_wh[index] for index in inside)
+            found += _violation(Soft.NEED, intervals[inside[-1]], missing_wh, load.id)
+    if load.band is not None:
+        ahead_wh = load.band.ahead_wh
+        for interval, energy_wh in zip(intervals, taken_wh, strict=True):
+            ahead_wh += energy_wh - load.band.drain_w * interval.hours
+            found += _violation(Soft.COMFORT, interval, abs(ahead_wh) - load.band.reach_wh, load.id)
     return found
 
 

@@ -104,7 +104,7 @@ def _storage(
     plan: Plan, interval: PlanInterval, action: Action, *, export_w_max: float | None, generation_off: bool
 ) -> Steer:
     battery_w = sum(action.battery_wh) / interval.hours
-    net_w = (interval.net_wh + action.curtailed_wh) / interval.hours
+    net_w = (interval.net_wh + sum(action.load_wh) + action.curtailed_wh) / interval.hours
     buy, sell = _ct(interval.buy_mct_per_kwh), _ct(interval.sell_mct_per_kwh)
     least_w, most_w, wanted_w = float("-inf"), float("inf"), None
     if not plan.problem.stores:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from edge.trading.model import Battery, PlanStep
+from edge.trading.model import Battery, PlanStep, SiteForecast
 from edge.trading.plan.plan import Plan
 from edge.trading.plan.problem import Action, Method, Store
 
@@ -42,6 +42,18 @@ def battery_steps(plan: Plan, *, after: datetime) -> tuple[PlanStep, ...]:
             )
         )
     return tuple(steps)
+
+
+def with_loads(forecasts: Sequence[SiteForecast], plan: Plan | None) -> tuple[SiteForecast, ...]:
+    """Return forecasts with what the plan has its loads take, so that orders buy it."""
+    if plan is None or not plan.problem.loads:
+        return tuple(forecasts)
+    taken_wh = {
+        interval.start: sum(action.load_wh)
+        for interval, action in zip(plan.problem.intervals, plan.actions, strict=True)
+        if interval.end - interval.start == _QUARTER
+    }
+    return tuple(replace(each, load_wh=each.load_wh + round(taken_wh.get(each.start, 0.0))) for each in forecasts)
 
 
 def _worth(plan: Plan, action: Action, index: int, store: Store) -> float:

@@ -5,6 +5,7 @@ from typing import Any
 
 from edge.trading.plan.plan import Plan
 from edge.trading.plan.steer import steer
+from edge.trading.plan.steer_loads import load_aims
 
 TOLD = timedelta(hours=20)
 
@@ -30,6 +31,10 @@ def told(plan: Plan, *, now: datetime, horizon: timedelta = TOLD) -> dict[str, A
                 "sell_mct_per_kwh": round(interval.sell_mct_per_kwh),
                 "aim": aim.aim.value,
                 "why": aim.words,
+                "loads": [
+                    {"device": each.device, "power_w": round(taken_wh / interval.hours), "why": each.words}
+                    for each, taken_wh in zip(load_aims(plan, index), action.load_wh, strict=True)
+                ],
             }
         )
     return {
