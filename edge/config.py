@@ -151,6 +151,32 @@ class BatterySection(_Section):
         return self
 
 
+class GoalSection(_Section):
+    """What a load needs, so that the plan may choose when: energy each day by a time, or within a band of comfort.
+
+    Times are of the tariff's wall clock (else UTC). ``from`` says from when on it may run, by default from the last
+    ``by`` on; ``in_one_go`` that it runs through at full power once begun, as an appliance does. A charger that tells
+    whether a car is there needs the energy anew with each car. With ``comfort_kwh`` instead of ``by``, ``energy_kwh``
+    is needed evenly over the day, and the load may be ahead or behind by that much, as a heated house is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    energy_kwh: float = Field(gt=0, le=10_000)
+    by: Annotated[time, BeforeValidator(clock_time)] | None = None
+    from_: Annotated[time, BeforeValidator(clock_time)] | None = Field(default=None, alias="from")
+    in_one_go: bool = False
+    comfort_kwh: float | None = Field(default=None, gt=0, le=1_000)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "GoalSection":
+        if (self.by is None) == (self.comfort_kwh is None):
+            raise ValueError("goal needs either by, a time, or comfort_kwh, how far the load may be ahead or behind")
+        if self.by is None and (self.from_ is not None or self.in_one_go):
+            raise ValueError("goal.from and goal.in_one_go belong to a goal with by, a time")
+        return self
+
+
 class LoadSection(_Section):
     """A load that can be limited or turned off, and is held back where an import limit cannot be kept otherwise.
 
@@ -158,7 +184,7 @@ class LoadSection(_Section):
     while it runs (by default what 6 A are on its phases, where it takes a limit). ``state`` is the point that says
     whether it is on; without one it counts as what it was last told. Where its device measures no power it counts with
     ``rated_w`` while on. No load is turned before ``on_s_min`` or ``off_s_min`` has passed, whoever asks; one that
-    takes a limit is held back at once all the same.
+    takes a limit is held back at once all the same. ``goal`` is what it needs, where the plan may choose when.
     """
 
     rated_w: int = Field(gt=0)
@@ -168,6 +194,7 @@ class LoadSection(_Section):
     rest: Rest = Rest.ON
     on_s_min: float = Field(default=60, ge=0, le=86_400)
     off_s_min: float = Field(default=60, ge=0, le=86_400)
+    goal: GoalSection | None = None
 
     @model_validator(mode="after")
     def _moves(self) -> "LoadSection":
@@ -471,6 +498,11 @@ class SiteConfig(_Section):
     page: PageSection | None = None
     plain_mqtt: PlainSettings | None = None
     home_assistant: HomeAssistantSettings | None = None
+
+    @property
+    def plans(self) -> bool:
+        """Return whether there is anything to plan: by a market, by a tariff that was told, or loads with a goal."""
+        return self.trading.plans or any(each.load is not None and each.load.goal is not None for each in self.devices)
 
     @property
     def export_w_max(self) -> int:

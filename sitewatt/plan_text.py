@@ -25,4 +25,17 @@ def plan_lines(plan: dict[str, Any]) -> Iterator[str]:
             f"{start:%a %d %H:%M} {end:%H:%M} {mean('load_w'):7.0f} {mean('pv_w'):7.0f} {mean('battery_w'):8.0f} "
             f"{mean('grid_w'):7.0f} {steps[-1]['stored_wh']:8} {mean('buy_mct_per_kwh') / 1000:7.1f}  {steps[0]['why']}"
         )
+    yield from _load_lines(plan["steps"])
     yield "powers in W (into the site, into the battery positive), stored in Wh, buy in ct/kWh"
+
+
+def _load_lines(steps: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each stretch in which one load does the same for the same reason."""
+    for device in dict.fromkeys(load["device"] for step in steps for load in step.get("loads", ())):
+        told = [(step, load) for step in steps for load in step.get("loads", ()) if load["device"] == device]
+        for (power_w, why), group in groupby(told, key=lambda pair: (pair[1]["power_w"], pair[1]["why"])):
+            stretch = [step for step, _ in group]
+            start = datetime.fromisoformat(stretch[0]["start"]).astimezone()
+            minutes = sum(step["minutes"] for step in stretch)
+            end = datetime.fromtimestamp(start.timestamp() + 60 * minutes).astimezone()
+            yield f"{start:%a %d %H:%M} {end:%H:%M} {device}: {power_w} W, {why}"

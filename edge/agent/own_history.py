@@ -27,8 +27,8 @@ def read_own(
 ) -> tuple[Series, Series | None]:
     """Return mean load and generation in W of the quarters of a span; no generation for a site without a generator.
 
-    The load is what the connection point takes without generators and batteries. A quarter in which a point is missing
-    is missing, and so is the generation of one in which it was held back.
+    The load is what the connection point takes without generators, batteries and planned loads. A quarter in which a
+    point is missing is missing, and so is the generation of one in which it was held back.
 
     Raises:
         sqlite3.Error: There is no such file, or it cannot be read.
@@ -38,6 +38,7 @@ def read_own(
     first_s, last_s = epoch_ms(first) // 1000, epoch_ms(until) // 1000
     generators = [each for each in config.devices if each.pv_peak_w > 0]
     batteries = [each for each in config.devices if each.battery is not None]
+    planned = [each for each in config.devices if each.load is not None and each.load.goal is not None]
     # A week at a time: as rows, months would take more memory than all else in the process.
     for begin_s in range(first_s, last_s, _SPAN_S):
         end_s = min(begin_s + _SPAN_S, last_s)
@@ -50,7 +51,9 @@ def read_own(
             if generated_w is not None and datetime.fromtimestamp(row.start_s, UTC) not in held_back:
                 pv[index] = min(0.0, generated_w)
             if connection_w is not None and generated_w is not None and stored_w is not None:
-                load[index] = max(0.0, connection_w - generated_w - stored_w)
+                # What the plan moves is planned, not forecast; a load whose device measures nothing stays in.
+                moved_w = sum(row.values.get(f"{each.id}/{POWER}", 0.0) for each in planned)
+                load[index] = max(0.0, connection_w - generated_w - stored_w - moved_w)
     of_load = Series(start=first, step_s=DELIVERY_INTERVAL_S, values=load)
     return of_load, Series(start=first, step_s=DELIVERY_INTERVAL_S, values=pv) if generators else None
 

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 
-from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, lever
+from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, lever, load
 from edge.trading.plan.plan import Plan, make_plan, resting_plan
 from edge.trading.plan.problem import Method, Problem
 from edge.trading.plan.steer import Steer, shaved, steer
+from edge.trading.plan.steer_loads import load_aims
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +59,34 @@ class Planner:
             generators: Devices whose generation may be limited.
             net_w: What the site takes without its batteries, ``None`` where that is not measured.
         """
-        if self.plan is None:
+        index = self._present(now)
+        if self.plan is None or index is None:
             return []
-        for index, interval in enumerate(self.plan.problem.intervals):
-            if interval.start <= now < interval.end:
-                aim = steer(self.plan, index)
-                aim = aim if net_w is None else shaved(aim, net_w=net_w)
-                return _asked(aim, now_s + _LEASE_S, generators)
-        return []
+        aim = steer(self.plan, index)
+        aim = aim if net_w is None else shaved(aim, net_w=net_w)
+        return _asked(aim, now_s + _LEASE_S, generators)
+
+    def load_requests(self, now: datetime, now_s: float) -> list[Request]:
+        """Return what the plan asks of the site's loads in the present interval; each is left to itself without one."""
+        index = self._present(now)
+        if self.plan is None or index is None:
+            return []
+        return [
+            Request(
+                requester="plan",
+                resource=load(aim.device),
+                priority=Priority.OPTIMISER,
+                reason=Reason.PRICE,
+                expires_s=now_s + _LEASE_S,
+                preferred_w=aim.power_w,
+            )
+            for aim in load_aims(self.plan, index)
+            if aim.power_w is not None
+        ]
+
+    def _present(self, now: datetime) -> int | None:
+        intervals = () if self.plan is None else self.plan.problem.intervals
+        return next((index for index, each in enumerate(intervals) if each.start <= now < each.end), None)
 
 
 def _asked(aim: Steer, expires_s: float, generators: Iterable[str]) -> list[Request]:

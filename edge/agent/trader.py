@@ -25,6 +25,7 @@ from contracts.units import (
     instant,
 )
 from edge.agent.held_back import HeldBack
+from edge.agent.load_goals import LoadGoals
 from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.planner import Planner
@@ -37,7 +38,7 @@ from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
 from edge.trading.availability import Basis, ability_of, reach_of
 from edge.trading.consumer import consumer_orders
-from edge.trading.forecast import expected_prices
+from edge.trading.forecast import expected_prices, nothing_known
 from edge.trading.model import (
     Battery,
     IntervalEnergy,
@@ -52,7 +53,7 @@ from edge.trading.plan.horizon import plan_intervals, store_of
 from edge.trading.plan.plan import Plan, end_value
 from edge.trading.plan.problem import Problem
 from edge.trading.plan.rates import planned_rates, spot_rate
-from edge.trading.plan.steps import battery_steps, later_batteries
+from edge.trading.plan.steps import battery_steps, later_batteries, with_loads
 from edge.trading.plan.told import told
 from edge.trading.producer import producer_orders
 from edge.trading.tracker import schedule_power_w
@@ -76,18 +77,19 @@ _ORDER: TypeAdapter[OwnOrder] = TypeAdapter(OwnOrder)
 
 @dataclass(kw_only=True)
 class _Running:
-    """What the present interval has brought so far: energy at the connection point, of generation and of batteries."""
+    """The energy of the present interval so far: at the connection point, of generation, batteries, planned loads."""
 
     start: datetime
     since_s: float = 0.0
     net_wh: float = 0.0
     pv_wh: float = 0.0
     battery_wh: float = 0.0
+    planned_wh: float = 0.0
 
     def energy(self) -> IntervalEnergy:
-        """Return load and generation of the whole interval, as its part so far promises."""
+        """Return load and generation of the whole interval, as its part so far promises; without planned loads."""
         scale = DELIVERY_INTERVAL_S / self.since_s
-        load_wh = max(0.0, (self.net_wh - self.pv_wh - self.battery_wh) * scale)
+        load_wh = max(0.0, (self.net_wh - self.pv_wh - self.battery_wh - self.planned_wh) * scale)
         return IntervalEnergy(load_wh=load_wh, pv_wh=min(0.0, self.pv_wh * scale))
 
 
@@ -117,6 +119,7 @@ class Trader:
         self._outlooks = Outlooks()
         self._held_back = HeldBack(outbox)
         self._month_peak = MonthPeak()
+        self._goals = LoadGoals(outbox)
         self._last_price: int | None = None
         self._basis: Basis | None = None
         self._planner = Planner()
@@ -231,9 +234,11 @@ class Trader:
             import_w_max=float(self._config.connection.import_limit_w),
             export_w_max=float(self._config.export_w_max),
         )
+        loads = self._planner.load_requests(now, now_s)
         if power_w is None:
-            return self._planner.requests(now, now_s, generators=self._generators, net_w=self._net_w())
+            return [*self._planner.requests(now, now_s, generators=self._generators, net_w=self._net_w()), *loads]
         return [
+            *loads,
             Request(
                 requester="schedule",
                 resource=CONNECTION,
@@ -241,7 +246,7 @@ class Trader:
                 reason=Reason.SCHEDULE,
                 expires_s=now_s + _SCHEDULE_LEASE_S,
                 preferred_w=power_w,
-            )
+            ),
         ]
 
     def _net_w(self) -> float | None:
@@ -274,6 +279,7 @@ class Trader:
         running.net_wh += connection_w * hours
         running.pv_wh += self._sum(cycle, _pv_of) * hours
         running.battery_wh += self._sum(cycle, _battery_of) * hours
+        running.planned_wh += self._goals.saw(self._config, self._tariff, cycle, passed_s=passed_s, now=now)
         self._held_back.saw(cycle, passed_s)
 
     def _sum(self, cycle: CycleSeen, of: Callable[[DeviceSection, CycleSeen], float]) -> float:
@@ -298,16 +304,18 @@ class Trader:
             [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in self._history.items()],
             durable=False,
         )
+        self._goals.keep()
 
     def _outlook(self, now: datetime) -> Outlook:
         first = DeliveryInterval.containing(now).later(1)
         starts = [first.later(step).start for step in range(ORDERED_INTERVALS)]
         forecasts = self._forecasts(starts, now)
         prices = expected_prices(self._outlooks.cloud, starts=starts, last_price_mct_per_kwh=self._last_price)
+        basis = self._planned(forecasts, now)
         return Outlook(
             now=now,
-            forecasts=forecasts,
-            plan=self._planned(forecasts, now).plan,
+            forecasts=with_loads(forecasts, self.plan),
+            plan=basis.plan,
             positions=self._orders.positions,
             prices=prices,
             tariffs=self._tariff.over(starts, prices),
@@ -331,6 +339,8 @@ class Trader:
         # Just after a start there is nothing to expect yet; a plan of nothing is not kept for long.
         if self._basis is None or plan is None or not plan.problem.intervals:
             return True
+        if self._basis.batteries == () or self._goals.changed:
+            return True
         return self._clock.monotonic() - self._planned_s >= PLAN_S
 
     def _planned(self, forecasts: tuple[SiteForecast, ...], now: datetime) -> Basis:
@@ -352,6 +362,10 @@ class Trader:
         batteries = self._batteries()
         # Without a schedule to follow, the batteries are kept for other uses and not planned.
         planned = batteries if batteries and self._config.trading.follow_schedule else ()
+        loads = self._goals.flexible(self._config, self._tariff, now)
+        if loads and not forecasts:
+            # A car has its time, whatever is known of the house: then its price alone decides.
+            forecasts, planned = tuple(nothing_known(start) for start in starts), ()
         intervals = plan_intervals(
             forecasts,
             rates=lambda start: self._rates(start, prices.get(start), now),
@@ -365,6 +379,7 @@ class Trader:
             ),
             connection=connection_of(self._config, tariff=self._tariff, peak_w=self._month_peak.power_w),
             end_mct_per_kwh=end_value(intervals),
+            loads=loads,
         )
         return problem, batteries, forecasts
 
@@ -401,7 +416,7 @@ class Trader:
         now = self._clock.now()
         later = tuple(each for each in forecasts if each.start > now)
         self._basis = Basis(
-            forecasts=later,
+            forecasts=with_loads(later, plan),
             batteries=later_batteries(batteries, plan, before=later[0].start if later else now),
             plan=battery_steps(plan, after=now),
         )

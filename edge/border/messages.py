@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from contracts.topics import Up
 from contracts.units import Quality, epoch_ms, instant
 from contracts.wire import PAYLOAD_BYTES_MAX, WireError, read_json
-from edge.control.model import Measured, Priority, Reason, Request, Resource
-from edge.loop.seen import CycleSeen
+from edge.control.model import Capability, Measured, Priority, Reason, Request, Resource
+from edge.loop.seen import CycleSeen, LoadSeen
 from edge.modbus.point import Reading
 from edge.outbox.records import RecordClass
 
@@ -27,6 +27,8 @@ REQUESTS_MAX = 64
 Name = Annotated[str, Field(max_length=200)]
 Point = tuple[float | None, Quality, Annotated[int, Field(ge=0)] | None, float]
 """A reading: value, quality, source time in milliseconds, instant of the monotonic clock."""
+Load = tuple[float | None, bool | None, Capability | None, float]
+"""A load: power, whether a car is there, how it is moved, its least power while it runs."""
 
 
 class _Frame(BaseModel):
@@ -52,6 +54,7 @@ class Seen(_Frame):
     connection: tuple[float | None, Quality, float | None]
     readings: dict[Name, dict[Name, Point]]
     generation_limits_w: dict[Name, float] = Field(default_factory=dict)
+    loads: dict[Name, Load] = Field(default_factory=dict)
     offline: tuple[Name, ...]
     in_event: bool
 
@@ -68,6 +71,10 @@ class Seen(_Frame):
                 for device, points in cycle.readings.items()
             },
             generation_limits_w=dict(cycle.generation_limits_w),
+            loads={
+                device: (each.power_w, each.connected, each.moved_by, each.least_w)
+                for device, each in cycle.loads.items()
+            },
             offline=cycle.offline,
             in_event=cycle.in_event,
         )
@@ -84,6 +91,10 @@ class Seen(_Frame):
                 for device, points in self.readings.items()
             },
             generation_limits_w=self.generation_limits_w,
+            loads={
+                device: LoadSeen(power_w=power_w, connected=connected, moved_by=moved_by, least_w=least_w)
+                for device, (power_w, connected, moved_by, least_w) in self.loads.items()
+            },
             offline=self.offline,
             in_event=self.in_event,
         )

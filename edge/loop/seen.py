@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from edge.control.model import Capability, Measured
+from edge.control.model import AssetKind, Capability, Measured, load_capability
 from edge.loop.cycle import Cycle
 from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, Readings
 
@@ -24,6 +24,23 @@ REPORTED = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSeen:
+    """A load that can be moved, as one cycle saw it.
+
+    Args:
+        power_w: What it draws; ``None`` while nobody can tell.
+        connected: Whether a charger has a car; ``None`` where it does not tell.
+        moved_by: How its device is moved; ``None`` where it cannot be.
+        least_w: The least that it draws while it runs.
+    """
+
+    power_w: float | None
+    connected: bool | None
+    moved_by: Capability | None
+    least_w: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class CycleSeen:
     """One cycle as the rest of the site knows it.
@@ -33,6 +50,7 @@ class CycleSeen:
         taken_s: Of its snapshot, on the machine's monotonic clock.
         readings: The reported readings, by device.
         generation_limits_w: What generators were told to keep below, by device.
+        loads: The loads, by device.
         offline: The devices that do not answer.
         in_event: Something is owed to the grid or to an order now.
     """
@@ -42,6 +60,7 @@ class CycleSeen:
     connection_power: Measured
     readings: Mapping[str, Readings]
     generation_limits_w: Mapping[str, float] = field(default_factory=dict)
+    loads: Mapping[str, LoadSeen] = field(default_factory=dict)
     offline: tuple[str, ...] = ()
     in_event: bool = False
 
@@ -85,6 +104,16 @@ def seen_of(cycle: Cycle, *, offline: tuple[str, ...] = (), in_event: bool = Fal
             one.asset: one.value_w
             for one in cycle.decision.setpoints
             if one.capability is Capability.LIMIT_GENERATION and one.value_w is not None
+        },
+        loads={
+            asset.id: LoadSeen(
+                power_w=asset.power.usable(),
+                connected=asset.connected,
+                moved_by=load_capability(asset.capabilities),
+                least_w=asset.load_w_min,
+            )
+            for asset in cycle.snapshot.assets
+            if asset.kind is AssetKind.LOAD
         },
         offline=offline,
         in_event=in_event,

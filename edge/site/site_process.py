@@ -186,7 +186,7 @@ def _build(config: SiteConfig, clock: Clock, outbox: Outbox, remote: RemoteSetti
         throttle=config.link.throttle,
     )
     trader = None
-    if config.trading.plans and config.site.agent is not SiteAgent.MONITOR:
+    if config.plans and config.site.agent is not SiteAgent.MONITOR:
         # What an earlier version kept may be unreadable for this one; everything else runs without trading then.
         trader = supervisor.call(
             "trade",

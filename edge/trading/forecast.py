@@ -126,6 +126,11 @@ def _departure_wh(series: ForecastSeries | None, metered_wh: Mapping[datetime, f
     return sum(off) / len(off) if off else 0.0
 
 
+def nothing_known(start: datetime) -> SiteForecast:
+    """Return the forecast of an interval for which there is no ground at all."""
+    return SiteForecast(start=start, load_wh=0, pv_wh=0, source=ForecastSource.NONE)
+
+
 def expected_prices(
     broadcast: ForecastBroadcast | None, *, starts: Sequence[datetime], last_price_mct_per_kwh: int | None
 ) -> dict[datetime, int]:

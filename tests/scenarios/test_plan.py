@@ -9,10 +9,23 @@ import pytest
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.topics import Down, site_topic
 from contracts.units import DeliveryInterval, ZoneId
+from firmware_sim.plant_config import DeviceKind
 from tests.support.rigs.fault_matrix import TOLERANCE_W
-from tests.support.rigs.fault_rig import BATTERY_W, SUN_LOAD_W, ZONE, Says, Siege, battery_site, siege, sun_site
+from tests.support.rigs.fault_rig import (
+    BATTERY_W,
+    SUN_LOAD_W,
+    ZONE,
+    Says,
+    Siege,
+    State,
+    battery_site,
+    load_site,
+    siege,
+    sun_site,
+)
 
-CHEAP, PEAK, TARGET, CAP, NEGATIVE = "cheap", "peak", "target", "cap", "negative"
+CHEAP, PEAK, TARGET, CAP, NEGATIVE, CARS = "cheap", "peak", "target", "cap", "negative", "cars"
+LATER, NOW = DeviceKind.ALFEN_EVE, DeviceKind.HEIDELBERG_EC
 PEAK_KW, CAP_W = 1.0, 1_500
 
 
@@ -46,6 +59,14 @@ SECTIONS: dict[str, dict[str, Any]] = {
     NEGATIVE: {
         "trading": {"enabled": False, "spot": {"import_adder_mct_per_kwh": 5_000, "export_adder_mct_per_kwh": 0}}
     },
+    CARS: {"trading": {"enabled": False, "tariff": _tariff(default_ct=10, noon_ct=40)}},
+}
+
+# In the dear hour a car that has time waits, though its charger would run; one that has none charges, though it would
+# not.
+CHARGED = {
+    LATER.value: {"rest": "on", "goal": {"energy_kwh": 5, "by": "18:00"}},
+    NOW.value: {"rest": "off", "goal": {"energy_kwh": 60, "by": "16:00"}},
 }
 
 # Eighty kWh more in two hours is more than it can: it begins at once, at its full power.
@@ -56,6 +77,14 @@ def _charges_at_least(power_w: float) -> Says:
     return lambda state: state["battery_w"] >= power_w - TOLERANCE_W
 
 
+def _draws(device: DeviceKind, power_w: float) -> Says:
+    def says(state: State) -> bool:
+        drawn: Any = state["consumers_w"]
+        return abs(float(drawn[device.value]) - power_w) <= TOLERANCE_W
+
+    return says
+
+
 def _takes_about(power_w: float) -> Says:
     return lambda state: abs(state["connection_w"] - power_w) <= TOLERANCE_W
 
@@ -64,14 +93,17 @@ def _takes_about(power_w: float) -> Says:
 async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cheap hour, a price of power, a cap, a state of charge by a time and negative prices, without any market."""
+    """A cheap hour, a price of power, a cap, a charge by a time, cars with time and without, negative prices."""
     sites = [battery_site(CHEAP), battery_site(PEAK), battery_site(TARGET), sun_site(CAP), sun_site(NEGATIVE)]
-    async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY) as place:
+    sites.append(load_site(CARS, LATER, NOW))
+    async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY, loads=CHARGED) as place:
         await _tell_price(place, NEGATIVE, price_mct=-2_000)
         await place.steadily(CHEAP, _charges_at_least(BATTERY_W))
         await place.steadily(PEAK, _takes_about(1_000 * PEAK_KW))
         await place.steadily(TARGET, _charges_at_least(BATTERY_W))
         await place.steadily(CAP, _takes_about(-CAP_W))
+        await place.steadily(CARS, _draws(LATER, 0))
+        await place.steadily(CARS, _draws(NOW, 11_000))
         await place.steadily(NEGATIVE, _takes_about(0))
         # Paid for taking more than for giving: the sun itself rests, the house is fed by the grid.
         await _tell_price(place, NEGATIVE, price_mct=-20_000)

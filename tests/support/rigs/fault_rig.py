@@ -273,6 +273,7 @@ async def siege(
     sections: Mapping[str, Mapping[str, Any]] | None = None,
     battery: Mapping[str, Mapping[str, Any]] | None = None,
     rests: Mapping[str, str] | None = None,
+    loads: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[Siege]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
@@ -280,6 +281,7 @@ async def siege(
         sections: What else the configuration of a site's gateway says, by site.
         battery: What else it says of the battery.
         rests: What the loads of a site do while nobody asks: run, where it is not told.
+        loads: What else it says of a load, by its device.
     """
     hinder = folder / "hinder"
     hinder.mkdir()
@@ -308,6 +310,8 @@ async def siege(
                 for device in content["devices"]:
                     if "battery" in device:
                         device["battery"].update((battery or {}).get(site.id, {}))
+                    if "load" in device:
+                        device["load"].update((loads or {}).get(device["id"], {}))
                 files.gateway(folder, site.id).write_text(yaml.safe_dump(content), encoding="utf-8")
             found = Siege(
                 folder=folder,

@@ -39,8 +39,8 @@ from edge.border.site_end import SENDING_MAX, SiteEnd
 from edge.border.sockets import reach
 from edge.border.takeover import Takeover
 from edge.control.lease import LEASE_S
-from edge.control.model import CONNECTION, Measured, Priority, Reason, Request
-from edge.loop.seen import CycleSeen
+from edge.control.model import CONNECTION, Capability, Measured, Priority, Reason, Request
+from edge.loop.seen import CycleSeen, LoadSeen
 from edge.modbus.point import Reading
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import RecordClass
@@ -57,6 +57,7 @@ def _cycle(number: int) -> CycleSeen:
         taken_s=float(number),
         connection_power=Measured(value=900.0, quality=Quality.GOOD, age_s=0.5),
         readings={"meter": {"active_power_w": Reading(value=900.0, quality=Quality.GOOD, source_at=NOON)}},
+        loads={"car": LoadSeen(power_w=None, connected=True, moved_by=Capability.LIMIT_CONSUMPTION, least_w=4_140.0)},
         offline=("inverter",),
         in_event=True,
     )
