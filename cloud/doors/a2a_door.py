@@ -8,13 +8,14 @@ Source: A2A specification 1.0.
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio.to_thread
 import httpx
 from a2a.auth.user import User
 from a2a.helpers import new_data_part, new_task_from_user_message, new_text_part
-from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.agent_execution import AgentExecutor, RequestContext, SimpleRequestContextBuilder
 from a2a.server.context import ServerCallContext
 from a2a.server.events import EventQueue
 from a2a.server.request_handlers import DefaultRequestHandlerV2
@@ -31,7 +32,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cloud.agents.skills import SKILLS, skills_of
+from cloud.doors.a2a_card import JSON, ROOT, card_of
 from cloud.doors.a2a_store import StorePushConfigs, StoreTasks
+from cloud.doors.card_key import Sign
 from cloud.doors.gate import caller_in
 from cloud.doors.offering import Offering
 from cloud.doors.problem import problem
@@ -39,86 +42,57 @@ from cloud.errors import CloudError, SkillDenied, SkillError
 from contracts.skills.base import Agent
 
 DOOR: Final = "a2a"
-ROOT: Final = Agent.MARKET_SUPERVISOR
 CARD_CACHE: Final = "public, max-age=300"
-_JSON: Final = "application/json"
-_ABOUT: Final = {
-    Agent.FORECASTING: "Forecasts of load, PV and price, and how good they were.",
-    Agent.PRODUCER: "A site that mostly generates: its state, its trades and bills, what it can offer the grid.",
-    Agent.CONSUMER: "A site that mostly draws: its state, its trades and bills, what it can offer the grid.",
-    Agent.MARKET_SUPERVISOR: "The market of a zone: state, prices, integrity, halt and resume.",
-    Agent.GRID_OPTIMISATION: "A feeder: its loading, its demand-response events with their evidence, relief studies.",
-}
+# A task that waits for its caller is kept in the tables; after this long no longer in memory.
+INTERRUPTED_S: Final = 600.0
 
 PushCheck = Callable[[str], Awaitable[bool]]
 
 
-def a2a_routes(
+@dataclass(frozen=True, kw_only=True)
+class A2aDoor:
+    """The routes of the agents, and what handles their tasks."""
+
+    routes: list[BaseRoute]
+    handlers: list[DefaultRequestHandlerV2]
+
+    async def aclose(self) -> None:
+        """End what still works; its tasks have failed after the next start."""
+        for handler in self.handlers:
+            await handler.aclose()
+
+
+def a2a_door(
     offering: Offering,
     *,
     url: str,
     client: httpx.AsyncClient,
     executor: AgentExecutor | None = None,
-    sign: Callable[[a2a_pb2.AgentCard], a2a_pb2.AgentCard] | None = None,
+    sign: Sign | None = None,
     push_allowed: PushCheck = validate_push_notification_url,
-) -> list[BaseRoute]:
-    """Return the routes of the agents.
+) -> A2aDoor:
+    """Return the door of the agents.
 
     Args:
         offering: What they stand on; with one agent it is served at the root.
         url: How others reach this server, without a slash at the end.
         client: What tells push addresses.
         executor: Takes the place of the skills, behind the same routes, stores and rights.
-        sign: Signs a card.
+        sign: Signs a card; without it cards have no signature.
         push_allowed: Which push addresses are taken; without it none on a private or local network.
     """
     routes: list[BaseRoute] = []
+    handlers: list[DefaultRequestHandlerV2] = []
     for agent in [offering.agent] if offering.agent else list(Agent):
         prefix = "" if offering.agent else f"/agents/{agent}"
         card = card_of(agent, url=f"{url}{prefix}", version=offering.version, needs_token=offering.callers.needs_token)
         card = sign(card) if sign is not None else card
-        routes += _agent_routes(
-            offering, agent, card, prefix, client=client, executor=executor, push_allowed=push_allowed
-        )
+        handler = _handler(offering, agent, card, client=client, executor=executor, push_allowed=push_allowed)
+        handlers.append(handler)
+        routes += _agent_routes(handler, card, prefix)
         if not offering.agent and agent is ROOT:
             routes += create_agent_card_routes(card, cache_control=CARD_CACHE)
-    return routes
-
-
-def card_of(agent: Agent, *, url: str, version: str, needs_token: bool) -> a2a_pb2.AgentCard:
-    """Return an agent's card; the market supervisor's names the others, for it also stands at the root."""
-    others = ", ".join(other for other in Agent if other is not agent)
-    about = _ABOUT[agent] + (f" Beside it: {others}, each below /agents/." if agent is ROOT else "")
-    card = a2a_pb2.AgentCard(
-        name=f"sitewatt {agent}",
-        description=about,
-        version=version,
-        supported_interfaces=[
-            a2a_pb2.AgentInterface(url=url, protocol_binding=binding, protocol_version="1.0")
-            for binding in ("JSONRPC", "HTTP+JSON")
-        ],
-        capabilities=a2a_pb2.AgentCapabilities(streaming=True, push_notifications=True),
-        default_input_modes=[_JSON, "text/plain"],
-        default_output_modes=[_JSON],
-        skills=[
-            a2a_pb2.AgentSkill(
-                id=each.name,
-                name=each.name.replace("_", " "),
-                description=f"{each.promise} Question: {', '.join(each.question.model_fields)}.",
-                tags=[str(each.effect), str(each.scope)],
-                input_modes=[_JSON],
-                output_modes=[_JSON],
-            )
-            for each in skills_of(agent)
-        ],
-    )
-    if needs_token:
-        scheme = a2a_pb2.HTTPAuthSecurityScheme(scheme="bearer", description="A token from the operator.")
-        card.security_schemes["bearer"].CopyFrom(a2a_pb2.SecurityScheme(http_auth_security_scheme=scheme))
-        requirement = a2a_pb2.SecurityRequirement()
-        requirement.schemes["bearer"].CopyFrom(a2a_pb2.StringList())
-        card.security_requirements.append(requirement)
-    return card
+    return A2aDoor(routes=routes, handlers=handlers)
 
 
 class SkillExecutor(AgentExecutor):
@@ -152,8 +126,8 @@ class SkillExecutor(AgentExecutor):
             return
         # A data part makes every number a double, so the exact answer stands beside it as text.
         answer = dict(reply.answer)
-        exact = new_text_part(json.dumps(answer, ensure_ascii=False), media_type=_JSON)
-        parts = [new_data_part(answer, media_type=_JSON), exact]
+        exact = new_text_part(json.dumps(answer, ensure_ascii=False), media_type=JSON)
+        parts = [new_data_part(answer, media_type=JSON), exact]
         await updater.add_artifact(parts, name=name, last_chunk=True)
         await updater.complete()
 
@@ -161,6 +135,27 @@ class SkillExecutor(AgentExecutor):
         """End a task; what its skill has already done stands."""
         updater = TaskUpdater(event_queue, context.task_id or "", context.context_id or "")
         await updater.cancel()
+
+
+class _TaskContext(SimpleRequestContextBuilder):
+    """Gives a message to a known task that task's context where it names none; the SDK would make up a new one."""
+
+    def __init__(self, tasks: StoreTasks) -> None:
+        super().__init__()
+        self._tasks = tasks
+
+    async def build(
+        self,
+        context: ServerCallContext,
+        params: a2a_pb2.SendMessageRequest | None = None,
+        task_id: str | None = None,
+        context_id: str | None = None,
+        task: a2a_pb2.Task | None = None,
+    ) -> RequestContext:
+        """Return the context of a message."""
+        if task_id and not context_id and (stored := await self._tasks.get(task_id, context)) is not None:
+            context_id = stored.context_id
+        return await super().build(context, params, task_id, context_id, task)
 
 
 class _Known(User):
@@ -191,26 +186,31 @@ class _Context(DefaultServerCallContextBuilder):
         return context
 
 
-def _agent_routes(
+def _handler(
     offering: Offering,
     agent: Agent,
     card: a2a_pb2.AgentCard,
-    prefix: str,
     *,
     client: httpx.AsyncClient,
     executor: AgentExecutor | None,
     push_allowed: PushCheck,
-) -> list[BaseRoute]:
+) -> DefaultRequestHandlerV2:
     tasks, pushes = StoreTasks(offering.tables, agent), StorePushConfigs(offering.tables, agent)
     tasks.fail_unfinished()
-    handler = DefaultRequestHandlerV2(
+    return DefaultRequestHandlerV2(
         agent_executor=executor or SkillExecutor(offering, agent),
         task_store=tasks,
         agent_card=card,
         push_config_store=pushes,
         push_sender=BasePushNotificationSender(client, pushes, push_url_validator=push_allowed),
         push_url_validator=push_allowed,
+        request_context_builder=_TaskContext(tasks),
+        validate_input_modes=executor is None,  # The card names what the skills take.
+        interrupted_task_timeout=INTERRUPTED_S,
     )
+
+
+def _agent_routes(handler: DefaultRequestHandlerV2, card: a2a_pb2.AgentCard, prefix: str) -> list[BaseRoute]:
     # Partners add a slash to the address of a card's interface; a redirect would lose the body of a POST.
     (rpc,) = create_jsonrpc_routes(handler, prefix or "/", context_builder=_Context())
     endpoint = _only_json(rpc.endpoint)
@@ -226,8 +226,8 @@ def _agent_routes(
 def _only_json(endpoint: Any) -> Callable[[Request], Awaitable[Response]]:
     async def checked(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in {_JSON, "application/a2a+json"}:
-            return problem(415, "unsupported media type", f"a request is {_JSON}")
+        if kind not in {JSON, "application/a2a+json"}:
+            return problem(415, "unsupported media type", f"a request is {JSON}")
         answer: Response = await endpoint(request)
         return answer
 

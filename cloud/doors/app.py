@@ -1,12 +1,13 @@
 """All doors in one ASGI application."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import httpx
 from a2a.server.agent_execution import AgentExecutor
 from a2a.utils.push_url_validator import validate_push_notification_url
+from mcp.server import Server
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -16,7 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from cloud.agents.rights import Caller
 from cloud.doors import rest
-from cloud.doors.a2a_door import PushCheck, a2a_routes
+from cloud.doors.a2a_door import CARD_CACHE, PushCheck, a2a_door
+from cloud.doors.card_key import KEYS_PATH, CardKey
 from cloud.doors.gate import Gate, caller_in
 from cloud.doors.live import live_routes
 from cloud.doors.live_feed import LiveFeed
@@ -34,20 +36,25 @@ def build_app(
     url: str,
     host: str = "127.0.0.1",
     authorization_servers: Sequence[str] = (),
+    key: CardKey | None = None,
     executor: AgentExecutor | None = None,
+    extend_mcp: Callable[[Server[Any]], None] = lambda server: None,
     push_allowed: PushCheck = validate_push_notification_url,
 ) -> Starlette:
-    """Return the application of a offering.
+    """Return the application of an offering.
 
     Args:
         offering: What it serves.
         url: How others reach it, without a slash at the end.
         host: Where it will listen; on a loopback address requests with another host name are refused.
         authorization_servers: Who issues tokens, for clients that look for it.
+        key: Signs the agents' cards.
         executor: Takes the place of the skills behind A2A; everything else stays as it ships.
+        extend_mcp: Adds tools to the MCP server beside the skills, behind the same gate.
         push_allowed: Which addresses A2A tasks may be told to; without it none on a private or local network.
     """
     server = mcp_server(offering, _caller_of)
+    extend_mcp(server)
     mcp_routes = server.streamable_http_app(streamable_http_path=MCP_PATH, host=host).routes
 
     async def health(request: Request) -> Response:
@@ -65,15 +72,28 @@ def build_app(
             }
         )
 
+    async def card_keys(request: Request) -> Response:
+        del request
+        return JSONResponse({"keys": [key.jwk()] if key is not None else []}, headers={"Cache-Control": CARD_CACHE})
+
     feed = LiveFeed(offering.tables)
     push_client = httpx.AsyncClient(timeout=PUSH_TIMEOUT_S, follow_redirects=False)
+    agents = a2a_door(
+        offering,
+        url=url,
+        client=push_client,
+        executor=executor,
+        sign=key.signer(url=url) if key is not None else None,
+        push_allowed=push_allowed,
+    )
     routes: list[BaseRoute] = [
         Route("/healthz", health),
         Route("/.well-known/oauth-protected-resource/mcp", resource_metadata),
+        Route(KEYS_PATH, card_keys),
         *mcp_routes,
         *rest.routes(offering),
         *live_routes(offering, feed),
-        *a2a_routes(offering, url=url, client=push_client, executor=executor, push_allowed=push_allowed),
+        *agents.routes,
     ]
 
     @asynccontextmanager
@@ -82,6 +102,7 @@ def build_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(feed.running())
             await stack.enter_async_context(push_client)
+            stack.push_async_callback(agents.aclose)
             await stack.enter_async_context(server.session_manager.run())
             yield
 

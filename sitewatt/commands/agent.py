@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cloud.agents.rights import Caller
     from cloud.stores.registry import Registry
     from cloud.stores.sqlite import SqliteTables
+
+# Beside the tables, for its owner alone.
+CARD_KEY: Final = "agent-cards.pem"
 
 app = typer.Typer(help="The five agents: list what they can do, call a skill, open doors.", no_args_is_help=True)
 
@@ -100,6 +103,12 @@ def serve(
     stdio: Annotated[bool, typer.Option("--stdio", help="Speak MCP to the program that started this one.")] = False,
     role: RoleOption = Role.OPERATOR,
     public_url: Annotated[str | None, typer.Option(metavar="URL", help="How others reach it, for the cards.")] = None,
+    card_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--card-key", metavar="FILE", help="Signs the cards (P-256, PEM); made beside the tables without it."
+        ),
+    ] = None,
     issuer: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="An authorization server that clients are pointed to.")
     ] = None,
@@ -110,6 +119,7 @@ def serve(
 
     from cloud.doors.app import build_app
     from cloud.doors.callers import Callers, read_callers
+    from cloud.doors.card_key import card_key
     from cloud.doors.offering import Offering
     from cloud.doors.serve import LOOPBACK, listen, serve_http, serve_stdio
     from cloud.errors import CloudError
@@ -141,7 +151,13 @@ def serve(
                     print_json({"url": address})
                 else:
                     typer.echo(f"agents at {address}: MCP {address}/mcp, REST {address}/v1, {address}/openapi.json")
-                doors = build_app(offering, url=public_url or address, host=host, authorization_servers=issuer or ())
+                doors = build_app(
+                    offering,
+                    url=public_url or address,
+                    host=host,
+                    authorization_servers=issuer or (),
+                    key=card_key(card_key_file or _tables_file(tables, as_json).with_name(CARD_KEY)),
+                )
                 serve_http(doors, listener)
         except CloudError as error:
             fail(str(error), code="setup", as_json=as_json, exit_code=BAD_INPUT)
@@ -297,18 +313,24 @@ def _value(text: str) -> Any:
 
 def _opened(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]":
     from cloud.errors import CloudError
-    from cloud.local.proof import tables_file
     from cloud.stores.registry import load_registry
     from cloud.stores.sqlite import SqliteTables
 
-    path = tables_file(folder)
-    if path is None:
-        fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+    path = _tables_file(folder, as_json)
     try:
         store = SqliteTables.open(path)
         return store, load_registry(store)
     except CloudError as error:
         fail(str(error), code="store", as_json=as_json)
+
+
+def _tables_file(folder: Path, as_json: bool) -> Path:
+    from cloud.local.proof import tables_file
+
+    path = tables_file(folder)
+    if path is None:
+        fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+    return path
 
 
 def _local_caller(role: Role, zones: list[str] | None, sites: list[str] | None) -> "Caller":

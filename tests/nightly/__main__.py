@@ -37,6 +37,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "matrix": (python, "-m", "tests.nightly.matrix"),
         "mutants": (python, "-m", "tests.mutants"),
         "swarm": (sitewatt, "sim", "swarm", "--seed", str(seed), "--hours", "2"),
+        "conformance": (python, "-m", "tests.nightly.conformance"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
     }
 

@@ -1,5 +1,8 @@
 """The agents' real server on a free port of this machine, over the tables of a market's story."""
 
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from a2a.server.agent_execution import AgentExecutor
 from a2a.utils.push_url_validator import validate_push_notification_url
+from mcp.server import Server
 
 from cloud.doors.a2a_door import PushCheck
 from cloud.doors.app import build_app
 from cloud.doors.callers import CallerEntry, Callers, hash_of
+from cloud.doors.card_key import new_card_key
 from cloud.doors.offering import Document, Offering
 from cloud.doors.serve import config_of, listen
 from cloud.shell.agents_office import office_of
@@ -20,11 +26,13 @@ from cloud.shell.services import Services
 from cloud.stores.tables import Tables
 from contracts.skills.base import Effect, Role
 from tests.support.cloud.sites import Recorder, house_in
-from tests.support.market.shell import run_events, story
+from tests.support.market.shell import Event, run_events, story
 
 STOP_S = 10.0
 OPERATOR, OWNER = "operator-token", "owner-token"
 BEARER = {"Authorization": f"Bearer {OPERATOR}"}
+
+KEY = new_card_key()
 
 ENTRIES = (
     CallerEntry(
@@ -50,11 +58,14 @@ def doors_in(
     tokens: bool = False,
     push_allowed: PushCheck = validate_push_notification_url,
     begin: Callable[[Tables], None] = lambda tables: None,
+    events: list[Event] | None = None,
+    executor: AgentExecutor | None = None,
+    extend_mcp: Callable[[Server[Any]], None] = lambda server: None,
     **more: Any,
 ) -> Iterator[Doors]:
     """Serve over files in a folder for the block."""
     with house_in(folder) as (services, publisher):
-        run_events(services, story())
+        run_events(services, story() if events is None else events)
         begin(services.stores.tables)
         document = Document(
             uri="sitewatt://document/note",
@@ -73,7 +84,10 @@ def doors_in(
         )
         with listen("127.0.0.1", 0) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            server = uvicorn.Server(config_of(build_app(offering, url=url, push_allowed=push_allowed)))
+            app = build_app(
+                offering, url=url, push_allowed=push_allowed, executor=executor, extend_mcp=extend_mcp, key=KEY
+            )
+            server = uvicorn.Server(config_of(app))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="doors")
             thread.start()
             try:
@@ -82,3 +96,21 @@ def doors_in(
                 server.should_exit = True
                 thread.join(STOP_S)
                 assert not thread.is_alive(), "the server did not stop"
+
+
+@contextmanager
+def served_process(*options: str) -> Iterator[str]:
+    """Run `sitewatt agent serve` for the block and yield its address."""
+    command = [sys.executable, "-m", "sitewatt", "agent", "serve", "--port", "0", "--json", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, f"{' '.join(command)} ended before it was ready"
+            yield json.loads(line)["url"]
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()

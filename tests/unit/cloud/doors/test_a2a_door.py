@@ -14,7 +14,7 @@ from a2a.client.client import Client
 from a2a.client.errors import A2AClientError
 from a2a.helpers import new_data_part, new_text_part
 from a2a.types import a2a_pb2
-from a2a.utils.errors import A2AError
+from a2a.utils.errors import A2AError, ContentTypeNotSupportedError
 from google.protobuf.json_format import MessageToDict
 
 from cloud.stores import keys
@@ -81,6 +81,8 @@ async def test_what_an_agent_cannot_do_is_rejected_with_a_hint(tmp_path: Path) -
             assert "market-supervisor" in task.status.message.parts[0].text
             responses = [one async for one in client.send_message(asking(new_text_part("will the sun shine?")))]
             assert "forecast_score" in responses[-1].task.status.message.parts[0].text
+            with pytest.raises((A2AClientError, ContentTypeNotSupportedError)):
+                _ = [one async for one in client.send_message(asking(a2a_pb2.Part(raw=b"0", media_type="image/png")))]
 
 
 def test_each_agent_has_a_card_and_the_root_names_them_all(tmp_path: Path) -> None:

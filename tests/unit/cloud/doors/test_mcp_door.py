@@ -8,6 +8,8 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.support.cloud.doors import BEARER, OWNER, doors_in
+from tests.support.cloud.mcp_fixture import fixture
+from tests.support.cloud.mcp_guest import mount
 from tests.support.cloud.sites import ZONE
 
 
@@ -61,3 +63,17 @@ async def test_a_token_opens_what_its_grant_says(tmp_path: Path) -> None:
             assert hints is not None and hints.destructive_hint and not hints.read_only_hint
             halt = {"zone": ZONE, "reason": "price feed wrong", "idempotency_key": "k-1"}
             assert (await client.call_tool("halt_market", halt)).structured_content["halted"]
+
+
+async def test_tools_of_a_test_stand_beside_the_skills_behind_the_same_door(tmp_path: Path) -> None:
+    """The official suite brings tools of its own; everything else is the server that ships."""
+    guest = fixture()
+    with doors_in(tmp_path, extend_mcp=lambda server: mount(server, guest)) as doors:
+        async with Client(f"{doors.url}/mcp") as client:
+            names = [tool.name for tool in (await client.list_tools()).tools]
+            assert {"market_status", "test_simple_text"} <= set(names) and len(set(names)) == len(names)
+            answer = await client.call_tool("test_simple_text", {})
+            assert not answer.is_error and "simple text" in answer.content[0].text  # type: ignore[union-attr]
+            assert (await client.call_tool("market_status", {"zone": ZONE})).structured_content["volume_wh"] > 0
+            both = {str(one.uri) for one in (await client.list_resources()).resources}
+            assert {"sitewatt://zone/zone-1", "test://static-text"} <= both
