@@ -471,11 +471,23 @@ class TradingSection(_Section):
 class PageSection(_Section):
     """Where browsers find the gateway's page: this machine alone, or with ``host: 0.0.0.0`` its whole network.
 
-    It is read-only and asks for no password: whoever reaches the address sees the site.
+    On ``port`` it is read-only and asks for no password: whoever reaches the address sees the site. On ``tls_port`` it
+    is the same over TLS, and whoever signs in may act. ``names`` are what browsers may call it by, beside addresses,
+    ``localhost`` and the machine's own name.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1, max_length=253)
     port: int = Field(default=8080, ge=0, le=65_535)
+    tls_port: int | None = Field(default=None, ge=0, le=65_535)
+    names: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")], ...] = Field(
+        default=(), max_length=16
+    )
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> "PageSection":
+        if self.tls_port is not None and self.tls_port == self.port != 0:
+            raise ValueError(f"tls_port is {self.tls_port}, which is port; each needs its own")
+        return self
 
 
 class SiteConfig(_Section):

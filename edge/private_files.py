@@ -31,10 +31,16 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def write_whole(path: Path, content: bytes, *, mode: int = SECRET_MODE) -> None:
+def write_whole(path: Path, content: bytes, *, mode: int = SECRET_MODE, as_folder: bool = False) -> None:
     """Replace a file: after a power cut, or on a full disk, it holds the old content or the new, never part of either.
 
     A link at the file's place is replaced, not followed.
+
+    Args:
+        path: The file; its folder is there.
+        content: All of it.
+        mode: Who may read it.
+        as_folder: Written by root, it belongs to the user of its folder, who is to read it.
 
     Raises:
         OSError: It cannot be written, or its folder is reached by a link of another user; the old content stands.
@@ -48,6 +54,9 @@ def write_whole(path: Path, content: bytes, *, mode: int = SECRET_MODE) -> None:
         )
         with os.fdopen(descriptor, "wb") as file:  # Writes all of it or raises, where os.write may write a part.
             os.fchmod(descriptor, mode)
+            if as_folder and os.geteuid() == _ROOT_UID:
+                owner = os.fstat(folder)
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

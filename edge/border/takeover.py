@@ -5,7 +5,7 @@ one of each is kept in the same commit as the records.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from contracts.control import CommandAck
@@ -28,9 +28,15 @@ Taken = dict[str, list[list[int]]]
 class Takeover:
     """The site's side of records that control keeps until they are taken over."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        """Go on where an earlier process stopped."""
+    def __init__(self, outbox: Outbox, *, heard: Callable[[SiteMessage], None] = lambda _: None) -> None:
+        """Go on where an earlier process stopped.
+
+        Args:
+            outbox: The site's.
+            heard: Told of each record that is taken over.
+        """
         self._outbox = outbox
+        self._heard = heard
         self._taken = _load(outbox.recall(_KEY))
 
     def take(self, records: Iterable[Waiting]) -> tuple[int, ...]:
@@ -61,6 +67,7 @@ class Takeover:
             record_class=record.record_class,
             durable=False,
         )
+        self._heard(message)
 
     def _note(self, channel: Up, epoch: int, seq: int) -> bool:
         """Note a number, and say whether it is new."""

@@ -25,8 +25,10 @@ from edge.clock_trust import ClockWatch
 from edge.commands.evidence_book import EvidenceBook
 from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
+from edge.commands.page_key import page_issuers
 from edge.commands.trust import trusted_issuers
 from edge.config import SiteConfig
+from edge.control.keys import TrustedKey
 from edge.control.limits import LimitState
 from edge.devices.device import Device
 from edge.devices.opening import open_devices
@@ -187,7 +189,7 @@ def _build(
             clock=clock,
             outbox=outbox,
             telemetry=end,
-            trusted=trusted_issuers(config.commands),
+            trusted={**trusted_issuers(config.commands), **_page_issuers(config)},
             capacity_wh={one.id: float(one.battery.capacity_wh) for one in config.devices if one.battery},
             clock_trust=watch.trust,
             local_lock=lambda: local_lock.locked() or relays.locked(),
@@ -246,6 +248,17 @@ def _build(
             stats=stats,
         ),
     )
+
+
+def _page_issuers(config: SiteConfig) -> dict[str, TrustedKey]:
+    """Return the issuers of the gateway's own page, none where it takes no actions.
+
+    Raises:
+        ConfigError: Their key cannot be read or made.
+    """
+    if config.page is None or config.page.tls_port is None:
+        return {}
+    return page_issuers(config.state_dir)
 
 
 class Hears:

@@ -21,7 +21,7 @@ from contracts.forecast import ForecastBroadcast
 from contracts.market import SiteAgent, TradesMessage
 from contracts.telemetry import StatusMessage
 from contracts.topics import Down, Up, parse, site_topic
-from contracts.wire import WireError
+from contracts.wire import SiteMessage, WireError
 from edge.agent.trader import Trader
 from edge.border.messages import Adopt, Arrived, Asked, Beat, Frame, NewStart
 from edge.border.site_end import SiteEnd
@@ -50,6 +50,7 @@ from edge.telemetry.uplink import Uplink
 if TYPE_CHECKING:
     from edge.plain.publisher import Publisher
     from edge.site.fleet_part import SiteFleet
+    from edge.site.page_orders import PageOrders
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Site:
     asked: tuple[Asked, ...] = ()
     asked_s: float = float("-inf")
     house: "dict[str, Publisher]" = field(default_factory=dict)
+    page_orders: "PageOrders | None" = None
     fleet: "SiteFleet | None" = None
 
 
@@ -119,7 +121,9 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         # Only a gateway that shows one bears what it costs.
         from edge.site.page_part import serve_page
 
-        parts["page"] = lambda: serve_page(site.config, page)
+        parts["page"] = lambda: serve_page(site.config, page, steering=site.page_orders, now=site.clock.now)
+    if site.page_orders is not None:
+        parts["page orders"] = site.page_orders.run
     parts |= {name: publisher.run for name, publisher in site.house.items()}
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -193,7 +197,10 @@ def _build(config: SiteConfig, clock: Clock, outbox: Outbox, remote: RemoteSetti
             lambda: Trader(config=config, clock=clock, outbox=outbox, clock_trust=watch.trust),
             otherwise=None,
         )
-    return Site(
+    # What control hands over is told to the site, which is made of its parts.
+    takeover = Takeover(outbox, heard=lambda message: _heard(site, message))
+    end = SiteEnd(state_dir=config.state_dir, site=name, takeover=takeover, clock=clock)
+    site = Site(
         config=config,
         clock=clock,
         watch=watch,
@@ -206,10 +213,29 @@ def _build(config: SiteConfig, clock: Clock, outbox: Outbox, remote: RemoteSetti
         trader=trader,
         supervisor=supervisor,
         manager=ServiceManager(),
-        end=SiteEnd(state_dir=config.state_dir, site=name, takeover=Takeover(outbox), clock=clock),
+        end=end,
         remote=remote,
         opened_at=clock.now(),
     )
+    if config.page is not None and config.page.tls_port is not None:
+        from edge.site.page_part import page_orders
+
+        site.page_orders = page_orders(site)
+    return site
+
+
+def _planned(site: Site) -> SiteConfig:
+    """Return what the plan is made by: the site's configuration, with what was asked at the page."""
+    return site.config if site.page_orders is None else site.page_orders.planned(site.config)
+
+
+def _follows_plan(site: Site, request: Request) -> bool:
+    return site.page_orders is None or site.page_orders.follows_plan(request)
+
+
+def _heard(site: Site, message: SiteMessage) -> None:
+    if site.page_orders is not None:
+        site.page_orders.heard(message)
 
 
 class _Sees:
@@ -229,7 +255,7 @@ class _Sees:
             trader, now_s = site.trader, site.clock.monotonic()
             call("trader", lambda: trader.finished(cycle), otherwise=None)
             # A schedule that raises leaves what it asked last, which expires by its own stamp.
-            asked = call("schedule", lambda: _asked(trader.requests(now_s)), otherwise=None)
+            asked = call("schedule", lambda: _asked(site, trader.requests(now_s)), otherwise=None)
             if asked is not None:
                 site.asked, site.asked_s = asked, now_s
         uplink = site.uplink.stats()
@@ -257,8 +283,8 @@ def _tell_house(publisher: "Publisher", cycle: CycleSeen) -> None:
     publisher.take(cycle.readings, offline=cycle.offline, taken_s=cycle.taken_s)
 
 
-def _asked(requests: list[Request]) -> tuple[Asked, ...]:
-    return tuple(Asked.of(request) for request in requests)
+def _asked(site: Site, requests: list[Request]) -> tuple[Asked, ...]:
+    return tuple(Asked.of(request) for request in requests if _follows_plan(site, request))
 
 
 async def _connect(site: Site) -> None:
@@ -385,7 +411,7 @@ def _adopt(site: Site, remote: RemoteSettings, config: SiteConfig) -> None:
     site.sampler.report_every(config.telemetry.period_s)
     site.outbox.flush_within(min(FLUSH_WINDOW_S, config.telemetry.period_s))
     if site.trader is not None:
-        site.trader.adopt(config)
+        site.trader.adopt(_planned(site))
 
 
 def _presence(config: SiteConfig, clock: Clock, outbox: Outbox) -> Presence:

@@ -20,6 +20,7 @@ class SiteStatus:
     clock: ClockTrust
     parts: tuple[Plain, ...]
     trading: Plain | None
+    wish: Plain | None
     outbox: Plain
     link: Plain
     process: Plain
@@ -39,6 +40,7 @@ def site_status(site: "Site") -> SiteStatus:
         clock=site.watch.trust(),
         parts=tuple(part_status(part) for part in site.supervisor.parts),
         trading=None if trader is None else {**trader.stats, "waits": trader.waits, "plan": trader.told_plan()},
+        wish=None if site.page_orders is None else site.page_orders.told(),
         outbox={
             "state": outbox.state.value,
             "waiting": sum(outbox.depth.values()),

@@ -59,6 +59,7 @@ _CONTROL_SILENT: Plain = {
 }
 _SITE_SILENT: Plain = {
     "trading": None,
+    "wish": None,
     "outbox": {"state": "unknown", "waiting": 0, "bytes": 0, "dropped": 0, "error": None},
     "link": {"state": "unknown", "connects": 0, "error": "the site process does not answer; control goes on"},
 }

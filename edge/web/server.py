@@ -1,15 +1,16 @@
-"""Serves the gateway's page to browsers, its figures to Prometheus, its health to who watches it: all read-only.
+"""Serves the gateway's page to browsers, its figures to Prometheus, its health to who watches it.
 
 It asks the gateway as ``sitewatt edge status`` does, and reads the history beside it. A page that hangs, or is flooded,
-takes nothing from a control cycle.
+takes nothing from a control cycle. Whoever reaches it may read; over TLS, whoever signs in may act.
 """
 
 import json
 import logging
 import sqlite3
+import ssl
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from importlib.resources import files
 from threading import BoundedSemaphore
 from typing import Any, Final
@@ -19,17 +20,20 @@ import page_parts
 from edge.agent.site_tariff import SiteTariff
 from edge.config import SiteConfig
 from edge.errors import StatusUnavailable
+from edge.web.actions import ActionRefused, action_of
 from edge.web.course import names_of, read_course
+from edge.web.login import Login, NotSignedIn
 from edge.web.tables import Plain, notes, tables
+from page_parts.handler import HTML, IDLE_S, TEXT, PageHandler
 
 log = logging.getLogger(__name__)
 
-IDLE_S: Final = 5.0  # Real seconds that a client may take to ask.
 CLIENTS_MAX: Final = 16  # Served at once; more are turned away.
-OWN: Final = ("index.html", "page.js", "words/en.json", "words/de.json", "manifest.json", "icon.svg")
+OWN: Final = ("index.html", "page.js", "steering.js", "words/en.json", "words/de.json", "manifest.json", "icon.svg")
+BODY_BYTES_MAX: Final = 4096
+TOKEN_HEADER: Final = "X-Sitewatt-Token"
 _EPOCH_DIGITS: Final = 12
-_JSON: Final = "application/json"
-_TEXT: Final = "text/plain; charset=utf-8"
+_WAIT_S: Final = "60"
 
 
 class PageServer(ThreadingHTTPServer):
@@ -45,6 +49,9 @@ class PageServer(ThreadingHTTPServer):
         ask: Callable[[], Plain],
         *,
         names: frozenset[str] = frozenset(),
+        tls: ssl.SSLContext | None = None,
+        login: Login | None = None,
+        secure_port: int | None = None,
     ) -> None:
         """Listen.
 
@@ -53,13 +60,20 @@ class PageServer(ThreadingHTTPServer):
             config: Of the site that is shown.
             ask: Returns the gateway's status.
             names: Host names that browsers may call it by, beside addresses and ``localhost``.
+            tls: What the connections are secured with; without it they are plain.
+            login: Who may act here; ``None`` where nobody may, which is so on every plain connection.
+            secure_port: Where those who want to act find the page over TLS, told on the plain one.
 
         Raises:
             OSError: The port is taken, or the address is none of this machine's.
         """
+        assert login is None or tls is not None, "passwords travel over TLS alone"
         super().__init__(address, _Handler)
         self.ask = ask
         self.names = names
+        self.login = login
+        self.secure_port = secure_port
+        self._tls = tls
         self._clients = BoundedSemaphore(CLIENTS_MAX)
         self._state_dir = config.state_dir
         self._history_names = names_of(config)
@@ -89,23 +103,104 @@ class PageServer(ThreadingHTTPServer):
         finally:
             self._clients.release()
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answer one client; it shakes hands in its own thread, where a slow one holds up nobody else."""
+        if self._tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(IDLE_S)
+        with self._tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Note what a request ended with; a browser that goes away is no fault of ours."""
         log.info("a page's request ended early", exc_info=True)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = IDLE_S
+class _Handler(PageHandler):
     server: PageServer
-    server_version = "sitewatt"
-    sys_version = ""
 
     def do_GET(self) -> None:
         """Answer with the page, a part of it, or what it shows."""
-        if not page_parts.known_host(self.headers.get("Host", ""), self.server.names):
-            self._send(HTTPStatus.FORBIDDEN, _TEXT, b"this server is not known by that name\n")
+        if self._known():
+            self._answer()
+
+    def do_POST(self) -> None:
+        """Sign in or out, or act; on a plain connection nobody can."""
+        body = self._body()  # Read whatever follows: a client that still sends hears no answer.
+        if not self._known():
             return
-        self._answer()
+        login = self.server.login
+        if login is None:
+            self.refuse(HTTPStatus.FORBIDDEN, "read_only", self._where_to_act())
+            return
+        try:
+            self._act(login, self._content(body))
+        except NotSignedIn as error:
+            too_many = error.code == "too_many_tries"
+            status = HTTPStatus.TOO_MANY_REQUESTS if too_many else HTTPStatus.FORBIDDEN
+            self.refuse(status, error.code, str(error), headers={"Retry-After": _WAIT_S} if too_many else None)
+        except ActionRefused as error:
+            self.refuse(HTTPStatus.CONFLICT, error.code, str(error))
+
+    def _known(self) -> bool:
+        """Say whether this server is called by a name of its own; who calls it otherwise is told off."""
+        if page_parts.known_host(self.headers.get("Host", ""), self.server.names):
+            return True
+        self.send(HTTPStatus.FORBIDDEN, TEXT, b"this server is not known by that name\n")
+        return False
+
+    def _act(self, login: Login, content: Any) -> None:
+        """Do what a body asks.
+
+        Raises:
+            NotSignedIn: By nobody who may.
+            ActionRefused: It is not done.
+        """
+        cookies = self.headers.get("Cookie", "")
+        match urlsplit(self.path).path:
+            case "/login":
+                entered = login.enter(content.get("role"), content.get("password"), address=self.client_address[0])
+                self.send_json(entered.facts, headers={"Set-Cookie": entered.cookie})
+            case "/logout":
+                login.acting(cookies, self.headers.get(TOKEN_HEADER, ""))
+                self.send_json({"role": None}, headers={"Set-Cookie": login.leave(cookies)})
+            case "/action":
+                role = login.acting(cookies, self.headers.get(TOKEN_HEADER, ""))
+                done = login.steering.do(action_of(content, role), role)
+                self.send_json({"said": done.said, **done.facts})
+            case _:
+                raise ActionRefused("here are /login, /logout and /action", code="unknown_path")
+
+    def _body(self) -> bytes | None:
+        """Return the body of a request, ``None`` where its length is not told or too much."""
+        told = self.headers.get("Content-Length", "")
+        length = int(told) if told.isascii() and told.isdecimal() and len(told) < _EPOCH_DIGITS else None
+        return None if length is None or length > BODY_BYTES_MAX else self.rfile.read(length)
+
+    def _content(self, body: bytes | None) -> dict[str, Any]:
+        """Return the JSON object that a page of this server sent.
+
+        Raises:
+            NotSignedIn: Another page sent it.
+            ActionRefused: It is none.
+        """
+        origin = self.headers.get("Origin")
+        if origin is not None and origin != f"https://{self.headers.get('Host', '')}":
+            raise NotSignedIn("the request comes from another page; nothing was done", code="forged")
+        if body is None or self.headers.get_content_type() != "application/json":
+            raise ActionRefused(f"a JSON object of at most {BODY_BYTES_MAX} bytes is expected", code="bad_body")
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ActionRefused("the body is no JSON; nothing was done", code="bad_body") from error
+        if not isinstance(content, dict):
+            raise ActionRefused("the body is no JSON object; nothing was done", code="bad_body")
+        return content
+
+    def _where_to_act(self) -> str:
+        port = self.server.secure_port
+        return "this page is read-only" if port is None else f"sign in over TLS, on port {port}"
 
     def _answer(self) -> None:
         url = urlsplit(self.path)
@@ -115,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._with_status(lambda status: {"status": status, "notes": notes(status)})
             case "status.json":
                 self._with_status(lambda status: status)
+            case "session.json":
+                self._session()
             case "tables.html":
                 self._tables()
             case "history.json":
@@ -122,40 +219,39 @@ class _Handler(BaseHTTPRequestHandler):
             case "metrics":
                 self._metrics()
             case "health":
-                self._send(HTTPStatus.OK, _TEXT, b"ok\n")
+                self.send(HTTPStatus.OK, TEXT, b"ok\n")
             case "ready":
                 self._ready()
             case _:
                 self._file(path)
 
+    def _session(self) -> None:
+        login = self.server.login
+        nobody: dict[str, Any] = {"role": None, "token": None, "roles": [], "secure_port": self.server.secure_port}
+        self.send_json(nobody if login is None else {**nobody, **login.told(self.headers.get("Cookie", ""))})
+
     def _file(self, path: str) -> None:
         if path in OWN:
-            self._send(HTTPStatus.OK, page_parts.content_type(path), _static(path))
-            return
-        try:
-            body = page_parts.part(path.removeprefix("parts/"))
-        except KeyError:
-            self._send(
-                HTTPStatus.NOT_FOUND, _TEXT, b"here are /, /status.json, /history.json, /metrics, /health, /ready\n"
-            )
-            return
-        self._send(HTTPStatus.OK, page_parts.content_type(path), body)
+            self.send(HTTPStatus.OK, page_parts.content_type(path), _static(path))
+        elif not self.send_part(path.removeprefix("parts/")):
+            here = b"here are /, /status.json, /history.json, /metrics, /health, /ready\n"
+            self.send(HTTPStatus.NOT_FOUND, TEXT, here)
 
     def _with_status(self, made: Callable[[Plain], Any]) -> None:
         try:
             status = self.server.ask()
         except StatusUnavailable as error:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_running", str(error))
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_running", str(error))
             return
-        self._send(HTTPStatus.OK, _JSON, json.dumps(made(status)).encode())
+        self.send_json(made(status))
 
     def _tables(self) -> None:
         try:
             body = tables(self.server.ask())
         except StatusUnavailable as error:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_running", str(error))
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "not_running", str(error))
             return
-        self._send(HTTPStatus.OK, "text/html; charset=utf-8", body.encode())
+        self.send(HTTPStatus.OK, HTML, body.encode())
 
     def _history(self, query: str) -> None:
         asked = parse_qs(query)
@@ -163,11 +259,11 @@ class _Handler(BaseHTTPRequestHandler):
             first_s, last_s = _epoch_s(asked, "from"), _epoch_s(asked, "to")
             course = self.server.course(first_s, last_s)
         except ValueError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, "bad_span", str(error))
+            self.refuse(HTTPStatus.BAD_REQUEST, "bad_span", str(error))
         except sqlite3.Error as error:
-            self._refuse(HTTPStatus.NOT_FOUND, "no_history", f"nothing is kept yet: {error}")
+            self.refuse(HTTPStatus.NOT_FOUND, "no_history", f"nothing is kept yet: {error}")
         else:
-            self._send(HTTPStatus.OK, _JSON, json.dumps(course).encode())
+            self.send_json(course)
 
     def _metrics(self) -> None:
         from edge.web.metrics import CONTENT_TYPE, exposition  # Only a gateway that is asked bears its memory.
@@ -176,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
             status: Plain | None = self.server.ask()
         except StatusUnavailable:
             status = None
-        self._send(HTTPStatus.OK, CONTENT_TYPE, exposition(status))
+        self.send(HTTPStatus.OK, CONTENT_TYPE, exposition(status))
 
     def _ready(self) -> None:
         try:
@@ -184,25 +280,9 @@ class _Handler(BaseHTTPRequestHandler):
         except StatusUnavailable:
             controls = False
         if controls:
-            self._send(HTTPStatus.OK, _TEXT, b"ready\n")
+            self.send(HTTPStatus.OK, TEXT, b"ready\n")
         else:
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"not ready: no control cycle was seen\n")
-
-    def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
-        self._send(status, _JSON, json.dumps({"error": {"code": code, "message": message}}).encode())
-
-    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        for name, value in page_parts.SECURITY_HEADERS.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        log.debug(format, *args)
+            self.send(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, b"not ready: no control cycle was seen\n")
 
 
 def _static(path: str) -> bytes:

@@ -1,31 +1,22 @@
 """``sitewatt edge``: the gateway."""
 
-import contextlib
-import signal
-import socket
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from contracts.clock import SystemClock
-from edge.errors import ConfigError, StatusUnavailable
-from sitewatt.commands import edge_history, edge_setup
+from edge.errors import StatusUnavailable
+from sitewatt.commands import edge_history, edge_page, edge_setup
+from sitewatt.commands.edge_config import ConfigOption, load_site
 from sitewatt.commands.edge_setup import DEFAULT_CONFIG
 from sitewatt.durations import duration
 from sitewatt.output import BAD_INPUT, fail, print_json
-
-if TYPE_CHECKING:
-    from edge.config import SiteConfig
-
-PORT_MAX = 65_535
 
 app = typer.Typer(
     help="The gateway: run it, set it up, check a configuration, look at it, lock it.", no_args_is_help=True
 )
 edge_setup.register(app)
-
-ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The site's configuration (YAML).")]
+app.add_typer(edge_page.app, name="page")
 
 
 @app.command()
@@ -52,7 +43,7 @@ def status(
     """
     from edge.site.status import ask_status
 
-    settings = _load(config, as_json=as_json)
+    settings = load_site(config, as_json=as_json)
     try:
         found = ask_status(settings.state_dir)
     except StatusUnavailable as error:
@@ -77,7 +68,7 @@ def history(
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs.")] = False,
 ) -> None:
     """Show what the gateway kept of its site: power, charge, energy, supply; also while it does not run."""
-    settings = _load(config, as_json=as_json)
+    settings = load_site(config, as_json=as_json)
     edge_history.show(settings, first=first, last=last, step=step, point=point, as_csv=as_csv, as_json=as_json)
 
 
@@ -93,7 +84,7 @@ def plan(
     from edge.site.status import ask_status
     from sitewatt.plan_text import plan_lines
 
-    settings = _load(config, as_json=as_json)
+    settings = load_site(config, as_json=as_json)
     try:
         trading = ask_status(settings.state_dir)["trading"]
     except StatusUnavailable as error:
@@ -110,42 +101,6 @@ def plan(
 
 
 @app.command()
-def page(
-    config: ConfigOption = DEFAULT_CONFIG,
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where browsers find it; 0.0.0.0:8080 is the whole network.")
-    ] = "127.0.0.1:8080",
-    as_json: Annotated[bool, typer.Option("--json", help="Answer for programs: the URL, once it listens.")] = False,
-) -> None:
-    """Show the running gateway as a page: power, energy, plan, what needs attention, who asked for what. Until Ctrl-C.
-
-    A gateway whose site file has page: {} shows it by itself. Read-only, without a password: whoever reaches the
-    address sees it. It is a process of its own and controls nothing.
-    Exit 1 the address is taken or none of this machine's, 2 it is none at all or the configuration cannot be used.
-    """
-    from edge.config import PageSection
-    from edge.site.page_part import page_server
-
-    settings = _load(config, as_json=as_json)
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > PORT_MAX:
-        told = f"--listen is {listen!r}, must be HOST:PORT, as 127.0.0.1:8080"
-        fail(told, code="bad_address", as_json=as_json, exit_code=BAD_INPUT)
-    try:
-        server = page_server(settings, PageSection(host=host, port=int(port)))
-    except OSError as error:
-        fail(f"{listen}: {error.strerror}; nothing is shown", code="address", as_json=as_json)
-    url = f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{server.server_address[1]}/"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with server, contextlib.suppress(KeyboardInterrupt):
-        if as_json:
-            print_json({"url": url})
-        else:
-            typer.echo(f"{settings.site.id} is on {url}, Ctrl-C ends it")
-        server.serve_forever()
-
-
-@app.command()
 def lock(
     config: ConfigOption = DEFAULT_CONFIG,
     lasts: Annotated[str | None, typer.Option("--for", metavar="TIME", help="2h, 30m, 90s; until unlocked.")] = None,
@@ -154,7 +109,7 @@ def lock(
     """Lock the site for maintenance: batteries rest, remote orders are refused, also after a restart."""
     from edge.inputs.lock import lock as lock_site
 
-    settings = _load(config, as_json=as_json)
+    settings = load_site(config, as_json=as_json)
     try:
         until_at = None if lasts is None else SystemClock().now() + duration(lasts)
         lock_site(settings.state_dir, until_at=until_at)
@@ -177,7 +132,7 @@ def unlock(
     """Take the local maintenance lock away; one that came as a command, or by a wired switch, stays."""
     from edge.inputs.lock import unlock as unlock_site
 
-    settings = _load(config, as_json=as_json)
+    settings = load_site(config, as_json=as_json)
     try:
         was_locked = unlock_site(settings.state_dir)
     except OSError as error:
@@ -186,12 +141,3 @@ def unlock(
         print_json({"site": settings.site.id, "locked": False, "was_locked": was_locked})
     else:
         typer.echo(f"{settings.site.id} is unlocked" if was_locked else f"{settings.site.id} was not locked")
-
-
-def _load(config: Path, *, as_json: bool) -> "SiteConfig":
-    from edge.config import load_config
-
-    try:
-        return load_config(config)
-    except ConfigError as error:
-        fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)

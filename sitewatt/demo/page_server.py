@@ -1,23 +1,19 @@
 """Serves the demonstration's page to browsers of this machine: read-only, from a thread of its own."""
 
-import json
-import logging
 import threading
 import time
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 import page_parts
+from page_parts.handler import TEXT, PageHandler
 from sitewatt.demo.page_state import Course, Stage
 
-log = logging.getLogger(__name__)
-
 HOST: Final = "127.0.0.1"
-IDLE_S: Final = 5.0
 # A page that looked so lately is still open, and gets as long to see how the demonstration ended.
 VIEWED_S: Final = 3.0
 _OWN: Final = {"/": "index.html", "/page.js": "page.js"}
@@ -88,46 +84,24 @@ class _Server(ThreadingHTTPServer):
         self.page = page
 
 
-class _Handler(BaseHTTPRequestHandler):
-    timeout = IDLE_S
+class _Handler(PageHandler):
     server: _Server
-    server_version = "sitewatt"
-    sys_version = ""
 
     def do_GET(self) -> None:
         """Answer with the page, a part of it, or ``/state.json?since=N``."""
         if not page_parts.known_host(self.headers.get("Host", "")):
-            self._send(HTTPStatus.FORBIDDEN, "text/plain", b"this server is not known by that name\n")
+            self.send(HTTPStatus.FORBIDDEN, TEXT, b"this server is not known by that name\n")
             return
         url = urlsplit(self.path)
         if url.path == "/state.json":
             state = self.server.page.answer(_since(url.query))
-            self._send(HTTPStatus.OK, "application/json", json.dumps(state).encode())
+            self.send_json(state)
             self.server.page.answered(state)
-            return
-        if url.path in _OWN:
+        elif url.path in _OWN:
             body = files("sitewatt.demo").joinpath("page", _OWN[url.path]).read_bytes()
-            self._send(HTTPStatus.OK, page_parts.content_type(_OWN[url.path]), body)
-            return
-        try:
-            body = page_parts.part(url.path.removeprefix("/parts/"))
-        except KeyError:
-            self._send(HTTPStatus.NOT_FOUND, "text/plain", b"here are / and /state.json\n")
-            return
-        self._send(HTTPStatus.OK, page_parts.content_type(url.path), body)
-
-    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        for name, value in page_parts.SECURITY_HEADERS.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        log.debug(format, *args)
+            self.send(HTTPStatus.OK, page_parts.content_type(_OWN[url.path]), body)
+        elif not self.send_part(url.path.removeprefix("/parts/")):
+            self.send(HTTPStatus.NOT_FOUND, TEXT, b"here are / and /state.json\n")
 
 
 def _since(query: str) -> int:

@@ -2,6 +2,7 @@
 import {
   Chart, NOTHING, centsPerKwh, follow, html, kilowatts, number, render, useEffect, useState,
 } from '/parts/parts.js';
+import { Steering } from '/steering.js';
 
 const DAY_S = 86_400;
 const SPANS = { day: 1, week: 7, month: 31, year: 365 };
@@ -29,6 +30,7 @@ function App() {
     <main>
       <${Now} flow=${flow} />
       <${Attention} notes=${notes} />
+      <${Steering} wish=${status.wish} commands=${status.commands} locked=${status.locked} hasPlan=${Boolean(status.trading?.plan)} language=${language} t=${t} />
       <${Energy} />
       <${Plan} plan=${status.trading?.plan} />
       <${Commands} commands=${status.commands} limits=${status.grid_limits} />

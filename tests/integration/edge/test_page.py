@@ -58,7 +58,7 @@ async def test_a_browser_sees_the_gateway_and_that_it_is_gone(tmp_path: Path, mo
             assert (await _asked(url, "/etc/passwd"))[0] == 404
             assert (await _asked(url, "/words/../page.js"))[0] == 404
             assert (await _asked(url, "/history.json?from=x&to=5"))[0] == 400
-            assert (await _asked(url, "/", method="POST"))[0] == 501
+            assert (await _asked(url, "/login", method="POST"))[0] == 403
             assert (await _asked(url, "/", host="evil.example"))[0] == 403
             assert (await _asked(url, "/", host="localhost:8080"))[0] == 200
             assert (await _asked(url, "/", host="[::1]:8080"))[0] == 200
