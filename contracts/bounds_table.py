@@ -15,6 +15,7 @@ from contracts.forecast import ForecastBroadcast
 from contracts.grid import GridBroadcast
 from contracts.market import MarketBroadcast, OrderMessage, TradesMessage
 from contracts.metering import MeterReading
+from contracts.receipt import Receipt
 from contracts.telemetry import EventMessage, StatusMessage, TelemetryMessage
 from contracts.wire import DEPTH_MAX, DIGITS_MAX, PAYLOAD_BYTES_MAX, Message
 
@@ -28,6 +29,7 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     Command,
     TradesMessage,
     ForecastBroadcast,
+    Receipt,
     MarketBroadcast,
     GridBroadcast,
 )

@@ -31,6 +31,7 @@ class Down(StrEnum):
     COMMANDS = "commands"
     TRADES = "trades"
     OUTLOOK = "outlook"
+    RECEIPTS = "receipts"
 
 
 class Broadcast(StrEnum):

@@ -79,8 +79,9 @@ FLEET_GRANTS: Final[tuple[Grant, ...]] = (
     Grant(way=Way.HEAR, resource=f"{_OWN}/*", filters=(f"{_OWN}/#",)),
 )
 
-# Nobody speaks in the cloud's voice, and only the status stays at the broker. Within what is allowed above.
-_NOT_SENT: Final = tuple(f"{ROOT}/*/{channel}" for channel in Down)
+# Nobody speaks in the cloud's voice, wherever a topic begins (the document is short of room), and only the status stays
+# at the broker. Within what is allowed above.
+_NOT_SENT: Final = tuple(f"*/{channel}" for channel in Down)
 _RETAINED: Final = f"{ROOT}/*/{Up.STATUS}"
 
 

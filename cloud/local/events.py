@@ -6,7 +6,7 @@ guide, "Adding context attributes" (the schedule's input carries ``<aws.schedule
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,17 +41,22 @@ class Context:
         return TIMEOUT_MS
 
 
-def forwarded(topic: Topic, payload: bytes) -> bytes:
-    """Return what a rule puts into a stream: the payload with the zone, site and channel of its topic.
+def fields_of(payload: bytes) -> dict[str, Any]:
+    """Return what a rule can select from.
 
     Raises:
-        WireError: The payload is not a JSON object within our bounds; a rule cannot select from it.
+        WireError: The payload is not a JSON object within our bounds.
     """
     fields = read_json(payload)
     if not isinstance(fields, dict):
         raise WireError(f"payload is a JSON {type(fields).__name__}, not an object")
-    fields |= {"topic_zone": topic.zone, "topic_site": topic.site, "topic_channel": topic.channel.value}
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return fields
+
+
+def forwarded(topic: Topic, fields: Mapping[str, Any]) -> bytes:
+    """Return what a rule puts into a stream: the payload's fields with the zone, site and channel of its topic."""
+    said = {"topic_zone": topic.zone, "topic_site": topic.site, "topic_channel": topic.channel.value}
+    return json.dumps({**fields, **said}, separators=(",", ":")).encode()
 
 
 def kinesis_event(stream: Stream, shard: int, records: Sequence[StreamRecord]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The local cloud's connection to the broker: a persistent session, acknowledged by hand.
 
 A message is acknowledged once the caller has it in a file, so the broker keeps what we have not, also while we are
-away.
+away. Then its sender is told too, since a broker that is killed forgets what it keeps.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Final
@@ -34,7 +34,8 @@ TAKE_MAX: Final = 200
 PUBLISH_INFLIGHT_MAX: Final = 200
 SESSION_S: Final = 7 * 86_400
 
-Take = Callable[[Sequence[aiomqtt.Message]], None]
+# Returns what to tell the senders once they are acknowledged.
+Take = Callable[[Sequence[aiomqtt.Message]], Iterable[Outgoing]]
 
 
 @dataclass(kw_only=True)
@@ -157,10 +158,13 @@ class BrokerLink:
         paho = _paho(client)
         async for message in client.messages:
             batch = [message, *_waiting(client, TAKE_MAX - 1)]
-            self._take(batch)
+            receipts = self._take(batch)
             for taken in batch:
                 if taken.qos:
                     paho.ack(taken.mid, taken.qos)
+            for receipt in receipts:
+                # One that is lost costs a repetition: the site sends again what it has no receipt for.
+                paho.publish(receipt.topic, receipt.payload, qos=0)
 
     def _new_client(self) -> aiomqtt.Client:
         five = self._settings.protocol == "5"

@@ -7,21 +7,23 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import aiomqtt
 
 from cloud.infra.rules import CONSUMERS, SCHEDULES, Schedule, Stream, rule_of
 from cloud.local.config import CloudConfig
-from cloud.local.events import forwarded
+from cloud.local.events import fields_of, forwarded
 from cloud.local.functions import Functions
 from cloud.local.lifetime import stop_on_signal, stop_with_parent
 from cloud.local.link import BrokerLink, until_connected
 from cloud.local.reader import ShardReader
+from cloud.local.receipts import Stored, receipts
 from cloud.local.scheduler import Scheduler
 from cloud.local.streams import SHARDS, NewRecord, StreamLog
 from cloud.shell import services as shell_services
+from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
@@ -29,7 +31,7 @@ from cloud.stores.registry import Registry, save_registry
 from cloud.stores.setup import Stores, open_files
 from cloud.stores.sqlite import SqliteTables
 from contracts.clock import Clock
-from contracts.topics import Up, parse
+from contracts.topics import Topic, Up, parse
 
 log = logging.getLogger(__name__)
 
@@ -84,32 +86,39 @@ class LocalCloud:
             self._functions.close()
             shell_services.install(None)
 
-    def take(self, messages: Sequence[aiomqtt.Message]) -> None:
-        """Put messages into their streams; when this returns they are in a file.
+    def take(self, messages: Sequence[aiomqtt.Message]) -> list[Outgoing]:
+        """Put messages into their streams and return the receipts for them; when this returns they are on the disk.
 
         Raises:
             StoreError: They could not be written; the process ends unacknowledged and the broker keeps them.
         """
-        records = [record for message in messages if (record := self._record(message)) is not None]
-        if not records:
-            return
-        for at in self._streams.append(records):
+        read = [one for message in messages if (one := self._read(message)) is not None]
+        if not read:
+            return []
+        for at in self._streams.append([self._record(topic, fields) for topic, fields in read]):
             for reader in self._readers.get(at, []):
                 reader.wake()
+        return list(receipts(read))
 
-    def _record(self, message: aiomqtt.Message) -> NewRecord | None:
+    def _read(self, message: aiomqtt.Message) -> Stored | None:
         topic = parse(str(message.topic))
         if topic is None or not isinstance(topic.channel, Up):
             return None
-        rule = rule_of(topic.channel)
         try:
-            data = forwarded(topic, bytes(message.payload))
+            return topic, fields_of(bytes(message.payload))
         except ValueError as error:
             log.warning("message not forwarded", extra={"topic": str(message.topic), "error": str(error)})
             self._streams.count("not_forwarded")
             return None
+
+    def _record(self, topic: Topic, fields: Mapping[str, Any]) -> NewRecord:
+        assert isinstance(topic.channel, Up), "only what comes from a site is put into a stream"
+        rule = rule_of(topic.channel)
         return NewRecord(
-            stream=rule.stream, partition_key=rule.partition.of(topic), arrived_at=self._clock.now(), data=data
+            stream=rule.stream,
+            partition_key=rule.partition.of(topic),
+            arrived_at=self._clock.now(),
+            data=forwarded(topic, fields),
         )
 
     def _services(self) -> Services:

@@ -1,8 +1,8 @@
 """The ordered streams, kept in a file: what stands where Kinesis stands.
 
-A message is acknowledged to the broker once it is in here, so a killed process loses none. Each consumer has a
-checkpoint of its own in each shard; a record is forgotten when all consumers of its stream have passed it. What a
-function has failed too often is set aside with its last error.
+A message is acknowledged, to the broker and to the site, once it is on the disk in here: neither a killed process nor a
+power cut loses one. Each consumer has a checkpoint of its own in each shard; a record is forgotten when all consumers
+of its stream have passed it. What a function has failed too often is set aside with its last error.
 """
 
 import sqlite3
@@ -101,8 +101,7 @@ class StreamLog:
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
             if not read_only:
                 connection.execute("PRAGMA journal_mode=WAL")
-                # The broker in front keeps its queues in memory, so a power cut loses messages there first; the end
-                # of a process loses none here.
+                # What a power cut takes of the checkpoints is delivered again; records are synced, see ``_write``.
                 connection.execute("PRAGMA synchronous=NORMAL")
                 connection.executescript(_SCHEMA)
             last = connection.execute(
@@ -125,7 +124,7 @@ class StreamLog:
             rows.append(
                 (seq, record.stream.value, record.shard, record.partition_key, epoch_ms(record.arrived_at), record.data)
             )
-        self._write("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
+        self._write("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows, synced=True)
         self._last_seq = seq
         return {(record.stream, record.shard) for record in records}
 
@@ -156,6 +155,7 @@ class StreamLog:
                     error[:2000],
                 )
             ],
+            synced=True,
         )
 
     def all_set_aside(self) -> list[SetAside]:
@@ -190,6 +190,7 @@ class StreamLog:
         self._write(
             "INSERT OR REPLACE INTO replays VALUES (?, ?, ?, ?)",
             [(one.handler, record.seq, record.partition_key, data)],
+            synced=True,
         )
         self.drop(one)
 
@@ -264,8 +265,10 @@ class StreamLog:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]], *, synced: bool = False) -> None:
+        """Write in one transaction; ``synced`` returns when a power cut cannot take it back."""
         try:
+            self._connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(sql, rows)
             self._connection.execute("COMMIT")

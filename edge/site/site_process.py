@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
 from contracts.market import SiteAgent, TradesMessage
+from contracts.receipt import Receipt
 from contracts.telemetry import StatusMessage
 from contracts.topics import Down, Up, parse, site_topic
 from contracts.wire import SiteMessage, WireError
@@ -32,6 +33,7 @@ from edge.control.model import Request
 from edge.fleet.settings import FleetSettings
 from edge.links.link import Announcement, Inbound, Link, Presence
 from edge.links.making import make_link
+from edge.links.settings import Client
 from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
@@ -297,7 +299,9 @@ async def _connect(site: Site) -> None:
 async def _hear(site: Site) -> None:
     """Take what the broker brings, for ever; a message that is unreadable or makes its hearer fail is left out."""
     zone, name = site.config.site.zone, site.config.site.id
-    site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in Down])
+    # AWS IoT Core keeps what it has acknowledged, so there are no receipts.
+    channels = [channel for channel in Down if channel is not Down.RECEIPTS or site.config.link.client is Client.MQTT]
+    site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in channels])
     async for message in site.link.messages():
         topic = parse(message.topic)
         if topic is not None and topic.channel is Down.COMMANDS:
@@ -328,6 +332,8 @@ def _deliver(site: Site, message: Inbound) -> None:
     channel = topic.channel if topic is not None else None
     if topic is None and site.fleet is not None:
         site.fleet.arrived(message)
+    elif channel is Down.RECEIPTS:
+        site.uplink.hear(Receipt.decode(message.payload))
     elif site.trader is None:
         return
     elif channel is Down.TRADES:

@@ -1,18 +1,21 @@
 """Drains the outbox into the link, within the link's bounds, and forgets what the broker has acknowledged.
 
-A record leaves the outbox only on its PUBACK. On a new connection everything that is not acknowledged is sent again,
-in order; the cloud knows a repetition by its number. A topic that the broker refuses is rested and reported, the others
-go on; a record that is larger than any packet that the broker takes is set aside and reported.
+A record leaves the outbox when the cloud says that it has it (``receipts.py``), or, where the cloud sends no receipts,
+on the broker's PUBACK. On a new connection everything else is sent again, in order; the cloud knows a repetition by its
+number. A topic that the broker refuses is rested and reported, the others go on; a record that is larger than any
+packet that the broker takes, or that the cloud cannot store, is set aside and reported.
 """
 
 import asyncio
+import json
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contracts.clock import Clock
+from contracts.receipt import Receipt
 from contracts.topics import Up
 from edge.errors import LinkError
 from edge.links.flow import IN_FLIGHT_MAX, Flow
@@ -20,14 +23,17 @@ from edge.links.link import Ack, Link, LinkState
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import Record
 from edge.telemetry.lanes import Lane, Lanes, lanes_of
+from edge.telemetry.receipts import Number, Receipts
 
 log = logging.getLogger(__name__)
 
 BACKLOG_SHARE = 0.2
 BACKLOG_PAUSE_S = 60.0  # A fleet that comes back together does not fill up together.
 REFUSED_REST_S = 60.0
-# Records that a broker takes no packet of the size of, kept for a person to look at.
+# Records that nobody can take, kept for a person to look at.
 SET_ASIDE_KEY = "uplink.set_aside"
+# Whether this site has heard a receipt: from then on the broker's word is not enough.
+RECEIPTS_KEY = "uplink.receipts"
 SET_ASIDE_MAX = 20
 _LATENCIES_KEPT = 1000
 _PAUSE_S = 0.05  # Real seconds until the link has noticed what a publish noticed.
@@ -46,6 +52,7 @@ class UplinkStats:
     refused: Mapping[Up, int] = field(default_factory=dict)
     set_aside: int = 0
     in_flight: int
+    receipts: bool = False
     puback_ms_p50: float | None
     puback_ms_p95: float | None
     live_s_p95: float | None
@@ -84,6 +91,7 @@ class Uplink:
         self._pause_s_max = pause_s_max
         self._generator = generator or random.Random()
         self._in_flight: dict[int, Record] = {}
+        self._receipts = Receipts(expected=bool(outbox.recall(RECEIPTS_KEY)))
         self._resting_until: dict[Up, float] = {}
         self._wake = outbox.committed
         self._published = self._acknowledged = 0
@@ -98,11 +106,24 @@ class Uplink:
         while True:
             await self._link.wait_for(LinkState.CONNECTED)
             self._in_flight.clear()
+            self._receipts.begin_connection()
             try:
                 await self._drain()
             except LinkError as error:
                 log.info("uplink paused", extra={"reason": str(error)})
                 await asyncio.sleep(_PAUSE_S)
+
+    def hear(self, receipt: Receipt) -> None:
+        """Forget what the cloud has, and send again what later records overtook."""
+        if not self._receipts.expected:
+            self._outbox.remember(RECEIPTS_KEY, True, durable=False)
+            log.info("the cloud sends receipts")
+        settled = self._receipts.hear(receipt.stored)
+        for record_id in settled.unstorable:
+            self._set_aside_unstorable(record_id)
+        self._forget(settled.stored)
+        self._look_again |= settled.overtaken
+        self._wake.set()
 
     def stats(self) -> UplinkStats:
         """Return counters and latencies."""
@@ -112,6 +133,7 @@ class Uplink:
             refused=dict(self._refused),
             set_aside=self._set_aside_count,
             in_flight=len(self._in_flight),
+            receipts=self._receipts.expected,
             puback_ms_p50=_quantile(self._puback_ms, 0.5),
             puback_ms_p95=_quantile(self._puback_ms, 0.95),
             live_s_p95=_quantile(self._live_s, 0.95),
@@ -131,6 +153,7 @@ class Uplink:
         connects = self._link.status().connects
         while (status := self._link.status()).state is LinkState.CONNECTED and status.connects == connects:
             self._wake.clear()
+            self._chase()
             if generation != self._outbox.generation or (self._look_again and not self._resting()):
                 self._look_again = False
                 generation, lanes = self._outbox.generation, lanes_of(self._outbox)
@@ -145,7 +168,7 @@ class Uplink:
 
     def _send_some(self, lanes: Lanes, flow: Flow, backlog_flow: Flow, backlog_at: float) -> float:
         """Publish what the bounds allow now and return the real seconds after which more may be possible."""
-        while len(self._in_flight) < IN_FLIGHT_MAX:
+        while len(self._in_flight) < IN_FLIGHT_MAX and not self._receipts.full:
             if self._throttle and (wait_s := flow.wait_s()) > 0:
                 return wait_s
             if lane := self._next(lanes.live):
@@ -164,13 +187,23 @@ class Uplink:
             backlog_flow.take(size)
         return _IDLE_S
 
+    def _chase(self) -> None:
+        """Send again what has waited too long for its receipt; stop waiting where none ever comes."""
+        if self._receipts.probe(now_s=asyncio.get_running_loop().time()):
+            self._look_again = True
+        given_up = self._receipts.give_up(now_s=self._clock.monotonic())
+        if given_up:
+            self._outbox.remember(RECEIPTS_KEY, None, durable=False)
+            log.error("no receipts for a day, the broker's word is taken", extra={"records": len(given_up)})
+            self._forget(given_up)
+
     def _next(self, lanes: tuple[Lane, ...]) -> Lane | None:
         """Return the first lane that has something to send and is not resting."""
         now = self._clock.monotonic()
         for lane in lanes:
             if self._resting_until.get(lane.channel, now) > now:
                 continue
-            while (record := lane.peek()) and record.id in self._in_flight:
+            while (record := lane.peek()) and (record.id in self._in_flight or record.id in self._receipts):
                 lane.pop()
             if record:
                 return lane
@@ -182,38 +215,60 @@ class Uplink:
         answer = self._link.publish(topic, record.payload)
         self._in_flight[record.id] = record
         self._published += 1
-        answer.add_done_callback(lambda done: self._answered(done, record, sent_at=sent_at, live=live))
+        number = _number_of(record) if self._receipts.expected else None
+        if number is not None:
+            self._receipts.sent(number, record.id)
+        answer.add_done_callback(lambda done: self._answered(done, record, number, sent_at=sent_at, live=live))
         return len(topic) + len(record.payload)
 
-    def _answered(self, answer: "asyncio.Future[Ack]", record: Record, *, sent_at: float, live: bool) -> None:
+    def _answered(
+        self, answer: "asyncio.Future[Ack]", record: Record, number: Number | None, *, sent_at: float, live: bool
+    ) -> None:
         self._wake.set()
         if self._in_flight.get(record.id) is not record:
             return
         del self._in_flight[record.id]
-        if answer.cancelled() or answer.exception() is not None:
-            self._look_again = True
+        accepted = not answer.cancelled() and answer.exception() is None and answer.result() is Ack.ACCEPTED
+        if not accepted:
+            self._not_taken(answer, record, number)
             return
-        if answer.result() is Ack.TOO_LARGE:
-            self._set_aside(record)
-            return
-        if answer.result() is Ack.REFUSED:
-            self._rest(record)
-            return
-        self._acknowledged += 1
-        self._outbox.acknowledge([record.id])
-        self._puback_ms.append((asyncio.get_running_loop().time() - sent_at) * 1000)
+        now_s = asyncio.get_running_loop().time()
+        if number is None or not self._receipts.expected:
+            self._forget([record.id])
+        elif not self._receipts.taken(number, now_s=now_s):
+            self._look_again = True  # Stored by now, or overtaken while it was on its way.
+        self._puback_ms.append((now_s - sent_at) * 1000)
         if live:
             self._live_s.append((self._clock.now() - record.at).total_seconds())
 
-    def _set_aside(self, record: Record) -> None:
-        """Keep a record that this broker can never take out of the way of those behind it; the newest few stay."""
+    def _not_taken(self, answer: "asyncio.Future[Ack]", record: Record, number: Number | None) -> None:
+        if number is not None:
+            self._receipts.drop(number)
+        if answer.cancelled() or answer.exception() is not None:
+            self._look_again = True
+        elif answer.result() is Ack.TOO_LARGE:
+            self._set_aside(record, reason="too large")
+        else:
+            self._rest(record)
+
+    def _forget(self, ids: Sequence[int]) -> None:
+        self._acknowledged += len(ids)
+        self._outbox.acknowledge(ids)
+
+    def _set_aside_unstorable(self, record_id: int) -> None:
+        for channel in Up:
+            for record in self._outbox.read(channel, after_id=record_id - 1, upto_id=record_id, limit=1):
+                self._set_aside(record, reason="the cloud does not store it")
+
+    def _set_aside(self, record: Record, *, reason: str) -> None:
+        """Keep a record that can never be taken out of the way of those behind it; the newest few stay."""
         kept = [*(self._outbox.recall(SET_ASIDE_KEY) or []), _plain(record)][-SET_ASIDE_MAX:]
         self._outbox.remember(SET_ASIDE_KEY, kept)
         self._outbox.acknowledge([record.id])
         self._set_aside_count += 1
         log.error(
             "record set aside",
-            extra={"channel": record.channel, "record": record.id, "bytes": len(record.payload), "reason": "too large"},
+            extra={"channel": record.channel, "record": record.id, "bytes": len(record.payload), "reason": reason},
         )
 
     def _rest(self, record: Record) -> None:
@@ -232,6 +287,11 @@ class Uplink:
 
     def _rest_s(self) -> float:
         return min([_IDLE_S, *(left / self._clock.speed for left in self._resting())])
+
+
+def _number_of(record: Record) -> Number:
+    """Return the number under which the cloud knows a record; its epoch stands in the message alone."""
+    return record.channel, int(json.loads(record.payload)["epoch"]), record.seq
 
 
 def _plain(record: Record) -> dict[str, object]:

@@ -20,6 +20,7 @@ from contracts.forecast import ForecastBroadcast
 from contracts.grid import GridBroadcast
 from contracts.market import MarketBroadcast, OrderMessage, OrderStatus, TradesMessage
 from contracts.metering import MeterReading
+from contracts.receipt import Receipt
 from contracts.telemetry import EventMessage, StatusMessage, TelemetryMessage, samples_of
 from contracts.topics import ROOT, Broadcast, Down, Topic, Up, parse
 from contracts.units import Quality
@@ -42,6 +43,7 @@ _DOWN: dict[Down, type[Message]] = {
     Down.COMMANDS: Command,
     Down.TRADES: TradesMessage,
     Down.OUTLOOK: ForecastBroadcast,
+    Down.RECEIPTS: Receipt,
 }
 _BROADCAST: dict[Broadcast, type[Message]] = {
     Broadcast.FORECAST: ForecastBroadcast,
@@ -122,7 +124,7 @@ class Watcher:
     def hear(self, name: str, payload: bytes) -> None:
         """Take one message into the view."""
         topic = parse(name)
-        if topic is None:
+        if topic is None or topic.channel is Down.RECEIPTS:
             return
         self.view.messages += 1
         try:

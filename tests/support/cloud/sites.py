@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cloud.infra.rules import Stream
-from cloud.local.events import Context, forwarded, kinesis_event
+from cloud.local.events import Context, fields_of, forwarded, kinesis_event
 from cloud.local.streams import StreamRecord
 from cloud.shell import services as shell_services
 from cloud.shell.publishing import Outgoing
@@ -127,7 +127,8 @@ def batch(channel: Up, *messages: Any, at: datetime, zone: str = ZONE, first: in
         site = getattr(message, "site", "home-1")
         topic = parse(site_topic(zone=zone, site=site, channel=channel))
         assert topic is not None
-        records.append(StreamRecord(seq=number, partition_key=site, arrived_at=at, data=forwarded(topic, payload)))
+        data = forwarded(topic, fields_of(payload))
+        records.append(StreamRecord(seq=number, partition_key=site, arrived_at=at, data=data))
     return kinesis_event(Stream(channel.value), 0, records)
 
 
