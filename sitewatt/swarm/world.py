@@ -88,12 +88,11 @@ class World:
     async def _fell(self, fault: Fault) -> None:
         async with self._turn[fault.target]:
             match fault.kind:
-                case FaultKind.KILL | FaultKind.KILL_ONE if fault.target == BROKER:
-                    await self._stop_broker(fault)
-                case FaultKind.KILL:
-                    await self._kill(fault, tree(self._pid(fault.target)))
-                case FaultKind.KILL_ONE:
+                case FaultKind.KILL_ONE if fault.target != BROKER:  # Nothing starts one half of a broker again.
                     await self._kill(fault, self._one_of(fault))
+                case FaultKind.KILL | FaultKind.KILL_ONE:
+                    # From below: a broker whose parent is gone is asked to end, and saves what it holds.
+                    await self._kill(fault, tree(self._pid(fault.target))[::-1])
                 case _:
                     await self._pause(fault)
 
@@ -151,11 +150,6 @@ class World:
         await child.process.wait()
         await self._clock.sleep(fault.for_s)
         await self._start(fault.target)
-
-    async def _stop_broker(self, fault: Fault) -> None:
-        await self._processes.stop([BROKER])
-        await self._clock.sleep(fault.for_s)
-        await self._start(BROKER)
 
     async def _pause(self, fault: Fault) -> None:
         pids = tree(self._pid(fault.target))
