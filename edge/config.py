@@ -7,7 +7,7 @@ import re
 from datetime import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -209,7 +209,7 @@ class DeviceSection(_Section):
     """One device, what reads it and what it is to the site.
 
     ``use`` names the point that stands for a quantity where the profile offers several, ``turned`` the quantities that
-    this installation counts the other way round.
+    this installation counts the other way round. ``trust`` lets a device be written whose map a single source tells.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -222,6 +222,7 @@ class DeviceSection(_Section):
     phases: tuple[Annotated[int, Field(ge=1, le=3)], ...] = Field(default=(1, 2, 3), min_length=1, max_length=3)
     use: dict[str, str] = Field(default_factory=dict)
     turned: tuple[str, ...] = ()
+    trust: Literal["one-source"] | None = None
 
     @model_validator(mode="after")
     def _load_fits(self) -> "DeviceSection":

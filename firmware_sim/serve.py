@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.clock import Clock
+from firmware_sim.bank import Bank
 from firmware_sim.driver import Driver
 from firmware_sim.errors import PlantError
 from firmware_sim.fault_rules import FaultKind, FaultRule
@@ -93,6 +94,40 @@ async def serve_rtu(config: PlantConfig, clock: Clock, *, announce: Announce, pa
     server = RtuTcpServer(units, pace=pace, wire=wire)
     try:
         announce(said | {"port": await server.start(host=config.host, port=tcp_port)})
+        await _until_stopped(driver.run(), None)
+    finally:
+        await server.stop()
+
+
+async def serve_bank(
+    bank: Bank,
+    driver: Driver,
+    *,
+    announce: Announce,
+    host: str,
+    port: int,
+    unit: int,
+    faults: tuple[FaultRule, ...] = (),
+    seed: int = 0,
+    clock: Clock,
+    over_tcp: Pace | None = None,
+) -> None:
+    """Serve registers that somebody else keeps, over a plant.
+
+    Args:
+        announce: Is told the port.
+        faults: What goes wrong on the wire.
+        over_tcp: The speed of a serial line whose frames the port carries; None speaks Modbus/TCP.
+
+    Raises:
+        PortTaken: The port is in use.
+    """
+    wire = FaultyWire(faults, seed=seed, clock=clock) if faults else None
+    units = {unit: bank}
+    server: ModbusServer | RtuTcpServer
+    server = ModbusServer(units, wire=wire) if over_tcp is None else RtuTcpServer(units, pace=over_tcp, wire=wire)
+    try:
+        announce({"ready": True, "port": await server.start(host=host, port=port), "seed": seed})
         await _until_stopped(driver.run(), None)
     finally:
         await server.stop()

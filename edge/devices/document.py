@@ -38,6 +38,75 @@ Signs are ours: power is positive into the asset. A profile says how its device 
 
 """
 
+# Eight steps; a test runs each command of it as it stands here.
+HOW_TO = """## A new device in ten minutes
+
+1. Save its register list as CSV, a line for each register that the gateway needs. Headings and types are taken as
+   vendors write them; `gain` 10 is `scale` 0.1, `lever` says what a register moves, `silence` after how many seconds
+   without a word the device lets go of it (`keeps`: never). `acme.csv`:
+
+   ```csv
+   name,address,type,count,gain,unit,access,min,max,sign,lever,silence
+   Charging state,40001,STR,1,,,R,,,,,
+   Voltage L1,40002,U16,,10,V,R,,,,,
+   Active power,40011,I32,,1,W,R,,,into_asset,,
+   Grid power,40013,I32,,1,W,R,,,into_asset,,
+   Total energy,40015,U32,,100,kWh,R,,,,,
+   Current limit,40101,U16,,10,A,RW,0,32,,limit_consumption,60
+   ```
+
+2. Make the profile; what was guessed is named, and a sign that nobody gave is `unconfirmed`.
+
+   ```console
+   sitewatt profile new acme --csv acme.csv --addresses modicon --kind charger --kind meter --out profiles/acme.yaml
+   ```
+
+3. Prove it complete.
+
+   ```console
+   sitewatt profile check profiles/acme.yaml
+   ```
+
+4. Play it, with a home and a car behind it. The simulated device reads the same map as the gateway: it proves the
+   plumbing, and says itself that it is no witness of the registers.
+
+   ```console
+   sitewatt sim device --profile profiles/acme.yaml --port 5020
+   ```
+
+5. Read it (in front of the real device: compare each value with its display).
+
+   ```console
+   sitewatt device read "tcp://127.0.0.1:5020?unit=1" --profiles profiles --profile acme
+   ```
+
+6. Set a site up with it. A map that one source tells is read, and written only where you say so: `trust=one-source`.
+
+   ```console
+   sitewatt edge setup --yes --config site.yaml --state-dir state --site home --zone de --agent producer \\
+     --profiles profiles \\
+     --device "ev,acme,tcp://127.0.0.1:5020?unit=1,load,rated_w=11000,rest=on,trust=one-source" \\
+     --device "meter,acme,tcp://127.0.0.1:5020?unit=1,meter" \\
+     --import-limit-w 6000 --export-limit-w 9000 --link-url mqtt://127.0.0.1:1883
+   ```
+
+7. Prove the site.
+
+   ```console
+   sitewatt edge check --config site.yaml --offline
+   ```
+
+8. Run it: the car charges with what the connection leaves.
+
+   ```console
+   sitewatt edge run --config site.yaml
+   ```
+
+No list? `sitewatt profile new acme --scan "tcp://192.168.1.60:502?unit=1" --seen active_power_w=1234` looks at the
+registers of the device (read-only) and proposes those that hold a grid voltage, a frequency, or what its display shows.
+
+"""
+
 # What a device does, what the gateway does about it.
 QUIRKS = (
     (
@@ -76,7 +145,7 @@ QUIRKS = (
 def markdown(profiles: Iterable[Profile]) -> str:
     """Return the page."""
     known = list(profiles)
-    lines = [HEAD + "## Supported devices\n"]
+    lines = [HEAD + HOW_TO + "## Supported devices\n"]
     lines.append("| profile | vendor and models | is a | points | sources | can be told |")
     lines.append("|---|---|---|---|---|---|")
     for profile in known:

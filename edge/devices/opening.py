@@ -58,6 +58,7 @@ async def open_devices(
                 clock=clock,
                 options=options_of(
                     section,
+                    profile=profile,
                     connection_w=connection_w,
                     site_w=sum(rated_power_w(one) for one in sections),
                     watched=(watched or {}).get(section.id, frozenset()),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from edge.control.model import LOAD_CAPABILITIES, Capability
-from edge.devices.points import DerivedSpec, Kind, PointSpec
+from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec
 from edge.devices.profile import Profile
 from edge.devices.quality import power_w_max
 from edge.devices.recipes import Lever
@@ -93,6 +93,10 @@ class DeviceSettings(Protocol):
     def turned(self) -> Collection[str]:
         """Return the canonical names that are counted the other way round."""
 
+    @property
+    def trust(self) -> str | None:
+        """Return ``one-source`` where a map that a single source tells may be written by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
@@ -160,6 +164,16 @@ def check_names(profile: Profile, settings: DeviceSettings) -> None:
             raise ConfigError(f"use.{canonical} is {name!r}; in profile {profile.id} it can be {points}")
 
 
+def why_not_written(profile: Profile, settings: DeviceSettings) -> str | None:
+    """Return why nothing is written to a device; None where it may be.
+
+    A register that one project names, and nobody else, may be another one on the next firmware.
+    """
+    if profile.status is not Evidence.ONE_SOURCE or not profile.capabilities or settings.trust is not None:
+        return None
+    return f"profile {profile.id} rests on one source, so it is read and not written; `trust: one-source` lets it be"
+
+
 def rated_power_w(settings: DeviceSettings) -> float:
     """Return what the generator and the battery of a device can do together, as a magnitude."""
     battery = settings.battery
@@ -170,6 +184,7 @@ def rated_power_w(settings: DeviceSettings) -> float:
 def options_of(
     settings: DeviceSettings,
     *,
+    profile: Profile,
     connection_w: float = RATED_W_DEFAULT,
     site_w: float = 0.0,
     watched: frozenset[str] = frozenset(),
@@ -177,6 +192,7 @@ def options_of(
     """Return what a device of the configuration is to its site.
 
     Args:
+        profile: Its register map; one that rests on a single source is not written by, unless it is trusted.
         connection_w: The fuse or contract of the site.
         site_w: What its generators and batteries can do together.
         watched: Canonical names that are read with each control cycle.
@@ -185,7 +201,7 @@ def options_of(
     battery, load = settings.battery, settings.load
     battery_w = float(max(battery.charge_limit_w, battery.discharge_limit_w)) if battery is not None else 0.0
     levers: set[Lever] = set()
-    if role != "meter":
+    if role != "meter" and why_not_written(profile, settings) is None:
         if settings.pv_peak_w > 0:
             levers.add(Lever.LIMIT_GENERATION)
         if battery is not None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from edge.config import DeviceRole, Rest
 from edge.control.model import LOAD_CAPABILITIES, Capability
-from edge.devices.points import Kind
+from edge.devices.points import Evidence, Kind
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever
 from edge.loop.load_state import PHASE_V, SG_STATE
@@ -19,6 +19,7 @@ RATED_POWER = ("rated_power_w", "power_max_w")
 CAPACITY = ("usable_capacity_wh", "capacity_wh")
 RATED_CURRENT = ("ev_hw_max_current_a", "ev_max_current_a")
 RATINGS = (*RATED_POWER, *CAPACITY, *RATED_CURRENT)
+TRUST = "one-source"
 _PHASES = {"1": (1,), "2": (1, 2), "3": (1, 2, 3)}
 
 
@@ -46,6 +47,8 @@ def describe(
     device: dict[str, Any] = {"id": name, "profile": profile.id, "url": url, "role": role.value}
     if role in (DeviceRole.METER, DeviceRole.RELAY):
         return device
+    if profile.status is Evidence.ONE_SOURCE and profile.capabilities and _may_be_written(console, profile):
+        device["trust"] = TRUST
     ratings = ratings_of()
     rated = _told(ratings, RATED_POWER)
     if role in (DeviceRole.PV, DeviceRole.HYBRID):
@@ -63,6 +66,11 @@ def describe(
     if role is DeviceRole.LOAD:
         device |= _load(console, profile, ratings)
     return device
+
+
+def _may_be_written(console: Console, profile: Profile) -> bool:
+    console.say(f"{profile.id} rests on one public source: a register may be another one on this device.")
+    return console.confirm("May it be written all the same", default=False)
 
 
 def ask_amount(console: Console, question: str, *, low: int, unit: str = "W", default: str = "") -> int:

@@ -57,6 +57,7 @@ _KEYS: Mapping[str, str] = {
     "devices.load.state": "the point that says whether it is on",
     "devices.load.rest": "on, off or surplus while nobody asks",
     "devices.load.goal": "energy that it needs each day, and by when or within which band: the plan chooses the hours",
+    "devices.trust": "its map rests on one source, and it is written all the same",
     "devices.phases": "those that it is wired to",
     "link.client": "mqtt (any broker) or aws (AWS IoT Core)",
     "link.url": "mqtts:// is encrypted, mqtt:// is not",

@@ -74,7 +74,7 @@ def slow_levers(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
     for section in config.devices:
         profile = load_profile(section.profile, config.profile_dir)
         is_meter = section.id == config.connection.meter
-        for slow in slow_values(profile, options_of(section), is_connection_meter=is_meter):
+        for slow in slow_values(profile, options_of(section, profile=profile), is_connection_meter=is_meter):
             capability = None if slow.lever is None else _CAPABILITY.get(slow.lever)
             found.append(
                 FailsafeFinding(asset=section.id, capability=capability, consequence=slow.consequence(section.id))

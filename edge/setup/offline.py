@@ -10,9 +10,9 @@ from pathlib import Path
 from contracts.clock import Clock
 from contracts.units import ClockTrust
 from edge.clock_trust import ClockWatch
-from edge.config import DeviceSection, SiteConfig
+from edge.config import DeviceRole, DeviceSection, SiteConfig
 from edge.devices.catalogue import load_profile
-from edge.devices.options import check_names, options_of
+from edge.devices.options import check_names, options_of, why_not_written
 from edge.devices.pace import CONTROL_PERIOD_S_MAX
 from edge.errors import ConfigError, EdgeError
 from edge.fleet.identity import IdentityStore, require_own
@@ -112,7 +112,7 @@ def _connected(config: SiteConfig, section: DeviceSection) -> Connected:
         id=section.id,
         profile=profile,
         endpoint=parse_url(section.url),
-        options=options_of(section, connection_w=connection_w),
+        options=options_of(section, profile=profile, connection_w=connection_w),
     )
 
 
@@ -122,6 +122,10 @@ def _line(endpoint: Endpoint) -> tuple[object, ...]:
 
 def _profile(section: DeviceSection, device: Connected) -> Finding:
     kinds = device.options.kinds or frozenset()
+    unwritten = why_not_written(device.profile, section)
+    if unwritten is not None and section.role is not DeviceRole.METER:
+        do = "compare its values with its display; then set trust: one-source in the device's section"
+        return warning("device", section.id, unwritten, do=do)
     vendor = f"{device.profile.vendor} {', '.join(device.profile.models[:2])}"
     if not kinds & set(device.profile.kinds):
         return warning(

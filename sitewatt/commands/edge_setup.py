@@ -15,7 +15,7 @@ from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
 DEFAULT_STATE = Path("/var/lib/sitewatt")
 DEVICE_FORM = (
-    "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W][,phases=1+2]"
+    "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W][,phases=1+2][,trust=one-source]"
     "[,rated_w=W,min_w=W,rest=on|off|surplus,by=limit_consumption|switch|sg_ready,state=POINT]; 10 kW is 10000"
 )
 
@@ -265,6 +265,8 @@ def _device(text: str) -> dict[str, Any]:
     }
     if "pv_peak_w" in more:
         device["pv_peak_w"] = more.pop("pv_peak_w")
+    if "trust" in more:
+        device["trust"] = more.pop("trust")
     if "phases" in more:
         device["phases"] = more.pop("phases").split("+")
     section = "load" if device["role"] == "load" else "battery"

@@ -1,13 +1,15 @@
-"""``sitewatt profile``: which devices there are, what a map says, whether one of your own is sound."""
+"""``sitewatt profile``: which devices there are, what a map says, a new one, whether one of your own is sound."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from sitewatt.commands.profile_new import new
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 app = typer.Typer(help="Register maps of devices.", no_args_is_help=True)
+app.command()(new)
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 _Profiles = Annotated[Path | None, typer.Option("--profiles", help="A folder whose profiles go before ours.")]

@@ -60,6 +60,10 @@ def device(
     profile_like: Annotated[
         str, typer.Option(help="sunspec, sunspec_pv, sunspec_hybrid, sunspec_meter, sdm630, relay.")
     ] = "sunspec",
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="ID|FILE", help="Play a profile instead, a file of your own too: plumbing, no witness."),
+    ] = None,
     port: _Port = 0,
     unit: _Unit = 1,
     host: _Host = "127.0.0.1",
@@ -84,6 +88,27 @@ def device(
 
     habits = _quirks(quirk, as_json)
     seed = secrets.randbelow(2**31) if seed is None else seed
+    if profile is not None:
+        pace = Pace(baud=baud, turnaround_s=turnaround_ms / 1000) if rtu_over_tcp else None
+        try:
+            rules = (*(load_faults(faults).rules if faults else ()), *habits)
+        except PlantError as error:
+            fail(str(error), code="bad_device", as_json=as_json, exit_code=BAD_INPUT)
+        if rtu:
+            sentence = "--profile answers on TCP; --rtu-over-tcp carries serial frames there"
+            fail(sentence, code="bad_argument", as_json=as_json, exit_code=BAD_INPUT)
+        _play(
+            profile,
+            _clock(clock, as_json),
+            as_json,
+            host=host,
+            port=port,
+            unit=unit,
+            faults=rules,
+            seed=seed,
+            pace=pace,
+        )
+        return
 
     def say(answer: dict[str, Any]) -> None:
         answered_port = answer["ports"][f"{SITE}/{DEVICE}"] if "ports" in answer else answer.get("port")
@@ -104,6 +129,39 @@ def device(
         _serve(serve_rtu(config, time, announce=say, pace=pace, tcp_port=port if rtu_over_tcp else None), as_json)
     else:
         _serve(serve_plant(config, time, announce=say), as_json)
+
+
+def _play(
+    name: str, clock: Any, as_json: bool, *, host: str, port: int, unit: int, faults: Any, seed: int, pace: Any
+) -> None:
+    """Serve the device of a profile, ours or a file."""
+    from edge.devices.catalogue import load_profile, parse_profile
+    from sitewatt.bench.serve import NO_WITNESS, serve_profile
+    from sitewatt.device_tools import checked
+
+    path = Path(name)
+    if path.suffix == ".yaml":
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            fail(f"{path} cannot be read: {error}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+        known = checked(lambda: parse_profile(path.stem, text), as_json)
+    else:
+        known = checked(lambda: load_profile(name), as_json)
+
+    def say(answer: dict[str, Any]) -> None:
+        url = _url(host=host, port=answer["port"], path=None, unit=unit, baud=0, over_tcp=pace is not None)
+        if as_json:
+            print_json({"ready": True, "url": url, "port": answer["port"], "seed": seed, "witness": False})
+        else:
+            typer.echo(f"{known.id} answers at {url}, seed {seed}; {NO_WITNESS}")
+
+    _serve(
+        serve_profile(
+            known, clock, announce=say, host=host, port=port, unit=unit, faults=faults, seed=seed, over_tcp=pace
+        ),
+        as_json,
+    )
 
 
 @app.command()

@@ -46,6 +46,7 @@ class Section:
     phases: tuple[int, ...] = (1, 2, 3)
     use: Mapping[str, str] = field(default_factory=dict)
     turned: tuple[str, ...] = ()
+    trust: str | None = None
 
 
 HOME = PlantSite(

@@ -26,7 +26,7 @@ def _reading(value: float, *, at_s: float) -> Reading:
 
 def _view(profile: str, *, role: str = "meter", fuse_w: float = FUSE_W, **section: object) -> View:
     settings = Section(id="one", profile=profile, url="tcp://127.0.0.1:1", role=role, **section)  # type: ignore[arg-type]
-    options = options_of(settings, connection_w=fuse_w)
+    options = options_of(settings, profile=load_profile(profile), connection_w=fuse_w)
     return build_view(
         resolve(load_profile(profile)),
         kinds=options.kinds,
