@@ -23,6 +23,7 @@ __all__ = ["shop"]
 
 SEED = 20250601
 KILLS = 50
+KILLED_WITHIN_S = 0.03
 
 
 class PowerCut(BaseException):
@@ -272,24 +273,26 @@ def test_killed_at_random_it_always_comes_back_on_a_working_version(tmp_path: Pa
     """SIGKILL between any two instructions, many times, over good and bad updates."""
     generator = random.Random(SEED)
     root = tmp_path / "software"
-    kills, number = 0, 0
+    kills, number, within_s = 0, 0, KILLED_WITHIN_S
     ended: list[bool] = []
     while kills < KILLS or len(ended) < 2:
         number += 1
         version, well = f"1.{number}.0", number % 3 != 0
         shop.publish(version)
         updater(root).accept(f"job-{number}", shop.document(version))
-        while launch.read_progress(root) is not None:
+        while (before := launch.read_progress(root)) is not None:
             child = os.fork()
             if child == 0:
                 with contextlib.suppress(BaseException):
                     live(root, well=well)
                 os._exit(0)
-            time.sleep(generator.uniform(0, 0.03))
+            time.sleep(generator.uniform(0, within_s))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             kills += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
             assert works(root, launch.choose(root, packaged=PACKAGED)), f"seed {SEED}, kill {kills}, version {version}"
+            # A machine may be too slow to end one step in this time: it gets longer until a step ends.
+            within_s = within_s * 1.2 if launch.read_progress(root) == before else KILLED_WITHIN_S
         ended.append(launch.choose(root, packaged=PACKAGED) == version)
     print(f"{kills} kills over {number} updates, {sum(ended)} kept")
     assert any(ended)
