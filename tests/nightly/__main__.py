@@ -38,6 +38,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "mutants": (python, "-m", "tests.mutants"),
         "swarm": (sitewatt, "sim", "swarm", "--seed", str(seed), "--hours", "2"),
         "conformance": (python, "-m", "tests.nightly.conformance"),
+        "long": (python, "-m", "pytest", "-q", "-m", "nightly"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
     }
 

@@ -85,7 +85,7 @@ async def test_a_storm_of_commands_has_no_effect_and_holds_no_cycle_up(
         await _survives(place, count=3_000, seed=4)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 async def test_a_hundred_thousand_commands_have_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same at length: memory stays flat, the next genuine order is obeyed."""
     async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=1.0) as place:
