@@ -523,11 +523,9 @@ class SiteConfig(_Section):
         tariff = self.trading.priced_by
         peak_w = sum(device.pv_peak_w for device in self.devices)
         cap = None if tariff is None else tariff.feed_in_cap
-        if cap is None or peak_w == 0:
-            return self.connection.export_limit_w
-        # A cap in watts is one of the site, its batteries included, and not of its generators.
-        cap_w = cap.limit_w(peak_w) if cap.percent_of_peak is not None or cap.power_w is None else cap.power_w
-        return min(self.connection.export_limit_w, cap_w)
+        cap_w = None if cap is None else cap.limit_w(peak_w)
+        limit_w = self.connection.export_limit_w
+        return limit_w if cap_w is None else min(limit_w, cap_w)
 
     @model_validator(mode="before")
     @classmethod

@@ -179,10 +179,16 @@ class FeedInCap(_Data):
     percent_of_peak: Decimal | None = Field(default=None, gt=0, le=100)
     power_w: int | None = Field(default=None, ge=0)
 
-    def limit_w(self, peak_w: int) -> int:
-        """Return the cap of a generator of so many watts at its peak."""
-        share = peak_w if self.percent_of_peak is None else int(peak_w * self.percent_of_peak / 100)
-        return share if self.power_w is None else min(share, self.power_w)
+    def limit_w(self, peak_w: int) -> int | None:
+        """Return the cap in W of a site whose generators have ``peak_w`` at their peak; None where nothing caps it.
+
+        A cap in watts stands whatever the peak: a battery may feed in beside the generators. A share of a peak that
+        nobody told (0) caps nothing.
+        """
+        caps = [] if self.power_w is None else [self.power_w]
+        if self.percent_of_peak is not None and peak_w > 0:
+            caps.append(int(peak_w * self.percent_of_peak / 100))
+        return min(caps, default=None)
 
 
 class HolidayPlace(_Data):

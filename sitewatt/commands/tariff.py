@@ -58,8 +58,8 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
         typer.echo(
             f"  highest {rule.interval_min} min of a {rule.period.value}: {rule.price_per_kw} {tariff.currency}/kW"
         )
-    if tariff.feed_in_cap is not None:
-        typer.echo(f"  feed-in cap: {tariff.feed_in_cap.limit_w(10_000)} W of 10000 W of generation")
+    if (cap := tariff.feed_in_cap) is not None and (cap_w := cap.limit_w(10_000)) is not None:
+        typer.echo(f"  feed-in cap: {cap_w} W where 10000 W of generation stand")
     for source in tariff.sources:
         typer.echo(f"  source: {source}")
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tariffs
-from domain.tariff.model import Tariff, flat
+from domain.tariff.model import FeedInCap, Tariff, flat
 from domain.tariff.peak import peak_cost, peaks_kw
 from domain.tariff.price import SpotMissing, local_day, price_at, prices
 from domain.tariff.read import BadTariff, read_tariff, tariff_of
@@ -127,6 +127,10 @@ def test_feed_in_earns_nothing_at_negative_prices_and_is_capped() -> None:
     assert price_at(tariff, at, spot=0).export_mct_per_kwh == 7_860
     assert tariff.feed_in_cap is not None
     assert tariff.feed_in_cap.limit_w(10_000) == 6_000
+    assert tariff.feed_in_cap.limit_w(0) is None, "a share of a peak that nobody told"
+    watts = FeedInCap(power_w=12_000)
+    assert [watts.limit_w(peak_w) for peak_w in (0, 10_000)] == [12_000, 12_000], "batteries feed in too"
+    assert FeedInCap(percent_of_peak=Decimal(60), power_w=5_000).limit_w(10_000) == 5_000
     bounded = made(export={"parts": [{"name": "spot", "dynamic": {}}], "price_min": 0, "price_max": 5})
     assert [price_at(bounded, at, spot=spot).export_mct_per_kwh for spot in (-9, 9_000, 4_000)] == [0, 5_000, 4_000]
 
