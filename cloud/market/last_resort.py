@@ -12,13 +12,14 @@ def standing_orders(state: State, product: Product) -> dict[str, Order]:
     stood = {order.key: order for order in product.orders if order.site == UTILITY}
     if stood:
         return {key: order for key, order in stood.items() if order.open_wh}
-    tariffs = state.rules.last_resort
-    if tariffs is None:
+    utility = state.rules.last_resort
+    if utility is None:
         return {}
-    wanted = [(UTILITY_SELLS, False, tariffs.import_mct_per_kwh, tariffs.import_wh)]
+    prices = utility.prices_at(product.start_ms)
+    wanted = [(UTILITY_SELLS, False, prices.import_mct_per_kwh, utility.import_wh)]
     # Equal tariffs would let the utility meet itself; then it only sells.
-    if tariffs.export_mct_per_kwh < tariffs.import_mct_per_kwh:
-        wanted.append((UTILITY_BUYS, True, tariffs.export_mct_per_kwh, tariffs.export_wh))
+    if prices.export_mct_per_kwh < prices.import_mct_per_kwh:
+        wanted.append((UTILITY_BUYS, True, prices.export_mct_per_kwh, utility.export_wh))
     orders = [
         Order(UTILITY, name, buy, price, quantity_wh, state.sequence + 1, open_wh=quantity_wh)
         for name, buy, price, quantity_wh in wanted

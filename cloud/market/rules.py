@@ -7,7 +7,8 @@ zone as EPEX SPOT's within-zone intraday lead time of five minutes; single imbal
 """
 
 from enum import StrEnum
-from typing import Any, Self
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 from pydantic import (
     BaseModel,
@@ -20,7 +21,11 @@ from pydantic import (
 
 from cloud.market.auction import PriceRule, Tie
 from cloud.market.community import Charge, SharingRules
-from contracts.units import DELIVERY_INTERVAL_S, ZoneId
+from contracts.units import DELIVERY_INTERVAL_S, ZoneId, instant
+from domain.tariff.days import holidays_of
+from domain.tariff.model import Tariff
+from domain.tariff.price import IsHoliday, price_at, reach
+from domain.tariff.read import tariff_of
 
 UTILITY = "utility"
 # Counterparty of whatever leaves one area of a market and enters another; it keeps nothing.
@@ -89,16 +94,26 @@ class Stand(StrEnum):
     BOOK = "book"
 
 
+class UtilityPrices(NamedTuple):
+    """At what the utility sells and buys in one interval."""
+
+    import_mct_per_kwh: int
+    export_mct_per_kwh: int
+
+
 class LastResort(_Data):
     """The utility's standing orders: it sells at the import tariff and buys at the export tariff.
 
-    The quantities are what the zone may take from and give to the grid in one interval.
+    The quantities are what the zone may take from and give to the grid in one interval. With ``tariff``, one in the
+    form of ``tariffs/schema.json``, the prices follow it interval by interval, and the two numbers are not used; it may
+    not follow the market's price, which the utility itself bounds.
     """
 
     stands_in: Stand = Stand.CALL
 
     import_mct_per_kwh: int = 30_000
     export_mct_per_kwh: int = 8_000
+    tariff: dict[str, Any] | None = None
     import_wh: int = Field(default=10**9, ge=0)
     export_wh: int = Field(default=10**9, ge=0)
     area: str = ""
@@ -112,10 +127,48 @@ class LastResort(_Data):
             )
         return self
 
+    @model_validator(mode="after")
+    def _read(self) -> Self:
+        if (tariff := self._series) is not None and tariff.is_dynamic:
+            raise ValueError(f"tariff {tariff.name} follows the market's price, which the last resort bounds")
+        if tariff is not None:
+            holidays_of(tariff)
+        return self
+
+    @cached_property
+    def _series(self) -> Tariff | None:
+        return None if self.tariff is None else tariff_of(self.tariff, where="tariff")
+
+    @cached_property
+    def _is_holiday(self) -> IsHoliday:
+        assert self._series is not None, "two numbers know no holidays"
+        return holidays_of(self._series)
+
+    def prices_at(self, start_ms: int) -> UtilityPrices:
+        """Return the prices of the delivery interval that starts then; it never pays more than it asks.
+
+        Args:
+            start_ms: When the interval starts, in ms since the epoch.
+        """
+        if self._series is None:
+            return UtilityPrices(self.import_mct_per_kwh, self.export_mct_per_kwh)
+        point = price_at(self._series, instant(start_ms), is_holiday=self._is_holiday)
+        return UtilityPrices(point.import_mct_per_kwh, min(point.import_mct_per_kwh, point.export_mct_per_kwh))
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Return the lowest and the highest price in mct/kWh that it may ever ask or pay."""
+        if (tariff := self._series) is None:
+            return self.export_mct_per_kwh, self.import_mct_per_kwh
+        low, high = reach(tariff, tariff.imports)
+        return (min(low, 0) if tariff.exports is None else min(low, reach(tariff, tariff.exports)[0])), high
+
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave the default place out, so that states stored before there was a choice keep their hash."""
         found: dict[str, Any] = dump(self)
+        if self.tariff is None:
+            found.pop("tariff")
         if self.stands_in is Stand.CALL:
             found.pop("stands_in")
         if not self.area:
@@ -257,7 +310,7 @@ class MarketRules(_Data):
                 f"{self.opening_s} s"
             )
         if self.last_resort is not None:
-            for tariff in (self.last_resort.import_mct_per_kwh, self.last_resort.export_mct_per_kwh):
+            for tariff in self.last_resort.reach:
                 if not self.price_mct_per_kwh_min <= tariff <= self.price_mct_per_kwh_max:
                     raise ValueError(f"tariff {tariff} mct/kWh is outside the price band")
         return self

@@ -24,7 +24,9 @@ class ImbalancePrices:
         return self.short_mct_per_kwh if imbalance_wh > 0 else self.long_mct_per_kwh
 
 
-def spread_prices(rules: MarketRules, *, low_mct_per_kwh: int | None, high_mct_per_kwh: int | None) -> ImbalancePrices:
+def spread_prices(
+    rules: MarketRules, *, start_ms: int, low_mct_per_kwh: int | None, high_mct_per_kwh: int | None
+) -> ImbalancePrices:
     """Return the prices at which nobody gains by being out of balance, whatever the others do.
 
     Short costs at least the import tariff and the interval's highest price, long earns at most the export tariff and
@@ -32,13 +34,11 @@ def spread_prices(rules: MarketRules, *, low_mct_per_kwh: int | None, high_mct_p
 
     Args:
         rules: Tariffs, and what stands where there are none.
+        start_ms: When the interval starts, in ms since the epoch.
         low_mct_per_kwh: The lowest price of the interval's trades; ``None`` where it never traded.
         high_mct_per_kwh: The highest.
     """
-    tariffs = rules.last_resort
-    short, long = (
-        (tariffs.import_mct_per_kwh, tariffs.export_mct_per_kwh) if tariffs is not None else rules.imbalance_reserve
-    )
+    short, long = rules.imbalance_reserve if rules.last_resort is None else rules.last_resort.prices_at(start_ms)
     return ImbalancePrices(
         short_mct_per_kwh=short if high_mct_per_kwh is None else max(short, high_mct_per_kwh),
         long_mct_per_kwh=long if low_mct_per_kwh is None else min(long, low_mct_per_kwh),
@@ -48,6 +48,7 @@ def spread_prices(rules: MarketRules, *, low_mct_per_kwh: int | None, high_mct_p
 def imbalance_prices(
     rules: MarketRules,
     *,
+    start_ms: int,
     market_mct_per_kwh: int | None,
     system_wh: int,
     low_mct_per_kwh: int | None = None,
@@ -62,14 +63,17 @@ def imbalance_prices(
 
     Args:
         rules: Tariffs and the choice of one or two prices.
+        start_ms: When the interval starts, in ms since the epoch.
         market_mct_per_kwh: The product's price; ``None`` where it never traded.
         system_wh: Sum of all sites' imbalances, positive for import beyond the positions.
         low_mct_per_kwh: The lowest price of the interval's trades; ``None`` where it never traded.
         high_mct_per_kwh: The highest.
     """
     if rules.imbalance is Imbalance.SPREAD:
-        return spread_prices(rules, low_mct_per_kwh=low_mct_per_kwh, high_mct_per_kwh=high_mct_per_kwh)
-    tariffs = rules.last_resort
+        return spread_prices(
+            rules, start_ms=start_ms, low_mct_per_kwh=low_mct_per_kwh, high_mct_per_kwh=high_mct_per_kwh
+        )
+    tariffs = None if rules.last_resort is None else rules.last_resort.prices_at(start_ms)
     if tariffs is None and market_mct_per_kwh is None and rules.edition > 1:
         short, long = rules.imbalance_reserve
         return ImbalancePrices(short_mct_per_kwh=short, long_mct_per_kwh=long)

@@ -199,6 +199,7 @@ def first_edition(state: State, product: Product) -> bool:
 def _prices(state: State, product: Product, paid: int | None, system_wh: int) -> ImbalancePrices:
     return imbalance_prices(
         state.rules,
+        start_ms=product.start_ms,
         market_mct_per_kwh=paid,
         system_wh=system_wh,
         low_mct_per_kwh=_least(product.trade_low, paid),
@@ -301,7 +302,12 @@ def _site_prices(state: State, product: Product, site: str, method: str) -> tupl
     short, long = product.area_imbalance.get(area, (product.imbalance_short, product.imbalance_long))
     if first_edition(state, product) or method == METER:
         return short, long
-    worse = spread_prices(state.rules, low_mct_per_kwh=product.trade_low, high_mct_per_kwh=product.trade_high)
+    worse = spread_prices(
+        state.rules,
+        start_ms=product.start_ms,
+        low_mct_per_kwh=product.trade_low,
+        high_mct_per_kwh=product.trade_high,
+    )
     return max(short, worse.short_mct_per_kwh), min(long, worse.long_mct_per_kwh)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cloud.market.ledger import Kind
+from cloud.market.rules import UtilityPrices
 from contracts.units import UCT_PER_EUR
 
 COLUMNS: Final = (
@@ -53,16 +54,28 @@ class StatementLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metered:
-    """What the newest settlement of an interval says the site took (positive), and whether a meter said so."""
+    """What the newest settlement of an interval says the site took (positive), and whether a meter said so.
+
+    ``utility`` is at what the zone's utility sells and buys in it; ``None`` where the zone has none.
+    """
 
     net_wh: int
     estimated: bool
     method: str
+    utility: UtilityPrices | None = None
+
+    @property
+    def plain_uct(self) -> int | None:
+        """Return what the energy would have cost at the utility's prices alone."""
+        if self.utility is None:
+            return None
+        price = self.utility.import_mct_per_kwh if self.net_wh > 0 else self.utility.export_mct_per_kwh
+        return self.net_wh * price
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """A site's month. ``plain_uct`` is what the metered energy would have cost at the zone's two tariffs alone."""
+    """A site's month. ``plain_uct`` is what the metered energy would have cost at the utility's prices alone."""
 
     site: str
     zone: str
@@ -109,7 +122,6 @@ def make_statement(
     month: str,
     lines: Iterable[StatementLine],
     metered: Iterable[Metered],
-    tariffs_mct_per_kwh: tuple[int, int] | None,
 ) -> Statement:
     """Return a site's statement of its ledger lines.
 
@@ -119,7 +131,6 @@ def make_statement(
         month: As ``2026-11``.
         lines: Every line of the site's account in the month, each once.
         metered: The newest settlement of each interval.
-        tariffs_mct_per_kwh: The zone's import and export tariff, to compare with; ``None`` where it has none.
     """
     ordered = tuple(sorted(lines, key=lambda line: (line.at, line.number)))
     by_kind: dict[str, tuple[int, int]] = {}
@@ -134,11 +145,7 @@ def make_statement(
     read = list(metered)
     import_wh = sum(max(one.net_wh, 0) for one in read)
     export_wh = sum(max(-one.net_wh, 0) for one in read)
-    plain = (
-        None
-        if tariffs_mct_per_kwh is None
-        else (import_wh * tariffs_mct_per_kwh[0] - export_wh * tariffs_mct_per_kwh[1])
-    )
+    plain = [one.plain_uct for one in read if one.plain_uct is not None]
     return Statement(
         site=site,
         zone=zone,
@@ -154,7 +161,7 @@ def make_statement(
         metered_export_wh=export_wh,
         intervals=len(read),
         estimated=sum(one.estimated for one in read),
-        plain_uct=plain,
+        plain_uct=sum(plain) if len(plain) == len(read) else None,
     )
 
 

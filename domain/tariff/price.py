@@ -78,6 +78,28 @@ def price_at(
     return PricePoint(start=at, import_mct_per_kwh=imports, export_mct_per_kwh=exports)
 
 
+def reach(tariff: Tariff, side: Direction) -> tuple[int, int]:
+    """Return the lowest and the highest price in mct/kWh that one direction's parts could add up to.
+
+    Parts are taken apart from each other, so the ends may lie beyond what any instant has.
+
+    Raises:
+        SpotMissing: The direction follows the market.
+    """
+    if side.is_dynamic:
+        raise SpotMissing(f"tariff {tariff.name} follows the market: nothing bounds it")
+    scale, tax = tariff.unit.mct, (100 + side.vat_percent) / 100
+    ends = []
+    for end in (min, max):
+        total = Decimal(0)
+        for part in side.parts:
+            times = part.time_of_use
+            prices = [part.fixed or Decimal(0)] if times is None else [times.default, *(p.price for p in times.periods)]
+            total += end(prices) * scale * (tax if part.vat else 1)
+        ends.append(_bounded(side, total, scale))
+    return ends[0], ends[1]
+
+
 def local_day(tariff: Tariff, day: date) -> tuple[datetime, datetime]:
     """Return when a local day begins and ends; 92 or 100 intervals lie between on the days of a clock change."""
     zone = ZoneInfo(tariff.time_zone)
@@ -125,6 +147,10 @@ def _price(tariff: Tariff, side: Direction, local: datetime, spot: int | None, i
     taxed = sum((_part(part, scale, local, spot, is_holiday) for part in side.parts if part.vat), Decimal(0))
     free = sum((_part(part, scale, local, spot, is_holiday) for part in side.parts if not part.vat), Decimal(0))
     total = taxed * (100 + side.vat_percent) / 100 + free
+    return _bounded(side, total, scale)
+
+
+def _bounded(side: Direction, total: Decimal, scale: Decimal) -> int:
     if side.price_min is not None:
         total = max(total, side.price_min * scale)
     if side.price_max is not None:

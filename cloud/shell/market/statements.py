@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from cloud.market.rules import NO_SITE, MarketRules
+from cloud.market.rules import NO_SITE, LastResort, MarketRules
 from cloud.market.statement import Metered, Statement, StatementLine, make_statement
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
@@ -32,6 +32,7 @@ def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | Non
     end = (month.replace(day=1) + timedelta(days=32)).replace(day=1)
     at, until = (datetime(day.year, day.month, day.day, tzinfo=local).astimezone(UTC) for day in (month, end))
     upto = committed_upto(tables, zone.id)
+    rules = _rules(tables, zone)
     lines: dict[str, list[StatementLine]] = {}
     metered: dict[str, list[Metered]] = {}
     while at < until:
@@ -43,9 +44,8 @@ def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | Non
             if site in (None, body["site"]):
                 newest[body["site"]] = max(newest.get(body["site"], body), body, key=lambda one: int(one["version"]))
         for name, body in newest.items():
-            metered.setdefault(name, []).append(_metered(body))
+            metered.setdefault(name, []).append(_metered(body, rules.last_resort))
         at += DELIVERY_INTERVAL
-    tariffs = _tariffs(tables, zone)
     names = [site] if site is not None else sorted(metered)
     return [
         make_statement(
@@ -54,17 +54,14 @@ def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | Non
             month=f"{month:%Y-%m}",
             lines=lines.get(name, ()),
             metered=metered.get(name, ()),
-            tariffs_mct_per_kwh=tariffs,
         )
         for name in names
     ]
 
 
-def _tariffs(tables: Tables, zone: ZoneRecord) -> tuple[int, int] | None:
+def _rules(tables: Tables, zone: ZoneRecord) -> MarketRules:
     fold = read_fold(tables, zone.id)
-    rules = MarketRules.model_validate({**zone.market, "zone": zone.id}) if fold is None else fold.engine.rules
-    tariffs = rules.last_resort
-    return None if tariffs is None else (tariffs.import_mct_per_kwh, tariffs.export_mct_per_kwh)
+    return MarketRules.model_validate({**zone.market, "zone": zone.id}) if fold is None else fold.engine.rules
 
 
 def _of(tables: Tables, zone: ZoneId, start: datetime, what: str, upto: int) -> list[dict[str, Any]]:
@@ -86,5 +83,10 @@ def _line(body: dict[str, Any], local: tzinfo) -> StatementLine:
     )
 
 
-def _metered(body: dict[str, Any]) -> Metered:
-    return Metered(net_wh=body["metered_wh"], estimated=body["estimated"], method=body["method"])
+def _metered(body: dict[str, Any], utility: LastResort | None) -> Metered:
+    return Metered(
+        net_wh=body["metered_wh"],
+        estimated=body["estimated"],
+        method=body["method"],
+        utility=None if utility is None else utility.prices_at(body["interval_ms"]),
+    )

@@ -207,7 +207,7 @@ def test_no_site_gains_by_withdrawing_an_order_that_it_can_deliver(
 @given(low=st.integers(-20, 60), more=st.integers(0, 20))
 def test_the_spread_holds_every_trade_and_both_tariffs(low: int, more: int) -> None:
     """Between long and short lies every price at which anyone traded or could have."""
-    prices = spread_prices(rules(), low_mct_per_kwh=low, high_mct_per_kwh=low + more)
+    prices = spread_prices(rules(), start_ms=0, low_mct_per_kwh=low, high_mct_per_kwh=low + more)
     assert prices.long_mct_per_kwh <= min(low, 8) <= max(low + more, 30) <= prices.short_mct_per_kwh
 
 
@@ -215,10 +215,10 @@ def test_the_spread_holds_every_trade_and_both_tariffs(low: int, more: int) -> N
 def test_without_tariff_and_trade_the_price_is_a_rule(imbalance: str) -> None:
     """100 kWh were free because nobody had traded."""
     bare = rules(imbalance=imbalance, last_resort=None)
-    prices = imbalance_prices(bare, market_mct_per_kwh=None, system_wh=5)
+    prices = imbalance_prices(bare, start_ms=0, market_mct_per_kwh=None, system_wh=5)
     assert (prices.short_mct_per_kwh, prices.long_mct_per_kwh) == (60, -20)
     named = rules(imbalance=imbalance, last_resort=None, imbalance_short_mct_per_kwh=40, imbalance_long_mct_per_kwh=3)
-    prices = imbalance_prices(named, market_mct_per_kwh=None, system_wh=5)
+    prices = imbalance_prices(named, start_ms=0, market_mct_per_kwh=None, system_wh=5)
     assert (prices.short_mct_per_kwh, prices.long_mct_per_kwh) == (40, 3)
     with pytest.raises(ValueError, match="being out would pay"):
         rules(imbalance_short_mct_per_kwh=3, imbalance_long_mct_per_kwh=4)

@@ -1,17 +1,22 @@
 """The utility in the continuous book: it serves at its tariffs, but never before a neighbour at the same price."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cloud.market import commands
 from cloud.market.book import Book
 from cloud.market.engine import Engine
-from cloud.market.rules import SelfTrade
+from cloud.market.rules import LastResort, MarketRules, SelfTrade
+from cloud.market.settlement import spread_prices
+from cloud.market.statement import Metered
 from contracts.market import OrderStatus, Side, TimeInForce
+from contracts.units import epoch_ms
 from tests.support.market.streams import INTERVALS, T0_MS, Command, participants, rules, run, streams
 
 FIRST = INTERVALS[0]
@@ -108,3 +113,87 @@ def test_rules_that_keep_the_utility_to_the_call_are_stored_as_before() -> None:
     stored = rules().model_dump(mode="json")["last_resort"]
     assert "stands_in" not in stored
     assert rules(last_resort=TARIFFS).model_dump(mode="json")["last_resort"]["stands_in"] == "book"
+
+
+def _ms(text: str) -> int:
+    return epoch_ms(datetime.fromisoformat(text))
+
+
+EVENING = {
+    "name": "evening",
+    "title": "dear in the evening of a workday",
+    "time_zone": "Europe/Berlin",
+    "unit": "ct/kWh",
+    "sources": ["made up"],
+    "holidays": {"country": "DE"},
+    "import": {
+        "parts": [
+            {"name": "energy", "fixed": 10},
+            {
+                "name": "grid",
+                "time_of_use": {
+                    "default": 5,
+                    "periods": [{"days": ["workday"], "from": "17:00", "to": "21:00", "price": 15}],
+                },
+            },
+        ],
+        "vat_percent": 20,
+    },
+    "export": {"parts": [{"name": "price", "fixed": 20}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("at", "sells", "buys"),
+    [
+        pytest.param("2026-11-30T16:00+00:00", 30_000, 20_000, id="evening"),
+        pytest.param("2026-11-30T20:00+00:00", 18_000, 18_000, id="night, when it may not pay more than it asks"),
+        pytest.param("2026-12-25T16:00+00:00", 18_000, 18_000, id="a holiday's evening"),
+        pytest.param("2026-06-30T15:00+00:00", 30_000, 20_000, id="evening by the wall clock of summer"),
+    ],
+)
+def test_a_tariff_as_a_series_is_what_the_utility_asks_settles_and_is_compared_with(
+    at: str, sells: int, buys: int
+) -> None:
+    """One truth for its orders, the price of imbalance and the statement."""
+    market = rules(
+        fee_mct_per_kwh=0, price_mct_per_kwh_max=400_000, last_resort={"tariff": EVENING, "stands_in": "book"}
+    )
+    engine, start_ms = Engine(market), _ms(at)
+    for command in participants():
+        engine.apply(command)
+    engine.apply(commands.tick(at_ms=start_ms - 3_600_000))
+    product = engine.product(start_ms)
+    assert product is not None
+    asked = {order.buy: order.price for order in product.orders}
+    assert asked == ({False: sells, True: buys} if buys < sells else {False: sells})
+
+    out = spread_prices(market, start_ms=start_ms, low_mct_per_kwh=None, high_mct_per_kwh=None)
+    assert (out.short_mct_per_kwh, out.long_mct_per_kwh) == (sells, buys)
+    assert market.last_resort is not None
+    utility = market.last_resort.prices_at(start_ms)
+    took, gave = (Metered(net_wh=wh, estimated=False, method="meter", utility=utility) for wh in (1_000, -1_000))
+    assert (took.plain_uct, gave.plain_uct) == (1_000 * sells, -1_000 * buys)
+
+
+def test_a_tariff_of_the_last_resort_is_stored_as_it_was_written() -> None:
+    """Rules stored with one are the same rules when they are read."""
+    market = rules(price_mct_per_kwh_max=400_000, last_resort={"tariff": EVENING})
+    stored = json.loads(json.dumps(market.model_dump(mode="json")))
+    assert MarketRules.model_validate(stored) == market
+    assert "tariff" not in LastResort().model_dump(mode="json"), "rules without one keep their hash"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"import": {"parts": [{"name": "spot", "dynamic": {}}]}}, "follows the market's price"),
+        ({"import": {"parts": [{"name": "energy", "fixed": 500}]}}, "outside the price band"),
+        ({"holidays": {"country": "XX"}}, "XX"),
+        ({"time_zone": "Mars/Olympus"}, "no IANA time zone"),
+    ],
+)
+def test_a_tariff_that_no_last_resort_can_have_is_refused(changes: dict[str, Any], says: str) -> None:
+    """What cannot be settled is said when the rules are read, not when a month is billed."""
+    with pytest.raises(ValidationError, match=says):
+        rules(price_mct_per_kwh_max=400_000, last_resort={"tariff": EVENING | changes})

@@ -163,7 +163,7 @@ def test_the_side_that_hurts_never_gets_a_better_price_than_the_market(
     imbalance: str, market: int | None, system: int
 ) -> None:
     """Otherwise trading before delivery would be the worse deal."""
-    prices = imbalance_prices(rules(imbalance=imbalance), market_mct_per_kwh=market, system_wh=system)
+    prices = imbalance_prices(rules(imbalance=imbalance), start_ms=0, market_mct_per_kwh=market, system_wh=system)
     reference = (30 + 8) // 2 if market is None else market
     if system > 0:
         assert prices.short_mct_per_kwh >= max(reference, 30)
