@@ -1,6 +1,5 @@
 """A folder of libraries that holds a wheel and what one extra of it asks for, out of those installed here."""
 
-import os
 import subprocess
 import sys
 import zipfile
@@ -43,7 +42,7 @@ def run(folder: Path, code: str, *arguments: str) -> str:
 
 
 def _needed(requires: Mapping[str, list[str]], root: Requirement) -> set[str]:
-    """Return the names of all libraries that a requirement leads to; ``requires`` knows better than what is installed."""
+    """Return the names of all libraries that a requirement leads to; ``requires`` goes before what is installed."""
     seen: set[tuple[str, str]] = set()
     waiting = [root]
     while waiting:
@@ -67,4 +66,4 @@ def _link(library: metadata.Distribution, folder: Path) -> None:
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
-            os.symlink(library.locate_file(file), target)
+            target.symlink_to(Path(str(library.locate_file(file))))
