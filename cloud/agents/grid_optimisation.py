@@ -67,7 +67,7 @@ _GRID: Final = frozenset({Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT})
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
     Skill(
         name="grid_status",
-        promise="Show a feeder's loading against its limit, what is done about it, and its last events.",
+        promise="Show a feeder's loading and limit, its disturbances, what is done about them, and its last events.",
         agent=Agent.GRID_OPTIMISATION,
         scope=Scope.ZONE,
         roles=EVERYONE,
@@ -86,6 +86,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=EvidenceQuestion,
         answer=EvidenceAnswer,
         do=event_evidence,
+        shows_sites=True,
     ),
     Skill(
         name="relief_study",

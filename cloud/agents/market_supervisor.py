@@ -172,6 +172,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=ReviewQuestion,
         answer=ClaimsAnswer,
         do=market_claims,
+        shows_sites=True,
     ),
     Skill(
         name="market_estimates",
@@ -183,6 +184,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=ReviewQuestion,
         answer=EstimatesAnswer,
         do=market_estimates,
+        shows_sites=True,
     ),
     Skill(
         name="decide_claim",
@@ -194,5 +196,6 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=ClaimDecision,
         answer=ClaimsAnswer,
         do=decide_claim,
+        shows_sites=True,
     ),
 )

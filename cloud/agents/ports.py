@@ -1,7 +1,7 @@
 """Where the skills get their facts and take their acts: small protocols, which stores and handlers fulfil."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from cloud.grid.actions import RecordEvent
@@ -9,9 +9,13 @@ from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import GridBroadcast
 from contracts.market import MarketBroadcast
 from contracts.skills.base import Agent
+from contracts.skills.books import MonthRow, OrderRow, SettlementRow, TradeRow
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
+from contracts.skills.outlook import BroadcastLine, DemandAnswer, WeatherAnswer
+from contracts.skills.plan import GridOrder, LoadSchedule, SitePlan
+from contracts.skills.relief import CoordinateAnswer, EventState
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 from contracts.units import SiteId, ZoneId
 
@@ -105,3 +109,81 @@ class SiteDesk(Protocol):
 
     def flexibility(self, site: SiteId, *, direction: str, duration_s: int, at: datetime) -> Flexibility:
         """Return what a site can change, at an instant."""
+
+
+class BooksDesk(Protocol):
+    """What everybody in a zone ordered, traded and was settled for; each list by delivery interval.
+
+    Raises:
+        SkillError: From every call, when the zone is not known.
+    """
+
+    def orders(self, zone: ZoneId, *, since: datetime, until: datetime, count: int) -> Sequence[OrderRow]:
+        """Return up to ``count`` orders for delivery intervals in ``[since, until)``."""
+
+    def trades(self, zone: ZoneId, *, since: datetime, until: datetime, count: int) -> Sequence[TradeRow]:
+        """Return up to ``count`` trades for delivery intervals in ``[since, until)``."""
+
+    def settlements(self, zone: ZoneId, *, since: datetime, until: datetime, count: int) -> Sequence[SettlementRow]:
+        """Return up to ``count`` settlements for intervals in ``[since, until)``, each in its newest version."""
+
+    def months(self, zone: ZoneId, *, month: date) -> Sequence[MonthRow]:
+        """Return every site's local month, by name; ``month`` is its first day."""
+
+
+class PlanDesk(Protocol):
+    """What a site is going to do, and what the grid asked of it.
+
+    Raises:
+        SkillError: From every call, when the site is not known.
+    """
+
+    def battery(self, site: SiteId, *, at: datetime, intervals: int) -> SitePlan:
+        """Return what a site's battery is to do in the intervals from an instant on."""
+
+    def loads(self, site: SiteId, *, at: datetime) -> LoadSchedule:
+        """Return what a site's loads are expected to draw from an instant on."""
+
+    def orders(self, site: SiteId, *, count: int) -> Sequence[GridOrder]:
+        """Return the grid's newest orders to a site, the newest first."""
+
+
+class OutlookDesk(Protocol):
+    """What is to be expected in a zone.
+
+    Raises:
+        SkillError: From every call, when the zone or the site is not known.
+    """
+
+    def weather(self, zone: ZoneId, *, site: SiteId | None, since: datetime, until: datetime) -> WeatherAnswer:
+        """Return the hours of ``[since, until)`` at a site, or in the middle of the zone."""
+
+    def demand(self, zone: ZoneId, *, at: datetime) -> DemandAnswer:
+        """Return the sum of the sites' newest forecasts, from an instant on."""
+
+    def told(self, zone: ZoneId) -> Sequence[BroadcastLine]:
+        """Return the newest issue of each forecast."""
+
+
+class ReliefDesk(Protocol):
+    """Requests to hold a feeder below a lower limit.
+
+    Raises:
+        SkillError: From every call, when the feeder is not known.
+    """
+
+    def ask(self, feeder: SiteId, *, direction: str, limit_w: int, until: datetime, reason: str) -> None:
+        """Let the grid agent hold a feeder below a limit until an instant.
+
+        Raises:
+            SkillError: The limit is not below the feeder's own, or too low to be held.
+        """
+
+    def lift(self, feeder: SiteId) -> None:
+        """End a request."""
+
+    def limits(self, feeder: SiteId, *, at: datetime) -> EventState:
+        """Return the limits that hold at an instant."""
+
+    def shares(self, feeder: SiteId, *, direction: str, need_w: int, duration_s: int, at: datetime) -> CoordinateAnswer:
+        """Return the cheapest shares of the sites that give a relief."""

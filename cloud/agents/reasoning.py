@@ -244,5 +244,5 @@ def _offered(skill: Skill[Any, Any], caller: Caller, *, site_values: bool) -> bo
         skill.effect is not Effect.ACTS
         and skill.effect in caller.effects
         and caller.role in skill.roles
-        and (site_values or skill.scope is not Scope.SITE)
+        and (site_values or (skill.scope is not Scope.SITE and not skill.shows_sites))
     )

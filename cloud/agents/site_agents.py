@@ -73,22 +73,23 @@ def response_offer(ports: Ports, offer: ResponseOffer, now: datetime) -> OfferAn
     )
 
 
-_OWNERS: Final = frozenset({Role.OPERATOR, Role.AGGREGATOR, Role.SITE_OWNER, Role.AGENT})
-_AND_GRID: Final = _OWNERS | {Role.GRID_OPERATOR}
+OWNERS: Final = frozenset({Role.OPERATOR, Role.AGGREGATOR, Role.SITE_OWNER, Role.AGENT})
+_AND_GRID: Final = OWNERS | {Role.GRID_OPERATOR}
+
+
+def only(agent: Agent, do: Callable[[Ports, Any, datetime], Any]) -> Callable[[Ports, Any, datetime], Any]:
+    """Refuse a site of the other kind before anything is told of it."""
+
+    def checked(ports: Ports, question: Any, now: datetime) -> Any:
+        kind = ports.sites.kind(question.site)
+        if kind != agent:
+            raise SkillError(f"{question.site} is a {kind}, not a {agent}; ask the {kind}'s agent")
+        return do(ports, question, now)
+
+    return checked
 
 
 def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
-    def only(do: Callable[[Ports, Any, datetime], Any]) -> Callable[[Ports, Any, datetime], Any]:
-        """Refuse a site of the other kind before anything is told of it."""
-
-        def checked(ports: Ports, question: Any, now: datetime) -> Any:
-            kind = ports.sites.kind(question.site)
-            if kind != agent:
-                raise SkillError(f"{question.site} is a {kind}, not a {agent}; ask the {kind}'s agent")
-            return do(ports, question, now)
-
-        return checked
-
     def one(
         what: str, promise: str, *, effect: Effect, roles: frozenset[Role], forms: tuple[Any, Any], do: Any
     ) -> Skill[Any, Any]:
@@ -102,7 +103,7 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
             roles=roles,
             question=question,
             answer=answer,
-            do=only(do),
+            do=only(agent, do),
         )
 
     reads, proposes = Effect.READS, Effect.PROPOSES
@@ -111,7 +112,7 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
             "status",
             "Show a {agent}'s newest values, whether its gateway is online, and its limits.",
             effect=reads,
-            roles=_OWNERS,
+            roles=OWNERS,
             forms=(SiteQuestion, SiteStatus),
             do=site_status,
         ),
@@ -119,7 +120,7 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
             "market",
             "Show a {agent}'s orders and what became of them, and its trades.",
             effect=reads,
-            roles=_OWNERS,
+            roles=OWNERS,
             forms=(SiteMarketQuestion, SiteMarket),
             do=site_market,
         ),
@@ -127,7 +128,7 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
             "statement",
             "Show what a {agent} owes or is owed for each settled delivery interval, and the sum.",
             effect=reads,
-            roles=_OWNERS,
+            roles=OWNERS,
             forms=(StatementQuestion, Statement),
             do=statement,
         ),
@@ -143,7 +144,7 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
             "response_offer",
             "Judge a {agent}'s offer to the grid, with its price, against what the site can do; nothing is ordered.",
             effect=proposes,
-            roles=_OWNERS,
+            roles=OWNERS,
             forms=(ResponseOffer, OfferAnswer),
             do=response_offer,
         ),

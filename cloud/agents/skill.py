@@ -7,7 +7,16 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, SiteDesk
+from cloud.agents.ports import (
+    BooksDesk,
+    ForecastDesk,
+    GridDesk,
+    MarketDesk,
+    OutlookDesk,
+    PlanDesk,
+    ReliefDesk,
+    SiteDesk,
+)
 from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Role, Scope
 
@@ -23,6 +32,10 @@ class Ports:
     forecasts: ForecastDesk
     grid: GridDesk
     sites: SiteDesk
+    books: BooksDesk
+    plans: PlanDesk
+    outlook: OutlookDesk
+    relief: ReliefDesk
 
 
 Question = TypeVar("Question", bound=BaseModel)
@@ -31,7 +44,11 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 @dataclass(frozen=True, kw_only=True)
 class Skill(Generic[Question, Answer]):
-    """One thing that an agent can do. ``roles`` may ask for it, each within the zones and sites that it was granted."""
+    """One thing that an agent can do. ``roles`` may ask for it, each within the zones and sites that it was granted.
+
+    ``shows_sites``: the answer holds values of single sites though the question names none, so it stays on this machine
+    where their owners have not agreed to more.
+    """
 
     name: str
     promise: str
@@ -42,6 +59,7 @@ class Skill(Generic[Question, Answer]):
     question: type[Question]
     answer: type[Answer]
     do: Callable[[Ports, Question, datetime], Answer]
+    shows_sites: bool = False
 
     def read(self, arguments: Mapping[str, Any]) -> Question:
         """Check the arguments and return the question that they make.

@@ -2,7 +2,16 @@
 
 from typing import Any, Final
 
-from cloud.agents import forecasting, grid_optimisation, market_supervisor, site_agents
+from cloud.agents import (
+    forecasting,
+    grid_events,
+    grid_optimisation,
+    market_books,
+    market_supervisor,
+    outlook,
+    site_agents,
+    site_plans,
+)
 from cloud.agents.skill import Ports as Ports  # noqa: PLC0414 (so that it can be had from here as well)
 from cloud.agents.skill import Skill
 from cloud.errors import SkillError
@@ -10,9 +19,13 @@ from contracts.skills.base import Agent
 
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
     *market_supervisor.SKILLS,
+    *market_books.SKILLS,
     *forecasting.SKILLS,
+    *outlook.SKILLS,
     *grid_optimisation.SKILLS,
+    *grid_events.SKILLS,
     *site_agents.SKILLS,
+    *site_plans.SKILLS,
 )
 
 _BY_NAME: Final = {each.name: each for each in SKILLS}

@@ -128,6 +128,11 @@ class Engine:
         """Return who is registered."""
         return tuple(account.participant for account in self._state.accounts.values())
 
+    def storage_of(self, site: str) -> Storage | None:
+        """Return what a site last announced of its battery."""
+        account = self._state.accounts.get(site)
+        return account.storage if account is not None else None
+
     def products(self) -> tuple[ProductView, ...]:
         """Return the public state of every product that is remembered, the earliest first."""
         return tuple(product.view() for _, product in sorted(self._state.products.items()))

@@ -16,13 +16,19 @@ from cloud.market import commands
 from cloud.market.product import TRADING
 from cloud.market.stages import REPEATS_MS
 from cloud.market.state import Product
+from cloud.shell.forecast.outlook_desk import StoreOutlook
 from cloud.shell.forecast.scoring import score
+from cloud.shell.grid.relief_desk import StoreRelief
+from cloud.shell.grid.requests import held, request_at
+from cloud.shell.grid.view import settings_of
+from cloud.shell.market.books_desk import StoreBooks
 from cloud.shell.market.fold import Fold
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.shell.market.review import estimates, waiting_claims
 from cloud.shell.market.writer import MarketWriter, market_of
+from cloud.shell.plan_desk import StorePlans
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.site_desk import StoreSites
@@ -61,7 +67,7 @@ def reading_ports(tables: Tables, registry: Registry) -> Ports:
     def refuse(zone: ZoneId, command: commands.Command) -> None:
         raise SkillError(f"market of {zone} is only read here; {command['op']} was not done")
 
-    return _ports(tables, registry, refuse)
+    return _ports(tables, registry, refuse, acts=False)
 
 
 def journal_ports(tables: Tables, registry: Registry) -> Ports:
@@ -100,12 +106,16 @@ class _LeftToTheCloud:
             raise _LeftUntold(f"{len(messages)} messages are left to the cloud that has the broker")
 
 
-def _ports(tables: Tables, registry: Registry, submit: Submit) -> Ports:
+def _ports(tables: Tables, registry: Registry, submit: Submit, *, acts: bool = True) -> Ports:
     return Ports(
         market=StoreMarket(tables, registry, submit),
         forecasts=StoreForecasts(tables, registry),
         grid=StoreGrid(tables, registry),
         sites=StoreSites(tables, registry),
+        books=StoreBooks(tables, registry),
+        plans=StorePlans(tables, registry),
+        outlook=StoreOutlook(tables, registry),
+        relief=StoreRelief(tables, registry, acts=acts),
     )
 
 
@@ -278,6 +288,7 @@ class StoreGrid:
         if record is None or seen is None:
             return None
         at, power_w = seen
+        limits = held(settings_of(record), request_at(self._tables, feeder, at=at))
         open_event = newest if newest is not None and newest["ended_at"] is None else None
         return GridBroadcast(
             zone=record.zone,
@@ -285,7 +296,7 @@ class StoreGrid:
             at=at,
             state=FeederState(open_event["state"]) if open_event else FeederState.NORMAL,
             power_w=power_w,
-            limit_w=record.import_limit_w if power_w >= 0 else record.export_limit_w,
+            limit_w=limits.import_limit_w if power_w >= 0 else limits.export_limit_w,
             event_id=open_event["event_id"] if open_event else None,
             disturbances=self._disturbances(feeder),
         )

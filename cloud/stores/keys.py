@@ -102,6 +102,11 @@ def feeder_state(feeder: SiteId) -> Key:
     return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk="STATE")
 
 
+def feeder_request(feeder: SiteId) -> Key:
+    """Return where it stands that a feeder is to be held below a lower limit for a while."""
+    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk="REQUEST")
+
+
 def grid_event(feeder: SiteId, event_id: str) -> Key:
     """Return where a demand-response event is kept."""
     return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}", sk=f"{GRID_EVENTS}{event_id}")

@@ -107,9 +107,13 @@ def main() -> int:
                     if scenario == "server-stateless":
                         options += ["--expected-failures", str(folder / "expected.yaml")]
                     outcomes.append(ran(f"{revision} {scenario}", conformance(packages, url, *options)))
-            status = ["--method", "tools/call", "--tool-name", "market_status", "--tool-arg", f"zone={ZONE}"]
-            for options in (["--method", "tools/list"], ["--method", "resources/list"], status):
-                outcomes.append(ran(f"inspector {options[1]}", inspector(packages, url, *options, "--strict")))
+            for looked in (
+                ("--method", "tools/list", "--strict"),
+                ("--method", "resources/list"),
+                ("--method", "prompts/list"),
+                ("--method", "tools/call", "--tool-name", "market_status", "--tool-arg", f"zone={ZONE}"),
+            ):
+                outcomes.append(ran(f"inspector {looked[1]}", inspector(packages, url, *looked)))
         guest = fixture()
         with doors_in(folder / "mounted", extend_mcp=lambda server: mount(server, guest)) as doors:
             for revision in WITHOUT_FIXTURES:

@@ -17,6 +17,7 @@ from cloud.grid.actions import Broadcast, GridAction, RecordEvent, RecordEvidenc
 from cloud.grid.event import Observation, advance
 from cloud.grid.state import EventState, dump_state, load_state
 from cloud.shell.grid.claims import claim, ordered_since
+from cloud.shell.grid.requests import held, request_at
 from cloud.shell.grid.view import observations, offers_of, settings_of
 from cloud.shell.intake import LOG
 from cloud.shell.market.writer import market_of
@@ -85,7 +86,8 @@ def _step(services: Services, feeder: FeederRecord, *, seen: Observation, at: da
     now = max(at, instant(body["at"]))
     observed = replace(seen, sites=observations(services.stores.tables, services.registry.sites_on(feeder.id)))
     before = load_state(body["state"])
-    state, actions = advance(before, observed, offers_of(services.registry, feeder), settings_of(feeder), now)
+    settings = held(settings_of(feeder), request_at(services.stores.tables, feeder.id, at=now))
+    state, actions = advance(before, observed, offers_of(services.registry, feeder), settings, now)
     waiting = bool(also or body["outbox"] or body["claims"] or state.event)
     if item is not None and state == before and not actions and not waiting:
         return  # A quiet second is not written down.

@@ -30,7 +30,7 @@ _OK: Final[dict[str, Any]] = {"type": "object", "properties": {"ok": {"type": "b
 
 def fixture() -> MCPServer[Any]:
     """Return the fixture; it is mounted on the product's server."""
-    guest: MCPServer[Any] = MCPServer("conformance fixture")
+    guest: MCPServer[Any] = MCPServer("conformance fixture", log_level="CRITICAL")
     _contents(guest)
     _conversations(guest)
     _multi_round(guest)

@@ -4,7 +4,7 @@ import pytest
 
 from cloud.agents.rights import ALL, Caller, refusal
 from cloud.agents.skills import SKILLS, skill
-from contracts.skills.base import Effect, Role, Scope
+from contracts.skills.base import Agent, Effect, Role, Scope
 
 EVERYTHING = frozenset(Effect)
 ZONES = {"farm": "zone-1", "home-1": "zone-1", "far": "zone-2", "feeder-1": "zone-1"}
@@ -65,10 +65,14 @@ def test_without_the_grant_to_act_nobody_acts() -> None:
     assert "not granted what acts" in str(refusal(looks, chosen, chosen.read(HALT), Places()))
 
 
-def test_only_an_operator_acts_and_every_question_names_its_scope() -> None:
+def test_only_who_runs_the_market_or_the_grid_acts_on_it_and_every_question_names_its_scope() -> None:
     """A new skill must say what it is about, or the grant could not be checked."""
+    acting = {
+        Agent.MARKET_SUPERVISOR: {Role.OPERATOR},
+        Agent.GRID_OPTIMISATION: {Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT},
+    }
     for each in SKILLS:
         fields = set(each.question.model_fields)
-        assert each.effect is not Effect.ACTS or each.roles == {Role.OPERATOR}
+        assert each.effect is not Effect.ACTS or each.roles == acting[each.agent]
         assert each.scope is not Scope.SITE or "site" in fields
         assert each.scope is not Scope.ZONE or fields & {"zone", "feeder"}

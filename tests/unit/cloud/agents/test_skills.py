@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from cloud.grid.model import Direction
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, ProductState
-from contracts.skills.base import Agent, Effect
+from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
@@ -198,7 +199,10 @@ def ports(market: Market | None = None) -> Ports:
     forecasts: ForecastDesk = Forecasts()
     grid: GridDesk = Grid()
     sites: SiteDesk = Sites()
-    return Ports(market=at_market, forecasts=forecasts, grid=grid, sites=sites)
+    none: Any = None  # These skills ask nobody else.
+    return Ports(
+        market=at_market, forecasts=forecasts, grid=grid, sites=sites, books=none, plans=none, outlook=none, relief=none
+    )
 
 
 def test_market_status_shows_price_volume_and_halt() -> None:
@@ -283,16 +287,32 @@ def test_an_unknown_skill_is_named_with_those_there_are() -> None:
         skill("fly")
 
 
-def test_every_skill_has_a_schema_and_only_three_act() -> None:
+def test_every_skill_has_a_schema_and_only_five_act() -> None:
     """Doors are generated from this list."""
     assert {each.name for each in SKILLS if each.effect is Effect.ACTS} == {
         "halt_market",
         "resume_market",
         "decide_claim",
+        "open_event",
+        "close_event",
     }
     for each in SKILLS:
         assert each.question.model_json_schema()["additionalProperties"] is False
         assert each.answer.model_json_schema() and each.promise.endswith(".")
+
+
+def test_a_skill_whose_answer_has_rows_of_single_sites_says_so() -> None:
+    """What a household did may not leave the machine because a zone was asked about."""
+
+    def rows_of_sites(schema: dict[str, Any]) -> bool:
+        forms = [schema, *schema.get("$defs", {}).values()]
+        return any({"site", "buy_site"} & set(form.get("properties", {})) for form in forms)
+
+    # These answer for one site only where the question names it, which is checked when it is asked.
+    by_question = {"forecast", "forecast_broadcast"}
+    for each in SKILLS:
+        if each.scope is not Scope.SITE and each.name not in by_question:
+            assert each.shows_sites is rows_of_sites(each.answer.model_json_schema()), each.name
 
 
 def test_each_of_the_five_agents_has_skills_and_no_name_is_given_twice() -> None:
