@@ -10,6 +10,7 @@ CloudError
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
 │   ├── SkillDenied       the caller may not; another grant would help
 │   └── CallConflict      an idempotency key was used before, for something else or without an end; use a new one
+├── DeployError        AWS refused, or did not finish, a change of the stack; the message says why
 ├── ModelError         a language model gave no turn; the product goes on without it
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
@@ -57,6 +58,10 @@ class ProviderError(CloudError):
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class DeployError(CloudError):
+    """A change of the stack on AWS was refused or did not come to its end."""
 
 
 class ModelError(CloudError):

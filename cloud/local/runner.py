@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import aiomqtt
 
-from cloud.infra.rules import CONSUMERS, SCHEDULES, Schedule, Stream, rule_of
+from cloud.infra.rules import CONSUMERS, SCHEDULES, Stream, rule_of
+from cloud.infra.schedules import targets
 from cloud.local.config import CloudConfig
 from cloud.local.events import fields_of, forwarded
 from cloud.local.functions import Functions
@@ -27,7 +28,7 @@ from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
-from cloud.stores.registry import Registry, save_registry
+from cloud.stores.registry import save_registry
 from cloud.stores.setup import Stores, open_files
 from cloud.stores.sqlite import SqliteTables
 from contracts.clock import Clock
@@ -156,13 +157,6 @@ class LocalCloud:
             await self._clock.sleep(FORGET_EVERY_S)
             if isinstance(self._stores.tables, SqliteTables):
                 await asyncio.to_thread(self._stores.tables.forget_expired, self._clock.now())
-
-
-def targets(schedule: Schedule, registry: Registry) -> list[dict[str, str]]:
-    """Return for whom a schedule fires: each feeder for the grid agent, each zone for the others."""
-    if schedule.name.startswith("grid"):
-        return [{"feeder": feeder.id, "zone": feeder.zone} for feeder in registry.feeders]
-    return [{"zone": zone.id} for zone in registry.zones]
 
 
 async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = None) -> None:

@@ -6,21 +6,27 @@ nothing is told so by ``SITEWATT_SIGNING=none``. ``SITEWATT_REGISTRY_FILE`` name
 does.
 """
 
+import logging
 import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from cloud.errors import SetupError
+from cloud.errors import CloudError, SetupError
 from cloud.shell.publishing import IotPublisher, Publisher
 from cloud.shell.signing import Signer, read_signer, read_signer_file
 from cloud.stores.registry import Registry, load_registry, load_registry_file
 from cloud.stores.setup import Stores, open_stores
+from cloud.stores.tables import Tables
 from contracts.control import Command
 
+LOG: Final = logging.getLogger(__name__)
 SIGNS_NOTHING: Final = "none"
+# Lambda keeps a process for hours: without a second look a site that joins today would be refused until it ends.
+REGISTRY_AGE_S_MAX: Final = 60.0
 
 
 class NoSigner:
@@ -54,25 +60,44 @@ class Services:
 
 class _Current:
     services: Services | None = None
+    installed = False  # By somebody else, who answers for the registry in it.
+    read_s = 0.0  # When the registry was read last, monotonic.
     lock = Lock()
 
 
 def install(services: Services | None) -> None:
     """Let the functions of this process use services that somebody else has built (``None``: build it anew)."""
-    _Current.services = services
+    _Current.services, _Current.installed = services, services is not None
 
 
 def current() -> Services:
-    """Return the services of this process.
+    """Return the services of this process, with the registry as it was at most ``REGISTRY_AGE_S_MAX`` ago.
 
     Raises:
         SetupError: The environment is incomplete.
         StoreError: The store cannot be opened.
     """
     with _Current.lock:
+        now_s = time.monotonic()
         if _Current.services is None:
-            _Current.services = build(os.environ)
+            _Current.services, _Current.read_s = build(os.environ), now_s
+        elif not _Current.installed and now_s - _Current.read_s > REGISTRY_AGE_S_MAX:
+            _Current.services, _Current.read_s = _read_again(_Current.services), now_s
         return _Current.services
+
+
+def _read_again(services: Services) -> Services:
+    """Return services with the registry as it is now; who took part a minute ago still does where it cannot be read."""
+    try:
+        return replace(services, registry=_registry(os.environ, services.stores.tables))
+    except CloudError as error:
+        LOG.warning("registry not read again", extra={"error": str(error)})
+        return services
+
+
+def _registry(environ: Mapping[str, str], tables: Tables) -> Registry:
+    path = environ.get("SITEWATT_REGISTRY_FILE")
+    return load_registry_file(Path(path)) if path else load_registry(tables)
 
 
 def build(environ: Mapping[str, str]) -> Services:
@@ -85,10 +110,9 @@ def build(environ: Mapping[str, str]) -> Services:
     import boto3
 
     stores = open_stores(environ)
-    registry_file = environ.get("SITEWATT_REGISTRY_FILE")
     return Services(
         stores=stores,
-        registry=load_registry_file(Path(registry_file)) if registry_file else load_registry(stores.tables),
+        registry=_registry(environ, stores.tables),
         publisher=IotPublisher(boto3.client("iot-data")),
         signer=_signer(environ),
     )

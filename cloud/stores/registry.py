@@ -247,7 +247,7 @@ def read_registry(raw: Any, *, where: str) -> Registry:
 
 
 def load_registry_file(path: Path) -> Registry:
-    """Read a registry from a YAML file.
+    """Read a registry from a YAML file: its own, or the settings of a local cloud, which hold one.
 
     Raises:
         SetupError: The file cannot be read, or breaks the schema.
@@ -256,7 +256,8 @@ def load_registry_file(path: Path) -> Registry:
         raw = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise SetupError(f"registry {path} cannot be read: {error}") from error
-    return read_registry(raw, where=f"registry {path}")
+    held = raw["registry"] if isinstance(raw, dict) and "registry" in raw else raw
+    return read_registry(held, where=f"registry {path}")
 
 
 def load_registry(tables: Tables) -> Registry:

@@ -1,7 +1,8 @@
 """The whole stack, and the template that it becomes."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 
+from cloud.infra.functions import Bundle
 from cloud.infra.stack import acknowledged
 from cloud.infra.stack.code import Bundles
-from cloud.infra.stack.data import data
+from cloud.infra.stack.data import Data, data
 from cloud.infra.stack.functions import functions, scheduled
 from cloud.infra.stack.iot import HOOK, broker
 from cloud.infra.stack.watch import watch
@@ -19,11 +21,15 @@ from cloud.infra.stack.watch import watch
 
 @dataclass(frozen=True, kw_only=True)
 class StackSettings:
-    """Which stack: its name is the prefix of what it names."""
+    """Which stack: its name is the prefix of what it names.
+
+    ``bundles`` is the SHA-256 of each bundle that is to run; without them a change of the code alone changes nothing.
+    """
 
     name: str = "sitewatt"
     region: str = "eu-central-1"
     account: str = "111122223333"  # Source: AWS documentation, the account of examples.
+    bundles: Mapping[Bundle, str] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -41,12 +47,13 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
         synthesizer=cdk.BootstraplessSynthesizer(),
         description="sitewatt: the market, forecasts and the grid of energy sites",
     )
-    bundles = Bundles(stack)
+    bundles = Bundles(stack, digests=settings.bundles)
     held = data(stack, prefix=settings.prefix)
     made = functions(stack, held, bundles, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
     watch(stack, held, made.functions, key=held.keys["secrets"], prefix=settings.prefix)
     _schedules(stack, [made.live[handler].function_arn for handler in scheduled()], name=settings.name)
+    _outputs(stack, held)
     acknowledged.apply(stack, held)
     return app
 
@@ -62,6 +69,15 @@ def synth_stack(settings: StackSettings, *, out_dir: Path) -> dict[str, Any]:
     app.synth()
     template: dict[str, Any] = json.loads((out_dir / f"{settings.name}.template.json").read_text(encoding="utf-8"))
     return template
+
+
+def _outputs(stack: cdk.Stack, held: Data) -> None:
+    """Name what the operator's commands need to find."""
+    cdk.CfnOutput(stack, "SigningKeySecret", value=held.signing_key.secret_arn)
+    cdk.CfnOutput(stack, "AsideQueue", value=held.aside.queue_url)
+    cdk.CfnOutput(stack, "LakeBucket", value=held.lake.bucket_name)
+    for carrier, stream in held.streams.items():
+        cdk.CfnOutput(stack, f"{carrier.value.title()}Stream", value=stream.stream_name)
 
 
 def _schedules(stack: cdk.Stack, targets: list[str], *, name: str) -> None:

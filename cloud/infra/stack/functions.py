@@ -63,6 +63,7 @@ def _function(
         log_group=log_group,
         environment=_environment(definition, held, prefix=prefix),
     )
+    bundles.publish(function, definition.bundle)
     log_group.grant_write(role)
     _grant(role, definition, held)
     return function

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cloud.infra.rules import SCHEDULES, Schedule
+from cloud.infra.schedules import targets
 from cloud.local.functions import Functions
-from cloud.local.runner import targets
 from cloud.local.scheduler import Scheduler
 from contracts.clock import scaled_clock
 from tests.support.cloud.sites import FEEDER, ZONE, registry

@@ -10,7 +10,9 @@ from cloud.handlers import telemetry
 from cloud.local.report import channel_counts
 from cloud.shell import services as shell_services
 from cloud.shell.publishing import IotPublisher, Outgoing
+from cloud.stores import keys
 from cloud.stores.registry import save_registry
+from cloud.stores.tables import Delete
 from contracts.topics import Up
 from tests.support.cloud.aws import BUCKET, PREFIX, aws_account
 from tests.support.cloud.sites import START, batch, context, registry, write_key
@@ -52,3 +54,29 @@ def test_a_missing_setting_is_named(tmp_path: Path, missing: str) -> None:
         environ = {name: value for name, value in _environ(tmp_path).items() if name != missing}
         with pytest.raises(SetupError, match=missing):
             shell_services.build(environ)
+
+
+def test_a_warm_function_hears_who_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda keeps a process for hours: a site that joined would be refused until it ends."""
+    now_s = [1000.0]
+    monkeypatch.setattr("cloud.shell.services.time.monotonic", lambda: now_s[0])
+    with aws_account() as tables:
+        save_registry(tables, registry(homes=1))
+        for name, value in _environ(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        shell_services.install(None)
+        try:
+            first = shell_services.current()
+            save_registry(tables, registry(homes=2))
+            now_s[0] += shell_services.REGISTRY_AGE_S_MAX
+            assert shell_services.current() is first
+            now_s[0] += 1
+            later = shell_services.current()
+            assert later.registry.site("home-2") is not None and later.memory is first.memory
+            tables.transact([Delete(key=keys.REGISTRY)])
+            now_s[0] += shell_services.REGISTRY_AGE_S_MAX + 1
+            assert shell_services.current().registry.site("home-2") is not None, (
+                "one that cannot be read changes nobody"
+            )
+        finally:
+            shell_services.install(None)
