@@ -14,6 +14,8 @@ from cloud.agents.rights import ALL, Caller
 from cloud.errors import SetupError
 from contracts.skills.base import Effect, Role
 
+# Where a server is for this machine alone, so that no token is needed.
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _TOKEN_BYTES: Final = 32
 
 # Who comes without a token where none is asked for: only from this machine, and never to act.

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 import socket
+from pathlib import Path
 
 import uvicorn
 from mcp.server.stdio import stdio_server
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from cloud.agents.rights import Caller
 from cloud.doors.mcp_door import mcp_server
 from cloud.doors.offering import Offering
 from cloud.errors import SetupError
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 GRACE_S = 5
 
 
@@ -29,8 +29,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise SetupError(f"no server on {host} port {port}: {error.strerror or error}") from error
 
 
-def config_of(app: Starlette) -> uvicorn.Config:
-    """Return how an application is served; streams that are open at the end get a few seconds."""
+def config_of(app: ASGIApp, *, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
+    """Return how an application is served, over TLS with a certificate; open streams get a few seconds at the end."""
     return uvicorn.Config(
         app,
         log_config=None,
@@ -38,13 +38,24 @@ def config_of(app: Starlette) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
         ws="websockets-sansio",
+        ssl_certfile=cert,
+        ssl_keyfile=key,
     )
 
 
-def serve_http(app: Starlette, listener: socket.socket) -> None:
-    """Serve until told to stop."""
+def serve_http(app: ASGIApp, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        SetupError: The certificate or its key cannot be used.
+    """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    uvicorn.Server(config_of(app)).run(sockets=[listener])
+    config = config_of(app, cert=cert, key=key)
+    try:
+        config.load()
+    except OSError as error:
+        raise SetupError(f"{cert} and {key} cannot be used: {error.strerror or error}") from error
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def serve_stdio(offering: Offering, caller: Caller) -> None:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from contracts.skills.base import Agent, Effect, Role
+from sitewatt.commands.agent_tables import opened_tables, tables_path
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
     from cloud.agents.reasoning import Model
     from cloud.agents.rights import Caller
-    from cloud.stores.registry import Registry
-    from cloud.stores.sqlite import SqliteTables
 
 # Beside the tables, for its owner alone.
 CARD_KEY: Final = "agent-cards.pem"
@@ -73,7 +72,7 @@ def call(
     from cloud.shell.agents_office import office_of
 
     arguments = _arguments(arg or [], question, as_json)
-    store, registry = _opened(tables, as_json)
+    store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
             reply = office_of(store, registry).call(
@@ -118,10 +117,10 @@ def serve(
     import contextlib
 
     from cloud.doors.app import build_app
-    from cloud.doors.callers import Callers, read_callers
+    from cloud.doors.callers import LOOPBACK, Callers, read_callers
     from cloud.doors.card_key import card_key
     from cloud.doors.offering import Offering
-    from cloud.doors.serve import LOOPBACK, listen, serve_http, serve_stdio
+    from cloud.doors.serve import listen, serve_http, serve_stdio
     from cloud.errors import CloudError
     from cloud.shell.agents_office import office_of
     from sitewatt.documents import documents, version
@@ -129,7 +128,7 @@ def serve(
     if callers is None and host not in LOOPBACK:
         sentence = f"{host} can be reached by others; name who may come in with --callers FILE"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-    store, registry = _opened(tables, as_json)
+    store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
             offering = Offering(
@@ -156,7 +155,7 @@ def serve(
                     url=public_url or address,
                     host=host,
                     authorization_servers=issuer or (),
-                    key=card_key(card_key_file or _tables_file(tables, as_json).with_name(CARD_KEY)),
+                    key=card_key(card_key_file or tables_path(tables, as_json).with_name(CARD_KEY)),
                 )
                 serve_http(doors, listener)
         except CloudError as error:
@@ -201,7 +200,7 @@ def ask(
         fail(sentence, code="no_reasoner", as_json=as_json)
     if not model or (reasoner is Reasoner.OPENAI and not endpoint):
         fail("a reasoner needs --model, openai also --endpoint", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-    store, registry = _opened(tables, as_json)
+    store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         local = _local_caller(role, zone, site)
         try:
@@ -309,28 +308,6 @@ def _value(text: str) -> Any:
         return int(text)
     except ValueError:
         return text
-
-
-def _opened(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]":
-    from cloud.errors import CloudError
-    from cloud.stores.registry import load_registry
-    from cloud.stores.sqlite import SqliteTables
-
-    path = _tables_file(folder, as_json)
-    try:
-        store = SqliteTables.open(path)
-        return store, load_registry(store)
-    except CloudError as error:
-        fail(str(error), code="store", as_json=as_json)
-
-
-def _tables_file(folder: Path, as_json: bool) -> Path:
-    from cloud.local.proof import tables_file
-
-    path = tables_file(folder)
-    if path is None:
-        fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
-    return path
 
 
 def _local_caller(role: Role, zones: list[str] | None, sites: list[str] | None) -> "Caller":
