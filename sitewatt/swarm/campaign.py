@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sitewatt.demo.pace import measured_rounds_per_s, speed_for
 from sitewatt.swarm.coverage import Coverage
@@ -11,6 +12,9 @@ from sitewatt.swarm.draw import draw
 from sitewatt.swarm.plan import Fault, Plan
 from sitewatt.swarm.run import Verdict, run_plan
 from sitewatt.swarm.shrink import smallest
+
+# Seeds that are drawn beyond what was asked for, in place of those that this machine could not judge.
+REDRAWN_MAX: Final = 2
 
 Say = Callable[[str], None]
 
@@ -30,7 +34,7 @@ class Options:
 
 
 async def campaign(options: Options, *, say: Say) -> Coverage:
-    """Run the first seed, and the next ones until the time is over; return what was covered."""
+    """Run the first seed, and the next ones until the time is over and one was judged; return what was covered."""
     coverage = Coverage()
     seed = options.seed
     while True:
@@ -43,7 +47,8 @@ async def campaign(options: Options, *, say: Say) -> Coverage:
         if verdict.failed:
             await _shrunk(verdict, options, say)
         seed += 1
-        if time.monotonic() >= options.ends_s:
+        again = coverage.undecided and len(coverage.void) <= REDRAWN_MAX and options.only is None
+        if time.monotonic() >= options.ends_s and not again:
             return coverage
 
 

@@ -25,6 +25,11 @@ class Coverage:
     readings: int = 0
     trades: int = 0
 
+    @property
+    def undecided(self) -> bool:
+        """Return whether no seed was judged, since this machine stood still in each run."""
+        return len(self.void) == len(self.seeds)
+
     def add(self, verdict: Verdict) -> None:
         """Take one run in."""
         plan, evidence = verdict.plan, verdict.evidence

@@ -9,7 +9,7 @@ from typing import Final
 from firmware_sim.fault_rules import FaultKind as WireFault
 from firmware_sim.series import Week
 from sitewatt.demo.neighbourhood import SITES_MIN, Neighbourhood, Site, neighbourhood
-from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Order, Plan
+from sitewatt.swarm.plan import BROKER, CLOUD, EVERYTHING, Fault, FaultKind, Order, Plan
 
 SITES_MAX: Final = 6
 # Nothing goes wrong in the first and in the last part of a run, so that all can come up and recover.
@@ -19,7 +19,7 @@ FAULT_EVERY_S: Final = 120.0
 FAULTS_MIN: Final = 3
 _WEIGHTS: Final = {
     FaultKind.KILL: 4, FaultKind.KILL_ONE: 4, FaultKind.PAUSE: 3, FaultKind.DEVICE: 5, FaultKind.GARBAGE: 2,
-    FaultKind.REPEAT: 2,
+    FaultKind.REPEAT: 2, FaultKind.POWER_CUT: 1,
 }  # fmt: skip
 _WIRE_FAULTS: Final = (
     WireFault.DELAY, WireFault.LATE, WireFault.DROP, WireFault.HALF_OPEN, WireFault.DUPLICATE, WireFault.TRUNCATE,
@@ -70,6 +70,8 @@ def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourh
             target, for_s = generator.choice(sites), 0.0
         case FaultKind.REPEAT:
             target = BROKER
+        case FaultKind.POWER_CUT:
+            target = EVERYTHING
         case _:
             target = generator.choice([place.feeder.id, *sites, *sites, BROKER, CLOUD, CLOUD])
     seed = generator.getrandbits(32)

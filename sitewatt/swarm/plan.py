@@ -8,19 +8,18 @@ from sitewatt.demo.neighbourhood import Neighbourhood
 
 BROKER = "broker"
 CLOUD = "cloud"
+EVERYTHING = "everything"
 
 
 class FaultKind(StrEnum):
     """One way in which a part of the neighbourhood fails."""
 
     KILL = "kill"
-    """Every process of the part dies at once (SIGKILL); it is started again after ``for_s``.
-
-    The broker is stopped instead (SIGTERM): one that dies forgets the cloud's subscription, and acknowledges what
-    comes before the cloud is back without passing it to anybody.
-    """
+    """Every process of the part dies at once (SIGKILL); it is started again after ``for_s``."""
     KILL_ONE = "kill_one"
     """One process of the part dies, its supervisor may start it again; where it is the only one, as ``KILL``."""
+    POWER_CUT = "power_cut"
+    """All gateways, the broker and the cloud die at once; they are started again after ``for_s``."""
     PAUSE = "pause"
     """Every process of the part stands still (SIGSTOP) for ``for_s``."""
     DEVICE = "device"

@@ -1,6 +1,7 @@
 """A neighbourhood that runs while things go wrong: injects the drawn faults and starts again what ended."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -83,6 +84,8 @@ class World:
                 )
             case FaultKind.KILL | FaultKind.KILL_ONE | FaultKind.PAUSE:
                 await self._fell(fault)
+            case FaultKind.POWER_CUT:
+                await self._cut_power(fault)
         self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))
 
     async def _fell(self, fault: Fault) -> None:
@@ -95,6 +98,21 @@ class World:
                     await self._kill(fault, tree(self._pid(fault.target))[::-1])
                 case _:
                     await self._pause(fault)
+
+    async def _cut_power(self, fault: Fault) -> None:
+        """Kill all parts at once; the devices and their meters have a supply of their own."""
+        async with contextlib.AsyncExitStack() as turns:
+            for turn in self._turn.values():
+                await turns.enter_async_context(turn)
+            pids = [pid for name in self._turn for pid in tree(self._pid(name))]
+            signal_all(pids[::-1], signal.SIGKILL)
+            for name in self._turn:
+                await self._processes[name].process.wait()
+            await self._clock.sleep(fault.for_s)
+            await self._start(BROKER)
+            async with asyncio.TaskGroup() as starts:
+                for name in (CLOUD, *self._plan.gateways):
+                    starts.create_task(self._start(name), name=f"start {name}")
 
     async def supervise(self) -> None:
         """Start again whatever ended by itself, and say so, until cancelled."""
