@@ -5,7 +5,6 @@ Every part is supervised: its fault ends no other part. Whatever ends this proce
 
 import asyncio
 import contextlib
-import faulthandler
 import functools
 import json
 import logging
@@ -39,6 +38,7 @@ from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
+from edge.process.turns import show_turns
 from edge.site.recorder import Recorder
 from edge.site.remote_settings import RemoteSettings
 from edge.site.site_status import site_status
@@ -62,10 +62,6 @@ CLOSE_TIMEOUT_S = 1.5  # Real seconds after that to hand over what is due; the o
 _HAND_OVER_LOOK_S = 0.05
 # A time service needs the network and seconds; what it does not do in this time it may never do.
 CLOCK_WAIT_S = 120.0
-# Real seconds without a turn of the event loop after which the process ends itself, to be started anew; the timer is
-# a thread below Python, so neither a native call nor a held lock of the interpreter keeps it from running.
-HUNG_S = 60.0
-_TURN_S = 5.0
 
 
 @dataclass(kw_only=True)
@@ -131,7 +127,7 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         async with asyncio.TaskGroup() as tasks:
             for name, start in parts.items():
                 tasks.create_task(site.supervisor.run(name, start), name=name)
-            tasks.create_task(_turn(site), name="turn")
+            tasks.create_task(show_turns(site.manager.cycle_done), name="turn")
             tasks.create_task(_stop(site, parent_pid), name="stop")
             _say_ready(site)
     except* StopRequested as reasons:
@@ -340,17 +336,6 @@ def _deliver(site: Site, message: Inbound) -> None:
         site.trader.hear_trades(TradesMessage.decode(message.payload))
     elif channel is Down.OUTLOOK:
         site.trader.hear_forecast(ForecastBroadcast.decode(message.payload))
-
-
-async def _turn(site: Site) -> None:
-    """Show that the event loop turns: to the service manager, and to a timer that ends a process that hangs."""
-    try:
-        while True:
-            faulthandler.dump_traceback_later(HUNG_S, exit=True)
-            site.manager.cycle_done()
-            await asyncio.sleep(_TURN_S)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 async def _stop(site: Site, parent_pid: int | None) -> None:

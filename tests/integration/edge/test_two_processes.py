@@ -22,6 +22,8 @@ LIMIT_W = 500
 SPEED = 3.0
 ORDER_S = 3_600.0
 SHORT_S = 15.0
+# In a row. A site process that blocks for 10 s would cost 30; a busy machine costs one or two.
+MISSED_MAX = 10
 
 
 @asynccontextmanager
@@ -108,6 +110,7 @@ async def test_whatever_befalls_the_site_process_control_goes_on_and_each_answer
         assert len(steps) == len(set(steps)), steps
         assert (_pids(said)["site"] != pids["site"], _pids(said)["control"]) == (comes_anew, pids["control"])
         assert after["loop"]["cycles"] > before["loop"]["cycles"] and after["loop"]["failed_writes"] == 0
+        assert after["loop"]["late_in_a_row"] <= max(before["loop"]["late_in_a_row"], MISSED_MAX), "control waited"
         assert place.always(
             SITE, lambda one: one["connection_w"] < LIMIT_W + 200, from_ms=from_ms, to_ms=place.now_ms()
         ), "the limit was left"
