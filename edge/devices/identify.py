@@ -29,6 +29,8 @@ _NAME = 3.0
 _NAME_OF_ANOTHER = -10.0
 _CODE_OF_ANOTHER = -3.0  # A device type that is not listed may be a newer one.
 _ANYTHING = 0.3  # A pattern that everything fits: the point is there.
+_FREQUENCIES = plausible_range("frequency_hz")
+_NO_GRID = (52.5, 57.5)  # Between the grids of 50 Hz and of 60 Hz there is none, though a meter may be tried there.
 _COULD_BE = 1.0  # A voltage or a frequency of the grid.
 _NOT_ABSURD = 0.3  # A state of charge or a temperature that is not zero: many registers could be one.
 _CANNOT_BE = -1.0
@@ -227,7 +229,7 @@ def _add_value(score: _Score, name: str, spec: PointSpec, value: float) -> bool:
     assert bounds is not None
     if not value:
         return False  # Nothing connected, no grid, or a register that is only there: neither for nor against.
-    if not bounds[0] <= value <= bounds[1]:
+    if not bounds[0] <= value <= bounds[1] or (bounds == _FREQUENCIES and _NO_GRID[0] < value < _NO_GRID[1]):
         score.add(_CANNOT_BE, f"{name} reads {value:g} {spec.unit}, which cannot be")
         return False
     is_grid = spec.canonical.startswith(("voltage", "grid_voltage")) or spec.canonical.endswith("frequency_hz")

@@ -135,6 +135,7 @@ class Profile(Section):
     Args:
         identify: Points and the pattern that their text must hold on such a device.
         refusals: What usually is behind a refused write, by point, by exception code (``"4"``), or for ``any``.
+        family: Of rebrands and of sizes of a series, which no register tells apart.
         null_frame: Raw values that together mean that the device has nothing to say: whatever it answers is no value.
     """
 
@@ -142,6 +143,7 @@ class Profile(Section):
     vendor: str
     models: tuple[str, ...] = Field(min_length=1)
     firmware: str = "any"
+    family: str | None = Field(default=None, pattern=ID)
     kinds: tuple[Kind, ...] = Field(min_length=1)
     status: Evidence
     sources: tuple[str, ...] = Field(min_length=1)

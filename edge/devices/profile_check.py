@@ -43,6 +43,8 @@ TO_SCALE = {
 TWO_WAY = re.compile(r"^(grid_|battery_)?(active_)?power(_l[123])?_w$")
 UNSIGNED = frozenset({DataType.UINT16, DataType.UINT32, DataType.UINT64})
 TWO_WAY_KINDS = frozenset({Kind.METER, Kind.BATTERY})
+# What is known of the first phase, or string, may be told of the others.
+_OTHERS = re.compile(r"(_l|^dc)[2-9](?=_|$)")
 LIKELY_TYPO = 0.95  # Of a name beside a known one; names of a user's own are farther from ours.
 _ENDS = (
     *UNIT_ENDS.values(),
@@ -75,7 +77,7 @@ def faults(profile: Profile, *, known: Collection[str]) -> tuple[str, ...]:
 
 def _of_value(profile: Profile, spec: PointSpec | DerivedSpec, known: Collection[str]) -> Iterator[str]:
     canonical = spec.canonical
-    if canonical not in known:
+    if canonical not in known and _OTHERS.sub(r"\g<1>1", canonical) not in known:
         likely = difflib.get_close_matches(canonical, known, n=1, cutoff=LIKELY_TYPO)
         if likely:
             yield f".canonical is {canonical!r}; is {likely[0]!r} meant?"

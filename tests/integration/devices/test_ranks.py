@@ -9,7 +9,7 @@ from tests.support.modbus.server import Bank, tcp_device
 from tests.support.modbus.server import Device as Server
 
 # Nothing that they tell has bounds or a name: a few switches, or a charger's bare states.
-UNNAMED = {"abl_emh1", "kmtronic_relay"}
+UNNAMED = {"abl_emh1", "eastron_sdm72", "kmtronic_relay", "solis_string", "vestel_evc04", "webasto_next"}
 GENERIC = {"sunspec_generic_int", "sunspec_generic_float"}
 
 
@@ -21,14 +21,17 @@ async def named(bank: Bank, *, unit: int) -> tuple[Match, ...]:
 
 @pytest.mark.parametrize("profile_id", list_profiles())
 async def test_a_profile_is_first_on_its_own_device(profile_id: str) -> None:
-    """The installer takes the first line; a tie would leave him to guess."""
+    """The installer takes the first line; a tie would leave him to guess, but among rebrands of one device."""
     unit = load_profile(profile_id).link.unit or 1
     matches = await named(healthy(profile_id), unit=unit)
     if profile_id in UNNAMED:
         assert matches == ()
         return
-    assert matches[0].profile == profile_id
-    assert all(match.score < matches[0].score for match in matches[1:])
+    score = next(match.score for match in matches if match.profile == profile_id)
+    family = load_profile(profile_id).family
+    siblings = {name for name in list_profiles() if family is not None and load_profile(name).family == family}
+    assert all(match.score < score for match in matches if match.profile not in siblings | {profile_id})
+    assert all(match.score <= score for match in matches)
     others = [match.score for match in matches if match.profile not in GENERIC]
     if profile_id not in GENERIC:
         assert all(match.score < others[0] for match in matches if match.profile in GENERIC)

@@ -14,11 +14,12 @@ from edge.devices.points import PointSpec, Sign
 from edge.devices.profile import Profile
 from edge.modbus.cost import rtu_cost, tcp_cost
 from edge.modbus.point import DataType, Table, WordOrder
+from tests.unit.device_profiles.golden import derived_frames, frames
 
 Frames = dict[str, dict[str, list[Any]]]
 GOLDEN = json.loads(Path(__file__).with_name("frames.json").read_text(encoding="utf-8"))
-FRAMES: Frames = GOLDEN["devices"]
-DERIVED: Frames = GOLDEN["derived"]
+FRAMES: Frames = GOLDEN["devices"] | frames()
+DERIVED: Frames = GOLDEN["derived"] | derived_frames()
 FACTS = 1438  # Points that public sources tell; a profile may put several of them together as one more.
 
 NO_NUMBER = (DataType.ENUM16, DataType.ENUM32, DataType.BITFIELD, DataType.STRING, DataType.BOOL, DataType.CLOCK)
