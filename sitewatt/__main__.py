@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # As wide as the terminal, up to where lines can still be followed.
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 160},
 )
 
 
@@ -47,10 +48,20 @@ def register() -> None:
             app.command(name=name)(getattr(importlib.import_module(f"sitewatt.commands.{name}"), name))
 
 
+def _say_whole(command: Any) -> None:
+    """Have a list of commands show what each does in full, where the library would cut it at the line's end."""
+    for one in getattr(command, "commands", {}).values():
+        if one.help and not one.short_help:
+            one.short_help = " ".join(one.help.split("\n\n")[0].split())
+        _say_whole(one)
+
+
 def main() -> None:
     """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
     register()
-    app()
+    command = typer.main.get_command(app)
+    _say_whole(command)
+    command()
 
 
 if __name__ == "__main__":

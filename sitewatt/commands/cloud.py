@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sitewatt.cloud_text import report_lines
 from sitewatt.commands import cloud_bundle, cloud_deploy, cloud_page, cloud_repair, cloud_stack
 from sitewatt.output import BAD_INPUT, fail, print_json
 
@@ -97,11 +98,8 @@ def report(config: _Config, as_json: _Json = False) -> None:
     if as_json:
         print_json(told)
         return
-    for interval in told.pop("intervals"):
-        price = "no price" if interval["price"] is None else f"{interval['price'] / 1000:.3f} ct/kWh"
-        typer.echo(f"{interval['start']}  {interval['state']:<9}  {price}  {interval['volume_wh'] / 1000:.1f} kWh")
-    for name, value in told.items():
-        typer.echo(f"{name}: {json.dumps(value, default=str)}")
+    for line in report_lines(told):
+        typer.echo(line)
 
 
 @app.command()

@@ -196,17 +196,20 @@ def documents(
 
 @app.command("list")
 def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
-    """List the registered gateways, and the serials that are still expected."""
+    """List the gateways (online, last heard, version, newest event), and the serials that are still expected."""
     from cloud.stores.serials import serials
+    from contracts.clock import SystemClock
+    from sitewatt.commands.fleet_heard import heard_of
 
     with open_hands(local, tables, as_json=as_json) as hands:
-        found = hands.operator.gateways()
+        now = SystemClock().now()
+        found = [(one, heard_of(hands.tables, one.name, now=now)) for one in hands.operator.gateways()]
         listed = [
             {"serial": item.key.sk, "site": item.body["site"], "zone": item.body["zone"], "state": _serial_state(item)}
             for item in serials(hands.tables)
         ]
-    gateways = [{"name": one.name, "zone": one.zone, "serial": one.serial} for one in found]
-    lines = [f"{one['name']}  {one['zone']}  {one['serial']}" for one in gateways]
+    gateways = [{"name": one.name, "zone": one.zone, "serial": one.serial, **heard.plain()} for one, heard in found]
+    lines = [f"{one.name}  {one.zone}  {one.serial}  {heard.words()}" for one, heard in found]
     lines += [f"{one['serial']}  {one['state']}  (site {one['site']})" for one in listed]
     _answer({"gateways": gateways, "serials": listed}, "\n".join(lines) or "no gateways", as_json=as_json)
 

@@ -45,6 +45,17 @@ def test_the_command_answers_for_programs(tmp_path: Path) -> None:
     assert json.loads(answer.stdout)["telemetry"]["stored"] == 2
 
 
+def test_the_command_answers_in_words(tmp_path: Path) -> None:
+    """A person reads what was lost without knowing a field's name."""
+    config = write_config(tmp_path, port=1883)
+    _ran(tmp_path / "cloud")
+    lines = CliRunner().invoke(app, ["report", "--config", str(config)]).output.splitlines()
+    assert "telemetry: 2 of 3 stored, 1 LOST, 1 repeated and taken once" in lines
+    assert "ledger: nothing is settled yet" in lines
+    assert "1 message of sites refused at the border" in lines
+    assert not any("{" in line for line in lines)
+
+
 def test_a_run_that_never_was_is_said_so(tmp_path: Path) -> None:
     """An empty folder is not a run without losses."""
     config = write_config(tmp_path, port=1883)
