@@ -8,6 +8,7 @@ Source: ridge, Hoerl and Kennard, Technometrics 12 (1970); leave-one-out (PRESS)
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.forecasting.members import Folded, like_days, mean_of, seven_days
 from domain.forecasting.series import Floats, Ints
@@ -108,7 +109,7 @@ def _fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats,
     values, vectors = np.linalg.eigh(gram)
     rotated = centred @ vectors
     projected = np.einsum("spq,sp->sq", vectors, moment)
-    here = ((np.nan_to_num(features[0]) - x_mean) / scale)[:, None, :] @ vectors
+    here = _within_reach((np.nan_to_num(features[0]) - x_mean) / scale, centred, weights > 0)[:, None, :] @ vectors
     best: tuple[float, Floats, Floats] | None = None
     for penalty in PENALTIES:
         shrunk = 1.0 / (np.maximum(values, 0.0) + penalty)
@@ -122,3 +123,16 @@ def _fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats,
             best = (score, told, past)
     assert best is not None
     return best[1], best[2]
+
+
+def _within_reach(here: Floats, past: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Return the features of the day to forecast, drawn to within once the span of the past's beyond it.
+
+    The minutes of dawn lie in the dark for weeks: the first light there is thousands of the past's deviations away, and
+    a line through the dark says nothing about it.
+    """
+    low = np.where(known[:, :, None], past, np.inf).min(axis=1)
+    high = np.where(known[:, :, None], past, -np.inf).max(axis=1)
+    span = high - low
+    some = np.isfinite(span)
+    return np.where(some, np.clip(here, np.where(some, low - span, here), np.where(some, high + span, here)), here)

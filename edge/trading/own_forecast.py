@@ -17,7 +17,7 @@ from domain.forecasting.series import Series
 
 # The weights of the mix look back so far; more history costs memory and tells little.
 HISTORY_DAYS = 112
-HORIZON_STEPS = 4 * 49  # A plan of 48 hours may be made an hour after the issue.
+HORIZON_STEPS = 4 * 48  # A part of a third day would cost as much as a whole one: the plan's last hour has yesterday.
 _LATITUDE_DEG = 48.0  # Of a site that does not tell it: only how the sun's course changes from week to week follows.
 _DEG_PER_H = 15.0
 

@@ -146,3 +146,19 @@ def test_few_errors_give_their_extremes_and_none_gives_no_band() -> None:
     assert conformal(np.array([-1.0, 2.0]), level=0.9) == 2
     assert conformal(np.array([-1.0, 2.0]), level=0.1) == -1
     assert conformal(np.array([np.nan]), level=0.9) == 0
+
+
+def test_the_first_light_after_dark_weeks_is_no_blaze() -> None:
+    """Dawn moves into a slot that was dark for months: a line through the dark told a hundred times the peak."""
+    days_known, slots = 60, 24
+    light = np.zeros((days_known + 1, slots))
+    light[:, 12] = 500.0 + np.arange(days_known + 1)[::-1] % 7
+    # Row 0 is the day to come; only its sixth hour sees light where a trace was seen before.
+    light[1:4, 6] = [3e-4, 2e-4, 1e-4]
+    light[0, 6] = 20.0
+    history = np.random.default_rng(4).normal(0.0, 1.0, (days_known, slots)).cumsum(axis=0)[::-1]
+    history[:, 6] = [5e-4, 1e-4, 2e-4, *([0.0] * (days_known - 3))]
+    folded = fold(history[::-1].ravel(), local_start_s=int(MONDAY.timestamp()), future=1, step_s=3600)
+    learned = ridge(folded, ahead=0, covariates=light[:, :, None], calendar=False)
+    assert learned is not None
+    assert abs(learned[0][6]) < 10 * history[:, 6].max()
