@@ -18,8 +18,11 @@ from edge.public_key import check_public_key
 from edge.setup.console import Check, Console
 from edge.setup.device_questions import ask_amount, describe
 from edge.setup.proposal import propose
+from edge.setup.site_questions import ask_grid, ask_idle, ask_page, ask_place, ask_trading
 
 DEVICES_MAX = 64  # More than any gateway of ours reads; a dialogue without end is a mistake.
+# Sections that a file has only where something of them was answered.
+_ASKED_ONLY = ("fleet", "trading", "control", "commands", "grid_limits", "page")
 _OTHER = "another profile"
 _SKIP = "leave it out"
 
@@ -54,6 +57,11 @@ class Answers:
     devices: list[dict[str, Any]] = field(default_factory=list)
     link: dict[str, Any] = field(default_factory=dict)
     fleet: dict[str, Any] = field(default_factory=dict)
+    trading: dict[str, Any] = field(default_factory=dict)
+    control: dict[str, Any] = field(default_factory=dict)
+    commands: dict[str, Any] = field(default_factory=dict)
+    grid_limits: dict[str, Any] = field(default_factory=dict)
+    page: dict[str, Any] = field(default_factory=dict)
     state_dir: Path = Path("/var/lib/sitewatt")
     profile_dir: Path | None = None
     targets: tuple[str, ...] = ()
@@ -71,7 +79,7 @@ class Answers:
             "link": self.link,
             "state_dir": self.state_dir,
             **({"profile_dir": self.profile_dir} if self.profile_dir is not None else {}),
-            **({"fleet": self.fleet} if self.fleet else {}),
+            **{name: value for name in _ASKED_ONLY if (value := getattr(self, name))},
         }
         try:
             return SiteConfig.model_validate(raw)
@@ -89,6 +97,7 @@ def run_dialogue(console: Console, searcher: Searcher, answers: Answers) -> Site
     _find_devices(console, searcher, answers)
     _ask_connection(console, answers)
     _ask_link(console, answers)
+    _ask_rest(console, answers)
     return answers.config()
 
 
@@ -208,6 +217,15 @@ def _ask_link(console: Console, answers: Answers) -> None:
     if not certified and (user := console.ask("User name (empty: none)")):
         link["username"] = user
         link["password_file"] = console.ask("File with the password", check=_some("name the file, not the password"))
+
+
+def _ask_rest(console: Console, answers: Answers) -> None:
+    ask_place(console, answers.site)
+    ask_trading(console, answers.trading, agent=answers.site["agent"])
+    if any("battery" in device for device in answers.devices):
+        ask_idle(console, answers.control)
+    ask_grid(console, answers.grid_limits, answers.commands)
+    ask_page(console, answers.page)
 
 
 def _public_key(text: str) -> str | None:

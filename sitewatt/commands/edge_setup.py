@@ -96,7 +96,17 @@ def setup(
     password_file: Annotated[Path | None, typer.Option(help="File with the password.")] = None,
     update_key: Annotated[str | None, typer.Option(help="Of a fleet: the public key that signs its updates.")] = None,
     aws: Annotated[bool, typer.Option("--aws", help="The broker is AWS IoT Core.")] = False,
-    state_dir: Annotated[Path, typer.Option(help="Where the journal is kept.")] = DEFAULT_STATE,
+    place: Annotated[
+        str | None, typer.Option(metavar="LAT,LON", help="Where the sun is looked up: 48.14,11.58.")
+    ] = None,
+    tariff: Annotated[str | None, typer.Option(help="A ready one, see sitewatt tariff list.")] = None,
+    market: Annotated[bool | None, typer.Option("--market/--no-market", help="Whether it trades.")] = None,
+    idle: Annotated[str | None, typer.Option(help="self_consumption or hold, while nobody asks.")] = None,
+    failsafe_import: Annotated[
+        str | None, typer.Option(metavar="W", help="Import while the grid operator is silent, section 14a: 4.2 kW.")
+    ] = None,
+    page: Annotated[bool, typer.Option("--page", help="Show a page to the network of the house.")] = False,
+    state_dir: Annotated[Path, typer.Option(help="Where the outbox is kept.")] = DEFAULT_STATE,
     profiles: Annotated[Path | None, typer.Option(help="A folder whose profiles go before ours.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; what is missing is an error.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration, keeping it as FILE.old.")] = False,
@@ -106,13 +116,15 @@ def setup(
     from edge.errors import ConfigError
     from edge.setup.dialogue import Answers, run_dialogue
     from edge.setup.document import write_config
+    from edge.setup.site_questions import PAGE_OF_HOUSE
+    from edge.setup.summary import summary
 
     try:
         if config.exists() and not force and (yes or as_json or not _is_blank(config)):
             sentence = f"{config} is there already; --force replaces it and keeps it as {config.name}.old"
             fail(sentence, code="exists", as_json=as_json, exit_code=BAD_INPUT)
         answers = Answers(
-            site=_given(id=site, zone=zone, agent=agent),
+            site=_given(id=site, zone=zone, agent=agent) | _where(place),
             connection=_given(meter=meter, import_limit_w=import_limit_w, export_limit_w=export_limit_w),
             devices=[_device(text) for text in device or []],
             link=_given(
@@ -125,6 +137,10 @@ def setup(
                 password_file=password_file,
             ),
             fleet=_given(update_key=update_key),
+            trading=_given(enabled=market, tariff=tariff),
+            control=_given(idle=idle),
+            grid_limits=_failsafe(failsafe_import),
+            page=dict(PAGE_OF_HOUSE) if page else {},
             state_dir=state_dir,
             profile_dir=profiles,
             targets=tuple(scan or ()),
@@ -133,6 +149,8 @@ def setup(
             made = _complete(answers)
         else:
             made = run_dialogue(_Terminal(), _Wires(profiles), answers)
+            for line in summary(made):
+                typer.echo(line)
             if not typer.confirm(f"Write {config}?", default=True):
                 fail("nothing was written", code="not_confirmed", as_json=as_json)
         write_config(config, made)
@@ -280,6 +298,38 @@ def _amount(name: str, value: str) -> str:
     unit = {"w": "W", "wh": "Wh"}.get(name.rpartition("_")[2])
     number = None if unit is None else amount(value, unit=unit)
     return value if number is None else str(number)
+
+
+def _where(place: str | None) -> dict[str, Any]:
+    """Return the keys of a place that was given as an option.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    from edge.errors import ConfigError
+    from edge.setup.site_questions import place as place_of
+
+    if place is None:
+        return {}
+    if (found := place_of(place)) is None:
+        raise ConfigError(f"--place is {place!r}, must be degrees as 48.14,11.58; nothing was written")
+    return dict(found)
+
+
+def _failsafe(text: str | None) -> dict[str, Any]:
+    """Return the keys of a failsafe that was given as an option.
+
+    Raises:
+        ConfigError: It is no power.
+    """
+    from edge.errors import ConfigError
+    from edge.setup.amounts import amount
+
+    if text is None:
+        return {}
+    if (power_w := amount(text, unit="W")) is None:
+        raise ConfigError(f"--failsafe-import is {text!r}, must be a power as 4200 or 4.2 kW; nothing was written")
+    return {"failsafe_import_w": power_w}
 
 
 def _given(**values: Any) -> dict[str, Any]:

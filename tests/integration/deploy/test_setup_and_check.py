@@ -173,10 +173,12 @@ def test_the_dialogue_finds_names_and_writes_without_a_write_to_a_device(
         *("eastron_sdm630", "", ""),
         *("12000", "6000"),
         *(broker.url, ""),
+        *("48.14, 11.58", "", "de-14a-module-3", "", "", ""),
         "y",
     ]
     output = run("setup", "--config", str(path), "--state-dir", str(tmp_path / "state"), typed="\n".join(typed) + "\n")
     assert "Next: sitewatt edge check" in output
+    assert "inverter: hybrid, fronius_gen24_int" in output and "tariff de-14a-module-3" in output
     assert [one.role.value for one in load_config(path).devices] == ["hybrid", "meter"]
     assert checked(path)["ok"]
 

@@ -1,5 +1,6 @@
 """The dialogue: what was found becomes a configuration; what is given is not asked; what is wrong is asked again."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from edge.setup.amounts import amount
 from edge.setup.console import Check
 from edge.setup.dialogue import Answers, run_dialogue
 from edge.setup.proposal import free_name, likely_role, propose
+from edge.setup.summary import summary
 
 METER_URL = "tcp://192.0.2.7:502?unit=1"
 EXTRA_URL = "tcp://192.0.2.9:502?unit=1"
@@ -129,6 +131,48 @@ def test_ratings_that_a_device_tells_are_offered() -> None:
     hybrid = run_dialogue(Scripted(answers), Wires(), Answers()).devices[1]
     assert (hybrid.pv_peak_w, hybrid.battery and hybrid.battery.charge_limit_w) == (8_200, 8_200)
     assert hybrid.battery is not None and hybrid.battery.capacity_wh == 10_500
+
+
+def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> None:
+    """What no device tells comes from the installer, and is read once more before it is written."""
+    key = base64.b64encode(bytes(range(32))).decode()
+    answers = prepared() | {
+        "Place": ["here", "48.14, 11.58"],
+        "Does it trade": ["no"],
+        "Its tariff": ["cheap", "de-14a-module-3"],
+        "Batteries that nobody": ["hold"],
+        "Public key whose": ["mine", key],
+        "Import while the grid operator": ["4.2 kW"],
+        "Show it to the network": ["yes"],
+    }
+    config = run_dialogue(Scripted(answers), Wires(), Answers())
+    assert (config.site.latitude_deg, config.trading.enabled, config.trading.tariff) == (
+        48.14,
+        False,
+        "de-14a-module-3",
+    )
+    assert config.grid_limits is not None and config.grid_limits.failsafe_import_w == 4_200
+    assert [(one.issuer, one.role.value) for one in config.commands.trusted] == [("grid-operator", "grid_operator")]
+    assert config.page is not None and (config.page.host, config.page.tls_port) == ("0.0.0.0", 8443)
+    assert list(summary(config)) == [
+        "farm-1 in home, a consumer, at 48.14, 11.58",
+        "  connection: meter meter, import up to 17.25 kW, export up to 0 kW",
+        f"  meter: meter, eastron_sdm630 at {METER_URL}",
+        f"  inverter: hybrid, fronius_gen24_int at {HYBRID_URL}, 9 kW of generation, 10.5 kWh, charges with 5 kW",
+        "  batteries while nobody asks: hold",
+        "  trades on no market, tariff de-14a-module-3",
+        "  obeys grid-operator (grid_operator); import 4.2 kW while the grid operator is silent",
+        "  broker mqtt://192.0.2.1",
+        "  page on 0.0.0.0:8080, acting over TLS on port 8443",
+    ]
+
+
+def test_nothing_more_is_asked_than_the_site_needs() -> None:
+    """A site without a grid operator's key has no failsafe, and nobody opens a page by pressing Enter."""
+    console = Scripted(prepared())
+    config = run_dialogue(console, Wires(), Answers())
+    assert config.page is None and config.grid_limits is None and config.commands.trusted == ()
+    assert not [question for question in console.asked if question.startswith("Import while")]
 
 
 @pytest.mark.parametrize(
