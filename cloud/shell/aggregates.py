@@ -76,7 +76,7 @@ def held_mean(spans: Iterable[Span], *, begin_ms: int, end_ms: int, known_ms_min
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class PointSummary:
     """One point in one run: how many usable values, least, greatest and last, how many were not, and its span."""
 
     count: int = 0
@@ -88,18 +88,18 @@ class Told:
     span: Span
 
     @classmethod
-    def of(cls, samples: Sequence[Sample]) -> "Told":
+    def of(cls, samples: Sequence[Sample]) -> "PointSummary":
         """Return what one message's samples of one point in one quarter tell; there is at least one."""
-        told = sorted(((epoch_ms(sample.at), _usable(sample)) for sample in samples), key=lambda one: one[0])
+        read = sorted(((epoch_ms(sample.at), _usable(sample)) for sample in samples), key=lambda one: one[0])
         area, known_ms = 0.0, 0
-        for (at_ms, value), (next_ms, _) in pairwise(told):
+        for (at_ms, value), (next_ms, _) in pairwise(read):
             if value is not None:
                 held_ms = min(next_ms - at_ms, HOLD_S_MAX * 1000)
                 area, known_ms = area + value * held_ms, known_ms + held_ms
-        span = Span(first_ms=told[0][0], last_ms=told[-1][0], last=told[-1][1], area=area, known_ms=known_ms)
-        usable = [(at_ms, value) for at_ms, value in told if value is not None]
+        span = Span(first_ms=read[0][0], last_ms=read[-1][0], last=read[-1][1], area=area, known_ms=known_ms)
+        usable = [(at_ms, value) for at_ms, value in read if value is not None]
         if not usable:
-            return cls(unusable=len(told), span=span)
+            return cls(unusable=len(read), span=span)
         values = [value for _, value in usable]
         return cls(
             count=len(values),
@@ -107,15 +107,15 @@ class Told:
             greatest=max(values),
             last=values[-1],
             last_ms=usable[-1][0],
-            unusable=len(told) - len(values),
+            unusable=len(read) - len(values),
             span=span,
         )
 
-    def followed_by(self, later: "Told") -> "Told":
+    def followed_by(self, later: "PointSummary") -> "PointSummary":
         """Return both as one, where nothing was told between them."""
         newest = later if later.last_ms >= self.last_ms else self
         filled = [part for part in (self, later) if part.count]
-        return Told(
+        return PointSummary(
             count=self.count + later.count,
             least=min((part.least for part in filled), default=0.0),
             greatest=max((part.greatest for part in filled), default=0.0),
@@ -143,7 +143,7 @@ class Told:
         ]
 
     @classmethod
-    def from_row(cls, row: Sequence[Any], begin_ms: int) -> "Told":
+    def from_row(cls, row: Sequence[Any], begin_ms: int) -> "PointSummary":
         """Read back what ``row`` wrote."""
         count, least, greatest, last, last_ms, unusable, span_first_ms, span_last_ms, span_last, area, known_ms = row
         return cls(
@@ -170,18 +170,18 @@ class Run:
     epoch: int
     low: int
     high: int
-    points: Mapping[str, Told]
+    points: Mapping[str, PointSummary]
 
     def followed_by(self, later: "Run") -> "Run":
         """Return both as one, where every message between them has come and is in neither."""
         points = dict(self.points)
-        for name, told in later.points.items():
-            points[name] = points[name].followed_by(told) if name in points else told
+        for name, summary in later.points.items():
+            points[name] = points[name].followed_by(summary) if name in points else summary
         return Run(epoch=self.epoch, low=self.low, high=later.high, points=points)
 
 
 # By device and beginning of the quarter in epoch milliseconds, the points of the device by name.
-DeviceQuarters = dict[tuple[str, int], dict[str, Told]]
+DeviceQuarters = dict[tuple[str, int], dict[str, PointSummary]]
 
 
 def by_device_and_quarter(samples: Iterable[Sample]) -> DeviceQuarters:
@@ -190,11 +190,19 @@ def by_device_and_quarter(samples: Iterable[Sample]) -> DeviceQuarters:
     for sample in samples:
         device, _, point = sample.point.rpartition("/")
         gathered.setdefault((device, quarter_of(sample.at)), {}).setdefault(point, []).append(sample)
-    return {at: {point: Told.of(of_point) for point, of_point in points.items()} for at, points in gathered.items()}
+    return {
+        at: {point: PointSummary.of(of_point) for point, of_point in points.items()} for at, points in gathered.items()
+    }
 
 
 def merged_body(
-    body: Mapping[str, Any] | None, points: Mapping[str, Told], *, epoch: int, seq: int, seen: Seen, begin_ms: int
+    body: Mapping[str, Any] | None,
+    points: Mapping[str, PointSummary],
+    *,
+    epoch: int,
+    seq: int,
+    seen: Seen,
+    begin_ms: int,
 ) -> dict[str, Any] | None:
     """Return an aggregate's new body, or ``None`` where the message is in it already.
 
@@ -218,7 +226,7 @@ def merged_body(
         else:
             joined.append(run)
     rows = [
-        [run.epoch, run.low, run.high, {name: told.row(begin_ms) for name, told in run.points.items()}]
+        [run.epoch, run.low, run.high, {name: summary.row(begin_ms) for name, summary in run.points.items()}]
         for run in joined
     ]
     return {"begin_ms": begin_ms, "runs": rows}
@@ -228,19 +236,24 @@ def runs_of(body: Mapping[str, Any], *, begin_ms: int | None = None) -> list[Run
     """Read back an aggregate."""
     begin = body["begin_ms"] if begin_ms is None else begin_ms
     return [
-        Run(epoch=epoch, low=low, high=high, points={name: Told.from_row(row, begin) for name, row in points.items()})
+        Run(
+            epoch=epoch,
+            low=low,
+            high=high,
+            points={name: PointSummary.from_row(row, begin) for name, row in points.items()},
+        )
         for epoch, low, high, points in body["runs"]
     ]
 
 
-def point_in(body: Mapping[str, Any], name: str) -> tuple[Told, ...]:
+def point_in(body: Mapping[str, Any], name: str) -> tuple[PointSummary, ...]:
     """Return what an aggregate tells of a point, by run; nothing where it was not heard of."""
     return tuple(run.points[name] for run in runs_of(body) if name in run.points)
 
 
 def mean_of(body: Mapping[str, Any], name: str) -> float | None:
     """Return a point's mean over the quarter, from its first sample on, each value weighted by how long it held."""
-    spans = [told.span for told in point_in(body, name)]
+    spans = [summary.span for summary in point_in(body, name)]
     return held_mean(spans, begin_ms=body["begin_ms"], end_ms=body["begin_ms"] + _QUARTER_MS)
 
 

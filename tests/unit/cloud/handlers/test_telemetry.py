@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cloud.errors import StoreError
 from cloud.handlers import events, lake, status, telemetry
 from cloud.local.report import channel_counts
-from cloud.shell.aggregates import HOLD_S_MAX, Span, Told, held_mean, mean_of, merged_body, point_in
+from cloud.shell.aggregates import HOLD_S_MAX, PointSummary, Span, held_mean, mean_of, merged_body, point_in
 from cloud.shell.quotas import stamps
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
@@ -218,7 +218,7 @@ def test_a_quarter_is_the_same_however_it_was_split_and_in_whatever_order_it_cam
     body: dict[str, Any] | None = None
     seen, begin_ms = Seen(), epoch_ms(START)
     for seq, samples in numbered:
-        seen, points = seen.with_new(seq), {"p": Told.of(samples)}
+        seen, points = seen.with_new(seq), {"p": PointSummary.of(samples)}
         body = merged_body(body, points, epoch=1, seq=seq, seen=seen, begin_ms=begin_ms)
         assert body is not None
         assert merged_body(body, points, epoch=1, seq=seq, seen=seen, begin_ms=begin_ms) is None
