@@ -6,6 +6,9 @@ from typing import Any, NoReturn
 
 import typer
 
+from contracts.units import printable
+
+LINE_CHARACTERS_MAX = 2000
 FAILED = 1
 BAD_INPUT = 2
 TOO_SLOW = 3  # This machine could not keep up; nothing failed.
@@ -13,9 +16,15 @@ INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended,
 TERMINATED = 143  # and of one that SIGTERM did.
 
 
+def tell(text: str, *, err: bool = False) -> None:
+    """Write lines for people, harmless to their terminal: what devices and peers call themselves may stand in them."""
+    for line in text.split("\n"):
+        typer.echo(printable(line, LINE_CHARACTERS_MAX), err=err)
+
+
 def print_json(answer: Any) -> None:
-    """Write an answer for programs to standard output."""
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=str) + "\n")
+    """Write an answer for programs to standard output; in ASCII, since a person may look at it too."""
+    sys.stdout.write(json.dumps(answer, default=str) + "\n")
     sys.stdout.flush()
 
 
@@ -24,5 +33,5 @@ def fail(sentence: str, *, code: str, as_json: bool, exit_code: int = FAILED, **
     if as_json:
         print_json({"error": {"code": code, "message": sentence, **fields}})
     else:
-        typer.echo(sentence, err=True)
+        tell(sentence, err=True)
     raise typer.Exit(exit_code)

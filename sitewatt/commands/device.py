@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.units import printable
 from sitewatt import device_offline
 from sitewatt.device_tools import JsonOption, ProfileOption, ProfilesOption, Progress, load, run
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 app = typer.Typer(help="Find, read and write devices.", no_args_is_help=True)
 
@@ -71,7 +70,7 @@ def scan(
             if not as_json:
                 models = f", SunSpec models {', '.join(map(str, one.models))}" if one.models else ""
                 ignores = "; it ignores the unit id: any would do" if one.ignores_unit else ""
-                typer.echo(printable(f"{one.url} answers {one.answered}{models}{ignores}"))
+                tell(f"{one.url} answers {one.answered}{models}{ignores}")
             answers.append(
                 {
                     "url": one.url,
@@ -91,7 +90,7 @@ def scan(
     if as_json:
         print_json({"found": answers, **({"hints": hints} if hints else {})})
     elif not answers:
-        typer.echo(f"nobody answers at {target}{'; '.join(['', *hints])}", err=True)
+        tell(f"nobody answers at {target}{'; '.join(['', *hints])}", err=True)
     if not answers:
         raise typer.Exit(FAILED)
 
@@ -106,9 +105,9 @@ def identify(*, url: UrlArgument, profiles: ProfilesOption = None, as_json: Json
     if as_json:
         print_json({"matches": [{"profile": m.profile, "score": m.score, "evidence": m.evidence} for m in matches]})
     elif not matches:
-        typer.echo(f"no profile fits {url}", err=True)
+        tell(f"no profile fits {url}", err=True)
     for match in () if as_json else matches:
-        typer.echo(printable(f"{match.profile:22} {match.score:5.1f}  {'; '.join(match.evidence)}"))
+        tell(f"{match.profile:22} {match.score:5.1f}  {'; '.join(match.evidence)}")
     if not matches:
         raise typer.Exit(FAILED)
 
@@ -177,7 +176,7 @@ def dump(
     if as_json:
         print_json({"file": str(file), "registers": count})
     else:
-        typer.echo(f"{count} registers of {url} are in {file}")
+        tell(f"{count} registers of {url} are in {file}")
 
 
 @app.command()
@@ -214,14 +213,14 @@ def write(
     def announce(written: Written) -> None:
         if not as_json:
             seen = _answer(written, restored=None)
-            typer.echo(f"{point} reads {seen['read_back']}, was {seen['before']}; back in {lease:g} s")
+            tell(f"{point} reads {seen['read_back']}, was {seen['before']}; back in {lease:g} s")
 
     answer = run(put, as_json)
     if as_json:
         print_json(answer)
     else:
         restored = {None: "", True: "; the old value is back", False: "; THE OLD VALUE IS NOT BACK"}[answer["restored"]]
-        typer.echo(f"{point} was {answer['before']}, written {value}, reads {answer['read_back']}{restored}")
+        tell(f"{point} was {answer['before']}, written {value}, reads {answer['read_back']}{restored}")
     if not answer["equal"] or answer["restored"] is False:
         raise typer.Exit(FAILED)
 
@@ -260,7 +259,7 @@ def _show_silence(error: Exception, as_json: bool) -> None:
     if as_json:
         print_json({"error": {"code": "device_silent", "message": str(error)}})
     else:
-        typer.echo(printable(str(error)), err=True)
+        tell(str(error), err=True)
 
 
 def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
@@ -272,7 +271,7 @@ def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
         shown = one.value if one.value is not None else "-"
         turned = f"  = {one.canonical_value} {one.unit}" if one.canonical_value != one.value else ""
         quality = "" if one.quality == "good" else f"  ({one.quality})"
-        typer.echo(printable(f"{name:32} {shown} {one.unit}{quality}{turned}"))
+        tell(f"{name:32} {shown} {one.unit}{quality}{turned}")
     if refused := [name for name in asked if name not in answers]:
-        typer.echo(f"refused by the device: {', '.join(refused)}", err=True)
+        tell(f"refused by the device: {', '.join(refused)}", err=True)
     sys.stdout.flush()

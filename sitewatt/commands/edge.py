@@ -10,7 +10,7 @@ from sitewatt.commands import edge_history, edge_page, edge_setup
 from sitewatt.commands.edge_config import ConfigOption, load_site
 from sitewatt.commands.edge_setup import DEFAULT_CONFIG
 from sitewatt.durations import duration
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 app = typer.Typer(
     help="The gateway: run it, set it up, check a configuration, look at it, lock it.", no_args_is_help=True
@@ -54,7 +54,7 @@ def status(
     from sitewatt.edge_status import lines
 
     for line in lines(found):
-        typer.echo(line)
+        tell(line)
 
 
 @app.command()
@@ -97,7 +97,7 @@ def plan(
         print_json(trading["plan"])
         return
     for line in plan_lines(trading["plan"]):
-        typer.echo(line)
+        tell(line)
 
 
 @app.command()
@@ -121,7 +121,7 @@ def lock(
     if as_json:
         print_json({"site": settings.site.id, "locked": True, "until": until})
     else:
-        typer.echo(f"{settings.site.id} is locked {f'until {until}' if until else 'until it is unlocked'}")
+        tell(f"{settings.site.id} is locked {f'until {until}' if until else 'until it is unlocked'}")
 
 
 @app.command()
@@ -140,4 +140,4 @@ def unlock(
     if as_json:
         print_json({"site": settings.site.id, "locked": False, "was_locked": was_locked})
     else:
-        typer.echo(f"{settings.site.id} is unlocked" if was_locked else f"{settings.site.id} was not locked")
+        tell(f"{settings.site.id} is unlocked" if was_locked else f"{settings.site.id} was not locked")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.clock import SystemClock
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from edge.config import SiteConfig
@@ -85,13 +85,13 @@ def _print_csv(rows: "list[Row]", points: list[str]) -> None:
 
 def _print_table(rows: "list[Row]", points: list[str], *, step_s: int) -> None:
     if not rows:
-        typer.echo("nothing was kept of this span")
+        tell("nothing was kept of this span")
         return
-    typer.echo(f"{len(rows)} steps of {step_s} s, {_text(rows[0].start_s)} to {_text(rows[-1].start_s)}")
-    typer.echo(f"{'point':40}{'least':>14}{'mean':>14}{'greatest':>14}")
+    tell(f"{len(rows)} steps of {step_s} s, {_text(rows[0].start_s)} to {_text(rows[-1].start_s)}")
+    tell(f"{'point':40}{'least':>14}{'mean':>14}{'greatest':>14}")
     for name in points:
         values = [row.values[name] for row in rows if name in row.values]
-        typer.echo(f"{name:40}{min(values):14.1f}{sum(values) / len(values):14.1f}{max(values):14.1f}")
+        tell(f"{name:40}{min(values):14.1f}{sum(values) / len(values):14.1f}{max(values):14.1f}")
 
 
 def _text(start_s: int) -> str:

@@ -11,7 +11,7 @@ import typer
 from contracts.clock import SystemClock
 from sitewatt.commands.edge_config import ConfigOption, load_site
 from sitewatt.commands.edge_setup import DEFAULT_CONFIG
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 PORT_MAX = 65_535
 
@@ -55,7 +55,7 @@ def page(
         if as_json:
             print_json({"url": url})
         else:
-            typer.echo(f"{settings.site.id} is on {url}, Ctrl-C ends it")
+            tell(f"{settings.site.id} is on {url}, Ctrl-C ends it")
         server.serve_forever()
 
 
@@ -95,9 +95,9 @@ def password(
     if as_json:
         print_json({"site": settings.site.id, "role": role, "set": not clear, "tls_port": where})
         return
-    typer.echo(said)
+    tell(said)
     if where is None and not clear:
-        typer.echo(f"but the page takes no sign-in: {config} needs page: {{tls_port: 8443}}, then restart the gateway")
+        tell(f"but the page takes no sign-in: {config} needs page: {{tls_port: 8443}}, then restart the gateway")
 
 
 @app.command()
@@ -120,7 +120,7 @@ def certificate(config: ConfigOption = DEFAULT_CONFIG, as_json: AsJson = False) 
     if as_json:
         print_json({"site": settings.site.id, "sha256": found.fingerprint, "until": until, "file": str(found.path)})
     else:
-        typer.echo(f"SHA-256 {found.fingerprint}\nuntil {until}, {found.path}")
+        tell(f"SHA-256 {found.fingerprint}\nuntil {until}, {found.path}")
 
 
 def _asked(role: str) -> str:

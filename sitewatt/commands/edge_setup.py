@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
 DEFAULT_STATE = Path("/var/lib/sitewatt")
@@ -69,11 +69,11 @@ def check(
         )
     else:
         for one in findings:
-            typer.echo(f"{_MARKS[one.grade]}  {one.check:9} {one.subject}: {one.said}")
+            tell(f"{_MARKS[one.grade]}  {one.check:9} {one.subject}: {one.said}")
             if one.do:
-                typer.echo(f"                → {one.do}")
+                tell(f"                → {one.do}")
         if not sound and not offline and all(one.check not in ("answers", "link") for one in findings):
-            typer.echo("devices and link were not asked: correct the above first")
+            tell("devices and link were not asked: correct the above first")
     if not sound:
         raise typer.Exit(FAILED)
 
@@ -150,7 +150,7 @@ def setup(
         else:
             made = run_dialogue(_Terminal(), _Wires(profiles), answers)
             for line in summary(made):
-                typer.echo(line)
+                tell(line)
             if not typer.confirm(f"Write {config}?", default=True):
                 fail("nothing was written", code="not_confirmed", as_json=as_json)
         write_config(config, made)
@@ -161,7 +161,7 @@ def setup(
     if as_json:
         print_json({"config": str(config), "site": made.site.id, "devices": [one.id for one in made.devices]})
     else:
-        typer.echo(f"{config} is written. Next: sitewatt edge check --config {config}")
+        tell(f"{config} is written. Next: sitewatt edge check --config {config}")
 
 
 class _Terminal:
@@ -169,7 +169,7 @@ class _Terminal:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        typer.echo(text)
+        tell(text)
 
     def ask(self, question: str, *, default: str = "", check: Any = None) -> str:
         """Return the answer; it is asked again while ``check`` returns a complaint."""
@@ -178,19 +178,19 @@ class _Terminal:
             complaint = check(answer) if check is not None else None
             if complaint is None:
                 return answer
-            typer.echo(f"  {complaint}")
+            tell(f"  {complaint}")
 
     def choose(self, question: str, options: Sequence[str], *, default: str) -> str:
         """Return one of the options, named by its number or by itself."""
         for number, option in enumerate(options, 1):
-            typer.echo(f"  {number}  {option}")
+            tell(f"  {number}  {option}")
         while True:
             answer = str(typer.prompt(question, default=str(options.index(default) + 1))).strip()
             if answer in options:
                 return answer
             if answer.isdigit() and 1 <= int(answer) <= len(options):
                 return options[int(answer) - 1]
-            typer.echo(f"  a number from 1 to {len(options)}")
+            tell(f"  a number from 1 to {len(options)}")
 
     def confirm(self, question: str, *, default: bool) -> bool:
         """Return yes or no."""
@@ -220,7 +220,7 @@ class _Wires:
                 found = search.scan(search.hosts_of(target))
             return [one async for one in found]
 
-        typer.echo(f"asking {target} …")
+        tell(f"asking {target} …")
         return asyncio.run(look())
 
     def identify(self, url: str) -> Sequence[Any]:
@@ -248,7 +248,7 @@ class _Wires:
         try:
             return asyncio.run(ask()) if asked else {}
         except EdgeError as error:
-            typer.echo(f"it does not tell its ratings: {error}")
+            tell(f"it does not tell its ratings: {error}")
             return {}
 
 
