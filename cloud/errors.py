@@ -9,8 +9,10 @@ CloudError
 ├── FleetDenied        the fleet service says no to a request; asking again will not help
 ├── SkillError         an agent was asked for what it does not do, or with other arguments; ask differently
 │   ├── SkillDenied       the caller may not; another grant would help
+│   ├── SkillMissing      what the question names (a zone, a site, an event) is not there
 │   └── CallConflict      an idempotency key was used before, for something else or without an end; use a new one
 ├── DeployError        AWS refused, or did not finish, a change of the stack; the message says why
+├── Undelivered, Refused  a letter to another organisation's agent: try again, or not (``cloud.doors.courier``)
 ├── ModelError         a language model gave no turn; the product goes on without it
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """
@@ -46,6 +48,10 @@ class SkillError(CloudError):
 
 class SkillDenied(SkillError):
     """The caller has no right to what was asked; nothing was done."""
+
+
+class SkillMissing(SkillError):
+    """What a question names is not there, or has not begun."""
 
 
 class CallConflict(SkillError):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cloud.agents.skill import EVERYONE, STAFF, Ports, Skill
-from cloud.errors import SkillError
+from cloud.errors import SkillMissing
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.market import (
     ClaimDecision,
@@ -99,7 +99,7 @@ def decide_claim(ports: Ports, decision: ClaimDecision, now: datetime) -> Claims
     """
     waiting = {(claim.event, claim.site) for claim in ports.market.claims(decision.zone)}
     if (decision.event, decision.site) not in waiting:
-        raise SkillError(f"no claim of {decision.site} for event {decision.event} waits; nothing was decided")
+        raise SkillMissing(f"no claim of {decision.site} for event {decision.event} waits; nothing was decided")
     ports.market.decide(decision, at=now)
     return ClaimsAnswer(zone=decision.zone, claims=tuple(ports.market.claims(decision.zone)))
 

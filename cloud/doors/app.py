@@ -19,11 +19,14 @@ from cloud.agents.rights import Caller
 from cloud.doors import rest
 from cloud.doors.a2a_door import CARD_CACHE, PushCheck, a2a_door
 from cloud.doors.card_key import KEYS_PATH, CardKey
+from cloud.doors.courier import couriers
 from cloud.doors.gate import Gate, caller_in
+from cloud.doors.letters import Letters
 from cloud.doors.live import live_routes
 from cloud.doors.live_feed import LiveFeed
 from cloud.doors.mcp_door import Context, mcp_server
 from cloud.doors.offering import Offering
+from cloud.doors.peers import Peer
 from cloud.doors.problem import problem
 
 MCP_PATH: Final = "/mcp"
@@ -37,6 +40,7 @@ def build_app(
     host: str = "127.0.0.1",
     authorization_servers: Sequence[str] = (),
     key: CardKey | None = None,
+    peers: Sequence[Peer] = (),
     executor: AgentExecutor | None = None,
     extend_mcp: Callable[[Server[Any]], None] = lambda server: None,
     push_allowed: PushCheck = validate_push_notification_url,
@@ -49,6 +53,7 @@ def build_app(
         host: Where it will listen; on a loopback address requests with another host name are refused.
         authorization_servers: Who issues tokens, for clients that look for it.
         key: Signs the agents' cards.
+        peers: Other organisations' agents; letters to them are delivered while the application runs.
         executor: Takes the place of the skills behind A2A; everything else stays as it ships.
         extend_mcp: Adds tools to the MCP server beside the skills, behind the same gate.
         push_allowed: Which addresses A2A tasks may be told to; without it none on a private or local network.
@@ -103,6 +108,7 @@ def build_app(
             await stack.enter_async_context(feed.running())
             await stack.enter_async_context(push_client)
             stack.push_async_callback(agents.aclose)
+            await stack.enter_async_context(couriers(peers, Letters(offering.tables)))
             await stack.enter_async_context(server.session_manager.run())
             yield
 

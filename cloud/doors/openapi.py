@@ -15,7 +15,7 @@ _PROBLEMS: Final = {
     "400": "The body is not JSON.",
     "401": "A bearer token is needed.",
     "403": "The caller was not granted this.",
-    "404": "There is no such skill for this caller.",
+    "404": "There is no such skill for this caller, or what the question names is not there.",
     "405": "This method is not for this skill.",
     "409": "The idempotency key was used for something else.",
     "413": "The body is too large.",

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
-from cloud.errors import CallConflict, CloudError, SkillDenied, SkillError, StoreError
+from cloud.errors import CallConflict, CloudError, SkillDenied, SkillError, SkillMissing, StoreError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -21,6 +21,8 @@ def problem_of(error: CloudError) -> Response:
     match error:
         case SkillDenied():
             return problem(403, "not granted", str(error))
+        case SkillMissing():
+            return problem(404, "not there", str(error))
         case CallConflict():
             return problem(409, "key in use", str(error))
         case SkillError():

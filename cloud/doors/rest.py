@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from cloud.agents.skill import Skill
+from cloud.agents.skills import SKILLS
 from cloud.doors.gate import caller_in
 from cloud.doors.offering import Offering
 from cloud.doors.openapi import is_flat, is_table, openapi
@@ -30,18 +32,21 @@ def routes(offering: Offering) -> list[BaseRoute]:
     async def describe(request: Request) -> Response:
         return _tagged(request, document, "application/json")
 
+    async def unknown(request: Request) -> Response:
+        name, caller = request.url.path.rpartition("/")[2], caller_in(request.scope)
+        allowed = next((_methods(each) for each in offering.skills(caller) if each.name == name), None)
+        if allowed is not None and request.method not in allowed:
+            told = {"Allow": ", ".join(allowed)}
+            return problem(405, "method not allowed", f"{name} is asked with POST", headers=told)
+        return problem(404, "no such skill", f"no skill {name[:80]!r} for {caller.role} here")
+
     async def ask(request: Request) -> Response:
-        name = request.path_params["name"]
+        name = request.url.path.rpartition("/")[2]
         caller = caller_in(request.scope)
         skill = next((each for each in offering.skills(caller) if each.name == name), None)
         if skill is None:
-            return problem(404, "no such skill", f"no skill {name[:80]!r} for {caller.role} here")
-        if request.method == "POST":
-            arguments = await _body(request)
-        elif not is_flat(skill):
-            return problem(405, "method not allowed", f"{name} is asked with POST", headers={"Allow": "POST"})
-        else:
-            arguments = _query(request)
+            return await unknown(request)
+        arguments = await _body(request) if request.method == "POST" else _query(request)
         if isinstance(arguments, Response):
             return arguments
         key = request.headers.get("idempotency-key")
@@ -89,8 +94,13 @@ def routes(offering: Offering) -> list[BaseRoute]:
     return [
         Route("/openapi.json", describe),
         *(Route(f"/v1/{name}", listing(records)) for name, records in lists.items()),
-        Route("/v1/skills/{name}", ask, methods=["GET", "POST"]),
+        *(Route(f"/v1/skills/{each.name}", ask, methods=_methods(each), name=each.name) for each in SKILLS),
+        Route("/v1/skills/{name}", unknown, methods=["GET", "POST"]),
     ]
+
+
+def _methods(skill: Skill[Any, Any]) -> list[str]:
+    return ["GET", "POST"] if is_flat(skill) else ["POST"]
 
 
 def _query(request: Request) -> dict[str, Any] | Response:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from cloud.agents.office import Call, Kept
 from cloud.errors import ConditionFailed
 from cloud.stores import keys
-from cloud.stores.tables import Put, Table, Tables
+from cloud.stores.tables import Delete, Put, Table, Tables, Write
 from contracts.skills.base import Effect
 from contracts.units import epoch_ms
 
@@ -44,7 +44,7 @@ class StoreCallBook:
     def finish(self, call: Call, *, answer: Mapping[str, Any] | None, refused: str | None, question_hash: str) -> str:
         """Keep how a call ended; a refused one frees its key."""
         record = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"  # Calls of one market instant keep their order.
-        writes: list[Put] = [
+        writes: list[Write] = [
             Put(
                 key=keys.call_record(call.at, record),
                 body={
@@ -65,8 +65,15 @@ class StoreCallBook:
         if call.effect is Effect.ACTS and call.key is not None and answer is not None:
             done = {"skill": call.skill, "question_hash": question_hash, "answer": answer, "at": epoch_ms(call.at)}
             writes.append(Put(key=keys.call_key(call.caller, call.key), body=done))
+        elif call.effect is Effect.ACTS and call.key is not None and self._began(call, question_hash):
+            writes.append(Delete(key=keys.call_key(call.caller, call.key)))
         self._tables.transact(writes)
         return record
+
+    def _began(self, call: Call, question_hash: str) -> bool:
+        """Return whether a key was noted for this very question, and not for another call that had it before."""
+        item = self._tables.get(keys.call_key(call.caller, call.key or ""))
+        return item is not None and item.body["answer"] is None and item.body["question_hash"] == question_hash
 
     def of_day(self, day: datetime) -> Sequence[dict[str, Any]]:
         """Return the calls of a UTC day, the earliest first."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from cloud.errors import SkillError
+from cloud.errors import SkillMissing
 from cloud.market.state import Storage
 from cloud.market.storage import battery_wh
 from cloud.shell.market.reading import read_fold
@@ -66,7 +66,7 @@ class StorePlans:
     def _site(self, site: SiteId) -> SiteRecord:
         record = self._registry.site(site)
         if record is None:
-            raise SkillError(f"no site {site!r}")
+            raise SkillMissing(f"no site {site!r}")
         return record
 
 

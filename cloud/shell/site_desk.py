@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloud.errors import SkillError
+from cloud.errors import SkillError, SkillMissing
 from cloud.grid.model import Direction
 from cloud.grid.offers import Natural
 from cloud.grid.offers import offers_of as parts_of
@@ -153,7 +153,7 @@ class StoreSites:
     def _site(self, site: SiteId) -> SiteRecord:
         record = self._registry.site(site)
         if record is None:
-            raise SkillError(f"no site {site!r}")
+            raise SkillMissing(f"no site {site!r}")
         return record
 
 

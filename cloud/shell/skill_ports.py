@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from cloud.agents.skills import Ports
-from cloud.errors import PublishError, SkillError
+from cloud.errors import PublishError, SkillError, SkillMissing
 from cloud.grid.actions import RecordEvent
 from cloud.grid.state import load_state
 from cloud.market import commands
@@ -241,14 +241,14 @@ class StoreMarket:
             return kept[1]
         fold = read_fold(self._tables, zone)
         if fold is None:
-            raise SkillError(f"market of {zone} has not begun; there is nothing to show")
+            raise SkillMissing(f"market of {zone} has not begun; there is nothing to show")
         self._folds[zone] = (version, fold)
         return fold
 
     def _known(self, zone: ZoneId) -> None:
         if self._registry.zone(zone) is None:
             known = ", ".join(record.id for record in self._registry.zones)
-            raise SkillError(f"no zone {zone!r}; there are {known}")
+            raise SkillMissing(f"no zone {zone!r}; there are {known}")
 
 
 class StoreForecasts:
@@ -312,7 +312,7 @@ class StoreGrid:
     def evidence(self, feeder: SiteId, *, event_id: str, first: int, count: int) -> Sequence[EvidenceRecord]:
         """Return records of an event's evidence from a number on."""
         if self._tables.get(keys.grid_event(feeder, event_id)) is None:
-            raise SkillError(f"{feeder} has no event {event_id!r}")
+            raise SkillMissing(f"{feeder} has no event {event_id!r}")
         start = keys.grid_evidence(event_id, first)
         items = self._tables.query(Table.GRID_METRICS, start.pk, first=start.sk, limit=count)
         return [

@@ -298,5 +298,20 @@ def a2a_push(agent: str, task: str, owner: str, config: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk=f"A2APUSH#{agent}#{task}", sk=f"{owner}#{config}")
 
 
+def letter_waiting(peer: str, number: int) -> Key:
+    """Return where a letter to another organisation's agent waits for its turn."""
+    return Key(table=Table.GRID_METRICS, pk="A2AWAITING", sk=f"{peer}#{number:015d}")
+
+
+def letter(peer: str, number: int) -> Key:
+    """Return where a letter stands that was answered or given up."""
+    return Key(table=Table.GRID_METRICS, pk="A2ALETTER", sk=f"{peer}#{number:015d}")
+
+
+def letter_count(peer: str) -> Key:
+    """Return where the number of the last letter to a peer is kept."""
+    return Key(table=Table.GRID_METRICS, pk="A2ALETTERS", sk=peer)
+
+
 def _iso_minute(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"

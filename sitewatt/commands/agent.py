@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from contracts.skills.base import Agent, Effect, Role
-from sitewatt.commands.agent_tables import opened_tables, tables_path
+from sitewatt.commands import agent_letters
+from sitewatt.commands.agent_tables import JsonOption, TablesOption, arguments_of, opened_tables, tables_path
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ CARD_KEY: Final = "agent-cards.pem"
 app = typer.Typer(help="The five agents: list what they can do, call a skill, open doors.", no_args_is_help=True)
 
 
+app.command("tell")(agent_letters.tell)
+app.command("letters")(agent_letters.letters)
+
+
 class Reasoner(StrEnum):
     """Interfaces that a language model may have."""
 
@@ -30,8 +35,6 @@ class Reasoner(StrEnum):
     OPENAI = "openai"
 
 
-TablesOption = Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 RoleOption = Annotated[Role, typer.Option("--as", help="In whose role; rights are checked as for anybody else.")]
 ZoneGrant = Annotated[list[str] | None, typer.Option("--zone", help="A granted zone; all of them without it.")]
 SiteGrant = Annotated[list[str] | None, typer.Option("--site", help="A granted site; all of them without it.")]
@@ -71,7 +74,7 @@ def call(
     from cloud.errors import CallConflict, CloudError, SkillDenied, SkillError
     from cloud.shell.agents_office import office_of
 
-    arguments = _arguments(arg or [], question, as_json)
+    arguments = arguments_of(arg or [], question, as_json)
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
@@ -108,6 +111,9 @@ def serve(
             "--card-key", metavar="FILE", help="Signs the cards (P-256, PEM); made beside the tables without it."
         ),
     ] = None,
+    peers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Other organisations' agents; letters to them are delivered.")
+    ] = None,
     issuer: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="An authorization server that clients are pointed to.")
     ] = None,
@@ -120,6 +126,7 @@ def serve(
     from cloud.doors.callers import LOOPBACK, Callers, read_callers
     from cloud.doors.card_key import card_key
     from cloud.doors.offering import Offering
+    from cloud.doors.peers import read_peers
     from cloud.doors.serve import listen, serve_http, serve_stdio
     from cloud.errors import CloudError
     from cloud.shell.agents_office import office_of
@@ -155,6 +162,7 @@ def serve(
                     url=public_url or address,
                     host=host,
                     authorization_servers=issuer or (),
+                    peers=read_peers(peers) if peers is not None else (),
                     key=card_key(card_key_file or tables_path(tables, as_json).with_name(CARD_KEY)),
                 )
                 serve_http(doors, listener)
@@ -282,32 +290,6 @@ def _described(skill: Any) -> dict[str, Any]:
         "question": skill.question.model_json_schema(),
         "answer": skill.answer.model_json_schema(),
     }
-
-
-def _arguments(pairs: list[str], question: str | None, as_json: bool) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    if question is not None:
-        try:
-            read = json.loads(typer.get_text_stream("stdin").read() if question == "-" else question)
-        except ValueError as error:
-            fail(f"the question is not JSON: {error}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-        if not isinstance(read, dict):
-            fail("the question is not a JSON object", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-        arguments |= read
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            fail(f"{pair!r} is not NAME=VALUE", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-        arguments[name] = _value(value)
-    return arguments
-
-
-def _value(text: str) -> Any:
-    """Return a number where the text is one; identifiers stay text."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
 
 
 def _local_caller(role: Role, zones: list[str] | None, sites: list[str] | None) -> "Caller":

@@ -1,13 +1,19 @@
-"""The tables that commands of the agents and of the operator read: those of a run, or of a cloud on this machine."""
+"""The tables that commands of the agents and of the operator read, and questions from a command line."""
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
     from cloud.stores.registry import Registry
     from cloud.stores.sqlite import SqliteTables
+
+TablesOption = Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
 def opened_tables(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]":
@@ -32,3 +38,30 @@ def tables_path(folder: Path, as_json: bool) -> Path:
     if path is None:
         fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     return path
+
+
+def arguments_of(pairs: list[str], question: str | None, as_json: bool) -> dict[str, Any]:
+    """Return the question that a command line holds: whole as JSON, and its single fields over it."""
+    arguments: dict[str, Any] = {}
+    if question is not None:
+        try:
+            read = json.loads(typer.get_text_stream("stdin").read() if question == "-" else question)
+        except ValueError as error:
+            fail(f"the question is not JSON: {error}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        if not isinstance(read, dict):
+            fail("the question is not a JSON object", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        arguments |= read
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            fail(f"{pair!r} is not NAME=VALUE", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        arguments[name] = _value(value)
+    return arguments
+
+
+def _value(text: str) -> Any:
+    """Return a number where the text is one; identifiers stay text."""
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -62,8 +62,8 @@ def shipped(folder: Path) -> Iterator[str]:
     with house_in(folder) as (services, _):
         save_registry(services.stores.tables, services.registry)
         run_events(services, story())
-    with served_process("--tables", str(folder)) as url:
-        yield url
+    with served_process("--tables", str(folder)) as served:
+        yield served.url
 
 
 def conformance(packages: Path, url: str, *options: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from cloud.errors import SkillError
+from cloud.errors import SkillMissing
 from cloud.stores import keys
 from cloud.stores.registry import Registry, ZoneRecord
 from cloud.stores.tables import Item, Table, Tables
@@ -28,7 +28,7 @@ class StoreOutlook:
         if site is not None:
             place = self._registry.site(site)
             if place is None or place.zone != zone:
-                raise SkillError(f"no site {site!r} in {zone}")
+                raise SkillMissing(f"no site {site!r} in {zone}")
             latitude_deg, longitude_deg = place.latitude_in(record), place.longitude_in(record)
         cell = f"{round(latitude_deg, 1):.1f},{round(longitude_deg, 1):.1f}"
         state = self._tables.get(keys.weather_state(zone, cell))
@@ -91,7 +91,7 @@ class StoreOutlook:
     def _zone(self, zone: ZoneId) -> ZoneRecord:
         record = self._registry.zone(zone)
         if record is None:
-            raise SkillError(f"no zone {zone!r}")
+            raise SkillMissing(f"no zone {zone!r}")
         return record
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from cloud.errors import SkillError
+from cloud.errors import SkillError, SkillMissing
 from cloud.grid.dispatch import Need, cheapest
 from cloud.grid.model import Direction
 from cloud.grid.offers import Natural, offers_of
@@ -122,5 +122,5 @@ class StoreRelief:
     def _feeder(self, feeder: SiteId) -> FeederRecord:
         record = self._registry.feeder(feeder)
         if record is None:
-            raise SkillError(f"no feeder {feeder!r}")
+            raise SkillMissing(f"no feeder {feeder!r}")
         return record

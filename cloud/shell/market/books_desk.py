@@ -5,7 +5,7 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from cloud.errors import SkillError
+from cloud.errors import SkillMissing
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.statements import statements
 from cloud.stores import keys
@@ -79,7 +79,7 @@ class StoreBooks:
     def _zone(self, zone: ZoneId) -> ZoneRecord:
         record = self._registry.zone(zone)
         if record is None:
-            raise SkillError(f"no zone {zone!r}")
+            raise SkillMissing(f"no zone {zone!r}")
         return record
 
 

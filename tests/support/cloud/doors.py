@@ -98,16 +98,24 @@ def doors_in(
                 assert not thread.is_alive(), "the server did not stop"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A process that serves."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+
 @contextmanager
-def served_process(*options: str) -> Iterator[str]:
-    """Run `sitewatt agent serve` for the block and yield its address."""
-    command = [sys.executable, "-m", "sitewatt", "agent", "serve", "--port", "0", "--json", *options]
+def served_process(*options: str) -> Iterator[Served]:
+    """Run `sitewatt agent serve` for the block and yield it when it listens."""
+    command = [sys.executable, "-m", "sitewatt", "agent", "serve", "--json", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, f"{' '.join(command)} ended before it was ready"
-            yield json.loads(line)["url"]
+            yield Served(url=json.loads(line)["url"], process=process)
         finally:
             process.terminate()
             try:

@@ -57,12 +57,15 @@ def test_what_is_wrong_is_a_problem_with_a_reason(tmp_path: Path) -> None:
             405: client.get("/v1/skills/relief_study"),
             413: client.post(where, content=b" " * 1_100_000, headers={"Content-Type": "application/json"}),
             415: client.post(where, content=b"{}", headers={"Content-Type": "text/plain"}),
-            422: client.get(where, params={"zone": "zone-9"}),
+            422: client.get(where, params={"zone": ZONE, "hours_back": 99}),
         }
         for status, answer in answers.items():
             assert answer.status_code == status == answer.json()["status"], answer.text
             assert answer.headers["content-type"] == "application/problem+json"
-        assert "zone-9" in answers[422].json()["detail"]
+        assert "hours_back" in answers[422].json()["detail"]
+        assert answers[405].headers["allow"] == "POST"
+        missing = client.get(where, params={"zone": "zone-9"})
+        assert missing.status_code == 404 and "zone-9" in missing.json()["detail"]
 
 
 def test_without_a_token_nothing_and_with_one_what_was_granted(tmp_path: Path) -> None:

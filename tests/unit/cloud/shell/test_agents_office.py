@@ -18,7 +18,7 @@ from cloud.shell.services import Services
 from contracts.market import OrderStatus, Side, TradesMessage
 from contracts.skills.base import Effect, Role
 from contracts.topics import Up
-from tests.support.cloud.sites import START, ZONE, Recorder, batch, house_in
+from tests.support.cloud.sites import FEEDER, START, ZONE, Recorder, batch, house_in
 from tests.support.cloud.sites import telemetry as message
 from tests.support.market.shell import order_of, orders_at, run_events, story, tick_at
 
@@ -57,6 +57,12 @@ def test_a_key_stands_for_one_question(tmp_path: Path) -> None:
         office.call(OPERATOR, "halt_market", HALT, door="test", key="k-1")
         with pytest.raises(CallConflict, match="used for another question"):
             office.call(OPERATOR, "halt_market", {**HALT, "reason": "another"}, door="test", key="k-1")
+        beyond = {"feeder": FEEDER, "limit_w": 10**6, "reason": "works on the line"}
+        for _ in range(2):  # A refusal does not use the key up.
+            with pytest.raises(SkillError, match="asks for nothing"):
+                office.call(OPERATOR, "open_event", beyond, door="test", key="k-4")
+        opened = office.call(OPERATOR, "open_event", {**beyond, "limit_w": 120_000}, door="test", key="k-4")
+        assert opened.answer["import_limit_w"] == 120_000
         with pytest.raises(SkillError, match="needs an idempotency key"):
             office.call(OPERATOR, "halt_market", HALT, door="test")
 

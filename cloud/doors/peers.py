@@ -1,0 +1,86 @@
+"""Other organisations' agents: where they are, the token that they gave us, and whose zones they answer for."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cloud.errors import SetupError, SkillMissing
+from contracts.units import ZoneId
+
+_NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+
+class Peer(BaseModel):
+    """One server of agents; ``token_file`` is beside the file of peers where it is no absolute path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=_NAME)
+    url: str = Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")
+    token_file: Path | None = None
+    zones: tuple[ZoneId, ...] = ()
+
+    def headers(self) -> dict[str, str]:
+        """Return what a request to it carries; the token is read anew, so a new one needs no restart.
+
+        Raises:
+            SetupError: The token cannot be read.
+        """
+        if self.token_file is None:
+            return {}
+        try:
+            return {"Authorization": f"Bearer {self.token_file.read_text(encoding='utf-8').strip()}"}
+        except (OSError, ValueError) as error:
+            raise SetupError(f"token of peer {self.name} in {self.token_file} cannot be read: {error}") from error
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    peers: tuple[Peer, ...] = Field(min_length=1)
+
+
+def read_peers(path: Path) -> tuple[Peer, ...]:
+    """Read the file of peers.
+
+    Raises:
+        SetupError: It cannot be read or breaks the schema; the message names the key.
+    """
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        peers = _File.model_validate(raw).peers
+    except (OSError, yaml.YAMLError) as error:
+        raise SetupError(f"peers {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(part) for part in first["loc"]) or "peers"
+        raise SetupError(f"peers {path} cannot be used: {at}: {first['msg']}") from error
+    names = [peer.name for peer in peers]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise SetupError(f"peers {path} name {doubled[0]} twice")
+    beside = path.absolute().parent
+    return tuple(
+        peer.model_copy(
+            update={"url": peer.url.rstrip("/"), "token_file": peer.token_file and beside / peer.token_file}
+        )
+        for peer in peers
+    )
+
+
+def peers_of(peers: tuple[Peer, ...], *, name: str | None, zone: str | None, broadcast: bool) -> tuple[Peer, ...]:
+    """Return to whom a letter goes: the peer of a name, the one of a zone, or all of a zone.
+
+    Raises:
+        SkillMissing: Nobody fits, or several do and only one was meant.
+    """
+    found = tuple(
+        peer for peer in peers if (name is None or peer.name == name) and (zone is None or zone in peer.zones)
+    )
+    if not found:
+        known = ", ".join(f"{peer.name} ({', '.join(peer.zones) or 'no zones'})" for peer in peers)
+        raise SkillMissing(f"no peer for {name or zone}; there are {known}")
+    if len(found) > 1 and not broadcast:
+        raise SkillMissing(f"{', '.join(peer.name for peer in found)} all answer for {zone}; name one, or broadcast")
+    return found
