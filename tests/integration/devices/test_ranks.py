@@ -4,13 +4,26 @@ import pytest
 
 from edge.devices.catalogue import list_profiles, load_profile
 from edge.devices.identify import Match, identify
+from edge.devices.profile import Profile
+from edge.devices.quality import plausible_range
+from edge.modbus.point import Access
 from tests.support.modbus.images import healthy
 from tests.support.modbus.server import Bank, tcp_device
 from tests.support.modbus.server import Device as Server
 
-# Nothing that they tell has bounds or a name: a few switches, or a charger's bare states.
-UNNAMED = {"abl_emh1", "eastron_sdm72", "kmtronic_relay", "solis_string", "vestel_evc04", "webasto_next"}
 GENERIC = {"sunspec_generic_int", "sunspec_generic_float"}
+
+
+def is_unnamed(profile: Profile) -> bool:
+    """Return whether nothing that a device tells has bounds or a name: a few switches, or a charger's bare states."""
+    told = (spec for spec in profile.points.values() if spec.access is not Access.WRITE)
+    return not profile.identify and not any(plausible_range(spec.canonical) for spec in told)
+
+
+def test_few_devices_cannot_be_told() -> None:
+    """Whoever adds a profile gives it a value by which its device is known, wherever the device has one."""
+    unnamed = [name for name in list_profiles() if is_unnamed(load_profile(name))]
+    assert 0 < len(unnamed) <= len(list_profiles()) // 10, unnamed
 
 
 async def named(bank: Bank, *, unit: int) -> tuple[Match, ...]:
@@ -24,7 +37,7 @@ async def test_a_profile_is_first_on_its_own_device(profile_id: str) -> None:
     """The installer takes the first line; a tie would leave him to guess, but among rebrands of one device."""
     unit = load_profile(profile_id).link.unit or 1
     matches = await named(healthy(profile_id), unit=unit)
-    if profile_id in UNNAMED:
+    if is_unnamed(load_profile(profile_id)):
         assert matches == ()
         return
     score = next(match.score for match in matches if match.profile == profile_id)

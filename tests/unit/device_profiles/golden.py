@@ -15,7 +15,17 @@ FACTS = Path(__file__).with_name("facts")
 TEXT = "Ab1-C"
 WORDS = (0xC3A5, 0x1B7E, 0x66D2, 0x9F31)  # Negative where signed, large where not, and not itself when turned about.
 FLOATS = {"float32": (">f", -1234.5625), "float64": (">d", -98765.4321)}
-WIDTH = {"uint16": 1, "int16": 1, "enum16": 1, "bitfield": 1, "uint32": 2, "int32": 2, "uint64": 4, "int64": 4}
+WIDTH = {
+    "uint16": 1,
+    "int16": 1,
+    "enum16": 1,
+    "enum32": 2,
+    "bitfield": 1,
+    "uint32": 2,
+    "int32": 2,
+    "uint64": 4,
+    "int64": 4,
+}
 
 
 def frames() -> dict[str, dict[str, list[Any]]]:
@@ -86,6 +96,9 @@ def _words(row: dict[str, str], turn: int) -> tuple[list[int], Any]:
         form, number = FLOATS[kind]
         packed = struct.pack(form, number * (1 + turn))
         return list(struct.unpack(f">{len(packed) // 2}H", packed)), struct.unpack(form, packed)[0]
+    if row.get("names"):
+        code, _, name = row["names"].partition("=")
+        return [int(code) >> 16 * place & 0xFFFF for place in reversed(range(WIDTH[kind]))], name
     words = [*WORDS[turn:], *WORDS[:turn]][: WIDTH[kind]]
     number = sum(word << 16 * place for place, word in enumerate(reversed(words)))
     if kind.startswith("int") and words[0] & 0x8000:
