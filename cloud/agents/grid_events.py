@@ -34,8 +34,26 @@ def coordinate(ports: Ports, question: CoordinateQuestion, now: datetime) -> Coo
     )
 
 
+def _opens(ports: Ports, request: EventRequest, now: datetime) -> str | None:
+    del now
+    return ports.relief.refusal(request.feeder, direction=request.direction, limit_w=request.limit_w)
+
+
+def _closes(ports: Ports, request: CloseRequest, now: datetime) -> str | None:
+    state = ports.relief.limits(request.feeder, at=now)
+    return f"{request.feeder} holds its own limits; there is nothing to close" if state.until is None else None
+
+
 def _skill(
-    name: str, promise: str, effect: Effect, roles: frozenset[Role], *, question: Any, answer: Any, do: Any
+    name: str,
+    promise: str,
+    effect: Effect,
+    roles: frozenset[Role],
+    *,
+    question: Any,
+    answer: Any,
+    do: Any,
+    judge: Any = None,
 ) -> Skill[Any, Any]:
     return Skill(
         name=name,
@@ -47,6 +65,7 @@ def _skill(
         question=question,
         answer=answer,
         do=do,
+        judge=judge,
         shows_sites=answer is CoordinateAnswer,
     )
 
@@ -62,6 +81,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=EventRequest,
         answer=EventState,
         do=open_event,
+        judge=_opens,
     ),
     _skill(
         "close_event",
@@ -71,6 +91,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=CloseRequest,
         answer=EventState,
         do=close_event,
+        judge=_closes,
     ),
     _skill(
         "coordinate",

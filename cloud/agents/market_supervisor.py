@@ -104,6 +104,25 @@ def decide_claim(ports: Ports, decision: ClaimDecision, now: datetime) -> Claims
     return ClaimsAnswer(zone=decision.zone, claims=tuple(ports.market.claims(decision.zone)))
 
 
+def _halts(ports: Ports, request: HaltRequest, now: datetime) -> str | None:
+    del now
+    why = ports.market.halted(request.zone)
+    return None if why is None else f"{request.zone} is halted already: {why}"
+
+
+def _resumes(ports: Ports, request: ResumeRequest, now: datetime) -> str | None:
+    del now
+    return f"{request.zone} trades; there is nothing to resume" if ports.market.halted(request.zone) is None else None
+
+
+def _decides(ports: Ports, decision: ClaimDecision, now: datetime) -> str | None:
+    del now
+    waiting = {(claim.event, claim.site) for claim in ports.market.claims(decision.zone)}
+    if (decision.event, decision.site) in waiting:
+        return None
+    return f"no claim of {decision.site} for event {decision.event} waits"
+
+
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
@@ -150,6 +169,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=HaltRequest,
         answer=TradingState,
         do=halt_market,
+        judge=_halts,
     ),
     Skill(
         name="resume_market",
@@ -161,6 +181,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=ResumeRequest,
         answer=TradingState,
         do=resume_market,
+        judge=_resumes,
     ),
     Skill(
         name="market_claims",
@@ -196,6 +217,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         question=ClaimDecision,
         answer=ClaimsAnswer,
         do=decide_claim,
+        judge=_decides,
         shows_sites=True,
     ),
 )

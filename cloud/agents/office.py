@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -109,6 +109,33 @@ class Office:
             raise
         record = self._book.finish(call, answer=answer, refused=None, question_hash=digest)
         return Reply(answer=answer, record=record)
+
+    def judge(self, caller: Caller, name: str, arguments: Mapping[str, Any], *, door: str) -> str | None:
+        """Return why the core would refuse a request that acts, ``None`` where it would take it; nothing is done.
+
+        Proposing needs the caller's role and places, not the grant to act. The judgement is recorded.
+
+        Raises:
+            SkillError: The question is not one that the skill takes, or what it names is not there.
+            StoreError: The tables failed.
+        """
+        chosen = skill(name)
+        question = chosen.read(arguments)
+        asked, now = question.model_dump(mode="json"), self._now()
+        call = Call(
+            caller=caller.name, role=caller.role, door=door, skill=name, effect=Effect.PROPOSES, question=asked,
+            key=None, at=now,
+        )  # fmt: skip
+        digest = hashlib.sha256(json.dumps([name, asked], sort_keys=True).encode()).hexdigest()
+        able = replace(caller, effects=caller.effects | {chosen.effect})
+        why = refusal(able, chosen, question, self._places)
+        if why is None and chosen.judge is not None:
+            try:
+                why = chosen.judge(self._ports, question, now)
+            except SkillError as error:
+                why = str(error)
+        self._book.finish(call, answer={"accepted": why is None}, refused=why, question_hash=digest)
+        return why
 
     def _begin(self, call: Call, chosen: Skill[Any, Any], digest: str) -> Mapping[str, Any] | None:
         """Note that a call begins; return the answer of an earlier one with its key."""

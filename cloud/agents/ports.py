@@ -179,6 +179,9 @@ class ReliefDesk(Protocol):
             SkillError: The limit is not below the feeder's own, or too low to be held.
         """
 
+    def refusal(self, feeder: SiteId, *, direction: str, limit_w: int) -> str | None:
+        """Return why a limit would not be taken, ``None`` where it would."""
+
     def lift(self, feeder: SiteId) -> None:
         """End a request."""
 

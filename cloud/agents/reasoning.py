@@ -20,6 +20,8 @@ from contracts.skills.base import Effect, Scope
 DOOR: Final = "reasoner"
 # A longer tool result is cut; the model is told so and can ask for less.
 RESULT_CHARS_MAX: Final = 12_000
+# What acts is never a tool; to propose it is one.
+PROPOSE: Final = "propose_"
 SYSTEM: Final = (
     "You help with an energy market. Answer from the tools only; say what is not known. Energy is in Wh, power in W "
     "and positive into the site, prices in thousandths of a cent per kWh, money in millionths of a cent, instants in "
@@ -115,12 +117,13 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """What the model wants, and what the core says to it. Nothing is applied: a person decides."""
+    """What the model wants, and what the core says to it; ``applied`` only where the operator's rule says so."""
 
     skill: str
     question: Mapping[str, Any]
     accepted: bool
     reason: str
+    applied: bool = False
 
 
 @dataclass(kw_only=True)
@@ -139,12 +142,22 @@ class Conversation:
 
 
 def tools_for(caller: Caller, *, site_values: bool) -> tuple[Tool, ...]:
-    """Return what a model may call for a caller: never what acts, a site's values only where its owner agreed."""
-    return tuple(
+    """Return what a model may call for a caller: what acts only as a proposal, a site's values if its owner agreed."""
+    reads = [
         Tool(name=each.name, description=each.promise, schema=each.question.model_json_schema())
         for each in SKILLS
-        if _offered(each, caller, site_values=site_values)
-    )
+        if each.effect is not Effect.ACTS and _offered(each, caller, each.effect, site_values=site_values)
+    ]
+    proposes = [
+        Tool(
+            name=f"{PROPOSE}{each.name}",
+            description=f"Propose, for a person to decide: {each.promise}",
+            schema=each.question.model_json_schema(),
+        )
+        for each in SKILLS
+        if each.effect is Effect.ACTS and _offered(each, caller, Effect.PROPOSES, site_values=site_values)
+    ]
+    return (*reads, *proposes)
 
 
 def converse(
@@ -156,6 +169,8 @@ def converse(
     monotonic: Callable[[], float],
     bounds: Bounds | None = None,
     site_values: bool = False,
+    applies: frozenset[str] = frozenset(),
+    key: str = "",
 ) -> Conversation:
     """Let a model answer a question with the caller's rights, and return how it went; it always returns.
 
@@ -167,6 +182,8 @@ def converse(
         monotonic: A clock in seconds.
         bounds: Turns, tokens and seconds.
         site_values: Whether values of single sites may go to the model.
+        applies: Kinds of proposals that are done at once where the core accepts them and the caller may act.
+        key: Begins the idempotency keys of what is applied.
     """
     bounds = bounds or Bounds()
     tools = tools_for(caller, site_values=site_values)
@@ -197,7 +214,12 @@ def converse(
             return talk
         results = []
         for call in turn.calls:
-            result, proposal = _called(call, tools, caller, office, site_values=site_values)
+            if call.name.startswith(PROPOSE) and any(call.name == tool.name for tool in tools):
+                name = call.name.removeprefix(PROPOSE)
+                applied_key = f"{key}-{len(talk.proposals)}" if name in applies and key else None
+                result, proposal = _proposed(call, name, caller, office, key=applied_key)
+            else:
+                result, proposal = _called(call, tools, caller, office, site_values=site_values)
             results.append(result)
             talk.proposals += [proposal] if proposal is not None else []
         talk.messages.append(tuple(results))
@@ -235,14 +257,32 @@ def _called(
     return result, Proposal(skill=call.name, question=dict(call.arguments), accepted=accepted, reason=reason)
 
 
+def _proposed(
+    call: ToolCall, name: str, caller: Caller, office: Office, *, key: str | None
+) -> tuple[ToolResult, Proposal | None]:
+    """Let the core judge what the model wants done; with a key, do it where it is accepted and the caller may."""
+    if call.arguments is None:
+        return _refused(call, "the arguments are no JSON object; nothing done"), None
+    try:
+        why = office.judge(caller, name, call.arguments, door=DOOR)
+        applied = why is None and key is not None and Effect.ACTS in caller.effects
+        if applied:
+            office.call(caller, name, call.arguments, door=DOOR, key=key)
+    except SkillError as error:
+        return _refused(call, str(error)), None
+    reason = why or ("done by the operator's rule" if applied else "would hold; a person decides")
+    proposal = Proposal(skill=name, question=dict(call.arguments), accepted=why is None, reason=reason, applied=applied)
+    text = json.dumps({"data": {"accepted": proposal.accepted, "applied": applied, "reason": reason}})
+    return ToolResult(id=call.id, text=text, failed=False), proposal
+
+
 def _refused(call: ToolCall, why: str) -> ToolResult:
     return ToolResult(id=call.id, text=why, failed=True)
 
 
-def _offered(skill: Skill[Any, Any], caller: Caller, *, site_values: bool) -> bool:
+def _offered(skill: Skill[Any, Any], caller: Caller, effect: Effect, *, site_values: bool) -> bool:
     return (
-        skill.effect is not Effect.ACTS
-        and skill.effect in caller.effects
+        effect in caller.effects
         and caller.role in skill.roles
         and (site_values or (skill.scope is not Scope.SITE and not skill.shows_sites))
     )

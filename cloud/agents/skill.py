@@ -48,6 +48,9 @@ class Skill(Generic[Question, Answer]):
 
     ``shows_sites``: the answer holds values of single sites though the question names none, so it stays on this machine
     where their owners have not agreed to more.
+
+    ``judge`` belongs to a skill that acts: it returns why the core would refuse a request now, ``None`` where it would
+    take it, and changes nothing.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Skill(Generic[Question, Answer]):
     answer: type[Answer]
     do: Callable[[Ports, Question, datetime], Answer]
     shows_sites: bool = False
+    judge: Callable[[Ports, Question, datetime], str | None] | None = None
 
     def read(self, arguments: Mapping[str, Any]) -> Question:
         """Check the arguments and return the question that they make.

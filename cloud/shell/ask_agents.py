@@ -26,12 +26,14 @@ def ask(
     tables: Tables,
     bounds: Bounds | None = None,
     site_values: bool = False,
+    applies: frozenset[str] = frozenset(),
 ) -> Conversation:
     """Return how a model answered a question; it is kept either way.
 
     Raises:
         StoreError: The tables failed.
     """
+    record = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
     talk = converse(
         model,
         question,
@@ -40,9 +42,10 @@ def ask(
         monotonic=time.monotonic,
         bounds=bounds,
         site_values=site_values,
+        applies=applies,
+        key=record,
     )
     at = datetime.now(UTC)
-    record = f"{time.time_ns():020d}-{uuid.uuid4().hex[:12]}"
     transcript = json.dumps([_plain(message) for message in talk.messages], ensure_ascii=False)
     body = {
         "caller": caller.name,

@@ -32,6 +32,7 @@ class Reasoner(StrEnum):
 
     NONE = "none"
     BEDROCK = "bedrock"
+    BEDROCK_MESSAGES = "bedrock-messages"
     OPENAI = "openai"
 
 
@@ -185,6 +186,12 @@ def ask(
     site_values: Annotated[
         bool, typer.Option("--site-values", help="Values of single sites may go to the model: their owners agreed.")
     ] = False,
+    apply: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SKILL", help="Do what is proposed of this kind if the core accepts it; else it is shown."
+        ),
+    ] = None,
     turns: Annotated[int, typer.Option(min=1, max=50, help="How often the model may be asked.")] = 8,
     tokens: Annotated[int, typer.Option(min=100, max=1_000_000, help="How much it may read and write.")] = 40_000,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long it may take.")] = 60.0,
@@ -211,11 +218,13 @@ def ask(
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         local = _local_caller(role, zone, site)
+        granted = local if apply else replace(local, effects=local.effects - {Effect.ACTS})
         try:
             talk = ask_agents(
                 question,
                 model=_model(reasoner, model, endpoint, region, os.environ.get("SITEWATT_REASONER_KEY")),
-                caller=replace(local, effects=local.effects - {Effect.ACTS}),
+                caller=granted,
+                applies=frozenset(apply or ()),
                 office=office_of(store, registry),
                 tables=store,
                 bounds=Bounds(turns_max=turns, tokens_max=tokens, seconds_max=seconds),
@@ -235,7 +244,7 @@ def ask(
             }
         )
     for proposal in talk.proposals if not as_json else ():
-        word = "would hold" if proposal.accepted else "refused"
+        word = "done" if proposal.applied else "would hold" if proposal.accepted else "refused"
         typer.echo(f"proposal {proposal.skill} {json.dumps(dict(proposal.question))}: {word}: {proposal.reason}")
     if talk.answer is None:
         if not as_json:
@@ -250,6 +259,10 @@ def _model(reasoner: Reasoner, model: str, endpoint: str | None, region: str | N
         from cloud.shell.models.bedrock import BedrockModel
 
         return BedrockModel(model, endpoint=endpoint, region=region)
+    if reasoner is Reasoner.BEDROCK_MESSAGES:
+        from cloud.shell.models.bedrock_messages import BedrockMessagesModel
+
+        return BedrockMessagesModel(model, endpoint=endpoint, region=region)
     from cloud.shell.models.chat_completions import ChatModel
 
     assert endpoint is not None, "checked where the options are read"

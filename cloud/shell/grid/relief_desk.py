@@ -7,7 +7,7 @@ from cloud.grid.dispatch import Need, cheapest
 from cloud.grid.model import Direction
 from cloud.grid.offers import Natural, offers_of
 from cloud.shell.grid import view
-from cloud.shell.grid.requests import LimitRequest, held, request_at
+from cloud.shell.grid.requests import LimitRequest, held, limited, request_at
 from cloud.shell.site_desk import STALE_AFTER
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry
@@ -35,17 +35,23 @@ class StoreRelief:
     def ask(self, feeder: SiteId, *, direction: str, limit_w: int, until: datetime, reason: str) -> None:
         """Let the grid agent hold a feeder below a limit until an instant."""
         self._may_act(feeder)
+        if (why := self.refusal(feeder, direction=direction, limit_w=limit_w)) is not None:
+            raise SkillError(f"{why}; nothing was done")
+        request = LimitRequest(direction=Direction(direction), limit_w=limit_w, until=until, reason=reason)
+        self._tables.put(Put(key=keys.feeder_request(feeder), body=request.body()))
+
+    def refusal(self, feeder: SiteId, *, direction: str, limit_w: int) -> str | None:
+        """Return why a limit would not be taken, ``None`` where it would."""
         settings = view.settings_of(self._feeder(feeder))
         way = Direction(direction)
         own_w = settings.import_limit_w if way is Direction.REDUCE_IMPORT else settings.export_limit_w
         if limit_w >= own_w:
-            raise SkillError(f"{feeder} holds {own_w} W by itself; {limit_w} W asks for nothing, nothing was done")
-        request = LimitRequest(direction=way, limit_w=limit_w, until=until, reason=reason)
+            return f"{feeder} holds {own_w} W by itself; {limit_w} W asks for nothing"
         try:
-            request.on(settings)
+            limited(settings, way, limit_w)
         except ValueError as error:
-            raise SkillError(f"{limit_w} W cannot be held at {feeder}: {error}; nothing was done") from error
-        self._tables.put(Put(key=keys.feeder_request(feeder), body=request.body()))
+            return f"{limit_w} W cannot be held at {feeder}: {error}"
+        return None
 
     def lift(self, feeder: SiteId) -> None:
         """End a request; without one nothing changes."""

@@ -33,14 +33,15 @@ class LimitRequest:
             "reason": self.reason,
         }
 
-    def on(self, settings: GridSettings) -> GridSettings:
-        """Return settings under the request.
 
-        Raises:
-            ValueError: The limit is too low to be held with the feeder's margin.
-        """
-        name = "import_limit_w" if self.direction is Direction.REDUCE_IMPORT else "export_limit_w"
-        return replace(settings, **{name: min(self.limit_w, getattr(settings, name))})
+def limited(settings: GridSettings, direction: Direction, limit_w: int) -> GridSettings:
+    """Return settings under a lower limit.
+
+    Raises:
+        ValueError: The limit is too low to be held with the feeder's margin.
+    """
+    name = "import_limit_w" if direction is Direction.REDUCE_IMPORT else "export_limit_w"
+    return replace(settings, **{name: min(limit_w, getattr(settings, name))})
 
 
 def request_at(tables: Tables, feeder: SiteId, *, at: datetime) -> LimitRequest | None:
@@ -61,7 +62,7 @@ def held(settings: GridSettings, request: LimitRequest | None) -> GridSettings:
     if request is None:
         return settings
     try:
-        return request.on(settings)
+        return limited(settings, request.direction, request.limit_w)
     except ValueError as error:
         LOG.warning("limit request not held", extra={"feeder": settings.feeder, "error": str(error)})
         return settings

@@ -3,12 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
-
 from cloud.agents.reasoning import Message, ModelTurn, Stop, Tool, ToolCall
-from cloud.errors import ModelError
+from cloud.shell.models.bedrock_client import called
 
 _STOPS: Final = {
     "end_turn": Stop.DONE,
@@ -21,7 +17,6 @@ _STOPS: Final = {
     "malformed_tool_use": Stop.MALFORMED,
     "model_context_window_exceeded": Stop.CONTEXT_FULL,
 }
-_THROTTLED: Final = frozenset({"ThrottlingException", "ServiceQuotaExceededException", "ModelNotReadyException"})
 
 
 class BedrockModel:
@@ -41,28 +36,19 @@ class BedrockModel:
         self, system: str, messages: Sequence[Message], tools: Sequence[Tool], *, tokens_max: int, timeout_s: float
     ) -> ModelTurn:
         """Return the next turn."""
-        config = Config(
-            connect_timeout=timeout_s, read_timeout=timeout_s, retries={"total_max_attempts": 1, "mode": "standard"}
-        )
-        try:
-            client: Any = boto3.client(
-                "bedrock-runtime", config=config, endpoint_url=self._endpoint, region_name=self._region
-            )
-            answer = client.converse(
+        answer = called(
+            self._id,
+            lambda client: client.converse(
                 modelId=self._id,
                 system=[{"text": system}],
                 messages=[_message(one) for one in messages],
                 toolConfig={"tools": [_tool(tool) for tool in tools]},
                 inferenceConfig={"maxTokens": tokens_max},
-            )
-        except (ReadTimeoutError, ConnectTimeoutError) as error:
-            raise ModelError(f"model {self._id} gave no turn within {timeout_s:.0f} s", stop=Stop.TIMEOUT) from error
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            stop = Stop.THROTTLED if code in _THROTTLED else Stop.UNREACHABLE
-            raise ModelError(f"model {self._id} refused: {code}", stop=stop) from error
-        except BotoCoreError as error:
-            raise ModelError(f"model {self._id} cannot be reached: {error}", stop=Stop.UNREACHABLE) from error
+            ),
+            endpoint=self._endpoint,
+            region=self._region,
+            timeout_s=timeout_s,
+        )
         return _turn(answer)
 
 

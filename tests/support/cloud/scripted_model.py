@@ -78,3 +78,18 @@ def chat(*, text: str = "", call: tuple[str, str] | None = None, stop: str | Non
         message["tool_calls"] = [{"id": "t-1", "type": "function", "function": function}]
     reason = stop or ("tool_calls" if call else "stop")
     return {"choices": [{"message": message, "finish_reason": reason}], "usage": {"total_tokens": 100}}
+
+
+def claude(*, text: str = "", call: tuple[str, Any] | None = None, stop: str | None = None) -> dict[str, Any]:
+    """Return one turn in the Messages form."""
+    content: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+    if call is not None:
+        content.append({"type": "tool_use", "id": "t-1", "name": call[0], "input": call[1]})
+    reason = stop or ("tool_use" if call else "end_turn")
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": content,
+        "stop_reason": reason,
+        "usage": {"input_tokens": 99, "output_tokens": 1},
+    }

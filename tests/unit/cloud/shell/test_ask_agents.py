@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,20 @@ import pytest
 
 from cloud.agents.reasoning import Bounds, Conversation, Model, Stop, tools_for
 from cloud.agents.rights import ALL, Caller
+from cloud.agents.skills import skill
 from cloud.handlers import telemetry
 from cloud.shell.agents_office import office_of
 from cloud.shell.ask_agents import ask
 from cloud.shell.models.bedrock import BedrockModel
+from cloud.shell.models.bedrock_messages import BedrockMessagesModel
 from cloud.shell.models.chat_completions import ChatModel
 from cloud.shell.services import Services
+from cloud.shell.skill_ports import ports_of
 from cloud.stores.tables import Table
 from contracts.skills.base import Effect, Role
 from contracts.topics import Up
-from tests.support.cloud.scripted_model import Script, bedrock, chat, scripted
-from tests.support.cloud.sites import START, ZONE, batch, house_in
+from tests.support.cloud.scripted_model import Script, bedrock, chat, claude, scripted
+from tests.support.cloud.sites import FEEDER, START, ZONE, batch, house_in
 from tests.support.cloud.sites import telemetry as message
 from tests.support.market.shell import run_events, story, tick_at
 
@@ -48,7 +52,7 @@ def asked(services: Services, model: Model, question: str = "What did it cost?",
     """Ask over the tables."""
     tables = services.stores.tables
     office = office_of(tables, services.registry)
-    return ask(question, model=model, caller=CALLER, office=office, tables=tables, **more)
+    return ask(question, model=model, caller=more.pop("caller", CALLER), office=office, tables=tables, **more)
 
 
 def converse_at(script: Script) -> BedrockModel:
@@ -197,6 +201,75 @@ def test_arguments_that_are_no_json_are_answered_as_such(tmp_path: Path) -> None
     with market_in(tmp_path) as services, scripted(*turns) as script:
         assert asked(services, ChatModel("local", endpoint=script.url)).answer == "Sorry."
         assert "no JSON object" in script.asked[1]["messages"][-1]["content"]
+
+
+def test_a_model_in_the_messages_form_reads_and_answers(tmp_path: Path) -> None:
+    """The same tools and bounds behind the other body of Bedrock."""
+    turns = (claude(call=STATUS), claude(text="It cost 21 ct."))
+    with market_in(tmp_path) as services, scripted(*turns) as script:
+        talk = asked(services, BedrockMessagesModel(MODEL, endpoint=script.url, region="eu-central-1"))
+        assert (talk.answer, talk.stop, talk.tokens) == ("It cost 21 ct.", Stop.DONE, 200)
+        assert script.paths[0].endswith("/invoke") and script.asked[0]["anthropic_version"] == "bedrock-2023-05-31"
+        (result,) = script.asked[1]["messages"][-1]["content"]
+        assert result["type"] == "tool_result" and "volume_wh" in result["content"] and not result["is_error"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "stop"),
+    [
+        (claude(text="half of", stop="max_tokens"), Stop.MAX_TOKENS),
+        (claude(text="no", stop="refusal"), Stop.GUARDRAIL),
+        ({**claude(text="no"), "amazon-bedrock-guardrailAction": "INTERVENED"}, Stop.GUARDRAIL),
+        (claude(stop="model_context_window_exceeded"), Stop.CONTEXT_FULL),
+        (claude(stop="tool_use"), Stop.MALFORMED),
+        (claude(text="?", stop="pause_turn"), Stop.MALFORMED),
+        ((429, {"__type": "ThrottlingException", "message": "slow down"}), Stop.THROTTLED),
+        ((408, {"__type": "ModelTimeoutException", "message": "late"}), Stop.TIMEOUT),
+    ],
+)
+def test_the_messages_form_stops_in_the_same_words(tmp_path: Path, answer: Any, stop: Stop) -> None:
+    """Each documented end, and one that is not."""
+    with market_in(tmp_path) as services, scripted(answer) as script:
+        talk = asked(services, BedrockMessagesModel(MODEL, endpoint=script.url, region="eu-central-1"))
+        assert (talk.stop, talk.answer) == (stop, None)
+
+
+@pytest.mark.parametrize("applies", [frozenset[str](), frozenset({"open_event"})])
+def test_what_a_model_wants_done_is_judged_and_done_only_by_the_operators_rule(
+    tmp_path: Path, applies: frozenset[str]
+) -> None:
+    """Without a rule for its kind a person sees it; beyond the core's bounds no rule helps."""
+    event = {"feeder": FEEDER, "limit_w": 120_000, "reason": "line is hot"}
+    turns = (
+        bedrock(call=("propose_open_event", {**event, "limit_w": 900_000})),
+        bedrock(call=("propose_open_event", event)),
+        bedrock(call=("propose_halt_market", {"zone": ZONE, "reason": "price looks odd"})),
+        bedrock(text="Proposed."),
+    )
+    with market_in(tmp_path) as services, scripted(*turns) as script:
+        talk = asked(services, converse_at(script), applies=applies)
+        assert [(one.skill, one.accepted, one.applied) for one in talk.proposals] == [
+            ("open_event", False, False), ("open_event", True, bool(applies)), ("halt_market", True, False),
+        ]  # fmt: skip
+        assert "asks for nothing" in talk.proposals[0].reason
+        ports = ports_of(services)
+        held = skill("close_event").judge
+        assert held is not None
+        now = office_of(services.stores.tables, services.registry).now()
+        closable = held(ports, skill("close_event").read({"feeder": FEEDER}), now)
+        assert (closable is None) is bool(applies)
+        assert ports.market.halted(ZONE) is None
+
+
+def test_a_caller_without_the_grant_to_act_has_nothing_applied(tmp_path: Path) -> None:
+    """The rule is the operator's, the grant the caller's; both are needed."""
+    halt = {"zone": ZONE, "reason": "price looks odd"}
+    looks = replace(CALLER, effects=CALLER.effects - {Effect.ACTS})
+    turns = (bedrock(call=("propose_halt_market", halt)), bedrock(text="Proposed."))
+    with market_in(tmp_path) as services, scripted(*turns) as script:
+        talk = asked(services, converse_at(script), caller=looks, applies=frozenset({"halt_market"}))
+        assert [(one.accepted, one.applied) for one in talk.proposals] == [(True, False)]
+        assert ports_of(services).market.halted(ZONE) is None
 
 
 def test_no_tool_acts_whatever_the_caller_was_granted() -> None:
