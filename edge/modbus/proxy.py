@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 CLIENTS_MAX = 8
 IDLE_CLOSE_S = 300.0
+# A full proxy lets go of the client that has asked nothing for longest, if it is as long as this.
+IDLE_DROP_S = 10.0
 SHARE_MAX = 0.25  # Of the bus time, for all clients together.
 _ADU_BYTES_MAX = 260
 _HEADER = struct.Struct(">HHHB")
@@ -43,9 +45,18 @@ class ProxyCounts:
 
     clients: int = 0
     turned_away: int = 0
+    dropped: int = 0
     reads: int = 0
     writes: int = 0
     refused: int = 0
+
+
+@dataclass(kw_only=True)
+class _Client:
+    """A client that is there; ``idle_since_s`` in the loop's seconds, endless while it waits for an answer."""
+
+    writer: asyncio.StreamWriter
+    idle_since_s: float
 
 
 class Refusal(Exception):
@@ -63,10 +74,17 @@ class Proxy:
         units: Units that may be asked; others are answered "gateway path unavailable".
         writable: Whether writes are passed on. The gateway's own commands then compete with foreign ones.
         share_max: Greatest share of the bus's time, over 0 to 1.
+        idle_drop_s: Real seconds without a request after which a client makes room for another.
     """
 
     def __init__(
-        self, bus: Bus, *, units: Collection[int], writable: bool = False, share_max: float = SHARE_MAX
+        self,
+        bus: Bus,
+        *,
+        units: Collection[int],
+        writable: bool = False,
+        share_max: float = SHARE_MAX,
+        idle_drop_s: float = IDLE_DROP_S,
     ) -> None:
         self.counts = ProxyCounts()
         self._bus = bus
@@ -75,7 +93,8 @@ class Proxy:
         self._share_max = share_max
         self._turn = asyncio.Lock()
         self._free_at_s = 0.0
-        self._connections: set[asyncio.Task[None]] = set()
+        self._idle_drop_s = idle_drop_s
+        self._connections: dict[asyncio.Task[None], _Client] = {}
         self._port: asyncio.Future[int] | None = None
 
     async def run(self, *, host: str = "127.0.0.1", port: int = 502) -> None:
@@ -106,31 +125,45 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None, "streams serve in a task"
-        if len(self._connections) >= CLIENTS_MAX:
+        if not self._has_room():
             self.counts.turned_away += 1
             writer.close()
             return
         task.set_name("modbus proxy client")
-        self._connections.add(task)
+        client = self._connections[task] = _Client(writer=writer, idle_since_s=asyncio.get_running_loop().time())
         self.counts.clients += 1
         try:
-            await self._converse(reader, writer)
+            await self._converse(reader, client)
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
             log.debug("proxy client left", extra={"bus": self._bus.endpoint.bus})
         finally:
-            self._connections.discard(task)
+            self._connections.pop(task, None)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _has_room(self) -> bool:
+        """Say whether one more client may come, letting go of one that is there and does nothing."""
+        if len(self._connections) < CLIENTS_MAX:
+            return True
+        task, idlest = min(self._connections.items(), key=lambda one: one[1].idle_since_s)
+        if asyncio.get_running_loop().time() - idlest.idle_since_s < self._idle_drop_s:
+            return False
+        self.counts.dropped += 1
+        del self._connections[task]
+        idlest.writer.close()  # Its reader then ends.
+        return True
+
+    async def _converse(self, reader: asyncio.StreamReader, client: _Client) -> None:
         while True:
             async with asyncio.timeout(IDLE_CLOSE_S):
                 transaction, protocol, size, unit = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 if protocol or not 2 <= size <= _ADU_BYTES_MAX - 6:
                     return
                 payload = await reader.readexactly(size - 1)
+            client.idle_since_s = float("inf")
             answer = await self._answer(unit, payload)
-            writer.write(_HEADER.pack(transaction, 0, len(answer) + 1, unit) + answer)
-            await writer.drain()
+            client.idle_since_s = asyncio.get_running_loop().time()
+            client.writer.write(_HEADER.pack(transaction, 0, len(answer) + 1, unit) + answer)
+            await client.writer.drain()
 
     async def _answer(self, unit: int, payload: bytes) -> bytes:
         try:

@@ -169,8 +169,11 @@ def _link_files(config: SiteConfig) -> Iterator[Finding]:
         path: Path | None = getattr(link, name)
         if path is not None:
             yield _file(name, path, secret=name in ("key_file", "password_file"))
-    if not link.tls and link.host not in ("127.0.0.1", "localhost", "::1"):
-        yield warning("link", link.url, "messages travel in the clear", do="use mqtts:// with a port that speaks TLS")
+    house = (config.plain_mqtt, config.home_assistant)
+    for one in (link, *(section.broker for section in house if section is not None)):
+        if not one.tls and one.host not in ("127.0.0.1", "localhost", "::1"):
+            what = "messages" if one.username is None else "messages and the password"
+            yield warning("link", one.url, f"{what} travel in the clear", do="use mqtts:// with a port that speaks TLS")
     if link.client is Client.AWS and not _has_awsiotsdk():
         yield failed("link", "client aws", "awsiotsdk is not installed", do="install sitewatt[aws], or use client mqtt")
 

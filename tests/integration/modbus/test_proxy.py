@@ -1,8 +1,9 @@
 """The proxy lets others share a device's one connection without disturbing the gateway."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
@@ -12,14 +13,16 @@ from edge.errors import ConfigError
 from edge.modbus.bus import Bus
 from edge.modbus.point import PollClass, RegisterPoint, Table
 from edge.modbus.poller import Poller
-from edge.modbus.proxy import Proxy
+from edge.modbus.proxy import CLIENTS_MAX, IDLE_DROP_S, Proxy
 from tests.support.modbus.server import Bank, Device, Request, Sending, tcp_device
 
 
 @asynccontextmanager
-async def proxied(device: Device, *, writable: bool = False) -> AsyncIterator[tuple[Bus, int]]:
+async def proxied(
+    device: Device, *, writable: bool = False, idle_drop_s: float = IDLE_DROP_S
+) -> AsyncIterator[tuple[Bus, int]]:
     async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
-        proxy = Proxy(bus, units={1}, writable=writable)
+        proxy = Proxy(bus, units={1}, writable=writable, idle_drop_s=idle_drop_s)
         task = asyncio.create_task(proxy.run(port=0), name="proxy")
         try:
             yield bus, await proxy.port()
@@ -157,3 +160,25 @@ async def test_bytes_that_are_no_modbus_close_that_client_only(junk: bytes) -> N
         assert await reader.read() == b""
         writer.close()
         assert await bus.read(1, Table.HOLDING, 0, 1) == (5,)
+
+
+@pytest.mark.parametrize("idle_drop_s", [0.0, 3600.0], ids=["idle", "all-are-young"])
+async def test_a_full_proxy_lets_go_of_the_client_that_is_idle_longest(idle_drop_s: float) -> None:
+    """Connections that somebody left open lock no program of the house out, and nobody who just asked is let go."""
+    device = Device({1: Bank(holding={0: 5})})
+    async with proxied(device, idle_drop_s=idle_drop_s) as (_, port), AsyncExitStack() as others:
+        there = [await others.enter_async_context(client(port)) for _ in range(CLIENTS_MAX)]
+        for one in there:
+            assert (await one.read_holding_registers(0, count=1, device_id=1)).registers == [5]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(bytes.fromhex("000100000006010300000001"))
+        answer = b""
+        with contextlib.suppress(ConnectionError):  # Turned away.
+            async with asyncio.timeout(20):
+                answer = await reader.read(260)
+        writer.close()
+        assert (answer[-2:] == bytes((0, 5))) is (idle_drop_s == 0.0)
+        still = [
+            one for one in there[1:] if (await one.read_holding_registers(0, count=1, device_id=1)).registers == [5]
+        ]
+        assert len(still) == CLIENTS_MAX - 1, "the others stay"

@@ -145,3 +145,15 @@ def test_a_fleets_gateway_needs_its_own_identity(tmp_path: Path) -> None:
         assert finding.grade is grade
     (folder / "thing.json").write_text("{")
     assert found(site, "fleet")[0].grade is Grade.FAILED
+
+
+def test_a_password_in_the_clear_is_named_at_each_broker(tmp_path: Path) -> None:
+    """Whoever listens in the house's network would have it."""
+    house = {"broker": {"url": "mqtt://house.example", "username": "u", "throttle": False}}
+    site = config(tmp_path, link={"url": "mqtt://cloud.example", "username": "u"}, home_assistant=house)
+    said = {one.subject: one.said for one in found(site, "link") if one.grade is Grade.WARNING}
+    assert (
+        said["mqtt://cloud.example"] == said["mqtt://house.example"] == "messages and the password travel in the clear"
+    )
+    near = {"broker": {"url": "mqtt://127.0.0.1", "username": "u", "throttle": False}}
+    assert [one for one in found(config(tmp_path, home_assistant=near), "link") if one.grade is Grade.WARNING] == []
