@@ -47,13 +47,13 @@ def deploy(
     it back and the reasons are told. What an emulator lacks is left out of the template by name. It needs
     sitewatt[deploy] and Node. Exit 1 AWS refused, 2 a bundle is missing or the command cannot run here.
     """
+    files = _files(bundles, arch, as_json=as_json)
     with _told(as_json):
         from cloud.infra.deployment import emulator
         from cloud.infra.deployment.rollout import deploy as roll_out
         from cloud.infra.stack.app import StackSettings, synth_stack
 
         account = _account(name, region, endpoint)
-        files = _files(bundles, arch, as_json=as_json)
         settings = StackSettings(
             name=name,
             region=region,
@@ -63,7 +63,10 @@ def deploy(
         say = _say(as_json)
         say("building the template, about ten seconds")
         with tempfile.TemporaryDirectory(prefix="sitewatt-stack-") as folder:
-            template = synth_stack(settings, out_dir=Path(folder))
+            try:
+                template = synth_stack(settings, out_dir=Path(folder))
+            except RuntimeError as error:
+                fail(f"the stack was not built: {error}", code="synth", as_json=as_json)
         left_out = sorted(emulator.LACKS) if endpoint else []
         state = roll_out(account, emulator.without(template) if endpoint else template, files, say=say)
     answer = {"stack": name, "state": state.state, "outputs": dict(state.outputs), "left_out": left_out}
@@ -235,5 +238,3 @@ def _told(as_json: bool) -> Iterator[None]:
         fail(str(error), code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     except CloudError as error:
         fail(str(error), code="aws", as_json=as_json)
-    except RuntimeError as error:  # What the checks of the stack raise.
-        fail(f"the stack was not built: {error}", code="synth", as_json=as_json)
