@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from sitewatt.cloud_text import report_lines
-from sitewatt.commands import cloud_bundle, cloud_deploy, cloud_page, cloud_repair, cloud_stack
+from sitewatt.commands import cloud_backup, cloud_bundle, cloud_deploy, cloud_page, cloud_repair, cloud_stack
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 READY_TIMEOUT_S = 40.0
@@ -26,6 +26,7 @@ app.add_typer(cloud_repair.journal, name="journal")
 cloud_stack.register(app)
 cloud_bundle.register(app)
 cloud_deploy.register_commands(app)
+cloud_backup.register(app)
 cloud_page.register(app)
 
 _Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="Settings of the local cloud, YAML.")]

@@ -37,7 +37,11 @@ def test_an_end_is_not_begun_by_mistake() -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("zones: [", "cannot be read"), ("zones: 7", "cannot be used: zones"), ("registry: {sites: 7}", "zones: Field required")],
+    [
+        ("zones: [", "cannot be read"),
+        ("zones: 7", "cannot be used: zones"),
+        ("registry: {sites: 7}", "zones: Field required"),
+    ],
 )
 def test_a_registry_that_is_wrong_is_refused_before_it_is_sent(tmp_path: Path, text: str, told: str) -> None:
     """The account is left as it was."""
