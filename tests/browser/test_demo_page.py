@@ -17,7 +17,7 @@ from sitewatt.demo.page_state import Stage, instant
 from sitewatt.demo.watch import NeighbourhoodView, SiteView
 
 NOW = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
-PLACE = neighbourhood(sites=5, week=Week.SUNNY)
+PLACE = neighbourhood(sites=20, week=Week.SUNNY)
 
 
 @pytest.fixture

@@ -161,28 +161,6 @@ def test_an_unknown_key_ends_the_check_with_two(tmp_path: Path, house: House, br
     assert "site.mood is not a known key" in run("check", "--config", str(path), code=2)
 
 
-def test_the_dialogue_finds_names_and_writes_without_a_write_to_a_device(
-    tmp_path: Path, house: House, broker: Broker
-) -> None:
-    """A person at a terminal, two real devices, and the file that comes of it."""
-    path = tmp_path / "site.yaml"
-    typed = [
-        *("home", "", "producer"),
-        *(house.url("inverter"), house.url("meter"), ""),
-        *("fronius_gen24_int", "", "", "5000", "10000", "4000", ""),
-        *("eastron_sdm630", "", ""),
-        *("12000", "6000"),
-        *(broker.url, ""),
-        *("48.14, 11.58", "", "de-14a-module-3", "", "", ""),
-        "y",
-    ]
-    output = run("setup", "--config", str(path), "--state-dir", str(tmp_path / "state"), typed="\n".join(typed) + "\n")
-    assert "Next: sitewatt edge check" in output
-    assert "inverter: hybrid, fronius_gen24_int" in output and "tariff de-14a-module-3" in output
-    assert [one.role.value for one in load_config(path).devices] == ["hybrid", "meter"]
-    assert checked(path)["ok"]
-
-
 def test_a_configuration_is_never_replaced_by_surprise(tmp_path: Path, house: House, broker: Broker) -> None:
     """A second set-up keeps the first, or says that it will not."""
     path = set_up(tmp_path / "site.yaml", house, broker.url)
