@@ -1,7 +1,8 @@
-"""Run the official MCP suites against the agents' doors: python -m tests.nightly.conformance [--packages FOLDER].
+"""Run others' suites against the agents' doors: python -m tests.nightly.conformance [--packages FOLDER].
 
 First what needs no fixtures, against `sitewatt agent serve` as it ships; then the whole required sets, with the suite's
-own tools mounted beside the skills; then the inspector, as a person would use it. Needs npm; what it installs stays in
+own tools mounted beside the skills; then the inspector, as a person would use it; then schemathesis against the
+description of the REST door: no 5xx, no answer that is not described. Needs npm; what it installs stays in
 ``build/conformance``. The pinned suite needs Node 22, which comes from npm, too.
 """
 
@@ -9,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +47,12 @@ EXPECTED_FAILURES: Final = """server:
   - server-stateless:sep-2575-server-rejects-undeclared-capability
   - server-stateless:sep-2575-missing-capability-http-400
 """
-SCENARIO_S: Final = 300.0
+SCENARIO_S: Final = 900.0
+SCHEMATHESIS: Final = "schemathesis==4.32.5"
+CHECKS: Final = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
+    "response_schema_conformance",
+)  # fmt: skip
 
 
 def install(folder: Path) -> None:
@@ -54,6 +61,12 @@ def install(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts=false", *PACKAGES]
         subprocess.run(command, cwd=folder, check=True)
+
+    # Its many libraries stay out of the project's own environment.
+    if not (folder / "schemathesis" / "bin" / "st").exists():
+        venv.create(folder / "schemathesis", with_pip=True)
+        pip = str(folder / "schemathesis" / "bin" / "pip")
+        subprocess.run([pip, "install", "--quiet", SCHEMATHESIS], check=True)
 
 
 @contextmanager
@@ -114,6 +127,9 @@ def main() -> int:
                 ("--method", "tools/call", "--tool-name", "market_status", "--tool-arg", f"zone={ZONE}"),
             ):
                 outcomes.append(ran(f"inspector {looked[1]}", inspector(packages, url, *looked)))
+            schema = [str(packages / "schemathesis" / "bin" / "st"), "run", f"{url}/openapi.json"]
+            schema += ["--phases", "examples,coverage,fuzzing", "--max-time", "300", "--checks", ",".join(CHECKS)]
+            outcomes.append(ran("schemathesis", schema))
         guest = fixture()
         with doors_in(folder / "mounted", extend_mcp=lambda server: mount(server, guest)) as doors:
             for revision in WITHOUT_FIXTURES:
