@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 
 from cloud.errors import PublishError
 from cloud.local.config import BrokerSettings
+from cloud.local.session import keep_session
 from cloud.shell.publishing import EXPIRY_S_MAX, Outgoing
 from contracts.topics import ROOT, Up
 
@@ -64,6 +65,7 @@ class BrokerLink:
         self._answers: dict[int, _Answers] = {}
         self._loop = asyncio.get_running_loop()
         self._closing = False
+        self._attempts = 0
 
     @property
     def connected(self) -> asyncio.Event:
@@ -72,29 +74,29 @@ class BrokerLink:
 
     async def run(self) -> None:
         """Keep the session until cancelled; a lost broker is waited for."""
-        attempt = 0
-        task = asyncio.current_task()
-        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
-        while task is None or not task.cancelling():
-            try:
-                async with self._new_client() as client:
-                    for channel in Up:
-                        await client.subscribe(f"{ROOT}/+/+/{channel}", qos=1)
-                    self._client = client
-                    self._connected.set()
-                    attempt = 0
-                    log.info("broker connected", extra={"url": self._settings.url})
-                    await self._receive(client)
-            except aiomqtt.MqttError as error:
-                log.warning("broker lost", extra={"url": self._settings.url, "error": str(error)})
-            finally:
-                self._client = None
-                self._connected.clear()
-                for answered in self._answers.values():
-                    answered.lost = True
-                    answered.all.set()
-            attempt += 1
-            await asyncio.sleep(random.uniform(RECONNECT_S_MIN, min(RECONNECT_S_MAX, 2**attempt * RECONNECT_S_MIN)))
+        await keep_session(self._new_client, self._serve, ended=self._ended, pause_s=self._pause_s)
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        for channel in Up:
+            await client.subscribe(f"{ROOT}/+/+/{channel}", qos=1)
+        self._client = client
+        self._connected.set()
+        self._attempts = 0
+        log.info("broker connected", extra={"url": self._settings.url})
+        await self._receive(client)
+
+    def _ended(self, error: aiomqtt.MqttError | None) -> None:
+        self._client = None
+        self._connected.clear()
+        for answered in self._answers.values():
+            answered.lost = True
+            answered.all.set()
+        if error is not None:
+            log.warning("broker lost", extra={"url": self._settings.url, "error": str(error)})
+
+    def _pause_s(self) -> float:
+        self._attempts += 1
+        return random.uniform(RECONNECT_S_MIN, min(RECONNECT_S_MAX, 2**self._attempts * RECONNECT_S_MIN))
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Hand messages to the broker, in their order; for the threads of functions.

@@ -3,8 +3,6 @@
 A listener like any other: it subscribes to everything and decides nothing.
 """
 
-import asyncio
-import contextlib
 import socket
 import time
 from collections import deque
@@ -14,6 +12,7 @@ from typing import Any
 
 import aiomqtt
 
+from cloud.local.session import keep_session
 from contracts.clock import Clock
 from contracts.control import AckStage, Command, CommandAck
 from contracts.forecast import ForecastBroadcast
@@ -101,25 +100,25 @@ class Watcher:
 
     async def run(self) -> None:
         """Listen until cancelled; a lost broker is waited for."""
-        task = asyncio.current_task()
-        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
-        while task is None or not task.cancelling():
-            with contextlib.suppress(aiomqtt.MqttError):
-                client = aiomqtt.Client(
-                    "127.0.0.1",
-                    self._port,
-                    protocol=aiomqtt.ProtocolVersion.V311,
-                    socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-                )
-                async with contextlib.AsyncExitStack() as stack:
-                    await _connected(client, stack)
-                    await client.subscribe(f"{ROOT}/#", qos=1)
-                    self.view.connected = True
-                    async for message in client.messages:
-                        if isinstance(message.payload, bytes | bytearray):
-                            self.hear(str(message.topic), bytes(message.payload))
-            self.view.connected = False
-            await asyncio.sleep(RECONNECT_S)
+        await keep_session(self._new_client, self._listen, ended=self._ended, pause_s=lambda: RECONNECT_S)
+
+    def _new_client(self) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            "127.0.0.1",
+            self._port,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(f"{ROOT}/#", qos=1)
+        self.view.connected = True
+        async for message in client.messages:
+            if isinstance(message.payload, bytes | bytearray):
+                self.hear(str(message.topic), bytes(message.payload))
+
+    def _ended(self, _: aiomqtt.MqttError | None) -> None:
+        self.view.connected = False
 
     def hear(self, name: str, payload: bytes) -> None:
         """Take one message into the view."""
@@ -203,21 +202,6 @@ class Watcher:
 
     def _tell(self, sentence: str) -> None:
         self.view.news.append((self._clock.now(), sentence))
-
-
-async def _connected(client: aiomqtt.Client, stack: contextlib.AsyncExitStack) -> None:
-    """Connect, to the end even where we are cancelled: aiomqtt leaves its socket behind when stopped in between.
-
-    Raises:
-        MqttError: There is no broker, or it did not answer within the client's own time-out.
-    """
-    connecting = asyncio.ensure_future(stack.enter_async_context(client))
-    try:
-        await asyncio.shield(connecting)
-    except asyncio.CancelledError:
-        with contextlib.suppress(aiomqtt.MqttError):
-            await connecting
-        raise
 
 
 def _message_class(topic: Topic) -> type[Message]:

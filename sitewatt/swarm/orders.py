@@ -13,6 +13,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cloud.local.session import keep_session
 from contracts.clock import Clock
 from contracts.control import AckStage, Command, CommandAck, LimitExport
 from contracts.topics import ROOT, Down, Up, parse, site_topic
@@ -86,16 +87,16 @@ class OrderDesk:
 
     async def listen(self) -> None:
         """Hear answers until cancelled; the broker keeps them while this client is away."""
-        task = asyncio.current_task()
-        # aiomqtt may replace our CancelledError with its disconnect error, so check `task.cancelling()`.
-        while task is None or not task.cancelling():
-            with contextlib.suppress(aiomqtt.MqttError):
-                client = aiomqtt.Client("127.0.0.1", self._port, identifier=ISSUER, clean_session=False)
-                async with client:
-                    await client.subscribe(f"{ROOT}/+/+/{Up.ACKS.value}", qos=1)
-                    async for message in client.messages:
-                        self._hear(str(message.topic), message.payload)
-            await asyncio.sleep(RECONNECT_S)
+
+        def client() -> aiomqtt.Client:
+            return aiomqtt.Client("127.0.0.1", self._port, identifier=ISSUER, clean_session=False)
+
+        async def hear(client: aiomqtt.Client) -> None:
+            await client.subscribe(f"{ROOT}/+/+/{Up.ACKS.value}", qos=1)
+            async for message in client.messages:
+                self._hear(str(message.topic), message.payload)
+
+        await keep_session(client, hear, pause_s=lambda: RECONNECT_S)
 
     def _hear(self, name: str, payload: object) -> None:
         topic = parse(name)

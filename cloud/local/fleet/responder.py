@@ -19,6 +19,7 @@ from cloud.local.fleet.fault_injection import FaultInjection, Manner, Operation
 from cloud.local.fleet.provisioning import Hook, applied_for, create_from_csr, hook_event, register_thing
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
+from cloud.local.session import keep_session
 from contracts.clock import Clock
 from contracts.topics import provisioning_topic
 
@@ -84,31 +85,24 @@ class Responder:
 
     async def run(self) -> None:
         """Answer until cancelled; a lost broker is waited for."""
-        task = asyncio.current_task()
-        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
-        while task is None or not task.cancelling():
-            try:
-                nodelay = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-                async with aiomqtt.Client(
-                    self._host,
-                    self._port,
-                    identifier=CLIENT_ID,
-                    username=self._username,
-                    password=self._password,
-                    socket_options=nodelay,
-                ) as client:
-                    for each in _FILTERS:
-                        await client.subscribe(each, qos=1)
-                    self._remember()
-                    self.ready.set()
-                    await self._serve(client)
-            except aiomqtt.MqttError as error:
-                log.warning("broker lost", extra={"error": str(error)})
-            finally:
-                self.ready.clear()
-                for late in self._late:
-                    late.cancel()
-            await asyncio.sleep(RECONNECT_S)
+        await keep_session(self._new_client, self._serve, ended=self._ended, pause_s=lambda: RECONNECT_S)
+
+    def _new_client(self) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            self._host,
+            self._port,
+            identifier=CLIENT_ID,
+            username=self._username,
+            password=self._password,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+
+    def _ended(self, error: aiomqtt.MqttError | None) -> None:
+        self.ready.clear()
+        for late in self._late:
+            late.cancel()
+        if error is not None:
+            log.warning("broker lost", extra={"error": str(error)})
 
     def apply_rules(self) -> None:
         """Give the broker the rules and revocations as they are now."""
@@ -116,6 +110,10 @@ class Responder:
             self.reload_rules()
 
     async def _serve(self, client: aiomqtt.Client) -> None:
+        for each in _FILTERS:
+            await client.subscribe(each, qos=1)
+        self._remember()
+        self.ready.set()
         looking = asyncio.create_task(self._look(client), name="operator's changes")
         answering = asyncio.create_task(self._answer_all(client), name="requests")
         tasks = {looking, answering}

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiomqtt
 
+from cloud.local.session import keep_session
 from contracts.metering import MeterReading
 from contracts.telemetry import EventMessage, Sample, TelemetryMessage, columns
 from contracts.topics import Up, site_topic
@@ -103,19 +104,20 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        task = asyncio.current_task()
-        # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
-        while task is None or not task.cancelling():
-            with contextlib.suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client("localhost", self._broker.port, timeout=5, **self._client) as client:
-                    for topic in self._topics:
-                        await client.subscribe(topic, qos=1)
-                    self.ready.set()
-                    async for message in client.messages:
-                        self.received.append(message)
-                        self.arrived_s.append(asyncio.get_running_loop().time())
-            self.ready.clear()
-            await asyncio.sleep(0.05)
+        await keep_session(
+            lambda: aiomqtt.Client("localhost", self._broker.port, timeout=5, **self._client),
+            self._keep,
+            ended=lambda _: self.ready.clear(),
+            pause_s=lambda: 0.05,
+        )
+
+    async def _keep(self, client: aiomqtt.Client) -> None:
+        for topic in self._topics:
+            await client.subscribe(topic, qos=1)
+        self.ready.set()
+        async for message in client.messages:
+            self.received.append(message)
+            self.arrived_s.append(asyncio.get_running_loop().time())
 
 
 class Wire:

@@ -16,6 +16,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cloud.local.session import keep_session
 from contracts.clock import ScaledClock
 from contracts.control import AckStage, Action, Command, CommandAck
 from contracts.market import MarketBroadcast
@@ -172,21 +173,18 @@ def _client(port: int) -> aiomqtt.Client:
 
 
 async def _listen(port: int, heard: Heard) -> None:
-    task = asyncio.current_task()
-    # A goodbye to the broker that fails takes the place of the cancellation: the stop still stands.
-    while task is None or not task.cancelling():
-        with contextlib.suppress(aiomqtt.MqttError):
-            async with _client(port) as client:
-                await client.subscribe(f"{ROOT}/#", qos=1)
-                async for message in client.messages:
-                    topic = parse(str(message.topic))
-                    payload = message.payload
-                    if topic is None or not isinstance(payload, bytes):
-                        continue
-                    if topic.channel is Up.ACKS:
-                        heard.acks.append(CommandAck.decode(payload))
-                    elif topic.channel is Up.METER:
-                        heard.meters.append(MeterReading.decode(payload))
-                    elif topic.channel is Broadcast.MARKET:
-                        heard.market.append(MarketBroadcast.decode(payload))
-        await asyncio.sleep(0.2)
+    async def hear(client: aiomqtt.Client) -> None:
+        await client.subscribe(f"{ROOT}/#", qos=1)
+        async for message in client.messages:
+            topic = parse(str(message.topic))
+            payload = message.payload
+            if topic is None or not isinstance(payload, bytes):
+                continue
+            if topic.channel is Up.ACKS:
+                heard.acks.append(CommandAck.decode(payload))
+            elif topic.channel is Up.METER:
+                heard.meters.append(MeterReading.decode(payload))
+            elif topic.channel is Broadcast.MARKET:
+                heard.market.append(MarketBroadcast.decode(payload))
+
+    await keep_session(lambda: _client(port), hear, pause_s=lambda: 0.2)
