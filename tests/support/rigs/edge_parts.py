@@ -169,7 +169,14 @@ class Counter:
 
 
 @contextmanager
-def counter(folder: Path, clock: ManualClock, *, locked: Any = lambda: False, **grid_limits: Any) -> Any:
+def counter(
+    folder: Path,
+    clock: ManualClock,
+    *,
+    locked: Any = lambda: False,
+    trusted: Any = TRUSTED,
+    **grid_limits: Any,
+) -> Any:
     """Open an executor on the outbox of a folder; opened again it is the next process."""
     settings = config(grid_limits=grid_limits or None)
     with closing(Outbox.open(folder / "journal.db", site=SITE, clock=clock)) as outbox:
@@ -180,7 +187,7 @@ def counter(folder: Path, clock: ManualClock, *, locked: Any = lambda: False, **
                 clock=clock,
                 outbox=outbox,
                 telemetry=Sampler(site=SITE, outbox=outbox, clock=clock),
-                trusted=TRUSTED,
+                trusted=trusted,
                 capacity_wh={"inverter": 10_000.0},
                 clock_trust=lambda: ClockTrust.SYNCED,
                 local_lock=locked,

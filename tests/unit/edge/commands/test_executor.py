@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ from contracts.control import (
 from contracts.units import ClockTrust
 from edge.clock_trust import ClockWatch
 from edge.commands.executor import ANSWERS_BURST, ORDERS_BURST_OTHERS
+from edge.control.keys import Role
 from edge.control.life import APPLY_S
 from edge.control.model import Capability
 from edge.loop.loop import ControlLoop
 from tests.support.manual_clock import ManualClock
-from tests.support.rigs.control_commands import KEYS, command, signed
+from tests.support.rigs.control_commands import KEYS, TRUSTED, command, signed
 from tests.support.rigs.edge_parts import NOON, FakeDevice, counter, fake_site, loop_of, plain_config
 
 
@@ -114,7 +116,33 @@ def test_the_lock_of_a_person_on_site_refuses_what_steers(tmp_path: Path, clock:
         assert not at.executor.locked()
 
 
-@pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])
+@pytest.mark.parametrize(
+    ("role", "bounds"),
+    [
+        pytest.param(Role.GRID_OPERATOR, [5_000.0], id="still-trusted"),
+        pytest.param(Role.AGGREGATOR, [], id="of-a-lower-role-now"),
+        pytest.param(None, [], id="no-longer-trusted"),
+    ],
+)
+def test_a_restart_takes_up_an_order_only_of_who_is_trusted_as_its_grid_operator(
+    tmp_path: Path, clock: ManualClock, role: Role | None, bounds: list[float]
+) -> None:
+    """Whoever takes an issuer out of the site's file means what it ordered too, and it can order nothing more."""
+    with counter(tmp_path, clock) as at:
+        at.executor.take(command(LimitImport(max_w=5_000), issuer="grid_operator").encode(), retained=False)
+        assert at.acks()[-1].stage is AckStage.ACCEPTED
+    key = TRUSTED["grid_operator"]
+    others = {issuer: one for issuer, one in TRUSTED.items() if issuer != "grid_operator"}
+    trusted = others if role is None else {**others, "grid_operator": replace(key, role=role)}
+    with counter(tmp_path, clock, trusted=trusted) as at:
+        assert [one.max_w for one in at.executor.requests(clock.monotonic(), {})] == bounds
+        later = command(LimitImport(max_w=4_000), command_id="c2", seq=2, issuer="grid_operator")
+        at.executor.take(later.encode(), retained=False)
+        stage = AckStage.REJECTED if role is None else AckStage.ACCEPTED
+        assert [ack.stage for ack in at.acks() if ack.command_id == "c2"] == [stage]
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, -3_600.0, 3_600.0, 86_400.0])
 def test_a_step_of_the_wall_clock_moves_no_end_of_an_order_or_a_lock(
     tmp_path: Path, clock: ManualClock, step_s: float
 ) -> None:
