@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, DeliveryInterval, SiteId
 from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
+from edge.trading.track_record import Ranking
 
 # A broadcast older than this is worse than the site's own yesterday.
 FRESH = timedelta(hours=2)
@@ -32,7 +33,7 @@ def forecast_site(
     now: datetime,
     broadcast: ForecastBroadcast | None = None,
     own: ForecastBroadcast | None = None,
-    own_first: bool = False,
+    ranking: Ranking | None = None,
     fresh: timedelta = FRESH,
 ) -> tuple[SiteForecast, ...]:
     """Return the forecast of each interval for which there is any ground; the others are left out.
@@ -43,39 +44,47 @@ def forecast_site(
         history: Metered energy of past intervals.
         now: Of the forecast.
         broadcast: The zone's latest, if any.
-        own: The gateway's own latest, if any; it serves what the broadcast leaves out.
-        own_first: Whether it serves what both tell.
+        own: The gateway's own latest, if any.
+        ranking: Who serves first what several tell; the zone's, the own, the site's yesterday where it is not told.
         fresh: How old either may be.
     """
-    grounds = [
-        _Ground.of(source, each, site=site, history=history, now=now)
+    ranking = ranking or Ranking()
+    grounds = {
+        source: _Ground.of(source, each, site=site, history=history, now=now)
         for source, each in ((ForecastSource.BROADCAST, broadcast), (ForecastSource.OWN, own))
         if each is not None and timedelta(0) <= now - each.issued_at <= fresh
-    ]
-    if own_first:
-        grounds.reverse()
+    }
     found = []
     for start in starts:
-        load_wh = pv_wh = source = None
-        for ground in grounds:
-            told_load_wh, told_pv_wh = ground.at(start, now)
-            if source is None and (told_load_wh is not None or told_pv_wh is not None):
-                source = ground.source
-            load_wh = told_load_wh if load_wh is None else load_wh
-            pv_wh = told_pv_wh if pv_wh is None else pv_wh
-        if load_wh is None or pv_wh is None:
-            past = _from_history(history, start, now)
-            if past is None and source is None:
-                continue
-            # A site without generation has no such series, nor has a plant without load.
-            energy, source = past or (IntervalEnergy(load_wh=0.0, pv_wh=0.0), source)
-            load_wh = energy.load_wh if load_wh is None else load_wh
-            pv_wh = energy.pv_wh if pv_wh is None else pv_wh
-        assert source is not None, "a value has a ground"
+        told = {source: ground.at(start, now) for source, ground in grounds.items()}
+        past = _from_history(history, start, now)
+        if past is not None:
+            told[ForecastSource.BLEND] = past[0].load_wh, past[0].pv_wh
+        load_wh, load_source = _first(told, ranking.load, 0)
+        pv_wh, pv_source = _first(told, ranking.pv, 1)
+        source = load_source or pv_source
+        if source is None:
+            continue
+        if source is ForecastSource.BLEND and past is not None:
+            source = past[1]
+        # A site without generation has no such series, nor has a plant without load.
         found.append(
-            SiteForecast(start=start, load_wh=max(0, round(load_wh)), pv_wh=min(0, round(pv_wh)), source=source)
+            SiteForecast(
+                start=start, load_wh=max(0, round(load_wh or 0.0)), pv_wh=min(0, round(pv_wh or 0.0)), source=source
+            )
         )
     return tuple(found)
+
+
+def _first(
+    told: Mapping[ForecastSource, tuple[float | None, float | None]], ranked: Sequence[ForecastSource], index: int
+) -> tuple[float | None, ForecastSource | None]:
+    """Return the value of the first source that tells one, and which it is."""
+    for source in ranked:
+        value = told[source][index] if source in told else None
+        if value is not None:
+            return value, source
+    return None, None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

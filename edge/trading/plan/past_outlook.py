@@ -9,8 +9,9 @@ from contracts.forecast import ForecastBroadcast
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, SiteId, ZoneId
 from domain.forecasting.series import Series
 from edge.trading.forecast import forecast_site
-from edge.trading.model import ForecastSource, IntervalEnergy, SiteForecast
+from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
 from edge.trading.own_forecast import Place, own_forecast, quarters_before
+from edge.trading.track_record import AHEAD, TrackRecord
 
 _SITE, _ZONE = SiteId("site"), ZoneId("zone")
 _OWN_EVERY_QUARTERS = 4
@@ -33,6 +34,7 @@ class PastOutlook:
         self._start, self._place = start, place
         self._load, self._pv = _series(start, load_w), _series(start, pv_w)
         self._issued: tuple[int, ForecastBroadcast | None] | None = None
+        self._record = TrackRecord()
 
     def forecasts(self, index: int) -> tuple[SiteForecast, ...]:
         """Return the forecasts at the beginning of a quarter, whose own net power is measured already."""
@@ -41,17 +43,30 @@ class PastOutlook:
         measured = SiteForecast(
             start=now, load_wh=round(here.load_wh), pv_wh=round(here.pv_wh), source=ForecastSource.LEVEL
         )
+        history = {
+            self._start + past * DELIVERY_INTERVAL: self._metered(past)
+            for past in range(max(0, index - _HISTORY // DELIVERY_INTERVAL), index)
+        }
+        own = self._own(index)
+        self._note(index, history, own)
         ahead = forecast_site(
             starts=[now + step * DELIVERY_INTERVAL for step in range(1, _HORIZON)],
             site=_SITE,
-            history={
-                self._start + past * DELIVERY_INTERVAL: self._metered(past)
-                for past in range(max(0, index - _HISTORY // DELIVERY_INTERVAL), index)
-            },
+            history=history,
             now=now,
-            own=self._own(index),
+            own=own,
+            ranking=self._record.ranking,
         )
         return measured, *ahead
+
+    def _note(self, index: int, history: History, own: ForecastBroadcast | None) -> None:
+        """Judge what was told of the quarter before, and note what is told now of the one six hours ahead."""
+        now = self._start + index * DELIVERY_INTERVAL
+        if index > 0:
+            self._record.judge(now - DELIVERY_INTERVAL, self._metered(index - 1))
+        for source, past, outlook in ((ForecastSource.OWN, {}, own), (ForecastSource.BLEND, history, None)):
+            for told in forecast_site(starts=[now + AHEAD], site=_SITE, history=past, now=now, own=outlook):
+                self._record.told(source, told)
 
     def _metered(self, index: int) -> IntervalEnergy:
         return IntervalEnergy(load_wh=float(self._load.values[index]) / 4, pv_wh=float(self._pv.values[index]) / 4)

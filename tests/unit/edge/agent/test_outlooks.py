@@ -162,7 +162,7 @@ async def test_who_was_better_on_this_site_serves_what_both_tell(
     outlooks, settings = Outlooks(), _config(tmp_path)
     history: dict[datetime, IntervalEnergy] = {}
     now = FRIDAY
-    for _ in range(100):
+    for _ in range(130):
         outlooks.cloud = _cloud(now, load_w=cloud_w)
         if outlooks.own is None:
             await outlooks.refresh(settings, now)

@@ -1,0 +1,97 @@
+"""How each forecast did on this site, so that the best serves: load and generation apart, six hours ahead.
+
+A plan moves energy from some hours to others: what counts is the energy of six hours and not the noise of a quarter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from edge.trading.model import ForecastSource, IntervalEnergy, SiteForecast
+
+JUDGED = (ForecastSource.BROADCAST, ForecastSource.OWN, ForecastSource.BLEND)
+# A plan's main decisions lie some hours ahead.
+AHEAD = timedelta(hours=6)
+_SPAN_QUARTERS = 24
+_HALF_LIFE_SPANS = 4 * 7
+_SPANS_TO_JUDGE = 4
+# One that is ranked behind another by nature takes its place if it is better by so much.
+_BETTER = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The sources of load and of generation, the one that serves first."""
+
+    load: tuple[ForecastSource, ...] = JUDGED
+    pv: tuple[ForecastSource, ...] = JUDGED
+
+
+@dataclass(slots=True, kw_only=True)
+class _Errors:
+    """What one source told beyond what was metered, in Wh: of the running span, and of spans by their age."""
+
+    running: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "pv": 0.0})
+    past: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "pv": 0.0})
+    quarters: int = 0
+    spans: float = 0.0
+
+
+class TrackRecord:
+    """What each source told and what came."""
+
+    def __init__(self) -> None:
+        """Begin with nothing told."""
+        self._told: dict[datetime, dict[ForecastSource, SiteForecast]] = {}
+        self._errors = {source: _Errors() for source in JUDGED}
+        self._running = 0
+        self._judged = 0
+
+    def has(self, start: datetime, source: ForecastSource) -> bool:
+        """Return whether something was noted already."""
+        return source in self._told.get(start, {})
+
+    def told(self, source: ForecastSource, forecast: SiteForecast) -> None:
+        """Note what was told of an interval."""
+        self._told.setdefault(forecast.start, {})[source] = forecast
+
+    def judge(self, start: datetime, energy: IntervalEnergy) -> None:
+        """Compare what was told of an interval with what was metered; what lies before it is forgotten."""
+        told = self._told.get(start, {})
+        self._told = {at: each for at, each in self._told.items() if at > start}
+        if not told:
+            return
+        for source, forecast in told.items():
+            errors = self._errors[source]
+            errors.running["load"] += forecast.load_wh - energy.load_wh
+            errors.running["pv"] += forecast.pv_wh - energy.pv_wh
+            errors.quarters += 1
+        self._running += 1
+        if self._running == _SPAN_QUARTERS:
+            self._close_span()
+
+    def _close_span(self) -> None:
+        """Count the span for those that told all of it."""
+        keep = 0.5 ** (1 / _HALF_LIFE_SPANS)
+        for errors in self._errors.values():
+            if errors.quarters == _SPAN_QUARTERS:
+                for kind, sum_wh in errors.running.items():
+                    errors.past[kind] = keep * errors.past[kind] + abs(sum_wh)
+                errors.spans = keep * errors.spans + 1.0
+            errors.running, errors.quarters = {"load": 0.0, "pv": 0.0}, 0
+        self._running = 0
+        self._judged += 1
+
+    @property
+    def ranking(self) -> Ranking:
+        """Return who serves first; by nature until a day was judged."""
+        if self._judged < _SPANS_TO_JUDGE:
+            return Ranking()
+        return Ranking(load=self._ranked("load"), pv=self._ranked("pv"))
+
+    def _ranked(self, kind: str) -> tuple[ForecastSource, ...]:
+        means: Mapping[ForecastSource, float] = {
+            source: errors.past[kind] / errors.spans if errors.spans else float("inf")
+            for source, errors in self._errors.items()
+        }
+        return tuple(sorted(JUDGED, key=lambda source: means[source] / _BETTER ** JUDGED.index(source)))
