@@ -20,7 +20,7 @@ Frames = dict[str, dict[str, list[Any]]]
 GOLDEN = json.loads(Path(__file__).with_name("frames.json").read_text(encoding="utf-8"))
 FRAMES: Frames = GOLDEN["devices"] | frames()
 DERIVED: Frames = GOLDEN["derived"] | derived_frames()
-FACTS = 1438  # Points that public sources tell; a profile may put several of them together as one more.
+FACTS = 2458  # Points that public sources tell; a profile may put several of them together as one more.
 
 NO_NUMBER = (DataType.ENUM16, DataType.ENUM32, DataType.BITFIELD, DataType.STRING, DataType.BOOL, DataType.CLOCK)
 OTHER_TYPE = {
