@@ -41,6 +41,7 @@ from sitewatt.commands.command_inputs import (
     link_settings,
     one_sentence,
 )
+from sitewatt.commands.command_since import Since, hear_since
 from sitewatt.output import BAD_INPUT, INTERRUPTED, fail, print_json
 
 if TYPE_CHECKING:
@@ -179,15 +180,23 @@ def release(
 def list_sent(
     key: Key,
     running: Annotated[bool, typer.Option("--running", help="Only those that may still run.")] = False,
+    tables: Since = None,
     clock: ClockSpec = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what was sent with a key from here, the newest last, and the last answer that was heard."""
+    """List what was sent with a key from here, the newest last, and the last answer that was heard.
+
+    With --tables the answers that came after nobody listened any more are taken from the cloud, and kept beside the
+    key. Exit 1 the tables cannot be read, 2 the key or the folder cannot be used.
+    """
     from sitewatt.operator.book import left_s
 
     now = clock_of(clock, as_json=as_json).now()
     with one_sentence(as_json):
-        entries = book_of(key).entries()
+        book = book_of(key)
+        if tables is not None:
+            hear_since(book, tables, as_json=as_json)
+        entries = book.entries()
     over = {"rejected", "completed", "expired", "released", "superseded", "not_sent"}
     shown = [{**entry, "left_s": 0.0 if entry["stage"] in over else left_s(entry, now)} for entry in entries]
     if running:
