@@ -5,6 +5,7 @@ Source: Model Context Protocol, revisions 2025-11-25 and 2026-07-28.
 
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 import anyio.to_thread
@@ -143,7 +144,9 @@ def mcp_server(offering: Offering, caller_of: Callable[[Context], Caller]) -> Se
     )
 
 
+@cache
 def _tool(skill: Skill[Any, Any]) -> types.Tool:
+    # Made once: the schemas of all skills take a tenth of a second, and every client asks for the list.
     schema = skill.question.model_json_schema()
     acts = skill.effect is Effect.ACTS
     if acts:
