@@ -88,6 +88,9 @@ def password(
             said = f"{role} signs in with it from now on"
     except PasswordRefused as error:
         fail(f"{error}; nothing was changed", code="bad_password", as_json=as_json, exit_code=BAD_INPUT)
+    except FileNotFoundError:
+        told = f"{settings.state_dir} is not there yet: start the gateway once, then set the password"
+        fail(told, code="not_kept", as_json=as_json)
     except OSError as error:
         fail(f"{settings.state_dir}: {error.strerror}; nothing was changed", code="not_kept", as_json=as_json)
     page_section = settings.page
