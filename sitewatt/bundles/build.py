@@ -34,8 +34,10 @@ LEFT_OUT: Final = ("infra", "local", "cost", "console", "__pycache__")
 # Of the libraries: what only their developers, or a C compiler, would use.
 _TRIMMED_FOLDERS: Final = ("tests", "include", "__pycache__")
 _TRIMMED_SUFFIXES: Final = frozenset({".h", ".hpp", ".pxd", ".pyx", ".pxi", ".pyi", ".a", ".lib"})
-# Parts of pyarrow that Parquet does not touch, by the beginning of their files' names: 40 MB.
-_TRIMMED_OF: Final = {"pyarrow": ("libarrow_flight", "_flight", "libarrow_substrait", "_substrait", "src")}
+# Parts of pyarrow that no library of Parquet's is linked with, by the beginning of their files' names: 50 MB.
+_TRIMMED_OF: Final = {
+    "pyarrow": ("libarrow_flight", "libarrow_python_flight", "_flight", "libarrow_s3", "_s3fs", "src")
+}
 MANIFEST_SUFFIX: Final = ".json"
 
 
