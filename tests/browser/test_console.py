@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,6 +96,8 @@ def test_an_operator_sees_all_halts_and_resumes_and_takes_tables_along(console: 
     statements = console.locator("section").filter(has=console.get_by_role("heading", name="Statements"))
     statements.get_by_label("site").select_option("home-2")
     expect(statements.get_by_role("row").nth(1)).to_contain_text("0.1 kWh")
+    if (pictures := os.environ.get("SCREENSHOTS")) is not None:
+        console.screenshot(path=f"{pictures}/console.png")
     for width in (380, 1200):
         console.set_viewport_size({"width": width, "height": 800})
         found = Axe().run(console, options={"runOnly": {"type": "tag", "values": TAGS}})

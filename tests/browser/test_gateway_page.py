@@ -19,6 +19,7 @@ from edge.web.passwords import set_password
 from sitewatt.demo import files
 from tests.support.rigs.fault_rig import Siege, battery_site, siege
 from tests.support.rigs.gateway import change_config, until_status
+from tests.support.rigs.page import until_listens
 
 expect.set_options(timeout=60_000)  # A bound for what never comes, on a machine that has other work too.
 
@@ -64,6 +65,7 @@ async def _with_page(place: Siege) -> str:
     )
     await place.start(SITE)
     await until_status(place, SITE, lambda said: said["cycle"] is not None, "it controls")
+    await until_listens(port)
     return f"http://127.0.0.1:{port}/"
 
 

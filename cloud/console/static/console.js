@@ -184,7 +184,7 @@ function Grid({ feeder, may }) {
   const kind = share >= 100 ? 'bad' : share > 90 ? 'warn' : '';
   const rows = (status?.events ?? []).map((one) => ({ ...one, key: one.event_id, sites: one.sites.length }));
   return html`<section><h2>${t('feeder')} ${feeder}</h2><${Fault} text=${fault} />
-    ${status && html`<p><strong class=${status.state && status.state !== 'normal' ? 'warn' : 'good'}>${status.state ?? t('unknown')}</strong>, ${kilowatts(status.power_w)} ${t('of')} ${kilowatts(status.limit_w)} (${number(status.loading_percent, 1)} %), ${instant(status.at)}</p>
+    ${status && html`<p><strong class=${status.state == null ? 'muted' : status.state === 'normal' ? 'good' : 'warn'}>${status.state ?? t('unknown')}</strong>, ${kilowatts(status.power_w)} ${t('of')} ${kilowatts(status.limit_w)} (${number(status.loading_percent, 1)} %), ${instant(status.at)}</p>
     <div class="bar ${kind}"><i style=${{ width: `${share}%` }}></i></div>
     ${status.disturbances.length > 0 && html`<p class="bad" role="status">${status.disturbances.map((one) => one.replaceAll('_', ' ')).join(', ')}</p>`}
     <h3>${t('events')}</h3><${Table} name=${`events ${feeder}`} t=${t} none=${t('no_events')} rows=${rows} columns=${[

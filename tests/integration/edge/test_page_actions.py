@@ -19,7 +19,7 @@ from edge.web.passwords import set_password
 from sitewatt.demo import files
 from tests.support.rigs.fault_rig import BATTERY_W, SAFETY_S, Siege, battery_site, siege
 from tests.support.rigs.gateway import config_file, until_status
-from tests.support.rigs.page import PageClient
+from tests.support.rigs.page import PageClient, until_listens
 
 SITE = "home"
 PASSWORD = "a kettle in the cellar"
@@ -51,6 +51,7 @@ async def _steered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         await until_status(
             place, SITE, lambda said: said["cycle"] and said["trading"] and said["trading"]["plan"], "it plans"
         )
+        await until_listens(tls_port)
         yield place, PageClient(files.state(folder, SITE), tls_port)
 
 

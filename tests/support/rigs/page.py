@@ -1,6 +1,7 @@
 """A client of the gateway's page over TLS, that trusts the gateway's own certificate and nothing else."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import ssl
@@ -13,6 +14,24 @@ from edge.web.server import TOKEN_HEADER
 from tests.support.rigs.fault_rig import SAFETY_S
 
 Answer = tuple[int, dict[str, Any]]
+
+
+async def until_listens(port: int) -> None:
+    """Wait until somebody listens on a port of this machine: a page begins to after control does.
+
+    Raises:
+        AssertionError: Nobody did within the safety bound.
+    """
+    try:
+        async with asyncio.timeout(SAFETY_S):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise AssertionError(f"nobody listens on port {port} within {SAFETY_S:.0f} s") from error
 
 
 class PageClient:
