@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm fuzz mutants matrix nightly check format bench deb wheel apt-repo lock debian clean
+.PHONY: demo test swarm fuzz mutants matrix nightly aws check format bench deb wheel apt-repo lock debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -28,6 +28,10 @@ matrix: $(VENV)/.nightly debian
 # All that is too long for a change, with one report under build/nightly: make nightly ARGS="mutants fuzz"
 nightly: $(VENV)/.nightly debian
 	nice -n 10 $(BIN)/python -m tests.nightly $(ARGS)
+
+# The stack on AWS, deployed and used on an emulator; needs Python 3.13 and Node: make aws ARGS="-k settles"
+aws: $(VENV)/.nightly
+	nice -n 10 $(BIN)/python -m pytest -q -p no:cacheprovider tests/nightly/aws.py $(ARGS)
 
 # Bytes that nobody meant, at every door: make fuzz ARGS="--inputs 1000000 --door command"
 fuzz: $(VENV)/.dev

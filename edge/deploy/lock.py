@@ -28,11 +28,15 @@ FOLDER: Final = ROOT / "requirements"
 
 @dataclass(frozen=True, kw_only=True)
 class LockSet:
-    """What one lock is made of: extras, and whether the base (the command line) and the build tools belong to it."""
+    """What one lock is made of: extras, and whether the base (the command line) and the build tools belong to it.
+
+    One ``apart`` has an environment of its own and need not have the others' versions.
+    """
 
     extras: tuple[str, ...]
     base: bool = True
     build_tools: bool = False
+    apart: bool = False
 
 
 # By the name of the file. The widest comes first: the others take its versions.
@@ -43,6 +47,7 @@ SETS: Final[Mapping[str, LockSet]] = {
     "bundle-core": LockSet(extras=("functions",), base=False),
     "bundle-lake": LockSet(extras=("lake",), base=False),
     "bundle-solvers": LockSet(extras=("solvers",), base=False),
+    "emulator": LockSet(extras=("emulator",), base=False, apart=True),
 }
 BUILD_TOOLS: Final = FOLDER / "build.in"
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==([^\s;\\]+)\s*(?:;\s*(.*?))?\s*\\?$")
@@ -117,7 +122,7 @@ def faults(folder: Path, described: Mapping[str, Any]) -> list[str]:
             found.append(str(error))
             continue
         found += _unmet(path, pins, direct(described, each.extras, base=each.base))
-        for pin in pins:
+        for pin in () if each.apart else pins:
             other = versions.setdefault((pin.name, pin.marker), pin.version)
             if other != pin.version:
                 found.append(f"{path} has {pin.name} {pin.version}, another {other}; make lock makes them anew")
@@ -195,7 +200,7 @@ def make() -> None:
         command = [tool, "pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
         command += ["--no-header", "--no-annotate", "--no-emit-index-url", "-"]
         command += [str(BUILD_TOOLS.relative_to(ROOT))] if each.build_tools else []
-        command += [f"--constraint={widest.relative_to(ROOT)}"] if widest is not None else []
+        command += [f"--constraint={widest.relative_to(ROOT)}"] if widest is not None and not each.apart else []
         asked = "".join(f"{one}\n" for one in direct(project(), each.extras, base=each.base))
         try:
             made = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, input=asked).stdout

@@ -39,6 +39,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "swarm": (sitewatt, "sim", "swarm", "--seed", str(seed), "--hours", "2"),
         "conformance": (python, "-m", "tests.nightly.conformance"),
         "long": (python, "-m", "pytest", "-q", "-m", "nightly"),
+        "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/aws.py"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
     }
 

@@ -3,17 +3,47 @@
 Source: MiniStack 1.5, by deploying the template.
 """
 
+import json
 from typing import Any, Final
 
+_PLAIN: Final = "it is spoken to without TLS, which these policies refuse"
 LACKS: Final = {
     "AWS::CloudWatch::CompositeAlarm": "no alarm made of alarms",
     "AWS::IoT::CustomMetric": "no Device Defender",
+    "AWS::S3::BucketPolicy": _PLAIN,
+    "AWS::SQS::QueuePolicy": _PLAIN,
+    "AWS::SNS::TopicPolicy": _PLAIN,
 }
 # What it takes and does not do: the forwarder of the tests plays it.
 PLAYED: Final = {"AWS::IoT::TopicRule": "a rule does not forward to Kinesis"}
 
 
 def without(template: dict[str, Any]) -> dict[str, Any]:
-    """Return a template without what the emulator lacks."""
+    """Return a template without what the emulator lacks, without waiting for it, and with names as it gives them."""
     kept = {name: each for name, each in template["Resources"].items() if each["Type"] not in LACKS}
-    return {**template, "Resources": kept}
+    secrets = [name for name, each in kept.items() if each["Type"] == "AWS::SecretsManager::Secret"]
+    return {
+        **template,
+        "Resources": {name: _named(_waiting_for(each, kept), secrets) for name, each in kept.items()},
+    }
+
+
+def _waiting_for(resource: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    if "DependsOn" not in resource:
+        return resource
+    told = resource["DependsOn"]
+    names = [name for name in ([told] if isinstance(told, str) else told) if name in there]
+    rest = {key: value for key, value in resource.items() if key != "DependsOn"}
+    return {**rest, **({"DependsOn": names} if names else {})}
+
+
+def _named(resource: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
+    """Return a policy with the ARN of a secret where it says ``Ref``, which is the ARN on AWS and its name there."""
+    if resource["Type"] != "AWS::IAM::Policy":
+        return resource
+    text = json.dumps(resource)
+    for name in secrets:
+        arn = f"arn:aws:secretsmanager:${{AWS::Region}}:${{AWS::AccountId}}:secret:${{{name}}}*"
+        text = text.replace(json.dumps({"Ref": name}), json.dumps({"Fn::Sub": arn}))
+    named: dict[str, Any] = json.loads(text)
+    return named

@@ -89,6 +89,19 @@ def test_names_of_schedules_fit_and_differ() -> None:
 
 
 def test_what_an_emulator_lacks_is_left_out_by_name() -> None:
-    """And nothing else."""
-    template = {"Resources": {"a": {"Type": "AWS::IoT::CustomMetric"}, "b": {"Type": "AWS::IoT::Policy"}}, "Outputs": 1}
-    assert emulator.without(template) == {"Resources": {"b": {"Type": "AWS::IoT::Policy"}}, "Outputs": 1}
+    """And nothing else; nobody waits for what is not there."""
+    policy = {"Type": "AWS::IoT::Policy", "DependsOn": ["a", "c"]}
+    resources = {"a": {"Type": "AWS::IoT::CustomMetric"}, "b": policy, "c": {"Type": "AWS::IoT::Policy"}}
+    kept = {"b": {"Type": "AWS::IoT::Policy", "DependsOn": ["c"]}, "c": {"Type": "AWS::IoT::Policy"}}
+    assert emulator.without({"Resources": resources, "Outputs": 1}) == {"Resources": kept, "Outputs": 1}
+    waits = {"a": {"Type": "AWS::IoT::CustomMetric"}, "b": {"Type": "AWS::IoT::Policy", "DependsOn": "a"}}
+    assert emulator.without({"Resources": waits}) == {"Resources": {"b": {"Type": "AWS::IoT::Policy"}}}
+
+
+def test_a_policy_on_a_secret_names_its_arn_where_a_reference_is_a_name() -> None:
+    """On AWS a reference to a secret is its ARN; an emulator's is a name, which a policy cannot grant."""
+    policy = {"Type": "AWS::IAM::Policy", "Properties": {"Resource": {"Ref": "key"}}}
+    resources = {"key": {"Type": "AWS::SecretsManager::Secret"}, "p": policy}
+    made = emulator.without({"Resources": resources})["Resources"]
+    arn = "arn:aws:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${key}*"
+    assert made == {**resources, "p": {"Type": "AWS::IAM::Policy", "Properties": {"Resource": {"Fn::Sub": arn}}}}

@@ -1,0 +1,288 @@
+"""The whole way on AWS, against an emulator: ``make aws``.
+
+The bundles are built, the stack is deployed and told who takes part, and the functions run in their roles from their
+own bundles, on the runtime's Python: the emulator refuses what a role does not grant. Left out is what it lacks
+(``cloud/infra/deployment/emulator.py``); an IoT rule's way to its stream is played here. Too long for a change: it
+takes minutes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from cloud.infra.functions import FUNCTIONS, Bundle
+from cloud.infra.rules import rule_of
+from cloud.local.events import fields_of, forwarded
+from cloud.local.report import channel_counts, intervals, ledger
+from cloud.shell.signing import read_signer_file
+from cloud.stores import keys
+from cloud.stores.dynamodb import DynamoTables
+from cloud.stores.tables import Tables
+from contracts.telemetry import EventMessage, StatusMessage
+from contracts.topics import Up, parse, site_topic
+from contracts.wire import Message
+from tests.support.cloud.emulator import ROOT_USER, Emulator, emulator, installed, runtime_python
+from tests.support.cloud.sites import FEEDER, START, ZONE, batch, house_in, registry, registry_data, write_key
+from tests.support.cloud.sites import telemetry as telemetry_of
+from tests.support.market.shell import run_events, story
+
+TAKEN_S: Final = 120.0
+BUNDLES_VARIABLE: Final = "SITEWATT_BUNDLES"  # A folder of amd64 bundles that are built already.
+# What Lambda does with a bundle: import the function, call it, call it again.
+CALLS: Final = """
+import importlib, json, sys, time
+from types import SimpleNamespace
+begun_s = time.monotonic()
+handler = importlib.import_module(sys.argv[1]).handler
+times_s = [time.monotonic() - begun_s]
+context = SimpleNamespace(function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1")
+for _ in range(2):
+    begun_s = time.monotonic()
+    answer = handler(json.loads(sys.argv[2]), context)
+    times_s.append(time.monotonic() - begun_s)
+print(json.dumps([answer, times_s]))
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def command(*arguments: str, expect: int = 0) -> Any:
+    """Run a command for programs and return its answer."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sitewatt", *arguments, "--json"],
+        env={**os.environ, **ROOT_USER, "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundles for this machine's processor."""
+    if built := os.environ.get(BUNDLES_VARIABLE):
+        return Path(built)
+    folder = tmp_path_factory.mktemp("bundles")
+    command("cloud", "bundle", "--arch", "amd64", "--out", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An account that nothing was done to, where a role's grants count."""
+    installed()
+    with emulator(tmp_path_factory.mktemp("aws"), AUTH="true") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(aws: Emulator, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The stack, deployed and told of a neighbourhood."""
+    folder = tmp_path_factory.mktemp("operator")
+    where = ("--endpoint", aws.endpoint)
+    deployed: dict[str, Any] = command("cloud", "deploy", "--bundles", str(bundles), "--arch", "amd64", *where)
+    (folder / "zones.yaml").write_text(yaml.safe_dump({"registry": registry_data()}))
+    refused = command("cloud", "register", "--registry", str(folder / "zones.yaml"), *where, expect=2)
+    assert refused["error"]["code"] == "no_key"
+    write_key(folder / "key.pem")
+    read_signer_file(issuer="grid-agent", path=folder / "key.pem")
+    given = ("--registry", str(folder / "zones.yaml"), "--signing-key", str(folder / "key.pem"))
+    done = command("cloud", "register", *given, *where)
+    assert (done["sites"], done["schedules_made"]) == (4, 3)
+    return deployed
+
+
+@pytest.fixture
+def tables(aws: Emulator, stack: dict[str, Any]) -> Tables:
+    """The stack's tables."""
+    return DynamoTables(aws.client("dynamodb"), prefix="sitewatt-")
+
+
+def call(aws: Emulator, name: str, event: Any) -> Any:
+    """Call a function of the stack and return its answer."""
+    answer = aws.client("lambda").invoke(FunctionName=f"sitewatt-{name}:live", Payload=json.dumps(event).encode())
+    told = json.loads(answer["Payload"].read() or b"null")
+    assert "FunctionError" not in answer, f"{name}: {told}"
+    return told
+
+
+def await_true(condition: Callable[[], bool], *, why: str) -> None:
+    """Wait for a condition under one safety timeout."""
+    deadline_s = time.monotonic() + TAKEN_S
+    while not condition():
+        assert time.monotonic() < deadline_s, why
+        time.sleep(0.2)
+
+
+def forward(aws: Emulator, channel: Up, *messages: Message) -> None:
+    """Do what a rule of AWS IoT Core does, and the emulator does not: put messages into their stream."""
+    rule, client = rule_of(channel), aws.client("kinesis")
+    for message in messages:
+        topic = parse(site_topic(zone=ZONE, site=message.site, channel=channel))  # type: ignore[attr-defined]
+        assert topic is not None
+        data = forwarded(topic, fields_of(message.encode()))
+        stream = f"sitewatt-{rule.stream.carrier.value}"
+        client.put_record(StreamName=stream, Data=data, PartitionKey=rule.partition.of(topic))
+
+
+def test_the_stack_is_well_and_says_so(aws: Emulator, stack: dict[str, Any]) -> None:
+    """Every function is there in its first version, every table, every schedule."""
+    told = command("cloud", "status", "--endpoint", aws.endpoint)
+    assert told["well"] and told["state"] == "CREATE_COMPLETE" and told["sites"] == 4
+    assert {each["name"] for each in told["functions"]} == {each.name for each in FUNCTIONS}
+    assert {each["version"] for each in told["functions"]} == {"1"}
+
+
+def test_a_product_settles_on_aws_as_it_does_here(aws: Emulator, tables: Tables, tmp_path: Path) -> None:
+    """The same orders, ticks and readings: the same prices, trades and ledger, which sums to zero."""
+    with house_in(tmp_path) as (services, _):
+        events = story()
+        run_events(services, events)
+        ours, our_ledger = intervals(services.stores.tables, ZONE), ledger(services.stores.tables, [ZONE])
+    for handler, event in events:
+        call(aws, handler.__module__.rpartition(".")[2].replace("_", "-"), event)
+    assert intervals(tables, ZONE) == ours
+    assert any(interval["settled"] for interval in ours)
+    assert ledger(tables, [ZONE]) == our_ledger
+    assert (our_ledger["sum"], our_ledger["energy_sum"]) == (0, 0)
+
+
+def test_what_gateways_send_comes_through_the_streams(aws: Emulator, tables: Tables) -> None:
+    """Filters, batches and roles: each channel reaches its function, and nothing is lost or doubled."""
+    now = datetime.now(UTC)
+    values: dict[str, list[float | None]] = {"meter/active_power_w": [100.0, 200.0]}
+    told = [telemetry_of("home-1", seq, now - timedelta(seconds=60 - 2 * seq), values) for seq in range(1, 11)]
+    forward(aws, Up.TELEMETRY, *told, told[4])
+    forward(aws, Up.STATUS, StatusMessage(site="home-1", online=True, at=now))
+    happened = EventMessage(site="home-1", epoch=1, seq=1, sent_at=now, at=now, phrase="link up")
+    forward(aws, Up.EVENTS, happened)
+    want = {"published": 10, "stored": 10, "lost": 0, "duplicated": 1}
+
+    def taken() -> bool:
+        return channel_counts(tables, registry(), Up.TELEMETRY) == want
+
+    await_true(taken, why="telemetry does not come")
+    state = keys.site_state("home-1", keys.STATUS)
+    await_true(lambda: tables.get(state) is not None, why="the status does not come")
+    event = keys.site_event("home-1", now, 1, 1)
+    await_true(lambda: tables.get(event) is not None, why="the event does not come")
+    told_by = command("cloud", "status", "--endpoint", aws.endpoint)
+    assert told_by["set_aside"] == 0
+
+
+def test_every_tick_runs_in_its_role(aws: Emulator, stack: dict[str, Any]) -> None:
+    """What a schedule calls: forecasts are issued, the grid's agent looks at its feeder, a stranger is told no."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for name, target in (("forecast-tick", {"zone": ZONE}), ("grid-tick", {"zone": ZONE, "feeder": FEEDER})):
+        call(aws, name, {"time": at, **target})
+    assert call(aws, "provisioning-hook", {}) == {"allowProvisioning": False}
+    lake = batch(Up.TELEMETRY, telemetry_of("farm", 1, START, {"meter/active_power_w": [1.0]}), at=START)
+    call(aws, "lake", lake)
+    held = aws.client("s3").list_objects_v2(Bucket=stack["outputs"]["LakeBucket"])
+    assert any("farm" not in each["Key"] and ZONE in each["Key"] for each in held["Contents"])
+
+
+def test_a_role_is_refused_what_it_is_not_granted(aws: Emulator, stack: dict[str, Any]) -> None:
+    """Without this, that every function works would say nothing about grants."""
+    iam, client = aws.client("iam"), aws.client("lambda")
+    role = client.get_function(FunctionName="sitewatt-events")["Configuration"]["Role"].rpartition("/")[2]
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    held = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+    event = EventMessage(site="farm", epoch=1, seq=1, sent_at=START, at=START, phrase="link up")
+    told = batch(Up.EVENTS, event, at=START)
+    for name in names:
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+    try:
+        payload = json.dumps(told).encode()
+        answer = client.invoke(FunctionName="sitewatt-events:live", Payload=payload)
+        assert "FunctionError" in answer, answer["Payload"].read()
+    finally:
+        for name, document in held.items():
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+    assert call(aws, "events", told) == {"batchItemFailures": []}
+
+
+def test_new_code_is_a_new_version_that_is_called(
+    aws: Emulator, stack: dict[str, Any], bundles: Path, tmp_path: Path
+) -> None:
+    """The alias moves with the code: a deployment that changed nothing but the bundle went nowhere."""
+    for bundle in Bundle:
+        name = f"sitewatt-{bundle}-amd64.zip"
+        (tmp_path / name).write_bytes((bundles / name).read_bytes())
+    with zipfile.ZipFile(tmp_path / "sitewatt-core-amd64.zip", "a") as archive:
+        archive.writestr("another_content.txt", "")
+    command("cloud", "deploy", "--bundles", str(tmp_path), "--arch", "amd64", "--endpoint", aws.endpoint)
+    told = command("cloud", "status", "--endpoint", aws.endpoint)
+    core = {each.name for each in FUNCTIONS if each.bundle is Bundle.CORE}
+    assert {each["name"] for each in told["functions"] if each["version"] == "2"} == core
+    assert call(aws, "provisioning-hook", {}) == {"allowProvisioning": False}
+
+
+@pytest.mark.parametrize("bundle", Bundle)
+def test_a_bundle_runs_in_an_empty_environment(
+    aws: Emulator, stack: dict[str, Any], bundles: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    """The runtime's Python, the bundle, and no library of this machine; how long each step took is printed."""
+    with zipfile.ZipFile(bundles / f"sitewatt-{bundle}-amd64.zip") as archive:
+        archive.extractall(tmp_path)
+    environ = {
+        **ROOT_USER,
+        "AWS_ENDPOINT_URL": aws.endpoint,
+        "SITEWATT_STORE": "dynamodb",
+        "SITEWATT_TABLE_PREFIX": "sitewatt-",
+        "SITEWATT_LAKE_BUCKET": stack["outputs"]["LakeBucket"],
+        "SITEWATT_SIGNING": "none",
+    }
+    event = {
+        Bundle.CORE: batch(Up.STATUS, StatusMessage(site="farm", online=True, at=START), at=START),
+        Bundle.LAKE: batch(Up.TELEMETRY, telemetry_of("farm", 1, START, {"meter/w": [1.0]}), at=START),
+        Bundle.SOLVERS: batch(Up.ORDERS, b'{"site": "farm"}', at=START),
+    }[bundle]
+    entry = {Bundle.CORE: "status", Bundle.LAKE: "lake", Bundle.SOLVERS: "orders"}[bundle]
+    # Without site-packages, and by a path of the bundle alone.
+    done = subprocess.run(
+        [runtime_python(), "-S", "-c", CALLS, f"cloud.handlers.{entry}", json.dumps(event)],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TAKEN_S,
+    )
+    assert done.returncode == 0, done.stderr
+    answer, (import_s, first_s, warm_s) = json.loads(done.stdout.splitlines()[-1])
+    assert answer == {"batchItemFailures": []}
+    print(f"\n{bundle}: imported in {import_s:.2f} s, first answer in {first_s:.2f} s, the next in {warm_s:.3f} s")
+
+
+def test_an_end_leaves_nothing(aws: Emulator, stack: dict[str, Any]) -> None:
+    """Without --with-data what is worth money stays, and is named; with it nothing does."""
+    refused = command("cloud", "destroy", "--endpoint", aws.endpoint, expect=2)
+    assert refused["error"]["code"] == "not_confirmed"
+    kept = command("cloud", "destroy", "--yes", "--with-data", "--endpoint", aws.endpoint)["kept"]
+    assert kept == []
+    assert aws.client("dynamodb").list_tables()["TableNames"] == []
+    assert aws.client("lambda").list_functions()["Functions"] == []
+    assert aws.client("s3").list_buckets()["Buckets"] == []
+    assert aws.client("scheduler").list_schedules()["Schedules"] == []
+    assert command("cloud", "status", "--endpoint", aws.endpoint, expect=2)["error"]["code"] == "no_stack"
+
+
+def test_two_builds_are_the_same(tmp_path: Path) -> None:
+    """And for the processor of the stack: every library of it is judged when it is built."""
+    made = [
+        command("cloud", "bundle", "--only", "core", "--out", str(tmp_path / name))["bundles"] for name in ("a", "b")
+    ]
+    assert made[0] == made[1]
