@@ -1,10 +1,11 @@
-"""Whether a gateway is online: the newest word counts."""
+"""Whether a gateway is online: the newest word counts; one that comes online is told again what it has traded."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.shell.intake import arrival_of, each_record
+from cloud.shell.market.retelling import retold
 from cloud.shell.services import current
 from cloud.stores import keys
 from cloud.stores.tables import Put
@@ -27,6 +28,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             "epoch": message.epoch,
             "arrived_at": epoch_ms(arrival.at),
         }
-        services.stores.tables.put(Put(key=keys.site_state(arrival.site, keys.STATUS), body=body))
+        tables = services.stores.tables
+        tables.put(Put(key=keys.site_state(arrival.site, keys.STATUS), body=body))
+        if message.online:
+            services.publisher.publish(retold(tables, arrival.zone, arrival.site, at=arrival.at))
 
     return each_record(event, context, take)

@@ -104,7 +104,11 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
         handler="cloud.handlers.events", reads=(*_REGISTRY, Table.ENERGY_METRICS), writes=(Table.ENERGY_METRICS,)
     ),
     FunctionDefinition(
-        handler="cloud.handlers.status", reads=(*_REGISTRY, Table.ENERGY_METRICS), writes=(Table.ENERGY_METRICS,)
+        handler="cloud.handlers.status",
+        bundle=Bundle.SOLVERS,
+        reads=(*_REGISTRY, *_MARKET, Table.ENERGY_METRICS),
+        writes=(Table.ENERGY_METRICS,),
+        speaks=(Down.TRADES,),
     ),
     _market("cloud.handlers.market_tick"),
     FunctionDefinition(

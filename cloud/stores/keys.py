@@ -256,6 +256,11 @@ def site_trade(site: SiteId, interval_start: datetime, key: Key) -> IndexKey:
     return IndexKey(pk=site_month(site, interval_start), sk=f"{_iso_minute(interval_start)}#{key.sk}")
 
 
+def site_trades_from(interval_start: datetime) -> str:
+    """Return the index's first sort key of what a site traded for a delivery interval, and of all that follow."""
+    return f"{_iso_minute(interval_start)}#"
+
+
 def gateway(serial: str) -> Key:
     """Return where a gateway's serial is kept with what it may register as."""
     return Key(table=Table.GRID_METRICS, pk=GATEWAYS, sk=serial)

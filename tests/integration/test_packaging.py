@@ -39,7 +39,7 @@ CASES = [
     pytest.param(
         "cloud",
         "cloud",
-        ["cloud.local", "cloud.doors", "cloud.infra.stack"],
+        ["cloud.local", "cloud.doors", "cloud.console", "cloud.infra.stack"],
         ["pymodbus", "aiomqtt", "amqtt", "pandas", "aws_cdk"],
         id="cloud",
     ),

@@ -18,7 +18,8 @@ from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Table
 from contracts.clock import ScaledClock, scaled_clock
 from contracts.market import MarketBroadcast, Side, TradesMessage
-from contracts.topics import Up, site_topic
+from contracts.telemetry import StatusMessage
+from contracts.topics import Down, Up, site_topic
 from contracts.wire import SiteMessage
 from tests.support.brokers.broker import free_port
 from tests.support.cloud.process import Process, eventually, gateway, started
@@ -153,6 +154,40 @@ async def test_a_day_at_the_market_is_answered_over_the_broker(tmp_path: Path) -
         ]
         assert lines and sum(line["money_uct"] for line in lines) == 0
         tables.close()
+
+
+async def test_a_trade_that_a_killed_broker_forgot_is_told_when_its_site_is_back(tmp_path: Path) -> None:
+    """The ledger has it, so its site must hear of it: what waited in the broker is gone with its memory."""
+    port = free_port()
+    interval = START + timedelta(hours=1)
+    trades = site_topic(zone=ZONE, site="farm", channel=Down.TRADES)
+    broker = Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "broker"), folder=tmp_path)
+    async with started(broker), started(_cloud(tmp_path, write_config(tmp_path, port=port))):
+        async with gateway(port, identifier="farm", clean_session=False) as client:
+            await client.subscribe(trades, qos=1)
+        async with gateway(port) as client:
+            for message in (
+                order("farm", 1, interval, Side.SELL, 5_000, 10_000, at=START),
+                order("factory", 1, interval, Side.BUY, 5_000, 35_000, at=START),
+            ):
+                await client.publish(_topic(message, Up.ORDERS), message.encode(), qos=1)
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        await eventually(lambda: tables.query_index(Table.TRADE_DATA, keys.site_month("farm", interval)))
+        tables.close()
+        await broker.kill()
+        await broker.start()
+
+        async with gateway(port, identifier="farm", clean_session=False) as client, asyncio.timeout(30):
+            await client.subscribe(trades, qos=1)
+            online = StatusMessage(site="farm", online=True, at=START)
+            topic = site_topic(zone=ZONE, site="farm", channel=Up.STATUS)
+            await client.publish(topic, online.encode(), qos=1, retain=True)
+            async for heard in client.messages:
+                assert isinstance(heard.payload, bytes)
+                told = TradesMessage.decode(heard.payload)
+                if told.trades:
+                    break
+    assert (told.interval_start, sum(line.quantity_wh for line in told.trades)) == (interval, 5_000)
 
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])

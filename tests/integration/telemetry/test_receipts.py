@@ -13,7 +13,6 @@ from contracts.topics import Up
 from edge.config import SiteConfig
 from edge.links.link import LinkState
 from edge.site.site_process import Site, open_site, run_opened
-from sitewatt.swarm.process_tree import signal_all, tree
 from tests.support.brokers.broker import free_port
 from tests.support.brokers.link_parts import Build, background
 from tests.support.cloud.process import Process, eventually, started
@@ -46,13 +45,6 @@ def _seen(folder: Path, *, epoch: int) -> Seen:
         tables.close()
 
 
-async def _kill(broker: Process) -> None:
-    """Kill a broker with all that it started, so that nothing is saved."""
-    assert broker.process is not None
-    signal_all(tree(broker.process.pid)[::-1], signal.SIGKILL)
-    await broker.stop(signal.SIGKILL)
-
-
 async def test_a_killed_broker_loses_nothing_that_it_had_acknowledged(tmp_path: Path) -> None:
     """It forgets what waits for a cloud that is away, and what comes before the cloud has subscribed again."""
     port = free_port()
@@ -73,7 +65,7 @@ async def test_a_killed_broker_loses_nothing_that_it_had_acknowledged(tmp_path: 
             await eventually(lambda: site.uplink.stats().in_flight == 0)
             assert len(site.outbox.read(Up.METER)) == 20, "the broker's word is not enough"
 
-            await _kill(broker)
+            await broker.kill()
             await eventually(lambda: site.link.status().state is LinkState.DISCONNECTED)
             await broker.start()
             await eventually(lambda: site.uplink.stats().published == published + 40)

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 import aiomqtt
 
-SAFETY_S = 20.0
+from sitewatt.swarm.process_tree import signal_all, tree
+
+SAFETY_S = 60.0
 CHECK_S = 0.02
 
 T = TypeVar("T")
@@ -57,6 +59,12 @@ class Process:
             self.process.send_signal(number)
         async with asyncio.timeout(SAFETY_S):
             return await self.process.wait()
+
+    async def kill(self) -> None:
+        """Kill it with all that it started, so that nothing is saved."""
+        assert self.process is not None
+        signal_all(tree(self.process.pid)[::-1], signal.SIGKILL)
+        await self.stop(signal.SIGKILL)
 
 
 @asynccontextmanager
