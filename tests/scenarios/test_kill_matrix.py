@@ -21,6 +21,7 @@ from tests.support.rigs.fault_disk import Disk, disk
 from tests.support.rigs.fault_matrix import COLUMNS, MARGIN, Cell, Column, Promise, judge, write_table
 from tests.support.rigs.fault_rig import AGGREGATOR, REBOOT_SILENT_S, Siege, battery_site, siege, sun_site
 from tests.support.rigs.fault_wire import overwrite
+from tests.support.rigs.gateway import devices_read
 
 STEADY_MS = 4000  # An order is obeyed for so long before anything is broken.
 SAFETY_DOC = Path(__file__).parents[2] / "docs" / "safety.md"
@@ -183,6 +184,7 @@ async def test_every_device_is_safe_within_its_timer(
 
 async def _run(failure: Failure, place: Siege, state: Disk, measured: list[Cell]) -> None:
     await place.until(lambda: all(_is_up(place, column) for column in COLUMNS), "every site runs by itself")
+    await devices_read(place, *(column.site for column in COLUMNS))
     begun_ms = place.now_ms()
     given = await asyncio.gather(
         *(
