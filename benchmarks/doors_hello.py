@@ -13,6 +13,7 @@ from a2a.server.routes.agent_card_routes import create_agent_card_routes
 from a2a.server.routes.jsonrpc_routes import create_jsonrpc_routes
 from a2a.server.tasks import InMemoryTaskStore
 from a2a.types import a2a_pb2
+from a2a.utils.errors import UnsupportedOperationError
 from mcp.server import MCPServer
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,7 +28,7 @@ class _Hello(AgentExecutor):
         await event_queue.enqueue_event(new_text_message("hello"))
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        raise NotImplementedError
+        raise UnsupportedOperationError
 
 
 def app_of(kind: str, url: str) -> Starlette:

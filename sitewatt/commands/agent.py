@@ -10,7 +10,14 @@ import typer
 
 from contracts.skills.base import Agent, Effect, Role
 from sitewatt.commands import agent_letters
-from sitewatt.commands.agent_tables import JsonOption, TablesOption, arguments_of, opened_tables, tables_path
+from sitewatt.commands.agent_tables import (
+    JsonOption,
+    TablesOption,
+    arguments_of,
+    offering_of,
+    opened_tables,
+    tables_path,
+)
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
@@ -124,14 +131,11 @@ def serve(
     import contextlib
 
     from cloud.doors.app import build_app
-    from cloud.doors.callers import LOOPBACK, Callers, read_callers
+    from cloud.doors.callers import LOOPBACK
     from cloud.doors.card_key import card_key
-    from cloud.doors.offering import Offering
     from cloud.doors.peers import read_peers
     from cloud.doors.serve import listen, serve_http, serve_stdio
     from cloud.errors import CloudError
-    from cloud.shell.agents_office import office_of
-    from sitewatt.documents import documents, version
 
     if callers is None and host not in LOOPBACK:
         sentence = f"{host} can be reached by others; name who may come in with --callers FILE"
@@ -139,15 +143,7 @@ def serve(
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
-            offering = Offering(
-                office=office_of(store, registry),
-                registry=registry,
-                tables=store,
-                callers=read_callers(callers) if callers is not None else Callers(),
-                agent=agent,
-                documents=documents(),
-                version=version(),
-            )
+            offering = offering_of(store, registry, callers=callers, agent=agent)
             if stdio:
                 local = _local_caller(role, None, None)
                 serve_stdio(offering, replace(local, effects=local.effects - {Effect.ACTS}))

@@ -9,8 +9,10 @@ import typer
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
+    from cloud.doors.offering import Offering
     from cloud.stores.registry import Registry
     from cloud.stores.sqlite import SqliteTables
+    from contracts.skills.base import Agent
 
 TablesOption = Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -28,6 +30,30 @@ def opened_tables(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]
         return store, load_registry(store)
     except CloudError as error:
         fail(str(error), code="store", as_json=as_json)
+
+
+def offering_of(
+    store: "SqliteTables", registry: "Registry", *, callers: Path | None, agent: "Agent | None" = None
+) -> "Offering":
+    """Return what the doors of opened tables offer, to the callers of a file: all agents, or one.
+
+    Raises:
+        CloudError: The file of callers cannot be used.
+    """
+    from cloud.doors.callers import Callers, read_callers
+    from cloud.doors.offering import Offering
+    from cloud.shell.agents_office import office_of
+    from sitewatt.documents import documents, version
+
+    return Offering(
+        office=office_of(store, registry),
+        registry=registry,
+        tables=store,
+        callers=read_callers(callers) if callers is not None else Callers(),
+        agent=agent,
+        documents=documents(),
+        version=version(),
+    )
 
 
 def tables_path(folder: Path, as_json: bool) -> Path:

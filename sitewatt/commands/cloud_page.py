@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sitewatt.commands.agent_tables import opened_tables
+from sitewatt.commands.agent_tables import offering_of, opened_tables
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 PORT_MAX = 65_535
@@ -39,25 +39,14 @@ def page(
     _refuse_open_door(host, tokens=callers is not None, cert=cert, key=key, as_json=as_json)
     from cloud.console.app import Console
     from cloud.doors.app import build_app
-    from cloud.doors.callers import Callers, read_callers
-    from cloud.doors.offering import Offering
     from cloud.doors.serve import listen as listening
     from cloud.doors.serve import serve_http
     from cloud.errors import CloudError
-    from cloud.shell.agents_office import office_of
-    from sitewatt.documents import documents, version
 
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
-            offering = Offering(
-                office=office_of(store, registry),
-                registry=registry,
-                tables=store,
-                callers=read_callers(callers) if callers is not None else Callers(),
-                documents=documents(),
-                version=version(),
-            )
+            offering = offering_of(store, registry, callers=callers)
             with listening(host, port) as listener:
                 scheme = "http" if cert is None else "https"
                 address = f"{scheme}://{host}:{listener.getsockname()[1]}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cloud.agents.reasoning import Message, ModelTurn, Stop, Tool, ToolCall
-from cloud.shell.models.bedrock_client import called
+from cloud.shell.models.bedrock_client import Bedrock
 
 _STOPS: Final = {
     "end_turn": Stop.DONE,
@@ -19,25 +19,14 @@ _STOPS: Final = {
 }
 
 
-class BedrockModel:
-    """Asks a model by its id; which one is configuration, for ids are retired."""
-
-    def __init__(self, model_id: str, *, endpoint: str | None = None, region: str | None = None) -> None:
-        self._id = model_id
-        self._endpoint = endpoint
-        self._region = region
-
-    @property
-    def id(self) -> str:
-        """Return the model's id."""
-        return self._id
+class BedrockModel(Bedrock):
+    """Asks a model by Converse."""
 
     def turn(
         self, system: str, messages: Sequence[Message], tools: Sequence[Tool], *, tokens_max: int, timeout_s: float
     ) -> ModelTurn:
         """Return the next turn."""
-        answer = called(
-            self._id,
+        answer = self.called(
             lambda client: client.converse(
                 modelId=self._id,
                 system=[{"text": system}],
@@ -45,8 +34,6 @@ class BedrockModel:
                 toolConfig={"tools": [_tool(tool) for tool in tools]},
                 inferenceConfig={"maxTokens": tokens_max},
             ),
-            endpoint=self._endpoint,
-            region=self._region,
             timeout_s=timeout_s,
         )
         return _turn(answer)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cloud.agents.reasoning import Message, ModelTurn, Stop, Tool, ToolCall
 from cloud.errors import ModelError
-from cloud.shell.models.bedrock_client import called
+from cloud.shell.models.bedrock_client import Bedrock
 
 _VERSION: Final = "bedrock-2023-05-31"
 _STOPS: Final = {
@@ -22,18 +22,8 @@ _STOPS: Final = {
 }
 
 
-class BedrockMessagesModel:
+class BedrockMessagesModel(Bedrock):
     """Asks a model by its id with the Messages body."""
-
-    def __init__(self, model_id: str, *, endpoint: str | None = None, region: str | None = None) -> None:
-        self._id = model_id
-        self._endpoint = endpoint
-        self._region = region
-
-    @property
-    def id(self) -> str:
-        """Return the model's id."""
-        return self._id
 
     def turn(
         self, system: str, messages: Sequence[Message], tools: Sequence[Tool], *, tokens_max: int, timeout_s: float
@@ -49,16 +39,13 @@ class BedrockMessagesModel:
                 for tool in tools
             ],
         }
-        raw = called(
-            self._id,
+        raw = self.called(
             lambda client: client.invoke_model(
                 modelId=self._id,
                 body=json.dumps(body).encode(),
                 contentType="application/json",
                 accept="application/json",
             )["body"].read(),
-            endpoint=self._endpoint,
-            region=self._region,
             timeout_s=timeout_s,
         )
         try:
