@@ -57,6 +57,11 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
     [
         ("site.colour", "red", "site.colour is not a known key"),
         ("site.id", "Home 1", "site.id is 'Home 1'"),
+        ("connection", 5, "connection is 5, must be a section of keys"),
+        ("control", "fast", "control is 'fast', must be a section of keys"),
+        ("devices", "meter", "devices is 'meter', must be a list"),
+        ("connection.import_limit_w", [1], "connection.import_limit_w is a section, must be a whole number"),
+        ("link.url", 5, "link.url is 5, must be a text"),
         ("devices", [], "devices is empty, it must hold at least one"),
         ("connection.export_limit_w", "1000o", "connection.export_limit_w is '1000o', must be a whole number"),
         ("site.agent", "gambler", "site.agent is 'gambler', must be 'producer', 'consumer' or 'monitor'"),
