@@ -6,7 +6,7 @@ from collections.abc import Callable
 LOOK_EVERY_S = 0.01
 
 
-async def until(condition: Callable[[], bool], *, safety_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], *, safety_s: float = 60.0) -> None:
     """Return as soon as the condition holds.
 
     Raises:
