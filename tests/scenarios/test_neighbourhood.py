@@ -122,7 +122,7 @@ async def test_the_death_of_the_demonstration_leaves_no_process(tmp_path: Path) 
         demo = await _running_demo(folder)
         assert len(_processes_of(folder)) >= 6
         demo.send_signal(number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await demo.wait()
         await _nothing_left(folder)
 
@@ -136,7 +136,7 @@ async def test_a_part_that_dies_ends_the_demonstration_in_a_sentence(tmp_path: P
     ]
     os.kill(gateway, signal.SIGKILL)
     assert demo.stderr is not None
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         said = (await demo.stderr.read()).decode()
         assert await demo.wait() == 1
     assert "factory was ended by SIGKILL" in said and "Traceback" not in said
@@ -156,7 +156,7 @@ async def _running_demo(folder: Path) -> asyncio.subprocess.Process:
 
 
 async def _nothing_left(folder: Path) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while _processes_of(folder):  # noqa: ASYNC110 (the system tells nobody)
             await asyncio.sleep(0.1)
 

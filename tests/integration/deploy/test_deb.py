@@ -15,7 +15,7 @@ from tests.support.rigs.debian_root import PYTHON, DebianRoot, NoDebian, clean_d
 pytestmark = pytest.mark.slow
 
 EXPOSURE_MAX = 3.0
-SAFETY_S = 30.0
+SAFETY_S = 120.0
 CONFIG, STATE = "/etc/sitewatt/site.yaml", "/var/lib/sitewatt"
 AS_GATEWAY = ("setpriv", "--reuid=sitewatt", "--regid=sitewatt", "--init-groups")
 # Nobody answers on the discard port of the loopback.

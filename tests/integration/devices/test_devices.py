@@ -27,7 +27,7 @@ from tests.support.modbus.server import Bank, Request, Sending, tcp_device
 from tests.support.modbus.server import Device as Server
 from tests.support.modbus.wait import until
 
-SAFETY_S = 20.0
+SAFETY_S = 120.0
 LIMIT, BATTERY = Capability.LIMIT_GENERATION, Capability.BATTERY_POWER
 
 

@@ -22,7 +22,7 @@ APPS = {"device": device.app, "edge": edge.app, "profile": profile.app}
 PAGE = (Path(__file__).parents[3] / "docs" / "devices.md").read_text(encoding="utf-8")
 HOW_TO = PAGE.partition("## A new device in ten minutes")[2].partition("\n## ")[0]
 STEPS_MAX = 8
-WAIT_S = 60.0
+WAIT_S = 120.0
 IMPORT_LIMIT_W = 6_000.0
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from sitewatt import device_tools
 from sitewatt.commands import device, profile
 
-SAFETY_S = 20.0
+SAFETY_S = 120.0
 FRONIUS = "fronius_gen24_int"
 
 

@@ -14,7 +14,7 @@ from tests.support.rigs.fault_rig import ZONE, battery_site, siege
 from tests.support.rigs.gateway import cli, command, config_file, restart, until_status
 
 SITE = "home"
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 async def test_an_order_is_sent_awaited_released_and_proven_by_commands_alone(

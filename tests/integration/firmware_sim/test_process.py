@@ -16,7 +16,7 @@ from contracts.clock import scaled_clock
 from firmware_sim.server import ModbusServer
 from tests.support.modbus.simulator import SAFETY_S, RawClient, home, read_request
 
-START_S = 30.0
+START_S = 120.0
 
 
 @asynccontextmanager

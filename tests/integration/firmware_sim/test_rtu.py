@@ -80,7 +80,7 @@ async def test_mbpoll_reads_the_line(pty_path: str) -> None:
 
 def walk(path: str) -> list[int]:
     """Return the SunSpec models that pysunspec2 finds on a line."""
-    device = SunSpecModbusClientDeviceRTU(slave_id=2, name=path, baudrate=115_200, parity="N", timeout=2)
+    device = SunSpecModbusClientDeviceRTU(slave_id=2, name=path, baudrate=115_200, parity="N", timeout=60)
     try:
         device.scan()
         return [model for model in device.models if isinstance(model, int)]

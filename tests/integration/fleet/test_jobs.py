@@ -76,7 +76,7 @@ class Gateway:
                 asyncio.create_task(_hear(link, jobs), name="hear"),
             ]
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await link.wait_for(LinkState.CONNECTED)
                 await jobs.run()
             except StopRequested:
@@ -241,7 +241,7 @@ def _drive_sdk(stand: Stand, identity: Identity) -> None:
     )
     client.start()
     try:
-        assert connected.wait(10)
+        assert connected.wait(60)
         options = mqtt_request_response.ClientOptions(
             max_request_response_subscriptions=8, max_streaming_subscriptions=2, operation_timeout_in_seconds=10
         )
@@ -271,4 +271,4 @@ def _drive_sdk(stand: Stand, identity: Identity) -> None:
         jobs.update_job_execution(told).result(10)
     finally:
         client.stop()
-        assert stopped.wait(10)
+        assert stopped.wait(60)

@@ -113,7 +113,7 @@ async def parts(broker: Broker) -> Any:
         await until(service.ready.is_set)
         await stack.enter_async_context(background(link.run(), name="link"))
         await stack.enter_async_context(background(site.run(), name="site"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await link.wait_for(LinkState.CONNECTED)
         yield service, site
 

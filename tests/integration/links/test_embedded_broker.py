@@ -44,7 +44,7 @@ async def test_the_link_works_on_the_embedded_broker_with_mqtt_3_1_1() -> None:
         settings = LinkSettings(url=f"mqtt://127.0.0.1:{port}", protocol=Protocol.V311)
         link = MqttLink(settings, client_id=SITE)
         link.subscribe([COMMANDS])
-        async with background(link.run(), name="link"), asyncio.timeout(20):
+        async with background(link.run(), name="link"), asyncio.timeout(60):
             await link.wait_for(LinkState.CONNECTED)
             assert await link.publish(topic_of(Up.METER), b"reading") is Ack.ACCEPTED
             await link.publish(COMMANDS, b"command")

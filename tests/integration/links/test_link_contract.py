@@ -124,7 +124,7 @@ def presence() -> Presence:
 
 
 async def _connected(link: Link) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await link.wait_for(LinkState.CONNECTED)
 
 
@@ -172,7 +172,7 @@ async def test_after_the_brokers_restart_the_link_is_back_with_its_subscriptions
     async with background(inbox.run(), name="inbox"), background(link.run(), name="link"):
         await _connected(link)
         kind.broker.kill()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await link.wait_while(LinkState.CONNECTED)
         with pytest.raises(LinkError):
             link.publish(topic_of(Up.METER), b"nobody there")
@@ -248,7 +248,7 @@ async def test_a_peer_that_went_silent_is_given_up(kind: Kind) -> None:
             wire.silent = True
             answer = link.publish(topic_of(Up.METER), b"into the void")
             with pytest.raises(LinkError):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await answer
             wire.silent = False
             await until(lambda: link.status().connects == 2)

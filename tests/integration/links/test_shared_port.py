@@ -49,7 +49,7 @@ async def delivers(link: Link, broker: Broker) -> None:
     """Demand that a message goes all the way."""
     listener = Listener(broker, topic_of(Up.EVENTS))
     async with background(listener.run(), name="listener"), background(link.run(), name="link"):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await listener.ready.wait()
             await link.wait_for(LinkState.CONNECTED)
             assert await link.publish(topic_of(Up.EVENTS), b"through") is Ack.ACCEPTED

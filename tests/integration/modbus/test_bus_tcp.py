@@ -13,7 +13,7 @@ from edge.modbus.point import Priority, Table
 from tests.support.modbus.faults import Storm
 from tests.support.modbus.server import Bank, Device, Request, Sending, honest, tcp_device
 
-SAFETY_S = 30.0
+SAFETY_S = 120.0
 
 LANES = 3  # Connections of a storm, so that one lost answer does not hold up all.
 

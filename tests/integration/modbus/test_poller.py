@@ -23,7 +23,7 @@ from tests.support.modbus.server import Bank, Device, Request, Sending, honest, 
 from tests.support.modbus.simulator import ManualClock
 from tests.support.modbus.wait import until
 
-SAFETY_S = 20.0
+SAFETY_S = 120.0
 FAST = 30.0
 
 

@@ -86,7 +86,7 @@ async def test_control_points_keep_their_pace_while_three_clients_hammer() -> No
         tasks = [asyncio.create_task(poller.run(), name="poll")]
         tasks += [asyncio.create_task(hammer(), name="hammer") for _ in range(3)]
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while poller.cycles < 25:
                     await poller.next_cycle()
         finally:
@@ -123,7 +123,7 @@ async def test_three_clients_cost_control_points_less_than_a_tenth_of_their_read
         tasks = [asyncio.create_task(poller.run(), name="poll") for poller in pollers]
         hammers = [asyncio.create_task(hammer(), name="hammer") for _ in range(3)]
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 for poller in pollers:
                     await poller.next_cycle()
                 before = [poller.cycles for poller in pollers]
@@ -174,7 +174,7 @@ async def test_a_full_proxy_lets_go_of_the_client_that_is_idle_longest(idle_drop
         writer.write(bytes.fromhex("000100000006010300000001"))
         answer = b""
         with contextlib.suppress(ConnectionError):  # Turned away.
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 answer = await reader.read(260)
         writer.close()
         assert (answer[-2:] == bytes((0, 5))) is (idle_drop_s == 0.0)

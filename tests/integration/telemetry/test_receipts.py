@@ -75,5 +75,5 @@ async def test_a_killed_broker_loses_nothing_that_it_had_acknowledged(tmp_path: 
             await eventually(lambda: not site.outbox.read(Up.METER))
         await eventually(lambda: _seen(tmp_path, epoch=site.outbox.epoch).stored == 24)
         assert site.uplink.stats().set_aside == 0
-    async with asyncio.timeout(20), open_site(_site(tmp_path, port=port), clock=SystemClock()) as again:
+    async with asyncio.timeout(60), open_site(_site(tmp_path, port=port), clock=SystemClock()) as again:
         assert again.uplink.stats().receipts, "what was learned of the cloud is remembered"

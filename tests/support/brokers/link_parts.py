@@ -19,7 +19,7 @@ from tests.support.brokers.broker import Broker
 SITE = "site-1"
 ZONE = "zone-a"
 AT = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
-SAFETY_TIMEOUT_S = 30.0
+SAFETY_TIMEOUT_S = 120.0
 
 Build = Callable[[int, int], SiteMessage]
 

@@ -14,7 +14,7 @@ import aiomqtt
 
 from sitewatt.swarm.process_tree import signal_all, tree
 
-SAFETY_S = 60.0
+SAFETY_S = 120.0
 CHECK_S = 0.02
 
 T = TypeVar("T")

@@ -196,7 +196,7 @@ async def _process(log: Path, *arguments: str) -> AsyncIterator[dict[str, Any]]:
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await process.communicate()
 
 

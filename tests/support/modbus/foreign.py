@@ -17,7 +17,7 @@ from modbus_tk.modbus_rtu import RtuServer
 from pyModbusTCP.server import DataBank, ModbusServer
 
 SOURCE = Path(__file__).with_name("libmodbus.c")
-START_S = 10.0
+START_S = 120.0
 
 
 @lru_cache(maxsize=1)

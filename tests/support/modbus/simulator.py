@@ -23,7 +23,7 @@ from firmware_sim.sunspec_layout import layout
 
 # Tuesday noon: the sun of the sunny week is high.
 NOON = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
-SAFETY_S = 10.0
+SAFETY_S = 120.0
 
 
 @dataclass

@@ -17,7 +17,7 @@ from tests.support.cloud.sites import START, ZONE, batch
 from tests.support.cloud.sites import telemetry as message
 from tests.support.market.shell import run_events
 
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 def tell(doors: Doors, seq: int, power_w: float) -> None:

@@ -145,7 +145,7 @@ async def _asked(trader: Trader, clock: ManualClock, seen: LoadSeen) -> list[Req
     for _ in range(2):
         clock.advance(1.0)
         trader.finished(_cycle(seen, taken_s=clock.monotonic()))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await trader.replan()
     return [each for each in trader.requests(clock.monotonic()) if each.resource == load("car")]
 

@@ -211,7 +211,7 @@ async def test_the_running_plan_is_told_with_the_reason_of_each_step(tmp_path: P
         await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices))
         status = plain_status(trading={**trader.stats, "waits": "", "plan": trader.told_plan()})
         task = asyncio.create_task(serve_status(tmp_path, SITE_SOCKET, lambda: encode(status)), name="status")
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(60):
             while not (tmp_path / SITE_SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
                 await asyncio.sleep(0.01)
         text = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file)])

@@ -256,7 +256,7 @@ async def test_a_site_that_reads_nothing_costs_control_nothing_and_the_newest_cy
                     await asyncio.sleep(0)
             frames: list[Frame] = []
             while not (frames and isinstance(frames[-1], Seen) and frames[-1].number == 19_999):
-                (length,) = _LENGTH.unpack(await asyncio.wait_for(reader.readexactly(4), 10.0))
+                (length,) = _LENGTH.unpack(await asyncio.wait_for(reader.readexactly(4), 60.0))
                 frames.append(decode(await reader.readexactly(length)))
             assert len(frames) < 20_000
         await until(lambda: not border.control.peer.connected)
@@ -295,7 +295,7 @@ async def test_a_side_of_another_version_is_refused_by_name(folder: Path, caplog
             writer.write(_LENGTH.pack(len(hello)) + hello)
             (length,) = _LENGTH.unpack(await reader.readexactly(4))
             assert json.loads(await reader.readexactly(length))["v"] == VERSION
-            assert await asyncio.wait_for(reader.read(), 10.0) == b""
+            assert await asyncio.wait_for(reader.read(), 60.0) == b""
         assert not border.control.peer.connected
     assert "site process refused" in caplog.text
     assert f"speaks version {VERSION + 1}" in str(caplog.records[-1].__dict__)

@@ -423,7 +423,7 @@ class _Card:
 
         def slow(store: Store, batch: Batch) -> dict[RecordClass, tuple[int, int]]:
             self.asked.set()
-            assert self.free.wait(20), "the test has forgotten the card"
+            assert self.free.wait(60), "the test has forgotten the card"
             error, self.error = self.error, None
             if error is not None:
                 raise error
@@ -433,7 +433,7 @@ class _Card:
 
 
 async def _committed(outbox: Outbox) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while outbox.stats().pending:  # noqa: ASYNC110 (the thread ends)
             await asyncio.sleep(0.001)
 

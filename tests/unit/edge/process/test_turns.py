@@ -9,7 +9,7 @@ import pytest
 
 from edge.process.turns import HUNG_S, TURN_S, show_turns
 
-SAFETY_S = 60.0
+SAFETY_S = 120.0
 # Holds the interpreter's lock, as a native library does that never comes back.
 _STUCK = """
 import asyncio, ctypes

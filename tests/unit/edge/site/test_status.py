@@ -23,7 +23,7 @@ from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, FakeDevice, fake_site, loop_of, plain_config
 from tests.support.rigs.edge_parts import status as plain_status
 
-WAIT_S = 10.0
+WAIT_S = 120.0
 
 
 @contextlib.asynccontextmanager
