@@ -28,6 +28,7 @@ from edge.modbus.learned import Learned
 from edge.modbus.point import PollClass, Reading, RegisterPoint
 from edge.modbus.poller import Poller
 from edge.modbus.proxy import Proxy
+from edge.modbus.sunspec import header_points
 from edge.modbus.url import Endpoint
 from edge.state_store import StateStore, VolatileStateStore
 
@@ -295,10 +296,14 @@ class Device:
             power_w_max=self._options.power_w_max,
         )
         view.quarantine = self._quarantine
+        polled = self._polled(resolved, view)
+        control = (point for point in polled if point.poll_class is PollClass.CONTROL)
+        headers = {} if facts.sunspec is None else header_points(facts.sunspec, control)
+        view.headers = {name: model_id for name, (_, model_id) in headers.items()}
         poller = Poller(
             self._bus,
             self.unit,
-            self._polled(resolved, view),
+            [*polled, *(point for point, _ in headers.values())],
             clock=self._clock,
             limits=self._limits,
             learned=self._learned,

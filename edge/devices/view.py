@@ -112,13 +112,16 @@ class View:
     Args:
         sources: By canonical name, the best first; a worse one stands in while the best has no value.
         null_frame: Points and raw values that together mean that the device has nothing to say.
+        headers: Points and raw values of which each tells that its model lies where it was found.
     """
 
     sources: Mapping[str, tuple[Source, ...]]
     refine: Mapping[str, RegisterPoint]
     quarantine: Quarantine = field(default_factory=Quarantine)
     null_frame: Mapping[str, float] = field(default_factory=dict)
+    headers: Mapping[str, int] = field(default_factory=dict)
     witnesses: tuple[Source, ...] = field(init=False)
+    _is_moved: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.witnesses = tuple(
@@ -133,6 +136,8 @@ class View:
 
         None of them has a value while the device has nothing to say, or is read the wrong way.
         """
+        shown = {name: latest[name].raw for name in self.headers if name in latest}
+        self._is_moved = any(raw is not None and raw != self.headers[name] for name, raw in shown.items())
         found = self._read(latest, now_s)
         if self.is_misread or (self.null_frame and self._is_null(latest)):
             return {name: replace(reading, value=None, quality=Quality.INVALID) for name, reading in found.items()}
@@ -140,8 +145,8 @@ class View:
 
     @property
     def is_misread(self) -> bool:
-        """Return whether most of what was read last, and has bounds, cannot be."""
-        return is_misread(source.verdict for source in self.witnesses)
+        """Return whether most of what was read last, and has bounds, cannot be, or a model is not where it was."""
+        return self._is_moved or is_misread(source.verdict for source in self.witnesses)
 
     def _read(self, latest: Mapping[str, Reading], now_s: float) -> dict[str, Reading]:
         found: dict[str, Reading] = {}

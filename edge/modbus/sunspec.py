@@ -4,14 +4,14 @@ The walk is pure: it asks for registers and is sent words, so that a live device
 Source: SunSpec device information model specification 1.1, 6.2 to 6.4.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.errors import DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.patience import GATEWAY, PASSING, read_patiently
 from edge.modbus.pdu import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE
-from edge.modbus.point import Priority, Table
+from edge.modbus.point import PollClass, Priority, RegisterPoint, Table
 
 BASES = (40000, 50000, 0)
 MARKER = (0x5375, 0x6E53)  # "SunS"
@@ -64,6 +64,23 @@ class SunSpecMap:
         """Return where an offset of a model lies, None where the device has no such model or it is shorter."""
         model = self.find(model_id, instance)
         return None if model is None or model.address + offset >= model.end else model.address + offset
+
+
+def header_points(where: SunSpecMap, points: Iterable[RegisterPoint]) -> dict[str, tuple[RegisterPoint, int]]:
+    """Return the registers that hold the ids of the models of points, by name, each with the id that stands there.
+
+    Read beside the points, and as often, they tell in the same cycle that another model lies there now.
+    """
+    held = {point.address for point in points}
+    headers: dict[str, tuple[RegisterPoint, int]] = {}
+    for model in where.models:
+        if any(model.address <= address < model.end for address in held):
+            name = f"model_{model.model_id}_{model.instance}"
+            headers[name] = (
+                RegisterPoint(name=name, address=model.address, poll_class=PollClass.CONTROL),
+                model.model_id,
+            )
+    return headers
 
 
 def walk(base: int) -> Walk:
