@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+Terms = list[tuple[int, float]]
+"""Columns and what each counts in a sum."""
+
 
 class SolverMissing(Exception):
     """HiGHS is not installed on this board; the caller falls back to the rule."""
@@ -38,7 +41,7 @@ class Programme:
         self.integer.append(index)
         return index
 
-    def row(self, terms: list[tuple[int, float]], *, lower: float = -float("inf"), upper: float = float("inf")) -> int:
+    def row(self, terms: Terms, *, lower: float = -float("inf"), upper: float = float("inf")) -> int:
         """Add a bound on a sum of variables; return its index."""
         self.row_lower.append(lower)
         self.row_upper.append(upper)
@@ -48,8 +51,13 @@ class Programme:
         self.starts.append(len(self.indices))
         return len(self.row_lower) - 1
 
-    def either(self, one: int, other: int, *, one_max: float, other_max: float) -> None:
-        """Let only one of two columns be above zero."""
+    def either(self, one: Terms, other: Terms, *, one_max: float, other_max: float) -> None:
+        """Let only one of two sums of columns be above zero."""
         chosen = self.choice()
-        self.row([(one, 1.0), (chosen, -one_max)], upper=0.0)
-        self.row([(other, 1.0), (chosen, other_max)], upper=other_max)
+        self.row([*one, (chosen, -one_max)], upper=0.0)
+        self.row([*other, (chosen, other_max)], upper=other_max)
+
+
+def negative(terms: Terms) -> Terms:
+    """Return a sum with its sign turned."""
+    return [(column, -value) for column, value in terms]

@@ -46,10 +46,10 @@ def simulate(problem: Problem, actions: Sequence[Action]) -> Outcome:
     if len(actions) != len(problem.intervals):
         impossible.append(f"the plan has {len(actions)} intervals, {len(problem.intervals)} were asked for")
     for interval, action in zip(problem.intervals, actions, strict=False):
-        impossible += _impossible(problem, interval, action)
+        impossible += _at(interval, _impossible(problem, interval, action))
         for index, store in enumerate(problem.stores):
             moved_wh = action.battery_wh[index]
-            impossible += _beyond_window(store, interval, stored[index], moved_wh)
+            impossible += _at(interval, _beyond_window(store, interval, stored[index], moved_wh))
             stored[index] = _after(store, stored[index], moved_wh, interval.hours)
             cost += max(0.0, -moved_wh) * store.wear_mct_per_kwh / 1000
             violations += _store_violations(store, interval, stored[index])
@@ -82,6 +82,10 @@ def simulate(problem: Problem, actions: Sequence[Action]) -> Outcome:
     )
 
 
+def _at(interval: PlanInterval, sentences: list[str]) -> list[str]:
+    return [f"{interval.start:%d %b %H:%M}: {sentence}" for sentence in sentences]
+
+
 def _after(store: Store, stored_wh: float, moved_wh: float, hours: float) -> float:
     if moved_wh > 0:
         stored_wh += moved_wh * store.charge_efficiency
@@ -92,42 +96,40 @@ def _after(store: Store, stored_wh: float, moved_wh: float, hours: float) -> flo
 
 def _beyond_window(store: Store, interval: PlanInterval, stored_wh: float, moved_wh: float) -> list[str]:
     """Return what the battery's own management would refuse: moving on at an end of the window."""
-    at = f"{interval.start:%d %b %H:%M}"
     if moved_wh < 0 and stored_wh + moved_wh / store.discharge_efficiency < store.stored_wh_min - TOLERANCE_WH:
         if moved_wh < -TOLERANCE_WH:
-            return [f"{at}: {store.id} would discharge {-moved_wh:.0f} Wh, to below its window"]
+            return [f"{store.id} would discharge {-moved_wh:.0f} Wh, to below its window"]
     elif moved_wh > TOLERANCE_WH:
         drained_wh = store.standby_w * interval.hours
         if stored_wh + moved_wh * store.charge_efficiency - drained_wh > store.stored_wh_max + TOLERANCE_WH:
-            return [f"{at}: {store.id} would charge {moved_wh:.0f} Wh, to above its window"]
+            return [f"{store.id} would charge {moved_wh:.0f} Wh, to above its window"]
     return []
 
 
 def _impossible(problem: Problem, interval: PlanInterval, action: Action) -> list[str]:
     """Return what no device can do and no rule allows."""
-    at = f"{interval.start:%d %b %H:%M}"
     found = []
     values = (*action.battery_wh, action.curtailed_wh, *action.load_wh)
     if not all(math.isfinite(value) for value in values):
-        return [f"{at}: a planned energy is no number"]
+        return ["a planned energy is no number"]
     for load, taken_wh in zip(problem.loads, action.load_wh, strict=True):
         if not -TOLERANCE_WH <= taken_wh <= load.rated_w * interval.hours + TOLERANCE_WH:
-            found.append(f"{at}: {load.id} would take {taken_wh:.0f} Wh, beyond its {load.rated_w:.0f} W")
+            found.append(f"{load.id} would take {taken_wh:.0f} Wh, beyond its {load.rated_w:.0f} W")
     for store, moved_wh in zip(problem.stores, action.battery_wh, strict=True):
         if moved_wh > store.charge_w_max * interval.hours + TOLERANCE_WH:
-            found.append(f"{at}: {store.id} would charge {moved_wh:.0f} Wh, above {store.charge_w_max:.0f} W")
+            found.append(f"{store.id} would charge {moved_wh:.0f} Wh, above {store.charge_w_max:.0f} W")
         if moved_wh < -store.discharge_w_max * interval.hours - TOLERANCE_WH:
-            found.append(f"{at}: {store.id} would discharge {-moved_wh:.0f} Wh, above {store.discharge_w_max:.0f} W")
+            found.append(f"{store.id} would discharge {-moved_wh:.0f} Wh, above {store.discharge_w_max:.0f} W")
     connection = problem.connection
     curtailable_wh = -interval.pv_wh if connection.curtailable else 0.0
     if not -TOLERANCE_WH <= action.curtailed_wh <= curtailable_wh + TOLERANCE_WH:
-        found.append(f"{at}: {action.curtailed_wh:.0f} Wh curtailed of {curtailable_wh:.0f} Wh that can be")
+        found.append(f"{action.curtailed_wh:.0f} Wh curtailed of {curtailable_wh:.0f} Wh that can be")
     own_wh = interval.load_wh + sum(action.load_wh) + interval.pv_wh + action.curtailed_wh
     moved_wh = sum(action.battery_wh)
     if not connection.grid_charging and moved_wh > max(0.0, -own_wh) + TOLERANCE_WH:
-        found.append(f"{at}: {moved_wh:.0f} Wh charged, above the surplus, where charging from the grid is forbidden")
+        found.append(f"{moved_wh:.0f} Wh charged, above the surplus, where charging from the grid is forbidden")
     if not connection.grid_discharging and -moved_wh > max(0.0, own_wh) + TOLERANCE_WH:
-        found.append(f"{at}: {-moved_wh:.0f} Wh discharged, above the need, where giving it to the grid is forbidden")
+        found.append(f"{-moved_wh:.0f} Wh discharged, above the need, where giving it to the grid is forbidden")
     return found
 
 
