@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -64,6 +64,12 @@ class Skill(Generic[Question, Answer]):
     do: Callable[[Ports, Question, datetime], Answer]
     shows_sites: bool = False
     judge: Callable[[Ports, Question, datetime], str | None] | None = None
+
+    @property
+    def fits_query(self) -> bool:
+        """Return whether a question fits in a query: it reads, and no field holds more than one value."""
+        fields = self.question.model_fields.values()
+        return self.effect is not Effect.ACTS and all(get_origin(field.annotation) is not tuple for field in fields)
 
     def read(self, arguments: Mapping[str, Any]) -> Question:
         """Check the arguments and return the question that they make.

@@ -32,12 +32,6 @@ _LISTS: Final = {
 }
 
 
-def is_flat(skill: Skill[Any, Any]) -> bool:
-    """Return whether a question fits in a query: it reads, and no field holds more than one value."""
-    fields = skill.question.model_fields.values()
-    return skill.effect is not Effect.ACTS and all(get_origin(field.annotation) is not tuple for field in fields)
-
-
 def is_table(skill: Skill[Any, Any]) -> bool:
     """Return whether an answer holds rows, so that it can be had as CSV."""
     for field in skill.answer.model_fields.values():
@@ -58,7 +52,7 @@ def openapi(version: str) -> dict[str, Any]:
     for each in SKILLS:
         question, answer = refs[(each.question, "validation")], refs[(each.answer, "serialization")]
         path: dict[str, Any] = {"post": _post(each, question, answer)}
-        if is_flat(each):
+        if each.fits_query:
             path["get"] = _get(each, answer, schemas)
         paths[f"/v1/skills/{each.name}"] = path
     return {

@@ -16,7 +16,7 @@ from cloud.agents.skill import Skill
 from cloud.agents.skills import SKILLS
 from cloud.doors.gate import caller_in
 from cloud.doors.offering import Offering
-from cloud.doors.openapi import is_flat, is_table, openapi
+from cloud.doors.openapi import is_table, openapi
 from cloud.doors.problem import problem, problem_of
 from cloud.errors import CloudError
 
@@ -100,7 +100,7 @@ def routes(offering: Offering) -> list[BaseRoute]:
 
 
 def _methods(skill: Skill[Any, Any]) -> list[str]:
-    return ["GET", "POST"] if is_flat(skill) else ["POST"]
+    return ["GET", "POST"] if skill.fits_query else ["POST"]
 
 
 def _query(request: Request) -> dict[str, Any] | Response:

@@ -89,6 +89,18 @@ def _grid(handler: str) -> FunctionDefinition:
     )
 
 
+def _entry(handler: str, *, acts: bool = False) -> FunctionDefinition:
+    """Return a function behind the API that answers for skills; every call is recorded, what acts is journalled."""
+    return FunctionDefinition(
+        handler=handler,
+        bundle=Bundle.SOLVERS,
+        reads=(*_REGISTRY, *_MARKET, *_SITES, Table.FORECAST_DATA),
+        writes=(Table.GRID_METRICS, *((*_MARKET, Table.ENERGY_METRICS) if acts else ())),
+        memory_mb=1024,
+        timeout_s=29,  # Source: API Gateway quotas, HTTP API integration timeout 30 s.
+    )
+
+
 FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
     FunctionDefinition(
         handler="cloud.handlers.telemetry", reads=(*_REGISTRY, *_SITES), writes=(*_SITES, Table.GRID_METRICS)
@@ -127,4 +139,9 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
         writes=(Table.GRID_METRICS, Table.ENERGY_METRICS),
         timeout_s=5,  # Source: AWS IoT Core developer guide, pre-provisioning hooks.
     ),
+    _entry("cloud.handlers.weather_forecast"),
+    _entry("cloud.handlers.historical_data"),
+    _entry("cloud.handlers.trading_api"),
+    _entry("cloud.handlers.grid_management"),
+    _entry("cloud.handlers.energy_trading_actions", acts=True),
 )

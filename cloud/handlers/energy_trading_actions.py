@@ -1,0 +1,14 @@
+"""What changes the market or offers to the grid, each with a key, for who asks over HTTP."""
+
+from cloud.shell.skill_entry import entry
+
+handler = entry(
+    "energy-trading-actions",
+    (
+        "halt_market",
+        "resume_market",
+        "decide_claim",
+        "producer_response_offer",
+        "consumer_response_offer",
+    ),
+)
