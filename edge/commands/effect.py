@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from edge.control.life import Observed
-from edge.control.model import AssetKind, Capability, Request, Setpoint, Snapshot, load
+from edge.control.model import AssetKind, Request, Setpoint, Snapshot, battery_capability, load
 from edge.devices.device import Applied
 from edge.loop.cycle import Cycle
 from edge.loop.snapshot import Lever
@@ -73,7 +73,7 @@ def _missing(one: Setpoint, applied: Applied | None, before: Mapping[Lever, floa
 def _battery_w(snapshot: Snapshot) -> float | None:
     powers = []
     for asset in snapshot.assets:
-        if Capability.BATTERY_POWER not in asset.capabilities:
+        if battery_capability(asset.capabilities) is None:
             continue
         power = asset.battery_power if asset.battery_power is not None else asset.power
         if asset.battery_power is None and asset.kind is not AssetKind.BATTERY:

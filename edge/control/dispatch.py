@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from edge.control.arbiter import Arbitration
 from edge.control.batteries import BatteryPlan, plan_batteries
 from edge.control.envelope import Envelope
+from edge.control.export_limits import export_setpoints, kept_w
 from edge.control.generation import caps, potential_w
 from edge.control.levers import Lever
 from edge.control.loads import load_setpoints, plan_loads
 from edge.control.model import (
+    BATTERY_CAPABILITIES,
     CONNECTION,
     LOAD_CAPABILITIES,
     LOADS,
@@ -55,7 +57,7 @@ def dispatch(
     env: Envelope, arbitration: Arbitration, *, settings: ControlSettings, memory: Memory, now_s: float
 ) -> Dispatch:
     """Return what every reachable lever shall do; the setpoints stand in the order of the levers."""
-    batteries = _group((Capability.BATTERY_POWER,), env, arbitration, memory)
+    batteries = _group(BATTERY_CAPABILITIES, env, arbitration, memory)
     generators = _group((Capability.LIMIT_GENERATION,), env, arbitration, memory)
     loads = _group(LOAD_CAPABILITIES, env, arbitration, memory)
     bound = arbitration.grants[CONNECTION].left
@@ -102,9 +104,16 @@ def dispatch(
         setpoints=_in_order(
             env,
             [
-                *battery_setpoints(plan, batteries, powers, now_s=now_s),
+                *battery_setpoints(
+                    plan,
+                    batteries,
+                    powers,
+                    connection_w=None if blind else (env.rest_likely_w or 0.0) + load_w + generation_w + battery_w,
+                    now_s=now_s,
+                ),
                 *generation_setpoints(arbitration, generators, capped, lows_w, now_s=now_s),
                 *load_setpoints(arbitration, plan_of_loads, now_s=now_s),
+                *export_setpoints(env, arbitration, now_s=now_s),
             ],
         ),
         memory=Memory(remembered),
@@ -112,7 +121,7 @@ def dispatch(
         if env.rest_likely_w is None
         else env.rest_likely_w + battery_w + load_w + moved_w + likely_generation_w,
         import_excess_w=_excess(moved_w - (headroom_w or 0.0)),
-        export_excess_w=_excess(bound.min_w - surely_w - most_generation_w),
+        export_excess_w=_excess(bound.min_w - surely_w - most_generation_w - kept_w(env)),
         unmet=plan.unmet,
         unmet_for=standing(Reason.DEVICE_LIMIT) if plan.decided_by is plan.unmet else holder(plan),
     )
@@ -207,4 +216,4 @@ def _lowest(item: Lever, power_w: float) -> float:
 
 def _in_order(env: Envelope, setpoints: list[Setpoint]) -> tuple[Setpoint, ...]:
     places = {item.resource: place for place, (item, _) in enumerate(env.levers)}
-    return tuple(sorted(setpoints, key=lambda point: places[lever(point.asset, point.capability)]))
+    return tuple(sorted(setpoints, key=lambda point: places.get(lever(point.asset, point.capability), len(places))))

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from edge.control.levers import Lever, levers_of, worst_power
-from edge.control.model import AssetKind, Capability, ControlSettings, Interval, Resource, Snapshot
+from edge.control.model import (
+    BATTERY_CAPABILITIES,
+    AssetKind,
+    AssetState,
+    Capability,
+    ControlSettings,
+    Interval,
+    Resource,
+    Snapshot,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +28,8 @@ class Envelope:
         fresh: Whether every input that counts was fresh.
         seen_s: When the oldest reading of the meter and the levers was taken, which the sum of the rest goes back to.
         alarms: Fixed phrases for an operator.
+        export_keepers: Assets that answer and keep an export limit by their own meter.
+        feed_in_w_max: What all that generates or stores could feed in together, a magnitude.
     """
 
     connection: Interval
@@ -29,6 +40,8 @@ class Envelope:
     fresh: bool
     seen_s: float
     alarms: tuple[str, ...]
+    export_keepers: tuple[AssetState, ...]
+    feed_in_w_max: float
 
     def bounds(self) -> dict[Resource, Interval]:
         """Return the range of every lever by its resource."""
@@ -62,6 +75,10 @@ def envelope(snapshot: Snapshot, settings: ControlSettings) -> Envelope:
         seen_s=snapshot.taken_s
         - max(snapshot.connection_power.age_s, *(item.asset.power.age_s for item in levers), 0.0),
         alarms=tuple(alarms),
+        export_keepers=tuple(
+            asset for asset in snapshot.assets if asset.online and Capability.EXPORT_LIMIT in asset.capabilities
+        ),
+        feed_in_w_max=sum(asset.generation_rated_w + (asset.discharge_w_max or 0.0) for asset in snapshot.assets),
     )
 
 
@@ -97,7 +114,7 @@ def _within_phases(item: Lever, levers: tuple[Lever, ...], snapshot: Snapshot, s
     The room of a phase is shared equally among the batteries on it. A phase that is not measured while it has a fuse
     leaves the battery only its way to rest.
     """
-    if settings.phase_w_max is None or item.capability is not Capability.BATTERY_POWER or not item.asset.phases:
+    if settings.phase_w_max is None or item.capability not in BATTERY_CAPABILITIES or not item.asset.phases:
         return item.allowed
     if snapshot.phase_power is None or item.measured_w is None:
         return item.allowed.narrowed(Interval(0.0, 0.0))
@@ -107,9 +124,7 @@ def _within_phases(item: Lever, levers: tuple[Lever, ...], snapshot: Snapshot, s
         phase_w = snapshot.phase_power[phase - 1].usable()
         if phase_w is None:
             return item.allowed.narrowed(Interval(0.0, 0.0))
-        users = sum(
-            1 for other in levers if other.capability is Capability.BATTERY_POWER and phase in other.asset.phases
-        )
+        users = sum(1 for other in levers if other.capability in BATTERY_CAPABILITIES and phase in other.asset.phases)
         highest_w = min(highest_w, item.measured_w + (settings.phase_w_max - phase_w) / users / share)
         lowest_w = max(lowest_w, item.measured_w - (settings.phase_w_max + phase_w) / users / share)
     if lowest_w > highest_w:

@@ -5,10 +5,19 @@ from dataclasses import dataclass
 
 from contracts.control import Action, BatteryPower, LimitExport, LimitImport, LimitLoad, Switch
 from edge.control.envelope import Envelope
-from edge.control.model import LOAD_CAPABILITIES, AssetKind, AssetState, Capability, Measured, Snapshot
+from edge.control.model import (
+    BATTERY_CAPABILITIES,
+    LOAD_CAPABILITIES,
+    AssetKind,
+    AssetState,
+    Capability,
+    Measured,
+    Snapshot,
+    battery_capability,
+)
 
 _S_PER_H = 3600.0
-_MEASURED = frozenset({Capability.BATTERY_POWER, Capability.LIMIT_GENERATION})
+_MEASURED = frozenset({*BATTERY_CAPABILITIES, Capability.LIMIT_GENERATION})
 # Source: field proposal for the effect check, the larger of 5 % and 100 W.
 TOLERANCE_SHARE = 0.05
 TOLERANCE_W = 100.0
@@ -54,13 +63,13 @@ def _seen(asset: AssetState) -> bool:
         return False
     if not asset.capabilities & _MEASURED:
         return True
-    known = Capability.BATTERY_POWER not in asset.capabilities or (asset.soc_percent or Measured()).value is not None
+    known = battery_capability(asset.capabilities) is None or (asset.soc_percent or Measured()).value is not None
     return known and asset.power.usable() is not None
 
 
 def reach(env: Envelope, *, capacity_wh: dict[str, float]) -> Reach:
     """Return what the site could do in this envelope; capacities are usable energy by asset."""
-    batteries = [(item, own) for item, own in env.levers if item.capability is Capability.BATTERY_POWER]
+    batteries = [(item, own) for item, own in env.levers if item.capability in BATTERY_CAPABILITIES]
     generators = [item for item, _ in env.levers if item.capability is Capability.LIMIT_GENERATION]
     loads = [item for item, _ in env.levers if item.capability in LOAD_CAPABILITIES]
     known = all(item.asset.id in capacity_wh for item, _ in batteries)
@@ -78,7 +87,7 @@ def reach(env: Envelope, *, capacity_wh: dict[str, float]) -> Reach:
         import_w_min=import_w_min,
         loads=frozenset(item.asset.id for item in loads),
         batteries=len(batteries),
-        limits_export=bool(generators or batteries),
+        limits_export=bool(generators or batteries or env.export_keepers),
     )
 
 

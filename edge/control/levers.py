@@ -11,6 +11,7 @@ from edge.control.model import (
     Measured,
     Resource,
     Snapshot,
+    battery_capability,
     lever,
     load,
     load_capability,
@@ -41,8 +42,9 @@ def levers_of(snapshot: Snapshot) -> tuple[Lever, ...]:
     for asset in snapshot.assets:
         if not asset.online:
             continue
-        if Capability.BATTERY_POWER in asset.capabilities:
-            found.append(_battery(asset))
+        battery_moved_by = battery_capability(asset.capabilities)
+        if battery_moved_by is not None:
+            found.append(_battery(asset, battery_moved_by))
         if Capability.LIMIT_GENERATION in asset.capabilities:
             found.append(_generation(asset))
         moved_by = load_capability(asset.capabilities)
@@ -79,13 +81,13 @@ def worst_power(asset: AssetState) -> Interval:
     return Interval(lowest_w, highest_w)
 
 
-def _battery(asset: AssetState) -> Lever:
+def _battery(asset: AssetState, moved_by: Capability) -> Lever:
     reading = asset.battery_power if asset.battery_power is not None else asset.power
     rated_w = max(asset.charge_w_max or 0.0, asset.discharge_w_max or 0.0)
     return Lever(
-        resource=lever(asset.id, Capability.BATTERY_POWER),
+        resource=lever(asset.id, moved_by),
         asset=asset,
-        capability=Capability.BATTERY_POWER,
+        capability=moved_by,
         measured_w=reading.usable(),
         allowed=battery_allowed(asset),
         rated_w=rated_w,

@@ -83,20 +83,31 @@ class Capability(StrEnum):
     """What a device can be told.
 
     ``LIMIT_GENERATION``: the greatest power that the device may feed out, zero or greater (a magnitude, as devices have
-    it). ``BATTERY_POWER``: power into the battery, charging positive. ``LIMIT_CONSUMPTION``: the greatest power that a
-    load may draw, zero or greater. ``SWITCH``: above zero is on, zero is off. ``SG_READY``: a state from 1 to 4
-    (``sg_ready.py``).
+    it). ``BATTERY_POWER``: power into the battery, charging positive. ``GRID_SETPOINT``: power at the connection point,
+    import positive, which the device reaches with its battery by its own meter. ``EXPORT_LIMIT``: the greatest power
+    that the site may feed in, a magnitude, which the device keeps by its own meter (``export_limits.py``).
+    ``LIMIT_CONSUMPTION``: the greatest power that a load may draw, zero or greater. ``SWITCH``: above zero is on, zero
+    is off. ``SG_READY``: a state from 1 to 4 (``sg_ready.py``).
     """
 
     LIMIT_GENERATION = "limit_generation"
     BATTERY_POWER = "battery_power"
+    GRID_SETPOINT = "grid_setpoint"
+    EXPORT_LIMIT = "export_limit"
     LIMIT_CONSUMPTION = "limit_consumption"
     SWITCH = "switch"
     SG_READY = "sg_ready"
 
 
+# How a battery can be moved, the more direct first: one that has both is moved by the first.
+BATTERY_CAPABILITIES = (Capability.BATTERY_POWER, Capability.GRID_SETPOINT)
 # How a load can be moved, the finest first: a load that has several is moved by the first.
 LOAD_CAPABILITIES = (Capability.LIMIT_CONSUMPTION, Capability.SWITCH, Capability.SG_READY)
+
+
+def battery_capability(capabilities: Collection[Capability]) -> Capability | None:
+    """Return how a battery is moved; ``None`` where the asset has none that can be."""
+    return next((one for one in BATTERY_CAPABILITIES if one in capabilities), None)
 
 
 def load_capability(capabilities: Collection[Capability]) -> Capability | None:
@@ -105,8 +116,11 @@ def load_capability(capabilities: Collection[Capability]) -> Capability | None:
 
 
 def lever(asset: str, capability: Capability) -> Resource:
-    """Return the resource that one capability of one asset is."""
-    return load(asset) if capability in LOAD_CAPABILITIES else Resource(f"{asset}/{capability.value}")
+    """Return the resource that one capability of one asset is; a battery is one, however its device is moved."""
+    if capability in LOAD_CAPABILITIES:
+        return load(asset)
+    moved = Capability.BATTERY_POWER if capability in BATTERY_CAPABILITIES else capability
+    return Resource(f"{asset}/{moved.value}")
 
 
 def load(asset: str) -> Resource:

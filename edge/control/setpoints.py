@@ -1,10 +1,10 @@
 """Say each decision in the terms of its device, with who decided it and until when it holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
-from edge.control.arbiter import Arbitration, Grant
+from edge.control.arbiter import Arbitration, Grant, Step
 from edge.control.batteries import BatteryPlan
 from edge.control.lease import LEASE_S
 from edge.control.levers import Lever
@@ -21,9 +21,14 @@ class Group:
 
 
 def battery_setpoints(
-    plan: BatteryPlan, batteries: Group, powers: tuple[float, ...], *, now_s: float
+    plan: BatteryPlan, batteries: Group, powers: tuple[float, ...], *, connection_w: float | None, now_s: float
 ) -> list[Setpoint]:
-    """Return one setpoint per battery."""
+    """Return one setpoint per battery.
+
+    Args:
+        connection_w: What the connection point has once the batteries follow, for those that are told that; ``None``
+            with a blind meter, where they go by their own.
+    """
     who = holder(plan)
     ends_s = ends_of(plan.bounded_by)
     # Following a house second by second wears some devices out; these follow it better by themselves.
@@ -31,8 +36,8 @@ def battery_setpoints(
     return [
         Setpoint(
             asset=battery.asset.id,
-            capability=Capability.BATTERY_POWER,
-            value_w=None if itself else power_w,
+            capability=battery.capability,
+            value_w=None if itself else connection_w if battery.capability is Capability.GRID_SETPOINT else power_w,
             reason=plan.reason,
             requester=who,
             expires_s=min(ends_s, now_s + LEASE_S),
@@ -75,7 +80,9 @@ def generation_setpoints(
                 requester=owner.requester if owner else standing(Reason.SITE_LIMIT),
                 expires_s=min(ends_s, now_s + LEASE_S),
                 order_ends_s=ends_s,
-                bound_until_s=float("-inf") if limit_w is None else _bound_until(arbitration, generator, grant),
+                bound_until_s=float("-inf")
+                if limit_w is None
+                else bound_until_s(arbitration.grants[CONNECTION].steps, grant.steps[1:], within_w=generator.rated_w),
             )
         )
     return found
@@ -105,14 +112,18 @@ def ends_of(owners: Iterable[Request]) -> float:
     return min((owner.expires_s for owner in owners), default=float("inf"))
 
 
-def _bound_until(arbitration: Arbitration, generator: Lever, grant: Grant) -> float:
-    """Return when the last bound on generation ends that silence may not lift: the grid operator's or the fuse's."""
+def bound_until_s(*chains: Sequence[Step], within_w: float) -> float:
+    """Return when the last bound on feeding in ends that silence may not lift: the grid operator's or the fuse's.
+
+    Args:
+        chains: Of the resources that bound it.
+        within_w: What can be fed in at most; a bound beyond that is none.
+    """
     found = float("-inf")
-    for steps in (arbitration.grants[CONNECTION].steps, grant.steps[1:]):
-        for step in steps:
-            if step.priority > Priority.GRID_OPERATOR or -step.interval.min_w >= generator.rated_w:
-                continue
-            found = max(found, float("inf") if step.request is None else held_until(step.request))
+    for step in chain.from_iterable(chains):
+        if step.priority > Priority.GRID_OPERATOR or -step.interval.min_w >= within_w:
+            continue
+        found = max(found, float("inf") if step.request is None else held_until(step.request))
     return found
 
 

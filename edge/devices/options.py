@@ -203,9 +203,9 @@ def options_of(
     levers: set[Lever] = set()
     if role != "meter" and why_not_written(profile, settings) is None:
         if settings.pv_peak_w > 0:
-            levers.add(Lever.LIMIT_GENERATION)
+            levers.add(_first(profile, Lever.LIMIT_GENERATION, Lever.EXPORT_LIMIT))
         if battery is not None:
-            levers.add(Lever.BATTERY_POWER)
+            levers.add(_first(profile, Lever.BATTERY_POWER, Lever.GRID_SETPOINT))
         if role == "load":
             ways = LOAD_CAPABILITIES if load is None or load.by is None else (load.by,)
             levers |= {Lever(way.value) for way in ways}
@@ -222,6 +222,11 @@ def options_of(
         power_w_max=_power_bounds(settings, battery_w=battery_w, connection_w=max(connection_w, site_w)),
         watched=watched,
     )
+
+
+def _first(profile: Profile, lever: Lever, otherwise: Lever) -> Lever:
+    """Return the lever that a profile has of two that serve one end; the first where it has neither."""
+    return otherwise if otherwise in profile.capabilities and lever not in profile.capabilities else lever
 
 
 def _power_bounds(settings: DeviceSettings, *, battery_w: float, connection_w: float) -> dict[str, float]:

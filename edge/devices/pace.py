@@ -17,7 +17,7 @@ SOC_PERIOD_S_MAX = 30.0  # A state of charge is usable for a minute.
 _NEEDS: Mapping[Lever, tuple[tuple[str, ...], ...]] = {
     Lever.LIMIT_GENERATION: (("pv_power_w", "active_power_w"),),
     Lever.BATTERY_POWER: (("battery_power_w", "active_power_w"), ("soc_pct",)),
-    Lever.EXPORT_LIMIT: (("active_power_w",),),
+    Lever.GRID_SETPOINT: (("battery_power_w", "active_power_w"), ("soc_pct",)),
 }
 
 

@@ -59,7 +59,9 @@ def used_by(section: DeviceSection, profile: Profile) -> tuple[Capability, ...]:
     moved_by = None if load is None else load.by or load_capability(ways)
     wanted = {
         Capability.LIMIT_GENERATION: section.pv_peak_w > 0,
+        Capability.EXPORT_LIMIT: section.pv_peak_w > 0 and Capability.LIMIT_GENERATION not in ways,
         Capability.BATTERY_POWER: section.battery is not None,
+        Capability.GRID_SETPOINT: section.battery is not None and Capability.BATTERY_POWER not in ways,
     }
     return tuple(one for one in Capability if wanted.get(one, one is moved_by) and one in ways)
 
@@ -99,6 +101,8 @@ def _does(capability: Capability, ways: Sequence[Fallback]) -> str | None:
     """Say what a device does when the gateway dies, ``None`` where it is what it was told."""
     if not ways or any(one.armed_by is not None for one in ways):
         return None
+    if capability is Capability.EXPORT_LIMIT and all(one.direction is Direction.KEEPS for one in ways):
+        return None  # It goes on to keep the last limit by its own meter, and needs nobody for it.
     if not any(one.has_timer for one in ways):
         return f"keeps its last {capability.value} when the gateway dies"
     if capability is Capability.LIMIT_GENERATION and all(one.direction is Direction.RELEASED for one in ways):
