@@ -8,9 +8,11 @@ from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -98,14 +100,26 @@ class Idle(StrEnum):
 ISSUER_KEYS_MAX = 4  # One in use, one that follows, and room for a mistake; each costs a check of every order.
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("must be a time zone as Europe/Berlin") from error
+    return name
+
+
 class SiteSection(_Section):
-    """Who the site is, and where: the gateway's own forecast of its generation follows the sun there."""
+    """Who the site is, and where: the gateway's own forecast of its generation follows the sun there.
+
+    ``time_zone`` (``Europe/Berlin``) is the wall clock of targets and goals where no tariff tells one.
+    """
 
     id: SiteId
     zone: ZoneId
     agent: SiteAgent
     latitude_deg: float | None = Field(default=None, ge=-90, le=90)
     longitude_deg: float | None = Field(default=None, ge=-180, le=180)
+    time_zone: Annotated[str, AfterValidator(_known_zone)] | None = None
 
 
 class ConnectionSection(_Section):
@@ -205,11 +219,20 @@ class LoadSection(_Section):
         return self
 
 
+class PlaneSection(_Section):
+    """Panels that look one way: tilt from horizontal, azimuth clockwise from north (180 is south), rated power."""
+
+    tilt_deg: float = Field(ge=0, le=90)
+    azimuth_deg: float = Field(ge=0, lt=360)
+    peak_w: int = Field(gt=0)
+
+
 class DeviceSection(_Section):
     """One device, what reads it and what it is to the site.
 
     ``use`` names the point that stands for a quantity where the profile offers several, ``turned`` the quantities that
     this installation counts the other way round. ``trust`` lets a device be written whose map a single source tells.
+    ``pv_planes`` is how its panels look, all of ``pv_peak_w`` together; without them, to the south.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -217,6 +240,7 @@ class DeviceSection(_Section):
     url: str
     role: DeviceRole
     pv_peak_w: int = Field(default=0, ge=0)
+    pv_planes: tuple[PlaneSection, ...] = Field(default=(), max_length=8)
     battery: BatterySection | None = None
     load: LoadSection | None = None
     phases: tuple[Annotated[int, Field(ge=1, le=3)], ...] = Field(default=(1, 2, 3), min_length=1, max_length=3)
@@ -230,6 +254,9 @@ class DeviceSection(_Section):
             raise ValueError(f"{self.id}: a section load belongs to the role load, and to no other")
         if len(set(self.phases)) != len(self.phases):
             raise ValueError(f"{self.id}: phases {list(self.phases)} name one twice")
+        planes_w = sum(plane.peak_w for plane in self.pv_planes)
+        if self.pv_planes and planes_w != self.pv_peak_w:
+            raise ValueError(f"{self.id}: pv_planes have {planes_w} W together, pv_peak_w is {self.pv_peak_w}")
         return self
 
 
@@ -492,12 +519,15 @@ class PageSection(_Section):
 
 
 class SiteConfig(_Section):
-    """Everything that a gateway is told."""
+    """Everything that a gateway is told.
+
+    Without ``link`` the site speaks to no broker: it is controlled, shown and planned as any other, and trades nowhere.
+    """
 
     site: SiteSection
     connection: ConnectionSection
     devices: tuple[DeviceSection, ...] = Field(min_length=1)
-    link: LinkSettings
+    link: LinkSettings | None = None
     state_dir: Path
     profile_dir: Path | None = None
     control: ControlSection = ControlSection()
@@ -531,6 +561,23 @@ class SiteConfig(_Section):
     @classmethod
     def _fleet_gives_the_link_its_certificate(cls, raw: Any) -> Any:
         return with_fleet_paths(raw)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trades_over_its_link(cls, raw: Any) -> Any:
+        """Have a site without a broker trade nowhere, unless its file says that it trades: that is refused below."""
+        if not isinstance(raw, dict) or raw.get("link") is not None:
+            return raw
+        trading = raw.get("trading") or {}
+        return {**raw, "trading": {"enabled": False, **trading}} if isinstance(trading, dict) else raw
+
+    @model_validator(mode="after")
+    def _link_is_there(self) -> "SiteConfig":
+        if self.link is None and self.trading.enabled:
+            raise ValueError("trading.enabled is true, and there is no link: orders would reach no market")
+        if self.link is None and self.fleet is not None:
+            raise ValueError("there is a fleet and no link: name the fleet's broker under link")
+        return self
 
     @model_validator(mode="after")
     def _devices_fit(self) -> "SiteConfig":
@@ -568,7 +615,7 @@ def load_config(path: Path) -> SiteConfig:
         line = f" at line {where.line + 1}" if where is not None else ""
         raise ConfigError(f"{path} is not YAML{line}; the gateway does not start") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds no keys, expected site, connection, devices, link, state_dir")
+        raise ConfigError(f"{path} holds no keys, expected site, connection, devices, state_dir")
     try:
         return SiteConfig.model_validate(raw)
     except ValidationError as error:

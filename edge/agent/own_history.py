@@ -11,6 +11,7 @@ import numpy as np
 
 from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
 from domain.calendar.holidays import Holidays
+from domain.forecasting.pv import Plane
 from domain.forecasting.series import Series
 from edge.config import DeviceSection, SiteConfig
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
@@ -74,20 +75,28 @@ def _sum(values: Mapping[str, float], devices: Iterable[DeviceSection], point: s
 def place_of(config: SiteConfig, now: datetime) -> Place:
     """Return where the site is and how its days go.
 
-    Its tariff tells wall clock and holidays; without one the sun tells the clock, if the site's place is known.
+    Its tariff tells wall clock and holidays; without one its time zone, or the sun where the place is known. Panels
+    count as they are told to look only where all generators' are told.
     """
     site, tariff = config.site, config.trading.priced_by
-    if tariff is None:
-        offset_s, holidays = round((site.longitude_deg or 0.0) / _DEG_PER_H) * _H_S, None
+    holidays = None
+    if (zone := site.time_zone if tariff is None else tariff.time_zone) is None:
+        offset_s = round((site.longitude_deg or 0.0) / _DEG_PER_H) * _H_S
     else:
-        offset = now.astimezone(ZoneInfo(tariff.time_zone)).utcoffset()
+        offset = now.astimezone(ZoneInfo(zone)).utcoffset()
         assert offset is not None, "a zone has an offset"
+        offset_s = int(offset.total_seconds())
+    if tariff is not None:
         country = "" if tariff.holidays is None else tariff.holidays.country
         subdivision = "" if tariff.holidays is None else tariff.holidays.subdivision or ""
-        offset_s = int(offset.total_seconds())
         holidays = Holidays(country=country, subdivision=subdivision, days=tariff.holiday_dates)
+    generators = [device for device in config.devices if device.pv_peak_w > 0]
+    all_told = all(device.pv_planes for device in generators)
     return Place(
-        pv_peak_w=float(sum(section.pv_peak_w for section in config.devices)),
+        pv_peak_w=float(sum(device.pv_peak_w for device in generators)),
+        planes=tuple(Plane(**plane.model_dump()) for device in generators for plane in device.pv_planes)
+        if all_told
+        else (),
         latitude_deg=site.latitude_deg,
         longitude_deg=site.longitude_deg,
         utc_offset_s=offset_s,

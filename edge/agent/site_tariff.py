@@ -24,7 +24,9 @@ class SiteTariff:
     kWh brings is never taken for more than what one costs: buying to sell would never end.
     """
 
-    def __init__(self, trading: TradingSection) -> None:
+    def __init__(self, trading: TradingSection, *, time_zone: str | None = None) -> None:
+        """Read the tariff; ``time_zone`` is the site's wall clock where no tariff tells one."""
+        self._zone = time_zone or "UTC"
         self._flat = trading.import_tariff_mct_per_kwh, trading.export_tariff_mct_per_kwh
         self._tariff = trading.priced_by
         self._is_holiday = no_holidays if self._tariff is None else holidays_of(self._tariff)
@@ -65,8 +67,8 @@ class SiteTariff:
         return 1.0 if holds(peak.when, local, self._is_holiday) else float(peak.weight_outside)
 
     def next_at(self, clock: time, now: datetime) -> datetime:
-        """Return the next instant at which the tariff's wall clock (UTC without one) shows a time."""
-        local = now.astimezone(UTC if self._tariff is None else ZoneInfo(self._tariff.time_zone))
+        """Return the next instant at which the wall clock, the tariff's or else the site's, shows a time."""
+        local = now.astimezone(ZoneInfo(self._zone if self._tariff is None else self._tariff.time_zone))
         found = local.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
         return (found if found > local else found + timedelta(days=1)).astimezone(UTC)
 

@@ -110,7 +110,7 @@ class Trader:
         self._outbox = outbox
         self._clock_trust = clock_trust
         self._cycle: CycleSeen | None = None
-        self._tariff = SiteTariff(config.trading)
+        self._tariff = SiteTariff(config.trading, time_zone=config.site.time_zone)
         self._reach = _reach(config)
         self._orders = _load_orders(outbox.recall(_KEY_ORDERS))
         self._history = _load_history(outbox.recall(_KEY_HISTORY))
@@ -131,7 +131,7 @@ class Trader:
     def adopt(self, config: SiteConfig) -> None:
         """Trade by a changed configuration from the next look on."""
         self._config = config
-        self._tariff = SiteTariff(config.trading)
+        self._tariff = SiteTariff(config.trading, time_zone=config.site.time_zone)
         self._reach = _reach(config)
         self._planned_s = float("-inf")
 

@@ -28,10 +28,12 @@ def with_fleet_paths(raw: Any) -> Any:
 
     What is not of the right form is left for the schema to refuse.
     """
-    if not (isinstance(raw, dict) and isinstance(raw.get("fleet"), dict) and isinstance(raw.get("link"), dict)):
+    if not (isinstance(raw, dict) and isinstance(raw.get("fleet"), dict)):
         return raw
     state = Path(str(raw.get("state_dir", "")))
     fleet = {"identity_dir": state / "identity", "software_dir": state / "software", **raw["fleet"]}
+    if not isinstance(raw.get("link"), dict):
+        return {**raw, "fleet": fleet}
     active = Path(str(fleet["identity_dir"])) / "active"
     link = {"cert_file": active / "cert.pem", "key_file": active / "key.pem", **raw["link"]}
     return {**raw, "fleet": fleet, "link": link}

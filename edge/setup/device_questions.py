@@ -12,6 +12,7 @@ from edge.devices.recipes import Lever
 from edge.loop.load_state import PHASE_V, SG_STATE
 from edge.setup.amounts import amount, complaint
 from edge.setup.console import Console
+from edge.setup.planes import planes
 from edge.setup.proposal import free_name, likely_role
 
 # The device's own words for what it can do at most, the best first.
@@ -53,6 +54,8 @@ def describe(
     rated = _told(ratings, RATED_POWER)
     if role in (DeviceRole.PV, DeviceRole.HYBRID):
         device["pv_peak_w"] = ask_amount(console, "Rated generation in W", low=0, default=rated)
+        if device["pv_peak_w"] and (looks := _ask_planes(console, device["pv_peak_w"])):
+            device["pv_planes"] = looks
     if role in (DeviceRole.HYBRID, DeviceRole.BATTERY):
         capacity = _told(ratings, CAPACITY)
         capacity_wh = ask_amount(console, "Usable capacity of the battery in Wh", unit="Wh", low=1, default=capacity)
@@ -63,7 +66,9 @@ def describe(
             "charge_limit_w": charge_w,
             "discharge_limit_w": discharge_w,
         }
-    if role is DeviceRole.LOAD:
+    if role is not DeviceRole.LOAD:
+        device |= _wired_to(_ask_phases(console))
+    else:
         device |= _load(console, profile, ratings)
     return device
 
@@ -93,15 +98,32 @@ def _load(console: Console, profile: Profile, ratings: Mapping[str, float]) -> d
     keys: dict[str, Any] = {}
     phases = 3
     if Kind.CHARGER in profile.kinds:
-        phases = int(console.choose("How many phases it is wired to", list(_PHASES), default="3"))
-        if phases < 3:
-            keys["phases"] = list(_PHASES[str(phases)])
+        phases = _ask_phases(console)
+        keys = _wired_to(phases)
     load["rated_w"] = ask_amount(console, "Its rated power in W", low=1, default=_load_rated(ratings, phases))
     if state := state_point(profile, moved_by):
         load["state"] = state
     rests = [rest.value for rest in Rest]
     load["rest"] = console.choose("What it does while nobody asks", rests, default=Rest.ON.value)
     return {**keys, "load": load}
+
+
+def _ask_phases(console: Console) -> int:
+    return int(console.choose("How many phases it is wired to", list(_PHASES), default="3"))
+
+
+def _wired_to(phases: int) -> dict[str, Any]:
+    """Return the key of a device that is not on all three phases: on the first, until the file says which."""
+    return {} if phases == len(_PHASES) else {"phases": list(_PHASES[str(phases)])}
+
+
+def _ask_planes(console: Console, peak_w: int) -> list[dict[str, Any]] | None:
+    def check(text: str) -> str | None:
+        fits = not text or planes(text, peak_w=peak_w) is not None
+        return None if fits else f"as 30 S, or several of {peak_w} W together: 6 kW 30 SE; 4 kW 15 W"
+
+    text = console.ask("How its panels look, tilt and direction as 30 S (empty: not told)", check=check)
+    return planes(text, peak_w=peak_w) if text else None
 
 
 def state_point(profile: Profile, moved_by: Capability) -> str | None:

@@ -14,15 +14,18 @@ from edge.devices.identify import Match
 from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError
 from edge.links.settings import Client
+from edge.loop.load_state import PHASE_V
 from edge.public_key import check_public_key
 from edge.setup.console import Check, Console
 from edge.setup.device_questions import ask_amount, describe
 from edge.setup.proposal import propose
-from edge.setup.site_questions import ask_grid, ask_idle, ask_page, ask_place, ask_trading
+from edge.setup.site_questions import ask_grid, ask_idle, ask_page, ask_place, ask_time_zone, ask_trading
 
+ALONE_ZONE = "home"  # Of a site without a broker: nobody reads it.
 DEVICES_MAX = 64  # More than any gateway of ours reads; a dialogue without end is a mistake.
 # Sections that a file has only where something of them was answered.
-_ASKED_ONLY = ("fleet", "trading", "control", "commands", "grid_limits", "page")
+_ASKED_ONLY = ("link", "fleet", "trading", "control", "commands", "grid_limits", "page")
+_FUSE = "Fuse of each phase in A (empty: phases are not watched)"
 _OTHER = "another profile"
 _SKIP = "leave it out"
 
@@ -66,6 +69,11 @@ class Answers:
     profile_dir: Path | None = None
     targets: tuple[str, ...] = ()
 
+    def alone(self) -> None:
+        """Answer what a broker is needed for, of a site that has none."""
+        self.site.setdefault("zone", ALONE_ZONE)
+        self.trading.setdefault("enabled", False)
+
     def config(self) -> SiteConfig:
         """Return the configuration that the answers make.
 
@@ -76,7 +84,6 @@ class Answers:
             "site": self.site,
             "connection": self.connection,
             "devices": self.devices,
-            "link": self.link,
             "state_dir": self.state_dir,
             **({"profile_dir": self.profile_dir} if self.profile_dir is not None else {}),
             **{name: value for name in _ASKED_ONLY if (value := getattr(self, name))},
@@ -97,6 +104,7 @@ def run_dialogue(console: Console, searcher: Searcher, answers: Answers) -> Site
     _find_devices(console, searcher, answers)
     _ask_connection(console, answers)
     _ask_link(console, answers)
+    _ask_market(console, answers)
     _ask_rest(console, answers)
     return answers.config()
 
@@ -105,6 +113,16 @@ def _ask_site(console: Console, answers: Answers) -> None:
     site = answers.site
     if "id" not in site:
         site["id"] = console.ask("Name of the site", check=_name_of("site"))
+
+
+def _ask_market(console: Console, answers: Answers) -> None:
+    site = answers.site
+    if not answers.link:
+        answers.alone()
+        if "agent" not in site:
+            may_write = console.confirm("May it steer its devices (no: it only reads)", default=True)
+            site["agent"] = (SiteAgent.CONSUMER if may_write else SiteAgent.MONITOR).value
+        return
     if "zone" not in site:
         site["zone"] = console.ask("Its price area", default="home", check=_name_of("price area"))
     if "agent" not in site:
@@ -196,13 +214,22 @@ def _ask_connection(console: Console, answers: Answers) -> None:
         connection["import_limit_w"] = ask_amount(console, "Greatest import in W (fuse or contract)", low=1)
     if "export_limit_w" not in connection:
         connection["export_limit_w"] = ask_amount(console, "Greatest export in W", low=0)
+    if "phase_limit_w" not in connection and (fuse := console.ask(_FUSE, check=_no_fuse)):
+        connection["phase_limit_w"] = round(int(fuse) * PHASE_V)
+
+
+def _no_fuse(text: str) -> str | None:
+    fits = not text or (text.isascii() and text.isdecimal() and 6 <= int(text) <= 1000)
+    return None if fits else "a whole number of A from 6 to 1000"
 
 
 def _ask_link(console: Console, answers: Answers) -> None:
     link = answers.link
     if "url" in link:
         return
-    link["url"] = console.ask("Broker", default="mqtts://localhost:8883")
+    if not (url := console.ask("Broker of a market, an operator or a fleet, mqtts://HOST:8883 (empty: none)")):
+        return
+    link["url"] = url
     if str(link["url"]).startswith(("mqtts:", "wss:")):
         if path := console.ask("File with the broker's authority (empty: the system's)"):
             link["ca_file"] = path
@@ -221,6 +248,7 @@ def _ask_link(console: Console, answers: Answers) -> None:
 
 def _ask_rest(console: Console, answers: Answers) -> None:
     ask_place(console, answers.site)
+    ask_time_zone(console, answers.site)
     ask_trading(console, answers.trading, agent=answers.site["agent"])
     if any("battery" in device for device in answers.devices):
         ask_idle(console, answers.control)

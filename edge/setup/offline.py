@@ -165,16 +165,18 @@ def _bus(load: BusLoad) -> Finding:
 
 def _link_files(config: SiteConfig) -> Iterator[Finding]:
     link = config.link
+    if link is None:
+        yield good("link", "none", "the site speaks to no broker, and trades on no market")
     for name in ("ca_file", "cert_file", "key_file", "password_file"):
-        path: Path | None = getattr(link, name)
+        path: Path | None = getattr(link, name, None)
         if path is not None:
             yield _file(name, path, secret=name in ("key_file", "password_file"))
-    house = (config.plain_mqtt, config.home_assistant)
-    for one in (link, *(section.broker for section in house if section is not None)):
+    house = [section.broker for section in (config.plain_mqtt, config.home_assistant) if section is not None]
+    for one in house if link is None else (link, *house):
         if not one.tls and one.host not in ("127.0.0.1", "localhost", "::1"):
             what = "messages" if one.username is None else "messages and the password"
             yield warning("link", one.url, f"{what} travel in the clear", do="use mqtts:// with a port that speaks TLS")
-    if link.client is Client.AWS and not _has_awsiotsdk():
+    if link is not None and link.client is Client.AWS and not _has_awsiotsdk():
         yield failed("link", "client aws", "awsiotsdk is not installed", do="install sitewatt[aws], or use client mqtt")
 
 

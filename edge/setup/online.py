@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from contracts.clock import SystemClock
-from contracts.units import Quality
+from contracts.units import Quality, SiteId
 from edge.config import DeviceRole, DeviceSection, LoadSection, SiteConfig
 from edge.devices.device import Device
 from edge.devices.opening import open_devices
@@ -230,18 +230,18 @@ async def check_link(config: SiteConfig, *, timeout_s: float = LINK_TIMEOUT_S) -
     The session is one of its own, so that nothing that waits for the gateway is taken away from it. AWS IoT lets only
     the gateway's own name in; there the way is proven up to TLS.
     """
-    link = config.link
-    work = _shake_hands if link.client is Client.AWS else _connect
+    if (link := config.link) is None:
+        return []
+    proven = _shake_hands(link, timeout_s) if link.client is Client.AWS else _connect(link, config.site.id, timeout_s)
     try:
-        return [good("link", link.url, await work(config, timeout_s))]
+        return [good("link", link.url, await proven)]
     except (OSError, EdgeError) as error:
         why = str(error) or f"no answer from {link.host}:{link.port} within {timeout_s:g} s"
     do = "check the network, the url, the certificates and the clock; control works without a link, trading does not"
     return [failed("link", link.url, why, do=do)]
 
 
-async def _shake_hands(config: SiteConfig, timeout_s: float) -> str:
-    link = config.link
+async def _shake_hands(link: LinkSettings, timeout_s: float) -> str:
     context = tls_context(link)
     async with asyncio.timeout(timeout_s):
         if link.proxy is None:
@@ -276,9 +276,9 @@ async def _through_proxy(link: LinkSettings, proxy: tuple[str, int]) -> asyncio.
     return writer
 
 
-async def _connect(config: SiteConfig, timeout_s: float) -> str:
-    settings = config.link.model_copy(update={"session_expiry_s": 0})
-    link = make_link(settings, client_id=f"{config.site.id}-check"[:CLIENT_ID_MAX])
+async def _connect(settings: LinkSettings, site: SiteId, timeout_s: float) -> str:
+    own = settings.model_copy(update={"session_expiry_s": 0})
+    link = make_link(own, client_id=f"{site}-check"[:CLIENT_ID_MAX])
     tasks = {
         asyncio.create_task(link.run(), name="link check"),
         asyncio.create_task(link.wait_for(LinkState.CONNECTED), name="wait for the link"),
@@ -293,10 +293,5 @@ async def _connect(config: SiteConfig, timeout_s: float) -> str:
         await asyncio.gather(*tasks, return_exceptions=True)
     if not done:
         why = link.status().last_error or "no answer"
-        raise LinkError(f"no session with {link_name(config)} within {timeout_s:g} s: {why}")
+        raise LinkError(f"no session with {settings.host}:{settings.port} within {timeout_s:g} s: {why}")
     return "accepts a session"
-
-
-def link_name(config: SiteConfig) -> str:
-    """Return the broker as people write it: host and port."""
-    return f"{config.link.host}:{config.link.port}"

@@ -1,6 +1,8 @@
 """What set-up asks about the site after its devices: place, tariff, idle batteries, orders, failsafe, page."""
 
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import tariffs
 from contracts.market import SiteAgent
@@ -30,6 +32,20 @@ def place(text: str) -> dict[str, float] | None:
         return None
     fits = -90 <= latitude <= 90 and -180 <= longitude <= 180
     return {"latitude_deg": latitude, "longitude_deg": longitude} if fits else None
+
+
+def ask_time_zone(console: Console, site: dict[str, Any]) -> None:
+    """Ask by which clock the site's days go: of targets and goals, where no tariff tells one."""
+    if "time_zone" not in site and (
+        name := console.ask("Time zone (empty: UTC)", default=machine_zone(), check=_no_zone)
+    ):
+        site["time_zone"] = name
+
+
+def machine_zone(localtime: Path = Path("/etc/localtime")) -> str:
+    """Return the machine's time zone by the file that its clock is set by; empty where that names none."""
+    name = str(localtime.resolve()).rpartition("/zoneinfo/")[2]
+    return name if _no_zone(name) is None else ""
 
 
 def ask_trading(console: Console, trading: dict[str, Any], *, agent: str) -> None:
@@ -78,6 +94,15 @@ def ask_page(console: Console, page: dict[str, Any]) -> None:
 
 def _no_place(text: str) -> str | None:
     return None if not text or place(text) else "latitude and longitude in degrees, as 48.14, 11.58"
+
+
+def _no_zone(text: str) -> str | None:
+    try:
+        if text:
+            ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        return "a time zone as Europe/Berlin"
+    return None
 
 
 def _no_tariff(text: str) -> str | None:

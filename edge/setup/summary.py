@@ -19,13 +19,16 @@ def summary(config: SiteConfig) -> Iterator[str]:
         yield f"  batteries while nobody asks: {config.control.idle.value.replace('_', ' ')}"
     yield f"  {_money(config)}"
     yield f"  {_orders(config)}"
-    yield f"  broker {config.link.url}{', in a fleet' if config.fleet else ''}"
+    yield (
+        "  no broker" if config.link is None else f"  broker {config.link.url}{', in a fleet' if config.fleet else ''}"
+    )
     yield f"  {_page(config)}"
 
 
 def _place(config: SiteConfig) -> str:
     site = config.site
-    return "" if site.latitude_deg is None else f", at {site.latitude_deg:g}, {site.longitude_deg:g}"
+    place = "" if site.latitude_deg is None else f", at {site.latitude_deg:g}, {site.longitude_deg:g}"
+    return place if site.time_zone is None else f"{place}, by the clock of {site.time_zone}"
 
 
 def _ratings(device: DeviceSection) -> str:

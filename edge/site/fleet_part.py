@@ -203,10 +203,11 @@ class SiteFleet:
             self._host.adopt(proposal.config)
 
     async def _renew(self, job_id: str) -> Identity:
-        active, papers = self._active(), self._store.papers()
+        active, papers, link = self._active(), self._store.papers(), self._remote.config.link
+        assert link is not None, "a fleet has a broker"
         provisioner = Provisioner(
             store=self._store,
-            settings=self._remote.config.link,
+            settings=link,
             template=papers.template,
             claim=Claim(
                 cert_file=active.cert_file,

@@ -1,6 +1,7 @@
 """Records what each cycle saw: telemetry samples, and the meter's energy of each delivery interval."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from contracts.clock import Clock
 from contracts.units import ClockTrust, Quality
@@ -19,6 +20,8 @@ class Recorder:
 
     Args:
         meter: The device at the connection point.
+        sampler: Of what is reported; ``None`` where nobody is told, so that nothing is kept for nobody.
+        meter_recorder: The same of the readings that settle.
     """
 
     def __init__(
@@ -26,9 +29,9 @@ class Recorder:
         *,
         meter: str,
         clock: Clock,
-        sampler: Sampler,
+        sampler: Sampler | None,
         sync_buffer: ClockSyncBuffer,
-        meter_recorder: MeterRecorder,
+        meter_recorder: MeterRecorder | None,
         history: History,
         clock_trust: Callable[[], ClockTrust],
     ) -> None:
@@ -42,28 +45,32 @@ class Recorder:
 
     def close(self) -> None:
         """Hand over what waits for a clock or for more samples: the gateway stops."""
-        self._sync_buffer.close(to=self._sampler.offer)
-        self._sampler.close()
+        if self._sampler is not None:
+            self._sync_buffer.close(to=self._sampler.offer)
+            self._sampler.close()
         self._history.close()
 
     def finished(self, cycle: CycleSeen) -> None:
         """Record one cycle."""
         now = self._clock.now()
         seen = samples(cycle.readings, names=REPORTED, now=now)
-        self._sync_buffer.offer(seen, to=self._sampler.offer)
+        if self._sampler is not None:
+            self._sync_buffer.offer(seen, to=self._sampler.offer)
+        if self._meter_recorder is not None:
+            self._meter_recorder.observe(self._observation(cycle, now))
+        self._history.offer(seen)
+
+    def _observation(self, cycle: CycleSeen, now: datetime) -> Observation:
         meter = cycle.readings.get(self._meter, {})
         imported, exported = meter.get(IMPORT_ENERGY), meter.get(EXPORT_ENERGY)
         at = imported.source_at if imported is not None and imported.source_at is not None else now
-        self._meter_recorder.observe(
-            Observation(
-                at=at,
-                import_wh=_good(imported),
-                export_wh=_good(exported),
-                power_w=cycle.connection_power.usable(),
-                clock=self._clock_trust(),
-            )
+        return Observation(
+            at=at,
+            import_wh=_good(imported),
+            export_wh=_good(exported),
+            power_w=cycle.connection_power.usable(),
+            clock=self._clock_trust(),
         )
-        self._history.offer(seen)
 
 
 def _good(reading: Reading | None) -> float | None:

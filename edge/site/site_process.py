@@ -72,9 +72,9 @@ class Site:
     clock: Clock
     watch: ClockWatch
     outbox: Outbox
-    link: Link
-    uplink: Uplink
-    sampler: Sampler
+    link: Link | None
+    uplink: Uplink | None
+    sampler: Sampler | None
     recorder: Recorder
     history: History
     trader: Trader | None
@@ -106,13 +106,14 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
     """Run a site whose parts are open, until there is a reason to stop."""
     parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "outbox": site.outbox.run,
-        "link": lambda: _connect(site),
-        "uplink": site.uplink.run,
         "history": site.history.run,
-        "hear": lambda: _hear(site),
         "control": lambda: site.end.run(_Sees(site)),
         "status": lambda: serve_status(site.config.state_dir, SITE_SOCKET, lambda: site_status(site).encode()),
     }
+    if (link := site.link) is not None:
+        parts |= {"link": lambda: _connect(site, link), "hear": lambda: _hear(site, link)}
+    if site.uplink is not None:
+        parts["uplink"] = site.uplink.run
     if site.trader is not None:
         parts["trade"] = site.trader.run
     if (page := site.config.page) is not None:
@@ -149,8 +150,8 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         stack.callback(outbox.close)
         remote = None if config.fleet is None else RemoteSettings(config, memory=outbox)
         site = _build(config if remote is None else remote.config, clock, outbox, remote)
-        if config.fleet is not None and remote is not None:
-            site.fleet = _fleet_part(site, config.fleet, remote)
+        if config.fleet is not None and remote is not None and site.link is not None:
+            site.fleet = _fleet_part(site, site.link, config.fleet, remote)
         if site.config.plain_mqtt is not None or site.config.home_assistant is not None:
             from edge.site.house_part import publishers
 
@@ -160,32 +161,35 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
 
 def _build(config: SiteConfig, clock: Clock, outbox: Outbox, remote: RemoteSettings | None) -> Site:
     watch, supervisor, name = ClockWatch(clock), Supervisor(clock), config.site.id
-    link = make_link(config.link, client_id=name, presence=_presence(config, clock, outbox))
+    link = uplink = sampler = meter_recorder = None
     sync_buffer = ClockSyncBuffer(clock=clock, clock_trust=watch.trust, outbox=outbox)
-    sampler = Sampler(
-        site=name, outbox=outbox, clock=clock, period_s=config.telemetry.period_s, clock_trust=sync_buffer.trust
-    )
+    if config.link is not None:
+        link = make_link(config.link, client_id=name, presence=_presence(config, clock, outbox))
+        uplink = Uplink(
+            outbox=outbox,
+            link=link,
+            clock=clock,
+            topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
+            throttle=config.link.throttle,
+        )
+        sampler = Sampler(
+            site=name, outbox=outbox, clock=clock, period_s=config.telemetry.period_s, clock_trust=sync_buffer.trust
+        )
+        meter_recorder = MeterRecorder(
+            site=name,
+            outbox=outbox,
+            clock=clock,
+            connection_w=max(config.connection.import_limit_w, config.connection.export_limit_w),
+        )
     history = History(config.state_dir, clock=clock, clock_trust=watch.trust)
     recorder = Recorder(
         meter=config.connection.meter,
         clock=clock,
         sampler=sampler,
         sync_buffer=sync_buffer,
-        meter_recorder=MeterRecorder(
-            site=name,
-            outbox=outbox,
-            clock=clock,
-            connection_w=max(config.connection.import_limit_w, config.connection.export_limit_w),
-        ),
+        meter_recorder=meter_recorder,
         history=history,
         clock_trust=watch.trust,
-    )
-    uplink = Uplink(
-        outbox=outbox,
-        link=link,
-        clock=clock,
-        topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
-        throttle=config.link.throttle,
     )
     trader = None
     if config.plans and config.site.agent is not SiteAgent.MONITOR:
@@ -256,20 +260,19 @@ class _Sees:
             asked = call("schedule", lambda: _asked(site, trader.requests(now_s)), otherwise=None)
             if asked is not None:
                 site.asked, site.asked_s = asked, now_s
-        uplink = site.uplink.stats()
+        uplink = None if site.uplink is None else site.uplink.stats()
         return Beat(
             asked_s=site.asked_s if site.asked else site.clock.monotonic(),
             requests=site.asked,
-            published=uplink.published,
-            acknowledged=uplink.acknowledged,
+            published=0 if uplink is None else uplink.published,
+            acknowledged=0 if uplink is None else uplink.acknowledged,
             failing=",".join(site.supervisor.failing())[:1000],
         )
 
     def live(self, *, period_s: float, for_s: float) -> None:
         """Report more often for a while."""
-        self._site.supervisor.call(
-            "live", lambda: self._site.sampler.live(period_s=period_s, for_s=for_s), otherwise=None
-        )
+        if (sampler := self._site.sampler) is not None:
+            self._site.supervisor.call("live", lambda: sampler.live(period_s=period_s, for_s=for_s), otherwise=None)
 
     def greeting(self) -> list[Frame]:
         """Return what is wanted from afar: control may have started without it."""
@@ -285,20 +288,22 @@ def _asked(site: Site, requests: list[Request]) -> tuple[Asked, ...]:
     return tuple(Asked.of(request) for request in requests if _follows_plan(site, request))
 
 
-async def _connect(site: Site) -> None:
+async def _connect(site: Site, link: Link) -> None:
     """Keep the link, from when certificates can be judged and messages dated; without a clock at all, from a bound."""
     if not await site.watch.trusted(within_s=CLOCK_WAIT_S):
         log.warning("the clock was not set; connecting without", extra={"waited_s": CLOCK_WAIT_S})
-    await site.link.run()
+    await link.run()
 
 
-async def _hear(site: Site) -> None:
+async def _hear(site: Site, link: Link) -> None:
     """Take what the broker brings, for ever; a message that is unreadable or makes its hearer fail is left out."""
     zone, name = site.config.site.zone, site.config.site.id
     # AWS IoT Core keeps what it has acknowledged, so there are no receipts.
-    channels = [channel for channel in Down if channel is not Down.RECEIPTS or site.config.link.client is Client.MQTT]
-    site.link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in channels])
-    async for message in site.link.messages():
+    settings = site.config.link
+    keeps = settings is not None and settings.client is Client.AWS
+    channels = [channel for channel in Down if channel is not Down.RECEIPTS or not keeps]
+    link.subscribe([site_topic(zone=zone, site=name, channel=channel) for channel in channels])
+    async for message in link.messages():
         topic = parse(message.topic)
         if topic is not None and topic.channel is Down.COMMANDS:
             await _pass_on(site, message)
@@ -328,7 +333,7 @@ def _deliver(site: Site, message: Inbound) -> None:
     channel = topic.channel if topic is not None else None
     if topic is None and site.fleet is not None:
         site.fleet.arrived(message)
-    elif channel is Down.RECEIPTS:
+    elif channel is Down.RECEIPTS and site.uplink is not None:
         site.uplink.hear(Receipt.decode(message.payload))
     elif site.trader is None:
         return
@@ -360,6 +365,8 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
                 await site.end.ended()
         site.supervisor.call("recorder", site.recorder.close, otherwise=None)
         site.outbox.flush()
+        if site.link is None:
+            raise StopRequested(str(reasons.exceptions[0])) from None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 while any(site.outbox.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
@@ -382,11 +389,11 @@ async def _take_part(site: Site, fleet: "SiteFleet") -> None:
         raise
 
 
-def _fleet_part(site: Site, settings: FleetSettings, remote: RemoteSettings) -> "SiteFleet":
+def _fleet_part(site: Site, link: Link, settings: FleetSettings, remote: RemoteSettings) -> "SiteFleet":
     from edge.site.fleet_part import Host, SiteFleet
 
     host = Host(
-        link=site.link,
+        link=link,
         clock=site.clock,
         outbox=site.outbox,
         last=lambda: site.last,
@@ -399,7 +406,8 @@ def _adopt(site: Site, remote: RemoteSettings, config: SiteConfig) -> None:
     """Bring a changed configuration into force, here and in control, but for what is read at a start."""
     site.config = config
     site.end.post(Adopt(wanted=remote.wanted))
-    site.sampler.report_every(config.telemetry.period_s)
+    if site.sampler is not None:
+        site.sampler.report_every(config.telemetry.period_s)
     site.outbox.flush_within(min(FLUSH_WINDOW_S, config.telemetry.period_s))
     if site.trader is not None:
         site.trader.adopt(_planned(site))

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contracts.units import ClockTrust
+from edge.links.link import LinkStatus
 from edge.site.status import Plain, encode, part_status, peer_status, process_status
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ class SiteStatus:
         return encode({**asdict(self), "at": self.at.isoformat()})
 
 
+# What a site says that has no broker, by its own choice: nothing of it is lost or late.
+NO_LINK: Plain = {"state": "none", "connects": 0, "error": None}
+
+
 def site_status(site: "Site") -> SiteStatus:
     """Return what somebody on site asks of the site process."""
-    link, outbox, trader = site.link.status(), site.outbox.stats(), site.trader
+    outbox, trader = site.outbox.stats(), site.trader
     return SiteStatus(
         site=site.config.site.id,
         at=site.clock.now(),
@@ -43,12 +48,16 @@ def site_status(site: "Site") -> SiteStatus:
         wish=None if site.page_orders is None else site.page_orders.told(),
         outbox={
             "state": outbox.state.value,
-            "waiting": sum(outbox.depth.values()),
+            "waiting": 0 if site.link is None else sum(outbox.depth.values()),
             "bytes": sum(outbox.bytes.values()),
             "dropped": outbox.dropped,
             "error": outbox.last_error,
         },
-        link={"state": link.state.value, "connects": link.connects, "error": link.last_error},
+        link=NO_LINK if site.link is None else _link(site.link.status()),
         process=process_status(site.opened_at),
         peer=peer_status(site.end.peer),
     )
+
+
+def _link(link: LinkStatus) -> Plain:
+    return {"state": link.state.value, "connects": link.connects, "error": link.last_error}

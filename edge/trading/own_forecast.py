@@ -12,7 +12,7 @@ import numpy as np
 from contracts.forecast import ForecastBroadcast
 from contracts.units import DELIVERY_INTERVAL, DeliveryInterval, SiteId, ZoneId
 from domain.forecasting.issue import SiteHistory, issue_forecasts
-from domain.forecasting.pv import PvPlant
+from domain.forecasting.pv import Plane, PvPlant
 from domain.forecasting.series import Series
 
 # The weights of the mix look back so far; more history costs memory and tells little.
@@ -28,6 +28,7 @@ class Place:
 
     Args:
         pv_peak_w: Of its generators, zero for none.
+        planes: How their panels look, of all the peak; none where that is not told.
         latitude_deg: ``None`` where it is not told.
         longitude_deg: The same.
         utc_offset_s: Of its wall clock: weekdays begin by it.
@@ -35,6 +36,7 @@ class Place:
     """
 
     pv_peak_w: float
+    planes: tuple[Plane, ...] = ()
     latitude_deg: float | None = None
     longitude_deg: float | None = None
     utc_offset_s: int = 0
@@ -64,6 +66,7 @@ def own_forecast(
             latitude_deg=_LATITUDE_DEG if place.latitude_deg is None else place.latitude_deg,
             longitude_deg=longitude_deg,
             peak_w=place.pv_peak_w,
+            planes=place.planes,
         )
     told = SiteHistory(
         site=site, load=load, pv=pv, plant=plant, utc_offset_s=place.utc_offset_s, holidays=place.holidays

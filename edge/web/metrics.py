@@ -64,9 +64,8 @@ def _gateway(status: Plain) -> Iterator[Metric]:
     yield _counter("sitewatt_control_late_cycles", "Control cycles that were skipped.", loop["late"])
     yield _counter("sitewatt_register_writes", "Setpoints written to devices.", loop["writes"])
     yield _counter("sitewatt_register_failed_writes", "Setpoints that a device did not take.", loop["failed_writes"])
-    yield _gauge(
-        "sitewatt_link_up", "Whether the link is connected.", [((), float(status["link"]["state"] == "connected"))]
-    )
+    if (state := status["link"]["state"]) != "none":
+        yield _gauge("sitewatt_link_up", "Whether the link is connected.", [((), float(state == "connected"))])
     yield _gauge("sitewatt_outbox_waiting_messages", "Messages not yet acknowledged.", [((), float(outbox["waiting"]))])
     yield _counter("sitewatt_outbox_dropped_messages", "Messages that had to go for want of disk.", outbox["dropped"])
     yield _gauge("sitewatt_commands_running", "Commands that hold a lever.", [((), float(len(status["commands"])))])

@@ -88,7 +88,7 @@ def setup(
     meter: Annotated[str | None, typer.Option(help="The device at the connection point.")] = None,
     import_limit_w: Annotated[int | None, typer.Option(min=1, help="Greatest import.")] = None,
     export_limit_w: Annotated[int | None, typer.Option(min=0, help="Greatest export, a magnitude.")] = None,
-    link_url: Annotated[str | None, typer.Option(help="The broker, mqtts://HOST:8883.")] = None,
+    link_url: Annotated[str | None, typer.Option(help="The broker, mqtts://HOST:8883; none without.")] = None,
     ca_file: Annotated[Path | None, typer.Option(help="The broker's authority.")] = None,
     cert_file: Annotated[Path | None, typer.Option(help="Our certificate.")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Its key.")] = None,
@@ -99,6 +99,7 @@ def setup(
     place: Annotated[
         str | None, typer.Option(metavar="LAT,LON", help="Where the sun is looked up: 48.14,11.58.")
     ] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Clock of its days, where no tariff tells one.")] = None,
     tariff: Annotated[str | None, typer.Option(help="A ready one, see sitewatt tariff list.")] = None,
     market: Annotated[bool | None, typer.Option("--market/--no-market", help="Whether it trades.")] = None,
     idle: Annotated[str | None, typer.Option(help="self_consumption or hold, while nobody asks.")] = None,
@@ -124,7 +125,7 @@ def setup(
             sentence = f"{config} is there already; --force replaces it and keeps it as {config.name}.old"
             fail(sentence, code="exists", as_json=as_json, exit_code=BAD_INPUT)
         answers = Answers(
-            site=_given(id=site, zone=zone, agent=agent) | _where(place),
+            site=_given(id=site, zone=zone, agent=agent, time_zone=time_zone) | _where(place),
             connection=_given(meter=meter, import_limit_w=import_limit_w, export_limit_w=export_limit_w),
             devices=[_device(text) for text in device or []],
             link=_given(

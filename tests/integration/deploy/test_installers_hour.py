@@ -13,7 +13,6 @@ import yaml
 from edge.config import load_config
 from edge.errors import StatusUnavailable
 from edge.site.status import ask_status
-from tests.support.brokers.broker import free_port
 from tests.support.rigs.installer import visit
 
 SAFETY_S = 120.0
@@ -67,7 +66,10 @@ async def test_five_devices_become_a_running_site_in_one_sitting(tmp_path: Path)
             "Greatest import": ["17.25 kW"],
             "Greatest export": ["5 kW"],
             "Its rated": ["11 kW", "3 kW"],
-            "Broker": [f"mqtt://127.0.0.1:{free_port()}"],
+            "How its panels look": ["30 S"],
+            "Fuse of each phase": ["25"],
+            "Place": ["48.14, 11.58"],
+            "Time zone": ["Europe/Berlin"],
             "Its tariff": ["de-14a-module-3"],
             "Write": ["y"],
         }
@@ -77,6 +79,7 @@ async def test_five_devices_become_a_running_site_in_one_sitting(tmp_path: Path)
         assert len(found.questions) <= QUESTIONS_MAX, found.questions
         roles = sorted(one.role.value for one in load_config(config).devices)
         assert roles == ["hybrid", "load", "load", "meter", "relay"], found.shown
+        assert load_config(config).link is None, "a house by itself names no broker"
         print(f"{len(found.questions)} questions in {found.seconds:.0f} s")
         with _ready("edge", "run", "--config", str(config)):
             async with asyncio.timeout(SAFETY_S):

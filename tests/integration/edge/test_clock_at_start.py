@@ -46,10 +46,11 @@ async def test_control_does_not_wait_for_the_clock_and_the_link_does(tmp_path: P
     """Certificates cannot be judged in 1970, limits can be held."""
     settings = config(link={"url": broker.url}, state_dir=str(tmp_path))
     async with opened(settings, clock=Board()) as gateway, running(gateway):
-        control, site = gateway.control, gateway.site
+        control, site, link = gateway.control, gateway.site, gateway.site.link
+        assert link is not None
         assert control.watch.trust() is ClockTrust.UNTRUSTED
         await until(lambda: control.loop.stats.cycles >= CLOCK_WAIT_S / 4)
-        assert site.link.status().state is LinkState.DISCONNECTED
-        assert site.link.status().last_error is None, "it was not tried"
-        await until(lambda: site.link.status().state is LinkState.CONNECTED)
+        assert link.status().state is LinkState.DISCONNECTED
+        assert link.status().last_error is None, "it was not tried"
+        await until(lambda: link.status().state is LinkState.CONNECTED)
         assert site.clock.monotonic() >= CLOCK_WAIT_S

@@ -54,26 +54,28 @@ async def test_a_killed_broker_loses_nothing_that_it_had_acknowledged(tmp_path: 
         "cloud.local", "--config", str(write_config(tmp_path, port=port)), "--clock", clock, folder=tmp_path
     )
     async with started(broker), started(cloud), open_site(_site(tmp_path, port=port), clock=SystemClock()) as site:
+        uplink, link = site.uplink, site.link
+        assert uplink is not None and link is not None
         async with background(run_opened(site), name="site process"):
             _append(site, 1, 2, 3)
-            await eventually(lambda: site.uplink.stats().receipts and not site.outbox.read(Up.METER))
+            await eventually(lambda: uplink.stats().receipts and not site.outbox.read(Up.METER))
 
             await cloud.stop(signal.SIGKILL)
-            published = site.uplink.stats().published
+            published = uplink.stats().published
             _append(site, *range(4, 24))
-            await eventually(lambda: site.uplink.stats().published == published + 20)
-            await eventually(lambda: site.uplink.stats().in_flight == 0)
+            await eventually(lambda: uplink.stats().published == published + 20)
+            await eventually(lambda: uplink.stats().in_flight == 0)
             assert len(site.outbox.read(Up.METER)) == 20, "the broker's word is not enough"
 
             await broker.kill()
-            await eventually(lambda: site.link.status().state is LinkState.DISCONNECTED)
+            await eventually(lambda: link.status().state is LinkState.DISCONNECTED)
             await broker.start()
-            await eventually(lambda: site.uplink.stats().published == published + 40)
-            await eventually(lambda: site.uplink.stats().in_flight == 0)
+            await eventually(lambda: uplink.stats().published == published + 40)
+            await eventually(lambda: uplink.stats().in_flight == 0)
             await cloud.start()
             _append(site, 24)
             await eventually(lambda: not site.outbox.read(Up.METER))
         await eventually(lambda: _seen(tmp_path, epoch=site.outbox.epoch).stored == 24)
-        assert site.uplink.stats().set_aside == 0
+        assert uplink.stats().set_aside == 0
     async with asyncio.timeout(60), open_site(_site(tmp_path, port=port), clock=SystemClock()) as again:
-        assert again.uplink.stats().receipts, "what was learned of the cloud is remembered"
+        assert again.uplink is not None and again.uplink.stats().receipts, "what was learned of the cloud is remembered"

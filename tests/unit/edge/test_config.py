@@ -56,6 +56,12 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
     ("key", "value", "says"),
     [
         ("site.colour", "red", "site.colour is not a known key"),
+        ("site.time_zone", "Berlin", "site.time_zone is 'Berlin', must be a time zone as Europe/Berlin"),
+        (
+            "devices.1.pv_planes",
+            [{"tilt_deg": 30, "azimuth_deg": 180, "peak_w": 4_000}],
+            "pv_planes have 4000 W together, pv_peak_w is 5000",
+        ),
         ("site.id", "Home 1", "site.id is 'Home 1'"),
         ("connection", 5, "connection is 5, must be a section of keys"),
         ("control", "fast", "control is 'fast', must be a section of keys"),
@@ -107,3 +113,15 @@ def test_an_unreadable_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     """The path that an installer mistyped."""
     with pytest.raises(ConfigError, match=r"cannot be read: No such file or directory"):
         load_config(tmp_path / "missing.yaml")
+
+
+def test_a_site_without_a_broker_trades_nowhere_and_plans_by_its_tariff(tmp_path: Path) -> None:
+    """A house by itself names no broker, no market and no `enabled: false`."""
+    alone = {name: value for name, value in GOOD.items() if name != "link"}
+    config = load_config(_write(tmp_path, {**alone, "trading": {"tariff": "de-14a-module-3"}}))
+    assert (config.link, config.trading.enabled, config.plans) == (None, False, True)
+    assert not load_config(_write(tmp_path, alone)).plans
+    with pytest.raises(ConfigError, match=r"trading\.enabled is true, and there is no link"):
+        load_config(_write(tmp_path, {**alone, "trading": {"enabled": True}}))
+    with pytest.raises(ConfigError, match="there is a fleet and no link"):
+        load_config(_write(tmp_path, {**alone, "fleet": {"update_key": "A" * 43 + "="}}))

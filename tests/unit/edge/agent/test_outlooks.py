@@ -13,7 +13,7 @@ from edge.agent.held_back import HeldBack
 from edge.agent.outlooks import OWN_EVERY, Outlooks
 from edge.agent.own_history import place_of, read_own
 from edge.agent.trader import Trader
-from edge.config import SiteConfig
+from edge.config import PlaneSection, SiteConfig
 from edge.control.model import Measured
 from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
@@ -120,6 +120,19 @@ def test_wall_clock_and_holidays_are_those_of_the_tariff(tmp_path: Path) -> None
     assert place_of(priced, FRIDAY).utc_offset_s == 3_600
     west = place_of(_config(tmp_path, latitude_deg=40, longitude_deg=-105), FRIDAY)
     assert (west.utc_offset_s, west.latitude_deg, west.pv_peak_w) == (-7 * 3_600, 40, 5_000)
+    assert place_of(_config(tmp_path, time_zone="America/Denver"), FRIDAY).utc_offset_s == -6 * 3_600
+
+
+def test_panels_count_as_they_look_where_all_of_them_are_told(tmp_path: Path) -> None:
+    """A roof to the west earns in the evening; half a truth about two roofs would be worse than none."""
+    told = _config(tmp_path)
+    meter, inverter = told.devices
+    planes = (PlaneSection(tilt_deg=20, azimuth_deg=270, peak_w=5_000),)
+    west = inverter.model_copy(update={"pv_planes": planes})
+    known = place_of(told.model_copy(update={"devices": (meter, west)}), FRIDAY)
+    assert [(plane.azimuth_deg, plane.peak_w) for plane in known.planes] == [(270, 5_000)]
+    other = inverter.model_copy(update={"id": "second"})
+    assert place_of(told.model_copy(update={"devices": (meter, west, other)}), FRIDAY).planes == ()
 
 
 async def test_works_without_a_cloud_expect_their_rest_on_saturday(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,9 @@ from edge.inputs.wired import check_loads
 from edge.setup.amounts import amount
 from edge.setup.console import Check
 from edge.setup.dialogue import Answers, run_dialogue
+from edge.setup.planes import planes
 from edge.setup.proposal import free_name, likely_role, propose
+from edge.setup.site_questions import machine_zone
 from edge.setup.summary import summary
 
 METER_URL = "tcp://192.0.2.7:502?unit=1"
@@ -138,6 +141,10 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
     key = base64.b64encode(bytes(range(32))).decode()
     answers = prepared() | {
         "Place": ["here", "48.14, 11.58"],
+        "Time zone": ["Berlin", "Europe/Berlin"],
+        "Fuse of each phase": ["2", "25"],
+        "How its panels look": ["30", "5 kW 30 SE; 3 kW 10 W", "6 kW 30 SE; 3 kW 10 270"],
+        "How many phases": ["1"],
         "Does it trade": ["no"],
         "Its tariff": ["cheap", "de-14a-module-3"],
         "Batteries that nobody": ["hold"],
@@ -151,11 +158,18 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
         False,
         "de-14a-module-3",
     )
+    assert config.connection.phase_limit_w == 25 * 230
+    (inverter,) = (device for device in config.devices if device.role is DeviceRole.HYBRID)
+    assert [(one.tilt_deg, one.azimuth_deg, one.peak_w) for one in inverter.pv_planes] == [
+        (30, 135, 6_000),
+        (10, 270, 3_000),
+    ]
+    assert inverter.phases == (1,)
     assert config.grid_limits is not None and config.grid_limits.failsafe_import_w == 4_200
     assert [(one.issuer, one.role.value) for one in config.commands.trusted] == [("grid-operator", "grid_operator")]
     assert config.page is not None and (config.page.host, config.page.tls_port) == ("0.0.0.0", 8443)
     assert list(summary(config)) == [
-        "farm-1 in home, a consumer, at 48.14, 11.58",
+        "farm-1 in home, a consumer, at 48.14, 11.58, by the clock of Europe/Berlin",
         "  connection: meter meter, import up to 17.25 kW, export up to 0 kW",
         f"  meter: meter, eastron_sdm630 at {METER_URL}",
         f"  inverter: hybrid, fronius_gen24_int at {HYBRID_URL}, 9 kW of generation, 10.5 kWh, charges with 5 kW",
@@ -165,6 +179,48 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
         "  broker mqtt://192.0.2.1",
         "  page on 0.0.0.0:8080, acting over TLS on port 8443",
     ]
+
+
+@pytest.mark.parametrize(("may_steer", "agent"), [("yes", "consumer"), ("no", "monitor")])
+def test_a_site_without_a_broker_is_asked_nothing_of_a_market(may_steer: str, agent: str) -> None:
+    """A house by itself is steered and planned as any other, and has no price area to name."""
+    console = Scripted(prepared() | {"Broker": [], "May it steer": [may_steer]})
+    config = run_dialogue(console, Wires(), Answers())
+    assert (config.link, config.trading.enabled, config.site.agent.value) == (None, False, agent)
+    assert "  no broker" in list(summary(config))
+    asked_of_market = ("Its price area", "What it does on the market", "Does it trade", "File with", "User name")
+    assert not [question for question in console.asked if question.startswith(asked_of_market)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("30 S", [(30, 180, 9_000)]),
+        ("35° 200°", [(35, 200, 9_000)]),
+        ("6 kW 30 se; 3kWp 15 nw", [(30, 135, 6_000), (15, 315, 3_000)]),
+        ("6 kW 30 E; 2 kW 30 W", None),
+        ("30 S; 30 N", None),
+        ("91 S", None),
+        ("30 360", None),
+        ("30 X", None),
+        ("", None),
+    ],
+)
+def test_panels_are_read_as_people_write_them(text: str, found: list[tuple[int, int, int]] | None) -> None:
+    """Two roofs are two planes, and together they are the generator."""
+    told = planes(text, peak_w=9_000)
+    assert (None if told is None else [(one["tilt_deg"], one["azimuth_deg"], one["peak_w"]) for one in told]) == found
+
+
+def test_the_machine_tells_its_time_zone(tmp_path: Path) -> None:
+    """Most gateways hang where their clock says; one whose file names no zone tells none."""
+    zones = tmp_path / "zoneinfo" / "Europe"
+    zones.mkdir(parents=True)
+    (zones / "Berlin").touch()
+    local = tmp_path / "localtime"
+    local.symlink_to(zones / "Berlin")
+    assert machine_zone(local) == "Europe/Berlin"
+    assert machine_zone(tmp_path / "absent") == ""
 
 
 def test_nothing_more_is_asked_than_the_site_needs() -> None:
@@ -279,6 +335,7 @@ def test_an_encrypted_link_asks_for_its_files() -> None:
         "File with its key": ["", "/etc/sitewatt/key.pem"],
     }
     link = run_dialogue(Scripted(answers), Wires(), Answers()).link
+    assert link is not None
     assert (link.client.value, str(link.key_file)) == ("aws", "/etc/sitewatt/key.pem")
 
 
@@ -290,6 +347,7 @@ def test_a_gateway_of_a_fleet_has_its_certificate_from_there() -> None:
     }
     console = Scripted(answers)
     made = run_dialogue(console, Wires(), Answers())
+    assert made.link is not None
     assert (made.link.client.value, made.fleet is not None) == ("aws", True)
     assert str(made.link.cert_file) == "/var/lib/sitewatt/identity/active/cert.pem"
     assert "it must be an Ed25519 public key of 32 bytes in base64, this has 3" in console.said
@@ -300,6 +358,7 @@ def test_a_user_needs_a_file_for_the_password() -> None:
     """A password never stands in a configuration."""
     answers = prepared() | {"User name": ["farm"], "File with the password": ["", "/etc/sitewatt/password"]}
     link = run_dialogue(Scripted(answers), Wires(), Answers()).link
+    assert link is not None
     assert (link.username, str(link.password_file)) == ("farm", "/etc/sitewatt/password")
 
 

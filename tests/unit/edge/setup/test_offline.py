@@ -52,6 +52,15 @@ def test_a_sound_home_passes(tmp_path: Path) -> None:
     assert [finding.grade for finding in findings if finding.check in ("device", "bus")] == [Grade.GOOD] * 4
 
 
+def test_a_site_without_a_broker_is_sound(tmp_path: Path) -> None:
+    """It is told as a choice, not as a fault."""
+    findings = check_offline(config(tmp_path, link=None), clock=CLOCK)
+    assert is_sound(findings)
+    assert [finding.said for finding in findings if finding.check == "link"] == [
+        "the site speaks to no broker, and trades on no market"
+    ]
+
+
 def test_everything_that_is_wrong_comes_with_what_to_do(tmp_path: Path) -> None:
     """A complaint without a next step is a call to the office."""
     wrong = METER | {"id": "second", "url": "tcp://192.0.2.9?unit=900"}

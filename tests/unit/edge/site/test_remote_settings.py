@@ -124,11 +124,12 @@ def fleet_config(**changes: Any) -> SiteConfig:
 def test_the_link_of_a_fleets_gateway_has_its_active_certificate() -> None:
     """A renewal moves one folder; nobody edits a file."""
     plain = fleet_config()
-    assert plain.fleet is not None
+    assert plain.fleet is not None and plain.link is not None
     assert (plain.fleet.identity_dir, plain.fleet.software_dir) == (Path("state/identity"), Path("state/software"))
     assert plain.link.cert_file == Path("state/identity/active/cert.pem")
     assert plain.link.key_file == Path("state/identity/active/key.pem")
     moved = fleet_config(fleet={"identity_dir": "/keys"}, link={"client": "aws"})
+    assert moved.link is not None
     assert moved.link.cert_file == Path("/keys/active/cert.pem")
 
 

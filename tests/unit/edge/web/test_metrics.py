@@ -50,6 +50,12 @@ def test_what_nobody_measured_is_absent_not_zero() -> None:
     assert ("sitewatt_grid_limit_watts", (("direction", "export"),)) not in samples
 
 
+def test_a_site_without_a_broker_has_no_link_that_could_be_down() -> None:
+    """Nobody is called at night for a link that nobody wanted."""
+    assert ("sitewatt_link_up", ()) in _samples(_status())
+    assert ("sitewatt_link_up", ()) not in _samples(_status(link={"state": "none"}))
+
+
 def test_a_gateway_that_is_gone_is_down() -> None:
     """The scrape answers; what it says is that nothing runs."""
     assert _samples(None) == {("sitewatt_up", ()): 0.0}
