@@ -74,10 +74,11 @@ class Channel:
             if self.readers:
                 quiet_since = time.monotonic()
             began = time.monotonic()
-            # Another server was first, or the store failed: the next look reads what there is.
+            # Another server was first, or the store failed: the next look reads what there is. Until one look has
+            # succeeded nobody is told anything: a reader's number would seem to be of a feed that never was.
             with contextlib.suppress(ConditionFailed, StoreError):
                 await self.look()
-            self.loaded.set()
+                self.loaded.set()
             await asyncio.sleep(max(0.05, POLL_S - (time.monotonic() - began)))
 
     async def look(self) -> None:
