@@ -13,6 +13,7 @@ CloudError
 │   └── CallConflict      an idempotency key was used before, for something else or without an end; use a new one
 ├── DeployError        AWS refused, or did not finish, a change of the stack; the message says why
 ├── Undelivered, Refused  a letter to another organisation's agent: try again, or not (``cloud.doors.courier``)
+├── CardDistrusted     a peer's card is signed by no key that is trusted; a person decides (``cloud.doors.card_trust``)
 ├── ModelError         a language model gave no turn; the product goes on without it
 └── SetupError         the environment of a function is incomplete; waiting does not help
 """

@@ -12,7 +12,12 @@ def open_event(ports: Ports, request: EventRequest, now: datetime) -> EventState
     """Ask the grid agent to hold a feeder below a limit and return which limits hold now."""
     until = now + timedelta(seconds=request.duration_s)
     ports.relief.ask(
-        request.feeder, direction=request.direction, limit_w=request.limit_w, until=until, reason=request.reason
+        request.feeder,
+        direction=request.direction,
+        limit_w=request.limit_w,
+        at=now,
+        until=until,
+        reason=request.reason,
     )
     return ports.relief.limits(request.feeder, at=now)
 
@@ -35,8 +40,7 @@ def coordinate(ports: Ports, question: CoordinateQuestion, now: datetime) -> Coo
 
 
 def _opens(ports: Ports, request: EventRequest, now: datetime) -> str | None:
-    del now
-    return ports.relief.refusal(request.feeder, direction=request.direction, limit_w=request.limit_w)
+    return ports.relief.refusal(request.feeder, direction=request.direction, limit_w=request.limit_w, at=now)
 
 
 def _closes(ports: Ports, request: CloseRequest, now: datetime) -> str | None:

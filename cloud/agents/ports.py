@@ -172,15 +172,15 @@ class ReliefDesk(Protocol):
         SkillError: From every call, when the feeder is not known.
     """
 
-    def ask(self, feeder: SiteId, *, direction: str, limit_w: int, until: datetime, reason: str) -> None:
+    def ask(self, feeder: SiteId, *, direction: str, limit_w: int, at: datetime, until: datetime, reason: str) -> None:
         """Let the grid agent hold a feeder below a limit until an instant.
 
         Raises:
-            SkillError: The limit is not below the feeder's own, or too low to be held.
+            SkillError: The limit is not below the feeder's own, or too low to be held, or another request holds.
         """
 
-    def refusal(self, feeder: SiteId, *, direction: str, limit_w: int) -> str | None:
-        """Return why a limit would not be taken, ``None`` where it would."""
+    def refusal(self, feeder: SiteId, *, direction: str, limit_w: int, at: datetime) -> str | None:
+        """Return why a limit would not be taken at an instant, ``None`` where it would."""
 
     def lift(self, feeder: SiteId) -> None:
         """End a request."""

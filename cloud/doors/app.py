@@ -19,6 +19,7 @@ from cloud.agents.rights import Caller
 from cloud.doors import rest
 from cloud.doors.a2a_door import CARD_CACHE, PushCheck, a2a_door
 from cloud.doors.card_key import KEYS_PATH, CardKey
+from cloud.doors.card_trust import CardPins
 from cloud.doors.courier import couriers
 from cloud.doors.gate import Gate, caller_in
 from cloud.doors.letters import Letters
@@ -108,7 +109,7 @@ def build_app(
             await stack.enter_async_context(feed.running())
             await stack.enter_async_context(push_client)
             stack.push_async_callback(agents.aclose)
-            await stack.enter_async_context(couriers(peers, Letters(offering.tables)))
+            await stack.enter_async_context(couriers(peers, Letters(offering.tables), CardPins(offering.tables)))
             await stack.enter_async_context(server.session_manager.run())
             yield
 

@@ -6,7 +6,7 @@ Source: A2A specification 1.0, section 8.4 (card signatures); RFC 7515 (JWS), 75
 import hashlib
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,9 +43,18 @@ class CardKey:
         """Return the public half; its id is its thumbprint."""
         numbers = self.private.public_key().public_numbers()
         members = {"crv": "P-256", "kty": "EC", "x": _base64(numbers.x), "y": _base64(numbers.y)}
-        digest = hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).digest()
-        kid = urlsafe_b64encode(digest).rstrip(b"=").decode()
-        return {**members, "kid": kid, "use": "sig", "alg": ALGORITHM}
+        return {**members, "kid": thumbprint(members), "use": "sig", "alg": ALGORITHM}
+
+
+def thumbprint(jwk: Mapping[str, str]) -> str:
+    """Return the name of a key on a curve that its numbers give it.
+
+    Raises:
+        KeyError: It is no such key.
+    """
+    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    digest = hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def new_card_key() -> CardKey:

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import anyio.to_thread
 import httpx
-from a2a.client import A2ACardResolver, ClientConfig, create_client
+from a2a.client import ClientConfig, create_client
 from a2a.helpers import new_text_part
 from a2a.types import a2a_pb2
 from a2a.utils.errors import A2AError
 
 from cloud.agents.skills import skill
 from cloud.doors.a2a_card import JSON
+from cloud.doors.card_trust import CardDistrusted, CardPins, trusted_card
 from cloud.doors.letters import Letter, Letters
 from cloud.doors.peers import Peer
 from cloud.errors import CloudError, SetupError, StoreError
@@ -40,10 +41,10 @@ class Refused(CloudError):
 
 
 @asynccontextmanager
-async def couriers(peers: Sequence[Peer], letters: Letters) -> AsyncIterator[None]:
+async def couriers(peers: Sequence[Peer], letters: Letters, pins: CardPins) -> AsyncIterator[None]:
     """Deliver for the block: one courier for each peer, so that one that is gone holds up nobody else's letters."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_run(peer, letters), name=f"courier {peer.name}") for peer in peers]
+        running = [tasks.create_task(_run(peer, letters, pins), name=f"courier {peer.name}") for peer in peers]
         try:
             yield
         finally:
@@ -51,26 +52,26 @@ async def couriers(peers: Sequence[Peer], letters: Letters) -> AsyncIterator[Non
                 task.cancel()
 
 
-async def _run(peer: Peer, letters: Letters) -> None:
+async def _run(peer: Peer, letters: Letters, pins: CardPins) -> None:
     while True:
         wait_s = LOOK_S
         try:
             letter = await anyio.to_thread.run_sync(letters.next, peer.name)
             if letter is not None:
-                wait_s = await _take(peer, letter, letters)
+                wait_s = await _take(peer, letter, letters, pins)
         except StoreError as error:
             log.warning("letters not read", extra={"peer": peer.name, "error": str(error)})
         await asyncio.sleep(wait_s)
 
 
-async def _take(peer: Peer, letter: Letter, letters: Letters) -> float:
+async def _take(peer: Peer, letter: Letter, letters: Letters, pins: CardPins) -> float:
     """Deliver one letter, or give it up, and return how long to wait before the next look."""
     answer, dead = None, None
     if letter.expires_ms <= epoch_ms(datetime.now(UTC)):
         dead = f"not delivered in time: {letter.trouble or 'its turn did not come'}"
     else:
         try:
-            answer = await deliver(peer, letter)
+            answer = await deliver(peer, letter, pins)
         except Refused as error:
             dead = str(error)
         except Undelivered as error:
@@ -88,11 +89,11 @@ async def _take(peer: Peer, letter: Letter, letters: Letters) -> float:
     return 0.0
 
 
-async def deliver(peer: Peer, letter: Letter) -> Mapping[str, Any]:
+async def deliver(peer: Peer, letter: Letter, pins: CardPins) -> Mapping[str, Any]:
     """Ask a peer's agent what a letter asks and return the answer.
 
     Raises:
-        Undelivered: Nobody answered, or the task did not come to an end.
+        Undelivered: Nobody answered, its card is not trusted, or the task did not come to an end.
         Refused: The agent rejected it.
     """
     address = f"{peer.url}/agents/{skill(letter.skill).agent}"
@@ -102,12 +103,14 @@ async def deliver(peer: Peer, letter: Letter) -> Mapping[str, Any]:
     )
     try:
         async with httpx.AsyncClient(headers=peer.headers(), timeout=TIMEOUT_S, follow_redirects=False) as http:
-            card = await A2ACardResolver(http, address).get_agent_card()
+            card = await trusted_card(http, peer, address, pins)
             # The token must not follow a card to wherever it points.
             if not all(interface.url.startswith(f"{peer.url}/") for interface in card.supported_interfaces):
                 raise Undelivered(f"{address}: its card names an address beyond {peer.url}; nothing was sent there")
             client = await create_client(card, ClientConfig(httpx_client=http, streaming=False))
             responses = [one async for one in client.send_message(a2a_pb2.SendMessageRequest(message=message))]
+    except CardDistrusted as error:
+        raise Undelivered(str(error)) from error
     except (A2AError, httpx.HTTPError, ValueError, SetupError) as error:
         raise Undelivered(f"{address}: {type(error).__name__}: {error}") from error
     task = responses[-1].task if responses else a2a_pb2.Task()

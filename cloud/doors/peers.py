@@ -1,7 +1,7 @@
-"""Other organisations' agents: where they are, the token that they gave us, and whose zones they answer for."""
+"""Other organisations' agents: where they are, the token that they gave us, their keys, which zones are theirs."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,10 +10,20 @@ from cloud.errors import SetupError, SkillMissing
 from contracts.units import ZoneId
 
 _NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_THUMBPRINT: Final = r"^[A-Za-z0-9_-]{43}$"
 
 
 class Peer(BaseModel):
-    """One server of agents; ``token_file`` is beside the file of peers where it is no absolute path."""
+    """One server of agents.
+
+    Args:
+        name: By which letters call it.
+        url: Of the server.
+        token_file: Holds the token that it gave; beside the file of peers where the path is not absolute.
+        zones: Which it answers for.
+        keys: Thumbprints of the keys that may sign its cards; without any the first that is seen is kept.
+        unsigned: Its cards are taken without a signature.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,6 +31,8 @@ class Peer(BaseModel):
     url: str = Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")
     token_file: Path | None = None
     zones: tuple[ZoneId, ...] = ()
+    keys: tuple[Annotated[str, Field(pattern=_THUMBPRINT)], ...] = ()
+    unsigned: bool = False
 
     def headers(self) -> dict[str, str]:
         """Return what a request to it carries; the token is read anew, so a new one needs no restart.

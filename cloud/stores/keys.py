@@ -318,5 +318,10 @@ def letter_count(peer: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk="A2ALETTERS", sk=peer)
 
 
+def peer_key(peer: str) -> Key:
+    """Return where the key is kept that signed a peer's card when it was first seen."""
+    return Key(table=Table.GRID_METRICS, pk="A2APEERKEY", sk=peer)
+
+
 def _iso_minute(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"

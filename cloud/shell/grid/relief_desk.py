@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from cloud.errors import SkillError, SkillMissing
+from cloud.errors import ConditionFailed, SkillError, SkillMissing
 from cloud.grid.dispatch import Need, cheapest
 from cloud.grid.model import Direction
 from cloud.grid.offers import Natural, offers_of
@@ -32,16 +32,26 @@ class StoreRelief:
         self._registry = registry
         self._acts = acts
 
-    def ask(self, feeder: SiteId, *, direction: str, limit_w: int, until: datetime, reason: str) -> None:
-        """Let the grid agent hold a feeder below a limit until an instant."""
+    def ask(self, feeder: SiteId, *, direction: str, limit_w: int, at: datetime, until: datetime, reason: str) -> None:
+        """Let the grid agent hold a feeder below a limit until an instant; a feeder has one request at a time."""
         self._may_act(feeder)
-        if (why := self.refusal(feeder, direction=direction, limit_w=limit_w)) is not None:
+        if (why := self.refusal(feeder, direction=direction, limit_w=limit_w, at=at)) is not None:
             raise SkillError(f"{why}; nothing was done")
         request = LimitRequest(direction=Direction(direction), limit_w=limit_w, until=until, reason=reason)
-        self._tables.put(Put(key=keys.feeder_request(feeder), body=request.body()))
+        ended = self._tables.get(keys.feeder_request(feeder))
+        version = ended.version if ended is not None else 0
+        try:
+            self._tables.put(Put(key=keys.feeder_request(feeder), body=request.body(), if_version=version))
+        except ConditionFailed as error:
+            raise SkillError(f"another request for {feeder} came first; nothing was done") from error
 
-    def refusal(self, feeder: SiteId, *, direction: str, limit_w: int) -> str | None:
-        """Return why a limit would not be taken, ``None`` where it would."""
+    def refusal(self, feeder: SiteId, *, direction: str, limit_w: int, at: datetime) -> str | None:
+        """Return why a limit would not be taken at an instant, ``None`` where it would."""
+        if (request := request_at(self._tables, feeder, at=at)) is not None:
+            return (
+                f"{feeder} is held at {request.limit_w} W until {request.until:%Y-%m-%dT%H:%M:%SZ} ({request.reason}); "
+                "close that request first"
+            )
         settings = view.settings_of(self._feeder(feeder))
         way = Direction(direction)
         own_w = settings.import_limit_w if way is Direction.REDUCE_IMPORT else settings.export_limit_w

@@ -18,7 +18,7 @@ from mcp.server import Server
 from cloud.doors.a2a_door import PushCheck
 from cloud.doors.app import build_app
 from cloud.doors.callers import CallerEntry, Callers, hash_of
-from cloud.doors.card_key import new_card_key
+from cloud.doors.card_key import CardKey, new_card_key
 from cloud.doors.offering import Document, Offering
 from cloud.doors.serve import config_of, listen
 from cloud.shell.agents_office import office_of
@@ -61,6 +61,7 @@ def doors_in(
     events: list[Event] | None = None,
     executor: AgentExecutor | None = None,
     extend_mcp: Callable[[Server[Any]], None] = lambda server: None,
+    key: CardKey | None = KEY,
     **more: Any,
 ) -> Iterator[Doors]:
     """Serve over files in a folder for the block."""
@@ -85,7 +86,7 @@ def doors_in(
         with listen("127.0.0.1", 0) as listener:
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             app = build_app(
-                offering, url=url, push_allowed=push_allowed, executor=executor, extend_mcp=extend_mcp, key=KEY
+                offering, url=url, push_allowed=push_allowed, executor=executor, extend_mcp=extend_mcp, key=key
             )
             server = uvicorn.Server(config_of(app))
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="doors")

@@ -133,6 +133,8 @@ def test_a_feeder_is_held_below_a_requested_limit_until_the_request_ends(tmp_pat
         opened = asked(ports, "open_event", at=at, **request)
         assert (opened.import_limit_w, opened.export_limit_w) == (120_000, 200_000)
         assert opened.until == at + timedelta(seconds=600) and opened.reason == REASON
+        with pytest.raises(SkillError, match=rf"held at 120000 W until .*{REASON}.*close that request first"):
+            asked(ports, "open_event", at=at, **{**request, "limit_w": 100_000})
         later = speak(at, 150_000.0)
         orders = [Command.decode(payload) for payload in publisher.on("/commands")]
         assert orders and all(one.site in {"factory", "farm"} for one in orders)
