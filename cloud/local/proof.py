@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloud.shell.market.fold import Fold, Step
+from cloud.shell.market.fold import Fold, Step, takes_names_out
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto, writes
 from cloud.shell.market.snapshots import Snapshots
@@ -70,7 +70,8 @@ def prove(tables: Tables, zone: ZoneId) -> Proof:
     """Replay a zone's journal from its first entry and compare what follows from it with the tables.
 
     Compared are the snapshot, and every order, state, trade, ledger line, settlement and claim up to the last entry
-    that is committed: each must be there with the same content, and no other.
+    that is committed: each must be there with the same content, and no other. Where a name was taken out of the journal
+    (``cloud erase``) the replay begins at the snapshot, since the order of sites by name was another before.
 
     Raises:
         StoreError: The tables failed, or the journal has a hole.
@@ -79,7 +80,12 @@ def prove(tables: Tables, zone: ZoneId) -> Proof:
     upto, snapshot = committed_upto(tables, zone), Snapshots(tables, zone).load()
     expected: dict[Key, Mapping[str, Any]] = {}
     fold: Fold | None = None
+    after = 0
+    if snapshot is not None and _names_were_taken(tables, zone):
+        fold, after = Fold.restore(snapshot), snapshot["position"]
     for position, inputs in Journal(tables, zone).history():
+        if position <= after:
+            continue
         if position > upto and position > 1:
             break
         proof.entries = position
@@ -96,7 +102,7 @@ def prove(tables: Tables, zone: ZoneId) -> Proof:
     if fold is not None:
         proof.commands, proof.state_hash = fold.engine.commands, fold.engine.state_hash()
         proof.ledger_sum_uct, proof.ledger_sum_wh = fold.engine.ledger_sums()
-    _compare(proof, tables, expected, upto=upto)
+    _compare(proof, tables, expected, after=after, upto=upto)
     return proof
 
 
@@ -105,10 +111,16 @@ def _count(proof: Proof, step: Step) -> None:
     proof.ledger_lines += len(step.outcome.lines)
 
 
-def _compare(proof: Proof, tables: Tables, expected: Mapping[Key, Mapping[str, Any]], *, upto: int) -> None:
-    """Compare every item of every product that the journal knows."""
+def _names_were_taken(tables: Tables, zone: ZoneId) -> bool:
+    return any(takes_names_out(inputs) for _, inputs in Journal(tables, zone).history())
+
+
+def _compare(proof: Proof, tables: Tables, expected: Mapping[Key, Mapping[str, Any]], *, after: int, upto: int) -> None:
+    """Compare every item of every product that the journal knows, of the entries behind one position up to another."""
     partitions = {(key.table, key.pk) for key in expected}
-    kept = {key: body for table, pk in sorted(partitions) for key, body in _kept(tables, table, pk, upto=upto)}
+    kept = {
+        key: body for table, pk in sorted(partitions) for key, body in _kept(tables, table, pk, after=after, upto=upto)
+    }
     proof.items = len(kept)
     for key, body in expected.items():
         if key not in kept:
@@ -120,9 +132,9 @@ def _compare(proof: Proof, tables: Tables, expected: Mapping[Key, Mapping[str, A
             proof.part(f"{key.table} {key.pk} {key.sk} is in the tables and follows from nothing in the journal")
 
 
-def _kept(tables: Tables, table: Table, pk: str, *, upto: int) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _kept(tables: Tables, table: Table, pk: str, *, after: int, upto: int) -> Iterator[tuple[Key, dict[str, Any]]]:
     for item in tables.query(table, pk):
-        if item.body["position"] <= upto:
+        if after < item.body["position"] <= upto:
             yield item.key, item.body
 
 

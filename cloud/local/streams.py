@@ -5,6 +5,7 @@ power cut loses one. Each consumer has a checkpoint of its own in each shard; a 
 of its stream have passed it. What a function has failed too often is set aside with its last error.
 """
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
@@ -255,6 +256,26 @@ class StreamLog:
         aside = self._connection.execute("SELECT data FROM set_aside WHERE handler=?", [consumer.handler])
         return rows + [row[0] for row in aside]
 
+    def forget(self, site: str) -> int:
+        """Remove what a site sent and nobody has taken yet, and what was set aside of it; return how many there were.
+
+        Raises:
+            StoreError: The file could not be written.
+        """
+        removed = 0
+        for table, key in (("records", "seq"), ("set_aside", "handler, seq"), ("replays", "handler, seq")):
+            rows = self._connection.execute(f"SELECT data, {key} FROM {table}").fetchall()
+            found = [tuple(row[1:]) for row in rows if _site_of(row[0]) == site]
+            places = ", ".join("?" * (key.count(",") + 1))
+            self._write(f"DELETE FROM {table} WHERE ({key}) = ({places})", found, synced=True)
+            removed += len(found)
+        try:
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"streams cannot be written anew: {error}") from error
+        return removed
+
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
@@ -276,3 +297,11 @@ class StreamLog:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise StoreError(f"streams cannot be written: {error}; nothing written") from error
+
+
+def _site_of(data: bytes) -> str | None:
+    """Return whose a record is, ``None`` where it does not say."""
+    try:
+        return str(json.loads(data)["topic_site"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -57,6 +57,18 @@ class Engine:
             "state": to_json(self._state),
         }
 
+    @classmethod
+    def rehashed(cls, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a snapshot whose state was changed on purpose, as when a name is taken out of it, with its new hash.
+
+        Raises:
+            ValueError: The changed state is none.
+        """
+        engine = cls(MarketRules.model_validate(snapshot["state"]["rules"]))
+        engine._state = from_json(snapshot["state"])
+        engine._due_ms = snapshot.get("due_ms", 0)
+        return engine.snapshot()
+
     def state_hash(self) -> str:
         """Return the SHA-256 of the whole state in canonical JSON."""
         canonical = json.dumps(to_json(self._state), sort_keys=True, separators=(",", ":"), ensure_ascii=False)

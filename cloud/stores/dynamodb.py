@@ -5,7 +5,7 @@ Numbers are ``Decimal`` only here, at the border to boto3. Keys are ``pk`` and `
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from cloud.stores.tables import (
     LAST_TEXT,
     Check,
     Delete,
+    IndexKey,
     Item,
     Key,
     Put,
@@ -26,7 +27,7 @@ from cloud.stores.tables import (
     Write,
     check_writes,
 )
-from contracts.units import epoch_ms
+from contracts.units import epoch_ms, instant
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -106,6 +107,15 @@ class DynamoTables:
     ) -> Sequence[Item]:
         """Return items by their index key, newest writes possibly not yet among them."""
         return self._pages(table, ("gpk", pk), ("gsk", first, last), limit, {"IndexName": INDEX})
+
+    def walk(self, table: Table) -> Iterator[Put]:
+        """Yield each item of a table as the write that makes it again where nobody wrote since."""
+        try:
+            for page in self._client.get_paginator("scan").paginate(TableName=self._name(table), ConsistentRead=True):
+                for raw in page["Items"]:
+                    yield _again(table, raw)
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"{table} cannot be walked through: {error}") from error
 
     def close(self) -> None:
         """Release the connections."""
@@ -207,6 +217,17 @@ def _item(table: Table, raw: Any) -> Item:
     body = _numbers(_FROM_WIRE.deserialize(raw["body"]))
     key = Key(table=table, pk=raw["pk"]["S"], sk=raw["sk"]["S"])
     return Item(key=key, body=body, version=int(raw["version"]["N"]))
+
+
+def _again(table: Table, raw: Any) -> Put:
+    item = _item(table, raw)
+    return Put(
+        key=item.key,
+        body=item.body,
+        if_version=item.version,
+        index=IndexKey(pk=raw["gpk"]["S"], sk=raw["gsk"]["S"]) if "gpk" in raw else None,
+        expires_at=instant(int(raw["expires_s"]["N"]) * 1000) if "expires_s" in raw else None,
+    )
 
 
 def _numbers(value: Any) -> Any:

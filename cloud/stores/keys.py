@@ -34,6 +34,7 @@ GRID_EVENTS: Final = "EVENT#"
 REFUSALS: Final = "REFUSED#"
 REGISTRY: Final = Key(table=Table.GRID_METRICS, pk="REGISTRY", sk="CURRENT")
 GATEWAYS: Final = "GATEWAY"
+ERASURES: Final = "ERASURE"
 _QUARTER_MS: Final = DELIVERY_INTERVAL_S * 1000
 
 
@@ -264,6 +265,11 @@ def site_trades_from(interval_start: datetime) -> str:
 def gateway(serial: str) -> Key:
     """Return where a gateway's serial is kept with what it may register as."""
     return Key(table=Table.GRID_METRICS, pk=GATEWAYS, sk=serial)
+
+
+def erasure(site: SiteId) -> Key:
+    """Return where it stands, while a site is being erased, what stands in its place."""
+    return Key(table=Table.GRID_METRICS, pk=ERASURES, sk=site)
 
 
 def call_record(at: datetime, record: str) -> Key:

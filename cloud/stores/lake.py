@@ -1,6 +1,6 @@
 """Raw telemetry, kept in files that analysts read: what every lake promises."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -36,6 +36,12 @@ class Lake(Protocol):
 
     def read(self, *, zone: str, day: datetime) -> Sequence[RawSample]:
         """Return a zone's samples that were filed under a UTC day."""
+
+    def of_site(self, site: str) -> Iterator[RawSample]:
+        """Yield every sample of a site; each file of the lake is read for it."""
+
+    def forget(self, site: str) -> int:
+        """Remove every sample of a site and return how many there were; files of others as well are written anew."""
 
 
 def file_key(*, zone: str, day: datetime, name: str) -> str:

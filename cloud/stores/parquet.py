@@ -1,14 +1,14 @@
 """Raw samples as Parquet: the one encoding, and the lake that is a folder of files."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.errors import StoreError
-from cloud.stores.lake import RawSample, file_key, folder_key
+from cloud.stores.lake import LAKE_PREFIX, RawSample, file_key, folder_key
 
 if TYPE_CHECKING:
     import pyarrow
@@ -51,6 +51,13 @@ def decode(data: bytes) -> list[RawSample]:
     return [RawSample(**{**row, "at": row["at"].astimezone(UTC)}) for row in rows]
 
 
+def parted(data: bytes, site: str) -> tuple[list[RawSample], bytes | None]:
+    """Return a site's samples of one file, and the file without them; ``None`` where nothing else is in it."""
+    samples = decode(data)
+    others = [sample for sample in samples if sample.site != site]
+    return [sample for sample in samples if sample.site == site], encode(others) if others else None
+
+
 class FolderLake:
     """A lake in a folder of this machine."""
 
@@ -76,6 +83,39 @@ class FolderLake:
             return [sample for path in sorted(folder.glob("*.parquet")) for sample in decode(path.read_bytes())]
         except OSError as error:
             raise StoreError(f"lake folder {folder} cannot be read: {error}") from error
+
+    def of_site(self, site: str) -> Iterator[RawSample]:
+        """Yield every sample of a site."""
+        for path in self._files():
+            yield from self._parted(path, site)[0]
+
+    def forget(self, site: str) -> int:
+        """Remove every sample of a site and return how many there were."""
+        removed = 0
+        for path in self._files():
+            own, rest = self._parted(path, site)
+            if not own:
+                continue
+            try:
+                if rest is None:
+                    path.unlink()
+                else:
+                    part = path.with_suffix(".part")
+                    part.write_bytes(rest)
+                    part.replace(path)
+            except OSError as error:
+                raise StoreError(f"lake file {path} cannot be written: {error}") from error
+            removed += len(own)
+        return removed
+
+    def _files(self) -> list[Path]:
+        return sorted((self._root / LAKE_PREFIX).rglob("*.parquet"))
+
+    def _parted(self, path: Path, site: str) -> tuple[list[RawSample], bytes | None]:
+        try:
+            return parted(path.read_bytes(), site)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"lake file {path} cannot be read: {error}") from error
 
 
 def by_day(samples: Sequence[RawSample]) -> dict[datetime, list[RawSample]]:

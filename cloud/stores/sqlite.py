@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.private_files import private_database
-from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, Item, Key, Put, Table, Write, check_writes
-from contracts.units import epoch_ms
+from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, IndexKey, Item, Key, Put, Table, Write, check_writes
+from contracts.units import epoch_ms, instant
 
 BUSY_TIMEOUT_S: Final = 10.0
+WALK_PAGE: Final = 1000  # Items read at a time, so that who writes meanwhile waits for no more.
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS "{table}" (
@@ -120,6 +121,37 @@ class SqliteTables:
             [pk, *values, -1 if limit is None else limit],
         )
         return [_item(table, row) for row in rows]
+
+    def walk(self, table: Table) -> Iterator[Put]:
+        """Yield each item of a table as the write that makes it again where nobody wrote since."""
+        after = ("", "")
+        while rows := self._read(
+            f'SELECT pk, sk, body, version, gpk, gsk, expires_s FROM "{table}" WHERE (pk, sk) > (?, ?)'
+            " ORDER BY pk, sk LIMIT ?",
+            [*after, WALK_PAGE],
+        ):
+            for pk, sk, body, version, gpk, gsk, expires_s in rows:
+                yield Put(
+                    key=Key(table=table, pk=pk, sk=sk),
+                    body=json.loads(body),
+                    if_version=version,
+                    index=None if gpk is None else IndexKey(pk=gpk, sk=gsk),
+                    expires_at=None if expires_s is None else instant(expires_s * 1000),
+                )
+            after = (rows[-1][0], rows[-1][1])
+
+    def scrub(self) -> None:
+        """Write the file anew, so that nothing of what was deleted is left in its free pages or its log.
+
+        Raises:
+            StoreError: Somebody holds the file for longer than a write waits, or the disk is full.
+        """
+        try:
+            with self._lock:
+                self._connection.execute("VACUUM")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreError(f"tables cannot be written anew: {error}") from error
 
     def forget_expired(self, now: datetime) -> int:
         """Remove the items whose expiry has passed and return how many; DynamoDB does this by itself."""

@@ -144,6 +144,13 @@ class Tables(Protocol):
     ) -> Sequence[Item]:
         """Return items by their index key, newest writes possibly not yet among them."""
 
+    def walk(self, table: Table) -> Iterator[Put]:
+        """Yield each item of a table, in no order, as the write that makes it again where nobody wrote since.
+
+        For rare work that must find everything: it reads the whole table, and bills it. What is written meanwhile may
+        or may not be among it.
+        """
+
     def close(self) -> None:
         """Release what the store holds."""
 

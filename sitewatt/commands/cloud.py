@@ -13,7 +13,15 @@ from typing import Annotated, Any
 import typer
 
 from sitewatt.cloud_text import report_lines
-from sitewatt.commands import cloud_backup, cloud_bundle, cloud_deploy, cloud_page, cloud_repair, cloud_stack
+from sitewatt.commands import (
+    cloud_backup,
+    cloud_bundle,
+    cloud_deploy,
+    cloud_page,
+    cloud_persons,
+    cloud_repair,
+    cloud_stack,
+)
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 READY_TIMEOUT_S = 40.0
@@ -27,6 +35,7 @@ cloud_stack.register(app)
 cloud_bundle.register(app)
 cloud_deploy.register_commands(app)
 cloud_backup.register(app)
+cloud_persons.register(app)
 cloud_page.register(app)
 
 _Config = Annotated[Path, typer.Option("--config", metavar="FILE", help="Settings of the local cloud, YAML.")]

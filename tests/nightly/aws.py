@@ -27,7 +27,7 @@ from cloud.local.report import channel_counts, intervals, ledger
 from cloud.shell.signing import read_signer_file
 from cloud.stores import keys
 from cloud.stores.dynamodb import DynamoTables
-from cloud.stores.tables import Tables
+from cloud.stores.tables import Table, Tables
 from contracts.telemetry import EventMessage, StatusMessage
 from contracts.topics import Up, parse, site_topic
 from contracts.wire import Message
@@ -265,6 +265,24 @@ def test_a_bundle_runs_in_an_empty_environment(
     answer, (import_s, first_s, warm_s) = json.loads(done.stdout.splitlines()[-1])
     assert answer == {"batchItemFailures": []}
     print(f"\n{bundle}: imported in {import_s:.2f} s, first answer in {first_s:.2f} s, the next in {warm_s:.3f} s")
+
+
+def test_a_site_is_handed_out_and_taken_away(aws: Emulator, tables: Tables, tmp_path: Path) -> None:
+    """The books keep their sums, and its name is in none of the tables."""
+    before = ledger(tables, [ZONE])
+    where = ("--endpoint", aws.endpoint)
+    out = command("cloud", "export", "--site", "home-1", "--out", str(tmp_path / "home-1.zip"), *where)
+    assert out["records"] > 5
+    refused = command("cloud", "erase", "--site", "home-1", "--yes", *where, expect=2)
+    assert "registry" in refused["error"]["message"]
+    raw = registry_data()
+    raw["sites"] = [one for one in raw["sites"] if one["id"] != "home-1"]
+    (tmp_path / "zones.yaml").write_text(yaml.safe_dump({"registry": raw}))
+    command("cloud", "register", "--registry", str(tmp_path / "zones.yaml"), *where)
+    done = command("cloud", "erase", "--site", "home-1", "--yes", *where)
+    assert done["removed"] > 3 and done["stand_in"].startswith("gone-")
+    assert ledger(tables, [ZONE]) == before
+    assert not [put for table in Table for put in tables.walk(table) if "home-1" in str(put)]
 
 
 def test_an_end_leaves_nothing(aws: Emulator, stack: dict[str, Any]) -> None:

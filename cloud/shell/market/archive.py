@@ -4,12 +4,12 @@ An archive is written before the entries in it are removed. Whoever dies in betw
 begin among entries of an earlier one; a reader takes each position once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cloud.shell.market.pieces import packed, unpacked
 from cloud.stores import keys
-from cloud.stores.tables import Item, Key, Put, Table, Tables, prefix
+from cloud.stores.tables import Delete, Item, Key, Put, Table, Tables, prefix
 from contracts.units import ZoneId
 
 Entry = tuple[int, list[dict[str, Any]]]
@@ -34,6 +34,23 @@ class Archive:
         for number, piece in enumerate(pieces):
             body = {"last": last, "pieces": len(pieces), "text": piece}
             self._tables.put(Put(key=self._key(first, number), body=body))
+
+    def rewrite(self, change: Callable[[Any], Any]) -> None:
+        """Write every archive anew with its entries changed; one that the change leaves as it is stays.
+
+        Raises:
+            StoreError: The tables failed; give it again.
+        """
+        for pieces in list(self._archives()):
+            first, last = keys.archive_first(pieces[0].key), pieces[0].body["last"]
+            entries = unpacked([piece.body["text"] for piece in pieces])
+            changed = [change(inputs) for inputs in entries]
+            if changed == entries:
+                continue
+            self.keep(list(enumerate(changed, start=first)))
+            fewer = range(len(packed(changed)), len(pieces))
+            self._tables.transact([Delete(key=self._key(first, number)) for number in fewer])
+            assert last == first + len(entries) - 1, "an archive holds what it says"
 
     def entries(self, *, after: int) -> Iterator[Entry]:
         """Yield the packed entries behind a position in their order, each once."""

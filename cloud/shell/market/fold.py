@@ -19,6 +19,13 @@ from contracts.units import instant
 Input = dict[str, Any]
 # Stands where an entry stood that the engine could not apply; it keeps what was voided, and why.
 VOID: Final = "void"
+# Stands where a site's name was taken out of all that lies before; only a snapshot leads past it.
+ERASED: Final = "erased"
+
+
+def takes_names_out(inputs: Sequence[Input]) -> bool:
+    """Return whether an entry says that a name was taken out of all before it, so that a snapshot alone leads on."""
+    return any(one.get("op") == ERASED for one in inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +131,8 @@ class Fold:
         for one in inputs:
             if one["op"] == VOID:
                 step.refused.append(f"entry {self.position} was voided: {one['reason']}")
+                continue
+            if one["op"] == ERASED:
                 continue
             for command in self._commands(one):
                 try:

@@ -50,18 +50,19 @@ class Journal:
         Raises:
             ConditionFailed: Another writer was first; nothing was written.
         """
+        self._tables.transact(self._entry(fence, inputs, projected=projected))
+        return Fence(position=fence.position + 1, projected=projected, version=fence.version + 1)
+
+    def closing(self, fence: Fence, inputs: Sequence[Input]) -> list[Put]:
+        """Return the writes of an entry that leads to nothing that must be told, to be made with others."""
+        return self._entry(fence, inputs, projected=fence.position + 1)
+
+    def _entry(self, fence: Fence, inputs: Sequence[Input], *, projected: int) -> list[Put]:
         position = fence.position + 1
-        self._tables.transact(
-            [
-                Put(
-                    key=self._fence,
-                    body={"position": position, "projected": projected},
-                    if_version=fence.version,
-                ),
-                Put(key=keys.journal_entry(self._zone, position), body={"inputs": list(inputs)}, if_version=0),
-            ]
-        )
-        return Fence(position=position, projected=projected, version=fence.version + 1)
+        return [
+            Put(key=self._fence, body={"position": position, "projected": projected}, if_version=fence.version),
+            Put(key=keys.journal_entry(self._zone, position), body={"inputs": list(inputs)}, if_version=0),
+        ]
 
     def void(self, position: int, *, reason: str, at_ms: int) -> None:
         """Replace an entry by a void that holds it and says why; every writer reads the journal again.

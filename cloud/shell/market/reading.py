@@ -3,7 +3,7 @@
 from typing import Final
 
 from cloud.errors import ConditionFailed
-from cloud.shell.market.fold import Fold
+from cloud.shell.market.fold import Fold, takes_names_out
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.snapshots import Snapshots
 from cloud.stores.tables import Tables
@@ -31,6 +31,8 @@ def _read(tables: Tables, zone: ZoneId) -> Fold | None:
     snapshot = Snapshots(tables, zone).load()
     fold = Fold.restore(snapshot) if snapshot is not None else None
     for position, inputs in Journal(tables, zone).entries(after=fold.position if fold is not None else 0):
+        if takes_names_out(inputs):
+            raise ConditionFailed(f"a name was taken out of {zone}; begin at the snapshot")
         if fold is None and position == 1:
             fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
         elif fold is not None and position == fold.position + 1:

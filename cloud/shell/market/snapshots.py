@@ -3,6 +3,7 @@
 Entries of the journal behind a snapshot may be gone (``archive.py``), so only a later one ever replaces a snapshot.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from cloud.errors import ConditionFailed
@@ -42,6 +43,28 @@ class Snapshots:
         if old is not None:
             self._forget(old.body)
         return True
+
+    def replace(self, snapshot: dict[str, Any], closing: Sequence[Put]) -> None:
+        """Keep a snapshot together with the journal entry that it stands behind, all or nothing.
+
+        Raises:
+            ConditionFailed: Somebody wrote meanwhile; the snapshot of before stands.
+            StoreError: The tables failed; the snapshot of before stands.
+        """
+        position = snapshot["position"]
+        old = self._tables.get(self._header)
+        pieces = packed(snapshot)
+        for number, piece in enumerate(pieces):
+            self._tables.put(Put(key=keys.snapshot_piece(self._zone, position, number), body={"text": piece}))
+        header = {"position": position, "pieces": len(pieces)}
+        version = old.version if old is not None else 0
+        try:
+            self._tables.transact([*closing, Put(key=self._header, body=header, if_version=version)])
+        except ConditionFailed:
+            self._forget(header)
+            raise
+        if old is not None:
+            self._forget(old.body)
 
     def position(self) -> int:
         """Return the position of the newest snapshot, 0 before the first."""

@@ -14,7 +14,7 @@ from cloud.market import commands
 from cloud.market.rules import MarketRules, Participant
 from cloud.market.settling import IMPLAUSIBLE
 from cloud.shell.intake import LOG
-from cloud.shell.market.fold import Fold, Input, Step
+from cloud.shell.market.fold import Fold, Input, Step, takes_names_out
 from cloud.shell.market.journal import Fence, Journal
 from cloud.shell.market.projection import committed_upto, messages, transactions
 from cloud.shell.market.snapshots import Snapshots
@@ -144,6 +144,8 @@ class MarketWriter:
         self._untold = [step for step in self._untold if step.position > told_up_to]
         self._fold = None
         for position, inputs in self._journal.entries(after=fold.position if fold else 0):
+            if takes_names_out(inputs):
+                raise ConditionFailed(f"a name was taken out of {self._zone.id}; begin at the snapshot")
             if position != (fold.position if fold else 0) + 1:
                 raise ConditionFailed(f"journal of {self._zone.id} was archived while it was read; read again")
             if fold is None:

@@ -1,6 +1,6 @@
 """Tables and a publisher that die at a chosen call, before or after it took effect."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,10 @@ class FusedTables:
     ) -> Sequence[Item]:
         """Return items by their index key."""
         return self._tables.query_index(table, pk, first=first, last=last, limit=limit)
+
+    def walk(self, table: Table) -> Iterator[Put]:
+        """Yield every item of a table."""
+        return self._tables.walk(table)
 
     def close(self) -> None:
         """Leave the tables open: another process may still use them."""

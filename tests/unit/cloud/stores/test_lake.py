@@ -1,6 +1,7 @@
 """One set of promises, held by every implementation of the lake."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,3 +57,15 @@ def test_writing_the_same_file_again_changes_nothing(lake: Lake) -> None:
     lake.write(zone="zone-1", name="a", samples=[_sample(1)])
     lake.write(zone="zone-1", name="b", samples=[_sample(2)])
     assert list(lake.read(zone="zone-1", day=MIDNIGHT)) == [_sample(1), _sample(2)]
+
+
+def test_a_site_is_forgotten_in_every_file_and_the_others_stay(lake: Lake) -> None:
+    """Raw samples tell a household's day better than anything else that is kept."""
+    other = replace(_sample(1), site="site-10")
+    lake.write(zone="zone-1", name="both", samples=[_sample(1), other, _sample(2)])
+    lake.write(zone="zone-2", name="own", samples=[_sample(3)])
+    assert sorted(sample.at for sample in lake.of_site("site-1")) == [_sample(number).at for number in (1, 2, 3)]
+    assert lake.forget("site-1") == 3
+    assert list(lake.of_site("site-1")) == [] and lake.forget("site-1") == 0
+    assert list(lake.read(zone="zone-1", day=MIDNIGHT)) == [other]
+    assert list(lake.read(zone="zone-2", day=MIDNIGHT)) == []

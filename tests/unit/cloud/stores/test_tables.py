@@ -145,6 +145,21 @@ def test_an_item_is_found_by_its_index_key(tables: Tables) -> None:
     assert [item.body["n"] for item in tables.query_index(Table.TRADE_DATA, "site-1#202603")] == [2]
 
 
+def test_a_walk_yields_every_item_as_the_write_that_makes_it_again(tables: Tables) -> None:
+    """What must find everything of a person finds it, with its index and its expiry, whatever its key."""
+    expires_at = datetime(2026, 3, 18, tzinfo=UTC)
+    index = IndexKey(pk="site-1", sk="1")
+    puts = [_put("a", {"n": 1.5}), Put(key=_key("b", pk="other"), body={}, index=index, expires_at=expires_at)]
+    tables.put_each(puts)
+    tables.put(puts[0])
+    walked = {put.key: put for put in tables.walk(Table.ENERGY_METRICS)}
+    assert walked[puts[0].key] == Put(key=puts[0].key, body={"n": 1.5}, if_version=2)
+    assert walked[puts[1].key] == Put(key=puts[1].key, body={}, index=index, expires_at=expires_at, if_version=1)
+    for put in walked.values():
+        tables.put(put)
+    assert len(walked) == 2 and list(tables.walk(Table.TRADE_DATA)) == []
+
+
 def test_floats_are_refused_where_money_and_energy_are_kept(tables: Tables) -> None:
     """The ledger must sum to zero exactly."""
     for table in (Table.MARKET_DATA, Table.TRADE_DATA):
