@@ -198,7 +198,8 @@ class LoadSection(_Section):
     while it runs (by default what 6 A are on its phases, where it takes a limit). ``state`` is the point that says
     whether it is on; without one it counts as what it was last told. Where its device measures no power it counts with
     ``rated_w`` while on. No load is turned before ``on_s_min`` or ``off_s_min`` has passed, whoever asks; one that
-    takes a limit is held back at once all the same. ``goal`` is what it needs, where the plan may choose when.
+    takes a limit is held back at once all the same. ``switches_phases`` lets a charger be told to use one phase where
+    too little is left for all. ``goal`` is what it needs, where the plan may choose when.
     """
 
     rated_w: int = Field(gt=0)
@@ -208,6 +209,7 @@ class LoadSection(_Section):
     rest: Rest = Rest.ON
     on_s_min: float = Field(default=60, ge=0, le=86_400)
     off_s_min: float = Field(default=60, ge=0, le=86_400)
+    switches_phases: bool = False
     goal: GoalSection | None = None
 
     @model_validator(mode="after")

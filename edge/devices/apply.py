@@ -13,7 +13,7 @@ from math import inf
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.lease import refresh_due
-from edge.devices.moves import Move, Target, configured_base, move, without
+from edge.devices.moves import Move, Target, configured_base, move, phases_at, without
 from edge.devices.offline import encode_point
 from edge.devices.profile import Profile
 from edge.devices.recipes import CONFIGURED, Direction, Lever, Recipe
@@ -70,6 +70,9 @@ class LeverState:
     deadline_s: float = inf
     dead_band_w: float = 0.0
     foreign: int = 0
+    phases: int | None = None
+    phases_s: float = -inf
+    phases_wait: bool = False
 
 
 class Levers:
@@ -80,6 +83,7 @@ class Levers:
         phases: Those that the device is wired to: over so many a power spreads as current, where its recipe says no
             less.
         generation_w: What the device generates itself now, a magnitude: so much it can charge without the grid.
+        switches_phases: Whether a charger may be told to use one phase instead of all.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Levers:
         rated_w: Callable[[Lever], float],
         phases: int = 3,
         generation_w: Callable[[], float] = lambda: 0.0,
+        switches_phases: bool = False,
     ) -> None:
         self.states: dict[Lever, LeverState] = {lever: LeverState() for lever in resolved.levers}
         self._device = device
@@ -108,6 +113,7 @@ class Levers:
         self._rated_w = rated_w
         self._phases = phases
         self._generation_w = generation_w
+        self._switches_phases = switches_phases
         self._refusals = Refusals(causes=self._profile.refusals)
         self._grid_charging = {name for name, spec in self._profile.points.items() if spec.canonical == GRID_CHARGING}
         self._lock = asyncio.Lock()
@@ -158,12 +164,35 @@ class Levers:
                 return kept
             base = await self._base(lever, recipe)
             state.dead_band_w = max(DEAD_BAND_W, DEAD_BAND_SHARE * (base or 0.0)) if lever in _IN_WATTS else 0.0
-            wanted = move(self._profile, lever, recipe, value_w, base=base, revert_s=revert_s)
+            phases, told_w = self._choose_phases(state, recipe, value_w)
+            wanted = move(self._profile, lever, recipe, told_w, base=base, revert_s=revert_s, phases=phases)
             if lever is Lever.BATTERY_POWER and 0 < (value_w or 0.0) <= self._generation_w():
                 wanted = without(wanted, self._grid_charging)
-            return await self._carry_out(
+            applied = await self._carry_out(
                 lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
             )
+            if phases is not None and phases != state.phases:
+                state.phases, state.phases_s = phases, self._clock.monotonic()
+            state.phases_wait = bool(phases and value_w) and phases != self._at_once(recipe, phases, value_w)
+            return applied
+
+    def _choose_phases(
+        self, state: LeverState, recipe: Recipe, value_w: float | None
+    ) -> tuple[int | None, float | None]:
+        """Return the phases that a charger is to use and what it is told then; None where it is not told phases."""
+        if not self._switches_phases or 1 not in recipe.phase_codes or recipe.phases not in recipe.phase_codes:
+            return None, value_w
+        if value_w is None:
+            return recipe.phases, None
+        if value_w == 0:
+            return state.phases or recipe.phases, value_w
+        for_s = self._clock.monotonic() - state.phases_s
+        return phases_at(value_w, now=state.phases, for_s=for_s, most=recipe.phases)
+
+    @staticmethod
+    def _at_once(recipe: Recipe, now: int | None, value_w: float | None) -> int:
+        """Return the phases that a charger would be told for a power if its last change were long ago."""
+        return phases_at(value_w or 0.0, now=now, for_s=inf, most=recipe.phases)[0]
 
     def _falls_when_free(self, lever: Lever) -> bool:
         """Say whether a device that nobody limits falls to a value of its own, below what it may have.
@@ -191,7 +220,7 @@ class Levers:
         """Return the proven outcome where the device holds it still and no timer is due."""
         if not state.proven or state.held is None or state.value_w is None or value_w is None:
             return None
-        if not _is_near(value_w, state.value_w, state.dead_band_w):
+        if state.phases_wait or not _is_near(value_w, state.value_w, state.dead_band_w):
             return None
         if self._has_drifted(state):
             state.foreign += 1

@@ -322,6 +322,7 @@ class Device:
             rated_w=self._rated_w,
             phases=self._options.phases,
             generation_w=self._generation_w,
+            switches_phases=self._options.switches_phases,
         )
         return _Running(facts=facts, resolved=resolved, poller=poller, view=view, levers=levers)
 

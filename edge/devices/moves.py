@@ -14,6 +14,11 @@ from edge.devices.recipes import Lever, Recipe, Step
 from edge.errors import ValueRefused
 
 PHASE_V = 230.0  # Source: IEC 60038, nominal voltage of the low-voltage network.
+LEAST_A = 6.0  # Source: IEC 61851-1, the least current that a car may be told.
+# A change of phases stops the car for a while and wears a contactor: no more often than this, and back to all phases
+# only where the power stands clearly above what they take at least.
+PHASE_HOLD_S = 300.0
+PHASE_MARGIN = 1.1
 MAGNITUDES = frozenset({Lever.LIMIT_GENERATION, Lever.EXPORT_LIMIT, Lever.LIMIT_CONSUMPTION, Lever.SWITCH})
 SG_STATES = ("lock", "normal", "recommend", "force")  # Values 1 to 4. Source: SG Ready label, operating states.
 
@@ -51,14 +56,40 @@ def mode_of(lever: Lever, value: float) -> str:
     return "limit"
 
 
+def phases_at(value_w: float, *, now: int | None, for_s: float, most: int) -> tuple[int, float]:
+    """Return over how many phases a charger draws a power, and how much: all of them, or one where it is too little.
+
+    A change waits until the last one is long ago; meanwhile a power too small for the phases in use is a pause.
+
+    Args:
+        value_w: Asked for, above zero.
+        now: Phases in use; None where nobody knows.
+        for_s: Since how long.
+        most: Phases that it is wired to.
+    """
+    least_w = LEAST_A * PHASE_V * most
+    wanted = most if value_w >= least_w * (1.0 if now is None or now == most else PHASE_MARGIN) else 1
+    if now is None or wanted == now or for_s >= PHASE_HOLD_S:
+        return wanted, value_w
+    return now, value_w if value_w >= LEAST_A * PHASE_V * now else 0.0
+
+
 def move(
-    profile: Profile, lever: Lever, recipe: Recipe, value: float | None, *, base: float | None, revert_s: float
+    profile: Profile,
+    lever: Lever,
+    recipe: Recipe,
+    value: float | None,
+    *,
+    base: float | None,
+    revert_s: float,
+    phases: int | None = None,
 ) -> Move:
     """Return the register targets of a lever at a value, or of its release where the value is None.
 
     Args:
         value: In the terms of the lever, our sign.
         base: What is 100 percent, in W, or in A where the base point counts A; None where it is not known.
+        phases: That a charger is to use, where it may be told; None leaves those in use.
 
     Raises:
         ValueRefused: The value is no number, is negative where only a magnitude makes sense, or needs a base that is
@@ -66,7 +97,7 @@ def move(
     """
     if value is None:
         steps, mode, held = recipe.restore, "restore", None
-        variables = _variables(recipe, 0.0, base=base, revert_s=0.0)
+        variables = _variables(recipe, 0.0, base=base, revert_s=0.0, phases=phases)
     else:
         if not isfinite(value):
             raise ValueRefused(f"{lever} {value} is not a number; nothing was written", code="not_a_number")
@@ -74,9 +105,13 @@ def move(
             raise ValueRefused(f"{lever} {value} is below 0; nothing was written", code="out_of_range")
         held = _within(value, base) if _is_power(recipe) and lever is not Lever.SG_READY else value
         mode = mode_of(lever, held)
+        if "pause" in recipe.modes and held == 0:
+            mode = "pause"
         steps = recipe.modes[mode]
-        variables = _variables(recipe, held, base=base, revert_s=revert_s)
-    targets = tuple(Target(step=step, values=_numbers(profile, lever, step, variables)) for step in steps)
+        variables = _variables(recipe, held, base=base, revert_s=revert_s, phases=phases)
+    targets = tuple(
+        Target(step=step, values=values) for step in steps if (values := _numbers(profile, lever, step, variables))
+    )
     final: dict[str, float] = {}
     for target in targets:
         final.update(target.values)
@@ -118,12 +153,14 @@ def _within(value: float, base: float | None) -> float:
     return value if base is None or base <= 0 else min(max(value, -base), base)
 
 
-def _variables(recipe: Recipe, value: float, *, base: float | None, revert_s: float) -> dict[str, float | None]:
+def _variables(
+    recipe: Recipe, value: float, *, base: float | None, revert_s: float, phases: int | None
+) -> dict[str, float | None]:
     magnitude = abs(value)
     percent = None if base is None or base <= 0 else 100.0 / base
     longest_s = recipe.fallback.max_s
     whole_s = float(ceil(revert_s)) if longest_s is None else min(float(ceil(revert_s)), longest_s)
-    amps = value / (PHASE_V * recipe.phases)
+    amps = value / (PHASE_V * (phases or recipe.phases))
     return {
         "limit_w": value,
         "limit_pct": None if percent is None else min(100.0, value * percent),
@@ -136,6 +173,7 @@ def _variables(recipe: Recipe, value: float, *, base: float | None, revert_s: fl
         "base_a": base,
         "revert_s": whole_s,
         "revert_whole_min_s": ceil(whole_s / 60) * 60.0,
+        "phase_code": None if phases is None else recipe.phase_codes[phases],
     }
 
 
@@ -146,6 +184,8 @@ def _numbers(
     for name, expression in step.write.items():
         if isinstance(expression, str):
             number = variables[expression.removeprefix("-")]
+            if number is None and expression == "phase_code":
+                continue
             if number is None:
                 raise ValueRefused(
                     f"{lever} needs the rating of the device, which is not known; nothing was written",

@@ -49,6 +49,10 @@ class LoadSettings(Protocol):
     def by(self) -> Capability | None:
         """Return how its device is moved; None leaves that to the profile."""
 
+    @property
+    def switches_phases(self) -> bool:
+        """Return whether it may be told to use one phase instead of all."""
+
 
 class DeviceSettings(Protocol):
     """What the site's configuration says about a device."""
@@ -112,6 +116,7 @@ class DeviceOptions:
         battery_w: Rated power of the battery, magnitude; 0 where not given.
         load_w: Rated power of the load; 0 where not given.
         phases: Over how many phases its power spreads.
+        switches_phases: Whether a charger may be told to use one phase instead of all.
         counted_w: Greatest power that its counters can count.
         power_w_max: By canonical name, the magnitude beyond which a power is no measurement.
         watched: Canonical names that are read with each control cycle, however slowly such points change elsewhere.
@@ -126,6 +131,7 @@ class DeviceOptions:
     battery_w: float = 0.0
     load_w: float = 0.0
     phases: int = 3
+    switches_phases: bool = False
     counted_w: float = RATED_W_DEFAULT
     power_w_max: Mapping[str, float] = field(default_factory=dict)
     watched: frozenset[str] = frozenset()
@@ -216,6 +222,7 @@ def options_of(
         battery_w=battery_w,
         load_w=0.0 if load is None else float(load.rated_w),
         phases=len(settings.phases),
+        switches_phases=load is not None and load.switches_phases,
         use=dict(settings.use),
         turned=frozenset(settings.turned),
         counted_w=connection_w if role == "meter" else (settings.pv_peak_w + battery_w or RATED_W_DEFAULT),

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, one_or_more
-from edge.devices.recipes import MODES, Lever, Recipe, WriteRule
+from edge.devices.recipes import MODES, MORE_MODES, Lever, Recipe, WriteRule
 from edge.devices.section import Section
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
 from edge.modbus.point import PERIOD_S, DataType, LinkLimits, PollClass, Range, Table, WordOrder
@@ -229,8 +229,10 @@ class Profile(Section):
     def _recipe_faults(self, lever: Lever, recipe: Recipe) -> list[str]:
         where = f"capabilities.{lever}"
         faults = self._unknown((*recipe.points(), *recipe.base_points), where)
-        if set(recipe.modes) != set(MODES[lever]):
+        if set(recipe.modes) - set(MORE_MODES.get(lever, ())) != set(MODES[lever]):
             faults.append(f"{where}.modes has {sorted(recipe.modes)}, expected {sorted(MODES[lever])}")
+        if recipe.phase_codes and set(recipe.phase_codes) != {1, recipe.phases}:
+            faults.append(f"{where}.phase_codes has {sorted(recipe.phase_codes)}, expected [1, {recipe.phases}]")
         written = [name for steps in (*recipe.modes.values(), recipe.restore) for step in steps for name in step.write]
         for name in (name for name in written if name in self.points):
             point = self.points[name]

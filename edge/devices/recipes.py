@@ -6,7 +6,8 @@ stands, one of these names may stand too, with a leading minus where it is to be
 - ``limit_w`` ``limit_pct`` ``limit_a``: the bound asked for, in W, in percent of ``base``, in A per phase;
 - ``power_w`` (charging positive) ``power_pct`` ``magnitude_w`` ``magnitude_pct``: power, and without its sign;
 - ``base_w`` ``base_a``: the whole of ``base``, to lift a limit that has no switch of its own;
-- ``revert_s`` ``revert_whole_min_s``: seconds that the device's own timer is to run; rounded up to whole minutes.
+- ``revert_s`` ``revert_whole_min_s``: seconds that the device's own timer is to run; rounded up to whole minutes;
+- ``phase_code``: what the device calls the number of phases that a charger is to use; not written where it may not.
 """
 
 from enum import StrEnum
@@ -29,6 +30,7 @@ VARIABLES = (
     "base_a",
     "revert_s",
     "revert_whole_min_s",
+    "phase_code",
 )
 CONFIGURED = "configured"  # As ``base``: the rating that the installer gave, where no register holds one.
 
@@ -54,6 +56,10 @@ MODES: dict[Lever, tuple[str, ...]] = {
     Lever.LIMIT_CONSUMPTION: ("limit",),
     Lever.SG_READY: ("lock", "normal", "recommend", "force"),
 }
+
+
+# Modes that a recipe may have beside those: a charger that needs another register than its limit to pause.
+MORE_MODES: dict[Lever, tuple[str, ...]] = {Lever.LIMIT_CONSUMPTION: ("pause",)}
 
 
 class Storage(StrEnum):
@@ -155,6 +161,7 @@ class Recipe(Section):
         base: Points of which the first with a value is 100 percent, W or A; ``configured`` stands for the rating that
             the installer gave.
         phases: Over which a power spreads as current.
+        phase_codes: For a charger that can use one phase or all: what it calls each number of phases.
         requires: Points that must read a value before anything is written.
         modes: Steps for each mode of the lever; a mode is a whole register set.
         restore: Steps that take every restriction of ours away; none where the device lets go once we fall silent.
@@ -163,6 +170,7 @@ class Recipe(Section):
 
     base: Names = ()
     phases: int = Field(default=3, ge=1, le=3)
+    phase_codes: dict[int, float] = Field(default_factory=dict)
     requires: dict[str, float] = Field(default_factory=dict)
     modes: dict[str, tuple[Step, ...]]
     restore: tuple[Step, ...]

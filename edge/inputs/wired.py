@@ -68,6 +68,12 @@ def check_loads(config: SiteConfig) -> None:
                 f"device {section.id}: load.by is {section.load.by.value}; profile {profile.id} has "
                 f"{', '.join(ways)}; the gateway does not start"
             )
+        recipes = profile.capabilities.get(Lever.LIMIT_CONSUMPTION, ())
+        if section.load.switches_phases and not any(recipe.phase_codes for recipe in recipes):
+            raise ConfigError(
+                f"device {section.id}: load.switches_phases is set, and profile {profile.id} cannot tell its device "
+                "how many phases to use; the gateway does not start"
+            )
         known = sorted({spec.canonical for spec in profile.points.values() if spec.access is not Access.WRITE})
         if section.load.state is not None and section.load.state not in known:
             raise ConfigError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contracts.units import Quality
 from edge.config import DeviceSection, LoadSection
 from edge.control.model import Capability, Measured
+from edge.devices.moves import LEAST_A, PHASE_V
 from edge.loop.measured import measured
 from edge.modbus.point import Reading
 
@@ -12,8 +13,6 @@ APPARENT_POWER = "apparent_power_va"
 EV_STATE = "ev_state"
 SG_STATE = "sg_ready_state"
 SAFE_CURRENT = "ev_failsafe_current_a"
-# Source: IEC 61851-1, the least current that a car may be told; IEC 60038, nominal voltage.
-LEAST_A, PHASE_V = 6.0, 230.0
 # Source: IEC 61851-1, states of the control pilot: A no car, B connected, C and D charging, E and F faults.
 _WITH_CAR, _WITHOUT_CAR = frozenset("BCD"), frozenset("A")
 _LOCKED = 1.0
@@ -73,7 +72,8 @@ def least_power_w(load: LoadSection, section: DeviceSection, moved_by: Capabilit
         return float(load.min_w)
     if moved_by is not Capability.LIMIT_CONSUMPTION:
         return 0.0
-    return min(LEAST_A * PHASE_V * len(section.phases), float(load.rated_w))
+    phases = 1 if load.switches_phases else len(section.phases)
+    return min(LEAST_A * PHASE_V * phases, float(load.rated_w))
 
 
 def is_connected(readings: Mapping[str, Reading]) -> bool | None:

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 from edge.config import DeviceRole, Rest
 from edge.control.model import LOAD_CAPABILITIES, Capability
+from edge.devices.moves import PHASE_V
 from edge.devices.points import Evidence, Kind
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever
-from edge.loop.load_state import PHASE_V, SG_STATE
+from edge.loop.load_state import SG_STATE
 from edge.setup.amounts import amount, complaint
 from edge.setup.console import Console
 from edge.setup.planes import planes

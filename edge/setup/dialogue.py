@@ -11,10 +11,10 @@ from contracts.market import SiteAgent
 from edge.config import DeviceRole, SiteConfig, sentence
 from edge.devices.catalogue import load_profile
 from edge.devices.identify import Match
+from edge.devices.moves import PHASE_V
 from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError
 from edge.links.settings import Client
-from edge.loop.load_state import PHASE_V
 from edge.public_key import check_public_key
 from edge.setup.console import Check, Console
 from edge.setup.device_questions import ask_amount, describe

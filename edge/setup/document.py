@@ -58,6 +58,7 @@ _KEYS: Mapping[str, str] = {
     "devices.load.by": "limit_consumption, switch or sg_ready, where its profile knows several",
     "devices.load.state": "the point that says whether it is on",
     "devices.load.rest": "on, off or surplus while nobody asks",
+    "devices.load.switches_phases": "a charger uses one phase where too little is left for all",
     "devices.load.goal": "energy that it needs each day, and by when or within which band: the plan chooses the hours",
     "devices.trust": "its map rests on one source, and it is written all the same",
     "devices.phases": "those that it is wired to",

@@ -9,13 +9,14 @@ from contracts.clock import SystemClock
 from contracts.units import Quality, SiteId
 from edge.config import DeviceRole, DeviceSection, LoadSection, SiteConfig
 from edge.devices.device import Device
+from edge.devices.moves import LEAST_A, PHASE_V
 from edge.devices.opening import open_devices
 from edge.errors import ConfigError, EdgeError, LinkError
 from edge.links.link import LinkState
 from edge.links.making import make_link
 from edge.links.mqtt import tls_context
 from edge.links.settings import Client, LinkSettings
-from edge.loop.load_state import LEAST_A, PHASE_V, SAFE_CURRENT
+from edge.loop.load_state import SAFE_CURRENT
 from edge.loop.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
 from edge.modbus.point import Reading
 from edge.setup.finding import Finding, failed, good, warning

@@ -5,10 +5,14 @@ import pytest
 from edge.config import SiteConfig
 from edge.control.model import Capability
 from edge.devices.catalogue import list_profiles, load_profile
+from edge.devices.device import DeviceOptions
 from edge.devices.opening import open_devices
 from edge.devices.recipes import Lever
+from edge.errors import ConfigError
 from edge.inputs.wired import check_loads
 from tests.support.modbus.devices import Section, fast_clock
+from tests.support.modbus.maps import empty
+from tests.support.modbus.one import device
 from tests.support.modbus.server import Bank, tcp_device
 from tests.support.modbus.server import Device as Server
 from tests.support.modbus.wait import until
@@ -47,3 +51,37 @@ def test_every_charger_relay_and_heat_pump_profile_may_be_a_load(name: str) -> N
     load = {"id": "ev", "profile": name, "url": "tcp://127.0.0.1:1?unit=1", "role": "load"}
     content["devices"] = [*content["devices"], {**load, "load": {"rated_w": 11_000}}]
     check_loads(SiteConfig.model_validate(content))
+
+
+async def test_a_charger_that_may_use_one_phase_is_told_so_and_read_back() -> None:
+    """SolaX: 0xA105 is 1 for one phase and 2 for three; 2,300 W are 10 A on one. Source: evcc, charger/solax.go."""
+    bank = empty("solax_evc")
+    options = DeviceOptions(load_w=11_000, switches_phases=True)
+    async with device("solax_evc", bank, options=options) as (one, _):
+        assert (await one.apply(Lever.LIMIT_CONSUMPTION, 2_300, revert_s=90)).ok
+        assert (bank.holding[0xA105], bank.holding[0x0628], bank.holding[0x0627]) == (1, 1_000, 4)
+        applied = await one.apply(Lever.LIMIT_CONSUMPTION, 6_900, revert_s=90)
+        assert applied.ok and (bank.holding[0xA105], bank.holding[0x0628]) == (1, 1_594), "it was turned just now"
+        assert (await one.apply(Lever.LIMIT_CONSUMPTION, None, revert_s=90)).ok
+        assert bank.holding[0xA105] == 2
+
+
+async def test_a_charger_is_told_no_phases_unless_its_section_says_so() -> None:
+    """Older boxes have no such register, and not every car likes it."""
+    bank = empty("solax_evc")
+    async with device("solax_evc", bank, options=DeviceOptions(load_w=11_000)) as (one, server):
+        assert (await one.apply(Lever.LIMIT_CONSUMPTION, 2_300, revert_s=90)).ok
+        assert 0xA105 not in [request.address for request in server.requests if request.pdu[0] == 6]
+
+
+def test_a_charger_that_cannot_switch_phases_is_refused_where_its_section_says_so() -> None:
+    """What the file promises and no device does is said before the start."""
+    content = plain_config()
+    load = {"rated_w": 11_000, "switches_phases": True}
+    ev = {"id": "ev", "url": "tcp://127.0.0.1:1?unit=1", "role": "load", "load": load}
+    meter, inverter = content["devices"]
+    content["devices"] = [meter, inverter, {**ev, "profile": "solax_evc"}]
+    check_loads(SiteConfig.model_validate(content))
+    content["devices"] = [meter, inverter, {**ev, "profile": "keba_p30"}]
+    with pytest.raises(ConfigError, match="keba_p30 cannot tell its device how many phases"):
+        check_loads(SiteConfig.model_validate(content))
