@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # The prefix has browsers take it from this host over TLS alone. Source: RFC 6265bis, section 4.1.3.2.
 COOKIE: Final = "__Host-sitewatt"
-_ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
+ATTRIBUTES: Final = "Path=/; Secure; HttpOnly; SameSite=Strict"
 
 
 class NotSignedIn(Exception):
@@ -71,13 +71,13 @@ class Login:
         with self._lock:
             token, session = self._sessions.begin(Role(role), stamp=known[role], now_s=self._monotonic())
         log.info("page sign-in", extra={"address": address, "role": role})
-        return Entered(cookie=f"{COOKIE}={token}; {_ATTRIBUTES}", facts=_facts(session))
+        return Entered(cookie=f"{COOKIE}={token}; {ATTRIBUTES}", facts=_facts(session))
 
     def leave(self, cookies: str) -> str:
         """End a browser's session, and return what its cookie is set to."""
         with self._lock:
             self._sessions.end(_token(cookies))
-        return f"{COOKIE}=; Max-Age=0; {_ATTRIBUTES}"
+        return f"{COOKIE}=; Max-Age=0; {ATTRIBUTES}"
 
     def told(self, cookies: str) -> dict[str, Any]:
         """Return what a browser may know of its own session."""

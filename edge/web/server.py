@@ -4,15 +4,11 @@ It asks the gateway as ``sitewatt edge status`` does, and reads the history besi
 takes nothing from a control cycle. Whoever reaches it may read; over TLS, whoever signs in may act.
 """
 
-import json
-import logging
 import sqlite3
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
 from importlib.resources import files
-from threading import BoundedSemaphore
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,24 +19,18 @@ from edge.errors import StatusUnavailable
 from edge.web.actions import ActionRefused, action_of
 from edge.web.course import names_of, read_course
 from edge.web.login import Login, NotSignedIn
+from edge.web.posting import TOKEN_HEADER, body_of, content_of
 from edge.web.tables import Plain, notes, tables
-from page_parts.handler import HTML, IDLE_S, TEXT, PageHandler
+from page_parts.handler import HTML, TEXT, PageHandler
+from page_parts.server import BoundedServer
 
-log = logging.getLogger(__name__)
-
-CLIENTS_MAX: Final = 16  # Served at once; more are turned away.
 OWN: Final = ("index.html", "page.js", "steering.js", "words/en.json", "words/de.json", "manifest.json", "icon.svg")
-BODY_BYTES_MAX: Final = 4096
-TOKEN_HEADER: Final = "X-Sitewatt-Token"
 _EPOCH_DIGITS: Final = 12
 _WAIT_S: Final = "60"
 
 
-class PageServer(ThreadingHTTPServer):
+class PageServer(BoundedServer):
     """An HTTP server of the gateway's page and what it is made of."""
-
-    daemon_threads = True
-    allow_reuse_address = True
 
     def __init__(
         self,
@@ -68,13 +58,11 @@ class PageServer(ThreadingHTTPServer):
             OSError: The port is taken, or the address is none of this machine's.
         """
         assert login is None or tls is not None, "passwords travel over TLS alone"
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, tls=tls)
         self.ask = ask
         self.names = names
         self.login = login
         self.secure_port = secure_port
-        self._tls = tls
-        self._clients = BoundedSemaphore(CLIENTS_MAX)
         self._state_dir = config.state_dir
         self._history_names = names_of(config)
         tariff = SiteTariff(config.trading)
@@ -89,33 +77,6 @@ class PageServer(ThreadingHTTPServer):
         """
         return read_course(self._state_dir, self._history_names, first_s=first_s, last_s=last_s, rates=self._rates)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a client in a thread; one too many is turned away at once, before it costs one."""
-        if self._clients.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one client, and make room for the next."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._clients.release()
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Answer one client; it shakes hands in its own thread, where a slow one holds up nobody else."""
-        if self._tls is None:
-            super().finish_request(request, client_address)
-            return
-        request.settimeout(IDLE_S)
-        with self._tls.wrap_socket(request, server_side=True) as secured:
-            super().finish_request(secured, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Note what a request ended with; a browser that goes away is no fault of ours."""
-        log.info("a page's request ended early", exc_info=True)
-
 
 class _Handler(PageHandler):
     server: PageServer
@@ -127,7 +88,7 @@ class _Handler(PageHandler):
 
     def do_POST(self) -> None:
         """Sign in or out, or act; on a plain connection nobody can."""
-        body = self._body()  # Read whatever follows: a client that still sends hears no answer.
+        body = body_of(self)  # Read whatever follows: a client that still sends hears no answer.
         if not self._known():
             return
         login = self.server.login
@@ -135,7 +96,7 @@ class _Handler(PageHandler):
             self.refuse(HTTPStatus.FORBIDDEN, "read_only", self._where_to_act())
             return
         try:
-            self._act(login, self._content(body))
+            self._act(login, content_of(self, body))
         except NotSignedIn as error:
             too_many = error.code == "too_many_tries"
             status = HTTPStatus.TOO_MANY_REQUESTS if too_many else HTTPStatus.FORBIDDEN
@@ -171,32 +132,6 @@ class _Handler(PageHandler):
                 self.send_json({"said": done.said, **done.facts})
             case _:
                 raise ActionRefused("here are /login, /logout and /action", code="unknown_path")
-
-    def _body(self) -> bytes | None:
-        """Return the body of a request, ``None`` where its length is not told or too much."""
-        told = self.headers.get("Content-Length", "")
-        length = int(told) if told.isascii() and told.isdecimal() and len(told) < _EPOCH_DIGITS else None
-        return None if length is None or length > BODY_BYTES_MAX else self.rfile.read(length)
-
-    def _content(self, body: bytes | None) -> dict[str, Any]:
-        """Return the JSON object that a page of this server sent.
-
-        Raises:
-            NotSignedIn: Another page sent it.
-            ActionRefused: It is none.
-        """
-        origin = self.headers.get("Origin")
-        if origin is not None and origin != f"https://{self.headers.get('Host', '')}":
-            raise NotSignedIn("the request comes from another page; nothing was done", code="forged")
-        if body is None or self.headers.get_content_type() != "application/json":
-            raise ActionRefused(f"a JSON object of at most {BODY_BYTES_MAX} bytes is expected", code="bad_body")
-        try:
-            content = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise ActionRefused("the body is no JSON; nothing was done", code="bad_body") from error
-        if not isinstance(content, dict):
-            raise ActionRefused("the body is no JSON object; nothing was done", code="bad_body")
-        return content
 
     def _where_to_act(self) -> str:
         port = self.server.secure_port

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,11 +109,18 @@ def setup(
     page: Annotated[bool, typer.Option("--page", help="Show a page to the network of the house.")] = False,
     state_dir: Annotated[Path, typer.Option(help="Where the outbox is kept.")] = DEFAULT_STATE,
     profiles: Annotated[Path | None, typer.Option(help="A folder whose profiles go before ours.")] = None,
+    browser: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Ask in a browser, over TLS: 0.0.0.0:8443.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; what is missing is an error.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration, keeping it as FILE.old.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Set a gateway up: scan, identify, name, limits, link; write a commented configuration. Reads devices only."""
+    """Set a gateway up: scan, identify, name, limits, link; write a commented configuration. Reads devices only.
+
+    With --browser the same is asked in a browser, of whoever gives the code that stands here. Exit 0 written, 1 not
+    confirmed, 2 what was given cannot be used or written.
+    """
     from edge.errors import ConfigError
     from edge.setup.dialogue import Answers, run_dialogue
     from edge.setup.document import write_config
@@ -148,13 +155,20 @@ def setup(
         )
         if yes or as_json:
             made = _complete(answers)
+        elif browser is not None:
+            from sitewatt.commands.edge_setup_browser import set_up_in_browser
+
+            made = set_up_in_browser(
+                browser, config, lambda console: run_dialogue(console, _Wires(profiles, console.say), answers)
+            )
         else:
             made = run_dialogue(_Terminal(), _Wires(profiles), answers)
             for line in summary(made):
                 tell(line)
             if not typer.confirm(f"Write {config}?", default=True):
                 fail("nothing was written", code="not_confirmed", as_json=as_json)
-        write_config(config, made)
+        if browser is None or yes or as_json:
+            write_config(config, made)
     except ConfigError as error:
         fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)
     except OSError as error:
@@ -201,8 +215,9 @@ class _Terminal:
 class _Wires:
     """What the tools of ``sitewatt device`` do, one call at a time."""
 
-    def __init__(self, profiles: Path | None) -> None:
+    def __init__(self, profiles: Path | None, say: Callable[[str], None] = tell) -> None:
         self._profiles = profiles
+        self._say = say
 
     def scan(self, target: str) -> list[Any]:
         """Return who answers at a host, a network or a serial line."""
@@ -221,7 +236,7 @@ class _Wires:
                 found = search.scan(search.hosts_of(target))
             return [one async for one in found]
 
-        tell(f"asking {target} …")
+        self._say(f"asking {target} …")
         return asyncio.run(look())
 
     def identify(self, url: str) -> Sequence[Any]:
@@ -249,7 +264,7 @@ class _Wires:
         try:
             return asyncio.run(ask()) if asked else {}
         except EdgeError as error:
-            tell(f"it does not tell its ratings: {error}")
+            self._say(f"it does not tell its ratings: {error}")
             return {}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.web.certificate import FILE
-from edge.web.server import TOKEN_HEADER
+from edge.web.posting import TOKEN_HEADER
 from tests.support.rigs.fault_rig import SAFETY_S
 
 Answer = tuple[int, dict[str, Any]]
