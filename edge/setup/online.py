@@ -43,7 +43,7 @@ async def check_online(
 
 
 async def check_devices(config: SiteConfig, *, timeout_s: float = DEVICES_TIMEOUT_S) -> list[Finding]:
-    """Read the devices as a running gateway would, in our names and signs, until each has told its power."""
+    """Read the devices as a running gateway would, in our names and signs, until each has told what it is asked for."""
     connection_w = float(max(config.connection.import_limit_w, config.connection.export_limit_w))
     try:
         async with open_devices(
@@ -51,7 +51,9 @@ async def check_devices(config: SiteConfig, *, timeout_s: float = DEVICES_TIMEOU
         ) as devices:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    while not all(_has_told(device.snapshot()) for device in devices.values()):  # noqa: ASYNC110
+                    while not all(  # noqa: ASYNC110
+                        _has_told(section, devices[section.id].snapshot()) for section in config.devices
+                    ):
                         await asyncio.sleep(_LOOK_S)
             return [
                 finding
@@ -73,9 +75,11 @@ def _no_slip(canonical: str, *, bounds: tuple[float, float] | None = None) -> st
     return None
 
 
-def _has_told(snapshot: Mapping[str, Reading]) -> bool:
-    reading = snapshot.get(POWER)
-    return reading is not None and reading.quality is Quality.GOOD
+def _has_told(section: DeviceSection, snapshot: Mapping[str, Reading]) -> bool:
+    """Say whether a device has told its power and, where it has a battery, how full that is."""
+    wanted = [POWER] if section.battery is None else [POWER, SOC]
+    told = [snapshot.get(name) for name in wanted]
+    return all(reading is not None and reading.quality is Quality.GOOD for reading in told)
 
 
 def _answers(section: DeviceSection, device: Device, connection_w: float) -> list[Finding]:

@@ -95,7 +95,7 @@ def set_up(path: Path, house: House, link_url: str, *more: str) -> Path:
 
 def checked(path: Path, *more: str, code: int = 0) -> dict[str, Any]:
     """Return the check's answer for programs."""
-    answer = json.loads(run("check", "--config", str(path), "--timeout", "3", "--json", *more, code=code))
+    answer = json.loads(run("check", "--config", str(path), "--timeout", "10", "--json", *more, code=code))
     assert isinstance(answer, dict)
     return answer
 
