@@ -71,6 +71,9 @@ class ForecastDesk(Protocol):
 class GridDesk(Protocol):
     """A feeder as the grid agent sees it."""
 
+    def feeders(self, zone: ZoneId) -> Sequence[SiteId]:
+        """Return the feeders of a zone."""
+
     def status(self, feeder: SiteId) -> GridBroadcast | None:
         """Return the newest state of a feeder, ``None`` where it is not known."""
 
@@ -126,6 +129,9 @@ class BooksDesk(Protocol):
 
     def settlements(self, zone: ZoneId, *, since: datetime, until: datetime, count: int) -> Sequence[SettlementRow]:
         """Return up to ``count`` settlements for intervals in ``[since, until)``, each in its newest version."""
+
+    def day(self, zone: ZoneId, day: date) -> tuple[datetime, datetime]:
+        """Return from when to when a local day of the zone lasts."""
 
     def months(self, zone: ZoneId, *, month: date) -> Sequence[MonthRow]:
         """Return every site's local month, by name; ``month`` is its first day."""

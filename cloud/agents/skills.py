@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from cloud.agents import (
+    daily_report,
     forecasting,
     grid_events,
     grid_optimisation,
@@ -20,6 +21,7 @@ from contracts.skills.base import Agent
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
     *market_supervisor.SKILLS,
     *market_books.SKILLS,
+    *daily_report.SKILLS,
     *forecasting.SKILLS,
     *outlook.SKILLS,
     *grid_optimisation.SKILLS,

@@ -5,6 +5,7 @@ from cloud.shell.skill_entry import entry
 handler = entry(
     "historical-data",
     (
+        "daily_report",
         "market_matching",
         "market_settlement",
         "market_statements",

@@ -279,6 +279,10 @@ class StoreGrid:
         self._tables = tables
         self._registry = registry
 
+    def feeders(self, zone: ZoneId) -> Sequence[SiteId]:
+        """Return the feeders of a zone."""
+        return [record.id for record in self._registry.feeders if record.zone == zone]
+
     def status(self, feeder: SiteId) -> GridBroadcast | None:
         """Return the newest state of a feeder, ``None`` where it is not known."""
         record = self._registry.feeder(feeder)

@@ -2,27 +2,41 @@
 
 import json
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from contracts.skills.base import Agent, Effect, Role
-from sitewatt.commands import agent_letters
+from sitewatt.commands import agent_letters, agent_report
+from sitewatt.commands.agent_model import (
+    ModelOption,
+    ModelRegionOption,
+    ModelUrlOption,
+    Reasoner,
+    ReasonerOption,
+    SiteValuesOption,
+    check_model,
+    model_of,
+)
 from sitewatt.commands.agent_tables import (
+    AwsOption,
+    EndpointOption,
     JsonOption,
+    RegionOption,
+    StackOption,
     TablesOption,
     arguments_of,
+    local_caller,
     offering_of,
     opened_tables,
+    tables_of,
     tables_path,
 )
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
 if TYPE_CHECKING:
-    from cloud.agents.reasoning import Model
-    from cloud.agents.rights import Caller
+    pass
 
 # Beside the tables, for its owner alone.
 CARD_KEY: Final = "agent-cards.pem"
@@ -32,15 +46,7 @@ app = typer.Typer(help="The five agents: list what they can do, call a skill, op
 
 app.command("tell")(agent_letters.tell)
 app.command("letters")(agent_letters.letters)
-
-
-class Reasoner(StrEnum):
-    """Interfaces that a language model may have."""
-
-    NONE = "none"
-    BEDROCK = "bedrock"
-    BEDROCK_MESSAGES = "bedrock-messages"
-    OPENAI = "openai"
+app.command("report")(agent_report.report)
 
 
 RoleOption = Annotated[Role, typer.Option("--as", help="In whose role; rights are checked as for anybody else.")]
@@ -87,7 +93,7 @@ def call(
     with contextlib.closing(store):
         try:
             reply = office_of(store, registry).call(
-                _local_caller(role, zone, site), name, arguments, door="command line", key=key
+                local_caller(role, zone, site), name, arguments, door="command line", key=key
             )
         except SkillDenied as error:
             fail(str(error), code="denied", as_json=as_json)
@@ -105,7 +111,13 @@ def call(
 
 @app.command()
 def serve(
-    tables: TablesOption,
+    tables: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")
+    ] = None,
+    aws: AwsOption = False,
+    name: StackOption = "sitewatt",
+    region: RegionOption = "eu-central-1",
+    endpoint: EndpointOption = None,
     agent: Annotated[Agent | None, typer.Option(help="Serve one agent; all five without it.")] = None,
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only with --callers.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 is any free port.")] = 8080,
@@ -116,7 +128,9 @@ def serve(
     card_key_file: Annotated[
         Path | None,
         typer.Option(
-            "--card-key", metavar="FILE", help="Signs the cards (P-256, PEM); made beside the tables without it."
+            "--card-key",
+            metavar="FILE",
+            help="Signs the cards (P-256, PEM); made without it: beside the tables, with --aws in this folder.",
         ),
     ] = None,
     peers: Annotated[
@@ -128,24 +142,23 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Open the doors: MCP at /mcp, REST at /v1 (described by /openapi.json), A2A below /agents/."""
-    import contextlib
-
     from cloud.doors.app import build_app
     from cloud.doors.callers import LOOPBACK
     from cloud.doors.card_key import card_key
     from cloud.doors.peers import read_peers
     from cloud.doors.serve import listen, serve_http, serve_stdio
     from cloud.errors import CloudError
+    from cloud.infra.deployment.account import Account
 
     if callers is None and host not in LOOPBACK:
         sentence = f"{host} can be reached by others; name who may come in with --callers FILE"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-    store, registry = opened_tables(tables, as_json)
-    with contextlib.closing(store):
+    account = Account(stack=name, region=region, endpoint=endpoint) if aws else None
+    with tables_of(tables, account, as_json=as_json) as (store, registry):
         try:
             offering = offering_of(store, registry, callers=callers, agent=agent)
             if stdio:
-                local = _local_caller(role, None, None)
+                local = local_caller(role, None, None)
                 serve_stdio(offering, replace(local, effects=local.effects - {Effect.ACTS}))
                 return
             with listen(host, port) as listener:
@@ -160,7 +173,7 @@ def serve(
                     host=host,
                     authorization_servers=issuer or (),
                     peers=read_peers(peers) if peers is not None else (),
-                    key=card_key(card_key_file or tables_path(tables, as_json).with_name(CARD_KEY)),
+                    key=card_key(card_key_file or _beside(tables, as_json) / CARD_KEY),
                 )
                 serve_http(doors, listener)
         except CloudError as error:
@@ -171,17 +184,11 @@ def serve(
 def ask(
     question: Annotated[str, typer.Argument(help="In plain words.")],
     tables: TablesOption,
-    reasoner: Annotated[
-        Reasoner, typer.Option(envvar="SITEWATT_REASONER", help="Which interface the model has.")
-    ] = Reasoner.NONE,
-    model: Annotated[str, typer.Option(envvar="SITEWATT_REASONER_MODEL", help="The model's id.")] = "",
-    endpoint: Annotated[
-        str | None, typer.Option(envvar="SITEWATT_REASONER_URL", help="Where it is; needed for openai.")
-    ] = None,
-    region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="The Region, for bedrock.")] = None,
-    site_values: Annotated[
-        bool, typer.Option("--site-values", help="Values of single sites may go to the model: their owners agreed.")
-    ] = False,
+    reasoner: ReasonerOption = Reasoner.NONE,
+    model: ModelOption = "",
+    endpoint: ModelUrlOption = None,
+    region: ModelRegionOption = None,
+    site_values: SiteValuesOption = False,
     apply: Annotated[
         list[str] | None,
         typer.Option(
@@ -198,7 +205,6 @@ def ask(
 ) -> None:
     """Ask the agents in plain words: a language model reads with your rights, and may only propose."""
     import contextlib
-    import os
     from dataclasses import asdict
 
     from cloud.agents.reasoning import Bounds
@@ -209,16 +215,15 @@ def ask(
     if reasoner is Reasoner.NONE:
         sentence = "no model is configured (--reasoner, --model); `sitewatt agent call` answers without one"
         fail(sentence, code="no_reasoner", as_json=as_json)
-    if not model or (reasoner is Reasoner.OPENAI and not endpoint):
-        fail("a reasoner needs --model, openai also --endpoint", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    check_model(reasoner, model, endpoint, as_json=as_json)
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
-        local = _local_caller(role, zone, site)
+        local = local_caller(role, zone, site)
         granted = local if apply else replace(local, effects=local.effects - {Effect.ACTS})
         try:
             talk = ask_agents(
                 question,
-                model=_model(reasoner, model, endpoint, region, os.environ.get("SITEWATT_REASONER_KEY")),
+                model=model_of(reasoner, model, endpoint, region),
                 caller=granted,
                 applies=frozenset(apply or ()),
                 office=office_of(store, registry),
@@ -250,21 +255,6 @@ def ask(
         typer.echo(talk.answer)
 
 
-def _model(reasoner: Reasoner, model: str, endpoint: str | None, region: str | None, key: str | None) -> "Model":
-    if reasoner is Reasoner.BEDROCK:
-        from cloud.shell.models.bedrock import BedrockModel
-
-        return BedrockModel(model, endpoint=endpoint, region=region)
-    if reasoner is Reasoner.BEDROCK_MESSAGES:
-        from cloud.shell.models.bedrock_messages import BedrockMessagesModel
-
-        return BedrockMessagesModel(model, endpoint=endpoint, region=region)
-    from cloud.shell.models.chat_completions import ChatModel
-
-    assert endpoint is not None, "checked where the options are read"
-    return ChatModel(model, endpoint=endpoint, key=key)
-
-
 @app.command()
 def token(
     name: Annotated[str, typer.Argument(help="Who gets it.")],
@@ -288,6 +278,11 @@ def token(
     typer.echo(made, err=True)
 
 
+def _beside(folder: Path | None, as_json: bool) -> Path:
+    """Return where the cards' key is made: beside the tables, or here where they are on AWS."""
+    return Path() if folder is None else tables_path(folder, as_json).parent
+
+
 def _described(skill: Any) -> dict[str, Any]:
     return {
         "name": skill.name,
@@ -299,17 +294,3 @@ def _described(skill: Any) -> dict[str, Any]:
         "question": skill.question.model_json_schema(),
         "answer": skill.answer.model_json_schema(),
     }
-
-
-def _local_caller(role: Role, zones: list[str] | None, sites: list[str] | None) -> "Caller":
-    """Return the caller at this machine: who can write the tables may do what the role may."""
-    from cloud.agents.rights import ALL, Caller
-
-    everything = not zones and not sites
-    return Caller(
-        name=f"local {role}",
-        role=role,
-        zones=frozenset([ALL] if everything else zones or []),
-        sites=frozenset([ALL] if everything else sites or []),
-        effects=frozenset(Effect),
-    )

@@ -1,6 +1,8 @@
 """The tables that commands of the agents and of the operator read, and questions from a command line."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +11,21 @@ import typer
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
+    from cloud.agents.rights import Caller
     from cloud.doors.offering import Offering
+    from cloud.infra.deployment.account import Account
     from cloud.stores.registry import Registry
     from cloud.stores.sqlite import SqliteTables
-    from contracts.skills.base import Agent
+    from cloud.stores.tables import Tables
+    from contracts.skills.base import Agent, Role
 
 TablesOption = Annotated[Path, typer.Option(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
+AwsOption = Annotated[bool, typer.Option("--aws", help="The tables of a stack on AWS, in the place of --tables.")]
+StackOption = Annotated[str, typer.Option("--name", help="With --aws: the stack's name.")]
+RegionOption = Annotated[str, typer.Option("--region", help="With --aws: the Region.")]
+EndpointOption = Annotated[
+    str | None, typer.Option("--endpoint", metavar="URL", help="With --aws: an emulator's address; AWS without it.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
@@ -32,8 +43,31 @@ def opened_tables(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]
         fail(str(error), code="store", as_json=as_json)
 
 
+@contextlib.contextmanager
+def tables_of(folder: Path | None, account: "Account | None", *, as_json: bool) -> "Iterator[tuple[Tables, Registry]]":
+    """Open the tables of a folder or of a stack on AWS for the block, with who takes part."""
+    if (folder is None) is (account is None):
+        fail("name --tables DIR or --aws", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    if folder is not None:
+        store, registry = opened_tables(folder, as_json)
+        with contextlib.closing(store):
+            yield store, registry
+        return
+    assert account is not None, "one of both was named"
+    from cloud.errors import CloudError
+    from cloud.stores.dynamodb import DynamoTables
+    from cloud.stores.registry import load_registry
+
+    try:
+        on_aws = DynamoTables(account.client("dynamodb"), prefix=account.prefix)
+        registry = load_registry(on_aws)
+    except CloudError as error:
+        fail(str(error), code="store", as_json=as_json)
+    yield on_aws, registry
+
+
 def offering_of(
-    store: "SqliteTables", registry: "Registry", *, callers: Path | None, agent: "Agent | None" = None
+    store: "Tables", registry: "Registry", *, callers: Path | None, agent: "Agent | None" = None
 ) -> "Offering":
     """Return what the doors of opened tables offer, to the callers of a file: all agents, or one.
 
@@ -91,3 +125,18 @@ def _value(text: str) -> Any:
         return int(text)
     except ValueError:
         return text
+
+
+def local_caller(role: "Role", zones: list[str] | None, sites: list[str] | None) -> "Caller":
+    """Return the caller at this machine: who can write the tables may do what the role may."""
+    from cloud.agents.rights import ALL, Caller
+    from contracts.skills.base import Effect
+
+    everything = not zones and not sites
+    return Caller(
+        name=f"local {role}",
+        role=role,
+        zones=frozenset([ALL] if everything else zones or []),
+        sites=frozenset([ALL] if everything else sites or []),
+        effects=frozenset(Effect),
+    )

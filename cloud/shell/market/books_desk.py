@@ -1,9 +1,9 @@
 """A zone's books out of the tables, as far as the market's journal is committed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cloud.errors import SkillMissing
 from cloud.shell.market.projection import committed_upto
@@ -16,6 +16,8 @@ from contracts.skills.books import MonthRow, OrderRow, SettlementRow, TradeRow
 from contracts.units import DeliveryInterval, ZoneId, instant
 
 Row = TypeVar("Row")
+
+_DAY: Final = timedelta(days=1)
 
 
 class StoreBooks:
@@ -44,6 +46,12 @@ class StoreBooks:
             if len(found) >= count:
                 break
         return found[:count]
+
+    def day(self, zone: ZoneId, day: date) -> tuple[datetime, datetime]:
+        """Return from when to when a local day of the zone lasts."""
+        clock = self._zone(zone).clock
+        first, next_day = (datetime.combine(each, time(), clock).astimezone(UTC) for each in (day, day + _DAY))
+        return first, next_day
 
     def months(self, zone: ZoneId, *, month: date) -> Sequence[MonthRow]:
         """Return every site's local month, by name."""

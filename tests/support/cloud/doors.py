@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +110,14 @@ class Served:
 @contextmanager
 def served_process(*options: str) -> Iterator[Served]:
     """Run `sitewatt agent serve` for the block and yield it when it listens."""
-    command = [sys.executable, "-m", "sitewatt", "agent", "serve", "--json", "--port", "0", *options]
+    with served_by("sitewatt", "agent", "serve", options=options) as served:
+        yield served
+
+
+@contextmanager
+def served_by(*program: str, options: Sequence[str] = ()) -> Iterator[Served]:
+    """Run a module, with its arguments, that serves the doors for the block and yield it when it listens."""
+    command = [sys.executable, "-m", *program, "--json", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

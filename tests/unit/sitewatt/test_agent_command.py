@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import httpx
 import yaml
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -11,9 +12,12 @@ from typer.testing import CliRunner
 
 from cloud.stores.registry import save_registry
 from sitewatt.commands.agent import app
+from tests.support.cloud.doors import served_by
 from tests.support.cloud.scripted_model import chat, scripted
 from tests.support.cloud.sites import ZONE, house_in
 from tests.support.market.shell import run_events, story
+
+WAIT_S = 120.0
 
 
 def tables_in(folder: Path) -> Path:
@@ -93,3 +97,53 @@ def test_a_question_in_plain_words_is_answered_by_the_configured_model(tmp_path:
     assert code == 0 and answer["answer"] == "It is sound." and answer["turns"] == 2
     code, answer = run(*where, "--reasoner", "openai", "--model", "local", "--endpoint", script.url)
     assert code == 1 and answer["stop"] == "unreachable"
+
+
+def test_the_doors_stand_on_the_tables_of_a_stack_on_aws_as_well(tmp_path: Path) -> None:
+    """The same skills, rights, records and live events, without a cloud on this machine."""
+    key = ("--card-key", str(tmp_path / "cards.pem"))
+    with served_by("tests.support.cloud.doors_on_moto", options=key) as served:
+        status = httpx.get(f"{served.url}/v1/skills/market_status", params={"zone": ZONE}, timeout=WAIT_S)
+        assert status.status_code == 200 and status.json()["zone"] == ZONE
+        denied = httpx.post(f"{served.url}/v1/skills/halt_market", json={"zone": ZONE, "reason": "x"}, timeout=WAIT_S)
+        assert denied.status_code == 404  # Whoever comes without a token never acts.
+        with httpx.stream("GET", f"{served.url}/v1/live/zone/{ZONE}", timeout=WAIT_S) as answer:
+            assert next(line for line in answer.iter_lines() if line.startswith("event:")).startswith("event: product/")
+    for where in ((), ("--aws", "--tables", str(tmp_path))):
+        code, refused = run("serve", *where)
+        assert code == 2 and "name --tables DIR or --aws" in str(refused["error"])
+
+
+def test_a_day_is_reported_from_figures_and_no_single_household_is_in_it(tmp_path: Path) -> None:
+    """The report never waits for a model, and stands where one gives no words."""
+    where = ("--tables", str(tables_in(tmp_path)), "--zone", ZONE)
+    code, answer = run("report", *where, "--day", "2026-03-17")
+    report, text = answer["report"], str(answer["text"])
+    assert code == 0 and answer["reasoner"] is None and isinstance(report, dict)
+    # 3 + 0.7 + 0.3 kWh at 9 ct from the farm, 9 kWh at 30 ct from the utility.
+    assert (report["trades"], report["volume_wh"], report["mean_mct_per_kwh"]) == (4, 13_000, 23_538)
+    assert (
+        report["settled_sites"] == 4 and report["sums"]["import_wh"] == 13_580 and report["sums"]["export_wh"] == 3_800
+    )
+    assert report["sound"] is True and report["events"] == []
+    assert "traded: 13.000 kWh in 4 trades" in text and "23.538 ct/kWh" in text
+    assert not any(name in json.dumps(answer) for name in ("home-1", "home-2", "factory", "farm"))
+    code, answer = run("report", *where, "--day", "2026-03-18")
+    assert code == 0 and "traded: nothing" in str(answer["text"]) and "fewer than 3 sites" in str(answer["text"])
+    assert run("report", *where, "--day", "yesterday")[0] == 2
+    assert run("report", *where, "--day", "2026-03-17", "--as", "member")[0] == 2
+
+
+def test_a_model_puts_a_day_in_words_and_without_consent_sees_no_household(tmp_path: Path) -> None:
+    """What goes to the model are the zone's figures; what it says comes below them."""
+    where = ("--tables", str(tables_in(tmp_path)), "--zone", ZONE, "--day", "2026-03-17")
+    with scripted(chat(text="A quiet day.")) as script:
+        model = ("--reasoner", "openai", "--model", "m", "--endpoint", script.url)
+        code, answer = run("report", *where, *model)
+    assert code == 0 and answer["reasoner"] == {"answer": "A quiet day.", "stop": "done", "detail": ""}
+    sent = json.dumps(script.asked)
+    assert "13000" in sent and not any(name in sent for name in ("home-1", "home-2", "factory", "farm"))
+    model = ("--reasoner", "openai", "--model", "m", "--endpoint", script.url)  # Nobody listens there any more.
+    code, answer = run("report", *where, *model)
+    assert code == 0 and "traded: 13.000 kWh" in str(answer["text"])
+    assert answer["reasoner"]["stop"] == "unreachable"  # type: ignore[index]

@@ -133,6 +133,10 @@ class Forecasts:
 class Grid:
     """A feeder in an event."""
 
+    def feeders(self, zone: str) -> Sequence[str]:
+        """Return the one feeder."""
+        return ["feeder-1"] if zone == "zone-1" else []
+
     def status(self, feeder: str) -> GridBroadcast | None:
         """Return its state."""
         if feeder != "feeder-1":
