@@ -43,7 +43,7 @@ class LockSet:
 SETS: Final[Mapping[str, LockSet]] = {
     "dev": LockSet(extras=("dev",), build_tools=True),
     "demo": LockSet(extras=("demo",), build_tools=True),
-    "gateway": LockSet(extras=("edge", "aws")),
+    "gateway": LockSet(extras=("edge", "aws", "ocpp")),
     "bundle-core": LockSet(extras=("functions",), base=False),
     "bundle-lake": LockSet(extras=("lake",), base=False),
     "bundle-solvers": LockSet(extras=("solvers",), base=False),
