@@ -35,9 +35,11 @@ from edge.control.statutory import LARGE_LOAD_W
 from edge.errors import ConfigError
 from edge.fleet.settings import FleetSettings, with_fleet_paths
 from edge.links.settings import LinkSettings
+from edge.ocpp.settings import OcppSettings, StationSettings
 from edge.plain.settings import HomeAssistantSettings, PlainSettings
 from edge.public_key import PublicKey
 
+OCPP = "ocpp"  # Stands for the profile of a device that needs none.
 FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
 
 
@@ -235,6 +237,7 @@ class DeviceSection(_Section):
     ``use`` names the point that stands for a quantity where the profile offers several, ``turned`` the quantities that
     this installation counts the other way round. ``trust`` lets a device be written whose map a single source tells.
     ``pv_planes`` is how its panels look, all of ``pv_peak_w`` together; without them, to the south.
+    A charging station that speaks OCPP has ``ocpp`` instead of ``profile`` and ``url``: it calls us.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -249,11 +252,29 @@ class DeviceSection(_Section):
     use: dict[str, str] = Field(default_factory=dict)
     turned: tuple[str, ...] = ()
     trust: Literal["one-source"] | None = None
+    ocpp: StationSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _station_has_no_url(cls, raw: Any) -> Any:
+        """Give a station, which calls us, the names by which a status shows what has a profile and an address."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("ocpp"), dict | StationSettings):
+            return raw
+        told = raw["ocpp"] if isinstance(raw["ocpp"], dict) else raw["ocpp"].model_dump()
+        stands = {"profile": OCPP, "url": f"{OCPP}:{told.get('station', '')}#{told.get('connector', 1)}"}
+        for key, value in stands.items():
+            if raw.get(key, value) != value:
+                raise ValueError(f"{raw.get('id')}: {key} is {raw[key]!r}, and a station with ocpp has none")
+        return {**raw, **stands}
 
     @model_validator(mode="after")
     def _load_fits(self) -> "DeviceSection":
         if (self.role is DeviceRole.LOAD) != (self.load is not None):
             raise ValueError(f"{self.id}: a section load belongs to the role load, and to no other")
+        if self.profile == OCPP and self.ocpp is None:
+            raise ValueError(f"{self.id}: profile is {OCPP!r}; a station is told by a section ocpp instead")
+        if self.ocpp is not None and self.load is None:
+            raise ValueError(f"{self.id}: a station with ocpp is a load, role is {self.role.value}")
         if len(set(self.phases)) != len(self.phases):
             raise ValueError(f"{self.id}: phases {list(self.phases)} name one twice")
         planes_w = sum(plane.peak_w for plane in self.pv_planes)
@@ -541,6 +562,7 @@ class SiteConfig(_Section):
     relays: tuple[RelaySection, ...] = Field(default=(), max_length=16)
     fleet: FleetSettings | None = None
     page: PageSection | None = None
+    ocpp: OcppSettings | None = None
     plain_mqtt: PlainSettings | None = None
     home_assistant: HomeAssistantSettings | None = None
 
@@ -548,6 +570,16 @@ class SiteConfig(_Section):
     def plans(self) -> bool:
         """Return whether there is anything to plan: by a market, by a tariff that was told, or loads with a goal."""
         return self.trading.plans or any(each.load is not None and each.load.goal is not None for each in self.devices)
+
+    @property
+    def on_modbus(self) -> tuple[DeviceSection, ...]:
+        """Return the devices that have a register map and an address: all but charging stations that call us."""
+        return tuple(device for device in self.devices if device.ocpp is None)
+
+    @property
+    def stations(self) -> tuple[DeviceSection, ...]:
+        """Return the connectors of charging stations that speak OCPP."""
+        return tuple(device for device in self.devices if device.ocpp is not None)
 
     @property
     def export_w_max(self) -> int:
@@ -599,6 +631,31 @@ class SiteConfig(_Section):
         for relay in self.relays:
             if relay.device not in roles and not relay.on_board:
                 raise ValueError(f"relays: device {relay.device!r} is none of {', '.join(ids)}, nor a GPIO chip")
+        return self
+
+    @model_validator(mode="after")
+    def _stations_fit(self) -> "SiteConfig":
+        known = {device.id: device.ocpp for device in self.devices if device.ocpp is not None}
+        if known and self.ocpp is None:
+            raise ValueError(
+                f"{next(iter(known))} has a section ocpp, and the site has none: it says where stations call"
+            )
+        if known and self.site.agent is SiteAgent.MONITOR:
+            raise ValueError(f"{next(iter(known))} has a section ocpp, and the agent is monitor: it steers no station")
+        for other in (*(proxy.device for proxy in self.proxy), *(relay.device for relay in self.relays)):
+            if other in known:
+                raise ValueError(
+                    f"{other} speaks OCPP: it can neither be shared (proxy) nor be read as a contact (relays)"
+                )
+        seen: dict[str, StationSettings] = {}
+        for name, station in known.items():
+            first = seen.setdefault(station.station, station)
+            if (first.password_file, first.version) != (station.password_file, station.version):
+                raise ValueError(
+                    f"{name}: station {station.station} has two password_files or versions; it has one of each"
+                )
+        if len({(one.station, one.connector) for one in known.values()}) < len(known):
+            raise ValueError("two devices are the same connector of one station")
         return self
 
 

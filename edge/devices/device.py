@@ -21,7 +21,7 @@ from edge.devices.quality import Quarantine, plausible_range
 from edge.devices.recipes import Fallback, Lever
 from edge.devices.resolve import Resolved, offered_levers
 from edge.devices.view import View, build_view
-from edge.devices.wear import WriteBudget
+from edge.devices.wear import WriteBudget, budget_of
 from edge.errors import ConfigError, DeviceError, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.learned import Learned
@@ -111,6 +111,16 @@ class Device:
             self._implausible_said.add(canonical)
             reading = self._quarantine.said[canonical]
             log.warning("reading cannot be", extra={"device": self.id, "reading": reading})
+
+    @property
+    def profile_id(self) -> str:
+        """Return the id of its profile."""
+        return self.profile.id
+
+    @property
+    def write_budgets(self) -> Mapping[str, int | None]:
+        """Return the writes a day that each point bears which was written today; None where it is RAM."""
+        return {name: budget_of(self.profile.writes.get(name)) for name in self._ledger.writes_today}
 
     @property
     def endpoint(self) -> Endpoint:

@@ -38,6 +38,10 @@ class Refusals:
         said = f"{name} ({registers}) answers exception {exception_code}, {exception_name(exception_code)}"
         return self._again(name, said if cause is None else f"{said}; {cause}", now_s=now_s)
 
+    def said_no(self, name: str, said: str, *, now_s: float) -> str:
+        """Take note of a device that answered in words; return what there is to say of it."""
+        return self._again(name, said, now_s=now_s)
+
     def not_kept(self, name: str, *, held: float | None, wanted: float, now_s: float) -> None:
         """Take note of a write that was confirmed and left the register where it was."""
         known = self._open.get(name)

@@ -53,7 +53,7 @@ def check_loads(config: SiteConfig) -> None:
     Raises:
         ConfigError: Its profile cannot move it so, or has no such point to read.
     """
-    for section in config.devices:
+    for section in config.on_modbus:
         if section.load is None:
             continue
         profile = load_profile(section.profile, config.profile_dir)

@@ -25,9 +25,10 @@ from edge.control.model import (
     Memory,
     Setpoint,
 )
-from edge.devices.device import Applied, Device
+from edge.devices.apply import Applied
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
+from edge.devices.site_device import SiteDevice
 from edge.errors import DeviceError, ValueRefused
 from edge.loop.cycle import Cycle, LoopStats, Observer, Requester
 from edge.loop.disputes import ALWAYS_HELD, Disputes
@@ -54,7 +55,7 @@ class ControlLoop:
         *,
         config: SiteConfig,
         clock: Clock,
-        devices: Mapping[str, Device],
+        devices: Mapping[str, SiteDevice],
         requesters: Sequence[Requester],
         observers: Sequence[Observer],
         locked: Callable[[], bool],
@@ -199,7 +200,7 @@ class ControlLoop:
             self._writing[name] = asyncio.create_task(applying, name=f"write {name}")
 
     async def _apply(
-        self, device: Device, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever], *, decided_s: float
+        self, device: SiteDevice, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever], *, decided_s: float
     ) -> None:
         for leftover in sorted(leftovers):
             # What an earlier configuration moved and this one cannot: given back before anything else.
@@ -237,7 +238,7 @@ def _without_countdown(why: str) -> str:
     return why.partition("; tried ")[0]
 
 
-def _lifts(device: Device, capability: Capability) -> bool:
+def _lifts(device: SiteDevice, capability: Capability) -> bool:
     """Say whether a device takes a restriction away by itself once we fall silent."""
     fallback = device.fallbacks.get(DeviceLever(capability.value))
     return fallback is not None and fallback.direction is Direction.RELEASED

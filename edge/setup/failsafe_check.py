@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from edge.config import DeviceSection, RelayKind, SiteConfig
 from edge.control.model import Capability, load_capability
 from edge.devices.catalogue import load_profile
-from edge.devices.device import Device
 from edge.devices.options import options_of
 from edge.devices.pace import slow_values
 from edge.devices.profile import Profile
 from edge.devices.recipes import Direction, Fallback, Lever
+from edge.devices.site_device import SiteDevice
 from edge.errors import ConfigError
 from edge.loop.snapshot import KIND
 
@@ -37,7 +37,7 @@ def weaknesses(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
         ConfigError: A profile cannot be used.
     """
     found = []
-    for section in config.devices:
+    for section in config.on_modbus:
         if section.role not in KIND:
             continue
         profile = load_profile(section.profile, config.profile_dir)
@@ -73,7 +73,7 @@ def slow_levers(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
         ConfigError: A profile cannot be used.
     """
     found = []
-    for section in config.devices:
+    for section in config.on_modbus:
         profile = load_profile(section.profile, config.profile_dir)
         is_meter = section.id == config.connection.meter
         for slow in slow_values(profile, options_of(section, profile=profile), is_connection_meter=is_meter):
@@ -84,7 +84,7 @@ def slow_levers(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
     return tuple(found)
 
 
-def left_behind(devices: Mapping[str, Device]) -> tuple[FailsafeFinding, ...]:
+def left_behind(devices: Mapping[str, SiteDevice]) -> tuple[FailsafeFinding, ...]:
     """Return what earlier control left in the devices of a monitor, which gives nothing back."""
     return tuple(
         FailsafeFinding(

@@ -24,6 +24,7 @@ from edge.private_files import opened_file
 from edge.setup.failsafe_check import refuse_unsafe, slow_levers
 from edge.setup.finding import Finding, failed, good, warning
 from edge.setup.load import BusLoad, Connected, bus_loads
+from edge.setup.stations import check_stations
 
 # A bus above this share has no room for retries and for writes; above 1 it never keeps its pace.
 BUSY_WARNING = 0.7
@@ -37,8 +38,9 @@ _SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
 def check_offline(config: SiteConfig, *, clock: Clock) -> list[Finding]:
     """Return what can be said about a configuration on this machine without asking anybody."""
     connected, findings = _devices(config)
-    if len(connected) == len(config.devices):
+    if len(connected) == len(config.on_modbus):
         findings += _safety(config)
+    findings += check_stations(config)
     findings += [_bus(load) for load in bus_loads(connected)]
     findings += _link_files(config)
     if config.fleet is not None:
@@ -56,7 +58,7 @@ def _devices(config: SiteConfig) -> tuple[list[Connected], list[Finding]]:
     connected: list[Connected] = []
     findings: list[Finding] = []
     endpoints: dict[str, Endpoint] = {}
-    for section in config.devices:
+    for section in config.on_modbus:
         try:
             device = _connected(config, section)
         except ConfigError as error:

@@ -47,7 +47,7 @@ async def check_devices(config: SiteConfig, *, timeout_s: float = DEVICES_TIMEOU
     connection_w = float(max(config.connection.import_limit_w, config.connection.export_limit_w))
     try:
         async with open_devices(
-            config.devices, clock=SystemClock(), profile_dir=config.profile_dir, connection_w=connection_w
+            config.on_modbus, clock=SystemClock(), profile_dir=config.profile_dir, connection_w=connection_w
         ) as devices:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
@@ -57,7 +57,7 @@ async def check_devices(config: SiteConfig, *, timeout_s: float = DEVICES_TIMEOU
                         await asyncio.sleep(_LOOK_S)
             return [
                 finding
-                for section in config.devices
+                for section in config.on_modbus
                 for finding in _answers(section, devices[section.id], connection_w)
             ]
     except ConfigError as error:

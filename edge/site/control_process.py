@@ -13,7 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.clock import Clock
 from contracts.market import SiteAgent
@@ -32,6 +32,7 @@ from edge.control.keys import TrustedKey
 from edge.control.limits import LimitState
 from edge.devices.device import Device
 from edge.devices.opening import open_devices
+from edge.devices.site_device import SiteDevice
 from edge.errors import ConfigError
 from edge.inputs.gpio import BoardContacts
 from edge.inputs.lock import LocalLock
@@ -54,6 +55,9 @@ from edge.site.remote_settings import RemoteSettings, read_at_start
 from edge.site.status import CONTROL_SOCKET, serve_status
 from edge.site.stored_state import adopt_state_of_before
 
+if TYPE_CHECKING:
+    from edge.ocpp.server import CentralSystem
+
 log = logging.getLogger(__name__)
 
 STORE = "control.db"
@@ -71,7 +75,9 @@ class Control:
     clock: Clock
     watch: ClockWatch
     outbox: Outbox
-    devices: dict[str, Device]
+    devices: dict[str, SiteDevice]
+    on_modbus: dict[str, Device]
+    central: "CentralSystem | None"
     executor: Executor
     grid_limits: GridLimits
     relays: WiredInputs
@@ -109,8 +115,10 @@ async def run_opened_control(control: Control, *, parent_pid: int | None = None)
             control.config.state_dir, CONTROL_SOCKET, lambda: control_status(control).encode()
         ),
     }
+    if control.central is not None:
+        parts["charging stations"] = control.central.run
     for proxy in control.config.proxy:
-        device = control.devices[proxy.device]
+        device = control.on_modbus[proxy.device]
         parts[f"proxy {proxy.device}"] = functools.partial(
             device.share, host=proxy.host, port=proxy.port, writable=proxy.writable
         )
@@ -141,9 +149,9 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
         adopt_state_of_before(outbox, config.state_dir / "journal.db")
         remote = None if config.fleet is None else RemoteSettings(config, memory=outbox)
         config = config if remote is None else remote.config
-        devices = await stack.enter_async_context(
+        on_modbus = await stack.enter_async_context(
             open_devices(
-                config.devices,
+                config.on_modbus,
                 clock=clock,
                 outbox=outbox,
                 profile_dir=config.profile_dir,
@@ -156,8 +164,8 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
             config,
             clock=clock,
             outbox=outbox,
-            devices=devices,
-            weaknesses=weaknesses + left_behind(devices),
+            on_modbus=on_modbus,
+            weaknesses=weaknesses + left_behind(on_modbus),
             remote=remote,
         )
         stack.callback(control.board.close)
@@ -169,10 +177,12 @@ def _build(
     *,
     clock: Clock,
     outbox: Outbox,
-    devices: dict[str, Device],
+    on_modbus: dict[str, Device],
     weaknesses: tuple[FailsafeFinding, ...],
     remote: RemoteSettings | None,
 ) -> Control:
+    central, stations = _stations(config, clock=clock, outbox=outbox)
+    devices: dict[str, SiteDevice] = {each.id: (stations | on_modbus)[each.id] for each in config.devices}
     watch, supervisor, manager, stats = ClockWatch(clock), Supervisor(clock), ServiceManager(), LoopStats()
     name = config.site.id
     end = ControlEnd(state_dir=config.state_dir, site=name, outbox=outbox, clock=clock)
@@ -220,6 +230,8 @@ def _build(
         watch=watch,
         outbox=outbox,
         devices=devices,
+        on_modbus=on_modbus,
+        central=central,
         executor=executor,
         grid_limits=grid_limits,
         relays=relays,
@@ -248,6 +260,24 @@ def _build(
             stats=stats,
         ),
     )
+
+
+def _stations(
+    config: SiteConfig, *, clock: Clock, outbox: Outbox
+) -> "tuple[CentralSystem | None, dict[str, SiteDevice]]":
+    """Return where charging stations call, and the devices that they are; a site without any loads nothing of it.
+
+    Raises:
+        ConfigError: The library is not installed.
+    """
+    if config.ocpp is None or not config.stations:
+        return None, {}
+    try:
+        from edge.devices.station_opening import open_stations
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"a device has a section ocpp, and {error.name} is not installed: sitewatt[ocpp]") from error
+    central, stations = open_stations(config.stations, config.ocpp, clock=clock, memory=outbox)
+    return central, dict(stations)
 
 
 def _page_issuers(config: SiteConfig) -> dict[str, TrustedKey]:
@@ -335,7 +365,7 @@ def _waits(outbox: Outbox) -> bool:
     return any(outbox.read(channel, limit=1) for channel in (Up.ACKS, Up.EVENTS))
 
 
-def _offline(devices: dict[str, Device]) -> tuple[str, ...]:
+def _offline(devices: dict[str, SiteDevice]) -> tuple[str, ...]:
     return tuple(sorted(name for name, device in devices.items() if not device.health.online))
 
 

@@ -10,8 +10,7 @@ from edge.commands.grid_limits import LimitStatus
 from edge.control.flow import flow
 from edge.control.life import Life
 from edge.control.model import AssetState, Interval, Link, Setpoint, load_capability
-from edge.devices.device import Device
-from edge.devices.wear import budget_of
+from edge.devices.site_device import SiteDevice
 from edge.loop.cycle import Cycle, LoopStats
 from edge.site.status import Plain, encode, part_status, peer_status, process_status
 
@@ -72,12 +71,12 @@ def control_status(control: "Control") -> ControlStatus:
     )
 
 
-def device_status(device: Device) -> Plain:
+def device_status(device: SiteDevice) -> Plain:
     """Return how a device does."""
     health = device.health
     return {
         "id": device.id,
-        "profile": device.profile.id,
+        "profile": device.profile_id,
         "online": health.online,
         "stage": health.stage,
         "doubt": health.doubt,
@@ -90,7 +89,7 @@ def device_status(device: Device) -> Plain:
         "foreign_writes": {lever.value: count for lever, count in health.foreign_writes.items()},
         "no_timer": [lever.value for lever in health.no_timer],
         "writes_today": dict(health.writes_today),
-        "write_budgets": {name: budget_of(device.profile.writes.get(name)) for name in health.writes_today},
+        "write_budgets": dict(device.write_budgets),
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contracts.units import ClockTrust
 from edge.border.schedule import SiteSchedule
-from edge.devices.device import Device
+from edge.devices.site_device import SiteDevice
 from edge.loop.cycle import LoopStats
 from edge.process.supervisor import Supervisor
 
@@ -16,7 +16,7 @@ class ControlDiagnostics:
 
     loop: LoopStats
     schedule: SiteSchedule
-    devices: Mapping[str, Device]
+    devices: Mapping[str, SiteDevice]
     clock_trust: Callable[[], ClockTrust]
     supervisor: Supervisor
 
