@@ -18,7 +18,9 @@ _ABOUT: Final = {
 }
 
 
-def card_of(agent: Agent, *, url: str, version: str, needs_token: bool) -> a2a_pb2.AgentCard:
+def card_of(
+    agent: Agent, *, url: str, version: str, needs_token: bool, by_certificate: bool = False
+) -> a2a_pb2.AgentCard:
     """Return an agent's card; the market supervisor's names the others, for it also stands at the root."""
     others = ", ".join(other for other in Agent if other is not agent)
     about = _ABOUT[agent] + (f" Beside it: {others}, each below /agents/." if agent is ROOT else "")
@@ -51,4 +53,10 @@ def card_of(agent: Agent, *, url: str, version: str, needs_token: bool) -> a2a_p
         requirement = a2a_pb2.SecurityRequirement()
         requirement.schemes["bearer"].CopyFrom(a2a_pb2.StringList())
         card.security_requirements.append(requirement)
+    if by_certificate:
+        told = a2a_pb2.MutualTlsSecurityScheme(description="A client certificate that the operator knows.")
+        card.security_schemes["mtls"].CopyFrom(a2a_pb2.SecurityScheme(mtls_security_scheme=told))
+        either = a2a_pb2.SecurityRequirement()
+        either.schemes["mtls"].CopyFrom(a2a_pb2.StringList())
+        card.security_requirements.append(either)
     return card

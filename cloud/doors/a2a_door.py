@@ -85,7 +85,13 @@ def a2a_door(
     handlers: list[DefaultRequestHandlerV2] = []
     for agent in [offering.agent] if offering.agent else list(Agent):
         prefix = "" if offering.agent else f"/agents/{agent}"
-        card = card_of(agent, url=f"{url}{prefix}", version=offering.version, needs_token=offering.callers.needs_token)
+        card = card_of(
+            agent,
+            url=f"{url}{prefix}",
+            version=offering.version,
+            needs_token=offering.callers.needs_token,
+            by_certificate=offering.callers.by_certificate,
+        )
         card = sign(card) if sign is not None else card
         handler = _handler(offering, agent, card, client=client, executor=executor, push_allowed=push_allowed)
         handlers.append(handler)

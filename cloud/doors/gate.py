@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.agents.rights import Caller
 from cloud.doors.callers import Callers
+from cloud.doors.client_certificate import SCOPE_KEY
 from cloud.doors.problem import problem
 
 OPEN_PATHS: Final = ("/.well-known/", "/healthz", "/openapi.json")
@@ -45,7 +46,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         path: str = scope["path"]
-        caller = self._callers.of(headers)
+        caller = self._callers.of(headers, certificate=scope.get(SCOPE_KEY))
         if caller is None and not _is_open(path):
             await self._refuse(scope, receive, send)
             return

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 from pathlib import Path
 
 import uvicorn
@@ -10,6 +11,7 @@ from mcp.server.stdio import stdio_server
 from starlette.types import ASGIApp
 
 from cloud.agents.rights import Caller
+from cloud.doors.client_certificate import CertifiedHttp, CertifiedSocket
 from cloud.doors.mcp_door import mcp_server
 from cloud.doors.offering import Offering
 from cloud.errors import SetupError
@@ -29,32 +31,48 @@ def listen(host: str, port: int) -> socket.socket:
         raise SetupError(f"no server on {host} port {port}: {error.strerror or error}") from error
 
 
-def config_of(app: ASGIApp, *, cert: Path | None = None, key: Path | None = None) -> uvicorn.Config:
-    """Return how an application is served, over TLS with a certificate; open streams get a few seconds at the end."""
+def config_of(
+    app: ASGIApp, *, cert: Path | None = None, key: Path | None = None, client_ca: Path | None = None
+) -> uvicorn.Config:
+    """Return how an application is served, over TLS with a certificate; open streams get a few seconds at the end.
+
+    With ``client_ca`` a client may show a certificate of it, which then says who he is; one of another is refused.
+    """
     return uvicorn.Config(
         app,
+        http="auto" if client_ca is None else CertifiedHttp,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
-        ws="websockets-sansio",
+        ws="websockets-sansio" if client_ca is None else CertifiedSocket,
         ssl_certfile=cert,
         ssl_keyfile=key,
+        ssl_ca_certs=client_ca,
+        ssl_cert_reqs=ssl.CERT_NONE if client_ca is None else ssl.CERT_OPTIONAL,
     )
 
 
-def serve_http(app: ASGIApp, listener: socket.socket, *, cert: Path | None = None, key: Path | None = None) -> None:
+def serve_http(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    cert: Path | None = None,
+    key: Path | None = None,
+    client_ca: Path | None = None,
+) -> None:
     """Serve until told to stop.
 
     Raises:
-        SetupError: The certificate or its key cannot be used.
+        SetupError: The certificate, its key or the clients' authority cannot be used.
     """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    config = config_of(app, cert=cert, key=key)
+    config = config_of(app, cert=cert, key=key, client_ca=client_ca)
     try:
         config.load()
     except OSError as error:
-        raise SetupError(f"{cert} and {key} cannot be used: {error.strerror or error}") from error
+        files = " and ".join(str(each) for each in (cert, key, client_ca) if each is not None)
+        raise SetupError(f"{files} cannot be used: {error.strerror or error}") from error
     uvicorn.Server(config).run(sockets=[listener])
 
 

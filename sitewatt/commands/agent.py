@@ -122,6 +122,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only with --callers.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 is any free port.")] = 8080,
     callers: Annotated[Path | None, typer.Option(metavar="FILE", help="Who may come in, by token.")] = None,
+    cert: Annotated[Path | None, typer.Option(metavar="FILE", help="The server's certificate (PEM), for TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key (PEM).")] = None,
+    client_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Who signs clients' certificates (PEM): they may take a token's place."),
+    ] = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="Speak MCP to the program that started this one.")] = False,
     role: RoleOption = Role.OPERATOR,
     public_url: Annotated[str | None, typer.Option(metavar="URL", help="How others reach it, for the cards.")] = None,
@@ -153,6 +159,9 @@ def serve(
     if callers is None and host not in LOOPBACK:
         sentence = f"{host} can be reached by others; name who may come in with --callers FILE"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    if (cert is None) is not (key is None) or (client_ca is not None and cert is None):
+        sentence = "--cert and --key belong together, and --client-ca needs them"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     account = Account(stack=name, region=region, endpoint=endpoint) if aws else None
     with tables_of(tables, account, as_json=as_json) as (store, registry):
         try:
@@ -162,7 +171,7 @@ def serve(
                 serve_stdio(offering, replace(local, effects=local.effects - {Effect.ACTS}))
                 return
             with listen(host, port) as listener:
-                address = f"http://{host}:{listener.getsockname()[1]}"
+                address = f"{'http' if cert is None else 'https'}://{host}:{listener.getsockname()[1]}"
                 if as_json:
                     print_json({"url": address})
                 else:
@@ -175,7 +184,7 @@ def serve(
                     peers=read_peers(peers) if peers is not None else (),
                     key=card_key(card_key_file or _beside(tables, as_json) / CARD_KEY),
                 )
-                serve_http(doors, listener)
+                serve_http(doors, listener, cert=cert, key=key, client_ca=client_ca)
         except CloudError as error:
             fail(str(error), code="setup", as_json=as_json, exit_code=BAD_INPUT)
 
@@ -262,20 +271,33 @@ def token(
     zone: ZoneGrant = None,
     site: SiteGrant = None,
     acts: Annotated[bool, typer.Option("--acts", help="Grant what acts, too.")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Known by this client certificate (PEM), in a token's place.")
+    ] = None,
 ) -> None:
     """Make a token: its entry for the file of callers goes to standard output, the token itself to standard error."""
     import yaml
 
     from cloud.doors.callers import hash_of, new_token
+    from cloud.doors.client_certificate import fingerprint_of
+    from cloud.errors import SetupError
 
     made = new_token()
+    try:
+        known = (
+            {"token_sha256": hash_of(made)}
+            if certificate is None
+            else {"certificate_sha256": fingerprint_of(certificate)}
+        )
+    except SetupError as error:
+        fail(str(error), code="bad_input", as_json=False, exit_code=BAD_INPUT)
     effects = [str(effect) for effect in Effect if acts or effect is not Effect.ACTS]
     entry = {
-        "name": name, "role": str(role), "token_sha256": hash_of(made), "zones": zone or [], "sites": site or [],
-        "effects": effects,
+        "name": name, "role": str(role), **known, "zones": zone or [], "sites": site or [], "effects": effects
     }  # fmt: skip
     typer.echo(yaml.safe_dump({"callers": [entry]}, sort_keys=False), nl=False)
-    typer.echo(made, err=True)
+    if certificate is None:
+        typer.echo(made, err=True)
 
 
 def _beside(folder: Path | None, as_json: bool) -> Path:
