@@ -5,6 +5,7 @@ from typing import Any, Final
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.grid.event import Observation
+from cloud.shell.counting import counted
 from cloud.shell.grid.agent import step
 from cloud.shell.intake import Arrival, arrival_of, each_record, note_of
 from cloud.shell.services import Services, current
@@ -18,6 +19,7 @@ from contracts.units import epoch_ms
 ACKS_MAX: Final = 32
 
 
+@counted("acks")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Take a batch of acks in; records that could not be taken are named for another delivery."""
     services = current()

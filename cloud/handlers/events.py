@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
+from cloud.shell.counting import counted
 from cloud.shell.intake import arrival_of, each_record, store_once
 from cloud.shell.services import current
 from cloud.stores import keys
@@ -11,6 +12,7 @@ from cloud.stores.tables import Put
 from contracts.telemetry import EventMessage
 
 
+@counted("events")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store a batch of events; records that could not be stored are named for another delivery."""
     services = current()

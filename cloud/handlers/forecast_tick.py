@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from cloud.errors import SetupError
+from cloud.shell.counting import counted
 from cloud.shell.forecast.issuing import issue
 from cloud.shell.services import current
 
 
+@counted("forecast-tick")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Issue the forecasts of one zone at the schedule's own time.
 

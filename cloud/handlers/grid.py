@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.grid.event import Observation
+from cloud.shell.counting import counted
 from cloud.shell.grid.agent import step
 from cloud.shell.grid.view import power_samples, supply_samples
 from cloud.shell.intake import arrived_at, each_record
@@ -13,6 +14,7 @@ from contracts.telemetry import TelemetryMessage
 from contracts.wire import WireError
 
 
+@counted("grid")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Show the agent of a feeder what its meter told; messages of other gateways are passed over."""
     services = current()

@@ -5,10 +5,12 @@ from typing import Any
 
 from cloud.errors import SetupError
 from cloud.grid.event import Observation
+from cloud.shell.counting import counted
 from cloud.shell.grid.agent import step
 from cloud.shell.services import current
 
 
+@counted("grid-tick")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Let the agent of one feeder act at the schedule's own time.
 

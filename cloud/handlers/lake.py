@@ -5,6 +5,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import KinesisStreamEvent
 
+from cloud.figures import RECORDS, SAMPLES
+from cloud.shell.counting import count, counted
 from cloud.shell.intake import LOG
 from cloud.shell.services import current
 from cloud.stores.lake import RawSample
@@ -12,6 +14,7 @@ from contracts.telemetry import TelemetryMessage, samples_of
 from contracts.wire import WireError, read_json
 
 
+@counted("lake")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Write a batch of telemetry, zone by zone, under a name made of its sequence numbers; all of it or an error.
 
@@ -31,6 +34,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             continue
         by_zone[zone].extend(_raw(message))
     first, last = records[0].kinesis.sequence_number, records[-1].kinesis.sequence_number
+    count(RECORDS, len(records))
+    count(SAMPLES, sum(map(len, by_zone.values())))
     for zone, samples in by_zone.items():
         services.stores.lake.write(zone=zone, name=f"{first}-{last}", samples=samples)
     return {"batchItemFailures": []}

@@ -5,11 +5,13 @@ from typing import Any
 
 from cloud.errors import SetupError
 from cloud.market import commands
+from cloud.shell.counting import counted
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import current
 from contracts.units import epoch_ms
 
 
+@counted("market-tick")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Let the market of one zone move on to the schedule's own time.
 

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.market import commands
+from cloud.shell.counting import counted
 from cloud.shell.intake import LOG, Arrival, arrival_of, each_record, store_once
 from cloud.shell.market.readings import DOUBT, Judgement, Readings
 from cloud.shell.market.writer import market_of
@@ -20,6 +21,7 @@ from contracts.units import DELIVERY_INTERVAL, epoch_ms
 Judged = tuple[Arrival[MeterReading], Judgement]
 
 
+@counted("meter")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Take a batch of readings in; it is given to the market and kept, or delivered again whole.
 

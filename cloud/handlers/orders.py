@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
+from cloud.shell.counting import counted
 from cloud.shell.intake import Arrival, arrival_of, each_record, note_all
 from cloud.shell.market.fold import order_input
 from cloud.shell.market.writer import market_of
@@ -13,6 +14,7 @@ from contracts.market import OrderMessage
 from contracts.units import epoch_ms
 
 
+@counted("orders")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Take a batch of orders to the market; it is journalled, matched, stored and answered, or delivered again whole.
 

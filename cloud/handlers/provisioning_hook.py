@@ -4,6 +4,7 @@ import logging
 import os
 from typing import Any
 
+from cloud.shell.counting import counted
 from cloud.shell.provisioning import REFUSED, answer, client_of
 from cloud.stores.setup import open_stores
 from cloud.stores.tables import Tables
@@ -20,6 +21,7 @@ def install(tables: Tables | None) -> None:
     _Store.tables = tables
 
 
+@counted("provisioning-hook")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer whether provisioning may go on; whatever is wrong, the answer is no.
 

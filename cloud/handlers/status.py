@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
+from cloud.shell.counting import counted
 from cloud.shell.intake import arrival_of, each_record
 from cloud.shell.market.retelling import retold
 from cloud.shell.services import current
@@ -13,6 +14,7 @@ from contracts.telemetry import StatusMessage
 from contracts.units import epoch_ms
 
 
+@counted("status")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Store a batch of status messages; records that could not be stored are named for another delivery."""
     services = current()

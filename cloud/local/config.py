@@ -70,10 +70,18 @@ class SigningSettings(_Settings):
     key_file: Path
 
 
+class MetricsSettings(_Settings):
+    """Where ``/metrics`` is answered, for Prometheus on this machine; port 0 takes a free one, which is told."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
+    port: int = Field(ge=0, le=65_535)
+
+
 class CloudConfig(_Settings):
     """Everything that the local cloud is told.
 
-    ``folder`` holds the tables, the streams and the lake. ``schedules`` overrides periods in seconds by name.
+    ``folder`` holds the tables, the streams and the lake. ``schedules`` overrides periods in seconds by name. Without
+    ``metrics`` nobody can ask for the counters.
     """
 
     broker: BrokerSettings = BrokerSettings()
@@ -81,6 +89,7 @@ class CloudConfig(_Settings):
     signing: SigningSettings
     registry: Registry
     schedules: dict[str, float] = Field(default_factory=dict)
+    metrics: MetricsSettings | None = None
 
     @field_validator("schedules")
     @classmethod

@@ -3,11 +3,13 @@
 import asyncio
 import importlib
 import itertools
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from cloud.local.events import Context
+from cloud.local.metrics import Counts
 
 THREADS_MAX: Final = 12
 
@@ -17,7 +19,8 @@ Handler = Callable[[dict[str, Any], Any], Any]
 class Functions:
     """The functions by the name of their module; owns the threads that they run in."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
         self._threads = ThreadPoolExecutor(max_workers=THREADS_MAX, thread_name_prefix="function")
         self._numbers = itertools.count(1)
         self._handlers: dict[str, Handler] = {}
@@ -30,7 +33,13 @@ class Functions:
         """Call a function with an event and return its answer; whatever it raises is raised here."""
         context = Context(function_name=module.rpartition(".")[2], aws_request_id=f"{next(self._numbers):032x}")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._handlers[module], event, context)
+        begun_s, failed = time.monotonic(), True
+        try:
+            answer = await loop.run_in_executor(self._threads, self._handlers[module], event, context)
+            failed = False
+            return answer
+        finally:
+            self._counts.called(module, seconds=time.monotonic() - begun_s, failed=failed)
 
     def close(self) -> None:
         """Take no more calls; those that run end by themselves."""

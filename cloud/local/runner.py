@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import aiomqtt
 
+from cloud.errors import SetupError
 from cloud.infra.rules import CONSUMERS, SCHEDULES, Stream, rule_of
 from cloud.infra.schedules import targets
 from cloud.local.config import CloudConfig
@@ -19,10 +20,12 @@ from cloud.local.events import fields_of, forwarded
 from cloud.local.functions import Functions
 from cloud.local.lifetime import stop_on_signal, stop_with_parent
 from cloud.local.link import BrokerLink, until_connected
+from cloud.local.metrics import Counts, serve
 from cloud.local.reader import ShardReader
 from cloud.local.receipts import Stored, receipts
 from cloud.local.scheduler import Scheduler
 from cloud.local.streams import SHARDS, NewRecord, StreamLog
+from cloud.shell import counting
 from cloud.shell import services as shell_services
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
@@ -49,7 +52,8 @@ class LocalCloud:
         self._clock = clock
         self._stores = stores
         self._streams = streams
-        self._functions = Functions()
+        self._counts = Counts()
+        self._functions = Functions(self._counts)
         self._link = BrokerLink(config.broker, self.take)
         self._readers: dict[tuple[Stream, int], list[ShardReader]] = {}
 
@@ -61,6 +65,8 @@ class LocalCloud:
             SetupError: The signing key cannot be read.
         """
         shell_services.install(self._services())
+        counting.install(self._counts)
+        metrics = await self._serve_metrics()
         for handler in {*(consumer.handler for consumer in CONSUMERS), *(schedule.handler for schedule in SCHEDULES)}:
             self._functions.load(handler)
         try:
@@ -81,10 +87,13 @@ class LocalCloud:
                 tasks.create_task(self._link.run(), name="broker link")
                 tasks.create_task(self._trim(), name="trim streams")
                 tasks.create_task(self._forget(), name="forget expired items")
-                tasks.create_task(self._begin(tasks), name="begin")
+                tasks.create_task(self._begin(tasks, metrics), name="begin")
         finally:
             self._link.close()
             self._functions.close()
+            if metrics is not None:
+                metrics.close()
+            counting.install(None)
             shell_services.install(None)
 
     def take(self, messages: Sequence[aiomqtt.Message]) -> list[Outgoing]:
@@ -131,7 +140,7 @@ class LocalCloud:
             signer=read_signer_file(issuer=self._config.signing.issuer, path=self._config.signing.key_file),
         )
 
-    async def _begin(self, tasks: asyncio.TaskGroup) -> None:
+    async def _begin(self, tasks: asyncio.TaskGroup, metrics: asyncio.Server | None) -> None:
         """Say that we are ready once the broker is there, and start the schedules, which publish."""
         if not await until_connected(self._link, timeout_s=FIRST_CONNECT_S):
             log.warning("broker not there yet", extra={"url": self._config.broker.url})
@@ -140,8 +149,18 @@ class LocalCloud:
             for target in targets(schedule, self._config.registry):
                 scheduler = Scheduler(schedule=schedule, every_s=every_s, target=target, functions=self._functions)
                 tasks.create_task(scheduler.run(self._clock), name=f"{schedule.name} {target}")
-        sys.stdout.write(json.dumps({"ready": True}) + "\n")
+        where = {} if metrics is None else {"metrics": _url(metrics)}
+        sys.stdout.write(json.dumps({"ready": True, **where}) + "\n")
         sys.stdout.flush()
+
+    async def _serve_metrics(self) -> asyncio.Server | None:
+        settings = self._config.metrics
+        if settings is None:
+            return None
+        try:
+            return await serve(settings.host, settings.port, lambda: self._counts.text(self._streams.counters()))
+        except OSError as error:
+            raise SetupError(f"metrics cannot be served at {settings.host}:{settings.port}: {error}") from error
 
     async def _trim(self) -> None:
         while True:
@@ -157,6 +176,11 @@ class LocalCloud:
             await self._clock.sleep(FORGET_EVERY_S)
             if isinstance(self._stores.tables, SqliteTables):
                 await asyncio.to_thread(self._stores.tables.forget_expired, self._clock.now())
+
+
+def _url(server: asyncio.Server) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
+    return f"http://{host}:{port}/metrics"
 
 
 async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = None) -> None:

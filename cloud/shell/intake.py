@@ -8,8 +8,11 @@ from typing import Any, Final, Generic, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
+from cloud.figures import RECORDS, RECORDS_FAILED, REFUSED, REPEATED
+from cloud.shell.counting import count
 from cloud.shell.quotas import PAYLOAD_BYTES_MAX, Quotas, stamps
 from cloud.shell.services import Services
 from cloud.stores import keys
@@ -44,7 +47,13 @@ def each_record(event: dict[str, Any], context: Any, take: Callable[[KinesisStre
         BatchProcessingError: None of them could be taken.
     """
     processor = BatchProcessor(event_type=EventType.KinesisDataStreams)
-    answer = process_partial_response(event=event, record_handler=take, processor=processor, context=context)
+    count(RECORDS, len(event["Records"]))
+    try:
+        answer = process_partial_response(event=event, record_handler=take, processor=processor, context=context)
+    except BatchProcessingError:
+        count(RECORDS_FAILED, len(event["Records"]))
+        raise
+    count(RECORDS_FAILED, len(answer["batchItemFailures"]))
     return dict(answer)
 
 
@@ -103,11 +112,12 @@ def arrived_at(record: KinesisStreamRecord) -> datetime:
 
 def refuse(tables: Tables, *, site: str, what: str, why: str, at: datetime) -> None:
     """Note that a message was refused, and count it, so that an operator finds out."""
+    count(REFUSED)
     LOG.warning("message refused", extra={"site": site, "kind": what, "reason": why})
     key = keys.refusal(site, what)
     item = tables.get(key)
-    count = item.body["count"] + 1 if item else 1
-    tables.put(Put(key=key, body={"count": count, "reason": printable(why, 500), "at": epoch_ms(at)}))
+    times = item.body["count"] + 1 if item else 1
+    tables.put(Put(key=key, body={"count": times, "reason": printable(why, 500), "at": epoch_ms(at)}))
 
 
 def store_once(tables: Tables, message: SiteMessage, writes: Callable[[Seen], Iterable[Put]]) -> bool:
@@ -148,6 +158,7 @@ def note_all(tables: Tables, messages: Sequence[SiteMessage]) -> None:
         item = tables.get(key)
         seen = Seen.from_body(item.body if item else None)
         for number in numbers:
+            count(REPEATED, number in seen)
             seen = seen.with_repeat() if number in seen else seen.with_new(number)
         notes.append(Put(key=key, body=seen.body(), if_version=item.version if item else 0))
     tables.put_each(notes)
@@ -164,6 +175,7 @@ def note_of(tables: Tables, message: SiteMessage) -> Put | None:
     seen = Seen.from_body(item.body if item else None)
     version = item.version if item else 0
     if message.seq in seen:
+        count(REPEATED)
         tables.put(Put(key=key, body=seen.with_repeat().body(), if_version=version))
         return None
     return Put(key=key, body=seen.with_new(message.seq).body(), if_version=version)

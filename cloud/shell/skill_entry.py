@@ -19,7 +19,9 @@ from cloud.agents.rights import Caller
 from cloud.agents.skill import Skill
 from cloud.agents.skills import skill
 from cloud.errors import CloudError
+from cloud.figures import SKILLS
 from cloud.shell.agents_office import office_of
+from cloud.shell.counting import count, counted
 from cloud.shell.problem_facts import MEDIA_TYPE, ProblemFacts, facts_of
 from cloud.shell.services import Services, current
 from contracts.skills.base import Effect, Role
@@ -34,9 +36,11 @@ def entry(name: str, skills: Sequence[str]) -> Handler:
     """Return a function that answers for some skills under its own name."""
     held = {each: skill(each) for each in skills}
 
+    @counted(name)
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one question of a caller whom the API has let in."""
         del context
+        count(SKILLS)
         return _answered(APIGatewayProxyEventV2(event), name, held)
 
     return handler

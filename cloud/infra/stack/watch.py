@@ -9,10 +9,12 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
+from cloud.figures import DIMENSION, FIGURES, NAMESPACE, Figure
 from cloud.infra.stack.data import Data
 
 LATE_MS = 60_000  # An order that waits longer may miss its gate.
 _PERIOD = Duration.minutes(1)
+_WIDGETS_A_ROW = 3
 # What the sound of the market rests on: its writer, its clock and its meters.
 MARKET = ("cloud.handlers.orders", "cloud.handlers.meter", "cloud.handlers.market_tick")
 
@@ -57,6 +59,32 @@ def watch(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *
         alarm_description="in alarm while the market's functions fail or its streams are read late",
         alarm_rule=cloudwatch.AlarmRule.any_of(*(failing[handler] for handler in MARKET), *late.values()),
     )
+    _dashboard(stack, held, functions, prefix=prefix)
     action = actions.SnsAction(topic)
     for alarm in (*failing.values(), *late.values(), aside, sound):
         alarm.add_alarm_action(action)
+
+
+def _dashboard(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *, prefix: str) -> None:
+    """Add one page: how the functions do, how late their streams are, and each figure that they count."""
+    board = cloudwatch.Dashboard(stack, "dashboard", dashboard_name=f"{prefix}market")
+    made = functions.values()
+    lateness = [
+        stream.metric_get_records_iterator_age_milliseconds(statistic="Maximum") for stream in held.streams.values()
+    ]
+    rows: list[tuple[str, list[cloudwatch.IMetric]]] = [
+        ("calls", [each.metric_invocations() for each in made]),
+        ("failures", [each.metric_errors() for each in made]),
+        ("duration, p99", [each.metric_duration(statistic="p99") for each in made]),
+        ("records wait, ms", list(lateness)),
+        *((figure.says, [_figure(figure)]) for figure in FIGURES),
+    ]
+    widgets = [cloudwatch.GraphWidget(title=title, left=metrics, width=8) for title, metrics in rows]
+    for first in range(0, len(widgets), _WIDGETS_A_ROW):
+        board.add_widgets(*widgets[first : first + _WIDGETS_A_ROW])
+
+
+def _figure(figure: Figure) -> cloudwatch.IMetric:
+    """Return a figure of every function that counts it."""
+    search = f"SEARCH('{{{NAMESPACE},{DIMENSION}}} MetricName=\"{figure.name}\"', 'Sum', 300)"
+    return cloudwatch.MathExpression(expression=search, using_metrics={}, label="")

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 
 from cloud.errors import SetupError
+from cloud.figures import FORECASTS
+from cloud.shell.counting import count
 from cloud.shell.forecast.day_ahead import DayAhead, day_ahead
 from cloud.shell.forecast.site_history import HISTORY_DAYS, read_history, update_history
 from cloud.shell.forecast.weather import ZoneWeather
@@ -56,6 +58,7 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
     )
     tables.put_each([_kept(zone, one, at) for one in series])
     services.publisher.publish(list(_told(zone, sites, series, at, cleared)))
+    count(FORECASTS, len(series))
     return series
 
 

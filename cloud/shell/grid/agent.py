@@ -13,9 +13,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from cloud.errors import ConditionFailed
+from cloud.figures import COMMANDS
 from cloud.grid.actions import Broadcast, GridAction, RecordEvent, RecordEvidence, ReleaseCommand, SendCommand
 from cloud.grid.event import Observation, advance
 from cloud.grid.state import EventState, dump_state, load_state
+from cloud.shell.counting import count
 from cloud.shell.grid.claims import claim, ordered_since
 from cloud.shell.grid.requests import held, request_at
 from cloud.shell.grid.view import observations, offers_of, settings_of
@@ -191,6 +193,7 @@ def _send(services: Services, feeder: FeederRecord, body: dict[str, Any], versio
             for waiting in body["outbox"]
         ]
     )
+    count(COMMANDS, sum(waiting["topic"].endswith(f"/{Down.COMMANDS}") for waiting in body["outbox"]))
     market = market_of(services, feeder.zone)
     if market is not None and body["claims"]:
         market.submit(body["claims"], at_ms=body["at"])

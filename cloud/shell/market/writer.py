@@ -10,9 +10,11 @@ from threading import Lock
 from typing import Final
 
 from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
+from cloud.figures import CLAIMS_WAITING, LEDGER_LINES, ORDERS, READINGS_HELD, SETTLEMENTS, TRADES, WRITER_RACES
 from cloud.market import commands
 from cloud.market.rules import MarketRules, Participant
 from cloud.market.settling import IMPLAUSIBLE
+from cloud.shell.counting import count
 from cloud.shell.intake import LOG
 from cloud.shell.market.fold import Fold, Input, Step, takes_names_out
 from cloud.shell.market.journal import Fence, Journal
@@ -70,6 +72,7 @@ class MarketWriter:
                 except ConditionFailed:
                     if attempt == ATTEMPTS_MAX - 1:
                         raise
+                    count(WRITER_RACES)
                     LOG.info("market written by another", extra={"zone": self._zone.id, "attempt": attempt})
         raise AssertionError("a loop that returns or raises came to its end")
 
@@ -202,6 +205,7 @@ class MarketWriter:
         for step in steps:
             self._store(step)
             self._say(step)
+            _count(step)
         if failed is not None:
             raise failed
         self._untold.clear()
@@ -242,6 +246,16 @@ def market_of(services: Services, zone: ZoneId) -> MarketWriter | None:
             )
             services.memory[f"market {zone}"] = writer
         return writer
+
+
+def _count(step: Step) -> None:
+    outcome = step.outcome
+    count(ORDERS, len(outcome.replies))
+    count(TRADES, len(outcome.trades))
+    count(LEDGER_LINES, len(outcome.lines))
+    count(SETTLEMENTS, len(outcome.settlements))
+    count(READINGS_HELD, sum(answer.refusal == IMPLAUSIBLE for answer in outcome.answers))
+    count(CLAIMS_WAITING, len(step.waiting))
 
 
 def _participant(site: SiteRecord) -> Participant:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cloud.local.streams import StreamLog
@@ -56,10 +57,10 @@ async def test_telemetry_reaches_the_tables_over_either_broker(tmp_path: Path, b
         started(
             _cloud(
                 tmp_path,
-                write_config(tmp_path, port=port),
+                write_config(tmp_path, port=port, metrics={"port": 0}),
                 clock=scaled_clock(started_at=START + timedelta(minutes=21), speed=1),
             )
-        ),
+        ) as cloud,
         gateway(port) as client,
     ):
         for seq in range(1, 21):
@@ -72,6 +73,12 @@ async def test_telemetry_reaches_the_tables_over_either_broker(tmp_path: Path, b
         assert mean_of(quarter.body, "active_power_w") == pytest.approx((100 + (13 * 60 + 59) * 300 - 13 * 200) / 840)
         assert (_seen(tables, "home-1").lost, _seen(tables, "home-1").duplicated) == (0, 0)
         tables.close()
+        async with httpx.AsyncClient() as prometheus:
+            told = await prometheus.get(cloud.ready["metrics"], timeout=60)
+            assert (await prometheus.get(cloud.ready["metrics"] + "/no", timeout=60)).status_code == 404
+        counted = [line for line in told.text.splitlines() if line.startswith('sitewatt_records_total{service="tele')]
+        assert told.headers["content-type"].startswith("text/plain; version=0.0.4") and len(counted) == 1
+        assert int(counted[0].rpartition(" ")[2]) >= 20
 
 
 async def test_a_reading_is_held_against_the_register_of_the_one_before(tmp_path: Path) -> None:

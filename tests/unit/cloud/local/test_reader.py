@@ -15,6 +15,7 @@ from cloud.errors import JournalStuck, PublishError
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
 from cloud.local import reader as reader_module
 from cloud.local.functions import Functions
+from cloud.local.metrics import Counts
 from cloud.local.reader import ShardReader
 from cloud.local.streams import NewRecord, StreamLog
 from contracts.clock import SystemClock
@@ -59,7 +60,7 @@ async def _stage(
     monkeypatch.setattr(reader_module, "RETRY_S_MAX", 0.002)
     consumer = Consumer(stream=Stream.ORDERS, handler=MODULE, attempts_max=attempts)
     streams = StreamLog.open(tmp_path / "streams.db")
-    functions = Functions()
+    functions = Functions(Counts())
     probe = NewRecord(stream=Stream.ORDERS, partition_key=KEY, arrived_at=NOW, data=b"")
     reader = ShardReader(
         consumer=consumer, shard=probe.shard, streams=streams, functions=functions, clock=SystemClock()

@@ -11,6 +11,7 @@ import pytest
 from cloud.infra.rules import SCHEDULES, Schedule
 from cloud.infra.schedules import targets
 from cloud.local.functions import Functions
+from cloud.local.metrics import Counts
 from cloud.local.scheduler import Scheduler
 from contracts.clock import scaled_clock
 from tests.support.cloud.sites import FEEDER, ZONE, registry
@@ -36,7 +37,7 @@ async def test_ticks_are_aligned_and_survive_a_failing_function(monkeypatch: pyt
     module = ModuleType(MODULE)
     module.handler = handler  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, MODULE, module)
-    functions = Functions()
+    functions = Functions(Counts())
     functions.load(MODULE)
     schedule = Schedule(name="market-tick", handler=MODULE, every_s=10)
     scheduler = Scheduler(schedule=schedule, every_s=10, target={"zone": "zone-1"}, functions=functions)

@@ -1,0 +1,132 @@
+"""``/metrics`` of a private cloud: what its functions counted, how they were called, and what waits in the streams.
+
+Source: Prometheus, text exposition format 0.0.4.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from cloud.figures import DIMENSION, FIGURES, Figure
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+REQUEST_S_MAX: Final = 10.0
+REQUEST_BYTES_MAX: Final = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFigure:
+    """One figure that AWS keeps by itself: its name and kind here, what it says, and what it is called there."""
+
+    name: str
+    kind: str
+    says: str
+    on_aws: str
+
+
+CALLS: Final = LocalFigure(
+    name="sitewatt_calls_total", kind="counter", says="Calls of a function.", on_aws="AWS/Lambda Invocations"
+)
+FAILURES: Final = LocalFigure(
+    name="sitewatt_call_failures_total", kind="counter", says="Calls that raised.", on_aws="AWS/Lambda Errors"
+)
+SECONDS: Final = LocalFigure(
+    name="sitewatt_call_seconds_total", kind="counter", says="Time in calls.", on_aws="AWS/Lambda Duration"
+)
+WAITING: Final = LocalFigure(
+    name="sitewatt_records_waiting",
+    kind="gauge",
+    says="Records that a function has not passed.",
+    on_aws="AWS/Kinesis GetRecords.IteratorAgeMilliseconds",
+)
+SET_ASIDE: Final = LocalFigure(
+    name="sitewatt_records_set_aside",
+    kind="gauge",
+    says="Records that no function could take.",
+    on_aws="AWS/SQS ApproximateNumberOfMessagesVisible of the queue aside",
+)
+NOT_FORWARDED: Final = LocalFigure(
+    name="sitewatt_messages_not_forwarded_total",
+    kind="counter",
+    says="Messages that were no JSON.",
+    on_aws="AWS/IoT RuleMessageThrottled and Failure of the rule",
+)
+LOCAL_FIGURES: Final = (CALLS, FAILURES, SECONDS, WAITING, SET_ASIDE, NOT_FORWARDED)
+
+
+class Counts:
+    """Counters by function, for functions that run in threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._held: dict[tuple[str, str], float] = {}
+
+    def add(self, function: str, figure: Figure | LocalFigure, by: float) -> None:
+        """Add to a function's counter."""
+        with self._lock:
+            at = (figure.name, function)
+            self._held[at] = self._held.get(at, 0) + by
+
+    def end(self, function: str) -> None:
+        """Keep what a call counted: whoever asks sees the sums."""
+
+    def called(self, module: str, *, seconds: float, failed: bool) -> None:
+        """Count one call of a function, by the module of its handler."""
+        function = module.rpartition(".")[2].replace("_", "-")
+        self.add(function, CALLS, 1)
+        self.add(function, FAILURES, int(failed))
+        self.add(function, SECONDS, seconds)
+
+    def text(self, streams: Mapping[str, int]) -> str:
+        """Return everything in the form that Prometheus reads, with the counters of the streams."""
+        with self._lock:
+            held = dict(self._held)
+        lines: list[str] = []
+        known = [(each.name, "counter", each.says) for each in FIGURES]
+        known += [(each.name, each.kind, each.says) for each in LOCAL_FIGURES]
+        for name, kind, says in known:
+            lines += [f"# HELP {name} {says}", f"# TYPE {name} {kind}"]
+            of_functions = sorted((function, value) for (counted, function), value in held.items() if counted == name)
+            lines += [f'{name}{{{DIMENSION}="{function}"}} {_number(value)}' for function, value in of_functions]
+            lines += [f"{name} {value}" for counted, value in _of_streams(streams) if counted == name]
+        return "\n".join([*lines, ""])
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:.6f}"
+
+
+def _of_streams(streams: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    for figure, counter in ((WAITING, "waiting"), (SET_ASIDE, "set_aside"), (NOT_FORWARDED, "not_forwarded")):
+        yield figure.name, streams.get(counter, 0)
+
+
+async def serve(host: str, port: int, text: Callable[[], str]) -> asyncio.Server:
+    """Answer ``GET /metrics`` until the server is closed.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            async with asyncio.timeout(REQUEST_S_MAX):
+                head = await reader.readuntil(b"\r\n\r\n")
+                right = head.startswith((b"GET /metrics ", b"GET /metrics?"))
+                status, body = ("200 OK", text().encode()) if right else ("404 Not Found", b"only /metrics is here\n")
+                kind = CONTENT_TYPE if right else "text/plain; charset=utf-8"
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+                    f"Connection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(answer, host, port, limit=REQUEST_BYTES_MAX)
