@@ -19,12 +19,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 import tariffs
 from contracts.market import SiteAgent
 from contracts.units import SiteId, ZoneId
+from domain.calendar.holidays import Holidays, split
 from domain.tariff.days import holidays_of
 from domain.tariff.model import Tariff, clock_time
 from domain.tariff.read import read_tariff, tariff_of
@@ -114,6 +116,8 @@ class SiteSection(_Section):
     """Who the site is, and where: the gateway's own forecast of its generation follows the sun there.
 
     ``time_zone`` (``Europe/Berlin``) is the wall clock of targets and goals where no tariff tells one.
+    ``holidays`` names the calendar by which its people and works rest, as ``DE`` or ``DE-BY``; that of the tariff
+    counts where it is not told.
     """
 
     id: SiteId
@@ -122,6 +126,15 @@ class SiteSection(_Section):
     latitude_deg: float | None = Field(default=None, ge=-90, le=90)
     longitude_deg: float | None = Field(default=None, ge=-180, le=180)
     time_zone: Annotated[str, AfterValidator(_known_zone)] | None = None
+    holidays: str | None = None
+
+    @field_validator("holidays")
+    @classmethod
+    def _holidays_are_listed(cls, code: str | None) -> str | None:
+        if code is not None:
+            country, subdivision = split(code)
+            Holidays(country=country, subdivision=subdivision)
+        return code
 
 
 class ConnectionSection(_Section):

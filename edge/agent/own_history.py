@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
-from domain.calendar.holidays import Holidays
+from domain.calendar.holidays import Holidays, split
 from domain.forecasting.pv import Plane
 from domain.forecasting.series import Series
 from edge.config import DeviceSection, SiteConfig
@@ -75,8 +75,9 @@ def _sum(values: Mapping[str, float], devices: Iterable[DeviceSection], point: s
 def place_of(config: SiteConfig, now: datetime) -> Place:
     """Return where the site is and how its days go.
 
-    Its tariff tells wall clock and holidays; without one its time zone, or the sun where the place is known. Panels
-    count as they are told to look only where all generators' are told.
+    Its tariff tells wall clock and holidays; without one its time zone, or the sun where the place is known. Holidays
+    that the site itself names come before the tariff's. Panels count as they are told to look only where all
+    generators' are told.
     """
     site, tariff = config.site, config.trading.priced_by
     holidays = None
@@ -90,6 +91,9 @@ def place_of(config: SiteConfig, now: datetime) -> Place:
         country = "" if tariff.holidays is None else tariff.holidays.country
         subdivision = "" if tariff.holidays is None else tariff.holidays.subdivision or ""
         holidays = Holidays(country=country, subdivision=subdivision, days=tariff.holiday_dates)
+    if site.holidays is not None:
+        country, subdivision = split(site.holidays)
+        holidays = Holidays(country=country, subdivision=subdivision)
     generators = [device for device in config.devices if device.pv_peak_w > 0]
     all_told = all(device.pv_planes for device in generators)
     return Place(

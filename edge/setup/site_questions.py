@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import tariffs
 from contracts.market import SiteAgent
+from domain.calendar.holidays import Holidays, NoSuchCalendar, split
 from edge.config import Idle
 from edge.control.keys import Role
 from edge.public_key import check_public_key
@@ -18,9 +19,13 @@ PAGE_OF_HOUSE: dict[str, Any] = {"host": "0.0.0.0", "port": PAGE_PORT, "tls_port
 
 
 def ask_place(console: Console, site: dict[str, Any]) -> None:
-    """Ask where the site is, for the forecast of its generation."""
+    """Ask where the site is, for the forecast of its generation and of its days of rest."""
     if "latitude_deg" not in site and (text := console.ask("Place, as 48.14, 11.58 (empty: none)", check=_no_place)):
         site |= place(text) or {}
+    if "holidays" not in site and (
+        code := console.ask("Its public holidays, as DE or DE-BY (empty: none)", check=_no_calendar)
+    ):
+        site["holidays"] = code
 
 
 def place(text: str) -> dict[str, float] | None:
@@ -102,6 +107,15 @@ def _no_zone(text: str) -> str | None:
             ZoneInfo(text)
     except (KeyError, ValueError, OSError):
         return "a time zone as Europe/Berlin"
+    return None
+
+
+def _no_calendar(text: str) -> str | None:
+    country, subdivision = split(text)
+    try:
+        Holidays(country=country, subdivision=subdivision)
+    except NoSuchCalendar as error:
+        return str(error)
     return None
 
 

@@ -2,10 +2,11 @@
 
 import sys
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL, ClockTrust, epoch_ms
@@ -133,6 +134,16 @@ def test_panels_count_as_they_look_where_all_of_them_are_told(tmp_path: Path) ->
     assert [(plane.azimuth_deg, plane.peak_w) for plane in known.planes] == [(270, 5_000)]
     other = inverter.model_copy(update={"id": "second"})
     assert place_of(told.model_copy(update={"devices": (meter, west, other)}), FRIDAY).planes == ()
+
+
+def test_holidays_that_the_site_names_come_before_those_of_the_tariff(tmp_path: Path) -> None:
+    """A works in Bavaria rests on Epiphany, whatever its tariff says; without either every day is what it is."""
+    epiphany = date(2026, 1, 6)
+    named = place_of(_config(tmp_path, holidays="DE-BY"), FRIDAY).holidays
+    assert named is not None and epiphany in named and date(2026, 10, 3) in named
+    assert place_of(_config(tmp_path), FRIDAY).holidays is None
+    with pytest.raises(ValidationError, match="no holidays are known of DE-XX"):
+        _config(tmp_path, holidays="DE-XX")
 
 
 async def test_works_without_a_cloud_expect_their_rest_on_saturday(tmp_path: Path) -> None:

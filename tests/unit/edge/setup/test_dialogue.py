@@ -145,6 +145,7 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
         "Fuse of each phase": ["2", "25"],
         "How its panels look": ["30", "5 kW 30 SE; 3 kW 10 W", "6 kW 30 SE; 3 kW 10 270"],
         "How many phases": ["1"],
+        "Its public holidays": ["DE-XX", "DE-BY"],
         "Does it trade": ["no"],
         "Its tariff": ["cheap", "de-14a-module-3"],
         "Batteries that nobody": ["hold"],
@@ -165,6 +166,7 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
         (10, 270, 3_000),
     ]
     assert inverter.phases == (1,)
+    assert config.site.holidays == "DE-BY"
     assert config.grid_limits is not None and config.grid_limits.failsafe_import_w == 4_200
     assert [(one.issuer, one.role.value) for one in config.commands.trusted] == [("grid-operator", "grid_operator")]
     assert config.page is not None and (config.page.host, config.page.tls_port) == ("0.0.0.0", 8443)
