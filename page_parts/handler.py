@@ -26,15 +26,18 @@ class PageHandler(BaseHTTPRequestHandler):
 
     def send(self, status: HTTPStatus, kind: str, body: bytes, *, headers: Mapping[str, str] | None = None) -> None:
         """Answer with a body, which no browser keeps."""
+        self.begin(status, kind, headers={"Content-Length": str(len(body)), **(headers or {})})
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def begin(self, status: HTTPStatus, kind: str, *, headers: Mapping[str, str] | None = None) -> None:
+        """Begin an answer: its status and headers."""
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         for name, value in {**page_parts.SECURITY_HEADERS, **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def send_json(self, content: Any, *, headers: Mapping[str, str] | None = None) -> None:
         """Answer with JSON."""

@@ -65,6 +65,31 @@ export function Chart({ title, times, series, unit, offsetS = 0, height = 220 })
   return html`<div class="chart" role="img" aria-label=${title} ref=${holder}></div>`;
 }
 
+const SILENT_MS = 15_000;
+
+/** Take what a stream tells, and `lost(true)` while it is gone; where there is none, `url` is asked every `everyMs`. */
+export function live(stream, url, everyMs, take, lost) {
+  let source = null;
+  let stopFollowing = null;
+  let heardMs = 0;
+  const heard = () => { heardMs = Date.now(); };
+  const open = () => {
+    source?.close();
+    heard();
+    source = new EventSource(stream);
+    source.onmessage = (event) => { heard(); lost(false); take(JSON.parse(event.data)); };
+    source.addEventListener('gone', () => { heard(); lost(true); });
+    source.onerror = () => {
+      lost(true);
+      if (source.readyState === EventSource.CLOSED && !stopFollowing) stopFollowing = follow(() => url, everyMs, take, lost);
+    };
+  };
+  open();
+  // A network that vanished tells nobody: a stream that is silent for long is opened again.
+  const watch = setInterval(() => { if (!stopFollowing && Date.now() - heardMs > SILENT_MS) { lost(true); open(); } }, SILENT_MS / 3);
+  return () => { clearInterval(watch); source.close(); stopFollowing?.(); };
+}
+
 /** Ask `url(last)` every `everyMs` for ever; `take(answer)` gets each answer, `lost(true)` is told when none comes. */
 export function follow(url, everyMs, take, lost) {
   let last = null;

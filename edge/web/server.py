@@ -4,11 +4,13 @@ It asks the gateway as ``sitewatt edge status`` does, and reads the history besi
 takes nothing from a control cycle. Whoever reaches it may read; over TLS, whoever signs in may act.
 """
 
+import json
 import sqlite3
 import ssl
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib.resources import files
+from threading import BoundedSemaphore, Event
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +20,7 @@ from edge.config import SiteConfig
 from edge.errors import StatusUnavailable
 from edge.web.actions import ActionRefused, action_of
 from edge.web.course import names_of, read_course
+from edge.web.latest import FRESH_S, Latest
 from edge.web.login import Login, NotSignedIn
 from edge.web.posting import TOKEN_HEADER, body_of, content_of
 from edge.web.tables import Plain, notes, tables
@@ -25,6 +28,8 @@ from page_parts.handler import HTML, TEXT, PageHandler
 from page_parts.server import BoundedServer
 
 OWN: Final = ("index.html", "page.js", "steering.js", "words/en.json", "words/de.json", "manifest.json", "icon.svg")
+EVENTS: Final = "text/event-stream"
+STREAMS_MAX: Final = 8  # Of the clients that are served at once; the others can always ask.
 _EPOCH_DIGITS: Final = 12
 _WAIT_S: Final = "60"
 
@@ -60,6 +65,9 @@ class PageServer(BoundedServer):
         assert login is None or tls is not None, "passwords travel over TLS alone"
         super().__init__(address, _Handler, tls=tls)
         self.ask = ask
+        self.latest = Latest(ask)
+        self.streams = BoundedSemaphore(STREAMS_MAX)
+        self.ending = Event()
         self.names = names
         self.login = login
         self.secure_port = secure_port
@@ -67,6 +75,11 @@ class PageServer(BoundedServer):
         self._history_names = names_of(config)
         tariff = SiteTariff(config.trading)
         self._rates = None if tariff.follows_market else lambda at: tariff.at(at, None)
+
+    def shutdown(self) -> None:
+        """Stop serving, the streams too."""
+        self.ending.set()
+        super().shutdown()
 
     def course(self, first_s: int, last_s: int) -> dict[str, Any]:
         """Return what the history holds of a span.
@@ -143,6 +156,8 @@ class _Handler(PageHandler):
         match path:
             case "state.json":
                 self._with_status(lambda status: {"status": status, "notes": notes(status)})
+            case "live":
+                self._live()
             case "status.json":
                 self._with_status(lambda status: status)
             case "session.json":
@@ -159,6 +174,30 @@ class _Handler(PageHandler):
                 self._ready()
             case _:
                 self._file(path)
+
+    def _live(self) -> None:
+        """Tell the state again and again as server-sent events, until the browser goes away."""
+        if not self.server.streams.acquire(blocking=False):
+            told = f"{STREAMS_MAX} browsers look live already; ask /state.json"
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too_many", told)
+            return
+        try:
+            self.begin(HTTPStatus.OK, EVENTS)
+            self.wfile.write(b"retry: 2000\n\n")
+            while not self.server.ending.is_set():
+                self.wfile.write(self._event())
+                self.server.ending.wait(FRESH_S)
+        except OSError:
+            pass  # The browser went away, which is how a stream ends.
+        finally:
+            self.server.streams.release()
+
+    def _event(self) -> bytes:
+        try:
+            status = self.server.latest()
+        except StatusUnavailable as error:
+            return b"event: gone\ndata: " + json.dumps(str(error)).encode() + b"\n\n"
+        return b"data: " + json.dumps({"status": status, "notes": notes(status)}).encode() + b"\n\n"
 
     def _session(self) -> None:
         login = self.server.login

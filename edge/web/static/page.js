@@ -1,6 +1,6 @@
 // The gateway's page: power now, energy over time, the plan and why, what needs attention.
 import {
-  Chart, NOTHING, centsPerKwh, follow, html, kilowatts, number, render, useEffect, useState,
+  Chart, NOTHING, centsPerKwh, follow, html, kilowatts, live, number, render, useEffect, useState,
 } from '/parts/parts.js';
 import { Steering } from '/steering.js';
 
@@ -18,7 +18,7 @@ const clock = (instant) => new Date(instant).toLocaleTimeString(language, { hour
 function App() {
   const [state, setState] = useState(null);
   const [lost, setLost] = useState(false);
-  useEffect(() => follow(() => '/state.json', 2000, setState, setLost), []);
+  useEffect(() => live('/live', '/state.json', 2000, setState, setLost), []);
   if (!state) return html`<main><section><p>${lost ? t('no_answer') : t('loading')}</p></section></main>`;
   const { status, notes } = state;
   const flow = status.cycle?.flow;
