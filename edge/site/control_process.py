@@ -51,7 +51,7 @@ from edge.process.supervisor import Supervisor
 from edge.setup.failsafe_check import FailsafeFinding, left_behind, refuse_unsafe, slow_levers
 from edge.site.control_status import control_status
 from edge.site.diagnostics import ControlDiagnostics
-from edge.site.remote_settings import RemoteSettings, read_at_start
+from edge.site.remote_settings import RemoteSettings, is_changeable, read_at_start
 from edge.site.status import CONTROL_SOCKET, serve_status
 from edge.site.stored_state import adopt_state_of_before
 
@@ -147,7 +147,7 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
         )
         stack.callback(outbox.close)
         adopt_state_of_before(outbox, config.state_dir / "journal.db")
-        remote = None if config.fleet is None else RemoteSettings(config, memory=outbox)
+        remote = RemoteSettings(config, memory=outbox) if is_changeable(config) else None
         config = config if remote is None else remote.config
         on_modbus = await stack.enter_async_context(
             open_devices(

@@ -25,9 +25,10 @@ from edge.config import SiteConfig
 from edge.control.keys import Role
 from edge.control.model import BATTERIES, Request
 from edge.errors import ConfigError
+from edge.site.page_settings import PageSettings
 from edge.site.page_wish import SAID, Wish, load_target, load_wish, refusal
 from edge.state_store import StateStore
-from edge.web.actions import Action, ActionRefused, ChargeNow, Done, Lock, Mode, ReleaseOwn, Target
+from edge.web.actions import Action, ActionRefused, ChargeNow, Done, Lock, Mode, ReleaseOwn, Settings, Target
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class OrdersPorts:
         send: Hands a frame to control, and says whether there was room for it.
         connects: How often control was reached: a new number is a control that knows nothing of before.
         charge_w: What the site's batteries charge with together, at most.
-        serves_house: Whether batteries serve the house while nobody asks, as the site's file says.
+        serves_house: Whether batteries serve the house while nobody asks.
+        settings: What may be changed within the site's file.
         retarget: Has the plan made with a changed target; ``None`` where there is no plan.
     """
 
@@ -59,7 +61,8 @@ class OrdersPorts:
     send: Callable[[Frame], Awaitable[bool]]
     connects: Callable[[], int]
     charge_w: int
-    serves_house: bool
+    serves_house: Callable[[], bool]
+    settings: PageSettings
     retarget: Callable[[], None] | None
 
 
@@ -137,6 +140,7 @@ class PageOrders:
             "until_at": None if wish is None or wish.until_ms is None else instant(wish.until_ms).isoformat(),
             "refused": self._why,
             "target": None if self._target is None else self._target.model_dump(mode="json"),
+            "settings": self._ports.settings.told(),
         }
 
     async def _do(self, action: Action, role: Role) -> Done:
@@ -149,6 +153,8 @@ class PageOrders:
                 return await self._take_wish(Wish(mode="charge", role=role, until_ms=epoch_ms(until)))
             if isinstance(action, Target):
                 return self._take_target(action)
+            if isinstance(action, Settings):
+                return Done(said=self._ports.settings.take(action, role))
             if isinstance(action, ReleaseOwn):
                 return await self._release(action, role)
             return await self._lock(action, role)
@@ -156,9 +162,9 @@ class PageOrders:
     async def _take_wish(self, wish: Wish | None) -> Done:
         """Put a wish in the place of the one before; one that the gate refuses at once is not kept."""
         before, self._why = self._wish, None
-        if wish is not None and wish.mode == "self_consumption" and not self._ports.serves_house:
+        if wish is not None and wish.mode == "self_consumption" and not self._ports.serves_house():
             raise ActionRefused(
-                "batteries rest on this site while nobody asks: control.idle in its file is hold", code="unsupported"
+                "batteries rest on this site while nobody asks: control.idle is hold", code="unsupported"
             )
         if wish is None or wish.mode == "self_consumption":
             self._keep_wish(wish)

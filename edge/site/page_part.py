@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edge.config import Idle, PageSection, SiteConfig
 from edge.site.page_names import page_names
 from edge.site.page_orders import OrdersPorts, PageOrders
+from edge.site.page_settings import PageSettings
 from edge.site.status import ask_status
 from edge.web.actions import Steering
 from edge.web.certificate import PageCertificate, page_certificate
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 600.0
 
 
-def page_orders(site: "Site") -> PageOrders:
+def page_orders(site: "Site", settings: PageSettings) -> PageOrders:
     """Return what carries out the page's actions, and have the plan made by the target that was asked there."""
     config, trader = site.config, site.trader
     orders = PageOrders(
@@ -40,7 +41,8 @@ def page_orders(site: "Site") -> PageOrders:
             send=site.end.send,
             connects=lambda: site.end.peer.connects,
             charge_w=sum(one.battery.charge_limit_w for one in config.devices if one.battery is not None),
-            serves_house=config.control.idle is Idle.SELF_CONSUMPTION,
+            serves_house=lambda: site.config.control.idle is Idle.SELF_CONSUMPTION,
+            settings=settings,
             retarget=None if trader is None else lambda: trader.adopt(orders.planned(site.config)),
         )
     )

@@ -1,6 +1,7 @@
-"""What an operator may change from afar, laid over the file that stands on site.
+"""What an operator may change from afar, and who signs in at the page, laid over the file that stands on site.
 
-The file is the outer bound: a limit can be lowered below what the installer wrote, never raised above it. A wish is
+The file is the outer bound: a limit can be lowered below what the installer wrote, never raised above it. Of two limits
+the lower one holds, of other settings the operator's. A wish is
 checked as a whole before anything of it is kept; what is kept survives a restart. A wish that a newer file does not
 allow any more is dropped, and the site runs by its file.
 """
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 # What is desired of one shadow, and the two shadows by the names that the fleet gives them.
 Wanted = dict[str, Any]
 CONFIG, LIMITS_OF = "config", "limits"
+# What is wished at the page.
+PAGE = "page"
 
 # Sections of the file, and which of their keys; everything else is for who stands beside the gateway.
 CHANGEABLE: Mapping[str, frozenset[str]] = {
@@ -31,16 +34,35 @@ CHANGEABLE: Mapping[str, frozenset[str]] = {
     ),
 }
 LIMITS = frozenset({"import_limit_w", "export_limit_w"})
+PAGE_CHANGEABLE: Mapping[str, frozenset[str]] = {
+    "control": frozenset({"idle"}),
+    "trading": frozenset(
+        {
+            "tariff",
+            "import_tariff_mct_per_kwh",
+            "export_tariff_mct_per_kwh",
+            "charge_from_grid",
+            "discharge_to_grid",
+        }
+    ),
+}
+# What a file forbids by saying false, nobody allows from elsewhere.
+_FORBIDDEN_BY_FILE = ("charge_from_grid", "discharge_to_grid")
 _KEY = "fleet.wanted"
 # What a part reads once, when it is made.
 _READ_AT_START = ("control.period_s", "control.foreign_writes", "trading.enabled")
+
+
+def is_changeable(config: SiteConfig) -> bool:
+    """Say whether anybody may change settings without the file: a fleet's operator, or who signs in at the page."""
+    return config.fleet is not None or (config.page is not None and config.page.tls_port is not None)
 
 
 class RemoteSettings:
     """The settings in force: the site's file, and what was wanted from afar and allowed."""
 
     def __init__(self, file: SiteConfig, *, memory: StateStore) -> None:
-        self._file = file
+        self.file = file
         self._memory = memory
         self._wanted: dict[str, Wanted] = {}
         self.config = file
@@ -71,7 +93,7 @@ class RemoteSettings:
         Raises:
             ConfigError: It is not allowed; nothing changed.
         """
-        return Proposal(config=laid_over(self._file, wanted), wanted=dict(wanted))
+        return Proposal(config=laid_over(self.file, wanted), wanted=dict(wanted))
 
     def keep(self, proposal: "Proposal") -> None:
         """Keep it, over restarts too."""
@@ -94,12 +116,15 @@ def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:
     Raises:
         ConfigError: A key is unknown, a value breaks its rule, or a limit is above the file's.
     """
+    base = _by_page(file, wanted.get(PAGE, {}))
     sections = wanted.get(CONFIG, {})
-    changed = {name: _section(file, name, values) for name, values in sections.items()}
+    changed = {name: _section(base, name, values, known=CHANGEABLE) for name, values in sections.items()}
     limits = wanted.get(LIMITS_OF, {})
     if limits:
-        changed["connection"] = _limited(file, limits)
-    return file.model_copy(update=changed)
+        by_operator = _limited(file, limits)
+        lower = {key: min(getattr(by_operator, key), getattr(base.connection, key)) for key in LIMITS}
+        changed["connection"] = by_operator.model_copy(update=lower)
+    return base.model_copy(update=changed)
 
 
 def read_at_start(before: SiteConfig, after: SiteConfig) -> tuple[str, ...]:
@@ -107,12 +132,27 @@ def read_at_start(before: SiteConfig, after: SiteConfig) -> tuple[str, ...]:
     return tuple(key for key in _READ_AT_START if _value(before, key) != _value(after, key))
 
 
-def _section(file: SiteConfig, name: str, values: Any) -> BaseModel:
-    known = CHANGEABLE.get(name)
-    if known is None:
-        raise ConfigError(f"{name} is none of {', '.join(sorted(CHANGEABLE))}; nothing changed")
-    section: BaseModel = getattr(file, name)
-    _refuse_unknown(values, known=known, where=name)
+def _by_page(file: SiteConfig, wish: Wanted) -> SiteConfig:
+    """Return the configuration with what is wished at the page.
+
+    Raises:
+        ConfigError: As ``laid_over``.
+    """
+    sections = {name: values for name, values in wish.items() if name != LIMITS_OF}
+    changed = {name: _section(file, name, values, known=PAGE_CHANGEABLE) for name, values in sections.items()}
+    for key in _FORBIDDEN_BY_FILE:
+        if wish.get("trading", {}).get(key) and not getattr(file.trading, key):
+            raise ConfigError(f"trading.{key} is false in the site's file, which forbids it; nothing changed")
+    if limits := wish.get(LIMITS_OF, {}):
+        changed["connection"] = _limited(file, limits)
+    return file.model_copy(update=changed)
+
+
+def _section(base: SiteConfig, name: str, values: Any, *, known: Mapping[str, frozenset[str]]) -> BaseModel:
+    if name not in known:
+        raise ConfigError(f"{name} is none of {', '.join(sorted(known))}; nothing changed")
+    section: BaseModel = getattr(base, name)
+    _refuse_unknown(values, known=known[name], where=name)
     return _checked(section, values, where=name)
 
 

@@ -40,7 +40,7 @@ from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
 from edge.process.turns import show_turns
 from edge.site.recorder import Recorder
-from edge.site.remote_settings import RemoteSettings
+from edge.site.remote_settings import RemoteSettings, is_changeable
 from edge.site.site_status import site_status
 from edge.site.status import SITE_SOCKET, serve_status
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
@@ -60,6 +60,7 @@ STORE = "journal.db"
 CONTROL_END_S = 1.0  # Real seconds at a stop for control to hand over what waits there.
 CLOSE_TIMEOUT_S = 1.5  # Real seconds after that to hand over what is due; the outbox keeps the rest.
 _HAND_OVER_LOOK_S = 0.05
+NEW_START_S = 1.0  # Real seconds between the answer to who asked for a new start and the start.
 # A time service needs the network and seconds; what it does not do in this time it may never do.
 CLOCK_WAIT_S = 120.0
 
@@ -82,6 +83,7 @@ class Site:
     manager: ServiceManager
     end: SiteEnd
     remote: RemoteSettings | None
+    new_start: "asyncio.Future[str]"
     opened_at: datetime
     last: CycleSeen | None = None
     asked: tuple[Asked, ...] = ()
@@ -148,7 +150,7 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
         outbox = Outbox.open(config.state_dir / STORE, site=config.site.id, clock=clock, flush_window_s=window_s)
         stack.callback(outbox.close)
-        remote = None if config.fleet is None else RemoteSettings(config, memory=outbox)
+        remote = RemoteSettings(config, memory=outbox) if is_changeable(config) else None
         site = _build(config if remote is None else remote.config, clock, outbox, remote)
         if config.fleet is not None and remote is not None and site.link is not None:
             site.fleet = _fleet_part(site, site.link, config.fleet, remote)
@@ -217,12 +219,17 @@ def _build(config: SiteConfig, clock: Clock, outbox: Outbox, remote: RemoteSetti
         manager=ServiceManager(),
         end=end,
         remote=remote,
+        new_start=asyncio.get_running_loop().create_future(),
         opened_at=clock.now(),
     )
-    if config.page is not None and config.page.tls_port is not None:
+    if remote is not None and config.page is not None and config.page.tls_port is not None:
         from edge.site.page_part import page_orders
+        from edge.site.page_settings import PageSettings
 
-        site.page_orders = page_orders(site)
+        settings = PageSettings(
+            remote, adopt=functools.partial(_adopt, site, remote), start_anew=functools.partial(_ask_new_start, site)
+        )
+        site.page_orders = page_orders(site, settings)
     return site
 
 
@@ -354,6 +361,7 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
             waits.create_task(stop_on_signal(), name="stop on signal")
             if parent_pid is not None:
                 waits.create_task(stop_with(parent_pid), name="stop with parent")
+            waits.create_task(_stop_for_new_start(site), name="stop for a new start")
             if site.fleet is not None:
                 waits.create_task(_take_part(site, site.fleet), name="fleet")
     except* StopRequested as reasons:
@@ -383,10 +391,27 @@ async def _take_part(site: Site, fleet: "SiteFleet") -> None:
     try:
         await site.supervisor.run("fleet", fleet.run)
     except StopRequested as reason:
-        if site.remote is not None:
-            await site.end.send(Adopt(wanted=site.remote.wanted))  # Control starts with it, before we are there.
-        await site.end.send(NewStart(reason=str(reason)[:200]))
+        await _take_control_along(site, str(reason))
         raise
+
+
+async def _stop_for_new_start(site: Site) -> None:
+    reason = await site.new_start
+    await asyncio.sleep(NEW_START_S)  # The page still has to say so.
+    await _take_control_along(site, reason)
+    raise StopRequested(reason)
+
+
+async def _take_control_along(site: Site, reason: str) -> None:
+    """Have control start anew too."""
+    if site.remote is not None:
+        await site.end.send(Adopt(wanted=site.remote.wanted))  # Control starts with it, before we are there.
+    await site.end.send(NewStart(reason=reason[:200]))
+
+
+def _ask_new_start(site: Site, reason: str) -> None:
+    if not site.new_start.done():
+        site.new_start.set_result(reason)
 
 
 def _fleet_part(site: Site, link: Link, settings: FleetSettings, remote: RemoteSettings) -> "SiteFleet":

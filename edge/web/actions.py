@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from edge.config import sentence
+from edge.config import Idle, sentence
 from edge.control.keys import Role
 
 HOURS_MAX = 24.0
 LOCK_HOURS_MAX = 24.0 * 7
+PRICE_MCT_MAX = 1_000_000  # 10 EUR a kWh.
 
 
 class _Action(BaseModel):
@@ -58,7 +59,24 @@ class Lock(_Action):
     hours: float = Field(default=8.0, gt=0, le=LOCK_HOURS_MAX)
 
 
-Action = Mode | ChargeNow | Target | ReleaseOwn | Lock
+class Settings(_Action):
+    """Settings within the site's file, all of them: what is ``None`` is as the file says.
+
+    Prices are in thousandths of a cent per kWh, limits in W, magnitudes and never above the file's.
+    """
+
+    kind: Literal["settings"]
+    idle: Idle | None = None
+    tariff: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    import_tariff_mct_per_kwh: int | None = Field(default=None, ge=-PRICE_MCT_MAX, le=PRICE_MCT_MAX)
+    export_tariff_mct_per_kwh: int | None = Field(default=None, ge=-PRICE_MCT_MAX, le=PRICE_MCT_MAX)
+    charge_from_grid: bool | None = None
+    discharge_to_grid: bool | None = None
+    import_limit_w: int | None = Field(default=None, gt=0)
+    export_limit_w: int | None = Field(default=None, ge=0)
+
+
+Action = Mode | ChargeNow | Target | ReleaseOwn | Lock | Settings
 _ACTION: TypeAdapter[Action] = TypeAdapter(Annotated[Action, Field(discriminator="kind")])
 # The lock belongs to those who open the cabinet.
 _INSTALLER_ALONE = frozenset({"lock"})

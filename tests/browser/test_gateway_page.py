@@ -25,6 +25,7 @@ expect.set_options(timeout=60_000)  # A bound for what never comes, on a machine
 
 SITE = "home"
 PAGE_BYTES_MAX = 250_000  # A phone in a cellar loads it.
+FIRST_PAINT_MS_MAX = 1_000.0
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 MINUTES_KEPT = 600  # Ten hours.
 PASSWORDS = {Role.OWNER: "a kettle in the cellar", Role.INSTALLER: "a ladder in the yard"}
@@ -77,10 +78,12 @@ async def test_an_owner_sees_power_energy_plan_and_that_the_gateway_is_gone(
         url = await _with_page(place)
         faults: list[str] = []
         loaded: dict[str, int] = {}
+        asked: list[str] = []
         page.on("pageerror", lambda error: faults.append(str(error)))
 
         async def count(answer: Any) -> None:
-            if not answer.url.endswith(".json") or "words" in answer.url:
+            asked.append(answer.url.rpartition("/")[2])
+            if not answer.url.endswith((".json", "/live")) or "words" in answer.url:
                 loaded[answer.url] = len(await answer.body())
 
         page.on("response", count)
@@ -88,6 +91,9 @@ async def test_an_owner_sees_power_energy_plan_and_that_the_gateway_is_gone(
         await expect(page.get_by_role("heading", name=SITE)).to_be_visible()
         await expect(page.locator(".tile").filter(has_text="Grid")).to_contain_text("kW")
         await expect(page.locator(".tile").filter(has_text="Battery")).to_contain_text("% charged")
+        at = page.locator("header .number")
+        await expect(at).not_to_have_text(await at.inner_text())
+        assert "live" in asked and "state.json" not in asked, "the page is told, it does not ask"
         await page.get_by_role("button", name="Week").click()
         await expect(page.get_by_role("button", name="Week")).to_have_attribute("aria-pressed", "true")
         await expect(page.locator("dl.facts")).to_contain_text("bought10.0 kWh")
@@ -103,6 +109,21 @@ async def test_an_owner_sees_power_energy_plan_and_that_the_gateway_is_gone(
         await place.start(SITE)
         await expect(page.get_by_role("alert")).to_have_count(0)
         assert faults == []
+
+
+@pytest.mark.nightly
+async def test_a_slow_telephone_shows_the_page_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First paint with the processor six times slower, the best of three: other work on this machine counts too."""
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page() as page:
+        url = await _with_page(place)
+        await (await page.context.new_cdp_session(page)).send("Emulation.setCPUThrottlingRate", {"rate": 6})
+        paints_ms = []
+        for _ in range(3):
+            await page.goto(url)
+            await expect(page.get_by_role("heading", name=SITE)).to_be_visible()
+            paints_ms.append(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        print(f"first paint {', '.join(f'{one:.0f}' for one in paints_ms)} ms")
+        assert min(paints_ms) < FIRST_PAINT_MS_MAX, paints_ms
 
 
 async def _no_violation(page: Page) -> None:
@@ -150,11 +171,25 @@ async def test_an_owner_signs_in_and_steers_and_an_installer_locks(
         await section.get_by_role("button", name="For the house alone").click()
         await expect(section.locator("strong")).to_have_text("For the house alone")
         await expect(section.get_by_role("button", name="Lock for maintenance")).to_have_count(0)
+        await section.get_by_text("Settings", exact=True).click()
+        await expect(section.get_by_label("export at most")).to_have_count(0)
+        await section.get_by_label("tariff").select_option("flat")
+        await section.get_by_role("button", name="Save").click()
+        await expect(said).to_have_text("the settings are in force")
+        await _no_violation(page)
         if (folder := os.environ.get("SCREENSHOTS")) is not None:
             await section.screenshot(path=f"{folder}/gateway-steering.png")
         await section.get_by_role("button", name="Sign out").click()
 
         await _sign_in(page, Role.INSTALLER, PASSWORDS[Role.INSTALLER])
+        await section.get_by_text("Settings", exact=True).click()
+        await expect(section.get_by_label("tariff")).to_have_value("flat")
+        await section.get_by_label("export at most").fill("999999")
+        await section.get_by_role("button", name="Save").click()
+        await expect(said).to_contain_text("limits.export_limit_w is 999999, above the 20000 of the site's file")
+        await section.get_by_label("export at most").fill("1500")
+        await section.get_by_role("button", name="Save").click()
+        await expect(said).to_have_text("the settings are in force")
         await section.get_by_role("button", name="Lock for maintenance").click()
         await expect(page.locator("header")).to_contain_text("Locked for maintenance")
         await section.get_by_role("button", name="Batteries rest").click()

@@ -80,6 +80,41 @@ function Actions({ session, done, wish, commands, locked, hasPlan, t }) {
       onClick=${() => act('/action', { kind: 'lock', on: !locked })}>${locked ? t('unlock') : t('lock')}</button></div>`}
     ${own.map((one) => html`<div class="row" key=${one.command_id}><span>${one.command_id}: ${one.action.kind.replaceAll('_', ' ')}, ${one.stage}</span>
       <button disabled=${busy} onClick=${() => act('/action', { kind: 'release', command_id: one.command_id })}>${t('release')}</button></div>`)}
+    ${wish?.settings && html`<${Settings} settings=${wish.settings} role=${session.role} busy=${busy} save=${(content) => act('/action', content)} t=${t} />`}
     <div class="row"><span class="muted">${t(`role_${session.role}`)}</span><button disabled=${busy} onClick=${leave}>${t('sign_out')}</button></div>
     <p role="status" class=${said.bad ? 'bad' : 'good'}>${said.text}</p></div>`;
+}
+
+/** What may be changed within the site's file; a field left open is as the file says. */
+function Settings({ settings, role, busy, save, t }) {
+  const { file, wished, tariffs } = settings;
+  const price = (name) => (wished[name] == null ? '' : wished[name] / 1000);
+  const whole = (form, name, factor = 1) => { const told = form.get(name); return told ? Math.round(Number(told) * factor) : null; };
+  const submit = (event) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const may = (name) => (file[name] && form.get(name) === null ? false : null);
+    save({
+      kind: 'settings', idle: form.get('idle') || null, tariff: form.get('tariff') || null,
+      import_tariff_mct_per_kwh: whole(form, 'import_tariff_mct_per_kwh', 1000), export_tariff_mct_per_kwh: whole(form, 'export_tariff_mct_per_kwh', 1000),
+      charge_from_grid: may('charge_from_grid'), discharge_to_grid: may('discharge_to_grid'),
+      import_limit_w: role === 'installer' ? whole(form, 'import_limit_w') : wished.import_limit_w ?? null,
+      export_limit_w: role === 'installer' ? whole(form, 'export_limit_w') : wished.export_limit_w ?? null,
+    });
+  };
+  const pick = (name, title, options, show, told) => html`<label>${title}<select name=${name} defaultValue=${wished[name] ?? ''}>
+    <option value="" selected=${wished[name] == null}>${t('by_file')}${told ? ` (${told})` : ''}</option>
+    ${options.map((one) => html`<option key=${one} value=${one} selected=${wished[name] === one}>${show(one)}</option>`)}</select></label>`;
+  const figure = (name, title, value, told, step) => html`<label>${title}<input name=${name} type="number" step=${step} defaultValue=${value} placeholder=${told} /></label>`;
+  const allowed = (name) => file[name] && html`<label class="row"><input name=${name} type="checkbox" defaultChecked=${wished[name] !== false} /> ${t(name)}</label>`;
+  return html`<details><summary>${t('settings')}</summary><p class="muted small">${t('settings_hint')}</p>
+    <form key=${JSON.stringify(wished)} onSubmit=${submit} class="row fields">
+      ${pick('idle', t('idle'), ['self_consumption', 'hold'], (one) => t(`idle_${one}`), t(`idle_${file.idle}`))}
+      ${pick('tariff', t('tariff'), tariffs, (one) => one, file.tariff)}
+      ${figure('import_tariff_mct_per_kwh', t('import_price'), price('import_tariff_mct_per_kwh'), file.import_tariff_mct_per_kwh / 1000, 'any')}
+      ${figure('export_tariff_mct_per_kwh', t('export_price'), price('export_tariff_mct_per_kwh'), file.export_tariff_mct_per_kwh / 1000, 'any')}
+      ${allowed('charge_from_grid')}${allowed('discharge_to_grid')}
+      ${role === 'installer' && figure('import_limit_w', t('import_limit'), wished.import_limit_w ?? '', file.import_limit_w, 1)}
+      ${role === 'installer' && figure('export_limit_w', t('export_limit'), wished.export_limit_w ?? '', file.export_limit_w, 1)}
+      <button disabled=${busy}>${t('save')}</button></form></details>`;
 }

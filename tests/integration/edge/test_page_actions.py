@@ -126,8 +126,37 @@ async def test_people_act_at_the_page_through_the_gate_and_nobody_else_does(
         )
         assert oct((state_dir / CERTIFICATE).stat().st_mode & 0o777) == "0o600"
 
+        # Settings within the site's file, in force in control at once; the owner has no limits to set.
+        limits = {"import_limit_w": 9_000, "export_limit_w": 0}
+        assert (await page.act(kind="settings", **limits))[1]["error"]["code"] == "not_permitted"
+        status, answer = await page.act(kind="settings", idle="hold", tariff="no-such-tariff")
+        assert (status, answer["error"]["code"]) == (409, "not_allowed"), answer
+        assert (await page.act(kind="settings", idle="hold"))[0] == 200
+        said = await until_status(
+            place,
+            SITE,
+            lambda said: said["wish"]["settings"]["now"]["idle"] == "hold" and not said["wish"]["refused"],
+            "batteries are to rest while nobody asks",
+        )
+        assert said["wish"]["settings"]["file"]["idle"] == "self_consumption"
+
         # Another page, another origin, an old password: each is refused, and said why. The installer locks.
         set_password(state_dir, Role.INSTALLER, PASSWORD)
+        assert (await page.sign_in("installer", PASSWORD))[0] == 200
+        above = await page.act(kind="settings", export_limit_w=1_000_000)
+        assert above[1]["error"]["message"].startswith("limits.export_limit_w is 1000000, above the 20000"), above
+        assert (await page.act(kind="settings", **limits))[0] == 200
+        await place.processes.stop([SITE])
+        await place.start(SITE)
+        said = await until_status(place, SITE, lambda said: said["cycle"] and said["wish"], "it controls again")
+        assert said["wish"]["settings"]["wished"] == limits, "what was set is kept over a new start"
+        await until_status(
+            place,
+            SITE,
+            lambda said: said["cycle"]["left"][1] == 9_000,
+            "control holds the lower limit",
+        )
+        await until_listens(page.port)
         assert (await page.sign_in("installer", PASSWORD))[0] == 200
         lock = {"kind": "lock", "on": True, "hours": 1}
         forged = await page.post("/action", lock, headers={"X-Sitewatt-Token": "guessed"})

@@ -145,3 +145,27 @@ def test_a_fleet_section_that_cannot_work_is_refused(changes: dict[str, Any], sa
     """At the start, not when the first update comes."""
     with pytest.raises(ValueError, match=says):
         fleet_config(**changes)
+
+
+def test_who_signs_in_at_the_page_stays_within_the_file_and_below_the_operator() -> None:
+    """The file is the outer bound for everybody; of two limits the lower one holds."""
+    file = config(trading={"enabled": False, "charge_from_grid": False})
+    wished = {"limits": {"export_limit_w": 400}, "control": {"idle": "hold"}, "trading": {"tariff": "flat"}}
+    found = laid_over(file, {"page": wished})
+    assert (found.connection.export_limit_w, found.control.idle.value, found.trading.tariff) == (400, "hold", "flat")
+    for operators, holds in ((300, 300), (500, 400)):
+        both = laid_over(file, {"page": wished, "limits": {"export_limit_w": operators}})
+        assert both.connection.export_limit_w == holds
+    assert (
+        laid_over(file, {"page": wished, "config": {"control": {"idle": "self_consumption"}}}).control.idle
+        == "self_consumption"
+    )
+    for wrong, says in (
+        ({"limits": {"export_limit_w": file.connection.export_limit_w + 1}}, "above the"),
+        ({"trading": {"charge_from_grid": True}}, "forbids it"),
+        ({"trading": {"enabled": True}}, "trading.enabled is none of"),
+        ({"telemetry": {"period_s": 5}}, "telemetry is none of"),
+        ({"trading": {"tariff": "none-such"}}, "none-such"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            laid_over(file, {"page": wrong})
