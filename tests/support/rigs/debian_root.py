@@ -6,10 +6,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.deploy.build_deb import WHEEL_ARCH
+
 SUITE = "bookworm"
 PYTHON = "3.11"  # The suite's.
 BOOTSTRAP_TIMEOUT_S = 300.0
-COMMAND_TIMEOUT_S = 120.0
+COMMAND_TIMEOUT_S = 900.0  # An emulated processor is ten times slower.
+EMULATED = 10
 
 
 class NoDebian(Exception):
@@ -47,8 +50,11 @@ class DebianRoot:
         return DebianRoot(folder)
 
 
-def clean_debian(folder: Path) -> DebianRoot:
-    """Return a Debian with Python and systemd and little else, for this machine's architecture.
+def clean_debian(folder: Path, *, arch: str | None = None) -> DebianRoot:
+    """Return a Debian with Python and systemd and little else.
+
+    Args:
+        arch: Debian's name of another architecture than this machine's, which an emulator runs then.
 
     Raises:
         NoDebian: It cannot be made here.
@@ -59,13 +65,38 @@ def clean_debian(folder: Path) -> DebianRoot:
     if os.geteuid() != 0:
         raise NoDebian("only root can chroot, so the package cannot be tried; run this test as root")
     mirror = _mirror()
-    command = [tool, "--variant=minbase", "--include=python3,adduser,systemd", SUITE, str(folder), mirror]
+    if arch is not None:
+        _let_run(arch)
+    options = ["--variant=minbase", "--include=python3,adduser,systemd", *([] if arch is None else [f"--arch={arch}"])]
+    timeout_s = BOOTSTRAP_TIMEOUT_S if arch is None else EMULATED * BOOTSTRAP_TIMEOUT_S
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S)
+        subprocess.run(
+            [tool, *options, SUITE, str(folder), mirror], check=True, capture_output=True, text=True, timeout=timeout_s
+        )
     except subprocess.CalledProcessError as error:
         last = (error.stdout + error.stderr).strip().splitlines()[-3:]
         raise NoDebian(f"debootstrap cannot make {SUITE} from {mirror}: {'; '.join(last)}") from error
     return DebianRoot(folder)
+
+
+def _let_run(arch: str) -> None:
+    """Let this machine's kernel start the programs of an architecture, by an emulator.
+
+    Raises:
+        NoDebian: It is not installed, or may not be registered.
+    """
+    machine = WHEEL_ARCH[arch]
+    kernel, said = Path("/proc/sys/fs/binfmt_misc"), Path(f"/usr/lib/binfmt.d/qemu-{machine}.conf")
+    if (kernel / f"qemu-{machine}").exists():
+        return
+    if not said.exists():
+        raise NoDebian(f"no emulator for {arch} is installed; Debian has it as qemu-user-static")
+    try:
+        if not (kernel / "register").exists():
+            subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(kernel)], check=True)
+        (kernel / "register").write_text(said.read_text(encoding="utf-8").strip(), encoding="utf-8")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoDebian(f"this kernel cannot be told of {arch}: {error}") from error
 
 
 def _mirror() -> str:
