@@ -25,6 +25,7 @@ from pydantic import (
 
 import tariffs
 from contracts.market import SiteAgent
+from contracts.reasons import reason_of
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from domain.tariff.days import holidays_of
@@ -680,12 +681,8 @@ def load_config(path: Path) -> SiteConfig:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}; the gateway does not start") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where is not None else ""
-        raise ConfigError(f"{path} is not YAML{line}; the gateway does not start") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {reason_of(error)}; the gateway does not start") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} holds no keys, expected site, connection, devices, state_dir")
     try:

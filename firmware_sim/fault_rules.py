@@ -7,6 +7,7 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from contracts.reasons import reason_of
 from firmware_sim.errors import ExceptionCode, PlantError
 
 
@@ -148,7 +149,7 @@ def load_faults(path: Path) -> FaultPlan:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PlantError(f"faults file {path} cannot be read: {error}") from error
+        raise PlantError(f"faults file {path} cannot be read: {reason_of(error)}") from error
     try:
         return FaultPlan.model_validate({"rules": raw} if isinstance(raw, list) else raw)
     except ValidationError as error:

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from contracts.reasons import reason_of
 from contracts.units import SiteId
 from firmware_sim.errors import PlantError
 from firmware_sim.fault_rules import FaultRule
@@ -317,7 +318,7 @@ def load_plant(path: Path) -> PlantConfig:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PlantError(f"plant file {path} cannot be read: {error}") from error
+        raise PlantError(f"plant file {path} cannot be read: {reason_of(error)}") from error
     try:
         return PlantConfig.model_validate(raw)
     except ValidationError as error:

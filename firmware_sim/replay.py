@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.clock import Clock
+from contracts.reasons import reason_of
 from firmware_sim.bank import NoBits, Table
 from firmware_sim.errors import ExceptionCode, ModbusRefused, PlantError
 
@@ -76,7 +77,7 @@ def load_dump(path: Path) -> tuple[Frame, ...]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlantError(f"dump {path} cannot be read: {error}") from error
+        raise PlantError(f"dump {path} cannot be read: {reason_of(error)}") from error
     try:
         raw = _objects(text)
     except ValueError as error:

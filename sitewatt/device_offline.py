@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.device_tools import JsonOption, ProfileOption, ProfilesOption, checked, load
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
@@ -72,7 +73,7 @@ def decode(
     try:
         text = registers.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"{registers} cannot be read: {error}", code="bad_file", as_json=True, exit_code=BAD_INPUT)
+        fail(f"{registers} cannot be read: {reason_of(error)}", code="bad_file", as_json=True, exit_code=BAD_INPUT)
     image = checked(lambda: parse_registers(text), True)
     try:
         answers = {name: one.as_dict() for name, one in decode_registers(known, image).items()}

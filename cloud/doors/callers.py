@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cloud.agents.rights import ALL, Caller
 from cloud.errors import SetupError
+from contracts.reasons import reason_of
 from contracts.skills.base import Effect, Role
 
 # Where a server is for this machine alone, so that no token is needed.
@@ -119,7 +120,7 @@ def read_callers(path: Path) -> Callers:
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SetupError(f"callers {path} cannot be read: {error}") from error
+        raise SetupError(f"callers {path} cannot be read: {reason_of(error)}") from error
     try:
         entries = _File.model_validate(raw).callers
     except ValidationError as error:

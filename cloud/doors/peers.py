@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloud.errors import SetupError, SkillMissing
+from contracts.reasons import reason_of
 from contracts.units import ZoneId
 
 _NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -45,7 +46,9 @@ class Peer(BaseModel):
         try:
             return {"Authorization": f"Bearer {self.token_file.read_text(encoding='utf-8').strip()}"}
         except (OSError, ValueError) as error:
-            raise SetupError(f"token of peer {self.name} in {self.token_file} cannot be read: {error}") from error
+            raise SetupError(
+                f"token of peer {self.name} in {self.token_file} cannot be read: {reason_of(error)}"
+            ) from error
 
 
 class _File(BaseModel):
@@ -63,8 +66,8 @@ def read_peers(path: Path) -> tuple[Peer, ...]:
     try:
         raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         peers = _File.model_validate(raw).peers
-    except (OSError, yaml.YAMLError) as error:
-        raise SetupError(f"peers {path} cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SetupError(f"peers {path} cannot be read: {reason_of(error)}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(str(part) for part in first["loc"]) or "peers"

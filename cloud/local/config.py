@@ -11,6 +11,7 @@ from cloud.errors import SetupError
 from cloud.infra.rules import SCHEDULES
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.stores.registry import Registry
+from contracts.reasons import reason_of
 
 
 class _Settings(BaseModel):
@@ -60,7 +61,7 @@ class BrokerSettings(_Settings):
         try:
             return self.password_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(f"broker.password_file {self.password_file} cannot be read: {error}") from error
+            raise SetupError(f"broker.password_file {self.password_file} cannot be read: {reason_of(error)}") from error
 
 
 class SigningSettings(_Settings):
@@ -121,10 +122,8 @@ def load_config(path: Path) -> CloudConfig:
     """
     try:
         raw: Any = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise SetupError(f"configuration {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SetupError(f"configuration {path} is not YAML: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SetupError(f"configuration {path} cannot be read: {reason_of(error)}") from error
     try:
         config = CloudConfig.model_validate(raw)
     except ValidationError as error:

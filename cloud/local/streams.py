@@ -17,6 +17,7 @@ from typing import Final
 from cloud.errors import StoreError
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
 from cloud.stores.private_files import private_database
+from contracts.reasons import reason_of
 from contracts.units import epoch_ms, instant
 
 SHARDS: Final = 2
@@ -109,7 +110,7 @@ class StreamLog:
                 "SELECT coalesce(max(seq), 0) FROM (SELECT seq FROM records UNION ALL SELECT seq FROM checkpoints)"
             ).fetchone()[0]
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"stream file {path} cannot be opened: {error}") from error
+            raise StoreError(f"stream file {path} cannot be opened: {reason_of(error)}") from error
         return cls(connection, last_seq=int(last))
 
     def append(self, records: Sequence[NewRecord]) -> set[tuple[Stream, int]]:

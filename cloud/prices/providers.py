@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from cloud.errors import ProviderError, SetupError
 from cloud.outbound import Question, ask
+from contracts.reasons import reason_of
 from domain.prices.entsoe import entsoe
 from domain.prices.json_answers import TIBBER_QUERY, awattar, energy_charts, octopus, tibber
 from domain.prices.price_file import price_file
@@ -55,7 +56,7 @@ class FilePrices:
                 raise ProviderError(f"price file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ProviderError(f"price file {self.path} cannot be read: {error}") from error
+            raise ProviderError(f"price file {self.path} cannot be read: {reason_of(error)}") from error
         return _decoded(lambda: price_file(text), first, last)
 
 

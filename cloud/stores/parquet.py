@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cloud.errors import StoreError
 from cloud.stores.lake import LAKE_PREFIX, RawSample, file_key, folder_key
+from contracts.reasons import reason_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -74,7 +75,7 @@ class FolderLake:
                 part.write_bytes(encode(of_day))
                 part.replace(path)
             except OSError as error:
-                raise StoreError(f"lake file {path} cannot be written: {error}") from error
+                raise StoreError(f"lake file {path} cannot be written: {reason_of(error)}") from error
 
     def read(self, *, zone: str, day: datetime) -> Sequence[RawSample]:
         """Return a zone's samples that were filed under a UTC day."""
@@ -82,7 +83,7 @@ class FolderLake:
         try:
             return [sample for path in sorted(folder.glob("*.parquet")) for sample in decode(path.read_bytes())]
         except OSError as error:
-            raise StoreError(f"lake folder {folder} cannot be read: {error}") from error
+            raise StoreError(f"lake folder {folder} cannot be read: {reason_of(error)}") from error
 
     def of_site(self, site: str) -> Iterator[RawSample]:
         """Yield every sample of a site."""
@@ -104,7 +105,7 @@ class FolderLake:
                     part.write_bytes(rest)
                     part.replace(path)
             except OSError as error:
-                raise StoreError(f"lake file {path} cannot be written: {error}") from error
+                raise StoreError(f"lake file {path} cannot be written: {reason_of(error)}") from error
             removed += len(own)
         return removed
 
@@ -115,7 +116,7 @@ class FolderLake:
         try:
             return parted(path.read_bytes(), site)
         except (OSError, ValueError) as error:
-            raise StoreError(f"lake file {path} cannot be read: {error}") from error
+            raise StoreError(f"lake file {path} cannot be read: {reason_of(error)}") from error
 
 
 def by_day(samples: Sequence[RawSample]) -> dict[datetime, list[RawSample]]:

@@ -12,6 +12,7 @@ from cloud.errors import SetupError
 from cloud.stores import keys
 from cloud.stores.tables import Put, Tables
 from contracts.market import SiteAgent
+from contracts.reasons import reason_of
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
@@ -254,8 +255,8 @@ def load_registry_file(path: Path) -> Registry:
     """
     try:
         raw = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise SetupError(f"registry {path} cannot be read: {error}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SetupError(f"registry {path} cannot be read: {reason_of(error)}") from error
     held = raw["registry"] if isinstance(raw, dict) and "registry" in raw else raw
     return read_registry(held, where=f"registry {path}")
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.private_files import private_database
 from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, IndexKey, Item, Key, Put, Table, Write, check_writes
+from contracts.reasons import reason_of
 from contracts.units import epoch_ms, instant
 
 BUSY_TIMEOUT_S: Final = 10.0
@@ -64,7 +65,7 @@ class SqliteTables:
                 connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"table file {path} cannot be opened: {error}") from error
+            raise StoreError(f"table file {path} cannot be opened: {reason_of(error)}") from error
         return cls(connection)
 
     def get(self, key: Key) -> Item | None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from cloud.errors import ProviderError
 from cloud.outbound import Question, ask
+from contracts.reasons import reason_of
 from domain.weather.answers import WeatherFault, WeatherHour, brightsky, open_meteo, weather_file
 from domain.weather.source import WeatherProvider, WeatherSource
 
@@ -73,7 +74,7 @@ class FileWeather:
                 raise ProviderError(f"weather file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ProviderError(f"weather file {self.path} cannot be read: {error}") from error
+            raise ProviderError(f"weather file {self.path} cannot be read: {reason_of(error)}") from error
         first = at - timedelta(days=past_days)
         return [hour for hour in _decoded(lambda: weather_file(text)) if first <= hour.start <= at + AHEAD]
 

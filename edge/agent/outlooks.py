@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from contracts.forecast import ForecastBroadcast
+from contracts.reasons import reason_of
 from contracts.units import DeliveryInterval
 from edge.config import SiteConfig
 from edge.trading.forecast import forecast_site
@@ -48,7 +49,7 @@ class Outlooks:
         except ImportError:
             why = "numpy is not installed"
         except (sqlite3.Error, OSError) as error:
-            why = f"the history cannot be read: {error}"
+            why = f"the history cannot be read: {reason_of(error)}"
         if why and why != self._silent:
             log.info("no forecast of the gateway's own", extra={"reason": why})
         self._silent = why

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.hazmat.primitives.serialization import load_pem_private_key as load_pem
 
+from contracts.reasons import reason_of
 from edge.control.keys import Role, SigningKey, TrustedKey
 from edge.errors import ConfigError
 from edge.private_files import read_small, write_whole
@@ -51,7 +52,9 @@ def read_page_key(state_dir: Path) -> Ed25519PrivateKey:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{path} cannot be read: {error}; remove it, a new one is made at the start") from error
+        raise ConfigError(
+            f"{path} cannot be read: {reason_of(error)}; remove it, a new one is made at the start"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{path} is no Ed25519 key; remove it, a new one is made at the start")
     return key

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from contracts.reasons import reason_of
 from edge.devices.profile import Profile, sentence
 from edge.devices.suggestions import meant
 from edge.errors import ConfigError
@@ -47,7 +48,7 @@ def load_profile(profile_id: str, user_dir: Path | None = None) -> Profile:
         try:
             text = own.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"profile {own} cannot be read: {error}") from error
+            raise ConfigError(f"profile {own} cannot be read: {reason_of(error)}") from error
         return parse_profile(profile_id, text)
     return _shipped(profile_id)
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from contracts.reasons import reason_of
 from contracts.units import epoch_ms, instant
 from edge.errors import ConfigError, FleetError
 from edge.private_files import private_folder, read_small, sync_folder, write_whole
@@ -253,7 +254,7 @@ class IdentityStore:
         try:
             target = self._active.readlink()
         except OSError as error:
-            raise FleetError(f"{self._active} cannot be read: {error}; provision again") from error
+            raise FleetError(f"{self._active} cannot be read: {reason_of(error)}; provision again") from error
         if target.parts != ("identities", target.name):
             raise FleetError(
                 f"{self._active} leads to {str(target)!r}, not to an identity of {self._folder}; provision again"
@@ -281,5 +282,5 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = json.loads(read_small(path))
     except (OSError, ValueError) as error:
-        raise FleetError(f"{path} cannot be read: {error}; provision again") from error
+        raise FleetError(f"{path} cannot be read: {reason_of(error)}; provision again") from error
     return loaded

@@ -16,6 +16,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from contracts.reasons import reason_of
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.flow import IN_FLIGHT_MAX
@@ -238,7 +239,7 @@ def tls_context(settings: LinkSettings) -> ssl.SSLContext:
             context.load_cert_chain(settings.cert_file, settings.key_file, password=b"")
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(path) for path in (settings.ca_file, settings.cert_file, settings.key_file) if path)
-        raise ConfigError(f"link certificates ({files}) cannot be used: {error}") from error
+        raise ConfigError(f"link certificates ({files}) cannot be used: {reason_of(error)}") from error
     if settings.alpn_asked is not None:
         context.set_alpn_protocols([settings.alpn_asked])
     return context

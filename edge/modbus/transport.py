@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pymodbus.transport.serialtransport import create_serial_connection
 
+from contracts.reasons import reason_of
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.late_replies import LateReplies
 from edge.modbus.url import Endpoint, Scheme
@@ -50,7 +51,7 @@ async def open_wire(endpoint: Endpoint, *, overdue: LateReplies, on_lost: Callab
         message = f"{endpoint.bus} did not accept a connection within {CONNECT_TIMEOUT_S:.0f} s"
         raise NoReply(message, fault=Fault.UNCONNECTED) from None
     except (OSError, ValueError, termios.error) as error:  # A serial port refuses its settings with the last two.
-        raise NoReply(f"{endpoint.bus} cannot be opened: {error}", fault=Fault.UNCONNECTED) from error
+        raise NoReply(f"{endpoint.bus} cannot be opened: {reason_of(error)}", fault=Fault.UNCONNECTED) from error
     return wire
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from contracts.clock import Clock
+from contracts.reasons import reason_of
 from contracts.units import epoch_ms
 from edge.errors import OutboxCorrupt, OutboxError
 from edge.outbox.records import Fields, Record, RecordClass
@@ -49,7 +50,9 @@ def set_aside(path: Path, *, at_ms: int) -> Path:
             for suffix in ("-wal", "-shm", ""):
                 old.with_name(old.name + suffix).unlink(missing_ok=True)
     except OSError as error:
-        raise OutboxError(f"outbox {path} is damaged and cannot be moved: {error}; it stays unused") from error
+        raise OutboxError(
+            f"outbox {path} is damaged and cannot be moved: {reason_of(error)}; it stays unused"
+        ) from error
     return aside
 
 

@@ -354,7 +354,8 @@ def _given(**values: Any) -> dict[str, Any]:
 
 def _is_blank(config: Path) -> bool:
     """Return whether a file says nothing yet, as the one that a fresh installation brings."""
-    return all(not line.strip() or line.startswith("#") for line in config.read_text(encoding="utf-8").splitlines())
+    lines = config.read_text(encoding="utf-8", errors="replace").splitlines()
+    return all(not line.strip() or line.startswith("#") for line in lines)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.commands.fleet_session import answered, followed, open_hands, signed_update
 from sitewatt.output import BAD_INPUT, fail, print_json
 
@@ -126,7 +127,7 @@ def provision(
         fail(f"{sentence(error)}; nothing asked", code="bad_link", as_json=as_json, exit_code=BAD_INPUT)
     except (OSError, KeyError, ValueError, TypeError) as error:
         fail(
-            f"claim in {claim_dir} cannot be used: {error}; nothing asked",
+            f"claim in {claim_dir} cannot be used: {reason_of(error)}; nothing asked",
             code="bad_claim",
             as_json=as_json,
             exit_code=BAD_INPUT,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from domain.series.errors import SeriesError
 from domain.series.numbers import Decimal
 from domain.series.times import DayOrder, zone_named
@@ -185,7 +186,7 @@ def report(
     try:
         columns = [name for name in columns_of(file.read_bytes(), options) if contains in name]
     except (OSError, SeriesError) as error:
-        fail(f"{file} cannot be read: {error}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"{file} cannot be read: {reason_of(error)}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     found = {}
     for name in columns:
         of_column = replace(options, column=name)
@@ -326,7 +327,7 @@ def _task(
         where = _place(place, kind)
         zone = _zone(reading.zone, utc_offset_h, asked=options.timezone)
     except (OSError, SeriesError) as error:
-        fail(f"{file} cannot be read: {error}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"{file} cannot be read: {reason_of(error)}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     series = reading.series
     if kind is Kind.PV:
         # A file may count generation either way; inside it is negative.
@@ -370,7 +371,7 @@ def _given(task: _Task, *, weather: Path | None, covariates: Path | None, as_jso
             values = np.stack([wall.values for wall in walls], axis=1)
             return replace(task, covariates=Covariates(start=walls[0].start, values=values))
     except (OSError, ValueError) as error:
-        fail(f"{path} cannot be used: {error}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"{path} cannot be used: {reason_of(error)}", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     return task
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.commands.profile_new import new
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
@@ -93,8 +94,8 @@ def check(
     if path.suffix == ".yaml":
         try:
             one = parse_profile(path.stem, path.read_text(encoding="utf-8"))
-        except OSError as error:
-            fail(f"{path} cannot be read: {error.strerror}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+        except (OSError, UnicodeDecodeError) as error:
+            fail(f"{path} cannot be read: {reason_of(error)}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
         except ConfigError as error:
             fail(str(error), code="bad_profile", as_json=as_json, exit_code=FAILED)
     else:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.device_tools import Progress, checked, run
 from sitewatt.output import BAD_INPUT, fail, print_json
 
@@ -98,7 +99,7 @@ def _from_list(path: Path, kinds: Any, numbering: Any, as_json: bool) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path} cannot be read: {error}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"{path} cannot be read: {reason_of(error)}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
     return checked(lambda: read_list(text, kinds=kinds, numbering=numbering), as_json)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.commands.sim_swarm import swarm
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
@@ -144,7 +145,7 @@ def _play(
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            fail(f"{path} cannot be read: {error}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+            fail(f"{path} cannot be read: {reason_of(error)}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
         known = checked(lambda: parse_profile(path.stem, text), as_json)
     else:
         known = checked(lambda: load_profile(name), as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
@@ -115,7 +116,10 @@ def _load(name: str, as_json: bool) -> "Tariff":
             known = ", ".join(tariffs.names())
             fail(f"{name} is neither a file nor one of {known}", code="unknown", as_json=as_json, exit_code=BAD_INPUT)
         return read_tariff(text, where=name)
-    except (BadTariff, OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        sentence = f"{path} cannot be read: {reason_of(error)}"
+        fail(sentence, code="bad_tariff", as_json=as_json, exit_code=BAD_INPUT)
+    except BadTariff as error:
         fail(str(error), code="bad_tariff", as_json=as_json, exit_code=BAD_INPUT)
 
 
@@ -185,7 +189,7 @@ def _spot_file(path: Path, zone: str, as_json: bool) -> "tuple[Series, int]":
     try:
         reading = read(path.read_bytes(), Options(wanted="price", timezone=zone))
     except (SeriesError, OSError) as error:
-        fail(f"{path} cannot be read: {error}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"{path} cannot be read: {reason_of(error)}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     if reading.unit and reading.unit not in MCT_PER_UNIT:
         sentence = f"{path} holds {reading.unit}, no prices; they are in {', '.join(MCT_PER_UNIT)}"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)

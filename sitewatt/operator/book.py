@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.control import AckStage, Command, CommandAck
+from contracts.reasons import reason_of
 from contracts.units import epoch_ms
 
 # Commands that are remembered; the oldest go first.
@@ -115,7 +116,7 @@ class Book:
         except FileNotFoundError:
             return {"seq": {}, "sent": []}
         except (OSError, ValueError) as error:
-            raise BookUnusable(f"{self._path} cannot be read ({error}); nothing was sent") from error
+            raise BookUnusable(f"{self._path} cannot be read ({reason_of(error)}); nothing was sent") from error
         if not isinstance(content, dict) or not {"seq", "sent"} <= content.keys():
             raise BookUnusable(f"{self._path} is no book of sent commands; nothing was sent")
         return content

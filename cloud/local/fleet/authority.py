@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from cloud.errors import FleetDenied, SetupError
 from cloud.stores.private_files import close_to_others, private_folder, write_private
 from contracts.clock import SystemClock
+from contracts.reasons import reason_of
 from contracts.topics import PRIVATE_AUTHORITY
 
 # As the service's own: nothing forces a renewal. Source: AWS IoT Core developer guide, X.509 client certificates.
@@ -65,7 +66,7 @@ class LocalAuthority:
             key = load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
             self._cert = x509.load_pem_x509_certificate(self.ca_path.read_bytes())
         except (OSError, ValueError) as error:
-            raise SetupError(f"the authority in {folder} cannot be used: {error}") from error
+            raise SetupError(f"the authority in {folder} cannot be used: {reason_of(error)}") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise SetupError(f"the authority's key in {folder} is a {type(key).__name__}, not an elliptic curve key")
         self._key = key

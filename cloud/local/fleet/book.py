@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from cloud.errors import StoreError
 from cloud.stores.private_files import private_database, private_folder
+from contracts.reasons import reason_of
 from contracts.units import epoch_ms
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -118,7 +119,7 @@ class Book:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"fleet file {path} cannot be opened: {error}") from error
+            raise StoreError(f"fleet file {path} cannot be opened: {reason_of(error)}") from error
         return cls(connection)
 
     def close(self) -> None:

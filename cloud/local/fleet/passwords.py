@@ -13,6 +13,7 @@ from typing import Final
 
 from cloud.errors import SetupError
 from cloud.stores.private_files import close_to_others, private_folder, write_private
+from contracts.reasons import reason_of
 from contracts.topics import ROOT, Down
 
 CLOUD_USER: Final = "sitewatt-cloud"
@@ -60,7 +61,7 @@ class PlainDoor:
         try:
             return path.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(f"password file {path} cannot be read: {error}") from error
+            raise SetupError(f"password file {path} cannot be read: {reason_of(error)}") from error
 
     def prepare(self) -> None:
         """Make the passwords that are missing, and write the broker's files anew.
@@ -78,7 +79,9 @@ class PlainDoor:
             write_private(self.hashes_path, hashes.encode())
             write_private(self.rules_path, ("\n".join(_rules()) + "\n").encode())
         except OSError as error:
-            raise SetupError(f"the plain door's files in {self.folder} cannot be written: {error}") from error
+            raise SetupError(
+                f"the plain door's files in {self.folder} cannot be written: {reason_of(error)}"
+            ) from error
 
 
 def _rules() -> list[str]:

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Protocol
 
+from contracts.reasons import reason_of
 from edge.errors import UpdateFailed
 
 MAKE_TIMEOUT_S = 300.0
@@ -49,7 +50,9 @@ class VenvEnvironments:
                 _refuse_escapes(wheel, site_packages)
                 wheel.extractall(site_packages)
         except (zipfile.BadZipFile, OSError) as error:
-            raise UpdateFailed(f"the artefact cannot be unpacked: {error}; the version is given up") from error
+            raise UpdateFailed(
+                f"the artefact cannot be unpacked: {reason_of(error)}; the version is given up"
+            ) from error
         # Below the artefact in the search order: what the version brings itself wins.
         (site_packages / _BASE).write_text(f"{packaged_modules()}\n")
 

@@ -1,0 +1,35 @@
+"""Why a file cannot be used is said in words."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from contracts.reasons import reason_of
+
+
+def test_the_machines_error_is_told_without_its_number_and_path(tmp_path: Path) -> None:
+    """The path stands in the sentence already."""
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "none").read_bytes()
+    assert reason_of(caught.value) == "No such file or directory"
+
+
+def test_bytes_that_are_no_text_are_told_by_their_place() -> None:
+    """A codec's own words help nobody."""
+    with pytest.raises(UnicodeDecodeError) as caught:
+        b"power;\xfc".decode()
+    assert reason_of(caught.value) == "it is not text in UTF-8 (byte 7)"
+
+
+def test_what_is_no_yaml_is_told_by_its_line() -> None:
+    """A tab, a missing quote: whoever mends it needs the place."""
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.safe_load("site: farm\n\tzone: east\n")
+    assert reason_of(caught.value).startswith("it is not YAML at line 2, column 1: ")
+
+
+def test_another_error_says_what_it_says() -> None:
+    """Ours are sentences, and an error of the machine may have none."""
+    assert reason_of(ValueError("columns are missing")) == "columns are missing"
+    assert reason_of(OSError("no route")) == "no route"
