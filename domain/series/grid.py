@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from domain.forecasting.series import DAY_S, STEPS_MAX, Floats, Series
 from domain.series.errors import SeriesError
+from domain.series.oddities import begins_each_day
 from domain.series.units import Measures
 
 Ints = NDArray[np.int64]
 
+ANEW = "counter begins each day anew"
 STEPS_S = (
     1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 28800, 43200,
     DAY_S,
@@ -101,8 +103,8 @@ def _merged(samples: Samples, measures: Measures | None, notes: list[str]) -> Sa
         notes.append(f"{equal} duplicate{'s' if equal > 1 else ''} merged")
     if unlike:
         notes.append(
-            f"{unlike} times have two values (line {lines[0]} the first), their mean is taken; if the clock changed, "
-            "add --timezone"
+            f"{unlike} time{'s have' if unlike > 1 else ' has'} two values (line {lines[0]} the first), their mean is "
+            "taken; if the clock changed, add --timezone"
         )
     return Samples(at=at, values=values, lines=samples.lines[first])
 
@@ -219,10 +221,28 @@ def _differences(samples: Samples, phase: float, step: int, notes: list[str]) ->
     rise, spans = np.diff(values), np.round(np.diff(at) / step) * step
     spans = np.maximum(spans, step)
     fell = rise < 0
-    if fell.any():
-        notes.append(f"counter fell {int(fell.sum())} times (line {lines[1:][fell][0]}): reset or another meter")
     power = np.where(fell | (spans > SPREAD_STEPS_MAX * step), np.nan, rise * 3600.0 / spans)
+    if begins_each_day(at, values):
+        notes.append(ANEW)
+        power = np.where(fell, _beside(power), power)
+    elif fell.any():
+        notes.append(f"counter fell {_times(int(fell.sum()))} (line {lines[1:][fell][0]}): reset or another meter")
     return at[:-1], power, spans
+
+
+def _beside(values: Floats) -> Floats:
+    """Return the mean of the values before and after each, of the one that is known."""
+    sides = np.stack([np.concatenate([[np.nan], values[:-1]]), np.concatenate([values[1:], [np.nan]])])
+    known = np.isfinite(sides)
+    count = known.sum(axis=0)
+    found: Floats = np.divide(
+        np.where(known, sides, 0.0).sum(axis=0), count, out=np.full(len(values), np.nan), where=count > 0
+    )
+    return found
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _filled(first: Ints, length: Ints, values: Floats, *, step: int, notes: list[str]) -> Series:
@@ -262,7 +282,7 @@ def _of_changes(
             raise SeriesError("it holds fewer than 2 readings of its counter")
         rise = np.diff(values)
         if (rise < 0).any():
-            notes.append(f"counter fell {int((rise < 0).sum())} times: reset or another meter")
+            notes.append(f"counter fell {_times(int((rise < 0).sum()))}: reset or another meter")
         rate = np.where(rise < 0, np.nan, rise * 3600.0 / np.maximum(np.diff(at), 1e-6))
     else:
         rate = values[:-1] * (3600.0 / step_s if measures is Measures.ENERGY else 1.0)

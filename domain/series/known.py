@@ -278,13 +278,67 @@ def _dsmr_reader(table: Table) -> Table | None:
 
 def _date_and_time(table: Table) -> Table | None:
     """Join a column of days and one of times of day."""
-    clock = re.compile(r"\d{1,2}:\d{2}(:\d{2})?(\s*[AaPp][Mm])?")
+    clock = re.compile(r"(\d{1,2}:\d{2}(:\d{2})?(\s*[AaPp][Mm])?)(\s*[-–]\s*\d{1,2}:\d{2}(:\d{2})?)?")
     hour = next((name for name in table.header if clock.fullmatch(_first(table, name).strip())), None)
     day = next((name for name in table.header if name != hour and looks_like_time(_first(table, name))), None)
     if hour is None or day is None or ":" in _first(table, day):
         return None
-    times = [f"{date.strip()} {at.strip()}" for date, at in zip(table.column(day), table.column(hour), strict=True)]
+    times = [
+        f"{date.strip()} {found[1] if (found := clock.fullmatch(at.strip())) else at.strip()}"
+        for date, at in zip(table.column(day), table.column(hour), strict=True)
+    ]
     return _with_time(table, times, drop={day, hour}, form="")
+
+
+# How many hours, half hours or quarters a local day counts, and how long each is in minutes.
+_COUNTED = {length * 60 // step: step for step in (60, 30, 15) for length in (23, 24, 25)}
+
+
+def _date_and_number(table: Table) -> Table | None:
+    """Join a column of days and one that counts the hours, half hours or quarters of each: 1 to 24, or 0 to 23.
+
+    On the day on which the clock changes the count goes on: of 25 hours the fourth is the second from 02:00, in
+    November (America) the third the second from 01:00; of 23 hours the third begins at 03:00.
+    """
+    day = next((name for name in table.header if looks_like_time(_first(table, name))), None)
+    if day is None or ":" in _first(table, day):
+        return None
+    days = [cell.strip() for cell in table.column(day)]
+    for name in table.header:
+        cells = [cell.strip() for cell in table.column(name)]
+        if name == day or not all(re.fullmatch(r"\d{1,3}(\.0)?", cell) for cell in cells):
+            continue
+        numbers = [int(float(cell)) for cell in cells]
+        by_day: dict[str, list[int]] = {}
+        for date, number in zip(days, numbers, strict=True):
+            by_day.setdefault(date, []).append(number)
+        least = min(numbers)
+        whole = [sorted(found) == list(range(least, least + len(found))) for found in by_day.values()]
+        usual = max((len(found) for found in by_day.values()), key=[len(found) for found in by_day.values()].count)
+        step = _COUNTED.get(usual)
+        if least > 1 or step is None or sum(whole) < 0.9 * len(whole) or max(numbers) - least >= 25 * 60 // step:
+            continue
+        minutes = {date: len(found) * step for date, found in by_day.items()}
+        # A first or last day that is short is cut, whatever the clock did.
+        ends = (days[0], days[-1]) if days else ()
+        minutes |= {date: 24 * 60 for date in ends if minutes[date] < 24 * 60}
+        times = [
+            f"{date} {_of_day(date, (number - least) * step, minutes=minutes[date])}"
+            for date, number in zip(days, numbers, strict=True)
+        ]
+        return _with_time(table, times, drop={day, name}, form="")
+    return None
+
+
+def _of_day(date: str, passed: int, *, minutes: int) -> str:
+    """Return the time of day after so many minutes of a day that has so many of them."""
+    hour = 60
+    twice_at = hour if re.search(r"\D11\D|nov", date, re.IGNORECASE) else 2 * hour
+    if minutes == 25 * hour and passed >= twice_at + hour:
+        passed -= hour
+    elif minutes == 23 * hour and passed >= 2 * hour:
+        passed += hour
+    return f"{passed // hour:02d}:{passed % hour:02d}"
 
 
 FORMS: tuple[Form, ...] = (
@@ -302,4 +356,5 @@ FORMS: tuple[Form, ...] = (
     _solaredge,
     _dsmr_reader,
     _date_and_time,
+    _date_and_number,
 )

@@ -14,6 +14,14 @@ OUTLIERS_PER_MILLE = 5
 STEPS_JUDGED_MIN = 48
 COUNTER_STEPS_MIN = 12
 STUCK_S = DAY_S
+# Values in another unit stand apart from all others by this gap, and are so many times what is usual at their hour.
+UNIT_GAP = 50.0
+UNIT_FACTORS = (1_000.0, 1_000_000.0)
+UNIT_SLACK = 2.0
+UNIT_SHARE_MAX = 0.3
+LEVELS_MIN = 12
+# A counter that begins each day anew was seen to do so on so many days.
+DAYS_ANEW_MIN = 2
 NET_SHARE = 0.01
 
 
@@ -39,6 +47,28 @@ def rises_without_end(values: Floats) -> bool:
     return bool(np.median(np.abs(known)) > 3 * np.median(steps) and known.max() - known.min() > 3 * np.median(steps))
 
 
+def begins_each_day(at: Floats, values: Floats) -> bool:
+    """Return whether values look like a counter that begins at zero each day: they fall once a day, to almost nothing.
+
+    Args:
+        at: Seconds since the epoch, rising.
+        values: What was read then.
+    """
+    known = np.isfinite(values)
+    at, values = at[known], values[known]
+    if len(values) < COUNTER_STEPS_MIN or (values < 0).any():
+        return False
+    steps = np.diff(values)
+    falls = np.flatnonzero(steps < 0)
+    # A load that runs once a day rises to its level at once.
+    if len(falls) < DAYS_ANEW_MIN or (steps > 0).sum() < 4 * (len(falls) + 1):
+        return False
+    apart = np.diff(at[falls + 1])
+    days = np.round(apart / DAY_S)
+    daily = bool((days >= 1).all() and np.median(days) == 1 and (np.abs(apart - days * DAY_S) <= 2 * 3_600).all())
+    return daily and bool((values[falls + 1] <= 0.2 * values[falls]).all())
+
+
 def clean(series: Series, *, unit: str, measures: Measures | None) -> Cleaned:
     """Return a series with outliers and a sensor that stands still taken as missing, and a word about each.
 
@@ -55,6 +85,13 @@ def clean(series: Series, *, unit: str, measures: Measures | None) -> Cleaned:
         at = _at(series, int(place))
         notes.append(f"outlier {values[place]:g}{_unit(unit)} at {at} taken as missing")
         values[place] = np.nan
+    other = [] if price else _in_another_unit(values, series.step_s)
+    if other:
+        at = _at(series, other[0])
+        notes.append(
+            f"{len(other)} values from {at} on are a thousand times off the others, another unit? taken as missing"
+        )
+        values[other] = np.nan
     for first, last in _stuck(values, series.step_s):
         hours = (last - first) * series.step_s / 3600
         value, at = values[first], _at(series, first)
@@ -102,6 +139,45 @@ def _outliers(values: Floats, factor: float) -> list[int]:
     if usual <= 0:
         return []
     return [int(place) for place in known[size > factor * usual]]
+
+
+def _in_another_unit(values: Floats, step_s: int) -> list[int]:
+    """Return the values, a minority, that are what the others are at their hour of the day times a unit's factor.
+
+    A device that mostly stands by and at times runs has two levels as well; its lower one does not vary.
+    """
+    size = np.abs(values)
+    places = np.flatnonzero(np.isfinite(values) & (size > 0))
+    if len(places) < STEPS_JUDGED_MIN:
+        return []
+    ordered = np.sort(size[places])
+    ratio = ordered[1:] / ordered[:-1]
+    cut = int(ratio.argmax())
+    if ratio[cut] < UNIT_GAP:
+        return []
+    high = size > float(np.sqrt(ordered[cut] * ordered[cut + 1]))
+    odd, usual = (high, ~high) if high[places].mean() < 0.5 else (~high, high)
+    odd, usual = odd & np.isin(np.arange(len(size)), places), usual & np.isin(np.arange(len(size)), places)
+    if odd[places].mean() > UNIT_SHARE_MAX or not _varies(size[usual]):
+        return []
+    of_day = np.arange(len(size)) % max(1, DAY_S // step_s)
+    ratios = [
+        size[place] / float(np.median(alike))
+        for place in np.flatnonzero(odd)
+        if len(alike := size[usual & (of_day == of_day[place])])
+    ]
+    if not ratios:
+        return []
+    off = float(np.median(ratios))
+    off = off if off > 1 else 1 / off
+    alike = any(factor / UNIT_SLACK <= off <= factor * UNIT_SLACK for factor in UNIT_FACTORS)
+    return [int(place) for place in np.flatnonzero(odd)] if alike else []
+
+
+def _varies(size: Floats) -> bool:
+    """Return whether values are spread over their range, as use is, and not one level."""
+    low, middle, high = np.quantile(size, (0.1, 0.5, 0.9))
+    return bool(high > 1.5 * low and len(np.unique(size)) >= LEVELS_MIN and middle > low)
 
 
 def _stuck(values: Floats, step_s: int) -> list[tuple[int, int]]:

@@ -11,10 +11,10 @@ from domain.forecasting.series import Series
 from domain.series.decode import decode
 from domain.series.documents import read_document
 from domain.series.errors import SeriesError, Undecided
-from domain.series.grid import Samples, lay_out
+from domain.series.grid import ANEW, Samples, lay_out
 from domain.series.known import recognise
 from domain.series.numbers import decimal_of, is_missing, number
-from domain.series.oddities import clean, gaps, rises_without_end
+from domain.series.oddities import begins_each_day, clean, gaps, rises_without_end
 from domain.series.table import Table, parse
 from domain.series.times import Times, day_order, looks_like_time, read_times, zone_named
 from domain.series.units import UNITS, Measures, Unit, unit_in, unit_named
@@ -97,7 +97,7 @@ def read(data: bytes, options: Options) -> Reading:
         table.form,
         grid.step_words,
         times.zone or ("times without a zone taken as UTC, add --timezone" if times.naive else "UTC"),
-        _quantity(unit, measures, name),
+        _quantity(unit, measures, name, endless=ANEW not in grid.notes),
         "" if encoding == "UTF-8" else encoding,
         f"{empty} gap{'s' if empty > 1 else ''}" if empty else "no gaps",
         *times.words,
@@ -272,9 +272,16 @@ def _measures(samples: Samples, column: str, unit: Unit | None, table: Table, op
             raise Undecided(f"the unit of {column!r} is {told}, none of energy; add --unit Wh, kWh or MWh")
         return asked
     energy = unit is not None and unit.measures is Measures.ENERGY
-    if energy and (column in table.counters or rises_without_end(samples.values)):
+    price = unit is not None and unit.measures is Measures.PRICE
+    anew = not price and begins_each_day(samples.at, samples.values)
+    if energy and (column in table.counters or rises_without_end(samples.values) or anew):
         return Measures.COUNTER
-    if not energy and rises_without_end(samples.values) and not (unit and unit.measures is Measures.PRICE):
+    if anew:
+        raise Undecided(
+            f"{column!r} falls to almost nothing once a day and rises in between: a counter that begins each day anew? "
+            "add --measures counter --unit kWh, or --measures power where it is none"
+        )
+    if not energy and rises_without_end(samples.values) and not price:
         known = samples.values[np.isfinite(samples.values)]
         raise Undecided(
             f"{column!r} rises without end, from {known[0]:g} to {known[-1]:g}: a counter? add --measures counter "
@@ -290,11 +297,11 @@ def _ends(series: Series) -> Series:
     return Series(start=series.start - timedelta(seconds=series.step_s), step_s=series.step_s, values=series.values)
 
 
-def _quantity(unit: Unit | None, measures: Measures | None, power: str) -> str:
+def _quantity(unit: Unit | None, measures: Measures | None, power: str, *, endless: bool) -> str:
     if unit is None:
         return "unit unknown"
     if measures is Measures.COUNTER:
-        return f"rises without end: {unit.name} counter → {power}"
+        return f"{'rises without end: ' if endless else ''}{unit.name} counter → {power}"
     if measures is Measures.ENERGY:
         return f"{unit.name} a step → {power}"
     return UNITS[unit.name].name

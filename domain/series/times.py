@@ -1,6 +1,7 @@
 """Times of one column: styles of dates, epochs, ranges, and naive local times in a zone."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
@@ -17,7 +18,7 @@ ZONES_TRIED = (
     "America/Los_Angeles", "Australia/Sydney", "Australia/Adelaide", "Pacific/Auckland", "America/Santiago",
     "America/Halifax", "Europe/Istanbul", "Europe/Chisinau",
 )  # fmt: skip
-_EPOCHS = ((1e9 * 0.6, 5e9, 1.0), (1e12 * 0.6, 5e12, 1e3), (1e15 * 0.6, 5e15, 1e6))
+_EPOCHS = ((0.6e9, 5e9, 1.0), (0.6e12, 5e12, 1e3), (0.6e15, 5e15, 1e6), (0.6e18, 5e18, 1e9))
 _NUMERIC = re.compile(
     r"(?P<a>\d{1,4})[./-](?P<b>\d{1,2})[./-](?P<c>\d{2,4})\.?"
     r"(?:[T ,]+(?P<h>\d{1,2})[:.h](?P<m>\d{2})(?:[:.](?P<s>\d{2})(?:[.,]\d{1,9})?)?\s*(?P<half>[aApP]\.?[mM]\.?)?)?"
@@ -95,8 +96,13 @@ def read_times(cells: Sequence[str], *, zone: str, hint: str = "", order: str) -
 
 
 def _in_zone(parsed: Sequence[datetime | None], local: tzinfo) -> tuple[list[datetime | None], int]:
-    """Return naive local times as instants: of a time that comes twice in autumn the second is the later."""
+    """Return naive local times as instants: of a time that comes twice in autumn the second is the later.
+
+    Where the clock goes back by less than the file's step (Lord Howe) such a time stands once: it is the one that is a
+    step after the row before.
+    """
     seen: dict[datetime, int] = {}
+    times = Counter(parsed)
     found: list[datetime | None] = []
     skipped = 0
     for at in parsed:
@@ -113,8 +119,17 @@ def _in_zone(parsed: Sequence[datetime | None], local: tzinfo) -> tuple[list[dat
             found.append(None)
             continue
         seen[at] = seen.get(at, 0) + 1
-        found.append(early if seen[at] == 1 else late)
+        is_late = seen[at] > 1 or (times[at] == 1 and _a_step_on(found, late) and not _a_step_on(found, early))
+        found.append(late if is_late else early)
     return found, skipped
+
+
+def _a_step_on(found: Sequence[datetime | None], at: datetime | None) -> bool:
+    """Return whether an instant is as far after the last one as that was after the one before."""
+    if len(found) < 2 or at is None:
+        return False
+    before, last = found[-2:]
+    return before is not None and last is not None and at - last == last - before
 
 
 def _zone_of_offsets(parsed: Sequence[datetime | None]) -> str:
@@ -195,8 +210,8 @@ def _parse(text: str, order: DayOrder) -> datetime | None:
     text = text.strip().strip('"')
     if len(text) < 6 or len(text) > 80:
         return None
-    # Of a range (ENTSO-E) the beginning counts.
-    text = re.split(r"\s+[-–]\s+(?=\d{1,4}[./-])", text, maxsplit=1)[0]
+    # Of a range (ENTSO-E) the beginning counts; its end may be a time of day alone.
+    text = re.split(r"\s+[-–]\s+(?=\d{1,4}[./-])|(?<=:\d\d)\s*[-–]\s*(?=\d{1,2}:\d\d(?::\d\d)?$)", text, maxsplit=1)[0]
     try:
         return _iso(text) or _epoch(text) or _written(text, order)
     except (ValueError, OverflowError):
@@ -213,7 +228,7 @@ def _iso(text: str) -> datetime | None:
 
 
 def _epoch(text: str) -> datetime | None:
-    if not re.fullmatch(r"\d{9,16}(?:\.\d{1,9})?", text):
+    if not re.fullmatch(r"\d{9,19}(?:\.\d{1,9})?", text):
         return None
     value = float(text)
     for low, high, scale in _EPOCHS:

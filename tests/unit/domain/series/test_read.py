@@ -44,6 +44,12 @@ LOCAL = Options(timezone="Europe/Berlin")
 SAME: dict[str, tuple[bytes, Options]] = {
     "plain": (csv(shaped(iso)), Options()),
     "semicolon and decimal comma": (csv(shaped(iso, comma), "Zeit;Leistung [kW]", ";"), Options()),
+    "nanoseconds": (csv(shaped(lambda at: f"{int(at.timestamp())}000000000")), Options()),
+    "a range of hours": (csv(shaped(lambda at: f"{at:%d.%m.%Y %H}:00 - {(at + timedelta(hours=1)):%H}:00")), LOCAL),
+    "a range of hours beside the day": (
+        csv(shaped(lambda at: f"{at:%d.%m.%Y},{at:%H}:00-{at:%H}:59"), "Tag,Zeit,kW"),
+        LOCAL,
+    ),
     "tabs": (csv(shaped(iso), "Zeit\tLeistung [kW]", "\t"), Options()),
     "pipes": (csv(shaped(iso), "Zeit|Leistung [kW]", "|"), Options()),
     "quoted decimal comma": (csv(shaped(iso, lambda load: f'"{comma(load)}"')), Options()),
@@ -134,7 +140,96 @@ def test_a_counter_becomes_power_and_a_reset_is_a_gap() -> None:
     assert reading.series.values == pytest.approx(LOADS[1:], abs=2e-3)
     assert "kWh counter → kW" in reading.understood and reading.unit == "kW"
     swapped = read(_counter(reset_at=200), Options(measures="counter"))
-    assert math.isnan(swapped.series.values[199]) and "counter fell 1 times (line 202)" in swapped.understood
+    assert math.isnan(swapped.series.values[199]) and "counter fell once (line 202)" in swapped.understood
+
+
+def _daily(unit: str = "kWh") -> bytes:
+    """Return a counter that begins anew with each local day, as inverters show it."""
+    rows, total, day = [], 0.0, None
+    for at, load in ROWS:
+        local = at.astimezone(BERLIN)
+        total = load if local.date() != day else total + load
+        day = local.date()
+        rows.append((at.isoformat(), f"{total:.3f}"))
+    return csv(rows, f"time,today_{unit}")
+
+
+def test_a_counter_that_begins_each_day_anew_becomes_power() -> None:
+    """Taken for the energy of each hour it was ten times the use."""
+    reading = read(_daily(), Options())
+    midnights = [index for index, (at, _) in enumerate(ROWS[1:]) if at.astimezone(BERLIN).hour == 0]
+    inside = np.setdiff1d(np.arange(len(LOADS) - 1), midnights)
+    assert reading.series.values[inside] == pytest.approx(np.asarray(LOADS[1:])[inside], abs=2e-3)
+    assert np.isfinite(reading.series.values).all() and reading.series.values.max() < 2.5
+    assert "counter begins each day anew" in reading.understood
+    with pytest.raises(Undecided, match=r"once a day.*--measures counter --unit kWh"):
+        read(_daily("x"), Options())
+
+
+@pytest.mark.parametrize("boiler", [(0.0, 2.0, 2.0), (0.0, 1.0, 2.0)])
+def test_a_load_that_runs_once_a_day_is_no_counter(boiler: tuple[float, ...]) -> None:
+    """A boiler on a timer falls to nothing once a day as well."""
+    night = {3: boiler[1], 4: boiler[2]}
+    rows = [(at.isoformat(), str(night.get(at.hour, boiler[0]))) for at, _ in ROWS]
+    reading = read(csv(rows, "time,kWh"), Options())
+    assert "counter" not in reading.understood and np.nanmax(reading.series.values) == 2.0
+
+
+def test_values_in_another_unit_for_a_while_are_named_and_missing() -> None:
+    """Nine hours in W amid kW made a forecast of 312 kW."""
+    rows = [
+        (at.isoformat(), f"{load * (1000 if 100 <= index < 109 else 1):.3f}") for index, (at, load) in enumerate(ROWS)
+    ]
+    reading = read(csv(rows), Options())
+    assert "9 values from 2025-10-14T02:00:00Z on are a thousand times off" in reading.understood
+    assert np.nanmax(reading.series.values) == max(LOADS) and reading.removed == pytest.approx(9 / len(ROWS))
+
+
+def test_two_levels_of_use_are_no_other_unit() -> None:
+    """A charger stands by at 3 W and charges at 11 kW: both are true."""
+    rows = [(at.isoformat(), "11.0" if at.hour in {2, 3, 4} else "0.003") for at, _ in ROWS]
+    reading = read(csv(rows), Options())
+    assert "another unit" not in reading.understood and np.nanmax(reading.series.values) == 11.0
+
+
+def test_an_hour_at_lord_howe_goes_back_by_half() -> None:
+    """Of an hourly file each time of the half hour that comes twice stands once."""
+    zone = ZoneInfo("Australia/Lord_Howe")
+    start = datetime(2026, 4, 1, 13, tzinfo=UTC)
+    rows = [
+        (f"{(start + timedelta(hours=index)).astimezone(zone):%Y-%m-%d %H:%M}", str(load))
+        for index, load in enumerate(LOADS)
+    ]
+    reading = read(csv(rows), Options(timezone="Australia/Lord_Howe"))
+    assert reading.series.start == start and reading.series.values == pytest.approx(LOADS) and not reading.notes
+
+
+COUNTED = {
+    (2025, 10, 26, "Europe/Berlin"): 25,
+    (2025, 3, 30, "Europe/Berlin"): 23,
+    (2025, 11, 2, "America/New_York"): 25,
+    (2026, 4, 5, "Australia/Sydney"): 25,
+    (2025, 6, 1, "Europe/Berlin"): 24,
+}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("step", [900, 1800, 3600])
+@pytest.mark.parametrize("case", COUNTED)
+def test_a_column_that_counts_the_hours_of_a_day_is_a_time(
+    case: tuple[int, int, int, str], step: int, first: int
+) -> None:
+    """The hour's number was taken for the value; days of 23 and 25 hours count on."""
+    zone = ZoneInfo(case[3])
+    begin = datetime(*case[:3], tzinfo=zone).astimezone(UTC) - timedelta(days=3)
+    length, numbers, rows = int(7 * 86_400 // step), {}, []  # type: ignore[var-annotated]
+    for index in range(length):
+        day = (begin + timedelta(seconds=index * step)).astimezone(zone).date()
+        numbers[day] = numbers.get(day, first - 1) + 1
+        rows.append((f"{day:%Y-%m-%d};{numbers[day]}", str(LOADS[index % len(LOADS)])))
+    reading = read(csv(rows, "Date;Hour;MW", ";"), Options(timezone=case[3]))
+    assert reading.series.start == begin and len(reading.series.values) == length and reading.column == "MW"
+    assert reading.series.values == pytest.approx([LOADS[index % len(LOADS)] for index in range(length)])
 
 
 def test_a_counter_without_a_unit_of_energy_is_asked_about() -> None:
