@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud.market.tools.inputs import BadInput, mapping, rows, text
+from cloud.market.tools.inputs import BadInput, instant_of, mapping, rows, text
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S
 from sitewatt.history_file import quarters_wh, reading_of
 
@@ -19,11 +19,19 @@ def with_meters(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
         OSError: It cannot be opened.
     """
     words: list[str] = []
-    meters = [
-        _metered(row, f"meters[{index}]", words) if "file" in row else row
-        for index, row in enumerate(rows(data, "meters"))
-    ]
-    return ({**data, "meters": meters} if words else data), words
+    given = rows(data, "meters")
+    instants = {
+        instant_of(row, "at", f"meters[{index}]").timestamp() // DELIVERY_INTERVAL_S
+        for index, row in enumerate(given)
+        if "file" in row
+    }
+    if len(instants) > 1:
+        raise BadInput("the meters name instants (at) of more than one interval; a file settles one")
+    meters = [_metered(row, f"meters[{index}]", words) if "file" in row else row for index, row in enumerate(given)]
+    if not words:
+        return data, words
+    start = datetime.fromtimestamp(instants.pop() * DELIVERY_INTERVAL_S, UTC).isoformat()
+    return {"start": start, **data, "meters": meters}, words
 
 
 def with_members(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
@@ -48,17 +56,13 @@ def with_members(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]
         name: values[(skip := (first - start) // DELIVERY_INTERVAL) : skip + count]
         for name, (start, values) in read.items()
     }
-    return {**data, "sites": {**given, **{name: _two_ways(values) for name, values in cut.items()}}}, words
+    members = {name: _two_ways(values) for name, values in cut.items()}
+    return {"start": first.isoformat(), **data, "sites": {**given, **members}}, words
 
 
 def _metered(row: Mapping[str, Any], where: str, words: list[str]) -> Mapping[str, Any]:
     """Return a meter's reading in the interval of an instant."""
-    try:
-        at = datetime.fromisoformat(text(row, "at", where))
-    except ValueError as error:
-        raise BadInput(f"at of {where} is {row.get('at')!r}, not an instant like 2026-11-10T12:00+01:00") from error
-    if at.tzinfo is None:
-        raise BadInput(f"at of {where} has no offset, as 2026-11-10T12:00+01:00 has")
+    at = instant_of(row, "at", where)
     kept = {name: row[name] for name in ("site", "version") if name in row}
     source = {name: value for name, value in row.items() if name not in ("site", "version", "at")}
     start, values = _series(source, where, words)

@@ -74,11 +74,13 @@ def imbalance_prices(
             rules, start_ms=start_ms, low_mct_per_kwh=low_mct_per_kwh, high_mct_per_kwh=high_mct_per_kwh
         )
     tariffs = None if rules.last_resort is None else rules.last_resort.prices_at(start_ms)
-    if tariffs is None and market_mct_per_kwh is None and rules.edition > 1:
-        short, long = rules.imbalance_reserve
-        return ImbalancePrices(short_mct_per_kwh=short, long_mct_per_kwh=long)
-    up = tariffs.import_mct_per_kwh if tariffs is not None else market_mct_per_kwh or 0
-    down = tariffs.export_mct_per_kwh if tariffs is not None else market_mct_per_kwh or 0
+    if tariffs is None and rules.edition > 1:
+        up, down = rules.imbalance_reserve
+        if market_mct_per_kwh is None:
+            return ImbalancePrices(short_mct_per_kwh=up, long_mct_per_kwh=down)
+    else:
+        up = tariffs.import_mct_per_kwh if tariffs is not None else market_mct_per_kwh or 0
+        down = tariffs.export_mct_per_kwh if tariffs is not None else market_mct_per_kwh or 0
     market = (up + down) // 2 if market_mct_per_kwh is None else market_mct_per_kwh
     up, down = max(up, market), min(down, market)
     if rules.imbalance is Imbalance.TWO_PRICE:

@@ -1,8 +1,11 @@
 """Values out of files: whole numbers, texts and lists, or one sentence about what is wrong."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
+
+from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
 
 
 class BadInput(ValueError):
@@ -53,3 +56,35 @@ def text(data: Mapping[str, Any], name: str, where: str, *, default: str | None 
     if not isinstance(value, str) or not value:
         raise BadInput(f"{name} of {where} is {value!r}, not a text")
     return value
+
+
+def instant_of(data: Mapping[str, Any], name: str, where: str) -> datetime:
+    """Return an instant with an offset."""
+    value = text(data, name, where)
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise BadInput(f"{name} of {where} is {value!r}, not an instant like 2026-11-10T12:00+01:00") from error
+    if at.tzinfo is None:
+        raise BadInput(f"{name} of {where} has no offset, as 2026-11-10T12:00+01:00 has")
+    return at
+
+
+def interval_start_ms(data: Mapping[str, Any], *, follows_clock: bool) -> int:
+    """Return when the file's (first) interval begins, in ms since the epoch; 0 where nothing depends on it.
+
+    Args:
+        data: Its ``start`` is an instant on a quarter of an hour.
+        follows_clock: The rules have prices that depend on the hour.
+    """
+    if data.get("start") is None:
+        if follows_clock:
+            raise BadInput(
+                "rules.last_resort.tariff follows the clock: add start, when the interval begins, as "
+                "2026-11-10T12:00+01:00"
+            )
+        return 0
+    start_ms = epoch_ms(instant_of(data, "start", "the file"))
+    if start_ms < 0 or start_ms % (DELIVERY_INTERVAL_S * 1000):
+        raise BadInput(f"start of the file is {data['start']!r}, on no quarter of an hour since 1970")
+    return start_ms

@@ -6,22 +6,37 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.market import settling
+from cloud.market.baseline import Flag
 from cloud.market.engine import RESERVED
 from cloud.market.ledger import Kind
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import UTILITY, MarketRules, Participant
 from cloud.market.state import Account, Order, Outcome, Product, SiteSettlement, State, new_product
-from cloud.market.tools.inputs import BadInput, mapping, only, rows, text, whole
+from cloud.market.tools.inputs import BadInput, interval_start_ms, mapping, only, rows, text, whole
 from cloud.market.trading import book_trade
 from contracts.market import ProductState
+from contracts.units import DELIVERY_INTERVAL_S
+from domain.plausibility import CONNECTION_MARGIN, CONNECTION_W_UNKNOWN
 
-_START_MS = 0
-FILE_KEYS = ("trades", "meters", "sites", "connections", "price", "rules", "demand_response", "name", "comment")
+FILE_KEYS = (
+    "trades",
+    "meters",
+    "sites",
+    "connections",
+    "price",
+    "start",
+    "rules",
+    "demand_response",
+    "name",
+    "comment",
+)
 TRADE_KEYS = ("buy", "sell", "qty", "price")
-METER_KEYS = ("site", "import_wh", "export_wh", "version")
+METER_KEYS = ("site", "import_wh", "export_wh", "version", "estimated")
 TARIFF_KEYS = ("import_mct_per_kwh", "export_mct_per_kwh")
 TARIFF_MCT_PER_KWH_MIN = 1_000
-DR_KEYS = ("event", "site", "committed_wh", "baseline_wh", "price", "penalty")
+DR_KEYS = ("event", "site", "committed_wh", "baseline_wh", "price", "penalty", "flags")
+# Above what any connection without a registered rating can carry in an interval.
+UNBOUNDED_WH_MAX = round(CONNECTION_W_UNKNOWN * CONNECTION_MARGIN) * DELIVERY_INTERVAL_S // 3600
 
 
 def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,10 +44,11 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         data: ``trades`` of ``buy, sell, qty, price`` between sites (``utility`` is the last resort), ``meters`` of
-            ``site, import_wh, export_wh[, version]``, optionally ``sites`` (names; those of trades and meters are
-            known anyway), ``connections`` (by site, what its connection carries in an interval in Wh; a reading above
-            it is held), ``price`` of the interval, ``rules`` as in a market's configuration, and ``demand_response``
-            of ``event, site, committed_wh, baseline_wh, price, penalty``.
+            ``site, import_wh, export_wh[, version, estimated]``, optionally ``sites`` (names; those of trades and
+            meters are known anyway), ``connections`` (by site, what its connection carries in an interval in Wh; a
+            reading above it is held), ``price`` of the interval, ``start`` (when it begins, which a tariff that follows
+            the clock needs), ``rules`` as in a market's configuration, and ``demand_response`` of ``event, site,
+            committed_wh, baseline_wh, price, penalty[, flags]``; a flagged claim waits as the rules say.
 
     Raises:
         BadInput: The file is not of that form.
@@ -60,13 +76,22 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
             taker="call",
         )
     product.price = _price(data, out)
-    _demand_response(state, data, out)
+    _demand_response(state, product, data, out)
     _read_meters(state, product, data, out)
     held = [answer for answer in out.answers if answer.refusal == settling.IMPLAUSIBLE]
     refused = next((answer for answer in out.answers if answer.reason is not None and answer not in held), None)
     if refused is not None:
         raise BadInput(f"{refused.order_id} of {refused.site}: {refused.reason}")
     words = [*_words(state.rules), *(f"{answer.site}: {answer.reason}" for answer in held)]
+    words += [
+        f"{site}: {abs(meter.net_wh)} Wh in an interval are more than 10 MW, and no connection of it is given"
+        for site, meter in product.meters.items()
+        if abs(meter.net_wh) > UNBOUNDED_WH_MAX and not state.accounts[site].import_limit_wh
+    ]
+    words += [
+        f"{site}: the claim for {line.event} is flagged {', '.join(line.flags)} and waits; not paid"
+        for _, site, line in settling.open_claims(state)
+    ]
     return _answer(state, product, out) | ({"warnings": words} if words else {})
 
 
@@ -132,8 +157,9 @@ def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
     only(given, sorted(sites), "connections")
     connections = {site: whole(given, site, "connections", least=1) for site in given}
     state = market_of(rules, sites - {UTILITY}, connections)
-    product = new_product(rules, _START_MS, state=ProductState.DELIVERED)
-    state.products[_START_MS] = product
+    follows_clock = rules.last_resort is not None and rules.last_resort.tariff is not None
+    product = new_product(rules, interval_start_ms(data, follows_clock=follows_clock), state=ProductState.DELIVERED)
+    state.products[product.start_ms] = product
     state.now_ms = product.times.end_ms
     return state, product
 
@@ -152,14 +178,15 @@ def _price(data: Mapping[str, Any], out: Outcome) -> int | None:
     return sum(trade.quantity_wh * trade.price_mct_per_kwh for trade in out.trades) // volume if volume else None
 
 
-def _demand_response(state: State, data: Mapping[str, Any], out: Outcome) -> None:
+def _demand_response(state: State, product: Product, data: Mapping[str, Any], out: Outcome) -> None:
     for index, row in enumerate(rows(data, "demand_response")):
         where = f"demand_response[{index}]"
         line = {
             "site": _known_site(state, text(row, "site", where), where),
-            "interval_ms": _START_MS,
+            "interval_ms": product.start_ms,
             "committed_wh": whole(row, "committed_wh", where),
             "baseline_wh": whole(row, "baseline_wh", where),
+            "flags": _flags(row, where),
         }
         command = {
             "event": text(row, "event", where),
@@ -168,6 +195,14 @@ def _demand_response(state: State, data: Mapping[str, Any], out: Outcome) -> Non
             "lines": [line],
         }
         settling.take_event(state, command, out)
+
+
+def _flags(row: Mapping[str, Any], where: str) -> list[str]:
+    """Return a baseline's flags: words that it may have."""
+    flags = row.get("flags", [])
+    if not isinstance(flags, list) or not all(flag in set(Flag) for flag in flags):
+        raise BadInput(f"flags of {where} is {flags!r}, not a list of {', '.join(Flag)}")
+    return flags
 
 
 def _known_site(state: State, site: str, where: str) -> str:
@@ -182,10 +217,11 @@ def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: O
     readings = [
         {
             "site": text(row, "site", f"meters[{index}]"),
-            "interval_ms": _START_MS,
+            "interval_ms": product.start_ms,
             "import_wh": whole(row, "import_wh", f"meters[{index}]", least=0, default=0),
             "export_wh": whole(row, "export_wh", f"meters[{index}]", least=0, default=0),
             "version": whole(row, "version", f"meters[{index}]", least=1, default=1),
+            "estimated": _is_estimated(row, f"meters[{index}]"),
         }
         for index, row in enumerate(rows(data, "meters"))
     ]
@@ -207,6 +243,13 @@ def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: O
         product.state = advance(product.state, ProductEvent.SETTLE)
     for reading in later:
         settling.take_meter(state, reading, out)
+
+
+def _is_estimated(row: Mapping[str, Any], where: str) -> bool:
+    value = row.get("estimated", False)
+    if not isinstance(value, bool):
+        raise BadInput(f"estimated of {where} is {value!r}, neither true nor false")
+    return value
 
 
 def _answer(state: State, product: Product, out: Outcome) -> dict[str, Any]:

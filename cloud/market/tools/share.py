@@ -8,11 +8,11 @@ from cloud.market.ledger import Kind, LedgerLine
 from cloud.market.product import INTERVAL_MS, ProductEvent, advance
 from cloud.market.rules import MarketRules
 from cloud.market.state import Outcome, State, new_product
-from cloud.market.tools.inputs import BadInput, mapping, only
+from cloud.market.tools.inputs import BadInput, interval_start_ms, mapping, only
 from cloud.market.tools.settle import market_of, rules_of
 from contracts.market import ProductState
 
-FILE_KEYS = ("rules", "sites", "times", "name", "comment")
+FILE_KEYS = ("rules", "sites", "times", "start", "name", "comment")
 SITE_KEYS = ("import_wh", "export_wh")
 INTERVALS_MAX = 40_000  # More than a year.
 
@@ -22,8 +22,8 @@ def share_file(data: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         data: ``rules`` of a market with the mechanism ``sharing``, ``sites`` with ``import_wh`` and ``export_wh``: one
-            value for each interval in a row, ``null`` where a reading is missing, and ``times``, how often the row
-            repeats (1 by default).
+            value for each interval in a row, ``null`` where a reading is missing, ``times``, how often the row repeats
+            (1 by default), and ``start``, when the first interval begins, which a tariff that follows the clock needs.
 
     Raises:
         BadInput: The file is not of that form.
@@ -40,9 +40,29 @@ def share_file(data: Mapping[str, Any]) -> dict[str, Any]:
     (length,) = lengths
     if not 0 < length * times <= INTERVALS_MAX:
         raise BadInput(f"the file has {length} intervals {times} times, more than {INTERVALS_MAX} or none")
+    _check_members(rules, sites)
+    follows_clock = rules.last_resort is not None and rules.last_resort.tariff is not None
+    first_ms = interval_start_ms(data, follows_clock=follows_clock)
     state = market_of(rules, sites)
-    lines = [line for index in range(length * times) for line in _settled(state, sites, index, index % length)]
-    return _answer(state, sites, lines, times=times)
+    lines = [
+        line
+        for index in range(length * times)
+        for line in _settled(state, sites, first_ms + index * INTERVAL_MS, index % length)
+    ]
+    return _answer(state, sites, lines, times=times, first_ms=first_ms)
+
+
+def _check_members(rules: MarketRules, sites: Mapping[str, Any]) -> None:
+    """Refuse a key that names who is no member: its share would silently go to the grid."""
+    if rules.sharing is None:
+        return
+    named = [
+        *rules.sharing.shares_permille,
+        *(site for groups in rules.sharing.levels for group in groups for site in group),
+    ]
+    for site in named:
+        if site not in sites:
+            raise BadInput(f"the key of rules.sharing names {site!r}, which is none of the sites: {', '.join(sites)}")
 
 
 def _site(name: str, row: Any) -> tuple[list[int | None], list[int | None]]:
@@ -63,10 +83,10 @@ def _is_energy(value: Any) -> bool:
 
 
 def _settled(
-    state: State, sites: Mapping[str, tuple[list[int | None], list[int | None]]], index: int, at: int
+    state: State, sites: Mapping[str, tuple[list[int | None], list[int | None]]], start_ms: int, at: int
 ) -> list[LedgerLine]:
     """Settle one interval and return its ledger lines."""
-    product = new_product(state.rules, index * INTERVAL_MS, state=ProductState.DELIVERED)
+    product = new_product(state.rules, start_ms, state=ProductState.DELIVERED)
     state.products = {product.start_ms: product}
     state.now_ms = product.times.end_ms
     out = Outcome()
@@ -89,6 +109,7 @@ def _answer(
     lines: Sequence[LedgerLine],
     *,
     times: int,
+    first_ms: int,
 ) -> dict[str, Any]:
     money_uct, energy_wh = state.ledger.sums()
     members = {}
@@ -102,7 +123,7 @@ def _answer(
             "shared_in_wh": sum(wh for wh in shared if wh > 0),
             "shared_out_wh": -sum(wh for wh in shared if wh < 0),
             "money_uct": sum(line.money_uct for line in own),
-            "alone_uct": _alone(state.rules, sites, site, times=times),
+            "alone_uct": _alone(state.rules, sites, site, times=times, first_ms=first_ms),
             "by_kind": _by_kind(own),
         }
     return {
@@ -116,13 +137,20 @@ def _answer(
 
 
 def _alone(
-    rules: MarketRules, sites: Mapping[str, tuple[list[int | None], list[int | None]]], site: str, *, times: int
+    rules: MarketRules,
+    sites: Mapping[str, tuple[list[int | None], list[int | None]]],
+    site: str,
+    *,
+    times: int,
+    first_ms: int,
 ) -> int:
     """Return what a member would owe with the same readings and nobody to share with."""
-    state = market_of(rules, {site: sites[site]})
-    for index in range(len(sites[site][0])):
-        _settled(state, {site: sites[site]}, index, index)
-    return times * state.ledger.balance(site).money_uct
+    state, length = market_of(rules, {site: sites[site]}), len(sites[site][0])
+    follows_clock = rules.last_resort is not None and rules.last_resort.tariff is not None
+    rows = length * times if follows_clock else length
+    for index in range(rows):
+        _settled(state, {site: sites[site]}, first_ms + index * INTERVAL_MS, index % length)
+    return length * times // rows * state.ledger.balance(site).money_uct
 
 
 def _by_kind(lines: Sequence[LedgerLine]) -> dict[str, int]:

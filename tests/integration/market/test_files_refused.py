@@ -44,6 +44,32 @@ REFUSED: dict[str, tuple[list[str], dict[str, Any], str]] = {
         {"orders": [BUY | {"zone": "west"}], "links": [LINK | {"capacty": 5}]},
         "did you mean capacity?",
     ),
+    "a share of nobody": (
+        ["share"],
+        {
+            "rules": {"sharing": {"key": "static", "price_mct_per_kwh": 1, "shares_permille": {"Ann": 900}}},
+            "sites": {"ann": {"import_wh": [5]}},
+        },
+        "names 'Ann', which is none of the sites: ann",
+    ),
+    "a house of nobody": (
+        ["share"],
+        {
+            "rules": {"sharing": {"key": "hierarchical", "price_mct_per_kwh": 1, "levels": [[["ann", "bob"]]]}},
+            "sites": {"ann": {"import_wh": [5]}},
+        },
+        "names 'bob'",
+    ),
+    "a baseline's flag": (
+        ["settle"],
+        {
+            "trades": [TRADE],
+            "demand_response": [
+                {"event": "e", "site": "mill", "committed_wh": 3, "baseline_wh": 9, "price": 1, "flags": ["few-day"]}
+            ],
+        },
+        "flags of demand_response[0]",
+    ),
     "a meter in kWh": (["settle"], {"meters": [{"site": "mill", "import_kwh": 1}]}, "did you mean import_wh?"),
     "a meter without a reading": (["settle"], {"trades": [TRADE], "meters": [{"site": "mill"}]}, "no reading"),
     "a reduction of a site that is not there": (
@@ -129,3 +155,40 @@ def test_a_file_with_a_mark_or_in_utf_16_is_read_as_any_other(tmp_path: Path) ->
     stream = tmp_path / "stream.jsonl"
     stream.write_text(json.dumps({"op": "new", "price": 1, "qty": 1} | {"id": "s", "side": "sell"}), "utf-8-sig")
     assert CliRunner().invoke(app, ["run", str(stream)]).exit_code == 0
+
+
+REDUCED = {"event": "e", "site": "mill", "committed_wh": 300, "baseline_wh": 1000, "price": 40_000, "penalty": 50_000}
+
+
+@pytest.mark.parametrize(
+    ("meter", "reduction", "paid_uct", "word"),
+    [
+        ({"import_wh": 700}, {}, -12_000_000, ""),
+        ({"import_wh": 700}, {"flags": ["few-days"]}, 0, "waits; not paid"),
+        ({"import_wh": 700, "estimated": True}, {}, 0, ""),
+    ],
+)
+def test_nothing_is_paid_on_an_estimate_or_a_flag(
+    meter: dict[str, Any], reduction: dict[str, Any], paid_uct: int, word: str
+) -> None:
+    """A file may say that a reading is estimated and why someone should look at a baseline."""
+    data = {"meters": [{"site": "mill", **meter}], "demand_response": [REDUCED | reduction]}
+    answer = _json("settle", data=data)
+    assert [row["demand_response_uct"] for row in answer["settlements"]] == [paid_uct]
+    assert word in " ".join(answer.get("warnings", [""]))
+
+
+def test_a_reading_that_nothing_bounds_is_named() -> None:
+    """Four gigawatts on a connection of which the file says nothing."""
+    answer = _json("settle", data={"meters": [{"site": "mill", "import_wh": 10**9}]})
+    assert "more than 10 MW" in answer["warnings"][0]
+
+
+def test_a_single_price_without_a_tariff_is_the_bands_end_whatever_traded() -> None:
+    """One Wh for next to nothing priced all that was missing."""
+    trade = {"buy": "mill", "sell": "farm", "qty": 1, "price": 100}
+    meters = [{"site": "mill", "import_wh": 100_000}, {"site": "farm", "export_wh": 1}]
+    for rule in ("spread", "single", "two-price"):
+        rules = {"last_resort": None, "imbalance": rule}
+        answer = _json("settle", data={"trades": [trade], "meters": meters, "rules": rules})
+        assert answer["imbalance_price"]["short"] == 400_000

@@ -46,6 +46,65 @@ def test_a_community_shares_over_the_time_that_all_files_have(files: dict[str, s
     assert answer["members"]["roof"]["export_wh"] == 12 * 1500
 
 
+NIGHT = {
+    "name": "day-and-night",
+    "title": "Day and night",
+    "time_zone": "Europe/Berlin",
+    "unit": "ct/kWh",
+    "sources": ["an example"],
+    "import": {
+        "parts": [
+            {
+                "name": "energy",
+                "time_of_use": {"default": 40, "periods": [{"price": 20, "from": "22:00", "to": "06:00"}]},
+            }
+        ]
+    },
+}
+SERIES = {"last_resort": {"tariff": NIGHT}}
+
+
+@pytest.mark.parametrize(("start", "price"), [("2026-11-10T12:00+01:00", 40_000), ("2026-11-10T22:15+01:00", 20_000)])
+def test_a_tariff_that_follows_the_clock_settles_at_the_time_of_the_interval(start: str, price: int) -> None:
+    """Each file settled as in the first night of 1970."""
+    data = {"rules": SERIES, "start": start, "meters": [{"site": "mill", "import_wh": 1000}]}
+    assert _run("settle", data)["imbalance_price"]["short"] == price
+    shared = {"rules": SERIES | {"sharing": {"key": "dynamic", "price_mct_per_kwh": 100}}, "start": start}
+    answer = _run("share", shared | {"sites": {"ann": {"import_wh": [1000]}}})
+    assert answer["members"]["ann"]["money_uct"] == answer["members"]["ann"]["alone_uct"] == 1000 * price
+
+
+def test_a_row_that_repeats_passes_from_day_to_night() -> None:
+    """Eight quarters from 21:00 on: four at the day's price, four at the night's, alone as in the community."""
+    rules = SERIES | {"sharing": {"key": "dynamic", "price_mct_per_kwh": 100}}
+    data = {"rules": rules, "start": "2026-11-10T21:00+01:00", "times": 8, "sites": {"ann": {"import_wh": [1000]}}}
+    ann = _run("share", data)["members"]["ann"]
+    assert ann["money_uct"] == ann["alone_uct"] == 4 * 1000 * 60_000
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, "add start"),
+        ({"start": "2026-11-10T12:00"}, "has no offset"),
+        ({"start": "2026-11-10T12:07+01:00"}, "no quarter"),
+        ({"start": "noon"}, "not an instant"),
+    ],
+)
+def test_a_tariff_that_follows_the_clock_needs_the_time(change: dict[str, str], word: str) -> None:
+    """A price of a night long ago is no price of today."""
+    data = {"rules": SERIES, "meters": [{"site": "mill", "import_wh": 1000}]} | change
+    assert word in _run("settle", data, code=2)["error"]["message"]
+
+
+def test_the_time_of_a_meters_file_is_the_intervals(files: dict[str, str]) -> None:
+    """What names the instant need not name it twice; two meters settle one interval."""
+    meter = {"site": "mill", "file": files["mill"], "timezone": "Europe/Berlin", "at": "2026-11-10T22:20+01:00"}
+    assert _run("settle", {"rules": SERIES, "meters": [meter]})["imbalance_price"]["short"] == 20_000
+    other = meter | {"site": "roof", "file": files["roof"], "at": "2026-11-10T12:00+01:00"}
+    assert "more than one interval" in _run("settle", {"meters": [meter, other]}, code=2)["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
