@@ -222,11 +222,13 @@ def _stiebel(pump: HeatPump, driver: Driver) -> ConsumerDevice:
     def activate(words: list[int]) -> None:
         pump.is_active = bool(words[0])
 
+    # The virtual inputs are the label's contacts the other way round: input 2 alone locks, input 1 alone recommends.
+    # Source: nymea-plugins-modbus, stiebel-eltron-registers.json, 0x00000001 at 4001 for state 1; evcc, stiebel-wpm.
     def first(words: list[int]) -> None:
-        pump.inputs = (bool(words[0]), pump.inputs[1])
+        pump.inputs = (pump.inputs[0], bool(words[0]))
 
     def second(words: list[int]) -> None:
-        pump.inputs = (pump.inputs[0], bool(words[0]))
+        pump.inputs = (bool(words[0]), pump.inputs[1])
 
     inputs = {
         **{at: Register(words=lambda: [210]) for at in (506, 514, 515, 517, 521)},
@@ -235,8 +237,8 @@ def _stiebel(pump: HeatPump, driver: Driver) -> ConsumerDevice:
     }
     holding = {
         4000: Register(words=lambda: [int(pump.is_active)], takes=activate),
-        4001: Register(words=lambda: [int(pump.inputs[0])], takes=first),
-        4002: Register(words=lambda: [int(pump.inputs[1])], takes=second),
+        4001: Register(words=lambda: [int(pump.inputs[1])], takes=first),
+        4002: Register(words=lambda: [int(pump.inputs[0])], takes=second),
     }
     areas = (
         *(

@@ -136,6 +136,9 @@ class ChargingStation:
             implausible=dict(self._quarantine.said),
         )
 
+    def attend(self) -> None:
+        """Take note of a control cycle: nothing follows, as a limit ends by its own duration, whoever talks to it."""
+
     def drifted(self, capability: Capability) -> bool:
         """Return that it has not: each renewal reads back what is in force."""
         return False

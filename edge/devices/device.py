@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from contracts.clock import Clock
 from contracts.units import Quality
+from edge.control.lease import LEASE_S
 from edge.control.model import Capability
 from edge.devices.apply import Applied, Levers
 from edge.devices.facts import Facts, NoMarker, Watch, conditions, learn_facts, telling
@@ -87,6 +88,7 @@ class Device:
         self._learned = self._recalled()
         self._ledger = WriteBudget(id, self._memory, clock)
         self._running: _Running | None = None
+        self._attended_s: float | None = None
         self._stage = "searching"
         self._last_error: str | None = None
         self._quarantine = Quarantine()
@@ -250,6 +252,20 @@ class Device:
         lever = Lever(capability.value)
         return await self._running.levers.apply(lever, value_w, revert_s=revert_s, refresh=refresh, urgent=urgent)
 
+    def attend(self) -> None:
+        """Take note that a control cycle has just looked at the device."""
+        self._attended_s = self._clock.monotonic()
+
+    def _is_attended(self) -> bool:
+        """Say whether control still looks at a device that takes any message for a sign of life.
+
+        Read on by a gateway whose control hangs, it would hold its last limit for ever. Where control never looked,
+        a tool reads it.
+        """
+        if self._attended_s is None or self._clock.monotonic() - self._attended_s < LEASE_S:
+            return True
+        return not any(fallback.any_message for fallback in self.fallbacks.values())
+
     async def share(self, *, host: str, port: int, writable: bool = False) -> None:
         """Let other programs ask this device through a port of ours, until cancelled.
 
@@ -320,6 +336,7 @@ class Device:
             period_s={poll_class: self.profile.link.period_s(poll_class) for poll_class in PollClass},
             phase_s=self._phase_s,
             on_learned=self._keep_learned,
+            is_attended=self._is_attended,
         )
         levers = Levers(
             device=self.id,

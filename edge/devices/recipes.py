@@ -139,6 +139,7 @@ class Fallback(Section):
         armed_by: Point that holds the device's own timer; it is written with every command and read back.
         max_s: Longest time that the timer takes.
         proven: Seen on a device, or promised by the vendor; otherwise only the map says so.
+        any_message: What is silence is silence of any kind: reading it holds it up too.
     """
 
     direction: Direction
@@ -146,6 +147,7 @@ class Fallback(Section):
     armed_by: str | None = None
     max_s: float | None = Field(default=None, gt=0)
     proven: bool = False
+    any_message: bool = False
     note: str | None = None
 
     @property

@@ -52,6 +52,9 @@ class SiteDevice(Protocol):
     def snapshot(self) -> Mapping[str, Reading]:
         """Return the newest reading of every quantity by canonical name, in our sign, stale where it has aged."""
 
+    def attend(self) -> None:
+        """Take note that a control cycle has just looked at it."""
+
     def drifted(self, capability: Capability) -> bool:
         """Return whether a capability that we had proven does not hold it any more."""
 

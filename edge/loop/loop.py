@@ -134,6 +134,8 @@ class ControlLoop:
 
     def _cycle(self) -> None:
         now_s = self._clock.monotonic()
+        for device in self._devices.values():
+            device.attend()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
         held = {lever: applied.value_w for lever, applied in self._applied.items() if applied.ok}
         snapshot = self._snapshots.build(self._devices, readings, now_s=now_s, confirmed=self._confirmed, held=held)

@@ -45,6 +45,7 @@ REPLAN_S_MIN = 60.0  # But not sooner than this after the last time: turnarounds
 UNANSWERED_UNTIL_SPLIT = 2  # Times that a block was not answered although the unit answers others.
 KEEP_S_MIN = 60.0  # Between two times that experience is handed on to be kept: flash wears out.
 IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
+UNATTENDED_S = 0.2  # Real seconds between two looks at whether anybody attends again.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,7 @@ class Poller:
     Args:
         phase_s: Cycles begin whole periods before or after this instant of the clock's ``monotonic``.
         on_learned: Called when experience has grown, not more often than every ``KEEP_S_MIN``.
+        is_attended: Says whether to read on now.
     """
 
     def __init__(
@@ -98,7 +100,9 @@ class Poller:
         period_s: Mapping[PollClass, float] | None = None,
         phase_s: float = 0.0,
         on_learned: Callable[[], None] = lambda: None,
+        is_attended: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._is_attended = is_attended
         self.points = {point.name: point for point in points}
         self.latest = Latest(self.points)
         self.cycles = 0
@@ -142,6 +146,9 @@ class Poller:
             if retry_s > 0:
                 self._note_state()
                 await asyncio.sleep(retry_s)
+            if not self._is_attended():
+                await asyncio.sleep(UNATTENDED_S)
+                continue
             if not self._was_online and not await self._probe():
                 await asyncio.sleep(max(self._bus.retry_in_s(self._unit.number), IDLE_S_MIN))
                 continue

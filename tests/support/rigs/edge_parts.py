@@ -98,6 +98,9 @@ class FakeDevice:
         """Return its values, read now."""
         return {name: reading(value, at_s=self.clock.monotonic()) for name, value in self.values.items()}
 
+    def attend(self) -> None:
+        """Take note of a control cycle."""
+
     def drifted(self, _: Capability) -> bool:
         """Return whether somebody else has changed it."""
         return self.drifts
