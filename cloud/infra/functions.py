@@ -101,6 +101,15 @@ def _entry(handler: str, *, acts: bool = False) -> FunctionDefinition:
     )
 
 
+# What the API asks, one answer a request.
+ASKED: Final[tuple[FunctionDefinition, ...]] = (
+    _entry("cloud.handlers.weather_forecast"),
+    _entry("cloud.handlers.historical_data"),
+    _entry("cloud.handlers.trading_api"),
+    _entry("cloud.handlers.grid_management"),
+    _entry("cloud.handlers.energy_trading_actions", acts=True),
+)
+
 FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
     FunctionDefinition(
         handler="cloud.handlers.telemetry", reads=(*_REGISTRY, *_SITES), writes=(*_SITES, Table.GRID_METRICS)
@@ -139,9 +148,5 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
         writes=(Table.GRID_METRICS, Table.ENERGY_METRICS),
         timeout_s=5,  # Source: AWS IoT Core developer guide, pre-provisioning hooks.
     ),
-    _entry("cloud.handlers.weather_forecast"),
-    _entry("cloud.handlers.historical_data"),
-    _entry("cloud.handlers.trading_api"),
-    _entry("cloud.handlers.grid_management"),
-    _entry("cloud.handlers.energy_trading_actions", acts=True),
+    *ASKED,
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cloud.infra.functions import Bundle
+from sitewatt.commands import cloud_stack
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def deploy(
     name: _Name = "sitewatt",
     region: _Region = "eu-central-1",
     endpoint: _Endpoint = None,
+    token_issuer: cloud_stack.TokenIssuer = None,
+    token_audience: cloud_stack.TokenAudience = "sitewatt",
     as_json: _Json = False,
 ) -> None:
     """Make the stack, or bring it to the state of this source tree: upload the code, hand over the template, wait.
@@ -59,6 +62,7 @@ def deploy(
             region=region,
             account=account.number,
             bundles={bundle: digest for bundle, (_, digest) in files.items()},
+            doorkeeper=cloud_stack.doorkeeper(token_issuer, token_audience, as_json=as_json),
         )
         say = _say(as_json)
         say("building the template, about ten seconds")

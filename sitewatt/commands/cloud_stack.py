@@ -1,14 +1,22 @@
 """``sitewatt cloud synth``: the stack on AWS as a CloudFormation template, checked."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sitewatt.output import BAD_INPUT, fail, print_json
 
+if TYPE_CHECKING:
+    from cloud.infra.stack.door import Doorkeeper
+
 ACCOUNT_DIGITS = 12
 
+TokenIssuer = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Whose tokens open the API (an OpenID Connect issuer, https); none, no API."),
+]
+TokenAudience = Annotated[str, typer.Option(help="Whom a token must be for.")]
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
 
@@ -22,6 +30,8 @@ def synth(
     name: Annotated[str, typer.Option(help="The stack's name, and what stands before the names in it.")] = "sitewatt",
     region: Annotated[str, typer.Option(help="The AWS region.")] = "eu-central-1",
     account: Annotated[str, typer.Option(help="The AWS account, twelve digits.")] = "111122223333",
+    token_issuer: TokenIssuer = None,
+    token_audience: TokenAudience = "sitewatt",
     as_json: _Json = False,
 ) -> None:
     """Write the CloudFormation template of the whole stack, from the definitions that also run on one machine.
@@ -36,10 +46,11 @@ def synth(
         fail(sentence, code="no_cdk", as_json=as_json, exit_code=BAD_INPUT)
     if not account.isdecimal() or len(account) != ACCOUNT_DIGITS:
         fail(f"--account is {account!r}, must be twelve digits", code="account", as_json=as_json, exit_code=BAD_INPUT)
+    keeper = doorkeeper(token_issuer, token_audience, as_json=as_json)
     if not as_json:
         typer.echo("building the stack, about ten seconds", err=True)
     out.mkdir(parents=True, exist_ok=True)
-    settings = StackSettings(name=name, region=region, account=account)
+    settings = StackSettings(name=name, region=region, account=account, doorkeeper=keeper)
     try:
         template = synth_stack(settings, out_dir=out)
     except RuntimeError as error:
@@ -50,3 +61,15 @@ def synth(
         print_json({"template": str(path), "resources": count, "bytes": path.stat().st_size})
     else:
         typer.echo(f"{path}: {count} resources, {path.stat().st_size // 1024} KiB; no finding that is not explained")
+
+
+def doorkeeper(issuer: str | None, audience: str, *, as_json: bool) -> "Doorkeeper | None":
+    """Return whose tokens open the API, ``None`` where there is to be none."""
+    from cloud.infra.stack.door import Doorkeeper
+
+    if issuer is None:
+        return None
+    if not issuer.startswith("https://") or not audience:
+        sentence = f"--token-issuer is {issuer!r}, must be https://…, with an audience; nothing built"
+        fail(sentence, code="token_issuer", as_json=as_json, exit_code=BAD_INPUT)
+    return Doorkeeper(issuer=issuer, audience=audience)

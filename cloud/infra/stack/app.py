@@ -14,6 +14,7 @@ from cloud.infra.functions import Bundle
 from cloud.infra.stack import acknowledged
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data, data
+from cloud.infra.stack.door import Doorkeeper, door
 from cloud.infra.stack.functions import functions, scheduled
 from cloud.infra.stack.iot import HOOK, broker
 from cloud.infra.stack.watch import watch
@@ -24,12 +25,14 @@ class StackSettings:
     """Which stack: its name is the prefix of what it names.
 
     ``bundles`` is the SHA-256 of each bundle that is to run; without them a change of the code alone changes nothing.
+    ``doorkeeper`` says whose tokens open the API; without one there is no API.
     """
 
     name: str = "sitewatt"
     region: str = "eu-central-1"
     account: str = "111122223333"  # Source: AWS documentation, the account of examples.
     bundles: Mapping[Bundle, str] = field(default_factory=dict)
+    doorkeeper: Doorkeeper | None = None
 
     @property
     def prefix(self) -> str:
@@ -51,6 +54,8 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
     held = data(stack, prefix=settings.prefix)
     made = functions(stack, held, bundles, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
+    if settings.doorkeeper is not None:
+        door(stack, made.live, settings.doorkeeper, prefix=settings.prefix)
     watch(stack, held, made.functions, key=held.keys["secrets"], prefix=settings.prefix)
     _schedules(stack, [made.live[handler].function_arn for handler in scheduled()], name=settings.name)
     _outputs(stack, held)

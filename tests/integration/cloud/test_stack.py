@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from cloud.infra.fleet import FLEET_POLICY, POLICY_CHARS_MAX, TEMPLATE_NAME, fleet_template
-from cloud.infra.functions import FUNCTIONS, FunctionDefinition
+from cloud.infra.functions import ASKED, FUNCTIONS, FunctionDefinition
 from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES
+from cloud.infra.stack.door import RATE_PER_S, routes
 from cloud.infra.tables import TABLES
 from cloud.stores.tables import INDEX
 
 Resource = dict[str, Any]
+ISSUER = "https://login.example.org/market"
 LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 
 
@@ -22,7 +24,8 @@ LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the stack as an operator does; a finding that is not explained ends it with 1."""
     out = tmp_path_factory.mktemp("stack")
-    command = [sys.executable, "-m", "sitewatt", "cloud", "synth", "--out", str(out), "--json"]
+    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--json"]
+    command = [sys.executable, "-m", "sitewatt", "cloud", "synth", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["resources"] > len(FUNCTIONS)
@@ -123,6 +126,21 @@ def test_the_fleet_meets_what_the_private_fleet_answers(resources: dict[str, Res
     assert "PreProvisioningHook" in template
     policy = next(each for each in _of(resources, "AWS::IoT::Policy") if each["PolicyName"] == FLEET_POLICY)
     assert len(json.dumps(policy["PolicyDocument"], separators=(",", ":"))) > POLICY_CHARS_MAX / 4
+
+
+def test_every_route_of_the_door_asks_for_a_token_of_the_one_issuer(resources: dict[str, Resource]) -> None:
+    """A route without one would answer anybody; each leads to the alias of its own function."""
+    found = _of(resources, "AWS::ApiGatewayV2::Route")
+    assert {each["RouteKey"] for each in found} == {key for each in ASKED for key in routes(each)}
+    assert {each["AuthorizationType"] for each in found} == {"JWT"} and all("AuthorizerId" in each for each in found)
+    (keeper,) = _of(resources, "AWS::ApiGatewayV2::Authorizer")
+    assert keeper["JwtConfiguration"] == {"Issuer": ISSUER, "Audience": ["sitewatt"]}
+    (stage,) = _of(resources, "AWS::ApiGatewayV2::Stage")
+    assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == RATE_PER_S
+    assert "AccessLogSettings" in stage and "body" not in stage["AccessLogSettings"]["Format"]
+    assert len(_of(resources, "AWS::ApiGatewayV2::Integration")) == len(ASKED)
+    called = [each for each in _of(resources, "AWS::Lambda::Permission") if "execute-api" in json.dumps(each)]
+    assert len(called) == len(ASKED)
 
 
 def test_no_secret_is_in_the_template(resources: dict[str, Resource]) -> None:
