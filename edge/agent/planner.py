@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from contracts.units import DELIVERY_INTERVAL
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, lever, load
 from edge.trading.plan.plan import Plan, make_plan, resting_plan
-from edge.trading.plan.problem import Method, Problem
+from edge.trading.plan.problem import Method, Problem, Store
 from edge.trading.plan.steer import Steer, shaved, steer
 from edge.trading.plan.steer_loads import load_aims
 
@@ -24,11 +27,32 @@ class Planner:
     def __init__(self) -> None:
         """Begin without a plan, which is self-consumption."""
         self.plan: Plan | None = None
+        self._trials: deque[Plan] = deque(maxlen=2)
         self._solving: asyncio.Future[Plan] | None = None
         self._method: Method | None = None
 
-    async def solve(self, problem: Problem) -> None:
-        """Replace the plan by the best for a problem; late, it is self-consumption, and says so."""
+    async def solve(self, problem: Problem, *, why_back: str = "", trial_stores: Sequence[Store] = ()) -> None:
+        """Replace the plan by the best for a problem; late, it is self-consumption, and says so.
+
+        Args:
+            problem: What to plan.
+            why_back: Why the plan is not to be followed, empty where it is. Then it is on trial alone, and
+                self-consumption is in force.
+            trial_stores: The storage that a plan on trial is made for.
+        """
+        asked = replace(problem, stores=trial_stores) if why_back else problem
+        trial = await self._solved(asked)
+        self._trials.append(trial)
+        self._take(resting_plan(problem, why=why_back) if why_back else trial)
+
+    def issued_for(self, start: datetime) -> Plan | None:
+        """Return the last plan that was made for a quarter, followed or on trial; ``None`` where there was none."""
+        end = start + DELIVERY_INTERVAL
+        return next(
+            (plan for plan in reversed(self._trials) if any(each.end == end for each in plan.problem.intervals)), None
+        )
+
+    async def _solved(self, problem: Problem) -> Plan:
         if self._solving is None or self._solving.done():
             # A thread cannot be cancelled: the solver bounds itself, and a late one is not joined by a second.
             self._solving = asyncio.ensure_future(asyncio.to_thread(make_plan, problem))
@@ -39,7 +63,7 @@ class Planner:
             plan = resting_plan(problem, why=f"the plan was not ready in {WAIT_S:.0f} s")
         if plan.problem is not problem:
             plan = resting_plan(problem, why="the plan before was late")
-        self._take(plan)
+        return plan
 
     def rest(self, problem: Problem) -> None:
         """Replace the plan by self-consumption until the next is solved."""

@@ -4,7 +4,7 @@ Decisions are ``edge.trading``'s; this keeps what they need between one look and
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from contracts.units import (
 )
 from edge.agent.held_back import HeldBack
 from edge.agent.load_goals import LoadGoals
+from edge.agent.money_book import MoneyBook
 from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.planner import Planner
@@ -51,7 +52,7 @@ from edge.trading.model import (
 from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile
 from edge.trading.plan.horizon import plan_intervals, store_of
 from edge.trading.plan.plan import Plan, end_value
-from edge.trading.plan.problem import Problem
+from edge.trading.plan.problem import Problem, Store
 from edge.trading.plan.rates import planned_rates, spot_rate
 from edge.trading.plan.steps import battery_steps, later_batteries, with_loads
 from edge.trading.plan.told import told
@@ -119,6 +120,7 @@ class Trader:
         self._outlooks = Outlooks()
         self._held_back = HeldBack(outbox)
         self._month_peak = MonthPeak()
+        self._money = MoneyBook(outbox)
         self._goals = LoadGoals(outbox)
         self._last_price: int | None = None
         self._basis: Basis | None = None
@@ -158,7 +160,8 @@ class Trader:
         await self._outlooks.refresh(self._config, self._clock.now(), held_back=self._held_back.quarters)
         await self._month_peak.refresh(self._config, self._tariff, self._clock.now())
         problem, batteries, forecasts = self._problem(self._clock.now())
-        await self._planner.solve(problem)
+        record = self._money.record
+        await self._planner.solve(problem, why_back=record.why_back, trial_stores=record.trial_stores(problem.stores))
         self._take(problem, batteries, forecasts)
 
     def look(self) -> None:
@@ -298,6 +301,7 @@ class Trader:
             energy = IntervalEnergy(load_wh=energy.load_wh, pv_wh=min(energy.pv_wh, before.pv_wh))
         else:
             self._outlooks.happened(running.start, energy)
+        self._judge_plan(running, energy)
         self._history[running.start] = energy
         self._outbox.remember(
             _KEY_HISTORY,
@@ -305,6 +309,13 @@ class Trader:
             durable=False,
         )
         self._goals.keep()
+
+    def _judge_plan(self, running: _Running, energy: IntervalEnergy) -> None:
+        """Have the plan judged by a quarter that is over."""
+        planned_wh = running.planned_wh * DELIVERY_INTERVAL_S / running.since_s
+        came = IntervalEnergy(load_wh=energy.load_wh + planned_wh, pv_wh=energy.pv_wh)
+        plan = self._planner.issued_for(running.start)
+        self._money.closed(plan, running.start, came, stores=_stores(self._batteries() or ()))
 
     def _outlook(self, now: datetime) -> Outlook:
         first = DeliveryInterval.containing(now).later(1)
@@ -374,9 +385,7 @@ class Trader:
         )
         problem = Problem(
             intervals=intervals,
-            stores=tuple(
-                store_of(battery, name=f"battery {number}") for number, battery in enumerate(planned, start=1)
-            ),
+            stores=_stores(planned),
             connection=connection_of(self._config, tariff=self._tariff, peak_w=self._month_peak.power_w),
             end_mct_per_kwh=end_value(intervals),
             loads=loads,
@@ -490,6 +499,10 @@ def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
         return len(forecasts) != len(basis.forecasts)
     passed = forecasts[0].start - basis.forecasts[0].start
     return not timedelta(0) <= passed <= DELIVERY_INTERVAL or basis.batteries == ()
+
+
+def _stores(batteries: Sequence[Battery]) -> tuple[Store, ...]:
+    return tuple(store_of(battery, name=f"battery {number}") for number, battery in enumerate(batteries, start=1))
 
 
 def _reach(config: SiteConfig) -> Reach:

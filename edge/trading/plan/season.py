@@ -1,7 +1,7 @@
 """How a site would have done over past days under a policy: each quarter planned from what was known then.
 
-The plan sees the forecast of the running agent and steers as it does; what happens is what was measured. Its own
-accounting, beside the planner's, so that a figure says what a year would have cost.
+The plan sees the forecast of the running agent, steers and stands back as it does; what happens is what was measured.
+Its own accounting, beside the planner's, so that a figure says what a year would have cost.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,13 @@ from contracts.units import DELIVERY_INTERVAL
 from edge.trading.own_forecast import Place
 from edge.trading.plan.horizon import plan_intervals
 from edge.trading.plan.linear import linear_plan
+from edge.trading.plan.money_record import MoneyRecord
 from edge.trading.plan.past_outlook import PastOutlook
 from edge.trading.plan.plan import Plan, end_value, make_plan
 from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Store
 from edge.trading.plan.rule import self_consumption
-from edge.trading.plan.steer import Steer, shaved, steer
+from edge.trading.plan.steer import steer
+from edge.trading.plan.steered import cost_mct, moved, steered
 
 QUARTERS_PER_DAY = 96
 # Day-ahead prices of tomorrow are known from this hour on. Source: publication of the day-ahead auction's results.
@@ -127,19 +129,24 @@ def play(
         place=place or Place(pv_peak_w=-min(season.pv_w, default=0.0)),
     )
     quarters: list[Quarter] = []
+    record = MoneyRecord()
     for index in range(first, last):
         present = season.interval(index)
-        aim = ""
+        aim, plan = "", None
         if policy is Policy.PLAN:
             now = [replace(store, stored_wh=wh) for store, wh in zip(stores, stored, strict=True)]
             peak_w = max([connection.peak_w, *(4 * each.grid_wh for each in quarters)])
-            plan = _planned(season, index, now, replace(connection, peak_w=peak_w), outlook)
-            way = steer(plan, 0) if plan.problem.intervals else None
+            trial = record.trial_stores(now)
+            plan = _planned(season, index, trial, replace(connection, peak_w=peak_w), outlook)
+            way = steer(plan, 0) if plan.problem.intervals and not record.is_back else None
             aim = "" if way is None else way.aim.value
             action = steered(way, present, now, connection)
         else:
             action = steps[index - first]
         quarters.append(_happened(present, action, stores, stored, aim))
+        if plan is not None:
+            after = [replace(store, stored_wh=wh) for store, wh in zip(stores, stored, strict=True)]
+            record.came(plan, present, stores=after)
     return _summed(policy, quarters, stores, mean_mct)
 
 
@@ -174,55 +181,21 @@ def _known(season: Season, now: int, index: int) -> int:
     return max(0, index)
 
 
-def steered(way: Steer | None, present: PlanInterval, stores: Sequence[Store], connection: Connection) -> Action:
-    """Return what control makes of an aim when the quarter comes otherwise than forecast."""
-    pv_wh = 0.0 if way is not None and way.generation_off else present.pv_wh
-    net_wh = present.load_wh + pv_wh
-    wanted_wh = -net_wh
-    if way is not None:
-        way = shaved(way, net_w=net_wh / present.hours)
-        if way.battery_w is not None:
-            wanted_wh = way.battery_w * present.hours
-        wanted_wh = min(max(wanted_wh, way.battery_w_min * present.hours), way.battery_w_max * present.hours)
-    moved = []
-    for store in stores:
-        room_wh = (store.stored_wh_max - store.stored_wh) / store.charge_efficiency
-        floor_wh = max(store.stored_wh_min, store.reserve_wh)
-        available_wh = max(0.0, store.stored_wh - floor_wh) * store.discharge_efficiency
-        high_wh = min(room_wh, store.charge_w_max * present.hours)
-        low_wh = -min(available_wh, store.discharge_w_max * present.hours)
-        moved.append(min(max(wanted_wh, low_wh), high_wh))
-        wanted_wh -= moved[-1]
-    export_wh = -(net_wh + sum(moved))
-    bound_wh = connection.export_wh_max(present)
-    if way is not None and way.export_w_max is not None:
-        bound_wh = min(bound_wh, way.export_w_max * present.hours)
-    beyond_wh = min(max(0.0, export_wh - bound_wh), -pv_wh) if connection.curtailable else 0.0
-    return Action(
-        battery_wh=tuple(moved),
-        curtailed_wh=beyond_wh + pv_wh - present.pv_wh,
-        stored_mct_per_kwh=(0.0,) * len(moved),
-    )
-
-
 def _happened(present: PlanInterval, action: Action, stores: Sequence[Store], stored: list[float], aim: str) -> Quarter:
     """Return what came of an action, and change what is stored."""
-    wear_mct = 0.0
+    cost = cost_mct(present, action, stores)
     for number, (store, moved_wh) in enumerate(zip(stores, action.battery_wh, strict=True)):
-        change = store.charge_efficiency if moved_wh > 0 else 1 / store.discharge_efficiency
-        stored[number] = max(0.0, stored[number] + moved_wh * change - store.standby_w * present.hours)
-        wear_mct += max(0.0, -moved_wh) * store.wear_mct_per_kwh / 1000
-    grid_wh = present.net_wh + action.curtailed_wh + sum(action.battery_wh)
-    price = present.buy_mct_per_kwh if grid_wh > 0 else present.sell_mct_per_kwh
+        left = moved(replace(store, stored_wh=stored[number]), moved_wh, hours=present.hours)
+        stored[number] = left.stored_wh
     return Quarter(
         start=present.start,
         load_wh=present.load_wh,
         pv_wh=present.pv_wh,
         battery_wh=sum(action.battery_wh),
         curtailed_wh=action.curtailed_wh,
-        grid_wh=grid_wh,
+        grid_wh=present.net_wh + action.curtailed_wh + sum(action.battery_wh),
         stored_wh=sum(stored),
-        cost_mct=grid_wh * price / 1000 + wear_mct,
+        cost_mct=cost,
         aim=aim,
     )
 

@@ -1,6 +1,7 @@
 """The agent's plan at work: what it asks of control where nothing is traded, and what it says when it has none."""
 
 import asyncio
+import dataclasses
 import json
 import sys
 from contextlib import closing
@@ -224,3 +225,47 @@ async def test_the_running_plan_is_told_with_the_reason_of_each_step(tmp_path: P
     steps = json.loads(answer.stdout)["steps"]
     assert steps[0]["aim"] == "charge from the grid"
     assert steps[0]["grid_w"] == pytest.approx(steps[0]["load_w"] + steps[0]["battery_w"], abs=2)
+
+
+async def test_a_plan_that_lost_stands_back_says_so_and_asks_for_nothing(tmp_path: Path) -> None:
+    """After a restart too: the cheap hour for which another plan would charge is left alone, with the reason."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        days = [[90_000.0, 40_000.0]] * 4
+        outbox.remember("trading.money", {"days": days, "is_back": True}, durable=True)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT)
+        prices = [2_000] + [40_000] * 23
+        assert await _asked(trader, clock, _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=prices)) == []
+        told = trader.told_plan()
+        assert told is not None
+        assert (told["method"], told["why"]) == (
+            "self-consumption",
+            "the plan stands back: played on the last 4 days it cost 50 ct a day more than self-consumption",
+        )
+
+
+async def test_each_day_is_played_both_ways_and_remembered(tmp_path: Path) -> None:
+    """From the meter's readings to the record that the next process finds."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT)
+        trader.hear_forecast(_broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=[9_000] * 24))
+        for index in range(98):
+            if index % 8 == 0:
+                await trader.replan()
+            for _ in range(3):
+                trader.finished(_metered(clock, power_w=1_000))
+                clock.advance(300)
+        kept = outbox.recall("trading.money")
+    assert kept is not None and len(kept["days"]) == 1
+    planned, ruled = kept["days"][0]
+    # 24 kWh at 19 ct are 456 ct, and a little more for what storing takes.
+    assert 440_000 < planned < 500_000
+    assert 440_000 < ruled < 500_000
+
+
+def _metered(clock: ManualClock, *, power_w: float) -> CycleSeen:
+    """Return a cycle that measures the connection point and a battery that rests."""
+    measured = Measured(value=power_w, quality=Quality.GOOD, age_s=0.0)
+    return dataclasses.replace(_cycle(clock, soc_percent=50), connection_power=measured)
