@@ -209,7 +209,7 @@ class StoreMarket:
                 event=claim["event"],
                 site=claim["site"],
                 flags=tuple(claim["flags"]),
-                first_start=claim["intervals"][0]["start"],
+                first_start=datetime.fromisoformat(claim["intervals"][0]["start"]),
                 intervals=len(claim["intervals"]),
                 committed_wh=sum(interval["committed_wh"] for interval in claim["intervals"]),
                 claimed_uct=claim["claimed_uct"],
@@ -222,7 +222,7 @@ class StoreMarket:
         self._known(zone)
         names = EstimatedSettlement.model_fields
         return [
-            EstimatedSettlement.model_validate({name: row[name] for name in names})
+            EstimatedSettlement.model_validate({name: _plain(row[name], name) for name in names})
             for row in estimates(self._tables, zone)
         ]
 
@@ -249,6 +249,11 @@ class StoreMarket:
         if self._registry.zone(zone) is None:
             known = ", ".join(record.id for record in self._registry.zones)
             raise SkillMissing(f"no zone {zone!r}; there are {known}")
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return a value of a row as a skill tells it: instants, which stand there as text, are instants."""
+    return datetime.fromisoformat(value) if name in ("start", "final_at") else value
 
 
 class StoreForecasts:

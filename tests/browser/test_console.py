@@ -1,5 +1,6 @@
 """The operator's console in a real browser, on the process that `sitewatt cloud page` starts, over TLS with tokens."""
 
+import contextlib
 import csv
 import io
 import json
@@ -19,6 +20,7 @@ from cloud.stores.registry import save_registry
 from edge.web.certificate import page_certificate
 from tests.support.cloud.doors import ENTRIES, OPERATOR, OWNER, STOP_S
 from tests.support.cloud.sites import house_in
+from tests.support.market.claim import with_claim
 from tests.support.market.shell import run_events, story
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -27,11 +29,18 @@ CONSOLE_BYTES_MAX = 250_000
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A console over the tables of a market's story; who has which token is `ENTRIES`."""
+    """A console over the tables of a market's story."""
     folder = tmp_path_factory.mktemp("console")
     with house_in(folder) as (services, _):
         run_events(services, story())
         save_registry(services.stores.tables, services.registry)
+    with _console_over(folder) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _console_over(folder: Path) -> Iterator[str]:
+    """Run the console over a folder's tables; who has which token is `ENTRIES`."""
     callers = folder / "callers.yaml"
     callers.write_text(yaml.safe_dump({"callers": [one.model_dump(mode="json") for one in ENTRIES]}))
     tls = page_certificate(folder, names=["localhost", "127.0.0.1"], now=datetime.now(UTC)).path
@@ -118,3 +127,33 @@ def test_a_site_owner_sees_what_is_his_and_no_lever(console: Page) -> None:
     expect(console.get_by_role("heading", name="Claims and estimates")).to_have_count(0)
     console.get_by_role("button", name="Sign out").click()
     expect(console.get_by_label("token")).to_be_visible()
+
+
+def test_a_claim_is_decided_by_name_among_twenty_sites(browser: Browser, tmp_path: Path) -> None:
+    """Money moves on a person's word, with name and reason; twenty sites stand in one table."""
+    with house_in(tmp_path, homes=18) as (services, _):
+        with_claim(services)
+        save_registry(services.stores.tables, services.registry)
+    with (
+        _console_over(tmp_path) as url,
+        browser.new_context(locale="en-GB", ignore_https_errors=True) as context,
+    ):
+        console = context.new_page()
+        faults: list[str] = []
+        console.on("pageerror", lambda error: faults.append(str(error)))
+        console.goto(url)
+        _sign_in(console, OPERATOR)
+        fleet = console.locator("section").filter(has=console.get_by_role("heading", name="Fleet"))
+        expect(fleet).to_contain_text("of 20 online")
+        expect(fleet.locator("tbody tr")).to_have_count(20)
+        claims = console.locator("section").filter(has=console.get_by_role("heading", name="Claims and estimates"))
+        row = claims.get_by_role("row").filter(has_text="few-days")
+        expect(row).to_contain_text("factory")
+        row.get_by_role("button", name="Decide").click()
+        claims.get_by_label("by").fill("ann")
+        claims.get_by_label("reason").fill("its meter agrees")
+        claims.get_by_role("button", name="Pay", exact=True).click()
+        expect(row).to_have_count(0)
+        statements = console.locator("section").filter(has=console.get_by_role("heading", name="Statements"))
+        expect(statements).to_be_visible()
+        assert faults == []

@@ -6,23 +6,16 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from cloud.market import commands
-from cloud.market.product import INTERVAL_MS
-from cloud.shell.market.writer import market_of
 from cloud.stores.registry import save_registry
-from contracts.units import epoch_ms
 from sitewatt.commands.market import app
 from tests.support.cloud.sites import house_in
-
-START_MS = epoch_ms(datetime(2026, 11, 10, 12, 0, tzinfo=UTC))
-END_MS = START_MS + INTERVAL_MS
+from tests.support.market.claim import with_claim
 
 
 def _run(*arguments: str, code: int = 0) -> str:
@@ -35,54 +28,12 @@ def _json(*arguments: str, code: int = 0) -> Any:
     return json.loads(_run(*arguments, "--json", code=code))
 
 
-def _order(site: str, side: str, quantity_wh: int, price: int) -> dict[str, Any]:
-    return {
-        "op": "new",
-        "at_ms": START_MS - 3_600_000,
-        "site": site,
-        "order_id": "a",
-        "interval_ms": START_MS,
-        "side": side,
-        "quantity_wh": quantity_wh,
-        "price_mct_per_kwh": price,
-        "tif": "gtc",
-    }
-
-
-def _meter(site: str, net_wh: int) -> dict[str, Any]:
-    return {
-        "op": "meter",
-        "at_ms": END_MS + 1000,
-        "site": site,
-        "interval_ms": START_MS,
-        "import_wh": max(net_wh, 0),
-        "export_wh": max(-net_wh, 0),
-        "version": 1,
-    }
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A cloud in which the farm sold the factory 1000 Wh, home-1 traded nothing and home-2's meter is mad."""
     with house_in(tmp_path) as (services, _):
         save_registry(services.stores.tables, services.registry)
-        market = market_of(services, "zone-1")
-        assert market is not None
-        line = commands.dr_line(
-            site="factory", interval_ms=START_MS, committed_wh=300, baseline_wh=1000, method="m", flags=("few-days",)
-        )
-        event = commands.dr_event(
-            event="e1", price_mct_per_kwh=40_000, penalty_mct_per_kwh=50_000, lines=[line], at_ms=END_MS
-        )
-        for inputs in (
-            [commands.tick(at_ms=START_MS - 4_000_000)],
-            [_order("farm", "sell", 1000, 10_000), _order("factory", "buy", 1000, 20_000)],
-            [commands.tick(at_ms=END_MS), event],
-            [_meter("farm", -1000), _meter("factory", 700), _meter("home-1", 400), _meter("home-2", 10**9)],
-            [commands.tick(at_ms=END_MS + 700_000)],
-        ):
-            market.submit(inputs, at_ms=inputs[0]["at_ms"])
-        balances = market.fold(at_ms=END_MS + 700_000).engine.balances()
+        balances = with_claim(services)
     (tmp_path / "balances.json").write_text(json.dumps(balances), encoding="utf-8")
     yield tmp_path
 
