@@ -2,14 +2,23 @@
 
 import importlib
 import importlib.util
+import os
+import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from sitewatt.output import FAILED
+
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan", "bench")
+# What works with processes, sockets and serial lines of a Unix; the others compute, and try anywhere.
+_PROCESSES = frozenset({"edge", "device", "sim", "fleet", "command", "cloud", "agent", "demo", "bench"})
+_UNIX_ALONE = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
+_INSTEAD = "on Windows run it in WSL (`wsl --install`), where everything is as on Linux"
 
 app = typer.Typer(
     name="sitewatt",
@@ -58,10 +67,35 @@ def _say_whole(command: Any) -> None:
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
-    register()
-    command = typer.main.get_command(app)
-    _say_whole(command)
-    command()
+    if (sentence := refusal_of(os.name, sys.argv[1:])) is not None:
+        _end(sentence)
+    try:
+        register()
+        command = typer.main.get_command(app)
+        _say_whole(command)
+        command()
+    except ModuleNotFoundError as error:
+        if error.name not in _UNIX_ALONE:
+            raise
+        _end(f"this command needs {error.name}, which this system has not; {_INSTEAD}")
+
+
+def refusal_of(system: str, arguments: Sequence[str]) -> str | None:
+    """Return why a command cannot run on a system, ``None`` where it can try.
+
+    Args:
+        system: As ``os.name`` has it: ``posix`` for Linux and macOS, ``nt`` for Windows.
+        arguments: Of the command line.
+    """
+    asked = next((one for one in arguments if not one.startswith("-")), "")
+    if system == "posix" or asked not in _PROCESSES or {"-h", "--help"} & set(arguments):
+        return None
+    return f"`sitewatt {asked}` starts processes and talks to devices as Linux and macOS do it; {_INSTEAD}"
+
+
+def _end(sentence: str) -> NoReturn:
+    sys.stderr.write(f"sitewatt: {sentence}\n")
+    raise SystemExit(FAILED)
 
 
 if __name__ == "__main__":

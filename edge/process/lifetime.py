@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import sys
 
 _PR_SET_PDEATHSIG = 1
 PARENT_LOOK_S = 0.5  # Real seconds. The kernel tells nobody that a parent is gone, so we look.
@@ -46,11 +47,13 @@ async def stop_with(parent_pid: int) -> None:
 def die_with(parent_pid: int) -> None:
     """Have the kernel kill this process the moment its parent ends, however that ends.
 
-    Source: prctl(2), PR_SET_PDEATHSIG. A parent that ended before the kernel knew is seen by its number.
+    Source: prctl(2), PR_SET_PDEATHSIG. A parent that ended before the kernel knew is seen by its number. On macOS,
+    whose kernel has no such word, ``stop_with`` alone ends an orphan.
 
     Raises:
         SystemExit: The parent is gone already.
     """
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         raise SystemExit(1)
