@@ -26,7 +26,8 @@ matrix: $(VENV)/.nightly debian
 	nice -n 10 $(BIN)/python -m tests.nightly.matrix $(ARGS)
 
 # All that is too long for a change, with one report under build/nightly: make nightly ARGS="mutants fuzz"
-nightly: $(VENV)/.nightly debian
+nightly: $(VENV)/.nightly
+	@sh tests/support/debian.sh nightly
 	nice -n 10 $(BIN)/python -m tests.nightly $(ARGS)
 
 # The stack on AWS, deployed and used on an emulator; needs Python 3.13 and Node: make aws ARGS="-k settles"

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Install the real parts that the tests speak to, where they are missing and apt can bring them.
+# Install the real parts that the tests speak to, where they are missing and apt can bring them; with the word nightly
+# also what only the night's tests need.
 set -eu
 missing=""
 for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpoll:mbpoll debootstrap:debootstrap gpg:gpg chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+[ "${1:-}" != nightly ] || command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 [ -e /usr/include/modbus/modbus.h ] || missing="$missing libmodbus-dev"
 command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -n "$missing" ] || exit 0

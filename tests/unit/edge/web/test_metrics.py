@@ -1,8 +1,11 @@
 """What Prometheus reads can be parsed, is named as its conventions ask, and shows no number that nobody measured."""
 
 import re
+import shutil
+import subprocess
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.web.metrics import exposition
@@ -69,3 +72,15 @@ def test_names_follow_the_conventions() -> None:
         assert family.documentation.endswith(".")
         for sample in family.samples:
             assert (family.type == "counter") == sample.name.endswith("_total")
+
+
+@pytest.mark.nightly
+def test_promtool_finds_nothing_to_complain_of() -> None:
+    """The conventions as those who wrote them check them; its Debian package is too large for each change."""
+    promtool = shutil.which("promtool")
+    assert promtool is not None, "promtool is missing: sh tests/support/debian.sh nightly"
+    for status in (_status(), None):
+        done = subprocess.run(
+            [promtool, "check", "metrics"], input=exposition(status), capture_output=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
