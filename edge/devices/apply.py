@@ -27,7 +27,6 @@ from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table
 from edge.modbus.poller import Poller
 
 DEAD_BAND_W = 20.0  # Source: Kostal and others act on no smaller change.
-DEAD_BAND_SHARE = 0.005
 TOLERANCE_SHARE = 0.01  # A read-back this near is equal; devices round in their own units.
 READ_BACK_TRIES = 3
 READ_BACK_WAIT_S = 0.1
@@ -35,6 +34,8 @@ GRID_CHARGING = "grid_charge_enable"  # Points that let a battery charge from th
 TIMER_S = 1.0  # Devices count whole seconds.
 FRESH_S = 5.0  # A polled value older than this is read again before it is compared.
 _IN_WATTS = frozenset(Lever) - {Lever.SWITCH, Lever.SG_READY}
+# Magnitudes of which the smaller is the tighter.
+_LIMITS = frozenset({Lever.EXPORT_LIMIT, Lever.LIMIT_GENERATION, Lever.LIMIT_CONSUMPTION})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,6 @@ class LeverState:
     armed_s: float = -inf
     armed_for_s: float = 0.0
     deadline_s: float = inf
-    dead_band_w: float = 0.0
     foreign: int = 0
     phases: int | None = None
     phases_s: float = -inf
@@ -159,11 +159,10 @@ class Levers:
                 state.value_w, state.held, state.proven = None, None, True
                 return Applied(ok=True, value_w=None, readback={}, detail="nothing of ours to take away")
             recipe = self.recipe(lever)
-            kept = self._kept(state, value_w, revert_s=revert_s, refresh=refresh)
+            kept = self._kept(lever, value_w, revert_s=revert_s, refresh=refresh)
             if kept is not None:
                 return kept
             base = await self._base(lever, recipe)
-            state.dead_band_w = max(DEAD_BAND_W, DEAD_BAND_SHARE * (base or 0.0)) if lever in _IN_WATTS else 0.0
             phases, told_w = self._choose_phases(state, recipe, value_w)
             wanted = move(self._profile, lever, recipe, told_w, base=base, revert_s=revert_s, phases=phases)
             if lever is Lever.BATTERY_POWER and 0 < (value_w or 0.0) <= self._generation_w():
@@ -216,11 +215,12 @@ class Levers:
 
     # Whether anything is to be done.
 
-    def _kept(self, state: LeverState, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:
+    def _kept(self, lever: Lever, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:
         """Return the proven outcome where the device holds it still and no timer is due."""
+        state = self.states[lever]
         if not state.proven or state.held is None or state.value_w is None or value_w is None:
             return None
-        if state.phases_wait or not _is_near(value_w, state.value_w, state.dead_band_w):
+        if state.phases_wait or not _is_near(value_w, state.value_w, lever):
             return None
         if self._has_drifted(state):
             state.foreign += 1
@@ -261,11 +261,11 @@ class Levers:
     ) -> Applied:
         await self._check_required(lever, recipe)
         known = await self._known(wanted.final)
-        missing = [name for name, value in wanted.final.items() if not self._holds(known, name, value)]
+        missing = [name for name, value in wanted.final.items() if not self._is_in_place(known, name, value)]
         if blocking := self._refusals.blocking(missing, now_s=self._clock.monotonic()):
             raise ValueRefused(f"{self._device}: {blocking}; nothing was written", code="refused")
         armed_by = recipe.fallback.armed_by
-        changed = any(name != armed_by and not self._holds(known, name, value) for name, value in wanted.final.items())
+        changed = any(name != armed_by for name in missing)
         timed = value_w is not None and (armed_by is not None or recipe.refresh_s is not None)
         await self._write(lever, wanted, known, changed=changed, renew=timed, urgent=urgent)
         now_s = self._clock.monotonic()
@@ -326,9 +326,9 @@ class Levers:
             values = [
                 (name, value)
                 for name, value in target.values
-                if renew or toggles or target.step.block or not self._holds(known, name, value)
+                if renew or toggles or target.step.block or not self._is_in_place(known, name, value)
             ]
-            if target.step.block and not renew and all(self._holds(known, *pair) for pair in target.values):
+            if target.step.block and not renew and all(self._is_in_place(known, *pair) for pair in target.values):
                 continue
             if not values:
                 continue
@@ -434,7 +434,12 @@ class Levers:
         reading = known.get(name)
         return reading is not None and self._equal(name, value, reading)
 
-    def _equal(self, name: str, value: float, reading: Reading) -> bool:
+    def _is_in_place(self, known: Mapping[str, Reading], name: str, value: float) -> bool:
+        """Say whether writing a value would change nothing; a hundredth of a large limit is far more than nothing."""
+        reading = known.get(name)
+        return reading is not None and self._equal(name, value, reading, tolerance_share=0.0)
+
+    def _equal(self, name: str, value: float, reading: Reading, *, tolerance_share: float = TOLERANCE_SHARE) -> bool:
         held = _number(self._resolved.points[name], reading)
         if held is None:
             return False
@@ -442,14 +447,20 @@ class Levers:
         lsb = 0.0 if point.enum or point.scale_register is not None else abs(point.scale) / 2
         if point.scale_register is not None and isinstance(reading.raw, int) and reading.raw:
             lsb = abs(held / reading.raw)
-        return abs(held - value) <= max(lsb, TOLERANCE_SHARE * abs(value) if not point.enum else 0.0)
+        return abs(held - value) <= max(lsb, tolerance_share * abs(value) if not point.enum else 0.0)
 
 
-def _is_near(value_w: float, held_w: float, dead_band_w: float) -> bool:
-    """Return whether a change is too small to be written; a change to or from zero, or of direction, never is."""
+def _is_near(value_w: float, held_w: float, lever: Lever) -> bool:
+    """Return whether a change is too small to be written.
+
+    A change to or from zero or of direction never is, nor a limit that falls: what it lets through is fed in or drawn
+    for as long as the limit stands. How calm a setpoint is, the control cycle decides, by the rating of the device.
+    """
     if value_w == held_w:
         return True
-    return value_w * held_w > 0 and abs(value_w - held_w) < dead_band_w
+    if lever not in _IN_WATTS or (lever in _LIMITS and value_w < held_w):
+        return False
+    return value_w * held_w > 0 and abs(value_w - held_w) < DEAD_BAND_W
 
 
 def _number(point: RegisterPoint, reading: Reading | None) -> float | None:

@@ -96,6 +96,18 @@ async def test_what_is_in_place_is_not_written_again() -> None:
         assert again.ok and not again.wrote and again.held_w == 2_000
 
 
+@pytest.mark.parametrize("profile", ["fronius_gen24_int", "sunspec_generic_int"])
+async def test_a_limit_that_falls_by_little_is_written(profile: str) -> None:
+    """Half a percent of a solar farm is more than a home: a farm fed in 260 W above a limit of 0 W for as long as its
+    cap fell by less."""
+    async with site(profile=profile) as (inverter, _, _):
+        for limit_w in (4_000, 3_990, 3_965, 3_960):
+            applied = await inverter.apply(LIMIT, limit_w, revert_s=90, refresh=True)
+            assert applied.ok and applied.wrote
+            assert applied.held_w is not None and applied.held_w <= limit_w
+        assert not (await inverter.apply(LIMIT, 3_970, revert_s=90, refresh=True)).wrote, "a small rise waits"
+
+
 async def test_a_new_limit_of_a_latching_inverter_takes_effect() -> None:
     """Fronius ignores a new value while the limit is enabled; the driver toggles."""
     async with site() as (inverter, _, _):
