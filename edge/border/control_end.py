@@ -32,6 +32,7 @@ from edge.border.messages import (
     Seen,
     Waiting,
 )
+from edge.border.same_version import chosen_s, is_outdated
 from edge.border.sockets import listening, peer
 from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import Outbox
@@ -124,7 +125,7 @@ class ControlEnd:
     async def _serve(self, hears: Hears, frames: Frames, pid: int) -> None:
         """Serve one connection to its end; what goes wrong on it ends it and nothing else."""
         try:
-            if not await self._greet(frames, pid):
+            if not await self._greet(frames, pid, hears):
                 return
             self.peer = Peer(connected=True, since_at=self._clock.now(), pid=pid, connects=self.peer.connects + 1)
             async with asyncio.TaskGroup() as tasks:
@@ -139,12 +140,16 @@ class ControlEnd:
                 self.peer.connected = False
             frames.close()
 
-    async def _greet(self, frames: Frames, pid: int) -> bool:
+    async def _greet(self, frames: Frames, pid: int, hears: Hears) -> bool:
         """Exchange the first frames, and say whether the other side can be served."""
-        await frames.send(Hello(software=version("sitewatt"), site=self._site, pid=os.getpid()))
+        own = Hello(software=version("sitewatt"), site=self._site, pid=os.getpid(), chosen_s=chosen_s())
+        await frames.send(own)
         async with asyncio.timeout(HELLO_TIMEOUT_S):
             hello = await frames.read()
         if not isinstance(hello, Hello):
+            return False
+        if is_outdated(own, hello):
+            hears.new_start(f"the site process runs {hello.software}, chosen after our {own.software}")
             return False
         if (hello.v, hello.site) != (VERSION, self._site):
             reason = f"it speaks version {hello.v} for {hello.site}, not {VERSION} for {self._site}"

@@ -36,13 +36,14 @@ class _Frame(BaseModel):
 
 
 class Hello(_Frame):
-    """The first frame of either side."""
+    """The first frame of either side; ``chosen_s`` is when its version was chosen, 0 where nobody chose."""
 
     kind: Literal["hello"] = "hello"
     v: int = VERSION
     software: Name
     site: Name
     pid: int
+    chosen_s: float = Field(default=0.0, ge=0)
 
 
 class Seen(_Frame):

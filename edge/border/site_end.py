@@ -19,6 +19,7 @@ from contracts.wire import WireError
 from edge.border.control_end import HELLO_TIMEOUT_S, SOCKET
 from edge.border.frames import Frames, StreamBroken
 from edge.border.messages import RECORDS_MAX, VERSION, Frame, Hello, Kept, Live, Seen, Waiting, encode
+from edge.border.same_version import chosen_s, is_outdated
 from edge.border.sockets import reach
 from edge.border.takeover import Takeover
 from edge.loop.seen import CycleSeen
@@ -48,6 +49,9 @@ class SeesCycles(Protocol):
 
     def greeting(self) -> list[Frame]:
         """Return what control must know first on a connection."""
+
+    def new_start(self, reason: str) -> None:
+        """Stop, to be started anew."""
 
 
 @dataclass(kw_only=True)
@@ -82,7 +86,7 @@ class SiteEnd:
         again_s = _AGAIN_S_MIN
         while True:
             try:
-                frames = await self._connect()
+                frames = await self._connect(sees)
             except (OSError, WireError, Refused) as error:
                 self._note(f"{error}")
                 await asyncio.sleep(again_s)
@@ -121,7 +125,7 @@ class SiteEnd:
         while self.peer.connected:  # noqa: ASYNC110 (seldom, and for a moment)
             await asyncio.sleep(_AGAIN_S_MIN)
 
-    async def _connect(self) -> Frames:
+    async def _connect(self, sees: SeesCycles) -> Frames:
         """Return a connection to control after the first frames.
 
         Raises:
@@ -132,11 +136,16 @@ class SiteEnd:
             reader, writer = await asyncio.open_unix_connection(path)
         frames = Frames(reader, writer)
         try:
-            await frames.send(Hello(software=version("sitewatt"), site=self._site, pid=os.getpid()))
+            own = Hello(software=version("sitewatt"), site=self._site, pid=os.getpid(), chosen_s=chosen_s())
+            await frames.send(own)
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 hello = await frames.read()
             if not isinstance(hello, Hello):
                 raise Refused("control closed the connection")
+            if is_outdated(own, hello):
+                reason = f"control runs {hello.software}, chosen after our {own.software}"
+                sees.new_start(reason)
+                raise Refused(reason)
             if (hello.v, hello.site) != (VERSION, self._site):
                 raise Refused(
                     f"control {hello.software} speaks version {hello.v} for {hello.site}, "

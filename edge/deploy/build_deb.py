@@ -27,6 +27,8 @@ from edge.deploy.source_tree import ROOT, BuildError, build_wheel, epoch_s, proj
 WHEEL_ARCH = {"arm64": "aarch64", "amd64": "x86_64"}
 GLIBC_MINOR_MAX = 36
 PYTHONS = ("3.11", "3.12", "3.13")
+# The gateway, and its two processes: each is watched and started again alone.
+UNITS = ("sitewatt.service", "sitewatt-control.service", "sitewatt-site.service")
 _SCRIPTS = ("postinst", "prerm", "postrm")
 _MAINTAINER = "sitewatt developers <sitewatt@localhost.localdomain>"
 _LAUNCHER = """\
@@ -173,7 +175,7 @@ def _lay_out(target: Target, root: Path, *, at_s: int) -> None:
     (root / "usr/bin/sitewatt").symlink_to("/opt/sitewatt/bin/sitewatt")
     shipped = files("edge.deploy") / "files"
     for name, where in (
-        ("sitewatt.service", "lib/systemd/system/sitewatt.service"),
+        *((unit, f"lib/systemd/system/{unit}") for unit in UNITS),
         ("watchdog.conf", "usr/lib/systemd/system.conf.d/50-sitewatt-watchdog.conf"),
         ("journald.conf", "usr/share/doc/sitewatt/examples/journald.conf"),
         ("site.yaml", "etc/sitewatt/site.yaml"),

@@ -286,6 +286,10 @@ class _Sees:
         remote = self._site.remote
         return [] if remote is None else [Adopt(wanted=remote.wanted)]
 
+    def new_start(self, reason: str) -> None:
+        """Stop in order."""
+        _ask_new_start(self._site, reason)
+
 
 def _tell_house(publisher: "Publisher", cycle: CycleSeen) -> None:
     publisher.take(cycle.readings, offline=cycle.offline, taken_s=cycle.taken_s)
@@ -359,9 +363,9 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
     try:
         async with asyncio.TaskGroup() as waits:
             waits.create_task(stop_on_signal(), name="stop on signal")
+            waits.create_task(_stop_for_new_start(site), name="stop for a new start")
             if parent_pid is not None:
                 waits.create_task(stop_with(parent_pid), name="stop with parent")
-            waits.create_task(_stop_for_new_start(site), name="stop for a new start")
             if site.fleet is not None:
                 waits.create_task(_take_part(site, site.fleet), name="fleet")
     except* StopRequested as reasons:

@@ -5,16 +5,25 @@
 newer than the packaged one is left behind: whoever installs a package means it. A power cut may come at any point; each
 step is one rename.
 
+Each process of a gateway may be started by a unit of its own (``--only control``, ``--only site``). The starts of a
+trial are counted for each, and either that was started too often takes the whole version back. The other one then runs
+an older choice than its peer: ``CHOSEN_S`` tells each when its version was chosen, and the older choice ends itself
+(``edge/border/same_version.py``).
+
 ``ROOT/versions/<version>/`` are environments, whole once ``whole.json`` is in them; ``ROOT/current`` links to one, and
 where there is none the packaged version runs, that of the interpreter that runs this; ``ROOT/update.json`` is the
 update that is under way.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +35,11 @@ TRIAL = "trial"
 TAKEN_BACK = "taken_back"
 # Set for a version on trial: its refusal of a configuration is its own fault, and it is started again, and taken back.
 ON_TRIAL = "SITEWATT_ON_TRIAL"
+# When the version of this process was chosen: seconds of the machine's monotonic clock, the same in every process.
+CHOSEN_S = "SITEWATT_CHOSEN_S"
+# How often a version on trial was started: the control process or both, and the site process where it starts alone.
+BOOTS, SITE_BOOTS = "boots", "site_boots"
+LOCK = "launch.lock"
 # Real seconds for a new interpreter to find its modules, on a board that is busy starting.
 PROBE_S = 30.0
 _PROBE = (
@@ -35,18 +49,43 @@ _PROBE = (
 _UNPROVEN = ("accepted", TRIAL)
 
 
-def choose(root: Path, *, packaged: str) -> str | None:
-    """Return the version to start, ``None`` for the packaged one, and count the start where it is on trial."""
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Hold the folder's lock: one at a time chooses, counts or notes. It ends with the process, however that ends."""
+    if not root.is_dir():
+        yield  # Nothing was ever updated, so there is nothing to disagree about.
+        return
+    descriptor = os.open(root / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def choose(root: Path, *, packaged: str, counted: str = BOOTS) -> str | None:
+    """Return the version to start, ``None`` for the packaged one, and count the start where it is on trial.
+
+    Args:
+        root: The folder of versions.
+        packaged: The version of the package.
+        counted: As whose start it counts, ``BOOTS`` or ``SITE_BOOTS``.
+    """
+    with alone(root):
+        return _choose(root, packaged=packaged, counted=counted)
+
+
+def _choose(root: Path, *, packaged: str, counted: str) -> str | None:
     progress = read_progress(root)
     if progress is not None and progress["stage"] in _UNPROVEN and not _newer(str(progress["version"]), packaged):
         progress = {**progress, "stage": TAKEN_BACK, "reason": f"package {packaged} was installed meanwhile"}
         write_progress(root, progress)
     if progress is not None and is_on_trial(root):
-        boots = int(str(progress.get("boots", 0))) + 1
+        boots = int(str(progress.get(counted, 0))) + 1
         if boots > BOOTS_MAX or not is_whole(root, str(progress["version"])):
             take_back(root, progress, f"started {boots - 1} times and did not prove itself")
         else:
-            write_progress(root, {**progress, "boots": boots})
+            write_progress(root, {**progress, counted: boots})
     chosen = current(root)
     if chosen is not None and is_whole(root, chosen) and _newer(chosen, packaged):
         return chosen
@@ -60,14 +99,14 @@ def choose(root: Path, *, packaged: str) -> str | None:
     return proven[-1]
 
 
-def choose_starting(root: Path, *, packaged: str) -> str | None:
+def choose_starting(root: Path, *, packaged: str, counted: str = BOOTS) -> str | None:
     """Return the version to start, the next one where it does not start any more, at last the packaged one."""
-    chosen = choose(root, packaged=packaged)
+    chosen = choose(root, packaged=packaged, counted=counted)
     while chosen is not None and not starts(root, chosen):
         # The system's Python was replaced below it, or its files are gone: it would be started for ever.
         sys.stderr.write(f"version {chosen} does not start any more; left behind\n")
         leave(root, chosen)
-        chosen = choose(root, packaged=packaged)
+        chosen = choose(root, packaged=packaged, counted=counted)
     return chosen
 
 
@@ -91,10 +130,11 @@ def starts(root: Path, version: str) -> bool:
 
 def leave(root: Path, version: str) -> None:
     """Never choose a version again; a trial of it is taken back."""
-    progress = read_progress(root)
-    (root / "versions" / version / WHOLE).unlink(missing_ok=True)
-    if progress is not None and is_on_trial(root):
-        take_back(root, progress, f"{version} does not start")
+    with alone(root):
+        progress = read_progress(root)
+        (root / "versions" / version / WHOLE).unlink(missing_ok=True)
+        if progress is not None and is_on_trial(root):
+            take_back(root, progress, f"{version} does not start")
 
 
 def current(root: Path) -> str | None:
@@ -192,15 +232,17 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def main() -> None:
     """Become the chosen version."""
-    root = Path(sys.argv[1])
+    root, arguments = Path(sys.argv[1]), sys.argv[2:]
     packaged = version("sitewatt")
-    chosen = choose_starting(root, packaged=packaged)
+    counted = SITE_BOOTS if arguments[-2:] == ["--only", "site"] else BOOTS
+    chosen = choose_starting(root, packaged=packaged, counted=counted)
     python = sys.executable if chosen is None else str(root / "versions" / chosen / "bin" / "python")
     environ = {name: value for name, value in os.environ.items() if name != ON_TRIAL}
+    environ[CHOSEN_S] = repr(time.monotonic())
     if is_on_trial(root):
         environ[ON_TRIAL] = "1"
     # Isolated: neither the folder that we are started in nor the user's own modules are looked at.
-    os.execve(python, [python, "-I", "-m", "edge", *sys.argv[2:]], environ)
+    os.execve(python, [python, "-I", "-m", "edge", *arguments], environ)
 
 
 if __name__ == "__main__":

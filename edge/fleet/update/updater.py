@@ -5,6 +5,7 @@ prove itself -> kept, or taken back -> reported. Each stage is a note on the dis
 starts next goes on from it. Until ``switch`` the running version is not touched; from then on ``launch`` decides.
 """
 
+import functools
 import json
 import logging
 import shutil
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -58,7 +59,23 @@ class Progress:
     running: str
     document: dict[str, Any]
     boots: int = 0
+    site_boots: int = 0
     reason: str = ""
+
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+def _alone(method: Callable[Concatenate["Updater", Given], Answer]) -> Callable[Concatenate["Updater", Given], Answer]:
+    """Hold the folder's lock while a method reads the note and writes it: a launcher counts starts in it meanwhile."""
+
+    @functools.wraps(method)
+    def held(updater: "Updater", /, *given: Given.args, **named: Given.kwargs) -> Answer:
+        with launch.alone(updater._root):
+            return method(updater, *given, **named)
+
+    return held
 
 
 class Updater:
@@ -100,7 +117,8 @@ class Updater:
         found = launch.read_progress(self._root)
         if found is None:
             return None
-        return Progress(**{**found, "stage": Stage(str(found["stage"]))})  # type: ignore[arg-type]
+        known = {name: value for name, value in found.items() if name in Progress.__dataclass_fields__}
+        return Progress(**{**known, "stage": Stage(str(found["stage"]))})  # type: ignore[arg-type]
 
     def next_step(self) -> Step:
         """Return what is to be done, from what is on the disk alone."""
@@ -114,6 +132,7 @@ class Updater:
             return Step.PROVE if self.running() == progress.version else Step.SWITCH
         return Step.REPORT
 
+    @_alone
     def accept(self, job_id: str, raw: Any) -> None:
         """Take a job on.
 
@@ -165,6 +184,7 @@ class Updater:
         self._reached("whole")
         launch.write_whole(folder / launch.WHOLE, json.dumps({"sha256": document.sha256}).encode())
 
+    @_alone
     def switch(self, *, in_event: bool) -> bool:
         """Make the new version current, on trial; return whether the gateway is to be started anew.
 
@@ -185,6 +205,7 @@ class Updater:
         self._reached("switched")
         return True
 
+    @_alone
     def keep(self) -> None:
         """Keep the version on trial: it has proven itself."""
         progress = self._under_way(Stage.TRIAL)
@@ -192,6 +213,7 @@ class Updater:
         self._note(_with(progress, stage=Stage.KEPT))
         self._reached("kept")
 
+    @_alone
     def take_back(self, reason: str) -> None:
         """Return to the version before; the gateway is to be started anew."""
         progress = self._under_way(Stage.TRIAL)
@@ -200,10 +222,12 @@ class Updater:
         self._reached("taken back")
         self._note(_with(progress, stage=Stage.TAKEN_BACK, reason=reason))
 
+    @_alone
     def give_up(self, reason: str) -> None:
         """Note that the version will not be tried; the running one goes on."""
         self._note(_with(self._under_way(Stage.ACCEPTED), stage=Stage.FAILED, reason=reason))
 
+    @_alone
     def finish(self) -> None:
         """Forget the update once it was reported, and the versions and downloads that are not needed any more."""
         progress = self._under_way(Stage.KEPT, Stage.TAKEN_BACK, Stage.FAILED)

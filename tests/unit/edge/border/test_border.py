@@ -36,10 +36,11 @@ from edge.border.messages import (
 )
 from edge.border.schedule import SiteSchedule
 from edge.border.site_end import SENDING_MAX, SiteEnd
-from edge.border.sockets import reach
+from edge.border.sockets import listening, reach
 from edge.border.takeover import Takeover
 from edge.control.lease import LEASE_S
 from edge.control.model import CONNECTION, Capability, Measured, Priority, Reason, Request
+from edge.fleet.update import launch
 from edge.loop.seen import CycleSeen, LoadSeen
 from edge.modbus.point import Reading
 from edge.outbox.outbox import Outbox
@@ -95,6 +96,7 @@ class Watching:
 
     cycles: list[CycleSeen] = field(default_factory=list)
     watched: list[float] = field(default_factory=list)
+    stops: list[str] = field(default_factory=list)
 
     def cycle(self, cycle: CycleSeen) -> Frame:
         """Answer."""
@@ -108,6 +110,10 @@ class Watching:
     def greeting(self) -> list[Frame]:
         """Say what is wanted from afar."""
         return [Adopt(wanted={"limits": {"import_limit_w": 9000}})]
+
+    def new_start(self, reason: str) -> None:
+        """Keep it."""
+        self.stops.append(reason)
 
 
 @dataclass(kw_only=True)
@@ -370,3 +376,52 @@ def test_any_reading_crosses_the_border(value: float | str | bool | None, age_s:
     assert seen.connection_power.age_s == age_s
     number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
     assert seen.readings["meter"]["active_power_w"].value == (float(value) if number else None)  # type: ignore[arg-type]
+
+
+def _framed(frame: Frame) -> bytes:
+    body = encode(frame)
+    return _LENGTH.pack(len(body)) + body
+
+
+@pytest.mark.parametrize(("own_s", "other_s", "ends"), [(100.0, 101.0, True), (100.0, 99.0, False), (0.0, 99.0, False)])
+async def test_control_of_an_earlier_choice_ends_for_the_sites_version(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, own_s: float, other_s: float, ends: bool
+) -> None:
+    """An update, or its return, reached the site process first; who was started by hand stays."""
+    monkeypatch.setenv(launch.CHOSEN_S, str(own_s))
+    async with _border(folder) as border, border.stranger() as (_, writer):
+        writer.write(_framed(Hello(software="9.9.9", site=SITE, pid=1, chosen_s=other_s)))
+        if ends:
+            await until(lambda: border.heard.stops)
+            assert "9.9.9" in border.heard.stops[0]
+        else:
+            await until(lambda: border.control.peer.connected)
+            assert not border.heard.stops
+
+
+async def test_a_site_process_of_an_earlier_choice_ends_for_controls_version(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other way round; both never end for one another, since one of two choices is the later."""
+    server_hello = Hello(software="9.9.9", site=SITE, pid=1, chosen_s=101.0)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            writer.write(_framed(server_hello))
+            while await reader.read(4096):
+                pass
+
+    monkeypatch.setenv(launch.CHOSEN_S, "100")
+    clock, sees = ManualClock(NOON), Watching()
+    server = await asyncio.start_unix_server(serve, sock=listening(folder, SOCKET))
+    with closing(Outbox.open(folder / "journal.db", site=SITE, clock=clock)) as outbox:
+        end = SiteEnd(state_dir=folder, site=SITE, takeover=Takeover(outbox), clock=clock)
+        task = asyncio.create_task(end.run(sees), name="site end")
+        try:
+            await until(lambda: sees.stops)
+            assert "9.9.9" in sees.stops[0] and not end.peer.connected
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            server.close()
+            await server.wait_closed()

@@ -11,35 +11,52 @@ import yaml
 from edge.deploy.build_deb import Target, _set_modes, control_text
 
 SHIPPED = files("edge.deploy")
+PROCESSES = ("sitewatt-control.service", "sitewatt-site.service")
 
 
-def unit() -> configparser.ConfigParser:
-    """Return the unit; of keys that stand several times, the last."""
+def unit(name: str) -> configparser.ConfigParser:
+    """Return a unit; of keys that stand several times, the last."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string((SHIPPED / "files/sitewatt.service").read_text())
+    parser.read_string((SHIPPED / "files" / name).read_text())
     return parser
 
 
-def test_the_unit_waits_for_no_network_and_no_clock() -> None:
-    """A site is kept within its limits without either."""
-    order = unit()["Unit"]["After"]
-    assert "online" not in order and "time-sync" not in order
+def test_the_gateway_is_its_two_units_and_neither_holds_the_other_up() -> None:
+    """Started and stopped together by one name; an end or a delay of the one is none of the other."""
+    gateway = unit("sitewatt.service")
+    assert set(gateway["Unit"]["Wants"].split()) == set(PROCESSES)
+    assert gateway["Service"]["RemainAfterExit"] == "yes" and "Restart" not in gateway["Service"]
+    for name in PROCESSES:
+        section = unit(name)["Unit"]
+        assert section["PartOf"] == "sitewatt.service" and section["After"] == "network.target"
+        assert not {"Requires", "BindsTo", "Before", "Upholds", "Wants"} & set(section)
 
 
-def test_the_unit_is_watched_and_always_started_again() -> None:
-    """A gateway that no longer controls is replaced, without end, except where its configuration is wrong."""
-    service = unit()["Service"]
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_unit_is_watched_and_always_started_again(name: str) -> None:
+    """A process that stands still is replaced, without end, except where its configuration is wrong."""
+    service = unit(name)["Service"]
     assert (service["Type"], service["Restart"], service["RestartPreventExitStatus"]) == ("notify", "always", "2")
-    assert 0 < int(service["WatchdogSec"]) <= 60 and unit()["Unit"]["StartLimitIntervalSec"] == "0"
+    assert 0 < int(service["WatchdogSec"]) <= 60 and unit(name)["Unit"]["StartLimitIntervalSec"] == "0"
 
 
-def test_the_unit_starts_by_the_launcher_what_the_configuration_updates() -> None:
-    """Another folder would take updates that nobody ever starts."""
-    folder = "/var/lib/sitewatt"
-    text = (SHIPPED / "files/sitewatt.service").read_text()
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_unit_starts_by_the_launcher_what_the_configuration_updates(name: str) -> None:
+    """Another folder would take updates that nobody ever starts, and another process would leave one unstarted."""
+    folder, process = "/var/lib/sitewatt", name.removeprefix("sitewatt-").removesuffix(".service")
+    text = (SHIPPED / "files" / name).read_text()
     assert f"-m edge.fleet.update.launch {folder}/software \\\n" in text
-    assert unit()["Service"]["StateDirectory"] == Path(folder).name
+    assert text.count(f"run --config /etc/sitewatt/site.yaml --only {process}\n") == 1
+    assert unit(name)["Service"]["StateDirectory"] == Path(folder).name
+
+
+def test_only_control_reaches_devices() -> None:
+    """What speaks with the world has no serial line and no contact to speak to."""
+    allowed = "DeviceAllow="
+    assert allowed in (SHIPPED / "files/sitewatt-control.service").read_text()
+    assert allowed not in (SHIPPED / "files/sitewatt-site.service").read_text()
+    assert unit("sitewatt-site.service")["Service"]["PrivateDevices"] == "yes"
 
 
 def test_the_hardware_watchdog_stays_below_what_a_pi_can_count() -> None:
