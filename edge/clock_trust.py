@@ -4,7 +4,7 @@ Control runs on the monotonic clock and does not care. Orders and signed evidenc
 none. A trusted clock that was synchronised once and is no longer is in holdover.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.clock import Clock, ScaledClock
@@ -31,8 +31,7 @@ class ClockWatch:
         self._file = synchronised
         self._derived = isinstance(clock, ScaledClock)
         self._trust = ClockTrust.SYNCED if self._derived else ClockTrust.UNTRUSTED
-        self._wall = clock.now()
-        self._monotonic_s = clock.monotonic()
+        self._wall, self._after_s, self._before_s = self._read()
         self._stepped_at: float | None = None
         self._looked_s = float("-inf")
 
@@ -41,7 +40,7 @@ class ClockWatch:
         if self._derived:
             return self._trust
         now_s = self._clock.monotonic()
-        stepped = self._stepped(now_s)
+        stepped = self._stepped()
         look_s = WAIT_LOOK_S if self._trust is ClockTrust.UNTRUSTED else LOOK_S
         if stepped or now_s - self._looked_s >= look_s:
             self._looked_s = now_s
@@ -57,12 +56,23 @@ class ClockWatch:
             await self._clock.sleep(WAIT_LOOK_S)
         return True
 
-    def _stepped(self, now_s: float) -> bool:
-        """Note whether the wall clock moved other than the monotonic one since the last look."""
+    def _read(self) -> tuple[datetime, float, float]:
+        """Read the wall clock, between two looks at the monotonic one, the later first."""
+        before_s = self._clock.monotonic()
         wall = self._clock.now()
-        drift = (wall - self._wall) - timedelta(seconds=now_s - self._monotonic_s)
-        self._wall, self._monotonic_s = wall, now_s
-        if abs(drift.total_seconds()) <= STEP_S_MAX:
+        return wall, self._clock.monotonic(), before_s
+
+    def _stepped(self) -> bool:
+        """Note whether the wall clock moved other than the monotonic one since the last look.
+
+        A process may stand still for seconds between two of these reads, so what passed is known within bounds; only
+        what no such halt explains is a step.
+        """
+        wall, after_s, before_s = self._read()
+        passed_s = (wall - self._wall).total_seconds()
+        least_s, most_s = before_s - self._after_s, after_s - self._before_s
+        self._wall, self._after_s, self._before_s = wall, after_s, before_s
+        if least_s - STEP_S_MAX <= passed_s <= most_s + STEP_S_MAX:
             return False
         self._stepped_at = wall.timestamp()
         return True

@@ -44,6 +44,32 @@ def test_a_small_correction_is_no_step(tmp_path: Path) -> None:
         assert watch.trust() is ClockTrust.SYNCED
 
 
+class HaltedClock(ManualClock):
+    """A clock whose reader stands still for a while after each look at the wall clock."""
+
+    halts_s = 0.0
+
+    def now(self) -> datetime:
+        """Return the instant before the halt."""
+        instant = super().now()
+        self.advance(self.halts_s)
+        return instant
+
+
+def test_a_process_that_stands_still_between_two_reads_is_no_step(tmp_path: Path) -> None:
+    """A busy machine halted it for seconds, and where nobody sets the clock no order was taken from then on."""
+    clock = HaltedClock(NOON)
+    watch = ClockWatch(clock, synchronised=tmp_path / "none" / "synchronized")
+    assert watch.trust() is ClockTrust.HOLDOVER
+    for halts_s in (0.0, 30.0, 0.0, 5.0):
+        clock.halts_s = halts_s
+        clock.advance(LOOK_S)
+        assert watch.trust() is ClockTrust.HOLDOVER
+    clock.halts_s = 0.0
+    clock.step_wall(10.0)
+    assert watch.trust() is ClockTrust.UNTRUSTED, "a step is one still"
+
+
 def test_a_clock_without_a_battery_is_not_trusted(tmp_path: Path) -> None:
     """1970 is before this software."""
     clock = ManualClock(datetime(1970, 1, 1, tzinfo=UTC))
