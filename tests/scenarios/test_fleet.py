@@ -25,7 +25,7 @@ __all__ = ["shop"]
 pytestmark = pytest.mark.slow
 
 SPEED = 10.0
-FOLLOW = ("--follow", 60)
+FOLLOW = ("--follow", 240)  # Real seconds: a version that is taken back is started three times before.
 
 
 def make_key(path: Path) -> str:
