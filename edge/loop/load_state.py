@@ -34,9 +34,14 @@ def load_is_on(
     if load.state is None:
         return (told_w is None or told_w > 0) if is_told else None
     state = readings.get(load.state)
-    if state is None or state.quality is not Quality.GOOD or not isinstance(state.value, bool | int | float):
+    if state is None or state.quality is not Quality.GOOD:
         return None
-    return state.value != _LOCKED if load.state == SG_STATE else bool(state.value)
+    value = state.value
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)  # A code of the device's own, which its map names by the number of the state.
+    if not isinstance(value, bool | int | float):
+        return None
+    return value != _LOCKED if load.state == SG_STATE else bool(value)
 
 
 def load_power(

@@ -3,9 +3,12 @@
 import pytest
 
 from contracts.units import Quality
+from edge.config import LoadSection
 from edge.control.model import AssetKind, Measured
+from edge.loop.load_state import load_is_on
 from edge.loop.measured import measured
 from edge.loop.snapshot import SnapshotBuilder, samples
+from edge.modbus.point import Reading
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, as_devices, config, fake_site, reading
 
@@ -71,3 +74,11 @@ def test_a_relay_is_no_asset() -> None:
         confirmed={},
     )
     assert [asset.id for asset in found.assets] == ["inverter"]
+
+
+@pytest.mark.parametrize(("value", "on"), [(1, False), (2, True), ("1", False), ("3", True), ("?", None)])
+def test_a_heat_pump_is_locked_in_state_one_however_its_map_says_it(value: int | str, on: bool | None) -> None:
+    """A Daikin has codes of its own for the states of SG Ready; its map names them by the label's numbers."""
+    said = Reading(value=value, raw=None, quality=Quality.GOOD, source_at=None, monotonic_s=0.0)
+    section = LoadSection(rated_w=3_000, state="sg_ready_state")
+    assert load_is_on(section, {"sg_ready_state": said}, is_told=False, told_w=None) is on
