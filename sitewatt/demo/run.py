@@ -217,7 +217,9 @@ async def _watch(
                     page.course.note(watcher.view, place, now=now)
             if live is not None:
                 url = None if options.page is None else options.page.url
-                live.update(render(watcher.view, place, now=clock.now(), speed=clock.speed, url=url), refresh=True)
+                room = live.console.size
+                shown = render(watcher.view, place, now=clock.now(), speed=clock.speed, url=url, room=room)
+                live.update(shown, refresh=True)
             elif loop.time() >= progress_s:
                 progress_s += PROGRESS_S
                 _narrator(options)(report.progress(watcher.view, now=clock.now(), left_s=left_s))
