@@ -19,6 +19,7 @@ from cloud.cost.volumes import (
     forecast_bytes,
     forecast_item_bytes,
     history_item_bytes,
+    journal_order_bytes,
     meter_bytes,
     order_bytes,
     outlook_bytes,
@@ -52,6 +53,7 @@ class Activity:
     Args:
         orders: Order messages in a delivery interval.
         trade_sides: Sides of trades that come of them.
+        resting_share: Of the orders that rest in the book first: in a market of calls alone all of them.
         notices: Messages of the market to the site in an interval: taken in, cleared, settled.
         broadcasts: Public messages to a zone's watchers in an interval: the product's states.
         commands: Demand-response commands in a month, each acknowledged in ``acks`` steps.
@@ -66,6 +68,7 @@ class Activity:
 
     orders: float = 2
     trade_sides: float = 1
+    resting_share: float = 1
     notices: float = 3
     broadcasts: float = 7
     commands: float = 20
@@ -280,8 +283,10 @@ def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: 
     kept = others - up[Stream.ORDERS]
     reads = messages * (told.quarter_items + 2) + others + kept
     # For each side: half of a trade, the side with its index, two ledger lines; a settlement with its index and its
-    # imbalance line; each order taken in and answered; the journal holds them all once more.
-    market = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1) + TRANSACTION * 2 + 1 + TRANSACTION * does.orders * 3
+    # imbalance line; each order taken in and, where it rests, answered once more; its share of a journal entry.
+    sides = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1)
+    orders = TRANSACTION * does.orders * (1 + does.resting_share + journal_order_bytes() / WRITE_BYTES)
+    market = sides + TRANSACTION * 2 + 1 + orders
     kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_AGGREGATES_D / DAYS / 1e9
     yield _line("dynamodb", "writes: quarters of the devices", messages * told.quarter_items * quarter, write)
     yield _line("dynamodb", "writes: newest values, numbers that have come", messages * (latest + 1), write)

@@ -8,13 +8,14 @@ from random import Random
 
 from cloud.shell.aggregates import by_device_and_quarter, merged_body
 from cloud.shell.forecast.issuing import HORIZON_STEPS, OUTLOOK_STEPS
+from cloud.shell.market.fold import order_input
 from cloud.stores.sequence import Seen
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.market import MarketBroadcast, OrderMessage, OrderResult, OrderStatus, ProductState, Side, TradesMessage
 from contracts.metering import MeterReading
 from contracts.telemetry import MESSAGE_BYTES_MAX, Sample, TelemetryMessage, columns, samples_of
 from contracts.topics import Broadcast, Down, Up, broadcast_topic, site_topic
-from contracts.units import DELIVERY_INTERVAL_S, ClockTrust, Quality
+from contracts.units import DELIVERY_INTERVAL_S, ClockTrust, Quality, epoch_ms
 from contracts.wire import Message
 
 SITE, ZONE = "site-00001", "zone-east"
@@ -201,7 +202,16 @@ def meter_bytes() -> int:
 
 def order_bytes() -> int:
     """Return the metered bytes of an order."""
-    order = OrderMessage(
+    return _on(site_topic(zone=ZONE, site=SITE, channel=Up.ORDERS), _order())
+
+
+def journal_order_bytes() -> int:
+    """Return what an order adds to an entry of the market's journal, which holds those of one batch."""
+    return item_bytes(order_input(_order(), at_ms=epoch_ms(AT)))
+
+
+def _order() -> OrderMessage:
+    return OrderMessage(
         site=SITE,
         epoch=_EPOCH,
         seq=_SEQ,
@@ -213,7 +223,6 @@ def order_bytes() -> int:
         price_mct_per_kwh=21_500,
         issued_at=AT,
     )
-    return _on(site_topic(zone=ZONE, site=SITE, channel=Up.ORDERS), order)
 
 
 def trades_bytes() -> int:

@@ -188,7 +188,8 @@ CONSUMERS: Final[tuple[Consumer, ...]] = (
 SCHEDULES: Final[tuple[Schedule, ...]] = (
     # Orders and meter readings carry the market's time forward too; the schedule is for when nobody sends anything.
     Schedule(name="market-tick", handler="cloud.handlers.market_tick", every_s=15.0, driven_by=Stream.ORDERS),
-    Schedule(name="forecast-tick", handler="cloud.handlers.forecast_tick", every_s=900.0),
+    # A gateway takes a forecast for two hours and corrects it by what it meters. Each issue is paid for on AWS.
+    Schedule(name="forecast-tick", handler="cloud.handlers.forecast_tick", every_s=3600.0, local_every_s=900.0),
     Schedule(
         name="grid-tick",
         handler="cloud.handlers.grid_tick",

@@ -19,8 +19,9 @@ from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
 from domain.forecasting.series import Series
 
 HISTORY_DAYS: Final = 60
-# A message that comes late still finds its quarter open for so long.
-QUARTERS_AGAIN: Final = 4
+# A message that comes late still finds its quarter open for so long: the hour since the last tick, and one before it,
+# so that a tick that fell out leaves no hole.
+QUARTERS_AGAIN: Final = 8
 _PER_DAY: Final = 86_400 // DELIVERY_INTERVAL_S
 _LENGTH_MS: Final = DELIVERY_INTERVAL_S * 1000
 
