@@ -28,6 +28,7 @@ class Planner:
         """Begin without a plan, which is self-consumption."""
         self.plan: Plan | None = None
         self._trials: deque[Plan] = deque(maxlen=2)
+        self._in_force: deque[Plan] = deque(maxlen=2)
         self._solving: asyncio.Future[Plan] | None = None
         self._method: Method | None = None
 
@@ -47,10 +48,11 @@ class Planner:
 
     def issued_for(self, start: datetime) -> Plan | None:
         """Return the last plan that was made for a quarter, followed or on trial; ``None`` where there was none."""
-        end = start + DELIVERY_INTERVAL
-        return next(
-            (plan for plan in reversed(self._trials) if any(each.end == end for each in plan.problem.intervals)), None
-        )
+        return _last_for(self._trials, start)
+
+    def followed_in(self, start: datetime) -> Plan | None:
+        """Return the last plan in force that had a quarter in it, ``None`` where there was none."""
+        return _last_for(self._in_force, start)
 
     async def _solved(self, problem: Problem) -> Plan:
         if self._solving is None or self._solving.done():
@@ -73,6 +75,7 @@ class Planner:
         if plan.method is not self._method:
             log.info("plan made", extra={"method": plan.method.value, "reason": plan.why})
         self.plan, self._method = plan, plan.method
+        self._in_force.append(plan)
 
     def requests(self, now: datetime, now_s: float, *, generators: Iterable[str], net_w: float | None) -> list[Request]:
         """Return what the plan asks of control in the present interval; nothing is self-consumption.
@@ -111,6 +114,11 @@ class Planner:
     def _present(self, now: datetime) -> int | None:
         intervals = () if self.plan is None else self.plan.problem.intervals
         return next((index for index, each in enumerate(intervals) if each.start <= now < each.end), None)
+
+
+def _last_for(plans: Iterable[Plan], start: datetime) -> Plan | None:
+    end = start + DELIVERY_INTERVAL
+    return next((plan for plan in [*plans][::-1] if any(each.end == end for each in plan.problem.intervals)), None)
 
 
 def _asked(aim: Steer, expires_s: float, generators: Iterable[str]) -> list[Request]:

@@ -29,6 +29,7 @@ from edge.agent.load_goals import LoadGoals
 from edge.agent.money_book import MoneyBook
 from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
+from edge.agent.past_steps import PastSteps
 from edge.agent.planner import Planner
 from edge.agent.site_tariff import SiteTariff, connection_of
 from edge.config import DeviceSection, SiteConfig
@@ -121,6 +122,7 @@ class Trader:
         self._held_back = HeldBack(outbox)
         self._month_peak = MonthPeak()
         self._money = MoneyBook(outbox)
+        self._past = PastSteps()
         self._goals = LoadGoals(outbox)
         self._last_price: int | None = None
         self._basis: Basis | None = None
@@ -151,7 +153,8 @@ class Trader:
 
     def told_plan(self) -> dict[str, Any] | None:
         """Return the plan in plain values for who asks the gateway, ``None`` before the first."""
-        return None if self.plan is None else told(self.plan, now=self._clock.now())
+        now = self._clock.now()
+        return None if self.plan is None else {**told(self.plan, now=now), "past": self._past.told(now=now)}
 
     async def replan(self) -> None:
         """Make a new plan where one is due; it is solved in a thread, so that control does not wait for it."""
@@ -311,11 +314,22 @@ class Trader:
         self._goals.keep()
 
     def _judge_plan(self, running: _Running, energy: IntervalEnergy) -> None:
-        """Have the plan judged by a quarter that is over."""
+        """Have the plan judged by a quarter that is over, and keep for its owner what came of it."""
         planned_wh = running.planned_wh * DELIVERY_INTERVAL_S / running.since_s
         came = IntervalEnergy(load_wh=energy.load_wh + planned_wh, pv_wh=energy.pv_wh)
         plan = self._planner.issued_for(running.start)
-        self._money.closed(plan, running.start, came, stores=_stores(self._batteries() or ()))
+        stores = _stores(self._batteries() or ())
+        self._money.closed(plan, running.start, came, stores=stores)
+        scale = DELIVERY_INTERVAL_S / running.since_s
+        self._past.closed(
+            self._planner.followed_in(running.start),
+            running.start,
+            load_wh=came.load_wh,
+            pv_wh=came.pv_wh,
+            battery_wh=running.battery_wh * scale,
+            grid_wh=running.net_wh * scale,
+            stored_wh=sum(store.stored_wh for store in stores),
+        )
 
     def _outlook(self, now: datetime) -> Outlook:
         first = DeliveryInterval.containing(now).later(1)

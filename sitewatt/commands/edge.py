@@ -1,5 +1,6 @@
 """``sitewatt edge``: the gateway."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,9 +76,10 @@ def history(
 @app.command()
 def plan(
     config: ConfigOption = DEFAULT_CONFIG,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw it as well.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer for programs, step by step.")] = False,
 ) -> None:
-    """Ask the running gateway for its plan of the next 20 hours, with the reason of each step in words.
+    """Ask the running gateway what came of its plan in 4 hours and what it plans for 20, each step with its reason.
 
     Exit 0 it answered, 1 none runs, it has no plan or this user may not ask, 2 the configuration cannot be used.
     """
@@ -93,6 +95,10 @@ def plan(
         nothing = "it neither trades nor names trading.tariff or trading.spot, or its agent is monitor"
         why = nothing if trading is None else "the first is not made yet"
         fail(f"{settings.site.id} has no plan: {why}", code="no_plan", as_json=as_json)
+    if plot is not None and trading["plan"]["steps"]:
+        from sitewatt.plan_plot import plan_svg
+
+        plot.write_text(plan_svg(trading["plan"]), encoding="utf-8")
     if as_json:
         print_json(trading["plan"])
         return

@@ -40,6 +40,8 @@ from edge.outbox.outbox import Outbox
 from edge.site.status import SITE_SOCKET, encode, serve_status
 from edge.trading.plan.problem import Method
 from sitewatt.commands.edge import app
+from sitewatt.plan_plot import plan_svg
+from sitewatt.plan_text import plan_lines
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config, plain_config, reading
 from tests.support.rigs.edge_parts import status as plain_status
@@ -216,10 +218,12 @@ async def test_the_running_plan_is_told_with_the_reason_of_each_step(tmp_path: P
             while not (tmp_path / SITE_SOCKET).exists():  # noqa: ASYNC110 (a socket appears)
                 await asyncio.sleep(0.01)
         text = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file)])
-        answer = await asyncio.to_thread(CliRunner().invoke, app, ["plan", "--config", str(file), "--json"])
+        drawn = ["plan", "--config", str(file), "--json", "--plot", str(tmp_path / "plan.svg")]
+        answer = await asyncio.to_thread(CliRunner().invoke, app, drawn)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert text.exit_code == 0, text.output
+    assert (tmp_path / "plan.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "planned by linear programme" in text.output
     assert "W while energy costs 12.0 ct/kWh, for dearer hours" in text.output
     steps = json.loads(answer.stdout)["steps"]
@@ -257,12 +261,21 @@ async def test_each_day_is_played_both_ways_and_remembered(tmp_path: Path) -> No
             for _ in range(3):
                 trader.finished(_metered(clock, power_w=1_000))
                 clock.advance(300)
-        kept = outbox.recall("trading.money")
+        kept, told = outbox.recall("trading.money"), trader.told_plan()
     assert kept is not None and len(kept["days"]) == 1
     planned, ruled = kept["days"][0]
     # 24 kWh at 19 ct are 456 ct, and a little more for what storing takes.
     assert 440_000 < planned < 500_000
     assert 440_000 < ruled < 500_000
+    # The owner sees beside the plan what came of it in the last four hours.
+    assert told is not None and len(told["past"]) == 16
+    last = told["past"][-1]
+    assert (last["grid_w"], last["load_w"], last["battery_w"], last["stored_wh"]) == (1_000, 1_000, 0, 5_000)
+    assert all(step["why"] and step["buy_mct_per_kwh"] == 19_000 for step in told["past"])
+    lines = list(plan_lines(told))
+    assert told["past"][0]["why"] in lines[2]
+    assert 2 < lines.index("now") < len(lines) - 1
+    assert plan_svg(told).count("stroke-dasharray") == 1
 
 
 def _metered(clock: ManualClock, *, power_w: float) -> CycleSeen:
