@@ -23,6 +23,7 @@ from contracts.skills.site import (
     Statement,
     StatementQuestion,
 )
+from contracts.skills.site_list import STATUS
 
 
 def site_status(ports: Ports, question: SiteQuestion, now: datetime) -> SiteStatus:
@@ -109,11 +110,11 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
     reads, proposes = Effect.READS, Effect.PROPOSES
     return (
         one(
-            "status",
-            "Show a {agent}'s newest values, whether its gateway is online, and its limits.",
+            STATUS.what,
+            STATUS.promise,
             effect=reads,
             roles=OWNERS,
-            forms=(SiteQuestion, SiteStatus),
+            forms=(STATUS.question, STATUS.answer),
             do=site_status,
         ),
         one(

@@ -14,6 +14,7 @@ from contracts.skills.plan import (
     SitePlan,
 )
 from contracts.skills.site import SiteQuestion
+from contracts.skills.site_list import RESPONSES
 
 
 def battery_plan(ports: Ports, question: PlanQuestion, now: datetime) -> SitePlan:
@@ -59,10 +60,10 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
         ),
         _skill(
             agent,
-            "responses",
-            "Show what the grid ordered of a {agent} in demand-response events, and how it answered.",
-            question=ResponsesQuestion,
-            answer=ResponsesAnswer,
+            RESPONSES.what,
+            RESPONSES.promise,
+            question=RESPONSES.question,
+            answer=RESPONSES.answer,
             do=responses,
         ),
     )

@@ -150,6 +150,7 @@ def command_status(life: Life, *, now_s: float) -> Plain:
         "issuer": command.issuer,
         "action": command.action.model_dump(mode="json"),
         "stage": life.stage.value,
+        "issued_at": command.issued_at.isoformat(),
         "left_s": round(life.expires_s - now_s, 1),
     }
 

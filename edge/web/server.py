@@ -18,6 +18,7 @@ import page_parts
 from edge.agent.site_tariff import SiteTariff
 from edge.config import SiteConfig
 from edge.errors import StatusUnavailable
+from edge.web import skills
 from edge.web.actions import ActionRefused, action_of
 from edge.web.course import names_of, read_course
 from edge.web.latest import FRESH_S, Latest
@@ -71,6 +72,7 @@ class PageServer(BoundedServer):
         self.names = names
         self.login = login
         self.secure_port = secure_port
+        self._config = config
         self._state_dir = config.state_dir
         self._history_names = names_of(config)
         tariff = SiteTariff(config.trading)
@@ -80,6 +82,11 @@ class PageServer(BoundedServer):
         """Stop serving, the streams too."""
         self.ending.set()
         super().shutdown()
+
+    @property
+    def gateway(self) -> skills.Gateway:
+        """Return what the skills of this site stand on."""
+        return skills.Gateway(config=self._config, ask=self.ask, course=self.course)
 
     def course(self, first_s: int, last_s: int) -> dict[str, Any]:
         """Return what the history holds of a span.
@@ -172,6 +179,11 @@ class _Handler(PageHandler):
                 self.send(HTTPStatus.OK, TEXT, b"ok\n")
             case "ready":
                 self._ready()
+            case "openapi.json" | "v1/skills":
+                made = skills.openapi if path == "openapi.json" else skills.listed
+                self.send_json(made(self.server.gateway))
+            case _ if path.startswith("v1/skills/"):
+                self._skill(path.removeprefix("v1/skills/"), url.query)
             case _:
                 self._file(path)
 
@@ -199,6 +211,14 @@ class _Handler(PageHandler):
             return b"event: gone\ndata: " + json.dumps(str(error)).encode() + b"\n\n"
         return b"data: " + json.dumps({"status": status, "notes": notes(status)}).encode() + b"\n\n"
 
+    def _skill(self, name: str, query: str) -> None:
+        try:
+            told = skills.answer(self.server.gateway, name, query)
+        except skills.SkillRefused as error:
+            self.send(error.status, skills.PROBLEM, error.body)
+        else:
+            self.send_json(told)
+
     def _session(self) -> None:
         login = self.server.login
         nobody: dict[str, Any] = {"role": None, "token": None, "roles": [], "secure_port": self.server.secure_port}
@@ -208,7 +228,7 @@ class _Handler(PageHandler):
         if path in OWN:
             self.send(HTTPStatus.OK, page_parts.content_type(path), _static(path))
         elif not self.send_part(path.removeprefix("parts/")):
-            here = b"here are /, /status.json, /history.json, /metrics, /health, /ready\n"
+            here = b"here are /, /status.json, /history.json, /v1/skills, /openapi.json, /metrics, /health, /ready\n"
             self.send(HTTPStatus.NOT_FOUND, TEXT, here)
 
     def _with_status(self, made: Callable[[Plain], Any]) -> None:

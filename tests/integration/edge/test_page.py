@@ -55,6 +55,13 @@ async def test_a_browser_sees_the_gateway_and_that_it_is_gone(tmp_path: Path, mo
             assert (status, json.loads(told)["site"]) == (200, SITE)
             assert (await _asked(url, "/metrics"))[1].count("sitewatt_up 1.0") == 1
             assert (await _asked(url, "/ready"))[0] == 200
+            listed = json.loads((await _asked(url, "/v1/skills"))[1])["items"]
+            name = next(each["name"] for each in listed if each["name"].endswith("_status"))
+            status, told = await _asked(url, f"/v1/skills/{name}")
+            points = {each["point"]: each for each in json.loads(told)["points"]}
+            assert status == 200 and points["site/grid_w"]["quality"] == "good"
+            assert f"/v1/skills/{name}" in json.loads((await _asked(url, "/openapi.json"))[1])["paths"]
+            assert (await _asked(url, "/v1/skills/fly"))[0] == 404
             assert (await _asked(url, "/etc/passwd"))[0] == 404
             assert (await _asked(url, "/words/../page.js"))[0] == 404
             assert (await _asked(url, "/history.json?from=x&to=5"))[0] == 400
