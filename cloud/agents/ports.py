@@ -12,6 +12,7 @@ from contracts.skills.base import Agent
 from contracts.skills.books import MonthRow, OrderRow, SettlementRow, TradeRow
 from contracts.skills.forecast import ScoreAnswer
 from contracts.skills.grid import EvidenceRecord
+from contracts.skills.joining import JoinAnswer, JoinDecision, JoinRequest
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.outlook import BroadcastLine, DemandAnswer, WeatherAnswer
 from contracts.skills.plan import GridOrder, LoadSchedule, SitePlan
@@ -169,6 +170,23 @@ class OutlookDesk(Protocol):
 
     def told(self, zone: ZoneId) -> Sequence[BroadcastLine]:
         """Return the newest issue of each forecast."""
+
+
+class JoinDesk(Protocol):
+    """Sites of other aggregators that want to take part in a zone's market.
+
+    Raises:
+        SkillError: From every call, when the zone is not known.
+    """
+
+    def ask(self, request: JoinRequest, *, at: datetime) -> JoinAnswer:
+        """Keep a request that could be accepted; the same one again returns what became of it."""
+
+    def requests(self, zone: ZoneId) -> Sequence[JoinAnswer]:
+        """Return every request for a zone, by the site's id."""
+
+    def decide(self, decision: JoinDecision, *, at: datetime) -> JoinAnswer:
+        """Accept or refuse a request that waits."""
 
 
 class ReliefDesk(Protocol):

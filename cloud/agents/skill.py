@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar, get_origin
+from typing import Any, Final, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,6 +11,7 @@ from cloud.agents.ports import (
     BooksDesk,
     ForecastDesk,
     GridDesk,
+    JoinDesk,
     MarketDesk,
     OutlookDesk,
     PlanDesk,
@@ -36,6 +37,11 @@ class Ports:
     plans: PlanDesk
     outlook: OutlookDesk
     relief: ReliefDesk
+    joins: JoinDesk
+
+
+def _is_model(part: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, BaseModel)
 
 
 Question = TypeVar("Question", bound=BaseModel)
@@ -67,9 +73,11 @@ class Skill(Generic[Question, Answer]):
 
     @property
     def fits_query(self) -> bool:
-        """Return whether a question fits in a query: it reads, and no field holds more than one value."""
-        fields = self.question.model_fields.values()
-        return self.effect is not Effect.ACTS and all(get_origin(field.annotation) is not tuple for field in fields)
+        """Return whether a question fits in a query: it does not act, and no field holds more than one value."""
+        return self.effect is not Effect.ACTS and not any(
+            get_origin(field.annotation) is tuple or any(_is_model(part) for part in get_args(field.annotation))
+            for field in self.question.model_fields.values()
+        )
 
     def read(self, arguments: Mapping[str, Any]) -> Question:
         """Check the arguments and return the question that they make.

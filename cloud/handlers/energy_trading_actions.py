@@ -8,6 +8,8 @@ handler = entry(
         "halt_market",
         "resume_market",
         "decide_claim",
+        "join_market",
+        "decide_join",
         "producer_response_offer",
         "consumer_response_offer",
     ),

@@ -9,6 +9,7 @@ handler = entry(
         "price_discovery",
         "market_orders",
         "market_health",
+        "join_requests",
         "producer_status",
         "producer_market",
         "producer_battery_plan",

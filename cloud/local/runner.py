@@ -31,7 +31,7 @@ from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
-from cloud.stores.registry import save_registry
+from cloud.stores.registry import save_registry, with_joined
 from cloud.stores.setup import Stores, open_files
 from cloud.stores.sqlite import SqliteTables
 from contracts.clock import Clock
@@ -135,7 +135,7 @@ class LocalCloud:
         save_registry(self._stores.tables, self._config.registry)
         return Services(
             stores=self._stores,
-            registry=self._config.registry,
+            registry=with_joined(self._stores.tables, self._config.registry),
             publisher=self._link,
             signer=read_signer_file(issuer=self._config.signing.issuer, path=self._config.signing.key_file),
         )

@@ -114,7 +114,7 @@ def _body(event: APIGatewayProxyEventV2) -> dict[str, Any] | ProblemFacts:
 def _office(services: Services) -> Office:
     """Return the office of a process, made anew when the registry was read again."""
     kept = services.memory.get(_OFFICE)
-    if isinstance(kept, tuple) and kept[0] is services.registry:
+    if isinstance(kept, tuple) and kept[0] == services.registry:
         office: Office = kept[1]
         return office
     made = office_of(services.stores.tables, services.registry)

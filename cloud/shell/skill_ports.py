@@ -21,6 +21,7 @@ from cloud.shell.forecast.scoring import score
 from cloud.shell.grid.relief_desk import StoreRelief
 from cloud.shell.grid.requests import held, request_at
 from cloud.shell.grid.view import settings_of
+from cloud.shell.join_desk import StoreJoins
 from cloud.shell.market.books_desk import StoreBooks
 from cloud.shell.market.fold import Fold
 from cloud.shell.market.journal import Journal
@@ -116,6 +117,7 @@ def _ports(tables: Tables, registry: Registry, submit: Submit, *, acts: bool = T
         plans=StorePlans(tables, registry),
         outlook=StoreOutlook(tables, registry),
         relief=StoreRelief(tables, registry, acts=acts),
+        joins=StoreJoins(tables, registry, acts=acts),
     )
 
 

@@ -324,6 +324,11 @@ def letter_count(peer: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk="A2ALETTERS", sk=peer)
 
 
+def join(zone: ZoneId, site: SiteId) -> Key:
+    """Return where a site's request to take part in a zone's market is kept, and what was decided."""
+    return Key(table=Table.GRID_METRICS, pk="JOIN", sk=f"{zone}#{site}")
+
+
 def peer_key(peer: str) -> Key:
     """Return where the key is kept that signed a peer's card when it was first seen."""
     return Key(table=Table.GRID_METRICS, pk="A2APEERKEY", sk=peer)

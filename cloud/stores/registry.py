@@ -1,8 +1,10 @@
 """Who takes part: zones, feeders and sites, with the abilities that the market and the grid agent count on."""
 
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -13,10 +15,13 @@ from cloud.stores import keys
 from cloud.stores.tables import Put, Tables
 from contracts.market import SiteAgent
 from contracts.reasons import reason_of
+from contracts.skills.joining import JoinState
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
 from domain.weather.source import WeatherSource
+
+log = logging.getLogger(__name__)
 
 
 class _Record(BaseModel):
@@ -233,6 +238,11 @@ class Registry(_Record):
         return found.zone if found else None
 
 
+_JOINED: Final = (
+    "zone", "owner", "feeder", "import_limit_w", "export_limit_w", "battery", "pv_peak_w", "typical_load_w"
+)  # fmt: skip
+
+
 def read_registry(raw: Any, *, where: str) -> Registry:
     """Check a registry.
 
@@ -262,7 +272,7 @@ def load_registry_file(path: Path) -> Registry:
 
 
 def load_registry(tables: Tables) -> Registry:
-    """Read the registry that ``save_registry`` kept.
+    """Read the registry that ``save_registry`` kept, with the sites that were let in since.
 
     Raises:
         SetupError: There is none.
@@ -270,7 +280,40 @@ def load_registry(tables: Tables) -> Registry:
     item = tables.get(keys.REGISTRY)
     if item is None:
         raise SetupError("the store holds no registry; no function can tell who takes part")
-    return read_registry(item.body, where="the store's registry")
+    return with_joined(tables, read_registry(item.body, where="the store's registry"))
+
+
+def with_joined(tables: Tables, registry: Registry) -> Registry:
+    """Return a registry with the sites of other aggregators that a person has let in.
+
+    A site whose id the registry holds by now is the registry's; one that no longer fits (its feeder is gone) is left
+    out, for a market must not stop over a guest.
+    """
+    key = keys.join("", "")
+    for item in tables.query(key.table, key.pk):
+        request = item.body["request"]
+        if item.body["state"] != JoinState.ACCEPTED or registry.zone_of(request["applicant"]) is not None:
+            continue
+        try:
+            registry = with_sites(registry, [request])
+        except SetupError as error:
+            log.warning("site that joined is left out", extra={"site": request["applicant"], "error": str(error)})
+    return registry
+
+
+def with_sites(registry: Registry, requests: Sequence[Mapping[str, Any]]) -> Registry:
+    """Return a registry with further sites, each as ``contracts.skills.joining.JoinRequest`` tells it.
+
+    Raises:
+        SetupError: They cannot be registered so.
+    """
+    sites = [
+        {"id": request["applicant"], "agent": request["kind"],
+         **{name: request[name] for name in _JOINED if request[name] is not None}}
+        for request in requests
+    ]  # fmt: skip
+    told = registry.model_dump(mode="json")
+    return read_registry({**told, "sites": [*told["sites"], *sites]}, where="the registry with those who joined")
 
 
 def save_registry(tables: Tables, registry: Registry) -> None:

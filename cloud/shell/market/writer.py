@@ -41,6 +41,7 @@ class MarketWriter:
         self._zone = zone
         self._tables = tables
         self._publisher = publisher
+        self.registry = registry
         self._participants = [_participant(site) for site in registry.sites_in(zone.id)]
         self._journal = Journal(tables, zone.id)
         self._snapshots = Snapshots(tables, zone.id)
@@ -234,13 +235,17 @@ class MarketWriter:
 
 
 def market_of(services: Services, zone: ZoneId) -> MarketWriter | None:
-    """Return the writer of a zone, the same in each call of a warm process; ``None`` for an unknown zone."""
+    """Return the writer of a zone; ``None`` for an unknown zone.
+
+    It is the same in each call of a warm process while the registry is, so that whoever joins takes part.
+    """
     record = services.registry.zone(zone)
     if record is None:
         return None
     with services.lock:
-        writer = services.memory.get(f"market {zone}")
-        if not isinstance(writer, MarketWriter):
+        kept = services.memory.get(f"market {zone}")
+        writer = kept if isinstance(kept, MarketWriter) and kept.registry == services.registry else None
+        if writer is None:
             writer = MarketWriter(
                 zone=record, tables=services.stores.tables, publisher=services.publisher, registry=services.registry
             )

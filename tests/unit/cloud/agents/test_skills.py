@@ -205,7 +205,15 @@ def ports(market: Market | None = None) -> Ports:
     sites: SiteDesk = Sites()
     none: Any = None  # These skills ask nobody else.
     return Ports(
-        market=at_market, forecasts=forecasts, grid=grid, sites=sites, books=none, plans=none, outlook=none, relief=none
+        market=at_market,
+        forecasts=forecasts,
+        grid=grid,
+        sites=sites,
+        books=none,
+        plans=none,
+        outlook=none,
+        relief=none,
+        joins=none,
     )
 
 
@@ -291,7 +299,7 @@ def test_an_unknown_skill_is_named_with_those_there_are() -> None:
         skill("fly")
 
 
-def test_every_skill_has_a_schema_and_only_five_act() -> None:
+def test_every_skill_has_a_schema_and_only_six_act() -> None:
     """Doors are generated from this list."""
     assert {each.name for each in SKILLS if each.effect is Effect.ACTS} == {
         "halt_market",
@@ -299,6 +307,7 @@ def test_every_skill_has_a_schema_and_only_five_act() -> None:
         "decide_claim",
         "open_event",
         "close_event",
+        "decide_join",
     }
     for each in SKILLS:
         assert each.question.model_json_schema()["additionalProperties"] is False

@@ -146,6 +146,12 @@ def test_what_is_no_question_is_refused_as_a_problem(
     assert told == problem["status"] == status and problem["detail"]
 
 
+def test_what_leaves_something_behind_is_never_asked_by_reading(market: None) -> None:
+    """A browser may fetch what it likes."""
+    status, body = asked("energy-trading-actions", "join_market", query={"zone": ZONE, "applicant": "west-1"})
+    assert status == 405 and "POST" in body["detail"]
+
+
 def test_a_skill_of_another_function_is_not_there(market: None) -> None:
     """Each function's role holds the tables of its own skills."""
     status, body = asked("weather-forecast", "halt_market", body=HALT, headers={"idempotency-key": "k-1"})
