@@ -17,6 +17,8 @@ from cloud.doors.offering import Offering
 from cloud.errors import SetupError
 
 GRACE_S = 5
+# Longer than clients and what stands between keep a connection that rests, so that none is closed as it is used again.
+KEEP_ALIVE_S = 75
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,6 +46,7 @@ def config_of(
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         server_header=False,
         ws="websockets-sansio" if client_ca is None else CertifiedSocket,
         ssl_certfile=cert,

@@ -26,6 +26,7 @@ from contracts.skills.site_list import AT_GATEWAY, HISTORY, PLAN, RESPONSES, STA
 from edge.config import SiteConfig
 from edge.errors import StatusUnavailable
 from edge.web.actions import Action
+from edge.web.login import COOKIE
 from edge.web.tables import Plain
 
 PROBLEM: Final = "application/problem+json"
@@ -216,7 +217,7 @@ def openapi(gateway: Gateway) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {**schemas, "Problem": _problem_schema()},
-            "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": "session"}},
+            "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": COOKIE}},
         },
     }
 

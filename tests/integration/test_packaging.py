@@ -26,16 +26,25 @@ for name in names:
 print(len(names))
 """
 
+# What a gateway with a charging station that calls loads besides.
+_STATIONS = ["edge.ocpp.server", "edge.ocpp.session", "edge.ocpp.frames", "edge.devices.station_opening"]
 # Extra, package, modules that belong to another extra, and what must not have come along.
 CASES = [
     pytest.param(
         "edge",
         "edge",
-        ["edge.links.aws", "edge.links.aws_client", "edge.fleet.aws_service"],
+        [*_STATIONS, "edge.links.aws", "edge.links.aws_client", "edge.fleet.aws_service"],
         ["boto3", "pyarrow", "pandas", "amqtt"],
         id="edge",
     ),
-    pytest.param("edge,aws", "edge", [], ["boto3", "pyarrow", "pandas", "amqtt"], id="edge with the link to AWS"),
+    pytest.param("edge,aws", "edge", _STATIONS, ["boto3", "pyarrow", "pandas"], id="edge with the link to AWS"),
+    pytest.param(
+        "edge,ocpp",
+        "edge",
+        ["edge.links.aws", "edge.links.aws_client", "edge.fleet.aws_service"],
+        ["boto3", "pyarrow", "pandas"],
+        id="edge with charging stations",
+    ),
     pytest.param(
         "cloud",
         "cloud",
@@ -43,7 +52,7 @@ CASES = [
         ["pymodbus", "aiomqtt", "amqtt", "pandas", "aws_cdk"],
         id="cloud",
     ),
-    pytest.param("sim", "firmware_sim", [], ["pymodbus", "boto3", "numpy"], id="simulator"),
+    pytest.param("sim", "firmware_sim", ["firmware_sim.station"], ["pymodbus", "boto3", "numpy"], id="simulator"),
 ]
 
 
