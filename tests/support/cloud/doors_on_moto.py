@@ -1,5 +1,6 @@
 """`sitewatt agent serve --aws` over tables that moto plays: python -m tests.support.cloud.doors_on_moto OPTION..."""
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -16,5 +17,6 @@ if __name__ == "__main__":
     with aws_account() as tables, tempfile.TemporaryDirectory() as folder:
         services = build_house(Stores(tables=tables, lake=FolderLake(Path(folder))), Recorder())
         save_registry(tables, services.registry)
-        run_events(services, story())
+        with contextlib.redirect_stdout(sys.stderr):  # Where functions count; the address comes first on ours.
+            run_events(services, story())
         app(["serve", "--aws", "--name", PREFIX.rstrip("-"), *sys.argv[1:]])
