@@ -8,7 +8,7 @@ Source: field reports of counters that read 0 for minutes at wake-up, wrap, are 
 while power flows (victronenergy/dbus-fronius issue 18, CJNE/ha-sunspec issue 249).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -34,6 +34,8 @@ LAG_WH_MIN: Final = 100.0
 LAG_WH_UNKNOWN: Final = 1_200.0
 # A feeder and its sites are metered at slightly different instants, and the line between them loses some of the energy.
 FEEDER_SHARE: Final = 0.1
+# What a feeder carries beside its sites is known after so many intervals, a day of them.
+RESTS_MIN: Final = 96
 
 
 class Doubt(StrEnum):
@@ -167,3 +169,21 @@ def feeder_doubt(site_wh: Mapping[str, int], *, feeder_wh: int) -> str | None:
     if abs(sum_wh - feeder_wh) <= STEP_WH_MAX + FEEDER_SHARE * largest_wh:
         return None
     return f"the {len(site_wh)} sites of the feeder sum to {sum_wh} Wh, its own meter counted {feeder_wh} Wh"
+
+
+def rest_doubt(rest_wh: int, *, usual_wh: Sequence[int], largest_wh: int) -> str | None:
+    """Return why what a feeder carries beside its sites in an interval cannot be, by what it carried there before.
+
+    Args:
+        rest_wh: The feeder's meter less all its sites' meters, positive for import.
+        usual_wh: The same in earlier intervals whose readings were believed; with too few of them nothing is known.
+        largest_wh: The greatest magnitude among the readings of the interval.
+    """
+    if len(usual_wh) < RESTS_MIN:
+        return None
+    low, high = min(usual_wh), max(usual_wh)
+    # It may go beyond what was seen by as much as it varied.
+    slack_wh = STEP_WH_MAX + FEEDER_SHARE * largest_wh + (high - low)
+    if low - slack_wh <= rest_wh <= high + slack_wh:
+        return None
+    return f"the feeder would carry {rest_wh} Wh beside its sites, in the days before it was {low} to {high} Wh"

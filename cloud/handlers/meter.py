@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 from cloud.market import commands
 from cloud.shell.counting import counted
 from cloud.shell.intake import LOG, Arrival, arrival_of, each_record, store_once
-from cloud.shell.market.readings import DOUBT, Judgement, Readings
+from cloud.shell.market.readings import DOUBT, Judgement, LateDoubt, Readings, late_doubts, rest_put
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services, current
 from cloud.stores import keys
@@ -41,8 +41,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     for zone, arrivals in by_zone.items():
         market = market_of(services, zone)
         assert market is not None, "only messages of registered zones arrive"
+        at_ms = epoch_ms(arrivals[-1][0].at)
         inputs = [command for judged in arrivals if (command := _command(services, judged)) is not None]
-        market.submit(inputs, at_ms=epoch_ms(arrivals[-1][0].at))
+        late = [late_doubts(services.stores.tables, site) for site in sorted({one.site for one, _ in arrivals})]
+        inputs += [_held(doubt, at_ms=at_ms) for doubts, _ in late for doubt in doubts]
+        market.submit(inputs, at_ms=at_ms)
+        services.stores.tables.put_each([put for _, puts in late for put in puts])
         for judged in arrivals:
             store_once(services.stores.tables, judged[0].message, lambda _, judged=judged: _kept(services, judged))  # type: ignore[misc]
     return answer
@@ -55,6 +59,12 @@ def _command(services: Services, judged: Judged) -> commands.Command | None:
     if site is None or site.agent is SiteAgent.MONITOR:
         return None
     return commands.meter(arrival.message, at_ms=epoch_ms(arrival.at), doubt=judgement.doubt)
+
+
+def _held(doubt: LateDoubt, *, at_ms: int) -> commands.Command:
+    return commands.hold_reading(
+        site=doubt.site, interval_ms=doubt.start_ms, version=doubt.version, reason=doubt.reason, at_ms=at_ms
+    )
 
 
 def _kept(services: Services, judged: Judged) -> Sequence[Put]:
@@ -72,6 +82,7 @@ def _kept(services: Services, judged: Judged) -> Sequence[Put]:
     if judgement.kept_doubt is not None:
         body[DOUBT] = judgement.kept_doubt
     puts = [Put(key=key, body=body, if_version=item.version if item else 0)]
+    puts += rest_put(judgement, reading.interval_start)
     return puts if judgement.feeder is None else [*puts, _feeder_event(reading, *judgement.feeder)]
 
 

@@ -1,4 +1,7 @@
-"""Telemetry: each message is stored once, as aggregates, newest values and the feeder's loading."""
+"""Telemetry: each message is stored once, as aggregates, newest values and the feeder's loading.
+
+What comes after its quarter's meter reading is held against that.
+"""
 
 from typing import Any
 
@@ -6,9 +9,11 @@ from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import Ki
 
 from cloud.shell.counting import counted
 from cloud.shell.intake import arrival_of, each_record
+from cloud.shell.market.readings import ended_quarters, note_late_doubts
 from cloud.shell.services import current
 from cloud.shell.telemetry import store
-from contracts.telemetry import TelemetryMessage
+from cloud.stores import keys
+from contracts.telemetry import TelemetryMessage, samples_of
 
 
 @counted("telemetry")
@@ -18,7 +23,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     def take(record: KinesisStreamRecord) -> None:
         arrival = arrival_of(services, record, TelemetryMessage)
-        if arrival is not None:
-            store(services, arrival)
+        if arrival is None:
+            return
+        store(services, arrival)
+        begins_ms = (keys.quarter_of(sample.at) for sample in samples_of(arrival.message))
+        over = ended_quarters(begins_ms, at=arrival.at)
+        note_late_doubts(services.stores.tables, services.registry, arrival.site, over)
 
     return each_record(event, context, take)

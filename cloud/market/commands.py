@@ -199,6 +199,18 @@ def release_reading(*, site: str, interval_ms: int, by: str, reason: str, at_ms:
     }
 
 
+def hold_reading(*, site: str, interval_ms: int, version: int, reason: str, at_ms: int) -> Command:
+    """Return the command that takes back a reading which was believed: what was known later speaks against it."""
+    return {
+        "op": "hold_reading",
+        "at_ms": at_ms,
+        "site": site,
+        "interval_ms": interval_ms,
+        "version": version,
+        "reason": reason,
+    }
+
+
 def move_rules(rules: MarketRules, *, by: str, reason: str, at_ms: int) -> Command:
     """Return the command that moves a market to rules of the present edition."""
     return {"op": "move_rules", "at_ms": at_ms, "rules": rules.model_dump(mode="json"), "by": by, "reason": reason}

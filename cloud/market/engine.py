@@ -311,6 +311,10 @@ _COMMANDS: dict[str, tuple[_Handler, _Owed]] = {
         (("event", str), ("price_mct_per_kwh", int), ("penalty_mct_per_kwh", int), ("lines", list)),
     ),
     "claim": (settling.take_decision, (("event", str), ("site", str), ("approve", bool), ("by", str), ("reason", str))),
+    "hold_reading": (
+        settling.hold,
+        (("site", str), ("interval_ms", int), ("version", int), ("reason", str)),
+    ),
     "release_reading": (settling.release, (("site", str), ("interval_ms", int), ("by", str), ("reason", str))),
     "move_rules": (moving.move, (("rules", dict), ("by", str), ("reason", str))),
     "register": (_register, (("participant", dict),)),

@@ -64,6 +64,34 @@ def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     _believe(state, product, site, meter, out)
 
 
+def hold(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+    """Take back a reading that was believed, where it is still the newest: its site stands on an estimate again."""
+    site, start_ms = command["site"], command["interval_ms"]
+    product, account = state.products.get(start_ms), state.accounts.get(site)
+    meter = None if product is None else product.meters.get(site)
+    name = f"meter v{command['version']}"
+    if product is None or account is None or meter is None or first_edition(state, product):
+        out.answers.append(_answer(site, start_ms, name, f"no reading of site {site} to hold at {start_ms}"))
+        return
+    if meter.version != command["version"] or meter.estimated:
+        out.answers.append(_answer(site, start_ms, name, f"version {command['version']} is not what is settled"))
+        return
+    product.held[site] = product.meters.pop(site)
+    account.last_metered_wh = _last_metered_wh(state, site)
+    reason = f"{command['reason']}; held as implausible, not settled"
+    out.answers.append(_answer(site, start_ms, name, reason, code=IMPLAUSIBLE))
+    if product.state in _SETTLED:
+        estimate_missing(state, product)
+        for moved in sorted(state.accounts) if share(state, product, out) else (site,):
+            _correct(state, product, moved, out)
+
+
+def _last_metered_wh(state: State, site: str) -> int | None:
+    """Return a site's latest good reading among the products that are remembered."""
+    meters = (product.meters.get(site) for _, product in sorted(state.products.items(), reverse=True))
+    return next((meter.net_wh for meter in meters if meter is not None and not meter.estimated), None)
+
+
 def release(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take a person's word that a reading that was held is right: it settles as any other."""
     site, start_ms = command["site"], command["interval_ms"]

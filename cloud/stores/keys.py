@@ -14,6 +14,7 @@ from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, insta
 METRIC_SET: Final = "quarter"
 LATEST: Final = "LATEST"
 STATUS: Final = "STATUS"
+DOUBTED: Final = "DOUBTED"
 # The single items of a market.
 FENCE: Final = "FENCE"
 STORED: Final = "STORED"
@@ -96,6 +97,11 @@ def asset_quarter(table: Table, site: SiteId, device: str, begin_ms: int, metric
 def feeder_sample(feeder: SiteId, at: datetime) -> Key:
     """Return where a feeder's loading at a second is kept."""
     return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}#{at:%Y%m%d}", sk=f"{epoch_ms(at) // 1000:010d}")
+
+
+def feeder_rest(feeder: SiteId, interval_start: datetime) -> Key:
+    """Return where it is kept what a feeder carried beside its sites in a delivery interval."""
+    return Key(table=Table.GRID_METRICS, pk=f"NODE#{feeder}#REST", sk=_iso_minute(interval_start))
 
 
 def feeder_state(feeder: SiteId) -> Key:

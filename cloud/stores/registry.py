@@ -103,8 +103,9 @@ class FeederRecord(_Record):
 
     Limits are magnitudes in W. ``settings`` overrides the grid agent's defaults by name. Sites are paid
     ``dr_price_mct_per_kwh`` for what they deliver in an event up to what was ordered, and owe the penalty for what is
-    missing; with a price of 0 events are no business of the market. ``sites_complete`` says that every connection of
-    the line is a registered site, so that their readings must sum to its own meter's.
+    missing; with a price of 0 events are no business of the market. ``sites_complete: true`` says that every
+    connection of the line is a registered site, so that their readings must sum to its own meter's; ``false``, that the
+    sum says nothing. Where nobody says, what the line carries beside its sites is learned from the days before.
     """
 
     id: SiteId
@@ -114,7 +115,7 @@ class FeederRecord(_Record):
     meter: str = "meter"
     dr_price_mct_per_kwh: int = Field(default=0, ge=0)
     dr_penalty_mct_per_kwh: int = Field(default=0, ge=0)
-    sites_complete: bool = False
+    sites_complete: bool | None = None
     settings: dict[str, int | float] = Field(default_factory=dict)
 
 

@@ -66,12 +66,14 @@ def take(*readings: MeterReading) -> None:
     meter.handler(batch(Up.METER, *readings, at=at), context())
 
 
-def power(site: str, power_w: float, *, start: datetime = START, minutes: int = 15) -> None:
-    """Let a site's telemetry tell one power over minutes of an interval."""
+def power(
+    site: str, power_w: float, *, start: datetime = START, minutes: int = 15, late: timedelta = timedelta()
+) -> None:
+    """Let a site's telemetry tell one power over minutes of an interval, so much later than it was measured."""
     for minute in range(minutes):
         at = start + timedelta(minutes=minute)
         told_by = message(site, 1 + minute, at, {"meter/active_power_w": [power_w] * 6}, step_s=10)
-        telemetry.handler(batch(Up.TELEMETRY, told_by, at=at + timedelta(minutes=1)), context())
+        telemetry.handler(batch(Up.TELEMETRY, told_by, at=at + timedelta(minutes=1) + late), context())
 
 
 def held(services: Services, site: str, start: datetime = START) -> str | None:
@@ -85,6 +87,20 @@ def held(services: Services, site: str, start: datetime = START) -> str | None:
     ours = [item for item in found if item.body["fields"]["interval_start"] == start.isoformat()]
     assert bool(ours and reasons) is (site in product.held)
     return str(reasons[-1]) if site in product.held else None
+
+
+def learning(services: Services, complete: bool | None) -> None:
+    """Let the feeder's record say what it says by default, or that its sum says nothing."""
+    feeder = services.registry.feeders[0].model_copy(update={"sites_complete": complete})
+    plain = replace(services, registry=services.registry.model_copy(update={"feeders": (feeder,)}))
+    shell_services.install(plain)
+
+
+def money(services: Services, site: str) -> tuple[int, int]:
+    """Return what a site owes and took."""
+    market = market_of(services, ZONE)
+    assert market is not None
+    return market.fold(at_ms=0).engine.balances().get(site, (0, 0))
 
 
 def waiting(services: Services) -> list[dict[str, Any]]:
@@ -158,6 +174,75 @@ def test_the_sites_of_a_feeder_sum_to_its_own_meter(house: Services) -> None:
     assert [item.body["phrase"] for item in events] == ["readings do not sum to the feeder's"]
     take(told(FEEDER, 2, NEXT, 2_000), *(told(site, 2, NEXT, 500) for site in SITES))
     assert [held(house, site, NEXT) for site in SITES] == [None] * 4
+
+
+def test_what_a_feeder_carries_beside_its_sites_is_learned(house: Services) -> None:
+    """A line with a neighbour who is no site: nobody says so, and a day of its readings tells what is usual."""
+    learning(house, None)
+    first = START - timedelta(days=1)
+    for index in range(96):
+        start = first + index * DELIVERY_INTERVAL
+        neighbour_wh = 700 + 50 * (index % 5)
+        take(
+            *(told(site, 1 + index, start, 300) for site in SITES), told(FEEDER, 1 + index, start, 1_200 + neighbour_wh)
+        )
+    take(*(told(site, 100, START, 300) for site in SITES), told(FEEDER, 100, START, 1_950))
+    assert [held(house, site) for site in SITES] == [None] * 4
+    take(*(told(site, 101, NEXT, 300) for site in SITES if site != "home-2"), told(FEEDER, 101, NEXT, 1_900))
+    take(told("home-2", 101, NEXT, 4_500))
+    assert "beside its sites, in the days before it was 700 to 900 Wh" in str(held(house, "home-2", NEXT))
+
+
+@pytest.mark.parametrize("complete", [None, False])
+def test_nothing_is_held_for_a_feeder_of_which_nothing_is_known(house: Services, complete: bool | None) -> None:
+    """The first day of a line, and one whose owner says that its sum says nothing."""
+    learning(house, complete)
+    take(*(told(site, 1, START, 300) for site in SITES), told(FEEDER, 1, START, 9_000))
+    assert [held(house, site) for site in SITES] == [None] * 4
+
+
+def test_telemetry_that_comes_after_the_reading_takes_it_back(house: Services) -> None:
+    """After an outage readings come first: what settled is corrected, and a person may release it all the same."""
+    take(*(told(site, 1, START, 0) for site in SITES if site != "home-1"))
+    take(told("home-1", 1, START, 3_000))
+    tick(NEXT + timedelta(minutes=11))
+    balance = money(house, "home-1")
+    assert balance == (3_000 * 30_000, 3_000) and not waiting(house)
+    power("home-1", 400, late=timedelta(hours=1))
+    assert money(house, "home-1") == balance
+    take(told("home-1", 2, NEXT, 100))
+    assert "jump: 3000 Wh were counted where telemetry says 100 Wh" in str(held(house, "home-1"))
+    assert held(house, "home-1", NEXT) is None
+    (row,) = waiting(house)
+    assert (row["method"], row["held"], row["metered_wh"]) == ("implausible", 3_000, 100)
+    assert money(house, "home-1") == (100 * 30_000, 100)
+    third = NEXT + DELIVERY_INTERVAL
+    take(told("home-1", 3, third, 100))
+    assert money(house, "home-1") == (200 * 30_000, 200)
+    market = market_of(house, ZONE)
+    assert market is not None
+    at_ms = epoch_ms(third + timedelta(minutes=16))
+    release = commands.release_reading(
+        site="home-1", interval_ms=epoch_ms(START), by="ann", reason="its relay is slow", at_ms=at_ms
+    )
+    market.submit([release], at_ms=at_ms)
+    assert money(house, "home-1") == (3_100 * 30_000, 3_100) and not waiting(house)
+    assert market.fold(at_ms=at_ms).engine.ledger_sums() == (0, 0)
+
+
+def test_late_telemetry_that_agrees_takes_nothing_back(house: Services) -> None:
+    """A version that came meanwhile is judged by itself, and what is not settled yet is held as well."""
+    take(told("home-1", 1, START, 110), told("home-2", 1, START, 3_000))
+    power("home-1", 400, late=timedelta(hours=1))
+    power("home-2", 400, late=timedelta(hours=1))
+    take(told("home-2", 2, START, 120).model_copy(update={"version": 2}))
+    take(told("home-1", 2, NEXT, 100))
+    assert held(house, "home-1") is None
+    market = market_of(house, ZONE)
+    assert market is not None
+    product = market.fold(at_ms=epoch_ms(NEXT)).engine.product(epoch_ms(START))
+    assert product is not None and not product.held
+    assert product.meters["home-2"].net_wh == 120
 
 
 def test_a_held_reading_settles_as_an_estimate_until_a_person_releases_it(house: Services) -> None:
