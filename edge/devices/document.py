@@ -131,6 +131,13 @@ QUIRKS = (
     ("points, meanings and scales that go by firmware or by a code", "`when:` in the profile; watched, and read anew"),
     ("a clock in three or six registers, in local time, torn", "compared a time zone aside; wrong at the second look"),
     ("a counter goes round, falls, or is zero at wake-up", "`counter:` in the profile says so, and it goes on rising"),
+    (
+        "it keeps an export limit, or a power at the grid, by its own meter",
+        "told the site's bound, or what is wanted there",
+    ),
+    ("its limit takes no zero, or zero is no pause", "it pauses by the register that it has for it"),
+    ("a charger can use one phase or three", "told one where too little is left for all, each 5 min at most"),
+    ("its watchdog takes any message", "not read once no control cycle looked at it for 60 s"),
     ("texts filled with 0xFF, or one character a register", "read as text"),
     ("exception 4, 5, 6, 10 or 11 in passing", "asked again; what stays is told with its name"),
     ("a TCP port that is open and silent", "`device scan`, `read` and `identify` say what to try (`rtuovertcp://`)"),
