@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.reasons import reason_of
+from sitewatt.commands.sim_station import station
 from sitewatt.commands.sim_swarm import swarm
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
 
@@ -15,6 +16,7 @@ app = typer.Typer(
     help="Simulated devices on real sockets; a whole neighbourhood under drawn faults.", no_args_is_help=True
 )
 app.command()(swarm)
+app.command()(station)
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 _Host = Annotated[str, typer.Option(help="Address to listen on.")]

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import datetime
 import json
 import logging
 import ssl
@@ -11,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from edge.ocpp.server import PENDING_MAX
 from edge.ocpp.session import FAULTS_MAX
-from edge.ocpp.settings import TlsFiles, Version
+from edge.ocpp.settings import Version
 from firmware_sim.station import StationConfig, trusting
 from tests.support.manual_clock import ManualClock
-from tests.support.rigs.stations import PASSWORD, Bench, bench, calling, section, until
+from tests.support.rigs.stations import PASSWORD, Bench, bench, calling, certificate, section, until
 
 BOOT = {"chargePointVendor": "v", "chargePointModel": "m"}
 
@@ -164,7 +159,7 @@ async def test_only_cards_of_the_list_may_charge(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["1.6", "2.0.1"])
 async def test_over_tls_a_station_checks_who_it_speaks_to(version: str, tmp_path: Path) -> None:
     """Security profile 2: the password is told to nobody but the gateway."""
-    files, clock = _certificate(tmp_path), ManualClock()
+    files, clock = certificate(tmp_path), ManualClock()
     async with bench([section(tmp_path)], clock, tls=files) as place:
         config = StationConfig(url=place.url, name="CP1", password=PASSWORD, version=version)
         async with calling(config, clock, tls=ssl.create_default_context()) as doubtful:
@@ -173,27 +168,3 @@ async def test_over_tls_a_station_checks_who_it_speaks_to(version: str, tmp_path
         async with calling(config, clock, tls=trusting(str(files.certificate))) as station:
             await until(lambda: place.devices["wallbox"].health.online, "it is ready", clock=clock)
             assert station.connects == 1
-
-
-def _certificate(folder: Path) -> TlsFiles:
-    """Make a certificate of this machine that stands for itself."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = TlsFiles(certificate=folder / "tls.crt", key=folder / "tls.key")
-    files.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return files

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -274,6 +274,7 @@ async def siege(
     battery: Mapping[str, Mapping[str, Any]] | None = None,
     rests: Mapping[str, str] | None = None,
     loads: Mapping[str, Mapping[str, Any]] | None = None,
+    devices: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> AsyncIterator[Siege]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
@@ -282,6 +283,7 @@ async def siege(
         battery: What else it says of the battery.
         rests: What the loads of a site do while nobody asks: run, where it is not told.
         loads: What else it says of a load, by its device.
+        devices: What else is a device of a site, beside those of the plant.
     """
     hinder = folder / "hinder"
     hinder.mkdir()
@@ -307,6 +309,7 @@ async def siege(
             for site in built:
                 content = _gateway(folder, site, keys, link=link, wires=strung, rests=(rests or {}).get(site.id, "on"))
                 content.update((sections or {}).get(site.id, {}))
+                content["devices"] += [dict(device) for device in (devices or {}).get(site.id, ())]
                 for device in content["devices"]:
                     if "battery" in device:
                         device["battery"].update((battery or {}).get(site.id, {}))

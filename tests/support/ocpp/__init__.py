@@ -1,0 +1,1 @@
+"""A charging station in another language, on another's library."""
