@@ -93,6 +93,7 @@ class ChargingStation:
         self._answers: dict[str, asyncio.Future[Payload]] = {}
         self._numbers = 0
         self._booted = False
+        self._is_cut = False
 
     def now(self) -> datetime:
         """Return the station's own time."""
@@ -118,6 +119,19 @@ class ChargingStation:
         """Have something said after the answer that is due now."""
         self._soon.append(call)
 
+    def cut(self) -> None:
+        """Lose the network for good: the connection is dead, and it calls nobody any more."""
+        self._is_cut = True
+        if self._connection is not None:
+            self._connection.transport.abort()
+
+    def reboot(self) -> None:
+        """Lose the supply for a moment: the car stops, what is permanent is kept, and it boots and calls again."""
+        self.profiles.rebooted()
+        self.transaction, self._since, self.current_a, self._booted = None, None, 0.0, False
+        if self._connection is not None:
+            self._connection.transport.abort()
+
     def state(self) -> Payload:
         """Return the state for a truth file."""
         limit_a, of = self.limit()
@@ -128,6 +142,7 @@ class ChargingStation:
             "transaction": self.transaction,
             "limit_a": limit_a,
             "limit_of": of,
+            "leases": self.profiles.leases,
             "current_a": self.current_a,
             "power_w": self.power_w,
             "energy_wh": self.energy_wh,
@@ -140,7 +155,8 @@ class ChargingStation:
         try:
             while True:
                 try:
-                    await self._call_once()
+                    if not self._is_cut:
+                        await self._call_once()
                 except (OSError, WebSocketException, TimeoutError) as error:
                     self.last_error = _said(error)
                 await asyncio.sleep(AGAIN_S)

@@ -49,9 +49,10 @@ class Profile:
 
 @dataclass
 class Profiles:
-    """The profiles of one station."""
+    """The profiles of one station; ``leases`` counts those that it was given with an end."""
 
     kept: list[Profile] = field(default_factory=list)
+    leases: int = 0
 
     def put(self, profile: Profile) -> None:
         """Keep a profile in place of the one with its number, or of its purpose and level at its connector."""
@@ -62,6 +63,11 @@ class Profiles:
             if one.id != profile.id and (one.connector, one.purpose, one.level, one.transaction) != place
         ]
         self.kept.append(profile)
+        self.leases += profile.duration_s is not None
+
+    def rebooted(self) -> None:
+        """Forget what is of a transaction; what is permanent is kept."""
+        self.kept = [one for one in self.kept if one.transaction is None and one.valid_to is None]
 
     def ended(self, transaction: str) -> None:
         """Forget the profiles of a transaction that has ended."""

@@ -12,19 +12,23 @@ from edge.config import DeviceRole, SiteConfig, sentence
 from edge.devices.catalogue import load_profile
 from edge.devices.identify import Match
 from edge.devices.moves import PHASE_V
+from edge.devices.points import Kind
 from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError
 from edge.links.settings import Client
+from edge.ocpp.settings import OcppSettings
 from edge.public_key import check_public_key
 from edge.setup.console import Check, Console
 from edge.setup.device_questions import ask_amount, describe
-from edge.setup.proposal import propose
+from edge.setup.proposal import free_name, propose
 from edge.setup.site_questions import ask_grid, ask_idle, ask_page, ask_place, ask_time_zone, ask_trading
+from edge.setup.station_questions import TARGET as STATION
+from edge.setup.station_questions import describe_station
 
 ALONE_ZONE = "home"  # Of a site without a broker: nobody reads it.
 DEVICES_MAX = 64  # More than any gateway of ours reads; a dialogue without end is a mistake.
 # Sections that a file has only where something of them was answered.
-_ASKED_ONLY = ("link", "fleet", "trading", "control", "commands", "grid_limits", "page")
+_ASKED_ONLY = ("ocpp", "link", "fleet", "trading", "control", "commands", "grid_limits", "page")
 _FUSE = "Fuse of each phase in A (empty: phases are not watched)"
 _OTHER = "another profile"
 _SKIP = "leave it out"
@@ -58,6 +62,7 @@ class Answers:
     site: dict[str, Any] = field(default_factory=dict)
     connection: dict[str, Any] = field(default_factory=dict)
     devices: list[dict[str, Any]] = field(default_factory=list)
+    ocpp: dict[str, Any] = field(default_factory=dict)
     link: dict[str, Any] = field(default_factory=dict)
     fleet: dict[str, Any] = field(default_factory=dict)
     trading: dict[str, Any] = field(default_factory=dict)
@@ -144,6 +149,9 @@ def _find_devices(console: Console, searcher: Searcher, answers: Answers) -> Non
 
 
 def _look_at(console: Console, searcher: Searcher, answers: Answers, target: str) -> None:
+    if target.startswith(STATION):
+        _add_station(console, answers, target.removeprefix(STATION))
+        return
     try:
         found = searcher.scan(target)
     except EdgeError as error:
@@ -152,8 +160,26 @@ def _look_at(console: Console, searcher: Searcher, answers: Answers, target: str
     if not found:
         console.say(f"nobody answers at {target}")
     for one in found:
-        if len(answers.devices) < DEVICES_MAX and one.url not in {device["url"] for device in answers.devices}:
+        if len(answers.devices) < DEVICES_MAX and one.url not in {device.get("url") for device in answers.devices}:
             _add_device(console, searcher, answers, one)
+
+
+def _add_station(console: Console, answers: Answers, station: str) -> None:
+    """Add a charging station, which calls us: nobody is asked but the installer."""
+    taken = {str(device["id"]) for device in answers.devices}
+    try:
+        told = describe_station(
+            console,
+            station=station,
+            state_dir=answers.state_dir,
+            name=free_name(DeviceRole.LOAD, taken, kinds=(Kind.CHARGER,)),
+            name_complaint=lambda text: _device_complaint(text, taken),
+        )
+    except ConfigError as error:
+        console.say(str(error))
+        return
+    answers.devices.append(told)
+    answers.ocpp.setdefault("listen", OcppSettings().listen)
 
 
 def _meters(answers: Answers) -> list[str]:
@@ -163,7 +189,8 @@ def _meters(answers: Answers) -> list[str]:
 def _targets(console: Console) -> Sequence[str]:
     """Return what to scan, one after another, until nothing more is named."""
     console.say(
-        "Where are the devices? A host (or HOST:PORT), a network (192.168.1.0/24), a serial line (/dev/ttyUSB0)."
+        "Where are the devices? A host (or HOST:PORT), a network (192.168.1.0/24), a serial line (/dev/ttyUSB0), "
+        "or ocpp:NAME for a charging station that calls us."
     )
     targets: list[str] = []
     while len(targets) < DEVICES_MAX and (target := console.ask("Scan (empty: go on)")):

@@ -22,6 +22,7 @@ _SECTIONS: Mapping[str, str] = {
     "site": "Who the site is.",
     "connection": "Where the site meets the grid. Nothing and nobody moves the site beyond these limits.",
     "devices": "What is read and controlled; `sitewatt profile list` names the profiles.",
+    "ocpp": "Where charging stations call; each is a device with a section ocpp (docs/ocpp.md).",
     "link": "The broker, none for a site by itself. No password stands here: name a file or a variable that holds it.",
     "state_dir": "Where the outbox is kept: what was measured and is not yet delivered survives there.",
     "profile_dir": "Register maps of your own; they go before ours.",
@@ -61,6 +62,11 @@ _KEYS: Mapping[str, str] = {
     "devices.load.rest": "on, off or surplus while nobody asks",
     "devices.load.switches_phases": "a charger uses one phase where too little is left for all",
     "devices.load.goal": "energy that it needs each day, and by when or within which band: the plan chooses the hours",
+    "ocpp.listen": "address and port; tls beside it, a certificate and its key, for wss://",
+    "devices.ocpp.station": "its identity: the end of the address that it calls, and its user name",
+    "devices.ocpp.password_file": "holds its password; nobody else may read it",
+    "devices.ocpp.fallback_a": "A per phase that it goes on with when the gateway is dead",
+    "devices.ocpp.max_a": "the most that it is told, A per phase",
     "devices.trust": "its map rests on one source, and it is written all the same",
     "devices.phases": "those that it is wired to",
     "link.client": "mqtt (any broker) or aws (AWS IoT Core)",
@@ -123,6 +129,7 @@ def write_config(path: Path, config: SiteConfig) -> None:
 def _told(value: BaseModel, *, whole: bool) -> dict[str, Any]:
     """Return what a section says: what differs from its defaults, or everything that has a value."""
     kept = value.model_dump(mode="json", exclude_defaults=not whole, exclude_none=True)
+    kept = kept or value.model_dump(mode="json", exclude_none=True)
     # The first thing that anybody looks for is where the broker is.
     return {"url": value.model_dump()["url"], **kept} if "url" in type(value).model_fields else kept
 
@@ -146,6 +153,8 @@ def _items(values: Any, *, path: str) -> Iterator[str]:
         battery = getattr(value, "battery", None)
         if isinstance(battery, BatterySection):
             told["battery"] = battery.model_dump(mode="json")
+        if told.get("ocpp"):
+            told = {key: inner for key, inner in told.items() if key not in ("profile", "url")}  # It has neither.
         first, *rest = _mapping(told, path=path)
         yield f"- {first}"
         yield from _indented(rest)

@@ -2,9 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
+from sitewatt.swarm.evidence import Evidence
 from sitewatt.swarm.run import Verdict
+
+
+def ended_leases(evidence: Evidence) -> int:
+    """Return how often a station's limit ended because nobody renewed it."""
+    return sum(before.leased and not after.leased for before, after in pairwise(evidence.stations))
 
 
 @dataclass(kw_only=True)
@@ -24,6 +31,7 @@ class Coverage:
     intervals_settled: int = 0
     readings: int = 0
     trades: int = 0
+    leases_ended: int = 0
 
     @property
     def undecided(self) -> bool:
@@ -49,6 +57,7 @@ class Coverage:
         self.orders_held += sum(limit.held_from_ms is not None for limit in evidence.limits)
         self.intervals_settled += evidence.intervals_settled
         self.readings += len(evidence.readings)
+        self.leases_ended += ended_leases(evidence)
         self.trades += sum(int(proof["trades"]) for proof in evidence.proofs)
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,4 +73,5 @@ class Coverage:
             f"{self.messages} messages, {self.thrown} of them repeated or never valid; {self.trades} trades",
             f"{self.readings} readings, {self.intervals_settled} intervals settled, {self.orders_held} of"
             f" {self.orders} limits came into effect",
+            f"{self.leases_ended} times a charging station let a limit go that nobody renewed",
         ]

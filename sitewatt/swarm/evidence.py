@@ -19,6 +19,7 @@ from sitewatt.demo import files, report
 from sitewatt.demo.neighbourhood import Neighbourhood
 from sitewatt.swarm.orders import Given
 from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.stations import StationSaid
 from sitewatt.swarm.world import Chronicle
 
 Power = Mapping[str, float]
@@ -69,6 +70,8 @@ class Evidence:
     tracebacks: Mapping[str, Sequence[str]]
     set_aside: Sequence[str]
     chronicle: Chronicle
+    stations: Sequence[StationSaid]
+    """What the charging station of the run held, second by second."""
     started_ms: int
     """What the site clock's second zero is in epoch milliseconds."""
     ended_ms: int
@@ -84,7 +87,15 @@ class Evidence:
         return ((at_ms, sites[site]) for at_ms, sites in self.truth)
 
 
-def gather(plan: Plan, folder: Path, *, given: Sequence[Given], chronicle: Chronicle, ended_ms: int) -> Evidence:
+def gather(
+    plan: Plan,
+    folder: Path,
+    *,
+    given: Sequence[Given],
+    chronicle: Chronicle,
+    ended_ms: int,
+    stations: Sequence[StationSaid] = (),
+) -> Evidence:
     """Return the evidence of a run whose processes have ended.
 
     Args:
@@ -112,6 +123,7 @@ def gather(plan: Plan, folder: Path, *, given: Sequence[Given], chronicle: Chron
         tracebacks={log.stem: tuple(_tracebacks(log)) for log in sorted(files.logs(folder).glob("*.log"))},
         set_aside=set_aside,
         chronicle=chronicle,
+        stations=tuple(stations),
         started_ms=epoch_ms(place.started_at),
         ended_ms=ended_ms,
     )

@@ -186,6 +186,15 @@ def _limited_again(evidence: Evidence, limit: Limit, until_ms: float) -> bool:
     )
 
 
+def stations_let_go(evidence: Evidence) -> Iterator[Finding]:
+    """A limit that a charging station was given and nobody renewed is gone within its time, whoever is alive."""
+    for said in evidence.stations:
+        if said.leased and said.told_s_ago is not None and said.told_s_ago > LETS_GO_S:
+            held = f"a limit is held {said.told_s_ago:.0f} s after it was last given, {LETS_GO_S:.0f} s at most"
+            yield _finding(stations_let_go, f"{_since(evidence, said.at_ms):.0f} s: {held}", timed=True)
+            return
+
+
 def nothing_grows(evidence: Evidence) -> Iterator[Finding]:
     """Memory, descriptors and files of every part stay within their bound."""
     for name in dict.fromkeys(usage.name for usage in evidence.chronicle.usage):
@@ -208,6 +217,7 @@ JUDGES: Final[tuple[Judge, ...]] = (
     refusals_typed,
     limits_held,
     leases_end,
+    stations_let_go,
     nothing_grows,
 )
 

@@ -19,6 +19,7 @@ from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import Finding, judge
 from sitewatt.swarm.orders import OrderDesk
 from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.stations import Yard
 from sitewatt.swarm.wires import faulty_plant
 from sitewatt.swarm.world import World
 
@@ -75,9 +76,15 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
 
 
 async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verdict:
-    desk = OrderDesk(plan)
+    desk, yard = OrderDesk(plan), Yard(plan) if Yard.possible() else None
+
+    def prepare(place: Path) -> None:
+        desk.trust_in(place)
+        if yard is not None:
+            yard.wire(place)
+
     async with started(
-        plan.place, processes, folder, speed=plan.speed, say=say, plant=faulty_plant(plan), prepare=desk.trust_in
+        plan.place, processes, folder, speed=plan.speed, say=say, plant=faulty_plant(plan), prepare=prepare
     ) as (clock, watcher):
         port = int(processes["broker"].ready["port"])
         world = World(plan, folder=folder, processes=processes, clock=clock, port=port)
@@ -89,6 +96,8 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
                 always.create_task(world.keep_time(), name="keep time"),
                 always.create_task(desk.listen(), name="hear answers"),
             ]
+            if yard is not None:
+                running.append(always.create_task(yard.run(clock), name="a station calls"))
             await _story(plan, world, desk, clock)
             for task in running:
                 task.cancel()
@@ -97,7 +106,14 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
         await drained(folder, plan.place, say)
     await processes.stop(["cloud"])
     await processes.stop_all()
-    evidence = gather(plan, folder, given=desk.given, chronicle=world.chronicle, ended_ms=ended_ms)
+    evidence = gather(
+        plan,
+        folder,
+        given=desk.given,
+        chronicle=world.chronicle,
+        ended_ms=ended_ms,
+        stations=() if yard is None else yard.said,
+    )
     return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
 
 

@@ -9,6 +9,7 @@ import pytest
 from contracts.units import DELIVERY_INTERVAL_S
 from sitewatt.swarm.evidence import Evidence, Limit, Reading
 from sitewatt.swarm.judges import JUDGES, judge
+from sitewatt.swarm.stations import StationSaid
 from sitewatt.swarm.world import Chronicle, Usage
 
 START_MS = 1_773_746_100_000 // (DELIVERY_INTERVAL_S * 1000) * DELIVERY_INTERVAL_S * 1000
@@ -43,6 +44,11 @@ def _reading(number: int) -> Reading:
     )
 
 
+def _station(told_s_ago: int, *, leased: bool) -> StationSaid:
+    at_ms = START_MS + told_s_ago * 1000
+    return StationSaid(at_ms=at_ms, connected=True, leased=leased, told_s_ago=float(told_s_ago))
+
+
 def _sound() -> Evidence:
     return Evidence(
         channels={"telemetry": COUNTS, "meter": COUNTS},
@@ -57,6 +63,7 @@ def _sound() -> Evidence:
         tracebacks={"cloud": ()},
         set_aside=[],
         chronicle=Chronicle(usage=[Usage(name="cloud", at_s=1.0, rss_mb=90.0, descriptors=20, files_bytes=1000)]),
+        stations=[_station(0, leased=True), _station(89, leased=True), _station(200, leased=False)],
         started_ms=START_MS,
         ended_ms=START_MS + INTERVALS * DELIVERY_INTERVAL_S * 1000,
     )
@@ -115,6 +122,10 @@ def _never_free(sound: Evidence) -> Evidence:
     return replace(sound, truth=_with(sound, 400, 600, _power(150)))
 
 
+def _station_holds_on(sound: Evidence) -> Evidence:
+    return replace(sound, stations=[*sound.stations, _station(120, leased=True)])
+
+
 def _grown(sound: Evidence) -> Evidence:
     usage = Usage(name="cloud", at_s=9.0, rss_mb=900.0, descriptors=20, files_bytes=1000)
     return replace(sound, chronicle=replace(sound.chronicle, usage=[*sound.chronicle.usage, usage]))
@@ -128,6 +139,7 @@ def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> l
 
 
 BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
+    "stations_let_go": (_station_holds_on,),
     "nothing_lost": (_lost, _set_aside),
     "books_balance": (_ledger_off, _replay_parts, _a_line_is_gone, _never_settled),
     "meters_agree": (_counted_twice, _beside_the_plant),

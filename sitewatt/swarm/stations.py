@@ -1,0 +1,95 @@
+"""A charging station of one site of the run, without a car: what its gateway tells it, and whether that ends.
+
+It draws nothing, so the plant's truth stands as it is. It is a witness of leases alone: a limit that nobody renews must
+be gone within its time, however the gateway died. Its version follows the seed.
+"""
+
+import importlib.util
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from contracts.clock import Clock
+from contracts.units import epoch_ms
+from firmware_sim.station import ChargingStation, StationConfig
+from sitewatt.demo import files
+from sitewatt.swarm.plan import Plan
+
+NAME: Final = "CP1"
+DEVICE: Final = "wallbox"
+LEASE_LEVEL: Final = "level 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StationSaid:
+    """What a station held at an instant.
+
+    Args:
+        told_s_ago: Since it was last given a limit that ends; ``None`` before the first.
+        leased: Whether such a limit holds now.
+    """
+
+    at_ms: int
+    connected: bool
+    leased: bool
+    told_s_ago: float | None
+
+
+class Yard:
+    """The station of a run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.said: list[StationSaid] = []
+        self._site = plan.place.sites[0].id
+        self._version = ("1.6", "2.0.1")[plan.seed % 2]
+        self._port = files.free_port()
+        self._password = secrets.token_hex(16)
+        self._told_at_s: float | None = None
+        self._leases = 0
+
+    @staticmethod
+    def possible() -> bool:
+        """Say whether what stations need is installed here."""
+        return all(importlib.util.find_spec(name) is not None for name in ("ocpp", "websockets"))
+
+    def wire(self, folder: Path) -> None:
+        """Make the station a device of its site, in the file that the gateway is started with."""
+        secret = folder / "station.password"
+        secret.write_text(self._password, encoding="utf-8")
+        secret.chmod(0o600)
+        path = files.gateway(folder, self._site)
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["ocpp"] = {"listen": f"127.0.0.1:{self._port}"}
+        content["devices"].append(
+            {
+                "id": DEVICE,
+                "role": "load",
+                "load": {"rated_w": 11_000},
+                "ocpp": {"station": NAME, "password_file": str(secret)},
+            }
+        )
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    async def run(self, clock: Clock) -> None:
+        """Call the gateway, whenever it is there, until cancelled."""
+        config = StationConfig(
+            url=f"ws://127.0.0.1:{self._port}", name=NAME, password=self._password, version=self._version, plugged=False
+        )
+        station = ChargingStation(config, clock, note=lambda state: self._note(clock, state))
+        await station.run()
+
+    def _note(self, clock: Clock, state: dict[str, Any]) -> None:
+        now_s = clock.monotonic()
+        if state["leases"] != self._leases:
+            self._leases, self._told_at_s = state["leases"], now_s
+        self.said.append(
+            StationSaid(
+                at_ms=epoch_ms(clock.now()),
+                connected=bool(state["connected"]),
+                leased=LEASE_LEVEL in str(state["limit_of"]),
+                told_s_ago=None if self._told_at_s is None else now_s - self._told_at_s,
+            )
+        )
