@@ -2,7 +2,8 @@
 
     python -m benchmarks.bench_footprint [--json]
 
-A real gateway process reads simulated devices on real sockets and reports to a real mosquitto. Its clock runs twenty
+A real gateway process reads simulated devices on real sockets and reports to a real mosquitto; beside ten devices and
+more two charging stations call it, one of each version of OCPP. Its clock runs twenty
 times as fast as life, so that a window holds a whole delivery interval; processor time and bytes are given for a second
 and a day of the site. A Raspberry Pi 4 was not at hand: its figures are these times ``PI4_SLOWDOWN``.
 """
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from sitewatt.swarm.process_tree import tree
 from tests.support.brokers.broker import Broker, running
 
 DEVICES = (1, 5, 10, 20)
+STATIONS = ("1.6", "2.0.1")
+STATIONS_FROM = 10  # Devices from which on a gateway has charging stations too.
 SPEED = 20.0
 SETTLE_S = 4.0  # Real: devices are found, libraries loaded, the first messages are on their way.
 WINDOW_S = 45.0  # Real: one delivery interval of the site, with its orders and its meter reading, and thirty flushes.
@@ -57,10 +60,11 @@ def run() -> dict[str, float]:
 def _measure(folder: Path, count: int, broker: Broker) -> dict[str, float]:
     clock = scaled_clock(started_at=datetime(2026, 3, 17, 11, 0, tzinfo=UTC), speed=SPEED).spec()
     with _simulator(folder, count, clock) as ports:
-        config = _configuration(folder, ports, broker.url)
+        calls = _free_port() if count >= STATIONS_FROM else None
+        config = _configuration(folder, ports, broker.url, calls=calls)
         start_s = min(_start_s(config, clock) for _ in range(START_RUNS - 1))
         started = time.perf_counter()
-        with _gateway(config, clock) as process:
+        with _gateway(config, clock) as process, _stations(folder, calls, clock):
             start_s = min(start_s, time.perf_counter() - started)
             time.sleep(SETTLE_S)
             assert process.poll() is None, "the gateway ended by itself"
@@ -124,7 +128,34 @@ def _simulator(folder: Path, count: int, clock: str) -> Iterator[dict[str, int]]
         yield {name.partition("/")[0]: port for name, port in ready["ports"].items()}
 
 
-def _configuration(folder: Path, ports: Mapping[str, int], broker_url: str) -> Path:
+@contextmanager
+def _stations(folder: Path, calls: int | None, clock: str) -> Iterator[None]:
+    """Let a charging station of each version call, where there is a port for them."""
+    with ExitStack() as stack:
+        for version in STATIONS if calls is not None else ():
+            told = ["--url", f"ws://127.0.0.1:{calls}", "--password-file", str(folder / "password"), "--name", version]
+            stack.enter_context(
+                _process(["sitewatt", "sim", "station", *told, "--version", version, "--clock", clock, "--json"])
+            )
+        yield
+
+
+def _connectors(folder: Path) -> list[dict[str, Any]]:
+    password = folder / "password"
+    password.write_text("a-password-of-the-bench", encoding="utf-8")
+    password.chmod(0o600)
+    return [
+        {
+            "id": f"car{number}",
+            "role": "load",
+            "load": {"rated_w": 11_000},
+            "ocpp": {"station": version, "password_file": str(password)},
+        }
+        for number, version in enumerate(STATIONS)
+    ]
+
+
+def _configuration(folder: Path, ports: Mapping[str, int], broker_url: str, *, calls: int | None = None) -> Path:
     devices = []
     for number, (site, port) in enumerate(ports.items()):
         device: dict[str, Any] = {"id": site, "url": f"tcp://127.0.0.1:{port}?unit=1"}
@@ -136,7 +167,7 @@ def _configuration(folder: Path, ports: Mapping[str, int], broker_url: str) -> P
         else:
             device |= {"profile": "eastron_sdm630", "role": "meter"}
         devices.append(device)
-    config = {
+    config: dict[str, Any] = {
         "site": {"id": f"bench-{len(devices)}", "zone": "bench", "agent": "producer"},
         "connection": {"meter": "s0", "import_limit_w": 100_000, "export_limit_w": 100_000},
         "devices": devices,
@@ -144,6 +175,9 @@ def _configuration(folder: Path, ports: Mapping[str, int], broker_url: str) -> P
         "page": {"host": "127.0.0.1", "port": _free_port()},
         "state_dir": str(folder / "state"),
     }
+    if calls is not None:
+        config["ocpp"] = {"listen": f"127.0.0.1:{calls}"}
+        config["devices"] = [*devices, *_connectors(folder)]
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
