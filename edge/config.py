@@ -289,6 +289,12 @@ class DeviceSection(_Section):
             raise ValueError(f"{self.id}: profile is {OCPP!r}; a station is told by a section ocpp instead")
         if self.ocpp is not None and self.load is None:
             raise ValueError(f"{self.id}: a station with ocpp is a load, role is {self.role.value}")
+        if self.ocpp is not None and self.load is not None:
+            by = self.load.by
+            if by not in (None, Capability.LIMIT_CONSUMPTION) or self.load.state or self.load.switches_phases:
+                raise ValueError(
+                    f"{self.id}: a station with ocpp takes limits; load.by, state, switches_phases are not its"
+                )
         if len(set(self.phases)) != len(self.phases):
             raise ValueError(f"{self.id}: phases {list(self.phases)} name one twice")
         planes_w = sum(plane.peak_w for plane in self.pv_planes)

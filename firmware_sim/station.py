@@ -82,6 +82,7 @@ class ChargingStation:
         self.energy_wh = 1_000.0
         self.soc_percent = config.soc_percent
         self.current_a = 0.0
+        self.voltage_v = PHASE_V
         self.meter_s = 60.0
         self.heartbeat_s = 60.0
         self.connects = 0
@@ -102,7 +103,7 @@ class ChargingStation:
     @property
     def power_w(self) -> float:
         """Return what it draws."""
-        return self.current_a * self.config.phases * PHASE_V
+        return self.current_a * self.config.phases * self.voltage_v
 
     def limit(self) -> tuple[float, str]:
         """Return what the profiles allow now, and which of them says so."""

@@ -64,7 +64,9 @@ class TalkV16:
             samples.append(
                 {"value": f"{station.current_a:.2f}", "measurand": "Current.Import", "unit": "A", "phase": f"L{phase}"}
             )
-            samples.append({"value": "230.0", "measurand": "Voltage", "unit": "V", "phase": f"L{phase}-N"})
+            samples.append(
+                {"value": f"{station.voltage_v:.1f}", "measurand": "Voltage", "unit": "V", "phase": f"L{phase}-N"}
+            )
         said: Payload = {
             "connectorId": 1,
             "meterValue": [{"timestamp": written(station.now()), "sampledValue": samples}],

@@ -22,7 +22,7 @@ from edge.devices.refusals import Refusals
 from edge.errors import DeviceRefused, DeviceSilent, ValueRefused
 from edge.modbus.point import Reading
 from edge.ocpp.dialects import StationRefused, is_with_car
-from edge.ocpp.limits import TOLERANCE_A, Limit, current_of, power_of
+from edge.ocpp.limits import STEP_A, TOLERANCE_A, Limit, current_of, power_of
 from edge.ocpp.settings import StationSettings
 from edge.ocpp.station import Station, Value
 from edge.ocpp.values import mean_voltage
@@ -35,6 +35,8 @@ _LEVER = Lever.LIMIT_CONSUMPTION
 _REQUEST = "SetChargingProfile"
 _FALLBACK = Fallback(direction=Direction.FAILSAFE_VALUE, armed_by="chargingSchedule.duration", proven=True)
 _STALE_PERIODS = 3
+# A voltage that moves must not move the limit each second: what one power is in amperes may be so much beside it.
+_SAME_SHARE = 0.02
 
 
 @dataclass(kw_only=True)
@@ -42,6 +44,7 @@ class _Held:
     """The lease that the station holds: of which connection, car and current, and until when."""
 
     limit: Limit
+    asked_w: float | None
     connection: int
     transaction: int | str | None
     armed_s: float
@@ -275,6 +278,7 @@ class ChargingStation:
             detail = "" if proven else f"{found_a:g} A are in force, told {limit.current_a:g} A"
             self._held = _Held(
                 limit=limit,
+                asked_w=value_w,
                 connection=connection,
                 transaction=running,
                 armed_s=now_s,
@@ -297,7 +301,9 @@ class ChargingStation:
         """Return the proven outcome where the station holds it still and no renewal is due."""
         held, now_s = self._held, self._clock.monotonic()
         transaction = self._station.connectors[self._number].transaction
-        if held is None or not held.proven or held.limit != limit or now_s >= held.until_s:
+        if held is None or not held.proven or now_s >= held.until_s:
+            return None
+        if held.limit != limit and not (value_w == held.asked_w and _is_near(held.limit, limit)):
             return None
         if held.connection != self._station.connections:
             return None
@@ -318,3 +324,10 @@ class ChargingStation:
             held_w=power_of(held.limit.current_a, phases=self._phases),
             wrote=wrote,
         )
+
+
+def _is_near(held: Limit, wanted: Limit) -> bool:
+    """Say whether two limits differ by no more than the voltage does from one second to the next."""
+    if not held.current_a or not wanted.current_a or (held.phases, held.in_watts) != (wanted.phases, wanted.in_watts):
+        return False
+    return abs(held.current_a - wanted.current_a) <= STEP_A + _SAME_SHARE * wanted.current_a

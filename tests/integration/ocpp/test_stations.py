@@ -146,6 +146,20 @@ async def test_a_lease_is_renewed_only_behind_a_fresh_cycle(tmp_path: Path) -> N
         assert (await device.apply(LIMIT, 7_000.0, revert_s=20.0)).wrote, "the order ends before the lease"
 
 
+async def test_a_voltage_that_moves_does_not_move_the_limit(tmp_path: Path) -> None:
+    """A station that is told anew each second keeps nothing else to do, and some write what they are told to flash."""
+    clock = ManualClock()
+    async with bench([section(tmp_path)], clock) as place, calling(_station(place, "1.6"), clock) as station:
+        device = place.devices["wallbox"]
+        await until(lambda: _good(place, "voltage_l1_v") == 230.0, "the voltage is read", clock=clock)
+        await until(lambda: _good(place, STATE) == "C", "it charges", clock=clock)
+        assert (await device.apply(LIMIT, 7_000.0, revert_s=90.0)).wrote
+        for volts, wrote in ((231.0, False), (228.0, False), (207.0, True)):
+            station.voltage_v = volts
+            await until(lambda told=volts: _good(place, "voltage_l1_v") == told, "it is read", clock=clock)  # type: ignore[misc]
+            assert (await device.apply(LIMIT, 7_000.0, revert_s=90.0, refresh=False)).wrote is wrote, volts
+
+
 async def test_a_station_that_is_not_there_is_silent(tmp_path: Path) -> None:
     """What a device holds that does not answer is unknown."""
     async with bench([section(tmp_path, version=Version.V16)], ManualClock()) as place:
