@@ -1,0 +1,210 @@
+"""Forecasts as the process issues them: errors beside the weekly naive, by day of the horizon, and what the bands hold.
+
+    SITEWATT_SERIES=FOLDER python -m benchmarks forecast [--json]
+
+The series are public sets, which the project does not ship: FOLDER holds those of ``SETS`` that are to be measured.
+Everything goes through ``issue_forecasts``, which the cloud's tick and the gateway call, without weather and without
+published loads, and over the history that a gateway keeps. Origins are spread over the last 90 days of each series. A
+relative error below 1 is better than the same quarter one week before. ``day 2 / best member`` compares the load of the
+second day with the best of the simple forecasts that it is mixed from, chosen afterwards, which no forecaster can.
+"""
+
+import csv
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from contracts.forecast import ForecastKind
+from contracts.units import SiteId
+from domain.forecasting.blend import fold
+from domain.forecasting.issue import SiteHistory, issue_forecasts
+from domain.forecasting.members import SEASONAL
+from domain.forecasting.pv import PvPlant
+from domain.forecasting.scores import coverage, weekly_naive
+from domain.forecasting.series import Floats, Series
+from edge.trading.own_forecast import HISTORY_DAYS, longitude_of
+
+FOLDER: Final = "SITEWATT_SERIES"
+ORIGINS: Final = 12
+_SPREAD_DAYS: Final = 90
+_DAYS: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Set:
+    """Columns of a file, and how their values become W, or mct per kWh of a price."""
+
+    file: str
+    kind: ForecastKind
+    columns: tuple[str, ...]
+    factor: float
+
+
+SETS: Final = {
+    "regional load": Set(
+        file="load_region/pjm_zones_2023_10_2024_06.csv",
+        kind=ForecastKind.LOAD,
+        columns=("RTO", "AP", "DOM"),
+        factor=1.0,
+    ),
+    "homes, load": Set(
+        file="homes_fontana/homes_01_12.csv",
+        kind=ForecastKind.LOAD,
+        columns=tuple(f"home{number:02d}_load_kw" for number in (1, 2, 4, 5)),
+        factor=1_000.0,
+    ),
+    "homes, sun without weather": Set(
+        file="homes_fontana/homes_01_12.csv",
+        kind=ForecastKind.PV,
+        columns=("home03_pv_kw", "home08_pv_kw"),
+        factor=-1_000.0,
+    ),
+    "factory, load": Set(
+        file="factory_steel/steel_2018_01_09.csv", kind=ForecastKind.LOAD, columns=("load_kw",), factor=1_000.0
+    ),
+    "price DE": Set(
+        file="price_de/prices_2012_2016.csv", kind=ForecastKind.PRICE, columns=("price_eur_mwh",), factor=100.0
+    ),
+}
+
+
+def run() -> Mapping[str, float]:
+    """Return the figures by name; none where no folder is told."""
+    folder = os.environ.get(FOLDER)
+    if folder is None:
+        print(f"forecasts are not measured: {FOLDER} names no folder of series", file=sys.stderr)
+        return {}
+    found: dict[str, float] = {}
+    for name, of in SETS.items():
+        path = Path(folder) / of.file
+        if not path.exists():
+            print(f"{name} is not measured: {path} is not there", file=sys.stderr)
+            continue
+        found |= {f"{name} | {label}": value for label, value in _measured(path, of).items()}
+    return found
+
+
+@dataclass(kw_only=True)
+class _Sums:
+    """Absolute errors of one day of the horizon, summed, and what its bands held."""
+
+    told: float = 0.0
+    naive: float = 0.0
+    inside: float = 0.0
+    count: int = 0
+
+
+def _measured(path: Path, of: Set) -> dict[str, float]:
+    days = [_Sums() for _ in range(_DAYS)]
+    members = dict.fromkeys(SEASONAL, 0.0)
+    for series in _series(path, of):
+        scale = float(np.nanmean(np.abs(series.values))) or 1.0
+        steps = series.steps_per_day
+        for origin in _origins(series):
+            told = _told(series, of.kind, origin)
+            naive = weekly_naive(series.values, origin=origin, horizon=_DAYS * steps, steps_per_day=steps)
+            for day, sums in enumerate(days):
+                span = slice(day * steps, (day + 1) * steps)
+                actual = series.values[origin : origin + _DAYS * steps][span]
+                low, middle, high = (values[span] for values in told)
+                counts = np.isfinite(actual) & np.isfinite(naive[span])
+                if of.kind is ForecastKind.PV:
+                    counts &= (actual < 0) | (naive[span] < 0)
+                if not counts.any():
+                    continue
+                actual = actual[counts]
+                sums.told += float(np.abs(actual - middle[counts]).sum()) / scale
+                sums.naive += float(np.abs(actual - naive[span][counts]).sum()) / scale
+                sums.inside += coverage(actual, low[counts], high[counts]) * len(actual)
+                sums.count += len(actual)
+            if of.kind is ForecastKind.LOAD:
+                for name, error in _member_errors(series, origin).items():
+                    members[name] += error / scale
+    figures = {
+        "rMAE day 1": days[0].told / days[0].naive,
+        "rMAE day 2": days[1].told / days[1].naive,
+        "in band, %": 100 * sum(day.inside for day in days) / sum(day.count for day in days),
+    }
+    if of.kind is ForecastKind.LOAD:
+        figures["day 2 / best"] = days[1].told / min(members.values())
+    return figures
+
+
+def _told(series: Series, kind: ForecastKind, origin: int) -> tuple[Floats, Floats, Floats]:
+    """Return low, middle and high of two days as issued at an origin, in the series' unit."""
+    steps = series.steps_per_day
+    first = 0 if kind is ForecastKind.PRICE else max(0, origin - HISTORY_DAYS * steps)
+    past = Series(
+        start=series.start + timedelta(seconds=first * series.step_s),
+        step_s=series.step_s,
+        values=series.values[first:origin],
+    )
+    plant = None
+    if kind is ForecastKind.PV:
+        peak_w = -float(np.nanmin(past.values))
+        plant = PvPlant(latitude_deg=48.0, longitude_deg=longitude_of(past), peak_w=peak_w)
+    site = SiteHistory(
+        site=SiteId("site"),
+        load=past if kind is ForecastKind.LOAD else None,
+        pv=past if kind is ForecastKind.PV else None,
+        has_load=kind is ForecastKind.LOAD,
+        plant=plant,
+    )
+    issued = issue_forecasts(
+        [] if kind is ForecastKind.PRICE else [site],
+        issued_at=series.start + timedelta(seconds=origin * series.step_s),
+        horizon_steps=_DAYS * steps,
+        step_s=series.step_s,
+        price=past if kind is ForecastKind.PRICE else None,
+    )
+    one = next(each for each in issued if each.kind is kind)
+    low, middle, high = (np.array(values, dtype=np.float64) for values in (one.p10, one.p50, one.p90))
+    return low, middle, high
+
+
+def _member_errors(series: Series, origin: int) -> dict[str, float]:
+    """Return the summed error of each simple forecast over the second day."""
+    steps = series.steps_per_day
+    known = series.values[max(0, origin - HISTORY_DAYS * steps) : origin]
+    start_s = int(series.start.timestamp()) + origin * series.step_s
+    folded = fold(known, local_start_s=start_s, future=_DAYS, step_s=series.step_s)
+    actual = series.values[origin + steps : origin + 2 * steps]
+    naive = weekly_naive(series.values, origin=origin, horizon=2 * steps, steps_per_day=steps)[steps:]
+    counts = np.isfinite(actual) & np.isfinite(naive)
+    return {
+        name: float(np.nansum(np.abs(member(folded, np.array([-2]), 1)[0] - actual)[counts]))
+        for name, member in SEASONAL.items()
+    }
+
+
+def _origins(series: Series) -> list[int]:
+    """Return the steps at which forecasts are issued: midnights of the file's clock."""
+    steps = series.steps_per_day
+    midnight_s = -int(series.start.timestamp()) % 86_400
+    offset = midnight_s // series.step_s
+    last = (len(series.values) - offset) // steps - _DAYS
+    days = np.unique(np.linspace(max(30, last - _SPREAD_DAYS), last, ORIGINS).round().astype(int))
+    return [offset + int(day) * steps for day in days]
+
+
+def _series(path: Path, of: Set) -> Iterator[Series]:
+    """Yield the columns of a file on its own grid; what is missing is missing."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    stamp = next(iter(rows[0]))
+    at = [datetime.fromisoformat(row[stamp]) for row in rows]
+    at = [each.replace(tzinfo=UTC) if each.tzinfo is None else each.astimezone(UTC) for each in at]
+    step_s = round((at[1] - at[0]).total_seconds())
+    places = [round((each - at[0]).total_seconds() / step_s) for each in at]
+    for column in of.columns:
+        values = np.full(places[-1] + 1, np.nan)
+        for place, row in zip(places, rows, strict=True):
+            if row[column]:
+                values[place] = float(row[column]) * of.factor
+        yield Series(start=at[0], step_s=step_s, values=values)
