@@ -16,6 +16,7 @@ from typing import Final
 from tests.nightly.matrix import ROOT
 
 _TAIL_LINES: Final = 40
+CASES_KEY: Final = "SITEWATT_FUZZ_CASES"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,10 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "long": (python, "-m", "pytest", "-q", "-m", "nightly"),
         "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/aws.py"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
+        "series": (
+            *("env", f"{CASES_KEY}=100000", python, "-m", "pytest", "-q", "-o", "faulthandler_timeout=0"),
+            *(f"--hypothesis-seed={seed}", "tests/unit/domain/series/test_fuzz.py"),
+        ),
     }
 
 

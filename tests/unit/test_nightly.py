@@ -39,3 +39,11 @@ def test_the_swarm_of_a_night_runs_from_the_seed_of_the_report() -> None:
     """A fault that chance found is found again by its seed."""
     command = parts(7)["swarm"]
     assert command[command.index("--seed") + 1] == "7"
+
+
+def test_the_reader_of_series_meets_a_hundred_thousand_files_a_night() -> None:
+    """The number goes by a key that the test itself reads; a change meets a few hundred."""
+    command = parts(7)["series"]
+    key, _, cases = command[1].partition("=")
+    assert (command[0], int(cases)) == ("env", 100_000) and "--hypothesis-seed=7" in command
+    assert f'"{key}"' in (ROOT / command[-1]).read_text(encoding="utf-8")
