@@ -69,8 +69,8 @@ def _market(handler: str) -> FunctionDefinition:
     return FunctionDefinition(
         handler=handler,
         bundle=Bundle.SOLVERS,
-        reads=(*_REGISTRY, *_MARKET, Table.ENERGY_METRICS),
-        writes=(*_MARKET, Table.ENERGY_METRICS, Table.GRID_METRICS),
+        reads=(*_REGISTRY, Table.MARKET_DATA, Table.ENERGY_METRICS),
+        writes=(*_MARKET, Table.ENERGY_METRICS),
         speaks=_MARKET_SPEAKS,
         memory_mb=1024,
     )
@@ -81,7 +81,7 @@ def _grid(handler: str) -> FunctionDefinition:
     return FunctionDefinition(
         handler=handler,
         bundle=Bundle.SOLVERS,
-        reads=(*_REGISTRY, *_MARKET, Table.ENERGY_METRICS),
+        reads=(*_REGISTRY, Table.MARKET_DATA, Table.ENERGY_METRICS),
         writes=(*_MARKET, Table.GRID_METRICS, Table.ENERGY_METRICS),
         speaks=(*_GRID_SPEAKS, *_MARKET_SPEAKS),
         signs=True,
@@ -89,12 +89,12 @@ def _grid(handler: str) -> FunctionDefinition:
     )
 
 
-def _entry(handler: str, *, acts: bool = False) -> FunctionDefinition:
+def _entry(handler: str, *reads: Table, acts: bool = False) -> FunctionDefinition:
     """Return a function behind the API that answers for skills; every call is recorded, what acts is journalled."""
     return FunctionDefinition(
         handler=handler,
         bundle=Bundle.SOLVERS,
-        reads=(*_REGISTRY, *_MARKET, *_SITES, Table.FORECAST_DATA),
+        reads=(*_REGISTRY, Table.MARKET_DATA, *reads),
         writes=(Table.GRID_METRICS, *((*_MARKET, Table.ENERGY_METRICS) if acts else ())),
         memory_mb=1024,
         timeout_s=29,  # Source: API Gateway quotas, HTTP API integration timeout 30 s.
@@ -103,11 +103,11 @@ def _entry(handler: str, *, acts: bool = False) -> FunctionDefinition:
 
 # What the API asks, one answer a request.
 ASKED: Final[tuple[FunctionDefinition, ...]] = (
-    _entry("cloud.handlers.weather_forecast"),
-    _entry("cloud.handlers.historical_data"),
-    _entry("cloud.handlers.trading_api"),
-    _entry("cloud.handlers.grid_management"),
-    _entry("cloud.handlers.energy_trading_actions", acts=True),
+    _entry("cloud.handlers.weather_forecast", Table.FORECAST_DATA),
+    _entry("cloud.handlers.historical_data", Table.TRADE_DATA),
+    _entry("cloud.handlers.trading_api", Table.TRADE_DATA, Table.ENERGY_METRICS, Table.FORECAST_DATA),
+    _entry("cloud.handlers.grid_management", Table.ENERGY_METRICS),
+    _entry("cloud.handlers.energy_trading_actions", Table.ENERGY_METRICS, acts=True),
 )
 
 FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
@@ -144,8 +144,8 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
     _grid("cloud.handlers.grid_tick"),
     FunctionDefinition(
         handler="cloud.handlers.provisioning_hook",
-        reads=(Table.GRID_METRICS, Table.ENERGY_METRICS),
-        writes=(Table.GRID_METRICS, Table.ENERGY_METRICS),
+        reads=(Table.GRID_METRICS,),
+        writes=(Table.GRID_METRICS,),
         timeout_s=5,  # Source: AWS IoT Core developer guide, pre-provisioning hooks.
     ),
     *ASKED,

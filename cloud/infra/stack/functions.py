@@ -17,8 +17,8 @@ from contracts.topics import ROOT, Broadcast, Down
 
 ISSUER = "grid-agent"
 SIGNS_NOTHING = "none"  # As ``cloud.shell.services`` reads it, which stands above this room.
-_READS = ("dynamodb:GetItem", "dynamodb:Query")
-_WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
+TABLE_READS = ("dynamodb:GetItem", "dynamodb:Query")
+TABLE_WRITES = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,9 @@ def _environment(definition: FunctionDefinition, held: Data, *, prefix: str) -> 
 
 def _grant(role: iam.Role, definition: FunctionDefinition, held: Data) -> None:
     for table in sorted({*definition.reads, *definition.writes}):
-        actions = (_READS if table in definition.reads else ()) + (_WRITES if table in definition.writes else ())
+        actions = (TABLE_READS if table in definition.reads else ()) + (
+            TABLE_WRITES if table in definition.writes else ()
+        )
         arn = held.tables[table].table_arn
         resources = [arn, f"{arn}/index/{INDEX}"] if table in definition.reads else [arn]
         role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
