@@ -15,6 +15,7 @@ from typing import Final
 
 from tests.nightly.matrix import ROOT
 
+LONG_S: Final = 7200  # A test that stands still this long is ended; the longest lasts ten minutes by design.
 _TAIL_LINES: Final = 40
 CASES_KEY: Final = "SITEWATT_FUZZ_CASES"
 
@@ -39,7 +40,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "mutants": (python, "-m", "tests.mutants"),
         "swarm": (sitewatt, "sim", "swarm", "--seed", str(seed), "--hours", "2"),
         "conformance": (python, "-m", "tests.nightly.conformance"),
-        "long": (python, "-m", "pytest", "-q", "-m", "nightly"),
+        "long": (python, "-m", "pytest", "-q", "-m", "nightly", "-o", f"faulthandler_timeout={LONG_S}"),
         "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/aws.py"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
         "series": (
