@@ -241,5 +241,6 @@ def _log(phrase: str, **fields: object) -> None:
     now = time.time()
     stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)) + f",{int(now * 1000) % 1000:03d}"
     told = " ".join(f"{name}={value}" for name, value in fields.items())
-    sys.stderr.write(f"{stamp} WARNING {phrase} {told}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # A log on a full disk must not end both.
+        sys.stderr.write(f"{stamp} WARNING {phrase} {told}\n")
+        sys.stderr.flush()

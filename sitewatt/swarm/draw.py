@@ -19,13 +19,14 @@ FAULT_EVERY_S: Final = 120.0
 FAULTS_MIN: Final = 3
 _WEIGHTS: Final = {
     FaultKind.KILL: 4, FaultKind.KILL_ONE: 4, FaultKind.PAUSE: 3, FaultKind.DEVICE: 5, FaultKind.GARBAGE: 2,
-    FaultKind.REPEAT: 2, FaultKind.POWER_CUT: 1,
+    FaultKind.REPEAT: 2, FaultKind.POWER_CUT: 1, FaultKind.DISK: 2,
 }  # fmt: skip
 _WIRE_FAULTS: Final = (
     WireFault.DELAY, WireFault.LATE, WireFault.DROP, WireFault.HALF_OPEN, WireFault.DUPLICATE, WireFault.TRUNCATE,
     WireFault.WRONG_UNIT, WireFault.SWAP, WireFault.EXCEPTION, WireFault.SENTINELS, WireFault.ZEROS, WireFault.REBOOT,
 )  # fmt: skip
 _WIRE_FAULT_S_MIN: Final = 10.0
+_DISK_S_MIN: Final = 20.0
 _OUTAGES_S: Final = (0.0, 5.0, 20.0, 60.0, 130.0, 300.0)
 ORDER_S_MIN, ORDER_S_MAX = 150.0, 420.0
 
@@ -72,6 +73,8 @@ def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourh
             target = BROKER
         case FaultKind.POWER_CUT:
             target = EVERYTHING
+        case FaultKind.DISK:
+            target, for_s = generator.choice([place.feeder.id, *sites]), max(for_s, _DISK_S_MIN)
         case _:
             target = generator.choice([place.feeder.id, *sites, *sites, BROKER, CLOUD, CLOUD])
     seed = generator.getrandbits(32)

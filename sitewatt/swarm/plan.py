@@ -22,6 +22,8 @@ class FaultKind(StrEnum):
     """All gateways, the broker and the cloud die at once; they are started again after ``for_s``."""
     PAUSE = "pause"
     """Every process of the part stands still (SIGSTOP) for ``for_s``."""
+    DISK = "disk"
+    """No process of the gateway can write a byte to a file for ``for_s``: its disk is full, or turned read-only."""
     DEVICE = "device"
     """A device misbehaves on its wire as ``detail`` says; ``at_s`` counts from when it was switched on."""
     GARBAGE = "garbage"

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import resource
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -26,6 +28,17 @@ def signal_all(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def limit_files(pids: Iterable[int], *, bytes_max: int | None) -> None:
+    """Let processes write no file beyond a size, ``None`` for any; who is gone already is passed over.
+
+    A write beyond it fails with EFBIG, as one to a full disk does with ENOSPC. Source: setrlimit(2), RLIMIT_FSIZE.
+    """
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if bytes_max is None else bytes_max, hard))
 
 
 def descriptors(pid: int) -> int:

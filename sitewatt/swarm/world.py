@@ -14,7 +14,7 @@ from sitewatt.demo.processes import Processes, ProcessFailed, usage_of
 from sitewatt.demo.run import start_broker, start_cloud, start_gateway
 from sitewatt.swarm.messages import repeat, throw_garbage
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
-from sitewatt.swarm.process_tree import descriptors, signal_all, tree
+from sitewatt.swarm.process_tree import descriptors, limit_files, signal_all, tree
 
 LOOK_S: Final = 0.25  # Real seconds between two looks at who still lives.
 MEASURE_S: Final = 2.0
@@ -86,6 +86,8 @@ class World:
                 await self._fell(fault)
             case FaultKind.POWER_CUT:
                 await self._cut_power(fault)
+            case FaultKind.DISK:
+                await self._take_the_disk(fault)
         self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))
 
     async def _fell(self, fault: Fault) -> None:
@@ -113,6 +115,16 @@ class World:
             async with asyncio.TaskGroup() as starts:
                 for name in (CLOUD, *self._plan.gateways):
                     starts.create_task(self._start(name), name=f"start {name}")
+
+    async def _take_the_disk(self, fault: Fault) -> None:
+        """Let every write of a gateway's processes to a file fail, whatever the disk is."""
+        async with self._turn[fault.target]:
+            pids = tree(self._pid(fault.target))
+            limit_files(pids, bytes_max=0)
+            try:
+                await self._clock.sleep(fault.for_s)
+            finally:
+                limit_files({*pids, *tree(self._pid(fault.target))}, bytes_max=None)
 
     async def supervise(self) -> None:
         """Start again whatever ended by itself, and say so, until cancelled."""

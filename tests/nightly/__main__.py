@@ -39,6 +39,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "matrix": (python, "-m", "tests.nightly.matrix"),
         "mutants": (python, "-m", "tests.mutants"),
         "swarm": (sitewatt, "sim", "swarm", "--seed", str(seed), "--hours", "2"),
+        "planted": (python, "-m", "tests.nightly.planted", "--seed", str(seed)),
         "conformance": (python, "-m", "tests.nightly.conformance"),
         "long": (python, "-m", "pytest", "-q", "-m", "nightly", "-o", f"faulthandler_timeout={LONG_S}"),
         "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/aws.py"),

@@ -1,11 +1,16 @@
 """The nightly run: every bound of pyproject.toml is tried, and a red part is in the report with its commit and seed."""
 
+import shutil
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
+from sitewatt.swarm.judges import JUDGES
 from tests.nightly.__main__ import Outcome, parts, report, run
 from tests.nightly.matrix import COMBINATIONS, ROOT
+from tests.nightly.planted import BUGS, Bug
 
 
 def test_the_matrix_begins_at_the_python_that_the_project_names_as_its_floor() -> None:
@@ -47,3 +52,15 @@ def test_the_reader_of_series_meets_a_hundred_thousand_files_a_night() -> None:
     key, _, cases = command[1].partition("=")
     assert (command[0], int(cases)) == ("env", 100_000) and "--hypothesis-seed=7" in command
     assert f'"{key}"' in (ROOT / command[-1]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "-"))
+def test_a_bug_that_the_night_plants_still_fits_the_tree(bug: Bug, tmp_path: Path) -> None:
+    """A bug that no longer changes anything would be missed, and a judge blamed for it."""
+    for name, _, _ in bug.changes:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    bug.plant(tmp_path)
+    for name, _, _ in bug.changes:
+        compile((tmp_path / name).read_text(encoding="utf-8"), name, "exec")
+    assert set(bug.judges) <= {judge.__name__ for judge in JUDGES}
