@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sitewatt.output import FAILED
+from sitewatt.output import FAILED, tell
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan", "bench")
@@ -33,7 +33,7 @@ app = typer.Typer(
 
 def _say_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"sitewatt {version('sitewatt')}")
+        tell(f"sitewatt {version('sitewatt')}")
         raise typer.Exit
 
 

@@ -8,7 +8,7 @@ import typer
 
 from contracts.reasons import reason_of
 from sitewatt.device_tools import JsonOption, ProfileOption, ProfilesOption, checked, load
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 
 def plan(
@@ -43,7 +43,7 @@ def plan(
             try:
                 resolved = asyncio.run(_layout(known, url))
             except DeviceError as error:
-                typer.echo(f"planned for the worked example: {error}", err=True)
+                tell(f"planned for the worked example: {error}", err=True)
     elif baud is not None or (known.link.serial is not None and known.link.framing in ("rtu", "ascii")):
         line = known.link.serial.baud if baud is None else baud
         cost = rtu_cost(baud=line, turnaround_s=RTU_TURNAROUND_S if turnaround_s is None else turnaround_s)
@@ -53,7 +53,7 @@ def plan(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(json.dumps(answer, indent=1))
+        tell(json.dumps(answer, indent=1))
 
 
 def decode(
@@ -82,7 +82,7 @@ def decode(
     if as_json:
         print_json(answers)
     else:
-        typer.echo(json.dumps(answers, indent=1, ensure_ascii=False))
+        tell(json.dumps(answers, indent=1))
 
 
 def encode(

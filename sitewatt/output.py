@@ -16,10 +16,10 @@ INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended,
 TERMINATED = 143  # and of one that SIGTERM did.
 
 
-def tell(text: str, *, err: bool = False) -> None:
+def tell(text: str, *, err: bool = False, line_characters_max: int = LINE_CHARACTERS_MAX) -> None:
     """Write lines for people, harmless to their terminal: what devices and peers call themselves may stand in them."""
     for line in text.split("\n"):
-        typer.echo(printable(line, LINE_CHARACTERS_MAX), err=err)
+        typer.echo(printable(line, line_characters_max), err=err)
 
 
 def print_json(answer: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from contracts.skills.base import Agent, Effect, Role
+from contracts.wire import PAYLOAD_BYTES_MAX
 from sitewatt.commands import agent_letters, agent_report
 from sitewatt.commands.agent_model import (
     ModelOption,
@@ -33,7 +34,7 @@ from sitewatt.commands.agent_tables import (
     tables_of,
     tables_path,
 )
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 if TYPE_CHECKING:
     pass
@@ -67,7 +68,7 @@ def list_skills(
         print_json({"skills": [_described(each) for each in chosen]})
         return
     for each in chosen:
-        typer.echo(f"{each.agent:18} {each.name:26} {each.effect:9} {each.promise}")
+        tell(f"{each.agent:18} {each.name:26} {each.effect:9} {each.promise}")
 
 
 @app.command()
@@ -106,7 +107,7 @@ def call(
     if as_json:
         print_json({"answer": reply.answer, "record": reply.record, "repeated": reply.repeated})
         return
-    typer.echo(json.dumps(reply.answer, indent=2, ensure_ascii=False))
+    tell(json.dumps(reply.answer, indent=2, ensure_ascii=False), line_characters_max=PAYLOAD_BYTES_MAX)
 
 
 @app.command()
@@ -175,7 +176,7 @@ def serve(
                 if as_json:
                     print_json({"url": address})
                 else:
-                    typer.echo(f"agents at {address}: MCP {address}/mcp, REST {address}/v1, {address}/openapi.json")
+                    tell(f"agents at {address}: MCP {address}/mcp, REST {address}/v1, {address}/openapi.json")
                 doors = build_app(
                     offering,
                     url=public_url or address,
@@ -255,13 +256,13 @@ def ask(
         )
     for proposal in talk.proposals if not as_json else ():
         word = "done" if proposal.applied else "would hold" if proposal.accepted else "refused"
-        typer.echo(f"proposal {proposal.skill} {json.dumps(dict(proposal.question))}: {word}: {proposal.reason}")
+        tell(f"proposal {proposal.skill} {json.dumps(dict(proposal.question))}: {word}: {proposal.reason}")
     if talk.answer is None:
         if not as_json:
-            typer.echo(f"no answer: {talk.stop}{': ' + talk.detail if talk.detail else ''}", err=True)
+            tell(f"no answer: {talk.stop}{': ' + talk.detail if talk.detail else ''}", err=True)
         raise typer.Exit(FAILED)
     if not as_json:
-        typer.echo(talk.answer)
+        tell(talk.answer, line_characters_max=PAYLOAD_BYTES_MAX)
 
 
 @app.command()
@@ -297,7 +298,7 @@ def token(
     }  # fmt: skip
     typer.echo(yaml.safe_dump({"callers": [entry]}, sort_keys=False), nl=False)
     if certificate is None:
-        typer.echo(made, err=True)
+        tell(made, err=True)
 
 
 def _beside(folder: Path | None, as_json: bool) -> Path:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sitewatt import output
 from sitewatt.commands.agent_tables import JsonOption, TablesOption, arguments_of, opened_tables
 from sitewatt.output import BAD_INPUT, fail, print_json
 
@@ -45,7 +46,7 @@ def tell(
         print_json({"letters": [_plain(one) for one in written]})
         return
     for one in written:
-        typer.echo(f"{one.id}: letter {one.number} to {one.peer}")
+        output.tell(f"{one.id}: letter {one.number} to {one.peer}")
 
 
 def letters(
@@ -68,7 +69,7 @@ def letters(
         return
     for one in found:
         said = one.reason or one.trouble or ""
-        typer.echo(f"{one.peer} {one.number}  {one.state:8}  {one.skill}  {said}".rstrip())
+        output.tell(f"{one.peer} {one.number}  {one.state:8}  {one.skill}  {said}".rstrip())
 
 
 def _plain(letter: Any) -> dict[str, Any]:

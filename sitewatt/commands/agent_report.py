@@ -22,7 +22,7 @@ from sitewatt.commands.agent_model import (
 )
 from sitewatt.commands.agent_tables import JsonOption, TablesOption, local_caller, opened_tables
 from sitewatt.money_text import ct_per_kwh, eur, kwh
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.agents.reasoning import Conversation
@@ -84,11 +84,11 @@ def report(
         words = None if talk is None else {"answer": talk.answer, "stop": talk.stop, "detail": talk.detail}
         print_json({"report": dict(figures), "text": text, "reasoner": words})
         return
-    typer.echo(text)
+    tell(text)
     if talk is not None and talk.answer is not None:
-        typer.echo(f"\n## In words, by {talk.model}\n\n{talk.answer}")
+        tell(f"\n## In words, by {talk.model}\n\n{talk.answer}")
     elif talk is not None:
-        typer.echo(f"no words: {talk.stop}{': ' + talk.detail if talk.detail else ''}", err=True)
+        tell(f"no words: {talk.stop}{': ' + talk.detail if talk.detail else ''}", err=True)
 
 
 def day_text(told: DayAnswer, *, clock: Any) -> str:

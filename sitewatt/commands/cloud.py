@@ -22,7 +22,7 @@ from sitewatt.commands import (
     cloud_repair,
     cloud_stack,
 )
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 READY_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 5.0
@@ -84,7 +84,7 @@ def local(
         for name, arguments in (("broker", broker), ("functions", functions)):
             running[name] = processes.enter_context(_started(arguments, as_json=as_json))
             if not as_json:
-                typer.echo(f"{name} ready: {json.dumps(running[name][1])}")
+                tell(f"{name} ready: {json.dumps(running[name][1])}")
         if as_json:
             print_json({"ready": True, **{name: answer for name, (_, answer) in running.items()}})
         with contextlib.suppress(KeyboardInterrupt):
@@ -109,7 +109,7 @@ def report(config: _Config, as_json: _Json = False) -> None:
         print_json(told)
         return
     for line in report_lines(told):
-        typer.echo(line)
+        tell(line)
 
 
 @app.command()
@@ -144,18 +144,18 @@ def cost(
             }
         )
         return
-    typer.echo(
+    tell(
         f"one site of {sites}: {site.points} points at {rate:g} Hz, {changed:.0%} of the samples sent; a message holds "
         f"{told.samples} samples of {told.span_s:.0f} s in {told.payload_bytes} bytes ({REGION}, {READ_IN})"
     )
     for line in ours.lines:
-        typer.echo(f"  {line.service:9} {line.what:52} {line.quantity:14,.1f} {line.usd:9.4f}")
+        tell(f"  {line.service:9} {line.what:52} {line.quantity:14,.1f} {line.usd:9.4f}")
     for purpose, usd in ours.by_purpose().items():
-        typer.echo(f"  {'part':9} {purpose:52} {'':14} {usd:9.4f}")
-    typer.echo(f"  {'sum':9} {'US dollars for a site-month':52} {'':14} {ours.usd:9.4f}")
-    typer.echo(f"  {'naive':9} {'one message, invocation and item for every sample':52} {'':14} {naive.usd:9.4f}")
+        tell(f"  {'part':9} {purpose:52} {'':14} {usd:9.4f}")
+    tell(f"  {'sum':9} {'US dollars for a site-month':52} {'':14} {ours.usd:9.4f}")
+    tell(f"  {'naive':9} {'one message, invocation and item for every sample':52} {'':14} {naive.usd:9.4f}")
     reported = ours.by_purpose()[Purpose.REPORTING]
-    typer.echo(
+    tell(
         f"what the site reports is {_within(reported, GOAL_USD)} the goal of {GOAL_USD:.2f}, with market and forecasts "
         f"it is {_within(ours.usd, GOAL_USD)}; the dearest part is {ours.dominant.service}, {ours.dominant.what} "
         f"({ours.dominant.usd / ours.usd:.0%}); the naive design, which only reports, costs "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.local.backup import Backup
@@ -70,5 +70,5 @@ def _tell(done: "Backup", copy: Path, folder: Path, *, took_s: float, as_json: b
         print_json({**asdict(done), "took_s": round(took_s, 3), "copy": str(copy), "folder": str(folder)})
         return
     what = f"restored {copy} to {folder}" if back else f"copied {folder} to {copy}"
-    typer.echo(f"{what}: {len(done.files)} files, {done.size_bytes / 1e6:.1f} MB, in {took_s:.1f} s")
-    typer.echo(f"as it was at {done.at}; {done.ledger_lines} ledger lines, sum {done.ledger_sum}")
+    tell(f"{what}: {len(done.files)} files, {done.size_bytes / 1e6:.1f} MB, in {took_s:.1f} s")
+    tell(f"as it was at {done.at}; {done.ledger_lines} ledger lines, sum {done.ledger_sum}")

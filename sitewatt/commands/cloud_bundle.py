@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cloud.infra.functions import Bundle
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
@@ -39,7 +39,7 @@ def bundle(
     made = []
     for each in only or list(Bundle):
         if not as_json:
-            typer.echo(f"building {each} for {arch}", err=True)
+            tell(f"building {each} for {arch}", err=True)
         try:
             made.append(build(each, arch=arch, out=out))
         except (BuildError, LockError) as error:
@@ -50,4 +50,4 @@ def bundle(
     for built in made:
         parts = f"{len(built.libraries)} libraries, {built.native_libraries} compiled files for {arch}"
         size = f"{built.unzipped_bytes / 1e6:.0f} MB unzipped, {built.size_bytes / 1e6:.0f} MB zipped"
-        typer.echo(f"{out / built.file}: {size}; {parts}; sha256 {built.sha256[:16]}")
+        tell(f"{out / built.file}: {size}; {parts}; sha256 {built.sha256[:16]}")

@@ -12,7 +12,7 @@ import typer
 
 from cloud.infra.functions import Bundle
 from sitewatt.commands import cloud_stack
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.infra.deployment.account import Account
@@ -77,11 +77,11 @@ def deploy(
     if as_json:
         print_json(answer)
         return
-    typer.echo(f"stack {name} in {region}: {state.state}")
+    tell(f"stack {name} in {region}: {state.state}")
     for what, value in state.outputs.items():
-        typer.echo(f"  {what}: {value}")
+        tell(f"  {what}: {value}")
     if left_out:
-        typer.echo(f"left out, the emulator lacks it: {', '.join(left_out)}")
+        tell(f"left out, the emulator lacks it: {', '.join(left_out)}")
 
 
 def register(
@@ -118,8 +118,8 @@ def register(
     if as_json:
         print_json({**asdict(done), "signing_key": key[1] if key else None})
         return
-    typer.echo(f"registered {done.sites} sites and {done.feeders} feeders in {done.zones} zones")
-    typer.echo(
+    tell(f"registered {done.sites} sites and {done.feeders} feeders in {done.zones} zones")
+    tell(
         f"schedules: {done.schedules_made} made, {done.schedules_changed} changed, {done.schedules_ended} ended"
         + (f"; signing key {key[1]} put" if key else "")
     )
@@ -140,17 +140,17 @@ def status(
     if as_json:
         print_json({**asdict(told), "well": told.well})
     else:
-        typer.echo(f"stack {name} in {region}: {told.state}")
+        tell(f"stack {name} in {region}: {told.state}")
         for function in told.functions:
-            typer.echo(f"  function {function.name:<18} version {function.version:<4} {function.state}")
+            tell(f"  function {function.name:<18} version {function.version:<4} {function.state}")
         for table in told.tables:
             recovery = "recovery to any second" if table.recovery else "no recovery"
-            typer.echo(f"  table {table.name:<21} {table.state}, {recovery}")
+            tell(f"  table {table.name:<21} {table.state}, {recovery}")
         who = "nobody registered" if told.sites is None else f"{told.sites} sites in {told.zones} zones registered"
-        typer.echo(f"  {who}; {told.schedules} schedules; {told.set_aside} records set aside")
-        typer.echo(f"  signing key: {told.signing_key or 'none'}")
+        tell(f"  {who}; {told.schedules} schedules; {told.set_aside} records set aside")
+        tell(f"  signing key: {told.signing_key or 'none'}")
         for fault in told.faults:
-            typer.echo(f"  NOT WELL: {fault}")
+            tell(f"  NOT WELL: {fault}")
     if not told.well:
         raise typer.Exit(1)
 
@@ -182,7 +182,7 @@ def destroy(
     if as_json:
         print_json({"stack": name, "state": "gone", "kept": kept})
         return
-    typer.echo(f"stack {name} is gone" + (f"; kept: {', '.join(kept)}" if kept else "; nothing is kept"))
+    tell(f"stack {name} is gone" + (f"; kept: {', '.join(kept)}" if kept else "; nothing is kept"))
 
 
 def _account(name: str, region: str, endpoint: str | None) -> "Account":
@@ -225,7 +225,7 @@ def _key(path: Path) -> tuple[str, str]:
 
 
 def _say(as_json: bool) -> Any:
-    return (lambda _: None) if as_json else (lambda text: typer.echo(text, err=True))
+    return (lambda _: None) if as_json else (lambda text: tell(text, err=True))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sitewatt.commands.agent_tables import offering_of, opened_tables
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 PORT_MAX = 65_535
 
@@ -53,7 +53,7 @@ def page(
                 if as_json:
                     print_json({"url": address})
                 else:
-                    typer.echo(f"the console is on {address}/, Ctrl-C ends it")
+                    tell(f"the console is on {address}/, Ctrl-C ends it")
                 doors = build_app(offering, url=address, host=host)
                 console = Console(doors, this_machine_alone=not offering.callers.needs_token)
                 serve_http(console, listener, cert=cert, key=key)

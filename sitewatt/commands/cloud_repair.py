@@ -1,6 +1,7 @@
 """``sitewatt cloud set-aside`` and ``journal``: what a cloud could not take, repaired and delivered again."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.units import epoch_ms, printable
-from sitewatt.output import BAD_INPUT, fail, print_json
+from contracts.wire import PAYLOAD_BYTES_MAX
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.local.config import CloudConfig
@@ -33,8 +35,8 @@ def list_(config: _Config, as_json: _Json = False) -> None:
         return
     for one in records:
         arrived = one.record.arrived_at.isoformat(timespec="seconds")
-        typer.echo(f"{one.id}  {arrived}  {printable(one.record.partition_key)}  {printable(one.error, 160)}")
-    typer.echo(f"{len(records)} set aside")
+        tell(f"{one.id}  {arrived}  {printable(one.record.partition_key)}  {printable(one.error, 160)}")
+    tell(f"{len(records)} set aside")
 
 
 @set_aside.command()
@@ -44,8 +46,10 @@ def show(record: _Id, config: _Config, as_json: _Json = False) -> None:
         one = _found(streams, record, as_json=as_json)
     if as_json:
         print_json({**_plain(one), "data": _text(one.record.data)})
+    elif sys.stdout.isatty():
+        tell(_text(one.record.data), line_characters_max=PAYLOAD_BYTES_MAX)
     else:
-        typer.echo(_text(one.record.data))
+        typer.echo(_text(one.record.data))  # Into a file, as it came: it is mended there and replayed.
 
 
 @set_aside.command()
@@ -129,7 +133,7 @@ def void(
     if as_json:
         print_json({"voided": position, "zone": zone})
     else:
-        typer.echo(f"entry {position} of {zone} is void: {printable(reason, 200)}")
+        tell(f"entry {position} of {zone} is void: {printable(reason, 200)}")
 
 
 def _settings(config: Path, *, as_json: bool) -> "CloudConfig":
@@ -189,4 +193,4 @@ def _said(what: str, one: "SetAside", *, as_json: bool) -> None:
     if as_json:
         print_json({"id": one.id, "done": what})
     else:
-        typer.echo(f"{one.id}: {what}")
+        tell(f"{one.id}: {what}")

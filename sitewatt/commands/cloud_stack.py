@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.infra.stack.door import Doorkeeper
@@ -48,7 +48,7 @@ def synth(
         fail(f"--account is {account!r}, must be twelve digits", code="account", as_json=as_json, exit_code=BAD_INPUT)
     keeper = doorkeeper(token_issuer, token_audience, as_json=as_json)
     if not as_json:
-        typer.echo("building the stack, about ten seconds", err=True)
+        tell("building the stack, about ten seconds", err=True)
     out.mkdir(parents=True, exist_ok=True)
     settings = StackSettings(name=name, region=region, account=account, doorkeeper=keeper)
     try:
@@ -60,7 +60,7 @@ def synth(
     if as_json:
         print_json({"template": str(path), "resources": count, "bytes": path.stat().st_size})
     else:
-        typer.echo(f"{path}: {count} resources, {path.stat().st_size // 1024} KiB; no finding that is not explained")
+        tell(f"{path}: {count} resources, {path.stat().st_size // 1024} KiB; no finding that is not explained")
 
 
 def doorkeeper(issuer: str | None, audience: str, *, as_json: bool) -> "Doorkeeper | None":

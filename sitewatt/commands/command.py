@@ -42,7 +42,7 @@ from sitewatt.commands.command_inputs import (
     one_sentence,
 )
 from sitewatt.commands.command_since import Since, hear_since
-from sitewatt.output import BAD_INPUT, INTERRUPTED, fail, print_json
+from sitewatt.output import BAD_INPUT, INTERRUPTED, fail, print_json, tell
 
 if TYPE_CHECKING:
     from edge.links.settings import LinkSettings
@@ -207,7 +207,7 @@ def list_sent(
     for entry in shown:
         because = f" ({entry['reason']})" if entry.get("reason") else ""
         left = f", {entry['left_s']:.0f} s left" if entry["left_s"] else ""
-        typer.echo(f"{entry['command_id']}  {entry['site']}  {_said(entry['action'])}  {entry['stage']}{because}{left}")
+        tell(f"{entry['command_id']}  {entry['site']}  {_said(entry['action'])}  {entry['stage']}{because}{left}")
 
 
 @app.command()
@@ -285,7 +285,7 @@ def _send(
 
         def sent() -> None:
             if not as_json:
-                typer.echo(f"{command.command_id} sent to {site}: {_said(action.model_dump())}")
+                tell(f"{command.command_id} sent to {site}: {_said(action.model_dump())}")
 
         try:
             outcome = asyncio.run(
@@ -359,7 +359,7 @@ def _show(ack: CommandAck, *, as_json: bool, site: bool = False) -> None:
     if ack.measured_w is not None:
         parts.append(f"connection {_watts(ack.measured_w)}")
     parts += [f"{name}={value}" for name, value in (ack.readback or ack.values or {}).items()]
-    typer.echo("  ".join(parts))
+    tell("  ".join(parts))
 
 
 def _action(kind: str, given: dict[str, Any], *, as_json: bool) -> Action:

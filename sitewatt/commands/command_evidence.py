@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sitewatt.commands.command_inputs import AsJson
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 
 def evidence(
@@ -44,8 +44,8 @@ def evidence(
         print_json(found.plain())
     else:
         for line in found.lines():
-            typer.echo(line)
-        typer.echo(
+            tell(line)
+        tell(
             f"{len(found.records)} records, the chain holds" if broken is None else f"the chain is broken: {broken.why}"
         )
     if verify and broken is not None:

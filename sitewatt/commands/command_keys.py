@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sitewatt.commands.command_inputs import AsJson, Issuer, one_sentence
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 app = typer.Typer(help="The keys that sign orders.", no_args_is_help=True)
 
@@ -73,7 +73,7 @@ def keys_trust(
     if as_json:
         print_json({"config": str(config), **entry})
     else:
-        typer.echo(f"{config} trusts {issuer} as {role}; restart the gateway")
+        tell(f"{config} trusts {issuer} as {role}; restart the gateway")
 
 
 def _show_key(path: Path, public: str, *, as_json: bool) -> None:
@@ -82,4 +82,4 @@ def _show_key(path: Path, public: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"key": str(path), "public_key": public, "key_id": key_id(base64.b64decode(public))})
     else:
-        typer.echo(public)
+        tell(public)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW, fail
+from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW, fail, tell
 
 if TYPE_CHECKING:
     from sitewatt.demo.neighbourhood import Neighbourhood
@@ -96,7 +96,7 @@ def _page(port: int, *, as_json: bool) -> "DemoPage":
             as_json=as_json,
             exit_code=BAD_INPUT,
         )
-    typer.echo(f"open {page.url} in a browser of this machine", err=True)
+    tell(f"open {page.url} in a browser of this machine", err=True)
     return page
 
 
@@ -111,14 +111,14 @@ def _pace(place: "Neighbourhood", *, speed: float | None, duration_s: float | No
     from sitewatt.demo.pace import measured_rounds_per_s, speed_for
 
     if speed is None:
-        typer.echo("measuring for two seconds how fast this machine can go", err=True)
+        tell("measuring for two seconds how fast this machine can go", err=True)
         speed = speed_for(gateways=len(place.sites) + 1, rounds_per_s=measured_rounds_per_s())
-        typer.echo(f"speed {speed:g}: one minute here is {speed:g} minutes there", err=True)
+        tell(f"speed {speed:g}: one minute here is {speed:g} minutes there", err=True)
     if duration_s is None:
         duration_s = max(DURATION_S, math.ceil(STORY_S / speed))
-        typer.echo(f"running for {duration_s:.0f} s", err=True)
+        tell(f"running for {duration_s:.0f} s", err=True)
     if duration_s * speed < STORY_S:
-        typer.echo(
+        tell(
             f"{duration_s:.0f} s at speed {speed:g} end before the event; --duration {STORY_S / speed:.0f} sees it "
             "settled and effective, what comes too late is said to have FAILED",
             err=True,

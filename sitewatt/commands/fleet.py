@@ -11,7 +11,7 @@ import typer
 
 from contracts.reasons import reason_of
 from sitewatt.commands.fleet_session import answered, followed, open_hands, signed_update
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 PAPERS = "claim.json"
 ACCOUNT_DIGITS = 12
@@ -346,4 +346,4 @@ def _answer(told: dict[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        typer.echo(text)
+        tell(text)

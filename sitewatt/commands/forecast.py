@@ -15,7 +15,7 @@ from domain.series.errors import SeriesError
 from domain.series.numbers import Decimal
 from domain.series.times import DayOrder, zone_named
 from domain.series.units import Measures
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from domain.forecasting.backtest import Score
@@ -107,13 +107,13 @@ def run(
             }
         )
         return
-    typer.echo(f"read: {task.reading.understood}")
-    typer.echo(f"{task.column}: {told.method}, {len(told.p50)} steps of {told.step_s} s")
-    typer.echo(f"{'start':20}{'p10':>12}{'p50':>12}{'p90':>12}")
+    tell(f"read: {task.reading.understood}")
+    tell(f"{task.column}: {told.method}, {len(told.p50)} steps of {told.step_s} s")
+    tell(f"{'start':20}{'p10':>12}{'p50':>12}{'p90':>12}")
     for index in range(len(told.p50)):
         start = told.start + timedelta(seconds=index * told.step_s)
         values = "".join(f"{values[index]:12.3f}" for values in (told.p10, told.p50, told.p90))
-        typer.echo(f"{start:%Y-%m-%d %H:%M}    {values}")
+        tell(f"{start:%Y-%m-%d %H:%M}    {values}")
 
 
 @app.command()
@@ -156,7 +156,7 @@ def backtest(
         fields = [_score_fields(score) for score in scores]
         print_json({"kind": kind, "column": task.column, **task.said(), "scores": fields})
         return
-    typer.echo(f"read: {task.reading.understood}")
+    tell(f"read: {task.reading.understood}")
     _print_scores({task.column: scores})
 
 
@@ -193,7 +193,7 @@ def report(
         task = _task(file, of_column, kind=kind, utc_offset_h=utc_offset_h, place=place, peak=0.0, as_json=as_json)
         found[name] = task.backtest(hours=hours, count=days)
         if not as_json:
-            typer.echo(f"{name}: {task.reading.understood}")
+            tell(f"{name}: {task.reading.understood}")
     found = {name: scores for name, scores in found.items() if scores}
     if not found:
         fail(f"{file} has no column that is long enough for {hours} h", code="too_short", as_json=as_json)
@@ -450,10 +450,10 @@ def _score_fields(score: "Score") -> dict[str, Any]:
 
 
 def _print_scores(found: "dict[str, tuple[Score, ...]]") -> None:
-    typer.echo(f"{'column':24}{'lead':10}{'points':>8}{'mae':>12}{'rmae week':>11}{'pinball':>12}{'cover 80 %':>12}")
+    tell(f"{'column':24}{'lead':10}{'points':>8}{'mae':>12}{'rmae week':>11}{'pinball':>12}{'cover 80 %':>12}")
     for name, scores in found.items():
         for score in scores:
-            typer.echo(
+            tell(
                 f"{name:24}{score.lead:10}{score.points:8}{score.mae:12.4g}{score.relative_mae:11.3f}"
                 f"{score.pinball:12.4g}{100 * score.coverage:11.0f}%"
             )

@@ -16,7 +16,7 @@ from cloud.market.tools.clear import ClearMechanism
 from cloud.market.tools.inputs import BadInput, mapping
 from sitewatt.commands import market_money, market_readings, market_rules
 from sitewatt.money_text import ct_per_kwh, eur, kwh, owes
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 app = typer.Typer(help="The market: clear, settle, replay, simulate.", no_args_is_help=True)
 app.add_typer(market_money.claims, name="claims")
@@ -48,14 +48,14 @@ def clear(
         print_json(answer)
         return
     price = answer["price"]
-    typer.echo(f"volume {answer['volume']}  welfare {answer['welfare']}  trades {len(answer['trades'])}")
-    typer.echo(f"price {price['mid']} in [{price['lo']}, {price['hi']}], pinned by {price['pinned_by'] or 'nobody'}")
+    tell(f"volume {answer['volume']}  welfare {answer['welfare']}  trades {len(answer['trades'])}")
+    tell(f"price {price['mid']} in [{price['lo']}, {price['hi']}], pinned by {price['pinned_by'] or 'nobody'}")
     for zone, bounds in answer.get("zones", {}).items():
-        typer.echo(f"zone {zone}: {bounds['mid']} in [{bounds['lo']}, {bounds['hi']}]")
+        tell(f"zone {zone}: {bounds['mid']} in [{bounds['lo']}, {bounds['hi']}]")
     for link, flow in answer.get("flows", {}).items():
-        typer.echo(f"flow {link}: {flow}")
+        tell(f"flow {link}: {flow}")
     for row in answer.get("self_trade", []):
-        typer.echo(f"order {row['id']}: {row['qty']} Wh taken off, they would trade with an order of the same owner")
+        tell(f"order {row['id']}: {row['qty']} Wh taken off, they would trade with an order of the same owner")
 
 
 @app.command()
@@ -81,8 +81,8 @@ def run(
     if as_json:
         print_json(answer)
         return
-    typer.echo(f"{len(answer['replies'])} replies, {len(answer['trades'])} trades, {len(answer['book'])} orders rest")
-    typer.echo(f"state {answer['state_hash']}")
+    tell(f"{len(answer['replies'])} replies, {len(answer['trades'])} trades, {len(answer['book'])} orders rest")
+    tell(f"state {answer['state_hash']}")
 
 
 @app.command()
@@ -96,13 +96,13 @@ def settle(file: FileArgument, as_json: JsonOption = False) -> None:
         answer = settle_file(data)
     _say_read(understood)
     for sentence in answer.get("warnings", []):
-        typer.echo(f"note: {sentence}", err=True)
+        tell(f"note: {sentence}", err=True)
     if as_json:
         print_json(answer)
         return
     for row in answer["settlements"]:
-        typer.echo(_settled_row(row))
-    typer.echo(f"{len(answer['lines'])} ledger lines, sum {eur(answer['sum']['money_uct'])}")
+        tell(_settled_row(row))
+    tell(f"{len(answer['lines'])} ledger lines, sum {eur(answer['sum']['money_uct'])}")
 
 
 @app.command()
@@ -119,12 +119,12 @@ def share(file: FileArgument, as_json: JsonOption = False) -> None:
         print_json(answer)
         return
     for name, row in answer["members"].items():
-        typer.echo(
+        tell(
             f"{name}: took {kwh(row['import_wh'])}, {kwh(row['shared_in_wh'])} of it from members; gave "
             f"{kwh(row['export_wh'])}, {kwh(row['shared_out_wh'])} of it to members; {owes(row['money_uct'])}, alone "
             f"{owes(row['alone_uct'])}"
         )
-    typer.echo(f"{answer['intervals']} intervals, shared {kwh(answer['shared_wh'])}, sum {eur(answer['sum_uct'])}")
+    tell(f"{answer['intervals']} intervals, shared {kwh(answer['shared_wh'])}, sum {eur(answer['sum_uct'])}")
 
 
 @app.command()
@@ -152,13 +152,13 @@ def replay(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(
+        tell(
             f"{answer['commands']} commands, {answer['trades']} trades, {answer['ledger']['lines']} ledger lines, "
             f"sum {eur(answer['ledger']['sum_uct'])}, {answer['checks']} checks"
         )
         for held in answer["held"]:
-            typer.echo(f"{held['reading']} of {held['site']} in the interval of {held['start_ms']}: {held['reason']}")
-        typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
+            tell(f"{held['reading']} of {held['site']} in the interval of {held['start_ms']}: {held['reason']}")
+        tell(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
     if not answer["agrees"] or answer["ledger"]["sum_uct"] or answer["ledger"]["sum_wh"]:
         raise typer.Exit(FAILED)
 
@@ -176,7 +176,7 @@ def status(
         return
     for answer in answers:
         health = answer["health"]
-        typer.echo(
+        tell(
             f"{answer['zone']}: {'sound' if health['sound'] else 'NOT SOUND'}, "
             f"{'halted: ' + health['halted'] if health['halted'] else 'trading'}, {health['participants']} sites, "
             f"{health['entries']} entries, {health['ledger_lines']} ledger lines, sum {eur(health['ledger_sum_uct'])}, "
@@ -184,7 +184,7 @@ def status(
         )
         for product in answer["status"]["products"]:
             start = datetime.fromtimestamp(product["interval_start"] / 1000, UTC)
-            typer.echo(
+            tell(
                 f"  {start:%Y-%m-%d %H:%M} UTC  {product['state']:<10}  {ct_per_kwh(product['price_mct_per_kwh'])}  "
                 f"{kwh(product['volume_wh'])}  {product['trades']} trades"
             )
@@ -207,8 +207,8 @@ def baseline(file: FileArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(answer)
         return
-    typer.echo(f"{answer['method']}: {answer['baseline_wh']} Wh, ratio {answer['ratio_permille']}/1000")
-    typer.echo(f"days {', '.join(answer['days']) or 'none'}; flags {', '.join(answer['flags']) or 'none'}")
+    tell(f"{answer['method']}: {answer['baseline_wh']} Wh, ratio {answer['ratio_permille']}/1000")
+    tell(f"days {', '.join(answer['days']) or 'none'}; flags {', '.join(answer['flags']) or 'none'}")
 
 
 @app.command()
@@ -228,7 +228,7 @@ def report(
         print_json({"intervals": rows, "plot": None if plot is None else str(plot)})
         return
     for row in rows:
-        typer.echo(
+        tell(
             f"{datetime.fromtimestamp(row['start_ms'] / 1000, UTC):%Y-%m-%d %H:%M} UTC  {ct_per_kwh(row['price'])}  "
             f"volume {kwh(row['volume_wh'])}  welfare {eur(row['welfare_uct'])}  imbalance {kwh(row['imbalance_wh'])}"
         )
@@ -253,12 +253,12 @@ def simulate(
         print_json(answer)
         return
     for name, value in answer.items():
-        typer.echo(f"{name}: {value}")
+        tell(f"{name}: {value}")
 
 
 def _say_read(understood: list[str]) -> None:
     for sentence in understood:
-        typer.echo(f"read {sentence}", err=True)
+        tell(f"read {sentence}", err=True)
 
 
 def _settled_row(row: Mapping[str, Any]) -> str:
@@ -287,11 +287,11 @@ def _prove(tables: Path, as_json: bool) -> None:
     if as_json:
         print_json({"agrees": all(answer["agrees"] for answer in answers), "zones": answers})
     for answer in answers if not as_json else ():
-        typer.echo(
+        tell(
             f"{answer['zone']}: {answer['entries']} entries, {answer['commands']} commands, {answer['trades']} trades, "
             f"{answer['ledger_lines']} ledger lines, sum {eur(answer['ledger_sum_uct'])}, {answer['items']} items"
         )
-        typer.echo(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
+        tell(f"state {answer['state_hash']}" if answer["agrees"] else str(answer["parted_at"]))
     if not all(answer["agrees"] for answer in answers):
         raise typer.Exit(FAILED)
 

@@ -20,7 +20,7 @@ from sitewatt.commands.market_tables import (
     zones_of,
 )
 from sitewatt.money_text import eur, kwh, owes
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.market.statement import Statement
@@ -45,11 +45,11 @@ def list_claims(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOp
         print_json({"claims": found})
         return
     for claim, begin in zip(found, begins, strict=True):
-        typer.echo(
+        tell(
             f"{claim['zone']}  {claim['event']}  {claim['site']}: {', '.join(claim['flags'])}; "
             f"{len(claim['intervals'])} intervals from {begin}, up to {eur(claim['claimed_uct'])}"
         )
-    typer.echo(f"{len(found)} claims wait")
+    tell(f"{len(found)} claims wait")
 
 
 @claims.command()
@@ -91,11 +91,11 @@ def estimates(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOpti
         print_json({"estimates": found})
         return
     for row, (start, final_at) in zip(found, times, strict=True):
-        typer.echo(
+        tell(
             f"{row['zone']}  {start}  {row['site']}: {kwh(row['metered_wh'])} by {row['method']}, imbalance "
             f"{kwh(row['imbalance_wh'])}, {owes(row['imbalance_uct'])}; final at {final_at}"
         )
-    typer.echo(f"{len(found)} settlements stand on estimates")
+    tell(f"{len(found)} settlements stand on estimates")
 
 
 def statement(
@@ -130,7 +130,7 @@ def statement(
         sys.stdout.write(_csv(made))
     else:
         for one in made:
-            typer.echo("\n".join(_text(one)))
+            tell("\n".join(_text(one)))
 
 
 def _decide(
@@ -157,7 +157,7 @@ def _decide(
     if as_json:
         print_json({"event": event, "site": site, "approved": pay})
         return
-    typer.echo(f"{site}'s claim for {event} is {'approved' if pay else 'refused'} by {by}: {reason}")
+    tell(f"{site}'s claim for {event} is {'approved' if pay else 'refused'} by {by}: {reason}")
 
 
 def _month(text: str, as_json: bool) -> date:

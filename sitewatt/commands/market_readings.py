@@ -9,7 +9,7 @@ import typer
 from contracts.units import epoch_ms
 from sitewatt.commands.market_tables import JsonOption, TablesArgument, ZoneOption, local, opened, zones_of
 from sitewatt.money_text import kwh
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 readings = typer.Typer(help="Readings held as implausible, which settle as estimates.", no_args_is_help=True)
 
@@ -24,11 +24,11 @@ def list_readings(tables: TablesArgument, zone: ZoneOption = None, as_json: Json
     with opened(tables, as_json) as (_, registry):
         times = [[local(registry, row["zone"], row[name]) for name in ("start", "final_at")] for row in found]
     for row, (start, final_at) in zip(found, times, strict=True):
-        typer.echo(
+        tell(
             f"{row['zone']}  {start}  {row['site']}: {kwh(row['held'])} ({row['reason']}); counts as "
             f"{kwh(row['metered_wh'])}, final at {final_at}"
         )
-    typer.echo(f"{len(found)} readings are held")
+    tell(f"{len(found)} readings are held")
 
 
 @readings.command()
@@ -62,7 +62,7 @@ def release(
     if as_json:
         print_json({"site": site, "start": at.isoformat(), "released": True})
         return
-    typer.echo(f"{site}'s reading of {at.isoformat()} is released by {by}: {reason}")
+    tell(f"{site}'s reading of {at.isoformat()} is released by {by}: {reason}")
 
 
 def _held(tables: Path, zone: str | None, as_json: bool) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import typer
 
 from contracts.units import epoch_ms
 from sitewatt.commands.market_tables import JsonOption, TablesArgument, ZoneOption, opened, zones_of
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.market.rules import MarketRules
@@ -26,9 +26,9 @@ def show(tables: TablesArgument, zone: ZoneOption = None, as_json: JsonOption = 
         print_json({"zones": found})
         return
     for answer in found:
-        typer.echo(f"{answer['zone']}: edition {answer['edition']}, version {answer['version']}")
+        tell(f"{answer['zone']}: edition {answer['edition']}, version {answer['version']}")
         for name, (now, then) in answer["a_move_changes"].items():
-            typer.echo(f"  {name}: {now} -> {then}")
+            tell(f"  {name}: {now} -> {then}")
 
 
 @rules.command()
@@ -56,7 +56,7 @@ def move(
     if as_json:
         print_json({**done, "moved": True})
         return
-    typer.echo(f"{zone} settles by edition {done['edition']} from now on, says {by}: {reason}")
+    tell(f"{zone} settles by edition {done['edition']} from now on, says {by}: {reason}")
 
 
 def _rules(store: "SqliteTables", record: "ZoneRecord") -> "tuple[MarketRules, MarketRules]":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge.errors import ConfigError
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -108,17 +108,17 @@ def plan(
     if as_json:
         print_json({"site": config.site.id, "from": begins.isoformat(), "days": days, "policies": rows})
         return
-    typer.echo(f"{config.site.id}, {days} days from {begins:%Y-%m-%d %H:%M} UTC")
-    typer.echo(f"{'policy':10}{'cost EUR':>10}{'% of perfect':>14}{'cycles':>8}{'self-suff.':>12}{'peak W':>9}")
+    tell(f"{config.site.id}, {days} days from {begins:%Y-%m-%d %H:%M} UTC")
+    tell(f"{'policy':10}{'cost EUR':>10}{'% of perfect':>14}{'cycles':>8}{'self-suff.':>12}{'peak W':>9}")
     for row in rows:
         share = "-" if row["percent_of_perfect"] is None else f"{row['percent_of_perfect']:.1f}"
-        typer.echo(
+        tell(
             f"{row['policy']:10}{row['cost_eur']:10.2f}{share:>14}{row['cycles']:8.2f}"
             f"{row['self_sufficiency_percent']:11.1f}%{row['peak_w']:9.0f}"
         )
     for row in rows:
         if "power_cost" in row:
-            typer.echo(f"{row['policy']}: {row['power_cost']:.2f} {row['currency']} more for the highest power")
+            tell(f"{row['policy']}: {row['power_cost']:.2f} {row['currency']} more for the highest power")
 
 
 @dataclass(frozen=True, kw_only=True)

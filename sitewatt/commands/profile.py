@@ -7,7 +7,7 @@ import typer
 
 from contracts.reasons import reason_of
 from sitewatt.commands.profile_new import new
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 app = typer.Typer(help="Register maps of devices.", no_args_is_help=True)
 app.command()(new)
@@ -45,7 +45,7 @@ def list_(
         return
     for profile in known:
         told = ", ".join(profile.capabilities) or "read only"
-        typer.echo(f"{profile.id:22} {profile.vendor}: {', '.join(profile.models)} ({told})")
+        tell(f"{profile.id:22} {profile.vendor}: {', '.join(profile.models)} ({told})")
 
 
 @app.command()
@@ -60,20 +60,20 @@ def show(
     if as_json:
         print_json(one.model_dump(mode="json", exclude_none=True, exclude_defaults=True))
         return
-    typer.echo(f"{one.id}: {one.vendor} {', '.join(one.models)}; {', '.join(one.kinds)}; {one.status}")
+    tell(f"{one.id}: {one.vendor} {', '.join(one.models)}; {', '.join(one.kinds)}; {one.status}")
     for note in one.notes:
-        typer.echo(f"  - {note}")
+        tell(f"  - {note}")
     for name, point in one.points.items():
         where = f"{point.table or one.defaults.table} {point.address}"
         if point.model is not None:
             where = f"model {point.model} at {point.at}"
-        typer.echo(f"  {name:32} {where:22} {point.type:9} {point.unit:4} {point.access:2} {point.canonical}")
+        tell(f"  {name:32} {where:22} {point.type:9} {point.unit:4} {point.access:2} {point.canonical}")
     for name, derived in one.derived.items():
-        typer.echo(f"  {name:32} {'derived':22} {'':9} {derived.unit:4}    {derived.canonical}")
+        tell(f"  {name:32} {'derived':22} {'':9} {derived.unit:4}    {derived.canonical}")
     for lever, recipes in one.capabilities.items():
         for recipe in recipes:
             silence = recipe.fallback
-            typer.echo(f"  can: {lever}; in silence: {silence.direction} ({silence.armed_by or silence.after_s})")
+            tell(f"  can: {lever}; in silence: {silence.direction} ({silence.armed_by or silence.after_s})")
 
 
 @app.command()
@@ -110,7 +110,7 @@ def check(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{one.id} is sound: {len(one.points)} points in {len(plan.blocks)} requests")
+        tell(f"{one.id} is sound: {len(one.points)} points in {len(plan.blocks)} requests")
 
 
 def _load(name: str, profiles: Path | None, as_json: bool, *, exit_code: int = BAD_INPUT) -> Any:

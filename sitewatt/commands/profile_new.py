@@ -7,7 +7,7 @@ import typer
 
 from contracts.reasons import reason_of
 from sitewatt.device_tools import Progress, checked, run
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 _Seen = Annotated[
     list[str] | None,
@@ -166,9 +166,9 @@ def _say(path: Path, profile: Any, guessed: list[str], as_json: bool) -> None:
         answer = {"profile": profile.id, "file": str(path), "points": len(profile.points), "capabilities": levers}
         print_json(answer | {"guessed": guessed, "next": steps})
         return
-    typer.echo(f"{path} is written: {len(profile.points)} points")
+    tell(f"{path} is written: {len(profile.points)} points")
     for name in guessed:
         spec = profile.points[name]
         sign = ", sign unconfirmed" if spec.sign == "unconfirmed" else ""
-        typer.echo(f"  a guess: {name} is {spec.canonical}{sign}")
-    typer.echo("Next: " + "\n      ".join(steps))
+        tell(f"  a guess: {name} is {spec.canonical}{sign}")
+    tell("Next: " + "\n      ".join(steps))

@@ -10,7 +10,7 @@ import typer
 from contracts.reasons import reason_of
 from sitewatt.commands.sim_station import station
 from sitewatt.commands.sim_swarm import swarm
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
 
 app = typer.Typer(
     help="Simulated devices on real sockets; a whole neighbourhood under drawn faults.", no_args_is_help=True
@@ -48,7 +48,7 @@ def run(
             print_json(answer)
             return
         for name, port in answer["ports"].items():
-            typer.echo(f"{name} answers on {config.host}:{port}")
+            tell(f"{name} answers on {config.host}:{port}")
 
     try:
         config = load_plant(plant)
@@ -119,7 +119,7 @@ def device(
         if as_json:
             print_json({"ready": True, "url": url, "port": answered_port, "path": answer.get("path"), "seed": seed})
         else:
-            typer.echo(f"{profile_like} answers at {url}, seed {seed}")
+            tell(f"{profile_like} answers at {url}, seed {seed}")
 
     try:
         rules = (*(load_faults(faults).rules if faults else ()), *habits)
@@ -157,7 +157,7 @@ def _play(
         if as_json:
             print_json({"ready": True, "url": url, "port": answer["port"], "seed": seed, "witness": False})
         else:
-            typer.echo(f"{known.id} answers at {url}, seed {seed}; {NO_WITNESS}")
+            tell(f"{known.id} answers at {url}, seed {seed}; {NO_WITNESS}")
 
     _serve(
         serve_profile(
@@ -190,7 +190,7 @@ def replay(
         if as_json:
             print_json(answer | {"url": url})
         else:
-            typer.echo(f"{dump} ({answer['frames']} frames) answers at {url}")
+            tell(f"{dump} ({answer['frames']} frames) answers at {url}")
 
     work = serve_dump(
         dump,
@@ -220,7 +220,7 @@ def _quirks(texts: list[str] | None, as_json: bool) -> tuple[Any, ...]:
         if as_json:
             print_json({"quirks": [{"form": one.form, "does": one.does} for one in QUIRKS.values()]})
         else:
-            typer.echo(quirk_table())
+            tell(quirk_table())
         raise typer.Exit
     try:
         return quirk_rules(texts or ())

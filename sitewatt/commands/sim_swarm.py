@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TOO_SLOW, fail, print_json
+from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TOO_SLOW, fail, print_json, tell
 
 if TYPE_CHECKING:
     from sitewatt.swarm.campaign import Options
@@ -63,7 +63,7 @@ def _report(options: "Options", report: Path | None, as_json: bool) -> None:
     from sitewatt.swarm.campaign import campaign
 
     try:
-        coverage = asyncio.run(campaign(options, say=lambda sentence: typer.echo(sentence, err=True)))
+        coverage = asyncio.run(campaign(options, say=lambda sentence: tell(sentence, err=True)))
         if report is not None:
             report.write_text(json.dumps(coverage.as_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
@@ -74,7 +74,7 @@ def _report(options: "Options", report: Path | None, as_json: bool) -> None:
         print_json(coverage.as_dict())
     else:
         for line in coverage.lines():
-            typer.echo(line)
+            tell(line)
     if coverage.failed:
         raise typer.Exit(FAILED)
     if coverage.undecided:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.reasons import reason_of
-from sitewatt.output import BAD_INPUT, fail, print_json
+from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from domain.forecasting.series import Series
@@ -35,7 +35,7 @@ def list_tariffs(as_json: JsonOption = False) -> None:
         print_json({"tariffs": [_head(tariff) for tariff in found]})
         return
     for tariff in found:
-        typer.echo(f"{tariff.name:<24} {tariff.currency}  {tariff.values.value:<9}  {tariff.title}")
+        tell(f"{tariff.name:<24} {tariff.currency}  {tariff.values.value:<9}  {tariff.title}")
 
 
 @app.command()
@@ -46,23 +46,21 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
         print_json(tariff.model_dump(mode="json", by_alias=True, exclude_none=True))
         return
     unit = tariff.unit.value if tariff.currency == "EUR" else f"{tariff.unit.value} ({tariff.currency})"
-    typer.echo(f"{tariff.name}: {tariff.title}\n  in {unit}, {tariff.time_zone}, numbers: {tariff.values.value}")
+    tell(f"{tariff.name}: {tariff.title}\n  in {unit}, {tariff.time_zone}, numbers: {tariff.values.value}")
     for word, side in (("import", tariff.imports), ("export", tariff.exports)):
         if side is None:
             continue
         bounds = " nothing while the market's price is negative" if side.zero_when_spot_negative else ""
-        typer.echo(f"  {word}, {side.vat_percent} % tax{bounds}")
+        tell(f"  {word}, {side.vat_percent} % tax{bounds}")
         for part in side.parts:
-            typer.echo(f"    {part.name}: {_part(part)}")
+            tell(f"    {part.name}: {_part(part)}")
     if tariff.peak is not None:
         rule = tariff.peak
-        typer.echo(
-            f"  highest {rule.interval_min} min of a {rule.period.value}: {rule.price_per_kw} {tariff.currency}/kW"
-        )
+        tell(f"  highest {rule.interval_min} min of a {rule.period.value}: {rule.price_per_kw} {tariff.currency}/kW")
     if (cap := tariff.feed_in_cap) is not None and (cap_w := cap.limit_w(10_000)) is not None:
-        typer.echo(f"  feed-in cap: {cap_w} W where 10000 W of generation stand")
+        tell(f"  feed-in cap: {cap_w} W where 10000 W of generation stand")
     for source in tariff.sources:
-        typer.echo(f"  source: {source}")
+        tell(f"  source: {source}")
 
 
 @app.command()
@@ -72,7 +70,7 @@ def check(name: NameArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"valid": True, **_head(tariff)})
         return
-    typer.echo(f"{tariff.name} is a valid tariff{', which follows the market' if tariff.is_dynamic else ''}")
+    tell(f"{tariff.name} is a valid tariff{', which follows the market' if tariff.is_dynamic else ''}")
 
 
 @app.command()
@@ -100,7 +98,7 @@ def price(
     if as_json:
         print_json({**_head(tariff), "unit": "mct/kWh", "intervals": [_point(point, tariff) for point in points]})
         return
-    typer.echo("\n".join(_plot(tariff, points)))
+    tell("\n".join(_plot(tariff, points)))
 
 
 def _load(name: str, as_json: bool) -> "Tariff":
@@ -193,7 +191,7 @@ def _spot_file(path: Path, zone: str, as_json: bool) -> "tuple[Series, int]":
     if reading.unit and reading.unit not in MCT_PER_UNIT:
         sentence = f"{path} holds {reading.unit}, no prices; they are in {', '.join(MCT_PER_UNIT)}"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-    typer.echo(f"read: {reading.understood}", err=True)
+    tell(f"read: {reading.understood}", err=True)
     return reading.series, MCT_PER_UNIT.get(reading.unit, MCT_PER_UNIT["EUR/MWh"])
 
 
