@@ -128,7 +128,7 @@ async def test_a_crash_after_any_write_is_put_right(
     change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a mode is nobody's intention: it may not outlive the restart by half a minute."""
-    async with siege(tmp_path, monkeypatch, [change.site], speed=SPEED) as place:
+    async with siege(tmp_path, monkeypatch, [change.site], speed=SPEED, trading=True) as place:
         for writes in count(1):
             assert writes <= WRITES_MAX, f"the change to {change.name} never ended"
             if not await _dies_after(place, change, writes):

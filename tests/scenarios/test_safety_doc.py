@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from edge.devices.catalogue import list_profiles, load_profile
-from tests.scenarios.test_kill_matrix import FAILURES
 from tests.support.rigs.fault_matrix import COLUMNS
+from tests.support.rigs.fault_rows import FAILURES
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "safety.md").read_text(encoding="utf-8")
 _WORDS = {

@@ -1,6 +1,7 @@
 """What a site under siege has been promised, how the plant's truth judges it, and the table of it all."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -120,9 +121,11 @@ def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row
     """
     issued_ms, ends_ms = epoch_ms(order.issued_at), epoch_ms(order.expires_at)
     said = f"{row}, {column.name}: {_story(place, column, from_ms=failed_ms - 3000)}"
-    safe_ms = place.when(column.site, column.safe, from_ms=failed_ms)
     if promise is Promise.LETS_GO:
+        safe_ms = place.first_steady(column.site, column.safe, from_ms=failed_ms)
         assert safe_ms is not None, f"it is not {column.fallback}; {said}"
+        again_ms = place.first_steady(column.site, column.held, from_ms=safe_ms)
+        assert again_ms is None, f"obeyed again {((again_ms or 0) - failed_ms) / 1000:.1f} s after the failure; {said}"
         took_s = (safe_ms - failed_ms) / 1000
         assert took_s <= REVERT_S * MARGIN, f"it took {took_s:.1f} s; {said}"
         return _cell(row, column, column.fallback, promise, f"{took_s:.0f} s")
@@ -133,6 +136,7 @@ def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row
         assert took_s <= LEASE_S * MARGIN, f"it took {took_s:.1f} s to come back; {said}"
         return _cell(row, column, "held again", promise, f"{took_s:.0f} s" if took_s >= 1 else "below 1 s")
     assert lost_ms is None, f"not held {((lost_ms or 0) - failed_ms) / 1000:.1f} s after the failure; {said}"
+    safe_ms = place.when(column.site, column.safe, from_ms=failed_ms)
     assert safe_ms is not None, f"it is not {column.fallback} after its order; {said}"
     took_s = (safe_ms - issued_ms) / 1000
     assert took_s <= (ends_ms - issued_ms) / 1000 * MARGIN, f"it took {took_s:.1f} s; {said}"
@@ -169,17 +173,24 @@ def _story(place: Siege, column: Column, *, from_ms: int) -> str:
 _BEGIN, _END = "<!-- kill matrix: begin -->", "<!-- kill matrix: end -->"
 
 
-def write_table(path: Path, cells: list[Cell]) -> None:
-    """Put the cells in place of the table between two marks of a document."""
+def write_table(path: Path, cells: list[Cell], *, rows: Sequence[str]) -> None:
+    """Put the rows that were measured in place of their lines in the table of a document; other lines stay.
+
+    Args:
+        path: The document, with the table between two marks.
+        cells: What was measured.
+        rows: The names of all rows, in the order of the table.
+    """
     names = [column.name for column in COLUMNS]
-    rows = list(dict.fromkeys(cell.row for cell in cells))
-    lines = [f"| failure | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
+    text = path.read_text(encoding="utf-8")
+    found = re.search(f"{_BEGIN}\n(.*){_END}", text, re.DOTALL)
+    assert found is not None, f"{path} has no place for the table between its two marks"
+    lines = {line.split("|")[1].strip(): line for line in found.group(1).splitlines()}
     for row in rows:
         by_column = {cell.column: cell for cell in cells if cell.row == row}
-        texts = [f"{one.state}; {one.timer}; **{one.measured}**" for one in (by_column[name] for name in names)]
-        lines.append(f"| {row} | {' | '.join(texts)} |")
-    text = path.read_text(encoding="utf-8")
-    table = f"{_BEGIN}\n" + "\n".join(lines) + f"\n{_END}"
-    found, count = re.subn(f"{_BEGIN}.*{_END}", lambda _: table, text, flags=re.DOTALL)
-    assert count == 1, f"{path} has no place for the table between its two marks"
-    path.write_text(found, encoding="utf-8")
+        if by_column.keys() >= set(names):
+            texts = [f"{one.state}; {one.timer}; **{one.measured}**" for one in (by_column[name] for name in names)]
+            lines[row] = f"| {row} | {' | '.join(texts)} |"
+    head = [f"| failure | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
+    table = "\n".join([_BEGIN, *head, *(lines[row] for row in rows if row in lines), _END])
+    path.write_text(text[: found.start()] + table + text[found.end() :], encoding="utf-8")

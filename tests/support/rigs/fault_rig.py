@@ -39,9 +39,10 @@ from firmware_sim.plant_config import (
 )
 from sitewatt.demo import files
 from sitewatt.demo.processes import Processes
-from sitewatt.demo.run import start_broker, start_gateway
+from sitewatt.demo.run import start_broker, start_cloud, start_gateway
 from sitewatt.swarm.process_tree import tree
 from tests.support.modbus.simulator import NOON, RawClient
+from tests.support.rigs.fault_cloud import TRADING, write_cloud
 from tests.support.rigs.fault_wire import Registers, Wire, registers, wires
 
 ZONE = "zone-1"
@@ -52,6 +53,7 @@ STEADY_MS = 4000
 DOORBELL = 99  # Whoever calls at this unit makes the device reboot.
 REBOOT_SILENT_S = 10.0
 AGGREGATOR, GRID_OPERATOR = "aggregator", "grid-operator"
+CONNECTION_W = 20_000
 BATTERY_W = 4000
 PV_W = 5000
 SUN_LOAD_W = 500
@@ -227,6 +229,18 @@ class Siege:
             since = at_ms
         return since
 
+    def first_steady(self, site: str, says: Says, *, from_ms: int) -> int | None:
+        """Return the first instant from ``from_ms`` on from which something was true of a site for ``STEADY_MS``."""
+        since: int | None = None
+        for at_ms, sites in self.truth():
+            if at_ms < from_ms or not says(sites[site]):
+                since = None
+            elif since is None:
+                since = at_ms
+            elif at_ms - since >= STEADY_MS:
+                return since
+        return None
+
     def always(self, site: str, says: Says, *, from_ms: int, to_ms: int) -> bool:
         """Say whether something was true of a site at every line of the truth in a span."""
         return all(says(sites[site]) for at_ms, sites in self.truth() if from_ms <= at_ms <= to_ms)
@@ -275,10 +289,12 @@ async def siege(
     rests: Mapping[str, str] | None = None,
     loads: Mapping[str, Mapping[str, Any]] | None = None,
     devices: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    trading: bool = False,
 ) -> AsyncIterator[Siege]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
     Args:
+        trading: Every site trades, in the market of a real cloud.
         sections: What else the configuration of a site's gateway says, by site.
         battery: What else it says of the battery.
         rests: What the loads of a site do while nobody asks: run, where it is not told.
@@ -308,6 +324,7 @@ async def siege(
             link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
             for site in built:
                 content = _gateway(folder, site, keys, link=link, wires=strung, rests=(rests or {}).get(site.id, "on"))
+                content.update({"trading": TRADING} if trading else {})
                 content.update((sections or {}).get(site.id, {}))
                 content["devices"] += [dict(device) for device in (devices or {}).get(site.id, ())]
                 for device in content["devices"]:
@@ -326,6 +343,9 @@ async def siege(
                 hinder=hinder,
                 keys=keys,
             )
+            if trading:
+                write_cloud(folder, built, zone=ZONE, broker_port=broker_port, connection_w=CONNECTION_W)
+                await start_cloud(processes, folder, clock=clock)
             await asyncio.gather(*(found.start(site) for site in found.sites))
             try:
                 yield found
@@ -398,7 +418,7 @@ def _gateway(
     ]
     return {
         "site": {"id": site.id, "zone": ZONE, "agent": "producer"},
-        "connection": {"meter": "meter", "import_limit_w": 20_000, "export_limit_w": 20_000},
+        "connection": {"meter": "meter", "import_limit_w": CONNECTION_W, "export_limit_w": CONNECTION_W},
         "devices": devices,
         "link": {**link, "reconnect_s_min": 0.2, "reconnect_s_max": 1.0, "throttle": False},
         "state_dir": str(files.state(folder, site.id)),

@@ -73,7 +73,9 @@ async def status(place: Siege, site: str) -> dict[str, Any] | None:
         return None
 
 
-async def until_status(place: Siege, site: str, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+async def until_status(
+    place: Siege, site: str, holds: Callable[[dict[str, Any]], bool], what: str, *, within_s: float = SAFETY_S
+) -> dict[str, Any]:
     """Wait until a gateway's status says something, and return it.
 
     Raises:
@@ -81,14 +83,14 @@ async def until_status(place: Siege, site: str, holds: Callable[[dict[str, Any]]
     """
     found: dict[str, Any] | None = None
     try:
-        async with asyncio.timeout(SAFETY_S):
+        async with asyncio.timeout(within_s):
             while True:
                 found = await status(place, site)
                 if found is not None and holds(found):
                     return found
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
-        raise AssertionError(f"not within {SAFETY_S:.0f} s: {what}; the gateway says {found}") from error
+        raise AssertionError(f"not within {within_s:.0f} s: {what}; the gateway says {found}") from error
 
 
 async def devices_read(place: Siege, *sites: str) -> None:

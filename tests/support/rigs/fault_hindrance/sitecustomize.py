@@ -3,8 +3,9 @@
 Python imports a module of this name at start. In a gateway's process, and only while ``SITEWATT_HINDER`` names a
 folder, the site's clock is replaced by one that obeys two files there: ``hang`` lets the control task wait for ever
 while everything else of the process runs on, ``step`` holds seconds by which the wall clock is off. In the site process
-alone, a file ``site-<fault>`` is taken away and its fault done where the process next looks at the clock, in the middle
-of what it does: ``raise``, ``block`` (without awaiting), ``eat`` (memory to a limit), ``crash`` (as a native library).
+alone, a file ``site-<fault>`` (any gateway's) or ``<gateway>-site-<fault>`` is taken away and its fault done where the
+process next looks at the clock, in the middle of what it does: ``raise``, ``block`` (without awaiting), ``eat`` (memory
+to a limit), ``crash`` (as a native library).
 """
 
 import asyncio
@@ -42,14 +43,21 @@ FAULTS: dict[str, Callable[[], None]] = {
 }
 
 
+def _gateway() -> str:
+    """Return the name of this process's gateway: that of its configuration file."""
+    arguments = sys.orig_argv
+    return Path(arguments[arguments.index("--config") + 1]).stem if "--config" in arguments else ""
+
+
 def _fault(folder: Path) -> None:
     """Do the fault that is asked for, once."""
     for name, fault in FAULTS.items():
-        try:
-            (folder / f"site-{name}").unlink()
-        except FileNotFoundError:
-            continue
-        fault()
+        for asked in (f"site-{name}", f"{_gateway()}-site-{name}"):
+            try:
+                (folder / asked).unlink()
+            except FileNotFoundError:
+                continue
+            fault()
 
 
 def _hinder(folder: Path) -> None:
