@@ -121,9 +121,10 @@ def served_by(*program: str, options: Sequence[str] = ()) -> Iterator[Served]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line, f"{' '.join(command)} ended before it was ready"
-            yield Served(url=json.loads(line)["url"], process=process)
+            # Functions that make the tables in the same process write their figures first, a line each.
+            said = next((one for line in process.stdout if "url" in (one := json.loads(line))), None)
+            assert said is not None, f"{' '.join(command)} ended before it was ready"
+            yield Served(url=said["url"], process=process)
         finally:
             process.terminate()
             try:

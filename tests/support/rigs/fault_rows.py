@@ -62,13 +62,16 @@ async def _hang(place: Siege, _: Disk) -> None:
 
 
 async def _a_part_fails(place: Siege, _: Disk) -> None:
-    """Let trading raise, then crash the process that it is in, at every site."""
+    """Let a part raise, then crash the process that it is in, at every site."""
     for fault in ("raise", "crash"):
-        for site in place.sites:
-            (place.hinder / f"{site}-site-{fault}").touch()
-        await place.until(
-            lambda fault=fault: not list(place.hinder.glob(f"*-site-{fault}")), f"every site process met {fault}"
-        )
+        await _meets(place, fault)
+
+
+async def _meets(place: Siege, fault: str) -> None:
+    asked = [place.hinder / f"{site}-site-{fault}" for site in place.sites]
+    for path in asked:
+        path.touch()
+    await place.until(lambda: not any(path.exists() for path in asked), f"every site process met {fault}")
 
 
 async def _the_parts_came_back(place: Siege, _: Disk) -> None:
