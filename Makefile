@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm fuzz mutants matrix nightly aws check format bench deb wheel apt-repo lock debian clean
+.PHONY: demo test swarm fuzz mutants matrix nightly aws arm64 check format bench deb wheel apt-repo lock debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -33,6 +33,10 @@ nightly: $(VENV)/.nightly
 # The stack on AWS, deployed and used on an emulator; needs Python 3.13 and Node: make aws ARGS="-k settles"
 aws: $(VENV)/.nightly
 	nice -n 10 $(BIN)/python -m pytest -q -p no:cacheprovider tests/nightly/aws.py $(ARGS)
+
+# The package of a Raspberry Pi on an emulated processor; needs root and Debian's qemu-user-static.
+arm64: $(VENV)/.dev debian
+	nice -n 10 $(BIN)/python -m pytest -q -m nightly -p no:cacheprovider tests/integration/deploy/test_deb_arm64.py $(ARGS)
 
 # Bytes that nobody meant, at every door: make fuzz ARGS="--inputs 1000000 --door command"
 fuzz: $(VENV)/.dev

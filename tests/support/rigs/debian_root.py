@@ -40,6 +40,11 @@ class DebianRoot:
         assert done.returncode == code, f"{' '.join(command)} ended with {done.returncode}: {done.stdout}"
         return done.stdout
 
+    def alive(self, *command: str) -> list[str]:
+        """Return the command that runs one in it beside a ``/proc``, as a gateway needs, which goes when it ends."""
+        way = 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
+        return ["unshare", "--mount", "sh", "-c", way, str(self.folder), *command]
+
     def path(self, inside: str) -> Path:
         """Return where a path of it lies outside."""
         return self.folder / inside.lstrip("/")
