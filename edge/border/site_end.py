@@ -23,6 +23,7 @@ from edge.border.same_version import chosen_s, is_outdated
 from edge.border.sockets import reach
 from edge.border.takeover import Takeover
 from edge.loop.seen import CycleSeen
+from edge.process.apart import apart
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class SiteEnd:
                 continue
             again_s = _AGAIN_S_MIN
             try:
-                await self._serve(frames, sees)
+                await apart(self._serve(frames, sees))
             except* (OSError, WireError) as errors:
                 self._note(f"{errors.exceptions[0]}")
             finally:

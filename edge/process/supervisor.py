@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from contracts.clock import Clock
+from edge.process.apart import apart
 from edge.process.lifetime import StopRequested
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Supervisor:
             began_s = self._clock.monotonic()
             part.state = PartState.RUNNING
             try:
-                await start()
+                await apart(start())
             except StopRequested:
                 raise
             except asyncio.CancelledError as error:

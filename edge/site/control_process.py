@@ -45,6 +45,7 @@ from edge.loop.seen import Teller
 from edge.loop.signs import FirstLook, SignOfLife
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.outbox.records import MEBIBYTE, Caps
+from edge.process.apart import apart
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
@@ -342,11 +343,7 @@ async def _stop(control: Control, parent_pid: int | None) -> None:
         StopRequested: Always.
     """
     try:
-        async with asyncio.TaskGroup() as waits:
-            waits.create_task(stop_on_signal(), name="stop on signal")
-            waits.create_task(_stop_for_new_start(control), name="stop for a new start")
-            if parent_pid is not None:
-                waits.create_task(stop_with(parent_pid), name="stop with parent")
+        await apart(_wait_for_a_reason(control, parent_pid))
     except* StopRequested as reasons:
         control.manager.stopping()
         control.outbox.flush()
@@ -355,6 +352,19 @@ async def _stop(control: Control, parent_pid: int | None) -> None:
                 while control.end.peer.connected and _waits(control.outbox):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
         raise StopRequested(str(reasons.exceptions[0])) from None
+
+
+async def _wait_for_a_reason(control: Control, parent_pid: int | None) -> None:
+    """Wait for the first of all that may stop us.
+
+    Raises:
+        StopRequested: In a group, always.
+    """
+    async with asyncio.TaskGroup() as waits:
+        waits.create_task(stop_on_signal(), name="stop on signal")
+        waits.create_task(_stop_for_new_start(control), name="stop for a new start")
+        if parent_pid is not None:
+            waits.create_task(stop_with(parent_pid), name="stop with parent")
 
 
 async def _stop_for_new_start(control: Control) -> None:

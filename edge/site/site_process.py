@@ -35,6 +35,7 @@ from edge.links.making import make_link
 from edge.links.settings import Client
 from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
+from edge.process.apart import apart
 from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
@@ -361,13 +362,7 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
         StopRequested: Always.
     """
     try:
-        async with asyncio.TaskGroup() as waits:
-            waits.create_task(stop_on_signal(), name="stop on signal")
-            waits.create_task(_stop_for_new_start(site), name="stop for a new start")
-            if parent_pid is not None:
-                waits.create_task(stop_with(parent_pid), name="stop with parent")
-            if site.fleet is not None:
-                waits.create_task(_take_part(site, site.fleet), name="fleet")
+        await apart(_wait_for_a_reason(site, parent_pid))
     except* StopRequested as reasons:
         site.manager.stopping()
         # Who stops us may lose patience: what is in memory goes first, and once more what control hands over at last.
@@ -384,6 +379,21 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
                 while any(site.outbox.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
         raise StopRequested(str(reasons.exceptions[0])) from None
+
+
+async def _wait_for_a_reason(site: Site, parent_pid: int | None) -> None:
+    """Wait for the first of all that may stop us.
+
+    Raises:
+        StopRequested: In a group, always.
+    """
+    async with asyncio.TaskGroup() as waits:
+        waits.create_task(stop_on_signal(), name="stop on signal")
+        waits.create_task(_stop_for_new_start(site), name="stop for a new start")
+        if parent_pid is not None:
+            waits.create_task(stop_with(parent_pid), name="stop with parent")
+        if site.fleet is not None:
+            waits.create_task(_take_part(site, site.fleet), name="fleet")
 
 
 async def _take_part(site: Site, fleet: "SiteFleet") -> None:

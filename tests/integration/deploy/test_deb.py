@@ -69,8 +69,9 @@ def started_by_its_unit(root: DebianRoot, process: str) -> str:
     unit = root.path(f"/lib/systemd/system/sitewatt-{process}.service").read_text().replace("\\\n", " ")
     started = re.search(r"(?m)^ExecStart=(.*)$", unit)
     assert started is not None
-    command = ["chroot", str(root.folder), *AS_GATEWAY, *started[1].split()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
+    command = root.alive(*AS_GATEWAY, *started[1].split())
+    log = root.path("/tmp/gateway.log")
+    with log.open("w") as says, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=says, text=True) as gateway:
         assert gateway.stdout is not None
         try:
             assert json.loads(gateway.stdout.readline())["ready"] is True
@@ -78,6 +79,8 @@ def started_by_its_unit(root: DebianRoot, process: str) -> str:
         finally:
             gateway.terminate()
             gateway.wait(SAFETY_S)
+            told = log.read_text(encoding="utf-8")
+            assert "Traceback" not in told, "on the Python of this Debian too it ends in order, whatever still waits"
 
 
 def owner(root: DebianRoot, path: str) -> str:
