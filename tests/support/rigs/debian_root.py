@@ -10,9 +10,9 @@ from edge.deploy.build_deb import WHEEL_ARCH
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # The suite's.
-BOOTSTRAP_TIMEOUT_S = 300.0
+BOOTSTRAP_TIMEOUT_S = 900.0
 COMMAND_TIMEOUT_S = 900.0  # An emulated processor is ten times slower.
-EMULATED = 10
+EMULATED = 4
 
 
 class NoDebian(Exception):
