@@ -24,9 +24,9 @@ TOLERANCE_W = 150.0
 def test_the_demonstration_settles_trades_and_answers_an_event(tmp_path: Path) -> None:
     """The main job, as a user sees it; it says itself whether everything held."""
     file = tmp_path / "report.json"
-    command = ["demo", "--headless", "--duration", "155", "--speed", "30", "--sites", "5", "--report", str(file)]
+    command = ["demo", "--headless", "--duration", "190", "--speed", "30", "--sites", "5", "--report", str(file)]
     done = subprocess.run(
-        [sys.executable, "-m", "sitewatt", *command], capture_output=True, text=True, timeout=260, check=False
+        [sys.executable, "-m", "sitewatt", *command], capture_output=True, text=True, timeout=480, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     said = json.loads(file.read_text())
