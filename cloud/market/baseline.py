@@ -153,7 +153,8 @@ def like_days(
         if _rests(day, holidays) is not rest or day in excluded or day not in history:
             continue
         shown = clock(day, len(history[day]))
-        complete = None not in history[day] and len(shown) == len(history[day]) and max(shown) == DAY_QUARTERS - 1
+        ends = max(shown, default=0) == DAY_QUARTERS - 1  # A day may be there without a reading.
+        complete = ends and None not in history[day] and len(shown) == len(history[day])
         if complete and None not in _cells(walls, day, needed):
             found.append(day)
     return found
