@@ -14,6 +14,14 @@ class StopRequested(Exception):
     """The operator, or the end of the parent process, asks the gateway to stop."""
 
 
+def reason_to_stop(group: BaseExceptionGroup[BaseException]) -> str:
+    """Return the first reason in a group, which task groups within task groups have wrapped again."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return str(first)
+
+
 async def stop_on_signal() -> None:
     """Wait for SIGTERM or Ctrl-C.
 

@@ -46,7 +46,7 @@ from edge.loop.signs import FirstLook, SignOfLife
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.outbox.records import MEBIBYTE, Caps
 from edge.process.apart import apart
-from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
+from edge.process.lifetime import StopRequested, reason_to_stop, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
 from edge.setup.failsafe_check import FailsafeFinding, left_behind, refuse_unsafe, slow_levers
@@ -131,7 +131,7 @@ async def run_opened_control(control: Control, *, parent_pid: int | None = None)
             tasks.create_task(_stop(control, parent_pid), name="stop")
             _say_ready(control)
     except* StopRequested as reasons:
-        log.info("stop requested", extra={"reason": str(reasons.exceptions[0])})
+        log.info("stop requested", extra={"reason": reason_to_stop(reasons)})
 
 
 @contextlib.asynccontextmanager
@@ -351,7 +351,7 @@ async def _stop(control: Control, parent_pid: int | None) -> None:
             async with asyncio.timeout(HAND_OVER_S):
                 while control.end.peer.connected and _waits(control.outbox):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
-        raise StopRequested(str(reasons.exceptions[0])) from None
+        raise StopRequested(reason_to_stop(reasons)) from None
 
 
 async def _wait_for_a_reason(control: Control, parent_pid: int | None) -> None:

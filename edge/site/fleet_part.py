@@ -31,7 +31,7 @@ from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import OutboxState
 from edge.private_files import private_folder
-from edge.process.lifetime import StopRequested
+from edge.process.lifetime import StopRequested, reason_to_stop
 from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import RemoteSettings, read_at_start
 
@@ -161,7 +161,7 @@ class SiteFleet:
                 tasks.create_task(self._fetch_shadows(), name="fleet shadows")
                 tasks.create_task(self._start_anew(), name="fleet settings")
         except* StopRequested as reasons:
-            stop = StopRequested(str(reasons.exceptions[0]))
+            stop = StopRequested(reason_to_stop(reasons))
         if stop is not None:
             raise stop
 

@@ -36,7 +36,7 @@ from edge.links.settings import Client
 from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.process.apart import apart
-from edge.process.lifetime import StopRequested, stop_on_signal, stop_with
+from edge.process.lifetime import StopRequested, reason_to_stop, stop_on_signal, stop_with
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
 from edge.process.turns import show_turns
@@ -135,7 +135,7 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
             tasks.create_task(_stop(site, parent_pid), name="stop")
             _say_ready(site)
     except* StopRequested as reasons:
-        log.info("stop requested", extra={"reason": str(reasons.exceptions[0])})
+        log.info("stop requested", extra={"reason": reason_to_stop(reasons)})
 
 
 @contextlib.asynccontextmanager
@@ -373,12 +373,12 @@ async def _stop(site: Site, parent_pid: int | None) -> None:
         site.supervisor.call("recorder", site.recorder.close, otherwise=None)
         site.outbox.flush()
         if site.link is None:
-            raise StopRequested(str(reasons.exceptions[0])) from None
+            raise StopRequested(reason_to_stop(reasons)) from None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 while any(site.outbox.read(channel, limit=1) for channel in Up):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
-        raise StopRequested(str(reasons.exceptions[0])) from None
+        raise StopRequested(reason_to_stop(reasons)) from None
 
 
 async def _wait_for_a_reason(site: Site, parent_pid: int | None) -> None:

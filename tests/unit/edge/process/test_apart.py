@@ -8,6 +8,7 @@ import pytest
 
 from contracts.clock import scaled_clock
 from edge.process.apart import apart
+from edge.process.lifetime import StopRequested, reason_to_stop
 from edge.process.supervisor import Supervisor
 
 
@@ -67,3 +68,10 @@ async def test_a_part_whose_group_failed_is_started_again_after_a_stranger_cance
 
     await Supervisor(scaled_clock(started_at=datetime(2026, 6, 1, tzinfo=UTC), speed=1_000.0)).run("part", part)
     assert len(runs) == 3
+
+
+def test_a_reason_to_stop_is_found_however_often_it_was_wrapped() -> None:
+    """The log names the signal, not the group that it came in."""
+    inner = ExceptionGroup("inner", [StopRequested("signal")])
+    assert reason_to_stop(ExceptionGroup("outer", [inner])) == "signal"
+    assert reason_to_stop(inner) == "signal"
