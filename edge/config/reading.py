@@ -1,0 +1,75 @@
+"""Read and check the file of a site; a complaint is one sentence: the file, the key, the value and the bound."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from contracts.reasons import reason_of
+from edge.config.site_config import SiteConfig
+from edge.errors import ConfigError
+
+FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
+
+
+def load_config(path: Path) -> SiteConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: The file cannot be read, is not YAML, or breaks a rule; one sentence says which.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {reason_of(error)}; the gateway does not start") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} holds no keys, expected site, connection, devices, state_dir")
+    try:
+        return SiteConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {sentence(error)}; the gateway does not start") from error
+
+
+def sentence(error: ValidationError) -> str:
+    """Say what is wrong: key, value and bound of each fault; of many the first, and how many more there are."""
+    faults = error.errors(include_url=False)
+    said = [
+        _said(".".join(str(part) for part in one["loc"]), one["type"], one["msg"], one.get("input"))
+        for one in faults[:FAULTS_SAID]
+    ]
+    more = len(faults) - len(said)
+    return "; ".join(said) + (f"; {more} more" if more else "")
+
+
+# Where the library's own sentence names its types, in plain words.
+_PLAIN_BOUND = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be a text",
+    "dict_type": "must be a section of keys",
+    "model_type": "must be a section of keys",
+    "model_attributes_type": "must be a section of keys",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+}
+
+
+def _said(key: str, kind: str, message: str, value: Any) -> str:
+    bound = message.removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
+    if kind == "extra_forbidden":
+        return f"{key} is not a known key"
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "too_short" and not value:
+        return f"{key} is empty, it must hold at least one"
+    bound = _PLAIN_BOUND.get(kind, bound)
+    if not key:
+        return bound
+    shown = "a section" if isinstance(value, dict | list) else repr(value)
+    return f"{key} is {shown}, {bound}"
