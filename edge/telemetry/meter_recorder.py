@@ -7,7 +7,7 @@ from contracts.units import SiteId
 from domain.plausibility import Doubt
 from edge.outbox.flight import Build
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
-from edge.telemetry.metering import IntervalEnergy, IntervalMeter, Observation
+from edge.telemetry.metering import IntervalMeter, MeteredInterval, Observation
 
 _KEY = "meter.intervals"
 
@@ -34,7 +34,7 @@ class MeterRecorder:
         self._doubts: tuple[str, ...] = ()
         self._kept_at = clock.monotonic()
 
-    def observe(self, seen: Observation) -> list[IntervalEnergy]:
+    def observe(self, seen: Observation) -> list[MeteredInterval]:
         """Take one observation, journal the intervals that it finishes, and return them."""
         finished = self._meter.observe(seen)
         now_s = self._clock.monotonic()
@@ -47,14 +47,14 @@ class MeterRecorder:
             self._report(energy)
         return finished
 
-    def _report(self, energy: IntervalEnergy) -> None:
+    def _report(self, energy: MeteredInterval) -> None:
         """Keep an event for the first of several intervals in which a counter is not believed for the same cause."""
         doubts = tuple(doubt for doubt in energy.doubts if not doubt.endswith(Doubt.MISSING))
         if doubts and doubts != self._doubts:
             self._outbox.append(Up.EVENTS, self._event(energy, doubts), durable=False)
         self._doubts = doubts
 
-    def _event(self, energy: IntervalEnergy, doubts: tuple[str, ...]) -> Build:
+    def _event(self, energy: MeteredInterval, doubts: tuple[str, ...]) -> Build:
         at = self._clock.now()
         return lambda epoch, seq: EventMessage(
             site=self._site,

@@ -60,7 +60,7 @@ class Observation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntervalEnergy:
+class MeteredInterval:
     """The energy of one finished delivery interval, before it is numbered.
 
     ``doubts`` say why a counter was not believed, as ``import: jump``.
@@ -309,7 +309,7 @@ class IntervalMeter:
             "late": self._late,
         }
 
-    def observe(self, seen: Observation) -> list[IntervalEnergy]:
+    def observe(self, seen: Observation) -> list[MeteredInterval]:
         """Take one observation and return the intervals that it finishes, oldest first.
 
         The interval in which the first observation of all lies is reported only if that came soon after its start, and
@@ -341,7 +341,7 @@ class IntervalMeter:
             self._clock = seen.clock
         return finished
 
-    def _begin(self, seen: Observation) -> list[IntervalEnergy]:
+    def _begin(self, seen: Observation) -> list[MeteredInterval]:
         if seen.import_wh is None or seen.export_wh is None:
             return []
         self._at, self._power_w, self._clock = seen.at, seen.power_w, seen.clock
@@ -366,7 +366,7 @@ class IntervalMeter:
 
     def _finish(
         self, interval: DeliveryInterval, share: float, import_before_wh: float, export_before_wh: float, *, late: bool
-    ) -> IntervalEnergy | None:
+    ) -> MeteredInterval | None:
         """Close an interval at the registers a ``share`` of the way from the last observation to the present one."""
         end_import = _whole(import_before_wh + share * (self._import.wh - import_before_wh))
         end_export = _whole(export_before_wh + share * (self._export.wh - export_before_wh))
@@ -386,7 +386,7 @@ class IntervalMeter:
             # No connection carries that: the counter jumped. It is told, as worth nothing.
             import_wh, export_wh = min(import_wh, ENERGY_WH_MAX), min(export_wh, ENERGY_WH_MAX)
             quality = Quality.INVALID
-        return IntervalEnergy(
+        return MeteredInterval(
             interval=interval,
             import_wh=import_wh,
             export_wh=export_wh,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.units import ClockTrust, Quality
-from edge.telemetry.metering import IntervalEnergy, IntervalMeter, Observation
+from edge.telemetry.metering import IntervalMeter, MeteredInterval, Observation
 
 START = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def seen(
 def test_a_constant_load_is_metered_to_the_watt_hour() -> None:
     """1 kW for a quarter of an hour is 250 Wh, wherever the observations fall."""
     meter = IntervalMeter()
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for second in range(0, 2 * 900 + 20, 7):
         finished += meter.observe(seen(second, 5000 + second * 1000 / 3600, power_w=1000))
     assert [energy.import_wh for energy in finished] == [250, 250]
@@ -55,7 +55,7 @@ def test_the_intervals_sum_to_the_counters_difference(steps: list[tuple[float, f
     meter = IntervalMeter()
     at_s, counter_wh = 0.0, 100.25
     meter.observe(seen(at_s, counter_wh, power_w=900.0))
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for gap_s, share, missing, restart in steps:
         at_s += gap_s
         counter_wh += share * 900.0 * gap_s / 3600
@@ -78,7 +78,7 @@ def test_a_missing_counter_is_bridged_by_power_and_trued_up() -> None:
     """A meter whose counter is silent still settles, flagged, and the next interval repairs the estimate."""
     meter = IntervalMeter()
     meter.observe(seen(0, 1000.0, power_w=4000.0))
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for second in range(10, 901, 10):
         finished += meter.observe(seen(second, None, power_w=4000.0))
     assert [(energy.import_wh, energy.quality) for energy in finished] == [(1000, Quality.SUBSTITUTED)]
@@ -93,7 +93,7 @@ def test_an_exchanged_meter_goes_on_from_its_own_register() -> None:
     """A new meter starts at zero; the energy of an interval must not become negative or huge."""
     meter = IntervalMeter()
     meter.observe(seen(0, 50_000.0, power_w=3600.0))
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for second in range(10, 1801, 10):
         finished += meter.observe(seen(second, float(second), power_w=3600.0))
     assert [energy.import_wh for energy in finished] == [900, 900]
@@ -130,10 +130,10 @@ LOAD_W = 2000.0
 
 def quarters(
     register: Callable[[int, float], float | None], *, connection_w: float | None = 20_000.0, count: int = 4
-) -> list[IntervalEnergy]:
+) -> list[MeteredInterval]:
     """Return the intervals of a 2 kW load whose meter shows ``register(second, truth)``, an observation each 10 s."""
     meter = IntervalMeter(connection_w=connection_w)
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for second in range(0, count * 900 + 10, 10):
         true_wh = 110_000 + LOAD_W * second / 3600
         finished += meter.observe(seen(second, register(second, true_wh), export_wh=5000.0, power_w=LOAD_W))
@@ -190,7 +190,7 @@ def test_a_counter_in_steps_of_a_kilowatt_hour_loses_nothing() -> None:
 def test_a_meter_at_rest_is_not_taken_for_stuck() -> None:
     """At a few watts a meter may rightly count nothing for a day."""
     meter = IntervalMeter(connection_w=20_000)
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for second in range(0, 86_400, 60):
         finished += meter.observe(seen(second, 7000.0, power_w=8.0))
     assert {energy.quality for energy in finished} == {Quality.GOOD}
@@ -210,7 +210,7 @@ def test_the_register_of_a_glitch_after_an_outage_is_bounded_by_the_connection()
 def test_a_counter_beyond_physics_is_not_good_and_still_makes_a_message() -> None:
     """A register of 64 bits may hold anything: the reading must be worth nothing, and end nobody."""
     meter = IntervalMeter()
-    finished: list[IntervalEnergy] = []
+    finished: list[MeteredInterval] = []
     for after_s, import_wh in ((0, 1e6), (30, 1.8e19), (60, float("inf")), (890, 1e6 + 100), (910, 9e14), (1810, 9e14)):
         finished += meter.observe(seen(after_s, import_wh, power_w=1000))
     assert finished[-1].quality is not Quality.GOOD
