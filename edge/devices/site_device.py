@@ -1,4 +1,4 @@
-"""What the control loop knows of a device, whatever it speaks: read at its pace, told what to do, in our names."""
+"""A device whatever it speaks: what the control loop steers by, and what the gateway shows of it besides."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,24 +10,16 @@ from edge.devices.recipes import Fallback, Lever
 from edge.modbus.point import Reading
 
 
-class SiteDevice(Protocol):
-    """A device of the site: one on a Modbus line, or a connector of a charging station that calls us."""
+class SteeredDevice(Protocol):
+    """What the control loop knows of a device: its readings, what it can be told, and whether it does it."""
 
     @property
     def id(self) -> str:
         """Return its name within the site."""
 
     @property
-    def profile_id(self) -> str:
-        """Return the id of its profile, or the protocol that needs none."""
-
-    @property
     def health(self) -> Health:
         """Return how it does now."""
-
-    @property
-    def levers(self) -> frozenset[Lever]:
-        """Return what can be asked of it."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -40,14 +32,6 @@ class SiteDevice(Protocol):
     @property
     def leftovers(self) -> frozenset[Lever]:
         """Return the levers that may still hold something of ours and that nobody may ask for any more."""
-
-    @property
-    def left_behind(self) -> frozenset[Lever]:
-        """Return the levers that hold something of ours which a monitor does not take away."""
-
-    @property
-    def write_budgets(self) -> Mapping[str, int | None]:
-        """Return the writes a day that each point bears which was written today; None where it is RAM."""
 
     def snapshot(self) -> Mapping[str, Reading]:
         """Return the newest reading of every quantity by canonical name, in our sign, stale where it has aged."""
@@ -77,3 +61,23 @@ class SiteDevice(Protocol):
             DeviceSilent: No answer; what the device holds is unknown.
             DeviceRefused: The device said no.
         """
+
+
+class SiteDevice(SteeredDevice, Protocol):
+    """A device of the site: one on a Modbus line, or a connector of a charging station that calls us."""
+
+    @property
+    def profile_id(self) -> str:
+        """Return the id of its profile, or the protocol that needs none."""
+
+    @property
+    def levers(self) -> frozenset[Lever]:
+        """Return what can be asked of it."""
+
+    @property
+    def left_behind(self) -> frozenset[Lever]:
+        """Return the levers that hold something of ours which a monitor does not take away."""
+
+    @property
+    def write_budgets(self) -> Mapping[str, int | None]:
+        """Return the writes a day that each point bears which was written today; None where it is RAM."""

@@ -28,7 +28,7 @@ from edge.control.model import (
 from edge.devices.apply import Applied
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
-from edge.devices.site_device import SiteDevice
+from edge.devices.site_device import SteeredDevice
 from edge.errors import DeviceError, ValueRefused
 from edge.loop.cycle import Cycle, LoopStats, Observer, Requester
 from edge.loop.disputes import ALWAYS_HELD, Disputes
@@ -55,7 +55,7 @@ class ControlLoop:
         *,
         config: SiteConfig,
         clock: Clock,
-        devices: Mapping[str, SiteDevice],
+        devices: Mapping[str, SteeredDevice],
         requesters: Sequence[Requester],
         observers: Sequence[Observer],
         locked: Callable[[], bool],
@@ -202,7 +202,7 @@ class ControlLoop:
             self._writing[name] = asyncio.create_task(applying, name=f"write {name}")
 
     async def _apply(
-        self, device: SiteDevice, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever], *, decided_s: float
+        self, device: SteeredDevice, setpoints: list[Setpoint], leftovers: frozenset[DeviceLever], *, decided_s: float
     ) -> None:
         for leftover in sorted(leftovers):
             # What an earlier configuration moved and this one cannot: given back before anything else.
@@ -240,7 +240,7 @@ def _without_countdown(why: str) -> str:
     return why.partition("; tried ")[0]
 
 
-def _lifts(device: SiteDevice, capability: Capability) -> bool:
+def _lifts(device: SteeredDevice, capability: Capability) -> bool:
     """Say whether a device takes a restriction away by itself once we fall silent."""
     fallback = device.fallbacks.get(DeviceLever(capability.value))
     return fallback is not None and fallback.direction is Direction.RELEASED

@@ -7,7 +7,7 @@ from contracts.telemetry import Sample
 from contracts.units import Quality
 from edge.config import DeviceRole, DeviceSection, Rest
 from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Snapshot, load_capability
-from edge.devices.site_device import SiteDevice
+from edge.devices.site_device import SteeredDevice
 from edge.loop.load_state import is_connected, least_power_w, load_is_on, load_power
 from edge.loop.measured import measured
 from edge.modbus.point import Reading
@@ -43,7 +43,7 @@ class SnapshotBuilder:
 
     def build(
         self,
-        devices: Mapping[str, SiteDevice],
+        devices: Mapping[str, SteeredDevice],
         readings: Mapping[str, Readings],
         *,
         now_s: float,
@@ -77,7 +77,7 @@ class SnapshotBuilder:
     def _asset(
         self,
         section: DeviceSection,
-        device: SiteDevice,
+        device: SteeredDevice,
         readings: Readings,
         *,
         now_s: float,

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from contracts.control import CommandAck
 from contracts.topics import Up
@@ -17,9 +17,11 @@ from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
 from edge.config import SiteConfig
 from edge.control.model import Capability, Request
-from edge.devices.device import Applied, Device, Health
+from edge.devices.apply import Applied
+from edge.devices.health import Health
+from edge.devices.recipes import Fallback
 from edge.devices.recipes import Lever as DeviceLever
-from edge.errors import DeviceSilent
+from edge.errors import DeviceSilent, ValueRefused
 from edge.loop.cycle import Cycle
 from edge.loop.loop import ControlLoop
 from edge.modbus.point import Reading
@@ -87,7 +89,7 @@ class FakeDevice:
     revert_s: list[float] = field(default_factory=list)
     urgent: list[bool] = field(default_factory=list)
     wears_s: float = 0.0
-    fallbacks: Mapping[DeviceLever, Any] = field(default_factory=dict)
+    fallbacks: Mapping[DeviceLever, Fallback] = field(default_factory=dict)
 
     @property
     def health(self) -> Health:
@@ -101,11 +103,11 @@ class FakeDevice:
     def attend(self) -> None:
         """Take note of a control cycle."""
 
-    def drifted(self, _: Capability) -> bool:
+    def drifted(self, capability: Capability) -> bool:
         """Return whether somebody else has changed it."""
         return self.drifts
 
-    def wear_period_s(self, _: Capability) -> float:
+    def wear_period_s(self, capability: Capability) -> float:
         """Return the pace that its memory bears."""
         return self.wears_s
 
@@ -119,19 +121,23 @@ class FakeDevice:
         urgent: bool = True,
     ) -> Applied:
         """Do what is asked."""
+        lever = DeviceLever(capability.value)
         if not self.online:
             raise DeviceSilent(f"{self.id} does not answer")
+        if lever not in self.leftovers | {DeviceLever(own.value) for own in self.capabilities}:
+            raise ValueRefused(f"{self.id} cannot be told {lever}; nothing was written", code="no_such_lever")
         self.told.append((capability.value, value_w, refresh))
         self.revert_s.append(revert_s)
         self.urgent.append(urgent)
-        self.leftovers -= {DeviceLever(capability.value)}
+        self.leftovers -= {lever}
+        wrote = self.holds.get(capability.value) != value_w
         if not self.deaf:
             self.holds[capability.value] = value_w
         held_w = self.holds.get(capability.value)
         readback = {f"{self.id}/{capability.value}": held_w}
         if not self.echoes:
-            return Applied(ok=False, value_w=value_w, readback=readback, detail="reads something else")
-        return Applied(ok=True, value_w=held_w, readback=readback)
+            return Applied(ok=False, value_w=value_w, readback=readback, detail="reads something else", wrote=wrote)
+        return Applied(ok=True, value_w=held_w, readback=readback, held_w=held_w, wrote=wrote)
 
 
 def fake_site(clock: ManualClock) -> dict[str, FakeDevice]:
@@ -144,11 +150,6 @@ def fake_site(clock: ManualClock) -> dict[str, FakeDevice]:
         capabilities=frozenset({Capability.BATTERY_POWER, Capability.LIMIT_GENERATION}),
     )
     return {"meter": meter, "inverter": inverter}
-
-
-def as_devices(fakes: Mapping[str, FakeDevice]) -> dict[str, Device]:
-    """Return fake devices as the loop has them: they keep the same promises."""
-    return {name: cast(Device, fake) for name, fake in fakes.items()}
 
 
 @dataclass
@@ -238,7 +239,7 @@ def loop_of(
     loop = ControlLoop(
         config=config(**sections),
         clock=clock,
-        devices=as_devices(fakes),
+        devices=fakes,
         requesters=[Asking([] if asked is None else asked), *([] if executor is None else [executor])],
         observers=[Kept(cycles), *([] if executor is None else [executor])],
         locked=executor.locked if executor is not None else lambda: False,

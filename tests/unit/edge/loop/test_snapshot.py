@@ -10,7 +10,7 @@ from edge.loop.measured import measured
 from edge.loop.snapshot import SnapshotBuilder, samples
 from edge.modbus.point import Reading
 from tests.support.manual_clock import ManualClock
-from tests.support.rigs.edge_parts import NOON, as_devices, config, fake_site, reading
+from tests.support.rigs.edge_parts import NOON, config, fake_site, reading
 
 
 def test_the_picture_holds_meter_and_assets_with_their_ages() -> None:
@@ -19,7 +19,7 @@ def test_the_picture_holds_meter_and_assets_with_their_ages() -> None:
     fakes = fake_site(clock)
     snapshots = SnapshotBuilder(config().devices, meter="meter")
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
-    found = snapshots.build(as_devices(fakes), readings, now_s=2.5, confirmed={})
+    found = snapshots.build(fakes, readings, now_s=2.5, confirmed={})
     assert (found.connection_power.value, found.connection_power.age_s) == (1_000.0, 2.5)
     (inverter,) = found.assets
     assert (inverter.kind, inverter.generation_rated_w, inverter.charge_w_max) == (AssetKind.HYBRID, 5_000.0, 4_000.0)
@@ -33,9 +33,9 @@ def test_a_silent_asset_keeps_its_last_good_power_for_the_worst_case() -> None:
     fakes = fake_site(clock)
     snapshots = SnapshotBuilder(config().devices, meter="meter")
     fakes["inverter"].values["active_power_w"] = -3_000.0
-    snapshots.build(as_devices(fakes), {name: fake.snapshot() for name, fake in fakes.items()}, now_s=0.0, confirmed={})
+    snapshots.build(fakes, {name: fake.snapshot() for name, fake in fakes.items()}, now_s=0.0, confirmed={})
     fakes["inverter"].online = False
-    (inverter,) = snapshots.build(as_devices(fakes), {"meter": {}, "inverter": {}}, now_s=60.0, confirmed={}).assets
+    (inverter,) = snapshots.build(fakes, {"meter": {}, "inverter": {}}, now_s=60.0, confirmed={}).assets
     assert (inverter.online, inverter.power.value, inverter.last_power_w) == (False, None, -3_000.0)
 
 
@@ -46,10 +46,10 @@ def test_phases_count_only_where_all_three_are_known() -> None:
     snapshots = SnapshotBuilder(config().devices, meter="meter")
     for phase in (1, 2, 3):
         readings = {name: fake.snapshot() for name, fake in fakes.items()}
-        assert snapshots.build(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is None
+        assert snapshots.build(fakes, readings, now_s=0.0, confirmed={}).phase_power is None
         fakes["meter"].values[f"active_power_l{phase}_w"] = 300.0
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
-    assert snapshots.build(as_devices(fakes), readings, now_s=0.0, confirmed={}).phase_power is not None
+    assert snapshots.build(fakes, readings, now_s=0.0, confirmed={}).phase_power is not None
 
 
 @pytest.mark.parametrize("value", [None, True])
@@ -68,7 +68,7 @@ def test_a_relay_is_no_asset() -> None:
     box = {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:1?unit=1", "role": "relay"}
     snapshots = SnapshotBuilder(config(devices=[*devices, box]).devices, meter="meter")
     found = snapshots.build(
-        as_devices(fakes),
+        fakes,
         {**{name: fake.snapshot() for name, fake in fakes.items()}, "box": {}},
         now_s=0.0,
         confirmed={},
