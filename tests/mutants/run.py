@@ -42,6 +42,8 @@ class Fate(StrEnum):
     UNTESTED = "untested"
 
 
+# A mutant that loops for ever is ended after so many times of what its tests took without a mutant.
+_TIMEOUT_MULTIPLIER: Final = 4.0
 # Source: mutmut 3.8, mutmut/stats.py, status_by_exit_code.
 _SURVIVED: Final = 0
 _NO_TESTS: Final = frozenset({5, 33})
@@ -109,11 +111,12 @@ def _copy_tree(group: Group, files: tuple[str, ...], folder: Path) -> None:
     settings = {
         "source_paths": files,
         "also_copy": (*_PACKAGES, "README.md", "CHANGELOG.md", "Makefile"),
-        "pytest_add_cli_args": ("-p", "no:cacheprovider", "-p", "no:xdist"),
+        "pytest_add_cli_args": ("-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=mutants"),
         "pytest_add_cli_args_test_selection": group.tests,
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     lines += ["use_git_change_detection = false", "track_dependencies = false"]
+    lines += [f"timeout_multiplier = {_TIMEOUT_MULTIPLIER}"]
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (folder / "pyproject.toml").write_text("\n".join([text, "[tool.mutmut]", *lines, ""]), encoding="utf-8")
 
