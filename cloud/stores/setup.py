@@ -1,8 +1,8 @@
 """Which stores the environment names: the one place that knows the implementations.
 
-``SITEWATT_STORE``: ``sqlite:///PATH`` or ``dynamodb``. With the former ``SITEWATT_LAKE`` is a folder (by default
-``lake`` beside the file); with the latter ``SITEWATT_TABLE_PREFIX`` and ``SITEWATT_LAKE_BUCKET`` name tables and
-bucket.
+``SITEWATT_STORE``: ``sqlite:///PATH``, ``postgresql://…`` or ``dynamodb``. With the first two ``SITEWATT_LAKE`` is a
+folder (by default ``lake`` beside the file; PostgreSQL has no default); with the last ``SITEWATT_TABLE_PREFIX`` and
+``SITEWATT_LAKE_BUCKET`` name tables and bucket.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Tables
 
 SQLITE: Final = "sqlite:///"
+POSTGRESQL: Final = "postgresql://"
 DYNAMODB: Final = "dynamodb"
 
 
@@ -39,11 +40,16 @@ def open_stores(environ: Mapping[str, str]) -> Stores:
         return open_files(
             Path(store.removeprefix(SQLITE)), lake=Path(lake) if (lake := environ.get("SITEWATT_LAKE")) else None
         )
+    if store.startswith(POSTGRESQL):
+        return open_database(store, lake=Path(_setting(environ, "SITEWATT_LAKE")))
     if store == DYNAMODB:
         return _open_aws(
             prefix=_setting(environ, "SITEWATT_TABLE_PREFIX"), bucket=_setting(environ, "SITEWATT_LAKE_BUCKET")
         )
-    raise SetupError(f"SITEWATT_STORE is {store!r}, must be {SQLITE}PATH or {DYNAMODB}; no store opened")
+    raise SetupError(
+        f"SITEWATT_STORE is {store.partition('@')[0]!r}, must be {SQLITE}PATH, {POSTGRESQL}HOST/DATABASE or {DYNAMODB};"
+        " no store opened"
+    )
 
 
 def open_files(path: Path, *, lake: Path | None = None) -> Stores:
@@ -55,6 +61,32 @@ def open_files(path: Path, *, lake: Path | None = None) -> Stores:
     from cloud.stores.parquet import FolderLake
 
     return Stores(tables=SqliteTables.open(path), lake=FolderLake(lake or path.parent / "lake"))
+
+
+def open_database(url: str, *, lake: Path) -> Stores:
+    """Connect to a PostgreSQL database and open a lake folder, making tables and folder where they are missing.
+
+    Raises:
+        SetupError: Its client is not installed.
+        StoreError: The database cannot be reached.
+    """
+    from cloud.stores.parquet import FolderLake
+
+    return Stores(tables=open_postgres(url), lake=FolderLake(lake))
+
+
+def open_postgres(url: str) -> Tables:
+    """Connect to the tables of a PostgreSQL database.
+
+    Raises:
+        SetupError: Its client is not installed.
+        StoreError: The database cannot be reached.
+    """
+    try:
+        from cloud.stores.postgres import PostgresTables
+    except ImportError as error:
+        raise SetupError(f"tables in PostgreSQL need sitewatt[cluster]: {error}") from error
+    return PostgresTables.open(url)
 
 
 def _open_aws(*, prefix: str, bucket: str) -> Stores:

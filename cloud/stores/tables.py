@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Protocol, TypedDict
+from typing import Any, Final, Protocol, TypedDict, runtime_checkable
 
 from cloud.errors import StoreError
 
@@ -153,6 +153,18 @@ class Tables(Protocol):
 
     def close(self) -> None:
         """Release what the store holds."""
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """Tables that must be told to forget what has expired; DynamoDB does so by itself."""
+
+    def forget_expired(self, now: datetime) -> int:
+        """Remove the items whose expiry has passed and return how many.
+
+        Raises:
+            StoreError: The store failed.
+        """
 
 
 class Span(TypedDict):

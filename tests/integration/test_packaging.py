@@ -48,9 +48,17 @@ CASES = [
     pytest.param(
         "cloud",
         "cloud",
-        ["cloud.local", "cloud.doors", "cloud.console", "cloud.infra.stack"],
-        ["pymodbus", "aiomqtt", "amqtt", "pandas", "aws_cdk"],
+        ["cloud.local", "cloud.doors", "cloud.console", "cloud.infra.stack", "cloud.stores.postgres"],
+        ["pymodbus", "aiomqtt", "amqtt", "pandas", "aws_cdk", "psycopg", "nats"],
         id="cloud",
+    ),
+    pytest.param(
+        "cluster",
+        "cloud",
+        ["cloud.doors", "cloud.console", "cloud.infra.stack"],
+        ["pymodbus", "pandas", "aws_cdk"],
+        id="cloud of several machines",
+        marks=pytest.mark.nightly,
     ),
     pytest.param("sim", "firmware_sim", ["firmware_sim.station"], ["pymodbus", "boto3", "numpy"], id="simulator"),
 ]

@@ -8,6 +8,8 @@ for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpo
 done
 [ "${1:-}" != nightly ] || command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 [ -e /usr/include/modbus/modbus.h ] || missing="$missing libmodbus-dev"
+set -- "${1:-}" /usr/lib/postgresql/*/bin/initdb
+[ -e "$2" ] || missing="$missing postgresql"
 command -v gcc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then

@@ -1,18 +1,23 @@
 """One set of promises, held by every implementation of the tables."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from cloud.errors import ConditionFailed, StoreError
+from cloud.stores.postgres import PostgresTables
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import (
     TRANSACT_MAX,
     Check,
     Delete,
+    Forgetting,
     IndexKey,
     Key,
     Put,
@@ -22,15 +27,31 @@ from cloud.stores.tables import (
     prefix,
 )
 from tests.support.cloud.aws import moto_tables
+from tests.support.cloud.servers import postgres_server
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresTables]:
+    """Tables in a PostgreSQL of its own."""
+    with postgres_server() as url:
+        store = PostgresTables.open(url)
+        yield store
+        store.close()
+
+
+@pytest.fixture(params=["sqlite", "dynamodb", "postgresql"])
 def tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tables]:
-    """Both implementations, one after the other."""
+    """Every implementation, one after the other."""
     if request.param == "sqlite":
         store = SqliteTables.open(tmp_path / "tables.db")
         yield store
         store.close()
+    elif request.param == "postgresql":
+        shared: PostgresTables = request.getfixturevalue("postgres")
+        for table in Table:
+            for put in list(shared.walk(table)):
+                shared.transact([Delete(key=put.key)])
+        yield shared
     else:
         with moto_tables() as dynamo:
             yield dynamo
@@ -193,16 +214,17 @@ def test_chunks_keep_the_last_write_to_a_key() -> None:
     assert split[0][0].body == {"n": 999}
 
 
-def test_sqlite_forgets_what_has_expired(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tables", ["sqlite", "postgresql"], indirect=True)
+def test_what_has_expired_is_forgotten(tables: Tables) -> None:
     """A machine that runs for years must not fill its disk with minutes."""
-    store = SqliteTables.open(tmp_path / "tables.db")
+    store = tables
+    assert isinstance(store, Forgetting)
     now = datetime(2026, 3, 17, 12, tzinfo=UTC)
     store.put(_put("old", expires_at=now))
     store.put(_put("new", expires_at=now + timedelta(days=1)))
     store.put(_put("kept"))
     assert store.forget_expired(now) == 1
     assert [item.key.sk for item in store.query(Table.ENERGY_METRICS, _key("").pk)] == ["kept", "new"]
-    store.close()
 
 
 def test_sqlite_is_read_by_another_process_while_it_is_open(tmp_path: Path) -> None:
@@ -224,3 +246,65 @@ def test_a_missing_file_is_not_created_by_a_reader(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be opened"):
         SqliteTables.open(tmp_path / "none.db", read_only=True)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_writers_at_once_find_out_about_each_other_in_postgresql(postgres: PostgresTables) -> None:
+    """Each of many threads raises one number as often as it says; none overwrites what another wrote."""
+    key = _key("counter", pk="AT#ONCE")
+
+    def raise_it(_number: int) -> int:
+        lost = 0
+        while True:
+            item = postgres.get(key)
+            body, version = ({"n": item.body["n"] + 1}, item.version) if item else ({"n": 1}, 0)
+            try:
+                postgres.transact([Put(key=key, body=body, if_version=version), _put(f"by-{_number}")])
+                return lost
+            except ConditionFailed:
+                lost += 1
+
+    with ThreadPoolExecutor(8) as threads:
+        lost = sum(threads.map(raise_it, range(80)))
+    item = postgres.get(key)
+    assert item is not None and (item.body["n"], item.version) == (80, 80)
+    assert lost > 0, "no two writers met, so nothing was shown"
+
+
+def test_what_must_not_be_there_does_not_come_between_in_postgresql(postgres: PostgresTables) -> None:
+    """Two transactions that each demand that the other's item is missing: one of them is refused."""
+    for number in range(40):
+        left, right = _key("left", pk=f"PAIR#{number}"), _key("right", pk=f"PAIR#{number}")
+        start = threading.Barrier(2)
+
+        def write(mine: Key, other: Key, start: threading.Barrier = start) -> bool:
+            start.wait(60)
+            try:
+                postgres.transact([Put(key=mine, body={"n": 1}), Check(key=other, if_version=0)])
+            except ConditionFailed:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as threads:
+            outcomes = [
+                one.result() for one in (threads.submit(write, left, right), threads.submit(write, right, left))
+            ]
+        assert sorted(outcomes) == [False, True]
+        assert len(postgres.query(left.table, left.pk)) == 1
+
+
+def test_a_connection_that_the_server_ended_fails_one_call_of_postgresql(postgres: PostgresTables) -> None:
+    """A server that restarts costs one try, not the process."""
+    postgres.put(_put("before"))
+    with psycopg.connect(postgres.url, autocommit=True) as session:
+        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    with pytest.raises(StoreError, match="try again"):
+        postgres.put(_put("while"))
+    postgres.put(_put("after"))
+    assert postgres.get(_key("after")) is not None
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password() -> None:
+    """The log of a start that failed is read by many."""
+    with pytest.raises(StoreError, match=r"tables at 127\.0\.0\.1:1/sw:") as refused:
+        PostgresTables.open("postgresql://someone:secret@127.0.0.1:1/sw")
+    assert "secret" not in str(refused.value) and "someone" not in str(refused.value)

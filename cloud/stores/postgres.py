@@ -1,0 +1,328 @@
+"""The seven tables in PostgreSQL: for a cloud of several processes or machines.
+
+Each table is split by the hash of its partition key. A transaction is sent in one go and its conditions are the rows
+that its statements must touch: under READ COMMITTED a statement that waited for another writer looks at its condition
+again. Writes are made in the order of their keys, so that two writers seldom stand in each other's way; where they do,
+the server ends one of them, which is then made again.
+
+Source: PostgreSQL 15 documentation, 13.2.1 "Read Committed Isolation Level", 13.3.2 "Row-Level Locks", 5.11 "Table
+Partitioning"; psycopg 3 documentation, "Pipeline mode support".
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import errors as pg
+
+from cloud.errors import ConditionFailed, StoreError
+from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, IndexKey, Item, Key, Put, Table, Write, check_writes
+from contracts.units import epoch_ms, instant
+
+PARTITIONS: Final = 8  # Of each table; made once, so a constant of the schema.
+WALK_PAGE: Final = 1000
+CONNECT_TIMEOUT_S: Final = 10
+# A statement that waits longer than this waits for a writer that hangs; the call fails and is made again.
+STATEMENT_TIMEOUT_MS: Final = 30_000
+TRIES_MAX: Final = 8  # Of a transaction that the server ended for another's sake.
+_SCHEMA_LOCK: Final = 7_349_001  # Any number, the same in every process: one at a time makes the tables.
+
+# Bytewise order, as every other store sorts.
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS "{table}" (
+    pk text COLLATE "C" NOT NULL, sk text COLLATE "C" NOT NULL, body text NOT NULL, version bigint NOT NULL,
+    gpk text COLLATE "C", gsk text COLLATE "C", expires_s bigint, PRIMARY KEY (pk, sk)
+) PARTITION BY HASH (pk);
+CREATE INDEX IF NOT EXISTS "{table}-index" ON "{table}" (gpk, gsk) WHERE gpk IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "{table}-expiry" ON "{table}" (expires_s) WHERE expires_s IS NOT NULL;
+"""
+_PARTITION: Final = """
+CREATE TABLE IF NOT EXISTS "{table}-{number}" PARTITION OF "{table}"
+    FOR VALUES WITH (MODULUS 8, REMAINDER {number}) WITH (fillfactor = 80);
+"""
+_SET: Final = (
+    "body=excluded.body, version=t.version+1, gpk=excluded.gpk, gsk=excluded.gsk, expires_s=excluded.expires_s"
+)
+
+_Connection = psycopg.Connection[tuple[Any, ...]]
+_Statements = list[tuple[str, list[Any]]]
+
+
+class PostgresTables:
+    """Tables of one database and schema; safe for the threads of one process, each call takes a connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._idle: list[_Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, url: str) -> "PostgresTables":
+        """Connect, and make the tables where they are missing.
+
+        Args:
+            url: ``postgresql://USER@HOST[:PORT],…/DATABASE[?…]`` as libpq reads it: several hosts with
+                ``target_session_attrs=read-write`` follow the one that takes writes, ``passfile`` names a file with
+                the password.
+
+        Raises:
+            StoreError: The database cannot be reached, or does not let us make tables.
+        """
+        tables = cls(url)
+        with tables._connected() as connection:
+            parts = [_PARTITION.format(table=table, number=number) for table in Table for number in range(PARTITIONS)]
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SCHEMA_LOCK])
+                connection.execute("".join([*(_SCHEMA.format(table=table) for table in Table), *parts]))
+        return tables
+
+    @property
+    def url(self) -> str:
+        """Return the address as it was given; it may hold a password."""
+        return self._url
+
+    def get(self, key: Key) -> Item | None:
+        """Return an item as it is now."""
+        rows = self._read(f'SELECT pk, sk, body, version FROM "{key.table}" WHERE pk=%s AND sk=%s', [key.pk, key.sk])
+        return _item(key.table, rows[0]) if rows else None
+
+    def put(self, put: Put) -> None:
+        """Write one item."""
+        self.transact([put])
+
+    def put_each(self, puts: Sequence[Put]) -> None:
+        """Write items with one flush of the disk, which costs more than all of them."""
+        for put in puts:
+            check_writes([put])
+        if puts:
+            self._write(puts)
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """Make up to ``TRANSACT_MAX`` writes on different items, all or none."""
+        check_writes(writes)
+        if writes:
+            self._write(writes)
+
+    def query(
+        self,
+        table: Table,
+        pk: str,
+        *,
+        first: str | None = None,
+        last: str | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Item]:
+        """Return a partition's items in the order of their sort keys, from ``first`` to ``last``, both included."""
+        where, values = _between("sk", first, last)
+        order = "DESC" if reverse else "ASC"
+        rows = self._read(
+            f'SELECT pk, sk, body, version FROM "{table}" WHERE pk=%s{where} ORDER BY sk {order} LIMIT %s',
+            [pk, *values, limit],
+        )
+        return [_item(table, row) for row in rows]
+
+    def query_index(
+        self, table: Table, pk: str, *, first: str | None = None, last: str | None = None, limit: int | None = None
+    ) -> Sequence[Item]:
+        """Return items by their index key."""
+        where, values = _between("gsk", first, last)
+        rows = self._read(
+            f'SELECT pk, sk, body, version FROM "{table}" WHERE gpk=%s{where} ORDER BY gsk, pk, sk LIMIT %s',
+            [pk, *values, limit],
+        )
+        return [_item(table, row) for row in rows]
+
+    def walk(self, table: Table) -> Iterator[Put]:
+        """Yield each item of a table as the write that makes it again where nobody wrote since."""
+        after = ("", "")
+        while rows := self._read(
+            f'SELECT pk, sk, body, version, gpk, gsk, expires_s FROM "{table}" WHERE (pk, sk) > (%s, %s)'
+            " ORDER BY pk, sk LIMIT %s",
+            [*after, WALK_PAGE],
+        ):
+            for pk, sk, body, version, gpk, gsk, expires_s in rows:
+                yield Put(
+                    key=Key(table=table, pk=pk, sk=sk),
+                    body=json.loads(body),
+                    if_version=version,
+                    index=None if gpk is None else IndexKey(pk=gpk, sk=gsk),
+                    expires_at=None if expires_s is None else instant(expires_s * 1000),
+                )
+            after = (rows[-1][0], rows[-1][1])
+
+    def forget_expired(self, now: datetime) -> int:
+        """Remove the items whose expiry has passed and return how many."""
+        removed = 0
+        with self._connected() as connection:
+            for table in Table:
+                removed += connection.execute(
+                    f'DELETE FROM "{table}" WHERE expires_s IS NOT NULL AND expires_s <= %s', [epoch_ms(now) // 1000]
+                ).rowcount
+        return removed
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._closed = True
+        self._drop_idle()
+
+    def _read(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._connected() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def _write(self, writes: Sequence[Write]) -> None:
+        """Make writes in one transaction, in the order of their keys; again where the server ended it for another's."""
+        ordered = sorted(writes, key=lambda write: (write.key.table, write.key.pk, write.key.sk))
+        statements = [(write, _statements(write)) for write in ordered]
+        for number in range(TRIES_MAX):
+            try:
+                with self._connected() as connection:
+                    missed = _made(connection, statements)
+                break
+            except StoreError as error:
+                ended = isinstance(error.__cause__, pg.DeadlockDetected | pg.SerializationFailure)
+                if not ended or number == TRIES_MAX - 1:
+                    raise
+        if missed is not None:
+            key, version = missed.key, None if isinstance(missed, Delete) else missed.if_version
+            raise ConditionFailed(f"{key.table} {key.pk} {key.sk} has not version {version}; nothing written")
+
+    @contextmanager
+    def _connected(self) -> Iterator[_Connection]:
+        """Lend a connection; one that was broken, or left in the middle, is not lent again."""
+        connection: _Connection | None = None
+        try:
+            connection = self._lend()
+            yield connection
+        except psycopg.Error as error:
+            if connection is not None and connection.broken:
+                self._drop_idle()  # A server that ended one has seldom left the others.
+            if connection is not None:
+                connection.close()
+            # A connection that ended at the commit leaves open whether it was made: who tries again finds out.
+            raise StoreError(f"tables at {where(self._url)}: {_said(error)}; try again") from error
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        with self._lock:
+            if not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _lend(self) -> _Connection:
+        with self._lock:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+        )
+
+
+def where(url: str) -> str:
+    """Return a store's address without who uses it, by which password, and how."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _made(connection: _Connection, writes: Sequence[tuple[Write, _Statements]]) -> Write | None:
+    """Make writes whole and return ``None``, or make none and return the one whose condition does not hold."""
+    if len(writes) == 1 and len(writes[0][1]) == 1:
+        ((write, (statement,)),) = writes
+        return None if connection.execute(*statement).rowcount >= _rows_min(write) else write
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        cursors = [
+            (write, connection.execute(*statements[0]), [connection.execute(*more) for more in statements[1:]])
+            for write, statements in writes
+        ]
+    missed = next((write for write, cursor, _ in cursors if cursor.rowcount < _rows_min(write)), None)
+    connection.execute("COMMIT" if missed is None else "ROLLBACK")
+    return missed
+
+
+def _rows_min(write: Write) -> int:
+    """Return how many rows the first statement of a write touches where its condition holds."""
+    return 0 if isinstance(write, Delete) else 1
+
+
+def _statements(write: Write) -> _Statements:
+    """Return the statements of a write; the first touches a row where the write's condition holds."""
+    table, at = f'"{write.key.table}"', [write.key.pk, write.key.sk]
+    if isinstance(write, Delete):
+        return [(f"DELETE FROM {table} WHERE pk=%s AND sk=%s", at)]
+    if isinstance(write, Check):
+        if write.if_version:
+            return [(f"SELECT 1 FROM {table} WHERE pk=%s AND sk=%s AND version=%s FOR SHARE", [*at, write.if_version])]
+        # Nothing can be locked where there is nothing: an item that comes and goes holds off whoever makes one.
+        return [
+            (f"INSERT INTO {table} (pk, sk, body, version) VALUES (%s, %s, '', 0) ON CONFLICT DO NOTHING", at),
+            (f"DELETE FROM {table} WHERE pk=%s AND sk=%s AND version=0", at),
+        ]
+    values = [
+        _text(write),
+        write.index.pk if write.index else None,
+        write.index.sk if write.index else None,
+        None if write.expires_at is None else epoch_ms(write.expires_at) // 1000,
+    ]
+    if write.if_version:
+        sql = (
+            f"UPDATE {table} SET body=%s, version=version+1, gpk=%s, gsk=%s, expires_s=%s"
+            " WHERE pk=%s AND sk=%s AND version=%s"
+        )
+        return [(sql, [*values, *at, write.if_version])]
+    conflict = "DO NOTHING" if write.if_version == 0 else f"(pk, sk) DO UPDATE SET {_SET}"
+    sql = (
+        f"INSERT INTO {table} AS t (pk, sk, body, version, gpk, gsk, expires_s) VALUES (%s, %s, %s, 1, %s, %s, %s)"
+        f" ON CONFLICT {conflict}"
+    )
+    return [(sql, [*at, *values])]
+
+
+def _text(put: Put) -> str:
+    try:
+        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
+    if len(text) > BODY_BYTES_MAX:
+        raise StoreError(
+            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
+        )
+    return text
+
+
+def _between(column: str, first: str | None, last: str | None) -> tuple[str, list[str]]:
+    where, values = "", []
+    if first is not None:
+        where, values = f" AND {column} >= %s", [first]
+    if last is not None:
+        where, values = f"{where} AND {column} <= %s", [*values, last]
+    return where, values
+
+
+def _item(table: Table, row: tuple[Any, ...]) -> Item:
+    pk, sk, body, version = row
+    return Item(key=Key(table=table, pk=pk, sk=sk), body=json.loads(body), version=version)
+
+
+def _said(error: psycopg.Error) -> str:
+    """Return the first line of what the server or libpq said; it names hosts and users, never a password."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
