@@ -22,6 +22,8 @@ def main() -> int:
     """Run the local cloud; 0 when told to stop, 1 when it failed, 2 when it cannot be set up."""
     parser = argparse.ArgumentParser(prog="python -m cloud.local", description="The cloud's functions on this machine.")
     parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")
+    parser.add_argument("--tables", default=None, metavar="URL", help="postgresql://…, in the place of the settings'")
+    parser.add_argument("--streams", default=None, metavar="URL", help="nats://…, in the place of the settings'")
     parser.add_argument("--clock", default=None, metavar="SPEC", help="INSTANT@ORIGINxSPEED; real time without it")
     parser.add_argument("--parent-pid", type=int, default=None, help="end when this process is no longer our parent")
     arguments = parser.parse_args()
@@ -31,7 +33,7 @@ def main() -> int:
     handler.setFormatter(FieldFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
-        config = load_config(arguments.config)
+        config = load_config(arguments.config, tables=arguments.tables, streams=arguments.streams)
         clock = parse_clock(arguments.clock)
         asyncio.run(run(config, clock=clock, parent_pid=arguments.parent_pid))
     except (ExceptionGroup, CloudError, ValueError) as group:

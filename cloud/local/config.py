@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cloud.errors import SetupError
 from cloud.infra.rules import SCHEDULES
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
+from cloud.local.opening import STREAM_SCHEMES
 from cloud.stores.registry import Registry
+from cloud.stores.setup import POSTGRESQL
 from contracts.reasons import reason_of
 
 
@@ -81,8 +83,9 @@ class MetricsSettings(_Settings):
 class CloudConfig(_Settings):
     """Everything that the local cloud is told.
 
-    ``folder`` holds the tables, the streams and the lake. ``schedules`` overrides periods in seconds by name. Without
-    ``metrics`` nobody can ask for the counters.
+    ``folder`` holds the tables, the streams and the lake. ``tables`` (``postgresql://USER@HOST/DATABASE``) and
+    ``streams`` (``nats://HOST:PORT/NAME``) keep them in servers instead. ``schedules`` overrides periods in seconds by
+    name. Without ``metrics`` nobody can ask for the counters.
     """
 
     broker: BrokerSettings = BrokerSettings()
@@ -91,6 +94,24 @@ class CloudConfig(_Settings):
     registry: Registry
     schedules: dict[str, float] = Field(default_factory=dict)
     metrics: MetricsSettings | None = None
+    tables: str | None = None
+    streams: str | None = None
+
+    @field_validator("tables")
+    @classmethod
+    def _database(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(POSTGRESQL):
+            raise ValueError(f"must be {POSTGRESQL}USER@HOST/DATABASE")
+        if url is not None and urlsplit(url).password:
+            raise ValueError("holds a password; name a file with it, ?passfile=FILE, instead")
+        return url
+
+    @field_validator("streams")
+    @classmethod
+    def _servers(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(STREAM_SCHEMES):
+            raise ValueError("must be nats://HOST:PORT/NAME")
+        return url
 
     @field_validator("schedules")
     @classmethod
@@ -114,8 +135,8 @@ class CloudConfig(_Settings):
         return self.folder / "streams.db"
 
 
-def load_config(path: Path) -> CloudConfig:
-    """Read the settings; paths in them are relative to the file's folder.
+def load_config(path: Path, *, tables: str | None = None, streams: str | None = None) -> CloudConfig:
+    """Read the settings; paths in them are relative to the file's folder. ``tables`` and ``streams`` replace theirs.
 
     Raises:
         SetupError: The file cannot be read, or breaks the schema; the message names the key.
@@ -124,8 +145,9 @@ def load_config(path: Path) -> CloudConfig:
         raw: Any = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"configuration {path} cannot be read: {reason_of(error)}") from error
+    told = {name: url for name, url in (("tables", tables), ("streams", streams)) if url is not None}
     try:
-        config = CloudConfig.model_validate(raw)
+        config = CloudConfig.model_validate({**raw, **told} if told and isinstance(raw, dict) else raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "file"

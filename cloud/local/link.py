@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,7 +36,7 @@ PUBLISH_INFLIGHT_MAX: Final = 200
 SESSION_S: Final = 7 * 86_400
 
 # Returns what to tell the senders once they are acknowledged.
-Take = Callable[[Sequence[aiomqtt.Message]], Iterable[Outgoing]]
+Take = Callable[[Sequence[aiomqtt.Message]], Awaitable[Iterable[Outgoing]]]
 
 
 @dataclass(kw_only=True)
@@ -160,7 +160,7 @@ class BrokerLink:
         paho = _paho(client)
         async for message in client.messages:
             batch = [message, *_waiting(client, TAKE_MAX - 1)]
-            receipts = self._take(batch)
+            receipts = await self._take(batch)
             for taken in batch:
                 if taken.qos:
                     paho.ack(taken.mid, taken.qos)

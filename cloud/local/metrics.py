@@ -5,12 +5,13 @@ Source: Prometheus, text exposition format 0.0.4.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
+from cloud.errors import StoreError
 from cloud.figures import DIMENSION, FIGURES, Figure
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,15 @@ def _of_streams(streams: Mapping[str, int]) -> Iterator[tuple[str, int]]:
         yield figure.name, streams.get(counter, 0)
 
 
-async def serve(host: str, port: int, text: Callable[[], str]) -> asyncio.Server:
+async def _body(text: Callable[[], Awaitable[str]]) -> bytes | None:
+    """Return the page, ``None`` where the streams cannot be asked: a zero would be no figure."""
+    try:
+        return (await text()).encode()
+    except StoreError:
+        return None
+
+
+async def serve(host: str, port: int, text: Callable[[], Awaitable[str]]) -> asyncio.Server:
     """Answer ``GET /metrics`` until the server is closed.
 
     Raises:
@@ -119,7 +128,9 @@ async def serve(host: str, port: int, text: Callable[[], str]) -> asyncio.Server
             async with asyncio.timeout(REQUEST_S_MAX):
                 head = await reader.readuntil(b"\r\n\r\n")
                 right = head.startswith((b"GET /metrics ", b"GET /metrics?"))
-                status, body = ("200 OK", text().encode()) if right else ("404 Not Found", b"only /metrics is here\n")
+                status, body = ("200 OK", await _body(text)) if right else ("404 Not Found", b"only /metrics is here\n")
+                if body is None:
+                    status, body = "503 Service Unavailable", b"the streams do not answer\n"
                 kind = CONTENT_TYPE if right else "text/plain; charset=utf-8"
                 writer.write(
                     f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"

@@ -6,16 +6,17 @@ with BisectBatchOnFunctionError a batch whose function raised is halved until th
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cloud.errors import ConditionFailed, JournalStuck, PublishError
+from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
 from cloud.infra.rules import Consumer
 from cloud.local.events import kinesis_event
 from cloud.local.functions import Functions
-from cloud.local.streams import StreamLog, StreamRecord
+from cloud.local.streams import StreamRecord, Streams
 from contracts.clock import Clock
 from contracts.units import printable
 
@@ -30,9 +31,7 @@ _NOT_OF_THE_RECORD: Final = (PublishError, ConditionFailed, JournalStuck)
 class ShardReader:
     """One consumer in one shard; the records of a shard are taken in their order, one batch at a time."""
 
-    def __init__(
-        self, *, consumer: Consumer, shard: int, streams: StreamLog, functions: Functions, clock: Clock
-    ) -> None:
+    def __init__(self, *, consumer: Consumer, shard: int, streams: Streams, functions: Functions, clock: Clock) -> None:
         self._consumer = consumer
         self._shard = shard
         self._streams = streams
@@ -50,12 +49,24 @@ class ShardReader:
     async def run(self) -> None:
         """Take batches until cancelled."""
         while True:
-            await self._grown.wait()
-            self._grown.clear()
+            await self._until_grown()
             if self._consumer.window_s:
                 await self._clock.sleep(self._consumer.window_s)
-            while records := self._streams.read(self._consumer, self._shard)[: self._size]:
-                await self._take(records)
+            try:
+                while records := (await self._streams.read(self._consumer, self._shard))[: self._size]:
+                    await self._take(records)
+            except StoreError as error:
+                # The streams failed, not the function: what was not noted is delivered again.
+                self._grown.set()
+                self._attempts = min(self._attempts + 1, self._consumer.attempts_max)
+                await self._pause(error=f"{type(error).__name__}: {printable(str(error))}")
+
+    async def _until_grown(self) -> None:
+        """Wait until the shard has grown, or it is time to look whether it has."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._streams.look_again_s):
+                await self._grown.wait()
+        self._grown.clear()
 
     async def _take(self, records: Sequence[StreamRecord]) -> None:
         event = kinesis_event(self._consumer.stream, self._shard, records)
@@ -85,22 +96,22 @@ class ShardReader:
         failed = _first_failure(answer, records)
         if failed is None:
             self._attempts = 0
-            self._streams.passed(self._consumer, self._shard, records[-1].seq)
+            await self._streams.passed(self._consumer, self._shard, records[-1].seq)
         else:
             await self._failed(records, first=failed, error="reported as failed; see the function's log")
 
     async def _failed(self, records: Sequence[StreamRecord], *, first: int, error: str) -> None:
         if first > 0:
             self._attempts = 0
-            self._streams.passed(self._consumer, self._shard, records[first - 1].seq)
+            await self._streams.passed(self._consumer, self._shard, records[first - 1].seq)
         self._attempts += 1
         if self._attempts < self._consumer.attempts_max:
             await self._pause(error=error)
             return
         log.error("record set aside", extra=self._fields(error))
         self._attempts = 0
-        self._streams.set_aside(self._consumer, records[first], error=error)
-        self._streams.passed(self._consumer, self._shard, records[first].seq)
+        await self._streams.set_aside(self._consumer, records[first], error=error)
+        await self._streams.passed(self._consumer, self._shard, records[first].seq)
 
     async def _pause(self, *, error: str) -> None:
         """Wait before the next try, the longer the more have failed."""

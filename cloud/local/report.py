@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloud.local.streams import StreamLog
+from cloud.local.sqlite_streams import StreamLog
 from cloud.shell.market.projection import committed_upto
 from cloud.stores import keys
 from cloud.stores.registry import Registry, load_registry

@@ -7,13 +7,14 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import aiomqtt
 
-from cloud.errors import SetupError
-from cloud.infra.rules import CONSUMERS, SCHEDULES, Stream, rule_of
+from cloud.errors import SetupError, StoreError
+from cloud.infra.rules import CONSUMERS, SCHEDULES, rule_of
 from cloud.infra.schedules import targets
 from cloud.local.config import CloudConfig
 from cloud.local.events import fields_of, forwarded
@@ -21,10 +22,11 @@ from cloud.local.functions import Functions
 from cloud.local.lifetime import stop_on_signal, stop_with_parent
 from cloud.local.link import BrokerLink, until_connected
 from cloud.local.metrics import Counts, serve
+from cloud.local.opening import open_stores, open_streams
 from cloud.local.reader import ShardReader
-from cloud.local.receipts import Stored, receipts
+from cloud.local.receipts import Stored, message_id, receipts
 from cloud.local.scheduler import Scheduler
-from cloud.local.streams import SHARDS, NewRecord, StreamLog
+from cloud.local.streams import Grown, NewRecord, Streams
 from cloud.shell import counting
 from cloud.shell import services as shell_services
 from cloud.shell.publishing import Outgoing
@@ -32,8 +34,8 @@ from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
 from cloud.stores.registry import save_registry, with_joined
-from cloud.stores.setup import Stores, open_files
-from cloud.stores.sqlite import SqliteTables
+from cloud.stores.setup import Stores
+from cloud.stores.tables import Forgetting
 from contracts.clock import Clock
 from contracts.topics import Topic, Up, parse
 
@@ -41,13 +43,16 @@ log = logging.getLogger(__name__)
 
 FIRST_CONNECT_S: Final = 30.0
 TRIM_EVERY_S: Final = 5.0  # Real seconds.
+# Real seconds; a server of the streams that is replaced is back before, and then the process ends unacknowledged.
+APPEND_PATIENCE_S: Final = 60.0
+APPEND_AGAIN_S: Final = 0.5
 FORGET_EVERY_S: Final = 3600.0
 
 
 class LocalCloud:
     """One process that stands for a Region."""
 
-    def __init__(self, config: CloudConfig, *, clock: Clock, stores: Stores, streams: StreamLog) -> None:
+    def __init__(self, config: CloudConfig, *, clock: Clock, stores: Stores, streams: Streams) -> None:
         self._config = config
         self._clock = clock
         self._stores = stores
@@ -55,7 +60,7 @@ class LocalCloud:
         self._counts = Counts()
         self._functions = Functions(self._counts)
         self._link = BrokerLink(config.broker, self.take)
-        self._readers: dict[tuple[Stream, int], list[ShardReader]] = {}
+        self._readers: dict[Grown, list[ShardReader]] = {}
 
     async def run(self, *, parent_pid: int | None) -> None:
         """Run until told to stop.
@@ -74,7 +79,7 @@ class LocalCloud:
                 tasks.create_task(stop_on_signal(), name="stop on signal")
                 tasks.create_task(stop_with_parent(parent_pid), name="stop with parent")
                 for consumer in CONSUMERS:
-                    for shard in range(SHARDS):
+                    for shard in range(self._streams.shards):
                         reader = ShardReader(
                             consumer=consumer,
                             shard=shard,
@@ -84,6 +89,7 @@ class LocalCloud:
                         )
                         self._readers.setdefault((consumer.stream, shard), []).append(reader)
                         tasks.create_task(reader.run(), name=f"{consumer.handler} shard {shard}")
+                tasks.create_task(self._streams.follow(self._wake), name="follow streams")
                 tasks.create_task(self._link.run(), name="broker link")
                 tasks.create_task(self._trim(), name="trim streams")
                 tasks.create_task(self._forget(), name="forget expired items")
@@ -96,21 +102,36 @@ class LocalCloud:
             counting.install(None)
             shell_services.install(None)
 
-    def take(self, messages: Sequence[aiomqtt.Message]) -> list[Outgoing]:
+    async def take(self, messages: Sequence[aiomqtt.Message]) -> list[Outgoing]:
         """Put messages into their streams and return the receipts for them; when this returns they are on the disk.
 
         Raises:
             StoreError: They could not be written; the process ends unacknowledged and the broker keeps them.
         """
-        read = [one for message in messages if (one := self._read(message)) is not None]
+        read = [one for message in messages if (one := await self._read(message)) is not None]
         if not read:
             return []
-        for at in self._streams.append([self._record(topic, fields) for topic, fields in read]):
-            for reader in self._readers.get(at, []):
-                reader.wake()
+        for grown in await self._append([self._record(topic, fields) for topic, fields in read]):
+            self._wake(grown)
         return list(receipts(read))
 
-    def _read(self, message: aiomqtt.Message) -> Stored | None:
+    async def _append(self, records: Sequence[NewRecord]) -> set[Grown]:
+        """Append records; a store that fails is given time, during which the broker keeps what comes."""
+        end_s = time.monotonic() + APPEND_PATIENCE_S
+        while True:
+            try:
+                return await self._streams.append(records)
+            except StoreError as error:
+                if self._streams.look_again_s is None or time.monotonic() > end_s:
+                    raise
+                log.warning("messages not stored, tried again", extra={"error": str(error)})
+                await asyncio.sleep(APPEND_AGAIN_S)
+
+    def _wake(self, grown: Grown) -> None:
+        for reader in self._readers.get(grown, []):
+            reader.wake()
+
+    async def _read(self, message: aiomqtt.Message) -> Stored | None:
         topic = parse(str(message.topic))
         if topic is None or not isinstance(topic.channel, Up):
             return None
@@ -118,7 +139,7 @@ class LocalCloud:
             return topic, fields_of(bytes(message.payload))
         except ValueError as error:
             log.warning("message not forwarded", extra={"topic": str(message.topic), "error": str(error)})
-            self._streams.count("not_forwarded")
+            await self._streams.count("not_forwarded")
             return None
 
     def _record(self, topic: Topic, fields: Mapping[str, Any]) -> NewRecord:
@@ -129,6 +150,7 @@ class LocalCloud:
             partition_key=rule.partition.of(topic),
             arrived_at=self._clock.now(),
             data=forwarded(topic, fields),
+            message_id=message_id(topic, fields),
         )
 
     def _services(self) -> Services:
@@ -158,23 +180,28 @@ class LocalCloud:
         if settings is None:
             return None
         try:
-            return await serve(settings.host, settings.port, lambda: self._counts.text(self._streams.counters()))
+            return await serve(settings.host, settings.port, self._figures)
         except OSError as error:
             raise SetupError(f"metrics cannot be served at {settings.host}:{settings.port}: {error}") from error
 
+    async def _figures(self) -> str:
+        return self._counts.text(await self._streams.counters())
+
     async def _trim(self) -> None:
         while True:
-            for at in self._streams.take_replays(self._clock.now()):
-                for reader in self._readers.get(at, []):
-                    reader.wake()
-            self._streams.trim()
+            try:
+                for grown in await self._streams.take_replays(self._clock.now()):
+                    self._wake(grown)
+                await self._streams.trim()
+            except StoreError as error:
+                log.warning("streams not trimmed", extra={"error": str(error)})
             await asyncio.sleep(TRIM_EVERY_S)
 
     async def _forget(self) -> None:
         """Remove what has expired, which DynamoDB does by itself."""
         while True:
             await self._clock.sleep(FORGET_EVERY_S)
-            if isinstance(self._stores.tables, SqliteTables):
+            if isinstance(self._stores.tables, Forgetting):
                 await asyncio.to_thread(self._stores.tables.forget_expired, self._clock.now())
 
 
@@ -184,18 +211,20 @@ def _url(server: asyncio.Server) -> str:
 
 
 async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = None) -> None:
-    """Open the files, run the local cloud, close the files.
+    """Open the stores, run the local cloud, close the stores.
 
     Raises:
-        StoreError: A file cannot be opened.
-        SetupError: The signing key cannot be read.
+        StoreError: A store cannot be opened.
+        SetupError: The signing key cannot be read, or a setting cannot be used.
         StopRequested: In a group, when it was told to stop.
     """
     private_folder(config.folder)
-    stores = open_files(config.tables_path)
-    streams = StreamLog.open(config.streams_path)
+    stores = open_stores(config.folder, config.tables)
     try:
-        await LocalCloud(config, clock=clock, stores=stores, streams=streams).run(parent_pid=parent_pid)
+        streams = await open_streams(config.folder, config.streams)
+        try:
+            await LocalCloud(config, clock=clock, stores=stores, streams=streams).run(parent_pid=parent_pid)
+        finally:
+            await streams.close()
     finally:
-        streams.close()
         stores.tables.close()

@@ -14,7 +14,7 @@ import typer
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
-    from cloud.local.streams import StreamLog
+    from cloud.local.sqlite_streams import StreamLog
     from cloud.stores.lake import Lake
     from cloud.stores.registry import Registry
     from cloud.stores.tables import Tables
@@ -152,7 +152,7 @@ def _opened(config: Path | None, name: str, region: str, endpoint: str | None, *
 def _private(config: Path) -> Iterator[_Kept]:
     from cloud.errors import SetupError
     from cloud.local.config import load_config
-    from cloud.local.streams import StreamLog
+    from cloud.local.sqlite_streams import StreamLog
     from cloud.stores.setup import open_files
 
     settings = load_config(config)

@@ -15,7 +15,8 @@ from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.local.config import CloudConfig
-    from cloud.local.streams import SetAside, StreamLog
+    from cloud.local.sqlite_streams import StreamLog
+    from cloud.local.streams import SetAside
 
 set_aside = typer.Typer(help="Records that a function could not take.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of a zone's market.", no_args_is_help=True)
@@ -149,7 +150,7 @@ def _settings(config: Path, *, as_json: bool) -> "CloudConfig":
 @contextmanager
 def _streams(config: Path, *, as_json: bool) -> "Iterator[StreamLog]":
     from cloud.errors import StoreError
-    from cloud.local.streams import StreamLog
+    from cloud.local.sqlite_streams import StreamLog
 
     settings = _settings(config, as_json=as_json)
     if not settings.streams_path.exists():

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
-from cloud.local.streams import StreamLog
+from cloud.local.sqlite_streams import StreamLog
 from contracts.topics import Up
 
 Message = tuple[str, int, int]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cloud.local.config import load_config as load_cloud
 from cloud.local.proof import prove_file
 from cloud.local.report import read_report
-from cloud.local.streams import StreamLog
+from cloud.local.sqlite_streams import StreamLog
 from contracts.clock import SystemClock
 from contracts.telemetry import TelemetryMessage
 from contracts.topics import Up

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cloud.local.streams import StreamLog
+from cloud.local.sqlite_streams import StreamLog
 from cloud.shell.aggregates import mean_of
 from cloud.stores import keys
 from cloud.stores.sequence import Seen

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cloud.infra.rules import CONSUMERS, Stream
-from cloud.local.streams import NewRecord, StreamLog
+from cloud.local.sqlite_streams import SHARDS, StreamLog
+from cloud.local.streams import NewRecord, shard_of
 from sitewatt.commands import cloud_repair
 from sitewatt.commands.cloud import app
 
@@ -21,7 +22,7 @@ def streams(tmp_path: Path) -> StreamLog:
     """Return streams with one record of poison, set aside with an error that a device has worded."""
     log = StreamLog.open(tmp_path / "streams.db")
     log.append([NewRecord(stream=Stream.METER, partition_key="east", arrived_at=NOW, data=b'{"n":"\\u001b[2J"}')])
-    shard = NewRecord(stream=Stream.METER, partition_key="east", arrived_at=NOW, data=b"").shard
+    shard = shard_of("east", SHARDS)
     (record,) = log.read(METER, shard)
     log.set_aside(METER, record, error="ValueError: \x1b[31mred")
     log.passed(METER, shard, record.seq)

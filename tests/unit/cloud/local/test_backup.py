@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from cloud.errors import StoreError
 from cloud.infra.rules import Stream
 from cloud.local.report import read_report
-from cloud.local.streams import NewRecord, StreamLog
+from cloud.local.sqlite_streams import StreamLog
+from cloud.local.streams import NewRecord
 from cloud.stores.registry import save_registry
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Key, Put, Table

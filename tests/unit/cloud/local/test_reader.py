@@ -17,7 +17,8 @@ from cloud.local import reader as reader_module
 from cloud.local.functions import Functions
 from cloud.local.metrics import Counts
 from cloud.local.reader import ShardReader
-from cloud.local.streams import NewRecord, StreamLog
+from cloud.local.sqlite_streams import SHARDS, SqliteStreams, StreamLog
+from cloud.local.streams import NewRecord, shard_of
 from contracts.clock import SystemClock
 from tests.support.cloud.process import eventually
 
@@ -36,7 +37,7 @@ class _Stage:
         self.reader = reader
         self.consumer = consumer
         self.calls: list[list[str]] = []
-        self.shard = self._record("0").shard
+        self.shard = shard_of(KEY, SHARDS)
 
     def _record(self, text: str) -> NewRecord:
         return NewRecord(stream=Stream.ORDERS, partition_key=KEY, arrived_at=NOW, data=text.encode())
@@ -61,9 +62,12 @@ async def _stage(
     consumer = Consumer(stream=Stream.ORDERS, handler=MODULE, attempts_max=attempts)
     streams = StreamLog.open(tmp_path / "streams.db")
     functions = Functions(Counts())
-    probe = NewRecord(stream=Stream.ORDERS, partition_key=KEY, arrived_at=NOW, data=b"")
     reader = ShardReader(
-        consumer=consumer, shard=probe.shard, streams=streams, functions=functions, clock=SystemClock()
+        consumer=consumer,
+        shard=shard_of(KEY, SHARDS),
+        streams=SqliteStreams(streams),
+        functions=functions,
+        clock=SystemClock(),
     )
     stage = _Stage(streams, reader, consumer)
     module = ModuleType(MODULE)

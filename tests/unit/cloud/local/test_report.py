@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cloud.handlers import telemetry
 from cloud.local.report import read_report
-from cloud.local.streams import StreamLog
+from cloud.local.sqlite_streams import StreamLog
 from cloud.stores.registry import save_registry
 from contracts.topics import Up
 from sitewatt.commands.cloud import app

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cloud.errors import StoreError
 from cloud.infra.rules import Consumer, Stream, consumers_of
-from cloud.local.streams import SHARDS, NewRecord, StreamLog
+from cloud.local.sqlite_streams import SHARDS, StreamLog
+from cloud.local.streams import NewRecord, shard_of
 
 NOW = datetime(2026, 3, 17, 12, tzinfo=UTC)
 ORDERS = consumers_of(Stream.ORDERS)[0]
@@ -44,8 +45,8 @@ def test_a_checkpoint_survives_the_process(tmp_path: Path) -> None:
     log = StreamLog.open(tmp_path / "streams.db")
     record = _record("zone-1", 1)
     log.append([record, _record("zone-1", 2)])
-    first = log.read(ORDERS, record.shard)[0]
-    log.passed(ORDERS, record.shard, first.seq)
+    first = log.read(ORDERS, shard_of(record.partition_key, SHARDS))[0]
+    log.passed(ORDERS, shard_of(record.partition_key, SHARDS), first.seq)
     log.close()
     again = StreamLog.open(tmp_path / "streams.db")
     assert _read(again) == [b"2"]
@@ -56,7 +57,7 @@ def test_numbers_rise_even_where_the_clock_steps_back(streams: StreamLog) -> Non
     """A checkpoint is a number; one that falls would hide records."""
     streams.append([_record("a", 1, at=NOW)])
     streams.append([_record("a", 2, at=NOW - timedelta(hours=1))])
-    shard = _record("a", 0).shard
+    shard = shard_of("a", SHARDS)
     numbers = [record.seq for record in streams.read(ORDERS, shard)]
     assert numbers == sorted(set(numbers))
 
@@ -66,11 +67,11 @@ def test_a_record_is_kept_until_every_function_has_passed_it(streams: StreamLog)
     fast, *slow = consumers_of(Stream.TELEMETRY)
     record = _record("site", 1, stream=Stream.TELEMETRY)
     streams.append([record])
-    (read,) = streams.read(fast, record.shard)
-    streams.passed(fast, record.shard, read.seq)
+    (read,) = streams.read(fast, shard_of(record.partition_key, SHARDS))
+    streams.passed(fast, shard_of(record.partition_key, SHARDS), read.seq)
     assert streams.trim() == 0
     for consumer in slow:
-        streams.passed(consumer, record.shard, read.seq)
+        streams.passed(consumer, shard_of(record.partition_key, SHARDS), read.seq)
     assert streams.trim() == 1
     assert streams.counters()["waiting"] == 0
 

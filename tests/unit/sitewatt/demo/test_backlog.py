@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud.infra.rules import CONSUMERS, Stream
-from cloud.local.streams import NewRecord, StreamLog
+from cloud.local.sqlite_streams import SHARDS, StreamLog
+from cloud.local.streams import NewRecord, shard_of
 from contracts.topics import Up
 from sitewatt.demo.backlog import waiting_messages
 
@@ -22,8 +23,8 @@ def test_what_the_counting_function_has_not_passed_waits_and_a_repeat_waits_once
     (consumer,) = [one for one in CONSUMERS if one.handler == "cloud.handlers.acks"]
     log = StreamLog.open(tmp_path / "streams.db")
     log.append([_record(1), _record(2), _record(3), _record(3)])
-    first = log.read(consumer, _record(1).shard)[0]
-    log.passed(consumer, _record(1).shard, first.seq)
+    first = log.read(consumer, shard_of("home-1", SHARDS))[0]
+    log.passed(consumer, shard_of("home-1", SHARDS), first.seq)
     log.append([NewRecord(stream=Stream.ACKS, partition_key="home-1", arrived_at=NOON, data=b"not JSON")])
     log.close()
     found = waiting_messages(tmp_path / "streams.db")

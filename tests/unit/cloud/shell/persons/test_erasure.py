@@ -22,7 +22,8 @@ from cloud.handlers import telemetry as telemetry_handler
 from cloud.infra.rules import Stream
 from cloud.local.proof import prove
 from cloud.local.report import ledger
-from cloud.local.streams import NewRecord, StreamLog
+from cloud.local.sqlite_streams import StreamLog
+from cloud.local.streams import NewRecord
 from cloud.shell import services as shell_services
 from cloud.shell.market import writer as writer_module
 from cloud.shell.market.journal import Journal
