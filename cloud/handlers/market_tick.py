@@ -19,9 +19,10 @@ def handler(event: dict[str, Any], context: Any) -> None:
         SetupError: The schedule names a zone that is not registered.
         CloudError: The tick was not taken; the next one brings the same.
     """
-    market = market_of(current(), event["zone"])
+    services = current()
+    market = market_of(services, event["zone"])
     if market is None:
         raise SetupError(f"market tick for zone {event['zone']}, which is not registered; nothing done")
     at_ms = epoch_ms(datetime.fromisoformat(event["time"]))
-    market.submit([commands.tick(at_ms=at_ms)], at_ms=at_ms)
+    market.submit([commands.tick(at_ms=at_ms)], at_ms=at_ms, newest=services.newest_registry)
     market.tidy()

@@ -33,7 +33,7 @@ from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
-from cloud.stores.registry import save_registry, with_joined
+from cloud.stores.registry import Registry, save_registry, with_joined
 from cloud.stores.setup import Stores
 from cloud.stores.tables import Forgetting
 from contracts.clock import Clock
@@ -155,9 +155,14 @@ class LocalCloud:
 
     def _services(self) -> Services:
         save_registry(self._stores.tables, self._config.registry)
+
+        def reread() -> Registry:
+            return with_joined(self._stores.tables, self._config.registry)
+
         return Services(
             stores=self._stores,
-            registry=with_joined(self._stores.tables, self._config.registry),
+            registry=reread(),
+            reread=reread,
             publisher=self._link,
             signer=read_signer_file(issuer=self._config.signing.issuer, path=self._config.signing.key_file),
         )

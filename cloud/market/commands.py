@@ -36,6 +36,16 @@ def register(participant: Participant, *, at_ms: int) -> Command:
     return {"op": "register", "at_ms": at_ms, "participant": participant.model_dump(mode="json")}
 
 
+def leave(*, site: str, reason: str, at_ms: int) -> Command:
+    """Return the command by which a site takes part no more; registered again, it does."""
+    return {"op": "leave", "at_ms": at_ms, "site": site, "reason": reason}
+
+
+def close_account(*, site: str, reason: str, interval_ms: int, at_ms: int) -> Command:
+    """Return the command that closes the account of a site that left: its balance moves to cash."""
+    return {"op": "close_account", "at_ms": at_ms, "site": site, "interval_ms": interval_ms, "reason": reason}
+
+
 def order(message: OrderMessage, *, at_ms: int) -> Command:
     """Return the command of an order message, taken by the sequencer at an instant."""
     command: Command = {

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from cloud.market import ledger, moving, settling, stages, trading
+from cloud.market import leaving, ledger, moving, settling, stages, trading
+from cloud.market.leaving import Departed
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.snapshot import from_json, to_json
 from cloud.market.state import Account, DrLine, Order, Outcome, Product, ProductView, State, Storage
@@ -137,8 +138,12 @@ class Engine:
         return _unfit(self._state, participant) is None
 
     def participants(self) -> tuple[Participant, ...]:
-        """Return who is registered."""
-        return tuple(account.participant for account in self._state.accounts.values())
+        """Return who takes part."""
+        return tuple(one.participant for one in self._state.accounts.values() if one.left_ms is None)
+
+    def departed(self) -> tuple[Departed, ...]:
+        """Return who left and whose account is still open."""
+        return leaving.departed(self._state)
 
     def storage_of(self, site: str) -> Storage | None:
         """Return what a site last announced of its battery."""
@@ -238,6 +243,7 @@ def _register(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
         state.accounts[participant.site] = Account(participant=participant)
     else:
         account.admit(participant)
+        account.left_ms = None
 
 
 def _capacity(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
@@ -318,6 +324,8 @@ _COMMANDS: dict[str, tuple[_Handler, _Owed]] = {
     "release_reading": (settling.release, (("site", str), ("interval_ms", int), ("by", str), ("reason", str))),
     "move_rules": (moving.move, (("rules", dict), ("by", str), ("reason", str))),
     "register": (_register, (("participant", dict),)),
+    "leave": (leaving.leave, (("site", str), ("reason", str))),
+    "close_account": (leaving.close, (("site", str), ("interval_ms", int), ("reason", str))),
     "capacity": (_capacity, (("site", str), ("interval_ms", int), ("import_wh", int), ("export_wh", int))),
     "storage": (
         _storage,

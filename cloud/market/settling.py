@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloud.market.charges import charges, vat
+from cloud.market.leaving import takes_part
 from cloud.market.ledger import BALANCING, CHARGES, DEMAND_RESPONSE, TAXES, Entry, Kind, LedgerLine
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import Estimate
@@ -24,7 +25,7 @@ from cloud.market.settlement import (
     spread_prices,
 )
 from cloud.market.shared_energy import share
-from cloud.market.state import DrLine, Meter, Outcome, Product, Reply, SiteSettlement, State
+from cloud.market.state import Account, DrLine, Meter, Outcome, Product, Reply, SiteSettlement, State
 from contracts.market import OrderStatus, ProductState
 from domain.plausibility import above_connection
 
@@ -40,9 +41,9 @@ _SETTLED = (ProductState.SETTLED, ProductState.CORRECTED)
 def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take one reading: the first, or a later version that replaces it; settle again what it changes."""
     site, start_ms = command["site"], command["interval_ms"]
-    product = state.products.get(start_ms)
+    account, product = state.accounts.get(site), state.products.get(start_ms)
     name = f"meter v{command['version']}"
-    if site not in state.accounts or product is None:
+    if account is None or product is None or not takes_part(product, account):
         out.answers.append(_answer(site, start_ms, name, f"no product of site {site} at {start_ms}"))
         return
     if state.now_ms < product.times.end_ms:
@@ -82,7 +83,7 @@ def hold(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     out.answers.append(_answer(site, start_ms, name, reason, code=IMPLAUSIBLE))
     if product.state in _SETTLED:
         estimate_missing(state, product)
-        for moved in sorted(state.accounts) if share(state, product, out) else (site,):
+        for moved in sorted(product.meters) if share(state, product, out) else (site,):
             _correct(state, product, moved, out)
 
 
@@ -111,9 +112,9 @@ def _believe(state: State, product: Product, site: str, meter: Meter, out: Outco
     out.answers.append(_answer(site, product.start_ms, f"meter v{meter.version}", None))
     if product.state in _SETTLED:
         # What one member took or gave was another's: a community's later reading settles all whom it moves.
-        for moved in sorted(state.accounts) if share(state, product, out) else (site,):
+        for moved in sorted(product.meters) if share(state, product, out) else (site,):
             _correct(state, product, moved, out)
-    elif product.state is ProductState.DELIVERED and product.meters.keys() >= state.accounts.keys():
+    elif product.state is ProductState.DELIVERED and not _missing(state, product):
         product.state = advance(product.state, ProductEvent.METER)
         settle(state, product, out)
         product.state = advance(product.state, ProductEvent.SETTLE)
@@ -124,8 +125,8 @@ def take_event(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     """Take the commitments of one demand-response event; a site is paid for one event per interval, never two."""
     for line in command["lines"]:
         site, start_ms = line["site"], line["interval_ms"]
-        product = state.products.get(start_ms)
-        if product is None or site not in state.accounts:
+        account, product = state.accounts.get(site), state.products.get(start_ms)
+        if account is None or product is None or not takes_part(product, account):
             out.answers.append(_answer(site, start_ms, command["event"], f"no product of site {site} at {start_ms}"))
             continue
         taken = DrLine(
@@ -179,16 +180,22 @@ def open_claims(state: State) -> list[tuple[Product, str, DrLine]]:
 
 def estimate_missing(state: State, product: Product) -> None:
     """Give every site without a reading an estimate of version 0, by the market's named method."""
-    for site, account in state.accounts.items():
-        if site in product.meters:
-            continue
+    for account in _missing(state, product):
         traded_wh, last_wh = product.position(account).net_wh, account.last_metered_wh
         net_wh = traded_wh
         if state.rules.estimate is Estimate.PREVIOUS and last_wh is not None:
             net_wh = last_wh
         elif state.rules.estimate is Estimate.WORST:
             net_wh = max(traded_wh, last_wh or 0, 0)
-        product.meters[site] = Meter(0, max(net_wh, 0), max(-net_wh, 0), True)
+        product.meters[account.site] = Meter(0, max(net_wh, 0), max(-net_wh, 0), True)
+
+
+def _missing(state: State, product: Product) -> list[Account]:
+    """Return who settles in a product and has no reading there, in the order of their registration."""
+    accounts, meters = state.accounts, product.meters
+    if meters.keys() >= accounts.keys():
+        return []
+    return [one for site, one in accounts.items() if site not in meters and takes_part(product, one)]
 
 
 def settle(state: State, product: Product, out: Outcome) -> None:
@@ -197,7 +204,7 @@ def settle(state: State, product: Product, out: Outcome) -> None:
     All sites together say whether the system is short; each area of a market with links has its own price for it.
     """
     share(state, product, out)
-    measured = {site: _measured(state, product, site) for site in sorted(state.accounts)}
+    measured = {site: _measured(state, product, site) for site in sorted(product.meters)}
     counted = (site for site in measured if first_edition(state, product) or product.meters[site].version)
     system_wh = sum(measured[site][1] for site in counted)
     paid = product.price if product.price is not None else product.last_price

@@ -70,10 +70,11 @@ def from_json(raw: Mapping[str, Any]) -> State:
 
 
 def _account(account: Account) -> dict[str, Any]:
-    # A site without a battery keeps the form, and so the hash, that it has always had.
+    # A site without a battery, and one that has not left, keeps the form, and so the hash, that it has always had.
     storage = {} if account.storage is None else {"storage": [*account.storage[:-1], list(account.storage.own_net_wh)]}
     return {
         **storage,
+        **({} if account.left_ms is None else {"left_ms": account.left_ms}),
         "participant": account.participant.model_dump(mode="json"),
         "open_cost_uct": account.open_cost_uct,
         "minute": account.minute,

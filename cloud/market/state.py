@@ -277,7 +277,8 @@ class Account:
     """A participant with what counts against its limits.
 
     ``known`` are its orders by its own order ids, those that were refused for good among them, until they are
-    forgotten. The owner and the limits are its participant's, at hand as plain values.
+    forgotten. The owner and the limits are its participant's, at hand as plain values. ``left_ms`` is when the site
+    left the market, ``None`` while it takes part.
     """
 
     participant: Participant
@@ -287,6 +288,7 @@ class Account:
     halted: str | None = None
     last_metered_wh: int | None = None
     storage: Storage | None = None
+    left_ms: int | None = None
     known: dict[str, Order | Rejected] = field(default_factory=dict, repr=False)
     site: str = field(init=False)
     owner: str = field(init=False)

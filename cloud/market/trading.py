@@ -33,7 +33,7 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
         return
     site, order_id, start_ms, side, quantity_wh, price, tif, good_till_ms, post_only = asked
     account = state.accounts.get(site)
-    if account is None:
+    if account is None or account.left_ms is not None:
         out.replies.append(_refused(command, checks.unknown_site(state, site)))
         return
     known = account.known.get(order_id)

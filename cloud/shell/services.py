@@ -9,7 +9,7 @@ does.
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -48,26 +48,35 @@ class Services:
     """The stores, the way to the sites, the key and the register of who takes part.
 
     ``memory`` holds what a warm process may keep between calls, by name; losing it costs time and nothing else.
+    ``reread`` reads the registry as it is now; without it the one given stands.
     """
 
     stores: Stores
     registry: Registry
     publisher: Publisher
     signer: Signer | NoSigner
+    reread: Callable[[], Registry] | None = None
     memory: dict[str, object] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
+
+    def newest_registry(self) -> Registry:
+        """Return the register as it is now.
+
+        Raises:
+            CloudError: It cannot be read.
+        """
+        return self.registry if self.reread is None else self.reread()
 
 
 class _Current:
     services: Services | None = None
-    installed = False  # By somebody else, who answers for the registry in it.
     read_s = 0.0  # When the registry was read last, monotonic.
     lock = Lock()
 
 
 def install(services: Services | None) -> None:
     """Let the functions of this process use services that somebody else has built (``None``: build it anew)."""
-    _Current.services, _Current.installed = services, services is not None
+    _Current.services, _Current.read_s = services, time.monotonic()
 
 
 def current() -> Services:
@@ -81,7 +90,7 @@ def current() -> Services:
         now_s = time.monotonic()
         if _Current.services is None:
             _Current.services, _Current.read_s = build(os.environ), now_s
-        elif not _Current.installed and now_s - _Current.read_s > REGISTRY_AGE_S_MAX:
+        elif _Current.services.reread is not None and now_s - _Current.read_s > REGISTRY_AGE_S_MAX:
             _Current.services, _Current.read_s = _read_again(_Current.services), now_s
         return _Current.services
 
@@ -89,7 +98,7 @@ def current() -> Services:
 def _read_again(services: Services) -> Services:
     """Return services with the registry as it is now; who took part a minute ago still does where it cannot be read."""
     try:
-        return replace(services, registry=_registry(os.environ, services.stores.tables))
+        return replace(services, registry=services.newest_registry())
     except CloudError as error:
         LOG.warning("registry not read again", extra={"error": str(error)})
         return services
@@ -110,9 +119,14 @@ def build(environ: Mapping[str, str]) -> Services:
     import boto3
 
     stores = open_stores(environ)
+
+    def reread() -> Registry:
+        return _registry(environ, stores.tables)
+
     return Services(
         stores=stores,
-        registry=_registry(environ, stores.tables),
+        registry=reread(),
+        reread=reread,
         publisher=IotPublisher(boto3.client("iot-data")),
         signer=_signer(environ),
     )

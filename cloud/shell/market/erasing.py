@@ -48,7 +48,7 @@ def owners_of(tables: Tables, zone: ZoneId) -> dict[str, str]:
         StoreError: The tables failed.
     """
     fold = read_fold(tables, zone)
-    known = () if fold is None else fold.engine.participants()
+    known = () if fold is None else (*fold.engine.participants(), *(one.participant for one in fold.engine.departed()))
     return {participant.site: participant.owner for participant in known}
 
 

@@ -5,13 +5,15 @@ from it, so sites hear of their trades before the tables do: whoever finds the j
 a crash or because another writer was cut short, tells and stores them again, with the same ids and numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Final
 
-from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
+from cloud.errors import CloudError, ConditionFailed, JournalStuck, PublishError, StoreError
 from cloud.figures import CLAIMS_WAITING, LEDGER_LINES, ORDERS, READINGS_HELD, SETTLEMENTS, TRADES, WRITER_RACES
 from cloud.market import commands
+from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import MarketRules, Participant
 from cloud.market.settling import IMPLAUSIBLE
 from cloud.shell.counting import count
@@ -24,7 +26,7 @@ from cloud.shell.publishing import Publisher
 from cloud.shell.services import Services
 from cloud.stores.registry import Registry, SiteRecord, ZoneRecord
 from cloud.stores.tables import Tables
-from contracts.units import DELIVERY_INTERVAL_S, ZoneId, printable
+from contracts.units import DELIVERY_INTERVAL_S, ZoneId, instant, printable
 
 ATTEMPTS_MAX: Final = 10
 # A month at the full connection, at 0.40 EUR/kWh: years of an ordinary bill, and an end to a dishonest one.
@@ -51,10 +53,18 @@ class MarketWriter:
         self._committed = 0
         self._untold: list[Step] = []
 
-    def submit(self, inputs: Sequence[Input], *, at_ms: int) -> list[Step]:
+    def submit(
+        self, inputs: Sequence[Input], *, at_ms: int, newest: Callable[[], Registry] | None = None
+    ) -> list[Step]:
         """Journal inputs, apply them, store and tell what follows; return the steps that were stored and told.
 
         Without inputs it only finishes what an earlier call could not.
+
+        Args:
+            inputs: What comes in, in its order.
+            at_ms: Now.
+            newest: Reads the registry as it is now. With it sites that are not in the registry leave the market, and
+                the accounts of those that left are closed when they are final.
 
         Raises:
             ConditionFailed: Other writers were first, again and again; deliver the inputs again.
@@ -65,7 +75,11 @@ class MarketWriter:
             for attempt in range(ATTEMPTS_MAX):
                 try:
                     fold = self._newest(at_ms)
-                    entry = [*self._registrations(fold, at_ms), *fold.news(inputs)]
+                    entry = [
+                        *self._registrations(fold, at_ms),
+                        *self._partings(fold, newest, at_ms),
+                        *fold.news(inputs),
+                    ]
                     if entry:
                         self._fence = self._journal.append(self._fence, entry, projected=self._told_up_to())
                         self._untold.append(self._apply(fold, entry))
@@ -232,6 +246,35 @@ class MarketWriter:
         known = {participant.site: participant for participant in fold.engine.participants()}
         changed = [one for one in self._participants if known.get(one.site) != one and fold.engine.admits(one)]
         return [commands.register(one, at_ms=at_ms) for one in changed]
+
+    def _partings(self, fold: Fold, newest: Callable[[], Registry] | None, at_ms: int) -> list[Input]:
+        """Return the commands by which sites leave that are in no registry, and close the accounts that are final."""
+        if newest is None or not self._parting(fold, self.registry):
+            return []
+        try:
+            # This writer's registry may be a minute old, and a site that joined meanwhile must not lose its orders.
+            return [one(at_ms=at_ms) for one in self._parting(fold, newest())]
+        except CloudError as error:
+            LOG.warning("registry not read, no site leaves", extra={"zone": self._zone.id, "error": str(error)})
+            return []
+
+    def _parting(self, fold: Fold, registry: Registry) -> list[Callable[..., Input]]:
+        here = {site.id for site in registry.sites_in(self._zone.id)}
+        gone = [one.site for one in fold.engine.participants() if one.site not in here]
+        final = [one for one in fold.engine.departed() if not one.open_intervals]
+        return [
+            *(partial(commands.leave, site=site, reason="it is not in the registry") for site in gone),
+            *(
+                partial(
+                    commands.close_account,
+                    site=one.participant.site,
+                    reason=f"left at {instant(one.left_ms).isoformat()}, its last interval is final",
+                    interval_ms=fold.engine.now_ms - fold.engine.now_ms % INTERVAL_MS,
+                )
+                for one in final
+                if one.participant.site not in here
+            ),
+        ]
 
 
 def market_of(services: Services, zone: ZoneId) -> MarketWriter | None:
