@@ -1,6 +1,7 @@
 """All doors in one ASGI application."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -107,6 +108,7 @@ def build_app(
         del app
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(feed.running())
+            await stack.enter_async_context(_running(offering.keep_new()))
             await stack.enter_async_context(push_client)
             stack.push_async_callback(agents.aclose)
             await stack.enter_async_context(couriers(peers, Letters(offering.tables), CardPins(offering.tables)))
@@ -119,6 +121,17 @@ def build_app(
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run work beside the block and end it with it."""
+    task = asyncio.create_task(work, name="keep the registry new")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _caller_of(context: Context) -> Caller:

@@ -1,17 +1,26 @@
 """What every door of one server stands on."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+import anyio
+import anyio.to_thread
 
 from cloud.agents.office import Office
 from cloud.agents.rights import ALL, Caller, holds_site
 from cloud.agents.skill import Skill
 from cloud.agents.skills import SKILLS
 from cloud.doors.callers import Callers
+from cloud.errors import CloudError
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord, ZoneRecord
 from cloud.stores.tables import Tables
 from contracts.skills.base import Agent
+
+log = logging.getLogger(__name__)
+# A site that joins takes part within a minute, as with the functions.
+RENEW_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +34,45 @@ class Document:
     read: Callable[[], str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Offering:
-    """An office, who takes part, who may come in, and the documents that were handed in; ``agent`` narrows to one."""
+    """An office, who takes part, who may come in, and the documents that were handed in; ``agent`` narrows to one.
+
+    ``reread`` reads who takes part as it is now, each ``renew_s``, and ``office_with`` makes the office over it;
+    without them those given stand.
+    """
 
     office: Office
     registry: Registry
     tables: Tables
+    reread: Callable[[], Registry] | None = None
+    office_with: Callable[[Registry], Office] | None = None
+    renew_s: float = RENEW_S
     callers: Callers
     agent: Agent | None = None
     documents: Mapping[str, Document] = field(default_factory=dict)
     version: str = "0"
+
+    async def keep_new(self) -> None:
+        """Look again and again who takes part; who did a minute ago still does where that cannot be read."""
+        while self.reread is not None:
+            await anyio.sleep(self.renew_s)
+            try:
+                await anyio.to_thread.run_sync(self.renew)
+            except CloudError as error:
+                log.warning("registry not read again", extra={"error": str(error)})
+
+    def renew(self) -> None:
+        """Take over who takes part now.
+
+        Raises:
+            CloudError: It cannot be read; nothing was changed.
+        """
+        if self.reread is None or self.office_with is None:
+            return
+        registry = self.reread()
+        if registry != self.registry:
+            self.registry, self.office = registry, self.office_with(registry)
 
     def skills(self, caller: Caller) -> tuple[Skill[Any, Any], ...]:
         """Return what a caller can ask here."""

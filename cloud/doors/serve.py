@@ -6,6 +6,7 @@ import socket
 import ssl
 from pathlib import Path
 
+import anyio
 import uvicorn
 from mcp.server.stdio import stdio_server
 from starlette.types import ASGIApp
@@ -84,7 +85,10 @@ def serve_stdio(offering: Offering, caller: Caller) -> None:
     server = mcp_server(offering, lambda _context: caller)
 
     async def run() -> None:
-        async with stdio_server() as (read, write):
-            await server.run(read, write, server.create_initialization_options())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(offering.keep_new)
+            async with stdio_server() as (read, write):
+                await server.run(read, write, server.create_initialization_options())
+            tasks.cancel_scope.cancel()
 
     asyncio.run(run())

@@ -11,6 +11,7 @@ import typer
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
+    from cloud.agents.office import Office
     from cloud.agents.rights import Caller
     from cloud.doors.offering import Offering
     from cloud.infra.deployment.account import Account
@@ -77,11 +78,17 @@ def offering_of(
     from cloud.doors.callers import Callers, read_callers
     from cloud.doors.offering import Offering
     from cloud.shell.agents_office import office_of
+    from cloud.stores.registry import load_registry
     from sitewatt.documents import documents, version
 
+    def office_with(members: "Registry") -> "Office":
+        return office_of(store, members)
+
     return Offering(
-        office=office_of(store, registry),
+        office=office_with(registry),
         registry=registry,
+        reread=lambda: load_registry(store),
+        office_with=office_with,
         tables=store,
         callers=read_callers(callers) if callers is not None else Callers(),
         agent=agent,
