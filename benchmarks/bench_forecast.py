@@ -3,8 +3,10 @@
     SITEWATT_SERIES=FOLDER python -m benchmarks forecast [--json]
 
 The series are public sets, which the project does not ship: FOLDER holds those of ``SETS`` that are to be measured.
-Everything goes through ``issue_forecasts``, which the cloud's tick and the gateway call, without weather and without
-published loads, and over the history that a gateway keeps. Origins are spread over the last 90 days of each series. A
+Everything goes through ``issue_forecasts``, which the cloud's tick and the gateway call, over the history that each
+keeps: sites ``HISTORY_DAYS``, prices three years in quarters of an hour. Weather and published load, wind and sun are
+given where the set names their columns, and the row says so; weather that came is a perfect forecast of it. Origins are
+local midnights, spread over the last 90 days of each series, of a price over its last year. A
 relative error below 1 is better than the same quarter one week before. ``day 2 / best member`` compares the load of the
 second day with the best of the simple forecasts that it is mixed from, chosen afterwards, which no forecaster can.
 """
@@ -13,45 +15,62 @@ import csv
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from contracts.forecast import ForecastKind
-from contracts.units import SiteId
-from domain.forecasting.blend import fold
-from domain.forecasting.issue import SiteHistory, issue_forecasts
+from contracts.units import DELIVERY_INTERVAL_S, SiteId
+from domain.forecasting.blend import Covariates, fold
+from domain.forecasting.issue import PriceInputs, SiteHistory, issue_forecasts
 from domain.forecasting.members import SEASONAL
-from domain.forecasting.pv import PvPlant
+from domain.forecasting.price import HISTORY_DAYS as PRICE_HISTORY_DAYS
+from domain.forecasting.pv import PvPlant, Weather
 from domain.forecasting.scores import coverage, weekly_naive
 from domain.forecasting.series import Floats, Series
 from edge.trading.own_forecast import HISTORY_DAYS, longitude_of
 
 FOLDER: Final = "SITEWATT_SERIES"
-ORIGINS: Final = 12
+ORIGINS: Final = 30
 _SPREAD_DAYS: Final = 90
 _DAYS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Set:
-    """Columns of a file, and how their values become W, or mct per kWh of a price."""
+    """Columns of a file, how their values become W, or mct per kWh of a price, and what is given beside them.
+
+    ``given`` names columns of what is published of a price's load, wind and sun, or a load's temperature.
+    """
 
     file: str
     kind: ForecastKind
     columns: tuple[str, ...]
     factor: float
+    timezone: str = "UTC"
+    given: tuple[str, ...] = ()
+    spread_days: int = _SPREAD_DAYS
 
 
 SETS: Final = {
-    "regional load": Set(
+    "regional load, PJM": Set(
         file="load_region/pjm_zones_2023_10_2024_06.csv",
         kind=ForecastKind.LOAD,
         columns=("RTO", "AP", "DOM"),
         factor=1.0,
+        timezone="America/New_York",
+    ),
+    "regional load, Victoria, temperature given": Set(
+        file="load_region/victoria_2012_2013.csv",
+        kind=ForecastKind.LOAD,
+        columns=("load_mw",),
+        factor=1_000.0,
+        timezone="Australia/Melbourne",
+        given=("temp_c",),
     ),
     "homes, load": Set(
         file="homes_fontana/homes_01_12.csv",
@@ -68,8 +87,20 @@ SETS: Final = {
     "factory, load": Set(
         file="factory_steel/steel_2018_01_09.csv", kind=ForecastKind.LOAD, columns=("load_kw",), factor=1_000.0
     ),
-    "price DE": Set(
-        file="price_de/prices_2012_2016.csv", kind=ForecastKind.PRICE, columns=("price_eur_mwh",), factor=100.0
+    "price DE, past prices alone": Set(
+        file="price_de/prices_2012_2016.csv",
+        kind=ForecastKind.PRICE,
+        columns=("price_eur_mwh",),
+        factor=100.0,
+        spread_days=365,
+    ),
+    "price DE, published load, wind and sun": Set(
+        file="price_de/prices_2012_2016.csv",
+        kind=ForecastKind.PRICE,
+        columns=("price_eur_mwh",),
+        factor=100.0,
+        given=("load_forecast_mw", "wind_solar_forecast_mw"),
+        spread_days=365,
     ),
 }
 
@@ -103,11 +134,15 @@ class _Sums:
 def _measured(path: Path, of: Set) -> dict[str, float]:
     days = [_Sums() for _ in range(_DAYS)]
     members = dict.fromkeys(SEASONAL, 0.0)
-    for series in _series(path, of):
+    columns = list(_series(path, of))
+    given = {name: series for name, series in columns if name in of.given}
+    for name, series in columns:
+        if name in given:
+            continue
         scale = float(np.nanmean(np.abs(series.values))) or 1.0
         steps = series.steps_per_day
-        for origin in _origins(series):
-            told = _told(series, of.kind, origin)
+        for origin in _origins(series, of):
+            told = _told(series, of, origin, list(given.values()))
             naive = weekly_naive(series.values, origin=origin, horizon=_DAYS * steps, steps_per_day=steps)
             for day, sums in enumerate(days):
                 span = slice(day * steps, (day + 1) * steps)
@@ -124,8 +159,8 @@ def _measured(path: Path, of: Set) -> dict[str, float]:
                 sums.inside += coverage(actual, low[counts], high[counts]) * len(actual)
                 sums.count += len(actual)
             if of.kind is ForecastKind.LOAD:
-                for name, error in _member_errors(series, origin).items():
-                    members[name] += error / scale
+                for member, error in _member_errors(series, origin, _offset_s(series, of, origin)).items():
+                    members[member] += error / scale
     figures = {
         "rMAE day 1": days[0].told / days[0].naive,
         "rMAE day 2": days[1].told / days[1].naive,
@@ -136,43 +171,62 @@ def _measured(path: Path, of: Set) -> dict[str, float]:
     return figures
 
 
-def _told(series: Series, kind: ForecastKind, origin: int) -> tuple[Floats, Floats, Floats]:
+def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Floats, Floats, Floats]:
     """Return low, middle and high of two days as issued at an origin, in the series' unit."""
     steps = series.steps_per_day
-    first = 0 if kind is ForecastKind.PRICE else max(0, origin - HISTORY_DAYS * steps)
+    first = max(0, origin - (PRICE_HISTORY_DAYS if of.kind is ForecastKind.PRICE else HISTORY_DAYS) * steps)
     past = Series(
         start=series.start + timedelta(seconds=first * series.step_s),
         step_s=series.step_s,
         values=series.values[first:origin],
     )
-    plant = None
-    if kind is ForecastKind.PV:
+    plant, weather = None, None
+    if of.kind is ForecastKind.PV:
         peak_w = -float(np.nanmin(past.values))
         plant = PvPlant(latitude_deg=48.0, longitude_deg=longitude_of(past), peak_w=peak_w)
+    if of.kind is ForecastKind.LOAD and given:
+        air = given[0].values[: origin + _DAYS * steps]
+        weather = Weather(start=series.start, ghi_w_m2=np.full(len(air), np.nan), air_temperature_c=air)
+    offset_s = _offset_s(series, of, origin)
     site = SiteHistory(
         site=SiteId("site"),
-        load=past if kind is ForecastKind.LOAD else None,
-        pv=past if kind is ForecastKind.PV else None,
-        has_load=kind is ForecastKind.LOAD,
+        load=past if of.kind is ForecastKind.LOAD else None,
+        pv=past if of.kind is ForecastKind.PV else None,
+        has_load=of.kind is ForecastKind.LOAD,
         plant=plant,
+        utc_offset_s=offset_s,
+        weather=weather,
     )
+    inputs = PriceInputs(utc_offset_s=offset_s)
+    if of.kind is ForecastKind.PRICE and given:
+        # Published for the next day; nothing of the day after it.
+        published = np.stack([one.values[: origin + steps] for one in given], axis=1)
+        inputs = replace(inputs, covariates=Covariates(start=series.start, values=published))
     issued = issue_forecasts(
-        [] if kind is ForecastKind.PRICE else [site],
+        [] if of.kind is ForecastKind.PRICE else [site],
         issued_at=series.start + timedelta(seconds=origin * series.step_s),
         horizon_steps=_DAYS * steps,
         step_s=series.step_s,
-        price=past if kind is ForecastKind.PRICE else None,
+        price=past if of.kind is ForecastKind.PRICE else None,
+        price_inputs=inputs,
     )
-    one = next(each for each in issued if each.kind is kind)
+    one = next(each for each in issued if each.kind is of.kind)
     low, middle, high = (np.array(values, dtype=np.float64) for values in (one.p10, one.p50, one.p90))
     return low, middle, high
 
 
-def _member_errors(series: Series, origin: int) -> dict[str, float]:
+def _offset_s(series: Series, of: Set, origin: int) -> int:
+    """Return by how much the wall of a set is ahead of UTC at an origin."""
+    at = series.start + timedelta(seconds=origin * series.step_s)
+    offset = at.astimezone(ZoneInfo(of.timezone)).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds())
+
+
+def _member_errors(series: Series, origin: int, offset_s: int) -> dict[str, float]:
     """Return the summed error of each simple forecast over the second day."""
     steps = series.steps_per_day
     known = series.values[max(0, origin - HISTORY_DAYS * steps) : origin]
-    start_s = int(series.start.timestamp()) + origin * series.step_s
+    start_s = int(series.start.timestamp()) + origin * series.step_s + offset_s
     folded = fold(known, local_start_s=start_s, future=_DAYS, step_s=series.step_s)
     actual = series.values[origin + steps : origin + 2 * steps]
     naive = weekly_naive(series.values, origin=origin, horizon=2 * steps, steps_per_day=steps)[steps:]
@@ -183,28 +237,33 @@ def _member_errors(series: Series, origin: int) -> dict[str, float]:
     }
 
 
-def _origins(series: Series) -> list[int]:
-    """Return the steps at which forecasts are issued: midnights of the file's clock."""
+def _origins(series: Series, of: Set) -> list[int]:
+    """Return the steps at which forecasts are issued: midnights of the set's clock."""
     steps = series.steps_per_day
-    midnight_s = -int(series.start.timestamp()) % 86_400
-    offset = midnight_s // series.step_s
-    last = (len(series.values) - offset) // steps - _DAYS
-    days = np.unique(np.linspace(max(30, last - _SPREAD_DAYS), last, ORIGINS).round().astype(int))
-    return [offset + int(day) * steps for day in days]
+    zone = ZoneInfo(of.timezone)
+    last = series.start + timedelta(seconds=(len(series.values) - _DAYS * steps) * series.step_s)
+    first = max(series.start + timedelta(days=30), last - timedelta(days=of.spread_days))
+    origins = []
+    for share in range(ORIGINS):
+        at = (first + share * (last - first) / (ORIGINS - 1)).astimezone(zone)
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        origins.append(round((midnight.astimezone(UTC) - series.start).total_seconds() / series.step_s))
+    return sorted(set(origins))
 
 
-def _series(path: Path, of: Set) -> Iterator[Series]:
-    """Yield the columns of a file on its own grid; what is missing is missing."""
+def _series(path: Path, of: Set) -> Iterator[tuple[str, Series]]:
+    """Yield the columns of a file on its own grid, prices in quarters of an hour; what is missing is missing."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     stamp = next(iter(rows[0]))
     at = [datetime.fromisoformat(row[stamp]) for row in rows]
     at = [each.replace(tzinfo=UTC) if each.tzinfo is None else each.astimezone(UTC) for each in at]
     step_s = round((at[1] - at[0]).total_seconds())
+    parts = step_s // DELIVERY_INTERVAL_S if of.kind is ForecastKind.PRICE else 1
     places = [round((each - at[0]).total_seconds() / step_s) for each in at]
-    for column in of.columns:
+    for column in (*of.columns, *of.given):
         values = np.full(places[-1] + 1, np.nan)
         for place, row in zip(places, rows, strict=True):
             if row[column]:
-                values[place] = float(row[column]) * of.factor
-        yield Series(start=at[0], step_s=step_s, values=values)
+                values[place] = float(row[column]) * (1.0 if column in of.given else of.factor)
+        yield column, Series(start=at[0], step_s=step_s // parts, values=np.repeat(values, parts))

@@ -60,11 +60,15 @@ class CallConflict(SkillError):
 
 
 class ProviderError(CloudError):
-    """A provider on the internet gave no usable answer; ``retry_after_s`` is how long it asks us to wait."""
+    """A provider on the internet gave no usable answer; ``retry_after_s`` is how long it asks us to wait.
 
-    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+    ``absent`` says that it answered: nothing of the kind is published (404).
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0, absent: bool = False) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.absent = absent
 
 
 class DeployError(CloudError):

@@ -75,7 +75,10 @@ def _once(client: httpx.Client, question: Question) -> bytes:
         if answer.status_code == 429 or answer.status_code >= 500:
             raise _Busy(answer.status_code, _seconds(answer.headers.get("Retry-After")))
         if answer.status_code != 200:
-            raise ProviderError(f"{answer.url.host} refuses with {answer.status_code}; asking again will not help")
+            raise ProviderError(
+                f"{answer.url.host} refuses with {answer.status_code}; asking again will not help",
+                absent=answer.status_code == 404,
+            )
         body = bytearray()
         for part in answer.iter_bytes():
             body += part

@@ -158,6 +158,16 @@ def day_ahead_state(zone: ZoneId) -> Key:
     return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#day-ahead-state", sk="CURRENT")
 
 
+def load_wind_sun(zone: ZoneId, day: datetime) -> Key:
+    """Return where the published load, wind and sun of one UTC day of a zone are kept, by quarter of an hour in MW."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#load-wind-sun", sk=f"{day.astimezone(UTC):%Y%m%d}")
+
+
+def load_wind_sun_state(zone: ZoneId) -> Key:
+    """Return where it is kept when a zone's provider of them may be asked next, and its last fault."""
+    return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#load-wind-sun-state", sk="CURRENT")
+
+
 def weather(zone: ZoneId, cell: str, day: datetime) -> Key:
     """Return where the hours of weather of one UTC day are kept for a cell of places."""
     return Key(table=Table.FORECAST_DATA, pk=f"SITE#{zone}#weather#{cell}", sk=f"{day.astimezone(UTC):%Y%m%d}")

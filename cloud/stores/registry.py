@@ -19,6 +19,7 @@ from contracts.skills.joining import JoinState
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
+from domain.published.source import PublishedSource
 from domain.weather.source import WeatherSource
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,8 @@ class ZoneRecord(_Record):
     ``timezone`` is its IANA time zone, by which its days and hours are told; without it they lie ``utc_offset_s`` from
     UTC the whole year. ``holidays`` are like weekends: a country and its part (``DE-BY``), local days, or both as
     ``{country: DE, subdivision: BY, days: [2026-06-01]}``. ``prices`` says who publishes the zone's price; by
-    default it is the market's own. ``weather`` says who forecasts the weather.
+    default it is the market's own. ``load_wind_sun`` says who publishes the load, wind and sun that a price is forecast
+    from, and ``weather`` who forecasts the weather.
     """
 
     id: ZoneId
@@ -144,6 +146,7 @@ class ZoneRecord(_Record):
     timezone: str = ""
     holidays: tuple[date, ...] | HolidaysOf = ()
     prices: PriceSource = PriceSource()
+    load_wind_sun: PublishedSource = PublishedSource()
     weather: WeatherSource = WeatherSource()
 
     @field_validator("holidays", mode="before")

@@ -1,10 +1,11 @@
 """From a history in days to a banded forecast: members, ridge, mix and bands put together."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.forecasting.members import SEASONAL, Folded, Member, like_days
 from domain.forecasting.mix import mix
@@ -16,7 +17,11 @@ RECORD_DAYS = 112
 HALF_LIFE_DAYS = 56.0
 PARTS = 4
 EPOCH_DAY = date(1970, 1, 1).toordinal()
+COVARIATE_DAYS_MIN = 28  # Of the past, before what is told of the future can be weighed.
 BAND_DAYS = 28  # Bands follow the season: errors of spring are no errors of summer.
+
+# The simple forecasts, given what is known in advance, in rows as ``Folded.weekday`` has them.
+MembersOf = Callable[[Floats | None], Mapping[str, Member]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,50 +47,95 @@ def blend(
     *,
     horizon: int,
     covariates: Floats | None = None,
-    members: Mapping[str, Member] | None = None,
+    members: MembersOf | None = None,
     calendar: bool = True,
 ) -> Told:
     """Mix the members, a day of the horizon at a time, and band each with the errors of its own past.
+
+    What is known in advance may end within the horizon: cells that it does not reach are told without it.
 
     Args:
         folded: The history.
         horizon: How many steps to forecast.
         covariates: What is known in advance, in rows as ``Folded.weekday`` has them, for the ridge model.
-        members: The simple forecasts, the seasonal ones where none are given.
+        members: The simple forecasts under what is known in advance, the seasonal ones where none are given.
         calendar: Whether weekdays matter.
     """
-    members = SEASONAL if members is None else members
+    told: list[_Day] = []
+    for ahead in range(folded.future):
+        given, reached = _reaching(covariates, folded, ahead)
+        day = _day(folded, ahead, covariates=given, members=members, calendar=calendar)
+        if given is not None and not reached.all():
+            without = _day(folded, ahead, covariates=None, members=members, calendar=calendar)
+            day = _Day(
+                middle=np.where(reached, day.middle, without.middle),
+                low=np.where(reached, day.low, without.low),
+                high=np.where(reached, day.high, without.high),
+                ridge=day.ridge or without.ridge,
+            )
+        told.append(day)
+    return Told(
+        middle=np.concatenate([day.middle for day in told])[:horizon],
+        low=np.concatenate([day.low for day in told])[:horizon],
+        high=np.concatenate([day.high for day in told])[:horizon],
+        method="mix of ridge and seasonal" if any(day.ridge for day in told) else "mix of seasonal",
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Day:
+    """One day's forecast with its band, by slot, and whether the ridge model has a part in it."""
+
+    middle: Floats
+    low: Floats
+    high: Floats
+    ridge: bool
+
+
+def _day(folded: Folded, ahead: int, *, covariates: Floats | None, members: MembersOf | None, calendar: bool) -> _Day:
+    """Mix the forecasts of one day of the horizon."""
+    mixed_from = SEASONAL if members is None else members(covariates)
     steps = folded.days.shape[1]
     record = np.arange(min(RECORD_DAYS, max(1, len(folded.days) - 8)))
     actual = folded.row(record)
-    middle, low, high = [], [], []
-    used: set[str] = set()
-    for ahead in range(folded.future):
-        told = {name: member(folded, np.array([-1 - ahead]), ahead)[0] for name, member in members.items()}
-        past = {name: member(folded, record, ahead) for name, member in members.items()}
-        learned = ridge(folded, ahead=ahead, covariates=covariates, calendar=calendar)
-        if learned is not None:
-            told["ridge"] = learned[0]
-            past["ridge"] = np.full(actual.shape, np.nan)
-            depth = min(len(record), len(learned[1]))
-            past["ridge"][:depth] = learned[1][:depth]
-        mixed = mix(told=told, past=past, actual=actual, parts=PARTS, half_life_days=HALF_LIFE_DAYS)
-        used |= set(mixed.weights)
-        below, above = slot_bands((actual - mixed.past)[:BAND_DAYS], width=max(1, steps // 24))
-        day = _filled(mixed.told, folded.days)
-        if folded.holiday is not None:
-            # A holiday is forecast from Sundays and holidays alone: the weights were found on ordinary days.
-            alike = like_days(folded, np.array([-1 - ahead]), ahead)[0]
-            day = np.where(folded.holiday[folded.future - 1 - ahead] & np.isfinite(alike), alike, day)
-        middle.append(day)
-        low.append(day + below)
-        high.append(day + above)
-    return Told(
-        middle=np.concatenate(middle)[:horizon],
-        low=np.concatenate(low)[:horizon],
-        high=np.concatenate(high)[:horizon],
-        method="mix of ridge and seasonal" if "ridge" in used else "mix of seasonal",
-    )
+    told = {name: member(folded, np.array([-1 - ahead]), ahead)[0] for name, member in mixed_from.items()}
+    past = {name: member(folded, record, ahead) for name, member in mixed_from.items()}
+    learned = ridge(folded, ahead=ahead, covariates=covariates, calendar=calendar)
+    if learned is not None:
+        told["ridge"] = learned[0]
+        past["ridge"] = np.full(actual.shape, np.nan)
+        depth = min(len(record), len(learned[1]))
+        past["ridge"][:depth] = learned[1][:depth]
+    mixed = mix(told=told, past=past, actual=actual, parts=PARTS, half_life_days=HALF_LIFE_DAYS)
+    below, above = slot_bands((actual - mixed.past)[:BAND_DAYS], width=max(1, steps // 24))
+    middle = _filled(mixed.told, folded.days)
+    if folded.holiday is not None:
+        # A holiday is forecast from Sundays and holidays alone: the weights were found on ordinary days.
+        alike = like_days(folded, np.array([-1 - ahead]), ahead)[0]
+        middle = np.where(folded.holiday[folded.future - 1 - ahead] & np.isfinite(alike), alike, middle)
+    return _Day(middle=middle, low=middle + below, high=middle + above, ridge="ridge" in mixed.weights)
+
+
+def _reaching(covariates: Floats | None, folded: Folded, ahead: int) -> tuple[Floats | None, NDArray[np.bool_]]:
+    """Return the covariates that reach into a day of the horizon with a record behind them, and where all of them do.
+
+    Cells of that day that they do not reach are filled with the day before, or the mean.
+    """
+    row = folded.future - 1 - ahead
+    nowhere = np.zeros(folded.days.shape[1], dtype=np.bool_)
+    if covariates is None:
+        return None, nowhere
+    known = np.isfinite(covariates)
+    record_days = known[folded.future :].sum(axis=(0, 1)) / folded.days.shape[1]
+    use = known[row].any(axis=0) & (record_days >= min(COVARIATE_DAYS_MIN, 0.9 * len(folded.days)))
+    if not use.any():
+        return None, nowhere
+    given = covariates[:, :, use].copy()
+    reached = np.isfinite(given[row]).all(axis=1)
+    before = given[row + 1] if row + 1 < len(given) else given[row]
+    usual = np.nanmean(given, axis=(0, 1))
+    given[row] = np.where(np.isfinite(given[row]), given[row], np.where(np.isfinite(before), before, usual))
+    return given, reached
 
 
 def fold(

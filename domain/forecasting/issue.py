@@ -9,12 +9,13 @@ import numpy as np
 
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL_S, POWER_W_MAX, PRICE_MCT_MAX, SiteId
+from domain.forecasting.blend import Covariates
 from domain.forecasting.load import forecast_load
-from domain.forecasting.price import forecast_price
+from domain.forecasting.price import HISTORY_DAYS, forecast_price
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.pv import PvPlant, Weather, forecast_pv
 from domain.forecasting.quantiles import Quantiles
-from domain.forecasting.series import Floats, Series, first_step, until
+from domain.forecasting.series import DAY_S, Floats, Series, first_step, until
 
 # Published prices reach up to 36 hours ahead; where there are some, a plan looks a little further.
 PRICE_HORIZON_S: Final = 48 * 3600
@@ -26,6 +27,24 @@ class Published:
 
     source: str
     prices: Mapping[datetime, int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PriceInputs:
+    """What a price's forecast rests on beside past prices.
+
+    Args:
+        covariates: Published load, wind and sun on the price's grid, one column each; ``None`` where nothing is told.
+        step: On which step of degradation they stand, in words.
+        utc_offset_s: Of the zone's wall clock: weekdays begin by it.
+    """
+
+    covariates: Covariates | None = None
+    step: str = ""
+    utc_offset_s: int = 0
+
+
+NO_INPUTS: Final = PriceInputs()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,6 +75,7 @@ def issue_forecasts(
     step_s: int = DELIVERY_INTERVAL_S,
     price: Series | None = None,
     published: Published | None = None,
+    price_inputs: PriceInputs = NO_INPUTS,
 ) -> tuple[ForecastSeries, ...]:
     """Return the forecasts of a zone from the first step that begins at ``issued_at`` or later.
 
@@ -68,6 +88,7 @@ def issue_forecasts(
         step_s: The step of forecasts without a history; histories must have it.
         price: Past prices of the zone in mct_per_kwh, or ``None`` to leave the price out.
         published: Prices that are known in advance; the steps after them are forecast from their end on.
+        price_inputs: What the price's forecast rests on beside past prices.
 
     Raises:
         ValueError: A history has another step; the sentence names it.
@@ -85,6 +106,7 @@ def issue_forecasts(
                 typical_w=site.typical_load_w,
                 utc_offset_s=site.utc_offset_s,
                 holidays=site.holidays,
+                covariates=None if site.weather is None else _temperature(site.weather),
             )
             issued.append(_on_wire(load, kind=ForecastKind.LOAD, site=site.site))
         if site.plant is not None:
@@ -103,14 +125,20 @@ def issue_forecasts(
         _check_step((price,), step_s=step_s, owner="price")
     start = first_step(issued_at, step_s=step_s)
     steps = horizon_steps if published is None else max(horizon_steps, PRICE_HORIZON_S // step_s)
-    told = price_ahead(price, published, start=start, horizon_steps=steps, step_s=step_s)
+    told = price_ahead(price, published, start=start, horizon_steps=steps, step_s=step_s, inputs=price_inputs)
     if told is not None:
         issued.append(told)
     return tuple(issued)
 
 
 def price_ahead(
-    price: Series | None, published: Published | None, *, start: datetime, horizon_steps: int, step_s: int
+    price: Series | None,
+    published: Published | None,
+    *,
+    start: datetime,
+    horizon_steps: int,
+    step_s: int,
+    inputs: PriceInputs = NO_INPUTS,
 ) -> ForecastSeries | None:
     """Return a zone's price over the steps from an instant on: as published, then as forecast from where that ends.
 
@@ -121,14 +149,22 @@ def price_ahead(
     while published is not None and len(known) < horizon_steps and start + len(known) * step in published.prices:
         known.append(published.prices[start + len(known) * step])
     end = start + len(known) * step
-    past = np.array([], dtype=np.float64) if price is None else until(price, start)
+    longest = HISTORY_DAYS * DAY_S // step_s
+    past = np.array([], dtype=np.float64) if price is None else until(price, start, steps_max=longest)
     past = np.concatenate([past, np.array(known, dtype=np.float64)])
     if price is None and not known:
         return None
     history = Series(start=end - len(past) * step, step_s=step_s, values=past)
-    rest = forecast_price(history, issued_at=end, horizon_steps=max(1, horizon_steps - len(known)))
     room = horizon_steps - len(known)
-    methods = ([published.source] if published is not None and known else []) + ([rest.method] if room else [])
+    rest = forecast_price(
+        history,
+        issued_at=end,
+        horizon_steps=max(1, room),
+        utc_offset_s=inputs.utc_offset_s,
+        covariates=inputs.covariates,
+    )
+    forecast = f"{rest.method}; {inputs.step}" if inputs.step else rest.method
+    methods = ([published.source] if published is not None and known else []) + ([forecast] if room else [])
     missing = f" (nothing published by {published.source})" if published is not None and not known else ""
     return ForecastSeries(
         kind=ForecastKind.PRICE,
@@ -140,6 +176,10 @@ def price_ahead(
         method=", then ".join(methods) + missing,
         published_until=end if known else None,
     )
+
+
+def _temperature(weather: Weather) -> Covariates:
+    return Covariates(start=weather.start, values=weather.air_temperature_c[:, None])
 
 
 def _check_step(histories: Iterable[Series | None], *, step_s: int, owner: str) -> None:

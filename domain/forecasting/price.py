@@ -8,7 +8,7 @@ Source: expert and LEAR models and window averaging, Lago, Marcjasz, De Schutter
 area hyperbolic sine transform, Uniejewski, Weron, Ziel, IEEE Transactions on Power Systems 33 (2018).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -23,6 +23,9 @@ RECORD_DAYS = 56  # The least past record that a window must leave room for.
 REFIT_DAYS = 14
 PENALTY_PER_DAY = 0.05
 PERSISTENCE_S = 3600.0
+HOUR_S = 3600
+HISTORY_DAYS = max(WINDOWS_DAYS) + RECORD_DAYS + 12  # What the longest window can use.
+SHAPE_DAYS = 28  # Of the course within an hour.
 
 
 def forecast_price(
@@ -44,10 +47,11 @@ def forecast_price(
     """
     step_s = history.step_s
     start = first_step(issued_at, step_s=step_s)
-    known = until(history, start)
+    known = until(history, start, steps_max=HISTORY_DAYS * DAY_S // step_s)
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
-        told = _by_mix(known, start, horizon_steps, step_s, utc_offset_s=utc_offset_s, covariates=covariates)
+        tell = _by_hours if step_s < HOUR_S and HOUR_S % step_s == 0 else _by_mix
+        told = tell(known, start, horizon_steps, step_s, utc_offset_s=utc_offset_s, covariates=covariates)
     else:
         told = _by_recent(known, horizon_steps, step_s)
     return ordered(start=start, step_s=step_s, low=told.low, middle=told.middle, high=told.high, method=told.method)
@@ -69,6 +73,64 @@ def _by_recent(known: Floats, horizon: int, step_s: int) -> Told:
     return Told(middle=middle, low=middle + min(0.0, low), high=middle + max(0.0, high), method="mean of days")
 
 
+def _by_hours(
+    known: Floats,
+    start: datetime,
+    horizon: int,
+    step_s: int,
+    *,
+    utc_offset_s: int,
+    covariates: Covariates | None,
+) -> Told:
+    """Mix hourly means, and lay the usual course within each hour over them.
+
+    An auction's quarters follow their hours, and years of hours cost what months of quarters would.
+    """
+    parts = HOUR_S // step_s
+    gone = int(start.timestamp()) % HOUR_S // step_s  # Of the present hour.
+    whole = known[(len(known) - gone) % parts : len(known) - gone]
+    hours = _mean_of_parts(whole, parts)
+    begin = start - timedelta(seconds=gone * step_s)
+    told = _by_mix(
+        hours,
+        begin,
+        -(-(gone + horizon) // parts),
+        HOUR_S,
+        utc_offset_s=utc_offset_s,
+        covariates=None if covariates is None else _by_the_hour(covariates, parts, step_s),
+    )
+    course = days(whole - np.repeat(hours, parts), steps_per_day=DAY_S // step_s)[:SHAPE_DAYS]
+    known_course = np.isfinite(course)
+    usual = np.where(known_course, course, 0.0).sum(axis=0) / np.maximum(1, known_course.sum(axis=0))
+    apart = (course - usual).ravel()
+    below, above = (conformal(apart, level=level) if known_course.any() else 0.0 for level in (LEVELS[0], LEVELS[2]))
+    span = slice(gone, gone + horizon)
+    middle, low, high = (np.repeat(values, parts)[span] for values in (told.middle, told.low, told.high))
+    shaped = middle + np.resize(usual, gone + horizon)[span]
+    return Told(
+        middle=shaped,
+        low=shaped - np.hypot(middle - low, min(0.0, below)),
+        high=shaped + np.hypot(high - middle, max(0.0, above)),
+        method=told.method,
+    )
+
+
+def _by_the_hour(covariates: Covariates, parts: int, step_s: int) -> Covariates:
+    skipped = -(int(covariates.start.timestamp()) // step_s) % parts
+    values = covariates.values[skipped:]
+    values = values[: len(values) // parts * parts]
+    hours = np.stack([_mean_of_parts(column, parts) for column in values.T], axis=1)
+    return Covariates(start=covariates.start + timedelta(seconds=skipped * step_s), values=hours)
+
+
+def _mean_of_parts(values: Floats, parts: int) -> Floats:
+    """Return the mean of each hour's known parts, NaN where none is."""
+    cells = values.reshape(-1, parts)
+    known = np.isfinite(cells)
+    mean: Floats = np.where(known, cells, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    return np.where(known.any(axis=1), mean, np.nan)
+
+
 def _by_mix(
     known: Floats,
     start: datetime,
@@ -84,10 +146,11 @@ def _by_mix(
     future = -(-horizon * step_s // DAY_S)
     folded = fold(calm, local_start_s=int(start.timestamp()) + utc_offset_s, future=future, step_s=step_s)
     given = None if covariates is None else fold_covariates(covariates, folded, start=start, step_s=step_s)
-    members: dict[str, Member] = {
-        **SEASONAL,
-        **{f"days of {window}": _day_model(given, window=window) for window in _windows(len(folded.days))},
-    }
+
+    def members(reaching: Floats | None) -> dict[str, Member]:
+        models = {f"days of {window}": _day_model(reaching, window=window) for window in _windows(len(folded.days))}
+        return {**SEASONAL, **models}
+
     told = blend(folded, horizon=horizon, covariates=given, members=members)
 
     def back(values: Floats) -> Floats:
@@ -122,7 +185,7 @@ def _day_model(covariates: Floats | None, *, window: int) -> Member:
             if usable.sum() < window // 2:
                 continue
             here = _day_features(folded, rows[mine], ahead, covariates)
-            out[mine] = _ridge(x[usable], y[usable], np.nan_to_num(here))
+            out[mine] = _ridge(x[usable], y[usable], here)
         return out
 
     return member
@@ -147,8 +210,12 @@ def _rows(values: Floats, index: Ints) -> Floats:
 
 
 def _ridge(x: Floats, y: Floats, here: Floats) -> Floats:
-    """Fit all hours with one factorisation and tell new days; the penalty grows with features per day."""
+    """Fit all hours with one factorisation and tell new days; the penalty grows with features per day.
+
+    A feature that is missing of a new day tells nothing: it is as usual.
+    """
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    here = np.where(np.isfinite(here), here, x_mean)
     scale = x.std(axis=0)
     scale = np.where(scale > 1e-9, scale, np.inf)
     centred = (x - x_mean) / scale

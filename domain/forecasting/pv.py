@@ -247,7 +247,13 @@ def _by_mix(
         )
         known_ahead += [power, np.nan_to_num(sky[:, :, 0]), np.nan_to_num(sky[:, :, 1])]
         members["weather"] = _by_weather(power)
-    told = blend(folded, horizon=horizon, covariates=np.stack(known_ahead, axis=2), members=members, calendar=False)
+    told = blend(
+        folded,
+        horizon=horizon,
+        covariates=np.stack(known_ahead, axis=2),
+        members=lambda _: members,
+        calendar=False,
+    )
     night = np.concatenate([clear[future - 1 - day] for day in range(future)])[:horizon] <= 0
     return Told(
         middle=np.where(night, 0.0, told.middle),

@@ -68,24 +68,27 @@ def _features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None,
 
 
 def _weather(covariates: Floats, rows: Ints, newest: Ints, future: int) -> list[Floats]:
-    """Return a covariate, its square, its day's mean, and its change since the newest known day."""
+    """Return a covariate, its square, its day's mean, and its change since the newest known day.
+
+    What is missing is the mean.
+    """
     here = covariates[rows + future]
     last = len(covariates) - 1
     before = covariates[np.minimum(newest + future, last)]
     columns = []
     for index in range(covariates.shape[2]):
-        value = here[:, :, index]
         spread = np.nanstd(covariates[:, :, index]) or 1.0
         middle = np.nanmean(covariates[:, :, index])
-        day = np.broadcast_to(np.nanmean(value, axis=1, keepdims=True), value.shape)
+        value, newer = (np.where(np.isfinite(told[:, :, index]), told[:, :, index], middle) for told in (here, before))
+        day = np.broadcast_to(value.mean(axis=1, keepdims=True), value.shape)
         columns += [
             value,
             np.square((value - middle) / spread),
             day,
             np.square((day - middle) / spread),
-            value - before[:, :, index],
+            value - newer,
         ]
-    return [np.nan_to_num(column) for column in columns]
+    return columns
 
 
 def _fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:

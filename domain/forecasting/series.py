@@ -48,8 +48,10 @@ class Series:
         return Series(start=self.start, step_s=self.step_s, values=self.values[: max(0, count)])
 
 
-def regular(samples: Iterable[tuple[datetime, float | None]], *, step_s: int) -> Series:
+def regular(samples: Iterable[tuple[datetime, float | None]], *, step_s: int, steps_max: int = STEPS_MAX) -> Series:
     """Return the mean of the samples of each step; a step without a sample is missing.
+
+    Of more than ``steps_max`` steps the newest count.
 
     Raises:
         ValueError: There is no sample.
@@ -67,7 +69,7 @@ def regular(samples: Iterable[tuple[datetime, float | None]], *, step_s: int) ->
             counts[index] = counts.get(index, 0) + 1
     if first is None:
         raise ValueError("a series of no samples has no start")
-    first = max(first, last + 1 - STEPS_MAX)
+    first = max(first, last + 1 - steps_max)
     values = np.full(last - first + 1, np.nan)
     for index, total in sums.items():
         if index >= first:
@@ -82,12 +84,12 @@ def first_step(issued_at: datetime, *, step_s: int) -> datetime:
     return datetime.fromtimestamp(whole, UTC)
 
 
-def until(series: Series, start: datetime) -> Floats:
+def until(series: Series, start: datetime, *, steps_max: int = STEPS_MAX) -> Floats:
     """Return the values up to ``start``, missing ones filled in with NaN where the series ends before."""
     known = series.before(start)
     gap = round((start - known.end).total_seconds() / series.step_s)
     values = np.concatenate([known.values, np.full(max(0, gap), np.nan)])
-    return values[-STEPS_MAX:]
+    return values[-steps_max:]
 
 
 def days(values: Floats, *, steps_per_day: int) -> Floats:

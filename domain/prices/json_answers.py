@@ -16,7 +16,7 @@ from domain.prices.steps import PriceFault, PriceStep, ends_of, from_per_mwh, in
 
 def energy_charts(body: bytes, *, currency: str) -> list[PriceStep]:
     """Decode ``/price``: two lists of one length, seconds and prices per MWh."""
-    answer = _object(body, where="energy-charts")
+    answer = answer_object(body, where="energy-charts")
     _unit(answer.get("unit"), f"{currency}/MWh", where="energy-charts")
     seconds, prices = answer.get("unix_seconds"), answer.get("price")
     if not isinstance(seconds, list) or not isinstance(prices, list) or len(seconds) != len(prices):
@@ -31,7 +31,7 @@ def energy_charts(body: bytes, *, currency: str) -> list[PriceStep]:
 
 def awattar(body: bytes, *, currency: str) -> list[PriceStep]:
     """Decode ``/v1/marketdata``: a list of prices per MWh with both ends in epoch milliseconds."""
-    rows = _rows(_object(body, where="awattar").get("data"), where="awattar")
+    rows = _rows(answer_object(body, where="awattar").get("data"), where="awattar")
     steps = []
     for row in rows:
         _unit(row.get("unit"), f"{currency}/MWh", where="awattar")
@@ -52,7 +52,7 @@ def tibber(body: bytes, *, currency: str) -> list[PriceStep]:
 
     The first home that has a subscription counts.
     """
-    answer = _object(body, where="tibber")
+    answer = answer_object(body, where="tibber")
     if answer.get("errors"):
         first = _rows(answer["errors"], where="tibber")[0]
         raise PriceFault(f"tibber refuses: {str(first.get('message'))[:120]}")
@@ -75,7 +75,7 @@ def octopus(body: bytes, *, currency: str) -> list[PriceStep]:
     if currency != "GBP":
         raise PriceFault(f"octopus tells GBP, the zone's currency is {currency}; the answer is not used")
     steps = []
-    for row in _rows(_object(body, where="octopus").get("results"), where="octopus"):
+    for row in _rows(answer_object(body, where="octopus").get("results"), where="octopus"):
         start = instant_of(row.get("valid_from"), where="octopus")
         # A rate without an end is a tariff of one price; nothing that a day-ahead plan could follow.
         end = instant_of(row.get("valid_to"), where="octopus")
@@ -85,7 +85,12 @@ def octopus(body: bytes, *, currency: str) -> list[PriceStep]:
     return sorted(steps, key=lambda step: step.start)
 
 
-def _object(body: bytes, *, where: str) -> dict[str, Any]:
+def answer_object(body: bytes, *, where: str) -> dict[str, Any]:
+    """Return an answer that is one JSON object.
+
+    Raises:
+        PriceFault: It is none, or cut short.
+    """
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:

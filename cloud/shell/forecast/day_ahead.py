@@ -5,26 +5,29 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from cloud.errors import ProviderError, SetupError
 from cloud.prices.providers import provider_of
+from cloud.shell.forecast.asking_pace import Pace
+from cloud.shell.forecast.kept_days import keep_days, read_days
 from cloud.stores import keys
 from cloud.stores.registry import ZoneRecord
-from cloud.stores.tables import Put, Table, Tables
-from contracts.units import DELIVERY_INTERVAL, DeliveryInterval, ZoneId, epoch_ms, instant
+from cloud.stores.tables import Tables
+from contracts.units import DELIVERY_INTERVAL, DeliveryInterval
 from domain.prices.source import Provider
 from domain.prices.steps import Prices
 
 log = logging.getLogger(__name__)
 
 _DAY: Final = timedelta(days=1)
-_PER_DAY: Final = _DAY // DELIVERY_INTERVAL
 # Before the auction's usual hour today's prices are enough; a zone's day may end two hours before UTC's.
 _ZONE_DAY_ENDS_EARLIER: Final = timedelta(hours=2)
-FIRST_PAUSE: Final = timedelta(minutes=5)
-PAUSE_MAX: Final = timedelta(hours=2)
-LOOK_BACK: Final = _DAY  # A first question fetches yesterday too.
+LOOK_BACK: Final = _DAY  # A first question fetches yesterday too; the years before follow, a part each tick.
+_ROW: Final = "prices"  # Of a kept day.
+# Of any span; Tibber tells today and tomorrow, Octopus a month.
+_TELL_THE_PAST: Final = {Provider.ENERGY_CHARTS, Provider.ENTSOE, Provider.AWATTAR, Provider.FILE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,27 +60,42 @@ def day_ahead(
     """
     if zone.prices.provider is Provider.MARKET:
         return None
-    known = _kept(tables, zone.id, first=at - history)
-    state = _state(tables, zone.id)
+    key_of = partial(keys.day_ahead, zone.id)
+    known = read_days(tables, key_of, first=at - history).get(_ROW, {})
+    pace = Pace.read(tables, keys.day_ahead_state(zone.id))
     begin = DeliveryInterval.containing(at).start
-    if _until(known, begin) < _due_until(zone, at) and at >= instant(state["next_ms"]):
-        first = max(at - LOOK_BACK, begin - _DAY)
-        try:
-            news = provider_of(zone.prices, environ=environ).prices(first=first, last=begin + 3 * _DAY)
-        except (ProviderError, SetupError) as error:
-            pause = min(PAUSE_MAX, FIRST_PAUSE * 2 ** min(10, int(state["failures"])))
-            pause = max(pause, timedelta(seconds=getattr(error, "retry_after_s", 0.0)))
-            state = {"failures": state["failures"] + 1, "next_ms": epoch_ms(at + pause), "fault": str(error)[:300]}
-            log.warning("prices not fetched", extra={"zone": zone.id, "error": str(error)[:300]})
-        else:
-            _keep(tables, zone.id, news)
-            known = {**known, **news}
-            state = {"failures": 0, "next_ms": epoch_ms(at + FIRST_PAUSE), "fault": ""}
-        tables.put(Put(key=keys.day_ahead_state(zone.id), body=state))
+    if _until(known, begin) < _due_until(zone, at) and pace.may_ask(at):
+        pace, news = _asked(zone, pace, at, max(at - LOOK_BACK, begin - _DAY), begin + 3 * _DAY, environ=environ)
+        known = {**known, **news}
+        keep_days(tables, key_of, {_ROW: news})
+        pace.keep(tables, keys.day_ahead_state(zone.id))
+    part = pace.past(at, first=begin - history) if zone.prices.provider in _TELL_THE_PAST else None
+    if part is not None:
+        pace, news = _asked(zone, pace, at, *part, environ=environ)
+        known = {**known, **news}
+        keep_days(tables, key_of, {_ROW: news})
+        pace.keep(tables, keys.day_ahead_state(zone.id))
     until = _until(known, begin)
-    return DayAhead(
-        source=zone.prices.provider, prices=known, until=until if until > begin else None, fault=state["fault"]
-    )
+    return DayAhead(source=zone.prices.provider, prices=known, until=until if until > begin else None, fault=pace.fault)
+
+
+def _asked(
+    zone: ZoneRecord,
+    pace: Pace,
+    at: datetime,
+    first: datetime,
+    last: datetime,
+    *,
+    environ: Callable[[str], str | None],
+) -> tuple[Pace, Prices]:
+    """Ask for a span; return the pace after it and what was told."""
+    try:
+        news = provider_of(zone.prices, environ=environ).prices(first=first, last=last)
+    except (ProviderError, SetupError) as error:
+        pace = pace.failed(at, error, since=first)
+        log.warning("prices not fetched", extra={"zone": zone.id, "error": str(error)[:300]})
+        return pace, {}
+    return pace.answered(at, since=first, last=last), news
 
 
 def _due_until(zone: ZoneRecord, at: datetime) -> datetime:
@@ -92,31 +110,3 @@ def _until(prices: Mapping[datetime, int], begin: datetime) -> datetime:
     while begin in prices:
         begin += DELIVERY_INTERVAL
     return begin
-
-
-def _kept(tables: Tables, zone: ZoneId, *, first: datetime) -> dict[datetime, int]:
-    items = tables.query(Table.FORECAST_DATA, keys.day_ahead(zone, first).pk, first=f"{first:%Y%m%d}", last="99999999")
-    prices = {}
-    for item in items:
-        day = datetime.strptime(item.key.sk, "%Y%m%d").replace(tzinfo=UTC)
-        for number, price in enumerate(item.body["prices"]):
-            if price is not None:
-                prices[day + number * DELIVERY_INTERVAL] = int(price)
-    return prices
-
-
-def _keep(tables: Tables, zone: ZoneId, news: Prices) -> None:
-    """Work new prices into their days; what is not told anew stays."""
-    for day in sorted({start.replace(hour=0, minute=0) for start in news}):
-        key = keys.day_ahead(zone, day)
-        item = tables.get(key)
-        prices: list[int | None] = item.body["prices"] if item else [None] * _PER_DAY
-        for number in range(_PER_DAY):
-            price = news.get(day + number * DELIVERY_INTERVAL)
-            prices[number] = prices[number] if price is None else price
-        tables.put(Put(key=key, body={"prices": prices}))
-
-
-def _state(tables: Tables, zone: ZoneId) -> dict[str, Any]:
-    item = tables.get(keys.day_ahead_state(zone))
-    return item.body if item else {"failures": 0, "next_ms": 0, "fault": ""}

@@ -10,6 +10,7 @@ from cloud.errors import SetupError
 from cloud.figures import FORECASTS
 from cloud.shell.counting import count
 from cloud.shell.forecast.day_ahead import DayAhead, day_ahead
+from cloud.shell.forecast.load_wind_sun import load_wind_sun
 from cloud.shell.forecast.site_history import HISTORY_DAYS, read_history, update_history
 from cloud.shell.forecast.weather import ZoneWeather
 from cloud.shell.publishing import Outgoing
@@ -21,12 +22,14 @@ from contracts.forecast import ForecastBroadcast, ForecastSeries
 from contracts.market import SiteAgent
 from contracts.topics import Broadcast, Down, broadcast_topic, site_topic
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, instant
-from domain.forecasting.issue import Published, SiteHistory, issue_forecasts
+from domain.forecasting.issue import PriceInputs, Published, SiteHistory, issue_forecasts
+from domain.forecasting.price import HISTORY_DAYS as PRICE_HISTORY_DAYS
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.pv import Plane, PvPlant
 from domain.forecasting.series import Series, regular
 
 HORIZON_STEPS: Final = 96
+PRICE_HISTORY: Final = timedelta(days=PRICE_HISTORY_DAYS)
 # A gateway plans two days and knows no weather: the whole first day is worth its bytes, the second it tells itself.
 OUTLOOK_STEPS: Final = 96
 KEEP_FORECASTS_D: Final = 30
@@ -45,7 +48,8 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
     sites = services.registry.sites_in(zone.id)
     for site in sites:
         update_history(tables, site, until=at)
-    published = day_ahead(tables, zone, at=at, history=timedelta(days=HISTORY_DAYS))
+    published = day_ahead(tables, zone, at=at, history=PRICE_HISTORY)
+    inputs = load_wind_sun(tables, zone, at=at, history=PRICE_HISTORY)
     weather = ZoneWeather(tables=tables, zone=zone, at=at, history_days=HISTORY_DAYS)
     cleared = _prices(tables, zone, at)
     prices = cleared if published is None else _past(published, at)
@@ -55,6 +59,7 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
         horizon_steps=HORIZON_STEPS,
         price=prices,
         published=None if published is None else Published(source=published.source, prices=published.prices),
+        price_inputs=PriceInputs(covariates=inputs.covariates, step=inputs.step, utc_offset_s=zone.offset_s(at)),
     )
     tables.put_each([_kept(zone, one, at) for one in series])
     services.publisher.publish(list(_told(zone, sites, series, at, cleared)))
@@ -64,7 +69,7 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
 
 def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, weather: ZoneWeather) -> SiteHistory:
     load, pv = read_history(tables, site, until=at)
-    plant, sky = None, None
+    plant, sky = None, weather.of(site)
     if site.pv_peak_w:
         plant = PvPlant(
             latitude_deg=site.latitude_in(zone),
@@ -72,7 +77,6 @@ def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, w
             peak_w=site.pv_peak_w,
             planes=tuple(Plane(**plane.model_dump()) for plane in site.pv_planes),
         )
-        sky = weather.of(site)
     try:
         load_class = LoadClass(site.load_class)
     except ValueError as error:
@@ -87,8 +91,8 @@ def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, w
         typical_load_w=float(site.typical_load_w),
         utc_offset_s=zone.offset_s(at),
         holidays=zone.calendar,
-        weather=None if sky is None else sky.weather,
-        weather_step="" if sky is None else sky.step,
+        weather=sky.weather,
+        weather_step=sky.step,
     )
 
 
@@ -110,7 +114,8 @@ def _prices(tables: Tables, zone: ZoneRecord, at: datetime) -> Series | None:
 def _past(published: DayAhead, at: datetime) -> Series | None:
     """Return the published prices of before an instant."""
     past = [(start, float(price)) for start, price in published.prices.items() if start < at]
-    return regular(past, step_s=DELIVERY_INTERVAL_S).before(at) if past else None
+    longest = PRICE_HISTORY // DELIVERY_INTERVAL
+    return regular(past, step_s=DELIVERY_INTERVAL_S, steps_max=longest).before(at) if past else None
 
 
 def _kept(zone: ZoneRecord, series: ForecastSeries, at: datetime) -> Put:

@@ -18,7 +18,7 @@ from contracts.market import SiteAgent
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval
 from domain.forecasting.series import Series
 
-HISTORY_DAYS: Final = 60
+HISTORY_DAYS: Final = 112
 # A message that comes late still finds its quarter open for so long: the hour since the last tick, and one before it,
 # so that a tick that fell out leaves no hole.
 QUARTERS_AGAIN: Final = 8

@@ -110,3 +110,46 @@ ENTSOE_NOTHING = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Acknowledgement_MarketDocument xmlns="urn:iec62325.351:tc57wg16:451-1:acknowledgementdocument:7:0">
   <mRID>2</mRID><Reason><code>999</code><text>No matching data found for Data item Day-ahead Prices</text></Reason>
 </Acknowledgement_MarketDocument>"""
+
+
+def charts_power(
+    start: datetime, powers: Sequence[float | None], *, production_type: str = "load", step: timedelta = QUARTER
+) -> bytes:
+    """``/public_power_forecast?country=…``, one production type."""
+    seconds = [int((start + number * step).timestamp()) for number in range(len(powers))]
+    told = {"unix_seconds": seconds, "forecast_values": list(powers), "production_type": production_type}
+    return json.dumps({**told, "forecast_type": "day-ahead", "deprecated": False}).encode()
+
+
+_LOAD_DOCUMENT = """<?xml version="1.0" encoding="utf-8"?>
+<GL_MarketDocument xmlns="urn:iec62325.351:tc57wg16:451-6:generationloaddocument:3:0">
+  <mRID>1</mRID><type>A65</type><process.processType>A01</process.processType>{series}
+</GL_MarketDocument>"""
+_LOAD_SERIES = """
+  <TimeSeries>
+    <mRID>1</mRID><businessType>A04</businessType>
+    <quantity_Measure_Unit.name>{unit}</quantity_Measure_Unit.name>
+    <curveType>A03</curveType>{psr}
+    <Period>
+      <timeInterval><start>{start:%Y-%m-%dT%H:%MZ}</start><end>{end:%Y-%m-%dT%H:%MZ}</end></timeInterval>
+      <resolution>PT15M</resolution>{points}
+    </Period>
+  </TimeSeries>"""
+
+
+def entsoe_power(start: datetime, by_type: dict[str, dict[int, float]], *, count: int = 96, unit: str = "MAW") -> bytes:
+    """``/api?documentType=A65`` (the type is empty) and ``A69`` (B16, B18, B19), each point told by its position."""
+    series = "".join(
+        _LOAD_SERIES.format(
+            unit=unit,
+            psr=f"<MktPSRType><psrType>{psr}</psrType></MktPSRType>" if psr else "",
+            start=start.astimezone(UTC),
+            end=(start + count * QUARTER).astimezone(UTC),
+            points="".join(
+                f"<Point><position>{position}</position><quantity>{power}</quantity></Point>"
+                for position, power in points.items()
+            ),
+        )
+        for psr, points in by_type.items()
+    )
+    return _LOAD_DOCUMENT.format(series=series).encode()

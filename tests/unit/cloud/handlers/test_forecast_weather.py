@@ -67,7 +67,7 @@ def test_one_cell_is_asked_once_for_all_its_sites_and_again_after_hours(tmp_path
         _tick(publisher)
         _tick(publisher, START + timedelta(minutes=15))
         assert len(server.asked) == 1
-        assert "past_days=60" in server.asked[0]
+        assert "past_days=92" in server.asked[0]
         _tick(publisher, START + timedelta(hours=3))
         assert len(server.asked) == 2
         assert "past_days=2" in server.asked[1]

@@ -1,6 +1,6 @@
 """Price forecasts: negative prices, spikes, published covariates, and what is said before anything is known."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -49,6 +49,54 @@ def test_published_residual_load_is_used() -> None:
     actual = prices(131, residual=wind).values[-24:]
     assert np.abs(found.p50 - actual).mean() < 0.4 * np.abs(blind.p50 - actual).mean()
     assert history.values.min() < 0
+
+
+def test_what_is_published_for_half_a_day_tells_that_half_and_leaves_the_other() -> None:
+    """Wind of tomorrow's afternoon may not be known yet: zero is no guess of it."""
+    random = np.random.default_rng(3)
+    wind = np.repeat(random.uniform(-9_000, 3_000, 131), 24)
+    history = prices(130, residual=wind)
+    reaching = np.where(np.arange(131 * 24) < 130 * 24 + 12, wind, np.nan)
+    half, all_of_it, blind = (
+        forecast_price(history, issued_at=history.end, horizon_steps=24, covariates=known)
+        for known in (
+            Covariates(start=MONDAY, values=reaching[:, None]),
+            Covariates(start=MONDAY, values=wind[:, None]),
+            None,
+        )
+    )
+    actual = prices(131, residual=wind).values[-24:]
+    errors = [np.abs(told.p50 - actual)[:12].mean() for told in (half, all_of_it, blind)]
+    assert errors[1] < errors[0] < 0.4 * errors[2]
+    assert (half.p50[12:] == blind.p50[12:]).all()
+
+
+def test_a_record_of_a_week_is_not_believed() -> None:
+    """What was asked for the first time yesterday has no weight yet."""
+    history = prices(60)
+    told = np.full((61 * 24, 1), np.nan)
+    told[-8 * 24 :, 0] = 50_000.0
+    known = Covariates(start=MONDAY, values=told)
+    found = forecast_price(history, issued_at=history.end, horizon_steps=24, covariates=known)
+    blind = forecast_price(history, issued_at=history.end, horizon_steps=24)
+    assert (found.p50 == blind.p50).all()
+
+
+def test_quarters_follow_their_hours_and_keep_their_course() -> None:
+    """Auctions of quarters have a sawtooth within the hour; where there is none, quarters are their hours."""
+    hourly = prices(40)
+    tooth = np.tile([600.0, 200.0, -200.0, -600.0], len(hourly.values))
+    flat = Series(start=MONDAY, step_s=900, values=np.repeat(hourly.values, 4))
+    toothed = Series(start=MONDAY, step_s=900, values=flat.values + tooth)
+    by_hour = forecast_price(hourly, issued_at=hourly.end, horizon_steps=24)
+    for issued_at, gone in ((hourly.end, 0), (hourly.end - timedelta(minutes=30), 2)):
+        quarters = forecast_price(toothed, issued_at=issued_at, horizon_steps=92)
+        plain = forecast_price(flat, issued_at=issued_at, horizon_steps=92)
+        assert np.allclose(quarters.p50 - plain.p50, tooth[gone : gone + 92])
+        assert len(quarters.p50) == len(quarters.p10) == 92
+        assert (quarters.p10 <= quarters.p50).all() and (quarters.p50 <= quarters.p90).all()
+        if not gone:
+            assert np.allclose(plain.p50, np.repeat(by_hour.p50, 4)[:92])
 
 
 def test_a_spike_does_not_carry_into_the_forecast() -> None:

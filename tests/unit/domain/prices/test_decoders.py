@@ -103,7 +103,7 @@ WRONG: list[tuple[Callable[..., list[PriceStep]], bytes, str]] = [
     (entsoe, answers.ENTSOE_NOTHING, "No matching data"),
     (entsoe, answers.entsoe(answers.entsoe_series(START, {1: 5.0}, count=4, currency="PLN")), "expected EUR/MWH"),
     (entsoe, b'<!DOCTYPE a [<!ENTITY b "c">]><a/>', "entities"),
-    (entsoe, b"<html/>", "no price document"),
+    (entsoe, b"<html/>", "no Publication_MarketDocument"),
 ]
 
 

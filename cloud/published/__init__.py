@@ -1,0 +1,1 @@
+"""Published load, wind and sun, fetched from their providers."""

@@ -1,0 +1,1 @@
+"""What is published in advance about a zone beside its price: load, and wind and sun."""
