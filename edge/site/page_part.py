@@ -21,7 +21,7 @@ from edge.web.login import Login
 from edge.web.server import PageServer
 
 if TYPE_CHECKING:
-    from edge.site.site_process import Site
+    from edge.site.parts import Site
 
 log = logging.getLogger(__name__)
 

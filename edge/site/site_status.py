@@ -9,7 +9,7 @@ from edge.links.link import LinkStatus
 from edge.site.status import Plain, encode, part_status, peer_status, process_status
 
 if TYPE_CHECKING:
-    from edge.site.site_process import Site
+    from edge.site.parts import Site
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from contracts.clock import SystemClock
 from contracts.units import ClockTrust
 from edge.links.link import LinkState
-from edge.site.site_process import CLOCK_WAIT_S
+from edge.site.hearing import CLOCK_WAIT_S
 from tests.support.brokers.broker import Broker, broker
 from tests.support.brokers.link_parts import until
 from tests.support.rigs.both_processes import opened, running

@@ -12,7 +12,9 @@ from contracts.clock import SystemClock, scaled_clock
 from contracts.topics import Up
 from edge.config import SiteConfig
 from edge.links.link import LinkState
-from edge.site.site_process import Site, open_site, run_opened
+from edge.site.parts import Site
+from edge.site.site_build import open_site
+from edge.site.site_process import run_opened
 from tests.support.brokers.broker import free_port
 from tests.support.brokers.link_parts import Build, background
 from tests.support.cloud.process import Process, eventually, started

@@ -11,7 +11,9 @@ from contracts.clock import Clock
 from edge.config import SiteConfig
 from edge.site.control_process import Control, open_control, run_opened_control
 from edge.site.control_status import control_status
-from edge.site.site_process import Site, open_site, run_opened
+from edge.site.parts import Site
+from edge.site.site_build import open_site
+from edge.site.site_process import run_opened
 from edge.site.site_status import site_status
 from edge.site.status import merged
 
