@@ -184,7 +184,7 @@ class SiteEnd:
             elif isinstance(frame, Waiting):
                 records.append(frame)
                 if frame.last or len(records) >= RECORDS_MAX:
-                    await frames.send(Kept(ids=self._takeover.take(records)))
+                    await frames.send(Kept(ids=await self._takeover.take(records)))
                     records.clear()
 
     def _note(self, error: str) -> None:

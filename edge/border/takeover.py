@@ -39,15 +39,15 @@ class Takeover:
         self._heard = heard
         self._taken = _load(outbox.recall(_KEY))
 
-    def take(self, records: Iterable[Waiting]) -> tuple[int, ...]:
-        """Take records over, commit, and return the ids that control may forget: those of before too."""
+    async def take(self, records: Iterable[Waiting]) -> tuple[int, ...]:
+        """Take records over, and once they are on the disk return the ids that control may forget: of before too."""
         ids = []
         with self._outbox.together():
             for record in records:
                 ids.append(record.id)
                 self._take(record)
             self._outbox.remember(_KEY, self._taken)
-        self._outbox.flush()
+        await self._outbox.on_disk()
         return tuple(ids)
 
     def _take(self, record: Waiting) -> None:

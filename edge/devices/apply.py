@@ -335,7 +335,7 @@ class Levers:
             names = [name for name, _ in values]
             if wanted.mode != "restore":
                 self._ledger.check(names, rules, urgent=urgent)
-                self._ledger.touch(lever)
+                await self._ledger.touch(lever)
             await self._send(target, values)
             self._ledger.spend(names, rules)
             if target.step.settle_ms:

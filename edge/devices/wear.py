@@ -1,23 +1,29 @@
 """What is kept about a device over restarts: writes to memory that wears out, and levers that we have touched."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import date
+from typing import Final
 
 from contracts.clock import Clock
 from edge.devices.profile import FLASH_WRITES_A_DAY
 from edge.devices.recipes import Lever, Storage, WriteRule
 from edge.errors import ValueRefused
-from edge.state_store import StateStore
+from edge.state_store import NOTE_S, StateStore
 
 # Of a day's budget: what is not urgent may use so much of it, and so much at once.
 ORDINARY_SHARE = 0.75
 BURST_SHARE = 0.1
+# Real seconds. A write waits ``NOTE_S`` for its note to be on the disk, and is then decided anew in a later cycle: a
+# timer that is armed must count from now. A limit must not wait for a dead disk: after so long it is written without.
+NOTE_S_MAX: Final = 10.0
 
 
 class WriteBudget:
     """Counts the writes of one device by day and point, and knows which levers hold something of ours."""
 
     def __init__(self, device: str, memory: StateStore, clock: Clock) -> None:
+        self._device = device
         self._memory = memory
         self._clock = clock
         self._wear_key = f"device/{device}/wear"
@@ -29,6 +35,7 @@ class WriteBudget:
         self._total: dict[str, int] = {str(name): int(count) for name, count in dict(kept.get("total", {})).items()}
         touched = memory.recall(self._touched_key)
         self._touched = {Lever(name) for name in touched if name in set(Lever)} if isinstance(touched, list) else set()
+        self._noted_at: dict[Lever, float] = {}  # When the note of a lever began whose end nobody has seen.
 
     @property
     def writes_today(self) -> dict[str, int]:
@@ -45,16 +52,37 @@ class WriteBudget:
         """Return the levers that may still hold something of ours, also from before a restart."""
         return frozenset(self._touched)
 
-    def touch(self, lever: Lever) -> None:
-        """Note on the disk, before the first write, that a lever will hold something of ours."""
+    async def touch(self, lever: Lever) -> None:
+        """Note on the disk, before the first write, that a lever will hold something of ours.
+
+        Raises:
+            ValueRefused: The disk has not taken the note yet. Nothing may be written now; ask again in a later cycle.
+        """
+        now_s = asyncio.get_running_loop().time()
         if lever not in self._touched:
             self._touched.add(lever)
+            self._noted_at[lever] = now_s
             self._keep_touched()
+        began_s = self._noted_at.get(lever)
+        if began_s is None:
+            return
+        if now_s - began_s < NOTE_S_MAX:
+            try:
+                async with asyncio.timeout(NOTE_S):
+                    await self._memory.on_disk()
+            except TimeoutError as error:
+                raise ValueRefused(
+                    f"{self._device}: the disk has not taken within {NOTE_S:g} s the note that {lever.value} will hold "
+                    f"something of ours; nothing was written, after {NOTE_S_MAX:g} s it is written all the same",
+                    code="not_noted",
+                ) from error
+        self._noted_at.pop(lever, None)
 
     def let_go(self, lever: Lever) -> None:
-        """Note that a lever holds nothing of ours any more."""
+        """Note that a lever holds nothing of ours any more; where a crash loses the note, it is given back again."""
         if lever in self._touched:
             self._touched.discard(lever)
+            self._noted_at.pop(lever, None)
             self._keep_touched()
 
     def check(self, names: Iterable[str], rules: dict[str, WriteRule], *, urgent: bool = True) -> None:

@@ -134,7 +134,9 @@ class Session:
                 raise FrameRefused("it is no text", code="FormationViolation")
             frame = read_frame(text)
             if frame.kind == CALL:
-                await self._send(self._answer(frame))
+                answer = self._answer(frame)
+                await self._station.noted()
+                await self._send(answer)
             elif self._open is not None and self._open[0] == frame.unique_id and not self._open[1].done():
                 self._open[1].set_result(frame)
         except FrameRefused as error:

@@ -3,6 +3,8 @@
 It holds no socket. A session (``session.py``) writes into it what the station tells, a device reads from it.
 """
 
+import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -11,7 +13,7 @@ from contracts.clock import Clock
 from edge.errors import DeviceSilent
 from edge.ocpp.limits import Limit
 from edge.ocpp.settings import OcppSettings, StationSettings, Version
-from edge.state_store import StateStore
+from edge.state_store import NOTE_S, StateStore
 
 _FIRST_TRANSACTION = 1
 # 1.6 numbers transactions by 32 bits; a station keeps what it was given.
@@ -114,6 +116,7 @@ class Station:
         self._memory = memory
         self._key = f"ocpp/{self.id}"
         self._next = _FIRST_TRANSACTION
+        self._is_noted = True
         self._recall()
 
     @property
@@ -188,7 +191,17 @@ class Station:
             connector.transaction = None
             self._keep()
 
+    async def noted(self) -> None:
+        """Wait until what runs is on the disk, a second at most: a number that was given is not given again."""
+        if self._is_noted:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NOTE_S):
+                await self._memory.on_disk()
+        self._is_noted = True
+
     def _keep(self) -> None:
+        self._is_noted = False
         running = {
             str(number): connector.transaction.as_dict()
             for number, connector in self.connectors.items()

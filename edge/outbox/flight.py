@@ -21,11 +21,15 @@ class Pending:
 
 @dataclass(kw_only=True)
 class Flight:
-    """What a commit under way holds; ``written`` once it is on the disk."""
+    """What a commit under way holds; ``written`` once it is on the disk.
+
+    ``upto`` is the number of the newest change that it holds, counted from the outbox's start.
+    """
 
     pending: list[Pending]
     values: dict[str, str | None]
     acknowledged: set[int]
+    upto: int
     written: bool = False
 
     def batch(self) -> Batch:

@@ -1,9 +1,12 @@
 """Keeps every message until the cloud has it: numbers it, survives power cuts, gives up the cheapest first.
 
 A message is numbered under ``(epoch, seq)`` of its channel when it is appended, and may be published only once it is
-committed, so a number is never given twice. Settlement, orders and acknowledgements are committed before ``append``
-returns; the rest within the flush window. While the file cannot be written, the outbox goes on in memory under a new
+committed, so a number is never given twice. The commit of settlement, orders and acknowledgements begins at once; the
+rest is committed within the flush window. While the file cannot be written, the outbox goes on in memory under a new
 epoch and returns to the file by itself. A damaged file is set aside, what can be read of it is kept.
+
+While ``run`` runs, whatever touches the file does so in a thread of its own, repairs too: the event loop's thread never
+waits for the disk. Whoever must not act before something is on the disk awaits ``on_disk``.
 """
 
 import asyncio
@@ -11,7 +14,7 @@ import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
-from edge.outbox.commit_thread import CommitThread, commit_thread
+from edge.outbox.commit_thread import CommitThread, Landing, commit_thread
 from edge.outbox.flight import Build, Flight, Pending
 from edge.outbox.quota import Quota
 from edge.outbox.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
@@ -61,6 +64,10 @@ class Outbox:
         self._thread: CommitThread | None = None
         self._flight: Flight | None = None
         self._flush_again = False
+        self._changes = self._safe_upto = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._trouble: OutboxError | None = None
+        self._repairing = False
         self._copied: set[int] = set()
         self._together = 0
         self._due_together = False
@@ -115,8 +122,8 @@ class Outbox:
             channel: Where it goes; decides its class unless ``record_class`` says otherwise (evidence among events).
             build: Makes the message for an epoch and a number. Called again if the outbox has to begin anew.
             record_class: What the outbox may do with it when room is short.
-            durable: Commit at once, before returning unless ``run`` runs; by default for settlement, orders and
-                acknowledgements. What is not committed is not published either.
+            durable: Begin the commit at once, and end it before returning unless ``run`` runs; by default for
+                settlement, orders and acknowledgements. What is not committed is not published either.
         """
         chosen = CLASS_OF[channel] if record_class is None else record_class
         seq = self._add(channel, build, chosen)
@@ -127,10 +134,27 @@ class Outbox:
         return seq
 
     def remember(self, key: str, value: Any, *, durable: bool = True) -> None:
-        """Keep a JSON value over restarts, with ``durable`` before returning; ``None`` forgets it."""
+        """Keep a JSON value over restarts; ``None`` forgets it.
+
+        Args:
+            durable: Begin the commit at once, and end it before returning unless ``run`` runs.
+        """
         self._values[key] = None if value is None else json.dumps(value, separators=(",", ":"))
+        self._changes += 1
         if durable:
-            self.flush()
+            self._flush_soon()
+
+    async def on_disk(self) -> None:
+        """Commit what was kept so far, and return when it is on the disk; in memory where the disk cannot be written.
+
+        For as long as the disk takes: whoever cannot wait so long brings a time-out.
+        """
+        upto = self._changes
+        self._flush_soon()
+        if self._safe_upto < upto:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append((upto, waiter))
+            await waiter
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -146,6 +170,8 @@ class Outbox:
 
     def recall(self, key: str) -> Any:
         """Return a remembered value, ``None`` where there is none."""
+        if self._repairing:
+            self._join()
         under_way = {} if self._flight is None else self._flight.values
         if key in self._values or key in under_way:
             text = self._values.get(key) if key in self._values else under_way[key]
@@ -160,55 +186,68 @@ class Outbox:
     def acknowledge(self, ids: Iterable[int]) -> None:
         """Forget records that the cloud has; on disk with the next commit."""
         self._acknowledged.update(ids)
+        self._changes += 1
         if len(self._acknowledged) >= _ACKNOWLEDGED_MAX:
             self._flush_soon()
 
     def read(self, channel: Up, *, after_id: int = 0, upto_id: int = _ALL, limit: int = 50) -> list[Record]:
-        """Return committed records of a channel that are not acknowledged, in their order."""
+        """Return committed records of a channel that are not acknowledged, in their order; none during a repair."""
+        if self._repairing:
+            return []
         try:
             return self._read(channel, after_id=after_id, upto_id=upto_id, limit=limit)
         except OutboxError as error:
             # Damage may show in what is read before it shows in what is written.
-            self._join()
-            self._recover(error)
-            return self._read(channel, after_id=after_id, upto_id=upto_id, limit=limit)
+            self._recover_soon(error)
+            return self.read(channel, after_id=after_id, upto_id=upto_id, limit=limit) if self._is_idle() else []
 
     def last_id(self) -> int:
         """Return the id of the newest committed record."""
         return self._last_id - len(self._pending) - (len(self._flight.pending) if self._flight else 0)
 
     def flush(self) -> None:
-        """Commit what waits: one transaction, one fsync. Never raises for the disk: see ``stats``.
+        """Commit what waits before returning: one transaction, one fsync. Never raises for the disk: see ``stats``.
 
-        Within ``together`` it is put off to the end of that block.
+        For a stop, and while ``run`` does not run: it waits for the disk. Within ``together`` it is put off to the end
+        of that block.
         """
         if self._together:
             self._due_together = True
             return
         self._join()
-        if not self._ready_to_commit():
-            return
-        try:
-            self._commit()
-        except OutboxError as error:
-            self._recover(error)
-        self._room.keep(self._store, in_memory=self._state is OutboxState.MEMORY)
-        self.committed.set()
+        self._flush_soon()
+        self._join()
 
     def _flush_soon(self) -> None:
         """Commit what waits: in the thread while ``run`` runs, otherwise before returning. Memory needs no thread."""
-        if self._thread is None or self._state is OutboxState.MEMORY:
-            self.flush()
-        elif self._together:
+        if self._together:
             self._due_together = True
-        elif self._flight is not None:
+        elif not self._is_idle():
             self._flush_again = True
         elif self._ready_to_commit():
-            flight = self._flight = Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
-            self._pending, self._pending_bytes = [], 0
-            self._values, self._acknowledged = {}, set()
-            store = self._store
-            self._thread.start(lambda: self._write(store, flight))
+            store, flight = self._store, self._take_flight()
+            in_memory = self._state is OutboxState.MEMORY
+            self._work(
+                lambda: self._write(store, flight, in_memory=in_memory),
+                lambda error: self._land(flight, error),
+                on_disk=not in_memory,
+            )
+
+    def _is_idle(self) -> bool:
+        """Say whether nothing is under way in the thread, so that the store may be used and changed."""
+        return self._flight is None and not self._repairing
+
+    def _work(self, work: Callable[[], None], land: Landing, *, on_disk: bool = True) -> None:
+        """Do a piece of work on the file, in the thread while ``run`` runs, and take its end here."""
+        if on_disk and self._thread is not None:
+            self._thread.start(work, land)
+            return
+        failure: Exception | None = None
+        try:
+            work()
+        except Exception as error:  # As the thread does: the landing says what became of it.
+            failure = error
+        land(failure)
 
     def _ready_to_commit(self) -> bool:
         """Put what is to be told with what waits, and say whether anything waits."""
@@ -220,28 +259,62 @@ class Outbox:
         self._flushed_at = self._clock.monotonic()
         return True
 
-    def _write(self, store: Store, flight: Flight) -> None:
-        """Commit in the thread. The event loop's thread leaves the counts of the quota alone meanwhile."""
+    def _take_flight(self) -> Flight:
+        """Take out what waits: it is under way from now on."""
+        flight = self._flight = Flight(
+            pending=self._pending, values=self._values, acknowledged=self._acknowledged, upto=self._changes
+        )
+        self._pending, self._pending_bytes = [], 0
+        self._values, self._acknowledged = {}, set()
+        return flight
+
+    def _put_back(self, flight: Flight) -> None:
+        """Let what was not written wait again, in front."""
+        self._pending = flight.pending + self._pending
+        self._pending_bytes = sum(len(pending.record.payload) for pending in self._pending)
+        self._values = {**flight.values, **self._values}
+        self._acknowledged |= flight.acknowledged
+
+    def _write(self, store: Store, flight: Flight, *, in_memory: bool) -> None:
+        """Commit, maybe in the thread. The event loop's thread leaves the counts of the quota alone meanwhile."""
+        self._commit(store, flight)
+        self._room.keep(store, in_memory=in_memory)
+
+    def _commit(self, store: Store, flight: Flight) -> None:
         removed = store.write(flight.batch())
         flight.written = True
-        self._count(flight, removed)
-        self._room.keep(store, in_memory=False)
+        for pending in flight.pending:
+            self._room.added(pending.record.record_class, 1, len(pending.record.payload))
+        self._room.removed(removed)
+        self._commits += 1
 
-    def _land(self, error: BaseException | None) -> None:
-        """Take the result of a commit in the thread; what was not written waits again, in front."""
-        flight, self._flight = self._flight, None
-        assert flight is not None, "a commit lands once"
-        if not flight.written:
-            self._pending = flight.pending + self._pending
-            self._pending_bytes = sum(len(pending.record.payload) for pending in self._pending)
-            self._values = {**flight.values, **self._values}
-            self._acknowledged |= flight.acknowledged
+    def _land(self, flight: Flight, error: BaseException | None) -> None:
+        """Take the result of a commit; what was not written waits again."""
+        self._flight = None
+        if flight.written:
+            self._safe_upto = flight.upto
+        else:
+            self._put_back(flight)
         if isinstance(error, OutboxError):
             self._recover(error)
         elif error is not None:
             self._failed(f"{type(error).__name__}: {error}")
+        self._landed()
+
+    def _landed(self) -> None:
+        """Tell who waits for a commit, and begin what was put off until nothing is under way."""
         self.committed.set()
-        if self._flush_again:
+        waiters, self._waiters = self._waiters, []
+        for upto, waiter in waiters:
+            if waiter.done():
+                continue
+            if upto <= self._safe_upto:
+                waiter.set_result(None)
+            else:
+                self._waiters.append((upto, waiter))
+        if self._trouble is not None and self._is_idle():
+            self._recover(self._trouble)
+        if self._flush_again and self._is_idle():
             self._flush_again = False
             self._flush_soon()
 
@@ -259,8 +332,16 @@ class Outbox:
         if self._thread is not None:
             self._thread.join()
 
+    def _recover_soon(self, error: OutboxError) -> None:
+        """Go on after damage that showed beside a commit: now, or when what is under way has ended."""
+        if self._is_idle():
+            self._recover(error)
+        else:
+            self._trouble = error
+
     def _recover(self, error: OutboxError) -> None:
         """Go on after a commit that failed; what it held waits still."""
+        self._trouble = None
         self._failed(str(error))
         if isinstance(error, OutboxFull):
             self._commit_in_less_room(error)
@@ -272,9 +353,9 @@ class Outbox:
     async def run(self) -> None:
         """Commit at the end of each flush window, and return from memory when the file can be written again.
 
-        While this runs, commits are made in a thread of their own.
+        While this runs, the file is read and written in a thread of its own.
         """
-        with commit_thread(self._land) as thread:
+        with commit_thread() as thread:
             self._thread = thread
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -293,9 +374,8 @@ class Outbox:
             await asyncio.to_thread(store.check)
             log.info("outbox checked", extra={"file": self._path.name})
         except OutboxCorrupt as error:
-            self._join()
             if self._store is store:
-                self._recover(error)
+                self._recover_soon(error)
         except OutboxError as error:
             log.warning("outbox not checked", extra={"reason": str(error)})
         finally:
@@ -307,7 +387,7 @@ class Outbox:
             await self._clock.sleep(max(shortest_s, self._due_in_s()))
             if self._due_in_s() <= 0:
                 self._flush_soon()
-            if self._state is OutboxState.MEMORY and self._clock.monotonic() >= self._retry_at:
+            if self._state is OutboxState.MEMORY and self._clock.monotonic() >= self._retry_at and self._is_idle():
                 self._return_to_disk()
 
     def stats(self) -> OutboxStats:
@@ -343,6 +423,7 @@ class Outbox:
         self._last_id = record.id
         self._pending.append(Pending(record=record, build=build))
         self._pending_bytes += len(record.payload)
+        self._changes += 1
         return seq
 
     def _record(self, channel: Up, build: Build, record_class: RecordClass, *, seq: int, record_id: int) -> Record:
@@ -359,104 +440,156 @@ class Outbox:
             payload=message.encode(),
         )
 
-    def _commit(self) -> None:
-        flight = Flight(pending=self._pending, values=self._values, acknowledged=self._acknowledged)
-        removed = self._store.write(flight.batch())
-        self._pending, self._pending_bytes = [], 0
-        self._values, self._acknowledged = {}, set()
-        self._count(flight, removed)
-
-    def _count(self, flight: Flight, removed: Mapping[RecordClass, tuple[int, int]]) -> None:
-        for pending in flight.pending:
-            self._room.added(pending.record.record_class, 1, len(pending.record.payload))
-        self._room.removed(removed)
-        self._commits += 1
-
     def _commit_in_less_room(self, cause: OutboxFull) -> None:
         """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
-        try:
-            fits = self._room.make(self._store, self._commit)
-        except OutboxError as error:
-            return self._go_to_memory(error)
-        return None if fits else self._go_to_memory(cause)
+        store, flight = self._store, self._take_flight()
+        fits = False
+
+        def make_room() -> None:
+            nonlocal fits
+            fits = self._room.make(store, lambda: self._commit(store, flight))
+
+        def land(error: BaseException | None) -> None:
+            if error is None and not fits:
+                error = cause
+            self._flight = None
+            if flight.written:
+                self._safe_upto = flight.upto
+            else:
+                self._put_back(flight)
+            if isinstance(error, OutboxError):
+                self._go_to_memory(error)
+            elif error is not None:
+                self._failed(f"{type(error).__name__}: {error}")
+            self._landed()
+
+        self._work(make_room, land)
+
+    def _repair(self, work: Callable[[], None], land: Landing) -> None:
+        """Do work after which another store is in use; until it has landed, nothing is read or committed."""
+
+        def landed(error: BaseException | None) -> None:
+            self._repairing = False
+            land(error)
+            self._landed()
+
+        self._repairing = True
+        self._work(work, landed)
 
     def _go_to_memory(self, cause: OutboxError) -> None:
         """Go on in memory under a new epoch, with what the file still holds as far as memory allows."""
-        disk, memory = self._store, Store.in_memory()
-        kept = readable(disk, without=self._acknowledged, bytes_max=self._caps.memory_bytes_max)
-        values = {**readable_state(disk), **self._values}
-        disk.close()
-        self._state = OutboxState.MEMORY
-        self._retry_at = self._clock.monotonic() + RETRY_S
-        self._copied = {record.id for record in kept}
-        self._start_over(memory, kept, values)
-        self._note("outbox in memory", {"reason": str(cause)[:200]})
+        disk, gone = self._store, frozenset(self._acknowledged)
+        kept: list[Record] = []
+        values: dict[str, str | None] = {}
+
+        def read_all() -> None:
+            try:
+                kept.extend(readable(disk, without=gone, bytes_max=self._caps.memory_bytes_max))
+                values.update(readable_state(disk))
+            finally:
+                disk.close()
+
+        def land(error: BaseException | None) -> None:
+            if error is not None:
+                self._failed(f"{type(error).__name__}: {error}")
+            self._state = OutboxState.MEMORY
+            self._retry_at = self._clock.monotonic() + RETRY_S
+            self._copied = {record.id for record in kept}
+            epoch = self._next_epoch()
+            memory = Store.in_memory()
+            memory.write(Batch(records=kept, state=values, epoch=epoch))
+            self._start_over(memory, epoch)
+            self._note("outbox in memory", {"reason": str(cause)[:200]})
+
+        self._repair(read_all, land)
 
     def _begin_anew(self, cause: OutboxError) -> None:
         """Set the damaged file aside and go on in a new one, with what could be read."""
-        damaged = self._store
-        kept, values = damaged.salvage()
-        damaged.close()
-        try:
-            set_aside(self._path, at_ms=epoch_ms(self._clock.now()))
-            fresh = Store.open(self._path, bytes_max=self._caps.bytes_max)
-        except OutboxError:
-            fresh = Store.in_memory()
-            self._state = OutboxState.MEMORY
-            self._retry_at = self._clock.monotonic() + RETRY_S
-        kept = [record for record in kept if record.id not in self._acknowledged]
-        self._start_over(fresh, kept, {**values, **self._values})
-        self._note("outbox damaged and begun anew", {"reason": str(cause)[:200], "kept": len(kept)})
+        damaged, gone, epoch = self._store, frozenset(self._acknowledged), self._next_epoch()
+        at_ms = epoch_ms(self._clock.now())
+        kept: list[Record] = []
+        values: dict[str, str | None] = {}
+        fresh: Store | None = None
 
-    def _start_over(self, store: Store, kept: list[Record], values: dict[str, str | None]) -> None:
+        def replace_file() -> None:
+            nonlocal fresh
+            records, state = damaged.salvage()
+            kept.extend(record for record in records if record.id not in gone)
+            values.update(state)
+            damaged.close()
+            set_aside(self._path, at_ms=at_ms)
+            fresh = Store.open(self._path, bytes_max=self._caps.bytes_max)
+            fresh.write(Batch(records=kept, state=values, epoch=epoch))
+
+        def land(error: BaseException | None) -> None:
+            store = fresh
+            if error is not None or store is None:
+                self._failed(f"{type(error).__name__}: {error}")
+                if store is not None:
+                    store.close()
+                store = Store.in_memory()
+                store.write(Batch(records=kept, state=values, epoch=epoch))
+                self._state = OutboxState.MEMORY
+                self._retry_at = self._clock.monotonic() + RETRY_S
+            self._start_over(store, epoch)
+            self._note("outbox damaged and begun anew", {"reason": str(cause)[:200], "kept": len(kept)})
+
+        self._repair(replace_file, land)
+
+    def _next_epoch(self) -> int:
+        return max(epoch_ms(self._clock.now()), self._epoch + 1)
+
+    def _start_over(self, store: Store, epoch: int) -> None:
         """Adopt a store under a new epoch and number again what was not committed."""
         waiting, self._pending, self._pending_bytes = self._pending, [], 0
-        self._acknowledged, self._values = set(), {}
-        epoch = max(epoch_ms(self._clock.now()), self._epoch + 1)
-        store.write(Batch(records=kept, state=values, epoch=epoch))
         self._store = store
         last_id = self._last_id
         self._adopt(epoch)
         self._last_id = max(self._last_id, last_id)
         for pending in waiting:
             self._add(pending.record.channel, pending.build, pending.record.record_class)
-        if self._pending:
-            self._commit()
+        self._flush_soon()
 
     def _return_to_disk(self) -> None:
         """Move what memory holds back to the file; stay in memory when that fails."""
         self.flush()
-        try:
-            disk, damage = self._open_disk()
-        except OutboxError as error:
-            self._failed(str(error))
-            self._retry_at = self._clock.monotonic() + RETRY_S
-            return
-        everything = [
-            record for channel in Up for record in self._store.read(channel, after_id=0, upto_id=_ALL, limit=_ALL)
-        ]
-        gone = self._copied - {record.id for record in everything}
+        memory = self._store
+        everything = [record for channel in Up for record in memory.read(channel, after_id=0, upto_id=_ALL, limit=_ALL)]
         batch = Batch(
             records=everything,
-            acknowledged=gone,
+            acknowledged=self._copied - {record.id for record in everything},
             counters=dict.fromkeys(Up, 0) | self._counters,
-            state=dict(self._store.state()),
+            state=dict(memory.state()),
             epoch=self._epoch,
             keep_existing=True,
         )
-        try:
-            disk.write(batch)
-        except OutboxError as error:
-            disk.close()
-            self._failed(str(error))
-            self._retry_at = self._clock.monotonic() + RETRY_S
-            return
-        self._store.close()
-        self._store, self._state, self._copied = disk, OutboxState.DISK, set()
-        self._room.adopt(disk)
-        self.generation += 1
-        self._note("outbox on disk again", damage or {})
-        self.flush()
+        found: tuple[Store, Fields | None] | None = None
+
+        def write_all() -> None:
+            nonlocal found
+            disk, damage = open_disk(self._path, clock=self._clock, bytes_max=self._caps.bytes_max)
+            try:
+                disk.write(batch)
+            except BaseException:
+                disk.close()
+                raise
+            found = disk, damage
+
+        def land(error: BaseException | None) -> None:
+            if error is not None or found is None:
+                self._failed(str(error))
+                self._retry_at = self._clock.monotonic() + RETRY_S
+                return
+            memory.close()
+            (self._store, damage), self._state, self._copied = found, OutboxState.DISK, set()
+            if damage:
+                self._failed(str(damage["reason"]))
+            self._room.adopt(self._store)
+            self.generation += 1
+            self._note("outbox on disk again", damage or {})
+            self._flush_soon()
+
+        self._repair(write_all, land)
 
     def _open_store(self) -> tuple[Store, Fields | None]:
         try:

@@ -346,9 +346,9 @@ async def _stop(control: Control, parent_pid: int | None) -> None:
         await apart(_wait_for_a_reason(control, parent_pid))
     except* StopRequested as reasons:
         control.manager.stopping()
-        control.outbox.flush()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HAND_OVER_S):
+                await control.outbox.on_disk()
                 while control.end.peer.connected and _waits(control.outbox):  # noqa: ASYNC110
                     await asyncio.sleep(_HAND_OVER_LOOK_S)
         raise StopRequested(reason_to_stop(reasons)) from None

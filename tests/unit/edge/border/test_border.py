@@ -216,11 +216,11 @@ async def test_a_record_is_taken_over_once_however_often_it_is_handed_over(folde
         assert border.taken_over() == [(1, "c0"), (2, "c1"), (3, "c2")]
         # The site was killed before control heard of it: the same records come again, and one more.
         again = [_waiting(9, payload=_payload(epoch=border.kept.epoch, seq=seq)) for seq in (2, 3, 4)]
-        assert Takeover(border.outbox).take(again) == (9, 9, 9)
+        assert await Takeover(border.outbox).take(again) == (9, 9, 9)
         assert border.taken_over()[3:] == [(4, "again")]
         # A new store of control's begins a new epoch, and its numbers from one.
         anew = [_waiting(1, payload=_payload(epoch=7, seq=1))]
-        Takeover(border.outbox).take(anew)
+        await Takeover(border.outbox).take(anew)
         assert len(border.taken_over()) == 5
 
 
@@ -240,7 +240,7 @@ async def test_records_wait_while_the_site_is_gone_and_one_that_cannot_be_read_h
     async with _border(folder) as border:
         border.answer(1)
         broken = _waiting(5, payload="{")
-        assert Takeover(border.outbox).take([broken]) == (5,)
+        assert await Takeover(border.outbox).take([broken]) == (5,)
         assert border.kept.read(Up.ACKS), "nobody has taken it"
         async with border.site():
             await until(lambda: not border.kept.read(Up.ACKS))

@@ -1,10 +1,12 @@
 """What is kept about a device over restarts."""
 
+import asyncio
 import contextlib
 from datetime import UTC, datetime
 
 import pytest
 
+from edge.devices import wear
 from edge.devices.recipes import Lever, Storage, WriteRule
 from edge.devices.wear import WriteBudget, budget_of
 from edge.errors import ValueRefused
@@ -79,22 +81,47 @@ def test_memory_that_is_not_known_counts_as_wearing() -> None:
     assert budget_of(RULES["unknown"]) == 200 and budget_of(RULES["eeprom"]) == 2
 
 
-def test_a_touched_lever_is_on_the_disk_before_the_first_write() -> None:
+class _SlowDisk(VolatileStateStore):
+    """A disk that takes what it is given when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+
+    async def on_disk(self) -> None:
+        """Wait for the test."""
+        await self.free.wait()
+
+
+async def test_a_touched_lever_is_on_the_disk_before_the_first_write() -> None:
     """A crash between the note and the write costs a needless release; the other way round, a stuck device."""
-    durable: list[bool] = []
-
-    class Disk(VolatileStateStore):
-        def remember(self, key: str, value: object, *, durable_: bool = True, **given: bool) -> None:
-            durable.append(given.get("durable", durable_))
-            super().remember(key, value)
-
-    memory = Disk()
-    WriteBudget("one", memory, ManualClock()).touch(Lever.BATTERY_POWER)
-    assert durable == [True]
+    memory = _SlowDisk()
+    ledger = WriteBudget("one", memory, ManualClock())
+    first = asyncio.create_task(ledger.touch(Lever.BATTERY_POWER))
+    await asyncio.sleep(0)
+    assert not first.done(), "the note is not on the disk"
+    memory.free.set()
+    await first
+    memory.free.clear()
+    await ledger.touch(Lever.BATTERY_POWER)  # Known by now: it waits for nothing.
     again = WriteBudget("one", memory, ManualClock())
     assert again.touched == {Lever.BATTERY_POWER}
     again.let_go(Lever.BATTERY_POWER)
     assert WriteBudget("one", memory, ManualClock()).touched == frozenset()
+
+
+async def test_a_write_is_decided_anew_while_the_disk_stands_still_and_made_when_that_lasts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A timer armed late would outlive its lease; a limit that waits for a dead disk would never come."""
+    monkeypatch.setattr(wear, "NOTE_S", 0.001)
+    ledger = WriteBudget("one", _SlowDisk(), ManualClock())
+    for _ in range(2):
+        with pytest.raises(ValueRefused, match="nothing was written") as refused:
+            await ledger.touch(Lever.BATTERY_POWER)
+        assert refused.value.code == "not_noted"
+    monkeypatch.setattr(wear, "NOTE_S_MAX", 0.0)
+    await ledger.touch(Lever.BATTERY_POWER)
 
 
 @pytest.mark.parametrize("damaged", [None, 7, "x", {"day": 3}, ["no_such_lever"]])

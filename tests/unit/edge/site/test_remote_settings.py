@@ -35,6 +35,9 @@ class Memory:
         """Return it."""
         return self.kept.get(key)
 
+    async def on_disk(self) -> None:
+        """Return: it is kept."""
+
 
 def test_the_wishes_of_both_shadows_survive_a_restart() -> None:
     """A restart without a cloud must not lift a limit."""
