@@ -147,15 +147,33 @@ class PeakPeriod(StrEnum):
     QUARTER = "quarter"
 
 
+class PeakSeason(_Data):
+    """The price per kW in some months."""
+
+    months: tuple[Month, ...] = Field(min_length=1)
+    price_per_kw: Decimal = Field(ge=0)
+
+
+class PeakStep(_Data):
+    """What a period costs whose charged power is below ``kw_below``; without it, any power."""
+
+    price: Decimal = Field(ge=0)
+    kw_below: Decimal | None = Field(default=None, gt=0)
+
+
 class Peak(_Data):
-    """What the highest power costs, per kW and period.
+    """What the highest power costs: per kW and period, or a sum for each step of power.
 
     The mean power of each span of ``interval_min`` minutes counts; the mean of the ``highest`` ones is charged, of
     different days where ``different_days``. ``mean_of_periods`` takes the mean of so many periods (Belgium: twelve
     months), never less than ``kw_min`` each. ``weight`` scales spans outside ``when`` (Sweden: half at night).
+    ``seasons`` are prices of some months in the place of ``price_per_kw`` (Sweden: dearer in winter). ``steps`` are
+    sums by power in its place, the lowest first, the last without an end (Norway).
     """
 
-    price_per_kw: Decimal = Field(ge=0)
+    price_per_kw: Decimal = Field(default=Decimal(0), ge=0)
+    seasons: tuple[PeakSeason, ...] = ()
+    steps: tuple[PeakStep, ...] = ()
     interval_min: int = Field(default=15)
     period: PeakPeriod = PeakPeriod.MONTH
     highest: int = Field(default=1, ge=1, le=31)
@@ -170,7 +188,38 @@ class Peak(_Data):
     def _spans(self) -> Self:
         if self.interval_min not in (15, 30, 60):
             raise ValueError(f"interval_min is {self.interval_min}, not 15, 30 or 60")
+        if "price_per_kw" not in self.model_fields_set and not self.steps:
+            raise ValueError("a peak has neither price_per_kw nor steps")
+        if self.steps and (self.price_per_kw or self.seasons):
+            raise ValueError("a peak has steps, and a price per kW beside them; one of both")
+        bounds = [step.kw_below for step in self.steps[:-1]]
+        ends = [bound for bound in bounds if bound is not None]
+        if self.steps and (len(ends) < len(bounds) or self.steps[-1].kw_below is not None or ends != sorted(set(ends))):
+            raise ValueError("steps of a peak rise by kw_below, and the last one has none")
         return self
+
+    def price_in(self, month: int) -> Decimal:
+        """Return the price per kW of a month, without tax."""
+        return next((season.price_per_kw for season in self.seasons if month in season.months), self.price_per_kw)
+
+    def cost(self, kw: Decimal, *, month: int) -> Decimal:
+        """Return what a charged power costs in the period that begins with a month, without tax."""
+        for step in self.steps:
+            if step.kw_below is None or kw < step.kw_below:
+                return step.price
+        return kw * self.price_in(month)
+
+    def marginal_per_kw(self, kw: Decimal, *, month: int) -> Decimal:
+        """Return what one more kW costs about there, without tax: with steps what they rise by around it."""
+        if not self.steps:
+            return self.price_in(month)
+        ends = [Decimal(0), *(step.kw_below for step in self.steps if step.kw_below is not None)]
+        # The step after the one in which the power is: its sum is what more power leads to.
+        place = min(sum(end <= kw for end in ends), len(self.steps) - 1)
+        if place == 0:  # One step for any power.
+            return Decimal(0)
+        rise = self.steps[place].price - self.steps[place - 1].price
+        return max(rise, Decimal(0)) / (ends[place] - ends[place - 1])
 
 
 class FeedInCap(_Data):

@@ -1,7 +1,8 @@
 """What the highest power of a month or quarter costs.
 
 Source: Flemish capacity tariff (VREG: mean of twelve monthly quarter-hour peaks, 2.5 kW at least); Swedish
-effekttariffer (Energimarknadsinspektionen EIFS 2022:1: mean of the highest hours of different days).
+effekttariffer (Energimarknadsinspektionen EIFS 2022:1: mean of the highest hours of different days); Norwegian
+kapasitetsledd (NVE, from 1 July 2022: a sum by the step in which the mean of three days' highest hours is).
 """
 
 from collections import defaultdict
@@ -56,8 +57,9 @@ def peak_cost(
     rule = tariff.peak
     if rule is None:
         return {}
-    price = rule.price_per_kw * (100 + rule.vat_percent) / 100
-    return {first: kw * price for first, kw in peaks_kw(tariff, import_wh, is_holiday=is_holiday).items()}
+    tax = (100 + rule.vat_percent) / 100
+    charged = peaks_kw(tariff, import_wh, is_holiday=is_holiday)
+    return {first: rule.cost(kw, month=first.month) * tax for first, kw in charged.items()}
 
 
 def first_day(rule: Peak, day: date) -> date:

@@ -26,7 +26,7 @@ class MonthPeak:
 
     async def refresh(self, config: SiteConfig, tariff: SiteTariff, now: datetime) -> None:
         """Read the highest power so far where it costs something, in a thread."""
-        if tariff.peak_mct_per_kw <= 0:
+        if not tariff.charges_power:
             return
         try:
             # What the running quarter has taken so far is charged by its mean, which may still become less.

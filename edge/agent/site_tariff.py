@@ -5,6 +5,7 @@ A ready or written tariff, else the section's two numbers.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from domain.tariff.days import holidays_of
@@ -37,12 +38,23 @@ class SiteTariff:
         return self._tariff is not None and self._tariff.is_dynamic
 
     @property
-    def peak_mct_per_kw(self) -> float:
-        """Return what one more kW of the period's highest power costs, zero where power costs nothing."""
-        peak = None if self._tariff is None else self._tariff.peak
-        if peak is None:
+    def charges_power(self) -> bool:
+        """Return whether the highest power of a period costs something."""
+        return self._tariff is not None and self._tariff.peak is not None
+
+    def peak_mct_per_kw(self, at: datetime, *, peak_w: float) -> float:
+        """Return what one more kW of the period's highest power costs, zero where power costs nothing.
+
+        Args:
+            at: In the period.
+            peak_w: The power that is charged so far; where power is charged by steps the next one counts.
+        """
+        if self._tariff is None or self._tariff.peak is None:
             return 0.0
-        return float(peak.price_per_kw * (100 + peak.vat_percent) / 100) * _MCT_PER_UNIT / peak.highest
+        peak = self._tariff.peak
+        month = first_day(peak, at.astimezone(ZoneInfo(self._tariff.time_zone)).date()).month
+        price = peak.marginal_per_kw(Decimal(peak_w) / 1000, month=month)
+        return float(price * (100 + peak.vat_percent) / 100) * _MCT_PER_UNIT / peak.highest
 
     def peak_began_at(self, now: datetime) -> datetime:
         """Return when the month or quarter began whose highest power is charged."""
@@ -86,19 +98,20 @@ class SiteTariff:
         return Tariffs(import_mct_per_kwh=cost, export_mct_per_kwh=min(cost, max(rate[1] for rate in rates)))
 
 
-def connection_of(config: SiteConfig, *, tariff: SiteTariff, peak_w: float) -> Connection:
+def connection_of(config: SiteConfig, *, tariff: SiteTariff, peak_w: float, at: datetime) -> Connection:
     """Return what a plan may take and give: the connection, the tariff's cap and peak, and the rules of the site.
 
     Args:
         config: Of the site.
         tariff: Its tariff.
         peak_w: The power that is charged anyway.
+        at: When; the price of power may differ by the season.
     """
     return Connection(
         import_w_max=float(config.connection.import_limit_w),
         export_w_max=float(config.export_w_max),
         grid_charging=config.trading.charge_from_grid,
         grid_discharging=config.trading.discharge_to_grid,
-        peak_mct_per_kw=tariff.peak_mct_per_kw,
+        peak_mct_per_kw=tariff.peak_mct_per_kw(at, peak_w=peak_w),
         peak_w=peak_w,
     )

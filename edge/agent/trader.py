@@ -400,7 +400,7 @@ class Trader:
         problem = Problem(
             intervals=intervals,
             stores=_stores(planned),
-            connection=connection_of(self._config, tariff=self._tariff, peak_w=self._month_peak.power_w),
+            connection=connection_of(self._config, tariff=self._tariff, peak_w=self._month_peak.power_w, at=now),
             end_mct_per_kwh=end_value(intervals),
             loads=loads,
         )

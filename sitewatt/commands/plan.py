@@ -79,8 +79,9 @@ def plan(
             exit_code=BAD_INPUT,
         )
     tariff = SiteTariff(config.trading)
-    peak_w = tariff.peak_w({}) if tariff.peak_mct_per_kw > 0 else 0.0
-    connection = connection_of(config, tariff=tariff, peak_w=peak_w)
+    peak_w = tariff.peak_w({}) if tariff.charges_power else 0.0
+    played_from = season.start + first * timedelta(seconds=_QUARTER_S)
+    connection = connection_of(config, tariff=tariff, peak_w=peak_w, at=played_from)
     asked = [Policy(policy)] if policy else [Policy.RULE, Policy.PLAN, Policy.PERFECT]
     played: dict[Policy, Played] = {}
     try:
@@ -104,11 +105,10 @@ def plan(
         from sitewatt.plan_plot import day_svg
 
         plot.write_text(day_svg(shown[-1 if policy else 1].quarters[-QUARTERS_PER_DAY:], season), encoding="utf-8")
-    begins = season.start + first * timedelta(seconds=_QUARTER_S)
     if as_json:
-        print_json({"site": config.site.id, "from": begins.isoformat(), "days": days, "policies": rows})
+        print_json({"site": config.site.id, "from": played_from.isoformat(), "days": days, "policies": rows})
         return
-    tell(f"{config.site.id}, {days} days from {begins:%Y-%m-%d %H:%M} UTC")
+    tell(f"{config.site.id}, {days} days from {played_from:%Y-%m-%d %H:%M} UTC")
     tell(f"{'policy':10}{'cost EUR':>10}{'% of perfect':>14}{'cycles':>8}{'self-suff.':>12}{'peak W':>9}")
     for row in rows:
         share = "-" if row["percent_of_perfect"] is None else f"{row['percent_of_perfect']:.1f}"

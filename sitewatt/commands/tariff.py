@@ -13,7 +13,7 @@ from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from domain.forecasting.series import Series
-    from domain.tariff.model import Tariff
+    from domain.tariff.model import Peak, Tariff
     from domain.tariff.price import IsHoliday, PricePoint
 
 app = typer.Typer(help="Tariffs: list, show, check, and price a day.", no_args_is_help=True)
@@ -56,7 +56,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
             tell(f"    {part.name}: {_part(part)}")
     if tariff.peak is not None:
         rule = tariff.peak
-        tell(f"  highest {rule.interval_min} min of a {rule.period.value}: {rule.price_per_kw} {tariff.currency}/kW")
+        tell(f"  highest {rule.interval_min} min of a {rule.period.value}: {_power(rule, tariff.currency)}")
     if (cap := tariff.feed_in_cap) is not None and (cap_w := cap.limit_w(10_000)) is not None:
         tell(f"  feed-in cap: {cap_w} W where 10000 W of generation stand")
     for source in tariff.sources:
@@ -130,6 +130,16 @@ def _head(tariff: "Tariff") -> dict[str, Any]:
         "values": tariff.values.value,
         "follows_market": tariff.is_dynamic,
     }
+
+
+def _power(rule: "Peak", currency: str) -> str:
+    if rule.steps:
+        steps = (f"{step.price} below {step.kw_below} kW" for step in rule.steps[:-1])
+        return f"{', '.join((*steps, f'{rule.steps[-1].price} above'))} {currency}"
+    seasons = "".join(
+        f", {season.price_per_kw} in months {', '.join(map(str, season.months))}" for season in rule.seasons
+    )
+    return f"{rule.price_per_kw} {currency}/kW{seasons}"
 
 
 def _part(part: Any) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tariffs
-from domain.tariff.model import FeedInCap, Tariff, flat
+from domain.tariff.model import FeedInCap, Tariff, Values, flat
 from domain.tariff.peak import peak_cost, peaks_kw
 from domain.tariff.price import SpotMissing, local_day, price_at, prices
 from domain.tariff.read import BadTariff, read_tariff, tariff_of
@@ -77,7 +77,7 @@ def _without_number_patterns(schema: Any) -> Any:
 def test_seasons_weekdays_and_holidays_decide_the_period() -> None:
     """Spain's weekends and holidays are valley hours; a workday's evening is not."""
     tariff = ready("es-2.0td")
-    peak, valley = 24_805, 10_285
+    peak, valley = 28_744, 15_135
     assert import_at(tariff, 2026, 11, 30, 18) == peak
     assert import_at(tariff, 2026, 11, 29, 18) == valley
     assert import_at(tariff, 2026, 12, 8, 18, is_holiday=lambda day: day == date(2026, 12, 8)) == valley
@@ -124,7 +124,7 @@ def test_feed_in_earns_nothing_at_negative_prices_and_is_capped() -> None:
     tariff = ready("de-dynamic")
     at = datetime(2026, 6, 1, 12, tzinfo=UTC)
     assert price_at(tariff, at, spot=-1).export_mct_per_kwh == 0
-    assert price_at(tariff, at, spot=0).export_mct_per_kwh == 7_860
+    assert price_at(tariff, at, spot=0).export_mct_per_kwh == 7_940
     assert tariff.feed_in_cap is not None
     assert tariff.feed_in_cap.limit_w(10_000) == 6_000
     assert tariff.feed_in_cap.limit_w(0) is None, "a share of a peak that nobody told"
@@ -165,9 +165,11 @@ def test_the_belgian_peak_is_the_mean_of_months_and_at_least_two_and_a_half_kilo
     assert peak_cost(tariff, energy)[date(2026, 1, 1)] == Decimal(10) * Decimal("3.37") * Decimal("1.06")
 
 
-def test_the_swedish_peak_takes_hours_of_three_days_and_half_at_night() -> None:
+def test_a_peak_of_different_days_takes_hours_of_three_and_half_at_night() -> None:
     """Two high hours of one evening are one; the night weighs half."""
-    tariff = ready("se-power-tariff")
+    night = {"when": {"from": "06:00", "to": "22:00"}, "weight_outside": 0.5}
+    days = {"price_per_kw": 65, "interval_min": 60, "highest": 3, "different_days": True}
+    tariff = made(time_zone="Europe/Stockholm", peak={**days, **night})
     energy = {
         datetime(2026, 1, day, hour, minute, tzinfo=UTC): wh
         for day, hour, wh in ((5, 17, 1_500), (5, 18, 1_400), (6, 17, 1_000), (7, 23, 1_800))
@@ -175,6 +177,56 @@ def test_the_swedish_peak_takes_hours_of_three_days_and_half_at_night() -> None:
     }
     assert peaks_kw(tariff, energy) == {date(2026, 1, 1): (Decimal(6) + Decimal(4) + Decimal("3.6")) / 3}
     assert peaks_kw(made(), energy) == peak_cost(made(), energy) == {}
+
+
+def _hours(*spans: tuple[int, int, int, int]) -> dict[datetime, int]:
+    """Return whole hours of power: month, day, hour and the Wh of each of its quarters."""
+    return {
+        datetime(2026, month, day, hour, minute, tzinfo=UTC): wh
+        for month, day, hour, wh in spans
+        for minute in (0, 15, 30, 45)
+    }
+
+
+def test_the_swedish_power_is_dearer_in_winter_and_free_outside_its_hours() -> None:
+    """A published price sheet: 111.50 a kW in winter, 55.75 in summer, workdays from 7 to 19, nothing at night."""
+    tariff = ready("se-power-tariff")
+    energy = _hours((1, 7, 10, 1_500), (1, 7, 22, 9_000), (1, 10, 10, 9_000), (7, 7, 10, 1_500))
+    # One hour at 6 kW, the others of the three highest at nothing.
+    assert peaks_kw(tariff, energy)[date(2026, 7, 1)] == Decimal(6)
+    winter, summer = peak_cost(tariff, energy)[date(2026, 1, 1)], peak_cost(tariff, energy)[date(2026, 7, 1)]
+    assert (winter, summer) == (Decimal(6) / 3 * Decimal("111.50"), Decimal(6) * Decimal("55.75"))
+
+
+def test_the_norwegian_power_costs_by_steps() -> None:
+    """The mean of three days' highest hours says which step is paid, whole."""
+    tariff = ready("no-day-night")
+    energy = _hours((4, 1, 10, 1_000), (4, 2, 10, 1_500), (4, 3, 10, 1_250), (4, 3, 12, 1_200), (5, 1, 10, 400))
+    assert peaks_kw(tariff, energy) == {date(2026, 4, 1): Decimal(5), date(2026, 5, 1): Decimal("1.6")}
+    assert peak_cost(tariff, energy) == {date(2026, 4, 1): Decimal(335), date(2026, 5, 1): Decimal(155)}
+    with pytest.raises(BadTariff, match="steps of a peak rise"):
+        made(peak={"steps": [{"kw_below": 5, "price": 1}, {"kw_below": 2, "price": 2}, {"price": 3}]})
+
+
+def test_the_british_price_is_the_markets_times_a_factor_and_capped() -> None:
+    """The supplier's own example: 2.2 times the market's price, 12 pence more from 16 to 19, never above the cap."""
+    tariff = ready("gb-agile")
+    assert import_at(tariff, 2026, 1, 5, 12, spot=10_000) == 22_000 * 105 // 100
+    assert import_at(tariff, 2026, 1, 5, 16, spot=10_000) == 34_000 * 105 // 100
+    assert import_at(tariff, 2026, 7, 6, 15, spot=10_000) == 34_000 * 105 // 100, "British summer time"
+    assert import_at(tariff, 2026, 1, 5, 16, spot=90_000) == 78_000
+    assert import_at(tariff, 2026, 1, 5, 12, spot=-5_000) < 0
+
+
+def test_published_numbers_are_those_of_their_sheets() -> None:
+    """What a German and a Danish customer pays can be reckoned from the sheets that the files name."""
+    german = ready("de-14a-module-3")
+    parts = Decimal("16.04") + Decimal("10.84") + Decimal("2.651") + Decimal("1.67") + Decimal("2.05")
+    assert import_at(german, 2026, 1, 5, 16) == round(parts * Decimal("1.19") * 1000)
+    danish = ready("dk-tariff-model-3")
+    assert import_at(danish, 2026, 1, 5, 16, spot=0) == 76_560 + (12_500 + 800) * 125 // 100
+    published = {name for name in tariffs.names() if ready(name).values is Values.PUBLISHED}
+    assert published >= {"de-14a-module-3", "de-dynamic", "es-2.0td", "gb-agile", "no-day-night", "se-power-tariff"}
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,24 @@ def _config(folder: Path = Path("state"), **more: Any) -> SiteConfig:
 def test_power_is_priced_and_weighed_as_the_tariff_says() -> None:
     """Tax is part of it, one of two highest spans raises their mean by half, the night counts half."""
     tariff = SiteTariff(_config(peak=PEAK).trading)
-    assert tariff.peak_mct_per_kw == 4 * 1.25 * 100_000 / 2
+    assert tariff.peak_mct_per_kw(NOW, peak_w=0) == 4 * 1.25 * 100_000 / 2
     night = datetime(2026, 3, 17, 21, 0, tzinfo=UTC)
     assert (tariff.peak_weight(NOW), tariff.peak_weight(night)) == (1.0, 0.5)
     assert tariff.peak_began_at(NOW) == datetime(2026, 2, 28, 23, 0, tzinfo=UTC)
-    assert SiteTariff(config(trading={"tariff": "flat"}).trading).peak_mct_per_kw == 0
+    free = SiteTariff(config(trading={"tariff": "flat"}).trading)
+    assert free.peak_mct_per_kw(NOW, peak_w=0) == 0 and not free.charges_power
+
+
+def test_power_by_steps_and_seasons_is_planned_at_what_more_of_it_leads_to() -> None:
+    """Norway charges a sum by the step of power, Sweden more in winter; a plan needs what the next kW costs."""
+    steps = [{"kw_below": 2, "price": 155}, {"kw_below": 5, "price": 195}, {"price": 335}]
+    stepped = SiteTariff(_config(peak={"steps": steps, "highest": 2}).trading)
+    assert stepped.peak_mct_per_kw(NOW, peak_w=1_000) == 40 / 2 * 100_000 / 2
+    assert stepped.peak_mct_per_kw(NOW, peak_w=9_000) == stepped.peak_mct_per_kw(NOW, peak_w=3_000)
+    winter = {"price_per_kw": 50, "seasons": [{"months": [11, 12, 1, 2, 3], "price_per_kw": 100}]}
+    seasonal = SiteTariff(_config(peak=winter).trading)
+    prices = [seasonal.peak_mct_per_kw(at, peak_w=0) for at in (NOW, NOW.replace(month=7))]
+    assert prices == [100 * 100_000, 50 * 100_000]
 
 
 async def test_the_months_highest_power_so_far_is_read_from_the_history(tmp_path: Path) -> None:

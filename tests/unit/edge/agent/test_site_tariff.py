@@ -41,9 +41,9 @@ def test_without_a_tariff_the_two_numbers_hold() -> None:
 def test_a_ready_tariff_is_read_by_its_name_with_its_hours_and_holidays() -> None:
     """Good Friday in Spain is a valley day."""
     tariff = SiteTariff(TradingSection(tariff="es-2.0td"))
-    assert tariff.at(NOON, None)[0] == 24_805
-    assert tariff.at(NIGHT, None)[0] == 10_285
-    assert tariff.at(datetime(2026, 4, 3, 10, tzinfo=UTC), None)[0] == 10_285
+    assert tariff.at(NOON, None)[0] == 28_744
+    assert tariff.at(NIGHT, None)[0] == 15_135
+    assert tariff.at(datetime(2026, 4, 3, 10, tzinfo=UTC), None)[0] == 15_135
 
 
 def test_a_tariff_that_follows_the_market_falls_back_to_the_two_numbers() -> None:
