@@ -33,7 +33,7 @@ from sitewatt.demo.processes import Processes
 from sitewatt.demo.run import start_broker, start_gateway
 from tests.support.manual_clock import ManualClock
 from tests.support.modbus.simulator import NOON, RawClient, read_request
-from tests.support.rigs.edge_parts import FakeDevice, as_devices, config, fake_site, plain_config
+from tests.support.rigs.edge_parts import FakeDevice, config, fake_site, plain_config
 from tests.support.rigs.fault_rig import AGGREGATOR, BATTERY_W, ZONE, Siege, battery_site, siege
 from tests.support.rigs.fault_wire import model_address
 
@@ -73,14 +73,14 @@ def _decisions() -> dict[str, float]:
         name = f"inverter{number}"
         fakes[name] = FakeDevice(id=name, clock=clock, values=dict(template.values), capabilities=template.capabilities)
         devices.append({**sections[1], "id": name})
-    freezer = SnapshotBuilder(config(devices=devices).devices, meter="meter")
+    snapshots = SnapshotBuilder(config(devices=devices).devices, meter="meter")
     settings = ControlSettings(import_w_max=400_000, export_w_max=400_000)
     memory, taken_ms = Memory(), []
     for _ in range(DECISIONS):
         clock.advance(1.0)
         began = time.perf_counter()
         readings = {name: fake.snapshot() for name, fake in fakes.items()}
-        snapshot = freezer.freeze(as_devices(fakes), readings, now_s=clock.monotonic(), confirmed={})
+        snapshot = snapshots.build(fakes, readings, now_s=clock.monotonic(), confirmed={})
         _, memory = decide(snapshot, [], settings, memory)
         taken_ms.append((time.perf_counter() - began) * 1000)
     return _spread(f"decision_ms_{DEVICES}_devices", taken_ms)

@@ -5,31 +5,31 @@ from typing import Any
 
 from sitewatt.money_text import ct_per_kwh, kwh, owes
 
-Told = Mapping[str, Any]
+Report = Mapping[str, Any]
 
 
-def report_lines(told: Told) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
     """Yield the lines of a report, as ``cloud.local.report.CloudReport`` holds it in plain values."""
-    for one in told["intervals"]:
+    for one in report["intervals"]:
         traded = f"{ct_per_kwh(one['price'])}  {kwh(one['volume_wh'])} in {one['trades']} trades"
         yield f"{one['zone']}  {one['start']}  {one['state']:<9}  {traded}"
-    yield _ledger(told["ledger"])
-    orders = told["orders"]
+    yield _ledger(report["ledger"])
+    orders = report["orders"]
     yield (
         f"orders: {orders['sent']} sent, {orders['accepted']} taken, {orders['rejected']} refused, "
         f"{orders['traded']} traded at least in part"
     )
-    for channel, counts in told["channels"].items():
+    for channel, counts in report["channels"].items():
         yield _channel(channel, counts)
-    for event in told["dr_events"]:
+    for event in report["dr_events"]:
         yield _event(event)
-    for claim in told["dr_claims"]:
+    for claim in report["dr_claims"]:
         yield _claim(claim)
-    yield f"{_many(told['refused'], 'message')} of sites refused at the border"
-    yield _streams(told["streams"])
+    yield f"{_many(report['refused'], 'message')} of sites refused at the border"
+    yield _streams(report["streams"])
 
 
-def _ledger(ledger: Told) -> str:
+def _ledger(ledger: Report) -> str:
     if not ledger["lines"]:
         return "ledger: nothing is settled yet"
     sound = ledger["sum"] == 0 and ledger["energy_sum"] == 0
@@ -39,20 +39,20 @@ def _ledger(ledger: Told) -> str:
     return f"ledger: {_many(ledger['lines'], 'line')}, {rest}"
 
 
-def _channel(channel: str, counts: Told) -> str:
+def _channel(channel: str, counts: Report) -> str:
     lost = f"{counts['lost']} LOST" if counts["lost"] else "none lost"
     repeated = f", {counts['duplicated']} repeated and taken once" if counts["duplicated"] else ""
     return f"{channel}: {counts['stored']} of {counts['published']} stored, {lost}{repeated}"
 
 
-def _event(event: Told) -> str:
+def _event(event: Report) -> str:
     return (
         f"event {event['event_id']} at {event['detected_at']}: limit {event['limit_w'] / 1000:.1f} kW, "
         f"{event['commands']} commands, {event['effective']} effective, {kwh(event['delivered_wh'])} delivered"
     )
 
 
-def _claim(claim: Told) -> str:
+def _claim(claim: Report) -> str:
     if not claim["taken"]:
         return f"claim of {claim['site']} for {claim['event']}: refused"
     paid = "not settled yet" if claim["paid_uct"] is None else f"{claim['site']} {owes(claim['paid_uct'])}"
@@ -60,7 +60,7 @@ def _claim(claim: Told) -> str:
     return f"claim of {claim['site']} for {claim['event']}: {paid}{flags}"
 
 
-def _streams(streams: Told) -> str:
+def _streams(streams: Report) -> str:
     aside = _many(streams["set_aside"], "record")
     more = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in streams.items()
                      if name not in ("set_aside", "waiting"))  # fmt: skip

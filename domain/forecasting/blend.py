@@ -33,7 +33,7 @@ class Covariates:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Told:
+class Predicted:
     """A forecast with its band and how it was made."""
 
     middle: Floats
@@ -49,7 +49,7 @@ def blend(
     covariates: Floats | None = None,
     members: MembersOf | None = None,
     calendar: bool = True,
-) -> Told:
+) -> Predicted:
     """Mix the members, a day of the horizon at a time, and band each with the errors of its own past.
 
     What is known in advance may end within the horizon: cells that it does not reach are told without it.
@@ -74,7 +74,7 @@ def blend(
                 ridge=day.ridge or without.ridge,
             )
         told.append(day)
-    return Told(
+    return Predicted(
         middle=np.concatenate([day.middle for day in told])[:horizon],
         low=np.concatenate([day.low for day in told])[:horizon],
         high=np.concatenate([day.high for day in told])[:horizon],

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 import numpy as np
 
-from domain.forecasting.blend import Covariates, Told, blend, fold, fold_covariates
+from domain.forecasting.blend import Covariates, Predicted, blend, fold, fold_covariates
 from domain.forecasting.members import mean_of
 from domain.forecasting.profiles import LoadClass, shape_at
 from domain.forecasting.quantiles import LEVELS, Quantiles, conformal, ordered
@@ -84,7 +84,7 @@ def recent_share(known: Floats, step_s: int) -> float:
     return float(np.isfinite(known[-8 * DAY_S // step_s :]).mean())
 
 
-def _by_days(known: Floats, horizon: int, step_s: int) -> Told:
+def _by_days(known: Floats, horizon: int, step_s: int) -> Predicted:
     """Repeat the mean of the known days, drawn to the present level, which fades within hours."""
     steps = DAY_S // step_s
     folded = days(known, steps_per_day=steps)
@@ -95,7 +95,7 @@ def _by_days(known: Floats, horizon: int, step_s: int) -> Told:
     ) * (np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S))
     errors = (folded[:7] - shape).ravel()
     below, above = conformal(errors, level=LEVELS[0]), conformal(errors, level=LEVELS[2])
-    return Told(middle=middle, low=middle + below, high=middle + above, method="mean of days")
+    return Predicted(middle=middle, low=middle + below, high=middle + above, method="mean of days")
 
 
 def departure(known: Floats, fitted: Floats, step_s: int) -> float:
@@ -106,7 +106,7 @@ def departure(known: Floats, fitted: Floats, step_s: int) -> float:
     return float(recent.mean()) if len(recent) else 0.0
 
 
-def _by_profile(known: Floats, local: Ints, *, load_class: LoadClass, typical_w: float, step_s: int) -> Told:
+def _by_profile(known: Floats, local: Ints, *, load_class: LoadClass, typical_w: float, step_s: int) -> Predicted:
     """Let the last value fade into the class's profile, at the level that the first hours show."""
     horizon = len(local) - len(known)
     shape = shape_at(load_class, local % DAY_S)
@@ -118,4 +118,4 @@ def _by_profile(known: Floats, local: Ints, *, load_class: LoadClass, typical_w:
     # The longer ago the last reading, the less is known.
     half_width = SPREAD_UNKNOWN * np.abs(middle) * (1 - 0.7 * fade * bool(seen.any()))
     method = "persistence into profile" if seen.any() else "profile"
-    return Told(middle=middle, low=middle - half_width, high=middle + half_width, method=method)
+    return Predicted(middle=middle, low=middle - half_width, high=middle + half_width, method=method)

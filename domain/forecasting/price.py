@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from domain.forecasting.blend import Covariates, Told, blend, fold, fold_covariates
+from domain.forecasting.blend import Covariates, Predicted, blend, fold, fold_covariates
 from domain.forecasting.load import DAYS_FOR_MIX, departure, recent_share
 from domain.forecasting.members import SEASONAL, Folded, Member, mean_of
 from domain.forecasting.quantiles import LEVELS, Quantiles, conformal, ordered
@@ -57,11 +57,11 @@ def forecast_price(
     return ordered(start=start, step_s=step_s, low=told.low, middle=told.middle, high=told.high, method=told.method)
 
 
-def _by_recent(known: Floats, horizon: int, step_s: int) -> Told:
+def _by_recent(known: Floats, horizon: int, step_s: int) -> Predicted:
     """Repeat the mean of the known days, drawn to the last hour's price; zero where no price was ever seen."""
     if not np.isfinite(known).any():
         nothing = np.zeros(horizon)
-        return Told(middle=nothing, low=nothing, high=nothing, method="no price known")
+        return Predicted(middle=nothing, low=nothing, high=nothing, method="no price known")
     steps = DAY_S // step_s
     shape = mean_of(list(days(known, steps_per_day=steps)[:7, None, :]))[0]
     shape = np.where(np.isfinite(shape), shape, np.nanmean(known))
@@ -70,7 +70,7 @@ def _by_recent(known: Floats, horizon: int, step_s: int) -> Told:
     middle = np.resize(shape, horizon) + departure(known, back, step_s) * fade
     errors = known - np.nanmedian(known)
     low, high = conformal(errors, level=LEVELS[0]), conformal(errors, level=LEVELS[2])
-    return Told(middle=middle, low=middle + min(0.0, low), high=middle + max(0.0, high), method="mean of days")
+    return Predicted(middle=middle, low=middle + min(0.0, low), high=middle + max(0.0, high), method="mean of days")
 
 
 def _by_hours(
@@ -81,7 +81,7 @@ def _by_hours(
     *,
     utc_offset_s: int,
     covariates: Covariates | None,
-) -> Told:
+) -> Predicted:
     """Mix hourly means, and lay the usual course within each hour over them.
 
     An auction's quarters follow their hours, and years of hours cost what months of quarters would.
@@ -107,7 +107,7 @@ def _by_hours(
     span = slice(gone, gone + horizon)
     middle, low, high = (np.repeat(values, parts)[span] for values in (told.middle, told.low, told.high))
     shaped = middle + np.resize(usual, gone + horizon)[span]
-    return Told(
+    return Predicted(
         middle=shaped,
         low=shaped - np.hypot(middle - low, min(0.0, below)),
         high=shaped + np.hypot(high - middle, max(0.0, above)),
@@ -139,7 +139,7 @@ def _by_mix(
     *,
     utc_offset_s: int,
     covariates: Covariates | None,
-) -> Told:
+) -> Predicted:
     middle = float(np.nanmedian(known))
     spread = float(np.nanmedian(np.abs(known - middle))) * 1.4826 or 1.0
     calm = np.arcsinh((known - middle) / spread)
@@ -159,7 +159,7 @@ def _by_mix(
         price: Floats = np.sinh(bounded) * spread + middle
         return price
 
-    return Told(middle=back(told.middle), low=back(told.low), high=back(told.high), method=told.method)
+    return Predicted(middle=back(told.middle), low=back(told.low), high=back(told.high), method=told.method)
 
 
 def _windows(rows: int) -> list[int]:

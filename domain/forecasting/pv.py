@@ -10,7 +10,7 @@ from datetime import datetime
 
 import numpy as np
 
-from domain.forecasting.blend import Covariates, Told, blend, fold, fold_covariates
+from domain.forecasting.blend import Covariates, Predicted, blend, fold, fold_covariates
 from domain.forecasting.load import DAYS_FOR_MIX, PERSISTENCE_S, departure, recent_share
 from domain.forecasting.members import Folded, Member, mean_of, seven_days, yesterday
 from domain.forecasting.quantiles import Quantiles, ordered
@@ -161,7 +161,7 @@ def _middles(start: datetime, *, past: int, horizon: int, step_s: int) -> Ints:
 
 def _by_share(
     known: Floats, plant: PvPlant, *, start: datetime, horizon: int, step_s: int, weather: Weather | None
-) -> Told:
+) -> Predicted:
     """Let the present departure from the usual share of the clear sky, or of the weather's sky, fade into it."""
     middles = _middles(start, past=len(known), horizon=horizon, step_s=step_s)
     clear = clear_power_w(plant, middles)
@@ -184,7 +184,7 @@ def _by_share(
     high = middle + (1 - certain) * np.maximum(0.0, SHARE_HIGH * ahead - middle)
     if sky is not None:
         low, high = np.maximum(low, 0.5 * middle), np.maximum(high, 1.4 * middle)
-    return Told(middle=middle, low=low, high=high, method="share of clear sky" if sky is None else "weather's sky")
+    return Predicted(middle=middle, low=low, high=high, method="share of clear sky" if sky is None else "weather's sky")
 
 
 def _without_slips(known: Floats, *, peak_w: float) -> Floats:
@@ -223,7 +223,7 @@ def _power_on(
 
 def _by_mix(
     known: Floats, plant: PvPlant, *, start: datetime, horizon: int, step_s: int, weather: Weather | None
-) -> Told:
+) -> Predicted:
     """Mix what was measured, scaled by the sun's course, with a model that knows the sky."""
     future = -(-horizon * step_s // DAY_S)
     folded = fold(known, local_start_s=int(start.timestamp()), future=future, step_s=step_s)
@@ -255,7 +255,7 @@ def _by_mix(
         calendar=False,
     )
     night = np.concatenate([clear[future - 1 - day] for day in range(future)])[:horizon] <= 0
-    return Told(
+    return Predicted(
         middle=np.where(night, 0.0, told.middle),
         low=np.where(night, 0.0, told.low),
         high=np.where(night, 0.0, told.high),

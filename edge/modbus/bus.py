@@ -77,7 +77,7 @@ class Bus:
         self.endpoint = parse_url(url) if isinstance(url, str) else url
         self.connects = 0
         self._random = random.Random(seed)
-        self._turns = Scheduler()
+        self._scheduler = Scheduler()
         self._units: dict[int, Unit] = {}
         self._wire: Wire | None = None
         self._closed = False
@@ -87,7 +87,7 @@ class Bus:
         self._timeouts = 0
         self._speak_at_s = 0.0
         self._last_unit: int | None = None
-        self._overdue = LateReplies()
+        self._late_replies = LateReplies()
         self._has_ids = self.endpoint.scheme.has_transaction_ids
         baud = self.endpoint.wire_baud
         serial = self.endpoint.scheme.is_serial
@@ -214,7 +214,7 @@ class Bus:
             message = f"unit {number} on {self.endpoint.bus} is silent, next probe in {wait_s:.1f} s: {unit.last_error}"
             raise NoReply(message, fault=Fault.WAITING)
         while True:
-            await self._turns.take(number, priority)
+            await self._scheduler.take(number, priority)
             try:
                 wire = self._wire
                 if wire is None or not wire.is_open:
@@ -222,14 +222,14 @@ class Bus:
                 await self._wait_to_speak(unit)
                 if self._pause.was_too_long(wire):
                     continue
-                until_s = self._overdue.until_s(number, payload[0], reply_bytes, now_s=loop.time())
+                until_s = self._late_replies.until_s(number, payload[0], reply_bytes, now_s=loop.time())
                 if until_s is None or payload[0] not in _TABLE:
                     return await self._exchange(wire, unit, payload, reply_bytes)
                 wider = await self._read_wider(wire, unit, payload)
                 if wider is not None:
                     return wider
             finally:
-                self._turns.give_back()
+                self._scheduler.give_back()
             await asyncio.sleep(max(0.0, until_s - loop.time()))
 
     async def _read_wider(self, wire: Wire, unit: Unit, payload: bytes) -> bytes | None:
@@ -243,7 +243,7 @@ class Bus:
         for start, wide in wider_reads(table, address, count, unit.learned.limits(unit.limits)):
             reply_bytes = read_reply_bytes(table, wide)
             now_s = asyncio.get_running_loop().time()
-            if self._overdue.until_s(unit.number, function, reply_bytes, now_s=now_s) is not None:
+            if self._late_replies.until_s(unit.number, function, reply_bytes, now_s=now_s) is not None:
                 continue
             try:
                 reply = await self._exchange(wire, unit, read_request(table, start, wide), reply_bytes)
@@ -335,7 +335,7 @@ class Bus:
             return
         now_s = asyncio.get_running_loop().time()
         self._speak_at_s = now_s + (max(timeout_s, QUIET_S_MIN) if is_online else PROBE_QUIET_S)
-        self._overdue.add(unit.number, payload[0], reply_bytes, now_s=now_s, timeout_s=timeout_s)
+        self._late_replies.add(unit.number, payload[0], reply_bytes, now_s=now_s, timeout_s=timeout_s)
 
     async def _wait_to_speak(self, unit: Unit) -> None:
         """Wait for the silence that the line and the unit need."""
@@ -365,7 +365,7 @@ class Bus:
             unit.unconnected(now_s=loop.time(), message=message)
             raise NoReply(message, fault=Fault.UNCONNECTED)
         try:
-            wire = await open_wire(self.endpoint, overdue=self._overdue, on_lost=self._wire_lost)
+            wire = await open_wire(self.endpoint, late_replies=self._late_replies, on_lost=self._wire_lost)
         except NoReply as error:
             self._connect_error = str(error)
             self._back_off()

@@ -20,14 +20,14 @@ _KEEPALIVE_INTERVAL_S = 10
 _KEEPALIVE_PROBES = 3
 
 
-async def open_wire(endpoint: Endpoint, *, overdue: LateReplies, on_lost: Callable[[Wire], None]) -> Wire:
+async def open_wire(endpoint: Endpoint, *, late_replies: LateReplies, on_lost: Callable[[Wire], None]) -> Wire:
     """Return an open connection; a host name is resolved anew each time.
 
     Raises:
         NoReply: The connection could not be opened (``Fault.UNCONNECTED``).
     """
     loop = asyncio.get_running_loop()
-    wire = Wire(endpoint.scheme, overdue=overdue, on_lost=on_lost)
+    wire = Wire(endpoint.scheme, late_replies=late_replies, on_lost=on_lost)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             if endpoint.scheme.is_serial:

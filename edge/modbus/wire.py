@@ -53,7 +53,7 @@ class WireCounts:
 class Wire(asyncio.Protocol):
     """The two ends of one connection, as asyncio calls it and as the bus uses it."""
 
-    def __init__(self, scheme: Scheme, *, overdue: LateReplies, on_lost: Callable[["Wire"], None]) -> None:
+    def __init__(self, scheme: Scheme, *, late_replies: LateReplies, on_lost: Callable[["Wire"], None]) -> None:
         decoder = DecodePDU(False)
         self._has_ids = scheme.has_transaction_ids
         self._is_ascii = scheme is Scheme.ASCII
@@ -64,7 +64,7 @@ class Wire(asyncio.Protocol):
             self._framer = FramerAscii(decoder)
         else:
             self._framer = FramerRTU(decoder)
-        self._overdue = overdue
+        self._late_replies = late_replies
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
@@ -252,7 +252,7 @@ class Wire(asyncio.Protocol):
             self._broken(f"{surplus} bytes came beside a frame")
         elif pending is None:
             self.counts.stray += 1
-        elif self._is_overdue(pending, unit, payload):
+        elif self._comes_late(pending, unit, payload):
             self.counts.late += 1
         else:
             self._answer(pending, unit, payload)
@@ -272,12 +272,12 @@ class Wire(asyncio.Protocol):
             return not self._buffer
         return self._sent.startswith(self._buffer)
 
-    def _is_overdue(self, pending: _Pending, unit: int, payload: bytes) -> bool:
+    def _comes_late(self, pending: _Pending, unit: int, payload: bytes) -> bool:
         """Return whether a frame answers a request that nobody waits for any more, and cannot answer this one."""
         shape = unit, payload[0], len(payload)
         if shape == (pending.unit, pending.function, pending.reply_bytes) and pending.expected in (None, payload):
             return False
-        return self._overdue.until_s(*shape, now_s=self._loop.time()) is not None
+        return self._late_replies.until_s(*shape, now_s=self._loop.time()) is not None
 
     # Both.
 

@@ -20,14 +20,16 @@ _WHOLE_SHARE = 0.999  # Of its rating a limit is none.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class Commanded:
     """What a lever is told by the registers: a mode, and its value in W (or as the mode has it)."""
 
     mode: str
     value: float
 
 
-def told(profile: Profile, lever: Lever, recipe: Recipe, held: Mapping[str, float], *, rated_w: float) -> Told | None:
+def told(
+    profile: Profile, lever: Lever, recipe: Recipe, held: Mapping[str, float], *, rated_w: float
+) -> Commanded | None:
     """Return what the registers tell a lever; None where it is free.
 
     Args:
@@ -43,7 +45,7 @@ def told(profile: Profile, lever: Lever, recipe: Recipe, held: Mapping[str, floa
         value = _value(profile, steps, held, base=base, phases=recipe.phases)
         if lever is Lever.BATTERY_POWER and value is not None:
             value = -abs(value) if mode == "discharge" and _is_magnitude(steps) else value
-        return Told(mode=mode, value=value if value is not None else 0.0)
+        return Commanded(mode=mode, value=value if value is not None else 0.0)
     return None
 
 
@@ -56,13 +58,13 @@ def obey(
         free: Levers that nobody wrote to yet.
         lapsed: Levers that nobody wrote to for so long that the device let go.
     """
-    said: dict[Lever, Told] = {}
+    said: dict[Lever, Commanded] = {}
     for lever, number in resolved.levers.items():
         recipe = resolved.profile.capabilities[lever][number]
         rated_w = bench.charger.car_w_max if bench.charger is not None else PEAK_W
         one = None if lever in free | lapsed else told(resolved.profile, lever, recipe, held, rated_w=rated_w)
         if lever in lapsed and recipe.fallback.direction is Direction.FAILSAFE_VALUE:
-            one = Told(mode="failsafe", value=LEAST_A * PHASE_V * recipe.phases)
+            one = Commanded(mode="failsafe", value=LEAST_A * PHASE_V * recipe.phases)
         if one is not None:
             said[lever] = one
     _tell_inverter(bench, said)
@@ -70,7 +72,7 @@ def obey(
     bench.plant.settle()
 
 
-def _tell_inverter(bench: Bench, said: Mapping[Lever, Told]) -> None:
+def _tell_inverter(bench: Bench, said: Mapping[Lever, Commanded]) -> None:
     if bench.inverter is None:
         return
     site = bench.site
@@ -91,7 +93,7 @@ def _at(orders: Orders, power_w: float) -> Orders:
     return replace(orders, battery_w_min=power_w, battery_w_max=power_w)
 
 
-def _tell_loads(bench: Bench, said: Mapping[Lever, Told]) -> None:
+def _tell_loads(bench: Bench, said: Mapping[Lever, Commanded]) -> None:
     if bench.charger is not None:
         limit = said.get(Lever.LIMIT_CONSUMPTION)
         whole_a = bench.charger.car_w_max / PHASE_V / bench.charger.phases

@@ -159,7 +159,7 @@ def _modbus(scheme: Scheme) -> Iterator[Take]:
     with closing(asyncio.new_event_loop()) as loop:
 
         async def ask(raw: bytes) -> None:
-            wire = Wire(scheme, overdue=LateReplies(), on_lost=lambda _: None)
+            wire = Wire(scheme, late_replies=LateReplies(), on_lost=lambda _: None)
             wire.connection_made(_Sink())
             request = wire.request(
                 unit=1,

@@ -10,32 +10,32 @@ from edge.modbus.point import LinkLimits, Range, Table
 
 def test_a_lost_answer_is_feared_for_so_long_and_only_in_its_shape() -> None:
     """Unit, function and length are all that an answer shows."""
-    overdue = LateReplies()
-    overdue.add(1, 3, 6, now_s=100.0, timeout_s=0.3)
+    late = LateReplies()
+    late.add(1, 3, 6, now_s=100.0, timeout_s=0.3)
     until_s = 100.0 + LATE_TIMEOUTS * 0.3
-    assert overdue.until_s(1, 3, 6, now_s=until_s - 0.01) == until_s
-    assert overdue.until_s(2, 3, 6, now_s=101.0) is None
-    assert overdue.until_s(1, 4, 6, now_s=101.0) is None
-    assert overdue.until_s(1, 3, 8, now_s=101.0) is None
-    assert overdue.until_s(1, 3, 6, now_s=until_s) is None
+    assert late.until_s(1, 3, 6, now_s=until_s - 0.01) == until_s
+    assert late.until_s(2, 3, 6, now_s=101.0) is None
+    assert late.until_s(1, 4, 6, now_s=101.0) is None
+    assert late.until_s(1, 3, 8, now_s=101.0) is None
+    assert late.until_s(1, 3, 6, now_s=until_s) is None
 
 
 def test_a_later_loss_extends_and_an_earlier_one_does_not_shorten() -> None:
     """Probes of a silent unit are short; the long wait before them still counts."""
-    overdue = LateReplies()
-    overdue.add(1, 3, 6, now_s=0.0, timeout_s=3.0)
-    assert overdue.until_s(1, 3, 6, now_s=1.0) == LATE_S_MAX
-    overdue.add(1, 3, 6, now_s=1.0, timeout_s=0.1)
-    assert overdue.until_s(1, 3, 6, now_s=2.0) == LATE_S_MAX
+    late = LateReplies()
+    late.add(1, 3, 6, now_s=0.0, timeout_s=3.0)
+    assert late.until_s(1, 3, 6, now_s=1.0) == LATE_S_MAX
+    late.add(1, 3, 6, now_s=1.0, timeout_s=0.1)
+    assert late.until_s(1, 3, 6, now_s=2.0) == LATE_S_MAX
 
 
 def test_what_is_remembered_is_bounded() -> None:
     """A line of dead units is probed for years."""
-    overdue = LateReplies()
+    late = LateReplies()
     for at in range(SHAPES_MAX + 1):
-        overdue.add(at // 100, 3, at % 100, now_s=at / 1000, timeout_s=0.3)
-    assert overdue.until_s(0, 3, 0, now_s=0.5) is None
-    assert overdue.until_s(0, 3, 1, now_s=0.5) is not None
+        late.add(at // 100, 3, at % 100, now_s=at / 1000, timeout_s=0.3)
+    assert late.until_s(0, 3, 0, now_s=0.5) is None
+    assert late.until_s(0, 3, 1, now_s=0.5) is not None
 
 
 @given(

@@ -28,7 +28,7 @@ class Sink(asyncio.WriteTransport):
 
 def opened(scheme: Scheme = Scheme.TCP) -> Wire:
     """Return a wire that believes to be connected."""
-    wire = Wire(scheme, overdue=LateReplies(), on_lost=lambda _: None)
+    wire = Wire(scheme, late_replies=LateReplies(), on_lost=lambda _: None)
     wire.connection_made(Sink())
     return wire
 
