@@ -92,11 +92,11 @@ def telemetry_of(site: Site) -> Telemetry:
     low, high = 1, each
     while low < high:
         middle = (low + high + 1) // 2
-        if len(_message(site, middle).encode()) <= MESSAGE_BYTES_MAX:
+        if len(full_message(site, middle).encode()) <= MESSAGE_BYTES_MAX:
             low = middle
         else:
             high = middle - 1
-    message = _message(site, low)
+    message = full_message(site, low)
     whole_s = site.period_s if low == each else low / (site.rate_hz * site.changed)
     samples = list(samples_of(message))
     quarters = by_device_and_quarter(samples)
@@ -119,7 +119,7 @@ def telemetry_of(site: Site) -> Telemetry:
     )
 
 
-def _message(site: Site, each: int) -> TelemetryMessage:
+def full_message(site: Site, each: int) -> TelemetryMessage:
     """Return a message with so many samples of each point, that pack no better than real ones."""
     step = timedelta(seconds=1 / (site.rate_hz * site.changed))
     samples = [

@@ -30,7 +30,7 @@ BYTES_PER_S: Final = 32.0 * _KB
 
 
 @dataclass
-class _Level:
+class Level:
     at: datetime
     messages: float = float(MESSAGES_BURST)
     size_bytes: float = float(BYTES_BURST)
@@ -40,11 +40,11 @@ class _Level:
 class Quotas:
     """What each site may still send on each channel, in the memory of one process; time is that of arrival."""
 
-    _levels: dict[str, _Level] = field(default_factory=dict)
+    _levels: dict[str, Level] = field(default_factory=dict)
 
     def take(self, name: str, *, size_bytes: int, at: datetime) -> str | None:
         """Take one message, or return which quota it is above."""
-        level = self._levels.setdefault(name, _Level(at=at))
+        level = self._levels.setdefault(name, Level(at=at))
         passed_s = max(0.0, (at - level.at) / timedelta(seconds=1))
         level.at = max(level.at, at)
         level.messages = min(MESSAGES_BURST, level.messages + passed_s * MESSAGES_PER_S)

@@ -39,7 +39,7 @@ def ridge(
     rows = np.concatenate([np.array([-1 - ahead]), np.arange(count)])
     features = _features(folded, rows, ahead, covariates, calendar=calendar)
     target = folded.row(rows[1:])
-    return _fit(features, target, np.arange(count))
+    return fit(features, target, np.arange(count))
 
 
 def _features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None, *, calendar: bool) -> Floats:
@@ -91,7 +91,7 @@ def _weather(covariates: Floats, rows: Ints, newest: Ints, future: int) -> list[
     return columns
 
 
-def _fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:
+def fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:
     """Fit every slot at once; choose the penalty by the leave-one-out error of all."""
     weight = 0.5 ** (ages / HALF_LIFE_DAYS)
     usable = np.isfinite(target) & np.isfinite(features[1:]).all(axis=2)

@@ -122,7 +122,7 @@ def build(target: Target, *, out: Path) -> Path:
         parts = sbom.text(package.name, version=version, pins=pins, epoch_s=at_s)
         _put(root / "usr/share/doc/sitewatt/sbom.cdx.json", parts)
         _write_control(target, root, version)
-        _set_modes(root)
+        set_modes(root)
         out.mkdir(parents=True, exist_ok=True)
         # Owned by root whoever builds. Debian 12 is the first whose dpkg unpacks zstd, and four times as fast as xz.
         run(["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", str(root), str(package)], epoch=at_s)
@@ -154,7 +154,7 @@ def _forget_where_from(site_packages: Path) -> None:
         note.unlink()
 
 
-def _set_modes(root: Path) -> None:
+def set_modes(root: Path) -> None:
     """Give everything the modes that it has for everybody, whatever the umask of the builder is."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():

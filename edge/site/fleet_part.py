@@ -87,7 +87,7 @@ class SiteFleet:
         self._silent_before = frozenset(host.outbox.recall(_KEY_SILENT) or ())
         thing = remote.config.site.id
         self._shadows = [
-            NamedShadow(link=host.link, thing=thing, name=name, apply=functools.partial(self._apply, name))
+            NamedShadow(link=host.link, thing=thing, name=name, apply=functools.partial(self.apply, name))
             for name in ShadowName
         ]
         self._jobs = FleetJobs(
@@ -182,7 +182,12 @@ class SiteFleet:
         await asyncio.sleep(ANSWER_S)
         raise StopRequested(f"{self._new_start} changed from afar")
 
-    def _apply(self, name: ShadowName, wish: Wanted) -> None:
+    def apply(self, name: ShadowName, wish: Wanted) -> None:
+        """Bring what a shadow wishes into force, at once or by a new start.
+
+        Raises:
+            ConfigError: The site's file could not say so either; nothing changed.
+        """
         before, proposal = self._remote.config, self._remote.propose(name, wish)
         try:
             refuse_unsafe(proposal.config)

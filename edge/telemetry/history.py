@@ -86,9 +86,13 @@ class History:
             if not await asyncio.to_thread(self._write, rows):
                 self._waiting = [*rows, *self._waiting][-WAITING_MAX:]
 
+    def write(self) -> bool:
+        """Write what was counted before returning, and say whether the card took it."""
+        return self._write(self._due())
+
     def close(self) -> None:
         """Write what was counted and close the file."""
-        self._write(self._due())
+        self.write()
         with self._lock:
             if self._file is not None:
                 self._file.close()

@@ -70,7 +70,7 @@ def demo(
         options = Options(
             duration_s=duration_s,
             speed=pace,
-            headless=headless or as_json or not _has_terminal(),
+            headless=headless or as_json or not has_terminal(),
             report=report,
             keep=keep,
             as_json=as_json,
@@ -100,7 +100,7 @@ def _page(port: int, *, as_json: bool) -> "DemoPage":
     return page
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     """Return whether a live view can be drawn; a pipe and a terminal without cursor get lines."""
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 

@@ -120,7 +120,7 @@ def gather(
         limits=tuple(_limit(one) for one in given),
         reboots=tuple(_reboots(plan, switched_on_ms=truth[0][0])),
         events_ms=tuple(_span_ms(event) for event in cloud.dr_events),
-        tracebacks={log.stem: tuple(_tracebacks(log)) for log in sorted(files.logs(folder).glob("*.log"))},
+        tracebacks={log.stem: tuple(tracebacks_of(log)) for log in sorted(files.logs(folder).glob("*.log"))},
         set_aside=set_aside,
         chronicle=chronicle,
         stations=tuple(stations),
@@ -194,7 +194,7 @@ def _ms(stamp: Any) -> int:
     return int(stamp) if isinstance(stamp, int) else epoch_ms(datetime.fromisoformat(str(stamp)))
 
 
-def _tracebacks(log: Path) -> Iterator[str]:
+def tracebacks_of(log: Path) -> Iterator[str]:
     """Yield what was raised by each traceback of a log, the innermost of a group: its last line that names an error."""
     raised: str | None = None
     inside = False

@@ -61,7 +61,7 @@ def test_writes_are_those_of_the_real_handler(tmp_path: Path, monkeypatch: pytes
         real(self, puts)
 
     monkeypatch.setattr(SqliteTables, "put_each", counted)
-    shown = volumes._message(site, told.samples // site.points)
+    shown = volumes.full_message(site, told.samples // site.points)
     values = {series.p: list(series.x) for series in shown.series}
     count = round(3600 / told.span_s)
     with house_in(tmp_path):
@@ -96,7 +96,7 @@ def test_a_raw_sample_takes_what_the_encoder_makes_of_it() -> None:
     samples = [
         RawSample(site=f"site-{site}", epoch=1, seq=1, point=one.point, at=one.at, value=one.value, quality="good")
         for site in range(20)
-        for one in samples_of(volumes._message(Site(), 32))
+        for one in samples_of(volumes.full_message(Site(), 32))
     ]
     assert len(encode(samples)) / len(samples) < Activity().lake_bytes
 

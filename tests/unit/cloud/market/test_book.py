@@ -115,3 +115,92 @@ def test_reducing_to_more_is_refused() -> None:
     book.add("s", False, 2, 10)
     with pytest.raises(ValueError, match="not less"):
         book.reduce("s", 3)
+
+
+def test_a_reduced_order_keeps_what_is_left_in_its_place() -> None:
+    """Down to one unit, and to as much as is open; none at all is a cancellation, which has its own name."""
+    book: Book[str] = Book()
+    book.add("s", False, 5, 10)
+    book.add("later", False, 5, 10)
+    for quantity in (5, 2, 1):
+        book.reduce("s", quantity)
+        assert book.get("s") == ("s", Side.SELL, 10, quantity)
+    for quantity in (0, -1, 2):
+        with pytest.raises(ValueError, match=rf"order s has 1 open, {quantity} is not less; unchanged"):
+            book.reduce("s", quantity)
+    assert _state(book) == [("s", False, 10, 1), ("later", False, 10, 5)]
+
+
+def test_who_stands_behind_all_is_in_the_book_and_sets_the_best_price_only_where_it_is_better() -> None:
+    """A supplier of last resort counts for the price that is shown, and is none of the orders."""
+    book: Book[str] = Book()
+    assert book.best(Side.BUY) is None and book.best(Side.SELL) is None
+    book.stand("utility", False, 100, 30)
+    assert "utility" in book and "other" not in book and len(book) == 0 and book.get("utility") is None
+    assert (book.best(Side.SELL), book.best(Side.BUY)) == (30, None)
+    book.add("dear", False, 5, 40)
+    assert "dear" in book and book.best(Side.SELL) == 30
+    book.add("cheap", False, 5, 20)
+    assert book.best(Side.SELL) == 20
+    book.stand("utility", True, 100, 8)
+    assert book.best(Side.BUY) == 8
+    book.add("bid", True, 5, 9)
+    assert book.best(Side.BUY) == 9
+    book.cancel("bid")
+    book.stand("utility", True, 0, 8)
+    assert book.best(Side.BUY) is None
+    assert [row.order_id for row in book.orders()] == ["cheap", "dear"]
+
+
+def test_who_stands_behind_all_is_served_after_its_price_and_before_a_worse_one() -> None:
+    """Neighbours at the same price come first; what the utility has left stands on."""
+    book: Book[str] = Book()
+    book.stand("utility", False, 4, 30)
+    book.add("same", False, 2, 30)
+    book.add("worse", False, 9, 31)
+    placed = book.place("b", True, 8, 31)
+    assert list(placed.fills) == [("same", 30, 2), ("utility", 30, 4), ("worse", 31, 2)]
+    assert (placed.resting, placed.cancelled, "utility" in book) == (0, 0, False)
+    book.stand("utility", False, 4, 30)
+    assert list(book.place("c", True, 3, 30).fills) == [("utility", 30, 3)]
+    assert list(book.place("d", True, 3, 30).fills) == [("utility", 30, 1)]
+    assert book.get("d") == ("d", Side.BUY, 30, 2)
+
+
+@pytest.mark.parametrize(("quantity", "fills"), [(6, True), (7, False)])
+def test_all_or_nothing_counts_what_stands_behind_the_book(quantity: int, fills: bool) -> None:
+    """What the utility has is available once, whatever rests before and behind it; what is beyond the limit is not."""
+    book: Book[str] = Book()
+    book.add("better", False, 2, 29)
+    book.stand("utility", False, 3, 30)
+    book.add("worse", False, 1, 31)
+    book.add("beyond", False, 50, 32)
+    placed = book.place("b", True, quantity, 31, tif=TimeInForce.FOK)
+    assert (sum(filled for _, _, filled in placed.fills) == quantity) is fills
+    assert placed.cancelled == (0 if fills else quantity)
+    assert ("better" in book) is not fills
+
+
+def test_post_only_is_refused_by_who_stands_behind_the_book() -> None:
+    """It would take from the utility as from anybody else; a price below is no meeting."""
+    book: Book[str] = Book()
+    book.stand("utility", False, 3, 30)
+    assert book.place("b", True, 2, 30, post_only=True).crossed
+    assert book.place("c", True, 2, 29, post_only=True).resting == 2
+    assert not book.meets(True, 29) and book.meets(True, 30)
+
+
+def test_own_orders_stop_an_order_before_it_reaches_who_stands_behind() -> None:
+    """Where the incoming order is given up at an own one, nobody further is asked."""
+    book: Book[str] = Book(SelfTrade.CANCEL_INCOMING)
+    book.add("mine", False, 2, 30)
+    book.stand("utility", False, 5, 30)
+    placed = book.place("b", True, 4, 30, own={"mine"})
+    assert (list(placed.fills), placed.resting, placed.cancelled) == ([], 0, 4)
+    decrement: Book[str] = Book(SelfTrade.DECREMENT)
+    decrement.add("mine", False, 2, 30)
+    decrement.stand("utility", False, 1, 30)
+    decrement.add("mine too", False, 3, 31)
+    placed = decrement.place("b", True, 5, 31, own={"mine", "mine too"})
+    assert (list(placed.fills), list(placed.removed)) == ([("utility", 30, 1)], [("mine", 2), ("mine too", 2)])
+    assert (placed.resting, placed.cancelled) == (0, 4) and decrement.get("mine too") == ("mine too", Side.SELL, 31, 1)

@@ -46,7 +46,7 @@ def test_site_that_sends_too_much_is_refused_until_its_quota_has_grown(
 ) -> None:
     """Others of the shard wait for each of its messages; another site and time are not touched by it."""
     monkeypatch.setattr(quotas_module, "MESSAGES_BURST", 2)
-    level = quotas_module._Level(at=START, messages=2.0)
+    level = quotas_module.Level(at=START, messages=2.0)
     services.memory["quotas"] = Quotas({"home-1/telemetry": level})
     for seq in range(1, 6):
         _send(seq, ahead=timedelta(0))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.deploy.build_deb import Target, _set_modes, control_text
+from edge.deploy.build_deb import Target, control_text, set_modes
 
 SHIPPED = files("edge.deploy")
 PROCESSES = ("sitewatt-control.service", "sitewatt-site.service")
@@ -99,7 +99,7 @@ def test_what_is_packed_has_the_same_modes_for_every_builder(tmp_path: Path) -> 
         (tmp_path / name).touch()
         (tmp_path / name).chmod(mode)
     (tmp_path / "link").symlink_to("/nowhere")
-    _set_modes(tmp_path)
+    set_modes(tmp_path)
     packed = (tmp_path / "bin", tmp_path / "bin/run", tmp_path / "data")
     modes = {path.name: path.stat().st_mode & 0o777 for path in packed}
     assert modes == {"bin": 0o755, "run": 0o755, "data": 0o644}

@@ -166,7 +166,7 @@ async def test_a_device_that_was_silent_before_does_not_condemn_a_version(tmp_pa
         site.cycles(1)
         running = asyncio.create_task(site.fleet.run(), name="fleet")
         await asyncio.sleep(0)
-        site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
+        site.fleet.apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
         with pytest.raises(StopRequested, match=r"control\.period_s"):
             await running
     with parts(tmp_path) as site:
@@ -203,11 +203,11 @@ async def test_what_is_reported_is_measured(tmp_path: Path) -> None:
 async def test_only_what_needs_it_waits_for_a_new_start(tmp_path: Path) -> None:
     """The rest is in force with the next cycle."""
     with parts(tmp_path) as site:
-        site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 900})
+        site.fleet.apply(ShadowName.LIMITS, {"import_limit_w": 900})
         assert [one.connection.import_limit_w for one in site.adopted] == [900]
         with pytest.raises(ConfigError):
-            site.fleet._apply(ShadowName.LIMITS, {"import_limit_w": 90_000})
-        site.fleet._apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
+            site.fleet.apply(ShadowName.LIMITS, {"import_limit_w": 90_000})
+        site.fleet.apply(ShadowName.CONFIG, {"control": {"period_s": 2}})
         assert len(site.adopted) == 1
 
 
@@ -217,8 +217,8 @@ async def test_a_limit_that_a_file_could_not_set_is_rejected_from_afar(tmp_path:
     generator = {**inverter, "profile": "growatt_min_tlxh", "role": "pv", "battery": None}
     with parts(tmp_path, devices=[plain_config()["devices"][0], generator]) as site:
         with pytest.raises(ConfigError, match=r"limits: .* it needs a wired ripple relay .* nothing changed"):
-            site.fleet._apply(ShadowName.LIMITS, {"export_limit_w": 3_000})
-        site.fleet._apply(ShadowName.LIMITS, {"export_limit_w": 6_000})
+            site.fleet.apply(ShadowName.LIMITS, {"export_limit_w": 3_000})
+        site.fleet.apply(ShadowName.LIMITS, {"export_limit_w": 6_000})
         assert [one.connection.export_limit_w for one in site.adopted] == [6_000]
 
 

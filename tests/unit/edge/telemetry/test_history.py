@@ -71,7 +71,7 @@ async def test_it_is_written_every_five_minutes_and_by_the_gateway_itself(tmp_pa
     clock = ManualClock(START)
     history = History(tmp_path, clock=clock, clock_trust=lambda: ClockTrust.SYNCED)
     _offer(history, clock, *[100.0] * 20)
-    assert history._write(history._due())
+    assert history.write()
     _offer(history, clock, *[100.0] * 5)
     assert set(_read(tmp_path, 10)) == {0, 10}
     history.close()
@@ -146,8 +146,8 @@ def test_a_card_that_takes_nothing_costs_history_alone(tmp_path: Path, caplog: p
     with _history(folder, clock) as history:
         _offer(history, clock, *[1.0] * 600, step_s=10)
         assert len(history._waiting) == WAITING_MAX
-        assert not history._write(history._due())
-        assert not history._write([])
+        assert not history.write()
+        assert not history.write()
         assert caplog.text.count("history not written") == 1
         folder.unlink()
         _offer(history, clock, 1.0)
@@ -167,7 +167,7 @@ def test_the_command_prints_the_history_beside_a_running_gateway(tmp_path: Path)
     clock = ManualClock(START)
     with _history(tmp_path / "state", clock) as history:
         _offer(history, clock, *[100.0] * 60)
-        assert history._write(history._due())
+        assert history.write()
         span = ["--from", "2026-03-01T12:00:00Z", "--to", "2026-03-01T12:00:30Z", "--step", "10s"]
         found = CliRunner().invoke(app, ["history", "--config", str(config), *span, "--csv", "--point", "power"])
     assert found.exit_code == 0, found.output

@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -144,8 +145,8 @@ def test_open_samples_survive_a_kill_within_the_flush_window(
         sampler.offer([sample(clock, "meter/power_w", 1000.0 * second)])
         clock.advance(1)
     outbox.flush()
-    outbox._store.close()
-    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as again:
+    killed = shutil.copytree(tmp_path, tmp_path / "as the kill left it")
+    with closing(Outbox.open(killed / "journal.db", site=SITE, clock=clock)) as again:
         Sampler(site=SITE, outbox=again, clock=clock)
         (message,) = messages(again)
     assert len(list(samples_of(message))) >= 30

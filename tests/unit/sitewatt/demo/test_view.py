@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleDimensions
 
 from contracts.market import MarketBroadcast, ProductState
 from firmware_sim.series import Week
-from sitewatt.commands.demo import _has_terminal
+from sitewatt.commands.demo import has_terminal
 from sitewatt.demo.neighbourhood import neighbourhood
 from sitewatt.demo.view import render
 from sitewatt.demo.watch import NeighbourhoodView, SiteView
@@ -68,4 +68,4 @@ def test_lines_take_the_place_of_the_view_where_it_cannot_be_drawn(
     """A pipe and an editor's shell get sentences, not escape codes."""
     monkeypatch.setenv("TERM", terminal)
     monkeypatch.setattr("sys.stdout.isatty", lambda: is_tty)
-    assert _has_terminal() is draws
+    assert has_terminal() is draws

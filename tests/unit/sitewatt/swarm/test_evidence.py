@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sitewatt.swarm.evidence import _tracebacks
+from sitewatt.swarm.evidence import tracebacks_of
 
 LOG = """2026-11-29 23:36:01,472 WARNING control alarms changed alarms=[]
 2026-11-29 23:36:02,472 ERROR a part failed and is started again part=trade
@@ -26,9 +26,9 @@ def test_each_traceback_is_told_by_the_innermost_error_that_it_names(tmp_path: P
     """Whoever reads a finding must know where to look."""
     log = tmp_path / "gateway.log"
     log.write_text(LOG)
-    assert list(_tracebacks(log)) == [
+    assert list(tracebacks_of(log)) == [
         "IndexError: list index out of range",
         "edge.errors.OutboxInUse: another gateway runs",
     ]
     log.write_text("2026-11-29 23:36:03,472 WARNING reason=Traceback of something\n")
-    assert list(_tracebacks(log)) == []
+    assert list(tracebacks_of(log)) == []
