@@ -33,6 +33,14 @@ class Condition(Section):
                 raise ValueError(f"has the version {bound!r}, which holds no number")
         return self
 
+    def example(self) -> str:
+        """Return a text for which it holds: the first alternative of a pattern of plain text, a code, a version."""
+        if self.matches is not None:
+            return re.sub(r"\(\?i\)|[\^$()]", "", self.matches).split("|")[0]
+        if self.one_of is not None:
+            return str(self.one_of[0])
+        return self.at_least if self.at_least is not None else "0"
+
     def holds(self, text: str) -> bool:
         """Return whether it holds for what the point reads, as text."""
         if self.matches is not None and not re.search(self.matches, text):

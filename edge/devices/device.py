@@ -383,7 +383,7 @@ class Device:
         now_s = asyncio.get_running_loop().time
         watch = Watch(
             running.facts,
-            has_models=self.profile.sunspec is not None,
+            self.profile,
             now_s=now_s(),
             experience=self._learned.version,
         )
@@ -403,7 +403,7 @@ class Device:
             except DeviceError:
                 continue  # What cannot be learned now is asked for again, and meanwhile is as doubtful as it was.
             watch.looked(now_s(), experience=self._learned.version)
-            if facts != running.facts:
+            if not facts.reads_like(running.facts, self.profile):
                 log.warning("device is to be read another way", extra={"device": self.id})
                 self._stage = "relearning"
                 self._learned.forget_addresses()

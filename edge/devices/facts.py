@@ -42,6 +42,12 @@ class Facts:
     word_order: WordOrder | None = None
     told: Mapping[str, str]
 
+    def reads_like(self, other: "Facts", profile: Profile) -> bool:
+        """Return whether a device with these facts is to be read as one with the others."""
+        return (
+            (self.sunspec, self.word_order, self.told.keys()) == (other.sunspec, other.word_order, other.told.keys())
+        ) and not any(tells_otherwise(profile, name, text, other.told[name]) for name, text in self.told.items())
+
     def resolve(self, profile: Profile) -> Resolved:
         """Return the points of a profile on this device."""
         return resolve(profile, self.sunspec, learned_order=self.word_order, told=self.told)
@@ -57,6 +63,19 @@ def telling(profile: Profile) -> frozenset[str]:
 def conditions(profile: Profile) -> frozenset[str]:
     """Return the points by what they read others exist."""
     return frozenset(name for spec in profile.points.values() for name in spec.when)
+
+
+def tells_otherwise(profile: Profile, name: str, before: str, now: str) -> bool:
+    """Return whether a telling point that reads something else says that the device is to be read another way.
+
+    A point that only others' conditions look at may read another value that fulfils the same of them: a limit that we
+    write ourselves, whose size tells its unit.
+    """
+    asked = [wanted for spec in profile.points.values() if (wanted := spec.when.get(name)) is not None]
+    learn = profile.defaults.word_order_from
+    if not asked or profile.points[name].canonical == FIRMWARE or (learn is not None and learn.point == name):
+        return before != now
+    return any(wanted.holds(before) != wanted.holds(now) for wanted in asked)
 
 
 async def learn_facts(profile: Profile, bus: Bus, unit: int) -> Facts:
@@ -102,13 +121,13 @@ def word_order_of(learn: Learn, word: int) -> WordOrder:
 class Watch:
     """Says when facts are to be learned anew. Instants are real seconds of any one clock.
 
-    Args:
-        has_models: Whether models lie where the device says: then its word for it is asked for from time to time.
+    Where models lie as the device says, its word for it is asked for from time to time.
     """
 
-    def __init__(self, facts: Facts, *, has_models: bool, now_s: float, experience: int) -> None:
+    def __init__(self, facts: Facts, profile: Profile, *, now_s: float, experience: int) -> None:
         self._facts = facts
-        self._has_models = has_models
+        self._profile = profile
+        self._has_models = profile.sunspec is not None
         self._looked_s = now_s
         self._experience = experience
         self._was_online = True
@@ -139,7 +158,9 @@ class Watch:
 
     def _tells_otherwise(self, latest: Mapping[str, Reading]) -> bool:
         return any(
-            name in latest and latest[name].quality is Quality.GOOD and str(latest[name].value) != text
+            name in latest
+            and latest[name].quality is Quality.GOOD
+            and tells_otherwise(self._profile, name, text, str(latest[name].value))
             for name, text in self._facts.told.items()
         )
 

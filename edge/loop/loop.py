@@ -76,6 +76,7 @@ class ControlLoop:
         self._applied: dict[Lever, Applied] = {}
         self._confirmed: dict[Lever, Confirmed] = {}
         self._refused: dict[Lever, str] = {}
+        self._failing: set[Lever] = set()  # Those whose last write failed: said once.
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
@@ -226,10 +227,15 @@ class ControlLoop:
             except (DeviceError, ValueRefused) as error:
                 self._applied.pop(lever, None)
                 self.stats.failed_writes += 1
+                if lever not in self._failing:
+                    fields = {"device": device.id, "lever": setpoint.capability.value, "reason": str(error)}
+                    log.warning("setpoint not applied", extra=fields)
+                    self._failing.add(lever)
                 if isinstance(error, ValueRefused):
                     self._refused[lever] = str(error) if error.code == "refused" else error.code
                 continue
             self._refused.pop(lever, None)
+            self._failing.discard(lever)
             self.stats.writes += 1
             if self._applied[lever].ok:
                 self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())

@@ -28,7 +28,8 @@ class ProfileBank:
     """One device as its profile has it. Registers that no point reads do not exist."""
 
     def __init__(self, profile: Profile, bench: Bench) -> None:
-        self.resolved: Resolved = resolve(profile)
+        self._told = _told(profile)
+        self.resolved: Resolved = resolve(profile, told=self._told)
         self._bench = bench
         self._words: dict[Table, dict[int, int]] = {table: {} for table in Table}
         self._lapses_s: dict[Lever, float | None] = {}
@@ -41,6 +42,9 @@ class ProfileBank:
                         self._put(self.resolved.points[name], float(value))
             for name, value in recipe.requires.items():
                 self._put(self.resolved.points[name], value)
+        for name, text in self._told.items():
+            point = self.resolved.points[name]
+            self._put(point, text if point.data_type is DataType.STRING else float(text))
         self._refresh()
 
     def words(self) -> dict[Table, dict[int, int]]:
@@ -130,6 +134,8 @@ class ProfileBank:
 
     def _identity(self, name: str) -> str | float | None:
         """Return a text or a code by which the profile knows its device, None for other points."""
+        if name in self._told:
+            return self._told[name] if self.resolved.points[name].data_type is DataType.STRING else None
         pattern = self.resolved.profile.identify.get(name)
         if pattern is None:
             return None
@@ -228,3 +234,12 @@ class ProfileBank:
     def _touches(self, point: RegisterPoint, table: Table, written: dict[int, int]) -> bool:
         address = point.address if point.write_address is None else point.write_address
         return point.table is table and any(at in written for at in range(address, address + point.count))
+
+
+def _told(profile: Profile) -> dict[str, str]:
+    """Return what the telling points of a device read, so that the first of each pair of alternatives exists."""
+    told: dict[str, str] = {}
+    for spec in profile.points.values():
+        for name, wanted in spec.when.items():
+            told.setdefault(name, wanted.example())
+    return told

@@ -77,7 +77,9 @@ def batches() -> list[list[str]]:
     [pytest.param(names, marks=[] if number == 0 else pytest.mark.nightly) for number, names in enumerate(batches())],
     ids=lambda names: names[0],
 )
-async def test_ten_devices_are_read_and_moved_in_one_gateway(names: list[str], tmp_path: Path) -> None:
+async def test_ten_devices_are_read_and_moved_in_one_gateway(
+    names: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A map that stops the loop, or that no gateway can live with, must not be found on a wall."""
     clock = scaled_clock(started_at=NOON, speed=SPEED)
     async with site_of(names, clock, tmp_path) as site, opened(site, clock=clock) as gateway, running(gateway):
@@ -87,4 +89,6 @@ async def test_ten_devices_are_read_and_moved_in_one_gateway(names: list[str], t
         await until(lambda: stats.cycles >= enough)
         told = [one.id for one in gateway.control.devices.values() if Lever.BATTERY_POWER in one.levers]
         assert not unread(gateway)
-        assert (stats.writes > 0 or not told) and stats.failed_writes == 0, (told, stats)
+        failures = [vars(record) for record in caplog.records if record.getMessage() == "setpoint not applied"]
+        why = [(failure["device"], failure["lever"], failure["reason"]) for failure in failures]
+        assert (stats.writes > 0 or not told) and stats.failed_writes == 0, (told, why, stats)

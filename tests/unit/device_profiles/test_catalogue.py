@@ -1,5 +1,6 @@
 """Profiles as files: what ships, what a user may put before it, what is said about a broken one."""
 
+import re
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -154,6 +155,13 @@ def test_a_single_value_is_written_as_the_device_takes_it(name: str, point: str,
     """The function for one register where the device knows it, else that for several."""
     (write,) = encode_value(load_profile(name), point, 1)
     assert write.function == function
+
+
+@pytest.mark.parametrize("name", list_profiles())
+def test_the_facts_of_every_profile_can_be_looked_up_again(name: str) -> None:
+    """A register list changes; who doubts a map needs the revision that it was written down from."""
+    sources = load_profile(name).sources
+    assert any(re.search(r", [0-9a-f]{7}$", source) for source in sources), sources
 
 
 def test_a_limit_whose_fallback_value_we_write_as_everything_counts_as_lifted() -> None:

@@ -22,6 +22,9 @@ FRAMES: Frames = GOLDEN["devices"] | frames()
 DERIVED: Frames = GOLDEN["derived"] | derived_frames()
 FACTS = 2458  # Points that public sources tell; a profile may put several of them together as one more.
 
+# Below 60 by its condition, so that it reads the same signed or not.
+UNSEEN = {("phoenix_ev_eth", "max_current_whole", "type")}
+
 NO_NUMBER = (DataType.ENUM16, DataType.ENUM32, DataType.BITFIELD, DataType.STRING, DataType.BOOL, DataType.CLOCK)
 OTHER_TYPE = {
     DataType.UINT16: DataType.INT16,
@@ -123,8 +126,10 @@ def test_a_wrong_address_type_scale_or_sign_is_caught(device: str) -> None:
     missed = []
     for name, frame in FRAMES[device].items():
         for what, mutant in mutations(whole(profile, name)).items():
-            update = {"points": {name: mutant}, "derived": {}, "capabilities": {}, "defaults": defaults}
-            if agrees(decoded(profile.model_copy(update=update), name), frame):
+            telling = {other: profile.points[other] for other in mutant.when}
+            update = {"points": {**telling, name: mutant}, "derived": {}, "capabilities": {}, "defaults": defaults}
+            seen = (device, name, what) not in UNSEEN
+            if seen and agrees(decoded(profile.model_copy(update=update), name), frame):
                 missed.append(f"{name}: {what}")
     assert not missed
 
