@@ -42,11 +42,19 @@ class Facts:
     word_order: WordOrder | None = None
     told: Mapping[str, str]
 
-    def reads_like(self, other: "Facts", profile: Profile) -> bool:
-        """Return whether a device with these facts is to be read as one with the others."""
-        return (
-            (self.sunspec, self.word_order, self.told.keys()) == (other.sunspec, other.word_order, other.told.keys())
-        ) and not any(tells_otherwise(profile, name, text, other.told[name]) for name, text in self.told.items())
+    def reads_like(self, before: "Facts", profile: Profile) -> bool:
+        """Return whether the device is still to be read as it was with the facts before.
+
+        A telling point that missed its reply this time tells nothing new.
+        """
+        if (self.sunspec, self.word_order) != (before.sunspec, before.word_order):
+            return False
+        newly = self.told.keys() - before.told.keys()
+        return not newly & conditions(profile) and not any(
+            tells_otherwise(profile, name, text, self.told[name])
+            for name, text in before.told.items()
+            if name in self.told
+        )
 
     def resolve(self, profile: Profile) -> Resolved:
         """Return the points of a profile on this device."""
