@@ -102,7 +102,8 @@ async def deliver(peer: Peer, letter: Letter, pins: CardPins) -> Mapping[str, An
         role=a2a_pb2.Role.ROLE_USER, message_id=letter.id, parts=[new_text_part(json.dumps(asked), media_type=JSON)]
     )
     try:
-        async with httpx.AsyncClient(headers=peer.headers(), timeout=TIMEOUT_S, follow_redirects=False) as http:
+        headers, trust = peer.headers(), peer.trust()
+        async with httpx.AsyncClient(headers=headers, verify=trust, timeout=TIMEOUT_S, follow_redirects=False) as http:
             card = await trusted_card(http, peer, address, pins)
             # The token must not follow a card to wherever it points.
             if not all(interface.url.startswith(f"{peer.url}/") for interface in card.supported_interfaces):

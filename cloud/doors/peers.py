@@ -1,10 +1,11 @@
 """Other organisations' agents: where they are, the token that they gave us, their keys, which zones are theirs."""
 
+import ssl
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud.errors import SetupError, SkillMissing
 from contracts.reasons import reason_of
@@ -20,7 +21,10 @@ class Peer(BaseModel):
     Args:
         name: By which letters call it.
         url: Of the server.
-        token_file: Holds the token that it gave; beside the file of peers where the path is not absolute.
+        token_file: Holds the token that it gave; files lie beside the file of peers where their path is not absolute.
+        certificate_file: Our certificate for it (PEM), in a token's place or beside one, with its key.
+        key_file: The certificate's key where it is in a file of its own.
+        ca_file: Whose certificates its server may show; without it those that the machine trusts.
         zones: Which it answers for.
         keys: Thumbprints of the keys that may sign its cards; without any the first that is seen is kept.
         unsigned: Its cards are taken without a signature.
@@ -31,6 +35,9 @@ class Peer(BaseModel):
     name: str = Field(pattern=_NAME)
     url: str = Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")
     token_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    ca_file: Path | None = None
     zones: tuple[ZoneId, ...] = ()
     keys: tuple[Annotated[str, Field(pattern=_THUMBPRINT)], ...] = ()
     unsigned: bool = False
@@ -49,6 +56,37 @@ class Peer(BaseModel):
             raise SetupError(
                 f"token of peer {self.name} in {self.token_file} cannot be read: {reason_of(error)}"
             ) from error
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """Return how both ends of a connection are proven; read anew, so that a renewed file needs no restart.
+
+        Raises:
+            SetupError: A file cannot be read, or holds no certificate or key.
+        """
+        if self.ca_file is None and self.certificate_file is None:
+            return True
+        file = self.ca_file
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.certificate_file is not None:
+                file = self.certificate_file
+                context.load_cert_chain(self.certificate_file, self.key_file)
+        except (OSError, ValueError) as error:  # What a file's content is not, is an SSLError, which is an OSError.
+            raise SetupError(
+                f"certificates of peer {self.name} in {file} cannot be used: {reason_of(error)}"
+            ) from error
+        return context
+
+    @model_validator(mode="after")
+    def _over_tls(self) -> Self:
+        if (self.certificate_file or self.ca_file) and not self.url.startswith("https://"):
+            raise ValueError(f"peer {self.name} has certificates and the address {self.url}, which is not https")
+        if self.key_file and not self.certificate_file:
+            raise ValueError(f"peer {self.name} has a key_file without a certificate_file")
+        return self
+
+
+_FILES: Final = ("token_file", "certificate_file", "key_file", "ca_file")
 
 
 class _File(BaseModel):
@@ -78,7 +116,10 @@ def read_peers(path: Path) -> tuple[Peer, ...]:
     beside = path.absolute().parent
     return tuple(
         peer.model_copy(
-            update={"url": peer.url.rstrip("/"), "token_file": peer.token_file and beside / peer.token_file}
+            update={
+                "url": peer.url.rstrip("/"),
+                **{name: beside / path for name in _FILES if (path := getattr(peer, name)) is not None},
+            }
         )
         for peer in peers
     )

@@ -4,6 +4,7 @@ import json
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -13,11 +14,18 @@ from typer.testing import CliRunner
 from websockets.sync.client import connect
 
 from cloud.doors.callers import CallerEntry, Callers
+from cloud.doors.card_trust import CardPins
+from cloud.doors.courier import Undelivered, deliver
+from cloud.doors.letters import Letter
+from cloud.doors.peers import read_peers
+from cloud.errors import SetupError
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.stores.registry import save_registry
+from cloud.stores.sqlite import SqliteTables
+from contracts.units import epoch_ms
 from sitewatt.commands.agent import app
 from tests.support.cloud.doors import ENTRIES, OPERATOR, served_process
-from tests.support.cloud.sites import ZONE, house_in
+from tests.support.cloud.sites import FEEDER, ZONE, house_in
 from tests.support.market.shell import run_events, story
 
 WAIT_S = 60.0
@@ -118,3 +126,53 @@ def test_a_caller_whom_nothing_makes_known_and_half_of_tls_are_refused(tmp_path:
         assert done.exit_code == 2 and "belong together" in done.output
     done = CliRunner().invoke(app, ["token", "x", "--role", "operator", "--certificate", str(tmp_path / "none.pem")])
     assert done.exit_code == 2 and "cannot be read" in done.output
+
+
+def _letter() -> Letter:
+    now_ms = epoch_ms(datetime.now(UTC))
+    return Letter(
+        id="letter-1",
+        number=1,
+        peer="south",
+        skill="grid_status",
+        question={"feeder": FEEDER},
+        written_ms=now_ms,
+        expires_ms=now_ms + 3_600_000,
+    )
+
+
+async def test_our_agents_call_one_another_by_certificate(rig: Rig) -> None:
+    """Two organisations need no shared secret: each names the other's authority."""
+    settings = {"url": rig.url, "zones": [ZONE], "certificate_file": "known.pem", "ca_file": str(rig.authority.ca_path)}
+    file = rig.folder / "peers.yaml"
+    file.write_text(yaml.safe_dump({"peers": [{"name": "south", **settings}]}))
+    (peer,) = read_peers(file)
+    tables = SqliteTables.open(rig.folder / "north.db", power_safe=False)
+    try:
+        pins = CardPins(tables)
+        assert (await deliver(peer, _letter(), pins))["feeder"] == FEEDER
+        nameless = peer.model_copy(update={"certificate_file": None})
+        with pytest.raises(Undelivered, match="401"):
+            await deliver(nameless, _letter(), pins)
+        with pytest.raises(Undelivered, match="CERTIFICATE_VERIFY_FAILED"):
+            await deliver(nameless.model_copy(update={"ca_file": None}), _letter(), pins)
+        gone = peer.model_copy(update={"certificate_file": rig.folder / "gone.pem"})
+        with pytest.raises(Undelivered, match=r"certificates of peer south in .*gone\.pem cannot be used"):
+            await deliver(gone, _letter(), pins)
+    finally:
+        tables.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"url": "http://a", "certificate_file": "x.pem"}, "which is not https"),
+        ({"url": "https://a", "key_file": "x.pem"}, "without a certificate_file"),
+    ],
+)
+def test_certificates_that_could_serve_nothing_are_refused(tmp_path: Path, settings: dict[str, str], word: str) -> None:
+    """A key that no connection would use is a mistake of who wrote it."""
+    file = tmp_path / "peers.yaml"
+    file.write_text(yaml.safe_dump({"peers": [{"name": "south", **settings}]}))
+    with pytest.raises(SetupError, match=word):
+        read_peers(file)
