@@ -25,6 +25,7 @@ def grid_status(ports: Ports, question: GridQuestion, now: datetime) -> GridStat
         ),
         at=status.at if status is not None else None,
         disturbances=status.disturbances if status is not None else (),
+        supply=tuple(ports.grid.supply(question.feeder)),
         events=tuple(
             EventAnswer(
                 event_id=event.event_id,

@@ -1,8 +1,8 @@
 """Where the skills get their facts and take their acts: small protocols, which stores and handlers fulfil."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from cloud.grid.actions import RecordEvent
 from contracts.forecast import ForecastKind, ForecastSeries
@@ -10,10 +10,12 @@ from contracts.grid import GridBroadcast
 from contracts.market import MarketBroadcast
 from contracts.skills.base import Agent
 from contracts.skills.books import MonthRow, OrderRow, SettlementRow, TradeRow
+from contracts.skills.fleet import GatewayAnswer, GatewayRow, JobAnswer
 from contracts.skills.forecast import ScoreAnswer
-from contracts.skills.grid import EvidenceRecord
+from contracts.skills.grid import EvidenceRecord, SupplyValue
 from contracts.skills.joining import JoinAnswer, JoinDecision, JoinRequest
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
+from contracts.skills.operations import AuditRow, ProposalDecision, ProposalRow, RecordAnswer, SetAsideRow
 from contracts.skills.outlook import BroadcastLine, DemandAnswer, WeatherAnswer
 from contracts.skills.plan import GridOrder, LoadSchedule, SitePlan
 from contracts.skills.relief import CoordinateAnswer, EventState
@@ -77,6 +79,9 @@ class GridDesk(Protocol):
 
     def status(self, feeder: SiteId) -> GridBroadcast | None:
         """Return the newest state of a feeder, ``None`` where it is not known."""
+
+    def supply(self, feeder: SiteId) -> Sequence[SupplyValue]:
+        """Return frequency and voltages as the feeder's meter last told them."""
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
         """Return the newest demand-response events, the newest first."""
@@ -214,3 +219,76 @@ class ReliefDesk(Protocol):
 
     def shares(self, feeder: SiteId, *, direction: str, need_w: int, duration_s: int, at: datetime) -> CoordinateAnswer:
         """Return the cheapest shares of the sites that give a relief."""
+
+
+class RecordsDesk(Protocol):
+    """What is kept of calls and of conversations with language models."""
+
+    def calls(
+        self, day: date, *, count: int, before: str | None, wanted: Mapping[str, str]
+    ) -> tuple[Sequence[AuditRow], str | None]:
+        """Return up to ``count`` calls of a UTC day, the newest first, and where to go on.
+
+        Args:
+            day: Which day.
+            count: How many at most.
+            before: What the last answer said to go on from.
+            wanted: What fields of a row must be.
+        """
+
+    def proposals(self, *, days: int) -> Sequence[ProposalRow]:
+        """Return what was proposed in the last days, the newest first."""
+
+    def decide(self, decision: ProposalDecision, *, at: datetime) -> ProposalRow:
+        """Keep a decision.
+
+        Raises:
+            SkillMissing: There is no such proposal.
+            SkillError: It is decided, or it acts and was not done with its key.
+        """
+
+
+class SetAsideDesk(Protocol):
+    """Records that a function could not take.
+
+    Raises:
+        SkillMissing: There is no such record.
+        SkillError: From every call, where no such records are kept.
+    """
+
+    def all(self) -> Sequence[SetAsideRow]:
+        """Return every record, the oldest first."""
+
+    def whole(self, record: str) -> RecordAnswer:
+        """Return one record with its data."""
+
+    def replay(self, record: str, *, data: str | None) -> SetAsideRow:
+        """Let a record be delivered again, with ``data`` in its place.
+
+        Raises:
+            SkillError: The data is no message.
+        """
+
+    def drop(self, record: str) -> SetAsideRow:
+        """Forget a record."""
+
+
+class FleetDesk(Protocol):
+    """The gateways of a fleet.
+
+    Raises:
+        SkillMissing: There is no such gateway.
+        SkillError: From every call, where there is no fleet, or it refuses.
+    """
+
+    def gateways(self) -> Sequence[GatewayRow]:
+        """Return all gateways by name."""
+
+    def gateway(self, name: str) -> GatewayAnswer:
+        """Return one gateway with its jobs and settings."""
+
+    def want(self, name: str, shadow: str, wish: Mapping[str, Any]) -> int:
+        """Wish settings and return the version of the wish."""
+
+    def update(self, name: str, document: Mapping[str, Any]) -> JobAnswer:
+        """Make a job of a signed update."""

@@ -42,6 +42,8 @@ def refusal(caller: Caller, skill: Skill[Any, Any], question: Any, places: Place
         return f"{caller.name} is {caller.role}; {skill.name} is for {', '.join(sorted(skill.roles))}"
     if skill.effect not in caller.effects:
         return f"{caller.name} was not granted what {skill.effect}; {skill.name} was not done"
+    if skill.scope is Scope.CLOUD:
+        return None if ALL in caller.zones else f"{caller.name} was not granted every zone, which {skill.name} needs"
     site: SiteId | None = getattr(question, "site", None)
     if site is not None and not holds_site(caller, site, places):
         return f"{caller.name} was not granted site {site}"

@@ -9,13 +9,16 @@ from pydantic import BaseModel, ValidationError
 
 from cloud.agents.ports import (
     BooksDesk,
+    FleetDesk,
     ForecastDesk,
     GridDesk,
     JoinDesk,
     MarketDesk,
     OutlookDesk,
     PlanDesk,
+    RecordsDesk,
     ReliefDesk,
+    SetAsideDesk,
     SiteDesk,
 )
 from cloud.errors import SkillError
@@ -38,6 +41,9 @@ class Ports:
     outlook: OutlookDesk
     relief: ReliefDesk
     joins: JoinDesk
+    records: RecordsDesk
+    set_aside: SetAsideDesk
+    fleet: FleetDesk
 
 
 def _is_model(part: Any) -> bool:

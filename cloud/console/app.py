@@ -12,7 +12,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import page_parts
 
-OWN: Final = ("index.html", "console.js", "tables.js", "words/en.json", "words/de.json")
+OWN: Final = (
+    "index.html",
+    "console.js",
+    "asking.js",
+    "gateways.js",
+    "grid.js",
+    "map.js",
+    "operations.js",
+    "tables.js",
+    "words/en.json",
+    "words/de.json",
+)
 
 
 class Console:

@@ -138,7 +138,11 @@ def _zone(offering: Offering, zone: str) -> Mapping[str, Mapping[str, Any]]:
 def _feeder(offering: Offering, feeder: str) -> Mapping[str, Mapping[str, Any]]:
     grid = StoreGrid(offering.tables, offering.registry)
     status = grid.status(feeder)
-    return {"feeder": status.model_dump(mode="json")} if status is not None else {}
+    supply = {one.name: one.value for one in grid.supply(feeder)}
+    return {
+        **({"feeder": status.model_dump(mode="json")} if status is not None else {}),
+        **({"supply": supply} if supply else {}),
+    }
 
 
 def _site(offering: Offering, site: str) -> Mapping[str, Mapping[str, Any]]:

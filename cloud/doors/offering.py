@@ -16,7 +16,7 @@ from cloud.doors.callers import Callers
 from cloud.errors import CloudError
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord, ZoneRecord
 from cloud.stores.tables import Tables
-from contracts.skills.base import Agent
+from contracts.skills.base import Agent, Scope
 
 log = logging.getLogger(__name__)
 # A site that joins takes part within a minute, as with the functions.
@@ -82,6 +82,7 @@ class Offering:
             if (self.agent is None or each.agent is self.agent)
             and caller.role in each.roles
             and each.effect in caller.effects
+            and (each.scope is not Scope.CLOUD or ALL in caller.zones)
         )
 
     def zones(self, caller: Caller) -> tuple[ZoneRecord, ...]:

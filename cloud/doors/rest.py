@@ -87,7 +87,14 @@ def routes(offering: Offering) -> list[BaseRoute]:
             for one in offering.feeders(caller_in(request.scope))
         ],
         "sites": lambda request: [
-            {"id": one.id, "zone": one.zone, "agent": str(one.agent), "feeder": one.feeder}
+            {
+                "id": one.id,
+                "zone": one.zone,
+                "agent": str(one.agent),
+                "feeder": one.feeder,
+                "latitude": one.latitude,
+                "longitude": one.longitude,
+            }
             for one in offering.sites(caller_in(request.scope))
         ],
     }

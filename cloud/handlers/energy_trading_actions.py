@@ -10,6 +10,7 @@ handler = entry(
         "decide_claim",
         "join_market",
         "decide_join",
+        "decide_proposal",
         "producer_response_offer",
         "consumer_response_offer",
     ),

@@ -11,6 +11,8 @@ handler = entry(
         "market_statements",
         "market_estimates",
         "market_claims",
+        "audit_log",
+        "agent_proposals",
         "event_evidence",
         "producer_statement",
         "producer_responses",

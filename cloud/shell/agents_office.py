@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cloud.agents.office import Office
+from cloud.agents.ports import FleetDesk, SetAsideDesk
 from cloud.errors import SkillError
 from cloud.shell.call_book import StoreCallBook
 from cloud.shell.skill_ports import journal_ports
@@ -11,7 +12,14 @@ from cloud.stores.registry import Registry
 from cloud.stores.tables import Tables
 
 
-def office_of(tables: Tables, registry: Registry, *, now: Callable[[], datetime] | None = None) -> Office:
+def office_of(
+    tables: Tables,
+    registry: Registry,
+    *,
+    now: Callable[[], datetime] | None = None,
+    set_aside: SetAsideDesk | None = None,
+    fleet: FleetDesk | None = None,
+) -> Office:
     """Return the office of a cloud whose tables are at hand, whether that cloud runs or not.
 
     Args:
@@ -19,8 +27,10 @@ def office_of(tables: Tables, registry: Registry, *, now: Callable[[], datetime]
         registry: Who takes part.
         now: What time it is; without it the newest instant of any market, for a run may be recorded or hurried. A live
             market is at most one tick behind.
+        set_aside: The records that functions could not take; without it none are kept here.
+        fleet: The gateways; without it there is no fleet here.
     """
-    ports = journal_ports(tables, registry)
+    ports = journal_ports(tables, registry, set_aside=set_aside, fleet=fleet)
 
     def market_now() -> datetime:
         instants = []

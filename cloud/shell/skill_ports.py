@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from cloud.agents.ports import FleetDesk, SetAsideDesk
 from cloud.agents.skills import Ports
 from cloud.errors import PublishError, SkillError, SkillMissing
 from cloud.grid.actions import RecordEvent
@@ -20,7 +21,7 @@ from cloud.shell.forecast.outlook_desk import StoreOutlook
 from cloud.shell.forecast.scoring import score
 from cloud.shell.grid.relief_desk import StoreRelief
 from cloud.shell.grid.requests import held, request_at
-from cloud.shell.grid.view import settings_of
+from cloud.shell.grid.view import FREQUENCY, VOLTAGES, settings_of
 from cloud.shell.join_desk import StoreJoins
 from cloud.shell.market.books_desk import StoreBooks
 from cloud.shell.market.fold import Fold
@@ -29,8 +30,10 @@ from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.shell.market.review import estimates, waiting_claims
 from cloud.shell.market.writer import MarketWriter, market_of
+from cloud.shell.not_here import NoFleet, NoSetAside
 from cloud.shell.plan_desk import StorePlans
 from cloud.shell.publishing import Outgoing
+from cloud.shell.records_desk import StoreRecords
 from cloud.shell.services import Services
 from cloud.shell.site_desk import StoreSites
 from cloud.stores import keys
@@ -40,9 +43,9 @@ from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
 from contracts.skills.forecast import ScoreAnswer
-from contracts.skills.grid import EvidenceRecord
+from contracts.skills.grid import EvidenceRecord, SupplyValue
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
-from contracts.units import SiteId, ZoneId, epoch_ms, instant
+from contracts.units import Quality, SiteId, ZoneId, epoch_ms, instant
 
 _EVENT: Final = TypeAdapter(RecordEvent)
 _WAITING: Final = frozenset({ProductState.CLEARED, ProductState.DELIVERED, ProductState.METERED})
@@ -71,13 +74,15 @@ def reading_ports(tables: Tables, registry: Registry) -> Ports:
     return _ports(tables, registry, refuse, acts=False)
 
 
-def journal_ports(tables: Tables, registry: Registry) -> Ports:
+def journal_ports(
+    tables: Tables, registry: Registry, *, set_aside: SetAsideDesk | None = None, fleet: FleetDesk | None = None
+) -> Ports:
     """Return ports beside a cloud of another process: a halt is journalled here, and that cloud tells the sites of it.
 
     The journal takes entries from any writer; who finds it ahead of what the sites were told tells the rest.
     """
 
-    return _ports(tables, registry, beside(tables, registry))
+    return _ports(tables, registry, beside(tables, registry), set_aside=set_aside, fleet=fleet)
 
 
 def beside(tables: Tables, registry: Registry) -> Submit:
@@ -107,7 +112,15 @@ class _LeftToTheCloud:
             raise _LeftUntold(f"{len(messages)} messages are left to the cloud that has the broker")
 
 
-def _ports(tables: Tables, registry: Registry, submit: Submit, *, acts: bool = True) -> Ports:
+def _ports(
+    tables: Tables,
+    registry: Registry,
+    submit: Submit,
+    *,
+    acts: bool = True,
+    set_aside: SetAsideDesk | None = None,
+    fleet: FleetDesk | None = None,
+) -> Ports:
     return Ports(
         market=StoreMarket(tables, registry, submit),
         forecasts=StoreForecasts(tables, registry),
@@ -118,6 +131,9 @@ def _ports(tables: Tables, registry: Registry, submit: Submit, *, acts: bool = T
         outlook=StoreOutlook(tables, registry),
         relief=StoreRelief(tables, registry, acts=acts),
         joins=StoreJoins(tables, registry, acts=acts),
+        records=StoreRecords(tables, acts=acts),
+        set_aside=set_aside or NoSetAside(),
+        fleet=fleet or NoFleet(),
     )
 
 
@@ -311,6 +327,19 @@ class StoreGrid:
             event_id=open_event["event_id"] if open_event else None,
             disturbances=self._disturbances(feeder),
         )
+
+    def supply(self, feeder: SiteId) -> Sequence[SupplyValue]:
+        """Return frequency and voltages as the feeder's meter last told them, good readings alone."""
+        record = self._registry.feeder(feeder)
+        item = self._tables.get(keys.site_state(feeder, keys.LATEST))
+        if record is None or item is None:
+            return ()
+        told = ((name, item.body["points"].get(f"{record.meter}/{name}")) for name in (FREQUENCY, *VOLTAGES))
+        return [
+            SupplyValue(name=name, value=value[1], at=instant(value[0]))
+            for name, value in told
+            if value is not None and value[1] is not None and value[2] == Quality.GOOD
+        ]
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
         """Return the newest demand-response events, the newest first."""

@@ -305,6 +305,11 @@ def conversation(at: datetime, record: str) -> Key:
     return Key(table=Table.GRID_METRICS, pk=f"ASKED#{day:%Y%m%d}", sk=record)
 
 
+def proposal_decision(proposal: str) -> Key:
+    """Return where a person's word on a model's proposal is kept."""
+    return Key(table=Table.GRID_METRICS, pk="PROPOSAL", sk=proposal)
+
+
 def live_event(channel: str, seq: int) -> Key:
     """Return where one event of a live channel is kept."""
     return Key(table=Table.GRID_METRICS, pk=f"LIVE#{channel}", sk=f"{seq:015d}")

@@ -30,11 +30,12 @@ class Effect(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a question is about: one site, one zone or feeder, or nothing that belongs to anyone."""
+    """What a question is about: one site, one zone or feeder, nothing that belongs to anyone, or the whole cloud."""
 
     SITE = "site"
     ZONE = "zone"
     FLEET = "fleet"
+    CLOUD = "cloud"
 
 
 class Role(StrEnum):

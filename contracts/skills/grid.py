@@ -31,8 +31,16 @@ class EventAnswer(Form):
     released: bool
 
 
+class SupplyValue(Form):
+    """What the feeder's meter last said of the supply: ``frequency_hz`` or a voltage (``voltage_l1_v``)."""
+
+    name: str
+    value: float
+    at: Instant
+
+
 class GridStatus(Form):
-    """How a feeder stands."""
+    """How a feeder stands. ``supply`` has what its meter can tell, and nothing where it tells none."""
 
     feeder: SiteId
     state: FeederState | None
@@ -41,6 +49,7 @@ class GridStatus(Form):
     loading_percent: float | None
     at: Instant | None
     disturbances: tuple[Disturbance, ...]
+    supply: tuple[SupplyValue, ...] = ()
     events: tuple[EventAnswer, ...]
 
 

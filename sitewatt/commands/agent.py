@@ -30,6 +30,7 @@ from sitewatt.commands.agent_tables import (
     arguments_of,
     local_caller,
     offering_of,
+    office_over,
     opened_tables,
     tables_of,
     tables_path,
@@ -87,13 +88,12 @@ def call(
     import contextlib
 
     from cloud.errors import CallConflict, CloudError, SkillDenied, SkillError
-    from cloud.shell.agents_office import office_of
 
     arguments = arguments_of(arg or [], question, as_json)
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
-            reply = office_of(store, registry).call(
+            reply = office_over(store, registry, tables).call(
                 local_caller(role, zone, site), name, arguments, door="command line", key=key
             )
         except SkillDenied as error:
@@ -166,7 +166,7 @@ def serve(
     account = Account(stack=name, region=region, endpoint=endpoint) if aws else None
     with tables_of(tables, account, as_json=as_json) as (store, registry):
         try:
-            offering = offering_of(store, registry, callers=callers, agent=agent)
+            offering = offering_of(store, registry, folder=tables, callers=callers, agent=agent)
             if stdio:
                 local = local_caller(role, None, None)
                 serve_stdio(offering, replace(local, effects=local.effects - {Effect.ACTS}))
@@ -219,7 +219,6 @@ def ask(
 
     from cloud.agents.reasoning import Bounds
     from cloud.errors import CloudError
-    from cloud.shell.agents_office import office_of
     from cloud.shell.ask_agents import ask as ask_agents
 
     if reasoner is Reasoner.NONE:
@@ -236,7 +235,7 @@ def ask(
                 model=model_of(reasoner, model, endpoint, region),
                 caller=granted,
                 applies=frozenset(apply or ()),
-                office=office_of(store, registry),
+                office=office_over(store, registry, tables),
                 tables=store,
                 bounds=Bounds(turns_max=turns, tokens_max=tokens, seconds_max=seconds),
                 site_values=site_values,

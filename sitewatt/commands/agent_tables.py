@@ -68,7 +68,12 @@ def tables_of(folder: Path | None, account: "Account | None", *, as_json: bool) 
 
 
 def offering_of(
-    store: "Tables", registry: "Registry", *, callers: Path | None, agent: "Agent | None" = None
+    store: "Tables",
+    registry: "Registry",
+    *,
+    folder: Path | None,
+    callers: Path | None,
+    agent: "Agent | None" = None,
 ) -> "Offering":
     """Return what the doors of opened tables offer, to the callers of a file: all agents, or one.
 
@@ -77,12 +82,11 @@ def offering_of(
     """
     from cloud.doors.callers import Callers, read_callers
     from cloud.doors.offering import Offering
-    from cloud.shell.agents_office import office_of
     from cloud.stores.registry import load_registry
     from sitewatt.documents import documents, version
 
     def office_with(members: "Registry") -> "Office":
-        return office_of(store, members)
+        return office_over(store, members, folder)
 
     return Offering(
         office=office_with(registry),
@@ -95,6 +99,18 @@ def offering_of(
         documents=documents(),
         version=version(),
     )
+
+
+def office_over(store: "Tables", registry: "Registry", folder: Path | None) -> "Office":
+    """Return the office over opened tables; in a private cloud's folder with its set-aside records and its fleet."""
+    from cloud.local.operator_desks import fleet_of, set_aside_of
+    from cloud.local.proof import tables_file
+    from cloud.shell.agents_office import office_of
+
+    path = tables_file(folder) if folder is not None else None
+    if path is None:
+        return office_of(store, registry)
+    return office_of(store, registry, set_aside=set_aside_of(path.parent), fleet=fleet_of(path.parent, store))
 
 
 def tables_path(folder: Path, as_json: bool) -> Path:

@@ -46,7 +46,7 @@ def page(
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         try:
-            offering = offering_of(store, registry, callers=callers)
+            offering = offering_of(store, registry, folder=tables, callers=callers)
             with listening(host, port) as listener:
                 scheme = "http" if cert is None else "https"
                 address = f"{scheme}://{host}:{listener.getsockname()[1]}"

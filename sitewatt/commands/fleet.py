@@ -198,9 +198,9 @@ def documents(
 @app.command("list")
 def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
     """List the gateways (online, last heard, version, newest event), and the serials that are still expected."""
+    from cloud.shell.heard import heard_of
     from cloud.stores.serials import serials
     from contracts.clock import SystemClock
-    from sitewatt.commands.fleet_heard import heard_of
 
     with open_hands(local, tables, as_json=as_json) as hands:
         now = SystemClock().now()
@@ -276,6 +276,23 @@ def update(
         hands.operator.create_job(name, job_id=job_id, document=document)
         told = followed(hands.operator, name, job_id, follow_s=follow_s, as_json=as_json)
     _answer(told, f"job {job_id} of {name}: {told['state'].lower()}", as_json=as_json)
+
+
+@app.command()
+def sign(
+    version: Annotated[str, typer.Option(help="Version of the artefact, as 1.2.3.")],
+    artefact: Annotated[Path, typer.Option(metavar="FILE", help="The wheel.")],
+    url: Annotated[str, typer.Option(help="Where gateways fetch the very same file.")],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Ed25519 key (PEM) that gateways trust.")],
+    min_from: Annotated[str, typer.Option(help="Oldest version that may be updated.")] = "0.0.0",
+    within_h: Annotated[float, typer.Option(min=0.1, max=8760, help="Begun within so many hours, or not.")] = 168,
+) -> None:
+    """Print a signed update, for the operator's console: the key stays on this machine."""
+    try:
+        document = signed_update(version, artefact, url, key, min_from=min_from, within_h=within_h)
+    except (OSError, ValueError) as error:
+        fail(f"no update made: {error}", code="bad_update", as_json=False, exit_code=BAD_INPUT)
+    print_json(document)
 
 
 @app.command("set")

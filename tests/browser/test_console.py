@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from cloud.stores.registry import save_registry
 from edge.web.certificate import page_certificate
@@ -22,6 +22,8 @@ from tests.support.cloud.doors import ENTRIES, OPERATOR, OWNER, STOP_S
 from tests.support.cloud.sites import house_in
 from tests.support.market.claim import with_claim
 from tests.support.market.shell import run_events, story
+from tests.unit.cloud.local.test_operator_desks import with_gateway, with_set_aside
+from tests.unit.cloud.shell.test_records_desk import with_conversation
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONSOLE_BYTES_MAX = 250_000
@@ -157,3 +159,98 @@ def test_a_claim_is_decided_by_name_among_twenty_sites(browser: Browser, tmp_pat
         statements = console.locator("section").filter(has=console.get_by_role("heading", name="Statements"))
         expect(statements).to_be_visible()
         assert faults == []
+
+
+def test_an_operator_mends_what_was_set_aside_decides_proposals_and_steers_the_fleet(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The running of a cloud from one page: records, agents' proposals, gateways, a feeder, the audit log."""
+    with house_in(tmp_path) as (services, _):
+        run_events(services, story())
+        registry = services.registry
+        sites = [
+            site.model_copy(update={"latitude": 48 + number / 100, "longitude": 9.0})
+            for number, site in enumerate(registry.sites)
+        ]
+        save_registry(services.stores.tables, registry.model_copy(update={"sites": tuple(sites)}))
+        with_conversation(
+            services.stores.tables,
+            {"skill": "halt_market", "question": {"zone": "zone-1", "reason": "price feed wrong"}},
+        )
+    with_set_aside(tmp_path, b'{"topic_site": "home-1"}', b"nonsense")
+    with_gateway(tmp_path)
+    with (
+        _console_over(tmp_path) as url,
+        browser.new_context(locale="en-GB", ignore_https_errors=True) as context,
+    ):
+        console = context.new_page()
+        faults: list[str] = []
+        console.on("pageerror", lambda error: faults.append(str(error)))
+        console.goto(url)
+        _sign_in(console, OPERATOR)
+
+        aside = _section(console, "Set aside")
+        aside.get_by_role("button", name="Show meter:").first.click()
+        aside.get_by_label("record (JSON)").fill('{"topic_site": "home-1", "mended": true}')
+        again = aside.get_by_role("form", name="Deliver again")
+        again.get_by_label("reason").fill("field was missing")
+        again.get_by_role("button").click()
+        expect(aside.locator("tbody tr")).to_have_count(1)
+        aside.get_by_role("button", name="Show meter:").click()
+        forget = aside.get_by_role("form", name="Forget for good")
+        forget.get_by_label("reason").fill("no message")
+        forget.get_by_role("button").click()
+        expect(aside).to_contain_text("Nothing was set aside.")
+
+        proposals = _section(console, "Proposals of the agents")
+        proposals.get_by_role("button", name="Decide").click()
+        proposals.get_by_label("by").fill("ann")
+        proposals.get_by_label("reason").fill("agreed")
+        proposals.get_by_role("button", name="Accept and do").click()
+        expect(proposals.get_by_role("row").nth(1)).to_contain_text("accepted")
+        expect(_section(console, "Market").get_by_role("status")).to_have_text("halted: price feed wrong")
+
+        fleet = _section(console, "Gateways")
+        fleet.get_by_role("button", name="Jobs and settings home-1").click()
+        wish = fleet.get_by_role("form", name="Settings")
+        wish.get_by_label("JSON").fill('{"telemetry": {"period_s": 30}}')
+        wish.get_by_role("button").click()
+        expect(fleet.get_by_role("row").filter(has_text="config")).to_contain_text('"period_s": 30')
+        update = fleet.get_by_role("form", name="Update")
+        signed = json.dumps({"operation": "update", "version": "1.2.3", "signature": "c2ln"}).encode()
+        update.locator("input").set_input_files({"name": "u.json", "mimeType": "application/json", "buffer": signed})
+        update.get_by_role("button", name="Send").click()
+        expect(fleet.get_by_role("row").filter(has_text="update-1-2-3")).to_contain_text("QUEUED")
+
+        feeder = _section(console, "Feeder feeder-1")
+        hold = feeder.get_by_role("form", name="Hold below a limit")
+        hold.get_by_label("limit kW").fill("90")
+        hold.get_by_label("reason").fill("works at the cable")
+        hold.get_by_role("button").click()
+        expect(feeder.get_by_role("status").filter(has_text="import 90.0 kW")).to_be_visible()
+        feeder.get_by_role("button", name="End the request").click()
+        feeder.locator("summary").click()
+        feeder.get_by_role("button", name="Calculate").click()
+        expect(feeder.get_by_role("row").filter(has_text="after")).to_be_visible()
+        expect(_section(console, "Fleet").get_by_role("button", name="home-1, never heard")).to_be_visible()
+
+        audit = _section(console, "Audit log")
+        audit.get_by_role("button", name="Show").click()
+        for told in ("replay_record", "drop_record", "decide_proposal", "fleet_update", "open_event"):
+            expect(audit.locator("tbody tr").filter(has_text=told).first).to_be_visible()
+        with console.expect_download() as taken:
+            audit.get_by_role("button", name="CSV").click()
+        rows = list(csv.DictReader(io.StringIO(Path(taken.value.path()).read_text(encoding="utf-8"))))
+        assert {"anna"} == {row["caller"] for row in rows}
+        found = Axe().run(console, options={"runOnly": {"type": "tag", "values": TAGS}})
+        assert found.response["violations"] == []
+        console.set_viewport_size({"width": 380, "height": 800})
+        assert console.evaluate("document.documentElement.scrollWidth") <= 380
+        if (pictures := os.environ.get("SCREENSHOTS")) is not None:
+            console.set_viewport_size({"width": 1200, "height": 800})
+            console.screenshot(path=f"{pictures}/console-running.png", full_page=True)
+        assert faults == []
+
+
+def _section(page: Page, title: str) -> Locator:
+    return page.locator("section").filter(has=page.get_by_role("heading", name=title, exact=True))

@@ -1,62 +1,14 @@
 // The operator's console: fleet, market, grid, claims, statements. Everything is a skill behind the doors, asked over REST.
-import { Chart, NOTHING, centsPerKwh, euros, html, kilowattHours, kilowatts, number, render, useEffect, useState } from '/parts/parts.js';
+import { FLEET_MS, Fault, LOOK_MS, PAGE, TOKEN, instant, language, listed, readWords, skill, t, useAnswer } from '/asking.js';
+import { Gateways } from '/gateways.js';
+import { Grid } from '/grid.js';
+import { Map } from '/map.js';
+import { Audit, Proposals, SetAside } from '/operations.js';
+import { Chart, centsPerKwh, euros, html, kilowattHours, kilowatts, number, render, useEffect, useState } from '/parts/parts.js';
 import { Table } from '/tables.js';
 
-const LOOK_MS = 5000;
-const FLEET_MS = 20_000;
 const ASKED_AT_ONCE = 6;
-const PAGE = 200;
 const HOURS = 6;
-const TOKEN = 'sitewatt token';
-
-const language = navigator.language.startsWith('de') ? 'de' : 'en';
-let words = {};
-const t = (name) => words[name] ?? name;
-const instant = (ms) => (ms == null ? NOTHING : new Date(ms).toLocaleString(language, { day: '2-digit', month: '2-digit', hour: '2-digit', minute: '2-digit' }));
-
-/** Ask the doors; what they refuse is an error with their sentence. */
-async function ask(path, { question, key } = {}) {
-  const token = sessionStorage.getItem(TOKEN);
-  const answer = await fetch(path, {
-    method: question ? 'POST' : 'GET', cache: 'no-store', signal: AbortSignal.timeout(15_000),
-    headers: { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...(question ? { 'Content-Type': 'application/json' } : {}), ...(key ? { 'Idempotency-Key': key } : {}) },
-    body: question ? JSON.stringify(question) : undefined,
-  });
-  const told = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(told.detail ?? told.title), { status: answer.status });
-  return told;
-}
-
-const skill = (name, question, key) => ask(`/v1/skills/${name}`, { question, key });
-
-async function listed(name) {
-  const items = [];
-  for (let cursor = '0'; cursor !== null;) {
-    const page = await ask(`/v1/${name}?limit=${PAGE}&cursor=${cursor}`);
-    items.push(...page.items);
-    cursor = page.next;
-  }
-  return items;
-}
-
-/** Ask again and again while the page shows it; the last answer stays where none comes, and the fault is told. */
-function useAnswer(question, everyMs, keys) {
-  const [found, setFound] = useState({ answer: null, fault: '' });
-  const [again, setAgain] = useState(0);
-  useEffect(() => {
-    let over = false;
-    let timer = null;
-    const look = async () => {
-      try { const answer = await question(); if (!over) setFound({ answer, fault: '' }); } catch (error) { if (!over) setFound((before) => ({ ...before, fault: error.message })); }
-      if (!over) timer = setTimeout(look, everyMs);
-    };
-    look();
-    return () => { over = true; clearTimeout(timer); };
-  }, [...keys, again]);
-  return [found.answer, found.fault, () => setAgain((count) => count + 1)];
-}
-
-const Fault = ({ text }) => (text ? html`<p class="bad" role="alert">${text}</p>` : null);
 
 function App() {
   const [house, setHouse] = useState(null);
@@ -93,7 +45,8 @@ function House({ house, leave }) {
       ${here(house.feeders).map((one) => html`<${Grid} key=${one.id} feeder=${one.id} may=${house.may} />`)}
       <${Claims} key=${`claims ${zone}`} zone=${zone} may=${house.may} />
       <${Statements} key=${`statements ${zone}`} sites=${here(house.sites)} may=${house.may} />
-      <${Health} key=${`health ${zone}`} zone=${zone} may=${house.may} />`}</main>`;
+      <${Health} key=${`health ${zone}`} zone=${zone} may=${house.may} />`}
+      <${Gateways} may=${house.may} /><${Proposals} may=${house.may} /><${SetAside} may=${house.may} /><${Audit} may=${house.may} /></main>`;
 }
 
 // The market.
@@ -149,7 +102,7 @@ async function states(sites, may) {
       const name = `${site.agent}_status`;
       let status = {};
       if (may.has(name)) { try { status = await skill(name, { site: site.id }); } catch (error) { status = { fault: error.message }; } }
-      found.push({ key: site.id, site: site.id, agent: site.agent, feeder: site.feeder, online: status.online ?? null, heard_at: status.heard_at ?? null, software: status.software ?? null,
+      found.push({ key: site.id, site: site.id, agent: site.agent, feeder: site.feeder, latitude: site.latitude, longitude: site.longitude, online: status.online ?? null, heard_at: status.heard_at ?? null, software: status.software ?? null,
         connection_w: (status.points ?? []).find((one) => one.point === 'meter/active_power_w')?.value ?? null, import_limit_w: status.import_limit_w ?? null, export_limit_w: status.export_limit_w ?? null, fault: status.fault ?? null });
     }
   };
@@ -166,40 +119,13 @@ function Fleet({ sites, may }) {
   return html`<section><h2>${t('fleet')}</h2><${Fault} text=${fault} />
     <div class="row fields"><label>${t('find')}<input type="search" value=${wanted} onInput=${(event) => setWanted(event.currentTarget.value)} /></label>
       <span>${number(online)} ${t('of')} ${number(rows.length)} ${t('online')}${shown.length < sites.length ? `, ${number(sites.length)} ${t('sites')}` : ''}</span></div>
+    <${Map} rows=${rows} choose=${setWanted} />
     <${Table} name="fleet" t=${t} rows=${rows} columns=${[
       { name: 'site', title: t('site') }, { name: 'agent', title: t('agent') }, { name: 'feeder', title: t('feeder') },
       { name: 'online', title: t('state'), show: (is, row) => (row.fault ? html`<span class="bad">${row.fault}</span>` : is == null ? t('never_heard') : html`<span class=${is ? 'good' : 'bad'}>${is ? t('online') : t('offline')}</span>`) },
       { name: 'heard_at', title: t('last_seen'), show: instant }, { name: 'software', title: t('version') },
       { name: 'connection_w', title: t('power'), show: (powerW) => kilowatts(powerW), number: true },
       { name: 'import_limit_w', title: t('import_limit'), show: (powerW) => kilowatts(powerW), number: true }, { name: 'export_limit_w', title: t('export_limit'), show: (powerW) => kilowatts(powerW), number: true }]} /></section>`;
-}
-
-// The grid.
-
-function Grid({ feeder, may }) {
-  const [status, fault] = useAnswer(() => skill('grid_status', { feeder, events: 10 }), LOOK_MS, [feeder]);
-  const [shown, setShown] = useState('');
-  if (!may.has('grid_status')) return null;
-  const share = Math.min(100, Math.abs(status?.loading_percent ?? 0));
-  const kind = share >= 100 ? 'bad' : share > 90 ? 'warn' : '';
-  const rows = (status?.events ?? []).map((one) => ({ ...one, key: one.event_id, sites: one.sites.length }));
-  return html`<section><h2>${t('feeder')} ${feeder}</h2><${Fault} text=${fault} />
-    ${status && html`<p><strong class=${status.state == null ? 'muted' : status.state === 'normal' ? 'good' : 'warn'}>${status.state ?? t('unknown')}</strong>, ${kilowatts(status.power_w)} ${t('of')} ${kilowatts(status.limit_w)} (${number(status.loading_percent, 1)} %), ${instant(status.at)}</p>
-    <div class="bar ${kind}"><i style=${{ width: `${share}%` }}></i></div>
-    ${status.disturbances.length > 0 && html`<p class="bad" role="status">${status.disturbances.map((one) => one.replaceAll('_', ' ')).join(', ')}</p>`}
-    <h3>${t('events')}</h3><${Table} name=${`events ${feeder}`} t=${t} none=${t('no_events')} rows=${rows} columns=${[
-      { name: 'event_id', title: t('event') }, { name: 'detected_at', title: t('since'), show: instant }, { name: 'limit_w', title: t('limit'), show: (powerW) => kilowatts(powerW), number: true },
-      { name: 'peak_w', title: t('peak'), show: (powerW) => kilowatts(powerW), number: true }, { name: 'sites', title: t('sites'), number: true }, { name: 'commands', title: t('commands'), number: true },
-      { name: 'effective', title: t('effective'), number: true }, { name: 'delivered_wh', title: t('delivered'), show: (wh) => kilowattHours(wh), number: true }, { name: 'released', title: t('released'), show: (is) => (is ? t('yes') : t('no')) },
-      { name: 'key', title: '', action: true, show: (id) => (may.has('event_evidence') ? html`<button class="small" onClick=${() => setShown(shown === id ? '' : id)} aria-label=${`${t('evidence')} ${id}`}>${t('evidence')}</button>` : '') }]} />
-    ${shown && html`<${Evidence} feeder=${feeder} event=${shown} />`}`}</section>`;
-}
-
-function Evidence({ feeder, event }) {
-  const [answer, fault] = useAnswer(() => skill('event_evidence', { feeder, event_id: event }), LOOK_MS, [feeder, event]);
-  return html`<h3>${t('evidence')} ${event}</h3><${Fault} text=${fault} /><${Table} name=${`evidence ${event}`} t=${t} rows=${(answer?.records ?? []).map((one) => ({ ...one, key: one.number }))} columns=${[
-    { name: 'number', title: '#', number: true }, { name: 'at', title: t('since'), show: instant }, { name: 'kind', title: t('kind') }, { name: 'site', title: t('site') },
-    { name: 'fields', title: t('said'), show: (fields) => Object.entries(fields).map(([name, value]) => `${name} ${value}`).join(', ') }]} />`;
 }
 
 // Money.
@@ -261,6 +187,6 @@ function Health({ zone, may }) {
 }
 
 document.documentElement.lang = language;
-words = await (await fetch(`/words/${language}.json`)).json();
+await readWords();
 document.getElementById('before')?.remove();
 render(html`<${App} />`, document.body);

@@ -1,9 +1,13 @@
 """Who may ask what: checked before anything is done."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from cloud.agents.rights import ALL, Caller, refusal
 from cloud.agents.skills import SKILLS, skill
+from cloud.doors.offering import Offering
 from contracts.skills.base import Agent, Effect, Role, Scope
 
 EVERYTHING = frozenset(Effect)
@@ -75,4 +79,24 @@ def test_only_who_runs_the_market_or_the_grid_acts_on_it_and_every_question_name
         fields = set(each.question.model_fields)
         assert each.effect is not Effect.ACTS or each.roles == acting[each.agent]
         assert each.scope is not Scope.SITE or "site" in fields
+        assert (each.scope is Scope.CLOUD) <= (each.roles == {Role.OPERATOR})
         assert each.scope is not Scope.ZONE or fields & {"zone", "feeder"}
+
+
+def test_what_looks_at_the_whole_cloud_needs_every_zone() -> None:
+    """The operator of one zone must not read another's calls."""
+    chosen = skill("audit_log")
+    whole = Caller(name="anna", role=Role.OPERATOR, zones=frozenset([ALL]))
+    part = Caller(name="bert", role=Role.OPERATOR, zones=frozenset(["zone-1"]))
+    assert refusal(whole, chosen, chosen.read({}), Places()) is None
+    assert "not granted every zone" in str(refusal(part, chosen, chosen.read({}), Places()))
+
+
+def test_what_looks_at_the_whole_cloud_is_not_offered_to_who_holds_a_part() -> None:
+    """A page shows what its token can ask for, and no section that only refuses."""
+    unused: Any = None  # Skills are listed without asking anything.
+    offering = Offering(office=unused, registry=unused, tables=unused, callers=unused)
+    whole = Caller(name="anna", role=Role.OPERATOR, zones=frozenset([ALL]))
+    names = {each.name for each in offering.skills(whole)}
+    part = {each.name for each in offering.skills(replace(whole, zones=frozenset(["zone-1"])))}
+    assert names - part == {each.name for each in SKILLS if each.scope is Scope.CLOUD and each.effect is Effect.READS}

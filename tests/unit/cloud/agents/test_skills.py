@@ -17,7 +17,7 @@ from contracts.grid import FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, ProductState
 from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.forecast import ScoreAnswer
-from contracts.skills.grid import EvidenceRecord
+from contracts.skills.grid import EvidenceRecord, SupplyValue
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 
@@ -145,6 +145,10 @@ class Grid:
             zone="zone-1", feeder=feeder, at=NOW, state=FeederState.LIMITING, power_w=97_000.0, limit_w=100_000
         )
 
+    def supply(self, feeder: str) -> Sequence[SupplyValue]:
+        """Return the grid's frequency."""
+        return [SupplyValue(name="frequency_hz", value=49.98, at=NOW)] if feeder == "feeder-1" else ()
+
     def events(self, feeder: str, *, count: int) -> Sequence[RecordEvent]:
         """Return its event."""
         event = RecordEvent(
@@ -214,6 +218,9 @@ def ports(market: Market | None = None) -> Ports:
         outlook=none,
         relief=none,
         joins=none,
+        records=none,
+        set_aside=none,
+        fleet=none,
     )
 
 
@@ -269,6 +276,7 @@ def test_a_forecast_of_the_past_is_no_forecast() -> None:
 def test_grid_status_shows_loading_and_events() -> None:
     """How full, and what is done about it."""
     answer = skill("grid_status").call(ports(), {"feeder": "feeder-1"}, now=NOW)
+    assert answer.supply[0].value == 49.98
     assert answer.loading_percent == 97.0 and answer.events[0].delivered_wh == 1_200
     unknown = skill("grid_status").call(ports(), {"feeder": "feeder-9"}, now=NOW)
     assert unknown.state is None and unknown.events == ()
@@ -299,7 +307,7 @@ def test_an_unknown_skill_is_named_with_those_there_are() -> None:
         skill("fly")
 
 
-def test_every_skill_has_a_schema_and_only_six_act() -> None:
+def test_every_skill_has_a_schema_and_only_these_act() -> None:
     """Doors are generated from this list."""
     assert {each.name for each in SKILLS if each.effect is Effect.ACTS} == {
         "halt_market",
@@ -308,6 +316,11 @@ def test_every_skill_has_a_schema_and_only_six_act() -> None:
         "open_event",
         "close_event",
         "decide_join",
+        "replay_record",
+        "drop_record",
+        "decide_proposal",
+        "fleet_set",
+        "fleet_update",
     }
     for each in SKILLS:
         assert each.question.model_json_schema()["additionalProperties"] is False
@@ -324,7 +337,9 @@ def test_a_skill_whose_answer_has_rows_of_single_sites_says_so() -> None:
     # These answer for one site only where the question names it, which is checked when it is asked.
     by_question = {"forecast", "forecast_broadcast"}
     for each in SKILLS:
-        if each.scope is not Scope.SITE and each.name not in by_question:
+        if each.scope is Scope.CLOUD:  # Their texts and names of gateways tell of sites in no field of that name.
+            assert each.shows_sites, each.name
+        elif each.scope is not Scope.SITE and each.name not in by_question:
             assert each.shows_sites is rows_of_sites(each.answer.model_json_schema()), each.name
 
 

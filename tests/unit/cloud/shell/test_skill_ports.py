@@ -95,7 +95,7 @@ def test_forecasts_and_the_feeder_are_shown_as_they_were_kept(tmp_path: Path) ->
         at = START
         for seq in range(1, 9):
             values = {POWER: [50_000.0], "inverter/battery_power_w": [0.0], "inverter/soc_percent": [60.0]}
-            feeder = message(FEEDER, seq, at, {POWER: [230_000.0] * 10})
+            feeder = message(FEEDER, seq, at, {POWER: [230_000.0] * 10, "meter/frequency_hz": [49.97]})
             for handler, told in (
                 (telemetry, message("factory", seq, at, values)),
                 (telemetry, feeder),
@@ -109,6 +109,7 @@ def test_forecasts_and_the_feeder_are_shown_as_they_were_kept(tmp_path: Path) ->
         grid_tick.handler({"time": at.isoformat(), "feeder": FEEDER, "zone": ZONE}, context())
         status = skill("grid_status").call(ports_of(services), {"feeder": FEEDER}, now=at)
         assert status.loading_percent == 115.0
+        assert [(one.name, one.value) for one in status.supply] == [("frequency_hz", 49.97)]
         assert status.state != "normal"
         (event,) = status.events
         assert event.commands >= 1 and not event.released

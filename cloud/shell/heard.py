@@ -2,12 +2,11 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cloud.stores import keys
+from cloud.stores.tables import Table, Tables
 from contracts.units import instant
-
-if TYPE_CHECKING:
-    from cloud.stores.tables import Tables
 
 _MONTHS_BACK = 2  # An event of longer ago is history.
 
@@ -40,14 +39,12 @@ class Heard:
         return f"{state}{seen}{software}{event}"
 
 
-def heard_of(tables: "Tables", site: str, *, now: datetime) -> Heard:
+def heard_of(tables: Tables, site: str, *, now: datetime) -> Heard:
     """Return what the tables hold of a site's gateway.
 
     Raises:
         CloudError: The tables cannot be read.
     """
-    from cloud.stores import keys
-
     status = tables.get(keys.site_state(site, keys.STATUS))
     latest = tables.get(keys.site_state(site, keys.LATEST))
     event, event_at = _newest_event(tables, site, now)
@@ -60,10 +57,7 @@ def heard_of(tables: "Tables", site: str, *, now: datetime) -> Heard:
     )
 
 
-def _newest_event(tables: "Tables", site: str, now: datetime) -> tuple[str | None, datetime | None]:
-    from cloud.stores import keys
-    from cloud.stores.tables import Table
-
+def _newest_event(tables: Tables, site: str, now: datetime) -> tuple[str | None, datetime | None]:
     months = [
         f"{now.year - (now.month <= back):04d}{(now.month - 1 - back) % 12 + 1:02d}" for back in range(_MONTHS_BACK)
     ]

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cloud.shell.heard import Heard, heard_of
 from cloud.stores import keys
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Put
 from contracts.units import epoch_ms
-from sitewatt.commands.fleet_heard import Heard, heard_of
 
 NOW = datetime(2026, 1, 3, 12, tzinfo=UTC)
 
