@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cloud.errors import ConditionFailed
 from cloud.stores import keys
 from cloud.stores.tables import Item, Put, Tables
+from contracts.claim_proof import PREFIX, earlier_proof_of, is_proven
 from contracts.units import printable
 
 log = logging.getLogger(__name__)
@@ -75,10 +76,10 @@ def refusal(application: Application, item: Item | None) -> str | None:
     """Return why an application is refused, ``None`` where it is not."""
     if item is None:
         return "the serial is not on the list"
-    secret = bytes.fromhex(item.body["secret"])
-    message = f"{application.serial}:{application.fingerprint}".encode()
-    if not hmac.compare_digest(hmac.new(secret, message, hashlib.sha256).hexdigest(), application.proof):
-        return "the proof does not fit the serial's secret and this key"
+    if not _is_proven(application, item):
+        is_earlier = "verifier" in item.body and not application.proof.startswith(PREFIX)
+        hint = ", or the gateway is of an earlier version, for which the claim is made with --earlier"
+        return f"the proof does not fit the serial's secret and this key{hint if is_earlier else ''}"
     if item.body.get("retired"):
         return "the serial is retired"
     before = item.body.get("fingerprint")
@@ -87,6 +88,17 @@ def refusal(application: Application, item: Item | None) -> str | None:
     if application.claim_certificate_id in item.body.get("certificates", []):
         return None
     return "the serial is registered already and was not released"
+
+
+def _is_proven(application: Application, item: Item) -> bool:
+    """Say whether the proof fits; an entry made by, or for, an earlier version holds the secret itself."""
+    serial, fingerprint = application.serial, application.fingerprint
+    if "verifier" in item.body:
+        verifier = bytes.fromhex(item.body["verifier"])
+        return is_proven(application.proof, verifier, serial=serial, fingerprint=fingerprint)
+    secret = bytes.fromhex(item.body["secret"])
+    wanted = earlier_proof_of(secret, serial=serial, fingerprint=fingerprint)
+    return hmac.compare_digest(wanted.encode(), application.proof.encode("utf-8", "replace"))
 
 
 def _registered(body: dict[str, Any], application: Application) -> dict[str, Any]:

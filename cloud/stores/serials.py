@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from cloud.errors import FleetDenied, SetupError
 from cloud.stores import keys
 from cloud.stores.tables import Item, Put, Table, Tables
+from contracts.claim_proof import verifier_of
 from contracts.units import SiteId, ZoneId
 
 SECRET_BYTES: Final = 32
@@ -21,8 +22,10 @@ _SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _NAME: Final = TypeAdapter[str](SiteId)
 
 
-def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: bool = False) -> bytes:
-    """Put a serial on the list, and return the secret that goes with the gateway.
+def admit(
+    tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: bool = False, earlier: bool = False
+) -> bytes:
+    """Put a serial on the list, and return the secret that goes with the gateway; the list keeps what is derived of it.
 
     Args:
         tables: Where the list is.
@@ -31,6 +34,7 @@ def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: boo
         zone: The zone of the site.
         again: It may be on the list: its claim or its card was lost. The secret of before is worth nothing any more,
             and another key may register once.
+        earlier: The gateway is of a version that proves by the secret itself, which the list then keeps.
 
     Raises:
         SetupError: A name breaks its form.
@@ -47,11 +51,13 @@ def admit(tables: Tables, *, serial: str, site: SiteId, zone: ZoneId, again: boo
             status=409,
         )
     secret = secrets.token_bytes(SECRET_BYTES)
-    named = {"secret": secret.hex(), "site": site, "zone": zone}
+    kept = {"secret": secret.hex()} if earlier else {"verifier": verifier_of(secret).hex()}
+    named = {**kept, "site": site, "zone": zone}
     if item is None:
         tables.put(Put(key=keys.gateway(serial), body=named, if_version=0))
     else:
-        body = {**item.body, **named, "released": True, "retired": False}
+        before = {name: value for name, value in item.body.items() if name not in ("secret", "verifier")}
+        body = {**before, **named, "released": True, "retired": False}
         tables.put(Put(key=item.key, body=body, if_version=item.version))
     return secret
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from contracts.claim_proof import Proof
 from contracts.reasons import reason_of
 from contracts.units import epoch_ms, instant
 from edge.errors import ConfigError, FleetError
@@ -56,6 +57,7 @@ class Papers:
     serial: str
     secret: bytes
     template: str
+    proof: Proof = Proof.EARLIER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,12 @@ class IdentityStore:
     def keep_papers(self, papers: Papers) -> None:
         """Keep what a later renewal needs."""
         private_folder(self._folder)
-        kept = {"serial": papers.serial, "secret": papers.secret.hex(), "template": papers.template}
+        kept = {
+            "serial": papers.serial,
+            "secret": papers.secret.hex(),
+            "template": papers.template,
+            "proof": papers.proof,
+        }
         write_whole(self._folder / "papers.json", json.dumps(kept).encode())
 
     def papers(self) -> Papers:
@@ -113,7 +120,12 @@ class IdentityStore:
         """
         kept = _load(self._folder / "papers.json")
         try:
-            return Papers(serial=kept["serial"], secret=bytes.fromhex(kept["secret"]), template=kept["template"])
+            return Papers(
+                serial=kept["serial"],
+                secret=bytes.fromhex(kept["secret"]),
+                template=kept["template"],
+                proof=Proof(kept.get("proof", Proof.EARLIER)),
+            )
         except (KeyError, ValueError, TypeError) as error:
             raise FleetError(f"{self._folder / 'papers.json'} cannot be used: {error}; provision again") from error
 

@@ -8,14 +8,13 @@ API.
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import logging
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contracts.claim_proof import Proof, earlier_proof_of, proof_of
 from contracts.clock import Clock
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Pending, Stage
@@ -36,8 +35,8 @@ _PAUSE_S = 5.0  # Grows with each attempt; on the site's clock.
 class Claim:
     """By what right we ask: a claim certificate (or the present identity, to renew it) and a device secret.
 
-    ``serial`` and the HMAC over it and the new key are what the pre-provisioning hook checks against its list; the
-    secret itself is never sent.
+    ``serial`` and a proof for it and the new key are what the pre-provisioning hook checks against its list; the secret
+    itself is never sent. ``proof`` is how the list that made the claim wants it.
     """
 
     cert_file: Path
@@ -45,10 +44,12 @@ class Claim:
     client_id: str
     serial: str
     secret: bytes = b""
+    proof: Proof = Proof.EARLIER
 
     def parameters(self, key_fingerprint: str) -> dict[str, str]:
         """Return RegisterThing's parameters for a key."""
-        proof = hmac.new(self.secret, f"{self.serial}:{key_fingerprint}".encode(), hashlib.sha256).hexdigest()
+        make = proof_of if self.proof is Proof.DERIVED else earlier_proof_of
+        proof = make(self.secret, serial=self.serial, fingerprint=key_fingerprint)
         return {"SerialNumber": self.serial, "KeyFingerprint": key_fingerprint, "Proof": proof}
 
 

@@ -220,6 +220,7 @@ class SiteFleet:
                 client_id=active.thing_name,
                 serial=papers.serial,
                 secret=papers.secret,
+                proof=papers.proof,
             ),
             clock=self._host.clock,
             session=TopicService(self._requests, cert_file=active.cert_file),

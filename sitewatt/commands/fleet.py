@@ -40,6 +40,9 @@ def claim_create(
     again: Annotated[
         bool, typer.Option("--again", help="A listed serial gets a new secret, and may register another key once.")
     ] = False,
+    earlier: Annotated[
+        bool, typer.Option("--earlier", help="For a gateway of version 0.1: the list keeps the secret itself.")
+    ] = False,
     local: _Local = None,
     tables: _Tables = None,
     as_json: _Json = False,
@@ -47,6 +50,7 @@ def claim_create(
     """Put a serial on the list and make a claim for it."""
     from cloud.stores.private_files import write_private
     from cloud.stores.serials import admit
+    from contracts.claim_proof import Proof
 
     try:
         # First the folder: a secret that cannot be written down is lost, and its serial taken.
@@ -56,9 +60,14 @@ def claim_create(
     if (out / PAPERS).exists():
         fail(f"{out} holds a claim already; nothing listed", code="exists", as_json=as_json, exit_code=BAD_INPUT)
     with open_hands(local, tables, as_json=as_json) as hands:
-        secret = admit(hands.tables, serial=serial, site=site, zone=zone, again=again)
+        secret = admit(hands.tables, serial=serial, site=site, zone=zone, again=again, earlier=earlier)
         papers = hands.operator.create_claim(trusted_user=trusted_user)
-        told = {"serial": serial, "secret": secret.hex(), "certificate_id": papers.certificate_id}
+        told = {
+            "serial": serial,
+            "secret": secret.hex(),
+            "certificate_id": papers.certificate_id,
+            "proof": Proof.EARLIER if earlier else Proof.DERIVED,
+        }
         write_private(out / "claim.pem", papers.certificate.encode())
         write_private(out / "claim.key", papers.key.encode())
         write_private(out / PAPERS, json.dumps(told).encode())
@@ -92,6 +101,7 @@ def provision(
     """Give this gateway an identity of its own; begun ones are continued."""
     from pydantic import ValidationError
 
+    from contracts.claim_proof import Proof
     from contracts.clock import SystemClock
     from edge.config import sentence
     from edge.errors import ConfigError, FleetError
@@ -122,6 +132,7 @@ def provision(
             client_id=f"claim-{papers['serial']}",
             serial=papers["serial"],
             secret=bytes.fromhex(papers["secret"]),
+            proof=Proof(papers.get("proof", Proof.EARLIER)),
         )
     except ValidationError as error:
         fail(f"{sentence(error)}; nothing asked", code="bad_link", as_json=as_json, exit_code=BAD_INPUT)
@@ -136,7 +147,8 @@ def provision(
     provisioner = Provisioner(store=store, settings=settings, template=template, claim=claim, clock=SystemClock())
     try:
         # Before the claim is thrown away: the gateway renews its certificate by them.
-        store.keep_papers(Papers(serial=claim.serial, secret=claim.secret, template=template))
+        kept = Papers(serial=claim.serial, secret=claim.secret, template=template, proof=claim.proof)
+        store.keep_papers(kept)
         identity = asyncio.run(provisioner.provision())
     except OSError as error:
         fail(f"{state}: {error.strerror}; nothing asked", code="bad_state", as_json=as_json, exit_code=BAD_INPUT)

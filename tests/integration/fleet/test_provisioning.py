@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from contracts.claim_proof import Proof, is_proven, verifier_of
 from contracts.clock import scaled_clock
 from contracts.units import epoch_ms
 from edge.errors import FleetError, FleetRefused, FleetSilent
@@ -105,6 +106,16 @@ async def test_a_claim_becomes_an_identity_whose_key_never_left(setting: Setting
     expected = hmac.new(SECRET, f"{SERIAL}:{parameters['KeyFingerprint']}".encode(), hashlib.sha256).hexdigest()
     assert parameters["Proof"] == expected
     assert SECRET.decode() not in sent
+
+
+async def test_a_claim_says_how_its_list_wants_the_proof(setting: Setting) -> None:
+    """A list that holds only what is derived of the secret cannot check the proof of before."""
+    async with background(setting.service.run(), name="service"):
+        await until(setting.service.ready.is_set)
+        await setting.provisioner(proof=Proof.DERIVED).provision()
+    (parameters,) = setting.service.registered
+    asked = {"serial": SERIAL, "fingerprint": parameters["KeyFingerprint"]}
+    assert is_proven(parameters["Proof"], verifier_of(SECRET), **asked)
 
 
 async def test_a_silent_service_is_asked_again_and_then_given_up(setting: Setting) -> None:

@@ -19,6 +19,7 @@ from cloud.local.fleet.run import FleetFolder, running_fleet
 from cloud.stores.serials import admit
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Tables
+from contracts.claim_proof import Proof
 from contracts.clock import Clock, scaled_clock
 from edge.fleet.identity import Identity, IdentityStore
 from edge.fleet.provisioning import Claim, Provisioner
@@ -87,6 +88,7 @@ class Stand:
                 client_id=f"claim-{serial}",
                 serial=serial,
                 secret=secret or self.secret,
+                proof=Proof.DERIVED,
             ),
             clock=scaled_clock(started_at=AT, speed=1000),
             answer_timeout_s=answer_timeout_s,

@@ -1,7 +1,6 @@
 """The list of serials and the hook that guards it, on a real table."""
 
 import hashlib
-import hmac
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cloud.errors import FleetDenied, SetupError
 from cloud.handlers import provisioning_hook
 from cloud.local.fleet.authority import LocalAuthority
+from cloud.stores import keys
 from cloud.stores.serials import admit, release, retire, serials
 from cloud.stores.sqlite import SqliteTables
+from contracts.claim_proof import earlier_proof_of, is_proven, proof_of, verifier_of
 
 
 class Applicant:
     """A gateway with a key of its own."""
 
-    def __init__(self, authority: LocalAuthority, secret: bytes, *, serial: str = "sn-1") -> None:
+    def __init__(
+        self, authority: LocalAuthority, secret: bytes, *, serial: str = "sn-1", earlier: bool = False
+    ) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
         issued = authority.sign(request.public_bytes(Encoding.PEM).decode())
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self.fingerprint = hashlib.sha256(public).hexdigest()
         self.certificate_id = issued.certificate_id
-        proof = hmac.new(secret, f"{serial}:{self.fingerprint}".encode(), hashlib.sha256).hexdigest()
+        make = earlier_proof_of if earlier else proof_of
+        proof = make(secret, serial=serial, fingerprint=self.fingerprint)
         self.event: dict[str, Any] = {
             "payloadVersion": "2020-04-01",
             "claimCertificateId": "claim",
@@ -80,6 +84,51 @@ def test_an_unlisted_serial_and_a_guessed_secret_are_refused(tables: SqliteTable
     assert Applicant(authority, b"any").ask() == REFUSED
     admit(tables, serial="sn-1", site="site-1", zone="zone-a")
     assert Applicant(authority, b"guessed").ask() == REFUSED
+
+
+def test_who_reads_the_list_can_make_no_proof(tables: SqliteTables, authority: LocalAuthority) -> None:
+    """A stolen copy of the tables must not be a fleet's worth of identities."""
+    secret = admit(tables, serial="sn-1", site="site-1", zone="zone-a")
+    item = tables.get(keys.gateway("sn-1"))
+    assert item is not None
+    assert secret.hex() not in str(item.body) and set(item.body) == {"verifier", "site", "zone"}
+    verifier = bytes.fromhex(item.body["verifier"])
+    for stolen in (verifier, verifier.hex().encode()):
+        for earlier in (False, True):
+            assert Applicant(authority, stolen, earlier=earlier).ask() == REFUSED
+    assert Applicant(authority, secret).ask()["allowProvisioning"]
+
+
+def test_a_gateway_of_an_earlier_version_proves_what_its_list_holds(
+    tables: SqliteTables, authority: LocalAuthority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list of before, and a claim made for such a gateway, go on as they were; a claim of now says what is wrong."""
+    older = admit(tables, serial="sn-1", site="site-1", zone="zone-a", earlier=True)
+    applicant = Applicant(authority, older, earlier=True)
+    assert applicant.ask()["allowProvisioning"]
+    assert Applicant(authority, older, earlier=True).ask(by=applicant.certificate_id)["allowProvisioning"]
+    newer = admit(tables, serial="sn-1", site="site-1", zone="zone-a", again=True)
+    assert Applicant(authority, newer, earlier=True).ask() == REFUSED
+    assert "--earlier" in str([vars(record).get("reason") for record in caplog.records])
+    assert Applicant(authority, newer).ask()["allowProvisioning"]
+    item = tables.get(keys.gateway("sn-1"))
+    assert item is not None and "secret" not in item.body, "the secret of before is gone with its list's entry"
+
+
+@pytest.mark.parametrize(
+    "proof", ["", "s1:", "s1:" + "0" * 64, "s1:" + "zz" * 32, "s1:" + " " * 64, "\ud800" * 67, "s1:é" * 9]
+)
+def test_a_proof_that_is_none_is_refused(proof: str) -> None:
+    """Strangers choose its every character."""
+    assert not is_proven(proof, verifier_of(b"secret"), serial="sn-1", fingerprint="f")
+
+
+def test_a_proof_holds_for_one_serial_and_one_key() -> None:
+    """What was heard once opens nothing else."""
+    proof, verifier = proof_of(b"secret", serial="sn-1", fingerprint="f"), verifier_of(b"secret")
+    assert is_proven(proof, verifier, serial="sn-1", fingerprint="f")
+    assert not is_proven(proof, verifier, serial="sn-2", fingerprint="f")
+    assert not is_proven(proof, verifier, serial="sn-1", fingerprint="g")
 
 
 def test_the_same_key_may_ask_again(tables: SqliteTables, authority: LocalAuthority) -> None:
