@@ -52,9 +52,21 @@ class Child:
 class Processes:
     """The processes of one neighbourhood, by name."""
 
-    def __init__(self, log_dir: Path, *, environment: Mapping[str, str] | None = None) -> None:
-        """Write logs to a folder; ``environment`` is added to what every process inherits."""
+    def __init__(
+        self,
+        log_dir: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        interpreters: Mapping[str, Path] | None = None,
+    ) -> None:
+        """Write logs to a folder.
+
+        Args:
+            environment: What is added to what every process inherits.
+            interpreters: What runs a module, by its name, in place of the Python that runs this.
+        """
         self._log_dir = log_dir
+        self._interpreters = dict(interpreters or {})
         self._environment = dict(environment or {})
         self._children: dict[str, Child] = {}
 
@@ -73,7 +85,7 @@ class Processes:
         log = self._log_dir / f"{name}.log"
         with log.open("ab") as sink:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
+                str(self._interpreters.get(module, sys.executable)),
                 "-m",
                 module,
                 *arguments,
