@@ -19,10 +19,6 @@ class ImbalancePrices:
     short_mct_per_kwh: int
     long_mct_per_kwh: int
 
-    def of(self, imbalance_wh: int) -> int:
-        """Return the price of one imbalance."""
-        return self.short_mct_per_kwh if imbalance_wh > 0 else self.long_mct_per_kwh
-
 
 def spread_prices(
     rules: MarketRules, *, start_ms: int, low_mct_per_kwh: int | None, high_mct_per_kwh: int | None

@@ -175,6 +175,58 @@ def test_the_side_that_hurts_never_gets_a_better_price_than_the_market(
         assert reference in (prices.short_mct_per_kwh, prices.long_mct_per_kwh)
 
 
+@pytest.mark.parametrize(
+    ("changes", "market", "system", "short", "long"),
+    [
+        ({"imbalance": "single"}, 20, 0, 20, 20),
+        ({"imbalance": "single"}, 20, 1, 30, 30),
+        ({"imbalance": "single"}, 20, -1, 8, 8),
+        ({"imbalance": "single"}, 35, 1, 35, 35),
+        ({"imbalance": "single"}, 5, -1, 5, 5),
+        ({"imbalance": "single"}, None, 0, 19, 19),
+        ({"imbalance": "two-price"}, 20, 1, 30, 20),
+        ({"imbalance": "two-price"}, 20, -1, 20, 8),
+        ({"imbalance": "two-price"}, 20, 0, 20, 20),
+        ({"imbalance": "two-price", "last_resort": None}, 20, 1, 60, 20),
+        ({"imbalance": "two-price", "last_resort": None}, 20, -1, 20, -20),
+        ({"imbalance": "single", "last_resort": None, "edition": 1}, None, 1, 0, 0),
+        ({"imbalance": "single", "last_resort": None, "edition": 1}, 20, 1, 20, 20),
+        ({"imbalance": "single", "last_resort": None, "edition": 1}, 20, -1, 20, 20),
+    ],
+)
+def test_prices_of_an_imbalance_worked_out_by_hand(
+    changes: dict[str, Any], market: int | None, system: int, short: int, long: int
+) -> None:
+    """Tariffs of 30 and 8, or 60 and -20 where the rules' own bounds stand for them."""
+    prices = imbalance_prices(rules(**changes), start_ms=0, market_mct_per_kwh=market, system_wh=system)
+    assert (prices.short_mct_per_kwh, prices.long_mct_per_kwh) == (short, long)
+
+
+@pytest.mark.parametrize(("low", "high", "short", "long"), [(None, None, 30, 8), (5, 35, 35, 5), (10, 25, 30, 8)])
+def test_a_spread_is_the_tariffs_or_what_was_traded_beyond_them(
+    low: int | None, high: int | None, short: int, long: int
+) -> None:
+    """A rule of its own: the system's state and the market's price have no part."""
+    prices = imbalance_prices(
+        rules(imbalance="spread"),
+        start_ms=0,
+        market_mct_per_kwh=99,
+        system_wh=7,
+        low_mct_per_kwh=low,
+        high_mct_per_kwh=high,
+    )
+    assert (prices.short_mct_per_kwh, prices.long_mct_per_kwh) == (short, long)
+
+
+def test_a_commitment_of_one_watt_hour_has_a_direction() -> None:
+    """A reduction is positive; of an increase, what was not taken is missing."""
+    terms = {"price_mct_per_kwh": 50, "penalty_mct_per_kwh": 70}
+    less = demand_response(baseline_wh=10, metered_wh=8, committed_wh=1, **terms)
+    assert (less.delivered_wh, less.payment_uct, less.penalty_uct) == (1, -50, 0)
+    more = demand_response(baseline_wh=10, metered_wh=11, committed_wh=-3, **terms)
+    assert (more.delivered_wh, more.payment_uct, more.penalty_uct) == (-1, -50, 140)
+
+
 def test_imbalance_is_metered_minus_the_position_less_what_was_paid_as_reduction() -> None:
     """Positive for import, like every power in the house."""
     assert imbalance_wh(metered_wh=700, traded_wh=1000, demand_response_wh=300) == 0
