@@ -6,7 +6,7 @@ from edge.control.life import Observed
 from edge.control.model import AssetKind, Request, Setpoint, Snapshot, battery_capability, load
 from edge.devices.device import Applied
 from edge.loop.cycle import Cycle
-from edge.loop.snapshot import Lever
+from edge.loop.lever_records import Lever
 
 
 def observed(request: Request, requester: str, cycle: Cycle, *, before: Mapping[Lever, float | None]) -> Observed:

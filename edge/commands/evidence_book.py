@@ -21,7 +21,7 @@ from edge.control.life import AckDraft
 from edge.control.orders import requester_of
 from edge.devices.device import Applied
 from edge.loop.cycle import Cycle
-from edge.loop.snapshot import Lever
+from edge.loop.lever_records import Lever
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import RecordClass
 

@@ -42,7 +42,8 @@ from edge.control.life import AckDraft, Life, Observed, advance
 from edge.control.model import Priority, Request
 from edge.control.orders import request_of, requester_of
 from edge.loop.cycle import Cycle
-from edge.loop.snapshot import Lever, Readings
+from edge.loop.lever_records import Lever
+from edge.loop.snapshot import Readings
 from edge.outbox.outbox import Outbox
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from edge.control.model import ControlSettings, Decision, Request, Snapshot
 from edge.devices.device import Applied
-from edge.loop.snapshot import Lever, Readings
+from edge.loop.lever_records import Lever
+from edge.loop.snapshot import Readings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from edge.config import ForeignWrites
-from edge.control.model import Capability, Reason
+from edge.control.model import Reason
+from edge.loop.lever_records import Lever
 
 # Taking back is tried so often within this time; then the other one is left alone until a try is that old.
 REASSERTS_MAX = 3
@@ -14,8 +15,6 @@ RETRY_S = 3.0
 YIELD_S = 600.0
 # Limits that are not ours to give away.
 ALWAYS_HELD = frozenset({Reason.DEVICE_LIMIT, Reason.SITE_LIMIT, Reason.GRID_LIMIT, Reason.GRID_FAILSAFE})
-
-Lever = tuple[str, Capability]
 
 
 @dataclass(kw_only=True)

@@ -19,20 +19,19 @@ from edge.control.fallback import alone_s, holds_bound
 from edge.control.lease import CycleToken, may_refresh, token_for
 from edge.control.model import (
     Capability,
-    Confirmed,
     ControlSettings,
     Decision,
     Memory,
     Setpoint,
 )
-from edge.devices.apply import Applied
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.devices.site_device import SteeredDevice
 from edge.errors import DeviceError, ValueRefused
 from edge.loop.cycle import Cycle, LoopStats, Observer, Requester
 from edge.loop.disputes import ALWAYS_HELD, Disputes
-from edge.loop.snapshot import Lever, Readings, SnapshotBuilder
+from edge.loop.lever_records import Lever, LeverRecords
+from edge.loop.snapshot import Readings, SnapshotBuilder
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +72,7 @@ class ControlLoop:
         self._memory = Memory()
         self._token: CycleToken | None = None
         self._blind_token: CycleToken | None = None
-        self._applied: dict[Lever, Applied] = {}
-        self._confirmed: dict[Lever, Confirmed] = {}
-        self._refused: dict[Lever, str] = {}
-        self._failing: set[Lever] = set()  # Those whose last write failed: said once.
+        self._levers = LeverRecords()
         self._writing: dict[str, asyncio.Task[None]] = {}
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
@@ -138,8 +134,9 @@ class ControlLoop:
         for device in self._devices.values():
             device.attend()
         readings = {name: device.snapshot() for name, device in self._devices.items()}
-        held = {lever: applied.value_w for lever, applied in self._applied.items() if applied.ok}
-        snapshot = self._snapshots.build(self._devices, readings, now_s=now_s, confirmed=self._confirmed, held=held)
+        snapshot = self._snapshots.build(
+            self._devices, readings, now_s=now_s, confirmed=self._levers.confirmed, held=self._levers.held
+        )
         asked = [request for requester in self._requesters for request in requester.requests(now_s, readings)]
         settings = self._settings_now()
         decision, self._memory = decide(snapshot, asked, settings, self._memory)
@@ -155,7 +152,7 @@ class ControlLoop:
             readings=readings,
             snapshot=snapshot,
             decision=decision,
-            applied=dict(self._applied),
+            applied=self._levers.applied,
             settings=settings,
             sound=in_time is not None and (decision.fresh or not self._unread(readings, now_s)),
         )
@@ -177,7 +174,7 @@ class ControlLoop:
         left = tuple(f"{device} {capability.value} is left to another master" for device, capability in self.left)
         refused = tuple(
             f"{device} {capability.value} cannot be written now: {_without_countdown(why)}"
-            for (device, capability), why in sorted(self._refused.items())
+            for (device, capability), why in sorted(self._levers.refused.items())
         )
         alarms = decision.alarms + left + refused
         if alarms != self.stats.alarms:
@@ -217,7 +214,7 @@ class ControlLoop:
             lifts = _lifts(device, setpoint.capability)
             token = self._blind_token if holds_bound(setpoint, lifts=lifts, now_s=now_s) else self._token
             try:
-                self._applied[lever] = await device.apply(
+                applied = await device.apply(
                     setpoint.capability,
                     setpoint.value_w,
                     revert_s=alone_s(setpoint, lifts=lifts, now_s=now_s),
@@ -225,20 +222,16 @@ class ControlLoop:
                     urgent=setpoint.reason in ALWAYS_HELD or setpoint.bound_until_s > now_s,
                 )
             except (DeviceError, ValueRefused) as error:
-                self._applied.pop(lever, None)
                 self.stats.failed_writes += 1
-                if lever not in self._failing:
+                refused = None
+                if isinstance(error, ValueRefused):
+                    refused = str(error) if error.code == "refused" else error.code
+                if self._levers.failed(lever, refused=refused):
                     fields = {"device": device.id, "lever": setpoint.capability.value, "reason": str(error)}
                     log.warning("setpoint not applied", extra=fields)
-                    self._failing.add(lever)
-                if isinstance(error, ValueRefused):
-                    self._refused[lever] = str(error) if error.code == "refused" else error.code
-                continue
-            self._refused.pop(lever, None)
-            self._failing.discard(lever)
-            self.stats.writes += 1
-            if self._applied[lever].ok:
-                self._confirmed[lever] = Confirmed(decided_s=decided_s, at_s=self._clock.monotonic())
+            else:
+                self.stats.writes += 1
+                self._levers.took(lever, applied, decided_s=decided_s, now_s=self._clock.monotonic())
 
 
 def _without_countdown(why: str) -> str:

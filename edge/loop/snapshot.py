@@ -8,6 +8,7 @@ from contracts.units import Quality
 from edge.config import DeviceRole, DeviceSection, Rest
 from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Snapshot, load_capability
 from edge.devices.site_device import SteeredDevice
+from edge.loop.lever_records import Lever
 from edge.loop.load_state import is_connected, least_power_w, load_is_on, load_power
 from edge.loop.measured import measured
 from edge.modbus.point import Reading
@@ -29,7 +30,6 @@ KIND = {
 }
 
 Readings = Mapping[str, Reading]
-Lever = tuple[str, Capability]
 _NEVER = Confirmed(decided_s=float("-inf"), at_s=float("-inf"))
 
 
