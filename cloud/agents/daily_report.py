@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from cloud.agents.market_supervisor import market_health
-from cloud.agents.skill import STAFF, Ports, Skill
+from cloud.agents.skill import STAFF, AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.books import SettlementRow
 from contracts.skills.market import HealthQuestion
@@ -98,7 +98,7 @@ def _events(ports: Ports, question: DayQuestion, *, since: datetime, until: date
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     Skill(
         name="daily_report",
         promise="Show what a zone's local day came to: trades, prices, settlements, events, and what is open.",

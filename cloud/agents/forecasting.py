@@ -1,9 +1,9 @@
 """The forecasting agent: the newest forecast of a site or a zone, and how good those before it were."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from cloud.agents.skill import EVERYONE, Ports, Skill
+from cloud.agents.skill import EVERYONE, AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.forecast import ForecastAnswer, ForecastQuestion, ScoreAnswer, ScoreQuestion
 
@@ -23,7 +23,7 @@ def forecast_score(ports: Ports, question: ScoreQuestion, now: datetime) -> Scor
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     Skill(
         name="forecast",
         promise="Show the newest forecast of a site's load or PV, or of the zone's price, with its band.",

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloud.agents.skill import Ports, Skill
+from cloud.agents.skill import AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.relief import CloseRequest, CoordinateAnswer, CoordinateQuestion, EventRequest, EventState
 
@@ -58,7 +58,7 @@ def _skill(
     answer: Any,
     do: Any,
     judge: Any = None,
-) -> Skill[Any, Any]:
+) -> AnySkill:
     return Skill(
         name=name,
         promise=promise,
@@ -76,7 +76,7 @@ def _skill(
 
 _OPERATES: Final = frozenset({Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT})
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     _skill(
         "open_event",
         "Hold a feeder below a lower limit for a while: sites are ordered to give relief when its loading passes it.",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from cloud.agents.skill import STAFF, Ports, Skill
+from cloud.agents.skill import STAFF, AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.joining import JoinAnswer, JoinDecision, JoinRequest, JoinsAnswer, JoinsQuestion
 
@@ -40,7 +40,7 @@ def _skill(
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     _skill(
         "join_market",
         "Ask that a site of another aggregator may trade in a zone; a person decides, and asked again it says what.",

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from cloud.agents.skill import STAFF, Ports, Skill
+from cloud.agents.skill import STAFF, AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.books import (
     BookQuestion,
@@ -54,7 +54,7 @@ def _span(question: BookQuestion, now: datetime) -> dict[str, Any]:
     }
 
 
-def _skill(name: str, promise: str, question: Any, answer: Any, do: Any) -> Skill[Any, Any]:
+def _skill(name: str, promise: str, question: Any, answer: Any, do: Any) -> AnySkill:
     return Skill(
         name=name,
         promise=promise,
@@ -69,7 +69,7 @@ def _skill(name: str, promise: str, question: Any, answer: Any, do: Any) -> Skil
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     _skill(
         "market_orders",
         "Show the orders of a zone's sites around now, and what became of each.",

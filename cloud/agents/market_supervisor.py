@@ -1,9 +1,9 @@
 """The market supervisor: the state, the prices and the health of a zone's market; halt and resume."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from cloud.agents.skill import EVERYONE, STAFF, Ports, Skill
+from cloud.agents.skill import EVERYONE, STAFF, AnySkill, Ports, Skill
 from cloud.errors import SkillMissing
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.market import (
@@ -125,7 +125,7 @@ def _decides(ports: Ports, decision: ClaimDecision, now: datetime) -> str | None
 
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     Skill(
         name="market_status",
         promise="Show a zone's delivery intervals: state, price, volume, and whether trading is halted.",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from cloud.agents.rights import Caller, Places, refusal
-from cloud.agents.skill import Ports, Skill
+from cloud.agents.skill import AnySkill, Ports
 from cloud.agents.skills import skill
 from cloud.errors import CallConflict, SkillDenied, SkillError
 from contracts.skills.base import Effect
@@ -49,7 +49,9 @@ class CallBook(Protocol):
     def begin(self, call: Call, *, question_hash: str) -> Kept | None:
         """Note a call that acts before it is done; return the one that had its key before, and note nothing then."""
 
-    def finish(self, call: Call, *, answer: Mapping[str, Any] | None, refused: str | None, question_hash: str) -> str:
+    def finish(
+        self, call: Call, *, answer: Mapping[str, object] | None, refused: str | None, question_hash: str
+    ) -> str:
         """Keep how a call ended, with its answer or why it was refused; return the record's id."""
 
 
@@ -137,7 +139,7 @@ class Office:
         self._book.finish(call, answer={"accepted": why is None}, refused=why, question_hash=digest)
         return why
 
-    def _begin(self, call: Call, chosen: Skill[Any, Any], digest: str) -> Mapping[str, Any] | None:
+    def _begin(self, call: Call, chosen: AnySkill, digest: str) -> Mapping[str, Any] | None:
         """Note that a call begins; return the answer of an earlier one with its key."""
         if call.key is None or not 1 <= len(call.key) <= KEY_LENGTH_MAX:
             raise SkillError(

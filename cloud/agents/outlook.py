@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloud.agents.skill import EVERYONE, STAFF, Ports, Skill
+from cloud.agents.skill import EVERYONE, STAFF, AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.outlook import (
     BroadcastAnswer,
@@ -32,7 +32,7 @@ def forecast_broadcast(ports: Ports, question: BroadcastQuestion, now: datetime)
     return BroadcastAnswer(zone=question.zone, forecasts=tuple(ports.outlook.told(question.zone)))
 
 
-def _skill(name: str, promise: str, roles: frozenset[Role], *, question: Any, answer: Any, do: Any) -> Skill[Any, Any]:
+def _skill(name: str, promise: str, roles: frozenset[Role], *, question: Any, answer: Any, do: Any) -> AnySkill:
     return Skill(
         name=name,
         promise=promise,
@@ -46,7 +46,7 @@ def _skill(name: str, promise: str, roles: frozenset[Role], *, question: Any, an
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     _skill(
         "weather",
         "Show the weather that a zone's forecasts are made from: sun and temperature, hour by hour.",

@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from cloud.agents.office import Office
 from cloud.agents.rights import Caller
-from cloud.agents.skill import Skill
+from cloud.agents.skill import AnySkill
 from cloud.agents.skills import SKILLS
 from cloud.errors import ModelError, SkillError
 from contracts.skills.base import Effect, Scope
@@ -54,7 +54,7 @@ class Tool:
 
     name: str
     description: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class ToolCall:
 
     id: str
     name: str
-    arguments: Mapping[str, Any] | None
+    arguments: Mapping[str, object] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ class Proposal:
     """What the model wants, and what the core says to it; ``applied`` only where the operator's rule says so."""
 
     skill: str
-    question: Mapping[str, Any]
+    question: Mapping[str, object]
     accepted: bool
     reason: str
     applied: bool = False
@@ -280,7 +280,7 @@ def _refused(call: ToolCall, why: str) -> ToolResult:
     return ToolResult(id=call.id, text=why, failed=True)
 
 
-def _offered(skill: Skill[Any, Any], caller: Caller, effect: Effect, *, site_values: bool) -> bool:
+def _offered(skill: AnySkill, caller: Caller, effect: Effect, *, site_values: bool) -> bool:
     return (
         effect in caller.effects
         and caller.role in skill.roles

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloud.agents.skill import Ports, Skill
+from cloud.agents.skill import AnySkill, Ports, Skill
 from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.site import (
@@ -90,10 +90,10 @@ def only(agent: Agent, do: Callable[[Ports, Any, datetime], Any]) -> Callable[[P
     return checked
 
 
-def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
+def _of(agent: Agent) -> tuple[AnySkill, ...]:
     def one(
         what: str, promise: str, *, effect: Effect, roles: frozenset[Role], forms: tuple[Any, Any], do: Any
-    ) -> Skill[Any, Any]:
+    ) -> AnySkill:
         question, answer = forms
         return Skill(
             name=f"{agent}_{what}",
@@ -152,4 +152,4 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (*_of(Agent.PRODUCER), *_of(Agent.CONSUMER))
+SKILLS: Final[tuple[AnySkill, ...]] = (*_of(Agent.PRODUCER), *_of(Agent.CONSUMER))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cloud.agents.site_agents import OWNERS, only
-from cloud.agents.skill import Ports, Skill
+from cloud.agents.skill import AnySkill, Ports, Skill
 from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.plan import (
     LoadSchedule,
@@ -34,7 +34,7 @@ def responses(ports: Ports, question: ResponsesQuestion, now: datetime) -> Respo
     return ResponsesAnswer(site=question.site, orders=orders)
 
 
-def _skill(agent: Agent, what: str, promise: str, *, question: Any, answer: Any, do: Any) -> Skill[Any, Any]:
+def _skill(agent: Agent, what: str, promise: str, *, question: Any, answer: Any, do: Any) -> AnySkill:
     return Skill(
         name=f"{agent}_{what}",
         promise=promise.format(agent=agent),
@@ -48,7 +48,7 @@ def _skill(agent: Agent, what: str, promise: str, *, question: Any, answer: Any,
     )
 
 
-def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
+def _of(agent: Agent) -> tuple[AnySkill, ...]:
     return (
         _skill(
             agent,
@@ -69,7 +69,7 @@ def _of(agent: Agent) -> tuple[Skill[Any, Any], ...]:
     )
 
 
-SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
+SKILLS: Final[tuple[AnySkill, ...]] = (
     *_of(Agent.PRODUCER),
     *_of(Agent.CONSUMER),
     _skill(

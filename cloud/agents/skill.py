@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar, get_args, get_origin
+from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -105,3 +105,6 @@ class Skill(Generic[Question, Answer]):
             SkillError: The arguments are not what the skill takes, or what they name is not there.
         """
         return self.do(ports, self.read(arguments), now)
+
+
+AnySkill: TypeAlias = Skill[Any, Any]  # Where skills of all kinds stand in one list; each is typed where it is made.

@@ -240,7 +240,7 @@ def _only_json(endpoint: Any) -> Callable[[Request], Awaitable[Response]]:
     return checked
 
 
-def _asked(message: a2a_pb2.Message, agent: Agent) -> tuple[str, dict[str, Any], str | None]:
+def _asked(message: a2a_pb2.Message, agent: Agent) -> tuple[str, dict[str, object], str | None]:
     """Return the skill, the question and the key that a message holds.
 
     Raises:
@@ -266,7 +266,7 @@ def _asked(message: a2a_pb2.Message, agent: Agent) -> tuple[str, dict[str, Any],
     )
 
 
-def _object(part: a2a_pb2.Part) -> dict[str, Any] | None:
+def _object(part: a2a_pb2.Part) -> dict[str, object] | None:
     if part.HasField("data"):
         read: Any = MessageToDict(part.data)
     else:

@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio.to_thread
 import httpx
@@ -89,7 +89,7 @@ async def _take(peer: Peer, letter: Letter, letters: Letters, pins: CardPins) ->
     return 0.0
 
 
-async def deliver(peer: Peer, letter: Letter, pins: CardPins) -> Mapping[str, Any]:
+async def deliver(peer: Peer, letter: Letter, pins: CardPins) -> Mapping[str, object]:
     """Ask a peer's agent what a letter asks and return the answer.
 
     Raises:
@@ -123,7 +123,7 @@ async def deliver(peer: Peer, letter: Letter, pins: CardPins) -> Mapping[str, An
     return _answer(task, address)
 
 
-def _answer(task: a2a_pb2.Task, address: str) -> Mapping[str, Any]:
+def _answer(task: a2a_pb2.Task, address: str) -> Mapping[str, object]:
     for part in task.artifacts[0].parts:
         if part.text:
             try:

@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import jsonrpc
 
 from cloud.agents.rights import Caller
-from cloud.agents.skill import Skill
+from cloud.agents.skill import AnySkill
 from cloud.doors.offering import Offering
 from cloud.doors.prompts import PROMPTS
 from cloud.errors import CloudError
@@ -145,7 +145,7 @@ def mcp_server(offering: Offering, caller_of: Callable[[Context], Caller]) -> Se
 
 
 @cache
-def _tool(skill: Skill[Any, Any]) -> types.Tool:
+def _tool(skill: AnySkill) -> types.Tool:
     # Made once: the schemas of all skills take a tenth of a second, and every client asks for the list.
     schema = skill.question.model_json_schema()
     acts = skill.effect is Effect.ACTS
@@ -170,7 +170,9 @@ def _tool(skill: Skill[Any, Any]) -> types.Tool:
     )
 
 
-def _called(offering: Offering, caller: Caller, name: str, arguments: dict[str, Any], key: Any) -> types.CallToolResult:
+def _called(
+    offering: Offering, caller: Caller, name: str, arguments: dict[str, object], key: Any
+) -> types.CallToolResult:
     try:
         reply = offering.office.call(caller, name, arguments, door=DOOR, key=None if key is None else str(key))
     except CloudError as error:

@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import anyio.to_thread
 
 from cloud.agents.office import Office
 from cloud.agents.rights import ALL, Caller, holds_site
-from cloud.agents.skill import Skill
+from cloud.agents.skill import AnySkill
 from cloud.agents.skills import SKILLS
 from cloud.doors.callers import Callers
 from cloud.errors import CloudError
@@ -74,7 +74,7 @@ class Offering:
         if registry != self.registry:
             self.registry, self.office = registry, self.office_with(registry)
 
-    def skills(self, caller: Caller) -> tuple[Skill[Any, Any], ...]:
+    def skills(self, caller: Caller) -> tuple[AnySkill, ...]:
         """Return what a caller can ask here."""
         return tuple(
             each

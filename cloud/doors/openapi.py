@@ -5,7 +5,7 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cloud.agents.skill import Skill
+from cloud.agents.skill import AnySkill
 from cloud.agents.skills import SKILLS
 from cloud.doors.problem import MEDIA_TYPE
 from contracts.skills.base import Effect
@@ -32,7 +32,7 @@ _LISTS: Final = {
 }
 
 
-def is_table(skill: Skill[Any, Any]) -> bool:
+def is_table(skill: AnySkill) -> bool:
     """Return whether an answer holds rows, so that it can be had as CSV."""
     for field in skill.answer.model_fields.values():
         inner = get_args(field.annotation)
@@ -41,17 +41,17 @@ def is_table(skill: Skill[Any, Any]) -> bool:
     return False
 
 
-def openapi(version: str) -> dict[str, Any]:
+def openapi(version: str) -> dict[str, object]:
     """Return the document."""
     models: list[tuple[type[BaseModel], Any]] = []
     for each in SKILLS:
         models += [(each.question, "validation"), (each.answer, "serialization")]
     refs, defined = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF)
-    schemas: dict[str, Any] = {**defined["$defs"], "Problem": _problem_schema()}
-    paths: dict[str, Any] = {f"/v1/{name}": {"get": _list(name, text)} for name, text in _LISTS.items()}
+    schemas: dict[str, object] = {**defined["$defs"], "Problem": _problem_schema()}
+    paths: dict[str, object] = {f"/v1/{name}": {"get": _list(name, text)} for name, text in _LISTS.items()}
     for each in SKILLS:
         question, answer = refs[(each.question, "validation")], refs[(each.answer, "serialization")]
-        path: dict[str, Any] = {"post": _post(each, question, answer)}
+        path: dict[str, object] = {"post": _post(each, question, answer)}
         if each.fits_query:
             path["get"] = _get(each, answer, schemas)
         paths[f"/v1/skills/{each.name}"] = path
@@ -67,7 +67,7 @@ def openapi(version: str) -> dict[str, Any]:
     }
 
 
-def _post(skill: Skill[Any, Any], question: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+def _post(skill: AnySkill, question: dict[str, object], answer: dict[str, object]) -> dict[str, object]:
     acts = skill.effect is Effect.ACTS
     key = {
         "name": "Idempotency-Key",
@@ -85,7 +85,7 @@ def _post(skill: Skill[Any, Any], question: dict[str, Any], answer: dict[str, An
     }
 
 
-def _get(skill: Skill[Any, Any], answer: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+def _get(skill: AnySkill, answer: dict[str, object], schemas: dict[str, object]) -> dict[str, object]:
     shape = skill.question.model_json_schema(ref_template=_REF)
     schemas.update(shape.pop("$defs", {}))
     required = shape.get("required", [])
@@ -102,14 +102,14 @@ def _get(skill: Skill[Any, Any], answer: dict[str, Any], schemas: dict[str, Any]
     }
 
 
-def _responses(skill: Skill[Any, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": answer}}
+def _responses(skill: AnySkill, answer: dict[str, object]) -> dict[str, object]:
+    content: dict[str, object] = {"application/json": {"schema": answer}}
     if is_table(skill):
         content["text/csv"] = {"schema": {"type": "string"}}
     return {"200": {"description": "The answer.", "content": content}, **_problems(_PROBLEMS)}
 
 
-def _list(name: str, text: str) -> dict[str, Any]:
+def _list(name: str, text: str) -> dict[str, object]:
     page = {
         "type": "object",
         "required": ["items", "next"],
@@ -134,12 +134,12 @@ def _list(name: str, text: str) -> dict[str, Any]:
     }
 
 
-def _problems(codes: dict[str, str]) -> dict[str, Any]:
+def _problems(codes: dict[str, str]) -> dict[str, object]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {code: {"description": text, "content": content} for code, text in codes.items()}
 
 
-def _problem_schema() -> dict[str, Any]:
+def _problem_schema() -> dict[str, object]:
     text = {"type": "string"}
     return {
         "type": "object",

@@ -15,7 +15,7 @@ from contracts.units import epoch_ms
 
 
 @counted("orders")
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: dict[str, object], context: Any) -> dict[str, object]:
     """Take a batch of orders to the market; it is journalled, matched, stored and answered, or delivered again whole.
 
     Raises:

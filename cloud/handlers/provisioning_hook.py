@@ -22,7 +22,7 @@ def install(tables: Tables | None) -> None:
 
 
 @counted("provisioning-hook")
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: dict[str, object], context: Any) -> dict[str, object]:
     """Answer whether provisioning may go on; whatever is wrong, the answer is no.
 
     The gateway asks again, so a list that cannot be read now costs it nothing else.

@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from cloud.infra.rules import Stream
 from cloud.local.streams import StreamRecord
@@ -41,7 +41,7 @@ class Context:
         return TIMEOUT_MS
 
 
-def fields_of(payload: bytes) -> dict[str, Any]:
+def fields_of(payload: bytes) -> dict[str, object]:
     """Return what a rule can select from.
 
     Raises:
@@ -53,23 +53,23 @@ def fields_of(payload: bytes) -> dict[str, Any]:
     return fields
 
 
-def forwarded(topic: Topic, fields: Mapping[str, Any]) -> bytes:
+def forwarded(topic: Topic, fields: Mapping[str, object]) -> bytes:
     """Return what a rule puts into a stream: the payload's fields with the zone, site and channel of its topic."""
     said = {"topic_zone": topic.zone, "topic_site": topic.site, "topic_channel": topic.channel.value}
     return json.dumps({**fields, **said}, separators=(",", ":")).encode()
 
 
-def kinesis_event(stream: Stream, shard: int, records: Sequence[StreamRecord]) -> dict[str, Any]:
+def kinesis_event(stream: Stream, shard: int, records: Sequence[StreamRecord]) -> dict[str, object]:
     """Return a batch as Lambda receives it from a Kinesis stream."""
     return {"Records": [_kinesis_record(stream, shard, record) for record in records]}
 
 
-def scheduled_event(at: datetime, target: dict[str, str]) -> dict[str, Any]:
+def scheduled_event(at: datetime, target: dict[str, str]) -> dict[str, object]:
     """Return the input of a schedule: its own time, and the zone or feeder that it is for."""
     return {"time": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **target}
 
 
-def _kinesis_record(stream: Stream, shard: int, record: StreamRecord) -> dict[str, Any]:
+def _kinesis_record(stream: Stream, shard: int, record: StreamRecord) -> dict[str, object]:
     number = f"{record.seq:056d}"
     return {
         "kinesis": {

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import nats
@@ -343,7 +343,7 @@ class NatsStreams:
         }
         return [self._record(message, shard) for message in await _guarded(self._direct(shard, wanted))]
 
-    async def _direct(self, shard: int, wanted: Mapping[str, Any]) -> list[Msg]:
+    async def _direct(self, shard: int, wanted: Mapping[str, object]) -> list[Msg]:
         inbox = self._client.new_inbox()
         answers = await self._client.subscribe(inbox)
         found: list[Msg] = []

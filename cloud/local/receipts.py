@@ -32,13 +32,13 @@ def receipts(stored: Iterable[Stored]) -> Iterator[Outgoing]:
             yield Outgoing(topic=topic_name, payload=receipt.encode())
 
 
-def message_id(topic: Topic, fields: Mapping[str, Any]) -> str | None:
+def message_id(topic: Topic, fields: Mapping[str, object]) -> str | None:
     """Return what names a message for good, ``None`` where its sender does not number it."""
     one = _range(topic, fields)
     return None if one is None else f"{topic.zone}:{topic.site}:{one.channel}:{one.epoch}:{one.first}"
 
 
-def _range(topic: Topic, fields: Mapping[str, Any]) -> StoredRange | None:
+def _range(topic: Topic, fields: Mapping[str, object]) -> StoredRange | None:
     """Return the number of one message, ``None`` where it has none, as what others throw at the broker."""
     try:
         seq = fields.get("seq")

@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import aiomqtt
 
@@ -142,7 +142,7 @@ class LocalCloud:
             await self._streams.count("not_forwarded")
             return None
 
-    def _record(self, topic: Topic, fields: Mapping[str, Any]) -> NewRecord:
+    def _record(self, topic: Topic, fields: Mapping[str, object]) -> NewRecord:
         assert isinstance(topic.channel, Up), "only what comes from a site is put into a stream"
         rule = rule_of(topic.channel)
         return NewRecord(

@@ -65,7 +65,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-def new_order(command: Mapping[str, Any], sites: Container[str]) -> NewOrder | Refused:
+def new_order(command: Mapping[str, object], sites: Container[str]) -> NewOrder | Refused:
     """Return the fields of a new order, or what is wrong with their types and plain ranges.
 
     Args:
@@ -96,7 +96,7 @@ def new_order(command: Mapping[str, Any], sites: Container[str]) -> NewOrder | R
     return _schema_fault(command)
 
 
-def named_order(command: Mapping[str, Any], sites: Container[str]) -> tuple[str, str, int] | Refused:
+def named_order(command: Mapping[str, object], sites: Container[str]) -> tuple[str, str, int] | Refused:
     """Return site, order id and interval of a change or a cancellation, or what is wrong with its fields."""
     try:
         site, order_id, start_ms = command["site"], command["order_id"], command["interval_ms"]
@@ -118,7 +118,7 @@ def _sound_site(site: str) -> bool:
     return 0 < len(site) <= 64 and site != UTILITY and "/" not in site
 
 
-def _sound_change(command: Mapping[str, Any]) -> bool:
+def _sound_change(command: Mapping[str, object]) -> bool:
     quantity_wh = command.get("quantity_wh")
     return (
         type(quantity_wh) is int

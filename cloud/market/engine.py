@@ -196,7 +196,7 @@ def _check_owed(state: State, command: Mapping[str, Any], owed: _Owed) -> None:
         raise BadCommand(f"command storage of {command['site']} needs own_net_wh in whole Wh; refused")
 
 
-def _check_rules(state: State, command: Mapping[str, Any]) -> None:
+def _check_rules(state: State, command: Mapping[str, object]) -> None:
     try:
         fault = moving.unfit(state.rules, MarketRules.model_validate(command["rules"]))
     except ValidationError as error:
@@ -206,7 +206,7 @@ def _check_rules(state: State, command: Mapping[str, Any]) -> None:
         raise BadCommand(f"a move of zone {state.rules.zone} {fault}; refused")
 
 
-def _check_participant(state: State, command: Mapping[str, Any]) -> None:
+def _check_participant(state: State, command: Mapping[str, object]) -> None:
     try:
         participant = Participant.model_validate(command["participant"])
     except ValidationError as error:
@@ -236,7 +236,7 @@ def _unfit(state: State, participant: Participant) -> str | None:
     return None
 
 
-def _register(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+def _register(state: State, command: Mapping[str, object], _out: Outcome) -> None:
     participant = Participant.model_validate(command["participant"])
     account = state.accounts.get(participant.site)
     if account is None:
@@ -272,7 +272,7 @@ def _halt(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
         state.accounts[command["site"]].halted = command["reason"]
 
 
-def _resume(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+def _resume(state: State, command: Mapping[str, object], _out: Outcome) -> None:
     if command.get("site") is None:
         state.halted = None
     elif command["site"] in state.accounts:
@@ -285,7 +285,7 @@ def _invoice(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     )
 
 
-def _tick(_state: State, _command: Mapping[str, Any], _out: Outcome) -> None:
+def _tick(_state: State, _command: Mapping[str, object], _out: Outcome) -> None:
     """Do nothing more than the moves that are due."""
 
 

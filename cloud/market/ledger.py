@@ -205,7 +205,7 @@ class Ledger:
         balances = self.balances.values()
         return sum(one.money_uct for one in balances), sum(one.energy_wh for one in balances)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the whole state as JSON values."""
         return {
             "money_uct": {account: balance.money_uct for account, balance in self.balances.items()},

@@ -5,7 +5,7 @@ settled yet settles by the new rules.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from cloud.market.product import times
 from cloud.market.rules import MarketRules
@@ -44,7 +44,7 @@ def unfit(old: MarketRules, new: MarketRules) -> str | None:
     return None
 
 
-def move(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+def move(state: State, command: Mapping[str, object], _out: Outcome) -> None:
     """Take rules that were found fit: for every product that has not settled, and for those to come."""
     old, new = state.rules, MarketRules.model_validate(command["rules"])
     for product in state.products.values():

@@ -23,7 +23,7 @@ from cloud.market.state import (
 from contracts.market import OrderStatus, ProductState
 
 
-def to_json(state: State) -> dict[str, Any]:
+def to_json(state: State) -> dict[str, object]:
     """Return the whole state as JSON values, from which ``from_json`` makes an equal one."""
     return {
         "rules": state.rules.model_dump(mode="json"),
@@ -69,7 +69,7 @@ def from_json(raw: Mapping[str, Any]) -> State:
     return state
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _account(account: Account) -> dict[str, object]:
     # A site without a battery, and one that has not left, keeps the form, and so the hash, that it has always had.
     storage = {} if account.storage is None else {"storage": [*account.storage[:-1], list(account.storage.own_net_wh)]}
     return {
@@ -95,9 +95,9 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def _product(product: Product, *, edition: int) -> dict[str, Any]:
+def _product(product: Product, *, edition: int) -> dict[str, object]:
     # A product without areas, and one of the first edition, keep the form, and so the hash, that they have always had.
-    areas: dict[str, Any] = {}
+    areas: dict[str, object] = {}
     if edition > 1:
         areas["trade_prices"] = [product.trade_low, product.trade_high]
     if product.held:

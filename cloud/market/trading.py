@@ -25,7 +25,7 @@ _REJECTED, _UNKNOWN = OrderStatus.REJECTED, Refusal.UNKNOWN_ORDER.value
 _IMMEDIATE = (TimeInForce.IOC.value, TimeInForce.FOK.value)
 
 
-def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def new(state: State, command: Mapping[str, object], out: Outcome) -> None:
     """Take a new order, or refuse it."""
     asked = checks.new_order(command, state.accounts)
     if type(asked) is Refused:
@@ -61,12 +61,12 @@ def new(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     order.answer = _enter(state, product, order, out, quantity_wh=quantity_wh, post_only=post_only)
 
 
-def cancel(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def cancel(state: State, command: Mapping[str, object], out: Outcome) -> None:
     """Take an open order out; a cancelled or filled order stays as it is and says so."""
     _once(state, command, out, _cancel)
 
 
-def modify(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def modify(state: State, command: Mapping[str, object], out: Outcome) -> None:
     """Change an open order's price and total quantity.
 
     The quantity is the order's new total: what already traded counts. Less at the same price keeps its place, all else
@@ -77,9 +77,9 @@ def modify(state: State, command: Mapping[str, Any], out: Outcome) -> None:
 
 def _once(
     state: State,
-    command: Mapping[str, Any],
+    command: Mapping[str, object],
     out: Outcome,
-    act: Callable[[State, Product, Order, Mapping[str, Any], Outcome], None],
+    act: Callable[[State, Product, Order, Mapping[str, object], Outcome], None],
 ) -> None:
     """Act on an order that the command names, or give the first reply again where the command's id was seen."""
     named = checks.named_order(command, state.accounts)
@@ -114,7 +114,7 @@ def _once(
             product.replies[command_id] = (content, reply)
 
 
-def _cancel(state: State, product: Product, order: Order, _command: Mapping[str, Any], out: Outcome) -> None:
+def _cancel(state: State, product: Product, order: Order, _command: Mapping[str, object], out: Outcome) -> None:
     if order.open_wh:
         withdraw(state, product, order, OrderStatus.CANCELLED)
     out.replies.append(reply_of(product, order))
@@ -394,11 +394,11 @@ def _release(state: State, order: Order, less_wh: int) -> None:
             position.own.pop(order, None)
 
 
-def _duplicate(command: Mapping[str, Any], key: str) -> Reply:
+def _duplicate(command: Mapping[str, object], key: str) -> Reply:
     return _refused(command, Refused(Refusal.DUPLICATE_ID, f"{key} is known with other content; unchanged"))
 
 
-def _refused(command: Mapping[str, Any], refused: Refused) -> Reply:
+def _refused(command: Mapping[str, object], refused: Refused) -> Reply:
     site, order_id, start_ms = command.get("site"), command.get("order_id"), command.get("interval_ms")
     return Reply(
         site if isinstance(site, str) else "",

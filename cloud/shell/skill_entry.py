@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from cloud.agents.office import Office
 from cloud.agents.rights import Caller
-from cloud.agents.skill import Skill
+from cloud.agents.skill import AnySkill
 from cloud.agents.skills import skill
 from cloud.errors import CloudError
 from cloud.figures import SKILLS
@@ -37,7 +37,7 @@ def entry(name: str, skills: Sequence[str]) -> Handler:
     held = {each: skill(each) for each in skills}
 
     @counted(name)
-    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def handler(event: dict[str, object], context: Any) -> dict[str, object]:
         """Answer one question of a caller whom the API has let in."""
         del context
         count(SKILLS)
@@ -46,7 +46,7 @@ def entry(name: str, skills: Sequence[str]) -> Handler:
     return handler
 
 
-def _answered(event: APIGatewayProxyEventV2, name: str, held: Mapping[str, Skill[Any, Any]]) -> dict[str, Any]:
+def _answered(event: APIGatewayProxyEventV2, name: str, held: Mapping[str, AnySkill]) -> dict[str, object]:
     caller = _caller(event)
     if caller is None:
         return _problem(ProblemFacts(status=401, title="who are you", detail="the token names no role of this market"))
@@ -91,12 +91,12 @@ def _caller(event: APIGatewayProxyEventV2) -> Caller | None:
     )
 
 
-def _words(claims: Mapping[str, Any], name: str) -> frozenset[str]:
+def _words(claims: Mapping[str, object], name: str) -> frozenset[str]:
     """Return the words of a claim; the API hands a list over as ``[a b]``."""
     return frozenset(str(claims.get(name, "")).strip("[]").split())
 
 
-def _body(event: APIGatewayProxyEventV2) -> dict[str, Any] | ProblemFacts:
+def _body(event: APIGatewayProxyEventV2) -> dict[str, object] | ProblemFacts:
     if not event.headers.get("content-type", "").startswith("application/json"):
         return ProblemFacts(status=415, title="unsupported media type", detail="a question is application/json")
     try:
@@ -122,16 +122,16 @@ def _office(services: Services) -> Office:
     return made
 
 
-def _listed(each: Skill[Any, Any]) -> dict[str, Any]:
+def _listed(each: AnySkill) -> dict[str, object]:
     return {"name": each.name, "promise": each.promise, "effect": str(each.effect), "scope": str(each.scope)}
 
 
-def _problem(facts: ProblemFacts, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _problem(facts: ProblemFacts, headers: Mapping[str, str] | None = None) -> dict[str, object]:
     waits = {} if facts.retry_after_s is None else {"retry-after": str(facts.retry_after_s)}
     return _response(facts.status, facts.body(), {"content-type": MEDIA_TYPE, **waits, **(headers or {})})
 
 
-def _response(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _response(status: int, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> dict[str, object]:
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json", "cache-control": "private, no-cache", **(headers or {})},

@@ -37,7 +37,7 @@ def _waiting_for(resource: dict[str, Any], there: dict[str, Any]) -> dict[str, A
     return {**rest, **({"DependsOn": names} if names else {})}
 
 
-def _named(resource: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
+def _named(resource: dict[str, object], secrets: list[str]) -> dict[str, object]:
     """Return a policy with the ARN of a secret where it says ``Ref``, which is the ARN on AWS and its name there."""
     if resource["Type"] != "AWS::IAM::Policy":
         return resource
@@ -45,5 +45,5 @@ def _named(resource: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
     for name in secrets:
         arn = f"arn:aws:secretsmanager:${{AWS::Region}}:${{AWS::AccountId}}:secret:${{{name}}}*"
         text = text.replace(json.dumps({"Ref": name}), json.dumps({"Fn::Sub": arn}))
-    named: dict[str, Any] = json.loads(text)
+    named: dict[str, object] = json.loads(text)
     return named

@@ -111,7 +111,7 @@ def _schedules(account: Account, stack: StackState, wanted: Mapping[str, Firing]
     return counts
 
 
-def _request(account: Account, stack: StackState, firing: Firing) -> dict[str, Any]:
+def _request(account: Account, stack: StackState, firing: Firing) -> dict[str, object]:
     function = account.prefix + firing.schedule.handler.rpartition(".")[2].replace("_", "-")
     return {
         "Name": firing.name,

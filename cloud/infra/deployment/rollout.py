@@ -63,7 +63,7 @@ def code_key(bundle: Bundle, sha256: str) -> str:
 
 
 def deploy(
-    account: Account, template: Mapping[str, Any], bundles: Mapping[Bundle, tuple[Path, str]], *, say: Say
+    account: Account, template: Mapping[str, object], bundles: Mapping[Bundle, tuple[Path, str]], *, say: Say
 ) -> StackState:
     """Upload the code and the template and make or change the stack; wait for the end.
 
@@ -136,7 +136,7 @@ def destroy(account: Account, *, with_data: bool, say: Say) -> tuple[str, ...]:
 
 
 def _upload(
-    account: Account, template: Mapping[str, Any], bundles: Mapping[Bundle, tuple[Path, str]], *, say: Say
+    account: Account, template: Mapping[str, object], bundles: Mapping[Bundle, tuple[Path, str]], *, say: Say
 ) -> str:
     s3, bucket = account.client("s3"), account.code_bucket
     try:

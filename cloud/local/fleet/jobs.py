@@ -5,7 +5,7 @@ A job that was begun is handed out before one that waits, so a gateway that was 
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from cloud.errors import FleetDenied
 from cloud.local.fleet.book import OPEN_STATES, Book, Job, JobState
@@ -16,7 +16,7 @@ DETAIL_CHARS_MAX: Final = 1024
 _BY_DEVICE: Final = {JobState.IN_PROGRESS, JobState.SUCCEEDED, JobState.FAILED, JobState.REJECTED}
 
 
-def pending(book: Book, thing: str, *, now: datetime) -> dict[str, Any]:
+def pending(book: Book, thing: str, *, now: datetime) -> dict[str, object]:
     """Return the summaries of what a thing has to do."""
     jobs = book.jobs(thing)
     return {
@@ -26,7 +26,7 @@ def pending(book: Book, thing: str, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def describe(book: Book, thing: str, job_id: str, *, now: datetime) -> dict[str, Any]:
+def describe(book: Book, thing: str, job_id: str, *, now: datetime) -> dict[str, object]:
     """Return one job, or with ``$next`` what is to be done next (no ``execution`` where there is nothing).
 
     Raises:
@@ -38,7 +38,7 @@ def describe(book: Book, thing: str, job_id: str, *, now: datetime) -> dict[str,
     return {"timestamp": _seconds(now), **({"execution": execution(job)} if job else {})}
 
 
-def start_next(book: Book, thing: str, request: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+def start_next(book: Book, thing: str, request: dict[str, object], *, now: datetime) -> dict[str, object]:
     """Begin what is to be done next, and return it."""
     with book.change():
         job = book.next_job(thing)
@@ -57,7 +57,7 @@ def start_next(book: Book, thing: str, request: dict[str, Any], *, now: datetime
     return {"timestamp": _seconds(now), "execution": execution(job)}
 
 
-def update(book: Book, thing: str, job_id: str, request: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+def update(book: Book, thing: str, job_id: str, request: dict[str, object], *, now: datetime) -> dict[str, object]:
     """Take what a thing says of its job.
 
     Raises:
@@ -87,7 +87,7 @@ def update(book: Book, thing: str, job_id: str, request: dict[str, Any], *, now:
             updated_ms=epoch_ms(now),
         )
         book.put(job)
-    content: dict[str, Any] = {"timestamp": _seconds(now)}
+    content: dict[str, object] = {"timestamp": _seconds(now)}
     if request.get("includeJobExecutionState"):
         content["executionState"] = {
             "status": job.state,
@@ -99,7 +99,7 @@ def update(book: Book, thing: str, job_id: str, request: dict[str, Any], *, now:
     return content
 
 
-def execution(job: Job) -> dict[str, Any]:
+def execution(job: Job) -> dict[str, object]:
     """Return a job as the service tells it."""
     return {
         **_summary(job),
@@ -110,7 +110,7 @@ def execution(job: Job) -> dict[str, Any]:
     }
 
 
-def _summary(job: Job) -> dict[str, Any]:
+def _summary(job: Job) -> dict[str, object]:
     started = {"startedAt": job.started_ms // 1000} if job.started_ms is not None else {}
     return {
         "jobId": job.id,
@@ -122,7 +122,7 @@ def _summary(job: Job) -> dict[str, Any]:
     }
 
 
-def _details(request: dict[str, Any]) -> dict[str, str]:
+def _details(request: dict[str, object]) -> dict[str, str]:
     details = request.get("statusDetails") or {}
     if not isinstance(details, dict):
         raise FleetDenied("statusDetails must map texts to texts", code="InvalidRequest")

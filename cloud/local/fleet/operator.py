@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from cloud.errors import FleetDenied
 from cloud.infra.fleet_operator import (
@@ -71,7 +70,7 @@ class LocalOperator:
             jobs=tuple(_job_view(job) for job in self._book.jobs(name)),
         )
 
-    def create_job(self, name: str, *, job_id: str, document: dict[str, Any]) -> None:
+    def create_job(self, name: str, *, job_id: str, document: dict[str, object]) -> None:
         """See ``FleetOperator``."""
         thing = self._thing(name)
         now_ms = epoch_ms(self._clock.now())
@@ -81,7 +80,7 @@ class LocalOperator:
             job = Job(id=job_id, thing=thing.name, document=document, queued_ms=now_ms, updated_ms=now_ms)
             self._book.put(job)
 
-    def want(self, name: str, shadow: str, desired: dict[str, Any]) -> int:
+    def want(self, name: str, shadow: str, desired: dict[str, object]) -> int:
         """See ``FleetOperator``."""
         self._thing(name)
         with self._book.change():
@@ -129,7 +128,7 @@ class LocalOperator:
         return GatewayView(name=thing.name, zone=thing.zone, serial=thing.serial, certificates=certificates)
 
 
-def _told(shadow: Shadow) -> dict[str, Any]:
+def _told(shadow: Shadow) -> dict[str, object]:
     return {"version": shadow.version, "state": {"desired": shadow.desired, "reported": shadow.reported}}
 
 

@@ -6,7 +6,7 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiomqtt
 
@@ -156,7 +156,7 @@ class Responder:
             return
         await self._send(client, answers)
 
-    async def _carry_out(self, topic: str, request: dict[str, Any], manner: Manner | None) -> shadows.Answers:
+    async def _carry_out(self, topic: str, request: dict[str, object], manner: Manner | None) -> shadows.Answers:
         token = {"clientToken": request["clientToken"]} if isinstance(request.get("clientToken"), str) else {}
         try:
             if manner is Manner.REJECTED:
@@ -168,7 +168,7 @@ class Responder:
         first_topic, first = answers[0]
         return [(first_topic, {**first, **token}), *answers[1:]]
 
-    async def _accepted(self, topic: str, request: dict[str, Any], manner: Manner | None) -> shadows.Answers:
+    async def _accepted(self, topic: str, request: dict[str, object], manner: Manner | None) -> shadows.Answers:
         now = self._clock.now()
         if topic.startswith(_CSR_PREFIX):
             certified = create_from_csr(self._book, self._authority, request, clock=self._clock)
@@ -189,7 +189,7 @@ class Responder:
             return said
         return [(f"{topic}/accepted", self._job(thing, parts[1:], request)), *self._next_changed(thing)]
 
-    async def _register(self, request: dict[str, Any], *, asker: str) -> dict[str, Any]:
+    async def _register(self, request: dict[str, object], *, asker: str) -> dict[str, object]:
         certificate, parameters = applied_for(self._book, request, clock=self._clock)
         try:
             async with asyncio.timeout(HOOK_BUDGET_S):
@@ -201,7 +201,7 @@ class Responder:
         self.apply_rules()
         return registered
 
-    def _job(self, thing: str, parts: list[str], request: dict[str, Any]) -> dict[str, Any]:
+    def _job(self, thing: str, parts: list[str], request: dict[str, object]) -> dict[str, object]:
         now = self._clock.now()
         match parts:
             case ["get"]:
@@ -223,7 +223,7 @@ class Responder:
         self._told[thing] = state
         if identity == (before[0] if before else None):
             return []
-        content: dict[str, Any] = {"timestamp": int(self._clock.now().timestamp())}
+        content: dict[str, object] = {"timestamp": int(self._clock.now().timestamp())}
         if job is not None:
             content["execution"] = jobs.execution(job)
         return [(f"$aws/things/{thing}/jobs/notify-next", content)]
@@ -279,7 +279,7 @@ def _operation(topic: str) -> Operation | None:
     return Operation.JOB if len(parts) in {5, 6} and parts[3] == "jobs" else None
 
 
-def _refusal(topic: str, error: FleetDenied, clock: Clock) -> dict[str, Any]:
+def _refusal(topic: str, error: FleetDenied, clock: Clock) -> dict[str, object]:
     """Return a refusal in the words of the service that is asked: each has its own."""
     timestamp = int(clock.now().timestamp())
     if "/shadow/" in topic:
@@ -289,7 +289,7 @@ def _refusal(topic: str, error: FleetDenied, clock: Clock) -> dict[str, Any]:
     return {"statusCode": error.status, "errorCode": error.code, "errorMessage": str(error)}
 
 
-def _object(payload: bytes) -> dict[str, Any]:
+def _object(payload: bytes) -> dict[str, object]:
     try:
         content = json.loads(payload or b"{}")
     except (ValueError, RecursionError):

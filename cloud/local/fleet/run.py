@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cloud.errors import SetupError
 from cloud.handlers import provisioning_hook
@@ -105,5 +105,5 @@ async def _kept_running(responder: Responder) -> AsyncIterator[None]:
         await ended(ready, task)
 
 
-def _hook(event: dict[str, Any]) -> dict[str, Any]:
+def _hook(event: dict[str, object]) -> dict[str, object]:
     return provisioning_hook.handler(event, None)

@@ -22,7 +22,7 @@ def prefix(thing: str, name: str) -> str:
     return f"$aws/things/{thing}/shadow/name/{name}"
 
 
-def answer_get(book: Book, *, thing: str, name: str, now: datetime) -> dict[str, Any]:
+def answer_get(book: Book, *, thing: str, name: str, now: datetime) -> dict[str, object]:
     """Return the present document.
 
     Raises:
@@ -34,7 +34,7 @@ def answer_get(book: Book, *, thing: str, name: str, now: datetime) -> dict[str,
     return {"state": _state(shadow), "version": shadow.version, "timestamp": _seconds(now)}
 
 
-def update(book: Book, *, thing: str, name: str, request: dict[str, Any], now: datetime) -> tuple[Shadow, Answers]:
+def update(book: Book, *, thing: str, name: str, request: dict[str, object], now: datetime) -> tuple[Shadow, Answers]:
     """Change a shadow, and return it with all that is said of the change but to the asker's own token.
 
     Raises:
@@ -64,7 +64,7 @@ def update(book: Book, *, thing: str, name: str, request: dict[str, Any], now: d
     return changed, said + told(shadow, changed, now=now)
 
 
-def wished(shadow: Shadow, desired: dict[str, Any]) -> Shadow:
+def wished(shadow: Shadow, desired: dict[str, object]) -> Shadow:
     """Return a shadow of which more is desired."""
     return replace(shadow, version=shadow.version + 1, desired=_merged(shadow.desired, desired))
 
@@ -92,7 +92,7 @@ def difference(desired: dict[str, Any], reported: dict[str, Any]) -> dict[str, A
     return different
 
 
-def _merged(before: dict[str, Any], change: dict[str, Any] | None) -> dict[str, Any]:
+def _merged(before: dict[str, object], change: dict[str, object] | None) -> dict[str, object]:
     """Return a section after a change: ``null`` removes, a list replaces, an object is merged."""
     if change is None:
         return {}
@@ -108,12 +108,12 @@ def _merged(before: dict[str, Any], change: dict[str, Any] | None) -> dict[str, 
     return merged
 
 
-def _document(shadow: Shadow) -> dict[str, Any]:
+def _document(shadow: Shadow) -> dict[str, object]:
     parts = {"desired": shadow.desired, "reported": shadow.reported}
     return {"state": {name: part for name, part in parts.items() if part}, "version": shadow.version}
 
 
-def _state(shadow: Shadow) -> dict[str, Any]:
+def _state(shadow: Shadow) -> dict[str, object]:
     different = difference(shadow.desired, shadow.reported)
     parts = {"desired": shadow.desired, "reported": shadow.reported, "delta": different}
     return {name: part for name, part in parts.items() if part}

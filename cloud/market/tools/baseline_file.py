@@ -98,7 +98,7 @@ def answer_of(data: Mapping[str, Any], made: Baseline) -> dict[str, Any]:
     return answer
 
 
-def _clock(data: Mapping[str, Any]) -> Callable[[date, int], Sequence[int]]:
+def _clock(data: Mapping[str, object]) -> Callable[[date, int], Sequence[int]]:
     if data.get("timezone") is None:
         return market.wall_clock
     name = text(data, "timezone", "the file")
@@ -109,7 +109,7 @@ def _clock(data: Mapping[str, Any]) -> Callable[[date, int], Sequence[int]]:
     return lambda day, _: quarters_of(day, zone)
 
 
-def _holidays(data: Mapping[str, Any], event_day: date, excluded: frozenset[date]) -> Container[date]:
+def _holidays(data: Mapping[str, object], event_day: date, excluded: frozenset[date]) -> Container[date]:
     """Return the days that are like weekends; an event's own day that is listed as excluded is a holiday, too."""
     own = [event_day] if event_day in excluded else []
     given = data.get("holidays", [])
@@ -155,7 +155,7 @@ def _method(data: Mapping[str, Any]) -> Method:
     return replace(method, adjustment=Adjustment(adjustment))
 
 
-def _days(data: Mapping[str, Any], name: str) -> list[date]:
+def _days(data: Mapping[str, object], name: str) -> list[date]:
     days = data.get(name, [])
     if not isinstance(days, list):
         raise BadInput(f"{name} is {days!r}, not a list of days")

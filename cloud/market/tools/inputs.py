@@ -58,7 +58,7 @@ def text(data: Mapping[str, Any], name: str, where: str, *, default: str | None 
     return value
 
 
-def instant_of(data: Mapping[str, Any], name: str, where: str) -> datetime:
+def instant_of(data: Mapping[str, object], name: str, where: str) -> datetime:
     """Return an instant with an offset."""
     value = text(data, name, where)
     try:

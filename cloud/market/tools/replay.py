@@ -38,7 +38,7 @@ class Replay:
     checks: int = 0
     parted_at: str | None = None
     settlements: list[SiteSettlement] = field(default_factory=list)
-    held: list[dict[str, Any]] = field(default_factory=list)
+    held: list[dict[str, object]] = field(default_factory=list)
     _digest: Any = field(default_factory=hashlib.sha256)
 
     def take(self, outcome: Outcome) -> None:
@@ -126,7 +126,7 @@ def _replay(lines: Iterable[str], watch: Callable[[Engine, Outcome], None] | Non
     return found
 
 
-def _begin(entry: Mapping[str, Any], where: str) -> Engine:
+def _begin(entry: Mapping[str, object], where: str) -> Engine:
     try:
         if "snapshot" in entry:
             return Engine.restore(mapping(entry["snapshot"], where))
@@ -141,7 +141,7 @@ def _begin(entry: Mapping[str, Any], where: str) -> Engine:
     raise BadInput(f"{where} is neither rules nor a snapshot, with which a journal begins")
 
 
-def _check(found: Replay, check: Mapping[str, Any], where: str) -> None:
+def _check(found: Replay, check: Mapping[str, object], where: str) -> None:
     found.checks += 1
     if found.parted_at is not None:
         return

@@ -139,7 +139,7 @@ def market_of(rules: MarketRules, sites: Iterable[str], connections: Mapping[str
     return state
 
 
-def _market(data: Mapping[str, Any]) -> tuple[State, Product]:
+def _market(data: Mapping[str, object]) -> tuple[State, Product]:
     rules = rules_of(mapping(data.get("rules", {}), "rules"))
     names = data.get("sites", [])
     names = [str(name) if type(name) is int else name for name in names] if isinstance(names, list) else names
@@ -170,7 +170,7 @@ def _order(state: State, product: Product, site: str, index: int, *, quantity_wh
     return Order(site, f"trade {index}", buy, price, quantity_wh, index, account=account, position=position)
 
 
-def _price(data: Mapping[str, Any], out: Outcome) -> int | None:
+def _price(data: Mapping[str, object], out: Outcome) -> int | None:
     """Return the interval's price: the file's, else the mean of its trades, rounded down."""
     if data.get("price") is not None:
         return whole(data, "price", "the file")
@@ -178,7 +178,7 @@ def _price(data: Mapping[str, Any], out: Outcome) -> int | None:
     return sum(trade.quantity_wh * trade.price_mct_per_kwh for trade in out.trades) // volume if volume else None
 
 
-def _demand_response(state: State, product: Product, data: Mapping[str, Any], out: Outcome) -> None:
+def _demand_response(state: State, product: Product, data: Mapping[str, object], out: Outcome) -> None:
     for index, row in enumerate(rows(data, "demand_response")):
         where = f"demand_response[{index}]"
         line = {
@@ -197,7 +197,7 @@ def _demand_response(state: State, product: Product, data: Mapping[str, Any], ou
         settling.take_event(state, command, out)
 
 
-def _flags(row: Mapping[str, Any], where: str) -> list[str]:
+def _flags(row: Mapping[str, object], where: str) -> list[str]:
     """Return a baseline's flags: words that it may have."""
     flags = row.get("flags", [])
     if not isinstance(flags, list) or not all(flag in set(Flag) for flag in flags):
@@ -212,7 +212,7 @@ def _known_site(state: State, site: str, where: str) -> str:
     return site
 
 
-def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: Outcome) -> None:
+def _read_meters(state: State, product: Product, data: Mapping[str, object], out: Outcome) -> None:
     """Settle on the first reading of each site, estimate who has none, then take later versions as corrections."""
     readings = [
         {
@@ -245,14 +245,14 @@ def _read_meters(state: State, product: Product, data: Mapping[str, Any], out: O
         settling.take_meter(state, reading, out)
 
 
-def _is_estimated(row: Mapping[str, Any], where: str) -> bool:
+def _is_estimated(row: Mapping[str, object], where: str) -> bool:
     value = row.get("estimated", False)
     if not isinstance(value, bool):
         raise BadInput(f"estimated of {where} is {value!r}, neither true nor false")
     return value
 
 
-def _answer(state: State, product: Product, out: Outcome) -> dict[str, Any]:
+def _answer(state: State, product: Product, out: Outcome) -> dict[str, object]:
     money, energy = state.ledger.sums()
     return {
         "price": product.price,

@@ -66,7 +66,7 @@ class Sequencer:
                 released += _skip(line)
         return released
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the state as JSON values."""
         return {
             "repeated": self.repeated,

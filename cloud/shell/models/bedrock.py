@@ -55,13 +55,13 @@ def _call(use: Mapping[str, Any]) -> ToolCall:
     return ToolCall(id=use["toolUseId"], name=use["name"], arguments=arguments if isinstance(arguments, dict) else None)
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> dict[str, object]:
     return {
         "toolSpec": {"name": tool.name, "description": tool.description, "inputSchema": {"json": dict(tool.schema)}}
     }
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message) -> dict[str, object]:
     match message:
         case str():
             return {"role": "user", "content": [{"text": message}]}

@@ -69,7 +69,7 @@ def _turn(answer: Mapping[str, Any]) -> ModelTurn:
     )
 
 
-def _call(block: Mapping[str, Any]) -> ToolCall:
+def _call(block: Mapping[str, object]) -> ToolCall:
     arguments = block.get("input")
     return ToolCall(
         id=str(block.get("id", "")),
@@ -78,7 +78,7 @@ def _call(block: Mapping[str, Any]) -> ToolCall:
     )
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message) -> dict[str, object]:
     match message:
         case str():
             return {"role": "user", "content": message}

@@ -73,7 +73,7 @@ def _turn(answer: dict[str, Any]) -> ModelTurn:
     )
 
 
-def _arguments(text: str) -> dict[str, Any] | None:
+def _arguments(text: str) -> dict[str, object] | None:
     try:
         read = json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -81,12 +81,12 @@ def _arguments(text: str) -> dict[str, Any] | None:
     return read if isinstance(read, dict) else None
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> dict[str, object]:
     function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.schema)}
     return {"type": "function", "function": function}
 
 
-def _messages(message: Message) -> list[dict[str, Any]]:
+def _messages(message: Message) -> list[dict[str, object]]:
     match message:
         case str():
             return [{"role": "user", "content": message}]

@@ -6,7 +6,7 @@ Source: Regulation (EU) 2016/679, articles 15(4) and 20(4): a copy must not harm
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from cloud.shell.persons.belongings import Relation, account_of, relation
 from cloud.shell.persons.names import Renaming
@@ -18,7 +18,7 @@ from contracts.market import Side
 _SECRETS: Final = frozenset({"secret"})
 
 
-def export(tables: Tables, registry: Registry, site: str) -> Iterator[dict[str, Any]]:
+def export(tables: Tables, registry: Registry, site: str) -> Iterator[dict[str, object]]:
     """Yield what the tables keep of a site: where it is kept, and the record itself.
 
     Raises:
@@ -40,7 +40,7 @@ def export(tables: Tables, registry: Registry, site: str) -> Iterator[dict[str, 
                 yield {"table": table.value, "pk": put.key.pk, "sk": put.key.sk, "record": body}
 
 
-def _own(put: Put, names: Renaming) -> dict[str, Any] | None:
+def _own(put: Put, names: Renaming) -> dict[str, object] | None:
     if put.key.table in (Table.MARKET_DATA, Table.TRADE_DATA):
         if account_of(put) != names.site:
             return None
@@ -50,6 +50,6 @@ def _own(put: Put, names: Renaming) -> dict[str, Any] | None:
     return {name: value for name, value in put.body.items() if name not in _SECRETS}
 
 
-def _one_side(body: dict[str, Any]) -> dict[str, Any]:
+def _one_side(body: dict[str, object]) -> dict[str, object]:
     other = "sell" if body["side"] == Side.BUY else "buy"
     return {name: value for name, value in body.items() if not name.startswith(f"{other}_")}
