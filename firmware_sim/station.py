@@ -39,6 +39,8 @@ class StationConfig:
         most_a: What the station and the car can, per phase.
         refuses_profiles: It says no to every charging profile.
         no_composite: It does not tell which limit is in force.
+        waits: A car that comes charges only once it is asked to.
+        switches_phases: It can use one phase of three.
     """
 
     url: str
@@ -53,6 +55,8 @@ class StationConfig:
     soc_percent: float = 30.0
     refuses_profiles: bool = False
     no_composite: bool = False
+    waits: bool = False
+    switches_phases: bool = False
 
 
 class ChargingStation:
@@ -78,6 +82,7 @@ class ChargingStation:
         self._talk: TalkV16 | TalkV201 = TalkV16(self) if config.version == "1.6" else TalkV201(self)
         self.profiles = Profiles()
         self.plugged = config.plugged
+        self.start_as: str | None = None if config.waits else config.id_tag
         self.transaction: str | None = None
         self.energy_wh = 1_000.0
         self.soc_percent = config.soc_percent
@@ -103,7 +108,15 @@ class ChargingStation:
     @property
     def power_w(self) -> float:
         """Return what it draws."""
-        return self.current_a * self.config.phases * self.voltage_v
+        return self.current_a * self.phases * self.voltage_v
+
+    @property
+    def phases(self) -> int:
+        """Return over how many phases it draws: as many as the profile in force names, where it can switch."""
+        named = self.profiles.phases_now(1, self.now(), transaction=self.transaction, charging_since=self._since)
+        return (
+            min(named or self.config.phases, self.config.phases) if self.config.switches_phases else self.config.phases
+        )
 
     def limit(self) -> tuple[float, str]:
         """Return what the profiles allow now, and which of them says so."""
@@ -218,9 +231,11 @@ class ChargingStation:
             if self.plugged != was_plugged:
                 was_plugged = self.plugged
                 await self._ask(*self._talk.status())
-            if self.plugged and self.transaction is None and self.soc_percent < 100:
+            if self.plugged and self.transaction is None and self.soc_percent < 100 and self.start_as is not None:
                 self._since = self.now()
-                self.transaction = self._talk.taken(await self._ask(*self._talk.started(self.config.id_tag)))
+                self.transaction = self._talk.taken(await self._ask(*self._talk.started(self.start_as)))
+            if not self.plugged and self.config.waits:
+                self.start_as = None
             if not self.plugged and self.transaction is not None:
                 await self._ask(*self._talk.stopped())
                 self.profiles.ended(self.transaction)

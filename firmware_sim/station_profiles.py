@@ -73,6 +73,19 @@ class Profiles:
         """Forget the profiles of a transaction that has ended."""
         self.kept = [one for one in self.kept if one.transaction != transaction]
 
+    def phases_now(
+        self, connector: int, now: datetime, *, transaction: str | None, charging_since: datetime | None
+    ) -> int | None:
+        """Return the phases that the profile in force at a connector names, ``None`` where it names none."""
+        for purpose in ("TxProfile", "TxDefaultProfile"):
+            for one in sorted(self.kept, key=lambda one: -one.level):
+                fits = one.purpose == purpose and one.connector == connector
+                if not fits or (one.transaction is not None and one.transaction != transaction):
+                    continue
+                if one.limit_a(now, charging_since=charging_since, phases=3) is not None:
+                    return one.periods[-1][2]
+        return None
+
     def limit_a(
         self,
         connector: int,

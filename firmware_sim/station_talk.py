@@ -102,7 +102,12 @@ class TalkV16:
             return {"status": "Accepted"}
         if action == "GetConfiguration":
             unit = {"key": "ChargingScheduleAllowedChargingRateUnit", "readonly": True, "value": "Current"}
-            return {"configurationKey": [unit]}
+            can = "true" if station.config.switches_phases else "false"
+            switch = {"key": "ConnectorSwitch3to1PhaseSupported", "readonly": True, "value": can}
+            return {"configurationKey": [unit, switch]}
+        if action == "RemoteStartTransaction":
+            station.start_as = asked["idTag"]
+            return {"status": "Accepted"}
         if action == "TriggerMessage":
             station.say_soon(self.status())
             return {"status": "Accepted"}
@@ -190,11 +195,15 @@ class TalkV201:
                     {"attributeStatus": "Accepted", "component": one["component"], "variable": one["variable"]}
                 )
             return {"setVariableResult": results}
+        if action == "RequestStartTransaction":
+            station.start_as = asked["idToken"]["idToken"]
+            return {"status": "Accepted"}
         if action == "GetVariables":
+            values = {"RateUnit": "A,W", "Phases3to1": "true" if station.config.switches_phases else "false"}
             results = [
                 {
                     "attributeStatus": "Accepted",
-                    "attributeValue": "A,W",
+                    "attributeValue": values[one["variable"]["name"]],
                     "component": one["component"],
                     "variable": one["variable"],
                 }

@@ -110,10 +110,8 @@ class DeviceSection(Section):
             raise ValueError(f"{self.id}: a station with ocpp is a load, role is {self.role.value}")
         if self.ocpp is not None and self.load is not None:
             by = self.load.by
-            if by not in (None, Capability.LIMIT_CONSUMPTION) or self.load.state or self.load.switches_phases:
-                raise ValueError(
-                    f"{self.id}: a station with ocpp takes limits; load.by, state, switches_phases are not its"
-                )
+            if by not in (None, Capability.LIMIT_CONSUMPTION) or self.load.state:
+                raise ValueError(f"{self.id}: a station with ocpp takes limits; load.by and state are not its")
         if len(set(self.phases)) != len(self.phases):
             raise ValueError(f"{self.id}: phases {list(self.phases)} name one twice")
         planes_w = sum(plane.peak_w for plane in self.pv_planes)

@@ -16,6 +16,7 @@ from edge.control.lease import refresh_due
 from edge.control.model import FRESH_S, Capability
 from edge.devices.apply import TIMER_S, Applied
 from edge.devices.health import Health
+from edge.devices.moves import phases_at
 from edge.devices.quality import BEYOND_FUSE, CounterGuard, Quarantine, plausible_range
 from edge.devices.recipes import Direction, Fallback, Lever
 from edge.devices.refusals import Refusals
@@ -67,10 +68,19 @@ class ChargingStation:
         station: What is known of the station.
         phases: Over how many phases the connector is wired.
         rated_w: The most that the load draws.
+        switches_phases: Whether it may be told to use one phase where too little is left for all.
     """
 
     def __init__(
-        self, *, id: str, station: Station, settings: StationSettings, phases: int, rated_w: float, clock: Clock
+        self,
+        *,
+        id: str,
+        station: Station,
+        settings: StationSettings,
+        phases: int,
+        rated_w: float,
+        clock: Clock,
+        switches_phases: bool = False,
     ) -> None:
         self._id = id
         self.profile_id = PROFILE
@@ -80,7 +90,9 @@ class ChargingStation:
         self._phases = phases
         self._rated_w = rated_w
         self._clock = clock
+        self._switches_phases = switches_phases and phases > 1
         self._held: _Held | None = None
+        self._phases_now: tuple[int | None, float] = (None, -inf)
         self._refusals = Refusals(causes={})
         self._lock = asyncio.Lock()
         self._quarantine = Quarantine()
@@ -199,7 +211,7 @@ class ChargingStation:
         held = self._held
         if held is None or not held.proven or self._clock.monotonic() > held.until_s:
             return self._rated_w
-        return min(self._rated_w, power_of(held.limit.current_a, phases=self._phases))
+        return min(self._rated_w, power_of(held.limit.current_a, phases=held.limit.phases))
 
     def _pilot(self) -> str | None:
         """Return the state as IEC 61851 names it: A no car, B connected, C charging, F a fault; None while unknown."""
@@ -273,7 +285,9 @@ class ChargingStation:
                 said = self._refusals.said_no(_REQUEST, str(refusal), now_s=now_s)
                 raise DeviceRefused(f"{self.id}: {said}", exception_code=0) from refusal
             self._refusals.taken([_REQUEST])
-            found_a = await caller.composite_a(self._number, phases=self._phases)
+            if limit.phases != self._phases_now[0]:
+                self._phases_now = (limit.phases, now_s)
+            found_a = await caller.composite_a(self._number, phases=limit.phases)
             proven = found_a is None or found_a <= limit.current_a + TOLERANCE_A
             detail = "" if proven else f"{found_a:g} A are in force, told {limit.current_a:g} A"
             self._held = _Held(
@@ -294,8 +308,18 @@ class ChargingStation:
         if value_w is None:
             return Limit(current_a=settings.max_a, phases=self._phases, in_watts=self._station.in_watts)
         volts = mean_voltage({name: one.value for name, one in connector.values.items()})
-        current_a = current_of(value_w, phases=self._phases, voltage_v=volts, max_a=settings.max_a)
-        return Limit(current_a=current_a, phases=self._phases, in_watts=self._station.in_watts)
+        phases, told_w = self._choose_phases(value_w)
+        current_a = current_of(told_w, phases=phases, voltage_v=volts, max_a=settings.max_a)
+        return Limit(current_a=current_a, phases=phases, in_watts=self._station.in_watts)
+
+    def _choose_phases(self, value_w: float) -> tuple[int, float]:
+        """Return over how many phases a power is to be drawn, and how much now: a change waits for the last one's."""
+        now, since_s = self._phases_now
+        if not self._switches_phases or self._station.switches_phases is False:
+            return self._phases, value_w
+        if value_w == 0:
+            return now or self._phases, value_w
+        return phases_at(value_w, now=now, for_s=self._clock.monotonic() - since_s, most=self._phases)
 
     def _kept(self, limit: Limit, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:
         """Return the proven outcome where the station holds it still and no renewal is due."""
@@ -321,7 +345,7 @@ class ChargingStation:
             value_w=value_w,
             readback=held.readback,
             detail=held.detail if wrote else "in place",
-            held_w=power_of(held.limit.current_a, phases=self._phases),
+            held_w=power_of(held.limit.current_a, phases=held.limit.phases),
             wrote=wrote,
         )
 

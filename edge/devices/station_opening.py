@@ -21,6 +21,10 @@ class LoadRating(Protocol):
     def rated_w(self) -> int:
         """Return the most that it draws."""
 
+    @property
+    def switches_phases(self) -> bool:
+        """Return whether it may be told to use one phase where too little is left for all."""
+
 
 class StationSection(Protocol):
     """What the site's configuration says about a connector of a station."""
@@ -70,6 +74,7 @@ def open_stations(
             settings=section.ocpp,
             phases=len(section.phases),
             rated_w=float(section.load.rated_w),
+            switches_phases=section.load.switches_phases,
             clock=clock,
         )
     return CentralSystem(settings, stations), devices

@@ -26,6 +26,9 @@ _MEASURANDS = (
 )
 
 
+_RATE_UNIT = "ChargingScheduleAllowedChargingRateUnit"
+# Whether a station can use one phase of three. Source: OCPP 1.6, 9.3.5; OCPP 2.0.1 part 2, 2.11.
+_ONE_PHASE, _ONE_PHASE_V201 = "ConnectorSwitch3to1PhaseSupported", "Phases3to1"
 # What a 2.0.1 station tells and nobody here goes by: taken, so that it does not tell it again.
 _TAKEN_V201 = (
     "SecurityEventNotification",
@@ -89,8 +92,9 @@ class DialectV16:
             StationRefused: It does not take the fallback.
         """
         station = self._station
-        told = await self._configuration(["ChargingScheduleAllowedChargingRateUnit"])
-        units = told.get("ChargingScheduleAllowedChargingRateUnit", "Current")
+        told = await self._configuration([_RATE_UNIT, _ONE_PHASE])
+        units = told.get(_RATE_UNIT, "Current")
+        station.switches_phases = _yes_or_no(told.get(_ONE_PHASE))
         station.in_watts = "Current" not in units and "Power" in units
         for measurands in _MEASURANDS:
             if await self._change("MeterValuesSampledData", measurands):
@@ -101,8 +105,8 @@ class DialectV16:
         for connector in station.sections:
             await self.set_fallback(connector, station.fallback_of(connector))
         for connector in station.sections:
-            await self._may_refuse(
-                "TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": connector}
+            await _answer_or_nothing(
+                self._call, "TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": connector}
             )
 
     async def set_fallback(self, connector: int, limit: Limit) -> None:
@@ -118,28 +122,25 @@ class DialectV16:
     async def composite_a(self, connector: int, *, phases: int) -> float | None:
         """Return the current in force, where the station tells it."""
         asked = {"connectorId": connector, "duration": COMPOSITE_S}
-        return composite_a(await self._may_refuse("GetCompositeSchedule", asked), phases=phases)
+        return composite_a(await _answer_or_nothing(self._call, "GetCompositeSchedule", asked), phases=phases)
 
     async def _set(self, request: Payload) -> None:
-        answer = await self._call("SetChargingProfile", request)
-        if answer.get("status") != "Accepted":
-            raise StationRefused("SetChargingProfile", _text(answer.get("status")))
+        _accepted("SetChargingProfile", await self._call("SetChargingProfile", request))
+
+    async def start(self, connector: int, id_tag: str) -> None:
+        """Start a charge for the car at a connector."""
+        asked = {"connectorId": connector, "idTag": id_tag}
+        _accepted("RemoteStartTransaction", await self._call("RemoteStartTransaction", asked))
 
     async def _configuration(self, keys: Sequence[str]) -> dict[str, str]:
-        answer = await self._may_refuse("GetConfiguration", {"key": list(keys)})
+        answer = await _answer_or_nothing(self._call, "GetConfiguration", {"key": list(keys)})
         found = answer.get("configurationKey")
         entries = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
         return {_text(one.get("key")): _text(one.get("value")) for one in entries if one.get("value") is not None}
 
     async def _change(self, key: str, value: str) -> bool:
-        answer = await self._may_refuse("ChangeConfiguration", {"key": key, "value": value})
+        answer = await _answer_or_nothing(self._call, "ChangeConfiguration", {"key": key, "value": value})
         return answer.get("status") in ("Accepted", "RebootRequired")
-
-    async def _may_refuse(self, action: str, payload: Payload) -> Payload:
-        try:
-            return await self._call(action, payload)
-        except StationRefused:
-            return {}
 
     def _boot(self, asked: Payload) -> Payload:
         names = {"vendor": "chargePointVendor", "model": "chargePointModel", "firmware": "firmwareVersion"}
@@ -188,6 +189,7 @@ class DialectV201:
         """Speak for a station."""
         self._station = station
         self._call = call
+        self._starts = 0
         self.answers: Mapping[str, Callable[[Payload], Payload]] = {
             "BootNotification": self._boot,
             "Heartbeat": lambda _: {"currentTime": _now(station)},
@@ -204,8 +206,8 @@ class DialectV201:
     async def prepare(self) -> None:
         """Ask what the station takes, have it measure at our pace, and leave it with its fallback; raises as 1.6."""
         station = self._station
-        wanted = [{"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "RateUnit"}}]
-        units = _first_value(await self._may_refuse("GetVariables", {"getVariableData": wanted}))
+        units = await self._told("SmartChargingCtrlr", "RateUnit")
+        station.switches_phases = _yes_or_no(await self._told("SmartChargingCtrlr", _ONE_PHASE_V201))
         station.in_watts = bool(units) and "A" not in units.split(",")
         interval_s = str(station.settings.meter_interval_s)
         for measurands in _MEASURANDS:
@@ -217,7 +219,9 @@ class DialectV201:
             await self.set_fallback(evse, station.fallback_of(evse))
         for evse in station.sections:
             at = {"id": evse, "connectorId": 1}
-            await self._may_refuse("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": at})
+            await _answer_or_nothing(
+                self._call, "TriggerMessage", {"requestedMessage": "StatusNotification", "evse": at}
+            )
 
     async def set_fallback(self, connector: int, limit: Limit) -> None:
         """Leave an EVSE with a limit for good."""
@@ -232,27 +236,28 @@ class DialectV201:
     async def composite_a(self, connector: int, *, phases: int) -> float | None:
         """Return the current in force, where the station tells it."""
         asked = {"evseId": connector, "duration": COMPOSITE_S}
-        return composite_a(await self._may_refuse("GetCompositeSchedule", asked), phases=phases)
+        return composite_a(await _answer_or_nothing(self._call, "GetCompositeSchedule", asked), phases=phases)
 
     async def _set(self, request: Payload) -> None:
-        answer = await self._call("SetChargingProfile", request)
-        if answer.get("status") != "Accepted":
-            info = answer.get("statusInfo")
-            reason = _text(info.get("reasonCode")) if isinstance(info, dict) else ""
-            raise StationRefused("SetChargingProfile", " ".join(filter(None, (_text(answer.get("status")), reason))))
+        _accepted("SetChargingProfile", await self._call("SetChargingProfile", request))
+
+    async def start(self, connector: int, id_tag: str) -> None:
+        """Start a charge for the car at an EVSE."""
+        token = {"idToken": id_tag, "type": "Central"}
+        self._starts += 1
+        asked = {"evseId": connector, "remoteStartId": self._starts, "idToken": token}
+        _accepted("RequestStartTransaction", await self._call("RequestStartTransaction", asked))
+
+    async def _told(self, component: str, name: str) -> str:
+        wanted = [{"component": {"name": component}, "variable": {"name": name}}]
+        return _first_value(await _answer_or_nothing(self._call, "GetVariables", {"getVariableData": wanted}))
 
     async def _variable(self, component: str, name: str, value: str) -> bool:
         entry = {"component": {"name": component}, "variable": {"name": name}, "attributeValue": value}
-        answer = await self._may_refuse("SetVariables", {"setVariableData": [entry]})
+        answer = await _answer_or_nothing(self._call, "SetVariables", {"setVariableData": [entry]})
         results = answer.get("setVariableResult")
         first = results[0] if isinstance(results, list) and results and isinstance(results[0], dict) else {}
         return first.get("attributeStatus") in ("Accepted", "RebootRequired")
-
-    async def _may_refuse(self, action: str, payload: Payload) -> Payload:
-        try:
-            return await self._call(action, payload)
-        except StationRefused:
-            return {}
 
     def _boot(self, asked: Payload) -> Payload:
         about = asked["chargingStation"]
@@ -299,6 +304,31 @@ class DialectV201:
         return {} if token is None else {"idTokenInfo": _tag_info(station, token)}
 
 
+def _accepted(action: str, answer: Payload) -> None:
+    """Take an answer that says yes.
+
+    Raises:
+        StationRefused: It says anything else; of 2.0.1 with its reason.
+    """
+    if answer.get("status") != "Accepted":
+        info = answer.get("statusInfo")
+        reason = _text(info.get("reasonCode")) if isinstance(info, dict) else ""
+        raise StationRefused(action, " ".join(filter(None, (_text(answer.get("status")), reason))))
+
+
+def _yes_or_no(text: str | None) -> bool | None:
+    """Return what a station says of itself, ``None`` where it says nothing."""
+    return None if not text else text.strip().lower() == "true"
+
+
+async def _answer_or_nothing(call: Calls, action: str, payload: Payload) -> Payload:
+    """Return the answer of a station that may not know what it is asked, nothing where it says no."""
+    try:
+        return await call(action, payload)
+    except StationRefused:
+        return {}
+
+
 def is_with_car(status: str | None) -> bool | None:
     """Return whether a connector's state means a car, ``None`` while nobody can tell."""
     if status is None or status == "Faulted":
@@ -308,7 +338,7 @@ def is_with_car(status: str | None) -> bool | None:
 
 def _tag_info(station: Station, tag: Any) -> Payload:
     known = station.settings.id_tags
-    return {"status": "Accepted" if known is None or tag in known else "Invalid"}
+    return {"status": "Accepted" if known is None or tag in known or tag in station.own_tags else "Invalid"}
 
 
 def _token(asked: Payload) -> Any:

@@ -36,6 +36,7 @@ CALL_S = 20.0  # A station that thinks longer is silent.
 SEND_S = 10.0
 FIRST_WORD_S = 10.0  # One that says nothing of itself is asked after this.
 PREPARE_AGAIN_S = 10.0
+START_AGAIN_S = 10.0
 MESSAGES_PER_S = 20.0
 MESSAGES_BURST = 60.0
 FAULTS_MAX = 8  # Frames that are none, before the connection is given up.
@@ -59,6 +60,7 @@ class Session:
         self._asking = asyncio.Lock()
         self._numbers = 0
         self._spoken = asyncio.Event()
+        self._heard = asyncio.Event()
         self._faults = 0
         self._tokens, self._filled_s = MESSAGES_BURST, time.monotonic()
 
@@ -70,7 +72,10 @@ class Session:
             log.info("a station has connected again", extra={"station": station.id})
         station.connections += 1
         station.since_at = station.clock.now()
-        preparing = asyncio.create_task(self._prepare(), name=f"prepare {station.id}")
+        helpers = [
+            asyncio.create_task(self._prepare(), name=f"prepare {station.id}"),
+            asyncio.create_task(self._start_charges(), name=f"start charges {station.id}"),
+        ]
         try:
             async for text in self._connection:
                 await self._pace()
@@ -79,8 +84,9 @@ class Session:
         except (ConnectionClosed, TimeoutError):
             pass
         finally:
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
             if self._open is not None and not self._open[1].done():
                 self._open[1].cancel()
             if station.caller is self.dialect:
@@ -162,6 +168,7 @@ class Session:
             raise FrameRefused(str(error), code=error.code, unique_id=frame.unique_id) from error
         payload = answer(frame.payload)
         self._spoken.set()
+        self._heard.set()
         return result_text(frame.unique_id, payload)
 
     async def _send(self, text: str) -> None:
@@ -195,6 +202,24 @@ class Session:
                 self._station.last_error = str(error)
             else:
                 self._station.ready = True
+                self._heard.set()
                 log.info("a station is ready", extra={"station": self._station.id, "version": self._version.value})
                 return
             await asyncio.sleep(PREPARE_AGAIN_S)
+
+    async def _start_charges(self) -> None:
+        """Start a charge for each car that waits for one, where the site's file says as whom; a few times a car."""
+        station = self._station
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            for number, connector in station.connectors.items():
+                while (id_tag := station.starts_as(number)) is not None:
+                    connector.starts += 1
+                    try:
+                        await self.dialect.start(number, id_tag)
+                        log.info("a charge is started", extra={"station": station.id, "connector": number})
+                    except (DeviceSilent, StationRefused) as error:
+                        station.last_error = f"a charge could not be started: {error}"
+                        log.warning("a charge cannot be started", extra={"station": station.id, "why": str(error)})
+                    await asyncio.sleep(START_AGAIN_S)

@@ -62,7 +62,8 @@ class StationSettings(_Section):
 
     ``station`` is its identity, the last part of the address that it calls, and its user name. ``fallback_a`` is the
     current per phase that it goes on with by itself when the gateway is silent, 0 for none; ``max_a`` the most that it
-    is ever told. Devices of one station name different connectors and the same password.
+    is ever told. With ``start_as`` a charge is started for a car that waits for one, under that card's name; without it
+    the car's owner or the station does. Devices of one station name different connectors and the same password.
     """
 
     station: Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=+|@.-]{1,48}$")]
@@ -71,6 +72,7 @@ class StationSettings(_Section):
     version: Version = Version.AUTO
     fallback_a: float = Field(default=LEAST_A, ge=0, le=80)
     max_a: float = Field(default=16.0, ge=LEAST_A, le=80)
+    start_as: Annotated[str, Field(min_length=1, max_length=20)] | None = None
 
     @model_validator(mode="after")
     def _fallback_fits(self) -> "StationSettings":

@@ -18,6 +18,10 @@ from edge.state_store import NOTE_S, StateStore
 _FIRST_TRANSACTION = 1
 # 1.6 numbers transactions by 32 bits; a station keeps what it was given.
 _TRANSACTION_MAX = 2**31 - 1
+# A car whose charge was asked for so often and does not begin is left to its owner.
+STARTS_MAX = 3
+# States of a connector with a car whose charge has not begun: 1.6 has a word for it, 2.0.1 the lack of a transaction.
+_WAITING = frozenset({"Preparing", "Occupied"})
 # A value that the station took so long ago says nothing of now: it was kept while there was no connection.
 LATE_S = 60.0
 
@@ -46,13 +50,20 @@ class Transaction:
 
 @dataclass(kw_only=True)
 class Connector:
-    """One connector: its state as the station says it, its newest values, its transaction."""
+    """One connector: its state as the station says it, its newest values, its transaction.
+
+    Args:
+        starts: How often a charge was asked for since the car came.
+        finished: The car has charged; it is not started again.
+    """
 
     status: str | None = None
     error: str | None = None
     charging: bool | None = None
     values: dict[str, Value] = field(default_factory=dict)
     transaction: Transaction | None = None
+    starts: int = 0
+    finished: bool = False
 
 
 class Caller(Protocol):
@@ -75,6 +86,9 @@ class Caller(Protocol):
 
     async def composite_a(self, connector: int, *, phases: int) -> float | None:
         """Return the current in force, ``None`` where the station does not tell; raises ``DeviceSilent``."""
+
+    async def start(self, connector: int, id_tag: str) -> None:
+        """Start a charge for the car that waits; raises as ``set_fallback``."""
 
 
 class Station:
@@ -107,6 +121,7 @@ class Station:
         self.caller: Caller | None = None
         self.ready = False
         self.in_watts = False
+        self.switches_phases: bool | None = None  # As it says; None where it says nothing.
         self.since_at: datetime | None = None
         self.boot: dict[str, str] = {}
         self.last_error: str | None = None
@@ -166,6 +181,7 @@ class Station:
         """Note that a transaction runs at a connector."""
         if number in self.connectors:
             self.connectors[number].transaction = transaction
+            self.connectors[number].starts = 0
         self._keep()
 
     def runs(self, number: int, transaction: int | str) -> None:
@@ -181,15 +197,29 @@ class Station:
         """Note that a transaction has ended, at whichever connector."""
         for connector in self.connectors.values():
             if connector.transaction is not None and connector.transaction.id == transaction:
-                connector.transaction = None
+                connector.transaction, connector.finished = None, True
         self._keep()
 
     def idle(self, number: int) -> None:
         """Note that a connector has no car: whatever ran there has ended."""
         connector = self.connectors.get(number)
-        if connector is not None and connector.transaction is not None:
+        if connector is None:
+            return
+        connector.starts, connector.finished = 0, False
+        if connector.transaction is not None:
             connector.transaction = None
             self._keep()
+
+    def starts_as(self, number: int) -> str | None:
+        """Return as whom a charge is to be started now, ``None`` where nobody waits, or it was tried enough."""
+        connector = self.connectors[number]
+        waits = connector.status in _WAITING and connector.transaction is None and not connector.finished
+        return self.sections[number].start_as if self.ready and waits and connector.starts < STARTS_MAX else None
+
+    @property
+    def own_tags(self) -> frozenset[str]:
+        """Return the names under which charges are started from here."""
+        return frozenset(section.start_as for section in self.sections.values() if section.start_as is not None)
 
     async def noted(self) -> None:
         """Wait until what runs is on the disk, a second at most: a number that was given is not given again."""

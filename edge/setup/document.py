@@ -65,6 +65,7 @@ _KEYS: Mapping[str, str] = {
     "ocpp.listen": "address and port; tls beside it, a certificate and its key, for wss://",
     "devices.ocpp.station": "its identity: the end of the address that it calls, and its user name",
     "devices.ocpp.password_file": "holds its password; nobody else may read it",
+    "devices.ocpp.start_as": "card under whose name a car that waits is started; without it nobody is",
     "devices.ocpp.fallback_a": "A per phase that it goes on with when the gateway is dead",
     "devices.ocpp.max_a": "the most that it is told, A per phase",
     "devices.trust": "its map rests on one source, and it is written all the same",

@@ -20,6 +20,8 @@ def station(
     most_a: Annotated[float, typer.Option(min=6, max=80, help="What station and car can, per phase.")] = 16.0,
     plugged: Annotated[bool, typer.Option("--car/--no-car", help="Whether a car is plugged in.")] = True,
     refuses: Annotated[bool, typer.Option("--refuses-profiles", help="It says no to every limit.")] = False,
+    waits: Annotated[bool, typer.Option("--waits", help="A car charges only once it is asked to.")] = False,
+    switches: Annotated[bool, typer.Option("--switches-phases", help="It can use one phase of three.")] = False,
     ca_file: Annotated[Path | None, typer.Option(help="Whom it trusts on wss://; else the machine's own.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Append its state to this file, JSON lines.")] = None,
     clock: Annotated[str | None, typer.Option(metavar="SPEC", help="INSTANT@ORIGINxSPEED.")] = None,
@@ -59,7 +61,7 @@ def station(
 
     config = StationConfig(
         url=url, name=name, password=password, version=version, phases=phases, most_a=most_a, plugged=plugged,
-        refuses_profiles=refuses,
+        refuses_profiles=refuses, waits=waits, switches_phases=switches,
     )  # fmt: skip
     if as_json:
         print_json({"ready": True, "station": name, "version": version, "witness": False})

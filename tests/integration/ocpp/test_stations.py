@@ -167,3 +167,54 @@ async def test_a_station_that_is_not_there_is_silent(tmp_path: Path) -> None:
         assert not device.health.online and device.snapshot() == {}
         with pytest.raises(DeviceSilent, match="not connected"):
             await device.apply(LIMIT, 5_000.0, revert_s=90.0)
+
+
+@BOTH
+async def test_a_car_that_waits_is_started_once_under_the_installers_name(version: str, tmp_path: Path) -> None:
+    """A station that asks for a card charges by plan all the same."""
+    clock = ManualClock()
+    about = section(tmp_path, start_as="GATEWAY")
+    async with contextlib.AsyncExitStack() as stack:
+        place = await stack.enter_async_context(bench([about], clock, id_tags=("04A1",)))
+        station = await stack.enter_async_context(calling(_station(place, version, waits=True), clock))
+        await until(lambda: station.transaction is not None, "its charge is started", clock=clock)
+        await until(lambda: _good(place, STATE) == "C", "it is seen to charge", clock=clock)
+        assert station.start_as == "GATEWAY" and place.devices["wallbox"].health.last_error is None
+        assert len([action for action, _ in station.asked if action.endswith("StartTransaction")]) == 1
+
+
+@BOTH
+async def test_a_car_that_waits_is_left_to_its_owner_without_a_name(version: str, tmp_path: Path) -> None:
+    """Who does not say as whom wants nobody's charge started."""
+    clock = ManualClock()
+    async with contextlib.AsyncExitStack() as stack:
+        place = await stack.enter_async_context(bench([section(tmp_path)], clock))
+        station = await stack.enter_async_context(calling(_station(place, version, waits=True), clock))
+        await until(lambda: _good(place, STATE) == "B", "the car is seen", clock=clock)
+        assert (await place.devices["wallbox"].apply(LIMIT, 7_000.0, revert_s=90.0)).ok
+        assert station.transaction is None
+        assert not [action for action, _ in station.asked if action.endswith("StartTransaction")]
+
+
+@BOTH
+@pytest.mark.parametrize("can", [True, False])
+async def test_a_power_too_small_for_three_phases_is_drawn_over_one(version: str, can: bool, tmp_path: Path) -> None:
+    """A car charges with 2 kW of sun where its station can switch, and is paused where it says that it cannot."""
+    clock, limit_a = ManualClock(), 8.6 if can else 0.0
+    async with contextlib.AsyncExitStack() as stack:
+        place = await stack.enter_async_context(bench([section(tmp_path, switches_phases=True)], clock))
+        config = _station(place, version, switches_phases=can)
+        station = await stack.enter_async_context(calling(config, clock))
+        device = place.devices["wallbox"]
+        await until(lambda: _good(place, STATE) == "C", "it charges", clock=clock)
+        applied = await device.apply(LIMIT, 2_000.0, revert_s=90.0)
+        assert station.limit()[0] == pytest.approx(limit_a)
+        assert applied.held_w == pytest.approx(limit_a * 230)
+        assert station.phases == (1 if can else 3)
+        if not can:
+            return
+        # Back to three only once the last change is long ago: each stops the car and wears a contactor.
+        assert (await device.apply(LIMIT, 9_000.0, revert_s=90.0)).held_w == pytest.approx(16 * 230)
+        clock.advance(301.0)
+        assert (await device.apply(LIMIT, 9_000.0, revert_s=90.0)).held_w == pytest.approx(13.0 * 690)
+        assert station.phases == 3

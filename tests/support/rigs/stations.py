@@ -33,6 +33,7 @@ class Rating:
     """A load's rating."""
 
     rated_w: int = 11_000
+    switches_phases: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +76,24 @@ def password_file(folder: Path, password: str = PASSWORD) -> Path:
 
 
 def section(
-    folder: Path, name: str = "CP1", *, version: Version = Version.AUTO, phases: tuple[int, ...] = (1, 2, 3)
+    folder: Path,
+    name: str = "CP1",
+    *,
+    version: Version = Version.AUTO,
+    phases: tuple[int, ...] = (1, 2, 3),
+    start_as: str | None = None,
+    switches_phases: bool = False,
 ) -> Section:
     """Return a station's section; its password is the bench's."""
-    told = StationSettings(station=name, password_file=password_file(folder), version=version, fallback_a=6, max_a=16)
-    return Section(id="wallbox", ocpp=told, phases=phases)
+    told = StationSettings(
+        station=name,
+        password_file=password_file(folder),
+        version=version,
+        fallback_a=6,
+        max_a=16,
+        start_as=start_as,
+    )
+    return Section(id="wallbox", ocpp=told, phases=phases, load=Rating(switches_phases=switches_phases))
 
 
 @contextlib.asynccontextmanager

@@ -72,7 +72,6 @@ def test_set_up_asks_for_a_station_and_leaves_its_password_to_us_alone(tmp_path:
         ({"device": {"url": "tcp://192.0.2.1"}}, "has none"),
         ({"device": {"role": "meter", "load": None}}, "is a load"),
         ({"device": {"load": {"rated_w": 11_000, "by": "switch"}}}, "takes limits"),
-        ({"device": {"load": {"rated_w": 11_000, "switches_phases": True}}}, "takes limits"),
         ({"device": {"load": {"rated_w": 11_000, "state": "relay1"}}}, "takes limits"),
         ({"twice": True}, "the same connector"),
     ],
