@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -194,7 +194,7 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
         pv=past if of.kind is ForecastKind.PV else None,
         has_load=of.kind is ForecastKind.LOAD,
         plant=plant,
-        utc_offset_s=offset_s,
+        clock=timezone(timedelta(seconds=offset_s)),
         weather=weather,
     )
     inputs = PriceInputs(utc_offset_s=offset_s)

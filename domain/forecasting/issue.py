@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL_S, POWER_W_MAX, PRICE_MCT_MAX, SiteId
 from domain.forecasting.blend import Covariates
-from domain.forecasting.load import forecast_load
 from domain.forecasting.price import HISTORY_DAYS, forecast_price
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.pv import PvPlant, Weather, forecast_pv
 from domain.forecasting.quantiles import Quantiles
 from domain.forecasting.series import DAY_S, Floats, Series, first_step, until
+from domain.forecasting.wall_load import forecast_load_by
 
 # Published prices reach up to 36 hours ahead; where there are some, a plan looks a little further.
 PRICE_HORIZON_S: Final = 48 * 3600
@@ -52,6 +52,7 @@ class SiteHistory:
     """What is known of one site. Power in W, positive into the asset, so PV is zero or negative.
 
     ``load`` and ``pv`` are ``None`` where the site has not been heard of; ``has_load`` and ``plant`` say what it has.
+    ``clock`` is the one on its wall, by which its load goes.
     """
 
     site: SiteId
@@ -61,7 +62,7 @@ class SiteHistory:
     plant: PvPlant | None = None
     load_class: LoadClass = LoadClass.FLAT
     typical_load_w: float = 0.0
-    utc_offset_s: int = 0
+    clock: tzinfo = UTC
     weather: Weather | None = None
     holidays: Container[date] | None = None
     weather_step: str = ""
@@ -97,14 +98,14 @@ def issue_forecasts(
     for site in sites:
         _check_step((site.load, site.pv), step_s=step_s, owner=site.site)
         if site.has_load:
-            load = forecast_load(
+            load = forecast_load_by(
+                site.clock,
                 site.load,
                 issued_at=issued_at,
                 horizon_steps=horizon_steps,
                 step_s=step_s,
                 load_class=site.load_class,
                 typical_w=site.typical_load_w,
-                utc_offset_s=site.utc_offset_s,
                 holidays=site.holidays,
                 covariates=None if site.weather is None else _temperature(site.weather),
             )

@@ -102,6 +102,4 @@ def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> F
     load, pv = read_own(
         config, first=quarters_before(now), until=DeliveryInterval.containing(now).start, held_back=held_back
     )
-    return own_forecast(
-        site=config.site.id, zone=config.site.zone, load=load, pv=pv, place=place_of(config, now), now=now
-    )
+    return own_forecast(site=config.site.id, zone=config.site.zone, load=load, pv=pv, place=place_of(config), now=now)

@@ -4,7 +4,7 @@ Importing this needs numpy, which a 32-bit board has not.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -20,7 +20,6 @@ from edge.trading.own_forecast import Place
 
 _SPAN_S = 7 * 86_400
 _DEG_PER_H = 15.0
-_H_S = 3600
 
 
 def read_own(
@@ -72,7 +71,7 @@ def _sum(values: Mapping[str, float], devices: Iterable[DeviceSection], point: s
     return total
 
 
-def place_of(config: SiteConfig, now: datetime) -> Place:
+def place_of(config: SiteConfig) -> Place:
     """Return where the site is and how its days go.
 
     Its tariff tells wall clock and holidays; without one its time zone, or the sun where the place is known. Holidays
@@ -82,11 +81,9 @@ def place_of(config: SiteConfig, now: datetime) -> Place:
     site, tariff = config.site, config.trading.priced_by
     holidays = None
     if (zone := site.time_zone if tariff is None else tariff.time_zone) is None:
-        offset_s = round((site.longitude_deg or 0.0) / _DEG_PER_H) * _H_S
+        clock: tzinfo = timezone(timedelta(hours=round((site.longitude_deg or 0.0) / _DEG_PER_H)))
     else:
-        offset = now.astimezone(ZoneInfo(zone)).utcoffset()
-        assert offset is not None, "a zone has an offset"
-        offset_s = int(offset.total_seconds())
+        clock = ZoneInfo(zone)
     if tariff is not None:
         country = "" if tariff.holidays is None else tariff.holidays.country
         subdivision = "" if tariff.holidays is None else tariff.holidays.subdivision or ""
@@ -103,6 +100,6 @@ def place_of(config: SiteConfig, now: datetime) -> Place:
         else (),
         latitude_deg=site.latitude_deg,
         longitude_deg=site.longitude_deg,
-        utc_offset_s=offset_s,
+        clock=clock,
         holidays=holidays,
     )

@@ -5,7 +5,7 @@ Importing this needs numpy, which a 32-bit board has not.
 
 from collections.abc import Container
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Place:
         planes: How their panels look, of all the peak; none where that is not told.
         latitude_deg: ``None`` where it is not told.
         longitude_deg: The same.
-        utc_offset_s: Of its wall clock: weekdays begin by it.
+        clock: On its wall: its load goes by it.
         holidays: Local days that are like Sundays.
     """
 
@@ -39,7 +39,7 @@ class Place:
     planes: tuple[Plane, ...] = ()
     latitude_deg: float | None = None
     longitude_deg: float | None = None
-    utc_offset_s: int = 0
+    clock: tzinfo = UTC
     holidays: Container[date] | None = None
 
 
@@ -68,9 +68,7 @@ def own_forecast(
             peak_w=place.pv_peak_w,
             planes=place.planes,
         )
-    told = SiteHistory(
-        site=site, load=load, pv=pv, plant=plant, utc_offset_s=place.utc_offset_s, holidays=place.holidays
-    )
+    told = SiteHistory(site=site, load=load, pv=pv, plant=plant, clock=place.clock, holidays=place.holidays)
     series = issue_forecasts([told], issued_at=start, horizon_steps=HORIZON_STEPS)
     return ForecastBroadcast(zone=zone, issued_at=now, series=series)
 

@@ -217,7 +217,7 @@ def _place(config: "SiteConfig", season: "Season") -> "Place":
 
     from edge.agent.own_history import place_of
 
-    place = place_of(config, season.start)
+    place = place_of(config)
     return place if place.pv_peak_w else replace(place, pv_peak_w=-min(season.pv_w))
 
 

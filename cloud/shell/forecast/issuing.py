@@ -89,7 +89,7 @@ def _history(tables: Tables, zone: ZoneRecord, site: SiteRecord, at: datetime, w
         plant=plant,
         load_class=load_class,
         typical_load_w=float(site.typical_load_w),
-        utc_offset_s=zone.offset_s(at),
+        clock=zone.clock,
         holidays=zone.calendar,
         weather=sky.weather,
         weather_step=sky.step,

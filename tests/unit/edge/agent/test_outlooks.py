@@ -2,8 +2,9 @@
 
 import sys
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
@@ -118,10 +119,10 @@ def _limited(clock: ManualClock, limit_w: float | None) -> CycleSeen:
 def test_wall_clock_and_holidays_are_those_of_the_tariff(tmp_path: Path) -> None:
     """Weekdays begin at the site's midnight; without a tariff the sun's time is near enough."""
     priced = config(trading={"enabled": True, "tariff": "de-14a-module-3"})
-    assert place_of(priced, FRIDAY).utc_offset_s == 3_600
-    west = place_of(_config(tmp_path, latitude_deg=40, longitude_deg=-105), FRIDAY)
-    assert (west.utc_offset_s, west.latitude_deg, west.pv_peak_w) == (-7 * 3_600, 40, 5_000)
-    assert place_of(_config(tmp_path, time_zone="America/Denver"), FRIDAY).utc_offset_s == -6 * 3_600
+    assert place_of(priced).clock == ZoneInfo("Europe/Berlin")
+    west = place_of(_config(tmp_path, latitude_deg=40, longitude_deg=-105))
+    assert (west.clock, west.latitude_deg, west.pv_peak_w) == (timezone(timedelta(hours=-7)), 40, 5_000)
+    assert place_of(_config(tmp_path, time_zone="America/Denver")).clock == ZoneInfo("America/Denver")
 
 
 def test_panels_count_as_they_look_where_all_of_them_are_told(tmp_path: Path) -> None:
@@ -130,18 +131,18 @@ def test_panels_count_as_they_look_where_all_of_them_are_told(tmp_path: Path) ->
     meter, inverter = told.devices
     planes = (PlaneSection(tilt_deg=20, azimuth_deg=270, peak_w=5_000),)
     west = inverter.model_copy(update={"pv_planes": planes})
-    known = place_of(told.model_copy(update={"devices": (meter, west)}), FRIDAY)
+    known = place_of(told.model_copy(update={"devices": (meter, west)}))
     assert [(plane.azimuth_deg, plane.peak_w) for plane in known.planes] == [(270, 5_000)]
     other = inverter.model_copy(update={"id": "second"})
-    assert place_of(told.model_copy(update={"devices": (meter, west, other)}), FRIDAY).planes == ()
+    assert place_of(told.model_copy(update={"devices": (meter, west, other)})).planes == ()
 
 
 def test_holidays_that_the_site_names_come_before_those_of_the_tariff(tmp_path: Path) -> None:
     """A works in Bavaria rests on Epiphany, whatever its tariff says; without either every day is what it is."""
     epiphany = date(2026, 1, 6)
-    named = place_of(_config(tmp_path, holidays="DE-BY"), FRIDAY).holidays
+    named = place_of(_config(tmp_path, holidays="DE-BY")).holidays
     assert named is not None and epiphany in named and date(2026, 10, 3) in named
-    assert place_of(_config(tmp_path), FRIDAY).holidays is None
+    assert place_of(_config(tmp_path)).holidays is None
     with pytest.raises(ValidationError, match="no holidays are known of DE-XX"):
         _config(tmp_path, holidays="DE-XX")
 
