@@ -11,6 +11,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 
@@ -78,6 +79,47 @@ class ScaledClock:
         return f"{self.started_at.isoformat()}@{self.origin_s!r}x{self.speed!r}"
 
 
+@dataclass(frozen=True)
+class SteppedClock:
+    """The clock of a simulated host: its wall clock is off by as many seconds as a file says, none where there is none.
+
+    ``synchronised`` is the file that the host's time service touches each time it has set the clock.
+    """
+
+    inner: ScaledClock
+    file: Path
+
+    @property
+    def speed(self) -> float:
+        """Return how fast it runs."""
+        return self.inner.speed
+
+    @property
+    def synchronised(self) -> Path:
+        """Return the file that says when the clock was last set."""
+        return self.file.with_suffix(".synchronised")
+
+    def now(self) -> datetime:
+        """Return the instant that the host believes."""
+        try:
+            off_s = float(self.file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            off_s = 0.0
+        return self.inner.now() + timedelta(seconds=off_s)
+
+    def monotonic(self) -> float:
+        """Return the scaled seconds since the clock started, which no step moves."""
+        return self.inner.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for scaled seconds."""
+        await self.inner.sleep(seconds)
+
+    def spec(self) -> str:
+        """Return the text from which ``parse_clock`` makes an equal clock in another process of this machine."""
+        return f"{self.inner.spec()}+{self.file}"
+
+
 def scaled_clock(*, started_at: datetime, speed: float) -> ScaledClock:
     """Return a clock that shows ``started_at`` now.
 
@@ -91,16 +133,18 @@ def parse_clock(spec: str | None) -> Clock:
     """Return the clock of a specification, the machine's own where there is none.
 
     Raises:
-        ValueError: The specification is not ``INSTANT@ORIGINxSPEED``.
+        ValueError: The specification is not ``INSTANT@ORIGINxSPEED``, nor that with ``+FILE``.
     """
     if not spec:
         return SystemClock()
     try:
-        started_at, rest = spec.split("@")
-        origin_s, speed = rest.split("x")
-        return _checked(datetime.fromisoformat(started_at), float(origin_s), float(speed))
+        started_at, rest = spec.split("@", 1)
+        numbers, _, file = rest.partition("+")
+        origin_s, speed = numbers.split("x")
+        clock = _checked(datetime.fromisoformat(started_at), float(origin_s), float(speed))
     except ValueError as error:
-        raise ValueError(f"clock {spec!r} is not INSTANT@ORIGINxSPEED: {error}") from error
+        raise ValueError(f"clock {spec!r} is not INSTANT@ORIGINxSPEED or INSTANT@ORIGINxSPEED+FILE: {error}") from error
+    return SteppedClock(clock, Path(file)) if file else clock
 
 
 def _checked(started_at: datetime, origin_s: float, speed: float) -> ScaledClock:

@@ -4,10 +4,10 @@ Control runs on the monotonic clock and does not care. Orders and signed evidenc
 none. A trusted clock that was synchronised once and is no longer is in holdover.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from contracts.clock import Clock, ScaledClock
+from contracts.clock import Clock, ScaledClock, SteppedClock
 from contracts.units import ClockTrust
 
 # systemd-timesyncd creates this file at the first synchronisation of a boot. Source: systemd-timesyncd.service(8).
@@ -17,18 +17,20 @@ EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 STEP_S_MAX = 2.0
 LOOK_S = 10.0
 WAIT_LOOK_S = 1.0
+# Two clocks that agree so well need no closer look; each reading of a device is stamped.
+_NO_STEP = timedelta(seconds=STEP_S_MAX / 2)
 
 
 class ClockWatch:
     """Watches one wall clock against the monotonic one.
 
     A step of more than two seconds takes the trust away until the clock was synchronised after it. A scaled clock is
-    derived from the monotonic clock and cannot step.
+    derived from the monotonic clock and cannot step; that of a simulated host brings its time service with it.
     """
 
     def __init__(self, clock: Clock, *, synchronised: Path = SYNCHRONISED) -> None:
         self._clock = clock
-        self._file = synchronised
+        self._file = clock.synchronised if isinstance(clock, SteppedClock) else synchronised
         self._derived = isinstance(clock, ScaledClock)
         self._trust = ClockTrust.SYNCED if self._derived else ClockTrust.UNTRUSTED
         self._wall, self._after_s, self._before_s = self._read()
@@ -89,3 +91,51 @@ class ClockWatch:
         if self._stepped_at is not None and synchronised_at < self._stepped_at:
             return ClockTrust.UNTRUSTED
         return ClockTrust.SYNCED
+
+
+class SteadyClock:
+    """A site's clock that follows no step which its time service has not confirmed.
+
+    Once the wall clock was synchronised and then stepped, ``now`` goes on from before the step by the monotonic clock,
+    until the time service has set the wall clock again. A stamp of tomorrow would otherwise end this day's meter
+    readings: an interval is told once, and those between would count as told. Where no time service was ever seen, the
+    wall clock is all there is, and is followed.
+    """
+
+    def __init__(self, clock: Clock, watch: ClockWatch) -> None:
+        """Stand before a clock that is watched."""
+        self._clock = clock
+        self._watch = watch
+        self._origin: datetime | None = None
+
+    @property
+    def speed(self) -> float:
+        """Return how many seconds pass on this clock in one real second."""
+        return self._clock.speed
+
+    def now(self) -> datetime:
+        """Return the wall clock's instant, or what it would be without the step."""
+        wall, since = self._clock.now(), timedelta(seconds=self._clock.monotonic())
+        if self._origin is not None and abs(wall - since - self._origin) <= _NO_STEP:
+            return wall
+        # Looked at after the clock was read: a step before that read is known by now.
+        trust = self._watch.trust()
+        if trust is ClockTrust.SYNCED:
+            self._origin = wall - since
+        elif trust is ClockTrust.UNTRUSTED and self._origin is not None:
+            return self._origin + since
+        return wall
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever rise."""
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until this clock has moved on by so many seconds."""
+        await self._clock.sleep(seconds)
+
+
+def watched_clock(clock: Clock) -> tuple[Clock, ClockWatch]:
+    """Return the clock that a process goes by, and what says how far it may be trusted."""
+    watch = ClockWatch(clock)
+    return (clock if isinstance(clock, ScaledClock) else SteadyClock(clock, watch)), watch

@@ -21,7 +21,7 @@ from contracts.topics import Up
 from edge.border.control_end import ControlEnd
 from edge.border.messages import Adopt, Beat
 from edge.border.schedule import SiteSchedule
-from edge.clock_trust import ClockWatch
+from edge.clock_trust import ClockWatch, watched_clock
 from edge.commands.evidence_book import EvidenceBook
 from edge.commands.executor import Executor, ExecutorPorts
 from edge.commands.grid_limits import GridLimits
@@ -142,6 +142,7 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
     weaknesses = refuse_unsafe(config) + slow_levers(config)
     for weakness in weaknesses:
         log.warning("device has a weakness", extra={"device": weakness.asset, "consequence": weakness.consequence})
+    clock, watch = watched_clock(clock)
     async with contextlib.AsyncExitStack() as stack:
         outbox = Outbox.open(
             config.state_dir / STORE, site=config.site.id, clock=clock, caps=CAPS, flush_window_s=FLUSH_WINDOW_S
@@ -164,6 +165,7 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
         control = _build(
             config,
             clock=clock,
+            watch=watch,
             outbox=outbox,
             on_modbus=on_modbus,
             weaknesses=weaknesses + left_behind(on_modbus),
@@ -177,6 +179,7 @@ def _build(
     config: SiteConfig,
     *,
     clock: Clock,
+    watch: ClockWatch,
     outbox: Outbox,
     on_modbus: dict[str, Device],
     weaknesses: tuple[FailsafeFinding, ...],
@@ -184,7 +187,7 @@ def _build(
 ) -> Control:
     central, stations = _stations(config, clock=clock, outbox=outbox)
     devices: dict[str, SiteDevice] = {each.id: (stations | on_modbus)[each.id] for each in config.devices}
-    watch, supervisor, manager, stats = ClockWatch(clock), Supervisor(clock), ServiceManager(), LoopStats()
+    supervisor, manager, stats = Supervisor(clock), ServiceManager(), LoopStats()
     name = config.site.id
     end = ControlEnd(state_dir=config.state_dir, site=name, outbox=outbox, clock=clock)
     schedule = SiteSchedule(clock.monotonic)

@@ -16,7 +16,7 @@ from edge.agent.trader import Trader
 from edge.border.messages import Adopt
 from edge.border.site_end import SiteEnd
 from edge.border.takeover import Takeover
-from edge.clock_trust import ClockWatch
+from edge.clock_trust import ClockWatch, watched_clock
 from edge.config import SiteConfig
 from edge.fleet.settings import FleetSettings
 from edge.links.link import Announcement, Link, Presence
@@ -48,13 +48,14 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         from edge.site.fleet_part import check_identity
 
         check_identity(config.fleet, site=config.site.id)
+    clock, watch = watched_clock(clock)
     with contextlib.ExitStack() as stack:
         # A site that reports more often than the flush window commits as often as it reports.
         window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
         outbox = Outbox.open(config.state_dir / STORE, site=config.site.id, clock=clock, flush_window_s=window_s)
         stack.callback(outbox.close)
         remote = RemoteSettings(config, memory=outbox) if is_changeable(config) else None
-        site = _build(config if remote is None else remote.config, clock, outbox, remote)
+        site = _build(config if remote is None else remote.config, clock, watch, outbox=outbox, remote=remote)
         if config.fleet is not None and remote is not None and site.link is not None:
             site.fleet = _fleet_part(site, site.link, config.fleet, remote)
         if site.config.plain_mqtt is not None or site.config.home_assistant is not None:
@@ -64,8 +65,10 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         yield site
 
 
-def _build(config: SiteConfig, clock: Clock, outbox: Outbox, remote: RemoteSettings | None) -> Site:
-    watch, supervisor, name = ClockWatch(clock), Supervisor(clock), config.site.id
+def _build(
+    config: SiteConfig, clock: Clock, watch: ClockWatch, *, outbox: Outbox, remote: RemoteSettings | None
+) -> Site:
+    supervisor, name = Supervisor(clock), config.site.id
     link = uplink = sampler = meter_recorder = None
     sync_buffer = ClockSyncBuffer(clock=clock, clock_trust=watch.trust, outbox=outbox)
     if config.link is not None:
