@@ -29,6 +29,7 @@ def swarm(
         str | None, typer.Option(metavar="N,N,...", help="These faults of the schedule alone; '' for none.")
     ] = None,
     shrink: Annotated[int, typer.Option(min=0, max=100, help="Runs that may shrink a failure; 0: none.")] = 8,
+    without: Annotated[str, typer.Option(metavar="KIND,...", help="Kinds of faults that are not drawn.")] = "",
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep what each run leaves there.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write what was covered there as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was covered as JSON.")] = False,
@@ -41,7 +42,13 @@ def swarm(
     seeds are drawn before that is said.
     """
     from sitewatt.swarm.campaign import Options
+    from sitewatt.swarm.plan import FaultKind
 
+    kinds = [one for one in without.split(",") if one]
+    if unknown := sorted(set(kinds) - set(FaultKind)):
+        known = ", ".join(FaultKind)
+        reason = f"--without names {', '.join(unknown)}; there are {known}"
+        fail(reason, code="bad_without", as_json=as_json, exit_code=BAD_INPUT)
     try:
         numbers = None if only is None else frozenset(int(one) for one in only.split(",") if one.strip())
     except ValueError:
@@ -55,6 +62,7 @@ def swarm(
         only=numbers,
         shrink=shrink,
         keep=keep,
+        without=frozenset(FaultKind(kind) for kind in kinds),
     )
     _report(options, report, as_json)
 

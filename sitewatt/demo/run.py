@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from contracts.clock import ScaledClock, scaled_clock
+from contracts.clock import ScaledClock, SteppedClock, scaled_clock
 from firmware_sim.plant_config import PlantConfig
 from sitewatt.demo import files, report
 from sitewatt.demo.history import write_history
@@ -122,12 +122,14 @@ async def started(
     embedded_broker: bool = False,
     plant: PlantConfig | None = None,
     prepare: Callable[[Path], None] = lambda _: None,
+    host: Callable[[str, ScaledClock], ScaledClock | SteppedClock] = lambda _, clock: clock,
 ) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
     """Start every part in order; the clock runs from here on.
 
     Args:
         plant: What is simulated, where it is not simply the neighbourhood's own.
         prepare: Changes the configurations in the folder before a process reads them.
+        host: Returns the clock of a gateway's host.
 
     Raises:
         ProcessFailed: A part did not start.
@@ -152,7 +154,7 @@ async def started(
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(watcher.run(), name="listen to the broker")
         await start_cloud(processes, folder, clock=clock)
-        await _start_gateways(place, processes, folder, clock)
+        await _start_gateways(place, processes, folder, lambda name: host(name, clock))
         say(f"{len(place.sites)} gateways and the feeder's are running")
         try:
             yield clock, watcher
@@ -173,7 +175,7 @@ async def start_cloud(processes: Processes, folder: Path, *, clock: ScaledClock)
     return await processes.start("cloud", "cloud.local", "--config", str(files.cloud(folder)), "--clock", clock.spec())
 
 
-async def start_gateway(processes: Processes, folder: Path, name: str, *, clock: ScaledClock) -> Child:
+async def start_gateway(processes: Processes, folder: Path, name: str, *, clock: ScaledClock | SteppedClock) -> Child:
     """Start one gateway, or start it again on what it kept."""
     config = str(files.gateway(folder, name))
     return await processes.start(
@@ -181,12 +183,14 @@ async def start_gateway(processes: Processes, folder: Path, name: str, *, clock:
     )
 
 
-async def _start_gateways(place: Neighbourhood, processes: Processes, folder: Path, clock: ScaledClock) -> None:
+async def _start_gateways(
+    place: Neighbourhood, processes: Processes, folder: Path, host: Callable[[str], ScaledClock | SteppedClock]
+) -> None:
     turn = asyncio.Semaphore(STARTING_AT_ONCE)
 
     async def start(name: str) -> None:
         async with turn:
-            await start_gateway(processes, folder, name, clock=clock)
+            await start_gateway(processes, folder, name, clock=host(name))
 
     async with asyncio.TaskGroup() as tasks:
         for name in (place.feeder.id, *(site.id for site in place.sites)):

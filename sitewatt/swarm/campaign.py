@@ -9,7 +9,7 @@ from typing import Final
 from sitewatt.demo.pace import measured_rounds_per_s, speed_for
 from sitewatt.swarm.coverage import Coverage
 from sitewatt.swarm.draw import draw
-from sitewatt.swarm.plan import Fault, Plan
+from sitewatt.swarm.plan import Fault, FaultKind, Plan
 from sitewatt.swarm.run import Verdict, run_plan
 from sitewatt.swarm.shrink import smallest
 
@@ -31,6 +31,7 @@ class Options:
     only: frozenset[int] | None = None
     shrink: int = 0
     keep: Path | None = None
+    without: frozenset[FaultKind] = frozenset()
 
 
 async def campaign(options: Options, *, say: Say) -> Coverage:
@@ -56,15 +57,17 @@ def planned(seed: int, options: Options) -> Plan:
     """Return the plan of a seed at the speed that was asked for, or that this machine can do."""
     speed = options.speed
     if speed is None:
-        gateways = len(draw(seed, speed=1.0, span_s=3600.0, sites=options.sites).gateways)
+        gateways = len(draw(seed, speed=1.0, span_s=3600.0, sites=options.sites, without=options.without).gateways)
         speed = speed_for(gateways=gateways, rounds_per_s=measured_rounds_per_s())
-    plan = draw(seed, speed=speed, span_s=options.minutes * 60 * speed, sites=options.sites)
+    span_s = options.minutes * 60 * speed
+    plan = draw(seed, speed=speed, span_s=span_s, sites=options.sites, without=options.without)
     return plan if options.only is None else plan.only(options.only)
 
 
 def replay_command(plan: Plan, options: Options) -> str:
     """Return the command line that does the same again."""
     sites = f" --sites {options.sites}" if options.sites else ""
+    sites += f" --without {','.join(sorted(options.without))}" if options.without else ""
     only = ",".join(str(fault.number) for fault in plan.faults)
     run = f"sitewatt sim swarm --seed {plan.seed} --minutes {options.minutes:g} --speed {plan.speed:g}"
     return f"{run}{sites} --only '{only}'"

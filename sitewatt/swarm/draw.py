@@ -1,7 +1,7 @@
 """Draws a plan from a seed: pure, and the same for the same arguments on every machine."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -9,7 +9,8 @@ from typing import Final
 from firmware_sim.fault_rules import FaultKind as WireFault
 from firmware_sim.series import Week
 from sitewatt.demo.neighbourhood import SITES_MIN, Neighbourhood, Site, neighbourhood
-from sitewatt.swarm.plan import BROKER, CLOUD, EVERYTHING, Fault, FaultKind, Order, Plan
+from sitewatt.swarm.liar import LIES
+from sitewatt.swarm.plan import BROKER, CLOUD, EVERYTHING, LIAR, Fault, FaultKind, Order, Plan
 
 SITES_MAX: Final = 6
 # Nothing goes wrong in the first and in the last part of a run, so that all can come up and recover.
@@ -17,30 +18,46 @@ FAULTS_FROM, FAULTS_TO = 0.08, 0.70
 # The mean distance of two faults in site time; a run always has some.
 FAULT_EVERY_S: Final = 120.0
 FAULTS_MIN: Final = 3
+# Faults hide one another: a dead inverter cannot show a lease that does not end. So a seed draws from some of the kinds
+# only, and some seeds draw none at all. Source: Groce et al., Swarm Testing, ISSTA 2012.
+QUIET_SHARE: Final = 0.12
+KIND_SHARE: Final = 0.6
+# What fails seldom fails alone: so often the next fault follows within so many seconds.
+CASCADE_SHARE, CASCADE_S_MAX = 0.4, 15.0
 _WEIGHTS: Final = {
     FaultKind.KILL: 4, FaultKind.KILL_ONE: 4, FaultKind.PAUSE: 3, FaultKind.DEVICE: 5, FaultKind.GARBAGE: 2,
-    FaultKind.REPEAT: 2, FaultKind.POWER_CUT: 1, FaultKind.DISK: 2,
+    FaultKind.REPEAT: 2, FaultKind.POWER_CUT: 2, FaultKind.DISK: 2, FaultKind.CLOCK: 2, FaultKind.LIE: 2,
 }  # fmt: skip
+_STEPS_S: Final = (86_400, -86_400, 3_600, -3_600, 30)
 _WIRE_FAULTS: Final = (
     WireFault.DELAY, WireFault.LATE, WireFault.DROP, WireFault.HALF_OPEN, WireFault.DUPLICATE, WireFault.TRUNCATE,
     WireFault.WRONG_UNIT, WireFault.SWAP, WireFault.EXCEPTION, WireFault.SENTINELS, WireFault.ZEROS, WireFault.REBOOT,
 )  # fmt: skip
 _WIRE_FAULT_S_MIN: Final = 10.0
 _DISK_S_MIN: Final = 20.0
+_CLOCK_S_MIN: Final = 20.0
 _OUTAGES_S: Final = (0.0, 5.0, 20.0, 60.0, 130.0, 300.0)
 ORDER_S_MIN, ORDER_S_MAX = 150.0, 420.0
 
 
-def draw(seed: int, *, speed: float, span_s: float, sites: int | None = None) -> Plan:
+def draw(
+    seed: int,
+    *,
+    speed: float,
+    span_s: float,
+    sites: int | None = None,
+    without: Collection[FaultKind] = (),
+) -> Plan:
     """Return what a seed stands for.
 
     Args:
+        without: Kinds of faults that are not drawn.
         speed: How fast time runs on the sites.
         span_s: How long the neighbourhood runs, in site time.
         sites: How many sites there are; drawn where it is ``None``.
     """
     place = _place(random.Random(f"{seed}/place"), sites)
-    faults = _faults(random.Random(f"{seed}/faults"), place, span_s)
+    faults = _faults(random.Random(f"{seed}/faults"), place, span_s, without)
     orders = _orders(random.Random(f"{seed}/orders"), place.sites, span_s)
     return Plan(seed=seed, place=place, speed=speed, span_s=span_s, faults=faults, orders=orders)
 
@@ -52,15 +69,43 @@ def _place(generator: random.Random, sites: int | None) -> Neighbourhood:
     return replace(place, started_at=place.started_at + later)
 
 
-def _faults(generator: random.Random, place: Neighbourhood, span_s: float) -> tuple[Fault, ...]:
+def _faults(
+    generator: random.Random, place: Neighbourhood, span_s: float, without: Collection[FaultKind]
+) -> tuple[Fault, ...]:
+    kinds = {kind: weight for kind, weight in _WEIGHTS.items() if kind not in without}
+    some = {kind: weight for kind, weight in kinds.items() if generator.random() < KIND_SHARE} or kinds
+    if generator.random() < QUIET_SHARE or not some:
+        return ()
     count = max(FAULTS_MIN, round((FAULTS_TO - FAULTS_FROM) * span_s / FAULT_EVERY_S))
-    instants = sorted(generator.uniform(FAULTS_FROM, FAULTS_TO) * span_s for _ in range(count))
-    return tuple(_fault(generator, number, at_s, place, span_s) for number, at_s in enumerate(instants, start=1))
+    return tuple(
+        _fault(generator, number, at_s, kinds=some, place=place, span_s=span_s)
+        for number, at_s in enumerate(_instants(generator, count, span_s), start=1)
+    )
 
 
-def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourhood, span_s: float) -> Fault:
+def _instants(generator: random.Random, count: int, span_s: float) -> list[float]:
+    """Return when faults begin, some of them just after another."""
+    instants: list[float] = []
+    for _ in range(count):
+        if instants and generator.random() < CASCADE_SHARE:
+            after_s = instants[-1] + generator.uniform(0.5, CASCADE_S_MAX)
+            instants.append(min(after_s, FAULTS_TO * span_s))
+        else:
+            instants.append(generator.uniform(FAULTS_FROM, FAULTS_TO) * span_s)
+    return sorted(instants)
+
+
+def _fault(
+    generator: random.Random,
+    number: int,
+    at_s: float,
+    *,
+    kinds: Mapping[FaultKind, int],
+    place: Neighbourhood,
+    span_s: float,
+) -> Fault:
     sites = [site.id for site in place.sites]
-    kind = generator.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()))[0]
+    kind = generator.choices(list(kinds), weights=list(kinds.values()))[0]
     for_s = min(generator.choice(_OUTAGES_S), round((FAULTS_TO + 0.1) * span_s - at_s, 1))
     detail = ""
     match kind:
@@ -74,7 +119,12 @@ def _fault(generator: random.Random, number: int, at_s: float, place: Neighbourh
         case FaultKind.POWER_CUT:
             target = EVERYTHING
         case FaultKind.DISK:
-            target, for_s = generator.choice([place.feeder.id, *sites]), max(for_s, _DISK_S_MIN)
+            target, for_s = generator.choice([place.feeder.id, *sites, CLOUD]), max(for_s, _DISK_S_MIN)
+        case FaultKind.LIE:
+            target, for_s, detail = LIAR, 0.0, generator.choice(LIES)
+        case FaultKind.CLOCK:
+            target, for_s = generator.choice([place.feeder.id, *sites]), max(for_s, _CLOCK_S_MIN)
+            detail = f"{generator.choice(_STEPS_S):+d}"
         case _:
             target = generator.choice([place.feeder.id, *sites, *sites, BROKER, CLOUD, CLOUD])
     seed = generator.getrandbits(32)

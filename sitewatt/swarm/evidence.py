@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud.local.proof import prove_file
-from cloud.local.report import opened, read_report
+from cloud.local.report import ledger_lines, opened, read_report
 from cloud.stores import keys
 from cloud.stores.tables import Table
 from contracts.control import AckStage
 from contracts.units import Quality, epoch_ms, instant
 from firmware_sim.fault_rules import FaultKind as WireFault
 from sitewatt.demo import files, report
-from sitewatt.demo.neighbourhood import Neighbourhood
+from sitewatt.demo.neighbourhood import ZONE, Neighbourhood
 from sitewatt.swarm.orders import Given
-from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.plan import LIAR, FaultKind, Plan
 from sitewatt.swarm.stations import StationSaid
 from sitewatt.swarm.world import Chronicle
 
@@ -67,6 +67,8 @@ class Evidence:
     """Sites whose inverter loses its supply for a moment, and with it every order, and when."""
     events_ms: Sequence[tuple[int, int]]
     """Spans in which the cloud's own demand response may limit sites."""
+    lies_wh: Mapping[int, int]
+    """What the dishonest site is settled with, by the interval's begin: the sum of its lines of the ledger, in Wh."""
     tracebacks: Mapping[str, Sequence[str]]
     set_aside: Sequence[str]
     chronicle: Chronicle
@@ -108,7 +110,9 @@ def gather(
     place, tables = plan.place, files.tables(folder)
     cloud = read_report(tables)
     with opened(tables) as (_, streams):
-        set_aside = tuple(f"{one.id}: {one.error}" for one in streams.all_set_aside())
+        # Of sound senders: what a dishonest one says may be set aside.
+        every = [f"{one.id}: {one.error}" for one in streams.all_set_aside()]
+        set_aside = tuple(text for text in every if LIAR not in text)
     truth = tuple(_truth(files.truth(folder), feeder=place.feeder.id))
     return Evidence(
         channels=report.channels(folder, place),
@@ -120,6 +124,7 @@ def gather(
         limits=tuple(_limit(one) for one in given),
         reboots=tuple(_reboots(plan, switched_on_ms=truth[0][0])),
         events_ms=tuple(_span_ms(event) for event in cloud.dr_events),
+        lies_wh=_lies_wh(tables),
         tracebacks={log.stem: tuple(tracebacks_of(log)) for log in sorted(files.logs(folder).glob("*.log"))},
         set_aside=set_aside,
         chronicle=chronicle,
@@ -127,6 +132,15 @@ def gather(
         started_ms=epoch_ms(place.started_at),
         ended_ms=ended_ms,
     )
+
+
+def _lies_wh(tables: Path) -> Mapping[int, int]:
+    sums: dict[int, int] = {}
+    with opened(tables) as (opened_tables, _):
+        for line in ledger_lines(opened_tables, ZONE):
+            if LIAR in line["account"]:
+                sums[line["interval_ms"]] = sums.get(line["interval_ms"], 0) + line["energy_wh"]
+    return sums
 
 
 def _readings(place: Neighbourhood, folder: Path) -> Iterator[Reading]:

@@ -12,6 +12,8 @@ from typing import Final
 from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
 from edge.control.lease import LEASE_S, REVERT_S
 from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
+from sitewatt.swarm.liar import ENERGY_WH_MAX as LIE_WH_MAX
+from sitewatt.swarm.plan import LIAR
 from sitewatt.swarm.wires import SILENT_S
 
 # A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
@@ -208,6 +210,14 @@ def nothing_grows(evidence: Evidence) -> Iterator[Finding]:
                 yield _finding(nothing_grows, f"{name} took {most:.0f} {what}, above {bound:.0f}")
 
 
+def lies_are_bounded(evidence: Evidence) -> Iterator[Finding]:
+    """A dishonest site is settled with no more than its connection carries, whatever it says and however often."""
+    for start_ms, settled_wh in evidence.lies_wh.items():
+        if abs(settled_wh) > LIE_WH_MAX:
+            what = f"{LIAR} is settled with {settled_wh} Wh at {start_ms}, its connection carries {LIE_WH_MAX} Wh"
+            yield _finding(lies_are_bounded, what)
+
+
 Judge = Callable[[Evidence], Iterable[Finding]]
 JUDGES: Final[tuple[Judge, ...]] = (
     nothing_lost,
@@ -219,6 +229,7 @@ JUDGES: Final[tuple[Judge, ...]] = (
     leases_end,
     stations_let_go,
     nothing_grows,
+    lies_are_bounded,
 )
 
 

@@ -9,6 +9,7 @@ from sitewatt.demo.neighbourhood import Neighbourhood
 BROKER = "broker"
 CLOUD = "cloud"
 EVERYTHING = "everything"
+LIAR = "liar-1"
 
 
 class FaultKind(StrEnum):
@@ -19,15 +20,19 @@ class FaultKind(StrEnum):
     KILL_ONE = "kill_one"
     """One process of the part dies, its supervisor may start it again; where it is the only one, as ``KILL``."""
     POWER_CUT = "power_cut"
-    """All gateways, the broker and the cloud die at once; they are started again after ``for_s``."""
+    """All gateways, the broker and the cloud die at once; after ``for_s`` they come back, in any order."""
     PAUSE = "pause"
     """Every process of the part stands still (SIGSTOP) for ``for_s``."""
     DISK = "disk"
-    """No process of the gateway can write a byte to a file for ``for_s``: its disk is full, or turned read-only."""
+    """No process of the part can write a byte to a file for ``for_s``: its disk is full, or turned read-only."""
+    CLOCK = "clock"
+    """The clock of the gateway's host is off by ``detail`` seconds for ``for_s``, then its time service sets it."""
     DEVICE = "device"
     """A device misbehaves on its wire as ``detail`` says; ``at_s`` counts from when it was switched on."""
     GARBAGE = "garbage"
     """A client publishes what nobody may take, on every channel of the site."""
+    LIE = "lie"
+    """A registered site without a gateway says what is valid and not true, as ``detail`` says."""
     REPEAT = "repeat"
     """What goes over the broker is published again: ``for_s`` later, twice, in another order, and cut short."""
 

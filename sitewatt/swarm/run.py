@@ -17,11 +17,12 @@ from sitewatt.demo.processes import Processes, ProcessFailed
 from sitewatt.demo.run import drained, started
 from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import Finding, judge
+from sitewatt.swarm.liar import register
 from sitewatt.swarm.orders import OrderDesk
 from sitewatt.swarm.plan import FaultKind, Plan
 from sitewatt.swarm.stations import Yard
 from sitewatt.swarm.wires import faulty_plant
-from sitewatt.swarm.world import World
+from sitewatt.swarm.world import World, host_clock, set_by_service
 
 # Real seconds that this machine may stand still before a promise of time can no longer be judged.
 STALL_S_MAX: Final = 1.0
@@ -80,11 +81,19 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
 
     def prepare(place: Path) -> None:
         desk.trust_in(place)
+        register(place, plan)
         if yard is not None:
             yard.wire(place)
 
     async with started(
-        plan.place, processes, folder, speed=plan.speed, say=say, plant=faulty_plant(plan), prepare=prepare
+        plan.place,
+        processes,
+        folder,
+        speed=plan.speed,
+        say=say,
+        plant=faulty_plant(plan),
+        prepare=prepare,
+        host=lambda name, clock: set_by_service(host_clock(folder, name, clock)),
     ) as (clock, watcher):
         port = int(processes["broker"].ready["port"])
         world = World(plan, folder=folder, processes=processes, clock=clock, port=port)

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from contracts.clock import ScaledClock
+from contracts.clock import ScaledClock, SteppedClock
 from sitewatt.demo.processes import Processes, ProcessFailed, usage_of
 from sitewatt.demo.run import start_broker, start_cloud, start_gateway
+from sitewatt.swarm.liar import lie
 from sitewatt.swarm.messages import repeat, throw_garbage
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
 from sitewatt.swarm.process_tree import descriptors, limit_files, signal_all, tree
@@ -20,6 +23,7 @@ LOOK_S: Final = 0.25  # Real seconds between two looks at who still lives.
 MEASURE_S: Final = 2.0
 STARTS_MAX: Final = 3  # Tries of one start; a service manager goes on for ever.
 REPEAT_LISTEN_S: Final = 3.0
+COMES_BACK_S_MAX: Final = 150.0  # Site time from the supply's return to a part's.
 STALL_S: Final = 0.25  # Real seconds by which this machine was late to count as standing still.
 
 
@@ -56,6 +60,28 @@ class Chronicle:
     stalls: list[tuple[float, float]] = field(default_factory=list)
 
 
+def come_back(fault: Fault, parts: Sequence[str]) -> dict[str, float]:
+    """Return after how many seconds each part is up again when the supply is: in any order, some minutes apart at most.
+
+    A gateway may be there long before the broker that tells it of the hours to come.
+    """
+    generator = random.Random(fault.seed)
+    return {name: generator.choice((0.0, 0.0, generator.uniform(0.0, COMES_BACK_S_MAX))) for name in parts}
+
+
+def host_clock(folder: Path, gateway: str, clock: ScaledClock) -> SteppedClock:
+    """Return the clock of a gateway's host, whose wall clock may step."""
+    return SteppedClock(clock, folder / f"{gateway}.clock")
+
+
+def set_by_service(host: SteppedClock) -> SteppedClock:
+    """Note that the host's time service has set its clock now, and return it."""
+    host.synchronised.touch()
+    now_s = host.inner.now().timestamp() + 1.0
+    os.utime(host.synchronised, (now_s, now_s))
+    return host
+
+
 class World:
     """The running parts of a plan."""
 
@@ -66,6 +92,7 @@ class World:
         self._processes = processes
         self._clock = clock
         self._port = port
+        self._hosts = {name: asyncio.Lock() for name in plan.gateways}
         self._turn = {name: asyncio.Lock() for name in (BROKER, CLOUD, *plan.gateways)}
 
     async def strike(self, fault: Fault, *, begun_s: float) -> None:
@@ -88,6 +115,12 @@ class World:
                 await self._cut_power(fault)
             case FaultKind.DISK:
                 await self._take_the_disk(fault)
+            case FaultKind.LIE:
+                self.chronicle.thrown += await lie(
+                    port=self._port, clock=self._clock, kind=fault.detail, seed=fault.seed
+                )
+            case FaultKind.CLOCK:
+                await self._step_the_clock(fault)
         self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))
 
     async def _fell(self, fault: Fault) -> None:
@@ -111,10 +144,13 @@ class World:
             for name in self._turn:
                 await self._processes[name].process.wait()
             await self._clock.sleep(fault.for_s)
-            await self._start(BROKER)
             async with asyncio.TaskGroup() as starts:
-                for name in (CLOUD, *self._plan.gateways):
-                    starts.create_task(self._start(name), name=f"start {name}")
+                for name, after_s in come_back(fault, list(self._turn)).items():
+                    starts.create_task(self._start_after(name, after_s), name=f"start {name}")
+
+    async def _start_after(self, name: str, after_s: float) -> None:
+        await self._clock.sleep(after_s)
+        await self._start(name)
 
     async def _take_the_disk(self, fault: Fault) -> None:
         """Let every write of a gateway's processes to a file fail, whatever the disk is."""
@@ -125,6 +161,17 @@ class World:
                 await self._clock.sleep(fault.for_s)
             finally:
                 limit_files({*pids, *tree(self._pid(fault.target))}, bytes_max=None)
+
+    async def _step_the_clock(self, fault: Fault) -> None:
+        """Let the clock of a gateway's host be off for a while, whatever becomes of its processes meanwhile."""
+        async with self._hosts[fault.target]:
+            host = host_clock(self._folder, fault.target, self._clock)
+            host.file.write_text(fault.detail, encoding="ascii")
+            await self._clock.sleep(fault.for_s)
+            host.file.unlink()
+            # A time service sets the clock and says so; a gateway may look between the two.
+            await self._clock.sleep(1.0)
+            set_by_service(host)
 
     async def supervise(self) -> None:
         """Start again whatever ended by itself, and say so, until cancelled."""
@@ -210,7 +257,8 @@ class World:
             case "cloud":
                 await start_cloud(self._processes, self._folder, clock=self._clock)
             case _:
-                await start_gateway(self._processes, self._folder, name, clock=self._clock)
+                host = host_clock(self._folder, name, self._clock)
+                await start_gateway(self._processes, self._folder, name, clock=host)
 
     def _files_of(self, name: str) -> Path:
         match name:

@@ -1,10 +1,11 @@
 """A seed is all that a failure must remember."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
-from sitewatt.swarm.draw import FAULTS_FROM, draw
+from sitewatt.swarm.draw import CASCADE_S_MAX, FAULTS_FROM, draw
 from sitewatt.swarm.plan import FaultKind, Plan
 from sitewatt.swarm.wires import faulty_plant
 
@@ -32,6 +33,28 @@ def test_every_kind_of_fault_and_every_part_is_drawn() -> None:
     assert details >= {"drop", "late", "truncate", "zeros", "reboot", "half_open"}
 
 
+def test_seeds_differ_in_what_they_draw_and_some_draw_nothing() -> None:
+    """One kind of fault hides what another would show: an inverter that reboots lets go of what does not end."""
+    drawn = [frozenset(fault.kind for fault in _drawn(seed).faults) for seed in range(200)]
+    assert 0.05 < sum(not kinds for kinds in drawn) / len(drawn) < 0.25
+    for kind in FaultKind:
+        assert 0.1 < sum(kind in kinds for kinds in drawn) / len(drawn) < 0.7, kind
+
+
+def test_faults_follow_close_on_one_another() -> None:
+    """A gateway that starts while broker and cloud are gone is where a start has failed."""
+    plans = [_drawn(seed) for seed in range(60)]
+    gaps = [after.at_s - before.at_s for plan in plans for before, after in pairwise(plan.faults)]
+    assert sum(gap <= CASCADE_S_MAX for gap in gaps) > len(gaps) / 4
+
+
+def test_kinds_that_are_left_out_are_not_drawn() -> None:
+    """What a short run cannot judge is left to the night, by name."""
+    without = {FaultKind.CLOCK, FaultKind.DISK}
+    plans = [draw(seed, speed=15.0, span_s=SPAN_S, without=without) for seed in range(60)]
+    assert {fault.kind for plan in plans for fault in plan.faults} == set(FaultKind) - without
+
+
 def test_a_device_misbehaves_when_the_schedule_says_so() -> None:
     """A drawn fault that the plant never hears of tries nothing."""
     plan = next(plan for plan in map(_drawn, range(99)) if any(one.kind is FaultKind.DEVICE for one in plan.faults))
@@ -49,9 +72,7 @@ def test_a_device_misbehaves_when_the_schedule_says_so() -> None:
 def test_what_is_drawn_lies_within_the_run(seed: int) -> None:
     """A fault or an order that outlasts the run leaves nothing to judge."""
     plan = _drawn(seed)
-    assert plan.faults and all(
-        fault.at_s >= FAULTS_FROM * SPAN_S and fault.at_s + fault.for_s < SPAN_S for fault in plan.faults
-    )
+    assert all(fault.at_s >= FAULTS_FROM * SPAN_S and fault.at_s + fault.for_s < SPAN_S for fault in plan.faults)
     assert [fault.number for fault in plan.faults] == list(range(1, len(plan.faults) + 1))
     assert plan.orders and all(order.for_s > 0 and order.at_s + order.for_s < SPAN_S for order in plan.orders)
     assert all(order.site in plan.gateways for order in plan.orders)

@@ -60,6 +60,7 @@ def _sound() -> Evidence:
         limits=[LIMIT],
         reboots=[],
         events_ms=[],
+        lies_wh={0: 2_400, 900_000: -2_500},
         tracebacks={"cloud": ()},
         set_aside=[],
         chronicle=Chronicle(usage=[Usage(name="cloud", at_s=1.0, rss_mb=90.0, descriptors=20, files_bytes=1000)]),
@@ -126,6 +127,10 @@ def _station_holds_on(sound: Evidence) -> Evidence:
     return replace(sound, stations=[*sound.stations, _station(120, leased=True)])
 
 
+def _lie_is_paid(sound: Evidence) -> Evidence:
+    return replace(sound, lies_wh={0: 5_000})
+
+
 def _grown(sound: Evidence) -> Evidence:
     usage = Usage(name="cloud", at_s=9.0, rss_mb=900.0, descriptors=20, files_bytes=1000)
     return replace(sound, chronicle=replace(sound.chronicle, usage=[*sound.chronicle.usage, usage]))
@@ -148,6 +153,7 @@ BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "limits_held": (_above_the_limit,),
     "leases_end": (_never_free,),
     "nothing_grows": (_grown,),
+    "lies_are_bounded": (_lie_is_paid,),
 }
 
 
