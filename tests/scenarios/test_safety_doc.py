@@ -44,4 +44,6 @@ def test_the_table_has_every_failure_and_every_kind_of_order() -> None:
     head, _, *rows = _table("kill matrix")
     assert head[1:] == [column.name for column in COLUMNS]
     assert [row[0] for row in rows] == [failure.name for failure in FAILURES]
-    assert all(len(row) == len(head) and all("**" in cell for cell in row[1:]) for row in rows)
+    for row, failure in zip(rows, FAILURES, strict=True):
+        measured = [name for name, cell in zip(head[1:], row[1:], strict=True) if "**" in cell]
+        assert measured == [column.name for column in failure.columns], failure.name

@@ -1,14 +1,14 @@
 """What a site under siege has been promised, how the plant's truth judges it, and the table of it all."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from contracts.control import Action, BatteryPower, Command, LimitExport
 from contracts.units import epoch_ms
-from edge.control.lease import LEASE_S, REVERT_S
+from edge.control.lease import HOLD_S, LEASE_S, REVERT_S
 from tests.support.rigs.fault_rig import (
     AGGREGATOR,
     BATTERY_LOAD_W,
@@ -31,6 +31,7 @@ class Promise(Enum):
     LETS_GO = f"device timer, {REVERT_S:.0f} s"
     TO_THE_END = f"order, {ORDER_S:.0f} s"
     COMES_BACK = f"edge lease, {LEASE_S:.0f} s"
+    HELD_LONG = f"device timer, {HOLD_S:.0f} s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Column:
 
     def lasts_s(self, promise: Promise) -> float:
         """Return how long the order is to run, so that the governing timer is the first to end."""
-        return LONG_ORDER_S if promise is Promise.LETS_GO else ORDER_S
+        return LONG_ORDER_S if promise in (Promise.LETS_GO, Promise.HELD_LONG) else ORDER_S
 
 
 def _curtailed(state: State) -> bool:
@@ -129,6 +130,14 @@ def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row
         took_s = (safe_ms - failed_ms) / 1000
         assert took_s <= REVERT_S * MARGIN, f"it took {took_s:.1f} s; {said}"
         return _cell(row, column, column.fallback, promise, f"{took_s:.0f} s")
+    if promise is Promise.HELD_LONG:
+        free_ms = place.when(column.site, column.safe, from_ms=failed_ms)
+        assert free_ms is not None, f"it is not {column.fallback} after {HOLD_S:.0f} s; {said}"
+        lost_ms = _last_not(place, column, from_ms=failed_ms, to_ms=free_ms - 1)
+        assert lost_ms is None, f"not held {((lost_ms or 0) - failed_ms) / 1000:.1f} s after the failure; {said}"
+        took_s = (free_ms - failed_ms) / 1000
+        assert HOLD_S / MARGIN <= took_s <= HOLD_S * MARGIN, f"it was held for {took_s:.1f} s; {said}"
+        return _cell(row, column, f"held, then {column.fallback}", promise, f"{took_s:.0f} s")
     lost_ms = _last_not(place, column, from_ms=failed_ms, to_ms=ends_ms - EDGE_MS)
     if promise is Promise.COMES_BACK:
         # It may be held again before the plant writes its next line: the failure itself was seen to happen.
@@ -141,6 +150,10 @@ def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row
     took_s = (safe_ms - issued_ms) / 1000
     assert took_s <= (ends_ms - issued_ms) / 1000 * MARGIN, f"it took {took_s:.1f} s; {said}"
     return _cell(row, column, f"held, then {column.fallback}", promise, f"{took_s:.0f} s")
+
+
+def _text(cell: Cell | None) -> str:
+    return "no promise of its own" if cell is None else f"{cell.state}; {cell.timer}; **{cell.measured}**"
 
 
 def _cell(row: str, column: Column, state: str, promise: Promise, measured: str) -> Cell:
@@ -173,13 +186,13 @@ def _story(place: Siege, column: Column, *, from_ms: int) -> str:
 _BEGIN, _END = "<!-- kill matrix: begin -->", "<!-- kill matrix: end -->"
 
 
-def write_table(path: Path, cells: list[Cell], *, rows: Sequence[str]) -> None:
+def write_table(path: Path, cells: list[Cell], *, rows: Mapping[str, Sequence[Column]]) -> None:
     """Put the rows that were measured in place of their lines in the table of a document; other lines stay.
 
     Args:
         path: The document, with the table between two marks.
         cells: What was measured.
-        rows: The names of all rows, in the order of the table.
+        rows: The columns of each row by its name, in the order of the table.
     """
     names = [column.name for column in COLUMNS]
     text = path.read_text(encoding="utf-8")
@@ -188,8 +201,8 @@ def write_table(path: Path, cells: list[Cell], *, rows: Sequence[str]) -> None:
     lines = {line.split("|")[1].strip(): line for line in found.group(1).splitlines()}
     for row in rows:
         by_column = {cell.column: cell for cell in cells if cell.row == row}
-        if by_column.keys() >= set(names):
-            texts = [f"{one.state}; {one.timer}; **{one.measured}**" for one in (by_column[name] for name in names)]
+        if by_column.keys() >= {column.name for column in rows[row]}:
+            texts = [_text(by_column.get(name)) for name in names]
             lines[row] = f"| {row} | {' | '.join(texts)} |"
     head = [f"| failure | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
     table = "\n".join([_BEGIN, *head, *(lines[row] for row in rows if row in lines), _END])

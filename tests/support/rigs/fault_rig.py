@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,13 @@ State = dict[str, float]
 Says = Callable[[State], bool]
 
 
-def sun_site(name: str, *, has_timer: bool = True, wired: bool = False) -> PlantSite:
+def sun_site(name: str, *, has_timer: bool = True, wired: bool = False, peak_w: float = PV_W) -> PlantSite:
     """Return a site with PV and a small load, so that it feeds in at noon; ``wired``, with a receiver's relay box."""
     inverter = DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV, faults=_REBOOTS, revert_ignored=not has_timer)
     return PlantSite(
         id=name,
         load=LoadConfig(base_w=SUN_LOAD_W),
-        pv=PvConfig(peak_w=PV_W),
+        pv=PvConfig(peak_w=peak_w),
         devices=(inverter, _DOORBELL, _METER, *((_BOX,) if wired else ())),
     )
 
@@ -290,11 +290,13 @@ async def siege(
     loads: Mapping[str, Mapping[str, Any]] | None = None,
     devices: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     trading: bool = False,
+    started_at: datetime = NOON,
 ) -> AsyncIterator[Siege]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
     Args:
         trading: Every site trades, in the market of a real cloud.
+        started_at: The sites' instant at the start.
         sections: What else the configuration of a site's gateway says, by site.
         battery: What else it says of the battery.
         rests: What the loads of a site do while nobody asks: run, where it is not told.
@@ -306,7 +308,7 @@ async def siege(
     monkeypatch.setenv("SITEWATT_HINDER", str(hinder))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).with_name("fault_hindrance")))
     built = tuple(sites)
-    clock = scaled_clock(started_at=NOON, speed=speed)
+    clock = scaled_clock(started_at=started_at, speed=speed)
     files.plant(folder).write_text(PlantConfig(sites=built).to_yaml(), encoding="utf-8")
     processes = Processes(files.logs(folder))
     broker_port = files.free_port()

@@ -6,20 +6,25 @@ the four of the table. A row without ``in_ci`` runs at night.
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+import aiomqtt
 import pytest
 
 from contracts.control import BatteryPower
+from contracts.forecast import ForecastBroadcast
+from contracts.topics import Down, site_topic
 from tests.support.rigs.fault_disk import Disk
-from tests.support.rigs.fault_matrix import COLUMNS, Column, Promise
-from tests.support.rigs.fault_rig import AGGREGATOR, Siege
+from tests.support.rigs.fault_matrix import COLUMNS, LIMIT_W, Column, Promise
+from tests.support.rigs.fault_rig import AGGREGATOR, SAFETY_S, ZONE, Siege
 from tests.support.rigs.fault_wire import overwrite
 from tests.support.rigs.gateway import change_config, until_status
 
 DAY_S = 86_400.0
+OLD = timedelta(hours=2, minutes=1)
 # SunSpec models 123 and 124, from the id register on: WMaxLim_Ena and StorCtl_Mod.
 _LIMIT_ENABLE = (123, 9)
 _STORAGE_MODE = (124, 5)
@@ -32,7 +37,9 @@ class Failure:
     """One row: what is broken, what is promised of market orders and of the grid operator's limit.
 
     ``proof`` fails where the gateways did not suffer what was done to them, for failures that the plant cannot show.
-    ``from_start`` counts from when the gateways run again, where it is their start that lets go.
+    ``from_start`` counts from when the gateways run again, where it is their start that lets go. A row that lasts hours
+    has a ``speed`` of its own, and only the columns that it says something new of; its gateways do not trade.
+    ``sections`` is what else the configuration of a site says.
     """
 
     name: str
@@ -43,6 +50,14 @@ class Failure:
     proof: Breaks | None = None
     in_ci: bool = False
     from_start: bool = False
+    speed: float | None = None
+    columns: tuple[Column, ...] = COLUMNS
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def trades(self) -> bool:
+        """Say whether the sites trade in a real cloud's market meanwhile."""
+        return self.speed is None
 
     def promise(self, column: Column) -> Promise:
         """Return what is promised of a column."""
@@ -98,6 +113,26 @@ async def _no_outlook(place: Siege, _: Disk) -> None:
     """Start every gateway again with orders in the market and nobody who tells it of the hours to come."""
     for part in ("cloud", "broker"):
         place.processes.kill(part)
+    await _start_again(place)
+
+
+async def _old_outlook(place: Siege, _: Disk) -> None:
+    """Start every gateway again with the outlook that a cloud left which died two hours ago."""
+    place.processes.kill("cloud")
+    async with asyncio.timeout(SAFETY_S), aiomqtt.Client("127.0.0.1", place.broker_port) as client:
+        topics = [site_topic(zone=ZONE, site=site, channel=Down.OUTLOOK) for site in place.sites]
+        for topic in topics:
+            await client.subscribe(topic, qos=1)
+        left: dict[str, bytes] = {}
+        async for message in client.messages:
+            if message.retain and isinstance(message.payload, bytes):
+                left[str(message.topic)] = message.payload
+            if len(left) == len(topics):
+                break
+        for topic, payload in left.items():
+            outlook = ForecastBroadcast.decode(payload)
+            old = outlook.model_copy(update={"issued_at": outlook.issued_at - OLD})
+            await client.publish(topic, old.encode(), qos=1, retain=True)
     await _start_again(place)
 
 
@@ -217,6 +252,13 @@ FAILURES = (
         proof=_trading_waits,
     ),
     Failure(
+        name="outlook two hours old at a start",
+        breaks=_old_outlook,
+        market=Promise.LETS_GO,
+        limit=Promise.TO_THE_END,
+        proof=_trading_waits,
+    ),
+    Failure(
         name="issuers no longer trusted",
         breaks=_trust_nobody,
         market=Promise.LETS_GO,
@@ -232,4 +274,13 @@ FAILURES = (
     _stepped("+1 day", DAY_S, in_ci=True),
     _stepped("-1 day", -DAY_S),
     Failure(name="second master", breaks=_second_master, market=Promise.COMES_BACK, limit=Promise.COMES_BACK),
+    Failure(
+        name="gateway killed under a limit without an end",
+        breaks=_kill,
+        market=Promise.LETS_GO,
+        limit=Promise.HELD_LONG,
+        speed=60.0,
+        columns=tuple(column for column in COLUMNS if column.site == "limit"),
+        sections={"limit": {"grid_limits": {"failsafe_export_w": LIMIT_W, "failsafe_s_min": 7200}}},
+    ),
 )
