@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contracts.control import (
@@ -35,6 +35,7 @@ from edge.control.life import (
 )
 from edge.control.model import BATTERIES, CONNECTION, Priority, load
 from edge.control.orders import request_of, requester_of
+from tests.support.branches import Branches
 from tests.support.rigs.control_commands import NOW, command
 
 LIMIT = command(LimitImport(max_w=4_200))
@@ -159,25 +160,37 @@ def test_effect_is_what_the_meter_shows_within_the_tolerance(
     assert is_effective(action, seen) is effective
 
 
+_lives = Branches("effective", "ineffective", "released", "superseded", "expired")
+_seldom = st.sampled_from([False] * 12 + [True])
+
+
+@_lives
 @given(
     st.lists(
         st.builds(
             Observed,
-            now_s=st.floats(0, 200),
+            now_s=st.floats(0, 130),
             readback_equal=st.none() | st.booleans(),
             connection_w=st.none() | st.floats(-9_000, 9_000),
-            released=st.booleans(),
-            superseded=st.booleans(),
+            released=_seldom,
+            superseded=_seldom,
         ),
         max_size=12,
     )
 )
+@example([Observed(now_s=1, readback_equal=True, connection_w=0), Observed(now_s=121)])
+@example([Observed(now_s=APPLY_S)])
+@example([Observed(now_s=1, released=True)])
+@example([Observed(now_s=1, superseded=True)])
 def test_a_life_never_repeats_an_end_and_never_skips_the_read_back(seen: list[Observed]) -> None:
     """Whatever is observed in whatever order."""
     found = stages(Life(command=LIMIT, taken_s=0, expires_s=120), *sorted(seen, key=lambda each: each.now_s))
     assert sum(stage in FINAL for stage in found) <= 1
     assert all(stage not in FINAL for stage in found[:-1])
+    for stage in (AckStage.INEFFECTIVE, AckStage.RELEASED, AckStage.SUPERSEDED, AckStage.EXPIRED):
+        _lives.met(stage.value, stage in found)
     if AckStage.EFFECTIVE in found:
+        _lives.met("effective")
         assert AckStage.APPLIED in found[: found.index(AckStage.EFFECTIVE)]
 
 

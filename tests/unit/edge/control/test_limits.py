@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.control.limits import (
@@ -23,6 +23,7 @@ from edge.control.limits import (
     ticked,
 )
 from edge.control.model import Reason
+from tests.support.branches import Branches
 
 SITE = LimitSettings(failsafe_w=4_200)
 EXPECTED = {
@@ -153,7 +154,12 @@ def test_the_machine_asks_nothing_where_an_order_binds_or_nothing_does() -> None
     assert failsafe_request(free, SITE, requester="dso", consumption=True) is None
 
 
+_silence = Branches("left failsafe", "stayed in it")
+
+
+@_silence
 @given(st.lists(st.tuples(st.sampled_from(["tick", "beat", "set", "lift"]), st.floats(0.1, 5_000)), max_size=40))
+@example([("tick", 4_000.0), ("tick", 1.0), ("lift", 1.0)])
 def test_from_failsafe_no_path_of_silence_leads_to_unlimited(steps: list[tuple[str, float]]) -> None:
     """Whatever happened before: without hearing the controller, a held limit stays held."""
     now_s, limit = 0.0, started(now_s=0)
@@ -168,5 +174,7 @@ def test_from_failsafe_no_path_of_silence_leads_to_unlimited(steps: list[tuple[s
             limit = ordered(limit, max_w=None, now_s=now_s)
         else:
             limit = ticked(limit, SITE, now_s=now_s)
+        if before.state is LimitState.FAILSAFE:
+            _silence.met("left failsafe" if bound_w(limit, SITE) is None else "stayed in it")
         if before.state is LimitState.FAILSAFE and bound_w(limit, SITE) is None:
             assert what == "lift" or now_s - limit.heard_s < SITE.heartbeat_s

@@ -1,10 +1,11 @@
 """Following the schedule during delivery."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.trading.tracker import schedule_power_w
+from tests.support.branches import Branches
 
 LIMITS = {"import_w_max": 17_000.0, "export_w_max": 10_000.0}
 
@@ -34,10 +35,17 @@ def test_a_site_that_follows_ends_with_the_traded_energy() -> None:
     assert metered_wh == pytest.approx(400, abs=10)
 
 
+_asks = Branches("asks for power", "leaves it")
+
+
+@_asks
 @given(st.integers(-9_000, 9_000), st.floats(-9_000, 9_000), st.floats(0, 900))
+@example(100, 0.0, 450.0)
+@example(100, 0.0, 900.0)
 def test_the_schedule_never_asks_for_more_than_the_connection_carries(
     position_wh: int, metered_wh: float, elapsed_s: float
 ) -> None:
     """Also in the last second of an interval that went wrong."""
     power_w = schedule_power_w(position_wh=position_wh, metered_wh=metered_wh, elapsed_s=elapsed_s, **LIMITS)
+    _asks.met("leaves it" if power_w is None else "asks for power")
     assert power_w is None or -10_000 <= power_w <= 17_000
