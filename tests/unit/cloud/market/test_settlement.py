@@ -233,6 +233,26 @@ def test_imbalance_is_metered_minus_the_position_less_what_was_paid_as_reduction
     assert imbalance_wh(metered_wh=-900, traded_wh=-1000) == 100
 
 
+@pytest.mark.parametrize(
+    ("metered", "delivered", "imbalance"),
+    [
+        (-5, 1, -4),
+        (-5, 5, 0),
+        (-5, 9, 0),
+        (0, 4, 0),
+        (5, 4, 5),
+        (5, -1, 4),
+        (5, -5, 0),
+        (5, -9, 0),
+        (0, -4, 0),
+        (5, 0, 5),
+    ],
+)
+def test_a_paid_change_worked_out_by_hand(metered: int, delivered: int, imbalance: int) -> None:
+    """Of a paid reduction, what was bought and not taken; of a paid increase, what was taken beyond it."""
+    assert imbalance_wh(metered_wh=metered, traded_wh=0, demand_response_wh=delivered) == imbalance
+
+
 @given(metered=st.integers(-2000, 2000), traded=st.integers(-2000, 2000), delivered=st.integers(-500, 500))
 def test_a_paid_change_moves_an_imbalance_towards_zero_never_across_or_away(
     metered: int, traded: int, delivered: int
