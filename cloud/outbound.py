@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -26,7 +26,7 @@ class Question:
     url: str
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] | None = None
-    json: Any = None
+    json: object = None
     secret: str = ""
 
 

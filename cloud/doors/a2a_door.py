@@ -268,7 +268,7 @@ def _asked(message: a2a_pb2.Message, agent: Agent) -> tuple[str, dict[str, objec
 
 def _object(part: a2a_pb2.Part) -> dict[str, object] | None:
     if part.HasField("data"):
-        read: Any = MessageToDict(part.data)
+        read: object = MessageToDict(part.data)
     else:
         try:
             read = json.loads(part.text)

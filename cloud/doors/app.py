@@ -44,7 +44,7 @@ def build_app(
     key: CardKey | None = None,
     peers: Sequence[Peer] = (),
     executor: AgentExecutor | None = None,
-    extend_mcp: Callable[[Server[Any]], None] = lambda server: None,
+    extend_mcp: Callable[[Server[object]], None] = lambda server: None,
     push_allowed: PushCheck = validate_push_notification_url,
 ) -> Starlette:
     """Return the application of an offering.
@@ -124,7 +124,7 @@ def build_app(
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """Run work beside the block and end it with it."""
     task = asyncio.create_task(work, name="keep the registry new")
     try:

@@ -8,7 +8,7 @@ Source: A2A specification 1.0, section 8.4; RFC 7517 (JWK set), 7638 (a key's th
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import anyio.to_thread
 import httpx
@@ -95,7 +95,7 @@ async def _offered(http: httpx.AsyncClient, peer: Peer) -> dict[str, PyJWK]:
     """Return the keys that a peer publishes, by the thumbprints that are calculated here."""
     answer = await http.get(f"{peer.url}{KEYS_PATH}")
     answer.raise_for_status()
-    told: Any = answer.json()
+    told: object = answer.json()
     listed = told.get("keys") if isinstance(told, dict) else None
     found = {}
     for jwk in listed[:KEYS_MAX] if isinstance(listed, list) else ():

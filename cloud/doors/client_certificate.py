@@ -26,7 +26,7 @@ class CertifiedHttp(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Remember the certificate of a connection."""
         super().connection_made(transport)
-        self.app: Any = _certified(self.app, transport)
+        self.app: object = _certified(self.app, transport)
 
 
 class CertifiedSocket(WebSocketsSansIOProtocol):
@@ -35,7 +35,7 @@ class CertifiedSocket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the certificate of a connection."""
         super().connection_made(transport)
-        self.app: Any = _certified(self.app, transport)
+        self.app: object = _certified(self.app, transport)
 
 
 def _certified(app: Any, transport: asyncio.BaseTransport) -> ASGIApp:

@@ -2,7 +2,7 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -102,7 +102,7 @@ def read_peers(path: Path) -> tuple[Peer, ...]:
         SetupError: It cannot be read or breaks the schema; the message names the key.
     """
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: object = yaml.safe_load(path.read_text(encoding="utf-8"))
         peers = _File.model_validate(raw).peers
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"peers {path} cannot be read: {reason_of(error)}") from error

@@ -1,7 +1,6 @@
 """Orders to the market of their zone, a batch at a time through its one writer."""
 
 from collections import defaultdict
-from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
@@ -15,7 +14,7 @@ from contracts.units import epoch_ms
 
 
 @counted("orders")
-def handler(event: dict[str, object], context: Any) -> dict[str, object]:
+def handler(event: dict[str, object], context: object) -> dict[str, object]:
     """Take a batch of orders to the market; it is journalled, matched, stored and answered, or delivered again whole.
 
     Raises:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from typing import Any
 
 from cloud.shell.counting import counted
 from cloud.shell.provisioning import REFUSED, answer, client_of
@@ -22,7 +21,7 @@ def install(tables: Tables | None) -> None:
 
 
 @counted("provisioning-hook")
-def handler(event: dict[str, object], context: Any) -> dict[str, object]:
+def handler(event: dict[str, object], context: object) -> dict[str, object]:
     """Answer whether provisioning may go on; whatever is wrong, the answer is no.
 
     The gateway asks again, so a list that cannot be read now costs it nothing else.

@@ -29,7 +29,7 @@ class Functions:
         """Import a function now, so that the first call is as fast as the others."""
         self._handlers[module] = importlib.import_module(module).handler
 
-    async def call(self, module: str, event: dict[str, object]) -> Any:
+    async def call(self, module: str, event: dict[str, object]) -> object:
         """Call a function with an event and return its answer; whatever it raises is raised here."""
         context = Context(function_name=module.rpartition(".")[2], aws_request_id=f"{next(self._numbers):032x}")
         loop = asyncio.get_running_loop()

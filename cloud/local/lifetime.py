@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 import sys
-from typing import Any, Final
+from typing import Final
 
 PARENT_CHECK_S: Final = 0.5  # Real seconds; a process must be gone within two of them.
 ASK_AGAIN_S: Final = 1.0  # Real seconds after which a task that was cancelled and goes on is cancelled again.
@@ -59,7 +59,7 @@ async def end(process: asyncio.subprocess.Process, *, within_s: float) -> None:
         await process.wait()
 
 
-async def ended(*tasks: "asyncio.Task[Any]") -> None:
+async def ended(*tasks: "asyncio.Task[object]") -> None:
     """Cancel tasks and return when they have ended.
 
     Before Python 3.12 ``asyncio.wait_for`` may swallow a cancellation that comes as it ends, so who goes on is asked

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
 from cloud.infra.rules import Consumer
@@ -123,7 +123,7 @@ class ShardReader:
         return {"handler": self._consumer.handler, "shard": self._shard, "attempt": self._attempts, "error": error}
 
 
-def _first_failure(answer: Any, records: Sequence[StreamRecord]) -> int | None:
+def _first_failure(answer: object, records: Sequence[StreamRecord]) -> int | None:
     """Return the position of the first record that a function named as failed."""
     failures = answer.get("batchItemFailures", []) if isinstance(answer, dict) else []
     numbers = {int(failure["itemIdentifier"]) for failure in failures}

@@ -278,7 +278,7 @@ class MarketRules(_Data):
 
     @model_validator(mode="before")
     @classmethod
-    def _dated(cls, raw: Any) -> Any:
+    def _dated(cls, raw: object) -> object:
         """Tell stored rules of the first edition, and take ``final_days`` for what it says."""
         if not isinstance(raw, dict):
             return raw

@@ -169,7 +169,7 @@ def _restored(state: State, raw: Mapping[str, Any]) -> Product:
     return product
 
 
-def _answers(product: Product) -> dict[str, tuple[tuple[Any, ...], Reply]]:
+def _answers(product: Product) -> dict[str, tuple[tuple[object, ...], Reply]]:
     """Return the first answers to new orders, by site and order id, each with what was asked."""
     orders = ((order.asked, order.answer) for order in product.orders if order.account is not None)
     rejected = ((one.asked, one.answer) for one in product.rejected)

@@ -218,7 +218,7 @@ class Product:
     rejected: list[Rejected] = field(default_factory=list)
     own: dict[str, dict[Order, None]] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
-    replies: dict[str, tuple[tuple[Any, ...], Reply]] = field(default_factory=dict)
+    replies: dict[str, tuple[tuple[object, ...], Reply]] = field(default_factory=dict)
     caps: dict[str, tuple[int, int]] = field(default_factory=dict)
     meters: dict[str, Meter] = field(default_factory=dict)
     demand_response: dict[str, DrLine] = field(default_factory=dict)

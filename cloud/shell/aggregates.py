@@ -125,7 +125,7 @@ class PointSummary:
             span=self.span.followed_by(later.span),
         )
 
-    def row(self, begin_ms: int) -> list[Any]:
+    def row(self, begin_ms: int) -> list[object]:
         """Return the form in which a table keeps it: times from the quarter's beginning, areas in value seconds."""
         span = self.span
         return [

@@ -6,7 +6,7 @@ import time
 import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from cloud.agents.office import Office
 from cloud.agents.reasoning import SYSTEM, Bounds, Conversation, Message, Model, ModelTurn, converse
@@ -64,7 +64,7 @@ def ask(
     return talk
 
 
-def _plain(message: Message) -> Any:
+def _plain(message: Message) -> object:
     match message:
         case str():
             return {"user": message}

@@ -75,7 +75,7 @@ def counted(name: str) -> Callable[[HandlerT], HandlerT]:
 
     def around(handler: HandlerT) -> HandlerT:
         @functools.wraps(handler)
-        def entry(event: dict[str, Any], context: Any) -> Any:
+        def entry(event: dict[str, Any], context: Any) -> object:
             token = _function.set(name)
             try:
                 if _Counting.cold:

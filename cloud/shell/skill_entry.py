@@ -37,7 +37,7 @@ def entry(name: str, skills: Sequence[str]) -> Handler:
     held = {each: skill(each) for each in skills}
 
     @counted(name)
-    def handler(event: dict[str, object], context: Any) -> dict[str, object]:
+    def handler(event: dict[str, object], context: object) -> dict[str, object]:
         """Answer one question of a caller whom the API has let in."""
         del context
         count(SKILLS)

@@ -206,7 +206,7 @@ def check_writes(writes: Sequence[Write]) -> None:
             refuse_floats(write.key, write.body)
 
 
-def refuse_floats(key: Key, value: Any) -> None:
+def refuse_floats(key: Key, value: object) -> None:
     """Prove that a body of a market table holds no float.
 
     Raises:

@@ -169,7 +169,7 @@ def _day(name: Any) -> date:
         raise BadInput(f"{name!r} is not a day like 2025-03-31") from error
 
 
-def _readings(name: str, values: Any) -> list[int | None]:
+def _readings(name: str, values: object) -> list[int | None]:
     if not isinstance(values, list) or not all(value is None or type(value) is int for value in values):
         raise BadInput(f"history of {name} is not a list of whole Wh, null where a reading is missing")
     return values
