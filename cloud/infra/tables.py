@@ -41,7 +41,7 @@ class LakeDefinition:
     cold_after_d: int
     forget_after_d: int
 
-    def lifecycle_request(self, bucket: str) -> object:
+    def lifecycle_request(self, bucket: str) -> Any:
         """Return the arguments of S3's PutBucketLifecycleConfiguration."""
         rule = {
             "ID": "telemetry",
