@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud.errors import SetupError, StoreError
+from cloud.local.opening import servers_of
 from cloud.local.report import ledger
 from cloud.stores.private_files import private_database, private_folder, write_private
 from cloud.stores.registry import load_registry
@@ -54,6 +55,11 @@ def back_up(folder: Path, out: Path) -> Backup:
         SetupError: There is no cloud in the folder, or something where the copy goes.
         StoreError: A file cannot be read, or the copy is not sound; nothing is kept of it.
     """
+    if in_servers := servers_of(folder).named:
+        raise SetupError(
+            f"{folder} keeps its {' and '.join(in_servers)} in servers: copy them by those servers' own means"
+            " (docs/cluster.md); nothing copied"
+        )
     if not (folder / DATABASES[-1]).is_file():
         raise SetupError(f"{folder} holds no {DATABASES[-1]}: no cloud has run there; nothing copied")
     if out.exists():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from cloud.errors import SetupError
 from cloud.infra.rules import SCHEDULES
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
-from cloud.local.opening import STREAM_SCHEMES
+from cloud.local.opening import STORES_FILE, STREAM_SCHEMES, STREAMS_FILE, TABLES_FILE, Servers
 from cloud.stores.registry import Registry
 from cloud.stores.setup import POSTGRESQL
 from contracts.reasons import reason_of
@@ -102,7 +102,8 @@ class CloudConfig(_Settings):
     def _database(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(POSTGRESQL):
             raise ValueError(f"must be {POSTGRESQL}USER@HOST/DATABASE")
-        if url is not None and urlsplit(url).password:
+        parts = urlsplit(url or "")
+        if parts.password is not None or "password" in parse_qs(parts.query):
             raise ValueError("holds a password; name a file with it, ?passfile=FILE, instead")
         return url
 
@@ -111,6 +112,8 @@ class CloudConfig(_Settings):
     def _servers(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(STREAM_SCHEMES):
             raise ValueError("must be nats://HOST:PORT/NAME")
+        if "@" in urlsplit(url or "").netloc:
+            raise ValueError("holds who connects; name a credentials file, ?creds=FILE, instead")
         return url
 
     @field_validator("schedules")
@@ -125,14 +128,19 @@ class CloudConfig(_Settings):
         return schedules
 
     @property
+    def servers(self) -> Servers:
+        """Return the addresses of what is kept in servers."""
+        return Servers(tables=self.tables, streams=self.streams)
+
+    @property
     def tables_path(self) -> Path:
-        """Return the file of the tables."""
-        return self.folder / "tables.db"
+        """Return the file of the tables, or the one that says in which server they are."""
+        return self.folder / (TABLES_FILE if self.tables is None else STORES_FILE)
 
     @property
     def streams_path(self) -> Path:
-        """Return the file of the streams."""
-        return self.folder / "streams.db"
+        """Return the file of the streams, where they are in one."""
+        return self.folder / STREAMS_FILE
 
 
 def load_config(path: Path, *, tables: str | None = None, streams: str | None = None) -> CloudConfig:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -42,6 +41,7 @@ SHARDS: Final = 8
 SHARDS_MAX: Final = 256
 DUPLICATES_S: Final = 120.0
 ANSWER_TIMEOUT_S: Final = 5.0
+OPEN_TIMEOUT_S: Final = 15.0
 LOOK_AGAIN_S: Final = 1.0
 PAGE: Final = 200
 _CONNECT_TIMEOUT_S: Final = 5
@@ -136,18 +136,20 @@ class NatsStreams:
             StoreError: No server answers, or JetStream refuses.
         """
         address = NatsAddress.parse(url)
+        client = Client()
         try:
-            client = await nats.connect(
-                servers=list(address.servers),
-                name="sitewatt",
-                user_credentials=str(address.creds) if address.creds else None,
-                tls=ssl.create_default_context(cafile=address.ca) if address.ca else None,
-                connect_timeout=_CONNECT_TIMEOUT_S,
-                max_reconnect_attempts=-1,
-                allow_reconnect=True,
-                reconnect_time_wait=1,
-                error_cb=_said,
-            )
+            # The client itself looks for a server for ever, at the first connection too.
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await client.connect(
+                    servers=list(address.servers),
+                    name="sitewatt",
+                    user_credentials=str(address.creds) if address.creds else None,
+                    tls=ssl.create_default_context(cafile=address.ca) if address.ca else None,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=1,
+                    error_cb=_said,
+                )
         except (NatsError, OSError, TimeoutError) as error:
             raise StoreError(f"streams at {', '.join(address.servers)} cannot be reached: {_text(error)}") from error
         try:

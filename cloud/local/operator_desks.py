@@ -21,7 +21,7 @@ from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, CertificateState
 from cloud.local.fleet.operator import LocalOperator
 from cloud.local.fleet.run import FleetFolder
-from cloud.local.sqlite_streams import StreamLog
+from cloud.local.opening import STREAMS_FILE, ask_streams, servers_of
 from cloud.local.streams import SetAside
 from cloud.shell.heard import heard_of
 from cloud.shell.not_here import NoFleet, NoSetAside
@@ -39,8 +39,8 @@ WISH_BYTES_MAX: Final = 8_192
 
 def set_aside_of(folder: Path) -> SetAsideDesk:
     """Return the records that the cloud of a folder set aside."""
-    path = folder / "streams.db"
-    return FileSetAside(path) if path.is_file() else NoSetAside()
+    there = servers_of(folder).streams is not None or (folder / STREAMS_FILE).is_file()
+    return KeptSetAside(folder) if there else NoSetAside()
 
 
 def fleet_of(folder: Path, tables: Tables) -> FleetDesk:
@@ -66,21 +66,19 @@ def fleet_of(folder: Path, tables: Tables) -> FleetDesk:
     return OperatorFleet(opened, tables)
 
 
-class FileSetAside:
-    """The records in a file of streams."""
+class KeptSetAside:
+    """The records in the streams of a folder's cloud."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def all(self) -> Sequence[SetAsideRow]:
         """Return every record, the oldest first."""
-        with self._opened() as streams:
-            return [_row(one) for one in streams.all_set_aside()]
+        return [_row(one) for one in self._every()]
 
     def whole(self, record: str) -> RecordAnswer:
         """Return one record with its data."""
-        with self._opened() as streams:
-            one = _found(streams, record)
+        one = _found(self._every(), record)
         return RecordAnswer(record=_row(one), data=_text(one.record.data))
 
     def replay(self, record: str, *, data: str | None) -> SetAsideRow:
@@ -90,22 +88,19 @@ class FileSetAside:
                 read_json(data)
             except WireError as error:
                 raise SkillError(f"the mended record is no message: {error}; not delivered again") from error
-        with self._opened() as streams:
-            one = _found(streams, record)
-            streams.ask_replay(one, one.record.data if data is None else data.encode())
+        one = _found(self._every(), record)
+        payload = one.record.data if data is None else data.encode()
+        ask_streams(self._folder, lambda streams: streams.ask_replay(one, payload), read_only=False)
         return _row(one)
 
     def drop(self, record: str) -> SetAsideRow:
         """Forget a record."""
-        with self._opened() as streams:
-            one = _found(streams, record)
-            streams.drop(one)
+        one = _found(self._every(), record)
+        ask_streams(self._folder, lambda streams: streams.drop(one), read_only=False)
         return _row(one)
 
-    @contextlib.contextmanager
-    def _opened(self) -> Iterator[StreamLog]:
-        with contextlib.closing(StreamLog.open(self._path)) as streams:
-            yield streams
+    def _every(self) -> Sequence[SetAside]:
+        return ask_streams(self._folder, lambda streams: streams.all_set_aside())
 
 
 class OperatorFleet:
@@ -199,8 +194,8 @@ def _row(one: SetAside) -> SetAsideRow:
     )
 
 
-def _found(streams: StreamLog, record: str) -> SetAside:
-    found = next((one for one in streams.all_set_aside() if one.id == record), None)
+def _found(every: Sequence[SetAside], record: str) -> SetAside:
+    found = next((one for one in every if one.id == record), None)
     if found is None:
         raise SkillMissing(f"{printable(record, 80)} is not set aside")
     return found

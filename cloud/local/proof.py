@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloud.local.opening import open_tables
 from cloud.shell.market.fold import Fold, Step, takes_names_out
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto, writes
 from cloud.shell.market.snapshots import Snapshots
 from cloud.stores.registry import load_registry
-from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Key, Table, Tables
 from contracts.units import ZoneId
 
@@ -45,20 +45,14 @@ class Proof:
         self.parted_at = self.parted_at or where
 
 
-def tables_file(path: Path) -> Path | None:
-    """Return the file of a cloud's tables that a path means: itself, or the one in a cloud's or a run's folder."""
-    candidates = [path] if path.suffix == ".db" else [path / "tables.db", path / "cloud" / "tables.db"]
-    return next((one for one in candidates if one.is_file()), None)
-
-
 def prove_file(path: Path) -> list[Proof]:
-    """Return the proof of each zone that the tables of a local cloud have a market of.
+    """Return the proof of each zone that the tables of a local cloud have a market of (see ``tables_place``).
 
     Raises:
-        StoreError: The file cannot be read, or a journal has a hole.
+        StoreError: The tables cannot be read, or a journal has a hole.
         SetupError: It holds no registry.
     """
-    tables = SqliteTables.open(path, read_only=True)
+    tables = open_tables(path, read_only=True)
     try:
         zones = [zone.id for zone in load_registry(tables).zones]
         return [prove(tables, zone) for zone in zones if Journal(tables, zone).fence().position]

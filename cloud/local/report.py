@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cloud.local.sqlite_streams import StreamLog
+from cloud.local.opening import TABLES_FILE, ask_streams, open_tables, tables_place
 from cloud.shell.market.projection import committed_upto
 from cloud.stores import keys
 from cloud.stores.registry import Registry, load_registry
 from cloud.stores.sequence import Seen
-from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Table, Tables, prefix
 from contracts.market import OrderStatus, ProductState
 from contracts.topics import Up
@@ -45,31 +44,27 @@ class CloudReport:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[tuple[SqliteTables, StreamLog]]:
-    """Open a local cloud's files to read them.
+def opened(folder: Path) -> Iterator[Tables]:
+    """Open a local cloud's tables to read them.
 
     Raises:
         StoreError: They are not there.
     """
-    tables = SqliteTables.open(folder / "tables.db", read_only=True)
+    tables = open_tables(tables_place(folder) or folder / TABLES_FILE, read_only=True)
     try:
-        streams = StreamLog.open(folder / "streams.db", read_only=True)
-        try:
-            yield tables, streams
-        finally:
-            streams.close()
+        yield tables
     finally:
         tables.close()
 
 
 def read_report(folder: Path) -> CloudReport:
-    """Return what the files of a local cloud prove.
+    """Return what the stores of a local cloud prove, given its folder.
 
     Raises:
-        StoreError: The files are not there or cannot be read.
+        StoreError: They are not there or cannot be read.
         SetupError: They hold no registry: the cloud never ran.
     """
-    with opened(folder) as (tables, streams):
+    with opened(folder) as tables:
         registry = load_registry(tables)
         channels = {
             channel.value: channel_counts(tables, registry, channel) for channel in Up if channel is not Up.STATUS
@@ -84,7 +79,7 @@ def read_report(folder: Path) -> CloudReport:
             dr_events=dr_events(tables, registry),
             dr_claims=[one for zone in zones for one in dr_claims(tables, zone)],
             refused=sum(refusals(tables, member) for member in registry.members()),
-            streams=streams.counters(),
+            streams=ask_streams(folder, lambda streams: streams.counters()),
         )
 
 

@@ -22,7 +22,7 @@ from cloud.local.functions import Functions
 from cloud.local.lifetime import stop_on_signal, stop_with_parent
 from cloud.local.link import BrokerLink, until_connected
 from cloud.local.metrics import Counts, serve
-from cloud.local.opening import open_stores, open_streams
+from cloud.local.opening import open_stores, open_streams, remember
 from cloud.local.reader import ShardReader
 from cloud.local.receipts import Stored, message_id, receipts
 from cloud.local.scheduler import Scheduler
@@ -224,9 +224,10 @@ async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = Non
         StopRequested: In a group, when it was told to stop.
     """
     private_folder(config.folder)
-    stores = open_stores(config.folder, config.tables)
+    remember(config.folder, config.servers)
+    stores = open_stores(config.folder, config.servers)
     try:
-        streams = await open_streams(config.folder, config.streams)
+        streams = await open_streams(config.folder, config.servers)
         try:
             await LocalCloud(config, clock=clock, stores=stores, streams=streams).run(parent_pid=parent_pid)
         finally:

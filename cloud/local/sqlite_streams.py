@@ -272,13 +272,13 @@ class SqliteStreams:
         self._log = log
 
     @classmethod
-    def open(cls, path: Path) -> "SqliteStreams":
-        """Open the file, creating it where it is missing.
+    def open(cls, path: Path, *, read_only: bool = False) -> "SqliteStreams":
+        """Open the file, creating it where it is missing (never when only reading).
 
         Raises:
             StoreError: It cannot be opened.
         """
-        return cls(StreamLog.open(path))
+        return cls(StreamLog.open(path, read_only=read_only))
 
     @property
     def shards(self) -> int:

@@ -56,26 +56,33 @@ _Statements = list[tuple[str, list[Any]]]
 class PostgresTables:
     """Tables of one database and schema; safe for the threads of one process, each call takes a connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._url = url
+        self._options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+        if read_only:
+            self._options += " -c default_transaction_read_only=on"
         self._idle: list[_Connection] = []
         self._lock = threading.Lock()
         self._closed = False
 
     @classmethod
-    def open(cls, url: str) -> "PostgresTables":
-        """Connect, and make the tables where they are missing.
+    def open(cls, url: str, *, read_only: bool = False) -> "PostgresTables":
+        """Connect, and make the tables where they are missing (never when only reading).
 
         Args:
             url: ``postgresql://USER@HOST[:PORT],…/DATABASE[?…]`` as libpq reads it: several hosts with
                 ``target_session_attrs=read-write`` follow the one that takes writes, ``passfile`` names a file with
                 the password.
+            read_only: Never write, nor make anything.
 
         Raises:
             StoreError: The database cannot be reached, or does not let us make tables.
         """
-        tables = cls(url)
+        tables = cls(url, read_only=read_only)
         with tables._connected() as connection:
+            if read_only:
+                connection.execute(f'SELECT 1 FROM "{Table.MARKET_DATA}" LIMIT 1')
+                return tables
             parts = [_PARTITION.format(table=table, number=number) for table in Table for number in range(PARTITIONS)]
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SCHEMA_LOCK])
@@ -233,7 +240,7 @@ class PostgresTables:
             self._url,
             autocommit=True,
             connect_timeout=CONNECT_TIMEOUT_S,
-            options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            options=self._options,
         )
 
 

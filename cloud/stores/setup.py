@@ -75,8 +75,8 @@ def open_database(url: str, *, lake: Path) -> Stores:
     return Stores(tables=open_postgres(url), lake=FolderLake(lake))
 
 
-def open_postgres(url: str) -> Tables:
-    """Connect to the tables of a PostgreSQL database.
+def open_postgres(url: str, *, read_only: bool = False) -> Tables:
+    """Connect to the tables of a PostgreSQL database; to read only, they must be there.
 
     Raises:
         SetupError: Its client is not installed.
@@ -86,7 +86,7 @@ def open_postgres(url: str) -> Tables:
         from cloud.stores.postgres import PostgresTables
     except ImportError as error:
         raise SetupError(f"tables in PostgreSQL need sitewatt[cluster]: {error}") from error
-    return PostgresTables.open(url)
+    return PostgresTables.open(url, read_only=read_only)
 
 
 def _open_aws(*, prefix: str, bucket: str) -> Stores:

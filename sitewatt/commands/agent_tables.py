@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cloud.doors.offering import Offering
     from cloud.infra.deployment.account import Account
     from cloud.stores.registry import Registry
-    from cloud.stores.sqlite import SqliteTables
     from cloud.stores.tables import Tables
     from contracts.skills.base import Agent, Role
 
@@ -30,15 +29,15 @@ EndpointOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
-def opened_tables(folder: Path, as_json: bool) -> "tuple[SqliteTables, Registry]":
+def opened_tables(folder: Path, as_json: bool) -> "tuple[Tables, Registry]":
     """Return the tables of a folder and who takes part; what cannot be opened ends the command with one sentence."""
     from cloud.errors import CloudError
+    from cloud.local.opening import open_tables
     from cloud.stores.registry import load_registry
-    from cloud.stores.sqlite import SqliteTables
 
     path = tables_path(folder, as_json)
     try:
-        store = SqliteTables.open(path)
+        store = open_tables(path)
         return store, load_registry(store)
     except CloudError as error:
         fail(str(error), code="store", as_json=as_json)
@@ -103,11 +102,11 @@ def offering_of(
 
 def office_over(store: "Tables", registry: "Registry", folder: Path | None) -> "Office":
     """Return the office over opened tables; in a private cloud's folder with its set-aside records and its fleet."""
+    from cloud.local.opening import tables_place
     from cloud.local.operator_desks import fleet_of, set_aside_of
-    from cloud.local.proof import tables_file
     from cloud.shell.agents_office import office_of
 
-    path = tables_file(folder) if folder is not None else None
+    path = tables_place(folder) if folder is not None else None
     if path is None:
         return office_of(store, registry)
     return office_of(store, registry, set_aside=set_aside_of(path.parent), fleet=fleet_of(path.parent, store))
@@ -115,9 +114,9 @@ def office_over(store: "Tables", registry: "Registry", folder: Path | None) -> "
 
 def tables_path(folder: Path, as_json: bool) -> Path:
     """Return the file of the tables; a folder without one ends the command."""
-    from cloud.local.proof import tables_file
+    from cloud.local.opening import tables_place
 
-    path = tables_file(folder)
+    path = tables_place(folder)
     if path is None:
         fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     return path

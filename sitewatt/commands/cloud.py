@@ -50,36 +50,48 @@ def local(
         bool, typer.Option("--tls", help="A private fleet: certificates of its own authority, provisioning, jobs.")
     ] = False,
     tls_port: Annotated[int, typer.Option(help="Where gateways with certificates connect.", min=1, max=65535)] = 8883,
+    tables: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://USER@HOST/DATABASE; default: a file.")
+    ] = None,
+    streams: Annotated[
+        str | None, typer.Option(metavar="URL", help="nats://HOST:PORT/NAME (JetStream); default: a file.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Run a broker and the cloud's functions until Ctrl-C; the broker listens where the settings expect it.
 
     With --tls gateways connect with certificates, and provisioning, shadows and jobs are answered as AWS answers them;
-    it needs mosquitto. `sitewatt fleet claim create --local DIR` makes the first claim.
+    it needs mosquitto. `sitewatt fleet claim create --local DIR` makes the first claim. --tables and --streams do what
+    the settings' keys of the same names do.
     """
-    from cloud.errors import SetupError
+    from cloud.errors import CloudError, SetupError
     from cloud.local.config import load_config
+    from cloud.local.opening import remember
 
     try:
-        settings = load_config(config)
+        settings = load_config(config, tables=tables, streams=streams)
+        remember(settings.folder, settings.servers)
     except SetupError as error:
         fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
+    except CloudError as error:
+        fail(str(error), code="store", as_json=as_json)
     with contextlib.ExitStack() as processes:
         folder = str(settings.folder / "broker")
         broker = ["cloud.local.broker", "--port", str(settings.broker.port), "--dir", folder]
         if tls:
-            fleet, tables = str(settings.folder / "fleet"), str(settings.tables_path)
+            fleet, place = str(settings.folder / "fleet"), str(settings.tables_path)
             ports = ["--port", str(settings.broker.port), "--tls-port", str(tls_port)]
             broker = [
                 "cloud.local.fleet",
                 "--dir",
                 fleet,
                 "--tables",
-                tables,
+                place,
                 *ports,
                 *(["--clock", clock] if clock else []),
             ]
         functions = ["cloud.local", "--config", str(config), *(["--clock", clock] if clock else [])]
+        functions += [*(["--tables", tables] if tables else []), *(["--streams", streams] if streams else [])]
         running = {}
         for name, arguments in (("broker", broker), ("functions", functions)):
             running[name] = processes.enter_context(_started(arguments, as_json=as_json))

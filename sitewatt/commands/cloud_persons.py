@@ -14,7 +14,6 @@ import typer
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
-    from cloud.local.sqlite_streams import StreamLog
     from cloud.stores.lake import Lake
     from cloud.stores.registry import Registry
     from cloud.stores.tables import Tables
@@ -31,12 +30,12 @@ _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
-    """Everything in which something of a site may be; ``streams`` in a private cloud alone."""
+    """Everything in which something of a site may be; ``private`` is the folder of a private cloud."""
 
     tables: "Tables"
     lake: "Lake"
     registry: "Registry"
-    streams: "StreamLog | None" = None
+    private: Path | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -106,7 +105,7 @@ def erase(
         from contracts.clock import SystemClock
 
         check(kept.registry, site)
-        if kept.streams is not None:
+        if kept.private is not None:
             # As the cloud's next start would do: until then its tables hold the register of before.
             save_registry(kept.tables, kept.registry)
         done = take_out(kept.tables, kept.lake, kept.registry, site, at=SystemClock().now())
@@ -123,14 +122,18 @@ def erase(
 
 
 def _scrubbed(kept: _Kept, site: str) -> int:
-    """Leave no trace in the files of a private cloud, and return how many records of its streams went."""
+    """Leave no trace in the files of a private cloud, and return how many records of its streams went.
+
+    A server's own files are its operator's: PostgreSQL gives the place of what was deleted away by itself.
+    """
+    from cloud.local.opening import ask_streams
     from cloud.stores.sqlite import SqliteTables
 
-    if kept.streams is None:
+    if kept.private is None:
         return 0
-    records = kept.streams.forget(site)
-    assert isinstance(kept.tables, SqliteTables), "a private cloud keeps its tables in a file"
-    kept.tables.scrub()
+    records = ask_streams(kept.private, lambda streams: streams.forget(site), read_only=False)
+    if isinstance(kept.tables, SqliteTables):
+        kept.tables.scrub()
     return records
 
 
@@ -152,18 +155,15 @@ def _opened(config: Path | None, name: str, region: str, endpoint: str | None, *
 def _private(config: Path) -> Iterator[_Kept]:
     from cloud.errors import SetupError
     from cloud.local.config import load_config
-    from cloud.local.sqlite_streams import StreamLog
-    from cloud.stores.setup import open_files
+    from cloud.local.opening import open_stores
 
     settings = load_config(config)
     if not settings.tables_path.is_file():
         raise SetupError(f"{settings.folder} holds no {settings.tables_path.name}: no cloud has run there")
-    stores = open_files(settings.tables_path)
-    streams = StreamLog.open(settings.streams_path)
+    stores = open_stores(settings.folder, settings.servers)
     try:
-        yield _Kept(tables=stores.tables, lake=stores.lake, registry=settings.registry, streams=streams)
+        yield _Kept(tables=stores.tables, lake=stores.lake, registry=settings.registry, private=settings.folder)
     finally:
-        streams.close()
         stores.tables.close()
 
 

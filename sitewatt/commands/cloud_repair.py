@@ -2,10 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,8 +14,9 @@ from sitewatt.output import BAD_INPUT, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.local.config import CloudConfig
-    from cloud.local.sqlite_streams import StreamLog
-    from cloud.local.streams import SetAside
+    from cloud.local.streams import SetAside, Streams
+
+T = TypeVar("T")
 
 set_aside = typer.Typer(help="Records that a function could not take.", no_args_is_help=True)
 journal = typer.Typer(help="The journal of a zone's market.", no_args_is_help=True)
@@ -29,8 +29,7 @@ _Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it, such
 @set_aside.command("list")
 def list_(config: _Config, as_json: _Json = False) -> None:
     """Show every record that was set aside, with the error of the function."""
-    with _streams(config, as_json=as_json) as streams:
-        records = streams.all_set_aside()
+    records = _asked(config, lambda streams: streams.all_set_aside(), as_json=as_json)
     if as_json:
         print_json({"set_aside": [_plain(one) for one in records]})
         return
@@ -43,8 +42,7 @@ def list_(config: _Config, as_json: _Json = False) -> None:
 @set_aside.command()
 def show(record: _Id, config: _Config, as_json: _Json = False) -> None:
     """Show one record whole: `show ID > FILE`, mend FILE, `replay ID --data FILE`."""
-    with _streams(config, as_json=as_json) as streams:
-        one = _found(streams, record, as_json=as_json)
+    one = _found(config, record, as_json=as_json)
     if as_json:
         print_json({**_plain(one), "data": _text(one.record.data)})
     elif sys.stdout.isatty():
@@ -65,27 +63,25 @@ def replay(
     """Deliver a record again, by the running cloud within seconds or by the next start; failing, it comes back here."""
     from contracts.wire import WireError, read_json
 
-    with _streams(config, as_json=as_json) as streams:
-        one = _found(streams, record, as_json=as_json)
-        payload = one.record.data
-        if data is not None:
-            try:
-                payload = data.read_bytes()
-                read_json(payload)
-            except OSError as error:
-                fail(f"{data} cannot be read: {error.strerror}", code="bad_data", as_json=as_json, exit_code=BAD_INPUT)
-            except WireError as error:
-                fail(f"{data}: {error}; not replayed", code="bad_data", as_json=as_json, exit_code=BAD_INPUT)
-        streams.ask_replay(one, payload)
+    one = _found(config, record, as_json=as_json)
+    payload = one.record.data
+    if data is not None:
+        try:
+            payload = data.read_bytes()
+            read_json(payload)
+        except OSError as error:
+            fail(f"{data} cannot be read: {error.strerror}", code="bad_data", as_json=as_json, exit_code=BAD_INPUT)
+        except WireError as error:
+            fail(f"{data}: {error}; not replayed", code="bad_data", as_json=as_json, exit_code=BAD_INPUT)
+    _asked(config, lambda streams: streams.ask_replay(one, payload), as_json=as_json)
     _said("replay asked for", one, as_json=as_json)
 
 
 @set_aside.command()
 def drop(record: _Id, config: _Config, as_json: _Json = False) -> None:
     """Forget one record for good."""
-    with _streams(config, as_json=as_json) as streams:
-        one = _found(streams, record, as_json=as_json)
-        streams.drop(one)
+    one = _found(config, record, as_json=as_json)
+    _asked(config, lambda streams: streams.drop(one), as_json=as_json)
     _said("dropped", one, as_json=as_json)
 
 
@@ -102,9 +98,9 @@ def void(
     An entry that can be applied is never voided. A running cloud reads the journal again and goes on.
     """
     from cloud.errors import CloudError
+    from cloud.local.opening import open_stores
     from cloud.shell.market.writer import MarketWriter
     from cloud.shell.publishing import Outgoing
-    from cloud.stores.setup import open_files
     from contracts.clock import SystemClock
 
     class _Nobody:
@@ -118,7 +114,7 @@ def void(
     if record is None:
         fail(f"zone {printable(zone, 63)} is not known", code="bad_zone", as_json=as_json, exit_code=BAD_INPUT)
     try:
-        stores = open_files(settings.tables_path)
+        stores = open_stores(settings.folder, settings.servers)
         try:
             writer = MarketWriter(
                 zone=record,
@@ -147,26 +143,24 @@ def _settings(config: Path, *, as_json: bool) -> "CloudConfig":
         fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
 
 
-@contextmanager
-def _streams(config: Path, *, as_json: bool) -> "Iterator[StreamLog]":
-    from cloud.errors import StoreError
-    from cloud.local.sqlite_streams import StreamLog
+def _asked(config: Path, question: "Callable[[Streams], Awaitable[T]]", *, as_json: bool) -> T:
+    """Return what the streams of a configured cloud answer; what is wrong with them ends the command."""
+    from cloud.errors import CloudError
+    from cloud.local.opening import ask_streams, remember
 
     settings = _settings(config, as_json=as_json)
-    if not settings.streams_path.exists():
+    if settings.streams is None and not settings.streams_path.exists():
         fail(f"{settings.streams_path} is not there: the cloud never ran", code="store", as_json=as_json)
     try:
-        streams = StreamLog.open(settings.streams_path)
-        try:
-            yield streams
-        finally:
-            streams.close()
-    except StoreError as error:
+        remember(settings.folder, settings.servers)
+        return ask_streams(settings.folder, question, read_only=False)
+    except CloudError as error:
         fail(str(error), code="store", as_json=as_json)
 
 
-def _found(streams: "StreamLog", record: str, *, as_json: bool) -> "SetAside":
-    found = next((one for one in streams.all_set_aside() if one.id == record), None)
+def _found(config: Path, record: str, *, as_json: bool) -> "SetAside":
+    records = _asked(config, lambda streams: streams.all_set_aside(), as_json=as_json)
+    found = next((one for one in records if one.id == record), None)
     if found is None:
         fail(f"{printable(record, 80)} is not set aside", code="not_found", as_json=as_json, exit_code=BAD_INPUT)
     return found

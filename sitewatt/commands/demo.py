@@ -13,6 +13,7 @@ import typer
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW, fail, tell
 
 if TYPE_CHECKING:
+    from cloud.local.opening import Servers
     from sitewatt.demo.neighbourhood import Neighbourhood
     from sitewatt.demo.page_server import DemoPage
     from sitewatt.demo.report import Report
@@ -43,6 +44,12 @@ def demo(
     ] = False,
     page: Annotated[bool, typer.Option(help="Show the neighbourhood in a browser, at a URL printed first.")] = True,
     page_port: Annotated[int, typer.Option(help="Port of the page on 127.0.0.1; 0 is a free one.", min=0)] = 0,
+    tables: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://USER@HOST/DATABASE, an empty one; default: a file.")
+    ] = None,
+    streams: Annotated[
+        str | None, typer.Option(metavar="URL", help="nats://HOST:PORT/NAME, a name of its own; default: a file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run a neighbourhood that trades and answers a demand-response event.
@@ -51,10 +58,13 @@ def demo(
     in time-lapse. Exit 0 only when an interval was settled, the ledger sums to zero, nothing was lost and the event
     became effective at the meters; 1 when one of these did not hold, 3 when this machine could not keep up.
     """
+    from cloud.local.opening import Servers
     from firmware_sim.series import Week
     from sitewatt.demo.neighbourhood import neighbourhood
     from sitewatt.demo.run import Options
 
+    servers = Servers(tables=tables, streams=streams)
+    _check_servers(servers, as_json=as_json)
     if week not in set(Week):
         fail(f"--week is {week!r}, must be one of {', '.join(Week)}", code="bad_week", as_json=as_json, exit_code=2)
     if report is not None and not os.access(report.parent, os.W_OK):
@@ -76,12 +86,40 @@ def demo(
             as_json=as_json,
             embedded_broker=embedded_broker,
             page=shown,
+            servers=servers,
         )
         outcome = _run(place, options)
     if not outcome.kept_up and not outcome.lost:
         raise typer.Exit(TOO_SLOW)
     if not outcome.passed:
         raise typer.Exit(FAILED)
+
+
+def _check_servers(servers: "Servers", *, as_json: bool) -> None:
+    """End the command where a server does not answer, or holds another cloud, whose books would become part of ours."""
+    from cloud.errors import CloudError, SetupError
+    from cloud.local.opening import LAKE_FOLDER
+    from cloud.stores.registry import load_registry
+    from cloud.stores.setup import open_database
+
+    if servers.tables is None:
+        return
+    try:
+        tables = open_database(servers.tables, lake=Path(LAKE_FOLDER)).tables
+        try:
+            load_registry(tables)
+        except SetupError:
+            return  # Nobody takes part there yet.
+        finally:
+            tables.close()
+    except CloudError as error:
+        fail(f"--tables: {error}", code="store", as_json=as_json, exit_code=BAD_INPUT)
+    fail(
+        "--tables names a database that holds a cloud: take an empty one",
+        code="store",
+        as_json=as_json,
+        exit_code=BAD_INPUT,
+    )
 
 
 def _page(port: int, *, as_json: bool) -> "DemoPage":

@@ -51,7 +51,7 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
     from cloud.local.fleet.book import Book
     from cloud.local.fleet.operator import LocalOperator
     from cloud.local.fleet.run import FleetFolder
-    from cloud.stores.sqlite import SqliteTables
+    from cloud.local.opening import TABLES_FILE, open_tables, tables_place
     from contracts.clock import SystemClock
 
     place = FleetFolder(folder=folder / "fleet")
@@ -60,7 +60,7 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
     authority = LocalAuthority(place.authority_folder)
     book = Book.open(place.book_path)
     stack.callback(book.close)
-    tables = SqliteTables.open(folder / "tables.db")
+    tables = open_tables(tables_place(folder) or folder / TABLES_FILE)
     stack.callback(tables.close)
     operator = LocalOperator(book=book, authority=authority, clock=SystemClock())
     return Hands(operator=operator, tables=tables, ca_path=authority.ca_path)

@@ -137,10 +137,10 @@ def replay(
 
     Of a run's folder, or of a cloud's tables, the journal of each zone is replayed and compared with all they hold.
     """
-    from cloud.local.proof import tables_file
+    from cloud.local.opening import tables_place
     from cloud.market.tools.replay import replay as replay_journal
 
-    tables = tables_file(Path(journal))
+    tables = tables_place(Path(journal))
     if tables is not None:
         _prove(tables, as_json)
         return
@@ -300,17 +300,16 @@ def _statuses(folder: Path, zone: str | None, as_json: bool) -> list[dict[str, A
     """Return status, prices and health of each zone, by the supervisor's own skills at the market's own instant."""
     from cloud.agents.skills import skill
     from cloud.errors import CloudError
-    from cloud.local.proof import tables_file
+    from cloud.local.opening import open_tables, tables_place
     from cloud.shell.skill_ports import reading_ports
     from cloud.stores.registry import load_registry
-    from cloud.stores.sqlite import SqliteTables
 
-    path = tables_file(folder)
+    path = tables_place(folder)
     if path is None:
         fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     answers = []
     try:
-        with contextlib.closing(SqliteTables.open(path, read_only=True)) as tables:
+        with contextlib.closing(open_tables(path, read_only=True)) as tables:
             registry = load_registry(tables)
             ports = reading_ports(tables, registry)
             for name in [zone] if zone else [record.id for record in registry.zones]:

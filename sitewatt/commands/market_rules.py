@@ -12,7 +12,7 @@ from sitewatt.output import BAD_INPUT, fail, print_json, tell
 if TYPE_CHECKING:
     from cloud.market.rules import MarketRules
     from cloud.stores.registry import ZoneRecord
-    from cloud.stores.sqlite import SqliteTables
+    from cloud.stores.tables import Tables
 
 rules = typer.Typer(help="The rules that a market settles by.", no_args_is_help=True)
 
@@ -59,7 +59,7 @@ def move(
     tell(f"{zone} settles by edition {done['edition']} from now on, says {by}: {reason}")
 
 
-def _rules(store: "SqliteTables", record: "ZoneRecord") -> "tuple[MarketRules, MarketRules]":
+def _rules(store: "Tables", record: "ZoneRecord") -> "tuple[MarketRules, MarketRules]":
     """Return the rules that a market has, and those after a move."""
     from cloud.market.moving import moved_rules
     from cloud.market.rules import MarketRules
@@ -71,7 +71,7 @@ def _rules(store: "SqliteTables", record: "ZoneRecord") -> "tuple[MarketRules, M
     return now, moved_rules(now, configured)
 
 
-def _answer(store: "SqliteTables", record: "ZoneRecord") -> dict[str, Any]:
+def _answer(store: "Tables", record: "ZoneRecord") -> dict[str, Any]:
     now, then = _rules(store, record)
     before, after = now.model_dump(mode="json"), then.model_dump(mode="json")
     changes = {

@@ -12,7 +12,7 @@ from sitewatt.output import BAD_INPUT, FAILED, fail
 
 if TYPE_CHECKING:
     from cloud.stores.registry import Registry, ZoneRecord
-    from cloud.stores.sqlite import SqliteTables
+    from cloud.stores.tables import Tables
 
 TablesArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A run's folder, or that of a cloud's tables.")]
 TablesOption = Annotated[
@@ -30,18 +30,17 @@ def local(registry: "Registry", zone: str, at: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, as_json: bool, *, write: bool = False) -> "Iterator[tuple[SqliteTables, Registry]]":
+def opened(folder: Path, as_json: bool, *, write: bool = False) -> "Iterator[tuple[Tables, Registry]]":
     """Open a cloud's tables; what is wrong with them is one sentence."""
     from cloud.errors import CloudError
-    from cloud.local.proof import tables_file
+    from cloud.local.opening import open_tables, tables_place
     from cloud.stores.registry import load_registry
-    from cloud.stores.sqlite import SqliteTables
 
-    path = tables_file(folder)
+    path = tables_place(folder)
     if path is None:
         fail(f"{folder} holds no tables.db", code="unreadable", as_json=as_json, exit_code=BAD_INPUT)
     try:
-        with contextlib.closing(SqliteTables.open(path, read_only=not write)) as store:
+        with contextlib.closing(open_tables(path, read_only=not write)) as store:
             yield store, load_registry(store)
     except CloudError as error:
         fail(str(error), code="store", as_json=as_json, exit_code=FAILED)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
-from cloud.local.sqlite_streams import StreamLog
+from cloud.local.opening import STREAMS_FILE, ask_streams, servers_of
+from cloud.local.streams import Streams
 from contracts.topics import Up
 
 Message = tuple[str, int, int]
@@ -20,22 +21,26 @@ _COUNTING: Mapping[Up, Consumer] = {
 }
 
 
-def waiting_messages(streams_file: Path) -> dict[Up, set[Message]]:
+def waiting_messages(folder: Path) -> dict[Up, set[Message]]:
     """Return by channel the messages that the function of the channel has not taken yet, each once.
+
+    Args:
+        folder: The cloud's.
 
     Raises:
         StoreError: The streams cannot be read.
     """
-    if not streams_file.exists():
+    if servers_of(folder).streams is None and not (folder / STREAMS_FILE).exists():
         return {channel: set() for channel in _COUNTING}
-    streams = StreamLog.open(streams_file, read_only=True)
-    try:
+
+    async def ask(streams: Streams) -> dict[Up, set[Message]]:
+        waiting = {channel: await streams.not_passed(consumer) for channel, consumer in _COUNTING.items()}
         return {
-            channel: {message for data in streams.not_passed(consumer) if (message := _message(data)) is not None}
-            for channel, consumer in _COUNTING.items()
+            channel: {message for data in records if (message := _message(data)) is not None}
+            for channel, records in waiting.items()
         }
-    finally:
-        streams.close()
+
+    return ask_streams(folder, ask)
 
 
 def _message(data: bytes) -> Message | None:

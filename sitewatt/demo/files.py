@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from cloud.local.opening import Servers, remember
 from firmware_sim.plant_config import DeviceKind, PlantConfig
 from sitewatt.demo.keys import make_signing_key
 from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, UTC_OFFSET_H, ZONE, Neighbourhood, Site, Trade
@@ -85,6 +86,14 @@ def write_configurations(folder: Path, place: Neighbourhood, *, link: dict[str, 
         _write(gateway(folder, site.id), _gateway(folder, site, public_key, link, ports))
     _write(gateway(folder, FEEDER), _feeder_gateway(folder, place, link, ports))
     _write(cloud(folder), _cloud(folder, place, key_file, str(link["url"])))
+
+
+def tell_servers(folder: Path, servers: Servers) -> None:
+    """Tell the cloud, and who reads its folder, where it keeps what it does not keep in files."""
+    remember(tables(folder), servers)
+    if servers.named:
+        content = yaml.safe_load(cloud(folder).read_text(encoding="utf-8"))
+        _write(cloud(folder), {**content, **{name: getattr(servers, name) for name in servers.named}})
 
 
 def _gateway(folder: Path, site: Site, public_key: str, link: dict[str, Any], ports: dict[str, int]) -> dict[str, Any]:

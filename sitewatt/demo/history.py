@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cloud.local.opening import TABLES_FILE, open_tables, tables_place
 from cloud.stores import keys
-from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Put, chunks
 from contracts.metering import MeterReading
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, ClockTrust, Quality
@@ -26,8 +26,9 @@ Days = list[tuple[datetime, dict[str, list[float | None]]]]
 
 def write_history(folder: Path, place: Neighbourhood) -> None:
     """Fill the cloud's tables with each site's load, PV and meter readings of six days before, and of the morning."""
-    files.tables(folder).mkdir(parents=True, exist_ok=True)
-    tables = SqliteTables.open(files.tables(folder) / "tables.db")
+    cloud = files.tables(folder)
+    cloud.mkdir(parents=True, exist_ok=True)
+    tables = open_tables(tables_place(cloud) or cloud / TABLES_FILE)
     try:
         for site in place.sites:
             days = _days(site, place)

@@ -255,8 +255,8 @@ def channels(folder: Path, place: Neighbourhood) -> dict[str, dict[str, int]]:
     found = {
         channel.value: {"published": 0, "stored": 0, "waiting": 0, "lost": 0, "duplicated": 0} for channel in NUMBERED
     }
-    backlog = waiting_messages(files.tables(folder) / "streams.db")
-    with opened(files.tables(folder)) as (tables, _):
+    backlog = waiting_messages(files.tables(folder))
+    with opened(files.tables(folder)) as tables:
         for name in names:
             for channel in NUMBERED:
                 outbox = outboxes[name][channel]
@@ -280,7 +280,7 @@ def channels(folder: Path, place: Neighbourhood) -> dict[str, dict[str, int]]:
 def _energy(folder: Path, place: Neighbourhood) -> dict[str, float]:
     """Compare the feeder's meter with the sum of the sites' meters, interval by interval, as mean power."""
     days = [place.started_at, place.started_at + timedelta(days=1)]
-    with opened(files.tables(folder)) as (tables, _):
+    with opened(files.tables(folder)) as tables:
         feeder = _net_wh(tables, place.feeder.id, days)
         sites = [_net_wh(tables, site.id, days) for site in place.sites]
         peak_w = _peak_w(tables, place.feeder.id, days)
@@ -351,7 +351,7 @@ def _money_lines(claims: list[dict[str, Any]]) -> list[str]:
 
 def _with_evidence(folder: Path, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return events with what proves them: how many records of each kind, and the steps that they tell."""
-    with opened(files.tables(folder)) as (tables, _):
+    with opened(files.tables(folder)) as tables:
         records = {event["event_id"]: evidence(tables, event["event_id"]) for event in events}
     return [
         {

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from cloud.local.opening import IN_FILES, Servers
 from contracts.clock import ScaledClock, SteppedClock, scaled_clock
 from firmware_sim.plant_config import PlantConfig
 from sitewatt.demo import files, report
@@ -50,6 +51,7 @@ class Options:
     as_json: bool = False
     embedded_broker: bool = False
     page: DemoPage | None = None
+    servers: Servers = IN_FILES
 
 
 async def run(place: Neighbourhood, options: Options) -> report.Report:
@@ -91,7 +93,13 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def _run(place: Neighbourhood, options: Options, processes: Processes, folder: Path) -> report.Report:
     say = _narrator(options)
     async with started(
-        place, processes, folder, speed=options.speed, say=say, embedded_broker=options.embedded_broker
+        place,
+        processes,
+        folder,
+        speed=options.speed,
+        say=say,
+        embedded_broker=options.embedded_broker,
+        servers=options.servers,
     ) as (clock, watcher):
         try:
             await _watch(place, options, clock, watcher, processes)
@@ -121,6 +129,7 @@ async def started(
     say: Callable[[str], None],
     embedded_broker: bool = False,
     plant: PlantConfig | None = None,
+    servers: Servers = IN_FILES,
     prepare: Callable[[Path], None] = lambda _: None,
     host: Callable[[str, ScaledClock], ScaledClock | SteppedClock] = lambda _, clock: clock,
 ) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
@@ -128,6 +137,7 @@ async def started(
 
     Args:
         plant: What is simulated, where it is not simply the neighbourhood's own.
+        servers: Where the cloud keeps what it does not keep in files.
         prepare: Changes the configurations in the folder before a process reads them.
         host: Returns the clock of a gateway's host.
 
@@ -148,6 +158,7 @@ async def started(
     say(f"broker {broker.ready.get('kind')} on port {broker_port}, simulated devices on their sockets")
     link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
     files.write_configurations(folder, place, link=link, ports=devices.ready["ports"])
+    files.tell_servers(folder, servers)
     prepare(folder)
     write_history(folder, place)
     watcher = Watcher(port=broker_port, clock=clock, gate_closure_s=GATE_CLOSURE_S)

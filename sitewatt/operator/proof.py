@@ -92,16 +92,15 @@ def from_tables(path: Path, site: str, wanted: str) -> Evidence:
     Raises:
         EvidenceMissing: There are no tables, or they hold nothing of it within the last two years.
     """
-    from cloud.local.proof import tables_file
+    from cloud.local.opening import open_tables, tables_place
     from cloud.stores import keys
-    from cloud.stores.sqlite import SqliteTables
     from cloud.stores.tables import Table
 
-    file = tables_file(path)
+    file = tables_place(path)
     if file is None:
         raise EvidenceMissing(f"{path} holds no tables.db")
     chains: dict[str, dict[int, EvidenceRecord]] = {}
-    with contextlib.closing(SqliteTables.open(file, read_only=True)) as tables:
+    with contextlib.closing(open_tables(file, read_only=True)) as tables:
         for month in _months(SystemClock().now()):
             for item in tables.query(Table.ENERGY_METRICS, keys.site_events(site, month)):
                 if item.body.get("phrase") == PHRASE:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from cloud.local.opening import ask_streams
 from cloud.local.proof import prove_file
 from cloud.local.report import ledger_lines, opened, read_report
 from cloud.stores import keys
@@ -109,10 +110,9 @@ def gather(
     """
     place, tables = plan.place, files.tables(folder)
     cloud = read_report(tables)
-    with opened(tables) as (_, streams):
-        # Of sound senders: what a dishonest one says may be set aside.
-        every = [f"{one.id}: {one.error}" for one in streams.all_set_aside()]
-        set_aside = tuple(text for text in every if LIAR not in text)
+    # Of sound senders: what a dishonest one says may be set aside.
+    every = ask_streams(tables, lambda streams: streams.all_set_aside())
+    set_aside = tuple(text for text in (f"{one.id}: {one.error}" for one in every) if LIAR not in text)
     truth = tuple(_truth(files.truth(folder), feeder=place.feeder.id))
     return Evidence(
         channels=report.channels(folder, place),
@@ -136,7 +136,7 @@ def gather(
 
 def _lies_wh(tables: Path) -> Mapping[int, int]:
     sums: dict[int, int] = {}
-    with opened(tables) as (opened_tables, _):
+    with opened(tables) as opened_tables:
         for line in ledger_lines(opened_tables, ZONE):
             if LIAR in line["account"]:
                 sums[line["interval_ms"]] = sums.get(line["interval_ms"], 0) + line["energy_wh"]
@@ -144,7 +144,7 @@ def _lies_wh(tables: Path) -> Mapping[int, int]:
 
 
 def _readings(place: Neighbourhood, folder: Path) -> Iterator[Reading]:
-    with opened(files.tables(folder)) as (tables, _):
+    with opened(files.tables(folder)) as tables:
         for site in (place.feeder.id, *(site.id for site in place.sites)):
             days = [place.started_at, place.started_at + timedelta(days=1)]
             for pk in sorted({keys.meter_reading(site, day).pk for day in days}):

@@ -39,7 +39,7 @@ def main() -> int:
     """Run the fleet of the command line; 0 when told to stop, 1 when it failed, 2 when it cannot be set up."""
     parser = argparse.ArgumentParser(prog="python -m cloud.local.fleet", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="folder for what the fleet keeps")
-    parser.add_argument("--tables", type=Path, required=True, help="the cloud's tables (SQLite)")
+    parser.add_argument("--tables", type=Path, required=True, help="the cloud's tables.db or stores.json")
     parser.add_argument("--port", type=int, required=True, help="plain loopback port, for the cloud itself")
     parser.add_argument("--tls-port", type=int, required=True, help="port for gateways with certificates")
     parser.add_argument("--clock", default=None, metavar="SPEC", help="INSTANT@ORIGINxSPEED; real time without it")

@@ -17,7 +17,7 @@ from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
-from cloud.stores.setup import open_files
+from cloud.local.opening import open_tables
 from contracts.clock import Clock
 
 READY_TIMEOUT_S: Final = 10.0
@@ -53,7 +53,7 @@ async def running_fleet(
 
     Args:
         folder: Where the fleet keeps what it knows.
-        tables_path: The cloud's tables, where the list of serials is.
+        tables_path: Where the cloud's tables are (``opening.tables_place``), which hold the list of serials.
         doors: The broker's ports.
         clock: Tells how old a token is.
         fault_injection: What the services are to do wrong.
@@ -67,7 +67,7 @@ async def running_fleet(
     async with contextlib.AsyncExitStack() as stack:
         book = Book.open(place.book_path)
         stack.callback(book.close)
-        tables = open_files(tables_path).tables
+        tables = open_tables(tables_path)
         stack.callback(tables.close)
         provisioning_hook.install(tables)
         stack.callback(provisioning_hook.install, None)

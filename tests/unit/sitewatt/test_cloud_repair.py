@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cloud.infra.rules import CONSUMERS, Stream
+from cloud.local.opening import IN_FILES
 from cloud.local.sqlite_streams import SHARDS, StreamLog
 from cloud.local.streams import NewRecord, shard_of
 from sitewatt.commands import cloud_repair
@@ -35,6 +36,7 @@ def test_set_aside_record_is_listed_shown_repaired_replayed_and_dropped(
     """Until now a record that was set aside could be counted and nothing else."""
 
     class Settings:
+        folder, servers, streams = tmp_path, IN_FILES, None
         streams_path = tmp_path / "streams.db"
 
     monkeypatch.setattr(cloud_repair, "_settings", lambda *_args, **_named: Settings)

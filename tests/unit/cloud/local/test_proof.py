@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cloud.local.proof import prove, prove_file, tables_file
+from cloud.local.opening import tables_place
+from cloud.local.proof import prove, prove_file
 from cloud.shell.market import writer as writer_module
 from cloud.stores import keys
 from cloud.stores.registry import save_registry
@@ -76,7 +77,7 @@ def test_the_command_line_proves_a_folder_and_shows_its_markets(tmp_path: Path) 
     with house_in(tmp_path / "cloud") as (services, _):
         save_registry(services.stores.tables, services.registry)
         run_events(services, story())
-    assert tables_file(tmp_path) == tmp_path / "cloud" / "tables.db"
+    assert tables_place(tmp_path) == tmp_path / "cloud" / "tables.db"
     proved = CliRunner().invoke(app, ["replay", str(tmp_path), "--json"])
     assert proved.exit_code == 0
     assert json.loads(proved.stdout)["zones"][0]["agrees"] is True

@@ -27,12 +27,12 @@ def test_what_the_counting_function_has_not_passed_waits_and_a_repeat_waits_once
     log.passed(consumer, shard_of("home-1", SHARDS), first.seq)
     log.append([NewRecord(stream=Stream.ACKS, partition_key="home-1", arrived_at=NOON, data=b"not JSON")])
     log.close()
-    found = waiting_messages(tmp_path / "streams.db")
+    found = waiting_messages(tmp_path)
     assert found[Up.ACKS] == {("home-1", 7, 2), ("home-1", 7, 3)}
     assert found[Up.METER] == set()
 
 
 def test_a_cloud_that_never_ran_has_nothing_waiting(tmp_path: Path) -> None:
     """There is no file then, and none is made."""
-    assert waiting_messages(tmp_path / "streams.db")[Up.TELEMETRY] == set()
+    assert waiting_messages(tmp_path)[Up.TELEMETRY] == set()
     assert not (tmp_path / "streams.db").exists()
