@@ -50,12 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--held", action="store_true", help="load the code, then wait for the end of standard input")
     run.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process is no longer the parent")
     run.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    run.add_argument("--log-format", default="text", choices=("text", "otlp"), help="otlp: lines of OTLP/JSON")
     return parser
 
 
 def _run_both(options: argparse.Namespace) -> int:
     """Start both processes. Whether the version is on trial is the parent's business alone, so they do not see it."""
-    passed = ["--config", str(options.config), "--log-level", options.log_level]
+    passed = ["--config", str(options.config), "--log-level", options.log_level, "--log-format", options.log_format]
     if options.clock:
         passed += ["--clock", options.clock]
     environ = {name: value for name, value in os.environ.items() if name != ON_TRIAL}
@@ -74,7 +75,7 @@ def _run_one(options: argparse.Namespace) -> int:
 
     if options.parent_pid is not None:
         die_with(options.parent_pid)
-    log_to_standard_error(options.log_level)
+    log_to_standard_error(options.log_level, form=options.log_format)
     if options.only == CONTROL:
         from edge.site.control_process import run_control as run
     else:

@@ -121,6 +121,13 @@ class Executor:
         """Say whether the site is locked for maintenance, by a command or on site."""
         return self._executor.clock.monotonic() < self._lock_ends_s or self._executor.local_lock()
 
+    def command_of(self, requester: str) -> str | None:
+        """Return which running command a requester's wish came with, ``None`` where it is no command's."""
+        return next(
+            (one for one, life in self._lives.items() if requester_of(life.command) == requester),
+            None,
+        )
+
     def requests(self, now_s: float, _: Mapping[str, Readings]) -> list[Request]:
         """Return what running commands ask of the arbiter."""
         return [*live(self._leases, now_s=now_s), *self._executor.grid_limits.requests(now_s)]
@@ -325,6 +332,9 @@ class Executor:
     def _answer(self, verdict: Verdict) -> None:
         if not verdict.accepted:
             log.warning("command refused", extra={"command": verdict.command_id, "reason": verdict.reason})
+        elif verdict.command is not None and not verdict.duplicate:
+            told = {"issuer": verdict.command.issuer, "action": verdict.command.action.kind}
+            log.info("command accepted", extra={"command": verdict.command_id, **told})
         if verdict.command_id is None:
             return
         self._send(
@@ -343,6 +353,7 @@ class Executor:
         """Send the answers of a command's life, each with its evidence."""
         for draft in drafts:
             self._executor.evidence.stepped(command, draft)
+            log.info("command answered", extra={"command": command.command_id, "stage": draft.stage.value})
             self._send(draft)
 
     def _send(self, draft: AckDraft) -> None:

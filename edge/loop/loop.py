@@ -24,6 +24,7 @@ from edge.control.model import (
     Memory,
     Setpoint,
 )
+from edge.devices.apply import Applied
 from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.devices.site_device import SteeredDevice
@@ -47,6 +48,7 @@ class ControlLoop:
         requesters: Asked once a cycle, in this order.
         observers: Told of each cycle after its decision was handed to the devices, in this order.
         locked: Says whether the site is locked for maintenance now.
+        command_of: Says which command a requester's wish came with, for the log.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class ControlLoop:
         requesters: Sequence[Requester],
         observers: Sequence[Observer],
         locked: Callable[[], bool],
+        command_of: Callable[[str], str | None] = lambda _: None,
         stats: LoopStats | None = None,
     ) -> None:
         self.stats = stats or LoopStats()
@@ -69,6 +72,8 @@ class ControlLoop:
         self._requesters = tuple(requesters)
         self._observers = tuple(observers)
         self._locked = locked
+        self._command_of = command_of
+        self._logged: dict[Lever, str] = {}
         self._memory = Memory()
         self._token: CycleToken | None = None
         self._blind_token: CycleToken | None = None
@@ -232,6 +237,17 @@ class ControlLoop:
             else:
                 self.stats.writes += 1
                 self._levers.took(lever, applied, decided_s=decided_s, now_s=self._clock.monotonic())
+                self._log_first(lever, setpoint, applied)
+
+    def _log_first(self, lever: Lever, setpoint: Setpoint, applied: Applied) -> None:
+        """Say once for each command and lever that it reached the device's registers, and what they hold."""
+        command = self._command_of(setpoint.requester)
+        if command is None or self._logged.get(lever) == command:
+            return
+        self._logged[lever] = command
+        told = {"device": setpoint.asset, "lever": setpoint.capability.value, "power_w": setpoint.value_w}
+        held = {"proven": applied.ok, "written": applied.wrote, "registers": applied.readback}
+        log.info("command at the device", extra={"command": command, **told, **held})
 
 
 def _without_countdown(why: str) -> str:

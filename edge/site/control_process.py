@@ -261,6 +261,7 @@ def _build(
                 *(GuardedObserver(part, one, supervisor) for part, one in observers.items()),
             ],
             locked=executor.locked,
+            command_of=executor.command_of,
             stats=stats,
         ),
     )

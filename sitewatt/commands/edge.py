@@ -25,11 +25,12 @@ def run(
     config: ConfigOption,
     clock: Annotated[str | None, typer.Option(metavar="SPEC", help="A scaled clock; the machine's by default.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="text, or otlp: lines of OTLP/JSON for a collector.")] = "text",
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
     from edge.__main__ import main
 
-    arguments = ["run", "--config", str(config), "--log-level", log_level]
+    arguments = ["run", "--config", str(config), "--log-level", log_level, "--log-format", log_format]
     raise typer.Exit(main(arguments + (["--clock", clock] if clock else [])))
 
 

@@ -243,6 +243,7 @@ def loop_of(
         requesters=[Asking([] if asked is None else asked), *([] if executor is None else [executor])],
         observers=[Kept(cycles), *([] if executor is None else [executor])],
         locked=executor.locked if executor is not None else lambda: False,
+        command_of=executor.command_of if executor is not None else lambda _: None,
     )
     return loop, cycles
 

@@ -275,6 +275,28 @@ async def test_a_value_of_the_order_before_proves_nothing_of_the_order_after(
             assert stages == [AckStage.ACCEPTED]
 
 
+async def test_the_log_follows_an_order_by_its_id_from_when_it_is_taken_to_the_register(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asks why a device moved finds the order, and who gave it, by one id."""
+    caplog.set_level("INFO", logger="edge")
+    with counter(tmp_path, clock) as at:
+        fakes = fake_site(clock)
+        loop, _ = loop_of(fakes, clock, executor=at.executor)
+        async with running(loop):
+            await seconds(clock, 2)
+            order = command(BatteryPower(power_w=1_000), command_id="c7", issued_at=clock.now())
+            at.executor.take(order.encode(), retained=False)
+            await seconds(clock, 8)
+        of_order = [vars(record) for record in caplog.records if vars(record).get("command") == "c7"]
+        told = [(line["message"], line.get("stage") or line.get("device") or line["issuer"]) for line in of_order]
+        assert told[0] == ("command accepted", order.issuer)
+        assert told.count(("command at the device", "inverter")) == 1, "once, and not with each refresh"
+        assert ("command answered", "applied") in told
+        (written,) = [line for line in of_order if line["message"] == "command at the device"]
+        assert (written["lever"], written["power_w"], written["proven"]) == ("battery_power", 1_000, True)
+
+
 def test_a_flood_of_signed_orders_uses_up_its_issuers_share_alone(tmp_path: Path, clock: ManualClock) -> None:
     """Its answers would fill the outbox; the grid operator is answered beside it, also in the middle of garbage."""
     with counter(tmp_path, clock) as at:
