@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test swarm fuzz mutants matrix nightly aws arm64 check format bench deb wheel apt-repo lock debian clean
+.PHONY: demo test swarm fuzz mutants matrix nightly aws arm64 check format bench deb image wheel apt-repo lock debian clean
 
 demo: $(VENV)/.demo
 	$(BIN)/sitewatt demo $(ARGS)
@@ -59,6 +59,10 @@ bench: $(VENV)/.bench debian
 # The gateway's Debian package: make deb ARGS="--arch arm64 --python 3.11"
 deb: $(VENV)/.dev
 	$(BIN)/python -m edge.deploy.build_deb $(ARGS)
+
+# An OCI image, without a container engine: make image ARGS="--of cloud"; needs root, for debootstrap.
+image: $(VENV)/.dev
+	$(BIN)/python -m edge.deploy.image $(ARGS)
 
 # The wheel, and beside it what it is made of.
 wheel: $(VENV)/.dev

@@ -117,7 +117,7 @@ def build(target: Target, *, out: Path) -> Path:
         root = Path(folder) / "root"
         pins = [pin for pin in read(FOLDER / "gateway.txt") if pin.needed(target.environment())]
         package = out / f"sitewatt_{version}_{target.arch}.deb"
-        _install_wheels(target, pins, root / target.site_packages, Path(folder), at_s=at_s)
+        install_wheels(target, pins, root / target.site_packages, Path(folder), at_s=at_s)
         _lay_out(target, root, at_s=at_s)
         parts = sbom.text(package.name, version=version, pins=pins, epoch_s=at_s)
         _put(root / "usr/share/doc/sitewatt/sbom.cdx.json", parts)
@@ -130,7 +130,12 @@ def build(target: Target, *, out: Path) -> Path:
     return package
 
 
-def _install_wheels(target: Target, pins: Iterable[Pin], site_packages: Path, folder: Path, *, at_s: int) -> None:
+def install_wheels(target: Target, pins: Iterable[Pin], site_packages: Path, folder: Path, *, at_s: int) -> None:
+    """Unpack the locked wheels and our own into a folder of modules, for a target that may be another machine.
+
+    Raises:
+        BuildError: A wheel is missing for the target, or has another hash.
+    """
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wheel = build_wheel(folder / "wheels", at_s=at_s, work=folder)
     locked = folder / "locked.txt"
@@ -161,8 +166,8 @@ def set_modes(root: Path) -> None:
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
-def _lay_out(target: Target, root: Path, *, at_s: int) -> None:
-    """Put everything but the modules where Debian wants it."""
+def lay_out_environment(target: Target, root: Path) -> None:
+    """Make the environment around the modules, and the command."""
     home = root / "opt/sitewatt"
     (home / "bin").mkdir(parents=True)
     (home / "bin/python3").symlink_to(f"/usr/bin/python{target.python}")
@@ -171,8 +176,13 @@ def _lay_out(target: Target, root: Path, *, at_s: int) -> None:
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {target.python}\n"
     )
     _put(root / "opt/sitewatt/bin/sitewatt", _LAUNCHER, mode=0o755)
-    (root / "usr/bin").mkdir(parents=True)
+    (root / "usr/bin").mkdir(parents=True, exist_ok=True)
     (root / "usr/bin/sitewatt").symlink_to("/opt/sitewatt/bin/sitewatt")
+
+
+def _lay_out(target: Target, root: Path, *, at_s: int) -> None:
+    """Put everything but the modules where Debian wants it."""
+    lay_out_environment(target, root)
     shipped = files("edge.deploy") / "files"
     for name, where in (
         *((unit, f"lib/systemd/system/{unit}") for unit in UNITS),

@@ -69,18 +69,18 @@ def clean_debian(folder: Path, *, arch: str | None = None) -> DebianRoot:
         raise NoDebian("debootstrap is not installed, so the package cannot be tried; `make debian` installs it")
     if os.geteuid() != 0:
         raise NoDebian("only root can chroot, so the package cannot be tried; run this test as root")
-    mirror = _mirror()
+    archive = mirror()
     if arch is not None:
         _let_run(arch)
     options = ["--variant=minbase", "--include=python3,adduser,systemd", *([] if arch is None else [f"--arch={arch}"])]
     timeout_s = BOOTSTRAP_TIMEOUT_S if arch is None else EMULATED * BOOTSTRAP_TIMEOUT_S
     try:
         subprocess.run(
-            [tool, *options, SUITE, str(folder), mirror], check=True, capture_output=True, text=True, timeout=timeout_s
+            [tool, *options, SUITE, str(folder), archive], check=True, capture_output=True, text=True, timeout=timeout_s
         )
     except subprocess.CalledProcessError as error:
         last = (error.stdout + error.stderr).strip().splitlines()[-3:]
-        raise NoDebian(f"debootstrap cannot make {SUITE} from {mirror}: {'; '.join(last)}") from error
+        raise NoDebian(f"debootstrap cannot make {SUITE} from {archive}: {'; '.join(last)}") from error
     return DebianRoot(folder)
 
 
@@ -104,7 +104,7 @@ def _let_run(arch: str) -> None:
         raise NoDebian(f"this kernel cannot be told of {arch}: {error}") from error
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """Return the archive that this machine's own apt installs from.
 
     Raises:
