@@ -275,10 +275,12 @@ def _told(decoded: Any) -> float | None:
 
 
 def _complete(answers: Any) -> Any:
-    """Return the configuration of answers that were all given; a single meter needs no naming."""
+    """Return the configuration of answers that were all given; a single meter and a zone without a broker need none."""
     meters = [device["id"] for device in answers.devices if device.get("role") == "meter"]
     if "meter" not in answers.connection and len(meters) == 1:
         answers.connection["meter"] = meters[0]
+    if not answers.link:
+        answers.alone()
     return answers.config()
 
 

@@ -167,3 +167,15 @@ def test_a_configuration_is_never_replaced_by_surprise(tmp_path: Path, house: Ho
     assert "--force" in run("setup", "--config", str(path), code=2)
     set_up(path, house, broker.url, "--force")
     assert (tmp_path / "site.yaml.old").exists()
+
+
+def test_a_site_without_a_broker_is_set_up_by_options_without_a_price_area(tmp_path: Path) -> None:
+    """Nobody reads the zone of a site that is alone; to demand one would ask for a word that means nothing there."""
+    path = tmp_path / "site.yaml"
+    meter = "meter,eastron_sdm630,tcp://127.0.0.1:9?unit=1,meter"
+    run(
+        *("setup", "--yes", "--config", str(path), "--site", "farm", "--agent", "consumer", "--device", meter),
+        *("--import-limit-w", "17250", "--export-limit-w", "9000", "--state-dir", str(tmp_path)),
+    )
+    made = load_config(path)
+    assert made.site.zone == "home" and not made.trading.enabled and made.link is None
