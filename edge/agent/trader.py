@@ -50,7 +50,7 @@ from edge.trading.model import (
     Reach,
     SiteForecast,
 )
-from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile
+from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile, told_orders
 from edge.trading.plan.horizon import plan_intervals, store_of
 from edge.trading.plan.plan import Plan, end_value
 from edge.trading.plan.problem import Problem, Store
@@ -67,6 +67,8 @@ PLAN_S = 300.0
 HORIZON_INTERVALS = 4 * 48  # Two days: the night after tomorrow decides what tomorrow's sun is worth.
 ORDERED_INTERVALS = 8
 HISTORY = timedelta(days=8)
+TOLD_ORDERS_BACK = timedelta(hours=1)
+TOLD_ORDERS_MAX = 48
 _KEY_ORDERS = "trading.orders"
 _KEY_HISTORY = "trading.history"
 _SCHEDULE_LEASE_S = 60.0
@@ -150,6 +152,10 @@ class Trader:
     def plan(self) -> Plan | None:
         """Return the plan in force, ``None`` before the first."""
         return self._planner.plan
+
+    def told_orders(self) -> list[dict[str, str | int | bool]]:
+        """Return the orders and what of them has traded, from an hour ago on, for who asks the gateway."""
+        return told_orders(self._orders, since=self._clock.now() - TOLD_ORDERS_BACK, count=TOLD_ORDERS_MAX)
 
     def told_plan(self) -> dict[str, Any] | None:
         """Return the plan in plain values for who asks the gateway, ``None`` before the first."""

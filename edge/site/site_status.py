@@ -44,7 +44,14 @@ def site_status(site: "Site") -> SiteStatus:
         at=site.clock.now(),
         clock=site.watch.trust(),
         parts=tuple(part_status(part) for part in site.supervisor.parts),
-        trading=None if trader is None else {**trader.stats, "waits": trader.waits, "plan": trader.told_plan()},
+        trading=None
+        if trader is None
+        else {
+            **trader.stats,
+            "waits": trader.waits,
+            "plan": trader.told_plan(),
+            "orders": trader.told_orders(),
+        },
         wish=None if site.page_orders is None else site.page_orders.told(),
         outbox={
             "state": outbox.state.value,

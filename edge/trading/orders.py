@@ -51,6 +51,26 @@ class OwnOrders:
     trades: Mapping[str, datetime] = field(default_factory=dict)
 
 
+def told_orders(own: OwnOrders, *, since: datetime, count: int) -> list[dict[str, str | int | bool]]:
+    """Return the orders of intervals that start from an instant on in plain values, the earliest first."""
+    rows = sorted(
+        ((start, order) for (start, _), order in own.orders.items() if start >= since),
+        key=lambda row: (row[0], row[1].order_id),
+    )
+    return [
+        {
+            "order_id": order.order_id,
+            "start": start.isoformat(),
+            "side": order.side.value,
+            "price_mct_per_kwh": order.price_mct_per_kwh,
+            "quantity_wh": order.quantity_wh,
+            "traded_wh": order.traded_wh,
+            "open": order.open,
+        }
+        for start, order in rows[:count]
+    ]
+
+
 def order_id(*, site: SiteId, start: datetime, leg: Leg, revision: int) -> str:
     """Return the id of an order: readable where it fits into 64 characters, and always the same."""
     name = site if len(site) <= 36 else hashlib.sha256(site.encode()).hexdigest()[:36]

@@ -33,6 +33,7 @@ function App() {
       <${Steering} wish=${status.wish} commands=${status.commands} locked=${status.locked} hasPlan=${Boolean(status.trading?.plan)} language=${language} t=${t} />
       <${Energy} />
       <${Plan} plan=${status.trading?.plan} />
+      <${Orders} orders=${status.trading?.orders ?? []} />
       <${Commands} commands=${status.commands} limits=${status.grid_limits} />
       <${Devices} devices=${status.devices} assets=${flow?.assets ?? []} />
       <${Expert} />
@@ -171,13 +172,21 @@ function stretches(steps) {
   });
 }
 
+function Orders({ orders }) {
+  if (!orders.length) return null;
+  return html`<section><h2>${t('orders')}</h2><div class="scroll" tabindex="0"><table><thead><tr><th>${t('from')}</th><th>${t('order')}</th><th class="number">${t('price_of')}</th>
+    <th class="number">${t('ordered')}</th><th class="number">${t('traded')}</th><th>${t('stage')}</th></tr></thead><tbody>${orders.map((one) => html`<tr key=${one.order_id}>
+    <td>${clock(one.start)}</td><td>${t(one.side)}</td><td class="number">${centsPerKwh(one.price_mct_per_kwh)}</td><td class="number">${number(one.quantity_wh / 1000, 2)} kWh</td>
+    <td class="number">${number(one.traded_wh / 1000, 2)} kWh</td><td>${one.open ? t('order_open') : t('order_closed')}</td></tr>`)}</tbody></table></div></section>`;
+}
+
 function Commands({ commands, limits }) {
   const rows = Object.entries(limits);
   if (!commands.length && !rows.length) return null;
   return html`<section class="half"><h2>${t('commands')}</h2>
-    ${commands.length > 0 && html`<div class="scroll" tabindex="0"><table><thead><tr><th>${t('command')}</th><th>${t('asks')}</th><th>${t('by')}</th>
+    ${commands.length > 0 && html`<div class="scroll" tabindex="0"><table><thead><tr><th>${t('command')}</th><th>${t('event')}</th><th>${t('asks')}</th><th>${t('by')}</th>
       <th>${t('stage')}</th><th class="number">${t('left')}</th></tr></thead><tbody>${commands.map((one) => html`<tr key=${one.command_id}>
-      <td>${one.command_id}</td><td>${asked(one.action)}</td><td>${one.issuer}</td><td>${one.stage}</td><td class="number">${number(one.left_s)} s</td></tr>`)}</tbody></table></div>`}
+      <td>${one.command_id}</td><td>${one.event_id ?? ''}</td><td>${asked(one.action)}</td><td>${one.issuer}</td><td>${one.stage}</td><td class="number">${number(one.left_s)} s</td></tr>`)}</tbody></table></div>`}
     ${rows.length > 0 && html`<h2>${t('limits')}</h2><ul class="plain">${rows.map(([name, limit]) => html`<li key=${name}>${name}: ${limit.state},
       ${' '}${limit.limit_w == null ? t('no_limit') : kilowatts(limit.limit_w)}</li>`)}</ul>`}</section>`;
 }

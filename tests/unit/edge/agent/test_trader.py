@@ -78,6 +78,10 @@ def test_the_orders_of_one_look_and_what_is_remembered_of_them_are_one_commit(tm
         trader.look()
         sent = [OrderMessage.decode(record.payload) for record in outbox.read(Up.ORDERS, limit=100)]
         assert len(sent) > 1 and trader.stats["orders"] == len(sent)
+        shown = trader.told_orders()
+        assert {one["order_id"] for one in shown} == {message.order_id for message in sent}
+        assert [one["start"] for one in shown] == sorted(one["start"] for one in shown), "the page shows what is next"
+        assert all(one["open"] and one["traded_wh"] == 0 for one in shown)
         assert outbox.stats().commits == before + 1
     with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
         again = _trader(outbox, clock)
