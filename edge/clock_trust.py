@@ -35,6 +35,8 @@ class ClockWatch:
         self._trust = ClockTrust.SYNCED if self._derived else ClockTrust.UNTRUSTED
         self._wall, self._after_s, self._before_s = self._read()
         self._stepped_at: float | None = None
+        self._stepped_back = False
+        self._set_at: float | None = None  # The synchronisation by which the clock was trusted last.
         self._looked_s = float("-inf")
 
     def trust(self) -> ClockTrust:
@@ -77,6 +79,7 @@ class ClockWatch:
         if least_s - STEP_S_MAX <= passed_s <= most_s + STEP_S_MAX:
             return False
         self._stepped_at = wall.timestamp()
+        self._stepped_back = passed_s < least_s
         return True
 
     def _look(self) -> ClockTrust:
@@ -88,9 +91,19 @@ class ClockWatch:
             # Another service may keep the time; a clock that has stepped under us has no such excuse.
             managed = not self._file.parent.exists()
             return ClockTrust.HOLDOVER if managed and self._stepped_at is None else ClockTrust.UNTRUSTED
-        if self._stepped_at is not None and synchronised_at < self._stepped_at:
+        if self._stepped_at is not None and not self._is_set_since(synchronised_at):
             return ClockTrust.UNTRUSTED
+        self._stepped_at, self._set_at = None, synchronised_at
         return ClockTrust.SYNCED
+
+    def _is_set_since(self, synchronised_at: float) -> bool:
+        """Say whether a synchronisation came after the step.
+
+        Behind a clock that was set back, the synchronisation before looks like one to come: only another one counts.
+        """
+        if self._stepped_back and synchronised_at == self._set_at:
+            return False
+        return self._stepped_at is not None and synchronised_at >= self._stepped_at
 
 
 class SteadyClock:

@@ -7,6 +7,7 @@ itself.
 
 import asyncio
 import base64
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from edge.control.model import BATTERIES, Request
 from edge.errors import ConfigError
 from edge.site.page_settings import PageSettings
 from edge.site.page_wish import SAID, Wish, load_target, load_wish, refusal
-from edge.state_store import StateStore
+from edge.state_store import NOTE_S, StateStore
 from edge.web.actions import Action, ActionRefused, ChargeNow, Done, Lock, Mode, ReleaseOwn, Settings, Target
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,14 @@ class PageOrders:
         }
 
     async def _do(self, action: Action, role: Role) -> Done:
+        """Carry out an action; who asked is told when it is on the disk, unless that takes its time."""
+        done = await self._carry_out(action, role)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(NOTE_S):
+                await self._ports.memory.on_disk()
+        return done
+
+    async def _carry_out(self, action: Action, role: Role) -> Done:
         async with self._one:
             log.info("page action", extra={"action": action.kind, "role": role.value})
             if isinstance(action, Mode):

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from contracts.clock import scaled_clock
+import pytest
+
+from contracts.clock import SteppedClock, parse_clock, scaled_clock
 from contracts.units import ClockTrust
-from edge.clock_trust import LOOK_S, ClockWatch
+from edge.clock_trust import LOOK_S, ClockWatch, SteadyClock, watched_clock
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON
 
@@ -126,3 +128,60 @@ async def _passes(clock: ManualClock, *, seconds: int) -> None:
         await asyncio.sleep(0)
         clock.advance(1)
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("step_s", [86_400.0, -86_400.0, 3_600.0, 30.0])
+def test_a_step_is_not_followed_until_the_time_service_has_set_the_clock(tmp_path: Path, step_s: float) -> None:
+    """A day's meter readings would be told under tomorrow's date, and tomorrow's not at all."""
+    clock, path = ManualClock(NOON), tmp_path / "synchronized"
+    _synchronised(path, NOON)
+    steady = SteadyClock(clock, ClockWatch(clock, synchronised=path))
+    assert steady.now() == NOON
+    clock.advance(10)
+    clock.step_wall(step_s)
+    for seconds in (0, 1, 600):
+        clock.advance(seconds)
+        assert steady.now() - NOON == timedelta(seconds=clock.monotonic())
+    clock.step_wall(7.5 - step_s)  # What the time service says is true, also where it is not what was before.
+    clock.advance(1)
+    assert steady.now() - NOON == timedelta(seconds=clock.monotonic()), "it has not said so yet"
+    _synchronised(path, clock.now())
+    clock.advance(LOOK_S)
+    assert steady.now() == clock.now()
+
+
+def test_a_clock_that_is_slewed_is_followed(tmp_path: Path) -> None:
+    """A time service turns a clock a little faster or slower; that is no step, however much it comes to in a day."""
+    clock, path = ManualClock(NOON), tmp_path / "synchronized"
+    _synchronised(path, NOON)
+    steady = SteadyClock(clock, ClockWatch(clock, synchronised=path))
+    for _ in range(2_000):
+        clock.advance(10)
+        clock.step_wall(0.005)
+        assert steady.now() == clock.now()
+
+
+def test_where_no_time_service_was_seen_the_wall_clock_is_followed(tmp_path: Path) -> None:
+    """Nobody says which of the two is right, and a board that wakes in the past is set once."""
+    clock = ManualClock(NOON)
+    steady = SteadyClock(clock, ClockWatch(clock, synchronised=tmp_path / "nobody" / "synchronized"))
+    assert steady.now() == NOON
+    clock.step_wall(3_600)
+    assert steady.now() == clock.now()
+
+
+def test_a_scaled_clock_is_itself_and_a_simulated_host_brings_its_time_service(tmp_path: Path) -> None:
+    """Time-lapses stay as they are; a host whose clock steps is watched by the file that its service touches."""
+    scaled = scaled_clock(started_at=NOON, speed=10.0)
+    assert watched_clock(scaled)[0] is scaled
+    host = parse_clock(f"{scaled.spec()}+{tmp_path / 'home-1.clock'}")
+    assert isinstance(host, SteppedClock)
+    assert host == SteppedClock(scaled, tmp_path / "home-1.clock") and parse_clock(host.spec()) == host
+    _synchronised(host.synchronised, NOON)
+    clock, watch = watched_clock(host)
+    assert watch.trust() is ClockTrust.SYNCED
+    assert abs(clock.now() - scaled.now()) < timedelta(hours=1)
+    host.file.write_text("86400")
+    assert host.now() - scaled.now() > timedelta(hours=23)
+    assert clock.now() - scaled.now() < timedelta(hours=1)
+    assert watch.trust() is ClockTrust.UNTRUSTED
