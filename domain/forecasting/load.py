@@ -11,13 +11,14 @@ from datetime import date, datetime
 import numpy as np
 
 from domain.forecasting.blend import Covariates, Predicted, blend, fold, fold_covariates
-from domain.forecasting.members import mean_of
+from domain.forecasting.members import Folded, like_days, mean_of, seven_days
 from domain.forecasting.profiles import LoadClass, shape_at
 from domain.forecasting.quantiles import LEVELS, Quantiles, conformal, ordered
-from domain.forecasting.series import DAY_S, Floats, Ints, Series, days, first_step, until, without_slips
+from domain.forecasting.series import DAY_S, Floats, Ints, Series, first_step, until, without_slips
 
 PERSISTENCE_S = 2 * 3600.0
 DAYS_FOR_MIX = 8
+LIKE_DAYS_WORSE_MAX = 1.1
 SPREAD_UNKNOWN = 0.6  # The half-width of the band, relative to the forecast, before any error is known.
 
 
@@ -64,7 +65,14 @@ def forecast_load(
         given = None if covariates is None else fold_covariates(covariates, folded, start=start, step_s=step_s)
         told = blend(folded, horizon=horizon_steps, covariates=given)
     elif known_days >= 1:
-        told = _by_days(known, horizon_steps, step_s)
+        folded = fold(
+            known,
+            local_start_s=local_start_s,
+            future=-(-horizon_steps * step_s // DAY_S),
+            step_s=step_s,
+            holidays=holidays,
+        )
+        told = _by_days(folded, known, horizon_steps, step_s)
     else:
         told = _by_profile(
             known,
@@ -84,18 +92,38 @@ def recent_share(known: Floats, step_s: int) -> float:
     return float(np.isfinite(known[-8 * DAY_S // step_s :]).mean())
 
 
-def _by_days(known: Floats, horizon: int, step_s: int) -> Predicted:
-    """Repeat the mean of the known days, drawn to the present level, which fades within hours."""
-    steps = DAY_S // step_s
-    folded = days(known, steps_per_day=steps)
-    shape = mean_of(list(folded[:7, None, :]))[0]
-    shape = np.where(np.isfinite(shape), shape, np.nanmean(known))
-    middle = np.resize(shape, horizon) + departure(
-        known, np.resize(shape, len(known) + steps)[-len(known) :], step_s
-    ) * (np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S))
-    errors = (folded[:7] - shape).ravel()
+def _by_days(folded: Folded, known: Floats, horizon: int, step_s: int) -> Predicted:
+    """Repeat the mean of the known days, drawn to the present level, which fades within hours.
+
+    Days of the same kind (working day, Saturday, Sunday) count alone where that would not have told the known days
+    worse: a works that rests on a weekend says nothing of its Monday by it, and a household hardly differs.
+    """
+    steps = folded.days.shape[1]
+    rows = np.arange(len(folded.days))
+    usual = mean_of(list(folded.days[:7, None, :]))[0]
+    usual = np.where(np.isfinite(usual), usual, np.nanmean(known))
+    alike_past, all_past = like_days(folded, rows, 0), seven_days(folded, rows, 0)
+    both = np.isfinite(alike_past) & np.isfinite(all_past) & np.isfinite(folded.days)
+    by_kind = np.abs(alike_past - folded.days)[both].sum() <= LIKE_DAYS_WORSE_MAX * (
+        np.abs(all_past - folded.days)[both].sum()
+    )
+    shapes = []
+    for ahead in range(folded.future):
+        alike = like_days(folded, np.array([-1 - ahead]), ahead)[0]
+        shapes.append(np.where(np.isfinite(alike) & by_kind, alike, usual))
+    fitted = np.resize(usual[::-1], len(known))[::-1]
+    fade = np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S)
+    middle = np.concatenate(shapes)[:horizon] + departure(known, fitted, step_s) * fade
+    errors = (folded.days[:7] - usual).ravel()
     below, above = conformal(errors, level=LEVELS[0]), conformal(errors, level=LEVELS[2])
-    return Predicted(middle=middle, low=middle + below, high=middle + above, method="mean of days")
+    # The errors of one day about itself are nothing, and of two are few: the prior's share falls with their number.
+    unknown = SPREAD_UNKNOWN / max(1.0, np.isfinite(known).sum() / steps) * np.abs(middle)
+    return Predicted(
+        middle=middle,
+        low=middle + np.minimum(below, -unknown),
+        high=middle + np.maximum(above, unknown),
+        method="mean of days",
+    )
 
 
 def departure(known: Floats, fitted: Floats, step_s: int) -> float:

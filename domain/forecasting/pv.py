@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.forecasting.blend import Covariates, Predicted, blend, fold, fold_covariates
 from domain.forecasting.load import DAYS_FOR_MIX, PERSISTENCE_S, departure, recent_share
 from domain.forecasting.members import Folded, Member, mean_of, seven_days, yesterday
 from domain.forecasting.quantiles import Quantiles, ordered
-from domain.forecasting.series import DAY_S, Floats, Ints, Series, first_step, until
+from domain.forecasting.series import DAY_S, Floats, Ints, Series, days, first_step, until
 from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_position
 
 USUAL_SHARE = 0.6  # Of the clear sky's energy, before anything is measured: a temperate year's mean.
@@ -22,6 +23,8 @@ PEAK_MARGIN = 1.5
 REACH_SHARE_MIN = 0.95  # Of the horizon, that a weather must know to be used.
 USUAL_SHARE_OF_WEATHER = 0.9  # Wiring, dirt, inverter: what physics under the weather's sky does not know.
 SHARE_LOW, SHARE_HIGH = 0.1, 1.0
+SHARE_OUTWARDS = 3.0  # Of one known day: the next may have four times its share, or a quarter.
+SUN_OF_A_DAY_S = 2 * 3600  # A day of which less sun was seen tells no share.
 TEMPERATURE_COEFFICIENT = -0.004  # Of power per kelvin; crystalline silicon, data sheets: -0.0035 to -0.0045.
 NOCT_RISE_K = 26.0  # Cell above air at 800 W/m2; IEC 61215, nominal operating cell temperature 46 degrees.
 
@@ -180,11 +183,33 @@ def _by_share(
     fade = np.exp(-np.arange(horizon) * step_s / PERSISTENCE_S)
     middle = np.maximum(0.0, share * ahead + departure(known, share * before, step_s) * fade)
     certain = 0.7 * fade * bool(np.isfinite(known[-1:]).any())
-    low = middle - (1 - certain) * np.maximum(0.0, middle - SHARE_LOW * ahead)
-    high = middle + (1 - certain) * np.maximum(0.0, SHARE_HIGH * ahead - middle)
+    share_low, share_high = _share_bounds(known, before, sunny, step_s)
+    low = middle - (1 - certain) * np.maximum(0.0, middle - share_low * ahead)
+    high = middle + (1 - certain) * np.maximum(0.0, share_high * ahead - middle)
     if sky is not None:
         low, high = np.maximum(low, 0.5 * middle), np.maximum(high, 1.4 * middle)
     return Predicted(middle=middle, low=low, high=high, method="share of clear sky" if sky is None else "weather's sky")
+
+
+def _share_bounds(known: Floats, before: Floats, sunny: NDArray[np.bool_], step_s: int) -> tuple[float, float]:
+    """Return the least and the greatest share of the clear sky that a day to come may have.
+
+    They are those of any climate until days are known; then those of these days, drawn outwards the less the more days
+    there are: a December's sun of few days does not make a day of May.
+    """
+    steps = DAY_S // step_s
+    parts = [days(np.where(sunny, values, 0.0), steps_per_day=steps) for values in (np.nan_to_num(known), before)]
+    energy, clear = (np.nansum(part, axis=1) for part in parts)
+    enough = days(sunny.astype(float), steps_per_day=steps)
+    seen = np.nansum(enough, axis=1) * step_s >= SUN_OF_A_DAY_S
+    if not seen.any():
+        return SHARE_LOW, SHARE_HIGH
+    shares = energy[seen] / clear[seen]
+    outwards = 1 + SHARE_OUTWARDS / len(shares)
+    # Under snow or fog a share is nothing, and so is any multiple of it.
+    least_high = SHARE_HIGH / (1 + len(shares))
+    high = min(SHARE_HIGH, max(least_high, float(shares.max()) * outwards))
+    return min(SHARE_LOW, float(shares.min()) / outwards), high
 
 
 def _without_slips(known: Floats, *, peak_w: float) -> Floats:

@@ -71,6 +71,24 @@ def test_working_days_and_weekends_are_told_apart() -> None:
     assert found.method == "mix of ridge and seasonal"
 
 
+def test_a_works_first_week_is_told_by_its_working_days() -> None:
+    """A weekend says nothing of a Monday's work: not until a mix has a record, but from the second working day on."""
+    saturday = MONDAY + timedelta(days=5)
+    values = factory_load(14)[5 * 24 : 9 * 24]  # Saturday, Sunday, Monday, Tuesday.
+    history = series(values, start=saturday)
+    found = forecast_load(history, issued_at=history.end, horizon_steps=24)
+    assert found.method == "mean of days"
+    assert found.p50[8:17].min() > 80
+
+
+def test_one_known_day_is_no_certainty() -> None:
+    """A day differs from itself by nothing, and the next from it by much."""
+    found = told(factory_load(1))
+    assert (found.p90[8:17] - found.p10[8:17]).min() > 0.5 * found.p50[8:17].min()
+    week = told(factory_load(5))
+    assert (week.p90 - week.p10)[8:17].mean() < (found.p90 - found.p10)[8:17].mean()
+
+
 def test_nothing_after_the_origin_is_looked_at() -> None:
     """A backtest that sees the future proves nothing."""
     values = factory_load(70)

@@ -82,6 +82,24 @@ def test_a_new_plant_is_told_by_astronomy() -> None:
     assert (found.p10 <= found.p50).all() and (found.p50 <= found.p90).all()
 
 
+def test_the_band_of_a_dull_week_is_no_day_of_may() -> None:
+    """A plan that keeps room for sun that has not come for days buys what it would not have to."""
+    dull = cloudy(5, share=0.1)
+    found = forecast_pv(dull, plant=PLANT, issued_at=dull.end, horizon_steps=96)
+    clear = clear_power_w(PLANT, middles(1, start=dull.end)).sum()
+    assert found.method == "share of clear sky"
+    assert 0.15 < -found.p10.sum() / clear < 0.7
+    new = forecast_pv(None, plant=PLANT, issued_at=dull.end, horizon_steps=96)
+    assert -new.p10.sum() / clear > 0.9
+
+
+def test_a_day_under_snow_does_not_rule_out_the_sun() -> None:
+    """Any multiple of nothing is nothing."""
+    snow = Series(start=START, step_s=900, values=np.zeros(96))
+    found = forecast_pv(snow, plant=PLANT, issued_at=snow.end, horizon_steps=96)
+    assert -found.p10.sum() > 0.2 * clear_power_w(PLANT, middles(1, start=snow.end)).sum()
+
+
 def test_a_dull_morning_is_carried_into_the_next_hours() -> None:
     """The present share of the clear sky is the best guess for the next hour."""
     morning = START + timedelta(hours=9)
