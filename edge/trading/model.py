@@ -13,12 +13,16 @@ from contracts.market import OrderOp, Side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteForecast:
-    """What a site expects of one delivery interval: load is zero or greater, generation zero or less."""
+    """What a site expects of one delivery interval: load is zero or greater, generation zero or less.
+
+    ``sure_pv_wh`` is the generation that comes nine times of ten, ``None`` where no band is known.
+    """
 
     start: datetime
     load_wh: int
     pv_wh: int
     source: "ForecastSource"
+    sure_pv_wh: int | None = None
 
     @property
     def net_wh(self) -> int:
@@ -113,9 +117,10 @@ class Reach:
 
 
 class Leg(StrEnum):
-    """Which part of a position an order is for: what must flow, or what the battery may shift."""
+    """Which part of a position an order is for: what flows anyway, what likely will, what the battery may shift."""
 
     BASE = "base"
+    LIKELY = "likely"
     FLEX = "flex"
 
 

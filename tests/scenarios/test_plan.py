@@ -1,10 +1,13 @@
 """Plans that act: what a site's tariff and rules make of its battery, judged by the plant and not by the gateway."""
 
+import copy
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
+import yaml
 
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.topics import Down, site_topic
@@ -25,6 +28,7 @@ from tests.support.rigs.fault_rig import (
 )
 
 CHEAP, PEAK, TARGET, CAP, NEGATIVE, CARS = "cheap", "peak", "target", "cap", "negative", "cars"
+LOW_FEE, HIGH_FEE = "low-fee", "high-fee"
 LATER, NOW = DeviceKind.ALFEN_EVE, DeviceKind.HEIDELBERG_EC
 PEAK_KW, CAP_W = 1.0, 1_500
 
@@ -44,6 +48,20 @@ def _tariff(*, default_ct: float, noon_ct: float, export_ct: float = 8, **more: 
     }
 
 
+def _module_3(*, low: tuple[str, str], high: tuple[str, str]) -> dict[str, Any]:
+    """Return the ready tariff of §14a module 3 with these hours all year, at the ends of what its ruling allows.
+
+    Low is a tenth of the standard fee, high twice: between narrower zones storage's losses cost more than they bring.
+    """
+    tariff = copy.deepcopy(yaml.safe_load((resources.files("tariffs") / "de-14a-module-3.yaml").read_text()))
+    (fee,) = (part["time_of_use"] for part in tariff["import"]["parts"] if "time_of_use" in part)
+    assert {"price", "from", "to"} <= set(fee["periods"][0])
+    fee["periods"] = [
+        {"price": share * fee["default"], "from": begin, "to": end} for share, (begin, end) in ((2.0, high), (0.1, low))
+    ]
+    return {**tariff, "time_zone": "UTC"}
+
+
 SECTIONS: dict[str, dict[str, Any]] = {
     CHEAP: {"trading": {"enabled": False, "tariff": _tariff(default_ct=40, noon_ct=5)}},
     # A load of 2 kW and 1 kW that is charged anyway: at a price that does not change, only power is worth a plan.
@@ -60,6 +78,12 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "trading": {"enabled": False, "spot": {"import_adder_mct_per_kwh": 5_000, "export_adder_mct_per_kwh": 0}}
     },
     CARS: {"trading": {"enabled": False, "tariff": _tariff(default_ct=10, noon_ct=40)}},
+    LOW_FEE: {"trading": {"enabled": False, "tariff": _module_3(low=("11:00", "13:00"), high=("17:00", "19:00"))}},
+    # Left to itself this storage does nothing: what it gives in the dear zone, the plan asked for.
+    HIGH_FEE: {
+        "control": {"idle": "hold"},
+        "trading": {"enabled": False, "tariff": _module_3(low=("01:00", "04:00"), high=("11:00", "13:00"))},
+    },
 }
 
 # In the dear hour a car that has time waits, though its charger would run; one that has none charges, though it would
@@ -93,9 +117,9 @@ def _takes_about(power_w: float) -> Says:
 async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cheap hour, a price of power, a cap, a charge by a time, cars with time and without, negative prices."""
+    """A cheap hour, zones of the grid fee, a price of power, a cap, a charge by a time, cars, negative prices."""
     sites = [battery_site(CHEAP), battery_site(PEAK), battery_site(TARGET), sun_site(CAP), sun_site(NEGATIVE)]
-    sites.append(load_site(CARS, LATER, NOW))
+    sites += [load_site(CARS, LATER, NOW), battery_site(LOW_FEE), battery_site(HIGH_FEE)]
     async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY, loads=CHARGED) as place:
         await _tell_price(place, NEGATIVE, price_mct=-2_000)
         await place.steadily(CHEAP, _charges_at_least(BATTERY_W))
@@ -104,6 +128,8 @@ async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant
         await place.steadily(CAP, _takes_about(-CAP_W))
         await place.steadily(CARS, _draws(LATER, 0))
         await place.steadily(CARS, _draws(NOW, 11_000))
+        await place.steadily(LOW_FEE, _charges_at_least(BATTERY_W))
+        await place.steadily(HIGH_FEE, _takes_about(0))
         await place.steadily(NEGATIVE, _takes_about(0))
         # Paid for taking more than for giving: the sun itself rests, the house is fed by the grid.
         await _tell_price(place, NEGATIVE, price_mct=-20_000)

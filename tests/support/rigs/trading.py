@@ -18,10 +18,14 @@ REACH = Reach(import_wh=4_250, export_wh=4_250)
 BATTERY = Battery(capacity_wh=10_000, charge_w_max=5_000, discharge_w_max=5_000, soc_percent=50)
 
 
-def forecast(index: int, *, load_wh: int = 0, pv_wh: int = 0) -> SiteForecast:
+def forecast(index: int, *, load_wh: int = 0, pv_wh: int = 0, sure_pv_wh: int | None = None) -> SiteForecast:
     """Return the forecast of the interval with this index after midnight."""
     return SiteForecast(
-        start=T0 + index * DELIVERY_INTERVAL, load_wh=load_wh, pv_wh=pv_wh, source=ForecastSource.BROADCAST
+        start=T0 + index * DELIVERY_INTERVAL,
+        load_wh=load_wh,
+        pv_wh=pv_wh,
+        source=ForecastSource.BROADCAST,
+        sure_pv_wh=sure_pv_wh,
     )
 
 

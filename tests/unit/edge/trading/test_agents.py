@@ -30,6 +30,33 @@ def test_a_producer_never_sells_below_its_cost() -> None:
     assert order.price_mct_per_kwh >= 25_000
 
 
+def test_a_producer_sells_what_is_likely_dearer_than_what_is_sure() -> None:
+    """What does not come is bought at the import tariff: three times of ten, of that part."""
+    banded = [forecast(1, pv_wh=-800, sure_pv_wh=-500)]
+    sure, likely = producer_orders(outlook(banded))
+    assert (sure.leg, sure.quantity_wh, likely.leg, likely.quantity_wh) == (Leg.BASE, 500, Leg.LIKELY, 300)
+    assert sure.side is likely.side is Side.SELL
+    at_the_gate = banded[0].start - timedelta(seconds=301)
+    dear = {banded[0].start: TARIFFS.export_mct_per_kwh}
+    sure, likely = producer_orders(outlook(banded, now=at_the_gate, prices=dear))
+    spread = TARIFFS.import_mct_per_kwh - TARIFFS.export_mct_per_kwh
+    assert sure.price_mct_per_kwh <= TARIFFS.export_mct_per_kwh + 1
+    assert likely.price_mct_per_kwh == TARIFFS.export_mct_per_kwh + round(0.3 * spread)
+
+
+def test_what_was_sold_is_taken_off_what_is_sure_first() -> None:
+    """The sum offered never passes what is expected, and a band that closes leaves one offer."""
+    banded = [forecast(1, pv_wh=-800, sure_pv_wh=-500)]
+    sold = {banded[0].start: -600}
+    (likely,) = producer_orders(outlook(banded, positions=sold))
+    assert (likely.leg, likely.quantity_wh) == (Leg.LIKELY, 200)
+    (order,) = producer_orders(outlook([forecast(1, pv_wh=-800, sure_pv_wh=-798)]))
+    assert (order.leg, order.quantity_wh) == (Leg.BASE, 800)
+    need = [forecast(1, load_wh=600, pv_wh=-100, sure_pv_wh=0)]
+    (order,) = producer_orders(outlook(need))
+    assert (order.side, order.leg, order.quantity_wh) == (Side.BUY, Leg.BASE, 500)
+
+
 def test_a_consumer_buys_its_need_below_the_import_tariff() -> None:
     """Anything below what the utility asks is a gain."""
     (order,) = consumer_orders(outlook(NEED))

@@ -46,6 +46,32 @@ def test_a_series_that_a_site_does_not_have_counts_as_none() -> None:
     assert {(each.load_wh, each.pv_wh) for each in found} == {(100, 0)}
 
 
+def test_what_is_sure_of_the_sun_closes_in_as_delivery_nears() -> None:
+    """A producer offers the band's two ends apart; what the last hour showed says much of the next minutes."""
+    pv = ForecastSeries(
+        kind=ForecastKind.PV, site="home-1", start=T0, step_s=900, p10=(-600,) * 5, p50=(-400,) * 5, p90=(-200,) * 5
+    )
+    told = broadcast(series(ForecastKind.LOAD, 0, 0, 0, 0, 0), pv)
+    unheard = forecast_site(starts=STARTS, site="home-1", history={}, now=T0, broadcast=told)
+    assert {(each.pv_wh, each.sure_pv_wh) for each in unheard} == {(-100, -50)}
+    # The last hour was as told.
+    before = ForecastSeries(
+        kind=ForecastKind.PV,
+        site="home-1",
+        start=T0 - timedelta(hours=1),
+        step_s=900,
+        p10=(-600,) * 9,
+        p50=(-400,) * 9,
+        p90=(-200,) * 9,
+    )
+    told = broadcast(series(ForecastKind.LOAD, 0, 0, 0, 0, 0), before)
+    heard = forecast_site(starts=STARTS, site="home-1", history=past(1, pv_wh=-100), now=T0, broadcast=told)
+    sure = [each.sure_pv_wh for each in heard]
+    assert all(each is not None for each in sure)
+    assert sure == sorted(sure, key=lambda each: each or 0)
+    assert -100 < (sure[0] or 0) < -75
+
+
 def test_an_hourly_series_serves_its_four_quarters() -> None:
     """Steps of the cloud need not be those of the market."""
     told = broadcast(series(ForecastKind.LOAD, 400, 800, step_s=3_600), series(ForecastKind.PV, 0, 0, step_s=3_600))
