@@ -79,7 +79,29 @@ def like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
 
 def middle_of_like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
     """Return the median of the known days of the same kind in four weeks: what a skewed load does most of the time."""
-    ranked = np.sort(np.stack([_if_alike(folded, rows, day) for day in range(1 + ahead, 29)]), axis=0)
+    return _middle([_if_alike(folded, rows, day) for day in range(1 + ahead, 29)])
+
+
+def middle_of_like_hours(folded: Folded, rows: Ints, ahead: int) -> Floats:
+    """Return the same median over an hour before and after as well: what varies by chance varies less."""
+    alike = [_if_alike(folded, rows, day) for day in range(1 + ahead, 29)]
+    return _middle([shifted for value in alike for shifted in _hour_around(value)])
+
+
+def smoothed_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
+    """Return the mean of the three newest known days, an hour before and after included: a level that changes."""
+    return mean_of(_hour_around(mean_of([folded.row(rows + 1 + ahead + day) for day in range(3)])))
+
+
+def _hour_around(values: Floats) -> list[Floats]:
+    """Return days as they are, and an hour later and earlier; a day is closed to a ring."""
+    hour = max(1, values.shape[1] // 24)
+    return [values, np.roll(values, hour, axis=1), np.roll(values, -hour, axis=1)]
+
+
+def _middle(parts: list[Floats]) -> Floats:
+    """Return the median of what is known, cell by cell."""
+    ranked = np.sort(np.stack(parts), axis=0)
     count = np.isfinite(ranked).sum(axis=0)
     # Missing values are ranked last; without any value the first one, which is missing, is the answer.
     lower = np.take_along_axis(ranked, np.maximum(0, (count - 1) // 2)[None], axis=0)[0]
@@ -112,4 +134,6 @@ SEASONAL: dict[str, Member] = {
     "seven days": seven_days,
     "like days": like_days,
     "middle of like days": middle_of_like_days,
+    "middle of like hours": middle_of_like_hours,
+    "smoothed days": smoothed_days,
 }
