@@ -37,11 +37,13 @@ class PriceInputs:
         covariates: Published load, wind and sun on the price's grid, one column each; ``None`` where nothing is told.
         step: On which step of degradation they stand, in words.
         utc_offset_s: Of the zone's wall clock: weekdays begin by it.
+        holidays: Local days whose price is like a Sunday's.
     """
 
     covariates: Covariates | None = None
     step: str = ""
     utc_offset_s: int = 0
+    holidays: Container[date] | None = None
 
 
 NO_INPUTS: Final = PriceInputs()
@@ -163,6 +165,7 @@ def price_ahead(
         horizon_steps=max(1, room),
         utc_offset_s=inputs.utc_offset_s,
         covariates=inputs.covariates,
+        holidays=inputs.holidays,
     )
     forecast = f"{rest.method}; {inputs.step}" if inputs.step else rest.method
     methods = ([published.source] if published is not None and known else []) + ([forecast] if room else [])

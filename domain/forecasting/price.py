@@ -8,7 +8,9 @@ Source: expert and LEAR models and window averaging, Lago, Marcjasz, De Schutter
 area hyperbolic sine transform, Uniejewski, Weron, Ziel, IEEE Transactions on Power Systems 33 (2018).
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Container
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
@@ -35,6 +37,7 @@ def forecast_price(
     horizon_steps: int,
     utc_offset_s: int = 0,
     covariates: Covariates | None = None,
+    holidays: Container[date] | None = None,
 ) -> Quantiles:
     """Forecast a price over the steps that follow an instant, in the unit of the history.
 
@@ -44,6 +47,7 @@ def forecast_price(
         horizon_steps: How many steps.
         utc_offset_s: The zone's local time, for weekdays.
         covariates: What is published in advance, such as the zone's load, wind and sun.
+        holidays: Local days whose price is like a Sunday's.
     """
     step_s = history.step_s
     start = first_step(issued_at, step_s=step_s)
@@ -51,7 +55,15 @@ def forecast_price(
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
         tell = _by_hours if step_s < HOUR_S and HOUR_S % step_s == 0 else _by_mix
-        told = tell(known, start, horizon_steps, step_s, utc_offset_s=utc_offset_s, covariates=covariates)
+        told = tell(
+            known,
+            start,
+            horizon_steps,
+            step_s,
+            utc_offset_s=utc_offset_s,
+            covariates=covariates,
+            holidays=holidays,
+        )
     else:
         told = _by_recent(known, horizon_steps, step_s)
     return ordered(start=start, step_s=step_s, low=told.low, middle=told.middle, high=told.high, method=told.method)
@@ -81,6 +93,7 @@ def _by_hours(
     *,
     utc_offset_s: int,
     covariates: Covariates | None,
+    holidays: Container[date] | None,
 ) -> Predicted:
     """Mix hourly means, and lay the usual course within each hour over them.
 
@@ -98,6 +111,7 @@ def _by_hours(
         HOUR_S,
         utc_offset_s=utc_offset_s,
         covariates=None if covariates is None else _by_the_hour(covariates, parts, step_s),
+        holidays=holidays,
     )
     course = days(whole - np.repeat(hours, parts), steps_per_day=DAY_S // step_s)[:SHAPE_DAYS]
     known_course = np.isfinite(course)
@@ -139,12 +153,17 @@ def _by_mix(
     *,
     utc_offset_s: int,
     covariates: Covariates | None,
+    holidays: Container[date] | None,
 ) -> Predicted:
     middle = float(np.nanmedian(known))
     spread = float(np.nanmedian(np.abs(known - middle))) * 1.4826 or 1.0
     calm = np.arcsinh((known - middle) / spread)
     future = -(-horizon * step_s // DAY_S)
-    folded = fold(calm, local_start_s=int(start.timestamp()) + utc_offset_s, future=future, step_s=step_s)
+    local_start_s = int(start.timestamp()) + utc_offset_s
+    # A holiday counts as a Sunday; what is published about it says the rest, and no mean of Sundays takes its place.
+    folded = replace(
+        fold(calm, local_start_s=local_start_s, future=future, step_s=step_s, holidays=holidays), holiday=None
+    )
     given = None if covariates is None else fold_covariates(covariates, folded, start=start, step_s=step_s)
 
     def members(reaching: Floats | None) -> dict[str, Member]:

@@ -59,7 +59,12 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
         horizon_steps=HORIZON_STEPS,
         price=prices,
         published=None if published is None else Published(source=published.source, prices=published.prices),
-        price_inputs=PriceInputs(covariates=inputs.covariates, step=inputs.step, utc_offset_s=zone.offset_s(at)),
+        price_inputs=PriceInputs(
+            covariates=inputs.covariates,
+            step=inputs.step,
+            utc_offset_s=zone.offset_s(at),
+            holidays=zone.calendar,
+        ),
     )
     tables.put_each([_kept(zone, one, at) for one in series])
     services.publisher.publish(list(_told(zone, sites, series, at, cleared)))
