@@ -24,7 +24,13 @@ def groups() -> dict[str, Group]:
     """Return the groups of targets.toml by name."""
     raw = tomllib.loads((_HERE / "targets.toml").read_text(encoding="utf-8"))
     return {
-        name: Group(name=name, files=tuple(group["files"]), tests=tuple(group["tests"])) for name, group in raw.items()
+        name: Group(
+            name=name,
+            files=tuple(group["files"]),
+            tests=tuple(group["tests"]),
+            without=tuple(file for other in group.get("without", ()) for file in raw[other]["files"]),
+        )
+        for name, group in raw.items()
     }
 
 

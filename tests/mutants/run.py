@@ -52,11 +52,12 @@ _UNJUDGED: Final = frozenset({None, 2, 34})
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Files that are mutated together, and the tests that have to notice."""
+    """Files that are mutated together, and the tests that have to notice; ``without`` are left to another group."""
 
     name: str
     files: tuple[str, ...]
     tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ def judge(group: Group, folder: Path) -> tuple[Mutant, ...]:
         str(path.relative_to(ROOT))
         for pattern in group.files
         for path in sorted(ROOT.glob(pattern))
-        if path.name != "__init__.py"
+        if path.name != "__init__.py" and str(path.relative_to(ROOT)) not in group.without
     )
     _copy_tree(group, files, folder)
     tool = Path(sys.executable).with_name("mutmut")

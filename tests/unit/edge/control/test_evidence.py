@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.units import ClockTrust
-from edge.control.evidence import EvidenceKind, EvidenceRecord, Head, append, verify
+from edge.control.evidence import Break, EvidenceKind, EvidenceRecord, Head, append, verify
 
 AT = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -88,3 +88,30 @@ def test_equal_content_gives_equal_hashes_whatever_the_order_of_fields() -> None
     assert one.hash == two.hash
     with pytest.raises(AttributeError):
         one.hash = "0"  # type: ignore[misc]
+
+
+def test_a_record_of_years_ago_verifies_still() -> None:
+    """What is hashed, and how it is written for that, stays: the hash below was written down once."""
+    record, head = append(
+        Head(),
+        event_id="e1",
+        kind=EvidenceKind.METER,
+        at=AT,
+        clock=ClockTrust.HOLDOVER,
+        fields={"device": "zähler", "connection_w": -4_000.5, "good": True, "none": None},
+    )
+    assert (record.seq, record.event_id, record.kind, record.clock) == (1, "e1", "meter", "holdover")
+    assert record.hash == head.hash == "3c772179d51852aac82da2649c7ce27b187888c7f5c7616e9dbc189eaff0798c"
+
+
+def test_a_break_names_its_record_and_what_is_wrong_with_it() -> None:
+    """Who has to explain a gap before a court looks for the record by its number."""
+    records, _ = chain(4)
+    missing = verify([records[0], *records[2:]])
+    assert missing == Break(seq=2, why="record 2 is missing, 3 follows")
+    forged = verify([records[0], replace(records[1], previous="0" * 64), *records[2:]])
+    assert forged == Break(seq=2, why="record 2 does not continue the one before it")
+    changed = verify([records[0], replace(records[1], event_id="e2"), *records[2:]])
+    assert changed == Break(seq=2, why="record 2 was changed after it was written")
+    cut = verify(records[:3], end=Head(seq=4, hash=records[3].hash))
+    assert cut == Break(seq=4, why="the chain ends at record 3, it was known to reach 4")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.units import Quality
-from edge.control.flow import flow
+from edge.control.flow import AssetFlow, flow
 from edge.control.model import AssetKind, AssetState, Measured, Snapshot
 
 WATTS = st.floats(-1e5, 1e5)
@@ -48,3 +48,18 @@ def test_a_site_without_assets_is_its_house() -> None:
     """A meter alone: everything goes into the house."""
     shown = flow(_site(_good(700.0)))
     assert (shown.pv_w, shown.battery_w, shown.loads_w, shown.house_w) == (0.0, 0.0, 0.0, 700.0)
+
+
+def test_each_asset_is_shown_as_it_was_read() -> None:
+    """A battery and a generator without readings of their parts are read at their terminals; the meter is no asset."""
+    pv = AssetState(id="pv", kind=AssetKind.PV, power=_good(-3_000.0))
+    battery = AssetState(
+        id="store", kind=AssetKind.BATTERY, online=False, power=_good(1_000.0), soc_percent=_good(40.0)
+    )
+    meter = AssetState(id="meter", kind=AssetKind.METER, power=_good(500.0))
+    shown = flow(_site(_good(500.0), pv, battery, meter))
+    assert (shown.pv_w, shown.battery_w, shown.house_w) == (-3_000.0, 1_000.0, 2_500.0)
+    assert shown.assets == (
+        AssetFlow(id="pv", kind=AssetKind.PV, online=True, power_w=-3_000.0, soc_percent=None),
+        AssetFlow(id="store", kind=AssetKind.BATTERY, online=False, power_w=1_000.0, soc_percent=40.0),
+    )

@@ -96,3 +96,20 @@ def test_a_device_timer_is_refreshed_at_a_third() -> None:
     """Two refreshes may be lost before the device lets go."""
     assert not refresh_due(armed_s=0, armed_for_s=90, now_s=29)
     assert refresh_due(armed_s=0, armed_for_s=90, now_s=30)
+
+
+def test_a_token_serves_to_the_last_of_its_seconds_and_names_its_cycle() -> None:
+    """Five seconds are five: at the end of them it still serves, just after them no more."""
+    decision, _ = decide(snapshot(1_000, battery()), (), SETTINGS, Memory())
+    token = token_for(decision, cycle=7, finished_s=decision.taken_s + TOKEN_S)
+    assert token is not None and token.cycle == 7
+    assert token_for(decision, cycle=7, finished_s=decision.taken_s + TOKEN_S + 0.001) is None
+    assert may_refresh(token, now_s=token.issued_s) and may_refresh(token, now_s=token.issued_s + TOKEN_S)
+    assert not may_refresh(token, now_s=token.issued_s + TOKEN_S + 0.001)
+    assert not may_refresh(token, now_s=token.issued_s - 0.001)
+
+
+def test_a_timer_is_refreshed_at_a_third_of_its_time_whenever_it_was_armed() -> None:
+    """Ninety seconds armed at 1,000 are due at 1,030."""
+    assert not refresh_due(armed_s=1_000, armed_for_s=90, now_s=1_029.9)
+    assert refresh_due(armed_s=1_000, armed_for_s=90, now_s=1_030)

@@ -21,6 +21,13 @@ def test_equal_levers_share_by_their_room() -> None:
     assert split(-3_000, [Interval(-2_000, 2_000), Interval(-4_000, 4_000)]) == (-1_000, -2_000)
 
 
+def test_a_single_watt_is_shared_too_and_little_room_is_used() -> None:
+    """Half a watt up or down moves by half a watt; a lever with less than a watt of room gives what it has."""
+    one = [Interval(-2, 2)]
+    assert (split(0.5, one), split(-0.5, one), split(1, one)) == ((0.5,), (-0.5,), (1,))
+    assert split(10, [Interval(0, 0.5), Interval(0, 20)], ranks=[0.95, 0.90]) == (0.5, 9.5)
+
+
 @given(st.floats(-1e5, 1e5), ranges, st.data())
 def test_no_lever_passes_its_cap_and_the_sum_is_met_when_caps_allow(
     total_w: float, own: list[Interval], data: st.DataObject
