@@ -6,8 +6,6 @@ contacts. Orders hold them all back; then something breaks.
 """
 
 import contextlib
-import signal
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from sitewatt.demo import files
 from tests.support.rigs.fault_disk import Disk, disk
 from tests.support.rigs.fault_matrix import EDGE_MS, MARGIN, TOLERANCE_W
 from tests.support.rigs.fault_rig import AGGREGATOR, Says, Siege, load_site, siege
+from tests.support.rigs.fault_rows import Breaks, cut, fill, hang, kill, no_broker, stop
 
 SITE = "home"
 ORDER_S, LONG_ORDER_S = 90.0, 300.0
@@ -70,8 +69,6 @@ LOADS = (
     ),
 )
 
-Breaks = Callable[[Siege, Disk], Awaitable[None]]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -84,48 +81,24 @@ class Failure:
     stateful: bool = False
 
 
-async def _kill(place: Siege, _: Disk) -> None:
-    place.signal(signal.SIGKILL)
-
-
-async def _stop(place: Siege, _: Disk) -> None:
-    place.signal(signal.SIGSTOP)
-
-
-async def _hang(place: Siege, _: Disk) -> None:
-    (place.hinder / "hang").touch()
-
-
-async def _no_broker(place: Siege, _: Disk) -> None:
-    place.processes.kill("broker")
-
-
 async def _no_cloud(_: Siege, __: Disk) -> None:
     """Do nothing: whoever gave the orders is never heard again."""
-
-
-async def _cut(place: Siege, _: Disk) -> None:
-    place.cut()
 
 
 async def _step(place: Siege, _: Disk) -> None:
     (place.hinder / "step").write_text("3600")
 
 
-async def _fill(place: Siege, state: Disk) -> None:
-    state.fill(*place.pids())
-
-
 FAILURES = (
-    Failure(name="gateway stopped (SIGSTOP)", breaks=_stop, alone=True),
-    Failure(name="gateway killed (kill -9)", breaks=_kill, alone=True),
+    Failure(name="gateway stopped (SIGSTOP)", breaks=stop, alone=True),
+    Failure(name="gateway killed (kill -9)", breaks=kill, alone=True),
     # A watchdog of any message is fed by whoever reads: that ends once no cycle has looked for a lease's time.
-    Failure(name="control task hangs", breaks=_hang, alone=True, unnoticed_s=LEASE_S),
-    Failure(name="bus cut", breaks=_cut, alone=True),
-    Failure(name="broker gone", breaks=_no_broker, alone=False),
+    Failure(name="control task hangs", breaks=hang, alone=True, unnoticed_s=LEASE_S),
+    Failure(name="bus cut", breaks=cut, alone=True),
+    Failure(name="broker gone", breaks=no_broker, alone=False),
     Failure(name="cloud gone", breaks=_no_cloud, alone=False),
     Failure(name="clock steps +1 h", breaks=_step, alone=False),
-    Failure(name="disk full", breaks=_fill, alone=False, stateful=True),
+    Failure(name="disk full", breaks=fill, alone=False, stateful=True),
 )
 
 

@@ -64,15 +64,15 @@ class Failure:
         return self.limit if column.site == "limit" else self.market
 
 
-async def _kill(place: Siege, _: Disk) -> None:
+async def kill(place: Siege, _: Disk) -> None:
     place.signal(signal.SIGKILL)
 
 
-async def _stop(place: Siege, _: Disk) -> None:
+async def stop(place: Siege, _: Disk) -> None:
     place.signal(signal.SIGSTOP)
 
 
-async def _hang(place: Siege, _: Disk) -> None:
+async def hang(place: Siege, _: Disk) -> None:
     (place.hinder / "hang").touch()
 
 
@@ -101,7 +101,7 @@ async def _the_parts_came_back(place: Siege, _: Disk) -> None:
         assert pids["site"] != before["site_pid"], f"the site process of {site} did not end"
 
 
-async def _no_broker(place: Siege, _: Disk) -> None:
+async def no_broker(place: Siege, _: Disk) -> None:
     place.processes.kill("broker")
 
 
@@ -163,11 +163,11 @@ async def _reboot(place: Siege, _: Disk) -> None:
     await asyncio.gather(*(place.reboot(site) for site in place.sites))
 
 
-async def _cut(place: Siege, _: Disk) -> None:
+async def cut(place: Siege, _: Disk) -> None:
     place.cut()
 
 
-async def _fill(place: Siege, state: Disk) -> None:
+async def fill(place: Siege, state: Disk) -> None:
     state.fill(*place.pids())
 
 
@@ -227,13 +227,13 @@ def _disk(name: str, breaks: Breaks, *, in_ci: bool = False) -> Failure:
 FAILURES = (
     Failure(
         name="gateway killed (kill -9)",
-        breaks=_kill,
+        breaks=kill,
         market=Promise.LETS_GO,
         limit=Promise.TO_THE_END,
         in_ci=True,
     ),
-    Failure(name="gateway stopped (SIGSTOP)", breaks=_stop, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
-    Failure(name="control task hangs", breaks=_hang, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
+    Failure(name="gateway stopped (SIGSTOP)", breaks=stop, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
+    Failure(name="control task hangs", breaks=hang, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
     Failure(
         name="a part fails",
         breaks=_a_part_fails,
@@ -242,7 +242,7 @@ FAILURES = (
         proof=_the_parts_came_back,
         in_ci=True,
     ),
-    Failure(name="broker gone", breaks=_no_broker, market=Promise.TO_THE_END, limit=Promise.TO_THE_END),
+    Failure(name="broker gone", breaks=no_broker, market=Promise.TO_THE_END, limit=Promise.TO_THE_END),
     Failure(name="cloud gone", breaks=_no_cloud, market=Promise.TO_THE_END, limit=Promise.TO_THE_END, in_ci=True),
     Failure(
         name="outlook gone at a start",
@@ -266,8 +266,8 @@ FAILURES = (
         from_start=True,
     ),
     Failure(name="device reboots", breaks=_reboot, market=Promise.COMES_BACK, limit=Promise.COMES_BACK),
-    Failure(name="bus cut", breaks=_cut, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
-    _disk("disk full", _fill, in_ci=True),
+    Failure(name="bus cut", breaks=cut, market=Promise.LETS_GO, limit=Promise.TO_THE_END),
+    _disk("disk full", fill, in_ci=True),
     _disk("disk read-only", _read_only),
     _stepped("+1 h", 3600.0),
     _stepped("-1 h", -3600.0),
@@ -276,7 +276,7 @@ FAILURES = (
     Failure(name="second master", breaks=_second_master, market=Promise.COMES_BACK, limit=Promise.COMES_BACK),
     Failure(
         name="gateway killed under a limit without an end",
-        breaks=_kill,
+        breaks=kill,
         market=Promise.LETS_GO,
         limit=Promise.HELD_LONG,
         speed=60.0,
