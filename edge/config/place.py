@@ -47,8 +47,8 @@ class SiteSection(Section):
 class ConnectionSection(Section):
     """Where the site meets the grid. All limits are zero or greater.
 
-    ``phase_limit_w`` is the fuse of each phase; batteries are then held so that no phase passes it, and rest while the
-    meter does not tell the phases.
+    ``phase_limit_w`` is the fuse of each phase; batteries and loads that take a limit are then held so that no phase
+    passes it. While the meter does not tell the phases, batteries rest and such loads take no more than they have.
     """
 
     meter: str

@@ -14,6 +14,9 @@ from edge.control.model import (
     Snapshot,
 )
 
+# What moves by steps small enough to be held to a phase's fuse.
+_PHASED = (*BATTERY_CAPABILITIES, Capability.LIMIT_CONSUMPTION)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
@@ -109,24 +112,38 @@ def _rest(
 
 
 def _within_phases(item: Lever, levers: tuple[Lever, ...], snapshot: Snapshot, settings: ControlSettings) -> Interval:
-    """Return a battery's range narrowed so that no phase passes its fuse.
+    """Return the range of a battery, or of a load that takes a limit, narrowed so that no phase passes its fuse.
 
-    The room of a phase is shared equally among the batteries on it. A phase that is not measured while it has a fuse
-    leaves the battery only its way to rest.
+    The room of a phase is shared equally among those on it; a charger that can only be told one current gets what the
+    tightest of its phases leaves on each. A phase that is not measured while it has a fuse leaves a battery only its
+    way to rest, and a load what it has.
     """
-    if settings.phase_w_max is None or item.capability not in BATTERY_CAPABILITIES or not item.asset.phases:
+    if settings.phase_w_max is None or item.capability not in _PHASED or not item.asset.phases:
         return item.allowed
+    blind = item.allowed.narrowed(
+        Interval(0.0, max(item.measured_w or 0.0, item.asset.load_w_min))
+        if item.capability is Capability.LIMIT_CONSUMPTION
+        else Interval(0.0, 0.0)
+    )
     if snapshot.phase_power is None or item.measured_w is None:
-        return item.allowed.narrowed(Interval(0.0, 0.0))
+        return blind
     share = 1.0 / len(item.asset.phases)
     lowest_w, highest_w = float("-inf"), float("inf")
     for phase in item.asset.phases:
         phase_w = snapshot.phase_power[phase - 1].usable()
         if phase_w is None:
-            return item.allowed.narrowed(Interval(0.0, 0.0))
-        users = sum(1 for other in levers if other.capability in BATTERY_CAPABILITIES and phase in other.asset.phases)
+            return blind
+        users = max(1, sum(1 for other in levers if _is_on_phase(other, phase)))
         highest_w = min(highest_w, item.measured_w + (settings.phase_w_max - phase_w) / users / share)
         lowest_w = max(lowest_w, item.measured_w - (settings.phase_w_max + phase_w) / users / share)
+    if item.capability is Capability.LIMIT_CONSUMPTION:
+        return item.allowed.narrowed(Interval(0.0, max(0.0, highest_w)))
     if lowest_w > highest_w:
         return item.allowed.narrowed(Interval(0.0, 0.0))
     return item.allowed.narrowed(Interval(lowest_w, highest_w))
+
+
+def _is_on_phase(lever: Lever, phase: int) -> bool:
+    """Say whether a lever shares in the room of a phase; a charger without a car does not."""
+    is_idle = lever.capability is Capability.LIMIT_CONSUMPTION and lever.asset.connected is False
+    return lever.capability in _PHASED and phase in lever.asset.phases and (not is_idle or bool(lever.measured_w))
