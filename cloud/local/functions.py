@@ -1,6 +1,7 @@
 """Calls the very functions that Lambda would call, in worker threads."""
 
 import asyncio
+import contextvars
 import importlib
 import itertools
 import time
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from cloud.local.events import Context
 from cloud.local.metrics import Counts
+from cloud.stores.tables import FENCE, Check
 
 THREADS_MAX: Final = 12
 
@@ -29,13 +31,21 @@ class Functions:
         """Import a function now, so that the first call is as fast as the others."""
         self._handlers[module] = importlib.import_module(module).handler
 
-    async def call(self, module: str, event: dict[str, object]) -> object:
-        """Call a function with an event and return its answer; whatever it raises is raised here."""
+    async def call(self, module: str, event: dict[str, object], *, fence: Check | None = None) -> object:
+        """Call a function with an event and return its answer; whatever it raises is raised here.
+
+        Args:
+            module: The function, by the module of its handler.
+            event: What AWS would hand it.
+            fence: What all that it writes demands (``cloud.stores.tables.FENCE``).
+        """
         context = Context(function_name=module.rpartition(".")[2], aws_request_id=f"{next(self._numbers):032x}")
         loop = asyncio.get_running_loop()
         begun_s, failed = time.monotonic(), True
         try:
-            answer = await loop.run_in_executor(self._threads, self._handlers[module], event, context)
+            work = contextvars.copy_context()
+            work.run(FENCE.set, fence)
+            answer = await loop.run_in_executor(self._threads, work.run, self._handlers[module], event, context)
             failed = False
             return answer
         finally:

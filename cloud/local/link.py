@@ -51,8 +51,8 @@ class _Answers:
 class BrokerLink:
     """Receives what sites publish and publishes what functions say."""
 
-    def __init__(self, settings: BrokerSettings, take: Take) -> None:
-        """Prepare, within a running loop.
+    def __init__(self, settings: BrokerSettings, take: Take | None) -> None:
+        """Prepare, within a running loop; without ``take`` it only publishes, and the broker keeps nothing for it.
 
         Raises:
             SetupError: The password cannot be read.
@@ -77,7 +77,7 @@ class BrokerLink:
         await keep_session(self._new_client, self._serve, ended=self._ended, pause_s=self._pause_s)
 
     async def _serve(self, client: aiomqtt.Client) -> None:
-        for channel in Up:
+        for channel in Up if self._take is not None else ():
             await client.subscribe(f"{ROOT}/+/+/{channel}", qos=1)
         self._client = client
         self._connected.set()
@@ -159,6 +159,7 @@ class BrokerLink:
     async def _receive(self, client: aiomqtt.Client) -> None:
         paho = _paho(client)
         async for message in client.messages:
+            assert self._take is not None, "who subscribes to nothing hears nothing"
             batch = [message, *_waiting(client, TAKE_MAX - 1)]
             receipts = await self._take(batch)
             for taken in batch:
@@ -170,8 +171,9 @@ class BrokerLink:
 
     def _new_client(self) -> aiomqtt.Client:
         five = self._settings.protocol == "5"
+        kept = self._take is not None
         session = None
-        if five:
+        if five and kept:
             session = _properties(PacketTypes.CONNECT)
             session.SessionExpiryInterval = SESSION_S
         client = aiomqtt.Client(
@@ -181,8 +183,8 @@ class BrokerLink:
             username=self._settings.username if self._password is not None else None,
             password=self._password,
             protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
-            clean_session=None if five else False,
-            clean_start=False if five else MQTT_CLEAN_START_FIRST_ONLY,
+            clean_session=None if five else not kept,
+            clean_start=not kept if five else MQTT_CLEAN_START_FIRST_ONLY,
             properties=session,
             timeout=ANSWER_TIMEOUT_S,
             keepalive=self._settings.keepalive_s,

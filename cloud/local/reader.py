@@ -17,6 +17,7 @@ from cloud.infra.rules import Consumer
 from cloud.local.events import kinesis_event
 from cloud.local.functions import Functions
 from cloud.local.streams import StreamRecord, Streams
+from cloud.stores.tables import Check
 from contracts.clock import Clock
 from contracts.units import printable
 
@@ -31,12 +32,22 @@ _NOT_OF_THE_RECORD: Final = (PublishError, ConditionFailed, JournalStuck)
 class ShardReader:
     """One consumer in one shard; the records of a shard are taken in their order, one batch at a time."""
 
-    def __init__(self, *, consumer: Consumer, shard: int, streams: Streams, functions: Functions, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        consumer: Consumer,
+        shard: int,
+        streams: Streams,
+        functions: Functions,
+        clock: Clock,
+        fence: Check | None = None,
+    ) -> None:
         self._consumer = consumer
         self._shard = shard
         self._streams = streams
         self._functions = functions
         self._clock = clock
+        self._fence = fence
         self._grown = asyncio.Event()
         self._grown.set()  # What an earlier process has left is there already.
         self._attempts = 0
@@ -71,7 +82,7 @@ class ShardReader:
     async def _take(self, records: Sequence[StreamRecord]) -> None:
         event = kinesis_event(self._consumer.stream, self._shard, records)
         try:
-            answer = await self._functions.call(self._consumer.handler, event)
+            answer = await self._functions.call(self._consumer.handler, event, fence=self._fence)
         except _NOT_OF_THE_RECORD as error:
             self._attempts = min(self._attempts + 1, self._consumer.attempts_max)
             await self._pause(error=f"{type(error).__name__}: {printable(str(error))}")

@@ -8,7 +8,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import aiomqtt
@@ -16,9 +17,10 @@ import aiomqtt
 from cloud.errors import SetupError, StoreError
 from cloud.infra.rules import CONSUMERS, SCHEDULES, rule_of
 from cloud.infra.schedules import targets
-from cloud.local.config import CloudConfig
+from cloud.local.config import BrokerSettings, CloudConfig
 from cloud.local.events import fields_of, forwarded
 from cloud.local.functions import Functions
+from cloud.local.leases import Leases
 from cloud.local.lifetime import stop_on_signal, stop_with_parent
 from cloud.local.link import BrokerLink, until_connected
 from cloud.local.metrics import Counts, serve
@@ -26,7 +28,7 @@ from cloud.local.opening import open_stores, open_streams, remember
 from cloud.local.reader import ShardReader
 from cloud.local.receipts import Stored, message_id, receipts
 from cloud.local.scheduler import Scheduler
-from cloud.local.streams import Grown, NewRecord, Streams
+from cloud.local.streams import Grown, NewRecord, Streams, shard_of
 from cloud.shell import counting
 from cloud.shell import services as shell_services
 from cloud.shell.publishing import Outgoing
@@ -35,13 +37,16 @@ from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
 from cloud.stores.registry import Registry, save_registry, with_joined
 from cloud.stores.setup import Stores
-from cloud.stores.tables import Forgetting
+from cloud.stores.tables import Check, Forgetting
 from contracts.clock import Clock
 from contracts.topics import Topic, Up, parse
 
 log = logging.getLogger(__name__)
 
 FIRST_CONNECT_S: Final = 30.0
+# The parts of the work: the broker's messages, and each shard of the streams.
+INTAKE: Final = "intake"
+SHARD: Final = "shard-"
 TRIM_EVERY_S: Final = 5.0  # Real seconds.
 # Real seconds; a server of the streams that is replaced is back before, and then the process ends unacknowledged.
 APPEND_PATIENCE_S: Final = 60.0
@@ -59,7 +64,10 @@ class LocalCloud:
         self._streams = streams
         self._counts = Counts()
         self._functions = Functions(self._counts)
-        self._link = BrokerLink(config.broker, self.take)
+        self._name = uuid.uuid4().hex[:8]
+        # Where several processes share the work, one of them hears the broker and each has a way to the sites.
+        self._shared = len(config.servers.named) == len(vars(config.servers))
+        self._link = BrokerLink(self._own_client(), None) if self._shared else BrokerLink(config.broker, self.take)
         self._readers: dict[Grown, list[ShardReader]] = {}
 
     async def run(self, *, parent_pid: int | None) -> None:
@@ -78,20 +86,8 @@ class LocalCloud:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(stop_on_signal(), name="stop on signal")
                 tasks.create_task(stop_with_parent(parent_pid), name="stop with parent")
-                for consumer in CONSUMERS:
-                    for shard in range(self._streams.shards):
-                        reader = ShardReader(
-                            consumer=consumer,
-                            shard=shard,
-                            streams=self._streams,
-                            functions=self._functions,
-                            clock=self._clock,
-                        )
-                        self._readers.setdefault((consumer.stream, shard), []).append(reader)
-                        tasks.create_task(reader.run(), name=f"{consumer.handler} shard {shard}")
                 tasks.create_task(self._streams.follow(self._wake), name="follow streams")
                 tasks.create_task(self._link.run(), name="broker link")
-                tasks.create_task(self._trim(), name="trim streams")
                 tasks.create_task(self._forget(), name="forget expired items")
                 tasks.create_task(self._begin(tasks, metrics), name="begin")
         finally:
@@ -101,6 +97,58 @@ class LocalCloud:
                 metrics.close()
             counting.install(None)
             shell_services.install(None)
+
+    def _own_client(self) -> BrokerSettings:
+        """Return the broker's settings under a name that no other process has."""
+        broker = self._config.broker
+        return broker.model_copy(update={"client_id": f"{broker.client_id[:100]}-{self._name}"})
+
+    async def _work(self, part: str, fence: Check | None) -> None:
+        """Do one part of the work until cancelled: hear the broker, or a shard with the zones that belong to it."""
+        if part == INTAKE:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._trim(), name="trim streams")
+                if self._shared:
+                    tasks.create_task(BrokerLink(self._config.broker, self.take).run(), name="hear the broker")
+            return
+        await self._work_shard(int(part.removeprefix(SHARD)), fence)
+
+    async def _work_shard(self, shard: int, fence: Check | None) -> None:
+        readers = {
+            consumer: ShardReader(
+                consumer=consumer,
+                shard=shard,
+                streams=self._streams,
+                functions=self._functions,
+                clock=self._clock,
+                fence=fence,
+            )
+            for consumer in CONSUMERS
+        }
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for consumer, reader in readers.items():
+                    self._readers.setdefault((consumer.stream, shard), []).append(reader)
+                    tasks.create_task(reader.run(), name=f"{consumer.handler} shard {shard}")
+                await until_connected(self._link, timeout_s=FIRST_CONNECT_S)  # Schedules publish.
+                for scheduler, name in self._schedulers(shard, fence):
+                    tasks.create_task(scheduler.run(self._clock), name=name)
+        finally:
+            for consumer, reader in readers.items():
+                self._readers[consumer.stream, shard].remove(reader)
+
+    def _schedulers(self, shard: int, fence: Check | None) -> Iterator[tuple[Scheduler, str]]:
+        """Yield the schedules of the zones that belong to a shard, as their orders do, each with a name."""
+        for schedule in SCHEDULES:
+            every_s = self._config.schedules.get(schedule.name, schedule.local_every_s or schedule.every_s)
+            for target in targets(schedule, self._config.registry):
+                if shard_of(target["zone"], self._streams.shards) == shard:
+                    yield (
+                        Scheduler(
+                            schedule=schedule, every_s=every_s, target=target, functions=self._functions, fence=fence
+                        ),
+                        f"{schedule.name} {target}",
+                    )
 
     async def take(self, messages: Sequence[aiomqtt.Message]) -> list[Outgoing]:
         """Put messages into their streams and return the receipts for them; when this returns they are on the disk.
@@ -168,14 +216,16 @@ class LocalCloud:
         )
 
     async def _begin(self, tasks: asyncio.TaskGroup, metrics: asyncio.Server | None) -> None:
-        """Say that we are ready once the broker is there, and start the schedules, which publish."""
+        """Say that we are ready once the broker is there; the work begins before, all of it or our share."""
+        parts = [INTAKE, *(f"{SHARD}{shard}" for shard in range(self._streams.shards))]
+        if self._shared:
+            leases = Leases(self._stores.tables, parts=parts, me=self._name, work=self._work, clock=self._clock)
+            tasks.create_task(leases.run(), name="leases")
+        else:
+            for part in parts:
+                tasks.create_task(self._work(part, None), name=f"work {part}")
         if not await until_connected(self._link, timeout_s=FIRST_CONNECT_S):
             log.warning("broker not there yet", extra={"url": self._config.broker.url})
-        for schedule in SCHEDULES:
-            every_s = self._config.schedules.get(schedule.name, schedule.local_every_s or schedule.every_s)
-            for target in targets(schedule, self._config.registry):
-                scheduler = Scheduler(schedule=schedule, every_s=every_s, target=target, functions=self._functions)
-                tasks.create_task(scheduler.run(self._clock), name=f"{schedule.name} {target}")
         where = {} if metrics is None else {"metrics": _url(metrics)}
         sys.stdout.write(json.dumps({"ready": True, **where}) + "\n")
         sys.stdout.flush()

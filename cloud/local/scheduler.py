@@ -7,6 +7,7 @@ from typing import Final
 from cloud.infra.rules import Schedule
 from cloud.local.events import scheduled_event
 from cloud.local.functions import Functions
+from cloud.stores.tables import Check
 from contracts.clock import Clock
 from contracts.units import epoch_ms, instant
 
@@ -18,11 +19,20 @@ PERIOD_MS_MIN: Final = 1000
 class Scheduler:
     """One schedule for one target. A call that takes longer than the period makes the next ticks fall out."""
 
-    def __init__(self, *, schedule: Schedule, every_s: float, target: dict[str, str], functions: Functions) -> None:
+    def __init__(
+        self,
+        *,
+        schedule: Schedule,
+        every_s: float,
+        target: dict[str, str],
+        functions: Functions,
+        fence: Check | None = None,
+    ) -> None:
         self._schedule = schedule
         self._every_ms = max(PERIOD_MS_MIN, round(every_s * 1000))
         self._target = target
         self._functions = functions
+        self._fence = fence
 
     async def run(self, clock: Clock) -> None:
         """Call the function at each whole multiple of the period until cancelled; a failure waits for the next tick.
@@ -40,7 +50,7 @@ class Scheduler:
 
     async def _call(self, due_at: datetime) -> None:
         try:
-            await self._functions.call(self._schedule.handler, scheduled_event(due_at, self._target))
+            await self._functions.call(self._schedule.handler, scheduled_event(due_at, self._target), fence=self._fence)
         except Exception as error:  # The border of the function: the next tick tries again.
             log.error(  # noqa: TRY400 - the function has logged its own trace
                 "scheduled call failed",

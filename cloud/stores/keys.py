@@ -36,6 +36,9 @@ REFUSALS: Final = "REFUSED#"
 REGISTRY: Final = Key(table=Table.GRID_METRICS, pk="REGISTRY", sk="CURRENT")
 GATEWAYS: Final = "GATEWAY"
 ERASURES: Final = "ERASURE"
+LEASES: Final = "LEASES"
+LEASE: Final = "LEASE#"
+MEMBER: Final = "MEMBER#"
 _QUARTER_MS: Final = DELIVERY_INTERVAL_S * 1000
 
 
@@ -353,6 +356,21 @@ def join(zone: ZoneId, site: SiteId) -> Key:
 def peer_key(peer: str) -> Key:
     """Return where the key is kept that signed a peer's card when it was first seen."""
     return Key(table=Table.GRID_METRICS, pk="A2APEERKEY", sk=peer)
+
+
+def lease(part: str) -> Key:
+    """Return where it is kept which process does a part of a cloud's work."""
+    return Key(table=Table.GRID_METRICS, pk=LEASES, sk=f"{LEASE}{part}")
+
+
+def lease_fence(part: str) -> Key:
+    """Return the item whose version rises whenever a part changes hands."""
+    return Key(table=Table.GRID_METRICS, pk=LEASES, sk=f"FENCE#{part}")
+
+
+def lease_member(process: str) -> Key:
+    """Return where a process of a cloud says that it lives."""
+    return Key(table=Table.GRID_METRICS, pk=LEASES, sk=f"{MEMBER}{process}")
 
 
 def _iso_minute(at: datetime) -> str:

@@ -21,7 +21,19 @@ import psycopg
 from psycopg import errors as pg
 
 from cloud.errors import ConditionFailed, StoreError
-from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, IndexKey, Item, Key, Put, Table, Write, check_writes
+from cloud.stores.tables import (
+    BODY_BYTES_MAX,
+    FENCE,
+    Check,
+    Delete,
+    IndexKey,
+    Item,
+    Key,
+    Put,
+    Table,
+    Write,
+    check_writes,
+)
 from contracts.units import epoch_ms, instant
 
 PARTITIONS: Final = 8  # Of each table; made once, so a constant of the schema.
@@ -185,7 +197,10 @@ class PostgresTables:
 
     def _write(self, writes: Sequence[Write]) -> None:
         """Make writes in one transaction, in the order of their keys; again where the server ended it for another's."""
-        ordered = sorted(writes, key=lambda write: (write.key.table, write.key.pk, write.key.sk))
+        fence = FENCE.get()
+        ordered = sorted(
+            [*writes, *([fence] if fence else [])], key=lambda write: (write.key.table, write.key.pk, write.key.sk)
+        )
         statements = [(write, _statements(write)) for write in ordered]
         for number in range(TRIES_MAX):
             try:

@@ -15,7 +15,19 @@ from typing import Any, Final
 
 from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.private_files import private_database
-from cloud.stores.tables import BODY_BYTES_MAX, Check, Delete, IndexKey, Item, Key, Put, Table, Write, check_writes
+from cloud.stores.tables import (
+    BODY_BYTES_MAX,
+    FENCE,
+    Check,
+    Delete,
+    IndexKey,
+    Item,
+    Key,
+    Put,
+    Table,
+    Write,
+    check_writes,
+)
 from contracts.reasons import reason_of
 from contracts.units import epoch_ms, instant
 
@@ -181,6 +193,8 @@ class SqliteTables:
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
+                if (fence := FENCE.get()) is not None:
+                    _apply(self._connection, fence)
                 yield self._connection
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:

@@ -9,6 +9,7 @@ item; an item of at most 400 KB).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -97,6 +98,12 @@ class Delete:
 
 
 Write = Put | Check | Delete
+
+FENCE: Final[ContextVar[Check | None]] = ContextVar("fence", default=None)
+"""What every write of the work at hand demands besides: that the lease under which it is done is still ours.
+
+Kept by the stores that several processes of one's own may share (PostgreSQL, SQLite).
+"""
 
 
 class Tables(Protocol):

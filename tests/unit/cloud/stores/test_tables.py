@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.postgres import PostgresTables
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import (
+    FENCE,
     TRANSACT_MAX,
     Check,
     Delete,
@@ -246,6 +248,32 @@ def test_a_missing_file_is_not_created_by_a_reader(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be opened"):
         SqliteTables.open(tmp_path / "none.db", read_only=True)
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("tables", ["sqlite", "postgresql"], indirect=True)
+def test_nothing_is_written_under_a_fence_that_was_taken(tables: Tables) -> None:
+    """A process that was thought dead and is not must change nothing that another works on."""
+    fence = _key("fence", pk="FENCED")
+    tables.put(Put(key=fence, body={"holder": "one"}))
+
+    def write() -> None:
+        tables.put(_put("a"))
+        tables.put_each([_put("b"), _put("b")])
+        tables.transact([_put("c"), Delete(key=_key("a"))])
+
+    work = copy_context()
+    work.run(FENCE.set, Check(key=fence, if_version=1))
+    work.run(write)
+    assert [item.key.sk for item in tables.query(Table.ENERGY_METRICS, _key("").pk)] == ["b", "c"]
+    tables.put(Put(key=fence, body={"holder": "two"}))
+    for late in (
+        lambda: tables.put(_put("x")),
+        lambda: tables.put_each([_put("x")]),
+        lambda: tables.transact([Delete(key=_key("b"))]),
+    ):
+        with pytest.raises(ConditionFailed):
+            work.run(late)
+    assert [item.key.sk for item in tables.query(Table.ENERGY_METRICS, _key("").pk)] == ["b", "c"]
 
 
 def test_writers_at_once_find_out_about_each_other_in_postgresql(postgres: PostgresTables) -> None:
