@@ -82,13 +82,15 @@ debian:
 	@sh tests/support/debian.sh
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sitewatt needs Python 3.11 or newer, this is " + sys.version)'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sitewatt needs Python 3.11 or newer, this is " + sys.version)'
+	@echo "making an environment in $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements/demo.txt
 	@echo "setting up $(VENV) (once)"
 	@$(BIN)/python requirements/install.py demo
-	$(PIP) --no-deps --no-build-isolation --editable .
+	@echo "adding sitewatt itself"
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.txt

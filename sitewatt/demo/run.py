@@ -29,7 +29,7 @@ from sitewatt.demo.watch import Watcher
 from sitewatt.output import print_json
 
 REFRESH_S = 0.5
-PROGRESS_S = 15.0
+PROGRESS_S = 5.0
 # What the gateways handed over must reach the tables before the count.
 # A cloud that stores nothing for so long is stuck.
 DRAIN_STALL_S = 10.0
@@ -165,7 +165,8 @@ async def started(
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(watcher.run(), name="listen to the broker")
         await start_cloud(processes, folder, clock=clock)
-        await _start_gateways(place, processes, folder, lambda name: host(name, clock))
+        say("the cloud is running")
+        await _start_gateways(place, processes, folder, lambda name: host(name, clock), say=say)
         say(f"{len(place.sites)} gateways and the feeder's are running")
         try:
             yield clock, watcher
@@ -195,13 +196,19 @@ async def start_gateway(processes: Processes, folder: Path, name: str, *, clock:
 
 
 async def _start_gateways(
-    place: Neighbourhood, processes: Processes, folder: Path, host: Callable[[str], ScaledClock | SteppedClock]
+    place: Neighbourhood,
+    processes: Processes,
+    folder: Path,
+    host: Callable[[str], ScaledClock | SteppedClock],
+    *,
+    say: Callable[[str], None],
 ) -> None:
     turn = asyncio.Semaphore(STARTING_AT_ONCE)
 
     async def start(name: str) -> None:
         async with turn:
             await start_gateway(processes, folder, name, clock=host(name))
+            say(f"the gateway of {name} is running")
 
     async with asyncio.TaskGroup() as tasks:
         for name in (place.feeder.id, *(site.id for site in place.sites)):

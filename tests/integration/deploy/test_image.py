@@ -55,6 +55,12 @@ def blob(layout: Path, descriptor: dict[str, Any]) -> bytes:
     return data
 
 
+def as_in_an_engine(root: DebianRoot, *command: str) -> list[str]:
+    """Return the command that runs one beside the ``/proc`` and ``/dev`` that an engine gives a container."""
+    way = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
+    return ["unshare", "--mount", "sh", "-c", way, str(root.folder), *command]
+
+
 def test_its_command_runs_as_its_user_with_what_is_mounted_there(unpacked: tuple[DebianRoot, dict[str, Any]]) -> None:
     """An engine does no more than this: unpack, mount the settings, become the user, start the command."""
     root, config = unpacked
@@ -76,7 +82,9 @@ def test_its_command_runs_as_its_user_with_what_is_mounted_there(unpacked: tuple
     errors = root.path("/tmp/log") if root.path("/tmp").exists() else root.folder / "log"
     with (
         errors.open("w") as says,
-        subprocess.Popen(root.alive(*as_user, *command), stdout=subprocess.PIPE, stderr=says, text=True) as gateway,
+        subprocess.Popen(
+            as_in_an_engine(root, *as_user, *command), stdout=subprocess.PIPE, stderr=says, text=True
+        ) as gateway,
     ):
         assert gateway.stdout is not None
         try:

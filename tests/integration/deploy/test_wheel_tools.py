@@ -1,0 +1,60 @@
+"""The wheel, installed as people install a command: by uv and by pipx, each into an environment of its own."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from edge.deploy.build_wheel import build
+
+pytestmark = pytest.mark.nightly  # uv takes 6 s with a warm cache; both fetch what the cache lacks.
+
+SAFETY_S = 1200.0
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build the wheel and return what is to be installed."""
+    return f"sitewatt[edge,sim] @ {build(tmp_path_factory.mktemp('dist')).resolve().as_uri()}"
+
+
+def run(*command: str | Path, environ: dict[str, str] | None = None) -> str:
+    """Run a command away from the checkout and return what it wrote."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd="/",
+        env={**os.environ, **(environ or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SAFETY_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
+
+
+def works(sitewatt: Path) -> None:
+    """Prove that the installed command has its data along and stands alone."""
+    assert run(sitewatt, "--version").startswith("sitewatt ")
+    assert "eastron_sdm630" in run(sitewatt, "profile", "list")
+    assert "Run the gateway" in run(sitewatt, "edge", "run", "--help")
+
+
+def test_uv_tool_install_makes_a_command(wanted: str, tmp_path: Path) -> None:
+    """One line, and nothing of it in anybody else's environment."""
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    run(sys.executable, "-m", "uv", "tool", "install", "--python", sys.executable, wanted, environ=places)
+    works(tmp_path / "bin/sitewatt")
+
+
+def test_pipx_install_makes_a_command(wanted: str, tmp_path: Path) -> None:
+    """The same for who has pipx, as Debian brings it."""
+    venv.create(tmp_path / "pipx", with_pip=True)
+    run(tmp_path / "pipx/bin/pip", "install", "--quiet", "pipx")
+    places = {"PIPX_HOME": str(tmp_path / "home"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
+    run(tmp_path / "pipx/bin/pipx", "install", "--python", sys.executable, wanted, environ=places)
+    works(tmp_path / "bin/sitewatt")
