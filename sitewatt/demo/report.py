@@ -28,7 +28,8 @@ from edge.outbox.records import Caps
 from edge.outbox.store import Store
 from sitewatt.demo import files
 from sitewatt.demo.backlog import waiting_messages
-from sitewatt.demo.neighbourhood import Neighbourhood
+from sitewatt.demo.earnings import earnings
+from sitewatt.demo.neighbourhood import ZONE, Neighbourhood
 from sitewatt.demo.view import money
 from sitewatt.demo.watch import Latency, NeighbourhoodView, SiteView
 
@@ -62,6 +63,7 @@ class Report:
     dr_claims: list[dict[str, Any]]
     latency_ms: dict[str, float | None]
     processes: dict[str, dict[str, float]]
+    earnings: list[dict[str, Any]]
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -126,7 +128,14 @@ def collect(
             "command_to_effect_p99": _quantile(latency.command_to_effect_ms, 0.99),
         },
         processes=usage,
+        earnings=_earnings(folder, place),
     )
+
+
+def _earnings(folder: Path, place: Neighbourhood) -> list[dict[str, Any]]:
+    with opened(files.tables(folder)) as tables:
+        names = [site.id for site in place.sites]
+        return earnings(tables, ZONE, names, started_at=place.started_at)
 
 
 def sites(place: Neighbourhood, view: NeighbourhoodView) -> list[dict[str, Any]]:
@@ -220,7 +229,18 @@ def render(report: Report) -> Group:
                 f"slow    this machine did not keep up: {waiting} still waited, none lost by that; try a lower --speed"
             )
         )
-    return Group(intervals, *(Text(line) for line in lines), *verdict)
+    return Group(intervals, _earned(report.earnings), *(Text(line) for line in lines), *verdict)
+
+
+def _earned(rows: Sequence[dict[str, Any]]) -> Grid:
+    """Return what each site earned, beside what it would have without the market, and without its battery, too."""
+    table = Grid(title="what each site earned, intervals with a reading", title_justify="left")
+    for heading in ("site", "intervals", "settled", "without the market", "nor a battery"):
+        table.add_column(heading)
+    for row in rows:
+        sums = (money(-row[name]) for name in ("paid_uct", "without_market_uct", "without_battery_uct"))
+        table.add_row(row["site"], str(row["intervals"]), *sums)
+    return table
 
 
 def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:

@@ -19,6 +19,7 @@ _GOOD: dict[str, Any] = {
     "dr_claims": [],
     "latency_ms": {},
     "processes": {},
+    "earnings": [],
 }
 
 
