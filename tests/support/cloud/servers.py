@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,8 +65,9 @@ def postgres_server() -> Iterator[str]:
 class NatsServer:
     """One NATS server with JetStream, that can be killed and started again on its files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -86,7 +87,7 @@ class NatsServer:
             process = subprocess.Popen(
                 [
                     executable, "--addr", "127.0.0.1", "--port", str(self.port), "--jetstream",
-                    "--store_dir", str(self._folder / "store"), "--ports_file_dir", str(ports),
+                    "--store_dir", str(self._folder / "store"), "--ports_file_dir", str(ports), *self._more,
                 ],
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
@@ -119,6 +120,30 @@ def nats_server(folder: Path) -> Iterator[NatsServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def nats_cluster(folder: Path) -> Iterator[list[NatsServer]]:
+    """Run three empty NATS servers that copy from one another for the block."""
+    routes = [free_port() for _ in range(3)]
+    wanted = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
+    nodes = [
+        NatsServer(
+            folder / f"node-{number}",
+            more=[
+                "--name", f"node-{number}", "--cluster_name", "three", "--cluster", f"nats://127.0.0.1:{port}",
+                "--routes", wanted,
+            ],
+        )
+        for number, port in enumerate(routes)
+    ]  # fmt: skip
+    try:
+        for node in nodes:
+            node.start()
+        yield nodes
+    finally:
+        for node in nodes:
+            node.stop()
 
 
 def _answers(process: "subprocess.Popen[bytes]", ask: object, refused: type[Exception]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
@@ -14,12 +15,13 @@ from cloud.infra.rules import Consumer, Stream, consumers_of
 from cloud.local.nats_streams import NatsAddress, NatsStreams
 from cloud.local.sqlite_streams import SqliteStreams
 from cloud.local.streams import Grown, NewRecord, Streams, shard_of
-from tests.support.cloud.servers import NatsServer, nats_server
+from tests.support.cloud.servers import NatsServer, nats_cluster, nats_server
 
 NOW = datetime(2026, 3, 17, 12, tzinfo=UTC)
 ORDERS = consumers_of(Stream.ORDERS)[0]
 SAFETY_S = 60.0
 
+T = TypeVar("T")
 Open = Callable[[], Awaitable[Streams]]
 
 
@@ -279,3 +281,38 @@ def test_an_address_that_is_none_is_refused_without_its_secret(url: str, match: 
     with pytest.raises(SetupError, match=match) as refused:
         NatsAddress.parse(url)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.nightly
+async def test_any_one_of_three_servers_may_die_while_records_come(tmp_path: Path) -> None:
+    """Three machines: what was answered is on two others, and the streams go on when their leader is gone."""
+    with nats_cluster(tmp_path) as nodes:
+        hosts = ",".join(node.url.removeprefix("nats://") for node in nodes)
+        streams = await _patient(lambda: NatsStreams.open(f"nats://{hosts}/sw?shards=2&replicas=3"))
+        sent: list[bytes] = []
+        for victim in nodes:
+            for part in range(10):
+                batch = [_record("zone-1", len(sent) + more, message_id=str(len(sent) + more)) for more in range(5)]
+                if part == 5:
+                    victim.kill()
+                await _patient(lambda batch=batch: streams.append(batch))  # type: ignore[misc]
+                sent += [record.data for record in batch]
+            victim.start()
+        read: list[bytes] = []
+        shard = shard_of("zone-1", 2)
+        while len(read) < len(sent):
+            for record in await _patient(lambda: streams.read(ORDERS, shard)):
+                read.append(record.data)
+                await _patient(lambda seq=record.seq: streams.passed(ORDERS, shard, seq))  # type: ignore[misc]
+        assert sorted(read) == sorted(sent) and len(set(read)) == len(read)
+        await streams.close()
+
+
+async def _patient(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call again until the servers have agreed on a leader."""
+    async with asyncio.timeout(120.0):
+        while True:
+            try:
+                return await call()
+            except StoreError:
+                await asyncio.sleep(0.2)
