@@ -22,7 +22,7 @@ site: {id: farm, zone: east, agent: producer}
 state_dir: /var/lib/sitewatt
 connection: {meter: meter, import_limit_w: 17250, export_limit_w: 9000}
 devices:
-- {id: meter, profile: eastron_sdm630, url: "tcp://127.0.0.1:9?unit=1"}
+- {id: meter, profile: eastron_sdm630, url: "tcp://127.0.0.1:9?unit=1", role: meter}
 """
 
 
