@@ -27,8 +27,7 @@ from tests.support.rigs.fault_rig import (
     sun_site,
 )
 
-CHEAP, PEAK, TARGET, CAP, NEGATIVE, CARS = "cheap", "peak", "target", "cap", "negative", "cars"
-LOW_FEE, HIGH_FEE = "low-fee", "high-fee"
+LOW_FEE, PEAK, TARGET, CAP, NEGATIVE, CARS = "low-fee", "peak", "target", "cap", "negative", "cars"
 LATER, NOW = DeviceKind.ALFEN_EVE, DeviceKind.HEIDELBERG_EC
 PEAK_KW, CAP_W = 1.0, 1_500
 
@@ -63,7 +62,7 @@ def _module_3(*, low: tuple[str, str], high: tuple[str, str]) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, dict[str, Any]] = {
-    CHEAP: {"trading": {"enabled": False, "tariff": _tariff(default_ct=40, noon_ct=5)}},
+    LOW_FEE: {"trading": {"enabled": False, "tariff": _module_3(low=("11:00", "13:00"), high=("17:00", "19:00"))}},
     # A load of 2 kW and 1 kW that is charged anyway: at a price that does not change, only power is worth a plan.
     PEAK: {
         "control": {"idle": "hold"},
@@ -78,12 +77,6 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "trading": {"enabled": False, "spot": {"import_adder_mct_per_kwh": 5_000, "export_adder_mct_per_kwh": 0}}
     },
     CARS: {"trading": {"enabled": False, "tariff": _tariff(default_ct=10, noon_ct=40)}},
-    LOW_FEE: {"trading": {"enabled": False, "tariff": _module_3(low=("11:00", "13:00"), high=("17:00", "19:00"))}},
-    # Left to itself this storage does nothing: what it gives in the dear zone, the plan asked for.
-    HIGH_FEE: {
-        "control": {"idle": "hold"},
-        "trading": {"enabled": False, "tariff": _module_3(low=("01:00", "04:00"), high=("11:00", "13:00"))},
-    },
 }
 
 # In the dear hour a car that has time waits, though its charger would run; one that has none charges, though it would
@@ -93,8 +86,12 @@ CHARGED = {
     NOW.value: {"rest": "off", "goal": {"energy_kwh": 60, "by": "16:00"}},
 }
 
-# Eighty kWh more in two hours is more than it can: it begins at once, at its full power.
-BATTERY = {TARGET: {"target": {"soc_percent": 90, "by": "14:00"}}}
+# Eighty kWh more in two hours is more than it can: it begins at once, at its full power. One that is half full and
+# small is charged in the low zone for all that its load will draw in the dear one and after.
+BATTERY: dict[str, dict[str, Any]] = {
+    TARGET: {"target": {"soc_percent": 90, "by": "14:00"}},
+    LOW_FEE: {"capacity_wh": 10_000},
+}
 
 
 def _charges_at_least(power_w: float) -> Says:
@@ -117,19 +114,17 @@ def _takes_about(power_w: float) -> Says:
 async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cheap hour, zones of the grid fee, a price of power, a cap, a charge by a time, cars, negative prices."""
-    sites = [battery_site(CHEAP), battery_site(PEAK), battery_site(TARGET), sun_site(CAP), sun_site(NEGATIVE)]
-    sites += [load_site(CARS, LATER, NOW), battery_site(LOW_FEE), battery_site(HIGH_FEE)]
+    """Zones of the grid fee (§14a module 3), a price of power, a cap, a charge by a time, cars, negative prices."""
+    sites = [battery_site(LOW_FEE), battery_site(PEAK), battery_site(TARGET), sun_site(CAP), sun_site(NEGATIVE)]
+    sites.append(load_site(CARS, LATER, NOW))
     async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY, loads=CHARGED) as place:
         await _tell_price(place, NEGATIVE, price_mct=-2_000)
-        await place.steadily(CHEAP, _charges_at_least(BATTERY_W))
+        await place.steadily(LOW_FEE, _charges_at_least(BATTERY_W))
         await place.steadily(PEAK, _takes_about(1_000 * PEAK_KW))
         await place.steadily(TARGET, _charges_at_least(BATTERY_W))
         await place.steadily(CAP, _takes_about(-CAP_W))
         await place.steadily(CARS, _draws(LATER, 0))
         await place.steadily(CARS, _draws(NOW, 11_000))
-        await place.steadily(LOW_FEE, _charges_at_least(BATTERY_W))
-        await place.steadily(HIGH_FEE, _takes_about(0))
         await place.steadily(NEGATIVE, _takes_about(0))
         # Paid for taking more than for giving: the sun itself rests, the house is fed by the grid.
         await _tell_price(place, NEGATIVE, price_mct=-20_000)
