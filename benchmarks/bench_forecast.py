@@ -25,6 +25,7 @@ import numpy as np
 
 from contracts.forecast import ForecastKind
 from contracts.units import DELIVERY_INTERVAL_S, SiteId
+from domain.calendar.holidays import Holidays
 from domain.forecasting.blend import Covariates, fold
 from domain.forecasting.issue import PriceInputs, SiteHistory, issue_forecasts
 from domain.forecasting.members import SEASONAL
@@ -52,6 +53,7 @@ class Set:
     columns: tuple[str, ...]
     factor: float
     timezone: str = "UTC"
+    country: str = ""  # Whose holidays count.
     given: tuple[str, ...] = ()
     spread_days: int = _SPREAD_DAYS
 
@@ -99,6 +101,7 @@ SETS: Final = {
         kind=ForecastKind.PRICE,
         columns=("price_eur_mwh",),
         factor=100.0,
+        country="DE",
         given=("load_forecast_mw", "wind_solar_forecast_mw"),
         spread_days=365,
     ),
@@ -197,7 +200,7 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
         clock=timezone(timedelta(seconds=offset_s)),
         weather=weather,
     )
-    inputs = PriceInputs(utc_offset_s=offset_s)
+    inputs = PriceInputs(utc_offset_s=offset_s, holidays=Holidays(country=of.country))
     if of.kind is ForecastKind.PRICE and given:
         # Published for the next day; nothing of the day after it.
         published = np.stack([one.values[: origin + steps] for one in given], axis=1)
