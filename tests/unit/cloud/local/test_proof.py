@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cloud.local.opening import tables_place
-from cloud.local.proof import prove, prove_file
+from cloud.local.proof import _kept, prove, prove_file
 from cloud.shell.market import writer as writer_module
 from cloud.stores import keys
 from cloud.stores.registry import save_registry
@@ -58,6 +58,18 @@ def test_a_changed_a_missing_and_an_invented_line_are_found(tmp_path: Path) -> N
         invented = keys.trade_item(ZONE, INTERVAL, f"{keys.LEDGER}{999:012d}")
         tables.put(Put(key=invented, body=line.body))
         assert "follows from nothing in the journal" in str(prove(tables, ZONE).parted_at)
+
+
+def test_events_of_a_gateway_beside_those_of_the_market_are_no_part_of_the_proof(tmp_path: Path) -> None:
+    """A reading that is held is told among the site's own events, which follow from no journal."""
+    with house_in(tmp_path) as (services, _):
+        tables = services.stores.tables
+        theirs = keys.site_event("site-1", INTERVAL, 7, 1)
+        ours = keys.site_event("site-1", INTERVAL, 0, 4)
+        tables.put(Put(key=theirs, body={"phrase": "control alarms changed", "fields": {}}))
+        tables.put(Put(key=ours, body={"phrase": "reading held", "fields": {}, "position": 4}))
+        kept = _kept(tables, ours.table, ours.pk, after=0, upto=9)
+        assert theirs.pk == ours.pk and [key for key, _ in kept] == [ours]
 
 
 def test_a_changed_order_in_the_journal_is_found(tmp_path: Path) -> None:
