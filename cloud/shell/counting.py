@@ -7,11 +7,12 @@ Source: Amazon CloudWatch user guide, "Specification: CloudWatch embedded metric
 """
 
 import functools
+import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from cloud.figures import COLD_STARTS, NAMESPACE, Figure
 
@@ -29,25 +30,28 @@ class Sink(Protocol):
 
 
 class EmbeddedMetrics:
-    """Writes a call's counts to standard output, a function's log; for a process that has one call at a time."""
+    """Writes a call's counts to standard output, a function's log; for threads that have one call at a time each."""
 
     def __init__(self) -> None:
-        self._metrics: dict[str, Metrics] = {}
+        self._of_thread = threading.local()
 
     def add(self, function: str, figure: Figure, by: int) -> None:
         """Add to a function's counter."""
-        self._of(function).add_metric(name=figure.name, unit=MetricUnit.Count, value=by)
+        metrics = self._metrics()
+        if function not in metrics:
+            metrics[function] = EphemeralMetrics(namespace=NAMESPACE, service=function)
+        metrics[function].add_metric(name=figure.name, unit=MetricUnit.Count, value=by)
 
     def end(self, function: str) -> None:
         """Write what the call counted, where it counted anything."""
-        if function in self._metrics:
-            self._of(function).flush_metrics(raise_on_empty_metrics=False)
-            del self._metrics[function]
+        metrics = self._metrics().pop(function, None)
+        if metrics is not None:
+            metrics.flush_metrics(raise_on_empty_metrics=False)
 
-    def _of(self, function: str) -> Metrics:
-        if function not in self._metrics:
-            self._metrics[function] = Metrics(namespace=NAMESPACE, service=function)
-        return self._metrics[function]
+    def _metrics(self) -> dict[str, EphemeralMetrics]:
+        """Return the counts of this thread's call by its function."""
+        held: dict[str, EphemeralMetrics] = self._of_thread.__dict__.setdefault("metrics", {})
+        return held
 
 
 class _Counting:

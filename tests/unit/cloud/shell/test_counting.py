@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,26 @@ def test_a_call_writes_one_line_in_the_embedded_metric_format(
     named = {each["Name"]: each["Unit"] for each in directive["Metrics"]}
     assert named.keys() - {COLD_STARTS.name} == {RECORDS.name, REFUSED.name} and set(named.values()) == {"Count"}
     assert (metric[RECORDS.name], metric[REFUSED.name]) == ([2.0], [1.0])
+
+
+def test_calls_of_one_function_at_once_count_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that serves threads lost the count of one call, and the other call ended in a KeyError."""
+    counted_both, ended_one = threading.Barrier(2, timeout=60), threading.Event()
+
+    @counting.counted("busy")
+    def busy(event: dict[str, int], context: object) -> None:
+        counting.count(TRADES, event["trades"])
+        if counted_both.wait() == 0:
+            assert ended_one.wait(60)
+
+    def call(trades: int) -> None:
+        busy({"trades": trades}, None)
+        ended_one.set()
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        list(threads.map(call, (1, 2)))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(line[TRADES.name] for line in lines) == [[1.0], [2.0]]
 
 
 def test_a_call_that_counts_nothing_writes_nothing_and_leaves_nothing_behind(
