@@ -150,27 +150,29 @@ def _in_another_unit(values: Floats, step_s: int) -> list[int]:
     places = np.flatnonzero(np.isfinite(values) & (size > 0))
     if len(places) < STEPS_JUDGED_MIN:
         return []
-    ordered = np.sort(size[places])
-    ratio = ordered[1:] / ordered[:-1]
-    cut = int(ratio.argmax())
-    if ratio[cut] < UNIT_GAP:
+    # By logarithms: the quotient of two numbers that a file may hold may be none.
+    log = np.full(len(size), -np.inf)
+    log[places] = np.log(size[places])
+    ordered = np.sort(log[places])
+    apart = np.diff(ordered)
+    cut = int(apart.argmax())
+    if apart[cut] < np.log(UNIT_GAP):
         return []
-    high = size > float(np.sqrt(ordered[cut] * ordered[cut + 1]))
+    high = log > float(ordered[cut] + ordered[cut + 1]) / 2
     odd, usual = (high, ~high) if high[places].mean() < 0.5 else (~high, high)
     odd, usual = odd & np.isin(np.arange(len(size)), places), usual & np.isin(np.arange(len(size)), places)
     if odd[places].mean() > UNIT_SHARE_MAX or not _varies(size[usual]):
         return []
     of_day = np.arange(len(size)) % max(1, DAY_S // step_s)
     ratios = [
-        size[place] / float(np.median(alike))
+        log[place] - float(np.median(alike))
         for place in np.flatnonzero(odd)
-        if len(alike := size[usual & (of_day == of_day[place])])
+        if len(alike := log[usual & (of_day == of_day[place])])
     ]
     if not ratios:
         return []
-    off = float(np.median(ratios))
-    off = off if off > 1 else 1 / off
-    alike = any(factor / UNIT_SLACK <= off <= factor * UNIT_SLACK for factor in UNIT_FACTORS)
+    off = abs(float(np.median(ratios)))
+    alike = any(abs(off - np.log(factor)) <= np.log(UNIT_SLACK) for factor in UNIT_FACTORS)
     return [int(place) for place in np.flatnonzero(odd)] if alike else []
 
 

@@ -21,6 +21,7 @@ from domain.series.units import UNITS, Measures, Unit, unit_in, unit_named
 
 ODD_SHARE = 0.01
 ODD_ROWS = 20  # Below so many rows none is odd: the file is wrong.
+VALUE_MAX = 1e15  # Of what a person may bring, in any unit: far above the counter of a country in Wh, exact in a float.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +225,7 @@ def _samples(table: Table, time: str, column: str, times: Times, options: Option
         [cell for cell in cells if not is_missing(cell)], separator=table.separator, asked=options.decimal
     )
     at, values, lines = [], [], []
-    bad_times, bad_values = [], []
+    bad_times, bad_values, too_large = [], [], []
     endless = 0
     for line, stamp, instant, cell in zip(table.lines, table.column(time), times.at, cells, strict=True):
         if instant is None:
@@ -234,11 +235,15 @@ def _samples(table: Table, time: str, column: str, times: Times, options: Option
         value = None if is_missing(cell) else number(cell, decimal)
         if value is None and not is_missing(cell):
             bad_values.append((line, cell))
+        elif value is not None and VALUE_MAX < abs(value) < np.inf:
+            too_large.append((line, cell))
+            value = None
         endless += "inf" in cell.lower()
         at.append(instant.timestamp())
         values.append(np.nan if value is None or not np.isfinite(value) else value)
         lines.append(line)
     notes = _odd(bad_times, len(table.rows), "no time") + _odd(bad_values, len(table.rows), "no number")
+    notes += _odd(too_large, len(table.rows), f"beyond {VALUE_MAX:g}, more than any meter tells")
     if endless:
         notes.append(f"{endless} infinite values taken as missing")
     if not at:

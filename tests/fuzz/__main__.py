@@ -6,6 +6,7 @@ import secrets
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 from tests.fuzz.doors import DOORS
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", default=secrets.token_hex(4), help="makes the inputs repeatable; printed in any case")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    warnings.simplefilter("error")  # As in the tests: a number that overflows is a fault.
     print(f"seed {arguments.seed}")
     broken = [name for name in arguments.door or DOORS if not _bears(name, arguments.seed, arguments.inputs)]
     return 1 if broken else 0

@@ -105,3 +105,34 @@ def test_what_is_almost_a_series_is_read_or_refused(data: bytes, options: Option
 def test_anything_else_is_refused_in_a_sentence(data: bytes) -> None:
     """What is no file of values at all."""
     _holds(data, Options())
+
+
+_ENDS = [
+    "5e-324",
+    "1e-300",
+    "1e300",
+    "1.7976931348623157e308",
+    "-1e308",
+    "1e15",
+    "-1e15",
+    "1e16",
+    "1e154",
+    "-0",
+    "1e-16",
+]
+
+
+@settings(max_examples=CASES // 4, deadline=None)
+@given(
+    head=st.sampled_from(["load_w", "kWh", "price EUR/MWh", "counter kWh"]),
+    count=st.sampled_from([2, 24, 96, 200]),
+    ends=st.dictionaries(st.integers(0, 199), st.sampled_from(_ENDS), min_size=1, max_size=60),
+    wanted=st.sampled_from(["load", "pv", "price"]),
+)
+def test_numbers_at_the_ends_of_a_float_are_refused_or_borne(
+    head: str, count: int, ends: dict[int, str], wanted: str
+) -> None:
+    """Quotients, squares and sums of what a file may hold overflowed in what judges its values."""
+    cells = [ends.get(index, f"{200 + index % 24}") for index in range(count)]
+    rows = [f"{(_START + timedelta(minutes=15 * index)).isoformat()},{cell}" for index, cell in enumerate(cells)]
+    _holds("\n".join([f"time,{head}", *rows]).encode(), Options(wanted=wanted))

@@ -301,6 +301,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "only words": (csv([(at, "NaN") for at, _ in shaped(iso)]), "it holds no value"),
     "no header": (csv(shaped(iso))[8:], "its first line is data"),
     "a quote left open": (csv(shaped(iso)).replace(b",0.4", b',"0.4', 1), "line 2 opens a quote that is not closed"),
+    "a number too large": (
+        csv([*shaped(iso)[:5], (shaped(iso)[5][0], "1.7e308")]),
+        "line 7: '1.7e308' is beyond 1e+15",
+    ),
     "a number that is none": (csv([*shaped(iso)[:5], (shaped(iso)[5][0], "x")]), "line 7: 'x' is no number"),
     "no time": (b"id,side,qty\nb,buy,1\n", "is a time"),
     "a spreadsheet": (b"PK\x03\x04rest", "save it as CSV"),
