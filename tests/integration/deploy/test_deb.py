@@ -128,7 +128,7 @@ def test_the_units_start_a_newer_update_and_leaves_an_older_one_behind(installed
 def test_code_is_compiled_when_it_is_installed(installed: DebianRoot) -> None:
     """The service may not write beside its code, so a start would compile everything again."""
     modules = installed.path(f"/opt/sitewatt/lib/python{PYTHON}/site-packages/edge")
-    assert list(modules.glob("__pycache__/config.*.pyc"))
+    assert list(modules.glob("__pycache__/errors.*.pyc")) and list(modules.glob("config/__pycache__/__init__.*.pyc"))
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -24,6 +24,9 @@ HELD: dict[str, dict[str, dict[int, int]]] = {
     "huawei_luna2000": {"holding": {37047: 5_000}},
     "sungrow_sg": {"input": {5000: 100}},
     "heidelberg_ec": {"input": {100: 32}},
+    # A register of zero would be 100 °C of frost at two places, which no device is believed.
+    "deye_sg0x_lp3": {"holding": {540: 1_250, 541: 1_250, 586: 1_250}},
+    "deye_sunsynk_1p": {"holding": {91: 1_250, 182: 1_250}},
     "growatt_sph": {"holding": {2: 1}},
     "sma_tripower": {"holding": {40210: 0, 40211: 1079}},
     "solaredge": {"holding": {61762: 1, 61763: 0}},
