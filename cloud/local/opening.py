@@ -72,7 +72,7 @@ def servers_of(folder: Path) -> Servers:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         return Servers(tables=told["tables"], streams=told["streams"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # A file, as a journal is, is no cloud of servers either.
         return Servers()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error

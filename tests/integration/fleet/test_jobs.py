@@ -10,6 +10,7 @@ import pytest
 
 from cloud.infra.fleet import TEMPLATE_NAME
 from cloud.stores.serials import release
+from contracts.claim_proof import Proof
 from contracts.clock import scaled_clock
 from edge.fleet.identity import Identity
 from edge.fleet.jobs import FleetJobs
@@ -95,6 +96,7 @@ class Gateway:
                 client_id=SITE,
                 serial=SERIAL,
                 secret=self._stand.secret,
+                proof=Proof.DERIVED,
             ),
             clock=scaled_clock(started_at=AT, speed=1000),
             session=TopicService(requests, cert_file=self._identity.cert_file),
