@@ -50,7 +50,7 @@ def site_status(site: "Site") -> SiteStatus:
             **trader.stats,
             "waits": trader.waits,
             "plan": trader.told_plan(),
-            "orders": trader.told_orders(),
+            "own_orders": trader.told_orders(),
         },
         wish=None if site.page_orders is None else site.page_orders.told(),
         outbox={

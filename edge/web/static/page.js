@@ -33,7 +33,7 @@ function App() {
       <${Steering} wish=${status.wish} commands=${status.commands} locked=${status.locked} hasPlan=${Boolean(status.trading?.plan)} language=${language} t=${t} />
       <${Energy} />
       <${Plan} plan=${status.trading?.plan} />
-      <${Orders} orders=${status.trading?.orders ?? []} />
+      <${Orders} orders=${status.trading?.own_orders ?? []} />
       <${Commands} commands=${status.commands} limits=${status.grid_limits} />
       <${Devices} devices=${status.devices} assets=${flow?.assets ?? []} />
       <${Expert} />
