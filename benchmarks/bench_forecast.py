@@ -200,7 +200,7 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
         clock=timezone(timedelta(seconds=offset_s)),
         weather=weather,
     )
-    inputs = PriceInputs(utc_offset_s=offset_s, holidays=Holidays(country=of.country))
+    inputs = PriceInputs(clock=timezone(timedelta(seconds=offset_s)), holidays=Holidays(country=of.country))
     if of.kind is ForecastKind.PRICE and given:
         # Published for the next day; nothing of the day after it.
         published = np.stack([one.values[: origin + steps] for one in given], axis=1)

@@ -10,12 +10,13 @@ import numpy as np
 from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL_S, POWER_W_MAX, PRICE_MCT_MAX, SiteId
 from domain.forecasting.blend import Covariates
-from domain.forecasting.price import HISTORY_DAYS, forecast_price
+from domain.forecasting.price import HISTORY_DAYS
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.pv import PvPlant, Weather, forecast_pv
 from domain.forecasting.quantiles import Quantiles
 from domain.forecasting.series import DAY_S, Floats, Series, first_step, until
 from domain.forecasting.wall_load import forecast_load_by
+from domain.forecasting.wall_price import forecast_price_by
 
 # Published prices reach up to 36 hours ahead; where there are some, a plan looks a little further.
 PRICE_HORIZON_S: Final = 48 * 3600
@@ -36,13 +37,13 @@ class PriceInputs:
     Args:
         covariates: Published load, wind and sun on the price's grid, one column each; ``None`` where nothing is told.
         step: On which step of degradation they stand, in words.
-        utc_offset_s: Of the zone's wall clock: weekdays begin by it.
+        clock: The one on the zone's wall, by which its days and hours go.
         holidays: Local days whose price is like a Sunday's.
     """
 
     covariates: Covariates | None = None
     step: str = ""
-    utc_offset_s: int = 0
+    clock: tzinfo = UTC
     holidays: Container[date] | None = None
 
 
@@ -159,11 +160,11 @@ def price_ahead(
         return None
     history = Series(start=end - len(past) * step, step_s=step_s, values=past)
     room = horizon_steps - len(known)
-    rest = forecast_price(
+    rest = forecast_price_by(
+        inputs.clock,
         history,
         issued_at=end,
         horizon_steps=max(1, room),
-        utc_offset_s=inputs.utc_offset_s,
         covariates=inputs.covariates,
         holidays=inputs.holidays,
     )

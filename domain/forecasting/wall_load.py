@@ -7,14 +7,13 @@ from collections.abc import Container
 from dataclasses import replace
 from datetime import date, datetime, tzinfo
 
-import numpy as np
-
 from domain.calendar.wall import on_wall_values, to_wall, wall_places, wall_time
 from domain.forecasting.blend import Covariates
 from domain.forecasting.load import forecast_load
 from domain.forecasting.profiles import LoadClass
 from domain.forecasting.quantiles import Quantiles
 from domain.forecasting.series import Series, first_step
+from domain.forecasting.wall_covariates import covariates_to_wall
 
 
 def forecast_load_by(
@@ -54,15 +53,8 @@ def forecast_load_by(
         step_s=step_s,
         load_class=load_class,
         typical_w=typical_w,
-        covariates=None if covariates is None else _on_wall(covariates, clock, step_s=step_s),
+        covariates=None if covariates is None else covariates_to_wall(covariates, clock, step_s=step_s),
         holidays=holidays,
     )
     low, middle, high = (on_wall_values(values, places) for values in (told.p10, told.p50, told.p90))
     return replace(told, start=start, p10=low, p50=middle, p90=high)
-
-
-def _on_wall(covariates: Covariates, clock: tzinfo, *, step_s: int) -> Covariates:
-    columns = [
-        to_wall(Series(start=covariates.start, step_s=step_s, values=column), clock) for column in covariates.values.T
-    ]
-    return Covariates(start=columns[0].start, values=np.stack([one.values for one in columns], axis=1))

@@ -62,7 +62,7 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
         price_inputs=PriceInputs(
             covariates=inputs.covariates,
             step=inputs.step,
-            utc_offset_s=zone.offset_s(at),
+            clock=zone.clock,
             holidays=zone.calendar,
         ),
     )
