@@ -41,18 +41,22 @@ def test_the_demonstration_settles_trades_and_answers_an_event(tmp_path: Path) -
 
 def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -> None:
     """A supervisor sends SIGTERM: no traceback, and no process that goes on."""
+    command = ["demo", "--headless", "--sites", "2", "--keep", str(tmp_path / "kept")]
     demo = subprocess.Popen(
-        [sys.executable, "-m", "sitewatt", "demo", "--headless", "--sites", "2", "--keep", str(tmp_path / "kept")],
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-X", "faulthandler", "-m", "sitewatt", *command], stderr=subprocess.PIPE, text=True
     )
     assert demo.stderr is not None
     try:
         assert any(line.startswith("broker ") for line in demo.stderr)
         demo.terminate()
-        _, said = demo.communicate(timeout=60)
+        try:
+            _, said = demo.communicate(timeout=180)
+        except subprocess.TimeoutExpired:
+            demo.send_signal(signal.SIGABRT)
+            pytest.fail(f"it goes on where its threads stand: {demo.communicate(timeout=60)[1]}")
     finally:
         demo.kill()
+        demo.wait()
     assert demo.returncode == 143
     assert "Traceback" not in said
     running = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout
