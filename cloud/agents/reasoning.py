@@ -43,6 +43,7 @@ class Stop(StrEnum):
     TURNS_MAX = "turns_max"
     TOKENS_MAX = "tokens_max"
     SECONDS_MAX = "seconds_max"
+    MONEY_MAX = "money_max"
     THROTTLED = "throttled"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
@@ -77,12 +78,13 @@ class ToolResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelTurn:
-    """One turn of a model; ``tokens`` counts what went in and came out."""
+    """One turn of a model; ``tokens`` counts what went in and came out, ``written`` what came out."""
 
     text: str
     calls: tuple[ToolCall, ...]
     stop: Stop
     tokens: int
+    written: int = 0
 
 
 Message = str | ModelTurn | tuple[ToolResult, ...]
@@ -106,13 +108,35 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelPrice:
+    """What a token costs, in millionths of a cent, which is cents for a million tokens; zero where nobody said."""
+
+    read_uct: int = 0
+    written_uct: int = 0
+
+    def of(self, tokens: int, *, written: int) -> int:
+        """Return what a turn costs, in millionths of a cent."""
+        return (tokens - written) * self.read_uct + written * self.written_uct
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How far one question may go."""
+    """How far one question may go; ``money_uct_max`` holds at the price that is told, ``None`` is no bound."""
 
     turns_max: int = 8
     tokens_max: int = 40_000
     seconds_max: float = 60.0
     turn_tokens_max: int = 2_000
+    money_uct_max: int | None = None
+    price: ModelPrice = ModelPrice()
+
+    def tokens_left(self, talk: "Conversation") -> int:
+        """Return how much the next turn may write; it reads again what the last one read and wrote."""
+        left = min(self.turn_tokens_max, self.tokens_max - talk.tokens)
+        if self.money_uct_max is None or not self.price.written_uct:
+            return left
+        reads = talk.last_tokens * self.price.read_uct
+        return min(left, (self.money_uct_max - talk.money_uct - reads) // self.price.written_uct)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +161,8 @@ class Conversation:
     detail: str = ""
     turns: int = 0
     tokens: int = 0
+    last_tokens: int = 0
+    money_uct: int = 0
     proposals: list[Proposal] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
@@ -180,7 +206,7 @@ def converse(
         caller: In whose name tools are called.
         office: Where they are called, checked and recorded.
         monotonic: A clock in seconds.
-        bounds: Turns, tokens and seconds.
+        bounds: Turns, tokens, seconds and money.
         site_values: Whether values of single sites may go to the model.
         applies: Kinds of proposals that are done at once where the core accepts them and the caller may act.
         key: Begins the idempotency keys of what is applied.
@@ -198,7 +224,7 @@ def converse(
                 SYSTEM,
                 talk.messages,
                 tools,
-                tokens_max=min(bounds.turn_tokens_max, bounds.tokens_max - talk.tokens),
+                tokens_max=bounds.tokens_left(talk),
                 timeout_s=max(0.1, ends_at - monotonic()),
             )
         except ModelError as error:
@@ -207,6 +233,8 @@ def converse(
         talk.messages.append(turn)
         talk.turns += 1
         talk.tokens += turn.tokens
+        talk.last_tokens = turn.tokens
+        talk.money_uct += bounds.price.of(turn.tokens, written=turn.written)
         if turn.stop is not Stop.TOOLS or not turn.calls:
             talk.stop = turn.stop if turn.stop is not Stop.TOOLS else Stop.MALFORMED
             # An answer that was cut short or held back is no answer.
@@ -230,6 +258,8 @@ def _spent(talk: Conversation, bounds: Bounds, *, left_s: float) -> Stop | None:
         return Stop.TURNS_MAX
     if talk.tokens >= bounds.tokens_max:
         return Stop.TOKENS_MAX
+    if bounds.money_uct_max is not None and (talk.money_uct >= bounds.money_uct_max or bounds.tokens_left(talk) < 1):
+        return Stop.MONEY_MAX
     return Stop.SECONDS_MAX if left_s <= 0 else None
 
 

@@ -57,6 +57,7 @@ def ask(
         "detail": talk.detail,
         "turns": talk.turns,
         "tokens": talk.tokens,
+        "money_uct": talk.money_uct,
         "proposals": [asdict(proposal) for proposal in talk.proposals],
         "transcript": transcript[:TRANSCRIPT_CHARS_MAX],
     }

@@ -11,12 +11,16 @@ from contracts.skills.base import Agent, Effect, Role
 from contracts.wire import PAYLOAD_BYTES_MAX
 from sitewatt.commands import agent_letters, agent_report
 from sitewatt.commands.agent_model import (
+    CentsOption,
     ModelOption,
     ModelRegionOption,
     ModelUrlOption,
+    PriceReadOption,
+    PriceWrittenOption,
     Reasoner,
     ReasonerOption,
     SiteValuesOption,
+    bounds_of,
     check_model,
     model_of,
 )
@@ -208,6 +212,9 @@ def ask(
     turns: Annotated[int, typer.Option(min=1, max=50, help="How often the model may be asked.")] = 8,
     tokens: Annotated[int, typer.Option(min=100, max=1_000_000, help="How much it may read and write.")] = 40_000,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long it may take.")] = 60.0,
+    cents: CentsOption = None,
+    price_read: PriceReadOption = None,
+    price_written: PriceWrittenOption = None,
     role: RoleOption = Role.OPERATOR,
     zone: ZoneGrant = None,
     site: SiteGrant = None,
@@ -217,7 +224,6 @@ def ask(
     import contextlib
     from dataclasses import asdict
 
-    from cloud.agents.reasoning import Bounds
     from cloud.errors import CloudError
     from cloud.shell.ask_agents import ask as ask_agents
 
@@ -225,6 +231,15 @@ def ask(
         sentence = "no model is configured (--reasoner, --model); `sitewatt agent call` answers without one"
         fail(sentence, code="no_reasoner", as_json=as_json)
     check_model(reasoner, model, endpoint, as_json=as_json)
+    bounds = bounds_of(
+        turns=turns,
+        tokens=tokens,
+        seconds=seconds,
+        cents=cents,
+        price_read=price_read,
+        price_written=price_written,
+        as_json=as_json,
+    )
     store, registry = opened_tables(tables, as_json)
     with contextlib.closing(store):
         local = local_caller(role, zone, site)
@@ -237,7 +252,7 @@ def ask(
                 applies=frozenset(apply or ()),
                 office=office_over(store, registry, tables),
                 tables=store,
-                bounds=Bounds(turns_max=turns, tokens_max=tokens, seconds_max=seconds),
+                bounds=bounds,
                 site_values=site_values,
             )
         except CloudError as error:
@@ -250,6 +265,7 @@ def ask(
                 "detail": talk.detail,
                 "turns": talk.turns,
                 "tokens": talk.tokens,
+                "money_uct": talk.money_uct,
                 "proposals": [asdict(one) for one in talk.proposals],
             }
         )

@@ -9,7 +9,7 @@ import typer
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
-    from cloud.agents.reasoning import Model
+    from cloud.agents.reasoning import Bounds, Model
 
 
 class Reasoner(StrEnum):
@@ -32,12 +32,51 @@ ModelRegionOption = Annotated[
 SiteValuesOption = Annotated[
     bool, typer.Option("--site-values", help="Values of single sites may go to the model: their owners agreed.")
 ]
+CentsOption = Annotated[
+    float | None, typer.Option("--cents", min=0.001, help="What one question may cost; needs the two prices.")
+]
+PriceReadOption = Annotated[
+    int | None,
+    typer.Option("--price-read", min=0, envvar="SITEWATT_REASONER_PRICE_READ", help="Cents for a million tokens read."),
+]
+PriceWrittenOption = Annotated[
+    int | None,
+    typer.Option(
+        "--price-written", min=1, envvar="SITEWATT_REASONER_PRICE_WRITTEN", help="Cents for a million tokens written."
+    ),
+]
 
 
 def check_model(reasoner: Reasoner, model: str, endpoint: str | None, *, as_json: bool) -> None:
     """End the command where a reasoner is not wholly named."""
     if not model or (reasoner is Reasoner.OPENAI and not endpoint):
         fail("a reasoner needs --model, openai also --endpoint", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+
+
+def bounds_of(
+    *,
+    turns: int | None = None,
+    tokens: int | None = None,
+    seconds: float | None = None,
+    cents: float | None,
+    price_read: int | None,
+    price_written: int | None,
+    as_json: bool,
+) -> "Bounds":
+    """Return how far one question may go; a bound in money ends the command where no price is told."""
+    from cloud.agents.reasoning import Bounds, ModelPrice
+
+    if cents is not None and (price_read is None or price_written is None):
+        sentence = f"--cents is {cents:g}, which needs --price-read and --price-written; nothing asked"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    usual = Bounds()
+    return Bounds(
+        turns_max=usual.turns_max if turns is None else turns,
+        tokens_max=usual.tokens_max if tokens is None else tokens,
+        seconds_max=usual.seconds_max if seconds is None else seconds,
+        money_uct_max=None if cents is None else round(cents * 1_000_000),
+        price=ModelPrice(read_uct=price_read or 0, written_uct=price_written or 0),
+    )
 
 
 def model_of(reasoner: Reasoner, model: str, endpoint: str | None, region: str | None) -> "Model":

@@ -11,12 +11,16 @@ import typer
 from contracts.skills.base import Effect, Role
 from contracts.skills.report import SITES_MIN, DayAnswer
 from sitewatt.commands.agent_model import (
+    CentsOption,
     ModelOption,
     ModelRegionOption,
     ModelUrlOption,
+    PriceReadOption,
+    PriceWrittenOption,
     Reasoner,
     ReasonerOption,
     SiteValuesOption,
+    bounds_of,
     check_model,
     model_of,
 )
@@ -37,6 +41,9 @@ def report(
     endpoint: ModelUrlOption = None,
     region: ModelRegionOption = None,
     site_values: SiteValuesOption = False,
+    cents: CentsOption = None,
+    price_read: PriceReadOption = None,
+    price_written: PriceWrittenOption = None,
     role: Annotated[Role, typer.Option("--as", help="In whose role.")] = Role.OPERATOR,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +57,7 @@ def report(
 
     if reasoner is not Reasoner.NONE:
         check_model(reasoner, model, endpoint, as_json=as_json)
+    bounds = bounds_of(cents=cents, price_read=price_read, price_written=price_written, as_json=as_json)
     try:
         asked = date.fromisoformat(day)
     except ValueError:
@@ -74,6 +82,7 @@ def report(
                     caller=caller,
                     office=office,
                     tables=store,
+                    bounds=bounds,
                     site_values=site_values,
                 )
         except SkillError as error:

@@ -47,6 +47,7 @@ def _turn(answer: Mapping[str, Any]) -> ModelTurn:
         calls=tuple(_call(block["toolUse"]) for block in content if "toolUse" in block),
         stop=_STOPS.get(answer.get("stopReason", ""), Stop.MALFORMED),
         tokens=int(usage.get("totalTokens", 0)),
+        written=int(usage.get("outputTokens", 0)),
     )
 
 

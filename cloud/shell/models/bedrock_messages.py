@@ -66,6 +66,7 @@ def _turn(answer: Mapping[str, Any]) -> ModelTurn:
         calls=tuple(_call(block) for block in content if block.get("type") == "tool_use"),
         stop=Stop.GUARDRAIL if stopped else _STOPS.get(str(answer.get("stop_reason")), Stop.MALFORMED),
         tokens=int(usage.get("input_tokens", 0)) + int(usage.get("output_tokens", 0)),
+        written=int(usage.get("output_tokens", 0)),
     )
 
 

@@ -61,6 +61,7 @@ class ChatModel:
 def _turn(answer: dict[str, Any]) -> ModelTurn:
     choice = answer["choices"][0]
     message = choice["message"]
+    usage = answer.get("usage") or {}
     calls = tuple(
         ToolCall(id=call["id"], name=call["function"]["name"], arguments=_arguments(call["function"]["arguments"]))
         for call in message.get("tool_calls") or ()
@@ -69,7 +70,9 @@ def _turn(answer: dict[str, Any]) -> ModelTurn:
         text=message.get("content") or "",
         calls=calls,
         stop=_STOPS.get(choice["finish_reason"], Stop.MALFORMED) if not message.get("refusal") else Stop.GUARDRAIL,
-        tokens=int((answer.get("usage") or {}).get("total_tokens", 0)),
+        tokens=int(usage.get("total_tokens", 0)),
+        # A server that tells the sum alone: all at the dearer price.
+        written=int(usage.get("completion_tokens", usage.get("total_tokens", 0))),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloud.agents.reasoning import Bounds, Conversation, Model, Stop, tools_for
+from cloud.agents.reasoning import Bounds, Conversation, Model, ModelPrice, Stop, tools_for
 from cloud.agents.rights import ALL, Caller
 from cloud.agents.skills import skill
 from cloud.handlers import telemetry
@@ -133,6 +133,23 @@ def test_a_loop_ends_at_its_bounds(tmp_path: Path) -> None:
         assert (talk.stop, talk.turns, talk.answer) == (Stop.TURNS_MAX, 3, None) and len(script.asked) == 3
         assert asked(services, converse_at(script), bounds=Bounds(tokens_max=150)).stop is Stop.TOKENS_MAX
         assert asked(services, converse_at(script), bounds=Bounds(seconds_max=0.0)).stop is Stop.SECONDS_MAX
+
+
+def test_what_a_question_may_cost_ends_it_before_the_turn_that_would_cost_more(tmp_path: Path) -> None:
+    """A model is billed by what it reads and writes, and it reads all of it again in each turn."""
+    price = ModelPrice(read_uct=300, written_uct=1_500)  # 3 and 15 euros for a million tokens.
+    a_turn_uct = 99 * 300 + 1_500
+    with market_in(tmp_path) as services, scripted(bedrock(call=STATUS)) as script:
+        for turns in (1, 3):
+            bounds = Bounds(money_uct_max=turns * a_turn_uct + 1_500, price=price)
+            before = len(script.asked)
+            talk = asked(services, converse_at(script), bounds=bounds)
+            assert (talk.stop, talk.turns, talk.answer) == (Stop.MONEY_MAX, turns, None)
+            assert talk.money_uct == turns * a_turn_uct and len(script.asked) == before + turns
+        first = script.asked[0]["inferenceConfig"]["maxTokens"]
+        assert first == a_turn_uct // 1_500 + 1, "it may write no more than the money pays"
+        (kept, *_) = services.stores.tables.query(Table.GRID_METRICS, _day(services))
+        assert kept.body["stop"] == "money_max" and kept.body["money_uct"] == a_turn_uct
 
 
 def test_a_proposal_is_judged_by_the_core_recorded_and_not_applied(tmp_path: Path) -> None:
