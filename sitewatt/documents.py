@@ -1,11 +1,14 @@
-"""What the agents' doors hand out and the cloud may not read itself: device profiles, and the skills as a page."""
+"""What the agents' doors hand out and the cloud may not read itself: maps, tariffs, and pages made from the models."""
 
+from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from importlib.resources import files
 
 from cloud.agents.skills import SKILLS
 from cloud.doors.offering import Document
+from contracts import bounds_table
+from sitewatt import asyncapi
 
 
 def documents() -> dict[str, Document]:
@@ -17,21 +20,39 @@ def documents() -> dict[str, Document]:
             description="The skills of the five agents, what they change and who may call them.",
             mime_type="text/markdown",
             read=_skills,
-        )
+        ),
+        Document(
+            uri="sitewatt://document/wire-bounds",
+            name="wire bounds",
+            description="Every field of every message, with its bound.",
+            mime_type="text/markdown",
+            read=bounds_table.table,
+        ),
+        Document(
+            uri="sitewatt://document/asyncapi",
+            name="asyncapi",
+            description="All MQTT topics and their messages (AsyncAPI 3).",
+            mime_type="application/json",
+            read=asyncapi.text,
+        ),
     ]
-    for profile in sorted(files("device_profiles").iterdir(), key=lambda file: file.name):
-        if profile.name.endswith(".yaml"):
-            name = profile.name.removesuffix(".yaml")
-            found.append(
-                Document(
-                    uri=f"sitewatt://profile/{name}",
-                    name=f"profile {name}",
-                    description=f"The register map of {name}.",
-                    mime_type="application/yaml",
-                    read=lambda file=profile: file.read_text(encoding="utf-8"),  # type: ignore[misc]
-                )
-            )
+    found += _files("device_profiles", kind="profile", what="The register map of {}.")
+    found += _files("tariffs", kind="tariff", what="The ready tariff {}, with its sources.")
     return {one.uri: one for one in found}
+
+
+def _files(package: str, *, kind: str, what: str) -> list[Document]:
+    return [
+        Document(
+            uri=f"sitewatt://{kind}/{file.name.removesuffix('.yaml')}",
+            name=f"{kind} {file.name.removesuffix('.yaml')}",
+            description=what.format(file.name.removesuffix(".yaml")),
+            mime_type="application/yaml",
+            read=partial(file.read_text, encoding="utf-8"),
+        )
+        for file in sorted(files(package).iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".yaml")
+    ]
 
 
 def version() -> str:

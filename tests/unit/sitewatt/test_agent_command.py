@@ -8,6 +8,7 @@ import httpx
 import yaml
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp_types import TextResourceContents
 from typer.testing import CliRunner
 
 from cloud.stores.registry import save_registry
@@ -68,8 +69,21 @@ async def test_a_model_client_starts_the_server_and_speaks_over_its_pipes(tmp_pa
         assert "market_status" in names and "halt_market" not in names
         answer = await client.call_tool("market_health", {"zone": ZONE})
         assert answer.structured_content["sound"] is True
-        found = {str(one.uri) for one in (await client.list_resources()).resources}
-        assert any(uri.startswith("sitewatt://profile/") for uri in found)
+        found, cursor = set[str](), None
+        while True:
+            page = await client.list_resources(cursor=cursor)
+            found |= {str(one.uri) for one in page.resources}
+            if (cursor := page.next_cursor) is None:
+                break
+        kinds = {uri.removeprefix("sitewatt://").partition("/")[0] for uri in found}
+        assert kinds == {"zone", "feeder", "site", "document", "profile", "tariff"}
+        for uri in ("sitewatt://tariff/gb-agile", "sitewatt://profile/eastron_sdm630", *_documents(found)):
+            (told,) = (await client.read_resource(uri)).contents
+            assert isinstance(told, TextResourceContents) and len(told.text) > 500
+
+
+def _documents(found: set[str]) -> list[str]:
+    return sorted(uri for uri in found if uri.startswith("sitewatt://document/"))
 
 
 def test_doors_open_beyond_this_machine_only_with_a_file_of_callers(tmp_path: Path) -> None:
