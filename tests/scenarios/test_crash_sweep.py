@@ -32,7 +32,7 @@ from tests.support.rigs.fault_rig import (
 from tests.support.rigs.fault_wire import Registers
 
 SITE = "home"
-SPEED = 10.0  # Half a minute on site is three seconds here; what is restored in time takes a few tenths of one.
+SPEED = 6.0  # Half a minute on site is five seconds here; what is restored in time takes a few tenths of one.
 RESTORED_S = 30.0
 STEADY_MS = 3000
 WRITES_MAX = 12  # No mode of any profile has so many.
