@@ -159,8 +159,14 @@ async def _dies_after(place: Siege, change: Change, writes: int) -> bool:
     aim = change.done if order is None else change.idle
     telling = asyncio.create_task(place.order(SITE, action, issuer=AGGREGATOR, for_s=ORDER_S), name="change the mode")
     begun_ms = place.now_ms()
+
+    def ended() -> bool:
+        if telling.done():
+            telling.result()  # Raises where the site refused.
+        return died.is_set() or _since(place, aim, begun_ms)
+
     try:
-        await place.until(lambda: died.is_set() or _since(place, aim, begun_ms), f"{change.name} or a crash")
+        await place.until(ended, f"{change.name} or a crash")
     finally:
         telling.cancel()
         wire.on_write = lambda _: False

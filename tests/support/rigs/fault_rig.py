@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts.clock import ScaledClock, scaled_clock
-from contracts.control import AckStage, Action, Command, CommandAck
+from contracts.control import AckStage, Action, Command, CommandAck, Refusal
 from contracts.topics import Down, Up, site_topic
 from contracts.units import epoch_ms
 from firmware_sim.fault_rules import FaultKind, FaultRule
@@ -129,15 +129,19 @@ class Siege:
     async def order(self, site: str, action: Action, *, issuer: str, for_s: float) -> Command:
         """Have a site take an order, and return it.
 
-        A gateway that has just started may not hear it yet; it is told the same again.
+        A gateway that has just started may not hear it yet; it is told the same again, and of a new order where that is
+        too old.
 
         Raises:
             AssertionError: The site refused it, or did not answer within the safety bound.
         """
         async with asyncio.timeout(SAFETY_S), aiomqtt.Client("127.0.0.1", self.broker_port) as client:
             await client.subscribe(site_topic(zone=ZONE, site=site, channel=Up.ACKS), qos=1)
-            command = self._signed(site, action, issuer=issuer, for_s=for_s)
-            answer = await _answer(client, site, command)
+            while True:
+                command = self._signed(site, action, issuer=issuer, for_s=for_s)
+                answer = await _answer(client, site, command)
+                if answer.reason is not Refusal.TOO_OLD:
+                    break
         assert answer.stage is AckStage.ACCEPTED, f"{site} refused: {answer.reason} {answer.detail}"
         return command
 
