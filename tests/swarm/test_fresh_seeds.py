@@ -9,7 +9,7 @@ import pytest
 # One run in a quarter of an hour of this machine at most; the run itself takes a minute and its starts.
 SAFETY_S = 900.0
 # A change is not held up by kinds that few seeds were run with yet; the night draws them.
-AT_NIGHT = ("clock", "lie")
+AT_NIGHT = ("clock", "lie", "disk", "power_cut")
 
 
 @pytest.mark.slow
