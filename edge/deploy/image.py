@@ -28,7 +28,6 @@ from edge.deploy.source_tree import BuildError, epoch_s, project, run
 
 SUITE: Final = "bookworm"
 PYTHON: Final = "3.11"  # The suite's.
-MIRROR: Final = "http://deb.debian.org/debian"
 USER: Final = "sitewatt"
 STATE: Final = "/var/lib/sitewatt"
 _PACKAGES: Final = ("python3", "ca-certificates", "libstdc++6", "tzdata")
@@ -71,7 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Build an image and print its path; 0 built, 1 a tool failed."""
     parser = argparse.ArgumentParser(prog="python -m edge.deploy.image", description="Build an OCI image.")
     parser.add_argument("--of", choices=sorted(KINDS), default="gateway", help="what it runs")
-    parser.add_argument("--mirror", default=MIRROR, help="archive of Debian packages")
+    parser.add_argument(
+        "--mirror", default=None, help="archive of Debian packages; default: this machine's"
+    )
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the image")
     options = parser.parse_args(arguments)
     try:
@@ -83,8 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def build(name: str, *, out: Path, mirror: str = MIRROR) -> Path:
-    """Build the image of a kind and return its file.
+def build(name: str, *, out: Path, mirror: str | None = None) -> Path:
+    """Build the image of a kind from an archive of Debian packages, by default this machine's, and return its file.
 
     Raises:
         BuildError: A tool is missing or failed, or this is not root.
@@ -95,7 +96,7 @@ def build(name: str, *, out: Path, mirror: str = MIRROR) -> Path:
     version = str(project()["project"]["version"])
     with tempfile.TemporaryDirectory(prefix="sitewatt-image-") as folder:
         root = Path(folder) / "root"
-        _debian(root, kind, mirror)
+        _debian(root, kind, mirror or archive_of_apt())
         pins = [pin for pin in read(FOLDER / kind.lock) if pin.needed(target.environment())]
         install_wheels(target, pins, root / target.site_packages, Path(folder), at_s=at_s)
         lay_out_environment(target, root)
@@ -147,6 +148,19 @@ def pack(root: Path, image: Path, *, kind: Kind, arch: str, reference: str, at_s
         (layout / "oci-layout").write_text(json.dumps({"imageLayoutVersion": "1.0.0"}), encoding="utf-8")
         with image.open("wb") as file:
             _tar(layout, file, at_s=at_s, left_out=(), owned_by_root=True)
+
+
+def archive_of_apt() -> str:
+    """Return the archive that this machine's own apt installs from.
+
+    Raises:
+        BuildError: There is no apt here, or it names none.
+    """
+    places = run(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"])
+    found = next((line for line in places.splitlines() if line.startswith("http")), None)
+    if found is None:
+        raise BuildError("apt on this machine names no archive, so no clean Debian can be made from it; use --mirror")
+    return found
 
 
 def _debian(root: Path, kind: Kind, mirror: str) -> None:

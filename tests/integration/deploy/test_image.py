@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edge.deploy.image import KINDS, build
-from tests.support.rigs.debian_root import DebianRoot, mirror
+from tests.support.rigs.debian_root import DebianRoot
 
 pytestmark = pytest.mark.nightly
 
@@ -32,7 +32,7 @@ def unpacked(
 ) -> tuple[DebianRoot, dict[str, Any]]:
     """Build an image, follow its digests from the index to the layer, and unpack that."""
     folder = tmp_path_factory.mktemp(request.param)
-    image = build(request.param, out=folder, mirror=mirror())
+    image = build(request.param, out=folder)
     layout, root = folder / "layout", folder / "root"
     with tarfile.open(image) as archive:
         archive.extractall(layout, filter="data")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.deploy.build_deb import WHEEL_ARCH
+from edge.deploy.image import archive_of_apt
+from edge.deploy.source_tree import BuildError
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # The suite's.
@@ -69,7 +71,10 @@ def clean_debian(folder: Path, *, arch: str | None = None) -> DebianRoot:
         raise NoDebian("debootstrap is not installed, so the package cannot be tried; `make debian` installs it")
     if os.geteuid() != 0:
         raise NoDebian("only root can chroot, so the package cannot be tried; run this test as root")
-    archive = mirror()
+    try:
+        archive = archive_of_apt()
+    except BuildError as error:
+        raise NoDebian(str(error)) from error
     if arch is not None:
         _let_run(arch)
     options = ["--variant=minbase", "--include=python3,adduser,systemd", *([] if arch is None else [f"--arch={arch}"])]
@@ -102,19 +107,3 @@ def _let_run(arch: str) -> None:
         (kernel / "register").write_text(said.read_text(encoding="utf-8").strip(), encoding="utf-8")
     except (OSError, subprocess.CalledProcessError) as error:
         raise NoDebian(f"this kernel cannot be told of {arch}: {error}") from error
-
-
-def mirror() -> str:
-    """Return the archive that this machine's own apt installs from.
-
-    Raises:
-        NoDebian: It names none.
-    """
-    places = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    found = next((line for line in places.stdout.splitlines() if line.startswith("http")), None)
-    if found is None:
-        raise NoDebian("apt on this machine names no archive, so no clean Debian can be made from it")
-    return found
