@@ -288,15 +288,17 @@ class Outbox:
         self._room.removed(removed)
         self._commits += 1
 
-    def _land(self, flight: Flight, error: BaseException | None) -> None:
-        """Take the result of a commit; what was not written waits again."""
+    def _land(
+        self, flight: Flight, error: BaseException | None, or_else: Callable[[OutboxError], None] | None = None
+    ) -> None:
+        """Take the result of a commit; what was not written waits again. ``or_else`` takes the place of a repair."""
         self._flight = None
         if flight.written:
             self._safe_upto = flight.upto
         else:
             self._put_back(flight)
         if isinstance(error, OutboxError):
-            self._recover(error)
+            (or_else or self._recover)(error)
         elif error is not None:
             self._failed(f"{type(error).__name__}: {error}")
         self._landed()
@@ -452,16 +454,7 @@ class Outbox:
         def land(error: BaseException | None) -> None:
             if error is None and not fits:
                 error = cause
-            self._flight = None
-            if flight.written:
-                self._safe_upto = flight.upto
-            else:
-                self._put_back(flight)
-            if isinstance(error, OutboxError):
-                self._go_to_memory(error)
-            elif error is not None:
-                self._failed(f"{type(error).__name__}: {error}")
-            self._landed()
+            self._land(flight, error, or_else=self._go_to_memory)
 
         self._work(make_room, land)
 
