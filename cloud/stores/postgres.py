@@ -9,7 +9,6 @@ Source: PostgreSQL 15 documentation, 13.2.1 "Read Committed Isolation Level", 13
 Partitioning"; psycopg 3 documentation, "Pipeline mode support".
 """
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +20,11 @@ import psycopg
 from psycopg import errors as pg
 
 from cloud.errors import ConditionFailed, StoreError
+from cloud.stores.sql_rows import between, item_of, put_of, values_of
 from cloud.stores.tables import (
-    BODY_BYTES_MAX,
     FENCE,
     Check,
     Delete,
-    IndexKey,
     Item,
     Key,
     Put,
@@ -34,7 +32,7 @@ from cloud.stores.tables import (
     Write,
     check_writes,
 )
-from contracts.units import epoch_ms, instant
+from contracts.units import epoch_ms
 
 PARTITIONS: Final = 8  # Of each table; made once, so a constant of the schema.
 WALK_PAGE: Final = 1000
@@ -109,7 +107,7 @@ class PostgresTables:
     def get(self, key: Key) -> Item | None:
         """Return an item as it is now."""
         rows = self._read(f'SELECT pk, sk, body, version FROM "{key.table}" WHERE pk=%s AND sk=%s', [key.pk, key.sk])
-        return _item(key.table, rows[0]) if rows else None
+        return item_of(key.table, rows[0]) if rows else None
 
     def put(self, put: Put) -> None:
         """Write one item."""
@@ -139,24 +137,24 @@ class PostgresTables:
         limit: int | None = None,
     ) -> Sequence[Item]:
         """Return a partition's items in the order of their sort keys, from ``first`` to ``last``, both included."""
-        where, values = _between("sk", first, last)
+        where, values = between("sk", first, last, mark="%s")
         order = "DESC" if reverse else "ASC"
         rows = self._read(
             f'SELECT pk, sk, body, version FROM "{table}" WHERE pk=%s{where} ORDER BY sk {order} LIMIT %s',
             [pk, *values, limit],
         )
-        return [_item(table, row) for row in rows]
+        return [item_of(table, row) for row in rows]
 
     def query_index(
         self, table: Table, pk: str, *, first: str | None = None, last: str | None = None, limit: int | None = None
     ) -> Sequence[Item]:
         """Return items by their index key."""
-        where, values = _between("gsk", first, last)
+        where, values = between("gsk", first, last, mark="%s")
         rows = self._read(
             f'SELECT pk, sk, body, version FROM "{table}" WHERE gpk=%s{where} ORDER BY gsk, pk, sk LIMIT %s',
             [pk, *values, limit],
         )
-        return [_item(table, row) for row in rows]
+        return [item_of(table, row) for row in rows]
 
     def walk(self, table: Table) -> Iterator[Put]:
         """Yield each item of a table as the write that makes it again where nobody wrote since."""
@@ -166,14 +164,7 @@ class PostgresTables:
             " ORDER BY pk, sk LIMIT %s",
             [*after, WALK_PAGE],
         ):
-            for pk, sk, body, version, gpk, gsk, expires_s in rows:
-                yield Put(
-                    key=Key(table=table, pk=pk, sk=sk),
-                    body=json.loads(body),
-                    if_version=version,
-                    index=None if gpk is None else IndexKey(pk=gpk, sk=gsk),
-                    expires_at=None if expires_s is None else instant(expires_s * 1000),
-                )
+            yield from (put_of(table, row) for row in rows)
             after = (rows[-1][0], rows[-1][1])
 
     def forget_expired(self, now: datetime) -> int:
@@ -299,12 +290,7 @@ def _statements(write: Write) -> _Statements:
             (f"INSERT INTO {table} (pk, sk, body, version) VALUES (%s, %s, '', 0) ON CONFLICT DO NOTHING", at),
             (f"DELETE FROM {table} WHERE pk=%s AND sk=%s AND version=0", at),
         ]
-    values = [
-        _text(write),
-        write.index.pk if write.index else None,
-        write.index.sk if write.index else None,
-        None if write.expires_at is None else epoch_ms(write.expires_at) // 1000,
-    ]
+    values = values_of(write)
     if write.if_version:
         sql = (
             f"UPDATE {table} SET body=%s, version=version+1, gpk=%s, gsk=%s, expires_s=%s"
@@ -317,32 +303,6 @@ def _statements(write: Write) -> _Statements:
         f" ON CONFLICT {conflict}"
     )
     return [(sql, [*at, *values])]
-
-
-def _text(put: Put) -> str:
-    try:
-        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
-    if len(text) > BODY_BYTES_MAX:
-        raise StoreError(
-            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
-        )
-    return text
-
-
-def _between(column: str, first: str | None, last: str | None) -> tuple[str, list[str]]:
-    where, values = "", []
-    if first is not None:
-        where, values = f" AND {column} >= %s", [first]
-    if last is not None:
-        where, values = f"{where} AND {column} <= %s", [*values, last]
-    return where, values
-
-
-def _item(table: Table, row: tuple[Any, ...]) -> Item:
-    pk, sk, body, version = row
-    return Item(key=Key(table=table, pk=pk, sk=sk), body=json.loads(body), version=version)
 
 
 def _said(error: psycopg.Error) -> str:

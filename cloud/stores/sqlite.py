@@ -4,7 +4,6 @@ One connection writes, under a lock, because SQLite has one writer anyway; other
 time (write-ahead log). A write that returned survives the end of the process and of the machine.
 """
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,12 +14,11 @@ from typing import Any, Final
 
 from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.private_files import private_database
+from cloud.stores.sql_rows import between, item_of, put_of, values_of
 from cloud.stores.tables import (
-    BODY_BYTES_MAX,
     FENCE,
     Check,
     Delete,
-    IndexKey,
     Item,
     Key,
     Put,
@@ -29,7 +27,7 @@ from cloud.stores.tables import (
     check_writes,
 )
 from contracts.reasons import reason_of
-from contracts.units import epoch_ms, instant
+from contracts.units import epoch_ms
 
 BUSY_TIMEOUT_S: Final = 10.0
 WALK_PAGE: Final = 1000  # Items read at a time, so that who writes meanwhile waits for no more.
@@ -83,7 +81,7 @@ class SqliteTables:
     def get(self, key: Key) -> Item | None:
         """Return an item as it is now."""
         rows = self._read(f'SELECT pk, sk, body, version FROM "{key.table}" WHERE pk=? AND sk=?', [key.pk, key.sk])
-        return _item(key.table, rows[0]) if rows else None
+        return item_of(key.table, rows[0]) if rows else None
 
     def put(self, put: Put) -> None:
         """Write one item."""
@@ -116,24 +114,24 @@ class SqliteTables:
         limit: int | None = None,
     ) -> Sequence[Item]:
         """Return a partition's items in the order of their sort keys, from ``first`` to ``last``, both included."""
-        where, values = _between("sk", first, last)
+        where, values = between("sk", first, last, mark="?")
         order = "DESC" if reverse else "ASC"
         rows = self._read(
             f'SELECT pk, sk, body, version FROM "{table}" WHERE pk=?{where} ORDER BY sk {order} LIMIT ?',
             [pk, *values, -1 if limit is None else limit],
         )
-        return [_item(table, row) for row in rows]
+        return [item_of(table, row) for row in rows]
 
     def query_index(
         self, table: Table, pk: str, *, first: str | None = None, last: str | None = None, limit: int | None = None
     ) -> Sequence[Item]:
         """Return items by their index key."""
-        where, values = _between("gsk", first, last)
+        where, values = between("gsk", first, last, mark="?")
         rows = self._read(
             f'SELECT pk, sk, body, version FROM "{table}" WHERE gpk=?{where} ORDER BY gsk, pk, sk LIMIT ?',
             [pk, *values, -1 if limit is None else limit],
         )
-        return [_item(table, row) for row in rows]
+        return [item_of(table, row) for row in rows]
 
     def walk(self, table: Table) -> Iterator[Put]:
         """Yield each item of a table as the write that makes it again where nobody wrote since."""
@@ -143,14 +141,7 @@ class SqliteTables:
             " ORDER BY pk, sk LIMIT ?",
             [*after, WALK_PAGE],
         ):
-            for pk, sk, body, version, gpk, gsk, expires_s in rows:
-                yield Put(
-                    key=Key(table=table, pk=pk, sk=sk),
-                    body=json.loads(body),
-                    if_version=version,
-                    index=None if gpk is None else IndexKey(pk=gpk, sk=gsk),
-                    expires_at=None if expires_s is None else instant(expires_s * 1000),
-                )
+            yield from (put_of(table, row) for row in rows)
             after = (rows[-1][0], rows[-1][1])
 
     def scrub(self) -> None:
@@ -209,20 +200,6 @@ class SqliteTables:
             self._connection.execute("ROLLBACK")
 
 
-def _between(column: str, first: str | None, last: str | None) -> tuple[str, list[str]]:
-    where, values = "", []
-    if first is not None:
-        where, values = f" AND {column} >= ?", [first]
-    if last is not None:
-        where, values = f"{where} AND {column} <= ?", [*values, last]
-    return where, values
-
-
-def _item(table: Table, row: tuple[str, str, str, int]) -> Item:
-    pk, sk, body, version = row
-    return Item(key=Key(table=table, pk=pk, sk=sk), body=json.loads(body), version=version)
-
-
 def _apply(connection: sqlite3.Connection, write: Write) -> None:
     table, at = write.key.table, [write.key.pk, write.key.sk]
     if isinstance(write, Delete):
@@ -241,23 +218,5 @@ def _apply(connection: sqlite3.Connection, write: Write) -> None:
         f'INSERT INTO "{table}" (pk, sk, body, version, gpk, gsk, expires_s) VALUES (?, ?, ?, 1, ?, ?, ?)'
         " ON CONFLICT (pk, sk) DO UPDATE SET body=excluded.body, version=version+1,"
         " gpk=excluded.gpk, gsk=excluded.gsk, expires_s=excluded.expires_s",
-        [
-            *at,
-            _text(write),
-            write.index.pk if write.index else None,
-            write.index.sk if write.index else None,
-            None if write.expires_at is None else epoch_ms(write.expires_at) // 1000,
-        ],
+        [*at, *values_of(write)],
     )
-
-
-def _text(put: Put) -> str:
-    try:
-        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
-    if len(text) > BODY_BYTES_MAX:
-        raise StoreError(
-            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
-        )
-    return text
