@@ -1,9 +1,12 @@
 """Where a zone's price comes from, as the registry and a gateway's configuration say it."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
+
+from domain.provider import ProviderSource
 
 
 class Provider(StrEnum):
@@ -18,14 +21,14 @@ class Provider(StrEnum):
     FILE = "file"
 
 
-URLS: Final = {
+URLS: Final[Mapping[str, str]] = {
     Provider.ENERGY_CHARTS: "https://api.energy-charts.info",
     Provider.ENTSOE: "https://web-api.tp.entsoe.eu",
     Provider.AWATTAR: "https://api.awattar.de",
     Provider.TIBBER: "https://api.tibber.com",
     Provider.OCTOPUS: "https://api.octopus.energy",
 }
-_NEEDS: Final = {
+_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     Provider.ENERGY_CHARTS: ("area",),
     Provider.ENTSOE: ("area", "token_env"),
     Provider.AWATTAR: (),
@@ -36,7 +39,7 @@ _NEEDS: Final = {
 }
 
 
-class PriceSource(BaseModel):
+class PriceSource(ProviderSource):
     """A provider and what it must be told.
 
     ``area`` is a bidding zone (Energy-Charts: ``DE-LU``), an EIC code (ENTSO-E) or a tariff code (Octopus);
@@ -45,25 +48,10 @@ class PriceSource(BaseModel):
     prices of the next day may be expected.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    URLS = URLS
+    NEEDS = _NEEDS
 
     provider: Provider = Provider.MARKET
-    area: str = Field(default="", max_length=80)
     product: str = Field(default="", max_length=80)
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
-    token_env: str = Field(default="", max_length=80)
-    file: str = Field(default="", max_length=400)
-    url: str = Field(default="", max_length=400, pattern=r"^(https?://\S+)?$")
     publishes_at_hour_utc: int = Field(default=12, ge=0, le=23)
-
-    @model_validator(mode="after")
-    def _complete(self) -> "PriceSource":
-        for name in _NEEDS[self.provider]:
-            if not getattr(self, name):
-                raise ValueError(f"provider {self.provider} needs {name}")
-        return self
-
-    @property
-    def base_url(self) -> str:
-        """Return the address that is asked, without a slash at its end."""
-        return (self.url or URLS.get(self.provider, "")).rstrip("/")

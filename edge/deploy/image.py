@@ -70,9 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Build an image and print its path; 0 built, 1 a tool failed."""
     parser = argparse.ArgumentParser(prog="python -m edge.deploy.image", description="Build an OCI image.")
     parser.add_argument("--of", choices=sorted(KINDS), default="gateway", help="what it runs")
-    parser.add_argument(
-        "--mirror", default=None, help="archive of Debian packages; default: this machine's"
-    )
+    parser.add_argument("--mirror", default=None, help="archive of Debian packages; default: this machine's")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the image")
     options = parser.parse_args(arguments)
     try:
