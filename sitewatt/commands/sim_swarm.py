@@ -38,8 +38,8 @@ def swarm(
 
     Real processes, sockets, stores and devices under one scaled clock, trading on. A failure prints its seed, is shrunk
     to its smallest schedule, and names the command that replays it. Exit 0 when every promise held, 1 when one was
-    broken, 3 when this machine stood still too long in every run to judge what is promised in time; up to two more
-    seeds are drawn before that is said.
+    broken, 3 when this machine stood still too long in every run to judge what is promised in time. A run that it could
+    not judge is run again first at half the speed, and at a quarter.
     """
     from sitewatt.swarm.campaign import Options
     from sitewatt.swarm.plan import FaultKind

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,8 @@ from sitewatt.swarm.plan import Fault, FaultKind, Plan
 from sitewatt.swarm.run import Verdict, run_plan
 from sitewatt.swarm.shrink import smallest
 
-# Seeds that are drawn beyond what was asked for, in place of those that this machine could not judge.
-REDRAWN_MAX: Final = 2
+# A plan that this machine could not judge is run again, each time at half the speed.
+SLOWER_MAX: Final = 2
 
 Say = Callable[[str], None]
 
@@ -35,7 +35,7 @@ class Options:
 
 
 async def campaign(options: Options, *, say: Say) -> Coverage:
-    """Run the first seed, and the next ones until the time is over and one was judged; return what was covered."""
+    """Run the first seed, and the next ones until the time is over; return what was covered."""
     coverage = Coverage()
     seed = options.seed
     while True:
@@ -44,12 +44,16 @@ async def campaign(options: Options, *, say: Say) -> Coverage:
         for fault in plan.faults:
             say(f"  {fault}")
         verdict = await _told(plan, options, say)
+        for _ in range(SLOWER_MAX):
+            if not verdict.void:
+                break
+            say(f"  seed {seed} again at half the speed")
+            verdict = await _told(replace(verdict.plan, speed=verdict.plan.speed / 2), options, say)
         coverage.add(verdict)
         if verdict.failed:
             await _shrunk(verdict, options, say)
         seed += 1
-        again = coverage.undecided and len(coverage.void) <= REDRAWN_MAX and options.only is None
-        if time.monotonic() >= options.ends_s and not again:
+        if time.monotonic() >= options.ends_s:
             return coverage
 
 
@@ -69,17 +73,21 @@ def replay_command(plan: Plan, options: Options) -> str:
     sites = f" --sites {options.sites}" if options.sites else ""
     sites += f" --without {','.join(sorted(options.without))}" if options.without else ""
     only = ",".join(str(fault.number) for fault in plan.faults)
-    run = f"sitewatt sim swarm --seed {plan.seed} --minutes {options.minutes:g} --speed {plan.speed:g}"
+    minutes = plan.span_s / plan.speed / 60
+    run = f"sitewatt sim swarm --seed {plan.seed} --minutes {minutes:g} --speed {plan.speed:g}"
     return f"{run}{sites} --only '{only}'"
 
 
 async def _told(plan: Plan, options: Options, say: Say) -> Verdict:
-    keep = options.keep / f"seed-{plan.seed}" if options.keep else None
+    keep = options.keep / f"seed-{plan.seed}-speed-{plan.speed:g}" if options.keep else None
     verdict = await run_plan(plan, keep=keep, say=say)
     for finding in verdict.findings:
-        say(f"  FAILED  {finding.judge}: {finding.what}")
-    if verdict.void:
-        say(f"  void    this machine stood still for {verdict.stall_s:.1f} s, and all that failed is a matter of time")
+        stall = verdict.stall_of(finding)
+        if stall is None:
+            say(f"  FAILED  {finding.judge}: {finding.what}")
+        else:
+            blame = f"{stall.name} had no processor for {stall.for_s:.1f} s about then"
+            say(f"  void    {finding.judge}: {finding.what}; {blame}, which judges nothing")
     return verdict
 
 

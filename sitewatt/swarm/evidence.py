@@ -41,11 +41,12 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """An order and what was heard of it; ``held_from_ms`` is when the site said that it has effect."""
+    """An order, when it was given, and what was heard of it; ``held_from_ms`` is when the site said it has effect."""
 
     number: int
     site: str
     export_w_max: int
+    given_ms: int
     held_from_ms: int | None
     ends_ms: int
     refusals: tuple[str, ...]
@@ -186,6 +187,7 @@ def _limit(one: Given) -> Limit:
         number=one.order.number,
         site=one.order.site,
         export_w_max=one.order.export_w_max,
+        given_ms=epoch_ms(one.command.issued_at),
         held_from_ms=None if held is None else epoch_ms(held.at),
         ends_ms=epoch_ms(one.command.expires_at),
         refusals=tuple(str(ack.reason) for ack in one.answers if ack.stage is AckStage.REJECTED),

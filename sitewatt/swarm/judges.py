@@ -13,7 +13,7 @@ from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
 from edge.control.lease import LEASE_S, REVERT_S
 from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
 from sitewatt.swarm.liar import ENERGY_WH_MAX as LIE_WH_MAX
-from sitewatt.swarm.plan import LIAR
+from sitewatt.swarm.plan import BROKER, EVERYTHING, LIAR
 from sitewatt.swarm.wires import SILENT_S
 
 # A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
@@ -21,6 +21,9 @@ BOUNDARY_S: Final = 10.0
 ROUNDING_WH: Final = 20.0
 # Devices and the cycle count whole seconds, so what is held may end so much before the instant of the order's end.
 EDGE_S: Final = 2.5
+# From the operator's order to the site's word that it has effect, where nothing fails then or has failed just before.
+EFFECT_S: Final = 60.0
+RECOVERS_S: Final = 180.0
 # The load of a home changes while its generation is capped; the next cycles must have caught up.
 CATCH_UP_S: Final = 15.0
 # The market waits ten minutes for a meter, and looks at the time each quarter of a minute.
@@ -39,11 +42,14 @@ FILES_BYTES_MAX: Final = 400 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One broken promise; ``timed`` where a machine that stood still may be to blame."""
+    """One broken promise.
+
+    ``at_s`` is the site instant by which a promise of time was broken: a machine that stood still then may be to blame.
+    """
 
     judge: str
     what: str
-    timed: bool = False
+    at_s: float | None = None
 
 
 def nothing_lost(evidence: Evidence) -> Iterator[Finding]:
@@ -126,6 +132,33 @@ def refusals_typed(evidence: Evidence) -> Iterator[Finding]:
             yield _finding(refusals_typed, f"{name} raised {raised.count(line)} times: {line[:200]}")
 
 
+def orders_take_effect(evidence: Evidence) -> Iterator[Finding]:
+    """What the operator orders of a site that nothing fails has effect within a minute."""
+    for limit in evidence.limits:
+        by_ms = limit.given_ms + int(EFFECT_S * 1000)
+        if limit.held_from_ms is not None and limit.held_from_ms <= by_ms:
+            continue
+        given_s, by_s = _since(evidence, limit.given_ms), _since(evidence, by_ms)
+        if by_ms < min(limit.ends_ms, evidence.ended_ms) and not _disturbed(evidence, limit.site, given_s, by_s):
+            said = f"; it said {', '.join(limit.refusals)}" if limit.refusals else ""
+            yield _finding(
+                orders_take_effect,
+                f"order {limit.number}: {limit.site} has not said that it has effect {EFFECT_S:.0f} s after it was"
+                f" given at {given_s:.0f} s, and nothing failed{said}",
+                at_s=by_s,
+            )
+
+
+def _disturbed(evidence: Evidence, site: str, from_s: float, to_s: float) -> bool:
+    """Return whether a fault struck the way to the site, or was mended so shortly before that all may recover yet."""
+    return any(
+        struck.fault.target.partition("/")[0] in (site, BROKER, EVERYTHING)
+        and struck.from_s <= to_s
+        and struck.to_s + RECOVERS_S >= from_s
+        for struck in evidence.chronicle.struck
+    )
+
+
 def limits_held(evidence: Evidence) -> Iterator[Finding]:
     """From the moment a site says that a limit has effect until the limit's end, the plant keeps below it."""
     for limit in evidence.limits:
@@ -145,7 +178,7 @@ def limits_held(evidence: Evidence) -> Iterator[Finding]:
                     limits_held,
                     f"order {limit.number}: {limit.site} exported {-power['connection_w']:.0f} W above its limit of"
                     f" {limit.export_w_max} W for {(at_ms - since_ms) / 1000:.0f} s at {_since(evidence, at_ms):.0f} s",
-                    timed=True,
+                    at_s=_since(evidence, at_ms),
                 )
                 break
 
@@ -172,7 +205,7 @@ def leases_end(evidence: Evidence) -> Iterator[Finding]:
                 leases_end,
                 f"order {limit.number}: {limit.site} still generates {-last['pv_w']:.0f} W of"
                 f" {last['pv_available_w']:.0f} W, {LETS_GO_S:.0f} s after the limit ended",
-                timed=True,
+                at_s=_since(evidence, int(until_ms)),
             )
 
 
@@ -193,7 +226,8 @@ def stations_let_go(evidence: Evidence) -> Iterator[Finding]:
     for said in evidence.stations:
         if said.leased and said.told_s_ago is not None and said.told_s_ago > LETS_GO_S:
             held = f"a limit is held {said.told_s_ago:.0f} s after it was last given, {LETS_GO_S:.0f} s at most"
-            yield _finding(stations_let_go, f"{_since(evidence, said.at_ms):.0f} s: {held}", timed=True)
+            at_s = _since(evidence, said.at_ms)
+            yield _finding(stations_let_go, f"{at_s:.0f} s: {held}", at_s=at_s)
             return
 
 
@@ -225,6 +259,7 @@ JUDGES: Final[tuple[Judge, ...]] = (
     meters_agree,
     processes_live,
     refusals_typed,
+    orders_take_effect,
     limits_held,
     leases_end,
     stations_let_go,
@@ -238,8 +273,8 @@ def judge(evidence: Evidence) -> list[Finding]:
     return [finding for one in JUDGES for finding in one(evidence)]
 
 
-def _finding(judged_by: Judge, what: str, *, timed: bool = False) -> Finding:
-    return Finding(judge=judged_by.__name__, what=what, timed=timed)
+def _finding(judged_by: Judge, what: str, *, at_s: float | None = None) -> Finding:
+    return Finding(judge=judged_by.__name__, what=what, at_s=at_s)
 
 
 def _since(evidence: Evidence, at_ms: int) -> float:

@@ -46,3 +46,18 @@ def descriptors(pid: int) -> int:
     with contextlib.suppress(OSError):
         return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     return 0
+
+
+def waited_s(pids: Iterable[int]) -> dict[int, float]:
+    """Return how long each thread of processes was ready to run in all and had no processor, in seconds by thread.
+
+    A thread that sleeps, computes or holds a lock waits for nothing here, so this tells a machine that is too small
+    from a program that is slow. Source: Linux, Documentation/scheduler/sched-stats.rst, ``/proc/<pid>/schedstat``
+    field 2, in ns.
+    """
+    waited: dict[int, float] = {}
+    for pid in pids:
+        for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                waited[int(stat.parent.name)] = int(stat.read_text().split()[1]) / 1e9
+    return waited

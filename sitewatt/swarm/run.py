@@ -16,15 +16,16 @@ from sitewatt.demo import files
 from sitewatt.demo.processes import Processes, ProcessFailed
 from sitewatt.demo.run import drained, started
 from sitewatt.swarm.evidence import Evidence, gather
-from sitewatt.swarm.judges import Finding, judge
+from sitewatt.swarm.judges import CATCH_UP_S, LETS_GO_S, Finding, judge
 from sitewatt.swarm.liar import register
 from sitewatt.swarm.orders import OrderDesk
 from sitewatt.swarm.plan import FaultKind, Plan
 from sitewatt.swarm.stations import Yard
 from sitewatt.swarm.wires import faulty_plant
-from sitewatt.swarm.world import World, host_clock, set_by_service
+from sitewatt.swarm.world import MEASURE_S, Stall, World, host_clock, set_by_service
 
-# Real seconds that this machine may stand still before a promise of time can no longer be judged.
+# Real seconds that this machine may let a part stand still before a promise of time can no longer be judged: never more
+# than the shortest promise, which so many seconds of site time are.
 STALL_S_MAX: Final = 1.0
 
 Say = Callable[[str], None]
@@ -40,19 +41,31 @@ class Verdict:
     messages: int = 0
 
     @property
-    def stall_s(self) -> float:
-        """Return the longest time that the machine itself stood still, in real seconds."""
-        return max((late_s for _, late_s in self.evidence.chronicle.stalls), default=0.0) if self.evidence else 0.0
+    def stall_s_max(self) -> float:
+        """Return for how many real seconds a part may stand still before what is promised in time is in doubt."""
+        return min(STALL_S_MAX, CATCH_UP_S / self.plan.speed)
 
     @property
     def failed(self) -> bool:
         """Return whether a promise was broken, for which the machine is not to blame."""
-        return any(not finding.timed or self.stall_s <= STALL_S_MAX for finding in self.findings)
+        return any(self.stall_of(finding) is None for finding in self.findings)
 
     @property
     def void(self) -> bool:
-        """Return whether all that was found is of time, on a machine that stood still."""
+        """Return whether all that was found is of time, on a machine that stood still just then."""
         return bool(self.findings) and not self.failed
+
+    def stall_of(self, finding: Finding) -> Stall | None:
+        """Return the longest stall that may have broken this promise, ``None`` where it was the product."""
+        if finding.at_s is None or self.evidence is None:
+            return None
+        from_s, until_s = finding.at_s - LETS_GO_S, finding.at_s + MEASURE_S * self.plan.speed
+        about = [
+            stall
+            for stall in self.evidence.chronicle.stalls
+            if from_s <= stall.at_s <= until_s and stall.for_s >= self.stall_s_max
+        ]
+        return max(about, key=lambda stall: stall.for_s, default=None)
 
 
 async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _: None) -> Verdict:

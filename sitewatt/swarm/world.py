@@ -5,7 +5,6 @@ import contextlib
 import os
 import random
 import signal
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,14 @@ from sitewatt.demo.run import start_broker, start_cloud, start_gateway
 from sitewatt.swarm.liar import lie
 from sitewatt.swarm.messages import repeat, throw_garbage
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
-from sitewatt.swarm.process_tree import descriptors, limit_files, signal_all, tree
+from sitewatt.swarm.process_tree import descriptors, limit_files, signal_all, tree, waited_s
 
 LOOK_S: Final = 0.25  # Real seconds between two looks at who still lives.
 MEASURE_S: Final = 2.0
 STARTS_MAX: Final = 3  # Tries of one start; a service manager goes on for ever.
 REPEAT_LISTEN_S: Final = 3.0
 COMES_BACK_S_MAX: Final = 150.0  # Site time from the supply's return to a part's.
-STALL_S: Final = 0.25  # Real seconds by which this machine was late to count as standing still.
+STALL_S: Final = 0.25  # Real seconds that a part had no processor, between two looks, to count as standing still.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +33,15 @@ class Struck:
     fault: Fault
     from_s: float
     to_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stall:
+    """This machine let a part stand still: for so many real seconds, until a site instant of the clock."""
+
+    name: str
+    at_s: float
+    for_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,7 @@ class Chronicle:
     restarts: int = 0
     thrown: int = 0  # Messages that a bad network or a hostile client put on the broker.
     usage: list[Usage] = field(default_factory=list)
-    stalls: list[tuple[float, float]] = field(default_factory=list)
+    stalls: list[Stall] = field(default_factory=list)
 
 
 def come_back(fault: Fault, parts: Sequence[str]) -> dict[str, float]:
@@ -203,13 +211,18 @@ class World:
             await asyncio.sleep(MEASURE_S)
 
     async def keep_time(self) -> None:
-        """Note when this machine itself stood still, until cancelled: then nobody kept time."""
+        """Note when a thread that was ready to run had no processor, until cancelled: then nobody kept time."""
+        before: dict[int, float] = {}
         while True:
-            before_s = time.monotonic()
-            await asyncio.sleep(LOOK_S)
-            late_s = time.monotonic() - before_s - LOOK_S
-            if late_s > STALL_S:
-                self.chronicle.stalls.append((self._clock.monotonic(), late_s))
+            now: dict[int, float] = {}
+            for child in self._processes:
+                waited = waited_s(tree(child.process.pid)) if child.running else {}
+                for_s = max((total_s - before.get(thread, 0.0) for thread, total_s in waited.items()), default=0.0)
+                if for_s > STALL_S:
+                    self.chronicle.stalls.append(Stall(name=child.name, at_s=self._clock.monotonic(), for_s=for_s))
+                now |= waited
+            before = now
+            await asyncio.sleep(MEASURE_S)
 
     def _pid(self, name: str) -> int:
         return self._processes[name].process.pid

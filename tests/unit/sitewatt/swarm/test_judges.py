@@ -9,13 +9,20 @@ import pytest
 from contracts.units import DELIVERY_INTERVAL_S
 from sitewatt.swarm.evidence import Evidence, Limit, Reading
 from sitewatt.swarm.judges import JUDGES, judge
+from sitewatt.swarm.plan import Fault, FaultKind
 from sitewatt.swarm.stations import StationSaid
-from sitewatt.swarm.world import Chronicle, Usage
+from sitewatt.swarm.world import Chronicle, Struck, Usage
 
 START_MS = 1_773_746_100_000 // (DELIVERY_INTERVAL_S * 1000) * DELIVERY_INTERVAL_S * 1000
 SITE = "home-1"
 LIMIT = Limit(
-    number=1, site=SITE, export_w_max=1000, held_from_ms=START_MS + 100_000, ends_ms=START_MS + 400_000, refusals=()
+    number=1,
+    site=SITE,
+    export_w_max=1000,
+    given_ms=START_MS + 95_000,
+    held_from_ms=START_MS + 100_000,
+    ends_ms=START_MS + 400_000,
+    refusals=(),
 )
 COUNTS = {"published": 5, "stored": 5, "waiting": 0, "lost": 0, "duplicated": 1}
 PROOF = {"zone": "zone-1", "parted_at": None, "ledger_sum_uct": 0, "ledger_sum_wh": 0, "trades": 3}
@@ -131,6 +138,14 @@ def _lie_is_paid(sound: Evidence) -> Evidence:
     return replace(sound, lies_wh={0: 5_000})
 
 
+def _never_in_effect(sound: Evidence) -> Evidence:
+    return replace(sound, limits=[replace(LIMIT, held_from_ms=None, refusals=("unknown issuer",))])
+
+
+def _late_in_effect(sound: Evidence) -> Evidence:
+    return replace(sound, limits=[replace(LIMIT, given_ms=START_MS + 30_000)])
+
+
 def _grown(sound: Evidence) -> Evidence:
     usage = Usage(name="cloud", at_s=9.0, rss_mb=900.0, descriptors=20, files_bytes=1000)
     return replace(sound, chronicle=replace(sound.chronicle, usage=[*sound.chronicle.usage, usage]))
@@ -150,6 +165,7 @@ BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "meters_agree": (_counted_twice, _beside_the_plant),
     "processes_live": (_ended, _never_started),
     "refusals_typed": (_traceback,),
+    "orders_take_effect": (_never_in_effect, _late_in_effect),
     "limits_held": (_above_the_limit,),
     "leases_end": (_never_free,),
     "nothing_grows": (_grown,),
@@ -192,3 +208,19 @@ def test_a_load_that_falls_may_take_the_control_a_few_cycles() -> None:
     """A cap follows the load; what is over before the bound is no breach."""
     sound = _sound()
     assert judge(replace(sound, truth=_with(sound, 200, 210, {**_power(150), "connection_w": -1500.0}))) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "ended_s", "excused"),
+    [(SITE, 60, True), (f"{SITE}/meter", 60, True), ("broker", 60, True), ("home-2", 60, False), ("cloud", 60, False)],
+)
+def test_an_order_is_owed_its_effect_where_nothing_on_its_way_failed(
+    target: str, ended_s: int, *, excused: bool
+) -> None:
+    """What befell others is no excuse, and neither is what was over long before."""
+    sound = replace(_sound(), limits=[replace(LIMIT, held_from_ms=None)])
+    fault = Fault(number=1, kind=FaultKind.KILL, target=target, at_s=40.0, for_s=20.0, seed=1)
+    struck = Struck(fault=fault, from_s=40.0, to_s=float(ended_s))
+    assert (not judge(replace(sound, chronicle=replace(sound.chronicle, struck=[struck])))) is excused
+    long_before = replace(struck, from_s=-300.0, to_s=-200.0)
+    assert judge(replace(sound, chronicle=replace(sound.chronicle, struck=[long_before])))
