@@ -73,30 +73,25 @@ apt-repo: $(VENV)/.dev
 	$(BIN)/python -m edge.deploy.apt_repo --key "$(KEY)" $(ARGS) dist/*.deb
 
 # Every library anew, by version and hash, into requirements/; after a change of the dependencies in pyproject.toml.
-lock: $(VENV)/bin/python
-	$(PIP) uv packaging
+lock: $(VENV)/.nightly
 	$(BIN)/python -m edge.deploy.lock make
 
 # Real parts that tests speak to. Where apt is missing, the tests that need them say so.
 debian:
 	@sh tests/support/debian.sh
 
-$(VENV)/bin/python:
+.PHONY: python
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sitewatt needs Python 3.11 or newer, this is " + sys.version)'
-	@echo "making an environment in $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements/demo.txt
+$(VENV)/.demo: pyproject.toml requirements/demo.txt | python
 	@echo "setting up $(VENV) (once)"
-	@$(BIN)/python requirements/install.py demo
-	@echo "adding sitewatt itself"
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PYTHON) requirements/install.py $(VENV) demo
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.txt
+$(VENV)/.dev: pyproject.toml requirements/dev.txt | python
 	@echo "setting up $(VENV) for development (once)"
-	@$(BIN)/python requirements/install.py dev
-	$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PYTHON) requirements/install.py $(VENV) dev
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.nightly: $(VENV)/.dev

@@ -1,70 +1,92 @@
-"""Installs what a lock names, and says every few seconds how far it is: python requirements/install.py demo.
+"""Makes the environment and installs what a lock names: python requirements/install.py .venv demo.
 
-Run by make with the environment's own Python; pip alone is silent for minutes or says a thousand lines.
+Run by make with the machine's own Python. Nothing here is silent for longer than ``SAY_EVERY_S``. The libraries are
+installed by uv, which the lock ``installer.txt`` names; where uv cannot (a registry that only pip is told of, a
+processor without a wheel of it), pip installs the same files, several times slower.
 """
 
+import os
 import queue
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
+FOLDER = Path(__file__).parent
 SAY_EVERY_S = 4.0
-LAST_LINES = 15  # Of pip's words, where it fails.
+LAST_LINES = 15  # Of an installer's words, where it fails.
 
 
-def main(name: str) -> int:
-    """Install requirements/NAME.txt; pip's exit code, and its last words where that is not 0."""
-    lock = Path(__file__).with_name(f"{name}.txt")
+def main(environment: str, name: str) -> int:
+    """Make the environment where it is missing and install requirements/NAME.txt; the exit code of what failed or 0."""
+    python = Path(environment, "bin", "python")
+    if not python.exists():
+        code, said = follow("making an environment in " + environment, [sys.executable, "-m", "venv", environment])
+        if code:
+            return _failed(code, said)
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    lock = FOLDER / f"{name}.txt"
     total = sum(line[:1].isalnum() for line in lock.read_text(encoding="utf-8").splitlines())
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    wanted = ["--require-hashes", "--requirement", str(lock)]
+    code, said = follow("fetching the installer", [*pip, "--require-hashes", "-r", str(FOLDER / "installer.txt")])
+    if not code:
+        uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python)]
+        code, said = follow(f"installing {total} libraries", [*uv, *wanted])
+    if code:
+        sys.stdout.write(f"  uv could not: {said[-1].strip() if said else 'it said nothing'}; pip does it instead\n")
+        code, said = follow(f"installing {total} libraries", [*pip, *wanted])
+    if not code:
+        code, said = follow("adding sitewatt itself", [*pip, "--no-deps", "--no-build-isolation", "--editable", "."])
+    return _failed(code, said) if code else 0
+
+
+def follow(doing: str, command: "list[str]") -> "tuple[int, list[str]]":
+    """Run a command, say what it does and every few seconds that it goes on; its exit code and its words."""
+    sys.stdout.write(f"{doing}\n")
+    sys.stdout.flush()
+    begun_s = time.monotonic()
     process = subprocess.Popen(
-        [*command, "--require-hashes", "--requirement", str(lock)],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
+        env={**os.environ, "UV_NO_PROGRESS": "1", "PYTHONUNBUFFERED": "1"},
     )
-    assert process.stdout is not None
     lines: queue.Queue[str | None] = queue.Queue()
-    reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
-    reader.start()
-    said = _follow(lines, total)
-    code = process.wait()
-    if code:
-        sys.stderr.write("".join(said[-LAST_LINES:]))
-    return code
+    threading.Thread(target=_read, args=(process, lines), daemon=True).start()
+    said: list[str] = []
+    while True:
+        try:
+            line = lines.get(timeout=SAY_EVERY_S - (time.monotonic() - begun_s) % SAY_EVERY_S)
+        except queue.Empty:
+            sys.stdout.write(f"  {_latest(said)}{time.monotonic() - begun_s:.0f} s\n")
+            sys.stdout.flush()
+            continue
+        if line is None:
+            return process.wait(), said
+        said.append(line)
 
 
-def _read(output: Iterable[str], lines: "queue.Queue[str | None]") -> None:
-    for line in output:
-        lines.put(line)
+def _read(process: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:
+    assert process.stdout is not None
+    with process.stdout as output:
+        for line in output:
+            lines.put(line)
     lines.put(None)
 
 
-def _follow(lines: "queue.Queue[str | None]", total: int) -> list[str]:
-    """Read pip's words to their end, say how far it is, and return them."""
-    said: list[str] = []
-    fetched, begun_s, due_s = 0, time.monotonic(), time.monotonic() + SAY_EVERY_S
-    doing = "fetching"
-    while True:
-        try:
-            line = lines.get(timeout=max(0.0, due_s - time.monotonic()))
-        except queue.Empty:
-            line = ""
-        if line is None:
-            return said
-        if line:
-            said.append(line)
-            fetched += line.startswith("Collecting ")
-            doing = "unpacking" if line.startswith("Installing collected") else doing
-        if time.monotonic() >= due_s:
-            due_s = time.monotonic() + SAY_EVERY_S
-            spent_s = time.monotonic() - begun_s
-            sys.stdout.write(f"  {doing}: {min(fetched, total)} of {total} libraries, {spent_s:.0f} s\n")
-            sys.stdout.flush()
+def _latest(said: "list[str]") -> str:
+    """Return the installer's last words, short enough for a line of a terminal."""
+    words = next((line.strip() for line in reversed(said) if line.strip()), "")
+    return f"{words[:60]}, " if words else ""
+
+
+def _failed(code: int, said: "list[str]") -> int:
+    sys.stderr.write("".join(said[-LAST_LINES:]))
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

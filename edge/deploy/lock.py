@@ -48,6 +48,7 @@ SETS: Final[Mapping[str, LockSet]] = {
     "bundle-lake": LockSet(extras=("lake",), base=False),
     "bundle-solvers": LockSet(extras=("solvers",), base=False),
     "emulator": LockSet(extras=("emulator",), base=False, apart=True),
+    "installer": LockSet(extras=("installer",), base=False, apart=True),
 }
 BUILD_TOOLS: Final = FOLDER / "build.in"
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==([^\s;\\]+)\s*(?:;\s*(.*?))?\s*\\?$")

@@ -61,7 +61,6 @@ def demo(
     from cloud.local.opening import Servers
     from firmware_sim.series import Week
     from sitewatt.demo.neighbourhood import neighbourhood
-    from sitewatt.demo.run import Options
 
     servers = Servers(tables=tables, streams=streams)
     _check_servers(servers, as_json=as_json)
@@ -76,6 +75,8 @@ def demo(
         fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(_page(page_port, as_json=as_json)) if page else None
+        from sitewatt.demo.run import Options  # The address is told first; this takes another second.
+
         pace, duration_s = _pace(place, speed=speed, duration_s=duration)
         options = Options(
             duration_s=duration_s,

@@ -8,7 +8,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,11 @@ from sitewatt.demo.watch import Watcher
 from sitewatt.output import print_json
 
 REFRESH_S = 0.5
-PROGRESS_S = 5.0
+PROGRESS_S = 4.0  # Nothing is silent for longer than five seconds.
 # What the gateways handed over must reach the tables before the count.
 # A cloud that stores nothing for so long is stuck.
 DRAIN_STALL_S = 10.0
 DRAIN_LOOK_S = 0.5
-DRAIN_SAY_S = 4.0
 MEMORY_BYTES_MIN = 512 * 1024 * 1024  # Of room in memory for the folder of a demonstration, which takes a twentieth.
 STARTING_AT_ONCE = 4  # Interpreters that import at the same time on two cores only slow one another down.
 
@@ -91,18 +91,21 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def _run(place: Neighbourhood, options: Options, processes: Processes, folder: Path) -> report.Report:
-    say = _narrator(options)
-    async with started(
-        place,
-        processes,
-        folder,
-        speed=options.speed,
-        say=say,
-        embedded_broker=options.embedded_broker,
-        servers=options.servers,
-    ) as (clock, watcher):
+    say = Narrator(options.page)
+    async with (
+        say.never_silent(processes.starting),
+        started(
+            place,
+            processes,
+            folder,
+            speed=options.speed,
+            say=say,
+            embedded_broker=options.embedded_broker,
+            servers=options.servers,
+        ) as (clock, watcher),
+    ):
         try:
-            await _watch(place, options, clock, watcher, processes)
+            await _watch(place, options, clock, watcher, processes, say=say)
         except asyncio.CancelledError:
             if not options.as_json:
                 Console().print(report.render_partial(place, watcher.view, now=clock.now()))
@@ -117,6 +120,42 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
     await processes.stop(["cloud"])
     await processes.stop_all()
     return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
+
+
+class Narrator:
+    """Says what a demonstration does, on standard error and on its page."""
+
+    def __init__(self, page: DemoPage | None = None) -> None:
+        self._page = page
+        self._said_s = time.monotonic()
+
+    def __call__(self, sentence: str) -> None:
+        """Say a sentence now."""
+        self._said_s = time.monotonic()
+        if self._page is not None:
+            self._page.say(sentence)
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
+
+    @contextlib.asynccontextmanager
+    async def never_silent(self, starting: Callable[[], Sequence[str]]) -> AsyncIterator[None]:
+        """Say every ``PROGRESS_S`` what is waited for, within the block, as long as anything is.
+
+        Args:
+            starting: Returns the names of the parts that are not ready yet.
+        """
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(max(0.1, self._said_s + PROGRESS_S - time.monotonic()))
+                if time.monotonic() >= self._said_s + PROGRESS_S and (names := starting()):
+                    self(f"still starting: {', '.join(names)}")
+
+        teller = asyncio.create_task(tell(), name="say what is waited for")
+        try:
+            yield
+        finally:
+            teller.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -216,7 +255,13 @@ async def _start_gateways(
 
 
 async def _watch(
-    place: Neighbourhood, options: Options, clock: ScaledClock, watcher: Watcher, processes: Processes
+    place: Neighbourhood,
+    options: Options,
+    clock: ScaledClock,
+    watcher: Watcher,
+    processes: Processes,
+    *,
+    say: Callable[[str], None],
 ) -> None:
     """Show what happens until the duration is over.
 
@@ -244,7 +289,7 @@ async def _watch(
                 live.update(shown, refresh=True)
             elif loop.time() >= progress_s:
                 progress_s += PROGRESS_S
-                _narrator(options)(report.progress(watcher.view, now=clock.now(), left_s=left_s))
+                say(report.progress(watcher.view, now=clock.now(), left_s=left_s))
             await asyncio.sleep(min(REFRESH_S, left_s))
 
 
@@ -256,20 +301,10 @@ async def drained(folder: Path, place: Neighbourhood, say: Callable[[str], None]
     while (left := report.left_to_store(folder, place)) != 0 and loop.time() < moved_s + DRAIN_STALL_S:
         if left is not None and (least is None or left < least):
             least, moved_s = left, loop.time()
-        if left is not None and loop.time() >= said_s + DRAIN_SAY_S:
+        if left is not None and loop.time() >= said_s + PROGRESS_S:
             said_s = loop.time()
             say(f"draining: {left} messages are not stored yet")
         await asyncio.sleep(DRAIN_LOOK_S if left else 0)
-
-
-def _narrator(options: Options) -> Callable[[str], None]:
-    def say(sentence: str) -> None:
-        if options.page is not None:
-            options.page.say(sentence)
-        sys.stderr.write(f"{sentence}\n")
-        sys.stderr.flush()
-
-    return say
 
 
 @contextlib.contextmanager

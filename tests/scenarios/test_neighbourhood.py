@@ -39,6 +39,25 @@ def test_the_demonstration_settles_trades_and_answers_an_event(tmp_path: Path) -
     assert said["orders"]["traded"] > 0
 
 
+def test_a_short_one_in_a_pipe_without_mosquitto_tells_each_step_and_loses_nothing(tmp_path: Path) -> None:
+    """The other run of each change: another week and broker, no terminal, and an end before the event that it tells."""
+    file = tmp_path / "report.json"
+    command = ["--sites", "2", "--week", "dark", "--embedded-broker", "--speed", "20", "--duration", "15"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sitewatt", "demo", *command, "--report", str(file)],
+        capture_output=True, text=True, timeout=480, check=False, env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    steps = done.stderr.splitlines()
+    assert steps[0].startswith("open http://127.0.0.1:"), done.stderr
+    for said in ("broker amqtt", "the cloud is running", "2 gateways and the feeder's are running", "stopping the"):
+        assert any(step.startswith(said) for step in steps), done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    told = json.loads(file.read_text())
+    assert (told["ledger"]["sum"], told["telemetry"]["lost"]) == (0, 0)
+    assert told["telemetry"]["published"] > 0
+    assert done.returncode == (0 if all(told["checks"].values()) else 1), done.stdout
+
+
 def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -> None:
     """A supervisor sends SIGTERM: no traceback, and no process that goes on."""
     command = ["demo", "--headless", "--sites", "2", "--keep", str(tmp_path / "kept")]
