@@ -1,5 +1,6 @@
 """Tasks and their push addresses in the product's tables, by agent and owner: they outlive a restart."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,10 +13,12 @@ from a2a.types import a2a_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 from cloud.stores import keys
-from cloud.stores.tables import Delete, Put, Table, Tables, Write
+from cloud.stores.tables import Delete, Key, Put, Table, Tables, Write
 from contracts.skills.base import Agent
 
 KEEP: Final = timedelta(days=30)
+# So many tasks that work at once are kept in memory.
+_AT_WORK_MAX: Final = 1_000
 _ENDED: Final = frozenset(
     {
         a2a_pb2.TaskState.TASK_STATE_COMPLETED,
@@ -30,15 +33,36 @@ _INTERRUPTED: Final = frozenset(
 
 
 class StoreTasks(TaskStore):
-    """The tasks of one agent."""
+    """The tasks of one agent.
+
+    A task is written when it begins and when it ends or waits for its caller. What happens between stays in memory: a
+    stop fails the task whatever it was at, so nothing of it would be read again.
+    """
 
     def __init__(self, tables: Tables, agent: Agent) -> None:
         self._tables = tables
         self._agent = agent
+        self._at_work: OrderedDict[Key, a2a_pb2.Task] = OrderedDict()
 
     async def save(self, task: a2a_pb2.Task, context: ServerCallContext) -> None:
         """Keep a task; one that has not ended is also listed as open."""
         owner = context.user.user_name
+        key = keys.a2a_task(self._agent, owner, task.id)
+        rests = task.status.state in _ENDED or task.status.state in _INTERRUPTED
+        began = key in self._at_work
+        if rests:
+            await self._write(task, owner)
+            self._at_work.pop(key, None)
+            return
+        kept = a2a_pb2.Task()
+        kept.CopyFrom(task)
+        self._at_work[key] = kept
+        while len(self._at_work) > _AT_WORK_MAX:
+            self._at_work.popitem(last=False)  # Its next save is written again, as the first was.
+        if not began:
+            await self._write(task, owner)
+
+    async def _write(self, task: a2a_pb2.Task, owner: str) -> None:
         expires = datetime.now(UTC) + KEEP
         key, still_open = keys.a2a_task(self._agent, owner, task.id), keys.a2a_open(self._agent, owner, task.id)
         writes: list[Write] = [Put(key=key, body=MessageToDict(task), expires_at=expires)]
@@ -51,6 +75,10 @@ class StoreTasks(TaskStore):
     async def get(self, task_id: str, context: ServerCallContext) -> a2a_pb2.Task | None:
         """Return a task of the caller's."""
         key = keys.a2a_task(self._agent, context.user.user_name, task_id)
+        if (at_work := self._at_work.get(key)) is not None:
+            task = a2a_pb2.Task()
+            task.CopyFrom(at_work)
+            return task
         item = await anyio.to_thread.run_sync(self._tables.get, key)
         return ParseDict(item.body, a2a_pb2.Task()) if item is not None else None
 
@@ -60,12 +88,14 @@ class StoreTasks(TaskStore):
         items = await anyio.to_thread.run_sync(lambda: self._tables.query(Table.GRID_METRICS, pk))
         shelf = InMemoryTaskStore()
         for item in items:
-            await shelf.save(ParseDict(item.body, a2a_pb2.Task()), context)
+            at_work = self._at_work.get(item.key)
+            await shelf.save(at_work or ParseDict(item.body, a2a_pb2.Task()), context)
         return await shelf.list(params, context)
 
     async def delete(self, task_id: str, context: ServerCallContext) -> None:
         """Forget a task."""
         owner = context.user.user_name
+        self._at_work.pop(keys.a2a_task(self._agent, owner, task_id), None)
         writes: Sequence[Write] = [
             Delete(key=keys.a2a_task(self._agent, owner, task_id)),
             Delete(key=keys.a2a_open(self._agent, owner, task_id)),

@@ -108,7 +108,8 @@ def build_app(
         del app
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(feed.running())
-            await stack.enter_async_context(_running(offering.keep_new()))
+            await stack.enter_async_context(_running(offering.keep_new(), "keep the registry new"))
+            await stack.enter_async_context(_running(offering.keep_calls(), "record calls"))
             await stack.enter_async_context(push_client)
             stack.push_async_callback(agents.aclose)
             await stack.enter_async_context(couriers(peers, Letters(offering.tables), CardPins(offering.tables)))
@@ -124,9 +125,9 @@ def build_app(
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def _running(work: Coroutine[object, object, None], name: str) -> AsyncIterator[None]:
     """Run work beside the block and end it with it."""
-    task = asyncio.create_task(work, name="keep the registry new")
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ from mcp_types import jsonrpc
 
 from cloud.agents.rights import Caller
 from cloud.agents.skill import AnySkill
+from cloud.agents.skills import SKILLS
 from cloud.doors.offering import Offering
 from cloud.doors.prompts import PROMPTS
 from cloud.errors import CloudError
@@ -141,7 +142,14 @@ def mcp_server(offering: Offering, caller_of: Callable[[Context], Caller]) -> Se
         on_read_resource=read_resource,
         on_list_prompts=list_prompts,
         on_get_prompt=get_prompt,
+        get_tool_input_schema=_schema_of,
     )
+
+
+def _schema_of(name: str) -> dict[str, Any] | None:
+    """Return what a tool takes, for the check of a call's headers; without it the SDK lists all tools for each call."""
+    skill = next((each for each in SKILLS if each.name == name), None)
+    return _tool(skill).input_schema if skill is not None else None
 
 
 @cache

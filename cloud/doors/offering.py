@@ -14,6 +14,7 @@ from cloud.agents.skill import AnySkill
 from cloud.agents.skills import SKILLS
 from cloud.doors.callers import Callers
 from cloud.errors import CloudError
+from cloud.shell.call_groups import FIRST_S, CallGroups
 from cloud.stores.registry import FeederRecord, Registry, SiteRecord, ZoneRecord
 from cloud.stores.tables import Tables
 from contracts.skills.base import Agent, Scope
@@ -38,6 +39,8 @@ class Document:
 class Offering:
     """An office, who takes part, who may come in, and the documents that were handed in; ``agent`` narrows to one.
 
+    ``calls`` is the office's book where it gathers repeated reads; it is told to write here.
+
     ``reread`` reads who takes part as it is now, each ``renew_s``, and ``office_with`` makes the office over it;
     without them those given stand.
     """
@@ -45,6 +48,7 @@ class Offering:
     office: Office
     registry: Registry
     tables: Tables
+    calls: CallGroups | None = None
     reread: Callable[[], Registry] | None = None
     office_with: Callable[[Registry], Office] | None = None
     renew_s: float = RENEW_S
@@ -61,6 +65,24 @@ class Offering:
                 await anyio.to_thread.run_sync(self.renew)
             except CloudError as error:
                 log.warning("registry not read again", extra={"error": str(error)})
+
+    async def keep_calls(self) -> None:
+        """Write again and again what was read, and once more at the end."""
+        if self.calls is None:
+            return
+        try:
+            while True:
+                await anyio.sleep(FIRST_S)
+                await self._write_calls(self.calls)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._write_calls(self.calls, everything=True)
+
+    async def _write_calls(self, calls: CallGroups, *, everything: bool = False) -> None:
+        try:
+            await anyio.to_thread.run_sync(lambda: calls.flush(everything=everything))
+        except CloudError as error:
+            log.warning("calls not recorded yet", extra={"error": str(error)})
 
     def renew(self) -> None:
         """Take over who takes part now.

@@ -87,6 +87,7 @@ def serve_stdio(offering: Offering, caller: Caller) -> None:
     async def run() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(offering.keep_new)
+            tasks.start_soon(offering.keep_calls)
             async with stdio_server() as (read, write):
                 await server.run(read, write, server.create_initialization_options())
             tasks.cancel_scope.cancel()

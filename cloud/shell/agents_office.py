@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from cloud.agents.office import Office
+from cloud.agents.office import CallBook, Office
 from cloud.agents.ports import FleetDesk, SetAsideDesk
 from cloud.errors import SkillError
 from cloud.shell.call_book import StoreCallBook
@@ -19,6 +19,7 @@ def office_of(
     now: Callable[[], datetime] | None = None,
     set_aside: SetAsideDesk | None = None,
     fleet: FleetDesk | None = None,
+    book: CallBook | None = None,
 ) -> Office:
     """Return the office of a cloud whose tables are at hand, whether that cloud runs or not.
 
@@ -29,6 +30,7 @@ def office_of(
             market is at most one tick behind.
         set_aside: The records that functions could not take; without it none are kept here.
         fleet: The gateways; without it there is no fleet here.
+        book: Where calls are recorded; without it each by itself, before its answer.
     """
     ports = journal_ports(tables, registry, set_aside=set_aside, fleet=fleet)
 
@@ -41,4 +43,4 @@ def office_of(
                 continue  # Its market has not begun.
         return max(instants, default=datetime.now(UTC))
 
-    return Office(ports=ports, places=registry, book=StoreCallBook(tables), now=now or market_now)
+    return Office(ports=ports, places=registry, book=book or StoreCallBook(tables), now=now or market_now)

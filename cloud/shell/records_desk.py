@@ -124,6 +124,8 @@ def _call(body: Mapping[str, Any]) -> AuditRow:
         effect=body["effect"],
         question=_text(body["question"]),
         refused=body["refused"],
+        count=body.get("count", 1),
+        last_at=instant(body["last_at"]) if "last_at" in body else None,
     )
 
 

@@ -82,7 +82,10 @@ class AuditQuestion(Form):
 
 
 class AuditRow(Form):
-    """One call: who, in which role, through which door, what; ``refused`` says why it was not done."""
+    """One call: who, in which role, through which door, what; ``refused`` says why it was not done.
+
+    Reads that repeat within a quarter of an hour are one row: how many there were and when the last one came.
+    """
 
     at: Instant
     caller: str
@@ -92,6 +95,8 @@ class AuditRow(Form):
     effect: str
     question: str
     refused: str | None
+    count: int = 1
+    last_at: Instant | None = None
 
 
 class AuditAnswer(Form):

@@ -11,7 +11,7 @@ import typer
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
-    from cloud.agents.office import Office
+    from cloud.agents.office import CallBook, Office
     from cloud.agents.rights import Caller
     from cloud.doors.offering import Offering
     from cloud.infra.deployment.account import Account
@@ -81,11 +81,14 @@ def offering_of(
     """
     from cloud.doors.callers import Callers, read_callers
     from cloud.doors.offering import Offering
+    from cloud.shell.call_groups import CallGroups
     from cloud.stores.registry import load_registry
     from sitewatt.documents import documents, version
 
+    calls = CallGroups(store)
+
     def office_with(members: "Registry") -> "Office":
-        return office_over(store, members, folder)
+        return office_over(store, members, folder, book=calls)
 
     return Offering(
         office=office_with(registry),
@@ -93,6 +96,7 @@ def offering_of(
         reread=lambda: load_registry(store),
         office_with=office_with,
         tables=store,
+        calls=calls,
         callers=read_callers(callers) if callers is not None else Callers(),
         agent=agent,
         documents=documents(),
@@ -100,7 +104,9 @@ def offering_of(
     )
 
 
-def office_over(store: "Tables", registry: "Registry", folder: Path | None) -> "Office":
+def office_over(
+    store: "Tables", registry: "Registry", folder: Path | None, *, book: "CallBook | None" = None
+) -> "Office":
     """Return the office over opened tables; in a private cloud's folder with its set-aside records and its fleet."""
     from cloud.local.opening import tables_place
     from cloud.local.operator_desks import fleet_of, set_aside_of
@@ -108,8 +114,10 @@ def office_over(store: "Tables", registry: "Registry", folder: Path | None) -> "
 
     path = tables_place(folder) if folder is not None else None
     if path is None:
-        return office_of(store, registry)
-    return office_of(store, registry, set_aside=set_aside_of(path.parent), fleet=fleet_of(path.parent, store))
+        return office_of(store, registry, book=book)
+    return office_of(
+        store, registry, set_aside=set_aside_of(path.parent), fleet=fleet_of(path.parent, store), book=book
+    )
 
 
 def tables_path(folder: Path, as_json: bool) -> Path:

@@ -63,6 +63,6 @@ export function Audit({ may }) {
       <label>${t('skill')}<input name="skill" maxlength="64" /></label><label>${t('by')}<input name="caller" maxlength="80" /></label><button>${t('show')}</button><//>
     <${Table} name=${`audit ${found.day}`} t=${t} rows=${found.calls} columns=${[
       { name: 'at', title: t('since'), show: instant }, { name: 'caller', title: t('by') }, { name: 'role', title: t('role') }, { name: 'door', title: t('door') }, { name: 'skill', title: t('skill') }, { name: 'effect', title: t('kind'), show: (effect) => t(effect) },
-      { name: 'question', title: t('asked') }, { name: 'refused', title: t('refused_why') }]} />
+      { name: 'question', title: t('asked') }, { name: 'count', title: t('how_often'), number: true }, { name: 'refused', title: t('refused_why') }]} />
     ${found.before && html`<${Act} title="" send=${() => look({ ...found.question, before: found.before }, found.calls)}><button>${t('earlier')}</button><//>`}</section>`;
 }
