@@ -13,8 +13,9 @@ from math import inf
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.lease import refresh_due
-from edge.devices.moves import Move, Target, configured_base, move, phases_at, without
+from edge.devices.moves import Move, Target, configured_base, move, without
 from edge.devices.offline import encode_point
+from edge.devices.phases import PhaseStep, PhaseSwitch
 from edge.devices.profile import Profile
 from edge.devices.recipes import CONFIGURED, Direction, Lever, Recipe
 from edge.devices.refusals import Refusals
@@ -70,9 +71,7 @@ class LeverState:
     armed_for_s: float = 0.0
     deadline_s: float = inf
     foreign: int = 0
-    phases: int | None = None
-    phases_s: float = -inf
-    phases_wait: bool = False
+    step: PhaseStep | None = None
 
 
 class Levers:
@@ -84,6 +83,7 @@ class Levers:
             less.
         generation_w: What the device generates itself now, a magnitude: so much it can charge without the grid.
         switches_phases: Whether a charger may be told to use one phase instead of all.
+        power: What the device draws, where it measures it.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Levers:
         phases: int = 3,
         generation_w: Callable[[], float] = lambda: 0.0,
         switches_phases: bool = False,
+        power: Callable[[], Reading | None] = lambda: None,
     ) -> None:
         self.states: dict[Lever, LeverState] = {lever: LeverState() for lever in resolved.levers}
         self._device = device
@@ -113,12 +114,13 @@ class Levers:
         self._rated_w = rated_w
         self._phases = phases
         self._generation_w = generation_w
-        self._switches_phases = switches_phases
+        self._power = power
         self._refusals = Refusals(causes=self._profile.refusals)
         self._grid_charging = {name for name, spec in self._profile.points.items() if spec.canonical == GRID_CHARGING}
         self._lock = asyncio.Lock()
         self._no_blocks = False
         self._wear_period_s = {lever: _wear_period_s(self.recipe(lever), self._profile) for lever in self.states}
+        self.phase_switch = self._phase_switch() if switches_phases else None
 
     def recipe(self, lever: Lever) -> Recipe:
         """Return how a lever is moved on this device."""
@@ -159,39 +161,55 @@ class Levers:
                 state.value_w, state.held, state.proven = None, None, True
                 return Applied(ok=True, value_w=None, readback={}, detail="nothing of ours to take away")
             recipe = self.recipe(lever)
-            kept = self._kept(lever, value_w, revert_s=revert_s, refresh=refresh)
+            step = await self._phase_step(lever, recipe, value_w)
+            kept = self._kept(lever, value_w, step=step, revert_s=revert_s, refresh=refresh)
             if kept is not None:
+                self._hold(step)
                 return kept
             base = await self._base(lever, recipe)
-            phases, told_w = self._choose_phases(state, recipe, value_w)
+            phases, told_w = (None, value_w) if step is None else (step.phases, step.power_w)
+            told_w = told_w if value_w is not None else None
             wanted = move(self._profile, lever, recipe, told_w, base=base, revert_s=revert_s, phases=phases)
             if lever is Lever.BATTERY_POWER and 0 < (value_w or 0.0) <= self._generation_w():
                 wanted = without(wanted, self._grid_charging)
             applied = await self._carry_out(
                 lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
             )
-            if phases is not None and phases != state.phases:
-                state.phases, state.phases_s = phases, self._clock.monotonic()
-            state.phases_wait = bool(phases and value_w) and phases != self._at_once(recipe, phases, value_w)
+            state.step = step
+            if applied.ok:
+                self._hold(step)
             return applied
 
-    def _choose_phases(
-        self, state: LeverState, recipe: Recipe, value_w: float | None
-    ) -> tuple[int | None, float | None]:
-        """Return the phases that a charger is to use and what it is told then; None where it is not told phases."""
-        if not self._switches_phases or 1 not in recipe.phase_codes or recipe.phases not in recipe.phase_codes:
-            return None, value_w
-        if value_w is None:
-            return recipe.phases, None
-        if value_w == 0:
-            return state.phases or recipe.phases, value_w
-        for_s = self._clock.monotonic() - state.phases_s
-        return phases_at(value_w, now=state.phases, for_s=for_s, most=recipe.phases)
+    def _hold(self, step: PhaseStep | None) -> None:
+        if step is not None and self.phase_switch is not None:
+            self.phase_switch.held(step)
 
-    @staticmethod
-    def _at_once(recipe: Recipe, now: int | None, value_w: float | None) -> int:
-        """Return the phases that a charger would be told for a power if its last change were long ago."""
-        return phases_at(value_w or 0.0, now=now, for_s=inf, most=recipe.phases)[0]
+    def _phase_switch(self) -> PhaseSwitch | None:
+        """Return what changes the phases of a charger, None where its profile cannot."""
+        if Lever.LIMIT_CONSUMPTION not in self.states:
+            return None
+        recipe = self.recipe(Lever.LIMIT_CONSUMPTION)
+        if 1 not in recipe.phase_codes or recipe.phases not in recipe.phase_codes:
+            return None
+        return PhaseSwitch(most=recipe.phases, clock=self._clock)
+
+    async def _phase_step(self, lever: Lever, recipe: Recipe, value_w: float | None) -> PhaseStep | None:
+        """Return over how many phases a charger is to draw a limit now, and how much; None where it is not told."""
+        switch = self.phase_switch
+        if switch is None or lever is not Lever.LIMIT_CONSUMPTION:
+            return None
+        if value_w is None:
+            return PhaseStep(phases=recipe.phases, power_w=0.0)
+        written_s = self.states[lever].written_s
+        for name in recipe.phase_points:
+            known = await self._known([name]) if switch.now is None else self._poller.latest
+            reading = known.get(name)
+            number = None if reading is None else _number(self._resolved.points[name], reading)
+            found = next((phases for phases, code in recipe.phase_codes.items() if code == number), None)
+            is_newer = reading is not None and reading.monotonic_s > written_s
+            if found is not None and is_newer and (switch.now is None or found != (switch.told or switch.now)):
+                switch.found(found)
+        return switch.step(value_w, power=self._power())
 
     def _falls_when_free(self, lever: Lever) -> bool:
         """Say whether a device that nobody limits falls to a value of its own, below what it may have.
@@ -215,12 +233,17 @@ class Levers:
 
     # Whether anything is to be done.
 
-    def _kept(self, lever: Lever, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:
+    def _kept(
+        self, lever: Lever, value_w: float | None, *, step: PhaseStep | None, revert_s: float, refresh: bool
+    ) -> Applied | None:
         """Return the proven outcome where the device holds it still and no timer is due."""
         state = self.states[lever]
         if not state.proven or state.held is None or state.value_w is None or value_w is None:
             return None
-        if state.phases_wait or not _is_near(value_w, state.value_w, lever):
+        if step is not None and state.step is not None:
+            if step.phases != state.step.phases or not _is_near(step.power_w, state.step.power_w, lever):
+                return None
+        elif not _is_near(value_w, state.value_w, lever):
             return None
         if self._has_drifted(state):
             state.foreign += 1

@@ -16,7 +16,7 @@ from edge.control.lease import refresh_due
 from edge.control.model import FRESH_S, Capability
 from edge.devices.apply import TIMER_S, Applied
 from edge.devices.health import Health
-from edge.devices.moves import phases_at
+from edge.devices.phases import LEAST_A, PhaseStep, PhaseSwitch
 from edge.devices.quality import BEYOND_FUSE, CounterGuard, Quarantine, plausible_range
 from edge.devices.recipes import Direction, Fallback, Lever
 from edge.devices.refusals import Refusals
@@ -35,6 +35,7 @@ POWER, ENERGY, SESSION, STATE = "active_power_w", "energy_import_wh", "energy_se
 _LEVER = Lever.LIMIT_CONSUMPTION
 _REQUEST = "SetChargingProfile"
 _FALLBACK = Fallback(direction=Direction.FAILSAFE_VALUE, armed_by="chargingSchedule.duration", proven=True)
+_CURRENTS = ("current_l1_a", "current_l2_a", "current_l3_a")
 _STALE_PERIODS = 3
 # A voltage that moves must not move the limit each second: what one power is in amperes may be so much beside it.
 _SAME_SHARE = 0.02
@@ -90,9 +91,8 @@ class ChargingStation:
         self._phases = phases
         self._rated_w = rated_w
         self._clock = clock
-        self._switches_phases = switches_phases and phases > 1
+        self._switch = PhaseSwitch(most=phases, clock=clock) if switches_phases and phases > 1 else None
         self._held: _Held | None = None
-        self._phases_now: tuple[int | None, float] = (None, -inf)
         self._refusals = Refusals(causes={})
         self._lock = asyncio.Lock()
         self._quarantine = Quarantine()
@@ -270,9 +270,11 @@ class ChargingStation:
             caller = self._station.asked()
             if not self._station.ready:
                 raise DeviceSilent(f"{self.id} does not know its fallback yet: {self._station.last_error or 'asked'}")
-            limit = self._limit(value_w)
+            step = self._step(value_w)
+            limit = self._limit(value_w, step)
             kept = self._kept(limit, value_w, revert_s=revert_s, refresh=refresh)
             if kept is not None:
+                self._hold(step)
                 return kept
             now_s = self._clock.monotonic()
             if blocking := self._refusals.blocking([_REQUEST], now_s=now_s):
@@ -285,8 +287,6 @@ class ChargingStation:
                 said = self._refusals.said_no(_REQUEST, str(refusal), now_s=now_s)
                 raise DeviceRefused(f"{self.id}: {said}", exception_code=0) from refusal
             self._refusals.taken([_REQUEST])
-            if limit.phases != self._phases_now[0]:
-                self._phases_now = (limit.phases, now_s)
             found_a = await caller.composite_a(self._number, phases=limit.phases)
             proven = found_a is None or found_a <= limit.current_a + TOLERANCE_A
             detail = "" if proven else f"{found_a:g} A are in force, told {limit.current_a:g} A"
@@ -301,25 +301,42 @@ class ChargingStation:
                 readback={f"{self.id}/charging_profile_a": found_a},
                 detail="cannot be read back" if found_a is None else detail,
             )
+            if proven:
+                self._hold(step)
             return self._applied(self._held, value_w, wrote=True)
 
-    def _limit(self, value_w: float | None) -> Limit:
+    def _hold(self, step: PhaseStep | None) -> None:
+        if self._switch is not None and step is not None:
+            self._switch.held(step)
+
+    def _limit(self, value_w: float | None, step: PhaseStep | None) -> Limit:
         connector, settings = self._station.connectors[self._number], self._settings
         if value_w is None:
             return Limit(current_a=settings.max_a, phases=self._phases, in_watts=self._station.in_watts)
         volts = mean_voltage({name: one.value for name, one in connector.values.items()})
-        phases, told_w = self._choose_phases(value_w)
+        phases, told_w = (None, value_w) if step is None else (step.phases, step.power_w)
+        phases = phases or self._phases
         current_a = current_of(told_w, phases=phases, voltage_v=volts, max_a=settings.max_a)
         return Limit(current_a=current_a, phases=phases, in_watts=self._station.in_watts)
 
-    def _choose_phases(self, value_w: float) -> tuple[int, float]:
-        """Return over how many phases a power is to be drawn, and how much now: a change waits for the last one's."""
-        now, since_s = self._phases_now
-        if not self._switches_phases or self._station.switches_phases is False:
-            return self._phases, value_w
-        if value_w == 0:
-            return now or self._phases, value_w
-        return phases_at(value_w, now=now, for_s=self._clock.monotonic() - since_s, most=self._phases)
+    def _step(self, value_w: float | None) -> PhaseStep | None:
+        """Return over how many phases a power is to be drawn now, and how much; None where it is not told phases."""
+        switch = self._switch
+        if switch is None or self._station.switches_phases is False:
+            return None
+        if value_w is None:
+            return PhaseStep(phases=self._phases, power_w=0.0)
+        if switch.now is None and (found := self._drawn_over()) is not None:
+            switch.found(found)
+        return switch.step(value_w, power=self.snapshot().get(POWER))
+
+    def _drawn_over(self) -> int | None:
+        """Return over how many phases a car draws now; None while nobody can tell."""
+        now_s, values = self._clock.monotonic(), self._station.connectors[self._number].values
+        fresh = [values[name] for name in _CURRENTS if name in values and now_s - values[name].at_s <= FRESH_S]
+        if len(fresh) < len(_CURRENTS) or fresh[0].value < LEAST_A / 2:
+            return None
+        return 1 if all(one.value < LEAST_A / 4 for one in fresh[1:]) else self._phases
 
     def _kept(self, limit: Limit, value_w: float | None, *, revert_s: float, refresh: bool) -> Applied | None:
         """Return the proven outcome where the station holds it still and no renewal is due."""

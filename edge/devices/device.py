@@ -350,6 +350,7 @@ class Device:
             phases=self._options.phases,
             generation_w=self._generation_w,
             switches_phases=self._options.switches_phases,
+            power=lambda: self.snapshot().get("active_power_w"),
         )
         return _Running(facts=facts, resolved=resolved, poller=poller, view=view, levers=levers)
 

@@ -136,7 +136,10 @@ QUIRKS = (
         "told the site's bound, or what is wanted there",
     ),
     ("its limit takes no zero, or zero is no pause", "it pauses by the register that it has for it"),
-    ("a charger can use one phase or three", "told one where too little is left for all, each 5 min at most"),
+    (
+        "a charger can use one phase or three",
+        "told one where too little is left for all, each 5 min at most: lower current, phases, whole current",
+    ),
     ("its watchdog takes any message", "not read once no control cycle looked at it for 60 s"),
     ("texts filled with 0xFF, or one character a register", "read as text"),
     ("exception 4, 5, 6, 10 or 11 in passing", "asked again; what stays is told with its name"),

@@ -9,16 +9,11 @@ from dataclasses import dataclass, replace
 from math import ceil, isfinite
 
 from edge.devices.canonical import to_device
+from edge.devices.phases import PHASE_V
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever, Recipe, Step
 from edge.errors import ValueRefused
 
-PHASE_V = 230.0  # Source: IEC 60038, nominal voltage of the low-voltage network.
-LEAST_A = 6.0  # Source: IEC 61851-1, the least current that a car may be told.
-# A change of phases stops the car for a while and wears a contactor: no more often than this, and back to all phases
-# only where the power stands clearly above what they take at least.
-PHASE_HOLD_S = 300.0
-PHASE_MARGIN = 1.1
 MAGNITUDES = frozenset({Lever.LIMIT_GENERATION, Lever.EXPORT_LIMIT, Lever.LIMIT_CONSUMPTION, Lever.SWITCH})
 SG_STATES = ("lock", "normal", "recommend", "force")  # Values 1 to 4. Source: SG Ready label, operating states.
 
@@ -56,24 +51,6 @@ def mode_of(lever: Lever, value: float) -> str:
     return "limit"
 
 
-def phases_at(value_w: float, *, now: int | None, for_s: float, most: int) -> tuple[int, float]:
-    """Return over how many phases a charger draws a power, and how much: all of them, or one where it is too little.
-
-    A change waits until the last one is long ago; meanwhile a power too small for the phases in use is a pause.
-
-    Args:
-        value_w: Asked for, above zero.
-        now: Phases in use; None where nobody knows.
-        for_s: Since how long.
-        most: Phases that it is wired to.
-    """
-    least_w = LEAST_A * PHASE_V * most
-    wanted = most if value_w >= least_w * (1.0 if now is None or now == most else PHASE_MARGIN) else 1
-    if now is None or wanted == now or for_s >= PHASE_HOLD_S:
-        return wanted, value_w
-    return now, value_w if value_w >= LEAST_A * PHASE_V * now else 0.0
-
-
 def move(
     profile: Profile,
     lever: Lever,
@@ -105,9 +82,12 @@ def move(
             raise ValueRefused(f"{lever} {value} is below 0; nothing was written", code="out_of_range")
         held = _within(value, base) if _is_power(recipe) and lever is not Lever.SG_READY else value
         mode = mode_of(lever, held)
+        steps = recipe.modes[mode]
         if "pause" in recipe.modes and held == 0:
             mode = "pause"
-        steps = recipe.modes[mode]
+            # Phases are changed while the charger pauses.
+            told = tuple(step for step in steps if "phase_code" in step.write.values())
+            steps = (*recipe.modes[mode], *told)
         variables = _variables(recipe, held, base=base, revert_s=revert_s, phases=phases)
     targets = tuple(
         Target(step=step, values=values) for step in steps if (values := _numbers(profile, lever, step, variables))

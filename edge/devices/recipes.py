@@ -187,6 +187,14 @@ class Recipe(Section):
         return tuple(dict.fromkeys([*written, *others]))
 
     @property
+    def phase_points(self) -> tuple[str, ...]:
+        """Return the points that say how many phases a charger is to use."""
+        steps = [step for mode in self.modes.values() for step in mode]
+        return tuple(
+            dict.fromkeys(name for step in steps for name, value in step.write.items() if value == "phase_code")
+        )
+
+    @property
     def base_points(self) -> tuple[str, ...]:
         """Return the points that may hold the base."""
         return tuple(name for name in self.base if name != CONFIGURED)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contracts.units import Quality
 from edge.config import DeviceSection, LoadSection
 from edge.control.model import Capability, Measured
-from edge.devices.moves import LEAST_A, PHASE_V
+from edge.devices.phases import LEAST_A, PHASE_V
 from edge.loop.measured import measured
 from edge.modbus.point import Reading
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from edge.config import DeviceRole, Rest
 from edge.control.model import LOAD_CAPABILITIES, Capability
-from edge.devices.moves import PHASE_V
+from edge.devices.phases import PHASE_V
 from edge.devices.points import Evidence, Kind
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever

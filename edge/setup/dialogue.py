@@ -11,7 +11,7 @@ from contracts.market import SiteAgent
 from edge.config import DeviceRole, SiteConfig, sentence
 from edge.devices.catalogue import load_profile
 from edge.devices.identify import Match
-from edge.devices.moves import PHASE_V
+from edge.devices.phases import PHASE_V
 from edge.devices.points import Kind
 from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError

@@ -9,8 +9,8 @@ from contracts.clock import SystemClock
 from contracts.units import Quality, SiteId
 from edge.config import DeviceRole, DeviceSection, LoadSection, SiteConfig
 from edge.devices.device import Device
-from edge.devices.moves import LEAST_A, PHASE_V
 from edge.devices.opening import open_devices
+from edge.devices.phases import LEAST_A, PHASE_V
 from edge.errors import ConfigError, EdgeError, LinkError
 from edge.links.link import LinkState
 from edge.links.making import make_link

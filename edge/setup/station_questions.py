@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from edge.devices.moves import PHASE_V
+from edge.devices.phases import PHASE_V
 from edge.errors import ConfigError
 from edge.ocpp.settings import LEAST_A, OcppSettings
 from edge.private_files import private_folder, write_whole

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edge.devices.canonical import to_canonical
-from edge.devices.moves import PHASE_V, SG_STATES, configured_base
+from edge.devices.moves import SG_STATES, configured_base
+from edge.devices.phases import PHASE_V
 from edge.devices.profile import Profile
 from edge.devices.recipes import Direction, Lever, Recipe, Step
 from edge.devices.resolve import Resolved

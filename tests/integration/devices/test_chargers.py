@@ -1,5 +1,7 @@
 """Chargers, relays and heat pumps are loads: limited, switched or told a state, each by its own profile."""
 
+import asyncio
+
 import pytest
 
 from edge.config import SiteConfig
@@ -53,17 +55,42 @@ def test_every_charger_relay_and_heat_pump_profile_may_be_a_load(name: str) -> N
     check_loads(SiteConfig.model_validate(content))
 
 
-async def test_a_charger_that_may_use_one_phase_is_told_so_and_read_back() -> None:
+async def test_a_charger_pauses_before_it_uses_one_phase_and_is_told_its_current_last() -> None:
     """SolaX: 0xA105 is 1 for one phase and 2 for three; 2,300 W are 10 A on one. Source: evcc, charger/solax.go."""
     bank = empty("solax_evc")
+    bank.input[0x000B] = 0
     options = DeviceOptions(load_w=11_000, switches_phases=True)
-    async with device("solax_evc", bank, options=options) as (one, _):
-        assert (await one.apply(Lever.LIMIT_CONSUMPTION, 2_300, revert_s=90)).ok
+    async with device("solax_evc", bank, options=options) as (one, server):
+
+        async def told(value_w: float | None, held_w: float | None) -> None:
+            """Ask as each cycle does, until what is held is what was asked."""
+            async with asyncio.timeout(60):
+                while (applied := await one.apply(Lever.LIMIT_CONSUMPTION, value_w, revert_s=90)).held_w != held_w:
+                    assert applied.ok
+                    bank.input[0x000B] = 1_380 if bank.holding[0x0627] == 4 else 0
+                    await asyncio.sleep(0.01)
+
+        await told(2_300, 2_300)
         assert (bank.holding[0xA105], bank.holding[0x0628], bank.holding[0x0627]) == (1, 1_000, 4)
-        applied = await one.apply(Lever.LIMIT_CONSUMPTION, 6_900, revert_s=90)
+        held = {0xA105: 2, 0x0628: 1_600, 0x0627: 4}
+        writes = [(at, words[0]) for at, words in _writes(server) if at in held]
+        assert writes[0] == (0x0627, 3), "it pauses before all else"
+        for address, word in writes:
+            held[address] = word
+            drawn_a = held[0x0628] / 100 if held[0x0627] == 4 else 0.0
+            assert drawn_a * {1: 1, 2: 3}[held[0xA105]] <= 10.0, "between two writes too"
+        applied = await one.apply(Lever.LIMIT_CONSUMPTION, 3_680, revert_s=90)
         assert applied.ok and (bank.holding[0xA105], bank.holding[0x0628]) == (1, 1_594), "it was turned just now"
-        assert (await one.apply(Lever.LIMIT_CONSUMPTION, None, revert_s=90)).ok
+        await told(None, None)
         assert bank.holding[0xA105] == 2
+
+
+def _writes(server: Server) -> list[tuple[int, tuple[int, ...]]]:
+    return [
+        (request.address, (int.from_bytes(request.pdu[3:5], "big"),))
+        for request in server.requests
+        if request.pdu[0] == 6
+    ]
 
 
 async def test_a_charger_is_told_no_phases_unless_its_section_says_so() -> None:

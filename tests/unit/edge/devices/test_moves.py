@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.devices.catalogue import list_profiles, load_profile
-from edge.devices.moves import Move, move, phases_at
+from edge.devices.moves import Move, move
 from edge.devices.recipes import Lever
 from edge.errors import ValueRefused
 
@@ -82,31 +82,3 @@ def test_a_percentage_without_a_rating_is_refused() -> None:
     """A share of nothing known is not guessed."""
     with pytest.raises(ValueRefused, match="rating of the device"):
         moved("fronius_gen24_int", Lever.LIMIT_GENERATION, 1_000, base=None)
-
-
-@pytest.mark.parametrize(
-    ("asked_w", "now", "for_s", "phases", "told_w"),
-    [
-        (2_000, None, 0.0, 1, 2_000),
-        (4_140, None, 0.0, 3, 4_140),
-        (2_000, 3, 10.0, 3, 0),  # Too little for three, and the last change was just now: a pause.
-        (2_000, 3, 300.0, 1, 2_000),
-        (4_200, 1, 900.0, 1, 4_200),  # Not clearly above what three phases take.
-        (4_600, 1, 900.0, 3, 4_600),
-        (4_600, 1, 10.0, 1, 4_600),
-    ],
-)
-def test_a_charger_uses_one_phase_where_too_little_is_left_for_all(
-    asked_w: float, now: int | None, for_s: float, phases: int, told_w: float
-) -> None:
-    """A house with 2 kW of sun can charge; a contactor is not turned each minute, and no limit is passed meanwhile."""
-    assert phases_at(asked_w, now=now, for_s=for_s, most=3) == (phases, told_w)
-
-
-@given(st.floats(0.1, 30_000), st.sampled_from([None, 1, 3]), st.floats(0, 1_000), st.sampled_from([1, 3]))
-def test_no_choice_of_phases_draws_more_than_was_asked(value: float, now: int | None, for_s: float, most: int) -> None:
-    """Phases in use times the current told stays within the limit, and no current is one that a car cannot take."""
-    now = now if now is None or now <= most else most
-    phases, told_w = phases_at(value, now=now, for_s=for_s, most=most)
-    assert phases in (1, most) and told_w <= value
-    assert told_w == 0 or told_w >= 1_380 * phases or value < 1_380

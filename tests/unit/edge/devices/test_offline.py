@@ -168,7 +168,8 @@ def test_an_encoded_value_decodes_to_itself_within_a_step(pair: tuple[str, str],
     words = {str(at): word for at, word in enumerate(write.words, point.address)}
     if point.scale_register is not None:
         words[str(point.scale_register)] = factor & 0xFFFF
-    alone = profile.model_copy(update={"points": {pair[1]: spec}, "derived": {}, "capabilities": {}})
+    always = spec.model_copy(update={"when": {}})  # The code that it hangs on is no part of what is looked at.
+    alone = profile.model_copy(update={"points": {pair[1]: always}, "derived": {}, "capabilities": {}})
     alone = alone.model_copy(update={"defaults": profile.defaults.model_copy(update={"word_order_from": None})})
     read = decode_registers(alone, parse_registers(json.dumps({point.table.value: words})))[pair[1]]
     meant = float(read.raw) if isinstance(read.value, str) and isinstance(read.raw, int) else read.value
