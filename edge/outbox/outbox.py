@@ -24,11 +24,11 @@ from contracts.topics import Up
 from contracts.units import SiteId, epoch_ms
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
 from edge.outbox.commit_thread import CommitThread, Landing, commit_thread
-from edge.outbox.flight import Build, Flight, Pending
 from edge.outbox.quota import Quota
 from edge.outbox.records import CLASS_OF, DURABLE, Caps, Fields, OutboxState, OutboxStats, Record, RecordClass
 from edge.outbox.rescue import disk_bytes, open_disk, readable, readable_state, set_aside
 from edge.outbox.store import Batch, Store
+from edge.outbox.waiting import Build, Flight, Pending, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -56,15 +56,12 @@ class Outbox:
         self._caps = caps
         self._flush_window_s = flush_window_s
         self._state = OutboxState.DISK
-        self._pending: list[Pending] = []
-        self._pending_bytes = 0
-        self._values: dict[str, str | None] = {}
-        self._acknowledged: set[int] = set()
+        self._waiting = Waiting()
         self._notes: deque[tuple[str, Fields]] = deque(maxlen=_NOTES_MAX)
         self._thread: CommitThread | None = None
         self._flight: Flight | None = None
         self._flush_again = False
-        self._changes = self._safe_upto = 0
+        self._safe_upto = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._trouble: OutboxError | None = None
         self._repairing = False
@@ -129,7 +126,7 @@ class Outbox:
         seq = self._add(channel, build, chosen)
         self._appended += 1
         urgent = chosen in DURABLE if durable is None else durable
-        if urgent or self._pending_bytes >= FLUSH_BYTES or self._due_in_s() <= 0:
+        if urgent or self._waiting.bytes >= FLUSH_BYTES or self._due_in_s() <= 0:
             self._flush_soon()
         return seq
 
@@ -139,8 +136,7 @@ class Outbox:
         Args:
             durable: Begin the commit at once, and end it before returning unless ``run`` runs.
         """
-        self._values[key] = None if value is None else json.dumps(value, separators=(",", ":"))
-        self._changes += 1
+        self._waiting.keep(key, None if value is None else json.dumps(value, separators=(",", ":")))
         if durable:
             self._flush_soon()
 
@@ -149,7 +145,7 @@ class Outbox:
 
         For as long as the disk takes: whoever cannot wait so long brings a time-out.
         """
-        upto = self._changes
+        upto = self._waiting.changes
         self._flush_soon()
         if self._safe_upto < upto:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -172,11 +168,8 @@ class Outbox:
         """Return a remembered value, ``None`` where there is none."""
         if self._repairing:
             self._join()
-        under_way = {} if self._flight is None else self._flight.values
-        if key in self._values or key in under_way:
-            text = self._values.get(key) if key in self._values else under_way[key]
-        else:
-            text = self._store.recall(key)
+        unwritten = self._waiting.values if self._flight is None else self._flight.values | self._waiting.values
+        text = unwritten[key] if key in unwritten else self._store.recall(key)
         return None if text is None else json.loads(text)
 
     def flush_within(self, window_s: float) -> None:
@@ -185,9 +178,8 @@ class Outbox:
 
     def acknowledge(self, ids: Iterable[int]) -> None:
         """Forget records that the cloud has; on disk with the next commit."""
-        self._acknowledged.update(ids)
-        self._changes += 1
-        if len(self._acknowledged) >= _ACKNOWLEDGED_MAX:
+        self._waiting.acknowledge(ids)
+        if len(self._waiting.acknowledged) >= _ACKNOWLEDGED_MAX:
             self._flush_soon()
 
     def read(self, channel: Up, *, after_id: int = 0, upto_id: int = _ALL, limit: int = 50) -> list[Record]:
@@ -203,7 +195,7 @@ class Outbox:
 
     def last_id(self) -> int:
         """Return the id of the newest committed record."""
-        return self._last_id - len(self._pending) - (len(self._flight.pending) if self._flight else 0)
+        return self._last_id - self._unwritten()
 
     def flush(self) -> None:
         """Commit what waits before returning: one transaction, one fsync. Never raises for the disk: see ``stats``.
@@ -225,7 +217,7 @@ class Outbox:
         elif not self._is_idle():
             self._flush_again = True
         elif self._ready_to_commit():
-            store, flight = self._store, self._take_flight()
+            store, flight = self._store, self._take_off()
             in_memory = self._state is OutboxState.MEMORY
             self._work(
                 lambda: self._write(store, flight, in_memory=in_memory),
@@ -254,26 +246,18 @@ class Outbox:
         while self._notes:
             phrase, fields = self._notes.popleft()
             self._add(Up.EVENTS, self._event(phrase, fields), RecordClass.EVENTS)
-        if not self._waiting():
+        if not self._waiting:
             return False
         self._flushed_at = self._clock.monotonic()
         return True
 
-    def _take_flight(self) -> Flight:
-        """Take out what waits: it is under way from now on."""
-        flight = self._flight = Flight(
-            pending=self._pending, values=self._values, acknowledged=self._acknowledged, upto=self._changes
-        )
-        self._pending, self._pending_bytes = [], 0
-        self._values, self._acknowledged = {}, set()
+    def _take_off(self) -> Flight:
+        flight = self._flight = self._waiting.take()
         return flight
 
-    def _put_back(self, flight: Flight) -> None:
-        """Let what was not written wait again, in front."""
-        self._pending = flight.pending + self._pending
-        self._pending_bytes = sum(len(pending.record.payload) for pending in self._pending)
-        self._values = {**flight.values, **self._values}
-        self._acknowledged |= flight.acknowledged
+    def _unwritten(self) -> int:
+        """Return how many records are numbered and not committed."""
+        return len(self._waiting.pending) + (len(self._flight.pending) if self._flight else 0)
 
     def _write(self, store: Store, flight: Flight, *, in_memory: bool) -> None:
         """Commit, maybe in the thread. The event loop's thread leaves the counts of the quota alone meanwhile."""
@@ -296,7 +280,7 @@ class Outbox:
         if flight.written:
             self._safe_upto = flight.upto
         else:
-            self._put_back(flight)
+            self._waiting.put_back(flight)
         if isinstance(error, OutboxError):
             (or_else or self._recover)(error)
         elif error is not None:
@@ -321,7 +305,7 @@ class Outbox:
             self._flush_soon()
 
     def _read(self, channel: Up, *, after_id: int, upto_id: int, limit: int) -> list[Record]:
-        gone = self._acknowledged if self._flight is None else self._acknowledged | self._flight.acknowledged
+        gone = self._waiting.acknowledged | (set() if self._flight is None else self._flight.acknowledged)
         while found := self._store.read(channel, after_id=after_id, upto_id=upto_id, limit=limit):
             kept = [record for record in found if record.id not in gone]
             if kept:
@@ -385,7 +369,7 @@ class Outbox:
 
     async def _keep_flushing(self) -> None:
         while True:
-            shortest_s = self._flush_window_s / 20 if self._waiting() else self._flush_window_s
+            shortest_s = self._flush_window_s / 20 if self._waiting else self._flush_window_s
             await self._clock.sleep(max(shortest_s, self._due_in_s()))
             if self._due_in_s() <= 0:
                 self._flush_soon()
@@ -400,7 +384,7 @@ class Outbox:
             epoch=self._epoch,
             depth={key: count for key, (count, _) in totals.items()},
             bytes={key: size for key, (_, size) in totals.items()},
-            pending=len(self._pending) + (len(self._flight.pending) if self._flight else 0),
+            pending=self._unwritten(),
             appended=self._appended,
             commits=self._commits,
             thinned=self._room.thinned,
@@ -423,9 +407,7 @@ class Outbox:
         record = self._record(channel, build, record_class, seq=seq, record_id=self._last_id + 1)
         self._counters[channel] = seq
         self._last_id = record.id
-        self._pending.append(Pending(record=record, build=build))
-        self._pending_bytes += len(record.payload)
-        self._changes += 1
+        self._waiting.add(Pending(record=record, build=build))
         return seq
 
     def _record(self, channel: Up, build: Build, record_class: RecordClass, *, seq: int, record_id: int) -> Record:
@@ -444,7 +426,7 @@ class Outbox:
 
     def _commit_in_less_room(self, cause: OutboxFull) -> None:
         """Make room by giving up the oldest telemetry, then events; failing that, go on in memory."""
-        store, flight = self._store, self._take_flight()
+        store, flight = self._store, self._take_off()
         fits = False
 
         def make_room() -> None:
@@ -471,7 +453,7 @@ class Outbox:
 
     def _go_to_memory(self, cause: OutboxError) -> None:
         """Go on in memory under a new epoch, with what the file still holds as far as memory allows."""
-        disk, gone = self._store, frozenset(self._acknowledged)
+        disk, gone = self._store, frozenset(self._waiting.acknowledged)
         kept: list[Record] = []
         values: dict[str, str | None] = {}
 
@@ -498,7 +480,7 @@ class Outbox:
 
     def _begin_anew(self, cause: OutboxError) -> None:
         """Set the damaged file aside and go on in a new one, with what could be read."""
-        damaged, gone, epoch = self._store, frozenset(self._acknowledged), self._next_epoch()
+        damaged, gone, epoch = self._store, frozenset(self._waiting.acknowledged), self._next_epoch()
         at_ms = epoch_ms(self._clock.now())
         kept: list[Record] = []
         values: dict[str, str | None] = {}
@@ -534,12 +516,12 @@ class Outbox:
 
     def _start_over(self, store: Store, epoch: int) -> None:
         """Adopt a store under a new epoch and number again what was not committed."""
-        waiting, self._pending, self._pending_bytes = self._pending, [], 0
+        renumbered = self._waiting.take_records()
         self._store = store
         last_id = self._last_id
         self._adopt(epoch)
         self._last_id = max(self._last_id, last_id)
-        for pending in waiting:
+        for pending in renumbered:
             self._add(pending.record.channel, pending.build, pending.record.record_class)
         self._flush_soon()
 
@@ -628,9 +610,6 @@ class Outbox:
         return lambda epoch, seq: EventMessage(
             site=self._site, epoch=epoch, seq=seq, sent_at=at, at=at, phrase=phrase, fields=fields
         )
-
-    def _waiting(self) -> bool:
-        return bool(self._pending or self._values or self._acknowledged)
 
     def _due_in_s(self) -> float:
         return self._flushed_at + self._flush_window_s - self._clock.monotonic()

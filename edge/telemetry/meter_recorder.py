@@ -5,8 +5,8 @@ from contracts.telemetry import EventMessage
 from contracts.topics import Up
 from contracts.units import SiteId
 from domain.plausibility import Doubt
-from edge.outbox.flight import Build
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
+from edge.outbox.waiting import Build
 from edge.telemetry.metering import IntervalMeter, MeteredInterval, Observation
 
 _KEY = "meter.intervals"

@@ -34,7 +34,7 @@ from domain.plausibility import (
     lag_threshold_wh,
     room_wh,
 )
-from edge.outbox.flight import Build
+from edge.outbox.waiting import Build
 
 # Observations further apart than this make an interpolated boundary a substituted value.
 INTERPOLATION_S_MAX = 90.0

@@ -26,8 +26,8 @@ from contracts.telemetry import (
 )
 from contracts.topics import Up
 from contracts.units import WHOLE_MAX, ClockTrust, Quality, SiteId, epoch_ms, instant, measured, printable
-from edge.outbox.flight import Build
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
+from edge.outbox.waiting import Build
 from edge.telemetry.points import PointPolicy, Track, policy_of
 
 PERIOD_S = 60.0
