@@ -81,12 +81,15 @@ def plan_limits(
             limit_w if load.measured_w is not None else _while_blind(load, last, want_w)
             for load, last, want_w, limit_w in zip(loads, memories, wanted, limits, strict=True)
         ]
+    limits = [_out_of_gap(load, limit_w) for load, limit_w in zip(loads, limits, strict=True)]
     present_w = sum(load.measured_w or 0.0 for load in loads)
     is_kept = room_w is not None and present_w <= room_w
     calm = replace(settings, dead_band_share=max(settings.dead_band_share, _RISE_SHARE))
     plans = []
     for load, grant, last, want_w, limit_w in zip(loads, grants, memories, wanted, limits, strict=True):
         memory = _kept(load, limit_w, last, wanted_w=want_w, is_kept=is_kept, now_s=now_s, seen_s=seen_s, settings=calm)
+        if memory.value_w is not None:
+            memory = replace(memory, value_w=_out_of_gap(load, memory.value_w))
         asked = grant.wish is not None or len(grant.steps) > 1
         plans.append(LimitPlan(limit_w=memory.value_w, asked=asked, memory=memory))
     return tuple(plans)
@@ -96,6 +99,13 @@ def _may_draw(load: Lever, grant: Grant) -> float:
     """Return the most that bounds on the load itself leave: nothing below its least power."""
     most_w = grant.left.max_w
     return most_w if most_w >= load.asset.load_w_min else 0.0
+
+
+def _out_of_gap(load: Lever, limit_w: float) -> float:
+    """Return a limit, or the nearest below that passes no fuse of a phase."""
+    if load.gap is None or not load.gap.min_w < limit_w < load.gap.max_w:
+        return limit_w
+    return load.gap.min_w if load.gap.min_w >= load.asset.load_w_min else 0.0
 
 
 def _wanted(load: Lever, grant: Grant, last: LeverMemory | None, surplus_w: float | None, now_s: float) -> float:

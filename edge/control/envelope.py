@@ -1,6 +1,7 @@
 """What is safe now: the range left to the connection point and to each lever before anyone asks for anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import nextafter
 
 from edge.control.levers import Lever, levers_of, worst_power
 from edge.control.model import (
@@ -67,7 +68,7 @@ def envelope(snapshot: Snapshot, settings: ControlSettings) -> Envelope:
         alarms.append("an asset cannot be reached and counts at its worst")
     if any(item.measured_w is None for item in levers):
         alarms.append("an asset gives no fresh power and counts at its worst")
-    phased = tuple((item, _within_phases(item, levers, snapshot, settings)) for item in levers)
+    phased = tuple(_within_phases(item, levers, snapshot, settings) for item in levers)
     return Envelope(
         connection=Interval(-settings.export_w_max, settings.import_w_max),
         levers=phased,
@@ -111,36 +112,65 @@ def _rest(
     return likely_w, Interval(lowest_w, highest_w)
 
 
-def _within_phases(item: Lever, levers: tuple[Lever, ...], snapshot: Snapshot, settings: ControlSettings) -> Interval:
-    """Return the range of a battery, or of a load that takes a limit, narrowed so that no phase passes its fuse.
+def _within_phases(
+    item: Lever, levers: tuple[Lever, ...], snapshot: Snapshot, settings: ControlSettings
+) -> tuple[Lever, Interval]:
+    """Return a battery, or a load that takes a limit, and its range so narrowed that no phase passes its fuse.
 
     The room of a phase is shared equally among those on it; a charger that can only be told one current gets what the
-    tightest of its phases leaves on each. A phase that is not measured while it has a fuse leaves a battery only its
-    way to rest, and a load what it has.
+    tightest of its phases leaves on each, beside what it draws there itself. A phase that is not measured while it has
+    a fuse leaves a battery only its way to rest, and a load what it has.
     """
     if settings.phase_w_max is None or item.capability not in _PHASED or not item.asset.phases:
-        return item.allowed
+        return item, item.allowed
     blind = item.allowed.narrowed(
         Interval(0.0, max(item.measured_w or 0.0, item.asset.load_w_min))
         if item.capability is Capability.LIMIT_CONSUMPTION
         else Interval(0.0, 0.0)
     )
     if snapshot.phase_power is None or item.measured_w is None:
-        return blind
-    share = 1.0 / len(item.asset.phases)
-    lowest_w, highest_w = float("-inf"), float("inf")
-    for phase in item.asset.phases:
+        return item, blind
+    number = len(item.asset.phases)
+    lows_w, highs_w = [], []
+    for phase, own_w in zip(item.asset.phases, _own_phases_w(item, item.measured_w), strict=True):
         phase_w = snapshot.phase_power[phase - 1].usable()
         if phase_w is None:
-            return blind
+            return item, blind
         users = max(1, sum(1 for other in levers if _is_on_phase(other, phase)))
-        highest_w = min(highest_w, item.measured_w + (settings.phase_w_max - phase_w) / users / share)
-        lowest_w = max(lowest_w, item.measured_w - (settings.phase_w_max + phase_w) / users / share)
+        highs_w.append(own_w + (settings.phase_w_max - phase_w) / users)
+        lows_w.append(own_w - (settings.phase_w_max + phase_w) / users)
+    highest_w, lowest_w = number * min(highs_w), number * max(lows_w)
     if item.capability is Capability.LIMIT_CONSUMPTION:
-        return item.allowed.narrowed(Interval(0.0, max(0.0, highest_w)))
+        return _load_within(item, over_all_w=max(0.0, highest_w), over_one_w=max(0.0, highs_w[0]))
     if lowest_w > highest_w:
-        return item.allowed.narrowed(Interval(0.0, 0.0))
-    return item.allowed.narrowed(Interval(lowest_w, highest_w))
+        return item, item.allowed.narrowed(Interval(0.0, 0.0))
+    return item, item.allowed.narrowed(Interval(lowest_w, highest_w))
+
+
+def _own_phases_w(item: Lever, measured_w: float) -> list[float]:
+    """Return what a lever draws on each of its phases: as it tells, else as much on each."""
+    number = len(item.asset.phases)
+    if item.capability is Capability.LIMIT_CONSUMPTION and item.asset.phase_power is not None:
+        told_w = [one.usable() for one in item.asset.phase_power]
+        if len(told_w) == number and None not in told_w:
+            return [own_w or 0.0 for own_w in told_w]
+    return [measured_w / number] * number
+
+
+def _load_within(item: Lever, *, over_all_w: float, over_one_w: float) -> tuple[Lever, Interval]:
+    """Return a load and its range, where a limit below some power is drawn over its first phase alone.
+
+    Args:
+        over_all_w: The most that its phases bear where it is drawn over all.
+        over_one_w: The most that its first one bears.
+    """
+    from_w, gap = item.asset.all_phases_from_w, None
+    highest_w = over_all_w
+    if over_all_w < from_w:
+        highest_w = min(over_one_w, nextafter(from_w, 0.0))
+    elif over_one_w < from_w:
+        gap = Interval(over_one_w, from_w)
+    return replace(item, gap=gap), item.allowed.narrowed(Interval(0.0, highest_w))
 
 
 def _is_on_phase(lever: Lever, phase: int) -> bool:

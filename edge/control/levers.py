@@ -26,6 +26,8 @@ class Lever:
         measured_w: Its own power, positive into the asset; ``None`` when no usable reading exists.
         allowed: What device protection leaves; for generation ``[-rated, 0]``.
         rated_w: The largest magnitude of its power.
+        gap: Limits that would pass the fuse of a phase between others that do not: what a charger draws over one phase
+            alone may be too much there, and more be little enough over all.
     """
 
     resource: Resource
@@ -34,6 +36,7 @@ class Lever:
     measured_w: float | None
     allowed: Interval
     rated_w: float
+    gap: Interval | None = None
 
 
 def levers_of(snapshot: Snapshot) -> tuple[Lever, ...]:

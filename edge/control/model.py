@@ -160,7 +160,9 @@ class AssetState:
         connected: Whether a charger has a car; ``None`` where nobody can tell.
         follows_surplus: Whether a load takes what the site would feed in while nobody asks anything of it.
         efficiency: One way, 0 to 1; orders batteries among each other.
-        phases: The phases that the asset is wired to, of 1, 2, 3.
+        phases: The phases that the asset is wired to, of 1, 2, 3, in the order of its own.
+        phase_power: What it draws on each of them, in that order; ``None`` where it does not tell.
+        all_phases_from_w: From which limit on a charger uses all of them; what is less, it draws over its first alone.
         last_power_w: Last good reading of ``power``, kept while the asset cannot be reached.
         switched_on: State of a switchable load.
         rest_on: Its state while nobody asks; ``None`` leaves it to itself.
@@ -188,6 +190,8 @@ class AssetState:
     soc_percent_max: float = 100.0
     efficiency: float = 0.95
     phases: tuple[int, ...] = (1, 2, 3)
+    phase_power: tuple[Measured, ...] | None = None
+    all_phases_from_w: float = 0.0
     ramp_w_per_s: float | None = None
     on_s_min: float = 60.0
     off_s_min: float = 60.0

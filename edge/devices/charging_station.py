@@ -151,6 +151,12 @@ class ChargingStation:
             implausible=dict(self._quarantine.said),
         )
 
+    @property
+    def all_phases_from_w(self) -> float:
+        """Return from which limit on it uses all its phases; what is less, it draws over its first alone."""
+        cannot = self._switch is None or self._station.switches_phases is False
+        return 0.0 if cannot or self._switch is None else self._switch.all_from_w
+
     def attend(self) -> None:
         """Take note of a control cycle: nothing follows, as a limit ends by its own duration, whoever talks to it."""
 

@@ -212,6 +212,12 @@ class Device:
         """Return the levers that hold something of ours which a monitor does not take away."""
         return self._ledger.touched if self._bus.read_only else frozenset()
 
+    @property
+    def all_phases_from_w(self) -> float:
+        """Return from which limit on it uses all its phases; what is less, it draws over its first alone."""
+        switch = None if self._running is None else self._running.levers.phase_switch
+        return 0.0 if switch is None else switch.all_from_w
+
     def drifted(self, capability: Capability) -> bool:
         """Return whether a capability that we had proven does not hold it any more."""
         return self._running is not None and self._running.levers.drifted(Lever(capability.value))

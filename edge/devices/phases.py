@@ -64,6 +64,13 @@ class PhaseSwitch:
         return self._clock.monotonic() - self._since_s >= PHASE_HOLD_S
 
     @property
+    def all_from_w(self) -> float:
+        """Return from which limit on all phases are used now; below it one is."""
+        if not self.is_free:
+            return 0.0 if self.now == self._most else inf
+        return least_of_all_w(self.now, most=self._most)
+
+    @property
     def told(self) -> int | None:
         """Return the phases that it was last told and held, ``None`` before."""
         return None if self._told is None else self._told.phases

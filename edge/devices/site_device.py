@@ -33,6 +33,10 @@ class SteeredDevice(Protocol):
     def leftovers(self) -> frozenset[Lever]:
         """Return the levers that may still hold something of ours and that nobody may ask for any more."""
 
+    @property
+    def all_phases_from_w(self) -> float:
+        """Return from which limit on it uses all its phases; what is less, it draws over its first alone."""
+
     def snapshot(self) -> Mapping[str, Reading]:
         """Return the newest reading of every quantity by canonical name, in our sign, stale where it has aged."""
 

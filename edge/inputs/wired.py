@@ -17,7 +17,7 @@ from edge.devices.catalogue import load_profile
 from edge.devices.recipes import Lever
 from edge.errors import ConfigError
 from edge.loop.load_state import APPARENT_POWER, EV_STATE
-from edge.loop.snapshot import Readings
+from edge.loop.snapshot import CURRENTS, Readings
 from edge.modbus.point import Access, Reading
 from edge.process.supervisor import Supervisor
 from edge.state_store import StateStore
@@ -83,9 +83,13 @@ def check_loads(config: SiteConfig) -> None:
 
 
 def watched(config: SiteConfig) -> dict[str, frozenset[str]]:
-    """Return by device the points that decide something in each cycle: wired contacts, and whether a load is on."""
+    """Return by device the points that decide something in each cycle.
+
+    That is wired contacts, whether a load is on, and what it draws on each phase where those have a fuse.
+    """
+    currents = CURRENTS if config.connection.phase_limit_w is not None else ()
     found: dict[str, set[str]] = {
-        section.id: {EV_STATE, APPARENT_POWER, *([section.load.state] if section.load.state else [])}
+        section.id: {EV_STATE, APPARENT_POWER, *currents, *([section.load.state] if section.load.state else [])}
         for section in config.devices
         if section.load
     }

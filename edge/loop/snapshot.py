@@ -6,7 +6,8 @@ from datetime import datetime
 from contracts.telemetry import Sample
 from contracts.units import Quality
 from edge.config import DeviceRole, DeviceSection, Rest
-from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Snapshot, load_capability
+from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Measured, Snapshot, load_capability
+from edge.devices.phases import PHASE_V
 from edge.devices.site_device import SteeredDevice
 from edge.loop.lever_records import Lever
 from edge.loop.load_state import is_connected, least_power_w, load_is_on, load_power
@@ -20,6 +21,8 @@ SOC = "soc_pct"
 IMPORT_ENERGY = "energy_import_wh"
 EXPORT_ENERGY = "energy_export_wh"
 _PHASES = ("active_power_l1_w", "active_power_l2_w", "active_power_l3_w")
+CURRENTS = ("current_l1_a", "current_l2_a", "current_l3_a")
+_VOLTAGES = ("voltage_l1_v", "voltage_l2_v", "voltage_l3_v")
 
 KIND = {
     DeviceRole.PV: AssetKind.PV,
@@ -107,6 +110,8 @@ class SnapshotBuilder:
             pv_power=measured(readings[PV_POWER], now_s) if PV_POWER in readings else None,
             soc_percent=measured(soc, now_s) if soc is not None else None,
             phases=section.phases,
+            phase_power=None if load is None else phase_power(readings, len(section.phases), now_s=now_s),
+            all_phases_from_w=device.all_phases_from_w,
             generation_rated_w=float(section.pv_peak_w),
             charge_w_max=float(battery.charge_limit_w) if battery else None,
             discharge_w_max=float(battery.discharge_limit_w) if battery else None,
@@ -126,6 +131,23 @@ class SnapshotBuilder:
             wear_period_s={one: period_s for one in device.capabilities if (period_s := device.wear_period_s(one)) > 0},
             limit_confirmed=confirmed.get((section.id, limited), _NEVER),
         )
+
+
+def phase_power(readings: Readings, number: int, *, now_s: float) -> tuple[Measured, ...] | None:
+    """Return what a device draws on each of its first phases, ``None`` where it does not tell of each.
+
+    That is its power there, else its current at the voltage that it measures, or at the nominal one.
+    """
+    answer = []
+    for power, current, voltage in zip(_PHASES[:number], CURRENTS, _VOLTAGES, strict=False):
+        told = measured(readings.get(power), now_s)
+        if told.value is None:
+            amps, volts = measured(readings.get(current), now_s), measured(readings.get(voltage), now_s).usable()
+            if amps.value is None:
+                return None
+            told = Measured(value=amps.value * (volts or PHASE_V), quality=amps.quality, age_s=amps.age_s)
+        answer.append(told)
+    return tuple(answer)
 
 
 def samples(readings: Mapping[str, Readings], *, names: frozenset[str], now: datetime) -> list[Sample]:

@@ -69,7 +69,7 @@ _KEYS: Mapping[str, str] = {
     "devices.ocpp.fallback_a": "A per phase that it goes on with when the gateway is dead",
     "devices.ocpp.max_a": "the most that it is told, A per phase",
     "devices.trust": "its map rests on one source, and it is written all the same",
-    "devices.phases": "those that it is wired to",
+    "devices.phases": "those that it is wired to, in the order of its own L1, L2, L3",
     "link.client": "mqtt (any broker) or aws (AWS IoT Core)",
     "link.url": "mqtts:// is encrypted, mqtt:// is not",
     "fleet.update_key": "whose signature an update of the software must carry",

@@ -107,6 +107,11 @@ class FakeDevice:
         """Return whether somebody else has changed it."""
         return self.drifts
 
+    @property
+    def all_phases_from_w(self) -> float:
+        """Return that it always uses all."""
+        return 0.0
+
     def wear_period_s(self, capability: Capability) -> float:
         """Return the pace that its memory bears."""
         return self.wears_s

@@ -113,4 +113,6 @@ def test_every_contact_and_every_loads_state_is_watched() -> None:
     box = {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:502?unit=1", "role": "relay"}
     boiler = {**box, "id": "boiler", "role": "load", "load": {"rated_w": 3_000, "state": "relay2"}}
     site = config(devices=[*plain_config()["devices"], box, boiler], relays=[RIPPLE])
+    fused = site.model_copy(update={"connection": site.connection.model_copy(update={"phase_limit_w": 5_750})})
+    assert {"current_l1_a", "current_l2_a", "current_l3_a"} <= watched(fused)["boiler"]
     assert watched(site) == {"box": {"relay1", "relay2", "relay3"}, "boiler": {"relay2", EV_STATE, APPARENT_POWER}}

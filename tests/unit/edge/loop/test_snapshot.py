@@ -7,7 +7,7 @@ from edge.config import LoadSection
 from edge.control.model import AssetKind, Measured
 from edge.loop.load_state import load_is_on
 from edge.loop.measured import measured
-from edge.loop.snapshot import SnapshotBuilder, samples
+from edge.loop.snapshot import SnapshotBuilder, phase_power, samples
 from edge.modbus.point import Reading
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, config, fake_site, reading
@@ -50,6 +50,17 @@ def test_phases_count_only_where_all_three_are_known() -> None:
         fakes["meter"].values[f"active_power_l{phase}_w"] = 300.0
     readings = {name: fake.snapshot() for name, fake in fakes.items()}
     assert snapshots.build(fakes, readings, now_s=0.0, confirmed={}).phase_power is not None
+
+
+def test_what_a_charger_draws_on_each_phase_is_its_power_or_its_current_there() -> None:
+    """A car on one phase of three is no third on each; one that is not told is not known."""
+    readings = {name: reading(value) for name, value in (("current_l1_a", 10.0), ("voltage_l1_v", 228.0))}
+    assert phase_power(readings, 3, now_s=0.0) is None
+    readings |= {"current_l2_a": reading(0.0), "active_power_l3_w": reading(40.0)}
+    told = phase_power(readings, 3, now_s=1.0)
+    assert told is not None and [one.value for one in told] == [2_280.0, 0.0, 40.0]
+    assert [one.age_s for one in told] == [1.0, 1.0, 1.0]
+    assert phase_power(readings, 1, now_s=1.0) == told[:1]
 
 
 @pytest.mark.parametrize("value", [None, True])
