@@ -1,30 +1,42 @@
-"""What each site of a run was settled at, beside the same meters without a market, and without a market and a battery.
+"""What each site of a run was settled at, beside three cases at the utility's tariffs alone.
 
-Without a market all that the meter counted is at the utility's tariffs. Without its battery the meter would have
-counted what the battery took less, and what it gave more.
+The three: the same meter; its battery run by self-consumption, without a plan; no battery at all. What the meter would
+have counted without its battery is what it counted less what the battery took. What the battery holds more or less at
+the end than in the other case is counted at the tariff.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cloud.local.report import ledger_lines, products
 from cloud.market.rules import LastResort
-from cloud.shell.aggregates import mean_of
+from cloud.shell.forecast.site_history import battery_power_w
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.stores import keys
+from cloud.stores.registry import BatteryRecord, SiteRecord
 from cloud.stores.tables import Table, Tables, prefix
 from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, instant
+from edge.trading.plan.problem import Connection, PlanInterval, Problem, Store
+from edge.trading.plan.rule import self_consumption
 
-_BATTERY = "battery_power_w"
+_HOURS = DELIVERY_INTERVAL_S / 3600
 
 
-def earnings(tables: Tables, zone: ZoneId, sites: Iterable[SiteId], *, started_at: datetime) -> list[dict[str, Any]]:
-    """Return for each site what it owes (negative: is owed) as settled and in both other cases, in uct.
+def earnings(
+    tables: Tables, zone: ZoneId, sites: Iterable[SiteRecord], *, soc_percent: Mapping[SiteId, float]
+) -> list[dict[str, Any]]:
+    """Return for each site what it owes (negative: is owed) as settled and in the other cases, in uct.
 
-    Only intervals with a reading count. Nothing where the zone has no utility to compare with.
+    Only intervals with a reading count; a case that needs the battery's power is ``None`` where that is not known in
+    one of them. Nothing where the zone has no utility to compare with.
+
+    Args:
+        tables: Of the run.
+        zone: Of the sites.
+        sites: Whose.
+        soc_percent: How full each battery was at the beginning.
 
     Raises:
         StoreError: The tables failed.
@@ -37,13 +49,14 @@ def earnings(tables: Tables, zone: ZoneId, sites: Iterable[SiteId], *, started_a
     paid: dict[tuple[str, int], int] = defaultdict(int)
     for line in ledger_lines(tables, zone):
         paid[line["account"], line["interval_ms"]] += line["money_uct"]
-    days = [started_at, started_at + timedelta(days=1)]
     return [
         compared(
-            site,
-            net_wh=metered.get(site, {}),
-            paid_uct={start: paid[site, start] for start in metered.get(site, {})},
-            battery_wh=_battery_wh(tables, site, days),
+            site.id,
+            net_wh=metered.get(site.id, {}),
+            paid_uct={start: paid[site.id, start] for start in metered.get(site.id, {})},
+            battery_wh=_battery_wh(tables, site, metered.get(site.id, {})) if site.battery else {},
+            battery=site.battery,
+            soc_percent=soc_percent.get(site.id, 0.0),
             utility=utility,
         )
         for site in sites
@@ -55,32 +68,95 @@ def compared(
     *,
     net_wh: Mapping[int, int],
     paid_uct: Mapping[int, int],
-    battery_wh: Mapping[int, float],
+    battery_wh: Mapping[int, float | None],
+    battery: BatteryRecord | None,
+    soc_percent: float,
     utility: LastResort,
 ) -> dict[str, Any]:
-    """Return one site's three sums; each argument is by the interval's start in epoch milliseconds.
+    """Return one site's four sums; each mapping is by the interval's start in epoch milliseconds.
 
     Args:
         site: Whose.
         net_wh: Metered, import positive.
         paid_uct: What it was settled at, positive is owed.
-        battery_wh: What its battery took, positive for charging.
+        battery_wh: What its battery took, positive for charging; ``None`` where it is not known.
+        battery: Its battery, ``None`` without one.
+        soc_percent: How full that was before the first interval.
         utility: Whose tariffs stand without a market.
     """
 
-    def alone(net: int, start_ms: int) -> int:
-        prices = utility.prices_at(start_ms)
-        return net * (prices.import_mct_per_kwh if net > 0 else prices.export_mct_per_kwh)
+    def alone_uct(use_wh: Mapping[int, int]) -> int:
+        total = 0
+        for start, net in use_wh.items():
+            prices = utility.prices_at(start)
+            total += net * (prices.import_mct_per_kwh if net > 0 else prices.export_mct_per_kwh)
+        return total
 
-    return {
+    known = {start: 0.0 if battery is None else battery_wh.get(start) for start in net_wh}
+    moved = {start: wh for start, wh in known.items() if wh is not None}
+    bare = {start: net_wh[start] - round(wh) for start, wh in moved.items()}
+    row: dict[str, Any] = {
         "site": site,
         "intervals": len(net_wh),
         "paid_uct": sum(paid_uct.values()),
-        "without_market_uct": sum(alone(net, start) for start, net in net_wh.items()),
-        "without_battery_uct": sum(
-            alone(net - round(battery_wh.get(start, 0.0)), start) for start, net in net_wh.items()
-        ),
+        "without_market_uct": alone_uct(net_wh),
+        "without_plan_uct": None,
+        "without_battery_uct": None,
     }
+    if len(moved) < len(net_wh):
+        return row
+    if battery is None or not net_wh:
+        unmoved = row["without_market_uct"]
+        return row | {"without_plan_uct": unmoved, "without_battery_uct": unmoved}
+    store = _store(battery, soc_percent=soc_percent)
+    ruled = _by_rule(bare, store)
+    used = {start: bare[start] + round(ruled[start]) for start in bare}
+    # What the battery holds more than in another case serves the site's need later, or is fed in where it has none.
+    last = utility.prices_at(max(net_wh))
+    worth = last.import_mct_per_kwh if sum(bare.values()) > 0 else last.export_mct_per_kwh
+    left_wh = _to_give_wh(moved.values(), store)
+    return row | {
+        "without_plan_uct": alone_uct(used) + round((left_wh - _to_give_wh(ruled.values(), store)) * worth),
+        "without_battery_uct": alone_uct(bare) + round(left_wh * worth),
+    }
+
+
+def _store(battery: BatteryRecord, *, soc_percent: float) -> Store:
+    return Store(
+        id="battery",
+        capacity_wh=battery.capacity_wh,
+        charge_w_max=battery.charge_w_max,
+        discharge_w_max=battery.discharge_w_max,
+        stored_wh=battery.capacity_wh * soc_percent / 100,
+        stored_wh_max=battery.capacity_wh,
+    )
+
+
+def _by_rule(bare_wh: Mapping[int, int], store: Store) -> dict[int, float]:
+    """Return what self-consumption would have had the battery take in each interval, in Wh."""
+    intervals = [
+        PlanInterval(
+            start=instant(start),
+            hours=_HOURS,
+            load_wh=max(0, bare_wh[start]),
+            pv_wh=min(0, bare_wh[start]),
+            buy_mct_per_kwh=0.0,
+            sell_mct_per_kwh=0.0,
+        )
+        for start in sorted(bare_wh)
+    ]
+    unbounded = Connection(import_w_max=float("inf"), export_w_max=float("inf"))
+    problem = Problem(intervals=intervals, stores=[store], connection=unbounded, end_mct_per_kwh=0.0)
+    actions = self_consumption(problem)
+    return {start: action.battery_wh[0] for start, action in zip(sorted(bare_wh), actions, strict=True)}
+
+
+def _to_give_wh(moved_wh: Iterable[float], store: Store) -> float:
+    """Return what could still be given of what a battery took over time; negative where it gave more."""
+    taken, given = 0.0, 0.0
+    for wh in moved_wh:
+        taken, given = taken + max(0.0, wh), given + max(0.0, -wh)
+    return taken * store.charge_efficiency * store.discharge_efficiency - given
 
 
 def _metered(tables: Tables, zone: ZoneId) -> dict[str, dict[int, int]]:
@@ -99,11 +175,6 @@ def _metered(tables: Tables, zone: ZoneId) -> dict[str, dict[int, int]]:
     return found
 
 
-def _battery_wh(tables: Tables, site: SiteId, days: Sequence[datetime]) -> dict[int, float]:
-    found: dict[int, float] = defaultdict(float)
-    for pk in sorted({keys.energy_day(site, epoch_ms(day)) for day in days}):
-        for item in tables.query(Table.ENERGY_METRICS, pk):
-            power_w = mean_of(item.body, _BATTERY)
-            if power_w is not None:
-                found[item.body["begin_ms"]] += power_w * DELIVERY_INTERVAL_S / 3600
-    return found
+def _battery_wh(tables: Tables, site: SiteRecord, starts_ms: Iterable[int]) -> dict[int, float | None]:
+    power_w = battery_power_w(tables, site, [instant(start) for start in starts_ms])
+    return {epoch_ms(start): None if watts is None else watts * _HOURS for start, watts in power_w.items()}

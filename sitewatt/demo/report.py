@@ -20,6 +20,7 @@ from cloud.local.report import evidence, opened, read_report, seen_by_epoch
 from cloud.market.baseline import TEN_OF_TEN, Flag
 from cloud.shell.aggregates import point_in
 from cloud.stores import keys
+from cloud.stores.registry import load_registry
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
@@ -133,9 +134,10 @@ def collect(
 
 
 def _earnings(folder: Path, place: Neighbourhood) -> list[dict[str, Any]]:
+    soc_percent = {site.id: site.battery.soc_percent for site in place.sites if site.battery}
     with opened(files.tables(folder)) as tables:
-        names = [site.id for site in place.sites]
-        return earnings(tables, ZONE, names, started_at=place.started_at)
+        records = [record for site in place.sites if (record := load_registry(tables).site(site.id)) is not None]
+        return earnings(tables, ZONE, records, soc_percent=soc_percent)
 
 
 def sites(place: Neighbourhood, view: NeighbourhoodView) -> list[dict[str, Any]]:
@@ -233,14 +235,23 @@ def render(report: Report) -> Group:
 
 
 def _earned(rows: Sequence[dict[str, Any]]) -> Grid:
-    """Return what each site earned, beside what it would have without the market, and without its battery, too."""
+    """Return what each site earned, beside what it would have at the utility's tariffs alone.
+
+    There with its meter as it was, with its battery run by self-consumption, and without its battery.
+    """
     table = Grid(title="what each site earned, intervals with a reading", title_justify="left")
-    for heading in ("site", "intervals", "settled", "without the market", "nor a battery"):
+    for heading in ("site", "intervals", "settled", "no market", "no market, no plan", "no market, no battery"):
         table.add_column(heading)
     for row in rows:
-        sums = (money(-row[name]) for name in ("paid_uct", "without_market_uct", "without_battery_uct"))
+        sums = (
+            _sum(row[name]) for name in ("paid_uct", "without_market_uct", "without_plan_uct", "without_battery_uct")
+        )
         table.add_row(row["site"], str(row["intervals"]), *sums)
     return table
+
+
+def _sum(owed_uct: int | None) -> str:
+    return "not known" if owed_uct is None else money(-owed_uct)
 
 
 def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:

@@ -77,6 +77,25 @@ def _series(days: dict[datetime, dict[str, Any]], name: str, until: datetime) ->
     return Series(start=first, step_s=DELIVERY_INTERVAL_S, values=told).before(until)
 
 
+def battery_power_w(tables: Tables, site: SiteRecord, starts: Sequence[datetime]) -> dict[datetime, float | None]:
+    """Return the mean power of a site's batteries in quarters (charging positive), ``None`` where too little is known.
+
+    Raises:
+        StoreError: The tables failed.
+    """
+    if not starts:
+        return {}
+    ordered = sorted(starts)
+    told = _told(tables, site, ordered)
+    found: dict[datetime, float | None] = {}
+    for start in ordered:
+        total: float | None = None
+        for device in told.keys() - {site.meter}:
+            total = _plus(total, _mean(told[device], "battery_power_w", begin_ms=keys.quarter_of(start)))
+        found[start] = total
+    return found
+
+
 def _told(tables: Tables, site: SiteRecord, starts: Sequence[datetime]) -> dict[str, list[dict[str, Any]]]:
     """Return by device what the tables hold of quarters in a row, each item read once.
 
