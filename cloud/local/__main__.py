@@ -34,6 +34,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         config = load_config(arguments.config, tables=arguments.tables, streams=arguments.streams)
+        for warning in config.registry.warnings:
+            logging.warning("registry leaves something open", extra={"warning": warning})
         clock = parse_clock(arguments.clock)
         asyncio.run(run(config, clock=clock, parent_pid=arguments.parent_pid))
     except (ExceptionGroup, CloudError, ValueError) as group:

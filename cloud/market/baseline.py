@@ -94,6 +94,7 @@ class Flag(StrEnum):
     FEW_DAYS = "few-days"
     CAPPED = "capped"
     UNADJUSTED = "unadjusted"
+    FIXED_CLOCK = "fixed-clock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

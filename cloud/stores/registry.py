@@ -132,7 +132,8 @@ class ZoneRecord(_Record):
     """A price area; ``market`` overrides the market's default rules by name, the place is for the sun.
 
     ``timezone`` is its IANA time zone, by which its days and hours are told; without it they lie ``utc_offset_s`` from
-    UTC the whole year. ``holidays`` are like weekends: a country and its part (``DE-BY``), local days, or both as
+    UTC the whole year, which ``warning`` tells and each baseline from like days is flagged for. ``holidays`` are like
+    weekends: a country and its part (``DE-BY``), local days, or both as
     ``{country: DE, subdivision: BY, days: [2026-06-01]}``. ``prices`` says who publishes the zone's price; by
     default it is the market's own. ``load_wind_sun`` says who publishes the load, wind and sun that a price is forecast
     from, and ``weather`` who forecasts the weather.
@@ -174,6 +175,17 @@ class ZoneRecord(_Record):
         """Return the clock on the wall."""
         return ZoneInfo(self.timezone) if self.timezone else timezone(timedelta(seconds=self.utc_offset_s))
 
+    @property
+    def warning(self) -> str | None:
+        """Return what a person should add to the zone, and what happens until then."""
+        if self.timezone:
+            return None
+        return (
+            f"zone {self.id} names no timezone: its days are told at {self.utc_offset_s / 3600:+g} h from UTC through "
+            "every clock change, and claims on its baselines are flagged fixed-clock and wait for a person; add "
+            "timezone: Europe/Berlin, or whichever it is (timezone: UTC where no clock changes and days are told so)"
+        )
+
     def offset_s(self, at: datetime) -> int:
         """Return by how much the wall is ahead of UTC at an instant."""
         offset = at.astimezone(self.clock).utcoffset()
@@ -211,6 +223,11 @@ class Registry(_Record):
             if site.feeder is not None and site.feeder not in feeders:
                 raise ValueError(f"{site.id} hangs on feeder {site.feeder}, which is not listed")
         return self
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a person should know of the zones before they run."""
+        return tuple(zone.warning for zone in self.zones if zone.warning is not None)
 
     def zone(self, zone: ZoneId) -> ZoneRecord | None:
         """Return a zone by its id."""

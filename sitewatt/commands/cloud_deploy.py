@@ -106,6 +106,8 @@ def register(
         from cloud.stores.registry import load_registry_file
 
         told = load_registry_file(registry)
+        for warning in told.warnings:
+            tell(f"warning: {warning}", err=True)
         key = _key(signing_key) if signing_key is not None else None
         account = _account(name, region, endpoint)
         stack = _stack(account, as_json=as_json)

@@ -9,7 +9,7 @@ import yaml
 from cloud.local.opening import Servers, remember
 from firmware_sim.plant_config import DeviceKind, PlantConfig
 from sitewatt.demo.keys import make_signing_key
-from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, UTC_OFFSET_H, ZONE, Neighbourhood, Site, Trade
+from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, TIMEZONE, ZONE, Neighbourhood, Site, Trade
 
 ISSUER = "grid-operator"
 IMPORT_TARIFF_MCT_PER_KWH = 30_000
@@ -193,7 +193,7 @@ def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_url: str) 
             "zones": [
                 {
                     "id": ZONE,
-                    "utc_offset_s": UTC_OFFSET_H * 3600,
+                    "timezone": TIMEZONE,
                     "market": {
                         "mechanism": "call",
                         "gate_closure_s": GATE_CLOSURE_S,

@@ -26,7 +26,8 @@ SITES_MIN = 2
 SITES_MAX = 20
 ZONE = "zone-1"
 FEEDER = "feeder-1"
-UTC_OFFSET_H = 1
+UTC_OFFSET_H = 1  # Of the sample weeks, in March before the clocks change.
+TIMEZONE = "Europe/Berlin"
 GATE_CLOSURE_S = 300
 
 _HOMES_MEASURED = 12

@@ -2,7 +2,8 @@
 
 Ten like days before, else four of five, else the mean of the hour before the event, which is flagged. Days with other
 events of the feeder are left out, holidays are like weekends. Days are local, by the zone's clock: days of 92 and 100
-intervals are compared by the hour that the wall showed.
+intervals are compared by the hour that the wall showed. A zone that names no ``timezone`` does not say when its clocks
+change, and a baseline from its like days is flagged.
 """
 
 from collections import defaultdict
@@ -15,6 +16,7 @@ from cloud.market.baseline import (
     HIGH_FOUR_OF_FIVE,
     TEN_OF_TEN,
     Baseline,
+    Flag,
     Method,
     TooFewDays,
     baseline,
@@ -88,7 +90,9 @@ def usual_use(
             made = pre_event(before, count=last - first + 1, connection_wh=connection_wh)
         if isinstance(made, TooFewDays):
             continue
-        flags = tuple(flag.value for flag in made.flags)
+        # The hour before the event is the same by every clock; like days after a clock change are an hour off.
+        unclear = (Flag.FIXED_CLOCK,) if made.days and not zone.timezone else ()
+        flags = tuple(flag.value for flag in (*made.flags, *unclear))
         for start in of_day:
             wh = made.intervals_wh[_index(start, local) - first]
             found[start] = UsualUse(baseline_wh=wh, method=made.method, flags=flags)

@@ -39,7 +39,7 @@ def registry_data(*, homes: int = 2) -> dict[str, Any]:
     battery = {"capacity_wh": 100_000, "charge_w_max": 50_000, "discharge_w_max": 50_000}
     site = {"zone": ZONE, "feeder": FEEDER}
     return {
-        "zones": [{"id": ZONE, "market": {"opening_s": 7200}}],
+        "zones": [{"id": ZONE, "timezone": "UTC", "market": {"opening_s": 7200}}],
         "feeders": [{"id": FEEDER, "zone": ZONE, "import_limit_w": 200_000, "export_limit_w": 200_000}],
         "sites": [
             {**site, "id": "farm", "agent": "producer", "import_limit_w": 60_000, "export_limit_w": 180_000,

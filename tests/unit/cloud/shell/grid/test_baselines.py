@@ -123,7 +123,7 @@ def test_an_event_over_midnight_is_judged_day_by_day(tmp_path: Path) -> None:
     with house_in(tmp_path) as (services, _):
         last = datetime(2026, 3, 31, 22, 45, tzinfo=UTC)  # A quarter to one local time, two hours east of here.
         _history(services, days=25, wh=1_500, before=last)
-        found = _usual(services, last - timedelta(hours=1), last, last + DELIVERY_INTERVAL, utc_offset_s=7_200)
+        found = _usual(services, last - timedelta(hours=1), last, last + DELIVERY_INTERVAL, timezone="Europe/Berlin")
         assert {one.baseline_wh for one in found.values()} == {1_500}
         assert len(found) == 3
 
@@ -178,6 +178,29 @@ def test_a_clock_change_leaves_the_baseline_as_good_as_before(tmp_path: Path, be
         found = _usual(services, *starts, timezone="Europe/Berlin")
         assert [found[at].baseline_wh for at in starts] == [wh] * 4
         assert "unadjusted" not in found[start].flags
+
+
+@pytest.mark.parametrize("offset_s", [0, 3_600, 7_200])
+@pytest.mark.parametrize("hour", [16, 18])
+def test_like_days_of_a_zone_without_a_timezone_are_flagged(tmp_path: Path, offset_s: int, hour: int) -> None:
+    """An offset does not say when clocks change: 920 Wh where 200 is real must not be paid before someone looked."""
+    with house_in(tmp_path) as (services, _):
+        start = datetime(2025, 10, 28, hour, tzinfo=BERLIN).astimezone(UTC)
+        _by_the_wall(services, until=start)
+        found = _usual(services, start, timezone="", utc_offset_s=offset_s)[start]
+        assert "fixed-clock" in found.flags
+        assert "fixed-clock" not in _usual(services, start, timezone="Europe/Berlin")[start].flags
+
+
+def test_a_zone_that_names_no_timezone_says_what_to_add(tmp_path: Path) -> None:
+    """The cloud and the registration of a stack print it before anything is settled."""
+    with house_in(tmp_path) as (services, _):
+        zone = services.registry.zone(ZONE)
+        assert zone is not None and services.registry.warnings == ()
+        for offset_s, words in ((0, "+0 h"), (3_600, "+1 h"), (-12_600, "-3.5 h")):
+            old = zone.model_copy(update={"timezone": "", "utc_offset_s": offset_s})
+            (warning,) = services.registry.model_copy(update={"zones": (old,)}).warnings
+            assert words in warning and "add timezone" in warning and ZONE in warning
 
 
 def test_a_holiday_is_compared_with_weekends(tmp_path: Path) -> None:
