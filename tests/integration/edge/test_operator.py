@@ -114,17 +114,20 @@ async def test_ctrl_c_says_that_the_order_may_run_on(tmp_path: Path) -> None:
     """Who stops waiting has not taken anything back, and must know the name of what to release."""
     key = tmp_path / "key.pem"
     await cli("command", "keys", "new", str(key))
-    way = ("--broker", "mqtt://127.0.0.1:9", "--zone", ZONE, "--issuer", "dso", "--key", str(key))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sitewatt", "command", "send", SITE, "limit_import", "--max-w", "1", *way,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    book = tmp_path / "key.pem.sent.json"
-    async with asyncio.timeout(WAIT_S):
-        while not (book.exists() and json.loads(book.read_text())["sent"]):  # noqa: ASYNC110 (another process does it)
-            await asyncio.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = await process.communicate()
+    # A broker that takes the connection and says nothing: one that refuses it would end the wait first.
+    async with await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0) as silent:
+        broker = f"mqtt://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        way = ("--broker", broker, "--zone", ZONE, "--issuer", "dso", "--key", str(key))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sitewatt", "command", "send", SITE, "limit_import", "--max-w", "1", *way,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        book = tmp_path / "key.pem.sent.json"
+        async with asyncio.timeout(WAIT_S):
+            while not (book.exists() and json.loads(book.read_text())["sent"]):  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
     (entry,) = json.loads(book.read_text())["sent"]
     said = f"interrupted; {entry['command_id']} may run on until it is released or expires\n"
     assert (process.returncode, out, err.decode()) == (130, b"", said)
