@@ -5,6 +5,17 @@ import codecs
 from domain.series.errors import SeriesError
 
 BYTES_MAX = 200_000_000
+# By how they begin, in small letters.
+_NO_TEXT = {
+    b"pk\x03\x04": "a spreadsheet or an archive, not text; save it as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of old, not text; save it as CSV",
+    b"\x1f\x8b": "packed with gzip; unpack it first",
+    b"par1": "a Parquet file, not text; save it as CSV",
+    b"%pdf": "a PDF, not text; save its table as CSV",
+    b"sqlite format 3": "a database, not text; save a table of it as CSV",
+    b"<!doctype html": "a web page, not a table of values; is it the export itself?",
+    b"<html": "a web page, not a table of values; is it the export itself?",
+}
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -15,8 +26,9 @@ def decode(data: bytes) -> tuple[str, str]:
     """
     if len(data) > BYTES_MAX:
         raise SeriesError(f"it has {len(data)} bytes, more than {BYTES_MAX}; cut it into years")
-    if data.startswith(b"PK\x03\x04"):
-        raise SeriesError("it is a spreadsheet or an archive, not text; save it as CSV")
+    for mark, words in _NO_TEXT.items():
+        if data[:64].lstrip(b" \t\r\n").lower().startswith(mark):
+            raise SeriesError(f"it is {words}")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _or_error(data, "utf-16"), "UTF-16"
     if data.startswith(codecs.BOM_UTF8):

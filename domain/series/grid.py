@@ -22,6 +22,7 @@ STEPS_S = (
 )  # fmt: skip
 STEP_S_MIN = 300  # Finer steps are averaged into quarters: a forecast of minutes needs years of them to know a season.
 QUARTER_S = 900
+ENDS_BEFORE_S = (1, 60)  # 00:59:59 and 00:59 are the end of the hour that began at midnight.
 RUN_MIN = 24  # So many equal steps in a row are a regime of their own, not a stray row.
 HELD_S_MAX = DAY_S  # A value that changed last is taken to hold so long.
 SPREAD_STEPS_MAX = 4  # The energy of a counter over a longer gap says nothing about its steps.
@@ -64,7 +65,16 @@ def lay_out(samples: Samples, measures: Measures | None) -> Grid:
     if min(steps) < STEP_S_MIN:
         words = f"{_step_words(min(steps))} → quarters"
         return _of_changes(samples, measures, notes, words=words, step_s=min(steps))
-    return _regular(samples, steps, diffs, measures, notes)
+    return _regular(_stamped_at_ends(samples, min(steps), notes), steps, diffs, measures, notes)
+
+
+def _stamped_at_ends(samples: Samples, step: int, notes: list[str]) -> Samples:
+    """Return samples at the beginnings of their steps where all stand a second or a minute before a whole step."""
+    for before in ENDS_BEFORE_S:
+        if step < DAY_S and bool((np.abs(samples.at % step - (step - before)) < 0.5).all()):
+            notes.append(f"times {before} s before a whole step are taken as the ends of their steps")
+            return Samples(at=samples.at - (step - before), values=samples.values, lines=samples.lines)
+    return samples
 
 
 def _of_one_time(samples: Samples, notes: list[str]) -> Samples:

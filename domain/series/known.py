@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from domain.series.errors import SeriesError
 from domain.series.table import Table
 from domain.series.times import looks_like_time
 
@@ -330,6 +331,38 @@ def _date_and_number(table: Table) -> Table | None:
     return None
 
 
+_OF_DAY = re.compile(r"\D{0,12}(\d{1,3})(?:[:.]\d{2})?(?:\s*-\s*\d{1,2}[:.]\d{2})?\D{0,6}")
+_WIDTHS = frozenset(length * 60 // step for step in (60, 30, 15) for length in (24, 25))
+
+
+def _row_a_day(table: Table) -> Table | None:
+    """Turn rows of days, with a column for each hour, half hour or quarter, into one row a time.
+
+    Raises:
+        SeriesError: A day stands in several rows.
+    """
+    day = next((name for name in table.header if looks_like_time(_first(table, name))), None)
+    if day is None or ":" in _first(table, day):
+        return None
+    of_day = [name for name in table.header if name != day and _OF_DAY.fullmatch(name)]
+    if len(of_day) not in _WIDTHS:
+        return None
+    days = [cell.strip() for cell in table.column(day)]
+    if len(set(days)) < len(days):
+        raise SeriesError(
+            f"its rows are days of {len(of_day)} values, and a day stands in several; keep one meter's rows"
+        )
+    rows, lines = [], []
+    for date, line, cells in zip(days, table.lines, zip(*map(table.column, of_day), strict=True), strict=True):
+        # A day that the clock makes shorter leaves its last columns empty.
+        last = max((place for place, cell in enumerate(cells) if cell.strip()), default=-1)
+        rows += [(date, str(place), cell) for place, cell in enumerate(cells[: last + 1])]
+        lines += [line] * (last + 1)
+    return _date_and_number(
+        replace(table, header=(day, "place", "value"), rows=tuple(rows), lines=tuple(lines), form="a row a day")
+    )
+
+
 def _of_day(date: str, passed: int, *, minutes: int) -> str:
     """Return the time of day after so many minutes of a day that has so many of them."""
     hour = 60
@@ -357,4 +390,5 @@ FORMS: tuple[Form, ...] = (
     _dsmr_reader,
     _date_and_time,
     _date_and_number,
+    _row_a_day,
 )

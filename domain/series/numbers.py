@@ -15,6 +15,7 @@ MISSING = frozenset(
 )  # fmt: skip
 _JUNK = re.compile(r"[\s\u00a0\u202f'’_€$£]|kr|EUR", re.IGNORECASE)
 _TAIL = re.compile(r"(?<=\d)\s*(?:[kKmMgG]?[wW][hH]?|%|p|ct)$")
+_POWER_TAIL = re.compile(r"\d\s*([kKmM]?[wW][hH]?)$")
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 
 
@@ -37,6 +38,12 @@ def bare(text: str) -> str:
         text = text[1:].strip('"')
     text = text.replace("\u2212", "-")
     return _JUNK.sub("", _TAIL.sub("", text))
+
+
+def unit_behind(text: str) -> str:
+    """Return the unit of power or energy that stands behind a cell's number, in its usual letters, or nothing."""
+    found = _POWER_TAIL.search(text.strip())
+    return found[1].replace("K", "k").replace("w", "W").replace("H", "h").replace("m", "M") if found else ""
 
 
 def number(text: str, decimal: Decimal = Decimal.POINT) -> float | None:

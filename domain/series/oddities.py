@@ -22,6 +22,14 @@ UNIT_SHARE_MAX = 0.3
 LEVELS_MIN = 12
 # A counter that begins each day anew was seen to do so on so many days.
 DAYS_ANEW_MIN = 2
+# A counter in coarse steps was seen at so many levels.
+COARSE_LEVELS_MIN = 4
+# What devices and programs write for "no value", also with one, two or three decimals. It counts as such where it
+# stands so many times above all else.
+SENTINELS = frozenset(
+    {999, 9_999, 99_999, 999_999, 9_999_999, 32_767, 32_768, 65_534, 65_535, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1}
+)
+SENTINEL_FACTOR = 10.0
 NET_SHARE = 0.01
 
 
@@ -34,13 +42,20 @@ class Cleaned:
     net: bool
 
 
-def rises_without_end(values: Floats) -> bool:
-    """Return whether values look like a counter: they never fall but for a reset, and stand far above their steps."""
-    known = values[np.isfinite(values)]
+def rises_without_end(at: Floats, values: Floats) -> bool:
+    """Return whether values look like a counter: they never fall but for a reset, and stand far above their steps.
+
+    One that counts in coarse steps mostly stands still; no use stays for days without falling once.
+    """
+    finite = np.isfinite(values)
+    known, since = values[finite], at[finite]
     if len(known) < COUNTER_STEPS_MIN:
         return False
     rise = np.diff(known)
     falls = int((rise < 0).sum())
+    lasts = len(known) >= STEPS_JUDGED_MIN and since[-1] - since[0] >= DAYS_ANEW_MIN * DAY_S
+    if lasts and not falls and len(np.unique(known)) >= COARSE_LEVELS_MIN:
+        return True
     if falls > max(0, len(rise) // 100) or (rise > 0).mean() < 0.2:
         return False
     steps = np.abs(rise[rise > 0])
@@ -73,7 +88,7 @@ def clean(series: Series, *, unit: str, measures: Measures | None) -> Cleaned:
     """Return a series with outliers and a sensor that stands still taken as missing, and a word about each.
 
     Raises:
-        SeriesError: No step has a value.
+        SeriesError: No step has a value, or a unit changes and neither part is the odd one.
     """
     values = series.values.copy()
     known = np.isfinite(values)
@@ -85,6 +100,11 @@ def clean(series: Series, *, unit: str, measures: Measures | None) -> Cleaned:
         at = _at(series, int(place))
         notes.append(f"outlier {values[place]:g}{_unit(unit)} at {at} taken as missing")
         values[place] = np.nan
+    for sentinel in _sentinels(values):
+        alike = values == sentinel
+        count = int(alike.sum())
+        notes.append(f"{sentinel:g} in {count} step{'s' if count > 1 else ''}, a word for no value? taken as missing")
+        values[alike] = np.nan
     other = [] if price else _in_another_unit(values, series.step_s)
     if other:
         at = _at(series, other[0])
@@ -128,6 +148,21 @@ def _at(series: Series, place: int) -> str:
     return f"{np.datetime64(int(instant), 's')}Z"
 
 
+def _sentinels(values: Floats) -> list[float]:
+    """Return the values far beyond all others that stand for no value."""
+    known = values[np.isfinite(values)]
+    words = [level for level in np.unique(known).tolist() if _is_sentinel(level)]
+    others = known[~np.isin(known, words)]
+    if len(others) < STEPS_JUDGED_MIN:
+        return []
+    bound = SENTINEL_FACTOR * float(np.abs(others).max())
+    return [level for level in words if abs(level) > bound]
+
+
+def _is_sentinel(level: float) -> bool:
+    return any(round(abs(level) * factor, 6) in SENTINELS for factor in (1, 10, 100, 1000))
+
+
 def _outliers(values: Floats, factor: float) -> list[int]:
     """Return the few values that lie far above all others; many high values are use, not faults."""
     known = np.flatnonzero(np.isfinite(values))
@@ -161,7 +196,10 @@ def _in_another_unit(values: Floats, step_s: int) -> list[int]:
     high = log > float(ordered[cut] + ordered[cut + 1]) / 2
     odd, usual = (high, ~high) if high[places].mean() < 0.5 else (~high, high)
     odd, usual = odd & np.isin(np.arange(len(size)), places), usual & np.isin(np.arange(len(size)), places)
-    if odd[places].mean() > UNIT_SHARE_MAX or not _varies(size[usual]):
+    many = bool(odd[places].mean() > UNIT_SHARE_MAX)
+    # Of two long stretches none is the odd one; use that comes and goes changes more than once.
+    once = int(np.count_nonzero(np.diff(odd[places].astype(int)))) == 1
+    if not _varies(size[usual]) or (many and not (once and _varies(size[odd]))):
         return []
     of_day = np.arange(len(size)) % max(1, DAY_S // step_s)
     ratios = [
@@ -173,6 +211,12 @@ def _in_another_unit(values: Floats, step_s: int) -> list[int]:
         return []
     off = abs(float(np.median(ratios)))
     alike = any(abs(off - np.log(factor)) <= np.log(UNIT_SLACK) for factor in UNIT_FACTORS)
+    if alike and many:
+        later = int(places[1:][np.diff(odd[places].astype(int)) != 0][0])
+        raise SeriesError(
+            f"its values from step {later} on, of {len(values)}, are a thousand times off those before: another unit? "
+            "give one unit, or cut the file there"
+        )
     return [int(place) for place in np.flatnonzero(odd)] if alike else []
 
 

@@ -13,11 +13,11 @@ from domain.series.documents import read_document
 from domain.series.errors import SeriesError, Undecided
 from domain.series.grid import ANEW, Samples, lay_out
 from domain.series.known import recognise
-from domain.series.numbers import decimal_of, is_missing, number
+from domain.series.numbers import decimal_of, is_missing, number, unit_behind
 from domain.series.oddities import begins_each_day, clean, gaps, rises_without_end
 from domain.series.table import Table, parse
 from domain.series.times import Times, day_order, looks_like_time, read_times, zone_named
-from domain.series.units import UNITS, Measures, Unit, unit_in, unit_named
+from domain.series.units import Measures, Unit, unit_in, unit_named
 
 ODD_SHARE = 0.01
 ODD_ROWS = 20  # Below so many rows none is odd: the file is wrong.
@@ -194,7 +194,29 @@ def _unit(table: Table, column: str, asked: str) -> Unit | None:
     if asked:
         return unit_named(asked)
     given = dict(table.units).get(column, "")
-    return (unit_in(given) if given else None) or unit_in(column) or _unit_column(table)
+    named = (unit_in(given) if given else None) or unit_in(column) or _unit_column(table)
+    return _unit_of_cells(table, column, named)
+
+
+def _unit_of_cells(table: Table, column: str, named: Unit | None) -> Unit | None:
+    """Return the unit behind a column's numbers, where they have one, else the unit that the file names.
+
+    Raises:
+        SeriesError: The numbers have several units, or another one than the file names.
+    """
+    behind: dict[str, int] = {}
+    for line, cell in zip(table.lines, table.column(column), strict=True):
+        if unit := unit_behind(cell):
+            behind.setdefault(unit, line)
+    if not behind:
+        return named
+    units = sorted(behind, key=behind.__getitem__)
+    if len(units) > 1:
+        raise SeriesError(f"line {behind[units[1]]}: a value in {units[1]} among values in {units[0]}; give one unit")
+    found = unit_named(units[0])
+    if named is not None and named != found:
+        raise SeriesError(f"line {behind[found.name]}: a value in {found.name} in a column of {named.name}; add --unit")
+    return found
 
 
 def _unit_column(table: Table) -> Unit | None:
@@ -279,14 +301,21 @@ def _measures(samples: Samples, column: str, unit: Unit | None, table: Table, op
     energy = unit is not None and unit.measures is Measures.ENERGY
     price = unit is not None and unit.measures is Measures.PRICE
     anew = not price and begins_each_day(samples.at, samples.values)
-    if energy and (column in table.counters or rises_without_end(samples.values) or anew):
+    if energy and (column in table.counters or rises_without_end(samples.at, samples.values) or anew):
         return Measures.COUNTER
+    if not price and rises_without_end(samples.at, -samples.values):
+        known = samples.values[np.isfinite(samples.values)]
+        raise Undecided(
+            f"{column!r} falls without end, from {known[0]:g} to {known[-1]:g}: a counter of what was fed in, or of "
+            "what is left of a credit? turn its sign so that it rises and add --measures counter --unit kWh, or add "
+            "--measures power or energy where it is none"
+        )
     if anew:
         raise Undecided(
             f"{column!r} falls to almost nothing once a day and rises in between: a counter that begins each day anew? "
             "add --measures counter --unit kWh, or --measures power where it is none"
         )
-    if not energy and rises_without_end(samples.values) and not price:
+    if not energy and rises_without_end(samples.at, samples.values) and not price:
         known = samples.values[np.isfinite(samples.values)]
         raise Undecided(
             f"{column!r} rises without end, from {known[0]:g} to {known[-1]:g}: a counter? add --measures counter "
@@ -309,4 +338,4 @@ def _quantity(unit: Unit | None, measures: Measures | None, power: str, *, endle
         return f"{'rises without end: ' if endless else ''}{unit.name} counter → {power}"
     if measures is Measures.ENERGY:
         return f"{unit.name} a step → {power}"
-    return UNITS[unit.name].name
+    return unit.name

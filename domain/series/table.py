@@ -14,6 +14,7 @@ SEPARATORS = ";\t|,"
 HEADER_WITHIN = 60  # A header stands among the first rows, below what an export says about itself.
 ROWS_MAX = 5_000_000
 CELL_MAX = 100_000
+WIDE_SHARE = 0.01  # So many rows may have a cell more than there are names.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,13 @@ def _table(rows: list[list[str]], lines: list[int], *, header: int, first: int, 
     unique = [
         name if counted[name] == 1 and name else f"{name or 'column'} {place + 1}" for place, name in enumerate(names)
     ]
+    wide = [place for place in range(first, len(rows)) if any(cell.strip() for cell in rows[place][len(unique) :])]
+    if len(wide) > max(1, WIDE_SHARE * (len(rows) - first)):
+        shown = rows[wide[0]]
+        raise SeriesError(
+            f"line {lines[wide[0]]} has {len(shown)} cells under {len(unique)} names ({separator.join(shown)[:40]}): "
+            "are its commas decimals? put values into quotes or semicolons between columns, or name every column"
+        )
     body = [(tuple(row), line) for row, line in zip(rows[first:], lines[first:], strict=True)]
     return Table(
         header=tuple(unique),

@@ -207,7 +207,8 @@ def _year(text: str) -> int:
 
 def _parse(text: str, order: DayOrder) -> datetime | None:
     """Return an instant, without a zone where the text has none; ``None`` where it is no time."""
-    text = text.strip().strip('"')
+    # An instant may name its zone beside its offset, in brackets.
+    text = re.sub(r"\[[A-Za-z_/+-]{3,40}\]$", "", text.strip().strip('"'))
     if len(text) < 6 or len(text) > 80:
         return None
     # Of a range (ENTSO-E) the beginning counts; its end may be a time of day alone.

@@ -47,6 +47,9 @@ _FOLDED = {re.sub(r"[^a-z/]", "", name.lower()): unit for name, unit in UNITS.it
     "cents/kwh": UNITS["ct/kWh"],
 }
 _PRICE = re.compile(r"(eur|€|ct|cents?|c)\s*(?:/|_?per_?|\s)\s*([mk]wh)", re.IGNORECASE)
+# A quotient by energy is no energy: other currencies, grams of CO2.
+_RATE = re.compile(r"([^\W\d_][^\W_]{0,5}|[€£$¥¢])\s*(?:/|\s+per\s+|_per_)\s*([mk]?wh)(?![a-z])", re.IGNORECASE)
+_AN_HOUR = re.compile(r"(?<![A-Za-z])([kKM]?)[wW]h\s*(?:/|_per_)\s*h(?![A-Za-z])")
 _WORD = re.compile(r"(?<![A-Za-z])([kKmM]?[wW][hH]?)(?![A-Za-z])")
 
 
@@ -63,10 +66,16 @@ def unit_named(text: str) -> Unit:
 
 
 def unit_in(header: str) -> Unit | None:
-    """Return the unit that a header names, as in ``load_kw``, ``Leistung [kW]`` or ``Price (EUR/MWh)``."""
+    """Return the unit that a header names, as in ``load_kw``, ``Leistung [kW]``, ``Price (EUR/MWh)`` or ``öre/kWh``."""
     price = _PRICE.search(header)
     if price:
         return _FOLDED.get(f"{price[1]}/{price[2]}".lower())
+    hourly = _AN_HOUR.search(header)
+    if hourly:
+        return _FOLDED[f"{hourly[1]}w".lower()]
+    rate = _RATE.search(header)
+    if rate:
+        return Unit(name=f"{rate[1]}/{rate[2]}", measures=Measures.PRICE)
     words = _WORD.findall(header)
     # ``mW`` is a thousandth of a watt, ``mw`` somebody's megawatt.
     return _FOLDED.get(words[-1].lower()) if words and not words[-1].startswith("mW") else None

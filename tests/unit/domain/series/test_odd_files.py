@@ -1,0 +1,159 @@
+"""Files that were read without a word as something else: each is read as it is meant, or refused in a sentence."""
+
+import gzip
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from domain.series.errors import SeriesError
+from domain.series.read import Options, Reading, read
+
+START = datetime(2025, 10, 15, tzinfo=UTC)
+STARTS = [START + timedelta(hours=hour) for hour in range(24 * 14)]
+
+
+def load(at: datetime) -> float:
+    """Return a load with an evening peak."""
+    return round(0.4 + 1.6 * float(np.exp(-((at.hour - 19) ** 2) / 6)) + 0.013 * (at.day % 7), 3)
+
+
+def _csv(
+    value: Callable[[datetime], str] = lambda at: str(load(at)),
+    header: str = "time,kW",
+    stamp: Callable[[datetime], str] = datetime.isoformat,
+) -> bytes:
+    return "\n".join([header, *(f"{stamp(at)},{value(at)}" for at in STARTS)]).encode()
+
+
+def _read(data: bytes, options: Options | None = None) -> Reading:
+    return read(data, options or Options())
+
+
+def _counted(step: float, sign: int = 1) -> Callable[[datetime], str]:
+    """Return a counter of the load that is told in whole steps."""
+    total = dict(zip(STARTS, np.cumsum([load(at) for at in STARTS]), strict=True))
+    return lambda at: f"{sign * (5 + round(total[at] / 1000 / step) * step):.6f}"
+
+
+@pytest.mark.parametrize("unit", ["öre/kWh", "p/kWh", "NOK/MWh", "$/MWh", "£/kWh", "Rp/kWh", "DKK per kWh", "gCO2/kWh"])
+def test_a_price_in_another_currency_is_no_energy(unit: str) -> None:
+    """80 öre a kWh were 80 kW."""
+    reading = _read(_csv(lambda at: str(load(at) * 100), f"time,Spot {unit}"))
+    assert "/" in reading.unit and "kW," not in reading.understood and "→" not in reading.understood
+    assert reading.series.values == pytest.approx([load(at) * 100 for at in STARTS])
+
+
+def test_energy_an_hour_is_a_power_whatever_the_step() -> None:
+    """MWh/h in quarters were four times the power."""
+    rows = [f"{(START + timedelta(minutes=15 * number)).isoformat()},{2 + number % 7}" for number in range(400)]
+    reading = _read("\n".join(["time,Load [MWh/h]", *rows]).encode())
+    assert reading.unit == "MW" and reading.series.values[:3] == pytest.approx([2, 3, 4])
+
+
+@pytest.mark.parametrize("unit", ["kW", "W"])
+def test_a_unit_behind_the_numbers_is_the_columns(unit: str) -> None:
+    """The header does not say it, the cells do."""
+    assert _read(_csv(lambda at: f"{load(at)} {unit}", "time,load")).unit == unit
+
+
+def test_a_counter_in_coarse_steps_is_a_counter() -> None:
+    """A month of hundredths of a MWh were 5 MW throughout."""
+    reading = _read(_csv(_counted(0.01), "time,total MWh"))
+    assert "MWh counter" in reading.understood and float(np.nanmean(reading.series.values)) < 0.01
+
+
+@pytest.mark.parametrize("word", ["-9999", "65535", "6553.5", "999999", "-32768", "4294967295"])
+@pytest.mark.parametrize("count", [4, 40])
+def test_a_word_for_no_value_is_missing_however_often_it_stands(word: str, count: int) -> None:
+    """Four of -9999 were an export."""
+    reading = _read(_csv(lambda at: word if at in STARTS[50 : 50 + count] else str(load(at))))
+    assert np.isnan(reading.series.values[50 : 50 + count]).all() and not reading.net
+    assert f"in {count} steps" in reading.understood and float(np.nanmax(reading.series.values)) < 3
+
+
+def test_a_large_use_that_is_a_round_number_stays() -> None:
+    """999 W among hundreds of watts is a reading."""
+    reading = _read(_csv(lambda at: "999" if at.hour == 3 else str(round(load(at) * 300)), "time,W"))
+    assert np.isfinite(reading.series.values).all()
+
+
+@pytest.mark.parametrize("before_s", [1, 60])
+def test_times_just_before_a_step_are_its_end(before_s: int) -> None:
+    """Every value of 00:59:59 stood an hour late."""
+    reading = _read(_csv(stamp=lambda at: (at + timedelta(seconds=3600 - before_s)).isoformat()))
+    assert reading.series.start == START and "ends of their steps" in reading.understood
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "step_s"),
+    [
+        ("Europe/Berlin", date(2025, 10, 20), 3_600),
+        ("Europe/Berlin", date(2025, 3, 24), 900),
+        ("America/New_York", date(2025, 10, 28), 900),
+        ("Australia/Sydney", date(2025, 10, 1), 1_800),
+        ("Australia/Sydney", date(2025, 4, 1), 3_600),
+    ],
+)
+def test_a_row_a_day_is_a_value_a_step_over_clock_changes(zone: str, first: date, step_s: int) -> None:
+    """Only the first hour of each day was read, as the day."""
+    wall = ZoneInfo(zone)
+    width, rows, expected = 25 * 3600 // step_s, [], []
+    begin = datetime.combine(first, time(), tzinfo=wall).astimezone(UTC)
+    for number in range(12):
+        at, end = (
+            datetime.combine(first + timedelta(days=number + more), time(), tzinfo=wall).astimezone(UTC)
+            for more in (0, 1)
+        )
+        values = [
+            str(load(at + step * timedelta(seconds=step_s)))
+            for step in range(int((end - at).total_seconds()) // step_s)
+        ]
+        expected += [float(value) for value in values]
+        rows.append(",".join([str(first + timedelta(days=number)), *values, *[""] * (width - len(values))]))
+    data = "\n".join([",".join(["Date", *(f"H{number + 1}" for number in range(width))]), *rows]).encode()
+    reading = _read(data, Options(timezone=zone))
+    assert (reading.series.start, reading.series.step_s) == (begin, step_s)
+    assert reading.series.values == pytest.approx(expected)
+
+
+def test_an_instant_may_name_its_zone_in_brackets() -> None:
+    """Programs in Java write it."""
+    reading = _read(_csv(stamp=lambda at: f"{at.astimezone(ZoneInfo('Europe/Berlin')).isoformat()}[Europe/Berlin]"))
+    assert reading.zone == "Europe/Berlin"
+
+
+DAYS = "\n".join(f"2025-10-{day:02d}," + ",".join("1" * 24) for day in (1, 2, 2)).encode()
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "decimal commas without quotes": (_csv(lambda at: str(load(at)).replace(".", ",")), "are its commas decimals"),
+    "another unit from a row on": (
+        _csv(lambda at: str(load(at) * (1000 if at > STARTS[170] else 1)), "time,load"),
+        "from step 171 on, of 336",
+    ),
+    "two units behind the numbers": (
+        _csv(lambda at: f"{load(at)} kW" if at.hour else f"{load(at) * 1000} W", "time,load"),
+        "line 3: a value in kW among values in W",
+    ),
+    "a unit against the header's": (_csv(lambda at: f"{load(at) * 1000} W"), "a value in W in a column of kW"),
+    "a counter that falls": (_csv(_counted(1e-6, -1), "time,total MWh"), "falls without end, from -5.0"),
+    "a day in two rows": (
+        b"Date," + ",".join(f"{hour}:00" for hour in range(24)).encode() + b"\n" + DAYS,
+        "in several",
+    ),
+    "gzip": (gzip.compress(b"time,kW"), "gzip"),
+    "Parquet": (b"PAR1" + bytes(40), "Parquet"),
+    "PDF": (b"%PDF-1.7\n", "a PDF"),
+    "a web page": (b"\n<!DOCTYPE html><html></html>", "a web page"),
+    "an old spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\xb1", "a spreadsheet"),
+    "a database": (b"SQLite format 3\x00", "a database"),
+}
+
+
+@pytest.mark.parametrize(("data", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_would_be_read_as_something_else_is_refused(data: bytes, words: str) -> None:
+    """A sentence, never a wrong series."""
+    with pytest.raises(SeriesError) as error:
+        _read(data)
+    assert words in str(error.value) and "\n" not in str(error.value)
