@@ -45,6 +45,9 @@ OPEN_TIMEOUT_S: Final = 15.0
 LOOK_AGAIN_S: Final = 1.0
 PAGE: Final = 200
 _CONNECT_TIMEOUT_S: Final = 5
+# A cut network says nothing: after two of these without an answer another server is looked for.
+PING_S: Final = 2
+_PINGS_MAX: Final = 2
 _SHARDS_KEY: Final = "sitewatt-shards"
 _KEY, _ARRIVED = "Sitewatt-Key", "Sitewatt-Arrived"
 
@@ -148,6 +151,8 @@ class NatsStreams:
                     connect_timeout=_CONNECT_TIMEOUT_S,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=1,
+                    ping_interval=PING_S,
+                    max_outstanding_pings=_PINGS_MAX,
                     error_cb=_said,
                 )
         except (NatsError, OSError, TimeoutError) as error:
@@ -451,9 +456,15 @@ class _OvertakenError(StoreError):
 async def _guarded(call: Awaitable[T]) -> T:
     """Make a call to the server.
 
+    The client, and ``asyncio.wait_for`` below it before Python 3.12, may swallow a cancellation that comes as a call
+    ends. Nobody asks the tasks of a group a second time, so it is told here: else work that was to stop would go on,
+    and whoever waits for its end, such as the leases, would wait for ever.
+
     Raises:
         StoreError: It failed, or nobody answered.
     """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task is not None else 0
     try:
         return await call
     except KeyNotFoundError as error:
@@ -462,6 +473,9 @@ async def _guarded(call: Awaitable[T]) -> T:
         raise _OvertakenError("another writer was first") from error
     except (NatsError, OSError, TimeoutError) as error:
         raise StoreError(f"streams: {_text(error)}; try again") from error
+    finally:
+        if task is not None and task.cancelling() > asked:
+            raise asyncio.CancelledError
 
 
 async def _make_streams(client: Client, address: NatsAddress) -> int:

@@ -37,7 +37,7 @@ from cloud.shell.signing import read_signer_file
 from cloud.stores.private_files import private_folder
 from cloud.stores.registry import Registry, save_registry, with_joined
 from cloud.stores.setup import Stores
-from cloud.stores.tables import Check, Forgetting
+from cloud.stores.tables import Check, Forgetting, Tables
 from contracts.clock import Clock
 from contracts.topics import Topic, Up, parse
 
@@ -88,7 +88,7 @@ class LocalCloud:
                 tasks.create_task(stop_with_parent(parent_pid), name="stop with parent")
                 tasks.create_task(self._streams.follow(self._wake), name="follow streams")
                 tasks.create_task(self._link.run(), name="broker link")
-                tasks.create_task(self._forget(), name="forget expired items")
+                tasks.create_task(forget_expired(self._stores.tables, self._clock), name="forget expired items")
                 tasks.create_task(self._begin(tasks, metrics), name="begin")
         finally:
             self._link.close()
@@ -252,12 +252,16 @@ class LocalCloud:
                 log.warning("streams not trimmed", extra={"error": str(error)})
             await asyncio.sleep(TRIM_EVERY_S)
 
-    async def _forget(self) -> None:
-        """Remove what has expired, which DynamoDB does by itself."""
-        while True:
-            await self._clock.sleep(FORGET_EVERY_S)
-            if isinstance(self._stores.tables, Forgetting):
-                await asyncio.to_thread(self._stores.tables.forget_expired, self._clock.now())
+
+async def forget_expired(tables: Tables, clock: Clock) -> None:
+    """Remove what has expired each hour until cancelled, which DynamoDB does by itself."""
+    while True:
+        await clock.sleep(FORGET_EVERY_S)
+        if isinstance(tables, Forgetting):
+            try:
+                await asyncio.to_thread(tables.forget_expired, clock.now())
+            except StoreError as error:  # An hour later they are as expired.
+                log.warning("expired items not removed", extra={"error": str(error)})
 
 
 def _url(server: asyncio.Server) -> str:
@@ -275,7 +279,7 @@ async def run(config: CloudConfig, *, clock: Clock, parent_pid: int | None = Non
     """
     private_folder(config.folder)
     remember(config.folder, config.servers)
-    stores = open_stores(config.folder, config.servers)
+    stores = open_stores(config.folder, config.servers, lake=config.lake)
     try:
         streams = await open_streams(config.folder, config.servers)
         try:

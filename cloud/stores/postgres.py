@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
 
 from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.sql_rows import between, item_of, put_of, values_of
@@ -37,8 +38,25 @@ from contracts.units import epoch_ms
 PARTITIONS: Final = 8  # Of each table; made once, so a constant of the schema.
 WALK_PAGE: Final = 1000
 CONNECT_TIMEOUT_S: Final = 10
+CONNECT_EACH_S: Final = 2  # Of several hosts, one that is cut off must leave time for the next within a beat.
 # A statement that waits longer than this waits for a writer that hangs; the call fails and is made again.
 STATEMENT_TIMEOUT_MS: Final = 30_000
+# A connection over which a cut network lets nothing pass says nothing by itself: it ends after so long, below the time
+# after which others take over our work. Source: PostgreSQL documentation, 34.1.2 "Parameter Key Words"; tcp(7).
+_IDLE_S, _PROBE_S, _PROBES, _UNACKED_MS = 2, 1, 3, 5000
+# The same for the server's end: what a client that is cut off in the midst of a transaction has locked would else stay
+# locked for two hours, its leases among it. Source: PostgreSQL documentation, 20.3.2 "TCP Settings", 20.11.1.
+_SERVER: Final = {
+    "statement_timeout": STATEMENT_TIMEOUT_MS,
+    "idle_in_transaction_session_timeout": _UNACKED_MS,
+    "tcp_keepalives_idle": _IDLE_S,
+    "tcp_keepalives_interval": _PROBE_S,
+    "tcp_keepalives_count": _PROBES,
+    "tcp_user_timeout": _UNACKED_MS,
+}
+# A warning at a commit: it was not waited for that a standby has it, so a lost machine could take it back.
+# Source: PostgreSQL source, src/backend/replication/syncrep.c, SyncRepWaitForLSN.
+_UNCOPIED: Final = "01000"
 TRIES_MAX: Final = 8  # Of a transaction that the server ended for another's sake.
 _SCHEMA_LOCK: Final = 7_349_001  # Any number, the same in every process: one at a time makes the tables.
 
@@ -68,10 +86,13 @@ class PostgresTables:
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._url = url
-        self._options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+        # What the address itself asks for stands first.
+        self._options = " ".join([_options(url), *(f"-c {name}={value}" for name, value in _SERVER.items())])
         if read_only:
             self._options += " -c default_transaction_read_only=on"
         self._idle: list[_Connection] = []
+        # Connections whose last commit no standby has confirmed; each is in the hands of one thread.
+        self._uncopied: set[_Connection] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -213,6 +234,8 @@ class PostgresTables:
         try:
             connection = self._lend()
             yield connection
+            if connection in self._uncopied:
+                raise pg.OperatorIntervention("the standby did not confirm in time; it may be written or not")
         except psycopg.Error as error:
             if connection is not None and connection.broken:
                 self._drop_idle()  # A server that ended one has seldom left the others.
@@ -224,6 +247,9 @@ class PostgresTables:
             if connection is not None:
                 connection.close()
             raise
+        finally:
+            if connection is not None:
+                self._uncopied.discard(connection)
         with self._lock:
             if not self._closed:
                 self._idle.append(connection)
@@ -242,12 +268,27 @@ class PostgresTables:
                 connection = self._idle.pop()
                 if not connection.closed:
                     return connection
-        return psycopg.connect(
+        several = "," in where(self._url)
+        connection = psycopg.connect(
             self._url,
             autocommit=True,
-            connect_timeout=CONNECT_TIMEOUT_S,
+            connect_timeout=CONNECT_EACH_S if several else CONNECT_TIMEOUT_S,
             options=self._options,
+            keepalives_idle=_IDLE_S,
+            keepalives_interval=_PROBE_S,
+            keepalives_count=_PROBES,
+            tcp_user_timeout=_UNACKED_MS,
         )
+        connection.add_notice_handler(lambda said: self._uncopied.add(connection) if _is_uncopied(said) else None)
+        return connection
+
+
+def _options(url: str) -> str:
+    """Return the settings of a session that an address asks for; what cannot be read fails when it is connected."""
+    try:
+        return str(conninfo_to_dict(url).get("options") or "")
+    except psycopg.Error:
+        return ""
 
 
 def where(url: str) -> str:
@@ -303,6 +344,10 @@ def _statements(write: Write) -> _Statements:
         f" ON CONFLICT {conflict}"
     )
     return [(sql, [*at, *values])]
+
+
+def _is_uncopied(said: pg.Diagnostic) -> bool:
+    return said.severity_nonlocalized == "WARNING" and said.sqlstate == _UNCOPIED
 
 
 def _said(error: psycopg.Error) -> str:

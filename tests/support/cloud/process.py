@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,10 +21,11 @@ T = TypeVar("T")
 
 
 class Process:
-    """One ``python -m`` process that says when it is ready."""
+    """One ``python -m`` process that says when it is ready; ``inside`` stands before the command."""
 
-    def __init__(self, *arguments: str, folder: Path) -> None:
+    def __init__(self, *arguments: str, folder: Path, inside: Sequence[str] = ()) -> None:
         self._arguments = arguments
+        self._inside = inside
         self._log = folder / f"{arguments[0]}.log"
         self.process: asyncio.subprocess.Process | None = None
         self.ready: dict[str, Any] = {}
@@ -38,7 +39,7 @@ class Process:
         """Start it, and return when it says that it is ready."""
         with self._log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *self._arguments, "--parent-pid", str(os.getpid()),
+                *self._inside, sys.executable, "-m", *self._arguments, "--parent-pid", str(os.getpid()),
                 stdout=asyncio.subprocess.PIPE, stderr=log,
             )  # fmt: skip
         if wait:
@@ -78,9 +79,9 @@ async def started(process: Process) -> AsyncIterator[Process]:
 
 
 @asynccontextmanager
-async def gateway(port: int, **arguments: Any) -> AsyncIterator[aiomqtt.Client]:
+async def gateway(port: int, host: str = "127.0.0.1", **arguments: Any) -> AsyncIterator[aiomqtt.Client]:
     """Connect like a gateway."""
-    async with aiomqtt.Client("127.0.0.1", port, timeout=SAFETY_S, **arguments) as client:
+    async with aiomqtt.Client(host, port, timeout=SAFETY_S, **arguments) as client:
         yield client
 
 

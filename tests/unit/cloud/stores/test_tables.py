@@ -336,3 +336,16 @@ def test_a_database_that_is_not_there_is_named_without_its_password() -> None:
     with pytest.raises(StoreError, match=r"tables at 127\.0\.0\.1:1/sw:") as refused:
         PostgresTables.open("postgresql://someone:secret@127.0.0.1:1/sw")
     assert "secret" not in str(refused.value) and "someone" not in str(refused.value)
+
+
+def test_a_session_of_postgresql_ends_by_itself_when_its_client_is_cut_off(postgres: PostgresTables) -> None:
+    """What it has locked would stay locked for two hours, leases among it; what an address asks for stands too."""
+    tables = PostgresTables(f"{postgres.url}?options=-csearch_path%3Dsomewhere")
+    wanted = {
+        "idle_in_transaction_session_timeout": "5s", "statement_timeout": "30s", "tcp_user_timeout": "5000",
+        "tcp_keepalives_idle": "2", "tcp_keepalives_count": "3", "search_path": "somewhere",
+    }  # fmt: skip
+    with tables._connected() as connection:
+        found = {name: connection.execute(f"SHOW {name}").fetchall()[0][0] for name in wanted}
+    tables.close()
+    assert found == wanted
