@@ -12,7 +12,7 @@ from cloud.infra.rules import SCHEDULES
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.opening import STORES_FILE, STREAM_SCHEMES, STREAMS_FILE, TABLES_FILE, Servers
 from cloud.stores.registry import Registry
-from cloud.stores.setup import POSTGRESQL
+from cloud.stores.setup import POSTGRESQL, S3
 from contracts.reasons import reason_of
 
 
@@ -84,8 +84,9 @@ class CloudConfig(_Settings):
     """Everything that the local cloud is told.
 
     ``folder`` holds the tables, the streams and the lake. ``tables`` (``postgresql://USER@HOST/DATABASE``) and
-    ``streams`` (``nats://HOST:PORT/NAME``) keep them in servers instead. ``schedules`` overrides periods in seconds by
-    name. Without ``metrics`` nobody can ask for the counters.
+    ``streams`` (``nats://HOST:PORT/NAME``, ``kinesis://NAME``) keep them in servers instead. ``lake`` is another
+    folder, or ``s3://BUCKET/PREFIX?endpoint=URL``. ``schedules`` overrides periods in seconds by name. Without
+    ``metrics`` nobody can ask for the counters.
     """
 
     broker: BrokerSettings = BrokerSettings()
@@ -96,6 +97,7 @@ class CloudConfig(_Settings):
     metrics: MetricsSettings | None = None
     tables: str | None = None
     streams: str | None = None
+    lake: str | None = Field(default=None, min_length=1, max_length=1024)
 
     @field_validator("tables")
     @classmethod
@@ -111,7 +113,7 @@ class CloudConfig(_Settings):
     @classmethod
     def _servers(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(STREAM_SCHEMES):
-            raise ValueError("must be nats://HOST:PORT/NAME")
+            raise ValueError("must be nats://HOST:PORT/NAME or kinesis://NAME")
         if "@" in urlsplit(url or "").netloc:
             raise ValueError("holds who connects; name a credentials file, ?creds=FILE, instead")
         return url
@@ -164,7 +166,8 @@ def load_config(path: Path, *, tables: str | None = None, streams: str | None = 
     signing = config.signing.model_copy(update={"key_file": base / config.signing.key_file})
     folder = base / config.folder
     broker = config.broker.model_copy(update={"password_file": _password_file(config.broker, base, folder)})
-    return config.model_copy(update={"folder": folder, "signing": signing, "broker": broker})
+    lake = config.lake if config.lake is None or config.lake.startswith(S3) else str(base / config.lake)
+    return config.model_copy(update={"folder": folder, "signing": signing, "broker": broker, "lake": lake})
 
 
 def _password_file(broker: BrokerSettings, base: Path, folder: Path) -> Path | None:

@@ -24,7 +24,7 @@ TABLES_FILE: Final = "tables.db"
 STREAMS_FILE: Final = "streams.db"
 STORES_FILE: Final = "stores.json"
 LAKE_FOLDER: Final = "lake"
-STREAM_SCHEMES: Final = ("nats://", "tls://")
+STREAM_SCHEMES: Final = ("nats://", "tls://", "kinesis://")
 
 T = TypeVar("T")
 
@@ -101,16 +101,16 @@ def open_tables(place: Path, *, read_only: bool = False) -> Tables:
     return SqliteTables.open(place, read_only=read_only) if url is None else open_postgres(url, read_only=read_only)
 
 
-def open_stores(folder: Path, servers: Servers) -> Stores:
-    """Open tables and lake.
+def open_stores(folder: Path, servers: Servers, *, lake: str | None = None) -> Stores:
+    """Open tables and lake; a lake that nothing is said of is a folder in the cloud's.
 
     Raises:
-        SetupError: A client that is needed is not installed.
+        SetupError: A client that is needed is not installed, or the lake's address cannot be used.
         StoreError: They cannot be opened or reached.
     """
     if servers.tables is None:
-        return open_files(folder / TABLES_FILE)
-    return open_database(servers.tables, lake=folder / LAKE_FOLDER)
+        return open_files(folder / TABLES_FILE, lake=lake)
+    return open_database(servers.tables, lake=lake or str(folder / LAKE_FOLDER))
 
 
 async def open_streams(folder: Path, servers: Servers, *, read_only: bool = False) -> Streams:
@@ -122,6 +122,12 @@ async def open_streams(folder: Path, servers: Servers, *, read_only: bool = Fals
     """
     if servers.streams is None:
         return SqliteStreams.open(folder / STREAMS_FILE, read_only=read_only)
+    if servers.streams.startswith("kinesis://"):
+        try:
+            from cloud.local.kinesis_streams import KinesisStreams
+        except ImportError as error:
+            raise SetupError(f"streams in Kinesis need sitewatt[cloud]: {error}") from error
+        return await KinesisStreams.open(servers.streams)
     try:
         from cloud.local.nats_streams import NatsStreams
     except ImportError as error:

@@ -1,14 +1,15 @@
 """Which stores the environment names: the one place that knows the implementations.
 
 ``SITEWATT_STORE``: ``sqlite:///PATH``, ``postgresql://…`` or ``dynamodb``. With the first two ``SITEWATT_LAKE`` is a
-folder (by default ``lake`` beside the file; PostgreSQL has no default); with the last ``SITEWATT_TABLE_PREFIX`` and
-``SITEWATT_LAKE_BUCKET`` name tables and bucket.
+folder or ``s3://BUCKET/PREFIX`` (by default ``lake`` beside the file; PostgreSQL has no default); with the last
+``SITEWATT_TABLE_PREFIX`` and ``SITEWATT_LAKE_BUCKET`` name tables and bucket.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
 
 from cloud.errors import SetupError
 from cloud.stores.lake import Lake
@@ -18,6 +19,7 @@ from cloud.stores.tables import Tables
 SQLITE: Final = "sqlite:///"
 POSTGRESQL: Final = "postgresql://"
 DYNAMODB: Final = "dynamodb"
+S3: Final = "s3://"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +39,9 @@ def open_stores(environ: Mapping[str, str]) -> Stores:
     """
     store = _setting(environ, "SITEWATT_STORE")
     if store.startswith(SQLITE):
-        return open_files(
-            Path(store.removeprefix(SQLITE)), lake=Path(lake) if (lake := environ.get("SITEWATT_LAKE")) else None
-        )
+        return open_files(Path(store.removeprefix(SQLITE)), lake=environ.get("SITEWATT_LAKE") or None)
     if store.startswith(POSTGRESQL):
-        return open_database(store, lake=Path(_setting(environ, "SITEWATT_LAKE")))
+        return open_database(store, lake=_setting(environ, "SITEWATT_LAKE"))
     if store == DYNAMODB:
         return _open_aws(
             prefix=_setting(environ, "SITEWATT_TABLE_PREFIX"), bucket=_setting(environ, "SITEWATT_LAKE_BUCKET")
@@ -52,27 +52,54 @@ def open_stores(environ: Mapping[str, str]) -> Stores:
     )
 
 
-def open_files(path: Path, *, lake: Path | None = None) -> Stores:
-    """Open a SQLite file and a lake folder, creating them where they are missing.
+def open_files(path: Path, *, lake: str | None = None) -> Stores:
+    """Open a SQLite file and a lake (see ``open_lake``), creating file and folder where they are missing.
 
     Raises:
+        SetupError: The lake's address cannot be used.
         StoreError: The file cannot be opened.
     """
-    from cloud.stores.parquet import FolderLake
-
-    return Stores(tables=SqliteTables.open(path), lake=FolderLake(lake or path.parent / "lake"))
+    return Stores(tables=SqliteTables.open(path), lake=open_lake(lake or str(path.parent / "lake")))
 
 
-def open_database(url: str, *, lake: Path) -> Stores:
-    """Connect to a PostgreSQL database and open a lake folder, making tables and folder where they are missing.
+def open_database(url: str, *, lake: str) -> Stores:
+    """Connect to a PostgreSQL database and open a lake, making tables and folder where they are missing.
 
     Raises:
-        SetupError: Its client is not installed.
+        SetupError: Its client is not installed, or the lake's address cannot be used.
         StoreError: The database cannot be reached.
+    """
+    return Stores(tables=open_postgres(url), lake=open_lake(lake))
+
+
+def open_lake(place: str) -> Lake:
+    """Open a lake in a folder, or in a bucket of S3 or of a server that speaks its protocol.
+
+    Args:
+        place: A folder's path, or ``s3://BUCKET[/PREFIX][?endpoint=URL&region=NAME]``; who may write is told as boto3
+            finds it (environment, profile or role).
+
+    Raises:
+        SetupError: The address cannot be used, or boto3 is not installed.
     """
     from cloud.stores.parquet import FolderLake
 
-    return Stores(tables=open_postgres(url), lake=FolderLake(lake))
+    if not place.startswith(S3):
+        return FolderLake(Path(place))
+    parts = urlsplit(place)
+    options = dict(parse_qsl(parts.query))
+    if not parts.netloc or "@" in parts.netloc or (unknown := sorted(set(options) - {"endpoint", "region"})):
+        what = f"knows no {unknown[0]!r}" if parts.netloc and "@" not in parts.netloc else "names no bucket"
+        raise SetupError(f"the lake's address {what}; it is s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
+    try:
+        import boto3
+
+        from cloud.stores.s3 import S3Lake
+    except ImportError as error:
+        raise SetupError(f"a lake in a bucket needs sitewatt[cloud]: {error}") from error
+    prefix = f"{folder}/" if (folder := parts.path.strip("/")) else ""
+    client = boto3.client("s3", endpoint_url=options.get("endpoint"), region_name=options.get("region", "us-east-1"))
+    return S3Lake(client, bucket=parts.netloc, prefix=prefix)
 
 
 def open_postgres(url: str, *, read_only: bool = False) -> Tables:

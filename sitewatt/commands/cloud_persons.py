@@ -160,7 +160,7 @@ def _private(config: Path) -> Iterator[_Kept]:
     settings = load_config(config)
     if not settings.tables_path.is_file():
         raise SetupError(f"{settings.folder} holds no {settings.tables_path.name}: no cloud has run there")
-    stores = open_stores(settings.folder, settings.servers)
+    stores = open_stores(settings.folder, settings.servers, lake=settings.lake)
     try:
         yield _Kept(tables=stores.tables, lake=stores.lake, registry=settings.registry, private=settings.folder)
     finally:

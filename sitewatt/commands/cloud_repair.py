@@ -114,7 +114,7 @@ def void(
     if record is None:
         fail(f"zone {printable(zone, 63)} is not known", code="bad_zone", as_json=as_json, exit_code=BAD_INPUT)
     try:
-        stores = open_stores(settings.folder, settings.servers)
+        stores = open_stores(settings.folder, settings.servers, lake=settings.lake)
         try:
             writer = MarketWriter(
                 zone=record,

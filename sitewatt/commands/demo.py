@@ -106,7 +106,7 @@ def _check_servers(servers: "Servers", *, as_json: bool) -> None:
     if servers.tables is None:
         return
     try:
-        tables = open_database(servers.tables, lake=Path(LAKE_FOLDER)).tables
+        tables = open_database(servers.tables, lake=LAKE_FOLDER).tables
         try:
             load_registry(tables)
         except SetupError:

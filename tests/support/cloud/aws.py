@@ -23,7 +23,8 @@ BUCKET = "test-lake"
 
 
 @contextmanager
-def _aws() -> Iterator[None]:
+def aws() -> Iterator[None]:
+    """An empty account for the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
             patch.setenv(name, "testing")
@@ -41,7 +42,7 @@ def create_tables(client: "DynamoDBClient", *, prefix: str = PREFIX) -> None:
 @contextmanager
 def moto_tables() -> Iterator[DynamoTables]:
     """Empty tables for the block."""
-    with _aws():
+    with aws():
         client = boto3.client("dynamodb")
         create_tables(client)
         yield DynamoTables(client, prefix=PREFIX)
@@ -50,7 +51,7 @@ def moto_tables() -> Iterator[DynamoTables]:
 @contextmanager
 def moto_lake() -> Iterator[S3Lake]:
     """An empty lake for the block."""
-    with _aws():
+    with aws():
         client = boto3.client("s3")
         client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield S3Lake(client, bucket=BUCKET, prefix="raw/")
@@ -59,7 +60,7 @@ def moto_lake() -> Iterator[S3Lake]:
 @contextmanager
 def aws_account() -> Iterator[DynamoTables]:
     """Empty tables and an empty lake for the block, for functions that make their own clients."""
-    with _aws():
+    with aws():
         client = boto3.client("dynamodb")
         create_tables(client)
         boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from cloud.errors import SetupError, StoreError
+from cloud.stores.parquet import FolderLake
 from cloud.stores.registry import load_registry, load_registry_file, read_registry, save_registry
-from cloud.stores.setup import open_stores
+from cloud.stores.s3 import S3Lake
+from cloud.stores.setup import open_lake, open_stores
 
 REGISTRY = {
     "zones": [{"id": "zone-1"}],
@@ -42,6 +44,20 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     """A folder that does not exist must not become a silent in-memory store."""
     with pytest.raises(StoreError, match=r"none/cloud\.db"):
         open_stores({"SITEWATT_STORE": f"sqlite:///{tmp_path}/none/cloud.db"})
+
+
+def test_a_lake_is_a_folder_or_a_bucket(tmp_path: Path) -> None:
+    """Several processes put their samples into one place."""
+    assert isinstance(open_lake(str(tmp_path)), FolderLake)
+    assert isinstance(open_lake("s3://samples/raw?endpoint=http://127.0.0.1:9&region=eu-central-1"), S3Lake)
+
+
+@pytest.mark.parametrize("place", ["s3://", "s3:///raw", "s3://user:secret@samples", "s3://samples?bucket=x"])
+def test_a_lake_that_is_none_is_refused_without_its_secret(place: str) -> None:
+    """Samples must not go to another place than the one that was meant."""
+    with pytest.raises(SetupError, match="lake's address") as refused:
+        open_lake(place)
+    assert "secret" not in str(refused.value)
 
 
 def test_a_registry_survives_the_store(tmp_path: Path) -> None:
