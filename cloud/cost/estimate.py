@@ -64,6 +64,8 @@ class Activity:
         polls_per_s: Batches that Lambda takes from a busy shard each second.
         sites_per_zone: Sites that share a market, and its ticks.
         lake_bytes: Parquet bytes of one sample, measured on our own encoder.
+        interval_end_s: Within which all readings of an interval come: a gateway sends when it has measured its end, and
+            none waits for others.
     """
 
     orders: float = 2
@@ -81,6 +83,7 @@ class Activity:
     polls_per_s: float = 1
     sites_per_zone: int = 200
     lake_bytes: float = 2.5
+    interval_end_s: float = 10.0
 
 
 class Purpose(StrEnum):
@@ -143,7 +146,7 @@ def our_bill(
     return Bill(
         lines=(
             *_iot(up, does, prices, basic_ingest=basic_ingest),
-            *_kinesis(told, up, sites, prices),
+            *_kinesis(told, up, sites, does, prices),
             *_lambda(up, sites, does, prices),
             *_dynamodb(told, up, does, prices),
             *_lake(site, sites, does, prices),
@@ -218,21 +221,26 @@ def _iot(up: dict[Stream, float], does: Activity, prices: Prices, *, basic_inges
         yield _line("iot", f"rules and actions: {purpose}", count, _rule(prices) / 1e6, purpose=purpose)
 
 
-def shards(told: Telemetry, up: dict[Stream, float], sites: int) -> dict[Carrier, int]:
-    """Return the shards of each carrier: what is written, and what all its readers together read, must fit."""
+def shards(told: Telemetry, up: dict[Stream, float], sites: int, does: Activity | None = None) -> dict[Carrier, int]:
+    """Return the shards of each carrier: what is written, and what all its readers together read, must fit.
+
+    The readings of an interval come at its end, all within seconds.
+    """
+    at_once_s = sites / (does or Activity()).interval_end_s
     found: dict[Carrier, int] = {}
     for carrier in Carrier:
         carried = [stream for stream in Stream if stream.carrier is carrier]
         per_s = sites * sum(up[stream] for stream in carried) / MONTH_S
         bytes_s = per_s * (told.payload_bytes if carrier is Carrier.TELEMETRY else 600)
         readers = sum(1 for consumer in CONSUMERS if consumer.stream in carried)
-        loads = (bytes_s / SHARD_BYTES_S, per_s / SHARD_RECORDS_S, readers * bytes_s / SHARD_READ_BYTES_S)
+        records_s = per_s + (at_once_s if Stream.METER in carried else 0.0)
+        loads = (bytes_s / SHARD_BYTES_S, records_s / SHARD_RECORDS_S, readers * bytes_s / SHARD_READ_BYTES_S)
         found[carrier] = max(1, ceil(max(loads)))
     return found
 
 
-def _kinesis(told: Telemetry, up: dict[Stream, float], sites: int, prices: Prices) -> Iterable[Line]:
-    hours = sum(shards(told, up, sites).values()) * DAYS * 24
+def _kinesis(told: Telemetry, up: dict[Stream, float], sites: int, does: Activity, prices: Prices) -> Iterable[Line]:
+    hours = sum(shards(told, up, sites, does).values()) * DAYS * 24
     puts = sum(up.values()) * chunks(told.payload_bytes, PUT_BYTES)
     yield _line("kinesis", "shard hours, shared by all sites", hours / sites, prices.kinesis_shard_hour)
     yield _line("kinesis", "put units", puts, prices.kinesis_put_units_million / 1e6)

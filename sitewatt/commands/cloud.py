@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from os import getpid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from sitewatt.commands import (
     cloud_stack,
 )
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
+
+if TYPE_CHECKING:
+    from cloud.cost.volumes import Site
 
 READY_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 5.0
@@ -132,6 +135,7 @@ def cost(
     points: Annotated[int, typer.Option(min=1, max=100, help="Points of one device.")] = 5,
     changed: Annotated[float, typer.Option(min=0.001, max=1, help="Share of samples outside their dead band.")] = 1.0,
     period: Annotated[float, typer.Option(min=1, max=3600, help="Longest seconds between two messages.")] = 300.0,
+    headroom: Annotated[bool, typer.Option("--headroom", help="How near so many sites come to AWS' quotas.")] = False,
     as_json: _Json = False,
 ) -> None:
     """Work out the AWS bill of one site-month from the real message sizes, beside one message for every sample."""
@@ -140,6 +144,9 @@ def cost(
     from cloud.cost.volumes import Site, telemetry_of
 
     site = Site(devices=devices, points_per_device=points, rate_hz=rate, changed=changed, period_s=period)
+    if headroom:
+        _headroom(site, sites, as_json=as_json)
+        return
     told, ours, naive = telemetry_of(site), our_bill(site, sites=sites), naive_bill(site)
     if as_json:
         print_json(
@@ -173,6 +180,21 @@ def cost(
         f"({ours.dominant.usd / ours.usd:.0%}); the naive design, which only reports, costs "
         f"{naive.usd / reported:.0f} times as much as our reporting"
     )
+
+
+def _headroom(site: "Site", sites: int, *, as_json: bool) -> None:
+    """Show which of AWS' bounds so many sites reach first."""
+    from cloud.cost.headroom import headroom
+
+    bounds = headroom(site, sites=sites)
+    if as_json:
+        print_json([{**asdict(bound), "share": bound.share} for bound in bounds])
+        return
+    tell(f"{sites:,} sites, beside what AWS allows by default:")
+    for bound in bounds:
+        kind = "can be raised" if bound.raised else "fixed"
+        tell(f"  {bound.share:8.1%}  {bound.what:45} {bound.load:12,.1f} of {bound.bound:9,.0f} ({kind})")
+    tell(f"first: {bounds[0].what}; {bounds[0].then}")
 
 
 def _within(usd: float, goal_usd: float) -> str:

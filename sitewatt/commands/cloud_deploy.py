@@ -42,6 +42,7 @@ def deploy(
     endpoint: _Endpoint = None,
     token_issuer: cloud_stack.TokenIssuer = None,
     token_audience: cloud_stack.TokenAudience = "sitewatt",
+    for_sites: cloud_stack.ForSites = 1000,
     as_json: _Json = False,
 ) -> None:
     """Make the stack, or bring it to the state of this source tree: upload the code, hand over the template, wait.
@@ -52,6 +53,7 @@ def deploy(
     """
     files = _files(bundles, arch, as_json=as_json)
     with _told(as_json):
+        from cloud.cost.headroom import shards_for
         from cloud.infra.deployment import emulator
         from cloud.infra.deployment.rollout import deploy as roll_out
         from cloud.infra.stack.app import StackSettings, synth_stack
@@ -63,6 +65,7 @@ def deploy(
             account=account.number,
             bundles={bundle: digest for bundle, (_, digest) in files.items()},
             doorkeeper=cloud_stack.doorkeeper(token_issuer, token_audience, as_json=as_json),
+            shards=shards_for(for_sites),
         )
         say = _say(as_json)
         say("building the template, about ten seconds")

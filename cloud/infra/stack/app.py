@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 
 from cloud.infra.functions import Bundle
+from cloud.infra.rules import Carrier
 from cloud.infra.stack import acknowledged
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data, data
@@ -25,7 +26,7 @@ class StackSettings:
     """Which stack: its name is the prefix of what it names.
 
     ``bundles`` is the SHA-256 of each bundle that is to run; without them a change of the code alone changes nothing.
-    ``doorkeeper`` says whose tokens open the API; without one there is no API.
+    ``doorkeeper`` says whose tokens open the API; without one there is no API. ``shards`` are those of each carrier.
     """
 
     name: str = "sitewatt"
@@ -33,6 +34,7 @@ class StackSettings:
     account: str = "111122223333"  # Source: AWS documentation, the account of examples.
     bundles: Mapping[Bundle, str] = field(default_factory=dict)
     doorkeeper: Doorkeeper | None = None
+    shards: Mapping[Carrier, int] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -51,7 +53,7 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
         description="sitewatt: the market, forecasts and the grid of energy sites",
     )
     bundles = Bundles(stack, digests=settings.bundles)
-    held = data(stack, prefix=settings.prefix)
+    held = data(stack, prefix=settings.prefix, shards=settings.shards)
     made = functions(stack, held, bundles, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
     if settings.doorkeeper is not None:

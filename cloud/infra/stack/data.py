@@ -1,5 +1,6 @@
 """What the stack remembers: keys, tables, the lake, streams, the signing key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aws_cdk import Duration, RemovalPolicy, Stack
@@ -31,8 +32,8 @@ class Data:
     aside: sqs.Queue
 
 
-def data(stack: Stack, *, prefix: str) -> Data:
-    """Add everything that is remembered to a stack."""
+def data(stack: Stack, *, prefix: str, shards: Mapping[Carrier, int]) -> Data:
+    """Add everything that is remembered to a stack; ``shards`` of a carrier that is not named: one."""
     classes = sorted({definition.data_class for definition in TABLES} | {"secrets"})
     keys = {
         name: kms.Key(
@@ -44,7 +45,10 @@ def data(stack: Stack, *, prefix: str) -> Data:
         keys=keys,
         tables={each.table: _table(stack, each, keys[each.data_class], prefix=prefix) for each in TABLES},
         lake=_lake(stack, keys["telemetry"]),
-        streams={carrier: _stream(stack, carrier, keys["telemetry"], prefix=prefix) for carrier in Carrier},
+        streams={
+            carrier: _stream(stack, carrier, keys["telemetry"], prefix=prefix, shards=shards.get(carrier, 1))
+            for carrier in Carrier
+        },
         signing_key=secrets.Secret(
             stack,
             "signing-key",
@@ -130,13 +134,13 @@ def _lake(stack: Stack, key: kms.Key) -> s3.Bucket:
     )
 
 
-def _stream(stack: Stack, carrier: Carrier, key: kms.Key, *, prefix: str) -> kinesis.Stream:
+def _stream(stack: Stack, carrier: Carrier, key: kms.Key, *, prefix: str, shards: int) -> kinesis.Stream:
     return kinesis.Stream(
         stack,
         f"stream-{carrier.value}",
         stream_name=prefix + carrier.value,
         stream_mode=kinesis.StreamMode.PROVISIONED,
-        shard_count=1,
+        shard_count=shards,
         retention_period=KEPT_IN_STREAM,
         encryption=kinesis.StreamEncryption.KMS,
         encryption_key=key,
