@@ -20,8 +20,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from cloud.infra.functions import FUNCTIONS, Bundle
-from cloud.infra.rules import rule_of
+from cloud.infra.functions import ASKED, FUNCTIONS, Bundle, FunctionDefinition
+from cloud.infra.rules import CONSUMERS, rule_of
 from cloud.local.events import fields_of, forwarded
 from cloud.local.report import channel_counts, intervals, ledger
 from cloud.shell.signing import read_signer_file
@@ -31,28 +31,14 @@ from cloud.stores.tables import Table, Tables
 from contracts.telemetry import EventMessage, StatusMessage
 from contracts.topics import Up, parse, site_topic
 from contracts.wire import Message
-from tests.support.cloud.emulator import ROOT_USER, Emulator, emulator, installed, runtime_python
+from tests.support.cloud.emulator import ROOT_USER, Emulator, emulator, installed
+from tests.support.cloud.runtime import invoked
 from tests.support.cloud.sites import FEEDER, START, ZONE, batch, house_in, registry, registry_data, write_key
 from tests.support.cloud.sites import telemetry as telemetry_of
 from tests.support.market.shell import run_events, story
 
-TAKEN_S: Final = 120.0
+TAKEN_S: Final = 600.0  # The emulator starts a process for each function, one after the other.
 BUNDLES_VARIABLE: Final = "SITEWATT_BUNDLES"  # A folder of amd64 bundles that are built already.
-# What Lambda does with a bundle: import the function, call it, call it again.
-CALLS: Final = """
-import importlib, json, sys, time
-from types import SimpleNamespace
-begun_s = time.monotonic()
-handler = importlib.import_module(sys.argv[1]).handler
-times_s = [time.monotonic() - begun_s]
-context = SimpleNamespace(function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1")
-for _ in range(2):
-    begun_s = time.monotonic()
-    answer = handler(json.loads(sys.argv[2]), context)
-    times_s.append(time.monotonic() - begun_s)
-print(json.dumps([answer, times_s]))
-"""
-
 pytestmark = pytest.mark.slow
 
 
@@ -230,13 +216,60 @@ def test_new_code_is_a_new_version_that_is_called(
     assert call(aws, "provisioning-hook", {}) == {"allowProvisioning": False}
 
 
-@pytest.mark.parametrize("bundle", Bundle)
-def test_a_bundle_runs_in_an_empty_environment(
-    aws: Emulator, stack: dict[str, Any], bundles: Path, bundle: Bundle, tmp_path: Path
+@pytest.fixture(scope="module")
+def unpacked(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with each bundle as Lambda lays it out."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    for bundle in Bundle:
+        with zipfile.ZipFile(bundles / f"sitewatt-{bundle}-amd64.zip") as archive:
+            archive.extractall(folder / bundle)
+    return folder
+
+
+def event_of(function: FunctionDefinition) -> Any:
+    """Return an event of the documented shape that a function is called with.
+
+    Source: AWS Lambda developer guide, "Using Lambda with Kinesis"; EventBridge Scheduler user guide, context
+    attributes; IoT Core developer guide, "Pre-provisioning hooks"; API Gateway developer guide, payload format 2.0.
+    """
+    channels = {consumer.handler: Up(consumer.stream.value) for consumer in CONSUMERS}
+    told: dict[Up, Message | bytes] = {
+        Up.STATUS: StatusMessage(site="farm", online=True, at=START),
+        Up.TELEMETRY: telemetry_of("farm", 1, START, {"meter/active_power_w": [1.0]}),
+        Up.EVENTS: EventMessage(site="farm", epoch=1, seq=1, sent_at=START, at=START, phrase="link up"),
+    }
+    if channel := channels.get(function.handler):
+        return batch(channel, told.get(channel, b'{"site": "farm"}'), at=START)
+    if function.name.endswith("-tick"):
+        at = START.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {"time": at, "zone": ZONE, **({"feeder": FEEDER} if function.name == "grid-tick" else {})}
+    if function in ASKED:
+        path = f"/{function.name}"
+        claims = {"sub": "someone", "sitewatt_role": "operator", "sitewatt_zones": ZONE}
+        return {
+            "version": "2.0", "routeKey": f"GET {path}", "rawPath": path, "rawQueryString": "",
+            "headers": {"host": "api.example.org"}, "isBase64Encoded": False,
+            "requestContext": {
+                "accountId": "111122223333", "apiId": "api", "domainName": "api.example.org", "stage": "$default",
+                "requestId": "id", "routeKey": f"GET {path}", "timeEpoch": 1_773_000_000_000,
+                "authorizer": {"jwt": {"claims": claims, "scopes": None}},
+                "http": {
+                    "method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test",
+                },
+            },
+        }  # fmt: skip
+    return {
+        "claimCertificateId": "c" * 64, "certificateId": "d" * 64, "certificatePem": "-----BEGIN CERTIFICATE-----",
+        "templateArn": "arn:aws:iot:eu-central-1:111122223333:provisioningtemplate/sitewatt", "clientId": "claim-1",
+        "parameters": {"SerialNumber": "0001"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: str(function.name))
+def test_a_function_is_invoked_from_its_bundle_alone_by_the_runtimes_client(
+    aws: Emulator, stack: dict[str, Any], unpacked: Path, function: FunctionDefinition, tmp_path: Path
 ) -> None:
-    """The runtime's Python, the bundle, and no library of this machine; how long each step took is printed."""
-    with zipfile.ZipFile(bundles / f"sitewatt-{bundle}-amd64.zip") as archive:
-        archive.extractall(tmp_path)
+    """AWS's own client, the runtime's Python, no library of this machine; how long a cold start takes is printed."""
     environ = {
         **ROOT_USER,
         "AWS_ENDPOINT_URL": aws.endpoint,
@@ -245,26 +278,20 @@ def test_a_bundle_runs_in_an_empty_environment(
         "SITEWATT_LAKE_BUCKET": stack["outputs"]["LakeBucket"],
         "SITEWATT_SIGNING": "none",
     }
-    event = {
-        Bundle.CORE: batch(Up.STATUS, StatusMessage(site="farm", online=True, at=START), at=START),
-        Bundle.LAKE: batch(Up.TELEMETRY, telemetry_of("farm", 1, START, {"meter/w": [1.0]}), at=START),
-        Bundle.SOLVERS: batch(Up.ORDERS, b'{"site": "farm"}', at=START),
-    }[bundle]
-    entry = {Bundle.CORE: "status", Bundle.LAKE: "lake", Bundle.SOLVERS: "orders"}[bundle]
-    # Without site-packages, and by a path of the bundle alone.
-    done = subprocess.run(
-        [runtime_python(), "-S", "-c", CALLS, f"cloud.handlers.{entry}", json.dumps(event)],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TAKEN_S,
-    )
-    assert done.returncode == 0, done.stderr
-    answer, (import_s, first_s, warm_s) = json.loads(done.stdout.splitlines()[-1])
-    assert answer == {"batchItemFailures": []}
-    print(f"\n{bundle}: imported in {import_s:.2f} s, first answer in {first_s:.2f} s, the next in {warm_s:.3f} s")
+    bundle, log = unpacked / function.bundle, tmp_path / "function.log"
+    with invoked(bundle, function.entry, client=tmp_path / "client", environ=environ, log=log) as process:
+        first, next_one = process.call(event_of(function)), process.call(event_of(function))
+    assert (first.error, next_one.error) == (None, None), log.read_text()[-3000:]
+    if function in ASKED:
+        assert first.answer["statusCode"] == 200 and json.loads(first.answer["body"])["items"]
+    elif function.name == "provisioning-hook":
+        assert first.answer == {"allowProvisioning": False}
+    elif function.name.endswith("-tick"):
+        assert first.answer is None
+    else:
+        assert first.answer == next_one.answer == {"batchItemFailures": []}
+    took = f"init {process.init_s:.2f} s, first answer {first.took_s:.2f} s, the next {next_one.took_s:.3f} s"
+    print(f"\n{function.name} ({function.bundle}): {took}")
 
 
 def test_a_site_is_handed_out_and_taken_away(aws: Emulator, tables: Tables, tmp_path: Path) -> None:
