@@ -40,6 +40,12 @@ FAILURES: Final = LocalFigure(
 SECONDS: Final = LocalFigure(
     name="sitewatt_call_seconds_total", kind="counter", says="Time in calls.", on_aws="AWS/Lambda Duration"
 )
+CPU_SECONDS: Final = LocalFigure(
+    name="sitewatt_call_cpu_seconds_total",
+    kind="counter",
+    says="Processor time of the calls' own threads.",
+    on_aws="LambdaInsights cpu_total_time",
+)
 WAITING: Final = LocalFigure(
     name="sitewatt_records_waiting",
     kind="gauge",
@@ -58,7 +64,7 @@ NOT_FORWARDED: Final = LocalFigure(
     says="Messages that were no JSON.",
     on_aws="AWS/IoT RuleMessageThrottled and Failure of the rule",
 )
-LOCAL_FIGURES: Final = (CALLS, FAILURES, SECONDS, WAITING, SET_ASIDE, NOT_FORWARDED)
+LOCAL_FIGURES: Final = (CALLS, FAILURES, SECONDS, CPU_SECONDS, WAITING, SET_ASIDE, NOT_FORWARDED)
 
 
 class Counts:
@@ -77,12 +83,13 @@ class Counts:
     def end(self, function: str) -> None:
         """Keep what a call counted: whoever asks sees the sums."""
 
-    def called(self, module: str, *, seconds: float, failed: bool) -> None:
-        """Count one call of a function, by the module of its handler."""
+    def called(self, module: str, *, seconds: float, cpu_s: float, failed: bool) -> None:
+        """Count one call of a function, by the module of its handler: its time, and that of a processor."""
         function = module.rpartition(".")[2].replace("_", "-")
         self.add(function, CALLS, 1)
         self.add(function, FAILURES, int(failed))
         self.add(function, SECONDS, seconds)
+        self.add(function, CPU_SECONDS, cpu_s)
 
     def text(self, streams: Mapping[str, int]) -> str:
         """Return everything in the form that Prometheus reads, with the counters of the streams."""

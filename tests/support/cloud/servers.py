@@ -21,7 +21,7 @@ LOOK_S: Final = 0.02
 _START_ATTEMPTS: Final = 5  # Another process may take the free port first.
 
 
-def _postgres_bin() -> Path:
+def postgres_bin() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         raise RuntimeError("postgresql is not installed; `make debian` installs it, and the tests need it")
@@ -29,15 +29,15 @@ def _postgres_bin() -> Path:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
-    """Run an empty PostgreSQL for the block, and yield the address of its database."""
+def postgres_server(*, durable: bool = False) -> Iterator[str]:
+    """Run an empty PostgreSQL for the block, and yield the address of its database; ``durable``: as it is shipped."""
     # PostgreSQL refuses to run as root, and its own account cannot enter a test's folder.
-    with tempfile.TemporaryDirectory(prefix="sitewatt-pg-", dir=_memory()) as name:
+    with tempfile.TemporaryDirectory(prefix="sitewatt-pg-", dir=None if durable else memory()) as name:
         folder = Path(name)
         account = "postgres" if os.geteuid() == 0 else None
         if account:
             shutil.chown(folder, account)
-        bin_folder = _postgres_bin()
+        bin_folder = postgres_bin()
         subprocess.run(
             [bin_folder / "initdb", "-D", folder / "data", "-U", "sitewatt", "-A", "trust", "-E", "UTF8", "--no-sync"],
             user=account, check=True, capture_output=True, cwd="/",
@@ -48,7 +48,8 @@ def postgres_server() -> Iterator[str]:
             process = subprocess.Popen(
                 [
                     bin_folder / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-                    "-c", f"unix_socket_directories={folder}", "-c", "fsync=off", "-c", "max_connections=200",
+                    "-c", f"unix_socket_directories={folder}", "-c", f"fsync={'on' if durable else 'off'}",
+                    "-c", "max_connections=200",
                 ],
                 user=account, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
@@ -160,6 +161,6 @@ def _answers(process: "subprocess.Popen[bytes]", ask: object, refused: type[Exce
     return False
 
 
-def _memory() -> Path | None:
+def memory() -> Path | None:
     memory = Path("/dev/shm")
     return memory if "TMPDIR" not in os.environ and os.access(memory, os.W_OK | os.X_OK) else None
