@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import errors as pg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cloud.errors import ConditionFailed, StoreError
 from cloud.stores.sql_rows import between, item_of, put_of, values_of
@@ -57,6 +57,7 @@ _SERVER: Final = {
 # A warning at a commit: it was not waited for that a standby has it, so a lost machine could take it back.
 # Source: PostgreSQL source, src/backend/replication/syncrep.c, SyncRepWaitForLSN.
 _UNCOPIED: Final = "01000"
+_ATTRS: Final = "target_session_attrs"
 TRIES_MAX: Final = 8  # Of a transaction that the server ended for another's sake.
 _SCHEMA_LOCK: Final = 7_349_001  # Any number, the same in every process: one at a time makes the tables.
 
@@ -86,6 +87,7 @@ class PostgresTables:
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
         self._url = url
+        self._asked = _readable(url) if read_only else url
         # What the address itself asks for stands first.
         self._options = " ".join([_options(url), *(f"-c {name}={value}" for name, value in _SERVER.items())])
         if read_only:
@@ -270,7 +272,7 @@ class PostgresTables:
                     return connection
         several = "," in where(self._url)
         connection = psycopg.connect(
-            self._url,
+            self._asked,
             autocommit=True,
             connect_timeout=CONNECT_EACH_S if several else CONNECT_TIMEOUT_S,
             options=self._options,
@@ -281,6 +283,18 @@ class PostgresTables:
         )
         connection.add_notice_handler(lambda said: self._uncopied.add(connection) if _is_uncopied(said) else None)
         return connection
+
+
+def _readable(url: str) -> str:
+    """Return an address for who only reads: his session takes no writes, so it would be refused everywhere.
+
+    Source: PostgreSQL documentation, 34.1.2, ``target_session_attrs``: ``read-write`` looks at the session's default.
+    """
+    try:
+        asked = conninfo_to_dict(url)
+        return make_conninfo(url, target_session_attrs="primary") if asked.get(_ATTRS) == "read-write" else url
+    except psycopg.Error:
+        return url
 
 
 def _options(url: str) -> str:

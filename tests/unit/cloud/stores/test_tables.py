@@ -349,3 +349,13 @@ def test_a_session_of_postgresql_ends_by_itself_when_its_client_is_cut_off(postg
         found = {name: connection.execute(f"SHOW {name}").fetchall()[0][0] for name in wanted}
     tables.close()
     assert found == wanted
+
+
+def test_who_only_reads_is_served_by_an_address_that_follows_the_writes(postgres: PostgresTables) -> None:
+    """The report of a cloud with a standby was refused by every server: a session that reads takes no writes."""
+    postgres.put(_put("told"))
+    tables = PostgresTables.open(f"{postgres.url}?target_session_attrs=read-write", read_only=True)
+    assert tables.get(_key("told")) is not None
+    with pytest.raises(StoreError, match="read-only"):
+        tables.put(_put("never"))
+    tables.close()
