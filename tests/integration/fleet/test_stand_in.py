@@ -1,10 +1,14 @@
 """A gateway against the stand-in with both client libraries: it ends provisioned or cleanly not, whatever is done."""
 
 import asyncio
+import itertools
+import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +20,10 @@ from cloud.local.fleet import responder
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.broker import Doors, running_broker
 from cloud.local.fleet.fault_injection import Manner, Operation
-from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
+from cloud.local.fleet.passwords import CLOUD_USER, OPERATOR_USER, PlainDoor
 from cloud.stores.serials import release, retire
-from contracts.topics import provisioning_topic
+from contracts.control import AckStage, Command, CommandAck
+from contracts.topics import Down, Up, provisioning_topic, site_topic
 from edge.errors import FleetError, FleetRefused, FleetSilent
 from edge.fleet.identity import Identity, IdentityStore, Stage
 from edge.fleet.requests import Requests
@@ -29,6 +34,7 @@ from edge.links.settings import Client, LinkSettings
 from tests.support.brokers.broker import free_port
 from tests.support.brokers.link_parts import SAFETY_TIMEOUT_S, Wire, background, until
 from tests.support.fleet.stand import SITE, ZONE, Stand, standing
+from tests.support.rigs.gateway import cli
 
 BOTH = pytest.mark.parametrize("client", Client)
 
@@ -255,3 +261,58 @@ async def test_a_link_that_breaks_in_between_is_no_dead_end(stand: Stand, client
         await until(lambda: stand.store().pending().stage is Stage.CERTIFIED)
         wire.cut()
         await assert_works(stand, await work)
+
+
+@BOTH
+async def test_an_order_by_hand_reaches_a_thing_and_its_answer_comes_back(
+    stand: Stand, client: Client, tmp_path: Path
+) -> None:
+    """`command send` and `watch` beside a gateway that speaks through the SDK of AWS, with its own certificate."""
+    identity = await stand.provisioner(client).provision()
+    link = make_link(stand.settings(client, identity=identity), client_id=SITE)
+    link.subscribe([site_topic(zone=ZONE, site=SITE, channel=Down.COMMANDS)])
+    acks = site_topic(zone=ZONE, site=SITE, channel=Up.ACKS)
+    key, door = tmp_path / "dso.pem", PlainDoor(folder=stand.folder / "fleet")
+    where = (
+        "--broker", f"mqtt://127.0.0.1:{stand.doors.plain_port}", "--username", OPERATOR_USER,
+        "--password-file", str(door.password_path(OPERATOR_USER)), "--zone", ZONE, "--json",
+    )  # fmt: skip
+    assert (await cli("command", "keys", "new", str(key)))[0] == 0
+
+    def said(order: Command, stage: AckStage, seq: int) -> bytes:
+        now = datetime.now(UTC)
+        return CommandAck(
+            site=SITE, epoch=1, seq=seq, sent_at=now, at=now, command_id=order.command_id, stage=stage
+        ).encode()
+
+    async def answered() -> Command:
+        order = Command.decode((await anext(link.messages())).payload)
+        for seq, stage in enumerate((AckStage.ACCEPTED, AckStage.APPLIED, AckStage.EFFECTIVE), start=1):
+            await link.publish(acks, said(order, stage, seq))
+        return order
+
+    async with background(link.run(), name="link"), asyncio.timeout(SAFETY_TIMEOUT_S):
+        await link.wait_for(LinkState.CONNECTED)
+        gateway = asyncio.create_task(answered())
+        mine = ("--key", str(key), "--issuer", "dso", "--wait", "effective")
+        code, out, err = await cli("command", "send", SITE, "limit-export", "--max-w", "500", *mine, *where)
+        order = await gateway
+        assert code == 0, err
+        assert (json.loads(out)["stage"], json.loads(out)["command_id"]) == ("effective", order.command_id)
+        watching = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sitewatt", "command", "watch", SITE, *where, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert watching.stdout is not None
+            line = asyncio.create_task(watching.stdout.readline())
+            # A watcher hears what is said from when it listens on, which nobody else is told.
+            for seq in itertools.count(4):
+                await link.publish(acks, said(order, AckStage.COMPLETED, seq))
+                done, _ = await asyncio.wait([line], timeout=0.5)
+                if done:
+                    break
+            heard = json.loads(await line)
+            assert (heard["command_id"], heard["stage"]) == (order.command_id, "completed")
+        finally:
+            watching.kill()
+            await watching.wait()
