@@ -1,14 +1,18 @@
-"""What the agents' doors hand out and the cloud may not read itself: maps, tariffs, and pages made from the models."""
+"""What the agents' doors hand out and the cloud may not read itself: the manual, maps, tariffs, pages of the models."""
 
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from importlib.resources import files
+from typing import Final
 
 from cloud.agents.skills import SKILLS
 from cloud.doors.offering import Document
 from contracts import bounds_table
 from sitewatt import asyncapi
+
+# For who works on the product, not with it; and one that is made of the models, above.
+NO_PAGES: Final = frozenset({"mutants.md", "wire-bounds.md"})
 
 
 def documents() -> dict[str, Document]:
@@ -36,9 +40,31 @@ def documents() -> dict[str, Document]:
             read=asyncapi.text,
         ),
     ]
+    found += _manual()
     found += _files("device_profiles", kind="profile", what="The register map of {}.")
     found += _files("tariffs", kind="tariff", what="The ready tariff {}, with its sources.")
     return {one.uri: one for one in found}
+
+
+def _manual() -> list[Document]:
+    """Return the pages of the manual; ``sitewatt/manual`` is a link to ``docs``, and its pages are in the wheel."""
+    pages = []
+    for file in sorted(files("sitewatt").joinpath("manual").iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".md") or file.name in NO_PAGES:
+            continue
+        with file.open(encoding="utf-8") as lines:
+            title = next(lines).removeprefix("#").strip()
+        name = file.name.removesuffix(".md")
+        pages.append(
+            Document(
+                uri=f"sitewatt://manual/{name}",
+                name=f"manual {name}",
+                description=f"The manual: {title}.",
+                mime_type="text/markdown",
+                read=partial(file.read_text, encoding="utf-8"),
+            )
+        )
+    return pages
 
 
 def _files(package: str, *, kind: str, what: str) -> list[Document]:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -98,6 +99,14 @@ def test_each_extra_alone_imports_every_module_of_its_package(
         answer = run(tmp_path, f"import importlib.util; print(importlib.util.find_spec({name!r}))")
         assert answer.strip() == "None", f"extra {extra} brings {name}"
     assert "Edge controller" in run(tmp_path, "from sitewatt.__main__ import main; main()", "--help")
+
+
+def test_the_manual_is_in_the_wheel(wheel: Path) -> None:
+    """The doors hand its pages out where no checkout is."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    pages = {f"sitewatt/manual/{page.name}" for page in (REPOSITORY / "docs").glob("*.md")}
+    assert pages and pages <= names
 
 
 def test_no_dependency_claims_one_of_our_import_names() -> None:
