@@ -116,6 +116,7 @@ class ControlLoop:
     def adopt(self, config: SiteConfig) -> None:
         """Decide by a changed configuration from the next cycle on; its period is the one of the start."""
         self._settings = _settings(config)
+        self._snapshots.adopt(config.devices)
 
     @property
     def last(self) -> Cycle | None:

@@ -44,6 +44,10 @@ class SnapshotBuilder:
         self._meter = meter
         self._last_power_w: dict[str, float] = {}
 
+    def adopt(self, sections: Iterable[DeviceSection]) -> None:
+        """Take the same devices with other bounds, as the level that a battery keeps for an outage."""
+        self._sections = {section.id: section for section in sections}
+
     def build(
         self,
         devices: Mapping[str, SteeredDevice],

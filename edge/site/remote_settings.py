@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from edge.config import SiteConfig, sentence
+from edge.config.devices import DeviceSection
 from edge.errors import ConfigError
 from edge.state_store import StateStore
 
@@ -34,6 +35,8 @@ CHANGEABLE: Mapping[str, frozenset[str]] = {
     ),
 }
 LIMITS = frozenset({"import_limit_w", "export_limit_w"})
+# The level that every battery keeps for an outage: raised above the file's from afar, never lowered below it.
+RESERVE = "battery_reserve_percent"
 PAGE_CHANGEABLE: Mapping[str, frozenset[str]] = {
     "control": frozenset({"idle"}),
     "trading": frozenset(
@@ -118,8 +121,13 @@ def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:
     """
     base = _by_page(file, wanted.get(PAGE, {}))
     sections = wanted.get(CONFIG, {})
-    changed = {name: _section(base, name, values, known=CHANGEABLE) for name, values in sections.items()}
+    changed: dict[str, Any] = {
+        name: _section(base, name, values, known=CHANGEABLE) for name, values in sections.items()
+    }
     limits = wanted.get(LIMITS_OF, {})
+    if isinstance(limits, dict) and RESERVE in limits:
+        changed["devices"] = _reserving(base, limits[RESERVE])
+        limits = {key: value for key, value in limits.items() if key != RESERVE}
     if limits:
         by_operator = _limited(file, limits)
         lower = {key: min(getattr(by_operator, key), getattr(base.connection, key)) for key in LIMITS}
@@ -164,6 +172,34 @@ def _limited(file: SiteConfig, limits: Wanted) -> BaseModel:
         if value > bound:
             raise ConfigError(f"limits.{key} is {value}, above the {bound} of the site's file; nothing changed")
     return connection
+
+
+def _reserving(base: SiteConfig, percent: Any) -> tuple[DeviceSection, ...]:
+    """Return the devices with their batteries kept at a level, each at its own where the file keeps more.
+
+    Raises:
+        ConfigError: It is no level, there is no battery, or one is not charged beyond it.
+    """
+    where = f"{LIMITS_OF}.{RESERVE}"
+    if type(percent) not in (int, float) or not 0 <= percent < 100:
+        raise ConfigError(f"{where} is {percent!r}, not a number from 0 to below 100; nothing changed")
+    batteries = [device.battery for device in base.devices if device.battery is not None]
+    if not batteries:
+        raise ConfigError(f"{where} is {percent}, and the site has no battery; nothing changed")
+    if percent >= (full := min(battery.soc_max_percent for battery in batteries)):
+        raise ConfigError(
+            f"{where} is {percent}, not below the {full:g} to which a battery is charged; nothing changed"
+        )
+    return tuple(
+        device
+        if (battery := device.battery) is None
+        else device.model_copy(
+            update={
+                "battery": battery.model_copy(update={"soc_min_percent": max(battery.soc_min_percent, float(percent))})
+            }
+        )
+        for device in base.devices
+    )
 
 
 def _refuse_unknown(values: Any, *, known: frozenset[str], where: str) -> None:

@@ -68,6 +68,26 @@ async def test_a_limit_from_afar_is_in_force_again_before_the_site_process_is_th
         assert control.loop.last is not None and control.loop.last.settings.import_w_max == 9_000.0
 
 
+async def test_a_battery_keeps_what_an_operator_reserves_from_the_next_cycle_on(tmp_path: Path) -> None:
+    """Control itself takes nothing out below the level, whoever asks, and again after a start."""
+
+    def kept(control: Control) -> float:
+        control.loop._cycle()
+        assert control.loop.last is not None
+        (inverter,) = control.loop.last.snapshot.assets
+        return inverter.soc_percent_min
+
+    of_fleet = {"fleet": {"update_key": KEY}}
+    async with open_control(_config(tmp_path, **of_fleet), clock=ManualClock(NOON)) as control:
+        before = kept(control)
+        Hears(control).adopt(Adopt(wanted={LIMITS_OF: {"battery_reserve_percent": 40}}))
+        assert before < kept(control) == 40.0
+    async with open_control(_config(tmp_path, **of_fleet), clock=ManualClock(NOON)) as control:
+        assert kept(control) == 40.0
+        Hears(control).adopt(Adopt(wanted={LIMITS_OF: {}}))
+        assert kept(control) == before
+
+
 @pytest.mark.parametrize("twice", [False, True])
 async def test_a_new_start_is_asked_for_once(tmp_path: Path, twice: bool) -> None:
     """The site asks, and may ask again over a new connection."""

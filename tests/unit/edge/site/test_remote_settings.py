@@ -74,6 +74,10 @@ def test_a_wish_takes_the_place_of_what_was_wished_before() -> None:
         (ShadowName.CONFIG, {"control": {"period_s": 60}}, "period_s is 60, must be less than or equal to 10"),
         (ShadowName.LIMITS, {"meter": "other"}, "limits.meter is none of"),
         (ShadowName.LIMITS, {"import_limit_w": 17_001}, "above the 17000 of the site's file"),
+        (ShadowName.LIMITS, {"battery_reserve_percent": 100}, "is 100, not a number from 0 to below 100"),
+        (ShadowName.LIMITS, {"battery_reserve_percent": "40"}, "is '40', not a number"),
+        (ShadowName.LIMITS, {"battery_reserve_percent": True}, "is True, not a number"),
+        (ShadowName.LIMITS, {"battery_reserve_percent": 40, "export_limit_w": 10**6}, "above the"),
         (ShadowName.LIMITS, {"export_limit_w": -1}, "export_limit_w is -1, must be greater than or equal to 0"),
     ],
 )
@@ -86,6 +90,17 @@ def test_what_is_not_allowed_changes_nothing(shadow: ShadowName, wish: dict[str,
         change(remote, shadow, {"telemetry": {"period_s": 5}, **wish} if shadow is ShadowName.CONFIG else wish)
     assert remote.config is before
     assert memory.kept == {}
+
+
+def test_a_reserve_is_kept_beside_a_limit_and_never_lowers_what_the_file_keeps() -> None:
+    """What the installer keeps for an outage is not given away from afar."""
+    file = config()
+    levels = []
+    for percent in (40, 1):
+        made = laid_over(file, {"limits": {"battery_reserve_percent": percent, "export_limit_w": 500}})
+        assert made.connection.export_limit_w == 500
+        levels += [one.battery.soc_min_percent for one in made.devices if one.battery is not None]
+    assert levels == [40.0, 5.0]
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))
