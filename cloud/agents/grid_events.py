@@ -3,9 +3,19 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cloud.agents.skill import AnySkill, Ports, Skill
+from cloud.agents.skill import EVERYONE, AnySkill, Ports, Skill
+from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Role, Scope
-from contracts.skills.relief import CloseRequest, CoordinateAnswer, CoordinateQuestion, EventRequest, EventState
+from contracts.skills.relief import (
+    CloseRequest,
+    CoordinateAnswer,
+    CoordinateQuestion,
+    EventRequest,
+    EventState,
+    ProgrammeQuestion,
+    ProgrammeRequest,
+    ProgrammeState,
+)
 
 
 def open_event(ports: Ports, request: EventRequest, now: datetime) -> EventState:
@@ -37,6 +47,55 @@ def coordinate(ports: Ports, question: CoordinateQuestion, now: datetime) -> Coo
         duration_s=question.duration_s,
         at=now,
     )
+
+
+def response_programme(ports: Ports, question: ProgrammeQuestion, now: datetime) -> ProgrammeState:
+    """Return what a kWh of relief is paid at a feeder."""
+    del now
+    return ports.relief.programme(question.feeder)
+
+
+def set_response_programme(ports: Ports, request: ProgrammeRequest, now: datetime) -> ProgrammeState:
+    """Set the prices of a feeder's programme anew and return them.
+
+    Raises:
+        SkillError: An event runs that began under the others, or they would buy nothing.
+    """
+    if (why := _pays(ports, request, now)) is not None:
+        raise SkillError(f"{why}; nothing was changed")
+    return ports.relief.pay(
+        request.feeder,
+        price_mct_per_kwh=request.price_mct_per_kwh,
+        penalty_mct_per_kwh=request.penalty_mct_per_kwh,
+        reason=request.reason,
+    )
+
+
+def _pays(ports: Ports, request: ProgrammeRequest, now: datetime) -> str | None:
+    """Return why a programme's prices are not taken.
+
+    A programme that pays must pay at least what the cheapest site asks that could give relief now, in either
+    direction; where none has reported lately that is not known, and it is taken.
+    """
+    state = ports.relief.programme(request.feeder)
+    same = (request.price_mct_per_kwh, request.penalty_mct_per_kwh)
+    if same == (state.price_mct_per_kwh, state.penalty_mct_per_kwh):
+        return f"{request.feeder} pays so already"
+    newest = next(iter(ports.grid.events(request.feeder, count=1)), None)
+    if newest is not None and newest.ended_at is None:
+        return f"event {newest.event_id} runs at {request.feeder}; it is paid by the prices under which it began"
+    if not request.price_mct_per_kwh:
+        return None
+    asked = [
+        share.price_mct_per_kwh
+        for direction in ("reduce_import", "reduce_export")
+        for share in ports.relief.shares(
+            request.feeder, direction=direction, need_w=EVERYTHING_W, duration_s=900, at=now
+        ).shares
+    ]
+    if asked and request.price_mct_per_kwh < min(asked):
+        return f"nobody at {request.feeder} would give relief for it: the cheapest asks {min(asked)} mct/kWh"
+    return None
 
 
 def _opens(ports: Ports, request: EventRequest, now: datetime) -> str | None:
@@ -74,6 +133,8 @@ def _skill(
     )
 
 
+# More than any feeder carries: every site is asked for all that it can give.
+EVERYTHING_W: Final = 10**9
 _OPERATES: Final = frozenset({Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT})
 
 SKILLS: Final[tuple[AnySkill, ...]] = (
@@ -105,5 +166,24 @@ SKILLS: Final[tuple[AnySkill, ...]] = (
         question=CoordinateQuestion,
         answer=CoordinateAnswer,
         do=coordinate,
+    ),
+    _skill(
+        "response_programme",
+        "Show what a kWh of relief is paid in a feeder's events, and what a missing one costs.",
+        Effect.READS,
+        EVERYONE,
+        question=ProgrammeQuestion,
+        answer=ProgrammeState,
+        do=response_programme,
+    ),
+    _skill(
+        "set_response_programme",
+        "Change what relief is paid at a feeder from the next event on; refused where no site would give any for it.",
+        Effect.ACTS,
+        frozenset({Role.OPERATOR}),
+        question=ProgrammeRequest,
+        answer=ProgrammeState,
+        do=set_response_programme,
+        judge=_pays,
     ),
 )

@@ -12,6 +12,7 @@ from cloud.agents.skill import AnySkill, Ports
 from cloud.agents.skills import skill
 from cloud.errors import CallConflict, SkillDenied, SkillError
 from contracts.skills.base import Effect
+from contracts.skills.operations import ProposeAnswer, ProposeRequest
 
 KEY_LENGTH_MAX: Final = 128
 
@@ -105,7 +106,11 @@ class Office:
             if before is not None:
                 return Reply(answer=before, record=None, repeated=True)
         try:
-            answer: Mapping[str, Any] = chosen.do(self._ports, question, now).model_dump(mode="json")
+            answer: Mapping[str, Any] = (
+                self._proposed(caller, question, door=door)
+                if chosen.hands_on
+                else chosen.do(self._ports, question, now).model_dump(mode="json")
+            )
         except SkillError as error:
             self._book.finish(call, answer=None, refused=str(error), question_hash=digest)
             raise
@@ -138,6 +143,26 @@ class Office:
                 why = str(error)
         self._book.finish(call, answer={"accepted": why is None}, refused=why, question_hash=digest)
         return why
+
+    def _proposed(self, caller: Caller, request: ProposeRequest, *, door: str) -> Mapping[str, Any]:
+        """Judge what a caller proposes with his role and places, keep it, and return the verdict.
+
+        Raises:
+            SkillDenied: He could not be granted to do it.
+            SkillError: Nothing of the kind acts, its question is none, or he has proposed too much.
+        """
+        wanted = skill(request.skill)
+        if wanted.effect is not Effect.ACTS:
+            raise SkillError(f"{wanted.name} {wanted.effect}; call it, only what acts is proposed")
+        able = replace(caller, effects=caller.effects | {Effect.ACTS})
+        if (why := refusal(able, wanted, wanted.read(request.question), self._places)) is not None:
+            raise SkillDenied(why)
+        refused = self.judge(caller, wanted.name, request.question, door=door)
+        proposal = self._ports.records.propose(
+            by=caller.name, why=request.why, skill=wanted.name, question=request.question, refused=refused
+        )
+        reason = refused or "would hold; an operator decides"
+        return ProposeAnswer(proposal=proposal, accepted=refused is None, reason=reason).model_dump(mode="json")
 
     def _begin(self, call: Call, chosen: AnySkill, digest: str) -> Mapping[str, Any] | None:
         """Note that a call begins; return the answer of an earlier one with its key."""

@@ -6,7 +6,7 @@ All of it looks at the whole cloud and not at one zone, so it is for operators w
 from datetime import datetime
 from typing import Any, Final
 
-from cloud.agents.skill import Ports, Skill
+from cloud.agents.skill import EVERYONE, Ports, Skill
 from contracts.skills.base import Agent, Effect, Role, Scope
 from contracts.skills.fleet import (
     GatewayAnswer,
@@ -26,6 +26,8 @@ from contracts.skills.operations import (
     ProposalRow,
     ProposalsAnswer,
     ProposalsQuestion,
+    ProposeAnswer,
+    ProposeRequest,
     RecordAnswer,
     RecordQuestion,
     ReplayRequest,
@@ -108,6 +110,11 @@ def fleet_update(ports: Ports, request: UpdateRequest, now: datetime) -> JobAnsw
     return ports.fleet.update(request.gateway, request.document)
 
 
+def _by_the_office(ports: Ports, request: ProposeRequest, now: datetime) -> ProposeAnswer:
+    del ports, request, now
+    raise AssertionError("the office judges what is handed on to another skill")
+
+
 _OPERATOR: Final = frozenset({Role.OPERATOR})
 
 
@@ -171,6 +178,18 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
         answer=ProposalsAnswer,
         do=proposals,
     ),
+    Skill(
+        name="propose_act",
+        promise="Propose what another may do: the core judges it on the spot, an operator decides.",
+        agent=Agent.MARKET_SUPERVISOR,
+        effect=Effect.PROPOSES,
+        scope=Scope.FLEET,
+        roles=EVERYONE,
+        question=ProposeRequest,
+        answer=ProposeAnswer,
+        do=_by_the_office,
+        hands_on=True,
+    ),
     _skill(
         "decide_proposal",
         "Accept or refuse such a proposal, by name and with a reason; one that acts must have been done first.",
@@ -222,5 +241,7 @@ NEEDS_FILES_OR_FLEET: Final = frozenset(
         "fleet_gateway",
         "fleet_set",
         "fleet_update",
+        "producer_set_reserve",
+        "consumer_set_reserve",
     }
 )

@@ -17,8 +17,9 @@ from contracts.skills.joining import JoinAnswer, JoinDecision, JoinRequest
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.operations import AuditRow, ProposalDecision, ProposalRow, RecordAnswer, SetAsideRow
 from contracts.skills.outlook import BroadcastLine, DemandAnswer, WeatherAnswer
+from contracts.skills.parameters import BidAnswer, BidQuestion, RulesAnswer
 from contracts.skills.plan import GridOrder, LoadSchedule, SitePlan
-from contracts.skills.relief import CoordinateAnswer, EventState
+from contracts.skills.relief import CoordinateAnswer, EventState, ProgrammeState
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 from contracts.units import SiteId, ZoneId
 
@@ -59,6 +60,30 @@ class MarketDesk(Protocol):
 
     def decide(self, decision: ClaimDecision, *, at: datetime) -> None:
         """Take a person's word on a claim."""
+
+
+class RulesDesk(Protocol):
+    """The rules of a zone's running market, and trials on a copy of it.
+
+    Raises:
+        SkillError: From every call, when the zone is not known or, but for ``in_force``, its market has not begun.
+    """
+
+    def in_force(self, zone: ZoneId) -> RulesAnswer:
+        """Return how the market trades."""
+
+    def refusal(self, zone: ZoneId, changes: Mapping[str, int], *, reason: str, at: datetime) -> str | None:
+        """Return why parameters would not be taken, ``None`` where they would."""
+
+    def change(self, zone: ZoneId, changes: Mapping[str, int], *, reason: str, at: datetime) -> RulesAnswer:
+        """Set parameters anew and return what is in force.
+
+        Raises:
+            SkillError: They are not taken; nothing was changed.
+        """
+
+    def bid(self, zone: ZoneId, bid: BidQuestion, *, at: datetime) -> BidAnswer:
+        """Return what the market would say to a bid; nothing is ordered."""
 
 
 class ForecastDesk(Protocol):
@@ -103,6 +128,9 @@ class SiteDesk(Protocol):
 
     def kind(self, site: SiteId) -> Agent:
         """Return whether a site is a producer or a consumer."""
+
+    def zone(self, site: SiteId) -> ZoneId:
+        """Return the zone that a site trades in."""
 
     def status(self, site: SiteId) -> SiteStatus:
         """Return the newest values of a site, and whether its gateway is online."""
@@ -152,6 +180,9 @@ class PlanDesk(Protocol):
 
     def battery(self, site: SiteId, *, at: datetime, intervals: int) -> SitePlan:
         """Return what a site's battery is to do in the intervals from an instant on."""
+
+    def reserve_refusal(self, site: SiteId, *, percent: int, at: datetime) -> str | None:
+        """Return why a level cannot be kept in a site's battery, ``None`` where what it traded leaves it there."""
 
     def loads(self, site: SiteId, *, at: datetime) -> LoadSchedule:
         """Return what a site's loads are expected to draw from an instant on."""
@@ -211,6 +242,12 @@ class ReliefDesk(Protocol):
     def refusal(self, feeder: SiteId, *, direction: str, limit_w: int, at: datetime) -> str | None:
         """Return why a limit would not be taken at an instant, ``None`` where it would."""
 
+    def programme(self, feeder: SiteId) -> ProgrammeState:
+        """Return at which prices relief is paid."""
+
+    def pay(self, feeder: SiteId, *, price_mct_per_kwh: int, penalty_mct_per_kwh: int, reason: str) -> ProgrammeState:
+        """Set the prices anew for events that end from now on, and return them."""
+
     def lift(self, feeder: SiteId) -> None:
         """End a request."""
 
@@ -238,6 +275,13 @@ class RecordsDesk(Protocol):
 
     def proposals(self, *, days: int) -> Sequence[ProposalRow]:
         """Return what was proposed in the last days, the newest first."""
+
+    def propose(self, *, by: str, why: str, skill: str, question: Mapping[str, Any], refused: str | None) -> str:
+        """Keep what somebody proposed, with the core's verdict, and return its id.
+
+        Raises:
+            SkillError: He has proposed too much today.
+        """
 
     def decide(self, decision: ProposalDecision, *, at: datetime) -> ProposalRow:
         """Keep a decision.

@@ -172,7 +172,9 @@ def tools_for(caller: Caller, *, site_values: bool) -> tuple[Tool, ...]:
     reads = [
         Tool(name=each.name, description=each.promise, schema=each.question.model_json_schema())
         for each in SKILLS
-        if each.effect is not Effect.ACTS and _offered(each, caller, each.effect, site_values=site_values)
+        if each.effect is not Effect.ACTS
+        and not each.hands_on
+        and _offered(each, caller, each.effect, site_values=site_values)
     ]
     proposes = [
         Tool(

@@ -11,6 +11,7 @@ from typing import Any, Final
 from cloud.agents.skill import AnySkill, Ports, Skill
 from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Role, Scope
+from contracts.skills.parameters import BidAnswer, BidQuestion
 from contracts.skills.site import (
     Flexibility,
     FlexibilityQuestion,
@@ -72,6 +73,11 @@ def response_offer(ports: Ports, offer: ResponseOffer, now: datetime) -> OfferAn
         change_w_max=able.change_w_max,
         cost_uct=energy_wh * offer.price_mct_per_kwh,
     )
+
+
+def bid(ports: Ports, question: BidQuestion, now: datetime) -> BidAnswer:
+    """Return what the market would say to a site's bid, tried on a copy of it."""
+    return ports.rules.bid(ports.sites.zone(question.site), question, at=now)
 
 
 OWNERS: Final = frozenset({Role.OPERATOR, Role.AGGREGATOR, Role.SITE_OWNER, Role.AGENT})
@@ -148,6 +154,14 @@ def _of(agent: Agent) -> tuple[AnySkill, ...]:
             roles=OWNERS,
             forms=(ResponseOffer, OfferAnswer),
             do=response_offer,
+        ),
+        one(
+            "bid",
+            "Judge a {agent}'s bid: what the market would say to it now and what would trade; nothing is ordered.",
+            effect=proposes,
+            roles=OWNERS,
+            forms=(BidQuestion, BidAnswer),
+            do=bid,
         ),
     )
 

@@ -5,16 +5,23 @@ from typing import Any, Final
 
 from cloud.agents.site_agents import OWNERS, only
 from cloud.agents.skill import AnySkill, Ports, Skill
+from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.plan import (
     LoadSchedule,
     PlanQuestion,
+    ReserveRequest,
+    ReserveSent,
     ResponsesAnswer,
     ResponsesQuestion,
     SitePlan,
 )
 from contracts.skills.site import SiteQuestion
 from contracts.skills.site_list import RESPONSES
+
+# The gateway's setting, among its limits: it may be raised from afar, never lowered below the site's own file.
+LIMITS: Final = "limits"
+RESERVE: Final = "battery_reserve_percent"
 
 
 def battery_plan(ports: Ports, question: PlanQuestion, now: datetime) -> SitePlan:
@@ -32,6 +39,39 @@ def responses(ports: Ports, question: ResponsesQuestion, now: datetime) -> Respo
     del now  # The orders have instants of their own.
     orders = tuple(ports.plans.orders(question.site, count=question.count))
     return ResponsesAnswer(site=question.site, orders=orders)
+
+
+def set_reserve(ports: Ports, request: ReserveRequest, now: datetime) -> ReserveSent:
+    """Tell a site's gateway what to keep in its battery.
+
+    Raises:
+        SkillError: What the site traded needs it, it has no battery, or its gateway is none of the fleet.
+    """
+    if (why := _cannot_keep(ports, request, now)) is not None:
+        raise SkillError(f"{why}; nothing was changed")
+    wish = {RESERVE: request.reserve_percent}
+    version = ports.fleet.want(request.site, LIMITS, wish)
+    return ReserveSent(site=request.site, reserve_percent=request.reserve_percent, version=version)
+
+
+def _cannot_keep(ports: Ports, request: ReserveRequest, now: datetime) -> str | None:
+    ports.fleet.gateway(request.site)  # Its settings are the way to it.
+    return ports.plans.reserve_refusal(request.site, percent=request.reserve_percent, at=now)
+
+
+def _reserve(agent: Agent) -> AnySkill:
+    return Skill(
+        name=f"{agent}_set_reserve",
+        promise=f"Keep a level in a {agent}'s battery for an outage; refused where what it has traded needs it.",
+        agent=agent,
+        effect=Effect.ACTS,
+        scope=Scope.SITE,
+        roles=OWNERS,
+        question=ReserveRequest,
+        answer=ReserveSent,
+        do=only(agent, set_reserve),
+        judge=only(agent, _cannot_keep),
+    )
 
 
 def _skill(agent: Agent, what: str, promise: str, *, question: Any, answer: Any, do: Any) -> AnySkill:
@@ -66,6 +106,7 @@ def _of(agent: Agent) -> tuple[AnySkill, ...]:
             answer=RESPONSES.answer,
             do=responses,
         ),
+        _reserve(agent),
     )
 
 

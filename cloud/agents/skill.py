@@ -18,6 +18,7 @@ from cloud.agents.ports import (
     PlanDesk,
     RecordsDesk,
     ReliefDesk,
+    RulesDesk,
     SetAsideDesk,
     SiteDesk,
 )
@@ -33,6 +34,7 @@ class Ports:
     """What the skills stand on."""
 
     market: MarketDesk
+    rules: RulesDesk
     forecasts: ForecastDesk
     grid: GridDesk
     sites: SiteDesk
@@ -63,6 +65,8 @@ class Skill(Generic[Question, Answer]):
 
     ``judge`` belongs to a skill that acts: it returns why the core would refuse a request now, ``None`` where it would
     take it, and changes nothing.
+
+    ``hands_on``: the question holds one to another skill, which the office judges in its place.
     """
 
     name: str
@@ -76,12 +80,13 @@ class Skill(Generic[Question, Answer]):
     do: Callable[[Ports, Question, datetime], Answer]
     shows_sites: bool = False
     judge: Callable[[Ports, Question, datetime], str | None] | None = None
+    hands_on: bool = False
 
     @property
     def fits_query(self) -> bool:
         """Return whether a question fits in a query: it does not act, and no field holds more than one value."""
         return self.effect is not Effect.ACTS and not any(
-            get_origin(field.annotation) is tuple or any(_is_model(part) for part in get_args(field.annotation))
+            get_origin(field.annotation) in (tuple, dict) or any(_is_model(part) for part in get_args(field.annotation))
             for field in self.question.model_fields.values()
         )
 

@@ -9,6 +9,7 @@ from cloud.agents import (
     grid_optimisation,
     joining,
     market_books,
+    market_parameters,
     market_supervisor,
     operations,
     outlook,
@@ -22,6 +23,7 @@ from contracts.skills.base import Agent
 
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
     *market_supervisor.SKILLS,
+    *market_parameters.SKILLS,
     *market_books.SKILLS,
     *daily_report.SKILLS,
     *joining.SKILLS,

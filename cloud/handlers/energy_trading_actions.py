@@ -10,8 +10,12 @@ handler = entry(
         "decide_claim",
         "join_market",
         "decide_join",
+        "propose_act",
         "decide_proposal",
+        "set_market_parameters",
         "producer_response_offer",
         "consumer_response_offer",
+        "producer_bid",
+        "consumer_bid",
     ),
 )

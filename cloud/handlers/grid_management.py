@@ -12,5 +12,7 @@ handler = entry(
         "consumer_flexibility",
         "open_event",
         "close_event",
+        "response_programme",
+        "set_response_programme",
     ),
 )

@@ -9,6 +9,7 @@ handler = entry(
         "price_discovery",
         "market_orders",
         "market_health",
+        "market_rules",
         "join_requests",
         "producer_status",
         "producer_market",

@@ -12,7 +12,7 @@ from cloud.stores import keys
 from cloud.stores.registry import Registry, SiteRecord
 from cloud.stores.tables import Table, Tables
 from contracts.forecast import ForecastKind, ForecastSeries
-from contracts.skills.plan import GridOrder, LoadSchedule, PlanStep, SitePlan
+from contracts.skills.plan import STEPS_MAX, GridOrder, LoadSchedule, PlanStep, SitePlan
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval, SiteId, epoch_ms, instant
 
 _INTERVAL_MS = DELIVERY_INTERVAL_S * 1000
@@ -46,6 +46,30 @@ class StorePlans:
             room_wh=storage.room_wh,
             steps=tuple(steps[:intervals]),
         )
+
+    def reserve_refusal(self, site: SiteId, *, percent: int, at: datetime) -> str | None:
+        """Return why a level cannot be kept in a site's battery, ``None`` where what it traded leaves it there.
+
+        What the site has traded is walked through twice, with the energy below the level and without it.
+        """
+        battery = self._site(site).battery
+        if battery is None:
+            return f"{site} has no battery"
+        if percent >= battery.soc_percent_max:
+            full = f"{battery.soc_percent_max:g} %"
+            return f"{percent} % is not below the {full} up to which the battery of {site} is charged"
+        plan = self.battery(site, at=at, intervals=STEPS_MAX)
+        if plan.stored_wh is None or plan.room_wh is None:
+            return None  # It announced no battery to the market, so it has sold nothing out of it.
+        kept_wh = round(battery.capacity_wh * max(0.0, percent - battery.soc_percent_min) / 100)
+        kept, free = _missing_wh(plan, kept_wh=kept_wh), _missing_wh(plan, kept_wh=0)
+        for step, with_wh, without_wh in zip(plan.steps, kept, free, strict=True):
+            if with_wh > without_wh:
+                return (
+                    f"what {site} has traded needs {with_wh - without_wh} Wh below {percent} % "
+                    f"in the interval {step.interval_start:%Y-%m-%dT%H:%MZ}"
+                )
+        return None
 
     def loads(self, site: SiteId, *, at: datetime) -> LoadSchedule:
         """Return what a site's loads are expected to draw from an instant on."""
@@ -91,6 +115,19 @@ def _steps(storage: Storage, traded: dict[int, int]) -> list[PlanStep]:
             )
         )
     return steps
+
+
+def _missing_wh(plan: SitePlan, *, kept_wh: int) -> list[int]:
+    """Return what the battery lacks in each step where it may not give ``kept_wh`` of what it holds."""
+    assert plan.stored_wh is not None and plan.room_wh is not None, "the caller looked"
+    full_wh = max(0, plan.stored_wh + plan.room_wh - kept_wh)
+    level_wh = max(0, plan.stored_wh - kept_wh)
+    missing = []
+    for step in plan.steps:
+        level_wh += step.battery_wh
+        missing.append(max(0, -level_wh))
+        level_wh = min(max(level_wh, 0), full_wh)
+    return missing
 
 
 def _order(body: dict[str, Any]) -> GridOrder:

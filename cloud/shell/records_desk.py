@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cloud.agents.skills import skill
 from cloud.errors import ConditionFailed, SkillError, SkillMissing
-from cloud.shell.call_book import StoreCallBook
+from cloud.shell.call_book import StoreCallBook, new_record
 from cloud.stores import keys
 from cloud.stores.tables import LAST_TEXT, Item, Put, Table, Tables
 from contracts.skills.base import Effect
@@ -16,6 +16,8 @@ from contracts.units import epoch_ms, instant, printable
 
 QUESTION_CHARACTERS_MAX: Final = 2_000
 # A page that is looked at all day leaves tens of thousands of calls; one answer looks at so many of them at most.
+# One caller who proposes without a model.
+PROPOSALS_A_DAY_MAX: Final = 100
 LOOKED_AT_ONCE: Final = 500
 LOOKS_MAX: Final = 10
 
@@ -66,6 +68,26 @@ class StoreRecords:
             for item in self._tables.query(Table.GRID_METRICS, pk, reverse=True):
                 rows += [_row(proposal, told, item, decided.get(proposal)) for proposal, told in _each(item)]
         return rows
+
+    def propose(self, *, by: str, why: str, skill: str, question: Mapping[str, Any], refused: str | None) -> str:
+        """Keep what somebody proposed, with the core's verdict, and return its id.
+
+        Raises:
+            SkillError: He has proposed too much today, or nothing is kept here.
+        """
+        if not self._acts:
+            raise SkillError("proposals are only read here; nothing was kept")
+        at, record = datetime.now(UTC), new_record()
+        key = keys.conversation(at, record)
+        today = self._tables.query(Table.GRID_METRICS, key.pk)
+        if sum(item.body["model"] == "" and item.body["caller"] == by for item in today) >= PROPOSALS_A_DAY_MAX:
+            raise SkillError(f"{by} has proposed {PROPOSALS_A_DAY_MAX} times today; nothing was kept")
+        told = {
+            "skill": skill, "question": dict(question), "accepted": refused is None, "applied": False,
+            "reason": refused or "would hold; an operator decides",
+        }  # fmt: skip
+        self._tables.put(Put(key=key, body={"caller": by, "model": "", "question": why, "proposals": [told]}))
+        return f"{key.pk.partition('#')[2]}:{record}:0"
 
     def decide(self, decision: ProposalDecision, *, at: datetime) -> ProposalRow:
         """Keep a decision.

@@ -25,7 +25,7 @@ from contracts.skills.site import (
     SiteTrade,
     StatementLine,
 )
-from contracts.units import DELIVERY_INTERVAL, DeliveryInterval, SiteId, epoch_ms, instant
+from contracts.units import DELIVERY_INTERVAL, DeliveryInterval, SiteId, ZoneId, epoch_ms, instant
 
 # What was told longer ago says nothing of what a site can do now; the grid agent's own bound.
 STALE_AFTER: Final = timedelta(seconds=400)
@@ -45,6 +45,10 @@ class StoreSites:
         if agent is None:
             raise SkillError(f"{site} only measures; it has no agent")
         return agent
+
+    def zone(self, site: SiteId) -> ZoneId:
+        """Return the zone that a site trades in."""
+        return self._site(site).zone
 
     def status(self, site: SiteId) -> SiteStatus:
         """Return the newest values of a site, and whether its gateway is online."""

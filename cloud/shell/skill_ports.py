@@ -29,6 +29,7 @@ from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.shell.market.review import estimates, waiting_claims
+from cloud.shell.market.rules_desk import StoreRules
 from cloud.shell.market.writer import MarketWriter, market_of
 from cloud.shell.not_here import NoFleet, NoSetAside
 from cloud.shell.plan_desk import StorePlans
@@ -123,6 +124,7 @@ def _ports(
 ) -> Ports:
     return Ports(
         market=StoreMarket(tables, registry, submit),
+        rules=StoreRules(tables, registry, submit),
         forecasts=StoreForecasts(tables, registry),
         grid=StoreGrid(tables, registry),
         sites=StoreSites(tables, registry),

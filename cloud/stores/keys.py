@@ -353,6 +353,11 @@ def join(zone: ZoneId, site: SiteId) -> Key:
     return Key(table=Table.GRID_METRICS, pk="JOIN", sk=f"{zone}#{site}")
 
 
+def programme(feeder: SiteId) -> Key:
+    """Return where it is kept what relief is paid at a feeder, where it was changed since the registry was written."""
+    return Key(table=Table.GRID_METRICS, pk="PROGRAMME", sk=feeder)
+
+
 def peer_key(peer: str) -> Key:
     """Return where the key is kept that signed a peer's card when it was first seen."""
     return Key(table=Table.GRID_METRICS, pk="A2APEERKEY", sk=peer)

@@ -305,7 +305,7 @@ def load_registry(tables: Tables) -> Registry:
 
 
 def with_joined(tables: Tables, registry: Registry) -> Registry:
-    """Return a registry with the sites of other aggregators that a person has let in.
+    """Return a registry with the sites of other aggregators that a person has let in, and with changed programmes.
 
     A site whose id the registry holds by now is the registry's; one that no longer fits (its feeder is gone) is left
     out, for a market must not stop over a guest.
@@ -319,7 +319,27 @@ def with_joined(tables: Tables, registry: Registry) -> Registry:
             registry = with_sites(registry, [request])
         except SetupError as error:
             log.warning("site that joined is left out", extra={"site": request["applicant"], "error": str(error)})
-    return registry
+    return _with_programmes(tables, registry)
+
+
+def _with_programmes(tables: Tables, registry: Registry) -> Registry:
+    """Return a registry whose feeders pay for relief what they were last set to pay."""
+    key = keys.programme("")
+    paid = {item.key.sk: item.body for item in tables.query(key.table, key.pk)}
+    if not paid:
+        return registry
+    feeders = [
+        feeder
+        if (body := paid.get(feeder.id)) is None
+        else feeder.model_copy(
+            update={
+                "dr_price_mct_per_kwh": body["price_mct_per_kwh"],
+                "dr_penalty_mct_per_kwh": body["penalty_mct_per_kwh"],
+            }
+        )
+        for feeder in registry.feeders
+    ]
+    return registry.model_copy(update={"feeders": tuple(feeders)})
 
 
 def with_sites(registry: Registry, requests: Sequence[Mapping[str, Any]]) -> Registry:

@@ -3,7 +3,7 @@
 from datetime import date
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from contracts.skills.base import Effect, Form
 from contracts.units import Instant
@@ -151,6 +151,22 @@ class ProposalsAnswer(Form):
     """The proposals, the newest first."""
 
     proposals: tuple[ProposalRow, ...]
+
+
+class ProposeRequest(Form):
+    """Propose what somebody else may do: a skill that acts, its question, and why. Nothing is done by it."""
+
+    skill: str = Field(min_length=1, max_length=64)
+    question: dict[str, JsonValue] = Field(max_length=64)
+    why: str = Field(min_length=3, max_length=500)
+
+
+class ProposeAnswer(Form):
+    """What the core says to a proposal, and under which id an operator finds it."""
+
+    proposal: str
+    accepted: bool
+    reason: str
 
 
 class ProposalDecision(Form):

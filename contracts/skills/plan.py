@@ -41,6 +41,25 @@ class SitePlan(Form):
     steps: tuple[PlanStep, ...]
 
 
+class ReserveRequest(Form):
+    """Keep a battery's lowest level at so many percent, for an outage; the site's own file may keep more, never less.
+
+    The reason is kept with the call.
+    """
+
+    site: SiteId
+    reserve_percent: int = Field(ge=0, le=90)
+    reason: str = Field(min_length=3, max_length=200)
+
+
+class ReserveSent(Form):
+    """What the gateway was told, and the version of the wish; its answer stands among its settings."""
+
+    site: SiteId
+    reserve_percent: int
+    version: int
+
+
 class LoadSchedule(Form):
     """What a consumer's loads are expected to draw (W, with a band), and what of it can be shed on request."""
 

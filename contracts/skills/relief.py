@@ -37,6 +37,33 @@ class EventState(Form):
     reason: str | None
 
 
+class ProgrammeQuestion(Form):
+    """Which feeder's programme."""
+
+    feeder: SiteId
+
+
+class ProgrammeRequest(Form):
+    """What a kWh of relief is paid in a feeder's events from now on, and what a missing one costs; 0: not paid at all.
+
+    The reason is kept and shown.
+    """
+
+    feeder: SiteId
+    price_mct_per_kwh: int = Field(ge=0, le=1_000_000)
+    penalty_mct_per_kwh: int = Field(ge=0, le=1_000_000)
+    reason: str = Field(min_length=3, max_length=200)
+
+
+class ProgrammeState(Form):
+    """What a kWh of relief is paid at a feeder, and what a missing one costs; ``reason`` of who changed it last."""
+
+    feeder: SiteId
+    price_mct_per_kwh: int
+    penalty_mct_per_kwh: int
+    reason: str | None
+
+
 class CoordinateQuestion(Form):
     """By how much a feeder's loading should fall, which way, for how long."""
 

@@ -12,7 +12,7 @@ from cloud.shell.site_desk import STALE_AFTER
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry
 from cloud.stores.tables import Delete, Put, Tables
-from contracts.skills.relief import CoordinateAnswer, EventState, SiteShare
+from contracts.skills.relief import CoordinateAnswer, EventState, ProgrammeState, SiteShare
 from contracts.units import SiteId
 
 _NEED = "feeder"
@@ -62,6 +62,27 @@ class StoreRelief:
         except ValueError as error:
             return f"{limit_w} W cannot be held at {feeder}: {error}"
         return None
+
+    def programme(self, feeder: SiteId) -> ProgrammeState:
+        """Return at which prices relief is paid."""
+        record, kept = self._feeder(feeder), self._tables.get(keys.programme(feeder))
+        body = kept.body if kept is not None else {}
+        return ProgrammeState(
+            feeder=feeder,
+            price_mct_per_kwh=body.get("price_mct_per_kwh", record.dr_price_mct_per_kwh),
+            penalty_mct_per_kwh=body.get("penalty_mct_per_kwh", record.dr_penalty_mct_per_kwh),
+            reason=body.get("reason"),
+        )
+
+    def pay(self, feeder: SiteId, *, price_mct_per_kwh: int, penalty_mct_per_kwh: int, reason: str) -> ProgrammeState:
+        """Set the prices anew; whoever runs the market and the grid reads them within a minute, with the registry."""
+        self._may_act(feeder)
+        self._feeder(feeder)
+        body = {
+            "price_mct_per_kwh": price_mct_per_kwh, "penalty_mct_per_kwh": penalty_mct_per_kwh, "reason": reason
+        }  # fmt: skip
+        self._tables.put(Put(key=keys.programme(feeder), body=body))
+        return self.programme(feeder)
 
     def lift(self, feeder: SiteId) -> None:
         """End a request; without one nothing changes."""

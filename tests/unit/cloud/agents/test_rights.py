@@ -71,13 +71,16 @@ def test_without_the_grant_to_act_nobody_acts() -> None:
 
 def test_only_who_runs_the_market_or_the_grid_acts_on_it_and_every_question_names_its_scope() -> None:
     """A new skill must say what it is about, or the grant could not be checked."""
+    owning = {Role.OPERATOR, Role.AGGREGATOR, Role.SITE_OWNER, Role.AGENT}
     acting = {
+        Agent.PRODUCER: owning,
+        Agent.CONSUMER: owning,
         Agent.MARKET_SUPERVISOR: {Role.OPERATOR},
         Agent.GRID_OPTIMISATION: {Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT},
     }
     for each in SKILLS:
         fields = set(each.question.model_fields)
-        assert each.effect is not Effect.ACTS or each.roles == acting[each.agent]
+        assert each.effect is not Effect.ACTS or each.roles <= acting[each.agent]
         assert each.scope is not Scope.SITE or "site" in fields
         assert (each.scope is Scope.CLOUD) <= (each.roles == {Role.OPERATOR})
         assert each.scope is not Scope.ZONE or fields & {"zone", "feeder"}

@@ -195,6 +195,10 @@ class Sites:
         )  # fmt: skip
         return [line, line.model_copy(update={"trades_uct": -150})]
 
+    def zone(self, site: str) -> str:
+        """Return the only zone."""
+        return "zone-1"
+
     def flexibility(self, site: str, *, direction: str, duration_s: int, at: datetime) -> Flexibility:
         """Return 5 kW for the producer."""
         known = site == "farm"
@@ -210,6 +214,7 @@ def ports(market: Market | None = None) -> Ports:
     none: Any = None  # These skills ask nobody else.
     return Ports(
         market=at_market,
+        rules=none,
         forecasts=forecasts,
         grid=grid,
         sites=sites,
@@ -321,6 +326,10 @@ def test_every_skill_has_a_schema_and_only_these_act() -> None:
         "decide_proposal",
         "fleet_set",
         "fleet_update",
+        "set_market_parameters",
+        "set_response_programme",
+        "producer_set_reserve",
+        "consumer_set_reserve",
     }
     for each in SKILLS:
         assert each.question.model_json_schema()["additionalProperties"] is False

@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
-from cloud.market.moving import moved_rules
+from cloud.market.moving import moved_rules, with_parameters
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import MarketRules, Participant
 from tests.support.market.streams import T0_MS
@@ -60,6 +62,49 @@ def test_a_correction_of_what_was_settled_before_is_made_by_its_own_edition() ->
     assert engine.balances()["farm"] == (-5000 * 30_000, -5000)
     assert engine.state_hash() == restored.state_hash()
     assert engine.ledger_sums() == (0, 0)
+
+
+def test_parameters_change_within_an_edition_and_what_was_settled_keeps_its_own() -> None:
+    """A market of the first edition that moved, and then takes a fee, still corrects its first day by the first."""
+    engine = _market()
+    _move(engine, moved_rules(OLD, CONFIGURED))
+    changed = with_parameters(engine.rules, {"fee_mct_per_kwh": 100, "capped_free_uct": 5})
+    _move(engine, changed)
+    assert (engine.rules.fee_mct_per_kwh, engine.rules.claims.capped_free_uct, engine.rules.version) == (100, 5, 3)
+    _read(engine, FIRST, farm_wh=-5000, mill_wh=1500, version=2)
+    assert engine.balances()["farm"] == (-5000 * 30_000, -5000)
+    restored = Engine.restore(json.loads(json.dumps(engine.snapshot())))
+    assert restored.state_hash() == engine.state_hash() and engine.ledger_sums() == (0, 0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 300), st.integers(0, 30_000)), min_size=1, max_size=8))
+def test_another_fee_is_held_for_orders_that_stand_and_given_back_with_them(
+    orders: list[tuple[bool, int, int]],
+) -> None:
+    """What an order can cost is a running sum: with the fee it held before, a site would never get back to nothing."""
+    engine = Engine(MarketRules(zone="street"))
+    engine.apply(commands.register(Participant(site="mill", import_limit_wh=10**6, export_limit_wh=10**6), at_ms=T0_MS))
+    engine.apply(commands.tick(at_ms=T0_MS))
+    start = T0_MS + 8 * INTERVAL_MS
+    for number, (buy, quantity_wh, price) in enumerate(orders):
+        engine.apply(
+            {"op": "new", "at_ms": T0_MS, "id": f"1.{number}", "site": "mill", "order_id": f"o{number}"}
+            | {"interval_ms": start, "quantity_wh": quantity_wh, "price_mct_per_kwh": price}
+            | {"side": "buy" if buy else "sell", "tif": "gtc"}
+        )
+    standing = engine.product(start)
+    assert standing is not None
+    resting = sum(order.quantity for order in standing.book.orders())
+    event(f"orders stand: {resting > 0}")
+    before = engine.snapshot()["state"]["accounts"]["mill"]["open_cost_uct"]
+    _move(engine, with_parameters(engine.rules, {"fee_mct_per_kwh": 700}))
+    assert engine.snapshot()["state"]["accounts"]["mill"]["open_cost_uct"] == before + 700 * resting
+    for number in range(len(orders)):
+        engine.apply(
+            {"op": "cancel", "at_ms": T0_MS, "id": f"2.{number}", "site": "mill", "order_id": f"o{number}"}
+            | {"interval_ms": start}
+        )
+    assert engine.snapshot()["state"]["accounts"]["mill"]["open_cost_uct"] == 0
 
 
 @pytest.mark.parametrize(

@@ -278,6 +278,44 @@ def test_what_a_model_wants_done_is_judged_and_done_only_by_the_operators_rule(
         assert ports.market.halted(ZONE) is None
 
 
+@pytest.mark.parametrize("applies", [frozenset[str](), frozenset({"set_market_parameters", "set_response_programme"})])
+def test_a_model_proposes_market_parameters_and_programmes_within_their_bounds(
+    tmp_path: Path, applies: frozenset[str]
+) -> None:
+    """Beyond the bounds it is no proposal; what the core's trial takes is done only by the operator's rule."""
+    change = {"zone": ZONE, "quantity_wh_min": 10, "reason": "many crumbs"}
+    programme = {"feeder": FEEDER, "price_mct_per_kwh": 9_000, "penalty_mct_per_kwh": 0, "reason": "summer"}
+    turns = (
+        bedrock(call=("propose_set_market_parameters", {**change, "fee_mct_per_kwh": 900_000})),
+        bedrock(call=("propose_set_market_parameters", {**change, "mechanism": "pay-as-bid"})),
+        bedrock(call=("propose_set_market_parameters", change)),
+        bedrock(call=("propose_set_response_programme", programme)),
+        bedrock(call=("propose_act", {"skill": "halt_market", "question": {}, "why": "x y z"})),
+        bedrock(text="Proposed."),
+    )
+    with market_in(tmp_path) as services, scripted(*turns) as script:
+        talk = asked(services, converse_at(script), applies=applies)
+        done = [(one.skill, one.accepted, one.applied) for one in talk.proposals]
+        assert done == [("set_market_parameters", True, bool(applies)), ("set_response_programme", True, bool(applies))]
+        results = [one["messages"][-1]["content"][0]["toolResult"] for one in script.asked[1:]]
+        assert [one["status"] for one in results] == ["error", "error", "success", "success", "error"]
+        assert "fee_mct_per_kwh" in results[0]["content"][0]["text"]
+        assert "there is no tool 'propose_act'" in results[4]["content"][0]["text"]
+        rules = ports_of(services).rules.in_force(ZONE)
+        assert rules.parameters.quantity_wh_min == (10 if applies else 1)
+        assert ports_of(services).relief.programme(FEEDER).price_mct_per_kwh == (9_000 if applies else 0)
+
+
+def test_a_households_reserve_and_bid_are_offered_only_with_its_consent() -> None:
+    """What names a site stays on this machine until its owner agreed."""
+    names = {True: set[str](), False: set[str]()}
+    for consent, found in names.items():
+        found |= {tool.name for tool in tools_for(CALLER, site_values=consent)}
+    of_sites = {"propose_consumer_set_reserve", "propose_producer_set_reserve", "consumer_bid", "producer_bid"}
+    assert of_sites <= names[True] and not of_sites & names[False]
+    assert "propose_set_market_parameters" in names[False]
+
+
 def test_a_caller_without_the_grant_to_act_has_nothing_applied(tmp_path: Path) -> None:
     """The rule is the operator's, the grant the caller's; both are needed."""
     halt = {"zone": ZONE, "reason": "price looks odd"}
