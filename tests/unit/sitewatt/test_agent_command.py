@@ -76,7 +76,7 @@ async def test_a_model_client_starts_the_server_and_speaks_over_its_pipes(tmp_pa
             if (cursor := page.next_cursor) is None:
                 break
         kinds = {uri.removeprefix("sitewatt://").partition("/")[0] for uri in found}
-        assert kinds == {"zone", "feeder", "site", "document", "profile", "tariff"}
+        assert kinds == {"zone", "feeder", "site", "document", "manual", "profile", "tariff"}
         for uri in ("sitewatt://tariff/gb-agile", "sitewatt://profile/eastron_sdm630", *_documents(found)):
             (told,) = (await client.read_resource(uri)).contents
             assert isinstance(told, TextResourceContents) and len(told.text) > 500
