@@ -101,7 +101,9 @@ class Skill(Generic[Question, Answer]):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "arguments"
-            raise SkillError(f"{self.name}: {where}: {first['msg']}; nothing done") from error
+            of_question = len(first["loc"]) <= 1 and first["type"] in {"missing", "extra_forbidden"}
+            takes = f" (it takes {', '.join(self.question.model_fields)})" if of_question else ""
+            raise SkillError(f"{self.name}: {where[:80]}: {first['msg']}{takes}; nothing done") from error
 
     def call(self, ports: Ports, arguments: Mapping[str, Any], *, now: datetime) -> Answer:
         """Check the arguments, do it, and return the answer.

@@ -1,7 +1,8 @@
 """Tasks and their push addresses in the product's tables, by agent and owner: they outlive a restart."""
 
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from cloud.stores.tables import Delete, Key, Put, Table, Tables, Write
 from contracts.skills.base import Agent
 
 KEEP: Final = timedelta(days=30)
+# For so long a task's addresses are not read again.
+READ_S: Final = 1.0
 # So many tasks that work at once are kept in memory.
 _AT_WORK_MAX: Final = 1_000
 _ENDED: Final = frozenset(
@@ -125,11 +128,17 @@ class StoreTasks(TaskStore):
 
 
 class StorePushConfigs(PushNotificationConfigStore):
-    """Where callers want to be told of their tasks."""
+    """Where callers want to be told of their tasks.
 
-    def __init__(self, tables: Tables, agent: Agent) -> None:
+    A task of a skill has all of its events within a moment, and the SDK asks for each: what was read for the one
+    before serves for a second. An address that is set through this server counts at once.
+    """
+
+    def __init__(self, tables: Tables, agent: Agent, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._tables = tables
         self._agent = agent
+        self._monotonic = monotonic
+        self._read: OrderedDict[str, tuple[float, list[dict[str, Any]]]] = OrderedDict()
 
     async def set_info(
         self, task_id: str, notification_config: a2a_pb2.TaskPushNotificationConfig, context: ServerCallContext
@@ -140,6 +149,7 @@ class StorePushConfigs(PushNotificationConfigStore):
         body = {"owner": context.user.user_name, "config": MessageToDict(config)}
         put = Put(key=key, body=body, expires_at=datetime.now(UTC) + KEEP)
         await anyio.to_thread.run_sync(self._tables.put, put)
+        self._read.pop(task_id, None)
         return config
 
     async def get_info(self, task_id: str, context: ServerCallContext) -> list[a2a_pb2.TaskPushNotificationConfig]:
@@ -158,11 +168,19 @@ class StorePushConfigs(PushNotificationConfigStore):
                 key = keys.a2a_push(self._agent, task_id, context.user.user_name, config.id)
                 writes: Sequence[Write] = [Delete(key=key)]
                 await anyio.to_thread.run_sync(self._tables.transact, writes)
+        self._read.pop(task_id, None)
 
     async def _bodies(self, task_id: str) -> list[dict[str, Any]]:
+        now_s = self._monotonic()
+        read_s, bodies = self._read.get(task_id, (float("-inf"), []))
+        if now_s - read_s < READ_S:
+            return bodies
         pk = keys.a2a_push(self._agent, task_id, "", "").pk
         items = await anyio.to_thread.run_sync(lambda: self._tables.query(Table.GRID_METRICS, pk))
-        return [item.body for item in items]
+        self._read[task_id] = (now_s, [item.body for item in items])
+        while len(self._read) > _AT_WORK_MAX:
+            self._read.popitem(last=False)
+        return self._read[task_id][1]
 
 
 def _config(body: dict[str, Any]) -> a2a_pb2.TaskPushNotificationConfig:

@@ -56,6 +56,7 @@ def doors_in(
     folder: Path,
     *,
     tokens: bool = False,
+    entries: tuple[CallerEntry, ...] = (),
     push_allowed: PushCheck = validate_push_notification_url,
     begin: Callable[[Tables], None] = lambda tables: None,
     events: list[Event] | None = None,
@@ -79,7 +80,7 @@ def doors_in(
             office=office_of(services.stores.tables, services.registry),
             registry=services.registry,
             tables=services.stores.tables,
-            callers=Callers(ENTRIES if tokens else ()),
+            callers=Callers(entries or (ENTRIES if tokens else ())),
             documents={document.uri: document},
             **more,
         )
