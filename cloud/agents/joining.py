@@ -37,6 +37,7 @@ def _skill(
         question=question,
         answer=answer,
         do=do,
+        shows_sites=True,  # Applicants and owners are told by name.
     )
 
 

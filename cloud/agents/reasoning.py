@@ -20,6 +20,8 @@ from contracts.skills.base import Effect, Scope
 DOOR: Final = "reasoner"
 # A longer tool result is cut; the model is told so and can ask for less.
 RESULT_CHARS_MAX: Final = 12_000
+# A model that wants more at once asks again; each call is a record, and what it gave is read again in each turn.
+CALLS_A_TURN_MAX: Final = 8
 # What acts is never a tool; to propose it is one.
 PROPOSE: Final = "propose_"
 SYSTEM: Final = (
@@ -243,7 +245,11 @@ def converse(
             talk.answer = turn.text if talk.stop is Stop.DONE else None
             return talk
         results = []
-        for call in turn.calls:
+        for number, call in enumerate(turn.calls):
+            if number >= CALLS_A_TURN_MAX or monotonic() >= ends_at:
+                why = f"not done: {CALLS_A_TURN_MAX} calls a turn are taken, while there is time"
+                results.append(_refused(call, why))
+                continue
             if call.name.startswith(PROPOSE) and any(call.name == tool.name for tool in tools):
                 name = call.name.removeprefix(PROPOSE)
                 applied_key = f"{key}-{len(talk.proposals)}" if name in applies and key else None

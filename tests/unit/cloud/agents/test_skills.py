@@ -341,7 +341,7 @@ def test_a_skill_whose_answer_has_rows_of_single_sites_says_so() -> None:
 
     def rows_of_sites(schema: dict[str, Any]) -> bool:
         forms = [schema, *schema.get("$defs", {}).values()]
-        return any({"site", "buy_site"} & set(form.get("properties", {})) for form in forms)
+        return any({"site", "buy_site", "applicant"} & set(form.get("properties", {})) for form in forms)
 
     # These answer for one site only where the question names it, which is checked when it is asked.
     by_question = {"forecast", "forecast_broadcast"}
