@@ -97,6 +97,11 @@ class Flag(StrEnum):
     FIXED_CLOCK = "fixed-clock"
 
 
+def unknown_flags(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what a person wrote as a flag and is none."""
+    return tuple(name for name in names if name not in set(Flag))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
     """A baseline per interval of the event, how it was made, and what looks odd."""

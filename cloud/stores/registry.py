@@ -11,6 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.errors import SetupError
+from cloud.market.baseline import Flag, unknown_flags
+from cloud.market.rules import MarketRules
 from cloud.stores import keys
 from cloud.stores.tables import Put, Tables
 from contracts.market import SiteAgent
@@ -278,6 +280,30 @@ def read_registry(raw: Any, *, where: str) -> Registry:
         raise SetupError(f"{where} cannot be used: {at}: {first['msg']}") from error
 
 
+def check_markets(registry: Registry, *, where: str) -> None:
+    """Refuse a registry of which a market could not begin, or a site would be in no area of its market.
+
+    A registry in the store is opened without it: the rules of a market that runs are those of its journal.
+
+    Raises:
+        SetupError: The rules of a zone break their schema, or an area is none that its links join.
+    """
+    for zone in registry.zones:
+        try:
+            rules = MarketRules.model_validate({**zone.market, "zone": zone.id})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            at = ".".join(str(part) for part in first["loc"]) or "market"
+            raise SetupError(f"{where} cannot be used: market of zone {zone.id}: {at}: {first['msg']}") from error
+        if unknown := unknown_flags(rules.claims.pay_flags):
+            words = f"claims.pay_flags: {unknown[0]!r} is none of {', '.join(Flag)}"
+            raise SetupError(f"{where} cannot be used: market of zone {zone.id}: {words}")
+        for site in registry.sites_in(zone.id):
+            if rules.areas and site.area not in rules.areas:
+                words = f"area {site.area!r} is none that the links of {zone.id} join: {', '.join(rules.areas)}"
+                raise SetupError(f"{where} cannot be used: {site.id}: {words}")
+
+
 def load_registry_file(path: Path) -> Registry:
     """Read a registry from a YAML file: its own, or the settings of a local cloud, which hold one.
 
@@ -289,7 +315,9 @@ def load_registry_file(path: Path) -> Registry:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"registry {path} cannot be read: {reason_of(error)}") from error
     held = raw["registry"] if isinstance(raw, dict) and "registry" in raw else raw
-    return read_registry(held, where=f"registry {path}")
+    registry = read_registry(held, where=f"registry {path}")
+    check_markets(registry, where=f"registry {path}")
+    return registry
 
 
 def load_registry(tables: Tables) -> Registry:

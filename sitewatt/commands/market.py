@@ -13,7 +13,7 @@ import typer
 from cloud.market.auction import Tie
 from cloud.market.rules import Mechanism, SelfTrade
 from cloud.market.tools.clear import ClearMechanism
-from cloud.market.tools.inputs import BadInput, mapping
+from cloud.market.tools.inputs import BadInput, mapping, without_repeats
 from sitewatt.commands import market_money, market_readings, market_rules
 from sitewatt.money_text import ct_per_kwh, eur, kwh, owes
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
@@ -115,6 +115,8 @@ def share(file: FileArgument, as_json: JsonOption = False) -> None:
         data, understood = with_members(_load(file))
         answer = share_file(data)
     _say_read(understood)
+    for sentence in answer.get("warnings", []):
+        tell(f"note: {sentence}", err=True)
     if as_json:
         print_json(answer)
         return
@@ -357,7 +359,7 @@ def _load(file: str) -> Mapping[str, Any]:
 
     try:
         text = sys.stdin.read() if file == "-" else decode(Path(file).read_bytes())[0]
-        return mapping(json.loads(text.removeprefix("\ufeff")), file)
+        return mapping(json.loads(text.removeprefix("\ufeff"), object_pairs_hook=without_repeats), file)
     except SeriesError as error:
         raise BadInput(f"{file} cannot be read: {error}") from error
     except (json.JSONDecodeError, RecursionError) as error:
@@ -370,7 +372,7 @@ def _json_lines(lines: TextIO, file: str) -> Iterator[Mapping[str, Any]]:
             continue
         where = f"line {number} of {file}"
         try:
-            yield mapping(json.loads(line), where)
+            yield mapping(json.loads(line, object_pairs_hook=without_repeats), where)
         except (json.JSONDecodeError, RecursionError) as error:
             raise BadInput(f"{where} is not JSON: {error}") from error
 

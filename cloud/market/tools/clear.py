@@ -49,6 +49,8 @@ def clear_file(
         BadInput: The file is not of that form.
     """
     only(data, FILE_KEYS, "the file")
+    if "orders" not in data:
+        raise BadInput("the file has no orders: nothing would be cleared")
     orders, owners = _orders(data)
     if mechanism is not ClearMechanism.NETWORK:
         _refuse_network(data, orders, mechanism)

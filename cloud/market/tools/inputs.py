@@ -19,6 +19,20 @@ def mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
+def without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, for ``json.loads(object_pairs_hook=…)``.
+
+    Raises:
+        BadInput: A key stands twice: of two values only the last would count.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise BadInput(f"the key {key!r} stands twice in one object, with {found[key]!r} and {value!r}")
+        found[key] = value
+    return found
+
+
 def rows(data: Mapping[str, Any], name: str, *, where: str = "the file") -> list[Mapping[str, Any]]:
     """Return a list of objects, empty where it is absent."""
     value = data.get(name, [])
@@ -55,6 +69,10 @@ def text(data: Mapping[str, Any], name: str, where: str, *, default: str | None 
         value = str(value)
     if not isinstance(value, str) or not value:
         raise BadInput(f"{name} of {where} is {value!r}, not a text")
+    if value != value.strip() or not value.isprintable():
+        raise BadInput(
+            f"{name} of {where} is {value!r}: spaces around it or signs that nobody sees make it another name"
+        )
     return value
 
 

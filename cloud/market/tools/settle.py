@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.market import settling
-from cloud.market.baseline import Flag
+from cloud.market.baseline import Flag, unknown_flags
 from cloud.market.engine import RESERVED
 from cloud.market.ledger import Kind
 from cloud.market.product import ProductEvent, advance
@@ -57,6 +57,8 @@ def settle_file(data: Mapping[str, Any]) -> dict[str, Any]:
     for name, known in (("trades", TRADE_KEYS), ("meters", METER_KEYS), ("demand_response", DR_KEYS)):
         for index, row in enumerate(rows(data, name)):
             only(row, known, f"{name}[{index}]")
+    if not {"trades", "meters", "demand_response"} & data.keys():
+        raise BadInput("the file has neither trades nor meters nor demand_response: nothing would be settled")
     state, product = _market(data)
     out = Outcome()
     for index, row in enumerate(rows(data, "trades")):
@@ -112,11 +114,18 @@ def rules_of(given: Mapping[str, Any]) -> MarketRules:
         BadInput: They break their schema.
     """
     try:
-        return MarketRules.model_validate({"zone": "zone"} | dict(given))
+        return _checked(MarketRules.model_validate({"zone": "zone"} | dict(given)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(f"rules break their schema at {where or 'rules'}: {first['msg']}") from error
+
+
+def _checked(rules: MarketRules) -> MarketRules:
+    unknown = unknown_flags(rules.claims.pay_flags)
+    if unknown:
+        raise BadInput(f"claims.pay_flags of rules has {unknown[0]!r}, none of {', '.join(Flag)}")
+    return rules
 
 
 def market_of(rules: MarketRules, sites: Iterable[str], connections: Mapping[str, int] | None = None) -> State:
@@ -188,6 +197,10 @@ def _demand_response(state: State, product: Product, data: Mapping[str, object],
             "baseline_wh": whole(row, "baseline_wh", where),
             "flags": _flags(row, where),
         }
+        limit_wh = state.accounts[str(line["site"])].import_limit_wh
+        if limit_wh and whole(row, "baseline_wh", where) > limit_wh and Flag.ABOVE_CONNECTION not in _flags(row, where):
+            # No site uses what its connection cannot carry, whoever says so.
+            line["flags"] = [*_flags(row, where), Flag.ABOVE_CONNECTION.value]
         command = {
             "event": text(row, "event", where),
             "price_mct_per_kwh": whole(row, "price", where),

@@ -112,7 +112,7 @@ def _answer(
     first_ms: int,
 ) -> dict[str, Any]:
     money_uct, energy_wh = state.ledger.sums()
-    members = {}
+    members: dict[str, Any] = {}
     for site, (imports, exports) in sites.items():
         own = [line for line in lines if line.account == site]
         shared = [line.energy_wh for line in own if line.kind is Kind.SHARE]
@@ -126,6 +126,12 @@ def _answer(
             "alone_uct": _alone(state.rules, sites, site, times=times, first_ms=first_ms),
             "by_kind": _by_kind(own),
         }
+    missing = {site: sum(None in pair for pair in zip(*rows, strict=True)) for site, rows in sites.items()}
+    words = _words(state.rules, first_ms) + [
+        f"{site}: {times * count} readings are missing; it takes no part in those intervals"
+        for site, count in missing.items()
+        if count
+    ]
     return {
         "intervals": times * len(next(iter(sites.values()))[0]),
         "members": members,
@@ -133,7 +139,19 @@ def _answer(
         "accounts": {name: one.money_uct for name, one in sorted(state.ledger.balances.items()) if name not in sites},
         "sum_uct": money_uct,
         "sum_wh": energy_wh,
-    }
+    } | ({"warnings": words} if words else {})
+
+
+def _words(rules: MarketRules, first_ms: int) -> list[str]:
+    """Return what is odd about the price of shared energy: outside the two tariffs it is a loss to one side."""
+    if rules.sharing is None or rules.last_resort is None:
+        return []
+    price, tariffs = rules.sharing.price_mct_per_kwh, rules.last_resort.prices_at(first_ms)
+    low, high = tariffs.export_mct_per_kwh, tariffs.import_mct_per_kwh
+    if low <= price <= high:
+        return []
+    side = "who consumes pays more" if price > high else "who generates gets less"
+    return [f"sharing.price_mct_per_kwh is {price}, not between the tariffs {low} and {high}: {side} than alone"]
 
 
 def _alone(

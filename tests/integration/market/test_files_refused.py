@@ -70,6 +70,15 @@ REFUSED: dict[str, tuple[list[str], dict[str, Any], str]] = {
         },
         "flags of demand_response[0]",
     ),
+    "no orders": (["clear"], {}, "has no orders"),
+    "nothing to settle": (["settle"], {"rules": {}}, "neither trades nor meters"),
+    "a name with a space": (["clear"], {"orders": [BUY | {"id": " farm"}, SELL]}, "make it another name"),
+    "a name with a sign that nobody sees": (["clear"], {"orders": [BUY | {"id": "farm\u200b"}, SELL]}, "another name"),
+    "a flag that needs no look": (
+        ["settle"],
+        {"trades": [TRADE], "rules": {"claims": {"pay_flags": ["few-dayz"]}}},
+        "claims.pay_flags of rules has 'few-dayz'",
+    ),
     "a meter in kWh": (["settle"], {"meters": [{"site": "mill", "import_kwh": 1}]}, "did you mean import_wh?"),
     "a meter without a reading": (["settle"], {"trades": [TRADE], "meters": [{"site": "mill"}]}, "no reading"),
     "a reduction of a site that is not there": (
@@ -192,3 +201,111 @@ def test_a_single_price_without_a_tariff_is_the_bands_end_whatever_traded() -> N
         rules = {"last_resort": None, "imbalance": rule}
         answer = _json("settle", data={"trades": [trade], "meters": meters, "rules": rules})
         assert answer["imbalance_price"]["short"] == 400_000
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    """Of two quantities the last would have counted, and nobody would have known."""
+    for command, text in (
+        ("clear", '{"orders": [{"id": "a", "side": "buy", "qty": 1, "qty": 9, "price": 1}]}'),
+        ("run", '{"op": "new", "id": "a", "side": "buy", "qty": 1, "price": 1, "price": 900}'),
+    ):
+        result = CliRunner().invoke(app, [command, "-", "--json"], input=text)
+        assert result.exit_code == 2 and "stands twice in one object" in result.output
+
+
+def test_a_baseline_above_the_connection_waits_whoever_tells_it() -> None:
+    """A claim of a gigawatt on a connection of 2 kW was paid."""
+    claim = REDUCED | {"baseline_wh": 10**9}
+    data = {"connections": {"mill": 500}, "meters": [{"site": "mill", "import_wh": 0}], "demand_response": [claim]}
+    answer = _json("settle", data=data)
+    assert [row["demand_response_uct"] for row in answer["settlements"]] == [0]
+    assert "above-connection and waits" in answer["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("price", "imports", "words"),
+    [
+        (40_000, [5], "who consumes pays more"),
+        (-1, [5], "who generates gets less"),
+        (10_000, [None], "ann: 1 readings are missing"),
+        (10_000, [5], None),
+    ],
+)
+def test_what_is_odd_about_a_community_is_said(price: int, imports: list[int | None], words: str | None) -> None:
+    """A price beyond the tariffs makes sharing a loss, and a member without readings gets nothing."""
+    sharing = {"key": "dynamic", "price_mct_per_kwh": price}
+    data = {"rules": {"sharing": sharing}, "sites": {"ann": {"import_wh": imports}, "roof": {"export_wh": [5]}}}
+    warnings = _json("share", data=data).get("warnings", [])
+    assert [words in warning for warning in warnings if words] == ([True] if words else [])
+    assert len(warnings) == (words is not None)
+
+
+FREE_RIDER = {
+    "trades": [TRADE | {"price": 9_376}],
+    "meters": [
+        {"site": "mill", "import_wh": 3_000},
+        {"site": "farm", "export_wh": 1_000},
+        {"site": "home", "export_wh": 1_000},
+    ],
+}
+METERED = [{"site": "mill", "import_wh": 1_000}, {"site": "farm", "export_wh": 1_000}]
+PAYS = {"event": "e", "committed_wh": 300, "baseline_wh": 1_000, "price": 10_000}
+OWED: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "who sold nothing gets no more than who sold": (FREE_RIDER, {"farm": -9_376, "home": -8_000, "mill": 69_376}),
+    "the same by two prices": (
+        FREE_RIDER | {"rules": {"imbalance": "two-price"}},
+        {"farm": -9_376, "home": -9_376, "mill": 69_376},
+    ),
+    "no reading, no pay for a reduction": (
+        {
+            "trades": [TRADE | {"qty": 700}],
+            "meters": [{"site": "farm", "export_wh": 700}],
+            "demand_response": [PAYS | {"site": "mill", "price": 40_000}],
+        },
+        {"farm": -14_000, "mill": 14_000},
+    ),
+    "a reduction is paid beside what is used": (
+        {"meters": [{"site": "home", "import_wh": 700}], "demand_response": [PAYS | {"site": "home"}]},
+        {"home": 21_000 - 3_000},
+    ),
+    "the same use without an event": ({"meters": [{"site": "home", "import_wh": 700}]}, {"home": 21_000}),
+    "an increase that was asked for": (
+        {
+            "trades": [TRADE | {"price": -5_000}],
+            "meters": [{"site": "mill", "import_wh": 1_400}, METERED[1]],
+            "demand_response": [PAYS | {"site": "mill", "committed_wh": -400, "price": 3_000, "penalty": 1_000}],
+        },
+        {"farm": 5_000, "mill": -5_000 - 1_200},
+    ),
+    "a reduction at a price below zero": (
+        {
+            "trades": [TRADE],
+            "meters": [{"site": "mill", "import_wh": 700}, METERED[1]],
+            "demand_response": [PAYS | {"site": "mill", "price": -10_000, "penalty": -5_000}],
+        },
+        {"farm": -20_000, "mill": 20_000 + 3_000},
+    ),
+    "a trade below zero, more fed in than sold": (
+        {"trades": [TRADE | {"price": -5_000}], "meters": [METERED[0], {"site": "farm", "export_wh": 1_200}]},
+        {"farm": 5_000 + 1_000, "mill": -5_000},
+    ),
+    "tariffs below zero": (
+        {
+            "meters": [{"site": "farm", "export_wh": 1_000}],
+            "rules": {"last_resort": {"import_mct_per_kwh": -2_000, "export_mct_per_kwh": -9_000}},
+        },
+        {"farm": 9_000},
+    ),
+    "a buyer without a meter": ({"trades": [TRADE], "meters": [METERED[1]]}, {"farm": -20_000, "mill": 20_000}),
+}
+
+
+@pytest.mark.parametrize(("data", "owed"), OWED.values(), ids=OWED.keys())
+def test_what_each_site_owes_in_cases_worked_out_by_hand(data: dict[str, Any], owed: dict[str, int]) -> None:
+    """Wh times thousandths of a cent per kWh, in thousands; tariffs of 30 and 8 ct where the case names none."""
+    answer = _json("settle", data=data)
+    kinds = ("trades_uct", "fees_uct", "imbalance_uct", "demand_response_uct")
+    assert {row["site"]: sum(row[kind] for kind in kinds) for row in answer["settlements"]} == {
+        site: 1_000 * uct for site, uct in owed.items()
+    }
+    assert answer["sum"]["money_uct"] == 0

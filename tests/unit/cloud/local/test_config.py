@@ -9,6 +9,7 @@ import yaml
 from cloud.errors import SetupError
 from cloud.local.config import load_config
 from cloud.shell.signing import read_signer_file
+from cloud.stores.registry import load_registry_file, read_registry
 from tests.support.cloud.sites import write_config
 
 
@@ -35,6 +36,39 @@ def test_the_private_cloud_of_the_operators_page_can_be_started(tmp_path: Path) 
     config = load_config(tmp_path / "cloud.yaml")
     assert [site.id for site in config.registry.sites] == ["farm-7"]
     assert config.folder == tmp_path / "cloud"
+    assert config.registry.warnings == ()
+
+
+ROOF = {"id": "roof", "zone": "z", "agent": "producer", "import_limit_w": 1, "export_limit_w": 1}
+LINK = {"from": "east", "to": "west", "capacity_wh": 5}
+
+
+@pytest.mark.parametrize(
+    ("market", "site", "named"),
+    [
+        ({"imbalence": "single"}, {}, "market of zone z: imbalence: Extra inputs"),
+        ({"gate_closure_s": -5}, {}, "market of zone z: gate_closure_s"),
+        ({"last_resort": {"import_mct_per_kwh": 1, "export_mct_per_kwh": 9}}, {}, "market of zone z: last_resort"),
+        ({"claims": {"pay_flags": ["few-dayz"]}}, {}, "claims.pay_flags: 'few-dayz' is none of"),
+        (
+            {"mechanism": "call", "links": [LINK], "last_resort": {"area": "west"}},
+            {"area": "East"},
+            "roof: area 'East' is none that the links of z join: east, west",
+        ),
+    ],
+)
+def test_a_market_that_could_not_begin_is_refused_before_anything_runs(
+    tmp_path: Path, market: dict[str, Any], site: dict[str, Any], named: str
+) -> None:
+    """A misspelled rule was found at the first tick, by a traceback in each."""
+    registry = {"zones": [{"id": "z", "timezone": "UTC", "market": market}], "sites": [ROOF | site]}
+    with pytest.raises(SetupError) as error:
+        load_config(_changed(tmp_path, registry=registry))
+    assert named in str(error.value)
+    with pytest.raises(SetupError):
+        load_registry_file(_changed(tmp_path, registry=registry))
+    # What a store holds opens as before: the rules of a market that runs are those of its journal.
+    assert read_registry(registry, where="the store's registry").zones[0].market == market
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_what_is_written_is_read_by_everyone_it_is_for(tmp_path: Path, sites: in
     write_history(tmp_path, place)
 
     registry = load_cloud(files.cloud(tmp_path)).registry
-    assert [site.id for site in registry.sites] == [site.id for site in place.sites]
+    assert [site.id for site in registry.sites] == [site.id for site in place.sites] and registry.warnings == ()
     for name in (place.feeder.id, *(site.id for site in place.sites)):
         config = load_site(files.gateway(tmp_path, name))
         assert config.site.id == name
