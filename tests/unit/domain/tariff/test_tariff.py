@@ -224,9 +224,9 @@ def test_published_numbers_are_those_of_their_sheets() -> None:
     parts = Decimal("16.04") + Decimal("10.84") + Decimal("2.651") + Decimal("1.67") + Decimal("2.05")
     assert import_at(german, 2026, 1, 5, 16) == round(parts * Decimal("1.19") * 1000)
     danish = ready("dk-tariff-model-3")
-    assert import_at(danish, 2026, 1, 5, 16, spot=0) == 76_560 + (12_500 + 800) * 125 // 100
+    assert import_at(danish, 2026, 1, 5, 16, spot=0) == 98_840 + (11_500 + 800) * 125 // 100
     published = {name for name in tariffs.names() if ready(name).values is Values.PUBLISHED}
-    assert published >= {"de-14a-module-3", "de-dynamic", "es-2.0td", "gb-agile", "no-day-night", "se-power-tariff"}
+    assert published >= {"de-14a-module-3", "de-dynamic", "dk-tariff-model-3", "es-2.0td", "gb-agile", "no-day-night", "se-power-tariff"}
 
 
 @pytest.mark.parametrize(
