@@ -14,6 +14,7 @@ from cloud.local.opening import STORES_FILE, STREAM_SCHEMES, STREAMS_FILE, TABLE
 from cloud.stores.registry import Registry, check_markets
 from cloud.stores.setup import POSTGRESQL, S3
 from contracts.reasons import reason_of
+from domain.yaml_text import load_yaml
 
 
 class _Settings(BaseModel):
@@ -152,7 +153,7 @@ def load_config(path: Path, *, tables: str | None = None, streams: str | None = 
         SetupError: The file cannot be read, or breaks the schema; the message names the key.
     """
     try:
-        raw: Any = yaml.safe_load(path.read_text())
+        raw: Any = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"configuration {path} cannot be read: {reason_of(error)}") from error
     told = {name: url for name, url in (("tables", tables), ("streams", streams)) if url is not None}

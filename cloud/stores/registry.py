@@ -23,6 +23,7 @@ from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
 from domain.published.source import PublishedSource
 from domain.weather.source import WeatherSource
+from domain.yaml_text import load_yaml
 
 log = logging.getLogger(__name__)
 
@@ -311,7 +312,7 @@ def load_registry_file(path: Path) -> Registry:
         SetupError: The file cannot be read, or breaks the schema.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = load_yaml(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"registry {path} cannot be read: {reason_of(error)}") from error
     held = raw["registry"] if isinstance(raw, dict) and "registry" in raw else raw

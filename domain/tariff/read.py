@@ -6,6 +6,7 @@ import yaml
 from pydantic import ValidationError
 
 from domain.tariff.model import Tariff, flat
+from domain.yaml_text import load_yaml
 
 SHORT_FORM = {"import_mct_per_kwh", "export_mct_per_kwh"}
 
@@ -25,7 +26,7 @@ def read_tariff(text: str, *, where: str) -> Tariff:
         BadTariff: It is none.
     """
     try:
-        raw = yaml.load(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+        raw = load_yaml(text)
     except yaml.YAMLError as error:
         raise BadTariff(f"{where} is no YAML: {' '.join(str(error).split())}") from error
     return tariff_of(raw, where=where)

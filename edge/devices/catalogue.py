@@ -6,36 +6,18 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from contracts.reasons import reason_of
+from domain.yaml_text import load_yaml
 from edge.devices.profile import Profile, sentence
 from edge.devices.suggestions import meant
 from edge.errors import ConfigError
 
 _PACKAGE = "device_profiles"
 _SUFFIX = ".yaml"
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Unique(_Loader):  # type: ignore[misc]
-    """Refuses a key that stands twice in one mapping: the first would be lost without a word."""
-
-
-def _mapping(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=deep)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
-        seen.add(key)
-    return dict(loader.construct_pairs(node, deep=True))
-
-
-_Unique.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def load_profile(profile_id: str, user_dir: Path | None = None) -> Profile:
@@ -60,8 +42,7 @@ def parse_profile(profile_id: str, text: str) -> Profile:
         ConfigError: It is not YAML, or breaks a rule; one sentence names the key.
     """
     try:
-        # The loader constructs plain values only: it derives from the safe one.
-        raw = yaml.load(text, Loader=_Unique)
+        raw = load_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""

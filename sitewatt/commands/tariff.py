@@ -21,6 +21,8 @@ app = typer.Typer(help="Tariffs: list, show, check, and price a day.", no_args_i
 NameArgument = Annotated[str, typer.Argument(help="A ready tariff's name, or a YAML file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 BLOCKS = " ▁▂▃▄▅▆▇█"
+SPOT_PER_MWH_MAX = 1_000_000  # Far above what any market admits.
+PRICE_PER_MWH_MIN, PRICE_PER_MWH_MAX = 10, 20_000  # From a cent to crowns a kWh.
 MCT_PER_UNIT = {"EUR/MWh": 100, "EUR/kWh": 100_000, "ct/kWh": 1000}
 SPOT_HELP = "The market's price in the currency per MWh: one number, or a file of times and prices."
 
@@ -67,9 +69,13 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 def check(name: NameArgument, as_json: JsonOption = False) -> None:
     """Check a tariff's file: exit 2 and one sentence where it is none."""
     tariff = _load(name, as_json)
+    _holidays(tariff, as_json)
+    words = _doubt(tariff)
     if as_json:
-        print_json({"valid": True, **_head(tariff)})
+        print_json({"valid": True, **_head(tariff), **({"warnings": [words]} if words else {})})
         return
+    if words:
+        tell(f"note: {words}", err=True)
     tell(f"{tariff.name} is a valid tariff{', which follows the market' if tariff.is_dynamic else ''}")
 
 
@@ -84,13 +90,16 @@ def price(
     from domain.tariff.price import SpotMissing, local_day, prices
 
     tariff = _load(name, as_json)
-    begin, end = local_day(tariff, _day(day, tariff, as_json))
+    local = _day(day, tariff, as_json)
+    begin, end = local_day(tariff, local)
+    if tariff.valid_from is not None and local < tariff.valid_from:
+        tell(f"note: {tariff.name} holds from {tariff.valid_from}; {local} lies before", err=True)
     try:
         points = prices(
             tariff,
             start=begin,
             end=end,
-            spot_mct_per_kwh=_spot(spot, begin, end, tariff.time_zone, as_json),
+            spot_mct_per_kwh=_spot(spot, begin, end, tariff, as_json),
             is_holiday=_holidays(tariff, as_json),
         )
     except SpotMissing as error:
@@ -99,6 +108,17 @@ def price(
         print_json({**_head(tariff), "unit": "mct/kWh", "intervals": [_point(point, tariff) for point in points]})
         return
     tell("\n".join(_plot(tariff, points)))
+
+
+def _doubt(tariff: "Tariff") -> str:
+    """Return what is odd about a tariff's numbers: prices that nobody pays are mostly in another unit."""
+    parts = tariff.imports.parts
+    told = [part.time_of_use.default if part.time_of_use is not None else part.fixed for part in parts]
+    fixed = [value for value in told if value is not None]
+    per_mwh = sum(fixed, Decimal()) * MCT_PER_UNIT[tariff.unit.value] / 100
+    if tariff.is_dynamic or not fixed or PRICE_PER_MWH_MIN <= per_mwh <= PRICE_PER_MWH_MAX:
+        return ""
+    return f"a kWh costs {per_mwh / 1000:g} {tariff.currency} before tax; is the unit {tariff.unit.value} right?"
 
 
 def _load(name: str, as_json: bool) -> "Tariff":
@@ -168,7 +188,9 @@ def _day(text: str | None, tariff: "Tariff", as_json: bool) -> date:
         fail(f"day is {text!r}, not like 2026-11-29", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
 
 
-def _spot(text: str | None, begin: datetime, end: datetime, zone: str, as_json: bool) -> Mapping[datetime, int] | None:
+def _spot(
+    text: str | None, begin: datetime, end: datetime, tariff: "Tariff", as_json: bool
+) -> Mapping[datetime, int] | None:
     """Return the market's prices by interval: one number, or those of a file of times and prices."""
     from contracts.units import DELIVERY_INTERVAL
 
@@ -180,7 +202,7 @@ def _spot(text: str | None, begin: datetime, end: datetime, zone: str, as_json: 
             sentence = f"spot is {text!r}: neither a number nor a file of times and prices"
             fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
         return dict.fromkeys(starts, int(Decimal(text) * 100))
-    series, factor = _spot_file(Path(text), zone, as_json)
+    series, factor = _spot_file(Path(text), tariff, as_json)
     found: dict[datetime, int] = {}
     for at in starts:
         place = int((at - series.start).total_seconds() // series.step_s)
@@ -189,28 +211,29 @@ def _spot(text: str | None, begin: datetime, end: datetime, zone: str, as_json: 
     return found
 
 
-def _spot_file(path: Path, zone: str, as_json: bool) -> "tuple[Series, int]":
+def _spot_file(path: Path, tariff: "Tariff", as_json: bool) -> "tuple[Series, int]":
     """Return the prices of a file in any form that is read, and how many mct/kWh one of them is."""
     from domain.series.errors import SeriesError
     from domain.series.read import Options, read
 
     try:
-        reading = read(path.read_bytes(), Options(wanted="price", timezone=zone))
+        reading = read(path.read_bytes(), Options(wanted="price", timezone=tariff.time_zone))
     except (SeriesError, OSError) as error:
         fail(f"{path} cannot be read: {reason_of(error)}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
-    if reading.unit and reading.unit not in MCT_PER_UNIT:
-        sentence = f"{path} holds {reading.unit}, no prices; they are in {', '.join(MCT_PER_UNIT)}"
+    # A file may be in the tariff's own currency, whose hundredths are mct/kWh times a thousand.
+    known = MCT_PER_UNIT | {f"{tariff.currency}/MWh": 100, f"{tariff.currency}/kWh": 100_000}
+    if reading.unit and reading.unit not in known:
+        sentence = f"{path} holds {reading.unit}, no prices of the tariff; they are in {', '.join(known)}"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     tell(f"read: {reading.understood}", err=True)
-    return reading.series, MCT_PER_UNIT.get(reading.unit, MCT_PER_UNIT["EUR/MWh"])
+    return reading.series, known.get(reading.unit, MCT_PER_UNIT["EUR/MWh"])
 
 
 def _is_number(text: str) -> bool:
     try:
-        Decimal(text.strip())
+        return Decimal(text.strip()).is_finite() and abs(Decimal(text.strip())) < SPOT_PER_MWH_MAX
     except InvalidOperation:
         return False
-    return True
 
 
 def _holidays(tariff: "Tariff", as_json: bool) -> "IsHoliday":

@@ -65,9 +65,64 @@ def test_a_day_is_priced_by_a_file_as_people_have_it(tmp_path: Path) -> None:
         (("price", "de-dynamic", "--day", "2026-06-01"), "give --spot"),
         (("price", "flat", "--day", "June"), "not like 2026-11-29"),
         (("price", "de-dynamic", "--day", "2026-06-01", "--spot", "cheap"), "neither a number nor a file"),
+        (("price", "flat", "--spot", "nan"), "neither a number nor a file"),
+        (("price", "flat", "--spot", "1e99"), "neither a number nor a file"),
         (("show", "nothing"), "neither a file nor one of"),
     ],
 )
 def test_what_cannot_be_priced_is_one_sentence(arguments: tuple[str, ...], word: str) -> None:
     """No traceback, no silent zero."""
     assert word in _run(*arguments, code=2)
+
+
+OWN = """name: own
+title: Own
+time_zone: Europe/Berlin
+unit: ct/kWh
+sources: [me]
+import:
+  parts:
+    - {name: all, fixed: 30}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (OWN.replace("fixed: 30", "fixed: 30, fixed: 99"), "the key 'fixed' stands twice"),
+        (OWN + "unit: EUR/MWh\n", "the key 'unit' stands twice"),
+        (OWN + "holidays: {country: XX}\n", "XX"),
+    ],
+)
+def test_a_file_that_is_no_tariff_is_refused_at_the_check(tmp_path: Path, text: str, word: str) -> None:
+    """Of two prices the last would have counted, and an unknown country was found when a day was priced."""
+    own = tmp_path / "own.yaml"
+    own.write_text(text, encoding="utf-8")
+    assert word in _run("check", str(own), code=2)
+
+
+def test_what_is_odd_about_a_tariff_is_said(tmp_path: Path) -> None:
+    """30 EUR a kWh, 0.3 ct, and a day before the tariff began."""
+    own = tmp_path / "own.yaml"
+    for text, words in (
+        (OWN, None),
+        (OWN.replace("ct/kWh", "EUR/kWh"), "a kWh costs 30 EUR before tax"),
+        (OWN.replace("fixed: 30", "fixed: 0.3"), "is the unit ct/kWh right?"),
+    ):
+        own.write_text(text, encoding="utf-8")
+        assert [words in warning for warning in _json("check", str(own)).get("warnings", []) if words] == (
+            [True] if words else []
+        )
+    own.write_text(OWN + "valid_from: 2026-01-01\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["price", str(own), "--day", "2025-12-31"])
+    assert result.exit_code == 0 and "holds from 2026-01-01; 2025-12-31 lies before" in result.output
+
+
+def test_a_file_of_prices_may_be_in_the_tariffs_currency(tmp_path: Path) -> None:
+    """Of another currency it is refused, and never taken for energy."""
+    rows = [f"2026-06-01T{hour:02d}:00+02:00,{hour}" for hour in range(24)]
+    spot = tmp_path / "spot.csv"
+    for unit, code in (("DKK/MWh", 0), ("SEK/MWh", 2)):
+        spot.write_text("\n".join([f"time,Spot {unit}", *rows]), encoding="utf-8")
+        told = _run("price", "dk-tariff-model-3", "--day", "2026-06-01", "--spot", str(spot), code=code)
+        assert ("no prices of the tariff" in told) is (code == 2)

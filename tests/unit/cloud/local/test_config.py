@@ -95,6 +95,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("a: [")
     with pytest.raises(SetupError, match="not YAML"):
         load_config(tmp_path / "broken.yaml")
+    (tmp_path / "twice.yaml").write_text("folder: a\nfolder: b\n")
+    for read in (load_config, load_registry_file):
+        with pytest.raises(SetupError, match=r"twice\.yaml"):
+            read(tmp_path / "twice.yaml")
 
 
 def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:

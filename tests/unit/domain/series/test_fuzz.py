@@ -90,6 +90,29 @@ def test_what_is_almost_a_series_is_read_or_refused(data: bytes, options: Option
     _holds(data, options)
 
 
+@st.composite
+def days(draw: st.DrawFn) -> bytes:
+    """Return a file that almost has a row a day and a column an hour or a quarter."""
+    width = draw(st.sampled_from([23, 24, 25, 48, 96, 100]))
+    name = draw(st.sampled_from(["H{}", "{}", "{}:00", "Q{} [kWh]", "v{}x9"]))
+    lines = [",".join([draw(st.sampled_from(["Date", "Tag", ""])), *(name.format(place) for place in range(width))])]
+    for number in range(draw(st.integers(0, 6))):
+        day = _START + timedelta(days=draw(st.sampled_from([number, number, number, 0])))
+        cells = [f"{place % 7}.{number}" for place in range(draw(st.sampled_from([width, width, width - 1, 3])))]
+        odd: str | None = draw(st.one_of(st.none(), _cells))
+        if odd is not None:
+            cells[draw(st.integers(0, len(cells) - 1))] = odd.replace(",", "")
+        lines.append(",".join([day.strftime("%Y-%m-%d"), *cells]))
+    return "\n".join(lines).encode()
+
+
+@settings(max_examples=CASES // 4, deadline=None)
+@given(data=days(), options=_options)
+def test_what_is_almost_a_row_a_day_is_read_or_refused(data: bytes, options: Options) -> None:
+    """Its cells become rows, and may be anything."""
+    _holds(data, options)
+
+
 @settings(max_examples=CASES, deadline=None)
 @given(
     data=st.one_of(

@@ -226,7 +226,15 @@ def test_published_numbers_are_those_of_their_sheets() -> None:
     danish = ready("dk-tariff-model-3")
     assert import_at(danish, 2026, 1, 5, 16, spot=0) == 98_840 + (11_500 + 800) * 125 // 100
     published = {name for name in tariffs.names() if ready(name).values is Values.PUBLISHED}
-    assert published >= {"de-14a-module-3", "de-dynamic", "dk-tariff-model-3", "es-2.0td", "gb-agile", "no-day-night", "se-power-tariff"}
+    assert published >= {
+        "de-14a-module-3",
+        "de-dynamic",
+        "dk-tariff-model-3",
+        "es-2.0td",
+        "gb-agile",
+        "no-day-night",
+        "se-power-tariff",
+    }
 
 
 @pytest.mark.parametrize(
