@@ -11,6 +11,7 @@ from contracts.units import printable
 LINE_CHARACTERS_MAX = 2000
 FAILED = 1
 BAD_INPUT = 2
+FIRST_YEAR, LAST_YEAR = 1970, 2199  # Of days and months that a command takes; beyond them dates end.
 TOO_SLOW = 3  # This machine could not keep up; nothing failed.
 INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended,
 TERMINATED = 143  # and of one that SIGTERM did.

@@ -20,7 +20,7 @@ from sitewatt.commands.market_tables import (
     zones_of,
 )
 from sitewatt.money_text import eur, kwh, owes
-from sitewatt.output import BAD_INPUT, fail, print_json, tell
+from sitewatt.output import BAD_INPUT, FIRST_YEAR, LAST_YEAR, fail, print_json, tell
 
 if TYPE_CHECKING:
     from cloud.market.statement import Statement
@@ -162,7 +162,10 @@ def _decide(
 
 def _month(text: str, as_json: bool) -> date:
     try:
-        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+        month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+        if FIRST_YEAR <= month.year <= LAST_YEAR:
+            return month
+        raise ValueError(text)
     except ValueError:
         fail(f"month is {text!r}, not like 2026-11", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
 

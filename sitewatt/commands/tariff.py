@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.reasons import reason_of
-from sitewatt.output import BAD_INPUT, fail, print_json, tell
+from sitewatt.output import BAD_INPUT, FIRST_YEAR, LAST_YEAR, fail, print_json, tell
 
 if TYPE_CHECKING:
     from domain.forecasting.series import Series
@@ -183,7 +183,10 @@ def _day(text: str | None, tariff: "Tariff", as_json: bool) -> date:
     if text is None:
         return datetime.now(ZoneInfo(tariff.time_zone)).date()
     try:
-        return date.fromisoformat(text)
+        local = date.fromisoformat(text)
+        if FIRST_YEAR <= local.year <= LAST_YEAR:
+            return local
+        raise ValueError(text)
     except ValueError:
         fail(f"day is {text!r}, not like 2026-11-29", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
 

@@ -121,6 +121,8 @@ def test_the_commands_of_the_document_print_what_it_says(folder: Path) -> None:
     ("arguments", "word"),
     [
         (("--month", "2026-13", "--all"), "not like 2026-11"),
+        (("--month", "9999-12", "--all"), "not like 2026-11"),
+        (("--month", "0001-01", "--all"), "not like 2026-11"),
         (("--month", "2026-11"), "--site S or --all"),
         (("--month", "2026-11", "--site", "nobody"), "no site 'nobody'"),
     ],

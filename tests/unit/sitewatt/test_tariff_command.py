@@ -65,6 +65,8 @@ def test_a_day_is_priced_by_a_file_as_people_have_it(tmp_path: Path) -> None:
         (("price", "de-dynamic", "--day", "2026-06-01"), "give --spot"),
         (("price", "flat", "--day", "June"), "not like 2026-11-29"),
         (("price", "de-dynamic", "--day", "2026-06-01", "--spot", "cheap"), "neither a number nor a file"),
+        (("price", "flat", "--day", "9999-12-31"), "not like 2026-11-29"),
+        (("price", "flat", "--day", "0001-01-01"), "not like 2026-11-29"),
         (("price", "flat", "--spot", "nan"), "neither a number nor a file"),
         (("price", "flat", "--spot", "1e99"), "neither a number nor a file"),
         (("show", "nothing"), "neither a file nor one of"),
