@@ -50,11 +50,12 @@ export function Chart({ title, times, series, unit, offsetS = 0, height = 220 })
       cursor: { y: false },
       axes: [{ ...axis, values: (_, seconds) => seconds.map((second) => local(second).slice(11, 16)) }, { ...axis, size: 76, values: (_, values) => values.map((value) => `${value} ${unit}`) }],
       series: [{ value: (_, second) => (second == null ? NOTHING : local(second).slice(11, 19)) }, ...series.map((one) => ({
-        label: one.label, stroke: colour(one.colour), width: 2, dash: one.dash, spanGaps: true,
+        label: one.label, stroke: colour(one.colour), width: one.bandTo == null && !one.thin ? 2 : 1, dash: one.dash, spanGaps: true,
         paths: one.steps ? window.uPlot.paths.stepped({ align: 1 }) : undefined,
         fill: one.fill ? `${colour(one.fill)}55` : undefined,
         value: (_, value) => (value == null ? NOTHING : `${number(value, 1)} ${unit}`),
       }))],
+      bands: series.flatMap((one, at) => (one.bandTo == null ? [] : [{ series: [at + 1, one.bandTo + 1], fill: `${colour(one.colour)}33` }])),
     }, [times, ...series.map((one) => one.values)], holder.current);
     chart.current = plot;
     const resized = new ResizeObserver(() => plot.setSize({ width: holder.current.clientWidth, height }));

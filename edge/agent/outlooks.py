@@ -9,13 +9,15 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from contracts.forecast import ForecastBroadcast
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.reasons import reason_of
 from contracts.units import DeliveryInterval
 from edge.config import SiteConfig
-from edge.trading.forecast import forecast_site
+from edge.trading.forecast import FRESH, forecast_site
 from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
+from edge.trading.plan.told import TOLD
 from edge.trading.track_record import AHEAD, TrackRecord
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,31 @@ class Outlooks:
             ranking=self._record.ranking,
         )
 
+    def told(self, config: SiteConfig, now: datetime) -> list[dict[str, Any]]:
+        """Return what is told of the next 20 hours with its bands, in plain values: load, generation, the zone's price.
+
+        Of two that tell the same the one that did better here is told. Power in W, prices in mct per kWh.
+        """
+        fresh = {
+            source: outlook
+            for source, outlook in ((ForecastSource.BROADCAST, self.cloud), (ForecastSource.OWN, self.own))
+            if outlook is not None and timedelta(0) <= now - outlook.issued_at <= FRESH
+        }
+        ranking = self._record.ranking
+        ranked = {ForecastKind.LOAD: ranking.load, ForecastKind.PV: ranking.pv}
+        ranked[ForecastKind.PRICE] = (ForecastSource.BROADCAST,)
+        return [
+            {**told, "kind": kind.value, "by": source.value}
+            for kind, sources in ranked.items()
+            for source, told in [
+                (source, _ahead(series, now))
+                for source in sources
+                if source in fresh
+                for series in fresh[source].series
+                if series.kind is kind and series.site in (None, config.site.id)
+            ][:1]
+        ]
+
     def _note(self, config: SiteConfig, history: History, now: datetime) -> None:
         """Note what each tells of the interval six hours ahead, once."""
         start = DeliveryInterval.containing(now + AHEAD).start
@@ -87,6 +114,18 @@ class Outlooks:
             told = forecast_site(starts=[start], site=config.site.id, history=past, now=now, broadcast=outlook)
             if told:
                 self._record.told(source, told[0])
+
+
+def _ahead(series: ForecastSeries, now: datetime) -> dict[str, Any]:
+    """Return the steps of a series that lie within ``TOLD`` from now on."""
+    step = timedelta(seconds=series.step_s)
+    first = max(0, (now - series.start) // step)
+    last = max(first, -((series.start - (now + TOLD)) // step))
+    return {
+        "start": (series.start + first * step).isoformat(),
+        "step_s": series.step_s,
+        **{name: list(getattr(series, name)[first:last]) for name in ("p10", "p50", "p90")},
+    }
 
 
 def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> ForecastBroadcast | None:

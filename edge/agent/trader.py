@@ -157,6 +157,10 @@ class Trader:
         """Return the orders and what of them has traded, from an hour ago on, for who asks the gateway."""
         return told_orders(self._orders, since=self._clock.now() - TOLD_ORDERS_BACK, count=TOLD_ORDERS_MAX)
 
+    def told_outlook(self) -> list[dict[str, Any]]:
+        """Return what is forecast of the next hours, with its bands, in plain values for who asks the gateway."""
+        return self._outlooks.told(self._config, self._clock.now())
+
     def told_plan(self) -> dict[str, Any] | None:
         """Return the plan in plain values for who asks the gateway, ``None`` before the first."""
         now = self._clock.now()

@@ -53,7 +53,7 @@ class EvidenceBook:
         self._clock = clock
         self._outbox = outbox
         self._clock_trust = clock_trust
-        self._heads = {event: head for event in known_events(outbox.recall) if (head := _head(outbox.recall, event))}
+        self._heads = {event: head for event in known_events(outbox.recall) if (head := head_of(outbox.recall, event))}
         self._seen: dict[str, _Seen] = {}
 
     def judged(self, verdict: Verdict, *, fresh: bool) -> None:
@@ -231,7 +231,7 @@ def read_chain(recall: Callable[[str], Any], event: str) -> tuple[list[EvidenceR
         recall: Returns the remembered value of a key, or ``None``.
         event: Id of the event, or of a command that belongs to none.
     """
-    head = _head(recall, event)
+    head = head_of(recall, event)
     if head is None:
         return [], None
     plain = [recall(_record_key(event, seq)) for seq in range(1, head.seq + 1)]
@@ -258,7 +258,8 @@ def describe(record: EvidenceRecord) -> dict[str, Any]:
     }
 
 
-def _head(recall: Callable[[str], Any], event: str) -> Head | None:
+def head_of(recall: Callable[[str], Any], event: str) -> Head | None:
+    """Return the known end of an event's chain, ``None`` where none is kept."""
     kept = recall(_head_key(event))
     return None if kept is None else Head(seq=int(kept[0]), hash=str(kept[1]))
 

@@ -1,13 +1,13 @@
 """Home Assistant's discovery: what it has to be told so that a site's devices and values appear by themselves.
 
-Source: Home Assistant, "MQTT", sections discovery, sensor and switch; device classes and state classes of "Sensor".
+Source: Home Assistant, "MQTT", sections discovery, sensor, switch, number; device and state classes of "Sensor".
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from edge.plain.settings import Control, HomeAssistantSettings
+from edge.plain.settings import NUMBERS, Control, HomeAssistantSettings
 from edge.plain.values import device_online_topic, site_online_topic, value_topic
 
 EXPIRE_S: Final = 180  # Three of the minutes in which everything is told anew.
@@ -61,8 +61,8 @@ def lock_switch(settings: HomeAssistantSettings, *, site: str) -> tuple[str, byt
     config = {
         "name": "Maintenance lock",
         "unique_id": f"sitewatt_{site}_lock",
-        "state_topic": lock_topic(settings, site=site),
-        "command_topic": lock_set_topic(settings, site=site),
+        "state_topic": control_topic(settings, Control.LOCK, site=site),
+        "command_topic": f"{control_topic(settings, Control.LOCK, site=site)}/set",
         "payload_on": ON.decode(),
         "payload_off": OFF.decode(),
         "availability": [{"topic": site_online_topic(settings.topic, site)}],
@@ -72,18 +72,38 @@ def lock_switch(settings: HomeAssistantSettings, *, site: str) -> tuple[str, byt
     return _topic(settings, "switch", site, "lock"), _encoded(config)
 
 
-def lock_topic(settings: HomeAssistantSettings, *, site: str) -> str:
-    """Return the topic that says whether the site is locked."""
-    return f"{settings.topic}/{site}/lock"
+def number(settings: HomeAssistantSettings, control: Control, *, site: str, most: int) -> tuple[str, bytes]:
+    """Return topic and payload of a number that may be set, in W up to what the site's file allows."""
+    config = {
+        "name": _words(control.value),
+        "unique_id": f"sitewatt_{site}_{control.value}",
+        "state_topic": control_topic(settings, control, site=site),
+        "command_topic": f"{control_topic(settings, control, site=site)}/set",
+        "min": 1 if control is Control.IMPORT_LIMIT_W else 0,
+        "max": most,
+        "step": 1,
+        "mode": "box",
+        "device_class": "power",
+        "unit_of_measurement": "W",
+        "availability": [{"topic": site_online_topic(settings.topic, site)}],
+        "device": {"identifiers": [f"sitewatt_{site}"], "name": site, "manufacturer": "sitewatt"},
+        "origin": {"name": "sitewatt"},
+    }
+    return _topic(settings, "number", site, control.value), _encoded(config)
 
 
-def lock_set_topic(settings: HomeAssistantSettings, *, site: str) -> str:
-    """Return the topic that locks and unlocks the site."""
-    return f"{settings.topic}/{site}/lock/set"
+def control_topic(settings: HomeAssistantSettings, control: Control, *, site: str) -> str:
+    """Return the topic that tells what a control stands at; ``/set`` behind it sets it."""
+    return f"{settings.topic}/{site}/{control.value}"
 
 
 def everything(
-    settings: HomeAssistantSettings, *, site: str, profiles: dict[str, str], points: Iterable[tuple[str, str]]
+    settings: HomeAssistantSettings,
+    *,
+    site: str,
+    profiles: dict[str, str],
+    points: Iterable[tuple[str, str]],
+    most: Mapping[Control, int],
 ) -> dict[str, bytes]:
     """Return all discovery messages of a site.
 
@@ -92,6 +112,7 @@ def everything(
         site: The site's id.
         profiles: The profile of each device.
         points: Device and point of each value that is told.
+        most: The most that each number may be set to.
     """
     found = dict(
         sensor(settings, site=site, device=device, profile=profiles.get(device, ""), point=point)
@@ -99,6 +120,7 @@ def everything(
     )
     if Control.LOCK in settings.controls:
         found.update([lock_switch(settings, site=site)])
+    found.update(number(settings, one, site=site, most=most[one]) for one in settings.controls if one in NUMBERS)
     return found
 
 

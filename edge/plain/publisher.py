@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +10,14 @@ from contracts.clock import Clock
 from edge.errors import LinkError
 from edge.links.link import Ack, Announcement, Inbound, LinkState, Presence
 from edge.links.making import make_link
-from edge.plain.discovery import OFF, ON, everything, lock_set_topic, lock_topic
-from edge.plain.settings import Control, HomeAssistantSettings, PlainSettings
+from edge.plain.discovery import OFF, ON, control_topic, everything
+from edge.plain.settings import NUMBERS, Control, HomeAssistantSettings, PlainSettings
 from edge.plain.values import OFFLINE, ONLINE, EnergyCounters, Readings, messages, site_online_topic
 
 log = logging.getLogger(__name__)
 
 ALL_AGAIN_S: Final = 60.0
+DIGITS_MAX: Final = 9
 SITE_ID_MAX: Final = 63  # As long as an id of ``contracts.units.SiteId``.
 
 
@@ -28,11 +29,30 @@ class LockPort:
     set: Callable[[bool], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NumberPort:
+    """One limit in W, a magnitude: what stands, the most that the site's file allows, and a way to set it.
+
+    ``set`` is called in a thread and raises ``ValueError`` with the reason where it is refused.
+    """
+
+    value: Callable[[], int]
+    most: int
+    set: Callable[[int], None]
+
+
 class Publisher:
     """One connection to a broker of the house."""
 
     def __init__(
-        self, settings: PlainSettings, *, site: str, profiles: dict[str, str], lock: LockPort, clock: Clock
+        self,
+        settings: PlainSettings,
+        *,
+        site: str,
+        profiles: dict[str, str],
+        lock: LockPort,
+        clock: Clock,
+        numbers: Mapping[Control, NumberPort] | None = None,
     ) -> None:
         """Prepare.
 
@@ -42,6 +62,7 @@ class Publisher:
             profiles: The profile of each device.
             lock: What the control of that name sets.
             clock: Of the site.
+            numbers: What the controls that are numbers set.
 
         Raises:
             ConfigError: The client library of the broker's settings is not installed.
@@ -51,8 +72,10 @@ class Publisher:
         self._profiles = profiles
         self._clock = clock
         self._lock = lock
+        self._numbers = numbers or {}
         self._counters = EnergyCounters()
         self._values: dict[str, bytes] = {}
+        self._refused: set[str] = set()
         self._points: set[tuple[str, str]] = set()
         presence_topic = site_online_topic(settings.topic, site)
         name = "home-assistant" if isinstance(settings, HomeAssistantSettings) else "plain"
@@ -77,7 +100,7 @@ class Publisher:
         """Tell and listen until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run(), name="house link")
-            if isinstance(self._settings, HomeAssistantSettings) and Control.LOCK in self._settings.controls:
+            if isinstance(self._settings, HomeAssistantSettings) and self._settings.controls:
                 tasks.create_task(self._listen(self._settings), name="house controls")
             tasks.create_task(self._tell(), name="house values")
 
@@ -90,6 +113,8 @@ class Publisher:
             if self._link.status().connects != connects or now_s >= all_again_s:
                 # A broker that was started anew may have kept nothing.
                 connects, all_again_s, told = self._link.status().connects, now_s + ALL_AGAIN_S, {}
+            while self._refused:
+                told.pop(self._refused.pop(), None)
             due = {topic: value for topic, value in self._due().items() if told.get(topic) != value}
             try:
                 for topic, value in due.items():
@@ -103,28 +128,57 @@ class Publisher:
         """Return all that the broker should hold now, discovery before values."""
         if not isinstance(self._settings, HomeAssistantSettings):
             return dict(self._values)
-        found = everything(self._settings, site=self._site, profiles=self._profiles, points=sorted(self._points))
-        if Control.LOCK in self._settings.controls:
-            found[lock_topic(self._settings, site=self._site)] = ON if self._lock.locked() else OFF
+        found = everything(
+            self._settings,
+            site=self._site,
+            profiles=self._profiles,
+            points=sorted(self._points),
+            most={control: port.most for control, port in self._numbers.items()},
+        )
+        for control in self._settings.controls:
+            found[control_topic(self._settings, control, site=self._site)] = self._stands_at(control)
         return found | self._values
 
-    async def _listen(self, settings: HomeAssistantSettings) -> None:
-        self._link.subscribe([lock_set_topic(settings, site=self._site)])
-        async for message in self._link.messages():
-            await asyncio.to_thread(self._set_lock, message)
+    def _stands_at(self, control: Control) -> bytes:
+        if control in NUMBERS:
+            return str(self._numbers[control].value()).encode()
+        return ON if self._lock.locked() else OFF
 
-    def _set_lock(self, message: Inbound) -> None:
-        """Lock or unlock; what is refused changes nothing, and the next values show the state as it is."""
-        if message.retained or message.payload not in {ON, OFF}:
-            log.warning(
-                "refused from the house's broker, the lock stays",
-                extra={"topic": message.topic, "payload": repr(message.payload[:32]), "retained": message.retained},
-            )
-            return
+    async def _listen(self, settings: HomeAssistantSettings) -> None:
+        topics = {f"{control_topic(settings, one, site=self._site)}/set": one for one in settings.controls}
+        self._link.subscribe([*topics])
+        async for message in self._link.messages():
+            await asyncio.to_thread(self._set, topics[message.topic], message)
+
+    def _set(self, control: Control, message: Inbound) -> None:
+        """Set what a control stands for; what is refused changes nothing, and what stands is told again."""
         try:
-            self._lock.set(message.payload == ON)
-        except OSError as error:
-            log.warning("the lock could not be set", extra={"reason": str(error)})
+            if message.retained:
+                raise ValueError("retained: it may be old")
+            if control in NUMBERS:
+                self._numbers[control].set(_watts(message.payload))
+            elif message.payload in {ON, OFF}:
+                self._lock.set(message.payload == ON)
+            else:
+                raise ValueError("must be ON or OFF")
+        except (OSError, ValueError) as error:
+            self._refused.add(message.topic.removesuffix("/set"))  # Who set it sees what stands again.
+            log.warning(
+                "refused from the house's broker, what stands stays",
+                extra={"topic": message.topic, "payload": repr(message.payload[:32]), "reason": str(error)},
+            )
+
+
+def _watts(payload: bytes) -> int:
+    """Return a magnitude in W; Home Assistant writes whole numbers as ``5000`` or ``5000.0``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    told = payload.decode("ascii", errors="replace").removesuffix(".0")
+    if not told.isdecimal() or len(told) > DIGITS_MAX:
+        raise ValueError(f"must be whole watts, with {DIGITS_MAX} digits at most")
+    return int(told)
 
 
 def _seen(answer: "asyncio.Future[Ack]") -> None:

@@ -14,6 +14,12 @@ class Control(StrEnum):
     """What may be set from the house's broker: whoever may publish there may do it."""
 
     LOCK = "lock"
+    IMPORT_LIMIT_W = "import_limit_w"
+    EXPORT_LIMIT_W = "export_limit_w"
+
+
+# The controls that are numbers: limits of the connection in W, magnitudes, lowered within the site file's.
+NUMBERS = (Control.IMPORT_LIMIT_W, Control.EXPORT_LIMIT_W)
 
 
 class PlainSettings(BaseModel):

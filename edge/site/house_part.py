@@ -1,13 +1,30 @@
 """What the programs of the house are told, as parts of the running site."""
 
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from contracts.clock import Clock
 from edge.config import SiteConfig
+from edge.errors import ConfigError
 from edge.inputs.lock import LocalLock, lock, unlock
-from edge.plain.publisher import LockPort, Publisher
+from edge.plain.publisher import LockPort, NumberPort, Publisher
+from edge.plain.settings import NUMBERS, Control
+from edge.setup.failsafe_check import refuse_unsafe
+from edge.site.remote_settings import HOUSE, RemoteSettings
+
+_SET_S: Final = 20.0  # Real seconds that setting a limit may take.
 
 
-def publishers(config: SiteConfig, clock: Clock) -> dict[str, Publisher]:
+def publishers(
+    config: SiteConfig, clock: Clock, *, numbers: Mapping[Control, NumberPort] | None = None
+) -> dict[str, Publisher]:
     """Return the publishers that a site's file asks for, by the names of their parts.
+
+    Args:
+        config: Of the site.
+        clock: Of the site.
+        numbers: What the controls that are numbers set, where the file names one.
 
     Raises:
         ConfigError: The client library of a broker's settings is not installed.
@@ -21,6 +38,7 @@ def publishers(config: SiteConfig, clock: Clock) -> dict[str, Publisher]:
             profiles={device.id: device.profile for device in config.devices},
             lock=LockPort(locked=local.locked, set=lambda on: _set_lock(config, on=on)),
             clock=clock,
+            numbers=numbers,
         )
         for name, settings in asked.items()
         if settings is not None
@@ -32,3 +50,32 @@ def _set_lock(config: SiteConfig, *, on: bool) -> None:
         lock(config.state_dir, until_at=None)
     else:
         unlock(config.state_dir)
+
+
+def limit_ports(remote: RemoteSettings, adopt: Callable[[SiteConfig], None]) -> dict[Control, NumberPort]:
+    """Return what the house's numbers set: limits below the site file's, kept over restarts.
+
+    Args:
+        remote: Where they are kept.
+        adopt: Brings a configuration into force.
+    """
+    return {control: _limit_port(control, remote, adopt) for control in NUMBERS}
+
+
+def _limit_port(control: Control, remote: RemoteSettings, adopt: Callable[[SiteConfig], None]) -> NumberPort:
+    loop = asyncio.get_running_loop()
+
+    async def take(watts: int) -> None:
+        try:
+            proposal = remote.propose(HOUSE, {**remote.wanted.get(HOUSE, {}), control.value: watts})
+            refuse_unsafe(proposal.config)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        remote.keep(proposal)
+        adopt(proposal.config)
+
+    return NumberPort(
+        value=lambda: getattr(remote.config.connection, control.value),
+        most=getattr(remote.file.connection, control.value),
+        set=lambda watts: asyncio.run_coroutine_threadsafe(take(watts), loop).result(_SET_S),
+    )

@@ -1,7 +1,7 @@
 """What an operator may change from afar, and who signs in at the page, laid over the file that stands on site.
 
-The file is the outer bound: a limit can be lowered below what the installer wrote, never raised above it. Of two limits
-the lower one holds, of other settings the operator's. A wish is
+The file is the outer bound: a limit can be lowered below what the installer wrote, never raised above it. Of several
+limits the lowest holds, of other settings the operator's. A wish is
 checked as a whole before anything of it is kept; what is kept survives a restart. A wish that a newer file does not
 allow any more is dropped, and the site runs by its file.
 """
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from edge.config import SiteConfig, sentence
 from edge.config.devices import DeviceSection
 from edge.errors import ConfigError
+from edge.plain.settings import NUMBERS
 from edge.state_store import StateStore
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 # What is desired of one shadow, and the two shadows by the names that the fleet gives them.
 Wanted = dict[str, Any]
 CONFIG, LIMITS_OF = "config", "limits"
-# What is wished at the page.
-PAGE = "page"
+# What is wished at the page, and by a program of the house.
+PAGE, HOUSE = "page", "house"
 
 # Sections of the file, and which of their keys; everything else is for who stands beside the gateway.
 CHANGEABLE: Mapping[str, frozenset[str]] = {
@@ -57,8 +58,9 @@ _READ_AT_START = ("control.period_s", "control.foreign_writes", "trading.enabled
 
 
 def is_changeable(config: SiteConfig) -> bool:
-    """Say whether anybody may change settings without the file: a fleet's operator, or who signs in at the page."""
-    return config.fleet is not None or (config.page is not None and config.page.tls_port is not None)
+    """Say whether anybody may change settings without the file: an operator, who signs in at the page, the house."""
+    house = config.home_assistant is not None and any(one in NUMBERS for one in config.home_assistant.controls)
+    return config.fleet is not None or house or (config.page is not None and config.page.tls_port is not None)
 
 
 class RemoteSettings:
@@ -124,15 +126,17 @@ def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:
     changed: dict[str, Any] = {
         name: _section(base, name, values, known=CHANGEABLE) for name, values in sections.items()
     }
-    limits = wanted.get(LIMITS_OF, {})
-    if isinstance(limits, dict) and RESERVE in limits:
-        changed["devices"] = _reserving(base, limits[RESERVE])
-        limits = {key: value for key, value in limits.items() if key != RESERVE}
-    if limits:
-        by_operator = _limited(file, limits)
-        lower = {key: min(getattr(by_operator, key), getattr(base.connection, key)) for key in LIMITS}
-        changed["connection"] = by_operator.model_copy(update=lower)
-    return base.model_copy(update=changed)
+    by_operator = wanted.get(LIMITS_OF, {})
+    if isinstance(by_operator, dict) and RESERVE in by_operator:
+        changed["devices"] = _reserving(base, by_operator[RESERVE])
+        by_operator = {key: value for key, value in by_operator.items() if key != RESERVE}
+    connection = base.connection
+    for limits in (by_operator, wanted.get(HOUSE, {})):
+        if limits:
+            limited = _limited(file, limits)
+            lower = {key: min(getattr(limited, key), getattr(connection, key)) for key in LIMITS}
+            connection = connection.model_copy(update=lower)
+    return base.model_copy(update={**changed, "connection": connection})
 
 
 def read_at_start(before: SiteConfig, after: SiteConfig) -> tuple[str, ...]:

@@ -59,9 +59,10 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         if config.fleet is not None and remote is not None and site.link is not None:
             site.fleet = _fleet_part(site, site.link, config.fleet, remote)
         if site.config.plain_mqtt is not None or site.config.home_assistant is not None:
-            from edge.site.house_part import publishers
+            from edge.site.house_part import limit_ports, publishers
 
-            site.house = publishers(site.config, clock)
+            numbers = {} if remote is None else limit_ports(remote, functools.partial(_adopt, site, remote))
+            site.house = publishers(site.config, clock, numbers=numbers)
         yield site
 
 

@@ -51,6 +51,7 @@ def site_status(site: "Site") -> SiteStatus:
             "waits": trader.waits,
             "plan": trader.told_plan(),
             "own_orders": trader.told_orders(),
+            "outlook": trader.told_outlook(),
         },
         wish=None if site.page_orders is None else site.page_orders.told(),
         outbox={

@@ -24,6 +24,7 @@ from edge.web.course import names_of, read_course
 from edge.web.latest import FRESH_S, Latest
 from edge.web.login import Login, NotSignedIn
 from edge.web.posting import TOKEN_HEADER, body_of, content_of
+from edge.web.proof import Proof
 from edge.web.tables import Plain, notes, tables
 from page_parts.handler import HTML, TEXT, PageHandler
 from page_parts.server import BoundedServer
@@ -33,6 +34,9 @@ EVENTS: Final = "text/event-stream"
 STREAMS_MAX: Final = 8  # Of the clients that are served at once; the others can always ask.
 _EPOCH_DIGITS: Final = 12
 _WAIT_S: Final = "60"
+_HERE: Final = (
+    b"here are /, /status.json, /history.json, /proof.json, /v1/skills, /openapi.json, /metrics, /health, /ready\n"
+)
 
 
 class PageServer(BoundedServer):
@@ -74,6 +78,7 @@ class PageServer(BoundedServer):
         self.secure_port = secure_port
         self._config = config
         self._state_dir = config.state_dir
+        self.proof = Proof(config.state_dir)
         self._history_names = names_of(config)
         tariff = SiteTariff(config.trading)
         self._rates = None if tariff.follows_market else lambda at: tariff.at(at, None)
@@ -173,6 +178,8 @@ class _Handler(PageHandler):
                 self._tables()
             case "history.json":
                 self._history(url.query)
+            case "proof.json":
+                self._proof(url.query)
             case "metrics":
                 self._metrics()
             case "health":
@@ -228,8 +235,7 @@ class _Handler(PageHandler):
         if path in OWN:
             self.send(HTTPStatus.OK, page_parts.content_type(path), _static(path))
         elif not self.send_part(path.removeprefix("parts/")):
-            here = b"here are /, /status.json, /history.json, /v1/skills, /openapi.json, /metrics, /health, /ready\n"
-            self.send(HTTPStatus.NOT_FOUND, TEXT, here)
+            self.send(HTTPStatus.NOT_FOUND, TEXT, _HERE)
 
     def _with_status(self, made: Callable[[Plain], Any]) -> None:
         try:
@@ -258,6 +264,16 @@ class _Handler(PageHandler):
             self.refuse(HTTPStatus.NOT_FOUND, "no_history", f"nothing is kept yet: {error}")
         else:
             self.send_json(course)
+
+    def _proof(self, query: str) -> None:
+        """Answer with the newest events in short, or with every record of the one that is named."""
+        event = parse_qs(query).get("event", [None])[0]
+        try:
+            told = self.server.proof.newest() if event is None else self.server.proof.whole(event)
+        except (sqlite3.Error, ValueError) as error:
+            self.refuse(HTTPStatus.NOT_FOUND, "no_proof", f"the proof cannot be read: {error}")
+        else:
+            self.send_json(told)
 
     def _metrics(self) -> None:
         from edge.web.metrics import CONTENT_TYPE, exposition  # Only a gateway that is asked bears its memory.

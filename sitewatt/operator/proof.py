@@ -13,10 +13,9 @@ from typing import Any
 
 from contracts.clock import SystemClock
 from edge.commands.evidence_book import PHRASE, describe, from_fields, known_events, read_chain
+from edge.commands.evidence_file import kept_proof
 from edge.control.evidence import Break, EvidenceRecord, Head, verify
 
-# Where a gateway keeps proof: control's own store, and what was one store before.
-STORES = ("control.db", "journal.db")
 MONTHS = 24  # So far back the cloud's tables are searched.
 _COLUMNS = ("seq", "event_id", "kind", "at", "at_ms", "clock", "fields", "previous", "hash")
 
@@ -65,24 +64,16 @@ def from_state(state_dir: Path, wanted: str) -> Evidence:
     Raises:
         EvidenceMissing: There is no journal, or it knows nothing of it.
     """
-    path = next((path for name in STORES if (path := state_dir / name).is_file()), None)
-    if path is None:
-        raise EvidenceMissing(f"{state_dir} holds no {STORES[0]}; it is no gateway's state folder")
     try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-
-            def recall(key: str) -> Any:
-                row = connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-                return None if row is None else json.loads(row[0])
-
-            # One transaction, so that the chain and its end are of one moment.
-            connection.execute("BEGIN")
+        with kept_proof(state_dir) as recall:
             for event in [wanted, *known_events(recall)]:
                 records, end = read_chain(recall, event)
                 if records and (event == wanted or _is_about(records, wanted)):
                     return Evidence(event=event, records=tuple(records), end=end)
+    except FileNotFoundError as error:
+        raise EvidenceMissing(str(error)) from error
     except (sqlite3.Error, ValueError) as error:
-        raise EvidenceMissing(f"{path} cannot be read: {error}") from error
+        raise EvidenceMissing(f"the proof in {state_dir} cannot be read: {error}") from error
     raise EvidenceMissing(f"the gateway of {state_dir} has no evidence of {wanted}")
 
 

@@ -1,7 +1,9 @@
 """The page of a real gateway in a real browser: what flows, what was, what is planned, and that it is gone."""
 
+import asyncio
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import time
@@ -9,15 +11,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright, expect
 
+from contracts.control import BatteryPower
+from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.topics import Down, site_topic
+from contracts.units import ClockTrust, DeliveryInterval, ZoneId
+from edge.control.evidence import EvidenceKind, EvidenceRecord, verify
 from edge.control.keys import Role
 from edge.telemetry.history_file import FILE, HistoryFile, Row
 from edge.web.passwords import set_password
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import Siege, battery_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, Siege, battery_site, siege
 from tests.support.rigs.gateway import change_config, until_status
 from tests.support.rigs.page import until_listens
 
@@ -109,6 +117,77 @@ async def test_an_owner_sees_power_energy_plan_and_that_the_gateway_is_gone(
         await place.start(SITE)
         await expect(page.get_by_role("alert")).to_have_count(0)
         assert faults == []
+
+
+async def test_an_owner_sees_forecasts_with_their_bands_and_the_proof_of_an_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the cloud told, how sure it is, and every record of what the grid asked; in German, dark, on a telephone."""
+    how: dict[str, Any] = {"locale": "de-DE", "color_scheme": "dark", "viewport": {"width": 380, "height": 800}}
+    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page(**how) as page:
+        url = await _with_page(place)
+        await _forecast(place)
+        await until_status(place, SITE, lambda said: len(said["trading"]["outlook"]) == 3, "it was told a forecast")
+        order = await place.order(SITE, BatteryPower(power_w=-1000), issuer=AGGREGATOR, for_s=3600)
+        await until_status(
+            place,
+            SITE,
+            lambda said: any(one["stage"] == "effective" for one in said["commands"]),
+            "the meter proves it",
+        )
+        await page.goto(url)
+        outlook = page.locator("section").filter(has=page.get_by_role("heading", name="Vorhersagen"))
+        for name in ("Haus", "PV", "Preis in der Zone"):
+            await expect(outlook.get_by_role("heading", name=name)).to_contain_text("aus der Cloud")
+        await expect(outlook.locator("canvas")).to_have_count(3)
+        await expect(outlook.locator(".u-legend").first).to_contain_text("in 9 von 10 Fällen höchstens")
+        proof = page.locator("section").filter(has=page.get_by_role("heading", name="Ereignisse und ihr Nachweis"))
+        row = proof.get_by_role("row").filter(has_text=order.command_id)
+        await expect(row).to_contain_text("battery power -1")
+        await expect(row).to_contain_text("die Kette ist unversehrt")
+        await _no_violation(page)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 380
+        async with page.expect_download() as loading:
+            await row.get_by_role("link").click()
+        told = json.loads(await asyncio.to_thread(_read, await (await loading.value).path()))
+        records = [
+            EvidenceRecord(
+                kind=EvidenceKind(one.pop("kind")),
+                clock=ClockTrust(one.pop("clock")),
+                **{name: value for name, value in one.items() if name != "at"},
+            )
+            for one in told
+        ]
+        assert verify(records) is None and len(records) > 3
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+async def _forecast(place: Siege) -> None:
+    """Tell the site a forecast as the cloud does: load, generation and the zone's price, with bands."""
+    now = place.clock.now()
+    bands = {
+        ForecastKind.LOAD: (300, 500, 900),
+        ForecastKind.PV: (-900, -500, -100),
+        ForecastKind.PRICE: (90, 100, 120),
+    }
+    series = tuple(
+        ForecastSeries(
+            kind=kind,
+            site=None if kind is ForecastKind.PRICE else SITE,
+            start=DeliveryInterval.containing(now).start,
+            p10=(low,) * 192,
+            p50=(middle,) * 192,
+            p90=(high,) * 192,
+        )
+        for kind, (low, middle, high) in bands.items()
+    )
+    message = ForecastBroadcast(zone=ZoneId(ZONE), issued_at=now, series=series)
+    topic = site_topic(zone=ZONE, site=SITE, channel=Down.OUTLOOK)
+    async with aiomqtt.Client("127.0.0.1", place.broker_port) as client:
+        await client.publish(topic, message.encode(), qos=1, retain=True)
 
 
 @pytest.mark.nightly

@@ -43,6 +43,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "conformance": (python, "-m", "tests.nightly.conformance"),
         "long": (python, "-m", "pytest", "-q", "-m", "nightly", "-o", f"faulthandler_timeout={LONG_S}"),
         "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/aws.py"),
+        "home-assistant": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/home_assistant.py"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
         "series": (
             *("env", f"{CASES_KEY}=100000", python, "-m", "pytest", "-q", "-o", "faulthandler_timeout=0"),

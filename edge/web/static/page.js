@@ -33,8 +33,10 @@ function App() {
       <${Steering} wish=${status.wish} commands=${status.commands} locked=${status.locked} hasPlan=${Boolean(status.trading?.plan)} language=${language} t=${t} />
       <${Energy} />
       <${Plan} plan=${status.trading?.plan} />
+      <${Outlook} outlook=${status.trading?.outlook ?? []} />
       <${Orders} orders=${status.trading?.own_orders ?? []} />
       <${Commands} commands=${status.commands} limits=${status.grid_limits} />
+      <${Proof} />
       <${Devices} devices=${status.devices} assets=${flow?.assets ?? []} />
       <${Expert} />
     </main>`;
@@ -171,6 +173,42 @@ function stretches(steps) {
     };
   });
 }
+
+const FORECAST = { load: ['forecast_load', '--house', 1], pv: ['forecast_pv', '--pv', -1], price: ['forecast_price', '--warn', 1] };
+
+/** What is forecast, with the band that nine of ten outcomes reach at least and at most. */
+function Outlook({ outlook }) {
+  if (!outlook.length) return null;
+  return html`<section><h2>${t('forecasts')}</h2>${outlook.map((one) => {
+    const [name, colour, sign] = FORECAST[one.kind];
+    const times = one.p50.map((_, step) => Date.parse(one.start) / 1000 + step * one.step_s);
+    const scaled = (values) => values.map((value) => (sign * value) / 1000);
+    const [low, high] = sign > 0 ? [one.p10, one.p90] : [one.p90, one.p10];
+    return html`<h3 key=${one.kind}>${t(name)} <span class="muted small">${t(`by_${one.by}`)}</span></h3>
+      <${Chart} title=${t(name)} times=${times} unit=${one.kind === 'price' ? 'ct' : 'kW'} offsetS=${offsetS} height=${150} series=${[
+        { label: t('at_most'), colour, dash: [4, 4], bandTo: 2, steps: true, values: scaled(high) },
+        { label: t('expected'), colour, steps: true, values: scaled(one.p50) },
+        { label: t('at_least'), colour, dash: [4, 4], thin: true, steps: true, values: scaled(low) },
+      ]} />`;
+  })}</section>`;
+}
+
+/** The newest events: what was asked, what became of it, what the meter said, and whether the chain of records holds. */
+function Proof() {
+  const [events, setEvents] = useState([]);
+  useEffect(() => follow(() => '/proof.json', 30_000, setEvents, () => {}), []);
+  if (!events.length) return null;
+  return html`<section><h2>${t('proof')}</h2><div class="scroll" tabindex="0"><table><thead><tr><th>${t('from')}</th><th>${t('event')}</th>
+    <th>${t('asks')}</th><th>${t('by')}</th><th>${t('stage')}</th><th class="number">${t('meter_before')}</th><th class="number">${t('meter_after')}</th><th>${t('records')}</th></tr></thead>
+    <tbody>${events.map((one) => html`<tr key=${one.event_id}><td>${new Date(one.from).toLocaleString(language, { dateStyle: 'short', timeStyle: 'short' })}</td><td>${one.event_id}</td>
+      <td>${lines(one.orders.map((order) => asked(order.action)))}</td><td>${lines([...new Set(one.orders.map((order) => order.issuer))])}</td>
+      <td>${lines(one.orders.map((order) => order.stage ?? order.reason ?? ''))}</td>
+      <td class="number">${kilowatts(one.meter_first_w)}</td><td class="number">${kilowatts(one.meter_last_w)}</td>
+      <td><a href=${`/proof.json?event=${encodeURIComponent(one.event_id)}`} download=${`${one.event_id}.json`}>${one.records} ${t('records')}</a>
+        <br/><span class=${one.holds ? 'good' : 'bad'}>${one.holds ? t('chain_holds') : `${t('chain_broken')}: ${one.why}`}</span></td></tr>`)}</tbody></table></div></section>`;
+}
+
+const lines = (texts) => texts.map((text) => html`<div>${text}</div>`);
 
 function Orders({ orders }) {
   if (!orders.length) return null;

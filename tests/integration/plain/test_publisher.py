@@ -13,7 +13,7 @@ from contracts.clock import SystemClock
 from contracts.units import Quality
 from edge.links.settings import LinkSettings
 from edge.modbus.point import Reading
-from edge.plain.publisher import LockPort, Publisher
+from edge.plain.publisher import LockPort, NumberPort, Publisher
 from edge.plain.settings import Control, HomeAssistantSettings, PlainSettings
 from tests.support.brokers.broker import Broker, broker
 from tests.support.brokers.link_parts import Listener, background, until
@@ -110,6 +110,45 @@ async def test_the_lock_is_set_by_its_words_alone(broker: Broker, refused: bytes
             await house.publish("sitewatt-house/home/lock/set", b"OFF", qos=1)
             await until(lambda: newest["sitewatt-house/home/lock"] == b"OFF")
     assert lock.seen == [True, False]
+
+
+@pytest.mark.parametrize("refused", [b"9000", b"-1", b"5e3", b"", b"\xff", b"9" * 20])
+async def test_a_number_is_set_and_a_refused_one_falls_back(broker: Broker, refused: bytes) -> None:
+    """A slider that stays where it was dragged to tells something that is not so."""
+    stands = [8000]
+
+    def take(watts: int) -> None:
+        if watts > 8000:
+            raise ValueError("above the 8000 of the site's file")
+        stands.append(watts)
+
+    publisher = Publisher(
+        _settings(broker, Control.EXPORT_LIMIT_W),
+        site="home",
+        profiles={},
+        lock=_Lock().port(),
+        clock=SystemClock(),
+        numbers={Control.EXPORT_LIMIT_W: NumberPort(value=lambda: stands[-1], most=8000, set=take)},
+    )
+    topic = "sitewatt-house/home/export_limit_w"
+    async with background(publisher.run(), name="publisher"), aiomqtt.Client("127.0.0.1", broker.port) as house:
+        await house.subscribe([(topic, 1), ("homeassistant/number/#", 1)])
+        async with asyncio.timeout(SAFETY_S):
+            told = _payloads(house)
+            config = json.loads(await anext(told))
+            assert (config["min"], config["max"], config["state_topic"]) == (0, 8000, topic)
+            assert await anext(told) == b"8000"
+            await house.publish(config["command_topic"], b"5000.0", qos=1)
+            assert await anext(told) == b"5000"
+            await house.publish(config["command_topic"], refused, qos=1)
+            assert await anext(told) == b"5000"
+    assert stands == [8000, 5000]
+
+
+async def _payloads(house: aiomqtt.Client) -> AsyncIterator[bytes]:
+    async for message in house.messages:
+        assert isinstance(message.payload, bytes)
+        yield message.payload
 
 
 async def test_nothing_is_set_where_the_site_file_allows_nothing(broker: Broker) -> None:

@@ -71,7 +71,7 @@ def test_home_assistant_learns_unit_class_and_where_the_value_is() -> None:
     """A counter without ``total_increasing`` is not offered by its energy dashboard."""
     settings = HomeAssistantSettings(controls=(Control.LOCK,))
     points = [("meter", "energy_import_wh"), ("meter", "active_power_w"), ("battery", "soc_pct"), ("battery", "mode")]
-    found = everything(settings, site="home", profiles={"meter": "eastron_sdm630"}, points=points)
+    found = everything(settings, site="home", profiles={"meter": "eastron_sdm630"}, points=points, most={})
     told = {topic: json.loads(text) for topic, text in found.items()}
     energy = told["homeassistant/sensor/sitewatt/home_meter_energy_import_wh/config"]
     assert (energy["device_class"], energy["unit_of_measurement"], energy["state_class"]) == (
@@ -86,5 +86,5 @@ def test_home_assistant_learns_unit_class_and_where_the_value_is() -> None:
 
 def test_nothing_can_be_set_unless_the_site_file_says_so() -> None:
     """Whoever may publish on the house's broker would be an operator."""
-    found = everything(HomeAssistantSettings(), site="home", profiles={}, points=[("meter", "active_power_w")])
+    found = everything(HomeAssistantSettings(), site="home", profiles={}, points=[("meter", "active_power_w")], most={})
     assert not any("switch" in topic or b"command_topic" in text for topic, text in found.items())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge.config import SiteConfig
 from edge.errors import ConfigError
 from edge.fleet.shadow import ShadowName
-from edge.site.remote_settings import RemoteSettings, laid_over, read_at_start
+from edge.site.remote_settings import HOUSE, RemoteSettings, laid_over, read_at_start
 from tests.support.rigs.edge_parts import config
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -50,6 +50,19 @@ def test_the_wishes_of_both_shadows_survive_a_restart() -> None:
     assert again == remote.config
     assert (again.trading.gate_closure_s, again.trading.import_tariff_mct_per_kwh) == (600, 1)
     assert (again.telemetry.period_s, again.connection.export_limit_w) == (20, 500)
+
+
+def test_the_lowest_of_the_limits_of_all_who_set_one_holds() -> None:
+    """A program of the house that lets go must not lift what the operator of a fleet asks."""
+    remote = RemoteSettings(config(), memory=Memory())
+    remote.keep(remote.propose(HOUSE, {"export_limit_w": 300}))
+    change(remote, ShadowName.LIMITS, {"export_limit_w": 500})
+    assert remote.config.connection.export_limit_w == 300
+    remote.keep(remote.propose(HOUSE, {"export_limit_w": 900}))
+    assert remote.config.connection.export_limit_w == 500
+    most = remote.file.connection.export_limit_w
+    with pytest.raises(ConfigError, match=f"above the {most} of the site's file"):
+        remote.propose(HOUSE, {"export_limit_w": most + 1})
 
 
 def test_a_wish_takes_the_place_of_what_was_wished_before() -> None:
