@@ -1,6 +1,8 @@
 """How every command answers: text for people, JSON for programs, one sentence for a failure."""
 
 import json
+import math
+import struct
 import sys
 from typing import Any, NoReturn
 
@@ -15,6 +17,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2199  # Of days and months that a command takes; b
 TOO_SLOW = 3  # This machine could not keep up; nothing failed.
 INTERRUPTED = 130  # What a shell says of a command that Ctrl-C ended,
 TERMINATED = 143  # and of one that SIGTERM did.
+_FLOAT32_MAX = 3.4e38
 
 
 def tell(text: str, *, err: bool = False, line_characters_max: int = LINE_CHARACTERS_MAX) -> None:
@@ -36,3 +39,21 @@ def fail(sentence: str, *, code: str, as_json: bool, exit_code: int = FAILED, **
     else:
         tell(sentence, err=True)
     raise typer.Exit(exit_code)
+
+
+def as_told(value: object) -> str:
+    """Return a value as text, a number with no more digits than its register tells.
+
+    One from a 32-bit float gets the fewest digits that mean the same float, any other ten.
+    """
+    if not isinstance(value, float) or not math.isfinite(value):
+        return str(value)
+    if abs(value) > _FLOAT32_MAX or _as_float32(value) != value:
+        return f"{value:.10g}"
+    shortest = next(told for digits in range(1, 18) if _as_float32(told := float(f"{value:.{digits}g}")) == value)
+    return f"{shortest:.10g}"
+
+
+def _as_float32(value: float) -> float:
+    told: float = struct.unpack("f", struct.pack("f", value))[0]
+    return told

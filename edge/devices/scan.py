@@ -47,7 +47,7 @@ async def check_host(name: str) -> None:
     try:
         await asyncio.get_running_loop().getaddrinfo(name, None)
     except (OSError, UnicodeError) as error:
-        raise DeviceSilent(f"{name} is the name of no host: {error}; nobody was asked") from error
+        raise DeviceSilent(f"{name} is the name of no host that this machine can find; nobody was asked") from error
 
 
 def hosts_of(target: str) -> tuple[str, ...]:

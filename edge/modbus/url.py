@@ -3,11 +3,13 @@
 - ``tcp://host:502?unit=1`` and ``tls://host:802?unit=1&ca=FILE&cert=FILE&key=FILE``
 - ``rtu:///dev/ttyUSB0?baud=9600&parity=N&unit=1`` and ``ascii:///dev/ttyUSB0?baud=38400&parity=E&unit=1``
 - ``rtuovertcp://host:port?unit=1``
+- ``host:port`` or ``host`` alone: the first, unit 1
 
 ``line_baud=9600`` says that a gateway behind a network address drives a serial line of that speed, so that reads are
 planned for the line.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +20,9 @@ _TCP_PORT = 502  # Source: IANA, mbap.
 _TLS_PORT = 802  # Source: IANA, mbap-s.
 _UNIT_MAX = 255
 _BAUD_MIN, _BAUD_MAX = 300, 4_000_000
+_PORT_MAX = 65_535
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_HOST_AND_PORT = re.compile(r"([^:/?\s]+):([0-9]{1,5})")
 
 
 class Scheme(StrEnum):
@@ -82,12 +87,20 @@ class Endpoint:
         return 9 + self.stop_bits + (self.parity != "N")
 
 
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Return the two that ``HOST:PORT`` names, ``None`` where a text is no such."""
+    named = _HOST_AND_PORT.fullmatch(text)
+    return (named[1], int(named[2])) if named and 0 < int(named[2]) <= _PORT_MAX else None
+
+
 def parse_url(url: str) -> Endpoint:
-    """Return the endpoint that a URL names.
+    """Return the endpoint that a URL names; ``HOST:PORT`` or ``HOST`` alone is one on Modbus TCP.
 
     Raises:
         ConfigError: Says in one sentence which part cannot be used.
     """
+    if host_and_port(url) is not None or _HOST.fullmatch(url):
+        return parse_url(f"{Scheme.TCP}://{url}")
     parts = urlsplit(url)
     try:
         scheme = Scheme(parts.scheme)

@@ -13,7 +13,7 @@ import typer
 
 from sitewatt import device_offline
 from sitewatt.device_tools import JsonOption, ProfileOption, ProfilesOption, Progress, load, run
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
+from sitewatt.output import BAD_INPUT, FAILED, as_told, fail, print_json, tell
 
 app = typer.Typer(help="Find, read and write devices.", no_args_is_help=True)
 
@@ -21,14 +21,14 @@ WATCH_S = 1.0
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a supervisor, a terminal that was closed.
 
 UrlArgument = Annotated[
-    str, typer.Argument(metavar="URL", help="tcp://HOST:502?unit=1, rtu:///dev/ttyUSB0?baud=9600, …")
+    str, typer.Argument(metavar="URL", help="HOST:PORT, tcp://HOST:502?unit=1, rtu:///dev/ttyUSB0?baud=9600, …")
 ]
 
 
 @app.command()
 def scan(
     *,
-    target: Annotated[str, typer.Argument(metavar="HOST|CIDR|SERIAL", help="What to ask.")],
+    target: Annotated[str, typer.Argument(metavar="HOST|HOST:PORT|CIDR|SERIAL", help="What to ask.")],
     port: Annotated[list[int] | None, typer.Option(help="TCP ports to try.")] = None,
     unit: Annotated[list[int] | None, typer.Option(help="Unit ids to try.")] = None,
     baud: Annotated[int, typer.Option(help="Speed of a serial line.")] = 9600,
@@ -37,7 +37,7 @@ def scan(
 ) -> None:
     """Ask who answers: read-only, one probe at a time for each host."""
     from edge.devices import scan as search
-    from edge.modbus.url import Endpoint, parse_url
+    from edge.modbus.url import Endpoint, host_and_port, parse_url
 
     progress = Progress()
     hints: list[str] = []
@@ -52,9 +52,10 @@ def scan(
             url = target if ":" in target else f"rtu://{target}?baud={baud}&parity={parity}"
             found = search.scan_bus(parse_url(url), units=units, on_unit=on_unit)
         else:
-            hosts = search.hosts_of(target)
+            named = host_and_port(target.removeprefix("tcp://"))
+            hosts = search.hosts_of(target) if named is None else (named[0],)
             await search.check_host(hosts[0])
-            ports, done = tuple(port or search.PORTS), itertools.count(1)
+            ports, done = tuple(port or search.PORTS) if named is None else (named[1],), itertools.count(1)
             if len(hosts) == 1:
                 found = search.scan(hosts, ports=ports, units=units, on_unit=on_unit)
             else:
@@ -268,8 +269,8 @@ def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
         print_json({name: one.as_dict() for name, one in answers.items()})
         return
     for name, one in answers.items():
-        shown = one.value if one.value is not None else "-"
-        turned = f"  = {one.canonical_value} {one.unit}" if one.canonical_value != one.value else ""
+        shown = "-" if one.value is None else as_told(one.value)
+        turned = f"  = {as_told(one.canonical_value)} {one.unit}" if one.canonical_value != one.value else ""
         quality = "" if one.quality == "good" else f"  ({one.quality})"
         tell(f"{name:32} {shown} {one.unit}{quality}{turned}")
     if refused := [name for name in asked if name not in answers]:

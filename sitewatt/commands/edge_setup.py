@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +18,6 @@ DEVICE_FORM = (
     "[,rated_w=W,min_w=W,rest=on|off|surplus,by=limit_consumption|switch|sg_ready,state=POINT]; 10 kW is 10000"
 )
 
-_HOST_AND_PORT = re.compile(r"([^:/\s]+):(\d{1,5})")
-_PORT_MAX = 65_535
 _MARKS = {"good": "ok  ", "warning": "note", "failed": "FAIL"}
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
@@ -222,7 +219,7 @@ class _Wires:
     def scan(self, target: str) -> list[Any]:
         """Return who answers at a host, a network or a serial line."""
         from edge.devices import scan as search
-        from edge.modbus.url import parse_url
+        from edge.modbus.url import host_and_port, parse_url
 
         async def look() -> list[Any]:
             if target.startswith(("/", "rtu:", "ascii:")):
@@ -230,8 +227,8 @@ class _Wires:
             elif "://" in target:
                 endpoint = parse_url(target)
                 found = search.scan_bus(endpoint, units=(endpoint.unit,))
-            elif (named := _HOST_AND_PORT.fullmatch(target)) and 0 < int(named[2]) <= _PORT_MAX:
-                found = search.scan((named[1],), ports=(int(named[2]),))
+            elif (named := host_and_port(target)) is not None:
+                found = search.scan((named[0],), ports=(named[1],))
             else:
                 found = search.scan(search.hosts_of(target))
             return [one async for one in found]

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from sitewatt import commands
-from sitewatt.output import fail, print_json, tell
+from sitewatt.output import as_told, fail, print_json, tell
 
 # Colours, a C1 control sequence, a title of the window, a turned line, a carriage return.
 HOSTILE = "Fro\x1b[31mnius \x9b2J \x1b]0;owned\x07 \u202eabc\rGEN24"
@@ -15,6 +15,27 @@ HOSTILE = "Fro\x1b[31mnius \x9b2J \x1b]0;owned\x07 \u202eabc\rGEN24"
 
 def _harmless(text: str) -> bool:
     return not set(text) & set("\x1b\x9b\x07\u202e\r")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (7624.94189453125, "7624.942"),
+        (49.97999954223633, "49.98"),
+        (230.0, "230"),
+        (-0.5, "-0.5"),
+        (0.1 * 3, "0.3"),
+        (123456789.1, "123456789.1"),
+        (1e300, "1e+300"),
+        (float("nan"), "nan"),
+        (16, "16"),
+        (True, "True"),
+        ("MPPT", "MPPT"),
+    ],
+)
+def test_a_number_has_no_more_digits_than_its_register_tells(value: object, told: str) -> None:
+    """A meter of half a percent that shows eleven decimals is not believed."""
+    assert as_told(value) == told
 
 
 def test_lines_for_people_are_harmless_and_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,12 +18,16 @@ def test_each_form_names_its_endpoint() -> None:
     assert parse_url("rtuovertcp://10.0.0.9:8899?unit=2&line_baud=9600").wire_baud == 9600
     assert parse_url("ascii:///dev/ttyS0?baud=38400").scheme is Scheme.ASCII
     assert parse_url("tcp://[::1]:502").host == "::1"
+    assert parse_url("10.0.0.5:1502") == parse_url("tcp://10.0.0.5:1502")
+    assert parse_url("inverter.local") == parse_url("tcp://inverter.local")
 
 
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
         ("http://host", "starts with none of"),
+        ("/dev/ttyUSB0", "starts with none of"),
+        ("host:70000", "starts with none of"),
         ("tcp://", "names no host"),
         ("tcp://host:70000", "port outside"),
         ("tcp://host:0", "port 0"),
