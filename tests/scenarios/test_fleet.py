@@ -54,6 +54,10 @@ async def _settings_from_afar(running: Scene) -> None:
     lowered = await fleet("set", SITE, '{"import_limit_w": 9000}', "--shadow", "limits", *FOLLOW, *local)
     assert lowered["answer"]["outcome"] == "applied"
     await service.until_status("the lower limit", lambda said: said["cycle"]["left"][1] == 9000)
+    reserve = '{"battery_reserve_percent": 40}'
+    kept = await fleet("set", SITE, reserve, "--shadow", "limits", *FOLLOW, *local, exit_code=1)
+    assert "battery_reserve_percent is 40, and the site has no battery" in kept["error"]["message"]
+    await fleet("set", SITE, '{"battery_reserve_percent": null}', "--shadow", "limits", *FOLLOW, *local)
     raised = await fleet("set", SITE, '{"import_limit_w": 20000}', "--shadow", "limits", *FOLLOW, *local, exit_code=1)
     assert "above the 17000 of the site's file" in raised["error"]["message"]
     refused = await fleet("set", SITE, '{"telemetry": {"period_s": 0}}', *FOLLOW, *local, exit_code=1)
