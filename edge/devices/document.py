@@ -152,6 +152,33 @@ QUIRKS = (
 )
 
 
+# Brands of which a list of registers was looked for in vain, or that are read by another map: brand, what serves.
+_WITHOUT: tuple[tuple[str, str], ...] = (
+    (
+        "Enphase IQ Gateway",
+        "`sunspec_generic_int`: it answers as SunSpec models 701 and 704 (evcc, enphase-modbus.yaml, b29b49e)",
+    ),
+    (
+        "Kaco blueplanet TX, NX",
+        "`sunspec_generic_int`: it answers as SunSpec (openWB, kaco_tx, 3039a21); its own protocol is HTTP",
+    ),
+    ("Shelly relays", "none: the coil of a switch stands in no list with a revision; meters have maps"),
+    (
+        "Huawei chargers",
+        "OCPP: the one list found (emavap, scharger_huawei_modbus, a7f4743) contradicts itself between revisions",
+    ),
+    ("Iskra WM, MC, IE", "none: values are decimal floats (exponent and 24 bits), which the decoder does not know"),
+    (
+        "Vaillant gateways",
+        "none: only eBUS and EEBus were found; a relay switches its SG Ready contacts (`kmtronic_relay`)",
+    ),
+    (
+        "Daikin Altherma 4",
+        "`daikin_home_hub`: one source gives it the registers of the hub (evcc, daikin-homehub.yaml, b29b49e)",
+    ),
+)
+
+
 def markdown(profiles: Iterable[Profile]) -> str:
     """Return the page."""
     known = list(profiles)
@@ -164,6 +191,13 @@ def markdown(profiles: Iterable[Profile]) -> str:
             f"| `{profile.id}` | {profile.vendor}: {', '.join(profile.models)} | {', '.join(profile.kinds)} "
             f"| {len(profile.points)} | {_evidence(profile.status)} | {told} |"
         )
+    lines += ["", "## Brands without a map of their own", ""]
+    lines.append(
+        "Looked for in evcc, openWB, OpenEMS, integrations of Home Assistant and vendors' pages; who has a list"
+    )
+    lines.append("makes a map of it in ten minutes, as above.")
+    lines += ["", "| brand | what serves |", "|---|---|"]
+    lines += [f"| {brand} | {serves} |" for brand, serves in _WITHOUT]
     lines += ["", "## What happens when we fall silent", ""]
     lines.append(
         "A lever without a timer stays as it was last set when the gateway dies: the page of the gateway says so,"

@@ -6,15 +6,20 @@ device can do. What is not a number, or negative where a magnitude is asked for,
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from math import ceil, isfinite
+from math import ceil, floor, isfinite
 
 from edge.devices.canonical import to_device
 from edge.devices.phases import PHASE_V
+from edge.devices.points import PointSpec
 from edge.devices.profile import Profile
 from edge.devices.recipes import Lever, Recipe, Step
 from edge.errors import ValueRefused
+from edge.modbus.point import DataType
 
 MAGNITUDES = frozenset({Lever.LIMIT_GENERATION, Lever.EXPORT_LIMIT, Lever.LIMIT_CONSUMPTION, Lever.SWITCH})
+_BOUNDS = frozenset({"limit_w", "limit_pct", "limit_a"})
+_FLOATS = (DataType.FLOAT32, DataType.FLOAT64)
+_NEARLY = 1e-3  # Of a step.
 SG_STATES = ("lock", "normal", "recommend", "force")  # Values 1 to 4. Source: SG Ready label, operating states.
 
 
@@ -157,6 +162,18 @@ def _variables(
     }
 
 
+def _rounded_down(number: float, point: PointSpec) -> float:
+    """Return a limit as the last step of a register that does not pass it: 9.7 A in whole amperes are 9.
+
+    A scale that the device itself tells is fine enough; what is nearly a whole step is that step. The whole of what the
+    device can is no limit, and is the nearest step.
+    """
+    step = abs(point.scale)
+    if point.scale_at is not None or point.scale_factor or point.type in _FLOATS:
+        return number
+    return min(number, floor(number / step + _NEARLY) * step)
+
+
 def _numbers(
     profile: Profile, lever: Lever, step: Step, variables: dict[str, float | None]
 ) -> tuple[tuple[str, float], ...]:
@@ -171,6 +188,8 @@ def _numbers(
                     f"{lever} needs the rating of the device, which is not known; nothing was written",
                     code="base_unknown",
                 )
+            if expression in _BOUNDS and number != variables["base_w"]:
+                number = _rounded_down(number, profile.points[name])
             number = -number if expression.startswith("-") else number
         else:
             number = expression

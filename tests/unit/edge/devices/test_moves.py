@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from edge.devices.catalogue import list_profiles, load_profile
-from edge.devices.moves import Move, move
-from edge.devices.recipes import Lever
+from edge.devices.moves import MAGNITUDES, Move, move
+from edge.devices.recipes import Lever, Recipe
 from edge.errors import ValueRefused
 
 POWERS = st.floats(-100_000, 100_000)
@@ -82,3 +82,50 @@ def test_a_percentage_without_a_rating_is_refused() -> None:
     """A share of nothing known is not guessed."""
     with pytest.raises(ValueRefused, match="rating of the device"):
         moved("fronius_gen24_int", Lever.LIMIT_GENERATION, 1_000, base=None)
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "point", "asked_w", "told"),
+    [
+        ("goe_charger", "max_current", 6_850, 9.0),  # 9.93 A in whole amperes would be 10, 50 W too much.
+        ("goe_charger", "max_current", 6_900, 10.0),
+        ("goe_charger", "max_current", 11_000, 11_000 / 690),  # Its rating: the nearest step, 16 A.
+        ("solax_evc", "max_current", 6_899, 9.99),
+        ("sungrow_ac_charger", "max_current", 6_899, 9.9),
+    ],
+)
+def test_a_limit_is_told_as_the_step_that_does_not_pass_it(
+    profile_id: str, point: str, asked_w: float, told: float
+) -> None:
+    """Rounded to the nearest step, every limit in whole amperes is passed by up to 345 W."""
+    final = moved(profile_id, Lever.LIMIT_CONSUMPTION, asked_w, base=11_000 / 690).final
+    assert final[point] == pytest.approx(told)
+
+
+@given(st.sampled_from([one for one in RECIPES if one[1] in MAGNITUDES - {Lever.SWITCH}]), st.floats(0, 9_999))
+def test_no_register_holds_more_than_the_limit_asked(recipe: tuple[str, Lever, int], asked_w: float) -> None:
+    """What the wire carries, read back by the same map, is at most the limit: in watts, amperes or percent."""
+    profile_id, lever, number = recipe
+    profile = load_profile(profile_id)
+    told = profile.capabilities[lever][number]
+    step = moved(profile_id, lever, asked_w, number=number, base=10_000 if _counts_watts(told) else 10_000 / 690)
+    for target in step.targets:
+        for name, value in target.values:
+            expression = target.step.write[name]
+            spec = profile.points[name]
+            if expression not in ("limit_w", "limit_a", "limit_pct") or spec.scale_at is not None or spec.scale_factor:
+                continue
+            bound = {"limit_w": asked_w, "limit_a": asked_w / (230 * told.phases), "limit_pct": asked_w / 100}[
+                expression
+            ]
+            held = (
+                round(abs(value) / abs(spec.scale)) * abs(spec.scale) if "FLOAT" not in spec.type.name else abs(value)
+            )
+            event(expression)
+            assert held <= bound + abs(spec.scale) * 2e-3
+
+
+def _counts_watts(recipe: Recipe) -> bool:
+    return not any(
+        str(value).endswith("_a") for steps in recipe.modes.values() for step in steps for value in step.write.values()
+    )
