@@ -170,15 +170,29 @@ class Levers:
             phases, told_w = (None, value_w) if step is None else (step.phases, step.power_w)
             told_w = told_w if value_w is not None else None
             wanted = move(self._profile, lever, recipe, told_w, base=base, revert_s=revert_s, phases=phases)
+            if step is not None and value_w is not None and self.phase_switch is not None:
+                wanted = without(wanted, self._phases_in_place(recipe, step, self.phase_switch))
             if lever is Lever.BATTERY_POWER and 0 < (value_w or 0.0) <= self._generation_w():
                 wanted = without(wanted, self._grid_charging)
-            applied = await self._carry_out(
-                lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
-            )
+            try:
+                applied = await self._carry_out(
+                    lever, recipe, state, wanted, value_w=value_w, revert_s=revert_s, urgent=urgent
+                )
+            except (DeviceRefused, ValueRefused):
+                if step is not None and self.phase_switch is not None and value_w is not None:
+                    self.phase_switch.refused(step)
+                raise
             state.step = step
             if applied.ok:
                 self._hold(step)
             return applied
+
+    def _phases_in_place(self, recipe: Recipe, step: PhaseStep, switch: PhaseSwitch) -> tuple[str, ...]:
+        """Return the points that hold the number of phases already: a renewal does not write them again."""
+        if step.phases != switch.now:
+            return ()
+        points = self._resolved.points
+        return tuple(name for name in recipe.phase_points if points[name].access is not Access.WRITE)
 
     def _hold(self, step: PhaseStep | None) -> None:
         if step is not None and self.phase_switch is not None:

@@ -7,8 +7,9 @@ cycle on fresh inputs stands behind it. A station that hears nothing more goes o
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from math import inf
+from dataclasses import dataclass, field, replace
+from datetime import date
+from math import floor, inf
 
 from contracts.clock import Clock
 from contracts.units import Quality
@@ -37,6 +38,9 @@ _REQUEST = "SetChargingProfile"
 _FALLBACK = Fallback(direction=Direction.FAILSAFE_VALUE, armed_by="chargingSchedule.duration", proven=True)
 _CURRENTS = ("current_l1_a", "current_l2_a", "current_l3_a")
 _STALE_PERIODS = 3
+# A station may keep each profile in flash. A limit rises no sooner than so long after the last profile, and one that
+# falls sooner is told in whole amperes: a surplus that changes each second is at most one rise and a few falls.
+CALM_S = 10.0
 # A voltage that moves must not move the limit each second: what one power is in amperes may be so much beside it.
 _SAME_SHARE = 0.02
 
@@ -93,6 +97,7 @@ class ChargingStation:
         self._clock = clock
         self._switch = PhaseSwitch(most=phases, clock=clock) if switches_phases and phases > 1 else None
         self._held: _Held | None = None
+        self._sent: tuple[date, int] = (clock.now().date(), 0)
         self._refusals = Refusals(causes={})
         self._lock = asyncio.Lock()
         self._quarantine = Quarantine()
@@ -131,8 +136,8 @@ class ChargingStation:
 
     @property
     def write_budgets(self) -> Mapping[str, int | None]:
-        """Return nothing: nobody counts what a station keeps of a lease."""
-        return {}
+        """Return that nobody knows how many profiles a station bears; how many it was sent is counted."""
+        return {_REQUEST: None} if self._sent_today else {}
 
     @property
     def health(self) -> Health:
@@ -149,6 +154,7 @@ class ChargingStation:
             requests=station.messages,
             quarantined=dict(self._quarantine.counts),
             implausible=dict(self._quarantine.said),
+            writes_today={_REQUEST: self._sent_today} if self._sent_today else {},
         )
 
     @property
@@ -165,7 +171,7 @@ class ChargingStation:
         return False
 
     def wear_period_s(self, capability: Capability) -> float:
-        """Return that a lease may be renewed at any pace."""
+        """Return that a lease may be renewed at any pace: how often its limit changes is bounded here."""
         return 0.0
 
     # What it measures.
@@ -278,6 +284,7 @@ class ChargingStation:
                 raise DeviceSilent(f"{self.id} does not know its fallback yet: {self._station.last_error or 'asked'}")
             step = self._step(value_w)
             limit = self._limit(value_w, step)
+            limit = limit if value_w is None else self._calm(limit)
             kept = self._kept(limit, value_w, revert_s=revert_s, refresh=refresh)
             if kept is not None:
                 self._hold(step)
@@ -290,9 +297,12 @@ class ChargingStation:
             try:
                 await caller.set_lease(self._number, limit, transaction=running, lease_s=max(1.0, revert_s))
             except StationRefused as refusal:
+                if self._switch is not None and step is not None and value_w is not None:
+                    self._switch.refused(step)
                 said = self._refusals.said_no(_REQUEST, str(refusal), now_s=now_s)
                 raise DeviceRefused(f"{self.id}: {said}", exception_code=0) from refusal
             self._refusals.taken([_REQUEST])
+            self._sent = (self._clock.now().date(), self._sent_today + 1)
             found_a = await caller.composite_a(self._number, phases=limit.phases)
             proven = found_a is None or found_a <= limit.current_a + TOLERANCE_A
             detail = "" if proven else f"{found_a:g} A are in force, told {limit.current_a:g} A"
@@ -324,6 +334,21 @@ class ChargingStation:
         phases = phases or self._phases
         current_a = current_of(told_w, phases=phases, voltage_v=volts, max_a=settings.max_a)
         return Limit(current_a=current_a, phases=phases, in_watts=self._station.in_watts)
+
+    @property
+    def _sent_today(self) -> int:
+        return self._sent[1] if self._sent[0] == self._clock.now().date() else 0
+
+    def _calm(self, limit: Limit) -> Limit:
+        """Return what the station is told now of a limit: never more than that, and no rise so soon after the last."""
+        held, now_s = self._held, self._clock.monotonic()
+        if held is None or not held.proven or now_s >= held.until_s or held.limit.phases != limit.phases:
+            return limit
+        if now_s - held.armed_s >= CALM_S or limit.current_a == held.limit.current_a:
+            return limit
+        if limit.current_a > held.limit.current_a:
+            return held.limit
+        return replace(limit, current_a=float(floor(limit.current_a)))
 
     def _step(self, value_w: float | None) -> PhaseStep | None:
         """Return over how many phases a power is to be drawn now, and how much; None where it is not told phases."""

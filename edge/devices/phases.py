@@ -100,6 +100,15 @@ class PhaseSwitch:
             return PhaseStep(phases=self.now, power_w=low_a * PHASE_V * (self.now or self._most), lowers=True)
         return PhaseStep(phases=wanted, power_w=min(self._lowered_a, low_a) * PHASE_V * wanted)
 
+    def refused(self, step: PhaseStep) -> None:
+        """Take note that the charger said no to other phases: it stays on those it uses, and is asked again later.
+
+        Its limit must be renewed meanwhile, or it falls to a current of its own on all of them.
+        """
+        if not step.lowers and step.phases is not None and step.phases != self.now:
+            self.found(self.now or self._most)
+            self._since_s = self._clock.monotonic()
+
     def held(self, step: PhaseStep) -> None:
         """Take note that the charger was seen to hold a step."""
         now_s = self._clock.monotonic()

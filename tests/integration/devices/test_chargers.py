@@ -10,12 +10,12 @@ from edge.devices.catalogue import list_profiles, load_profile
 from edge.devices.device import DeviceOptions
 from edge.devices.opening import open_devices
 from edge.devices.recipes import Lever
-from edge.errors import ConfigError
+from edge.errors import ConfigError, DeviceRefused, ValueRefused
 from edge.inputs.wired import check_loads
 from tests.support.modbus.devices import Section, fast_clock
 from tests.support.modbus.maps import empty
 from tests.support.modbus.one import device
-from tests.support.modbus.server import Bank, tcp_device
+from tests.support.modbus.server import Bank, Request, Sending, tcp_device
 from tests.support.modbus.server import Device as Server
 from tests.support.modbus.wait import until
 from tests.support.rigs.edge_parts import plain_config
@@ -83,6 +83,36 @@ async def test_a_charger_pauses_before_it_uses_one_phase_and_is_told_its_current
         assert applied.ok and (bank.holding[0xA105], bank.holding[0x0628]) == (1, 1_594), "it was turned just now"
         await told(None, None)
         assert bank.holding[0xA105] == 2
+
+
+async def test_a_charger_that_refuses_other_phases_has_its_limit_renewed() -> None:
+    """Alfen: 1215 is refused, 1210 falls to the safe current of 6 A on three phases unless it is written each 25 s.
+
+    Source: evcc-io/evcc issue 18877, the number of phases is answered with exception 3.
+    """
+    bank = empty("alfen_eve")
+    bank.holding[1215] = 3
+    options = DeviceOptions(load_w=11_000, switches_phases=True)
+    async with device("alfen_eve", bank, options=options) as (one, server):
+
+        def refusing(server: Server, request: Request, payload: bytes | None) -> Sending:
+            """Take every write but that of the phases."""
+            if request.pdu[0] == 16 and request.address == 1215:
+                bank.holding[1215] = 3
+                payload = bytes((0x90, 3))
+            return [] if payload is None else [(0.0, server.frame(request, payload))]
+
+        server.fault = refusing
+        refused = 0
+        for _ in range(12):
+            try:
+                applied = await one.apply(Lever.LIMIT_CONSUMPTION, 2_300, revert_s=90)
+                assert applied.held_w == 0
+            except (DeviceRefused, ValueRefused):
+                refused += 1
+            await asyncio.sleep(0.1)
+        assert 1 <= refused <= 3 and bank.holding[1215] == 3
+        assert (await one.apply(Lever.LIMIT_CONSUMPTION, 2_300, revert_s=90)).ok, "the pause is held"
 
 
 def _writes(server: Server) -> list[tuple[int, tuple[int, ...]]]:

@@ -156,6 +156,7 @@ async def test_a_voltage_that_moves_does_not_move_the_limit(tmp_path: Path) -> N
         assert (await device.apply(LIMIT, 7_000.0, revert_s=90.0)).wrote
         for volts, wrote in ((231.0, False), (228.0, False), (207.0, True)):
             station.voltage_v = volts
+            clock.advance(10.0)
             await until(lambda told=volts: _good(place, "voltage_l1_v") == told, "it is read", clock=clock)  # type: ignore[misc]
             assert (await device.apply(LIMIT, 7_000.0, revert_s=90.0, refresh=False)).wrote is wrote, volts
 
@@ -220,6 +221,7 @@ async def test_a_power_too_small_for_three_phases_is_drawn_over_one(version: str
         assert station.phases == (1 if can else 3)
         if not can:
             return
+        clock.advance(10.0)
         # Back to three only once the last change is long ago: each stops the car and wears a contactor.
         assert (await device.apply(LIMIT, 9_000.0, revert_s=90.0)).held_w == pytest.approx(16 * 230)
         clock.advance(301.0)
@@ -231,3 +233,22 @@ async def test_a_power_too_small_for_three_phases_is_drawn_over_one(version: str
             clock.advance(5.0)
             applied = await device.apply(LIMIT, 9_000.0, revert_s=90.0)
         assert applied.held_w == pytest.approx(13.0 * 690)
+
+
+@BOTH
+async def test_a_surplus_that_changes_each_second_is_few_profiles(version: str, tmp_path: Path) -> None:
+    """A station may keep each in flash: one rise in ten seconds, falls in whole amperes, and never more than asked."""
+    clock = ManualClock()
+    async with contextlib.AsyncExitStack() as stack:
+        place = await stack.enter_async_context(bench([section(tmp_path)], clock))
+        station = await stack.enter_async_context(calling(_station(place, version), clock))
+        device = place.devices["wallbox"]
+        await until(lambda: _good(place, STATE) == "C", "it charges", clock=clock)
+        wrote = 0
+        for second in range(60):
+            asked_w = 8_000.0 + 900.0 * ((second * 7) % 5 - 2)
+            wrote += (await device.apply(LIMIT, asked_w, revert_s=90.0)).wrote
+            assert station.limit()[0] * 690 <= asked_w + 1
+            clock.advance(1.0)
+        assert 6 <= wrote <= 30
+        assert device.health.writes_today == {"SetChargingProfile": wrote}

@@ -88,6 +88,25 @@ def test_a_charger_that_draws_over_three_all_the_same_is_paused_within_half_a_mi
     assert 0 < beyond_s <= 25 and charger.drawn_w[-1] == 0
 
 
+def test_a_charger_that_refuses_one_phase_keeps_its_limit_on_three() -> None:
+    """Were it only asked again and again, nobody would renew its limit, and it would charge with its safe current."""
+    clock = ManualClock()
+    switch = PhaseSwitch(most=3, clock=clock)
+    switch.found(3)
+    for _ in range(20):
+        clock.advance(1.0)
+        step = switch.step(2 * KW, power=None)
+        if step.phases == 1:
+            break
+        switch.held(step)
+    assert step.phases == 1
+    switch.refused(step)
+    assert switch.step(2 * KW, power=None) == PhaseStep(phases=3, power_w=0.0)
+    assert switch.step(6 * KW, power=None) == PhaseStep(phases=3, power_w=6 * KW)
+    clock.advance(PHASE_HOLD_S)
+    assert switch.step(2 * KW, power=None).lowers, "and asks again"
+
+
 def test_what_a_charger_says_of_its_phases_is_its_state() -> None:
     """After a start nobody knows what the last gateway left; the register may."""
     clock = ManualClock()
