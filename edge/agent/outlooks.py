@@ -17,6 +17,7 @@ from contracts.units import DeliveryInterval
 from edge.config import SiteConfig
 from edge.trading.forecast import FRESH, forecast_site
 from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
+from edge.trading.plan.scenarios import NOTHING_KNOWN, Past
 from edge.trading.plan.told import TOLD
 from edge.trading.track_record import AHEAD, TrackRecord
 
@@ -26,12 +27,13 @@ OWN_EVERY = timedelta(hours=1)
 
 
 class Outlooks:
-    """The latest outlook of the cloud and of the gateway itself."""
+    """The latest outlook of the cloud and of the gateway itself, and the past weeks beside it."""
 
     def __init__(self) -> None:
         """Begin without either."""
         self.cloud: ForecastBroadcast | None = None
         self.own: ForecastBroadcast | None = None
+        self.past: Past = NOTHING_KNOWN
         self._record = TrackRecord()
         self._silent = ""
 
@@ -46,7 +48,7 @@ class Outlooks:
         if self.own is not None and timedelta(0) <= now - self.own.issued_at < OWN_EVERY:
             return
         try:
-            self.own = await asyncio.to_thread(_own, config, now, held_back)
+            self.own, self.past = await asyncio.to_thread(_own, config, now, held_back)
             why = ""
         except ImportError:
             why = "numpy is not installed"
@@ -128,17 +130,19 @@ def _ahead(series: ForecastSeries, now: datetime) -> dict[str, Any]:
     }
 
 
-def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> ForecastBroadcast | None:
-    """Return the own outlook from the history file.
+def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> tuple[ForecastBroadcast | None, Past]:
+    """Return the own outlook from the history file, and its last weeks.
 
     Raises:
         ImportError: On a board without numpy.
         sqlite3.Error: The history cannot be read.
     """
-    from edge.agent.own_history import place_of, read_own
+    from edge.agent.own_history import past_weeks, place_of, read_own
     from edge.trading.own_forecast import own_forecast, quarters_before
 
     load, pv = read_own(
         config, first=quarters_before(now), until=DeliveryInterval.containing(now).start, held_back=held_back
     )
-    return own_forecast(site=config.site.id, zone=config.site.zone, load=load, pv=pv, place=place_of(config), now=now)
+    place = place_of(config)
+    own = own_forecast(site=config.site.id, zone=config.site.zone, load=load, pv=pv, place=place, now=now)
+    return own, past_weeks(load, pv, place)

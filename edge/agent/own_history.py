@@ -9,14 +9,16 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, epoch_ms
 from domain.calendar.holidays import Holidays, split
 from domain.forecasting.pv import Plane
 from domain.forecasting.series import Series
 from edge.config import DeviceSection, SiteConfig
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
 from edge.telemetry.history_file import FILE, read_history
+from edge.trading.model import IntervalEnergy
 from edge.trading.own_forecast import Place
+from edge.trading.plan.scenarios import DAYS_BACK, Past
 
 _SPAN_S = 7 * 86_400
 _DEG_PER_H = 15.0
@@ -69,6 +71,30 @@ def _sum(values: Mapping[str, float], devices: Iterable[DeviceSection], point: s
             return None
         total += power_w
     return total
+
+
+def past_weeks(load: Series, pv: Series | None, place: Place) -> Past:
+    """Return the quarters of the last weeks of which load and generation are known.
+
+    Args:
+        load: Mean load by quarter in W, as ``read_own`` returns it.
+        pv: Mean generation of the same quarters; ``None`` for a site without a generator.
+        place: Of the site, for its clock and its holidays.
+    """
+    quarters_per_h = 3600 / DELIVERY_INTERVAL_S
+    generated = np.zeros(len(load.values)) if pv is None else pv.values
+    first = max(0, len(load.values) - DAYS_BACK * timedelta(days=1) // DELIVERY_INTERVAL)
+    return Past(
+        energies={
+            load.start + index * DELIVERY_INTERVAL: IntervalEnergy(
+                load_wh=float(load.values[index]) / quarters_per_h, pv_wh=float(generated[index]) / quarters_per_h
+            )
+            for index in range(first, len(load.values))
+            if np.isfinite(load.values[index]) and np.isfinite(generated[index])
+        },
+        clock=place.clock,
+        holidays=place.holidays or (),
+    )
 
 
 def place_of(config: SiteConfig) -> Place:

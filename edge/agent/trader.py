@@ -3,9 +3,10 @@
 Decisions are ``edge.trading``'s; this keeps what they need between one look and the next, and over restarts.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,6 +56,7 @@ from edge.trading.plan.horizon import plan_intervals, store_of
 from edge.trading.plan.plan import Plan, end_value
 from edge.trading.plan.problem import Problem, Store
 from edge.trading.plan.rates import planned_rates, spot_rate
+from edge.trading.plan.scenarios import scenarios
 from edge.trading.plan.steps import battery_steps, later_batteries, with_loads
 from edge.trading.plan.told import told
 from edge.trading.producer import producer_orders
@@ -173,6 +175,9 @@ class Trader:
         await self._outlooks.refresh(self._config, self._clock.now(), held_back=self._held_back.quarters)
         await self._month_peak.refresh(self._config, self._tariff, self._clock.now())
         problem, batteries, forecasts = self._problem(self._clock.now())
+        if problem.stores:
+            ways = await asyncio.to_thread(scenarios, problem.intervals, self._outlooks.past)
+            problem = replace(problem, scenarios=ways)
         record = self._money.record
         await self._planner.solve(problem, why_back=record.why_back, trial_stores=record.trial_stores(problem.stores))
         self._take(problem, batteries, forecasts)

@@ -73,7 +73,11 @@ class _Columns:
 
 
 def linear_plan(
-    problem: Problem, *, time_limit_s: float = 2.0, tie_break_ct_per_kwh: float = TIE_BREAK_CT_PER_KWH
+    problem: Problem,
+    *,
+    time_limit_s: float = 2.0,
+    tie_break_ct_per_kwh: float = TIE_BREAK_CT_PER_KWH,
+    first_wh: Sequence[float] | None = None,
 ) -> tuple[Action, ...]:
     """Return the cheapest actions.
 
@@ -81,6 +85,7 @@ def linear_plan(
         problem: What to plan.
         time_limit_s: Of the solver, for each of at most ``ROUNDS``.
         tie_break_ct_per_kwh: How much moving early is preferred; none where the future is known.
+        first_wh: What each store does in the first interval, charging positive; ``None`` to choose it.
 
     Raises:
         SolverMissing: On a board without HiGHS.
@@ -101,6 +106,8 @@ def linear_plan(
         for attempt in range(ROUNDS):
             programme, columns = built(problem, one_way, tie_break_ct_per_kwh)
             model = Model(programme, time_limit_s=time_limit_s)
+            for each, moved_wh in zip(columns.stores, first_wh or (), strict=False):
+                model.fix([each.charge[0], each.discharge[0]], [max(0.0, moved_wh) * _KWH, max(0.0, -moved_wh) * _KWH])
             values, duals = model.solve()
             both_ways = columns.both_ways(values)
             if not both_ways:
@@ -135,18 +142,22 @@ def linear_plan(
         if not columns.both_ways(values):
             return columns.actions(values, duals)
     by_interval = tuple(zip(*taken, strict=True))
-    fixed = replace(
+    _, columns, values, duals = solved(around(problem, by_interval))
+    return tuple(
+        replace(action, load_wh=energies)
+        for action, energies in zip(columns.actions(values, duals), by_interval, strict=True)
+    )
+
+
+def around(problem: Problem, taken_wh: Sequence[Sequence[float]]) -> Problem:
+    """Return a problem whose loads take in each interval what is given of each, so that nothing of them is to plan."""
+    return replace(
         problem,
         loads=(),
         intervals=[
             replace(interval, load_wh=interval.load_wh + sum(energies))
-            for interval, energies in zip(problem.intervals, by_interval, strict=True)
+            for interval, energies in zip(problem.intervals, taken_wh, strict=True)
         ],
-    )
-    _, columns, values, duals = solved(fixed)
-    return tuple(
-        replace(action, load_wh=energies)
-        for action, energies in zip(columns.actions(values, duals), by_interval, strict=True)
     )
 
 

@@ -11,6 +11,7 @@ from domain.forecasting.series import Series
 from edge.trading.forecast import forecast_site
 from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
 from edge.trading.own_forecast import Place, own_forecast, quarters_before
+from edge.trading.plan.scenarios import DAYS_BACK, Past
 from edge.trading.track_record import AHEAD, TrackRecord
 
 _SITE, _ZONE = SiteId("site"), ZoneId("zone")
@@ -58,6 +59,17 @@ class PastOutlook:
             ranking=self._record.ranking,
         )
         return measured, *ahead
+
+    def past(self, index: int) -> Past:
+        """Return what was metered in the weeks before a quarter."""
+        return Past(
+            energies={
+                self._start + past * DELIVERY_INTERVAL: self._metered(past)
+                for past in range(max(0, index - DAYS_BACK * 96), index)
+            },
+            clock=self._place.clock,
+            holidays=self._place.holidays or (),
+        )
 
     def _note(self, index: int, history: History, own: ForecastBroadcast | None) -> None:
         """Judge what was told of the quarter before, and note what is told now of the one six hours ahead."""

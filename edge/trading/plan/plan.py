@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edge.trading.plan.linear import linear_plan
+from edge.trading.plan.linear import TIE_BREAK_CT_PER_KWH, around, linear_plan
 from edge.trading.plan.problem import Action, Method, PlanInterval, Problem
 from edge.trading.plan.programme import SolverFailed, SolverMissing
 from edge.trading.plan.rule import self_consumption
 from edge.trading.plan.simulate import Outcome, simulate
+from edge.trading.plan.worth import hedged
 
 SOLVE_S_MAX = 2.0
 # Of the price of a kWh that one left at the end will save. Both ways' losses are more than what is taken off here.
 END_SHARE = 0.9
 WEAR_MCT_PER_KWH = 1000
+# A present interval that is to do otherwise by less than this is left as planned.
+_SAME_WH = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,10 @@ class Plan:
 
 
 def make_plan(problem: Problem, *, time_limit_s: float = SOLVE_S_MAX) -> Plan:
-    """Return the best plan that can be had; it is never worse than self-consumption by the simulator's account."""
+    """Return the best plan that can be had; on its forecast it is never worse than self-consumption by the simulator.
+
+    Under scenarios the present interval does what is best on their average, and the later ones follow the forecast.
+    """
     rule = resting_plan(problem, why="")
     if not problem.intervals:
         return rule
@@ -48,9 +54,31 @@ def make_plan(problem: Problem, *, time_limit_s: float = SOLVE_S_MAX) -> Plan:
     outcome = simulate(problem, actions)
     if outcome.impossible:
         return replace(rule, why=f"the solver's plan cannot be done: {outcome.impossible[0]}")
-    if rule.outcome.score_mct < outcome.score_mct and not rule.outcome.impossible:
-        return replace(rule, why="no plan is cheaper")
+    rests = rule.outcome.score_mct < outcome.score_mct and not rule.outcome.impossible
+    sure = replace(rule, why="no plan is cheaper") if rests else _linear(problem, actions, outcome)
+    return _hedged(sure, time_limit_s=time_limit_s) or sure
+
+
+def _linear(problem: Problem, actions: tuple[Action, ...], outcome: Outcome) -> Plan:
     return Plan(problem=problem, actions=actions, outcome=outcome, method=Method.LINEAR)
+
+
+def _hedged(sure: Plan, *, time_limit_s: float) -> Plan | None:
+    """Return the plan whose present interval is best on the average of the scenarios, ``None`` where it is the same."""
+    problem = sure.problem
+    first_wh = hedged(problem, sure.actions, tie_break_mct_per_kwh=1000 * TIE_BREAK_CT_PER_KWH)
+    if first_wh is None:
+        return None
+    if abs(sum(first_wh) - sum(sure.actions[0].battery_wh)) < _SAME_WH:
+        return None  # How they share it is decided better by the programme.
+    taken_wh = [action.load_wh for action in sure.actions]
+    try:
+        actions = linear_plan(around(problem, taken_wh), time_limit_s=time_limit_s, first_wh=first_wh)
+    except SolverFailed:
+        return None
+    actions = tuple(replace(action, load_wh=energies) for action, energies in zip(actions, taken_wh, strict=True))
+    outcome = simulate(problem, actions)
+    return None if outcome.impossible else _linear(problem, actions, outcome)
 
 
 def resting_plan(problem: Problem, *, why: str) -> Plan:

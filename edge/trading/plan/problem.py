@@ -179,10 +179,19 @@ class FlexibleLoad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One way in which the intervals of a problem may come: load and generation of each, with the signs of theirs."""
+
+    load_wh: tuple[float, ...]
+    pv_wh: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Everything that a plan is made from: consecutive intervals, storage, connection, loads that can be moved.
 
-    ``end_mct_per_kwh`` is what a kWh that storage can still give after the last interval is worth.
+    ``end_mct_per_kwh`` is what a kWh that storage can still give after the last interval is worth. ``scenarios`` are
+    other ways in which the intervals may come, each as likely as the others; without them the forecast counts as sure.
     """
 
     intervals: Sequence[PlanInterval]
@@ -190,6 +199,7 @@ class Problem:
     connection: Connection
     end_mct_per_kwh: float
     loads: Sequence[FlexibleLoad] = ()
+    scenarios: Sequence[Scenario] = ()
 
 
 class Soft(StrEnum):

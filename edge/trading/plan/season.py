@@ -18,6 +18,7 @@ from edge.trading.plan.past_outlook import PastOutlook
 from edge.trading.plan.plan import Plan, end_value, make_plan
 from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Store
 from edge.trading.plan.rule import self_consumption
+from edge.trading.plan.scenarios import scenarios
 from edge.trading.plan.steer import steer
 from edge.trading.plan.steered import cost_mct, moved, steered
 
@@ -166,7 +167,13 @@ def _planned(
 
     intervals = plan_intervals(outlook.forecasts(index), rates=rates, now=now)
     return make_plan(
-        Problem(intervals=intervals, stores=stores, connection=connection, end_mct_per_kwh=end_value(intervals))
+        Problem(
+            intervals=intervals,
+            stores=stores,
+            connection=connection,
+            end_mct_per_kwh=end_value(intervals),
+            scenarios=scenarios(intervals, outlook.past(index)) if stores else (),
+        )
     )
 
 

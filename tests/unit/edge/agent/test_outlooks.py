@@ -18,10 +18,11 @@ from edge.agent.trader import Trader
 from edge.config import PlaneSection, SiteConfig
 from edge.control.model import Measured
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
+from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
 from edge.telemetry.history_file import FILE, HistoryFile, Row
 from edge.trading.model import ForecastSource, IntervalEnergy
+from edge.trading.plan.scenarios import SCENARIOS
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config, reading
 
@@ -231,3 +232,30 @@ async def test_a_gateway_without_history_or_numpy_goes_on_without_an_own_outlook
     past = {FRIDAY - DELIVERY_INTERVAL: IntervalEnergy(load_wh=100, pv_wh=0)}
     (told,) = outlooks.over([FRIDAY], settings, history=past, now=FRIDAY)
     assert (told.load_wh, told.source) == (100, ForecastSource.LEVEL)
+
+
+async def test_the_plan_is_made_under_scenarios_of_the_sites_own_weeks(tmp_path: Path) -> None:
+    """What past days differed by stands beside the forecast; a quarter with a silent device is no example."""
+    _keep_history(tmp_path, until=FRIDAY, days=40)
+    outlooks, settings = Outlooks(), _config(tmp_path)
+    await outlooks.refresh(settings, FRIDAY)
+    past = outlooks.past
+    assert len(past.energies) == 28 * 96
+    assert past.energies[FRIDAY - timedelta(hours=4)] == IntervalEnergy(load_wh=WORKS_W / 4, pv_wh=-500.0)
+    held_back = frozenset({FRIDAY - timedelta(hours=4)})
+    again = Outlooks()
+    await again.refresh(settings, FRIDAY, held_back=held_back)
+    assert set(past.energies) - set(again.past.energies) == held_back
+    clock = ManualClock(FRIDAY)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = Trader(config=settings, clock=clock, outbox=outbox, clock_trust=lambda: ClockTrust.SYNCED)
+        cycle = CycleSeen(
+            number=1,
+            taken_s=clock.monotonic(),
+            connection_power=Measured(),
+            readings={"meter": {}, "inverter": {SOC: reading(50.0, at_s=clock.monotonic())}},
+        )
+        trader.finished(cycle)
+        await trader.replan()
+        assert trader.plan is not None and trader.plan.problem.stores
+        assert len(trader.plan.problem.scenarios) == SCENARIOS
