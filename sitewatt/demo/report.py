@@ -240,7 +240,7 @@ def _earned(rows: Sequence[dict[str, Any]]) -> Grid:
     There with its meter as it was, with its battery run by self-consumption, and without its battery.
     """
     table = Grid(title="what each site earned, intervals with a reading", title_justify="left")
-    for heading in ("site", "intervals", "settled", "no market", "no market, no plan", "no market, no battery"):
+    for heading in ("site", "intervals", "settled", "no market", "nor a plan", "nor a battery"):
         table.add_column(heading)
     for row in rows:
         sums = (
