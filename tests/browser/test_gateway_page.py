@@ -147,6 +147,8 @@ async def test_an_owner_sees_forecasts_with_their_bands_and_the_proof_of_an_even
         await expect(row).to_contain_text("die Kette ist unversehrt")
         await _no_violation(page)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 380
+        if (folder := os.environ.get("SCREENSHOTS")) is not None:
+            await outlook.screenshot(path=f"{folder}/gateway-forecasts.png")
         async with page.expect_download() as loading:
             await row.get_by_role("link").click()
         told = json.loads(await asyncio.to_thread(_read, await (await loading.value).path()))
