@@ -266,10 +266,18 @@ async def why_nobody(hosts: Sequence[str], ports: Sequence[int], *, unit: int) -
 
 
 def framing_hint(endpoint: Endpoint, lost: NoReply) -> str:
-    """Return what to try where a TCP port is open and Modbus/TCP is not answered; empty where that is not so."""
+    """Return what to try where an open port does not answer what it was asked over Modbus/TCP; empty elsewhere."""
+    if endpoint.scheme is Scheme.TCP and lost.fault is Fault.MISMATCH:
+        return (
+            f"; a converter that does not repeat a request's number can pass frames as they are: {_through(endpoint)}"
+        )
     if endpoint.scheme is not Scheme.TCP or lost.fault not in (Fault.TIMEOUT, Fault.FRAMING, Fault.WAITING):
         return ""
     return f"; the port is open: {_serial_instead(endpoint, endpoint.unit)}"
+
+
+def _through(endpoint: Endpoint) -> str:
+    return f"set it to transparent and try rtuovertcp://{endpoint.host}:{endpoint.port}?unit={endpoint.unit}"
 
 
 def _serial_instead(endpoint: Endpoint, unit: int) -> str:

@@ -156,6 +156,18 @@ async def test_a_silent_port_is_told_with_what_to_try_when_it_is_read() -> None:
         assert result.exit_code == 1 and "the port is open: try rtuovertcp://127.0.0.1:" in result.stderr
 
 
+async def test_a_converter_with_numbers_of_its_own_is_told_with_what_to_try() -> None:
+    """Each answer bears the number after the request's, so none is believed. Source: kellerza/sunsynk issue 680."""
+
+    def own_numbers(server: Server, request: Request, payload: bytes | None) -> Sending:
+        answer = payload or bytes((request.pdu[0] | 0x80, 2))
+        return [(0.0, server.frame(request, answer, transaction=request.transaction + 1))]
+
+    server = Server({1: Bank(input=dict.fromkeys(range(400), 0))}, fault=own_numbers)
+    result = await _ask(server, "read", "tcp://127.0.0.1:PORT?unit=1", "--profile", "eastron_sdm630")
+    assert result.exit_code == 1 and "set it to transparent and try rtuovertcp://127.0.0.1:" in result.stderr
+
+
 async def test_an_inverter_without_grid_is_named_by_the_value_that_it_has() -> None:
     """In a blackout its voltages are zero, and its dongle tells the frequency in other steps than its own port."""
     bank = Bank(input=dict.fromkeys(range(4989, 5100), 0) | {5035: 5009})
