@@ -31,6 +31,10 @@ class ConditionFailed(StoreError):
     """A conditional write found another state than the caller expected; nothing was written."""
 
 
+class Unstorable(StoreError):
+    """The store can never take this value, however often it is asked; nothing was written."""
+
+
 class PublishError(CloudError):
     """A message to a site was not taken by the broker."""
 

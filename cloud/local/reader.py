@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from cloud.errors import ConditionFailed, JournalStuck, PublishError, StoreError
+from cloud.errors import JournalStuck, PublishError, StoreError, Unstorable
 from cloud.infra.rules import Consumer
 from cloud.local.events import kinesis_event
 from cloud.local.functions import Functions
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 RETRY_S_MIN: Final = 0.05  # Real seconds: a failing store or broker is a matter of the machine, not of the sites.
 RETRY_S_MAX: Final = 5.0
-# Another record would meet the same: the broker is away, somebody else writes, the market waits for a person.
-_NOT_OF_THE_RECORD: Final = (PublishError, ConditionFailed, JournalStuck)
+# Another record would meet the same: broker or store is away, somebody else writes, the market waits for a person.
+_NOT_OF_THE_RECORD: Final = (PublishError, StoreError, JournalStuck)
 
 
 class ShardReader:
@@ -50,7 +50,8 @@ class ShardReader:
         self._fence = fence
         self._grown = asyncio.Event()
         self._grown.set()  # What an earlier process has left is there already.
-        self._attempts = 0
+        self._attempts = 0  # Of the record that stands first.
+        self._waits = 0  # For what is not of the record.
         self._size = consumer.records_max
 
     def wake(self) -> None:
@@ -69,8 +70,7 @@ class ShardReader:
             except StoreError as error:
                 # The streams failed, not the function: what was not noted is delivered again.
                 self._grown.set()
-                self._attempts = min(self._attempts + 1, self._consumer.attempts_max)
-                await self._pause(error=f"{type(error).__name__}: {printable(str(error))}")
+                await self._wait(error)
 
     async def _until_grown(self) -> None:
         """Wait until the shard has grown, or it is time to look whether it has."""
@@ -83,11 +83,10 @@ class ShardReader:
         event = kinesis_event(self._consumer.stream, self._shard, records)
         try:
             answer = await self._functions.call(self._consumer.handler, event, fence=self._fence)
-        except _NOT_OF_THE_RECORD as error:
-            self._attempts = min(self._attempts + 1, self._consumer.attempts_max)
-            await self._pause(error=f"{type(error).__name__}: {printable(str(error))}")
-            return
         except Exception as error:  # The border of the function: whatever it raised, the batch failed.
+            if isinstance(error, _NOT_OF_THE_RECORD) and not isinstance(error, Unstorable):
+                await self._wait(error)
+                return
             told = f"{type(error).__name__}: {printable(str(error))}"
             if len(records) > 1:
                 self._size = (len(records) + 1) // 2
@@ -103,6 +102,7 @@ class ShardReader:
             else:
                 await self._failed(records, first=0, error=told)
             return
+        self._waits = 0
         self._size = min(self._consumer.records_max, 2 * self._size)
         failed = _first_failure(answer, records)
         if failed is None:
@@ -117,17 +117,22 @@ class ShardReader:
             await self._streams.passed(self._consumer, self._shard, records[first - 1].seq)
         self._attempts += 1
         if self._attempts < self._consumer.attempts_max:
-            await self._pause(error=error)
+            await self._pause(self._attempts, error=error)
             return
         log.error("record set aside", extra=self._fields(error))
         self._attempts = 0
         await self._streams.set_aside(self._consumer, records[first], error=error)
         await self._streams.passed(self._consumer, self._shard, records[first].seq)
 
-    async def _pause(self, *, error: str) -> None:
+    async def _wait(self, error: Exception) -> None:
+        """Wait for what no record is to blame for, as often as it takes: none is set aside for it."""
+        self._waits = min(self._waits + 1, self._consumer.attempts_max)
+        await self._pause(self._waits, error=f"{type(error).__name__}: {printable(str(error))}")
+
+    async def _pause(self, failed: int, *, error: str) -> None:
         """Wait before the next try, the longer the more have failed."""
         log.warning("batch failed, tried again", extra=self._fields(error))
-        pause_s = min(RETRY_S_MAX, RETRY_S_MIN * 2**self._attempts)
+        pause_s = min(RETRY_S_MAX, RETRY_S_MIN * 2**failed)
         await asyncio.sleep(random.uniform(RETRY_S_MIN, pause_s))
 
     def _fields(self, error: str) -> dict[str, object]:

@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -48,9 +47,9 @@ FIRST_CONNECT_S: Final = 30.0
 INTAKE: Final = "intake"
 SHARD: Final = "shard-"
 TRIM_EVERY_S: Final = 5.0  # Real seconds.
-# Real seconds; a server of the streams that is replaced is back before, and then the process ends unacknowledged.
-APPEND_PATIENCE_S: Final = 60.0
-APPEND_AGAIN_S: Final = 0.5
+# Real seconds between two tries to store what the broker has given and keeps until then.
+APPEND_AGAIN_S_MIN: Final = 0.5
+APPEND_AGAIN_S_MAX: Final = 10.0
 FORGET_EVERY_S: Final = 3600.0
 
 
@@ -151,11 +150,7 @@ class LocalCloud:
                     )
 
     async def take(self, messages: Sequence[aiomqtt.Message]) -> list[Outgoing]:
-        """Put messages into their streams and return the receipts for them; when this returns they are on the disk.
-
-        Raises:
-            StoreError: They could not be written; the process ends unacknowledged and the broker keeps them.
-        """
+        """Put messages into their streams and return the receipts for them; when this returns they are on the disk."""
         read = [one for message in messages if (one := await self._read(message)) is not None]
         if not read:
             return []
@@ -164,16 +159,18 @@ class LocalCloud:
         return list(receipts(read))
 
     async def _append(self, records: Sequence[NewRecord]) -> set[Grown]:
-        """Append records; a store that fails is given time, during which the broker keeps what comes."""
-        end_s = time.monotonic() + APPEND_PATIENCE_S
+        """Append records; a store that fails is waited for, during which the broker keeps what comes.
+
+        To end instead would help nobody: schedules, readers and all that functions say go on beside a full disk.
+        """
+        pause_s = APPEND_AGAIN_S_MIN
         while True:
             try:
                 return await self._streams.append(records)
             except StoreError as error:
-                if self._streams.look_again_s is None or time.monotonic() > end_s:
-                    raise
-                log.warning("messages not stored, tried again", extra={"error": str(error)})
-                await asyncio.sleep(APPEND_AGAIN_S)
+                log.warning("messages not stored, tried again", extra={"error": str(error), "again_in_s": pause_s})
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, APPEND_AGAIN_S_MAX)
 
     def _wake(self, grown: Grown) -> None:
         for reader in self._readers.get(grown, []):
@@ -187,8 +184,14 @@ class LocalCloud:
             return topic, fields_of(bytes(message.payload))
         except ValueError as error:
             log.warning("message not forwarded", extra={"topic": str(message.topic), "error": str(error)})
-            await self._streams.count("not_forwarded")
+            await self._count("not_forwarded")
             return None
+
+    async def _count(self, name: str) -> None:
+        try:
+            await self._streams.count(name)
+        except StoreError as error:
+            log.warning("not counted", extra={"counter": name, "error": str(error)})
 
     def _record(self, topic: Topic, fields: Mapping[str, object]) -> NewRecord:
         assert isinstance(topic.channel, Up), "only what comes from a site is put into a stream"

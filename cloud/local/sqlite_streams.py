@@ -5,11 +5,12 @@ power cut loses one. ``StreamLog`` is the file, used by one thread; ``SqliteStre
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cloud.errors import StoreError
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
@@ -91,11 +92,11 @@ class StreamLog:
 
     def read(self, consumer: Consumer, shard: int) -> list[StreamRecord]:
         """Return the records that a consumer has not passed, oldest first, at most one batch."""
-        rows = self._connection.execute(
+        rows = self._ask(
             "SELECT seq, partition_key, arrived_ms, data FROM records WHERE stream=? AND shard=? AND seq>?"
             " ORDER BY seq LIMIT ?",
             [consumer.stream.value, shard, self._checkpoint(consumer.handler, shard), consumer.records_max],
-        ).fetchall()
+        )
         return [StreamRecord(seq=row[0], partition_key=row[1], arrived_at=instant(row[2]), data=row[3]) for row in rows]
 
     def passed(self, consumer: Consumer, shard: int, seq: int) -> None:
@@ -125,9 +126,9 @@ class StreamLog:
 
     def all_set_aside(self) -> list[SetAside]:
         """Return every record that was set aside, the oldest first."""
-        rows = self._connection.execute(
+        rows = self._ask(
             "SELECT handler, seq, partition_key, arrived_ms, data, error FROM set_aside ORDER BY seq, handler"
-        ).fetchall()
+        )
         return [
             SetAside(
                 handler=row[0],
@@ -167,7 +168,7 @@ class StreamLog:
         Raises:
             StoreError: The file could not be written.
         """
-        rows = self._connection.execute("SELECT handler, seq, partition_key, data FROM replays ORDER BY seq").fetchall()
+        rows = self._ask("SELECT handler, seq, partition_key, data FROM replays ORDER BY seq")
         streams = {consumer.handler: consumer.stream for consumer in CONSUMERS}
         again = [
             NewRecord(stream=streams[row[0]], partition_key=row[2], arrived_at=at, data=row[3])
@@ -181,16 +182,18 @@ class StreamLog:
         return grown
 
     def trim(self) -> int:
-        """Forget the records that every consumer of their stream has passed, and return how many."""
-        removed = 0
+        """Forget the records that every consumer of their stream has passed, and return how many.
+
+        Raises:
+            StoreError: The file could not be written.
+        """
+        passed: list[tuple[object, ...]] = []
         for stream in Stream:
             handlers = [consumer.handler for consumer in CONSUMERS if consumer.stream is stream]
             for shard in range(SHARDS):
                 oldest = min((self._checkpoint(handler, shard) for handler in handlers), default=0)
-                removed += self._connection.execute(
-                    "DELETE FROM records WHERE stream=? AND shard=? AND seq<=?", [stream.value, shard, oldest]
-                ).rowcount
-        return removed
+                passed.append((stream.value, shard, oldest))
+        return self._write("DELETE FROM records WHERE stream=? AND shard=? AND seq<=?", passed)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of what happened outside the streams."""
@@ -201,9 +204,9 @@ class StreamLog:
 
     def counters(self) -> dict[str, int]:
         """Return every counter, how many records wait, and how many were set aside."""
-        found = dict(self._connection.execute("SELECT name, count FROM counters").fetchall())
-        found["set_aside"] = self._connection.execute("SELECT count(*) FROM set_aside").fetchone()[0]
-        found["waiting"] = self._connection.execute("SELECT count(*) FROM records").fetchone()[0]
+        found = dict(self._ask("SELECT name, count FROM counters"))
+        found["set_aside"] = self._ask("SELECT count(*) FROM set_aside")[0][0]
+        found["waiting"] = self._ask("SELECT count(*) FROM records")[0][0]
         return found
 
     def not_passed(self, consumer: Consumer) -> list[bytes]:
@@ -212,12 +215,12 @@ class StreamLog:
         for shard in range(SHARDS):
             rows += (
                 row[0]
-                for row in self._connection.execute(
+                for row in self._ask(
                     "SELECT data FROM records WHERE stream=? AND shard=? AND seq>?",
                     [consumer.stream.value, shard, self._checkpoint(consumer.handler, shard)],
                 )
             )
-        aside = self._connection.execute("SELECT data FROM set_aside WHERE handler=?", [consumer.handler])
+        aside = self._ask("SELECT data FROM set_aside WHERE handler=?", [consumer.handler])
         return rows + [row[0] for row in aside]
 
     def forget(self, site: str) -> int:
@@ -228,7 +231,7 @@ class StreamLog:
         """
         removed = 0
         for table, key in (("records", "seq"), ("set_aside", "handler, seq"), ("replays", "handler, seq")):
-            rows = self._connection.execute(f"SELECT data, {key} FROM {table}").fetchall()
+            rows = self._ask(f"SELECT data, {key} FROM {table}")
             found = [tuple(row[1:]) for row in rows if site_of(row[0]) == site]
             places = ", ".join("?" * (key.count(",") + 1))
             self._write(f"DELETE FROM {table} WHERE ({key}) = ({places})", found, synced=True)
@@ -245,22 +248,32 @@ class StreamLog:
         self._connection.close()
 
     def _checkpoint(self, handler: str, shard: int) -> int:
-        row = self._connection.execute(
-            "SELECT seq FROM checkpoints WHERE handler=? AND shard=?", [handler, shard]
-        ).fetchone()
-        return int(row[0]) if row else 0
+        rows = self._ask("SELECT seq FROM checkpoints WHERE handler=? AND shard=?", [handler, shard])
+        return int(rows[0][0]) if rows else 0
 
-    def _write(self, sql: str, rows: Sequence[tuple[object, ...]], *, synced: bool = False) -> None:
-        """Write in one transaction; ``synced`` returns when a power cut cannot take it back."""
+    def _ask(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"streams cannot be read: {error}") from error
+
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]], *, synced: bool = False) -> int:
+        """Write in one transaction and return how many rows changed.
+
+        Args:
+            synced: Return when a power cut cannot take it back.
+        """
         try:
             self._connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(sql, rows)
+            changed = self._connection.executemany(sql, rows).rowcount
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # What failed already is told, not what it left undone.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
             raise StoreError(f"streams cannot be written: {error}; nothing written") from error
+        return changed
 
 
 class SqliteStreams:

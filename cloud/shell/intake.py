@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
+from cloud.errors import JournalStuck, PublishError, StoreError
 from cloud.figures import RECORDS, RECORDS_FAILED, REFUSED, REPEATED
 from cloud.shell.counting import count
 from cloud.shell.quotas import PAYLOAD_BYTES_MAX, Quotas, stamps
@@ -44,14 +45,18 @@ def each_record(event: dict[str, Any], context: Any, take: Callable[[KinesisStre
     """Take the records of one batch, and answer which of them must be delivered again.
 
     Raises:
+        StoreError, PublishError, JournalStuck: None of them could be taken, and this kept one of them at least.
         BatchProcessingError: None of them could be taken.
     """
     processor = BatchProcessor(event_type=EventType.KinesisDataStreams)
     count(RECORDS, len(event["Records"]))
     try:
         answer = process_partial_response(event=event, record_handler=take, processor=processor, context=context)
-    except BatchProcessingError:
+    except BatchProcessingError as failed:
         count(RECORDS_FAILED, len(event["Records"]))
+        for _, error, _ in failed.child_exceptions:
+            if isinstance(error, StoreError | PublishError | JournalStuck):
+                raise error from None
         raise
     count(RECORDS_FAILED, len(answer["batchItemFailures"]))
     return dict(answer)

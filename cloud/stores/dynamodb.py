@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cloud.errors import ConditionFailed, StoreError
+from cloud.errors import ConditionFailed, StoreError, Unstorable
 from cloud.stores.tables import (
     BODY_BYTES_MAX,
     INDEX,
@@ -205,9 +205,9 @@ def _wire(put: Put) -> Any:
     try:
         text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
+        raise Unstorable(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
     if len(text) > BODY_BYTES_MAX:
-        raise StoreError(
+        raise Unstorable(
             f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
         )
     return _TO_WIRE.serialize(json.loads(text, parse_float=Decimal))
@@ -247,4 +247,6 @@ def _failure(error: ClientError, what: str) -> StoreError:
     # A transaction that lost a race with another is in the same position as one whose condition failed: read again.
     if code == "ConditionalCheckFailedException" or reasons & {"ConditionalCheckFailed", "TransactionConflict"}:
         return ConditionFailed(f"{what}: another writer was first; nothing written")
+    if code == "ValidationException" or "ValidationError" in reasons:
+        return Unstorable(f"{what} cannot be held: {error}; nothing written")
     return StoreError(f"{what} cannot be written: {error}")

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cloud.errors import ConditionFailed, StoreError
+from cloud.errors import ConditionFailed, StoreError, Unstorable
 from cloud.stores.sql_rows import between, item_of, put_of, values_of
 from cloud.stores.tables import (
     FENCE,
@@ -238,6 +238,10 @@ class PostgresTables:
             yield connection
             if connection in self._uncopied:
                 raise pg.OperatorIntervention("the standby did not confirm in time; it may be written or not")
+        except psycopg.DataError as error:
+            if connection is not None:
+                connection.close()
+            raise Unstorable(f"tables at {where(self._url)} cannot hold it: {_said(error)}; nothing written") from error
         except psycopg.Error as error:
             if connection is not None and connection.broken:
                 self._drop_idle()  # A server that ended one has seldom left the others.

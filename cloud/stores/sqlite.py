@@ -7,12 +7,12 @@ time (write-ahead log). A write that returned survives the end of the process an
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from cloud.errors import ConditionFailed, StoreError
+from cloud.errors import ConditionFailed, StoreError, Unstorable
 from cloud.stores.private_files import private_database
 from cloud.stores.sql_rows import between, item_of, put_of, values_of
 from cloud.stores.tables import (
@@ -188,6 +188,9 @@ class SqliteTables:
                     _apply(self._connection, fence)
                 yield self._connection
                 self._connection.execute("COMMIT")
+            except (sqlite3.DataError, OverflowError) as error:
+                self._roll_back()
+                raise Unstorable(f"tables cannot hold it: {error}; nothing written") from error
             except sqlite3.Error as error:
                 self._roll_back()
                 raise StoreError(f"tables cannot be written: {error}; nothing written") from error
@@ -196,8 +199,9 @@ class SqliteTables:
                 raise
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # What failed already is told, not what it left undone.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def _apply(connection: sqlite3.Connection, write: Write) -> None:

@@ -10,12 +10,13 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from sitewatt.swarm.process_tree import tree
+from sitewatt.swarm.process_tree import tree, written_apart
 
 READY_TIMEOUT_S = (
     180.0  # Interpreters that start at once on a busy machine need most of a minute; the demonstration tells it.
@@ -60,16 +61,20 @@ class Processes:
         *,
         environment: Mapping[str, str] | None = None,
         interpreters: Mapping[str, Path] | None = None,
+        logs_apart: bool = False,
     ) -> None:
         """Write logs to a folder.
 
         Args:
+            logs_apart: Whether this process writes each log, so that one that can write no file can still say so.
             environment: What is added to what every process inherits.
             interpreters: What runs a module, by its name, in place of the Python that runs this.
         """
         self._log_dir = log_dir
         self._interpreters = dict(interpreters or {})
         self._environment = dict(environment or {})
+        self._logs_apart = logs_apart
+        self._writers: list[threading.Thread] = []
         self._children: dict[str, Child] = {}
 
     def __getitem__(self, name: str) -> Child:
@@ -85,7 +90,7 @@ class Processes:
             ProcessFailed: It ended, or said nothing in time; the message carries the last line of its log.
         """
         log = self._log_dir / f"{name}.log"
-        with log.open("ab") as sink:
+        with self._sink(log) as sink:
             process = await asyncio.create_subprocess_exec(
                 str(self._interpreters.get(module, sys.executable)),
                 "-m",
@@ -129,8 +134,21 @@ class Processes:
                 os.killpg(child.process.pid, signal.SIGKILL)
 
     async def stop_all(self) -> None:
-        """End everything that is still running."""
+        """End everything that is still running; all logs are whole then."""
         await self.stop(list(self._children))
+        for writer in self._writers:
+            await asyncio.to_thread(writer.join)
+        self._writers.clear()
+
+    @contextlib.contextmanager
+    def _sink(self, log: Path) -> Iterator[IO[bytes]]:
+        if not self._logs_apart:
+            with log.open("ab") as file:
+                yield file
+            return
+        with written_apart(log) as (sink, writer):
+            self._writers.append(writer)
+            yield sink
 
     def ended(self) -> list[Child]:
         """Return the processes that are no longer running."""

@@ -4,8 +4,10 @@ import contextlib
 import os
 import resource
 import signal
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 
 def tree(pid: int) -> list[int]:
@@ -61,3 +63,22 @@ def waited_s(pids: Iterable[int]) -> dict[int, float]:
             with contextlib.suppress(OSError, IndexError, ValueError):
                 waited[int(stat.parent.name)] = int(stat.read_text().split()[1]) / 1e9
     return waited
+
+
+@contextlib.contextmanager
+def written_apart(log: Path) -> Iterator[tuple[IO[bytes], threading.Thread]]:
+    """Give what a thread of ours appends to a log, and that thread, which ends when nobody holds the first any more.
+
+    So a host's journal is written: a process that can write no file any more can still say so.
+    """
+    reading, writing = os.pipe()
+
+    def copy() -> None:
+        with os.fdopen(reading, "rb", buffering=0) as source, log.open("ab", buffering=0) as file:
+            while said := source.read(1 << 16):
+                file.write(said)
+
+    writer = threading.Thread(target=copy, name=f"write {log.name}", daemon=True)
+    writer.start()
+    with os.fdopen(writing, "wb") as sink:
+        yield sink, writer

@@ -75,7 +75,7 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
         keep: Where configurations, outboxes, tables and logs stay; thrown away without it.
     """
     with _folder(keep) as folder:
-        processes = Processes(files.logs(folder))
+        processes = Processes(files.logs(folder), logs_apart=True)  # A full disk is one of the faults.
         try:
             return await _run(plan, folder, processes, say)
         except (ProcessFailed, CloudError, EdgeError) as error:

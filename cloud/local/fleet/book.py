@@ -145,7 +145,8 @@ class Book:
             raise StoreError(f"fleet file cannot be written: {error}; nothing written") from error
         finally:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # What failed already is told, not what it left undone.
+                    self._connection.execute("ROLLBACK")
 
     def put(self, entry: Certificate | Thing | Shadow | Job) -> None:
         """Keep an entry in place of what was there."""

@@ -22,6 +22,7 @@ from contracts.market import MarketBroadcast, Side, TradesMessage
 from contracts.telemetry import StatusMessage
 from contracts.topics import Down, Up, site_topic
 from contracts.wire import SiteMessage
+from sitewatt.swarm.process_tree import limit_files
 from tests.support.brokers.broker import free_port
 from tests.support.cloud.process import Process, eventually, gateway, started
 from tests.support.cloud.sites import START, ZONE, order, reading, telemetry, write_config
@@ -278,6 +279,33 @@ async def test_what_is_not_json_is_counted_and_does_not_stop_the_others(tmp_path
         assert streams.counters()["not_forwarded"] == 1
         assert streams.counters()["set_aside"] == 0
         streams.close()
+
+
+async def test_a_disk_that_cannot_be_written_is_waited_for(tmp_path: Path) -> None:
+    """What comes meanwhile, noise too, stays with the broker; readers and schedules go on, and all is stored."""
+    port = free_port()
+    broker = Process("cloud.local.broker", "--port", str(port), "--dir", str(tmp_path / "broker"), folder=tmp_path)
+    cloud = _cloud(tmp_path, write_config(tmp_path, port=port))
+    async with started(broker), started(cloud), gateway(port) as client:
+        assert cloud.process is not None
+        first = telemetry("home-1", 1, START, {"meter/active_power_w": [1.0]})
+        await client.publish(_topic(first, Up.TELEMETRY), first.encode(), qos=1)
+        tables = SqliteTables.open(tmp_path / "cloud" / "tables.db", read_only=True)
+        await eventually(lambda: _seen(tables, "home-1").stored == 1)
+        limit_files([cloud.process.pid], bytes_max=0)
+        await client.publish(_topic(first, Up.TELEMETRY), b"\xff{", qos=1)
+        for seq in (2, 3):
+            message = telemetry("home-1", seq, START + timedelta(minutes=seq), {"meter/active_power_w": [1.0]})
+            await client.publish(_topic(message, Up.TELEMETRY), message.encode(), qos=1)
+        troubles = ("not counted", "messages not stored, tried again", "scheduled call failed")
+        await eventually(lambda: all(trouble in cloud.log for trouble in troubles))
+        assert _seen(tables, "home-1").stored == 1
+        limit_files([cloud.process.pid], bytes_max=None)
+        await eventually(lambda: _seen(tables, "home-1").stored == 3)
+        assert _seen(tables, "home-1").lost == 0  # What was taken and not noted as passed may come twice.
+        tables.close()
+        assert await cloud.stop() == 0
+        assert "Traceback" not in cloud.log
 
 
 async def test_a_broker_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import aiomqtt
 
-from sitewatt.swarm.process_tree import signal_all, tree
+from sitewatt.swarm.process_tree import signal_all, tree, written_apart
 
 SAFETY_S = 120.0
 CHECK_S = 0.02
@@ -26,6 +27,7 @@ class Process:
     def __init__(self, *arguments: str, folder: Path, inside: Sequence[str] = ()) -> None:
         self._arguments = arguments
         self._inside = inside
+        self._writer: threading.Thread | None = None
         self._log = folder / f"{arguments[0]}.log"
         self.process: asyncio.subprocess.Process | None = None
         self.ready: dict[str, Any] = {}
@@ -37,7 +39,7 @@ class Process:
 
     async def start(self, *, wait: bool = True) -> None:
         """Start it, and return when it says that it is ready."""
-        with self._log.open("ab") as log:
+        with written_apart(self._log) as (log, self._writer):
             self.process = await asyncio.create_subprocess_exec(
                 *self._inside, sys.executable, "-m", *self._arguments, "--parent-pid", str(os.getpid()),
                 stdout=asyncio.subprocess.PIPE, stderr=log,
@@ -59,7 +61,10 @@ class Process:
         if self.process.returncode is None:
             self.process.send_signal(number)
         async with asyncio.timeout(SAFETY_S):
-            return await self.process.wait()
+            code = await self.process.wait()
+            if self._writer is not None:
+                await asyncio.to_thread(self._writer.join)  # What it said last is in the log.
+        return code
 
     async def kill(self) -> None:
         """Kill it with all that it started, so that nothing is saved."""

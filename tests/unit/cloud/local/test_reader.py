@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cloud.errors import JournalStuck, PublishError
+from cloud.errors import CloudError, ConditionFailed, JournalStuck, PublishError, StoreError, Unstorable
 from cloud.infra.rules import CONSUMERS, Consumer, Stream
 from cloud.local import reader as reader_module
 from cloud.local.functions import Functions
@@ -187,7 +187,13 @@ async def test_what_is_not_the_records_fault_sets_nothing_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the broker is away or a journal waits for a person, every record would fail."""
-    failures = iter([PublishError("away")] * 9 + [JournalStuck("entry 7")] * 9)
+    kinds: list[CloudError] = [
+        PublishError("away"),
+        JournalStuck("entry 7"),
+        StoreError("full"),
+        ConditionFailed("late"),
+    ]
+    failures = iter([error for error in kinds for _ in range(9)])
 
     def answer(_texts: list[str], _numbers: list[str]) -> Any:
         if (error := next(failures, None)) is not None:
@@ -197,10 +203,31 @@ async def test_what_is_not_the_records_fault_sets_nothing_aside(
     async with _stage(tmp_path, monkeypatch, answer) as stage:
         stage.append("a", "b")
         await stage.until_read()
-        assert stage.calls == [["a", "b"]] * 19
+        assert stage.calls == [["a", "b"]] * 37
+        assert stage.streams.counters()["set_aside"] == 0
         assert stage.streams.counters()["set_aside"] == 0
 
 
 def test_event_source_of_every_function_halves_a_batch_that_raises() -> None:
     """In AWS the same: one record must not block its shard."""
     assert all(consumer.event_source["BisectBatchOnFunctionError"] for consumer in CONSUMERS)
+
+
+async def test_what_no_store_can_hold_is_set_aside_alone_after_the_store_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's absence is counted against no record; a value that it refuses for ever is its record's own."""
+    away = iter([StoreError("full")] * 9)
+
+    def answer(texts: list[str], _numbers: list[str]) -> Any:
+        if (error := next(away, None)) is not None:
+            raise error
+        if "odd" in texts:
+            raise Unstorable("tables cannot hold it")
+        return {"batchItemFailures": []}
+
+    async with _stage(tmp_path, monkeypatch, answer) as stage:
+        stage.append("a", "odd", "c")
+        await stage.until_read()
+        assert [one.record.data.decode() for one in stage.streams.all_set_aside()] == ["odd"]
+        assert sum(call == ["odd"] for call in stage.calls) == 3

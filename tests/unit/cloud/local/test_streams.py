@@ -1,6 +1,6 @@
 """The ordered streams: nothing lost, nothing out of order, nothing kept for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -109,3 +109,24 @@ def test_every_record_is_read_once_and_in_the_order_of_its_key(
                 log.passed(ORDERS, shard, record.seq)
     assert read == sent
     log.close()
+
+
+def test_whatever_fails_of_the_file_is_a_store_that_failed(streams: StreamLog) -> None:
+    """Who asks waits for such a store and goes on; an error of the library below would end the cloud."""
+    consumer = ORDERS
+    streams.close()
+    asked: list[Callable[[], object]] = [
+        lambda: streams.append([_record("home-1", 1)]),
+        lambda: streams.read(consumer, 0),
+        lambda: streams.passed(consumer, 0, 1),
+        streams.all_set_aside,
+        lambda: streams.take_replays(NOW),
+        streams.trim,
+        lambda: streams.count("not_forwarded"),
+        streams.counters,
+        lambda: streams.not_passed(consumer),
+        lambda: streams.forget("home-1"),
+    ]
+    for ask in asked:
+        with pytest.raises(StoreError, match="streams cannot be"):
+            ask()
