@@ -99,6 +99,25 @@ class _Client(aiomqtt.Client):
     def oldest_sent_s(self) -> float:
         return self._loop.time() - next(iter(self._sent.values()))[1] if self._sent else 0.0
 
+    def _on_socket_register_write(self, client: PahoClient, userdata: object, sock: Any) -> None:
+        """Wait for the socket to take bytes, unless it is closed by the time the event loop comes to it.
+
+        aiomqtt registers the number of the socket; after a close that is nobody's, or another connection's.
+        """
+        self._loop.call_soon_threadsafe(self._wait_to_write, client, sock)
+
+    def _wait_to_write(self, client: PahoClient, sock: Any) -> None:
+        number = sock.fileno()
+        if number >= 0 and client.socket() is sock:
+            self._loop.add_writer(number, self._write, client)
+
+    def _write(self, client: PahoClient) -> None:
+        try:
+            client.loop_write()
+        except Exception as error:  # As aiomqtt does: the connection below is broken, whatever it says.
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
     def abandon(self) -> None:
         """Let go of the socket, which both libraries leave open after some errors, and fail what is not answered."""
         self._client._sock_close()
