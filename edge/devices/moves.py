@@ -88,6 +88,8 @@ def move(
         held = _within(value, base) if _is_power(recipe) and lever is not Lever.SG_READY else value
         mode = mode_of(lever, held)
         steps = recipe.modes[mode]
+        if lever is Lever.BATTERY_POWER:
+            held = _within(held, _most_w(profile, steps))
         if "pause" in recipe.modes and held == 0:
             mode = "pause"
             # Phases are changed while the charger pauses.
@@ -136,6 +138,19 @@ def _is_power(recipe: Recipe) -> bool:
 
 def _within(value: float, base: float | None) -> float:
     return value if base is None or base <= 0 else min(max(value, -base), base)
+
+
+def _most_w(profile: Profile, steps: Collection[Step]) -> float | None:
+    """Return the most that the registers of a power take, where they count W: what an installer gave may be more."""
+    ends = [
+        max(abs(rule.min or 0.0), abs(rule.max))
+        for step in steps
+        for name, expression in step.write.items()
+        if str(expression).removeprefix("-") in ("power_w", "magnitude_w")
+        and (rule := profile.rule(name)) is not None
+        and rule.max is not None
+    ]
+    return min(ends, default=None)
 
 
 def _variables(

@@ -84,6 +84,13 @@ def test_a_percentage_without_a_rating_is_refused() -> None:
         moved("fronius_gen24_int", Lever.LIMIT_GENERATION, 1_000, base=None)
 
 
+def test_a_battery_is_told_no_more_than_its_register_takes() -> None:
+    """4 kW in the site's file and a Marstek of 2.5: refused, the order would stand nowhere."""
+    held = moved("marstek_venus", Lever.BATTERY_POWER, 4_000.0, base=4_000.0)
+    assert held.held_w == 2_500 and held.final["charge_power"] == 2_500
+    assert moved("marstek_venus", Lever.BATTERY_POWER, -4_000.0, base=4_000.0).held_w == -2_500
+
+
 @pytest.mark.parametrize(
     ("profile_id", "point", "asked_w", "told"),
     [
