@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from cloud.market.flags import Flag
 from domain.calendar.wall import DAY_QUARTERS, usual_quarters
 
 INTERVALS_PER_HOUR = 4
@@ -84,22 +85,6 @@ HIGH_FOUR_OF_FIVE = Method(
 )
 METHODS = {method.name: method for method in (TEN_OF_TEN, HIGH_FOUR_OF_FIVE)}
 PRE_EVENT = "pre-event"
-
-
-class Flag(StrEnum):
-    """Why someone should look at a baseline before it is paid on."""
-
-    HIGH_ADJUSTMENT_LOAD = "high-adjustment-load"
-    ABOVE_CONNECTION = "above-connection"
-    FEW_DAYS = "few-days"
-    CAPPED = "capped"
-    UNADJUSTED = "unadjusted"
-    FIXED_CLOCK = "fixed-clock"
-
-
-def unknown_flags(names: Sequence[str]) -> tuple[str, ...]:
-    """Return what a person wrote as a flag and is none."""
-    return tuple(name for name in names if name not in set(Flag))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

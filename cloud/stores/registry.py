@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.errors import SetupError
-from cloud.market.baseline import Flag, unknown_flags
+from cloud.market.flags import Flag, unknown_flags
 from cloud.market.rules import MarketRules
 from cloud.stores import keys
 from cloud.stores.tables import Put, Tables

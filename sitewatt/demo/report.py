@@ -17,7 +17,8 @@ from rich.text import Text
 
 from cloud.errors import CloudError
 from cloud.local.report import evidence, opened, read_report, seen_by_epoch
-from cloud.market.baseline import TEN_OF_TEN, Flag
+from cloud.market.baseline import TEN_OF_TEN
+from cloud.market.flags import Flag
 from cloud.shell.aggregates import point_in
 from cloud.stores import keys
 from cloud.stores.registry import load_registry

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cloud.market import settling
-from cloud.market.baseline import Flag, unknown_flags
 from cloud.market.engine import RESERVED
+from cloud.market.flags import Flag, unknown_flags
 from cloud.market.ledger import Kind
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import UTILITY, MarketRules, Participant

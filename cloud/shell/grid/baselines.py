@@ -16,12 +16,12 @@ from cloud.market.baseline import (
     HIGH_FOUR_OF_FIVE,
     TEN_OF_TEN,
     Baseline,
-    Flag,
     Method,
     TooFewDays,
     baseline,
     pre_event,
 )
+from cloud.market.flags import Flag
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, SiteRecord, ZoneRecord
 from cloud.stores.tables import Table, Tables, prefix

@@ -10,12 +10,12 @@ from cloud.market.baseline import (
     HIGH_FOUR_OF_FIVE,
     TEN_OF_TEN,
     Baseline,
-    Flag,
     TooFewDays,
     baseline,
     like_days,
     pre_event,
 )
+from cloud.market.flags import Flag
 
 MONDAY = date(2025, 3, 3)
 FIRST, COUNT = 64, 8
