@@ -81,6 +81,10 @@ class ShadowService:
     async def _send(self, kind: str, content: dict[str, Any]) -> None:
         assert self._client is not None
         await self._client.publish(f"{PREFIX}/{kind}", json.dumps(content), qos=1)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # What aiomqtt waits with, ``asyncio.wait_for``, swallows a cancellation that comes as it ends (to 3.11).
+            raise asyncio.CancelledError
 
 
 class Site:
