@@ -22,6 +22,7 @@ READY_TIMEOUT_S = (
     180.0  # Interpreters that start at once on a busy machine need most of a minute; the demonstration tells it.
 )
 STOP_TIMEOUT_S = 3.5  # Graceful stop; what is still there then is killed, within the 5 s that Ctrl-C promises.
+LOG_S_MAX = 5.0  # What outlives the one that started it holds its log open.
 _LINE_BYTES_MAX = 1 << 20
 
 
@@ -137,7 +138,7 @@ class Processes:
         """End everything that is still running; all logs are whole then."""
         await self.stop(list(self._children))
         for writer in self._writers:
-            await asyncio.to_thread(writer.join)
+            await asyncio.to_thread(writer.join, LOG_S_MAX)
         self._writers.clear()
 
     @contextlib.contextmanager

@@ -17,6 +17,7 @@ from sitewatt.swarm.process_tree import signal_all, tree, written_apart
 
 SAFETY_S = 120.0
 CHECK_S = 0.02
+LOG_S_MAX = 30.0  # A child that outlives its parent holds its log open.
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class Process:
         async with asyncio.timeout(SAFETY_S):
             code = await self.process.wait()
             if self._writer is not None:
-                await asyncio.to_thread(self._writer.join)  # What it said last is in the log.
+                await asyncio.to_thread(self._writer.join, LOG_S_MAX)  # What it said last is in the log.
         return code
 
     async def kill(self) -> None:
