@@ -17,6 +17,7 @@ from cloud.agents.rights import ALL, Caller
 from cloud.errors import SetupError
 from contracts.reasons import reason_of
 from contracts.skills.base import Effect, Role
+from domain.yaml_text import load_yaml
 
 # Where a server is for this machine alone, so that no token is needed.
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -118,7 +119,7 @@ def read_callers(path: Path) -> Callers:
         SetupError: It cannot be read or breaks the schema; the message names the key.
     """
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: Any = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise SetupError(f"callers {path} cannot be read: {reason_of(error)}") from error
     try:

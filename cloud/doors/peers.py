@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cloud.errors import SetupError, SkillMissing
 from contracts.reasons import reason_of
 from contracts.units import ZoneId
+from domain.yaml_text import load_yaml
 
 _NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _THUMBPRINT: Final = r"^[A-Za-z0-9_-]{43}$"
@@ -102,7 +103,7 @@ def read_peers(path: Path) -> tuple[Peer, ...]:
         SetupError: It cannot be read or breaks the schema; the message names the key.
     """
     try:
-        raw: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: object = load_yaml(path.read_text(encoding="utf-8"))
         peers = _File.model_validate(raw).peers
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"peers {path} cannot be read: {reason_of(error)}") from error

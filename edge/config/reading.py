@@ -1,5 +1,6 @@
 """Read and check the file of a site; a complaint is one sentence: the file, the key, the value and the bound."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,11 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.reasons import reason_of
+from domain.yaml_text import load_yaml
 from edge.config.site_config import SiteConfig
 from edge.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
 
@@ -20,7 +24,11 @@ def load_config(path: Path) -> SiteConfig:
         ConfigError: The file cannot be read, is not YAML, or breaks a rule; one sentence says which.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # A file with which a gateway ran before an update starts it after one too.
+        raw = load_yaml(
+            path.read_text(encoding="utf-8"),
+            twice=lambda key: log.warning("%s: the key %s stands twice, the last one counts", path, key),
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read: {reason_of(error)}; the gateway does not start") from error
     if not isinstance(raw, dict):

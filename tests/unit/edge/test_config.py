@@ -96,6 +96,13 @@ def test_a_mistake_is_one_sentence_that_names_it(tmp_path: Path, key: str, value
     assert "\n" not in sentence
 
 
+def test_a_key_that_stands_twice_is_told_and_the_last_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A gateway that ran with such a file starts after an update too; the installer reads which line."""
+    text = yaml.safe_dump(GOOD).replace("import_limit_w: 17000", "import_limit_w: 9000\n  import_limit_w: 17000")
+    assert load_config(_write(tmp_path, text)).connection.import_limit_w == 17_000
+    assert "the key 'import_limit_w' in line" in caplog.text and "stands twice" in caplog.text
+
+
 def test_a_missing_section_is_named(tmp_path: Path) -> None:
     """The first thing that a hand-written file forgets."""
     content = {key: value for key, value in GOOD.items() if key != "connection"}
