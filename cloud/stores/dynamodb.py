@@ -14,7 +14,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cloud.errors import ConditionFailed, StoreError, Unstorable
 from cloud.stores.tables import (
-    BODY_BYTES_MAX,
     INDEX,
     LAST_TEXT,
     Check,
@@ -26,6 +25,7 @@ from cloud.stores.tables import (
     Table,
     Write,
     check_writes,
+    text_of,
 )
 from contracts.units import epoch_ms, instant
 
@@ -202,15 +202,7 @@ def _key(key: Key) -> dict[str, Any]:
 
 
 def _wire(put: Put) -> Any:
-    try:
-        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise Unstorable(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
-    if len(text) > BODY_BYTES_MAX:
-        raise Unstorable(
-            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
-        )
-    return _TO_WIRE.serialize(json.loads(text, parse_float=Decimal))
+    return _TO_WIRE.serialize(json.loads(text_of(put), parse_float=Decimal))
 
 
 def _item(table: Table, raw: Any) -> Item:

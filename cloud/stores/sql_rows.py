@@ -3,8 +3,7 @@
 import json
 from typing import Any
 
-from cloud.errors import StoreError
-from cloud.stores.tables import BODY_BYTES_MAX, IndexKey, Item, Key, Put, Table
+from cloud.stores.tables import IndexKey, Item, Key, Put, Table, text_of
 from contracts.units import epoch_ms, instant
 
 
@@ -30,10 +29,10 @@ def values_of(put: Put) -> list[Any]:
     """Return ``body, gpk, gsk, expires_s`` of an item.
 
     Raises:
-        StoreError: Its body is not JSON, or longer than ``BODY_BYTES_MAX``.
+        Unstorable: Its body is not JSON, or longer than ``BODY_BYTES_MAX``.
     """
     return [
-        _text(put),
+        text_of(put),
         put.index.pk if put.index else None,
         put.index.sk if put.index else None,
         None if put.expires_at is None else epoch_ms(put.expires_at) // 1000,
@@ -48,15 +47,3 @@ def between(column: str, first: str | None, last: str | None, *, mark: str) -> t
     if last is not None:
         where, values = f"{where} AND {column} <= {mark}", [*values, last]
     return where, values
-
-
-def _text(put: Put) -> str:
-    try:
-        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
-    if len(text) > BODY_BYTES_MAX:
-        raise StoreError(
-            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
-        )
-    return text

@@ -8,6 +8,7 @@ Source: field practice for DynamoDB; the bounds are its service quotas (Transact
 item; an item of at most 400 KB).
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypedDict, runtime_checkable
 
-from cloud.errors import StoreError
+from cloud.errors import Unstorable
 
 TRANSACT_MAX: Final = 100
 BODY_BYTES_MAX: Final = 380_000
@@ -186,6 +187,23 @@ def prefix(text: str) -> Span:
     return Span(first=text, last=text + LAST_TEXT)
 
 
+def text_of(put: Put) -> str:
+    """Return the body of an item as JSON.
+
+    Raises:
+        Unstorable: It is not JSON, or longer than ``BODY_BYTES_MAX``.
+    """
+    try:
+        text = json.dumps(put.body, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Unstorable(f"{put.key.table} {put.key.pk} {put.key.sk} is not JSON: {error}; nothing written") from error
+    if len(text) > BODY_BYTES_MAX:
+        raise Unstorable(
+            f"{put.key.table} {put.key.pk} {put.key.sk} has {len(text)} bytes, above {BODY_BYTES_MAX}; nothing written"
+        )
+    return text
+
+
 def chunks(writes: Sequence[Put]) -> Iterator[Sequence[Put]]:
     """Split writes that need not be made together into transactions; the last write to one key wins."""
     latest = list({(write.key.table, write.key.pk, write.key.sk): write for write in writes}.values())
@@ -197,15 +215,15 @@ def check_writes(writes: Sequence[Write]) -> None:
     """Prove that a transaction is one that every store can make.
 
     Raises:
-        StoreError: Too many writes, two on one item, or a float where only integers may be.
+        Unstorable: Too many writes, two on one item, or a float where only integers may be.
     """
     if len(writes) > TRANSACT_MAX:
-        raise StoreError(f"transaction of {len(writes)} writes, above {TRANSACT_MAX}; nothing written")
+        raise Unstorable(f"transaction of {len(writes)} writes, above {TRANSACT_MAX}; nothing written")
     seen: set[tuple[str, str, str]] = set()
     for write in writes:
         at = (write.key.table, write.key.pk, write.key.sk)
         if at in seen:
-            raise StoreError(
+            raise Unstorable(
                 f"transaction writes {write.key.table} {write.key.pk} {write.key.sk} twice; nothing written"
             )
         seen.add(at)
@@ -217,10 +235,10 @@ def refuse_floats(key: Key, value: object) -> None:
     """Prove that a body of a market table holds no float.
 
     Raises:
-        StoreError: It does; the message names the item.
+        Unstorable: It does; the message names the item.
     """
     if isinstance(value, float):
-        raise StoreError(f"{key.table} {key.pk} {key.sk} holds the float {value!r}; money and energy are integers")
+        raise Unstorable(f"{key.table} {key.pk} {key.sk} holds the float {value!r}; money and energy are integers")
     if isinstance(value, Mapping):
         for inner in value.values():
             refuse_floats(key, inner)

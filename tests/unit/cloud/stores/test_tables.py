@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from cloud.errors import ConditionFailed, StoreError
+from cloud.errors import ConditionFailed, StoreError, Unstorable
 from cloud.stores.postgres import PostgresTables
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import (
@@ -186,25 +186,25 @@ def test_a_walk_yields_every_item_as_the_write_that_makes_it_again(tables: Table
 def test_floats_are_refused_where_money_and_energy_are_kept(tables: Tables) -> None:
     """The ledger must sum to zero exactly."""
     for table in (Table.MARKET_DATA, Table.TRADE_DATA):
-        with pytest.raises(StoreError, match="float"):
+        with pytest.raises(Unstorable, match="float"):
             tables.put(Put(key=_key("a", table=table), body={"legs": [{"uct": 1.0}]}))
 
 
 def test_a_transaction_beyond_the_bound_is_refused(tables: Tables) -> None:
     """What works on the embedded store must work in the cloud."""
     writes = [_put(f"{number:03d}") for number in range(TRANSACT_MAX + 1)]
-    with pytest.raises(StoreError, match="above 100"):
+    with pytest.raises(Unstorable, match="above 100"):
         tables.transact(writes)
-    with pytest.raises(StoreError, match="twice"):
+    with pytest.raises(Unstorable, match="twice"):
         tables.transact([_put("a"), _put("a")])
     assert tables.query(Table.ENERGY_METRICS, _key("").pk) == []
 
 
 def test_what_is_not_json_or_too_large_is_refused(tables: Tables) -> None:
     """An item that one store takes and the other cannot would only fail in production."""
-    with pytest.raises(StoreError, match="not JSON"):
+    with pytest.raises(Unstorable, match="not JSON"):
         tables.put(_put("a", {"x": float("nan")}))
-    with pytest.raises(StoreError, match="bytes"):
+    with pytest.raises(Unstorable, match="bytes"):
         tables.put(_put("a", {"x": "y" * 400_000}))
 
 
