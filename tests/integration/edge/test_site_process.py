@@ -63,7 +63,7 @@ def _weak_site() -> dict[str, Any]:
         (plain_config(relays=[{"device": "meter", "kind": "14a"}]), "a 14a input names its contact as point"),
         (plain_config(relays=[{"device": "meter", "kind": "14a", "point": "relay9"}]), "meter has no point 'relay9'"),
         (_weak_site(), "it needs a wired ripple relay beside it"),
-        ("{", "is not YAML at line 1"),
+        ("site: home: 1", "is not YAML at line 1, column 11: mapping values are not allowed"),
     ],
 )
 async def test_a_configuration_that_cannot_be_used_ends_in_one_sentence(
