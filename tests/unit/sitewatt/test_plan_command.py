@@ -81,13 +81,13 @@ def test_the_rule_alone_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_the_tariff_that_the_site_names_prices_the_days_and_their_highest_power(tmp_path: Path) -> None:
-    """Flanders: 25.97 ct a kWh with tax, and 3.57 EUR a kW of the month's highest quarter, of 2.5 kW at the least."""
+    """Flanders: 31.11 ct a kWh with tax, and 4.36 EUR a kW of the month's highest quarter, of 2.5 kW at the least."""
     arguments = [*_files(tmp_path, {"tariff": "be-flanders-capacity"}), "--policy", "rule"]
     told = CliRunner().invoke(app, [*arguments, "--json"])
     assert told.exit_code == 0, told.output
     (row,) = json.loads(told.stdout)["policies"]
     assert row["currency"] == "EUR"
-    assert row["power_cost"] == pytest.approx(max(2.5, row["peak_w"] / 1000) * 3.37 * 1.06, abs=0.02)
+    assert row["power_cost"] == pytest.approx(max(2.5, row["peak_w"] / 1000) * 4.364, abs=0.02)
     shown = CliRunner().invoke(app, arguments)
     assert "EUR more for the highest power" in shown.output
 

@@ -53,7 +53,11 @@ def test_a_day_is_priced_by_a_file_as_people_have_it(tmp_path: Path) -> None:
     rows = [f"01.06.2026 {hour:02d}:00;{hour},5" for hour in range(24)]
     spot.write_text("\n".join(["Datum;Preis (ct/kWh)", *rows]), encoding="cp1252")
     day = _json("price", "at-dynamic", "--day", "2026-06-01", "--spot", str(spot))["intervals"]
-    assert [day[index]["export_mct_per_kwh"] for index in (0, 4, 95)] == [-500, 500, 22_500]
+    assert [day[index]["export_mct_per_kwh"] for index in (0, 4, 95)] == [400, 1_200, 18_800]
+    by_hand = {0: 0.5 + 1.2 + 6.98 + 1.32 + 0.1, 48: 12.5 + 1.2 + 5.58 + 1.32 + 0.1}
+    assert {index: day[index]["import_mct_per_kwh"] for index in by_hand} == {
+        index: round(cents * 1.2 * 1000) for index, cents in by_hand.items()
+    }
     load = tmp_path / "load.csv"
     load.write_text("time,load_kw\n2026-06-01T00:00Z,1\n2026-06-01T01:00Z,2\n", encoding="utf-8")
     assert "no prices" in _run("price", "at-dynamic", "--day", "2026-06-01", "--spot", str(load), code=2)
