@@ -41,13 +41,25 @@ def load_config(path: Path) -> SiteConfig:
 
 def sentence(error: ValidationError) -> str:
     """Say what is wrong: key, value and bound of each fault; of many the first, and how many more there are."""
-    faults = error.errors(include_url=False)
+    faults = [one for one in error.errors(include_url=False) if not _of_its_items(one, error)]
     said = [
         _said(".".join(str(part) for part in one["loc"]), one["type"], one["msg"], one.get("input"))
         for one in faults[:FAULTS_SAID]
     ]
     more = len(faults) - len(said)
     return "; ".join(said) + (f"; {more} more" if more else "")
+
+
+def _of_its_items(fault: Any, error: ValidationError) -> bool:
+    """Whether a list is called too short only because those of its items that are wrong were left out of the count."""
+    return (
+        fault["type"] == "too_short"
+        and bool(fault.get("input"))
+        and any(
+            len(one["loc"]) > len(fault["loc"]) and one["loc"][: len(fault["loc"])] == fault["loc"]
+            for one in error.errors()
+        )
+    )
 
 
 # Where the library's own sentence names its types, in plain words.
@@ -79,5 +91,5 @@ def _said(key: str, kind: str, message: str, value: Any) -> str:
     bound = _PLAIN_BOUND.get(kind, bound)
     if not key:
         return bound
-    shown = "a section" if isinstance(value, dict | list) else repr(value)
+    shown = "a section" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else repr(value)
     return f"{key} is {shown}, {bound}"

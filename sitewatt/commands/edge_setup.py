@@ -151,6 +151,12 @@ def setup(
             targets=tuple(scan or ()),
         )
         if yes or as_json:
+            if scan:
+                sentence = (
+                    "--scan looks for devices and asks which they are, and with --yes or --json nothing is asked; "
+                    "name each with --device, as `sitewatt device scan` and `device identify` tell them"
+                )
+                fail(sentence, code="scan", as_json=as_json, exit_code=BAD_INPUT)
             made = _complete(answers)
         elif browser is not None:
             from sitewatt.commands.edge_setup_browser import set_up_in_browser

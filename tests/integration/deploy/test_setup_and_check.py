@@ -154,6 +154,12 @@ def test_loads_are_set_up_by_options_too(tmp_path: Path, house: House, broker: B
     run("setup", "--config", str(tmp_path / "x.yaml"), "--device", wrong, "--yes", code=2)
 
 
+def test_a_search_that_could_not_ask_what_it_found_is_refused(tmp_path: Path) -> None:
+    """It was passed over without a word, and the missing meter was all that was said."""
+    said = run("setup", "--config", str(tmp_path / "x.yaml"), "--scan", "127.0.0.1:1", "--yes", code=2)
+    assert "--scan" in said and "--device" in said and not (tmp_path / "x.yaml").exists()
+
+
 def test_an_unknown_key_ends_the_check_with_two(tmp_path: Path, house: House, broker: Broker) -> None:
     """A misspelt limit must never be a limit that is not there."""
     path = set_up(tmp_path / "site.yaml", house, broker.url)

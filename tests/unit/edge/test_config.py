@@ -66,7 +66,7 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
         ("connection", 5, "connection is 5, must be a section of keys"),
         ("control", "fast", "control is 'fast', must be a section of keys"),
         ("devices", "meter", "devices is 'meter', must be a list"),
-        ("connection.import_limit_w", [1], "connection.import_limit_w is a section, must be a whole number"),
+        ("connection.import_limit_w", [1], "connection.import_limit_w is a list, must be a whole number"),
         ("link.url", 5, "link.url is 5, must be a text"),
         ("devices", [], "devices is empty, it must hold at least one"),
         ("connection.export_limit_w", "1000o", "connection.export_limit_w is '1000o', must be a whole number"),
@@ -94,6 +94,14 @@ def test_a_mistake_is_one_sentence_that_names_it(tmp_path: Path, key: str, value
     assert says in sentence
     assert sentence.endswith("the gateway does not start")
     assert "\n" not in sentence
+
+
+def test_a_list_whose_only_item_is_wrong_is_not_called_empty_as_well(tmp_path: Path) -> None:
+    """One mistake is one fault: the library counts the items that it could read, the installer those he wrote."""
+    devices = [{**GOOD["devices"][0], "role": "inverter"}]
+    with pytest.raises(ConfigError, match=r"devices\.0\.role is 'inverter', must be 'meter', ") as caught:
+        load_config(_write(tmp_path, _changed("devices", devices)))
+    assert "devices is" not in str(caught.value)
 
 
 def test_a_key_that_stands_twice_is_told_and_the_last_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
