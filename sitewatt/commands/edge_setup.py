@@ -278,7 +278,16 @@ def _told(decoded: Any) -> float | None:
 
 
 def _complete(answers: Any) -> Any:
-    """Return the configuration of answers that were all given; a single meter and a zone without a broker need none."""
+    """Return the configuration of answers that were all given; a single meter and a zone without a broker need none.
+
+    Raises:
+        ConfigError: Something is missing or wrong, or a device names a profile that nobody has.
+    """
+    from edge.devices.catalogue import load_profile
+
+    for device in answers.devices:
+        if "profile" in device:
+            load_profile(str(device["profile"]), answers.profile_dir)
     meters = [device["id"] for device in answers.devices if device.get("role") == "meter"]
     if "meter" not in answers.connection and len(meters) == 1:
         answers.connection["meter"] = meters[0]

@@ -154,6 +154,14 @@ def test_loads_are_set_up_by_options_too(tmp_path: Path, house: House, broker: B
     run("setup", "--config", str(tmp_path / "x.yaml"), "--device", wrong, "--yes", code=2)
 
 
+def test_a_profile_that_nobody_has_is_refused_before_the_file_is_written(tmp_path: Path) -> None:
+    """The file was written, and the gateway did not start with it."""
+    meter = "meter,eastron_sdm63,tcp://127.0.0.1:9?unit=1,meter"
+    given = ("--site", "farm", "--agent", "consumer", "--import-limit-w", "9000", "--export-limit-w", "9000")
+    said = run("setup", "--yes", "--config", str(tmp_path / "x.yaml"), "--device", meter, *given, code=2)
+    assert "eastron_sdm630" in said and not (tmp_path / "x.yaml").exists()
+
+
 def test_a_search_that_could_not_ask_what_it_found_is_refused(tmp_path: Path) -> None:
     """It was passed over without a word, and the missing meter was all that was said."""
     said = run("setup", "--config", str(tmp_path / "x.yaml"), "--scan", "127.0.0.1:1", "--yes", code=2)
