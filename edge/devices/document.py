@@ -162,15 +162,20 @@ _WITHOUT: tuple[tuple[str, str], ...] = (
         "Kaco blueplanet TX, NX",
         "`sunspec_generic_int`: it answers as SunSpec (openWB, kaco_tx, 3039a21); its own protocol is HTTP",
     ),
-    ("Shelly relays", "none: the coil of a switch stands in no list with a revision; meters have maps"),
+    (
+        "Shelly relays",
+        "none: two lists contradict each other on which of them have a coil; the vendor's own page could not be read",
+    ),
     (
         "Huawei chargers",
-        "OCPP: the one list found (emavap, scharger_huawei_modbus, a7f4743) contradicts itself between revisions",
+        "OCPP. huawei-solar-lib (873c1b3) reads voltages, energy and temperature of one, neither power nor state; in "
+        "scharger_huawei_modbus (emavap, a7f4743) the charger is the client and the energy manager its server",
     ),
     ("Iskra WM, MC, IE", "none: values are decimal floats (exponent and 24 bits), which the decoder does not know"),
     (
         "Vaillant gateways",
-        "none: only eBUS and EEBus were found; a relay switches its SG Ready contacts (`kmtronic_relay`)",
+        "none: eBUS and EEBus; the list of ise's Modbus gateway (geoTHERM/3, slow) could "
+        "not be read; a relay switches its SG Ready contacts (`kmtronic_relay`)",
     ),
     (
         "Daikin Altherma 4",

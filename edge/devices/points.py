@@ -115,7 +115,8 @@ class PointSpec(Section):
     A point lies at ``address``, or in a SunSpec ``model`` at the offset ``at`` from the model's id, its scale factor
     at ``scale_at``. ``parts`` are the addresses of a value that is not adjacent, most significant word first.
     ``type`` and ``count`` say what the bits are, ``(raw + offset) * scale`` what they are worth. ``when`` says by what
-    other points read that the device has it: of several firmwares, or of several models by their code.
+    other points read that the device has it: of several firmwares, or of several models by their code. ``low_first``:
+    the first of the two characters in a register of a text lies in its low byte.
     """
 
     canonical: str = Field(pattern=CANONICAL)
@@ -133,6 +134,7 @@ class PointSpec(Section):
     scale_factor: bool = False
     sentinels: Sentinels | None = None
     accumulator: bool = False
+    low_first: bool = False
     parts: tuple[int, ...] = ()
     sign_bits: SignBits | None = None
     enum: dict[int, str] = Field(default_factory=dict)
@@ -164,6 +166,8 @@ class PointSpec(Section):
             raise ValueError("has scale 0, which loses the value")
         if self.type is DataType.STRING and self.count is None:
             raise ValueError("is a string and needs a count of registers")
+        if self.low_first and self.type is not DataType.STRING:
+            raise ValueError("has low_first, which only a string can have")
         expected = COUNT.get(self.type)
         wide = self.type is DataType.BITFIELD and self.count in (1, 2, 4)
         wide = wide or (self.type is DataType.CLOCK and self.count in CLOCK_COUNTS)

@@ -208,6 +208,7 @@ def _point(
         scale_register=scale_register,
         sentinels=sentinels,
         accumulator=spec.accumulator,
+        low_first=spec.low_first,
         parts=spec.parts,
         sign_from=None
         if spec.sign_bits is None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import isfinite
+from typing import Literal
 
 from contracts.quality import Quality
 from edge.modbus.point import DataType, Reading, RegisterPoint, WordOrder
@@ -236,12 +237,13 @@ def _clock(point: RegisterPoint) -> Decoder:
 
 def _text(point: RegisterPoint) -> Decoder:
     addresses = tuple(range(point.address, point.address + point.count))
+    order: Literal["little", "big"] = "little" if point.low_first else "big"
 
     def text(image: Image) -> Decoded:
         words = [image.get(address) for address in addresses]
         if None in words:
             return _ABSENT
-        raw = _characters([word for word in words if word is not None])
+        raw = _characters([word for word in words if word is not None], order)
         if not raw.strip(b"\x00\xff"):
             return None, _INVALID, ""
         printed = _PADDING.split(raw, maxsplit=1)[0].decode("utf-8", errors="replace").strip()
@@ -250,7 +252,7 @@ def _text(point: RegisterPoint) -> Decoder:
     return text
 
 
-def _characters(words: list[int]) -> bytes:
+def _characters(words: list[int], order: Literal["little", "big"]) -> bytes:
     """Return the bytes of a text: two a register, or one where every register has the same half empty.
 
     Source: Fox ESS H3 holds one character in the low half of each register.
@@ -260,7 +262,7 @@ def _characters(words: list[int]) -> bytes:
         return bytes(word & 0xFF for word in words)
     if len(filled) > 1 and not any(word & 0xFF for word in filled):
         return bytes(word >> 8 for word in words)
-    return b"".join(word.to_bytes(2, "big") for word in words)
+    return b"".join(word.to_bytes(2, order) for word in words)
 
 
 def _bit(point: RegisterPoint) -> Decoder:

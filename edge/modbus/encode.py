@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
+from typing import Literal
 
 from edge.errors import ValueRefused
 from edge.modbus.codec import ENUMS, FLOATS, SCALE_FACTOR_MAX, SIGNED, exact_ratio, signed
@@ -178,7 +179,8 @@ def _text(point: RegisterPoint, value: float | int | str | bool) -> tuple[int, .
     if len(raw) > 2 * point.count:
         raise _refusal(point, value, "too_long", f"{len(raw)} bytes, it holds {2 * point.count}")
     raw = raw.ljust(2 * point.count, b"\x00")
-    return tuple(int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2))
+    order: Literal["little", "big"] = "little" if point.low_first else "big"
+    return tuple(int.from_bytes(raw[at : at + 2], order) for at in range(0, len(raw), 2))
 
 
 def _ordered(point: RegisterPoint, raw: int) -> tuple[int, ...]:

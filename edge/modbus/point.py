@@ -2,7 +2,8 @@
 
 Everything here is data without behaviour: the planner, the codec and the poller read it, profiles write it.
 Conventions: addresses are zero-based as sent on the wire; a value is ``(raw + offset) * scale``, with a scale register
-times ``10 ** factor``; bytes inside a word are big-endian; strings hold two characters a word, the first one high.
+times ``10 ** factor``; bytes inside a word are big-endian; strings hold two characters a word, the first one
+high unless ``low_first``.
 """
 
 from collections.abc import Mapping
@@ -118,6 +119,7 @@ class RegisterPoint:
         scale: Factor after the offset, in the unit of the value per raw step. Not zero.
         scale_register: Address of a SunSpec scale factor (int16 power of ten) in the same table.
         sentinels: Full-width raw values that mean "no value", most significant word first.
+        low_first: The first of the two characters of a word of a text lies in its low byte.
         accumulator: Zero means "not accumulated" (SunSpec acc types).
         parts: Addresses of all words of a value that is not adjacent, most significant first; ``data_type`` then
             describes the word at ``address`` alone, which is used where the other words do not exist.
@@ -142,6 +144,7 @@ class RegisterPoint:
     scale_register: int | None = None
     sentinels: tuple[int, ...] = ()
     accumulator: bool = False
+    low_first: bool = False
     parts: tuple[int, ...] = ()
     sign_from: SignFrom | None = None
     enum: Mapping[int, str] = field(default_factory=dict, hash=False)

@@ -5,6 +5,7 @@ The words are made here and not by the engine's encoder, so that a slip of the e
 
 import re
 import struct
+from typing import Literal
 
 from edge.devices.catalogue import load_profile
 from edge.devices.quality import plausible_range
@@ -12,7 +13,13 @@ from edge.devices.resolve import Resolved, resolve, worked_example
 from edge.modbus.point import DataType, RegisterPoint, Table, WordOrder
 from tests.support.modbus.server import Bank
 
-NAMES = {"(?i)fronius": "Fronius", "(?i)solaredge": "SolarEdge", "SUN2000": "SUN2000-10KTL-M1"}
+NAMES = {
+    "(?i)fronius": "Fronius",
+    "(?i)solaredge": "SolarEdge",
+    "SUN2000": "SUN2000-10KTL-M1",
+    "EM-003": "SPEM-003CEBEU",
+    "EM-002": "SPEM-002CEBEU50",
+}
 HEALTHY = {(85.0, 300.0): 230.0, (147.0, 520.0): 400.0, (45.0, 65.0): 50.0, (0.0, 100.0): 55.0}
 TEMPERATURE_C = 25.0
 TENTHS = 0xFFFF  # A scale factor of -1.
@@ -71,7 +78,8 @@ def _words(point: RegisterPoint, value: float | str) -> list[int]:
         tenths = 0.1 if point.scale_register is not None else 1.0
         whole = round(value / point.scale / tenths - point.offset)
         raw = (whole % (1 << 16 * count)).to_bytes(2 * count, "big")
-    return [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
+    order: Literal["little", "big"] = "little" if point.low_first else "big"
+    return [int.from_bytes(raw[at : at + 2], order) for at in range(0, len(raw), 2)]
 
 
 def _add_chain(table: dict[int, int], resolved: Resolved) -> None:

@@ -91,7 +91,8 @@ def _words(row: dict[str, str], turn: int) -> tuple[list[int], Any]:
         return [1], True
     if kind == "string":
         raw = TEXT.encode().ljust(2 * int(row["count"]), b"\0")[: 2 * int(row["count"])]
-        return list(struct.unpack(f">{len(raw) // 2}H", raw)), raw.rstrip(b"\0").decode()
+        order = "<" if row["order"] == "low_first" else ">"
+        return list(struct.unpack(f"{order}{len(raw) // 2}H", raw)), raw.rstrip(b"\0").decode()
     if kind in FLOATS:
         form, number = FLOATS[kind]
         packed = struct.pack(form, number * (1 + turn))
