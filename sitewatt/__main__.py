@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sitewatt.output import FAILED, tell
+from sitewatt.output import FAILED, INTERRUPTED, tell
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan", "bench")
@@ -67,6 +68,9 @@ def _say_whole(command: Any) -> None:
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # What the terminal's letters cannot show is shown as "?".
+            stream.reconfigure(errors="replace")
     if (sentence := refusal_of(os.name, sys.argv[1:])) is not None:
         _end(sentence)
     try:
@@ -78,6 +82,12 @@ def main() -> None:
         if error.name not in _UNIX_ALONE:
             raise
         _end(f"this command needs {error.name}, which this system has not; {_INSTEAD}")
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except RuntimeError as error:  # Python wraps a Ctrl-C that comes while it builds a class.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        raise SystemExit(INTERRUPTED) from None
 
 
 def refusal_of(system: str, arguments: Sequence[str]) -> str | None:

@@ -1,9 +1,13 @@
 """How every command answers: text for people, JSON for programs, one sentence for a failure."""
 
+import contextlib
+import errno
 import json
 import math
+import os
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import typer
@@ -22,14 +26,33 @@ _FLOAT32_MAX = 3.4e38
 
 def tell(text: str, *, err: bool = False, line_characters_max: int = LINE_CHARACTERS_MAX) -> None:
     """Write lines for people, harmless to their terminal: what devices and peers call themselves may stand in them."""
-    for line in text.split("\n"):
-        typer.echo(printable(line, line_characters_max), err=err)
+    with _a_place_to_write():
+        for line in text.split("\n"):
+            typer.echo(printable(line, line_characters_max), err=err)
 
 
 def print_json(answer: Any) -> None:
     """Write an answer for programs to standard output; in ASCII, since a person may look at it too."""
-    sys.stdout.write(json.dumps(answer, default=str) + "\n")
-    sys.stdout.flush()
+    with _a_place_to_write():
+        sys.stdout.write(json.dumps(answer, default=str) + "\n")
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _a_place_to_write() -> Iterator[None]:
+    """End the command with a sentence where its output takes nothing more, as a file on a full disk.
+
+    A pipe that was closed is left to the library, which ends quietly.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (None, errno.EPIPE):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # The interpreter writes what is left once more at its end.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"sitewatt: the answer could not be written: {error.strerror}\n")
+        raise typer.Exit(FAILED) from error
 
 
 def fail(sentence: str, *, code: str, as_json: bool, exit_code: int = FAILED, **fields: Any) -> NoReturn:

@@ -14,7 +14,7 @@ from edge.modbus.patience import GATEWAY, PASSING, read_patiently
 from edge.modbus.pdu import exception_name
 from edge.modbus.point import Priority, Table
 from edge.modbus.sunspec import SunSpecMap, discover, read_model
-from edge.modbus.url import Endpoint, Scheme, parse_url
+from edge.modbus.url import Endpoint, Scheme, in_url, parse_url
 
 PORTS = (502, 1502)
 UNITS = (1, 2, 3, 71, 100, 126, 200, 247, 0, 255)  # What the profiles and vendors use.
@@ -61,7 +61,9 @@ def hosts_of(target: str) -> tuple[str, ...]:
     try:
         network = ip_network(target, strict=False)
     except ValueError as error:
-        raise ConfigError(f"{target!r} is neither a host nor a network: {error}") from error
+        raise ConfigError(
+            f"{target!r} is neither a host nor a network; a network is an address and its bits, as 192.168.1.0/24"
+        ) from error
     if network.num_addresses > HOSTS_MAX:
         raise ConfigError(f"{target} has {network.num_addresses} addresses, above {HOSTS_MAX}; scan a part of it")
     return tuple(str(address) for address in network.hosts()) or (str(network.network_address),)
@@ -89,7 +91,9 @@ async def scan(
             async with gate:
                 for port in ports:
                     if await _is_open(host, port):
-                        async for one in scan_bus(parse_url(f"tcp://{host}:{port}"), units=units, on_unit=on_unit):
+                        async for one in scan_bus(
+                            parse_url(f"tcp://{in_url(host)}:{port}"), units=units, on_unit=on_unit
+                        ):
                             found.put_nowait(one)
         finally:
             found.put_nowait(host)
@@ -254,7 +258,7 @@ async def why_nobody(hosts: Sequence[str], ports: Sequence[int], *, unit: int) -
     for port in ports if len(hosts) == 1 else ():
         if not await _is_open(hosts[0], port):
             continue
-        endpoint = parse_url(f"tcp://{hosts[0]}:{port}")
+        endpoint = parse_url(f"tcp://{in_url(hosts[0])}:{port}")
         try:
             async with Bus(endpoint) as bus:
                 await bus.read(unit, Table.HOLDING, 0, 1, priority=Priority.BACKGROUND)
@@ -277,11 +281,11 @@ def framing_hint(endpoint: Endpoint, lost: NoReply) -> str:
 
 
 def _through(endpoint: Endpoint) -> str:
-    return f"set it to transparent and try rtuovertcp://{endpoint.host}:{endpoint.port}?unit={endpoint.unit}"
+    return f"set it to transparent and try rtuovertcp://{in_url(endpoint.host)}:{endpoint.port}?unit={endpoint.unit}"
 
 
 def _serial_instead(endpoint: Endpoint, unit: int) -> str:
-    return f"try rtuovertcp://{endpoint.host}:{endpoint.port}?unit={unit}, or another unit"
+    return f"try rtuovertcp://{in_url(endpoint.host)}:{endpoint.port}?unit={unit}, or another unit"
 
 
 async def _is_open(host: str, port: int) -> bool:
@@ -299,4 +303,4 @@ async def _is_open(host: str, port: int) -> bool:
 def _url(endpoint: Endpoint, unit: int) -> str:
     if endpoint.scheme.is_serial:
         return f"{endpoint.scheme}://{endpoint.path}?baud={endpoint.baud}&parity={endpoint.parity}&unit={unit}"
-    return f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}?unit={unit}"
+    return f"{endpoint.scheme}://{in_url(endpoint.host)}:{endpoint.port}?unit={unit}"

@@ -3,7 +3,7 @@
 - ``tcp://host:502?unit=1`` and ``tls://host:802?unit=1&ca=FILE&cert=FILE&key=FILE``
 - ``rtu:///dev/ttyUSB0?baud=9600&parity=N&unit=1`` and ``ascii:///dev/ttyUSB0?baud=38400&parity=E&unit=1``
 - ``rtuovertcp://host:port?unit=1``
-- ``host:port`` or ``host`` alone: the first, unit 1
+- ``host:port`` or ``host`` alone: the first, unit 1; an address of IPv6 stands in brackets, ``[fd00::7]:502``
 
 ``line_baud=9600`` says that a gateway behind a network address drives a serial line of that speed, so that reads are
 planned for the line.
@@ -20,9 +20,9 @@ _TCP_PORT = 502  # Source: IANA, mbap.
 _TLS_PORT = 802  # Source: IANA, mbap-s.
 _UNIT_MAX = 255
 _BAUD_MIN, _BAUD_MAX = 300, 4_000_000
-_PORT_MAX = 65_535
+PORT_MAX = 65_535
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
-_HOST_AND_PORT = re.compile(r"([^:/?\s]+):([0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"([^:/?\s]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 
 
 class Scheme(StrEnum):
@@ -71,7 +71,7 @@ class Endpoint:
     @property
     def bus(self) -> str:
         """Return what all units on the same connection or line have in common."""
-        return f"{self.scheme}://{self.path}" if self.scheme.is_serial else f"{self.host.lower()}:{self.port}"
+        return f"{self.scheme}://{self.path}" if self.scheme.is_serial else f"{in_url(self.host.lower())}:{self.port}"
 
     @property
     def wire_baud(self) -> int | None:
@@ -90,7 +90,17 @@ class Endpoint:
 def host_and_port(text: str) -> tuple[str, int] | None:
     """Return the two that ``HOST:PORT`` names, ``None`` where a text is no such."""
     named = _HOST_AND_PORT.fullmatch(text)
-    return (named[1], int(named[2])) if named and 0 < int(named[2]) <= _PORT_MAX else None
+    return (without_brackets(named[1]), int(named[2])) if named and 0 < int(named[2]) <= PORT_MAX else None
+
+
+def without_brackets(host: str) -> str:
+    """Return a host as sockets take it: an address of IPv6 without the brackets that URLs put around it."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
+def in_url(host: str) -> str:
+    """Return a host as it stands in a URL: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def parse_url(url: str) -> Endpoint:
@@ -101,7 +111,10 @@ def parse_url(url: str) -> Endpoint:
     """
     if host_and_port(url) is not None or _HOST.fullmatch(url):
         return parse_url(f"{Scheme.TCP}://{url}")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError(f"device url {url!r} has a bracket without its other") from None
     try:
         scheme = Scheme(parts.scheme)
     except ValueError:

@@ -17,10 +17,12 @@ from edge.setup.planes import planes
 from edge.setup.proposal import free_name, likely_role
 
 # The device's own words for what it can do at most, the best first.
-RATED_POWER = ("rated_power_w", "power_max_w")
+RATED_POWER = ("rated_power_w", "power_max_w", "power_max_setting_w")
+CHARGE_POWER = ("max_charge_power_w",)
+DISCHARGE_POWER = ("max_discharge_power_w",)
 CAPACITY = ("usable_capacity_wh", "capacity_wh")
 RATED_CURRENT = ("ev_hw_max_current_a", "ev_max_current_a")
-RATINGS = (*RATED_POWER, *CAPACITY, *RATED_CURRENT)
+RATINGS = (*RATED_POWER, *CHARGE_POWER, *DISCHARGE_POWER, *CAPACITY, *RATED_CURRENT)
 TRUST = "one-source"
 _PHASES = {"1": (1,), "2": (1, 2), "3": (1, 2, 3)}
 
@@ -60,8 +62,10 @@ def describe(
     if role in (DeviceRole.HYBRID, DeviceRole.BATTERY):
         capacity = _told(ratings, CAPACITY)
         capacity_wh = ask_amount(console, "Usable capacity of the battery in Wh", unit="Wh", low=1, default=capacity)
-        charge_w = ask_amount(console, "Greatest charging power in W", low=1, default=rated)
-        discharge_w = ask_amount(console, "Greatest discharging power in W", low=1, default=str(charge_w))
+        charge = _told(ratings, CHARGE_POWER) or rated
+        charge_w = ask_amount(console, "Greatest charging power in W", low=1, default=charge)
+        discharge = _told(ratings, DISCHARGE_POWER) or str(charge_w)
+        discharge_w = ask_amount(console, "Greatest discharging power in W", low=1, default=discharge)
         device["battery"] = {
             "capacity_wh": capacity_wh,
             "charge_limit_w": charge_w,

@@ -15,7 +15,7 @@ from edge.devices.phases import PHASE_V
 from edge.devices.points import Kind
 from edge.devices.scan import Found
 from edge.errors import ConfigError, EdgeError
-from edge.links.settings import Client
+from edge.links.settings import Client, LinkSettings
 from edge.ocpp.settings import OcppSettings
 from edge.public_key import check_public_key
 from edge.setup.console import Check, Console
@@ -30,6 +30,7 @@ DEVICES_MAX = 64  # More than any gateway of ours reads; a dialogue without end 
 # Sections that a file has only where something of them was answered.
 _ASKED_ONLY = ("ocpp", "link", "fleet", "trading", "control", "commands", "grid_limits", "page")
 _FUSE = "Fuse of each phase in A (empty: phases are not watched)"
+PLAIN_MQTT_PORT = 1883  # Source: IANA, mqtt.
 _OTHER = "another profile"
 _SKIP = "leave it out"
 
@@ -136,16 +137,17 @@ def _ask_market(console: Console, answers: Answers) -> None:
 
 
 def _find_devices(console: Console, searcher: Searcher, answers: Answers) -> None:
+    """Look at each target when it is named, and ask for the next; a site leaves with its meter, or with nothing."""
     if answers.devices and not answers.targets:
         return
-    targets: Sequence[str] = answers.targets or _targets(console)
-    while targets:
-        for target in targets:
-            _look_at(console, searcher, answers, target)
-        if _meters(answers):
-            return
+    for target in answers.targets:
+        _look_at(console, searcher, answers, target)
+    if not answers.targets:
+        _ask_targets(console, searcher, answers)
+    while not _meters(answers):
         console.say("No meter yet, and a site needs one at its connection point: name more, or leave with nothing.")
-        targets = _targets(console)
+        if not _ask_targets(console, searcher, answers):
+            return
 
 
 def _look_at(console: Console, searcher: Searcher, answers: Answers, target: str) -> None:
@@ -160,7 +162,11 @@ def _look_at(console: Console, searcher: Searcher, answers: Answers, target: str
     if not found:
         console.say(f"nobody answers at {target}")
     for one in found:
-        if len(answers.devices) < DEVICES_MAX and one.url not in {device.get("url") for device in answers.devices}:
+        if (
+            name := next((device["id"] for device in answers.devices if device.get("url") == one.url), None)
+        ) is not None:
+            console.say(f"{one.url} is {name} already")
+        elif len(answers.devices) < DEVICES_MAX:
             _add_device(console, searcher, answers, one)
 
 
@@ -186,16 +192,18 @@ def _meters(answers: Answers) -> list[str]:
     return [str(device["id"]) for device in answers.devices if device.get("role") == DeviceRole.METER]
 
 
-def _targets(console: Console) -> Sequence[str]:
-    """Return what to scan, one after another, until nothing more is named."""
+def _ask_targets(console: Console, searcher: Searcher, answers: Answers) -> int:
+    """Ask where devices are until nothing more is named, and return how many times something was."""
     console.say(
         "Where are the devices? A host (or HOST:PORT), a network (192.168.1.0/24), a serial line (/dev/ttyUSB0), "
         "or ocpp:NAME for a charging station that calls us."
     )
-    targets: list[str] = []
-    while len(targets) < DEVICES_MAX and (target := console.ask("Scan (empty: go on)")):
-        targets.append(target)
-    return targets
+    question = "Scan"
+    named = 0
+    while named < DEVICES_MAX and (target := console.ask(f"{question} (empty: go on)")):
+        _look_at(console, searcher, answers, target)
+        named, question = named + 1, "Scan another"
+    return named
 
 
 def _add_device(console: Console, searcher: Searcher, answers: Answers, found: Found) -> None:
@@ -208,6 +216,8 @@ def _add_device(console: Console, searcher: Searcher, answers: Answers, found: F
     for match in matches[:3]:
         console.say(f"  {match.profile:24} {match.score:5.1f}  {'; '.join(match.evidence[:4])}")
     proposal = propose(found.url, matches)
+    if proposal.profiles and not proposal.clear:
+        console.say("No name speaks for a map, only values that could be: what is printed on the device decides.")
     options = [*proposal.profiles[:5], _OTHER, _SKIP]
     profile = console.choose("Its profile", options, default=options[0] if proposal.profiles else _SKIP)
     if profile == _OTHER:
@@ -242,11 +252,17 @@ def _ask_connection(console: Console, answers: Answers) -> None:
     if "export_limit_w" not in connection:
         connection["export_limit_w"] = ask_amount(console, "Greatest export in W", low=0)
     if "phase_limit_w" not in connection and (fuse := console.ask(_FUSE, check=_no_fuse)):
-        connection["phase_limit_w"] = round(int(fuse) * PHASE_V)
+        connection["phase_limit_w"] = round(int(_amperes(fuse)) * PHASE_V)
+
+
+def _amperes(text: str) -> str:
+    """Return an answer without its unit."""
+    return text.removesuffix("A").removesuffix("a").strip()
 
 
 def _no_fuse(text: str) -> str | None:
-    fits = not text or (text.isascii() and text.isdecimal() and 6 <= int(text) <= 1000)
+    number = _amperes(text)
+    fits = not text or (number.isascii() and number.isdecimal() and 6 <= int(number) <= 1000)
     return None if fits else "a whole number of A from 6 to 1000"
 
 
@@ -254,9 +270,12 @@ def _ask_link(console: Console, answers: Answers) -> None:
     link = answers.link
     if "url" in link:
         return
-    if not (url := console.ask("Broker of a market, an operator or a fleet, mqtts://HOST:8883 (empty: none)")):
+    answer = console.ask("Broker of a market, an operator or a fleet, HOST:PORT (empty: none)", check=_no_broker)
+    if not answer:
         return
-    link["url"] = url
+    link["url"] = broker_url(answer)
+    if link["url"] != answer:
+        console.say(f"taken as {link['url']}")
     if str(link["url"]).startswith(("mqtts:", "wss:")):
         if path := console.ask("File with the broker's authority (empty: the system's)"):
             link["ca_file"] = path
@@ -271,6 +290,22 @@ def _ask_link(console: Console, answers: Answers) -> None:
     if not certified and (user := console.ask("User name (empty: none)")):
         link["username"] = user
         link["password_file"] = console.ask("File with the password", check=_some("name the file, not the password"))
+
+
+def broker_url(text: str) -> str:
+    """Return the address of a broker; a host without a scheme is spoken to over TLS, but on the port of plain MQTT."""
+    if "://" in text:
+        return text
+    return f"{'mqtt' if text.endswith(f':{PLAIN_MQTT_PORT}') else 'mqtts'}://{text}"
+
+
+def _no_broker(text: str) -> str | None:
+    try:
+        if text:
+            LinkSettings(url=broker_url(text))
+    except ValidationError as error:
+        return f"{sentence(error)}; as mqtts://HOST:8883, or mqtt://HOST:1883 without encryption"
+    return None
 
 
 def _ask_rest(console: Console, answers: Answers) -> None:

@@ -2,22 +2,27 @@
 
 from collections.abc import Iterator
 
+from contracts.market import SiteAgent
 from edge.config import DeviceSection, SiteConfig
+
+_PHASES = 3
 
 
 def summary(config: SiteConfig) -> Iterator[str]:
     """Yield the lines that an installer reads before saying yes."""
     site, connection = config.site, config.connection
-    yield f"{site.id} in {site.zone}, a {site.agent.value}{_place(config)}"
+    yield f"{site.id}{_standing(config)}{_place(config)}"
+    fuse = connection.phase_limit_w
     yield (
         f"  connection: meter {connection.meter}, import up to {_kw(connection.import_limit_w)}, "
-        f"export up to {_kw(connection.export_limit_w)}"
+        f"export up to {_kw(connection.export_limit_w)}{f', {_kw(fuse)} a phase' if fuse else ''}"
     )
     for device in config.devices:
         yield f"  {device.id}: {device.role.value}, {device.profile} at {device.url}{_ratings(device)}"
     if any(device.battery for device in config.devices):
         yield f"  batteries while nobody asks: {config.control.idle.value.replace('_', ' ')}"
-    yield f"  {_money(config)}"
+    if site.agent is not SiteAgent.MONITOR:
+        yield f"  {_money(config)}"
     yield f"  {_orders(config)}"
     yield (
         "  no broker" if config.link is None else f"  broker {config.link.url}{', in a fleet' if config.fleet else ''}"
@@ -25,18 +30,35 @@ def summary(config: SiteConfig) -> Iterator[str]:
     yield f"  {_page(config)}"
 
 
+def _standing(config: SiteConfig) -> str:
+    """Say what a site is to a market, or that it is by itself, and whether it steers its devices."""
+    site = config.site
+    if config.link is not None:
+        return f" in {site.zone}, a {site.agent.value}"
+    return f", a site by itself, {'only reads' if site.agent is SiteAgent.MONITOR else 'steers its devices'}"
+
+
 def _place(config: SiteConfig) -> str:
     site = config.site
-    place = "" if site.latitude_deg is None else f", at {site.latitude_deg:g}, {site.longitude_deg:g}"
-    return place if site.time_zone is None else f"{place}, by the clock of {site.time_zone}"
+    told = [] if site.latitude_deg is None else [f"at {site.latitude_deg:g}, {site.longitude_deg:g}"]
+    told += [f"by the clock of {site.time_zone}"] if site.time_zone else []
+    told += [f"with the holidays of {site.holidays}"] if site.holidays else []
+    return "".join(f", {one}" for one in told)
 
 
 def _ratings(device: DeviceSection) -> str:
     told = [f"{_kw(device.pv_peak_w)} of generation"] if device.pv_peak_w else []
+    told += [f"{_kw(one.peak_w)} at {one.tilt_deg:g}° to {one.azimuth_deg:g}°" for one in device.pv_planes]
     if device.battery is not None:
-        told.append(f"{device.battery.capacity_wh / 1000:g} kWh, charges with {_kw(device.battery.charge_limit_w)}")
+        battery = device.battery
+        told.append(
+            f"{battery.capacity_wh / 1000:g} kWh, charges with {_kw(battery.charge_limit_w)}, "
+            f"discharges with {_kw(battery.discharge_limit_w)}"
+        )
     if device.load is not None:
-        told.append(f"draws {_kw(device.load.rated_w)}")
+        told.append(f"draws {_kw(device.load.rated_w)}, {device.load.rest.value} while nobody asks")
+    if device.phases and len(device.phases) < _PHASES:
+        told.append(f"on phase {' and '.join(map(str, device.phases))}")
     return f", {', '.join(told)}" if told else ""
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import signal
 import sys
 from collections.abc import Iterator
@@ -29,44 +28,22 @@ UrlArgument = Annotated[
 def scan(
     *,
     target: Annotated[str, typer.Argument(metavar="HOST|HOST:PORT|CIDR|SERIAL", help="What to ask.")],
-    port: Annotated[list[int] | None, typer.Option(help="TCP ports to try.")] = None,
-    unit: Annotated[list[int] | None, typer.Option(help="Unit ids to try.")] = None,
+    port: Annotated[list[int] | None, typer.Option(min=1, max=65_535, help="TCP ports to try.")] = None,
+    unit: Annotated[list[int] | None, typer.Option(min=0, max=255, help="Unit ids to try.")] = None,
     baud: Annotated[int, typer.Option(help="Speed of a serial line.")] = 9600,
     parity: Annotated[str, typer.Option(help="N, E or O.")] = "N",
     as_json: JsonOption = False,
 ) -> None:
     """Ask who answers: read-only, one probe at a time for each host."""
-    from edge.devices import scan as search
-    from edge.modbus.url import Endpoint, host_and_port, parse_url
+    from edge.devices.target import hints_where_nobody_answers, search, target_of
 
     progress = Progress()
     hints: list[str] = []
 
     async def look() -> list[dict[str, Any]]:
-        units = tuple(unit or search.UNITS)
-
-        def on_unit(endpoint: Endpoint, number: int) -> None:
-            progress.show(f"{endpoint.bus}: unit {number}, {units.index(number) + 1} of {len(units)}")
-
-        if target.startswith(("/", "rtu:", "ascii:")):
-            url = target if ":" in target else f"rtu://{target}?baud={baud}&parity={parity}"
-            found = search.scan_bus(parse_url(url), units=units, on_unit=on_unit)
-        else:
-            named = host_and_port(target.removeprefix("tcp://"))
-            hosts = search.hosts_of(target) if named is None else (named[0],)
-            await search.check_host(hosts[0])
-            ports, done = tuple(port or search.PORTS) if named is None else (named[1],), itertools.count(1)
-            if len(hosts) == 1:
-                found = search.scan(hosts, ports=ports, units=units, on_unit=on_unit)
-            else:
-                found = search.scan(
-                    hosts,
-                    ports=ports,
-                    units=units,
-                    on_host=lambda _: progress.show(f"{next(done)} of {len(hosts)} hosts asked"),
-                )
+        who = target_of(target, ports=port or (), units=unit or (), baud=baud, parity=parity)
         answers = []
-        async for one in found:
+        async for one in search(who, on_progress=progress.show):
             progress.clear()
             if not as_json:
                 models = f", SunSpec models {', '.join(map(str, one.models))}" if one.models else ""
@@ -80,8 +57,8 @@ def scan(
                     "ignores_unit": one.ignores_unit,
                 }
             )
-        if not answers and not target.startswith(("/", "rtu:", "ascii:")):
-            hints.extend(await search.why_nobody(hosts, ports, unit=units[0]))
+        if not answers:
+            hints.extend(await hints_where_nobody_answers(who))
         return answers
 
     try:

@@ -12,6 +12,7 @@ from contracts.clock import SystemClock
 from sitewatt.commands.edge_config import ConfigOption, load_site
 from sitewatt.commands.edge_setup import DEFAULT_CONFIG
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
+from sitewatt.prompts import ask_secret
 
 PORT_MAX = 65_535
 
@@ -130,4 +131,4 @@ def _asked(role: str) -> str:
     """Return the password that somebody types, twice on a terminal, or the line that a pipe holds."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
-    return str(typer.prompt(f"Password of the {role}", hide_input=True, confirmation_prompt=True))
+    return ask_secret(f"Password of the {role}", left="no password was set")

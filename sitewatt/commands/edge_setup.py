@@ -9,15 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
+from sitewatt.device_tools import Progress
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
+from sitewatt.prompts import ask, confirm
 
 DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
 DEFAULT_STATE = Path("/var/lib/sitewatt")
 DEVICE_FORM = (
     "ID,PROFILE,URL,ROLE[,pv_peak_w=W][,capacity_wh=WH,charge_limit_w=W,discharge_limit_w=W][,phases=1+2][,trust=one-source]"
-    "[,rated_w=W,min_w=W,rest=on|off|surplus,by=limit_consumption|switch|sg_ready,state=POINT]; 10 kW is 10000"
+    "[,rated_w=W,min_w=W,rest=on|off|surplus,by=limit_consumption|switch|sg_ready,state=POINT]; 10000 or 10 kW"
 )
 
+_LEFT = "nothing was written"
 _MARKS = {"good": "ok  ", "warning": "note", "failed": "FAIL"}
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
@@ -83,9 +86,11 @@ def setup(
     scan: Annotated[list[str] | None, typer.Option(metavar="TARGET", help="A host, a network, a serial line.")] = None,
     device: Annotated[list[str] | None, typer.Option(metavar="DEVICE", help=DEVICE_FORM)] = None,
     meter: Annotated[str | None, typer.Option(help="The device at the connection point.")] = None,
-    import_limit_w: Annotated[int | None, typer.Option(min=1, help="Greatest import.")] = None,
-    export_limit_w: Annotated[int | None, typer.Option(min=0, help="Greatest export, a magnitude.")] = None,
-    link_url: Annotated[str | None, typer.Option(help="The broker, mqtts://HOST:8883; none without.")] = None,
+    import_limit_w: Annotated[str | None, typer.Option(metavar="W", help="Greatest import: 17250 or 17.25 kW.")] = None,
+    export_limit_w: Annotated[str | None, typer.Option(metavar="W", help="Greatest export, a magnitude.")] = None,
+    link_url: Annotated[
+        str | None, typer.Option(help="The broker, HOST:PORT or mqtts://HOST:8883; none without.")
+    ] = None,
     ca_file: Annotated[Path | None, typer.Option(help="The broker's authority.")] = None,
     cert_file: Annotated[Path | None, typer.Option(help="Our certificate.")] = None,
     key_file: Annotated[Path | None, typer.Option(help="Its key.")] = None,
@@ -119,7 +124,7 @@ def setup(
     confirmed, 2 what was given cannot be used or written.
     """
     from edge.errors import ConfigError
-    from edge.setup.dialogue import Answers, run_dialogue
+    from edge.setup.dialogue import Answers, broker_url, run_dialogue
     from edge.setup.document import write_config
     from edge.setup.site_questions import PAGE_OF_HOUSE
     from edge.setup.summary import summary
@@ -130,10 +135,14 @@ def setup(
             fail(sentence, code="exists", as_json=as_json, exit_code=BAD_INPUT)
         answers = Answers(
             site=_given(id=site, zone=zone, agent=agent, time_zone=time_zone) | _where(place),
-            connection=_given(meter=meter, import_limit_w=import_limit_w, export_limit_w=export_limit_w),
+            connection=_given(
+                meter=meter,
+                import_limit_w=_power("--import-limit-w", import_limit_w, low=1),
+                export_limit_w=_power("--export-limit-w", export_limit_w, low=0),
+            ),
             devices=[_device(text) for text in device or []],
             link=_given(
-                url=link_url,
+                url=link_url and broker_url(link_url),
                 client="aws" if aws else None,
                 ca_file=ca_file,
                 cert_file=cert_file,
@@ -144,7 +153,7 @@ def setup(
             fleet=_given(update_key=update_key),
             trading=_given(enabled=market, tariff=tariff),
             control=_given(idle=idle),
-            grid_limits=_failsafe(failsafe_import),
+            grid_limits=_given(failsafe_import_w=_power("--failsafe-import", failsafe_import, low=0)),
             page=dict(PAGE_OF_HOUSE) if page else {},
             state_dir=state_dir,
             profile_dir=profiles,
@@ -168,7 +177,7 @@ def setup(
             made = run_dialogue(_Terminal(), _Wires(profiles), answers)
             for line in summary(made):
                 tell(line)
-            if not typer.confirm(f"Write {config}?", default=True):
+            if not confirm(f"Write {config}?", default=True, left=_LEFT):
                 fail("nothing was written", code="not_confirmed", as_json=as_json)
         if browser is None or yes or as_json:
             write_config(config, made)
@@ -192,7 +201,7 @@ class _Terminal:
     def ask(self, question: str, *, default: str = "", check: Any = None) -> str:
         """Return the answer; it is asked again while ``check`` returns a complaint."""
         while True:
-            answer = str(typer.prompt(question, default=default, show_default=bool(default))).strip()
+            answer = ask(question, default=default, left=_LEFT)
             complaint = check(answer) if check is not None else None
             if complaint is None:
                 return answer
@@ -203,16 +212,16 @@ class _Terminal:
         for number, option in enumerate(options, 1):
             tell(f"  {number}  {option}")
         while True:
-            answer = str(typer.prompt(question, default=str(options.index(default) + 1))).strip()
+            answer = ask(question, default=str(options.index(default) + 1), left=_LEFT)
             if answer in options:
                 return answer
-            if answer.isdigit() and 1 <= int(answer) <= len(options):
+            if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(options):
                 return options[int(answer) - 1]
             tell(f"  a number from 1 to {len(options)}")
 
     def confirm(self, question: str, *, default: bool) -> bool:
         """Return yes or no."""
-        return typer.confirm(question, default=default)
+        return confirm(question, default=default, left=_LEFT)
 
 
 class _Wires:
@@ -224,23 +233,18 @@ class _Wires:
 
     def scan(self, target: str) -> list[Any]:
         """Return who answers at a host, a network or a serial line."""
-        from edge.devices import scan as search
-        from edge.modbus.url import host_and_port, parse_url
+        from edge.devices.target import search, target_of
+
+        progress = Progress()
 
         async def look() -> list[Any]:
-            if target.startswith(("/", "rtu:", "ascii:")):
-                found = search.scan_bus(parse_url(target if ":" in target else f"rtu://{target}"))
-            elif "://" in target:
-                endpoint = parse_url(target)
-                found = search.scan_bus(endpoint, units=(endpoint.unit,))
-            elif (named := host_and_port(target)) is not None:
-                found = search.scan((named[0],), ports=(named[1],))
-            else:
-                found = search.scan(search.hosts_of(target))
-            return [one async for one in found]
+            return [one async for one in search(target_of(target), on_progress=progress.show)]
 
         self._say(f"asking {target} …")
-        return asyncio.run(look())
+        try:
+            return asyncio.run(look())
+        finally:
+            progress.clear()
 
     def identify(self, url: str) -> Sequence[Any]:
         """Return the profiles that fit, the best first."""
@@ -260,9 +264,12 @@ class _Wires:
         asked = {name: spec.canonical for name, spec in found.points.items() if spec.canonical in RATINGS}
 
         async def ask() -> dict[str, float]:
+            ratings: dict[str, float] = {}
             async with open_session(found, url) as session:
-                told = {name: value for name, one in (await session.read(list(asked))).items() if (value := _told(one))}
-            return {asked[name]: value for name, value in reversed(told.items()) if name in asked}
+                for name, decoded in (await session.read(list(asked))).items():
+                    if name in asked and (value := _told(decoded)):  # Of a nameplate and a setting, the lesser.
+                        ratings[asked[name]] = min(value, ratings.get(asked[name], value))
+            return ratings
 
         try:
             return asyncio.run(ask()) if asked else {}
@@ -346,20 +353,21 @@ def _where(place: str | None) -> dict[str, Any]:
     return dict(found)
 
 
-def _failsafe(text: str | None) -> dict[str, Any]:
-    """Return the keys of a failsafe that was given as an option.
+def _power(option: str, text: str | None, *, low: int) -> int | None:
+    """Return a power in W that was given as an option.
 
     Raises:
-        ConfigError: It is no power.
+        ConfigError: It is none, or below ``low``.
     """
     from edge.errors import ConfigError
     from edge.setup.amounts import amount
 
-    if text is None:
-        return {}
-    if (power_w := amount(text, unit="W")) is None:
-        raise ConfigError(f"--failsafe-import is {text!r}, must be a power as 4200 or 4.2 kW; nothing was written")
-    return {"failsafe_import_w": power_w}
+    power_w = None if text is None else amount(text, unit="W")
+    if text is not None and (power_w is None or power_w < low):
+        raise ConfigError(
+            f"{option} is {text!r}, must be a power from {low} W on, as 4200 or 4.2 kW; nothing was written"
+        )
+    return power_w
 
 
 def _given(**values: Any) -> dict[str, Any]:

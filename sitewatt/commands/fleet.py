@@ -12,6 +12,7 @@ import typer
 from contracts.reasons import reason_of
 from sitewatt.commands.fleet_session import answered, followed, open_hands, signed_update
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
+from sitewatt.prompts import confirm
 
 PAPERS = "claim.json"
 ACCOUNT_DIGITS = 12
@@ -353,7 +354,9 @@ def decommission(
     """Revoke a gateway's certificates, forget it, and retire its serial."""
     from cloud.stores.serials import retire
 
-    if not yes and not typer.confirm(f"{name} will not connect any more. Go on?", err=True):
+    if not yes and not confirm(
+        f"{name} will not connect any more. Go on?", default=False, left="nothing was done", err=True
+    ):
         fail("nothing done", code="not_confirmed", as_json=as_json)
     with open_hands(local, tables, as_json=as_json) as hands:
         serial = hands.operator.gateway(name).serial

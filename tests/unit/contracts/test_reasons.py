@@ -15,6 +15,29 @@ def test_the_machines_error_is_told_without_its_number_and_path(tmp_path: Path) 
     assert reason_of(caught.value) == "No such file or directory"
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)"), "Connection refused"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 9, 0, 0), [Errno 111] Connect …"),
+            "Connection refused",
+        ),
+        (
+            OSError(2, "could not open port /dev/ttyUSB0: [Errno 2] No such file or directory: '/dev/ttyUSB0'"),
+            "No such file or directory",
+        ),
+        (
+            OSError(98, "error while attempting to bind on address ('127.0.0.1', 80): address already in use"),
+            "Address already in use",
+        ),
+    ],
+)
+def test_the_machines_error_is_found_in_a_librarys_sentence(error: OSError, said: str) -> None:
+    """asyncio and pyserial wrap it in words that name the address once more."""
+    assert reason_of(error) == said
+
+
 def test_bytes_that_are_no_text_are_told_by_their_place() -> None:
     """A codec's own words help nobody."""
     with pytest.raises(UnicodeDecodeError) as caught:

@@ -1,13 +1,16 @@
 """What a device or a peer calls itself reaches a person's terminal harmless, whichever command shows it."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
 from sitewatt import commands
-from sitewatt.output import as_told, fail, print_json, tell
+from sitewatt.output import FAILED, as_told, fail, print_json, tell
 
 # Colours, a C1 control sequence, a title of the window, a turned line, a carriage return.
 HOSTILE = "Fro\x1b[31mnius \x9b2J \x1b]0;owned\x07 \u202eabc\rGEN24"
@@ -70,3 +73,45 @@ def test_commands_that_show_devices_have_one_way_to_print() -> None:
     files = [*folder.glob("device*.py"), *folder.glob("edge*.py")]
     assert len(files) > 3
     assert [path.name for path in files if "typer.echo(" in path.read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_letters_that_a_terminal_has_not_end_no_command(encoding: str, tmp_path: Path) -> None:
+    """A gateway's serial console knows no arrows; the sentence is worth more than its sign."""
+    config = tmp_path / "site.yaml"
+    config.write_text(
+        "site: {id: farm, zone: east, agent: consumer}\n"
+        "connection: {meter: m, import_limit_w: 9000, export_limit_w: 0}\n"
+        "devices: [{id: m, profile: eastron_sdm630, url: '127.0.0.1:9', role: meter}]\n"
+        "state_dir: /proc/nobody/writes/here\n"
+    )
+    command = [sys.executable, "-m", "sitewatt", "edge", "check", "--offline", "--config", str(config)]
+    ended = subprocess.run(
+        command, capture_output=True, timeout=60, check=False, env={**os.environ, "PYTHONIOENCODING": encoding}
+    )
+    assert (ended.returncode, ended.stderr) == (FAILED, b"")
+    shown = [line for line in ended.stdout.split(b"\n") if b"                " in line]
+    assert shown, "what to do stands behind an arrow"
+    arrow = b"?" if encoding in ("latin-1", "cp1252") else "→".encode()
+    assert all(line.strip().startswith(arrow) for line in shown)
+
+
+@pytest.mark.parametrize("arguments", [["tariff", "list"], ["tariff", "list", "--json"]])
+def test_an_answer_that_cannot_be_written_is_one_sentence(arguments: list[str]) -> None:
+    """A report into a file on a full disk must not look written, nor end in a traceback."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "sitewatt", *arguments], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert ended.returncode == FAILED
+    assert ended.stderr.decode() == "sitewatt: the answer could not be written: No space left on device\n"
+
+
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    """``| head -1`` is no fault."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "sitewatt", "profile", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as listing:
+        assert listing.stdout is not None and listing.stderr is not None
+        listing.stdout.close()
+        assert listing.stderr.read() == b""

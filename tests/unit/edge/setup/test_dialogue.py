@@ -73,9 +73,12 @@ class Wires:
 
     silent: bool = False
     extra: str = ""
+    ratings_more: Mapping[str, float] = field(default_factory=dict)
+    scanned: list[str] = field(default_factory=list)
 
     def scan(self, target: str) -> Sequence[Found]:
         """Return the two devices of the network."""
+        self.scanned.append(target)
         if target == "wrong":
             raise ConfigError("'wrong' is neither a host nor a network")
         if target == "192.0.2.9":
@@ -94,7 +97,8 @@ class Wires:
 
     def ratings(self, url: str, profile: str) -> Mapping[str, float]:
         """Return what the devices say of themselves."""
-        return {HYBRID_URL: {"rated_power_w": 8_200.0}, EXTRA_URL: {"ev_hw_max_current_a": 16.0}}.get(url, {})
+        hybrid = {"rated_power_w": 8_200.0, "capacity_wh": 11_000.0, "max_charge_power_w": 3_700.0, **self.ratings_more}
+        return {HYBRID_URL: hybrid, EXTRA_URL: {"ev_hw_max_current_a": 16.0}}.get(url, {})
 
 
 def prepared() -> dict[str, list[str]]:
@@ -130,10 +134,14 @@ def test_two_found_devices_become_a_site() -> None:
 
 def test_ratings_that_a_device_tells_are_offered() -> None:
     """An installer reads them off a screen that is on the other side of the house."""
-    answers = prepared() | {"Rated generation": [], "Greatest charging": []}
+    answers = prepared() | {"Rated generation": [], "Greatest charging": [], "Usable capacity": []}
     hybrid = run_dialogue(Scripted(answers), Wires(), Answers()).devices[1]
-    assert (hybrid.pv_peak_w, hybrid.battery and hybrid.battery.charge_limit_w) == (8_200, 8_200)
-    assert hybrid.battery is not None and hybrid.battery.capacity_wh == 10_500
+    assert hybrid.battery is not None and hybrid.pv_peak_w == 8_200
+    battery = hybrid.battery
+    assert (battery.capacity_wh, battery.charge_limit_w, battery.discharge_limit_w) == (11_000, 3_700, 3_700)
+    more = Wires(ratings_more={"max_discharge_power_w": 4_100.0})
+    again = run_dialogue(Scripted(prepared() | {"Greatest charging": []}), more, Answers()).devices[1].battery
+    assert again is not None and (again.charge_limit_w, again.discharge_limit_w) == (3_700, 4_100)
 
 
 def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> None:
@@ -142,7 +150,7 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
     answers = prepared() | {
         "Place": ["here", "48.14, 11.58"],
         "Time zone": ["Berlin", "Europe/Berlin"],
-        "Fuse of each phase": ["2", "25"],
+        "Fuse of each phase": ["2", "25 A"],
         "How its panels look": ["30", "5 kW 30 SE; 3 kW 10 W", "6 kW 30 SE; 3 kW 10 270"],
         "How many phases": ["1"],
         "Its public holidays": ["DE-XX", "DE-BY"],
@@ -171,10 +179,11 @@ def test_place_tariff_idle_failsafe_key_and_page_are_asked_and_summed_up() -> No
     assert [(one.issuer, one.role.value) for one in config.commands.trusted] == [("grid-operator", "grid_operator")]
     assert config.page is not None and (config.page.host, config.page.tls_port) == ("0.0.0.0", 8443)
     assert list(summary(config)) == [
-        "farm-1 in home, a consumer, at 48.14, 11.58, by the clock of Europe/Berlin",
-        "  connection: meter meter, import up to 17.25 kW, export up to 0 kW",
+        "farm-1 in home, a consumer, at 48.14, 11.58, by the clock of Europe/Berlin, with the holidays of DE-BY",
+        "  connection: meter meter, import up to 17.25 kW, export up to 0 kW, 5.75 kW a phase",
         f"  meter: meter, eastron_sdm630 at {METER_URL}",
-        f"  inverter: hybrid, fronius_gen24_int at {HYBRID_URL}, 9 kW of generation, 10.5 kWh, charges with 5 kW",
+        f"  inverter: hybrid, fronius_gen24_int at {HYBRID_URL}, 9 kW of generation, 6 kW at 30° to 135°, "
+        "3 kW at 10° to 270°, 10.5 kWh, charges with 5 kW, discharges with 5 kW, on phase 1",
         "  batteries while nobody asks: hold",
         "  trades on no market, tariff de-14a-module-3",
         "  obeys grid-operator (grid_operator); import 4.2 kW while the grid operator is silent",
@@ -189,7 +198,11 @@ def test_a_site_without_a_broker_is_asked_nothing_of_a_market(may_steer: str, ag
     console = Scripted(prepared() | {"Broker": [], "May it steer": [may_steer]})
     config = run_dialogue(console, Wires(), Answers())
     assert (config.link, config.trading.enabled, config.site.agent.value) == (None, False, agent)
-    assert "  no broker" in list(summary(config))
+    told = list(summary(config))
+    assert "  no broker" in told
+    assert told[0].startswith(
+        f"farm-1, a site by itself, {'steers its devices' if may_steer == 'yes' else 'only reads'}"
+    )
     asked_of_market = ("Its price area", "What it does on the market", "Does it trade", "File with", "User name")
     assert not [question for question in console.asked if question.startswith(asked_of_market)]
 
@@ -298,7 +311,46 @@ def test_a_wrong_target_and_an_empty_one_are_said_and_passed_over() -> None:
     console = Scripted(answers)
     assert len(run_dialogue(console, Wires(), Answers()).devices) == 2
     assert "nobody answers at 192.0.2.9" in console.said
+    assert not [line for line in console.said if line.endswith(" already")]
     assert any("neither a host nor a network" in line for line in console.said)
+
+
+def test_each_target_is_looked_at_when_it_is_named() -> None:
+    """Who mistypes an address sees it at once, not after the last one; what is there already is said, not asked."""
+
+    @dataclass
+    class Watching(Scripted):
+        wires: Wires = field(default_factory=Wires)
+
+        def ask(self, question: str, *, default: str = "", check: Check | None = None) -> str:
+            if question == "Scan another (empty: go on)":
+                assert self.wires.scanned and self.said[-1] not in self.answers
+            return super().ask(question, default=default, check=check)
+
+    wires = Wires()
+    console = Watching(prepared() | {"Scan": ["192.0.2.9", "192.0.2.0/28", "192.0.2.0/28", ""]}, wires=wires)
+    assert len(run_dialogue(console, wires, Answers()).devices) == 2
+    assert [question for question in console.asked if question.startswith("Scan")] == [
+        "Scan (empty: go on)",
+        *["Scan another (empty: go on)"] * 3,
+    ]
+    assert console.said.index("nobody answers at 192.0.2.9") < console.said.index(f"{METER_URL} is meter already")
+
+
+def test_maps_that_fit_alike_are_not_chosen_by_their_order() -> None:
+    """Five meters hold their voltages at the same registers; the label tells them apart."""
+    console = Scripted(prepared())
+    run_dialogue(console, Wires(), Answers())
+    assert not [line for line in console.said if "No name speaks" in line], "one that leads clearly is no question"
+
+    class Alike(Wires):
+        def identify(self, url: str) -> Sequence[Match]:
+            first = super().identify(url)
+            return [*first, Match(profile="eastron_sdm54", score=first[0].score, evidence=())]
+
+    console = Scripted(prepared())
+    run_dialogue(console, Alike(), Answers())
+    assert [line for line in console.said if "what is printed on the device decides" in line]
 
 
 def test_a_device_that_nothing_fits_can_be_given_a_profile_or_left_out() -> None:
@@ -326,6 +378,25 @@ def test_a_meter_that_was_forgotten_is_asked_for_before_anything_is_lost() -> No
     assert len(run_dialogue(console, Wires(), Answers()).devices) == 2
     assert any("No meter yet" in line for line in console.said)
     assert [question for question in console.asked if question.startswith("Name of")] == ["Name of the site"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "url", "shown"),
+    [
+        (["broker.example:8883"], "mqtts://broker.example:8883", "taken as mqtts://broker.example:8883"),
+        (["192.0.2.1:1883"], "mqtt://192.0.2.1:1883", "taken as mqtt://192.0.2.1:1883"),
+        (["192.0.2.1"], "mqtts://192.0.2.1", "taken as mqtts://192.0.2.1"),
+        (["http://192.0.2.1", "mqtt://192.0.2.1"], "mqtt://192.0.2.1", "is not mqtt://, mqtts://, ws:// or wss://"),
+        (["192.0.2.1:99999", "mqtt://192.0.2.1"], "mqtt://192.0.2.1", "or mqtt://HOST:1883 without encryption"),
+        (["mqtt://farm:secret@192.0.2.1", "mqtt://192.0.2.1"], "mqtt://192.0.2.1", "carries a user or password"),
+    ],
+)
+def test_a_broker_is_named_by_host_and_port_and_a_slip_is_asked_again(answers: list[str], url: str, shown: str) -> None:
+    """What cannot be used is said at its question, not after the last one."""
+    console = Scripted(prepared() | {"Broker": answers})
+    link = run_dialogue(console, Wires(), Answers()).link
+    assert link is not None and link.url == url
+    assert any(shown in line for line in console.said)
 
 
 def test_an_encrypted_link_asks_for_its_files() -> None:
