@@ -64,8 +64,8 @@ class Activity:
         polls_per_s: Batches that Lambda takes from a busy shard each second.
         sites_per_zone: Sites that share a market, and its ticks.
         lake_bytes: Parquet bytes of one sample, measured on our own encoder.
-        interval_end_s: Within which all readings of an interval come: a gateway sends when it has measured its end, and
-            none waits for others.
+        interval_end_s: Within which all readings of an interval come: each gateway waits a time of its own
+            (``telemetry.reading_spread_s`` of its file, whose default this is).
     """
 
     orders: float = 2
@@ -83,7 +83,7 @@ class Activity:
     polls_per_s: float = 1
     sites_per_zone: int = 200
     lake_bytes: float = 2.5
-    interval_end_s: float = 10.0
+    interval_end_s: float = 30.0
 
 
 class Purpose(StrEnum):
@@ -224,7 +224,7 @@ def _iot(up: dict[Stream, float], does: Activity, prices: Prices, *, basic_inges
 def shards(told: Telemetry, up: dict[Stream, float], sites: int, does: Activity | None = None) -> dict[Carrier, int]:
     """Return the shards of each carrier: what is written, and what all its readers together read, must fit.
 
-    The readings of an interval come at its end, all within seconds.
+    The readings of an interval come after its end, within ``interval_end_s``.
     """
     at_once_s = sites / (does or Activity()).interval_end_s
     found: dict[Carrier, int] = {}

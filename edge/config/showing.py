@@ -11,9 +11,12 @@ class TelemetrySection(Section):
     """What is reported, how often. ``period_s`` is the time between messages, the samples in them are each second's.
 
     The default is the cheapest that leaves forecasts and the grid agent what they need: who watches asks for more.
+    Meter readings, which all sites finish at one instant, are sent within ``reading_spread_s`` of it, each site at a
+    time of its own; the market waits ten minutes for them (``meter_wait_s`` of its rules).
     """
 
     period_s: float = Field(default=300, ge=1, le=3600)
+    reading_spread_s: float = Field(default=30, ge=0, le=60)
 
 
 class PageSection(Section):

@@ -32,6 +32,7 @@ from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.history import History
 from edge.telemetry.meter_recorder import MeterRecorder
 from edge.telemetry.sampler import Sampler
+from edge.telemetry.spread import offset_s
 from edge.telemetry.uplink import Uplink
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _build(
             clock=clock,
             topic_of=lambda channel: site_topic(zone=config.site.zone, site=name, channel=channel),
             throttle=config.link.throttle,
+            offsets_s={Up.METER: offset_s(name, spread_s=config.telemetry.reading_spread_s)},
         )
         sampler = Sampler(
             site=name, outbox=outbox, clock=clock, period_s=config.telemetry.period_s, clock_trust=sync_buffer.trust

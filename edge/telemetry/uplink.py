@@ -24,6 +24,7 @@ from edge.outbox.outbox import Outbox
 from edge.outbox.records import Record
 from edge.telemetry.lanes import Lane, Lanes, lanes_of
 from edge.telemetry.receipts import Number, Receipts
+from edge.telemetry.spread import wait_s as spread_wait_s
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Uplink:
         throttle: bool = True,
         pause_s_max: float = BACKLOG_PAUSE_S,
         generator: random.Random | None = None,
+        offsets_s: Mapping[Up, float] | None = None,
     ) -> None:
         """Prepare an uplink.
 
@@ -82,6 +84,7 @@ class Uplink:
             throttle: Keep within AWS IoT Core's bounds; a private broker needs none.
             pause_s_max: Longest random pause before a backlog is sent, on the site's clock.
             generator: Source of the pause's jitter.
+            offsets_s: How long a record of a channel waits after it was made, on the site's clock; none without one.
         """
         self._outbox = outbox
         self._link = link
@@ -90,6 +93,7 @@ class Uplink:
         self._throttle = throttle
         self._pause_s_max = pause_s_max
         self._generator = generator or random.Random()
+        self._offsets_s = offsets_s or {}
         self._in_flight: dict[int, Record] = {}
         self._receipts = Receipts(expected=bool(outbox.recall(RECEIPTS_KEY)))
         self._resting_until: dict[Up, float] = {}
@@ -176,7 +180,7 @@ class Uplink:
                 continue
             lane = self._next(lanes.backlog)
             if lane is None:
-                return self._rest_s()
+                return self._rest_s((*lanes.live, *lanes.backlog))
             pause_s = (backlog_at - self._clock.monotonic()) / self._clock.speed
             if self._throttle:
                 pause_s = max(pause_s, backlog_flow.wait_s())
@@ -205,9 +209,13 @@ class Uplink:
                 continue
             while (record := lane.peek()) and (record.id in self._in_flight or record.id in self._receipts):
                 lane.pop()
-            if record:
+            if record and not self._spread_s(record):
                 return lane
         return None
+
+    def _spread_s(self, record: Record) -> float:
+        """Return the clock seconds that a record still waits, so that a fleet does not speak at once."""
+        return spread_wait_s(self._offsets_s, record.channel, made_at=record.at, now=self._clock.now())
 
     def _publish(self, record: Record, *, live: bool) -> int:
         topic = self._topic_of(record.channel)
@@ -285,8 +293,11 @@ class Uplink:
         now = self._clock.monotonic()
         return [until - now for until in self._resting_until.values() if until > now]
 
-    def _rest_s(self) -> float:
-        return min([_IDLE_S, *(left / self._clock.speed for left in self._resting())])
+    def _rest_s(self, lanes: Sequence[Lane]) -> float:
+        """Return the real seconds until a channel has rested, or the first record of a lane has waited its time."""
+        heads = (record for lane in lanes if (record := lane.peek()) is not None)
+        left_s = [*self._resting(), *(wait_s for record in heads if (wait_s := self._spread_s(record)) > 0)]
+        return min([_IDLE_S, *(each / self._clock.speed for each in left_s)])
 
 
 def _number_of(record: Record) -> Number:

@@ -18,6 +18,7 @@ from edge.outbox.outbox import Outbox
 from edge.telemetry.uplink import Uplink
 from tests.support.brokers.broker import Broker, broker, running
 from tests.support.brokers.link_parts import AT, SITE, Listener, background, event, one_sample, reading, topic_of, until
+from tests.support.manual_clock import ManualClock
 
 __all__ = ["broker"]
 
@@ -123,6 +124,32 @@ async def test_what_is_measured_now_is_not_held_up_by_a_backlog(broker: Broker, 
         if message.topic.value == topic_of(Up.TELEMETRY) and TelemetryMessage.decode(bytes(message.payload)).seq == 1
     )
     assert last_meter < first_old, "settlement goes before old telemetry"
+    outbox.close()
+
+
+async def test_a_reading_waits_for_its_sites_time_and_nothing_else_waits_for_it(broker: Broker, tmp_path: Path) -> None:
+    """All sites finish an interval at one instant; what stands behind a reading has its own haste."""
+    clock = ManualClock(AT)
+    outbox = Outbox.open(tmp_path / "outbox.db", site=SITE, clock=clock)
+    link = _link(broker)
+    uplink = Uplink(outbox=outbox, link=link, clock=clock, topic_of=topic_of, offsets_s={Up.METER: 20.0})
+    listener = Listener(broker, "sitewatt/#")
+    async with (
+        background(listener.run(), name="listener"),
+        background(link.run(), name="link"),
+        background(uplink.run(), name="uplink"),
+    ):
+        await until(listener.ready.is_set)
+        outbox.append(Up.METER, reading(1))
+        outbox.append(Up.METER, reading(2))
+        outbox.append(Up.TELEMETRY, one_sample(1.0))
+        outbox.flush()
+        await until(lambda: listener.payloads(Up.TELEMETRY))
+        assert not listener.payloads(Up.METER) and len(outbox.read(Up.METER)) == 2
+        clock.advance(20.0)
+        outbox.append(Up.EVENTS, event("wakes the uplink"))
+        await until(lambda: not outbox.read(Up.METER))
+    assert _numbers(listener.payloads(Up.METER)) == [1, 2]
     outbox.close()
 
 

@@ -9,6 +9,7 @@ from cloud.cost.estimate import Activity
 from cloud.cost.headroom import headroom, shards_for
 from cloud.cost.volumes import Site
 from cloud.infra.rules import Carrier
+from edge.config import TelemetrySection
 from edge.deploy.source_tree import ROOT
 from sitewatt.commands import cloud
 
@@ -35,10 +36,16 @@ def test_the_tightest_bound_comes_first_and_a_wider_spread_loosens_it() -> None:
     assert readings(60.0) < readings(10.0)
 
 
+def test_readings_are_spread_as_gateways_spread_them() -> None:
+    """The bill and the streams' shards stand on what the gateway does without being told."""
+    assert Activity().interval_end_s == TelemetrySection().reading_spread_s
+
+
 def test_streams_carry_all_readings_of_an_interval_at_once() -> None:
     """A stack of one shard refused a part of them from ten thousand sites on."""
     assert shards_for(1_000) == {Carrier.TELEMETRY: 1, Carrier.MESSAGES: 1}
-    assert shards_for(10_000) == {Carrier.TELEMETRY: 1, Carrier.MESSAGES: 2}
+    assert shards_for(10_000) == {Carrier.TELEMETRY: 1, Carrier.MESSAGES: 1}
+    assert shards_for(30_000) == {Carrier.TELEMETRY: 1, Carrier.MESSAGES: 2}
     assert shards_for(1_000_000)[Carrier.MESSAGES] * 1000 >= 1_000_000 / Activity().interval_end_s
 
 
