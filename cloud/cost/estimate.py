@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
+from cloud.cost.capacity import ALARMS_A_TABLE, Load, TableLoad, held_ready
 from cloud.cost.prices import PRICES, Prices
 from cloud.cost.volumes import (
     Site,
@@ -31,6 +32,7 @@ from cloud.infra.tables import LAKE
 from cloud.shell.aggregates import KEEP_AGGREGATES_D
 from cloud.shell.forecast.issuing import KEEP_FORECASTS_D
 from cloud.shell.forecast.site_history import HISTORY_DAYS, QUARTERS_AGAIN
+from cloud.stores.tables import Table
 from contracts.units import DELIVERY_INTERVAL_S
 
 GOAL_USD = 0.10
@@ -44,6 +46,8 @@ KIB = 1024
 IOT_BYTES, WRITE_BYTES, READ_BYTES, PUT_BYTES = 5 * KIB, KIB, 4 * KIB, 25 * KIB
 SHARD_BYTES_S, SHARD_RECORDS_S, SHARD_READ_BYTES_S = 1_000_000, 1_000, 2_000_000
 TRANSACTION = 2
+# Products whose state moves, for each site and interval: a zone's few, shared by its sites.
+STATES_INDEXED = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +152,7 @@ def our_bill(
             *_iot(up, does, prices, basic_ingest=basic_ingest),
             *_kinesis(told, up, sites, does, prices),
             *_lambda(up, sites, does, prices),
-            *_dynamodb(told, up, does, prices),
+            *_tables(told, up, sites, does, prices),
             *_lake(site, sites, does, prices),
         )
     )
@@ -280,45 +284,181 @@ def _invocations(
     yield _line("lambda", f"GB-seconds: {what}", gb_s, prices.lambda_gb_s, purpose=purpose)
 
 
-def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: Prices) -> Iterable[Line]:
-    write, read = prices.dynamodb_writes_million / 1e6, prices.dynamodb_reads_million / 1e6
+@dataclass(frozen=True, kw_only=True)
+class _Market:
+    """Write units of one site and interval in the market's tables, where a transaction counts twice.
+
+    ``orders``: each order taken in and, where it rests, answered once more, and its share of a journal entry.
+    ``trades``: for each side half of a trade, the side and two ledger lines. ``settled``: a settlement and its
+    imbalance line. ``indexed``: sides and settlements in their index.
+    """
+
+    orders: float
+    trades: float
+    settled: float
+    indexed: float
+
+    @property
+    def units(self) -> float:
+        """Return the sum."""
+        return self.orders + self.trades + self.settled + self.indexed
+
+
+def _market(does: Activity) -> _Market:
+    return _Market(
+        orders=TRANSACTION * does.orders * (1 + does.resting_share + journal_order_bytes() / WRITE_BYTES),
+        trades=TRANSACTION * does.trade_sides * (0.5 + 1 + 2),
+        settled=TRANSACTION * 2,
+        indexed=does.trade_sides + 1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reported:
+    """Units of one site in a month for what it reports: the quarters of its devices, and all else that is kept."""
+
+    quarters_written: float
+    newest_written: float
+    others_written: float
+    quarters_read: float
+    others_read: float
+
+
+def _reported(told: Telemetry, up: dict[Stream, float]) -> _Reported:
     messages = up[Stream.TELEMETRY]
-    # An aggregate grows over its quarter; the write that finishes it is the dearest, and stands for all.
-    quarter = chunks(told.quarter_item_bytes, WRITE_BYTES)
-    latest = chunks(told.latest_item_bytes, WRITE_BYTES)
     others = sum(count for stream, count in up.items() if stream is not Stream.TELEMETRY)
     # Orders are only numbered here: what they say is the market's.
     kept = others - up[Stream.ORDERS]
-    reads = messages * (told.quarter_items + 2) + others + kept
-    # For each side: half of a trade, the side with its index, two ledger lines; a settlement with its index and its
-    # imbalance line; each order taken in and, where it rests, answered once more; its share of a journal entry.
-    sides = does.trade_sides * (TRANSACTION * (0.5 + 1 + 2) + 1)
-    orders = TRANSACTION * does.orders * (1 + does.resting_share + journal_order_bytes() / WRITE_BYTES)
-    market = sides + TRANSACTION * 2 + 1 + orders
-    kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_AGGREGATES_D / DAYS / 1e9
-    yield _line("dynamodb", "writes: quarters of the devices", messages * told.quarter_items * quarter, write)
-    yield _line("dynamodb", "writes: newest values, numbers that have come", messages * (latest + 1), write)
-    yield _line("dynamodb", "writes: readings, events, numbers that have come", others + kept, write)
-    yield _line("dynamodb", "writes: market, trades, ledger", INTERVALS * market, write, purpose=Purpose.MARKET)
+    return _Reported(
+        # An aggregate grows over its quarter; the write that finishes it is the dearest, and stands for all.
+        quarters_written=messages * told.quarter_items * chunks(told.quarter_item_bytes, WRITE_BYTES),
+        newest_written=messages * (chunks(told.latest_item_bytes, WRITE_BYTES) + 1),
+        others_written=others + kept,
+        quarters_read=messages * told.quarter_items,
+        others_read=messages * 2 + others + kept,
+    )
+
+
+def _dynamodb(told: Telemetry, up: dict[Stream, float], does: Activity, prices: Prices) -> Iterable[Line]:
+    """Yield the tables on demand, each unit paid for."""
+    write, read = prices.dynamodb_writes_million / 1e6, prices.dynamodb_reads_million / 1e6
+    units = _reported(told, up)
+    reads, market = units.quarters_read + units.others_read, INTERVALS * _market(does).units
+    yield _line("dynamodb", "writes: quarters of the devices", units.quarters_written, write)
+    yield _line("dynamodb", "writes: newest values, numbers that have come", units.newest_written, write)
+    yield _line("dynamodb", "writes: readings, events, numbers that have come", units.others_written, write)
+    yield _line("dynamodb", "writes: market, trades, ledger", market, write, purpose=Purpose.MARKET)
     yield _line("dynamodb", "reads", reads, read)
-    yield _line("dynamodb", "GB-months of quarters", kept_gb, prices.dynamodb_gb_month)
     yield from _forecasts(told, prices)
 
 
-def _forecasts(told: Telemetry, prices: Prices) -> Iterable[Line]:
-    """Yield what forecasting costs: quarters become days, days become forecasts, and these are kept for scoring."""
-    ticks = _ticks_a_month(FORECAST_TICK)
+def _kept_quarters(told: Telemetry, prices: Prices) -> Line:
+    kept_gb = told.quarter_item_bytes * told.quarters_a_month * KEEP_AGGREGATES_D / DAYS / 1e9
+    return _line("dynamodb", "GB-months of quarters", kept_gb, prices.dynamodb_gb_month)
+
+
+def table_loads(told: Telemetry, up: dict[Stream, float], does: Activity) -> dict[Table, TableLoad]:
+    """Return what one site asks of the tables that a large fleet holds capacity ready for.
+
+    Sites are counted as consumers, the usual kind; a producer's quarters go to a table that stays on demand. What one
+    site adds to a minute: its reading and the numbers of its orders; its orders, or the answers to them; its trades
+    after a clearing. Forecasts come over the hour, a zone at a minute of its own. The market's three writers read in
+    each other's journal what they did not write themselves, and a cold one reads all that is open.
+    """
+    units, market = _reported(told, up), _market(does)
+    ticks, forecast = _ticks_a_month(FORECAST_TICK), _forecast_units(told)
+
+    def monthly(count: float, *, burst: float = 0.0) -> Load:
+        return Load(per_s=count / MONTH_S, burst=burst)
+
+    def each_interval(count: float, *, burst: float) -> Load:
+        return Load(per_s=count / DELIVERY_INTERVAL_S, burst=burst)
+
+    return {
+        Table.ENERGY_METRICS: TableLoad(
+            writes=monthly(units.newest_written + units.others_written, burst=2 + does.orders),
+            reads=monthly(units.others_read, burst=2 + does.orders),
+        ),
+        Table.CONSUMER_METRICS: TableLoad(
+            writes=monthly(units.quarters_written),
+            reads=monthly(units.quarters_read + ticks * forecast.quarters_read),
+        ),
+        Table.FORECAST_DATA: TableLoad(
+            writes=monthly(ticks * forecast.written), reads=monthly(ticks * forecast.days_read)
+        ),
+        Table.MARKET_DATA: TableLoad(
+            writes=each_interval(market.orders, burst=market.orders / 2),
+            reads=each_interval(market.orders / 2, burst=market.orders / 2),
+            index_writes=each_interval(STATES_INDEXED, burst=STATES_INDEXED),
+        ),
+        Table.TRADE_DATA: TableLoad(
+            writes=each_interval(market.trades + market.settled, burst=market.trades),
+            reads=each_interval(1, burst=1),
+            index_writes=each_interval(market.indexed, burst=does.trade_sides),
+        ),
+    }
+
+
+_PURPOSE_OF = {
+    Table.MARKET_DATA: Purpose.MARKET,
+    Table.TRADE_DATA: Purpose.MARKET,
+    Table.FORECAST_DATA: Purpose.FORECASTS,
+}
+
+
+def _tables(told: Telemetry, up: dict[Stream, float], sites: int, does: Activity, prices: Prices) -> Iterable[Line]:
+    """Yield the tables as so many sites have them: on demand, or some of them with capacity held ready."""
+    ready = held_ready(table_loads(told, up, does), sites)
+    yield _kept_quarters(told, prices)
+    yield _kept_forecasts(prices)
+    if not ready:
+        yield from _dynamodb(told, up, does, prices)
+        return
+    hours = DAYS * 24 / sites
+    for table, units in ready.items():
+        purpose = _PURPOSE_OF.get(table, Purpose.REPORTING)
+        writes, reads = units.writes + units.index_writes, units.reads + units.index_reads
+        price, reading = prices.dynamodb_write_unit_hour, prices.dynamodb_read_unit_hour
+        yield _line("dynamodb", f"write units held ready: {table}", writes * hours, price, purpose=purpose)
+        yield _line("dynamodb", f"read units held ready: {table}", reads * hours, reading, purpose=purpose)
+    yield _line(
+        "cloudwatch",
+        "alarms of their scaling and refusals",
+        len(ready) * ALARMS_A_TABLE / sites,
+        prices.cloudwatch_alarm_month,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Forecast:
+    """Units of one site and forecast: quarters become days, days become forecasts, and these are kept for scoring."""
+
+    quarters_read: float
+    days_read: float
+    written: float
+
+
+def _forecast_units(told: Telemetry) -> _Forecast:
     devices = told.quarters_a_month / INTERVALS
-    quarters = (QUARTERS_AGAIN + 1) * devices * chunks(told.quarter_item_bytes, READ_BYTES)
-    days = ceil(HISTORY_DAYS * history_item_bytes() / READ_BYTES)
-    kept = 2 * forecast_item_bytes()
-    kept_gb = kept * ticks * KEEP_FORECASTS_D / DAYS / 1e9
-    writes = chunks(history_item_bytes(), WRITE_BYTES) + 2 * chunks(forecast_item_bytes(), WRITE_BYTES)
+    return _Forecast(
+        quarters_read=(QUARTERS_AGAIN + 1) * devices * chunks(told.quarter_item_bytes, READ_BYTES),
+        days_read=ceil(HISTORY_DAYS * history_item_bytes() / READ_BYTES) + 2,
+        written=chunks(history_item_bytes(), WRITE_BYTES) + 2 * chunks(forecast_item_bytes(), WRITE_BYTES),
+    )
+
+
+def _forecasts(told: Telemetry, prices: Prices) -> Iterable[Line]:
+    """Yield what forecasting costs on demand."""
+    ticks, units = _ticks_a_month(FORECAST_TICK), _forecast_units(told)
     write, read = prices.dynamodb_writes_million / 1e6, prices.dynamodb_reads_million / 1e6
-    purpose = Purpose.FORECASTS
-    yield _line("dynamodb", "writes: days and forecasts", ticks * writes, write, purpose=purpose)
-    yield _line("dynamodb", "reads: quarters and days", ticks * (quarters + days + 2), read, purpose=purpose)
-    yield _line("dynamodb", "GB-months of forecasts", kept_gb, prices.dynamodb_gb_month, purpose=purpose)
+    reads, purpose = ticks * (units.quarters_read + units.days_read), Purpose.FORECASTS
+    yield _line("dynamodb", "writes: days and forecasts", ticks * units.written, write, purpose=purpose)
+    yield _line("dynamodb", "reads: quarters and days", reads, read, purpose=purpose)
+
+
+def _kept_forecasts(prices: Prices) -> Line:
+    kept_gb = 2 * forecast_item_bytes() * _ticks_a_month(FORECAST_TICK) * KEEP_FORECASTS_D / DAYS / 1e9
+    return _line("dynamodb", "GB-months of forecasts", kept_gb, prices.dynamodb_gb_month, purpose=Purpose.FORECASTS)
 
 
 def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:

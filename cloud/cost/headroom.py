@@ -8,6 +8,7 @@ the seconds that ``Bursts`` names.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cloud.cost.capacity import held_ready
 from cloud.cost.estimate import (
     FORECAST_TICK,
     INTERVALS,
@@ -17,10 +18,13 @@ from cloud.cost.estimate import (
     _ticks_a_month,
     _up_messages,
     shards,
+    table_loads,
 )
 from cloud.cost.prices import PRICES
 from cloud.cost.volumes import Site, telemetry_of
 from cloud.infra.rules import CONSUMERS, SCHEDULES, Carrier, Stream
+from cloud.infra.tables import Capacity
+from cloud.stores.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +172,12 @@ def _bounds(site: Site, sites: int, does: Activity, bursts: Bursts) -> Iterator[
 
 def _readers(carrier: Carrier) -> int:
     return sum(1 for consumer in CONSUMERS if consumer.stream.carrier is carrier)
+
+
+def capacity_for(sites: int) -> dict[Table, Capacity]:
+    """Return what is held ready of each table that is not on demand for so many usual sites."""
+    told, does = telemetry_of(Site()), Activity()
+    return held_ready(table_loads(told, _up_messages(told, does), does), sites)
 
 
 def shards_for(sites: int) -> dict[Carrier, int]:

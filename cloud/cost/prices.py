@@ -5,7 +5,8 @@ Prices move: check them for the target Region before a budget is made of them. F
 Sources: AWS IoT Core pricing (read in September 2026) and "AWS IoT Core additional metering details": one message is
 each started 5 KB of topic, payload and properties; what a device acknowledges is metered as a message, what the service
 acknowledges is not; pings of 30 s or slower are free; Basic Ingest has no messaging charge. DynamoDB on-demand pricing
-after the cut of November 2024 (read in July 2025). Kinesis Data Streams, Lambda and S3: their list prices of 2025.
+after the cut of November 2024 (read in July 2025); its provisioned capacity, CloudWatch,
+Kinesis Data Streams, Lambda and S3: their list prices of 2025.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Prices:
     dynamodb_writes_million: float = 0.625
     dynamodb_reads_million: float = 0.125
     dynamodb_gb_month: float = 0.25
+    # Source: DynamoDB pricing, provisioned capacity, standard table class: a unit a second, held for an hour.
+    dynamodb_write_unit_hour: float = 0.00065
+    dynamodb_read_unit_hour: float = 0.00013
+    # Source: CloudWatch pricing, a standard-resolution alarm, for a month.
+    cloudwatch_alarm_month: float = 0.10
     # Source: S3 pricing, standard and Glacier Instant Retrieval (its lifecycle transitions by thousand).
     s3_puts_thousand: float = 0.005
     s3_gb_month: float = 0.023

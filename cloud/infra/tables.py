@@ -8,8 +8,21 @@ from cloud.stores.tables import INDEX, Table
 
 
 @dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """The units a second that are held ready for a table and its index, at most; each at least one.
+
+    What is asked for beyond is refused by the service, and the function tries again.
+    """
+
+    writes: int
+    reads: int
+    index_writes: int = 1
+    index_reads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableDefinition:
-    """One table: on demand, encrypted with its data class's key.
+    """One table, encrypted with its data class's key; on demand where no capacity is held ready for it.
 
     ``recovery`` is point-in-time recovery, ``protected`` protection against deletion, ``expires`` whether items carry a
     time to live, ``stream`` whether changes can be followed.

@@ -53,7 +53,7 @@ def deploy(
     """
     files = _files(bundles, arch, as_json=as_json)
     with _told(as_json):
-        from cloud.cost.headroom import shards_for
+        from cloud.cost.headroom import capacity_for, shards_for
         from cloud.infra.deployment import emulator
         from cloud.infra.deployment.rollout import deploy as roll_out
         from cloud.infra.stack.app import StackSettings, synth_stack
@@ -66,6 +66,7 @@ def deploy(
             bundles={bundle: digest for bundle, (_, digest) in files.items()},
             doorkeeper=cloud_stack.doorkeeper(token_issuer, token_audience, as_json=as_json),
             shards=shards_for(for_sites),
+            capacity=capacity_for(for_sites),
         )
         say = _say(as_json)
         say("building the template, about ten seconds")

@@ -17,7 +17,7 @@ TokenIssuer = Annotated[
     typer.Option(metavar="URL", help="Whose tokens open the API (an OpenID Connect issuer, https); none, no API."),
 ]
 TokenAudience = Annotated[str, typer.Option(help="Whom a token must be for.")]
-ForSites = Annotated[int, typer.Option(min=1, help="How many sites the streams are to carry (their shards).")]
+ForSites = Annotated[int, typer.Option(min=1, help="How many sites streams and tables are to carry.")]
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
 
@@ -42,7 +42,7 @@ def synth(
     sitewatt[deploy], no AWS account and no network. Exit 1 a check found something, 2 it cannot run here.
     """
     try:
-        from cloud.cost.headroom import shards_for
+        from cloud.cost.headroom import capacity_for, shards_for
         from cloud.infra.stack.app import StackSettings, synth_stack
     except ImportError as error:
         sentence = f"the stack needs aws-cdk-lib (pip install 'sitewatt[deploy]'): {error}"
@@ -53,8 +53,14 @@ def synth(
     if not as_json:
         tell("building the stack, about ten seconds", err=True)
     out.mkdir(parents=True, exist_ok=True)
-    shards = shards_for(for_sites)
-    settings = StackSettings(name=name, region=region, account=account, doorkeeper=keeper, shards=shards)
+    settings = StackSettings(
+        name=name,
+        region=region,
+        account=account,
+        doorkeeper=keeper,
+        shards=shards_for(for_sites),
+        capacity=capacity_for(for_sites),
+    )
     try:
         template = synth_stack(settings, out_dir=out)
     except RuntimeError as error:

@@ -116,7 +116,7 @@ def _request(account: Account, stack: StackState, firing: Firing) -> dict[str, o
     return {
         "Name": firing.name,
         "GroupName": account.stack,
-        "ScheduleExpression": firing.schedule.expression,
+        "ScheduleExpression": firing.expression,
         "FlexibleTimeWindow": {"Mode": "OFF"},
         "Target": {
             "Arn": f"arn:aws:lambda:{account.region}:{account.number}:function:{function}:live",

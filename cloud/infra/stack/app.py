@@ -19,6 +19,8 @@ from cloud.infra.stack.door import Doorkeeper, door
 from cloud.infra.stack.functions import functions, scheduled
 from cloud.infra.stack.iot import HOOK, broker
 from cloud.infra.stack.watch import watch
+from cloud.infra.tables import Capacity
+from cloud.stores.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,8 @@ class StackSettings:
     """Which stack: its name is the prefix of what it names.
 
     ``bundles`` is the SHA-256 of each bundle that is to run; without them a change of the code alone changes nothing.
-    ``doorkeeper`` says whose tokens open the API; without one there is no API. ``shards`` are those of each carrier.
+    ``doorkeeper`` says whose tokens open the API; without one there is no API. ``shards`` are those of each carrier,
+    ``capacity`` what is held ready for tables that are not on demand.
     """
 
     name: str = "sitewatt"
@@ -35,6 +38,7 @@ class StackSettings:
     bundles: Mapping[Bundle, str] = field(default_factory=dict)
     doorkeeper: Doorkeeper | None = None
     shards: Mapping[Carrier, int] = field(default_factory=dict)
+    capacity: Mapping[Table, Capacity] = field(default_factory=dict)
 
     @property
     def prefix(self) -> str:
@@ -53,12 +57,12 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
         description="sitewatt: the market, forecasts and the grid of energy sites",
     )
     bundles = Bundles(stack, digests=settings.bundles)
-    held = data(stack, prefix=settings.prefix, shards=settings.shards)
+    held = data(stack, prefix=settings.prefix, shards=settings.shards, capacity=settings.capacity)
     made = functions(stack, held, bundles, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
     if settings.doorkeeper is not None:
         door(stack, made.live, settings.doorkeeper, prefix=settings.prefix)
-    watch(stack, held, made.functions, key=held.keys["secrets"], prefix=settings.prefix)
+    watch(stack, held, made.functions, tight=settings.capacity, key=held.keys["secrets"], prefix=settings.prefix)
     _schedules(stack, [made.live[handler].function_arn for handler in scheduled()], name=settings.name)
     _outputs(stack, held)
     acknowledged.apply(stack, held)

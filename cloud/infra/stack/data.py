@@ -12,11 +12,13 @@ from aws_cdk import aws_secretsmanager as secrets
 from aws_cdk import aws_sqs as sqs
 
 from cloud.infra.rules import Carrier
-from cloud.infra.tables import LAKE, TABLES, TableDefinition
+from cloud.infra.tables import LAKE, TABLES, Capacity, TableDefinition
 from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 
 KEPT_IN_STREAM = Duration.hours(24)  # As long as a function may be broken before something is lost.
+# How far capacity sinks where fewer sites take part than it was reckoned for, and at which use of it.
+LEAST_CAPACITY_SHARE, USED_PERCENT = 4, 70
 KEPT_ASIDE = Duration.days(14)  # Source: Amazon SQS quotas, message retention.
 
 
@@ -32,8 +34,15 @@ class Data:
     aside: sqs.Queue
 
 
-def data(stack: Stack, *, prefix: str, shards: Mapping[Carrier, int]) -> Data:
-    """Add everything that is remembered to a stack; ``shards`` of a carrier that is not named: one."""
+def data(stack: Stack, *, prefix: str, shards: Mapping[Carrier, int], capacity: Mapping[Table, Capacity]) -> Data:
+    """Add everything that is remembered to a stack.
+
+    Args:
+        stack: Where.
+        prefix: Stands before the name of each resource.
+        shards: Of each carrier; one where it is not named.
+        capacity: What is held ready for a table; one that is not named is on demand.
+    """
     classes = sorted({definition.data_class for definition in TABLES} | {"secrets"})
     keys = {
         name: kms.Key(
@@ -43,7 +52,10 @@ def data(stack: Stack, *, prefix: str, shards: Mapping[Carrier, int]) -> Data:
     }
     return Data(
         keys=keys,
-        tables={each.table: _table(stack, each, keys[each.data_class], prefix=prefix) for each in TABLES},
+        tables={
+            each.table: _table(stack, each, keys[each.data_class], capacity.get(each.table), prefix=prefix)
+            for each in TABLES
+        },
         lake=_lake(stack, keys["telemetry"]),
         streams={
             carrier: _stream(stack, carrier, keys["telemetry"], prefix=prefix, shards=shards.get(carrier, 1))
@@ -70,14 +82,16 @@ def data(stack: Stack, *, prefix: str, shards: Mapping[Carrier, int]) -> Data:
 _KEPT = RemovalPolicy.RETAIN
 
 
-def _table(stack: Stack, definition: TableDefinition, key: kms.Key, *, prefix: str) -> dynamodb.TableV2:
+def _table(
+    stack: Stack, definition: TableDefinition, key: kms.Key, capacity: Capacity | None, *, prefix: str
+) -> dynamodb.TableV2:
     table = dynamodb.TableV2(
         stack,
         f"table-{definition.table.value}",
         table_name=prefix + definition.table.value,
         partition_key=_text("pk"),
         sort_key=_text("sk"),
-        billing=dynamodb.Billing.on_demand(),
+        billing=dynamodb.Billing.on_demand() if capacity is None else _billing(capacity),
         encryption=dynamodb.TableEncryptionV2.customer_managed_key(key),
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=definition.recovery
@@ -87,8 +101,32 @@ def _table(stack: Stack, definition: TableDefinition, key: kms.Key, *, prefix: s
         time_to_live_attribute="expires_s" if definition.expires else None,
         dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if definition.stream else None,
     )
-    table.add_global_secondary_index(index_name=INDEX, partition_key=_text("gpk"), sort_key=_text("gsk"))
+    table.add_global_secondary_index(
+        index_name=INDEX,
+        partition_key=_text("gpk"),
+        sort_key=_text("gsk"),
+        write_capacity=None if capacity is None else _up_to(capacity.index_writes),
+        read_capacity=None if capacity is None else _up_to(capacity.index_reads),
+    )
     return table
+
+
+def _billing(capacity: Capacity) -> dynamodb.Billing:
+    return dynamodb.Billing.provisioned(read_capacity=_up_to(capacity.reads), write_capacity=_up_to(capacity.writes))
+
+
+def _up_to(units: int) -> dynamodb.Capacity:
+    """Return a capacity that sinks where it is little used, and never grows beyond what the bill says.
+
+    A clearing uses several times the average for a minute or two: with room above, the scaling would follow it up and,
+    as the next one comes a quarter of an hour later, never down again.
+    """
+    return dynamodb.Capacity.autoscaled(
+        min_capacity=max(1, units // LEAST_CAPACITY_SHARE),
+        max_capacity=units,
+        seed_capacity=units,
+        target_utilization_percent=USED_PERCENT,
+    )
 
 
 def _text(name: str) -> dynamodb.Attribute:

@@ -1,6 +1,6 @@
 """What the operator of a stack is woken for: functions that fail, streams that are read late, records set aside."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -11,6 +11,7 @@ from aws_cdk import aws_sns as sns
 
 from cloud.figures import DIMENSION, FIGURES, NAMESPACE, Figure
 from cloud.infra.stack.data import Data
+from cloud.stores.tables import INDEX, Table
 
 LATE_MS = 60_000  # An order that waits longer may miss its gate.
 _PERIOD = Duration.minutes(1)
@@ -19,8 +20,19 @@ _WIDGETS_A_ROW = 3
 MARKET = ("cloud.handlers.orders", "cloud.handlers.meter", "cloud.handlers.market_tick")
 
 
-def watch(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *, key: kms.Key, prefix: str) -> None:
-    """Add alarms, the topic that they speak on, and one that says whether the market is sound."""
+def watch(
+    stack: Stack,
+    held: Data,
+    functions: Mapping[str, lambda_.Function],
+    *,
+    tight: Collection[Table],
+    key: kms.Key,
+    prefix: str,
+) -> None:
+    """Add alarms, the topic that they speak on, and one that says whether the market is sound.
+
+    ``tight`` are the tables that refuse what is beyond the capacity held ready for them.
+    """
     topic = sns.Topic(stack, "alarms", master_key=key, enforce_ssl=True)
     failing = {
         handler: function.metric_errors(period=_PERIOD, statistic="Sum").create_alarm(
@@ -61,8 +73,35 @@ def watch(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *
     )
     _dashboard(stack, held, functions, prefix=prefix)
     action = actions.SnsAction(topic)
-    for alarm in (*failing.values(), *late.values(), aside, sound):
+    refusing = [alarm for table in sorted(tight) for alarm in _refusals(stack, table, prefix=prefix)]
+    for alarm in (*failing.values(), *late.values(), aside, sound, *refusing):
         alarm.add_alarm_action(action)
+
+
+def _refusals(stack: Stack, table: Table, *, prefix: str) -> Iterator[cloudwatch.Alarm]:
+    """Yield the alarms of a table that refuses: reads, writes, writes of its index, which hold up those of the table.
+
+    Source: DynamoDB developer guide, metrics and dimensions: ReadThrottleEvents, WriteThrottleEvents.
+    """
+    named = {"TableName": prefix + table.value}
+    kinds = {"reads": {}, "writes": {}, "index-writes": {"GlobalSecondaryIndexName": INDEX}}
+    for kind, more in kinds.items():
+        metric = cloudwatch.Metric(
+            namespace="AWS/DynamoDB",
+            metric_name="ReadThrottleEvents" if kind == "reads" else "WriteThrottleEvents",
+            dimensions_map={**named, **more},
+            period=_PERIOD,
+            statistic="Sum",
+        )
+        yield metric.create_alarm(
+            stack,
+            f"alarm-refused-{table.value}-{kind}",
+            alarm_description=f"{kind} of {table.value} beyond its capacity: deploy with more --for-sites",
+            threshold=1,
+            evaluation_periods=3,
+            datapoints_to_alarm=2,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
 
 
 def _dashboard(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *, prefix: str) -> None:

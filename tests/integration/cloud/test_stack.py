@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cloud.cost.headroom import capacity_for
 from cloud.infra.fleet import FLEET_POLICY, POLICY_CHARS_MAX, TEMPLATE_NAME, fleet_template
 from cloud.infra.functions import ASKED, FUNCTIONS, FunctionDefinition
 from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES
@@ -17,6 +18,7 @@ from cloud.stores.tables import INDEX
 
 Resource = dict[str, Any]
 ISSUER = "https://login.example.org/market"
+SITES = 10_000
 LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 
 
@@ -24,7 +26,7 @@ LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the stack as an operator does; a finding that is not explained ends it with 1."""
     out = tmp_path_factory.mktemp("stack")
-    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--json"]
+    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--for-sites", str(SITES), "--json"]
     command = [sys.executable, "-m", "sitewatt", "cloud", "synth", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -40,6 +42,11 @@ def resources(folder: Path) -> dict[str, Resource]:
     return found
 
 
+def _lint(template: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("cfn-lint")), "--template", str(template)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def _of(resources: dict[str, Resource], kind: str) -> list[Resource]:
     return [each["Properties"] for each in resources.values() if each["Type"] == kind]
 
@@ -53,10 +60,17 @@ def _role_statements(resources: dict[str, Resource], definition: FunctionDefinit
 
 def test_the_linter_of_templates_finds_no_error(folder: Path) -> None:
     """Warnings stay warnings: the dependencies that the kit writes twice, a legacy property of its log bucket."""
-    command = [sys.executable, "-m", "cfnlint", "--template", str(folder / "sitewatt.template.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _lint(folder / "sitewatt.template.json")
     assert not done.returncode & LINT_ERRORS, done.stdout
-    assert {line[:5] for line in done.stdout.splitlines() if line[:1] == "W"} <= {"W3005", "W3045"}
+    assert {line[:5] for line in done.stdout.splitlines() if line[:1] == "W"} == {"W3005", "W3045"}, done.stderr
+
+
+def test_the_linter_of_templates_finds_a_planted_error(tmp_path: Path) -> None:
+    """A linter that does not even start finds no error either."""
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue", "Properties": {"Wrong": 1}}}}))
+    done = _lint(path)
+    assert done.returncode & LINT_ERRORS and "E3002" in done.stdout
 
 
 def test_every_table_is_there_as_it_is_defined(resources: dict[str, Resource]) -> None:
@@ -71,6 +85,27 @@ def test_every_table_is_there_as_it_is_defined(resources: dict[str, Resource]) -
         replica = table["Replicas"][0]
         assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is definition.recovery
         assert replica["DeletionProtectionEnabled"] is definition.protected
+
+
+def test_a_large_fleets_tables_hold_ready_what_the_bill_says(resources: dict[str, Resource]) -> None:
+    """Never more, or the bill is wrong; what they refuse is told."""
+    made = {each["TableName"].removeprefix("sitewatt-"): each for each in _of(resources, "AWS::DynamoDB::GlobalTable")}
+    wanted = capacity_for(SITES)
+    assert {name for name, table in made.items() if table["BillingMode"] == "PROVISIONED"} == set(wanted)
+    alarms = [
+        each for each in _of(resources, "AWS::CloudWatch::Alarm") if "ThrottleEvents" in each.get("MetricName", "")
+    ]
+    assert len(alarms) == 3 * len(wanted)
+    for name, capacity in wanted.items():
+        table = made[name]
+        index, replica = table["GlobalSecondaryIndexes"][0], table["Replicas"][0]
+        reads = (replica, replica["GlobalSecondaryIndexes"][0])
+        writes = [
+            each["WriteProvisionedThroughputSettings"]["WriteCapacityAutoScalingSettings"] for each in (table, index)
+        ]
+        read = [each["ReadProvisionedThroughputSettings"]["ReadCapacityAutoScalingSettings"] for each in reads]
+        assert [each["MaxCapacity"] for each in writes] == [capacity.writes, capacity.index_writes]
+        assert [each["MaxCapacity"] for each in read] == [capacity.reads, capacity.index_reads]
 
 
 def test_every_rule_forwards_as_the_private_cloud_does(resources: dict[str, Resource]) -> None:

@@ -9,25 +9,31 @@ from typing import Any
 
 import pytest
 
-from cloud.cost.estimate import INTERVALS, TRANSACTION, WRITE_BYTES, Activity, our_bill
+from cloud.cost.capacity import USED_SHARE
+from cloud.cost.estimate import INTERVALS, READ_BYTES, TRANSACTION, WRITE_BYTES, Activity, our_bill
+from cloud.cost.headroom import capacity_for
 from cloud.cost.volumes import ITEM_OVERHEAD_BYTES, Site, item_bytes
 from cloud.handlers import market_tick, meter, orders
 from cloud.stores.sqlite import SqliteTables
-from cloud.stores.tables import INTEGER_TABLES, Put, Write
+from cloud.stores.tables import INTEGER_TABLES, Item, Key, Put, Table, Write
 from contracts.market import Side
 from contracts.topics import Up
 from tests.support.cloud.sites import START, ZONE, batch, context, house_in, order, reading
 
 HOMES = 30
+SITES = 10_000
 WARM, COUNTED = 4, 4  # Intervals until one is opened, traded and settled at every step; and those that are counted.
 INTERVAL = timedelta(minutes=15)
 
 
 @contextmanager
 def _units() -> Iterator[list[int]]:
-    """Count the write units of the market's two tables: two for one in a transaction, one more for an index."""
-    counted = [0]
-    real = SqliteTables.transact
+    """Count the write units of the market's two tables: two for one in a transaction, one more for an index.
+
+    And, second, their read units: each started 4 KB of what a look finds, at least one.
+    """
+    counted = [0, 0]
+    real, get, query = SqliteTables.transact, SqliteTables.get, SqliteTables.query
 
     def transact(self: SqliteTables, writes: Sequence[Write]) -> None:
         for write in writes:
@@ -39,8 +45,25 @@ def _units() -> Iterator[list[int]]:
                 counted[0] += units * ((TRANSACTION if len(writes) > 1 else 1) + indexed)
         real(self, writes)
 
+    def read(table: Table, found: Sequence[Item]) -> None:
+        if table in INTEGER_TABLES:
+            size = sum(item_bytes(dict(item.body)) + ITEM_OVERHEAD_BYTES for item in found)
+            counted[1] += max(1, ceil(size / READ_BYTES))
+
+    def counted_get(self: SqliteTables, key: Key) -> Item | None:
+        found = get(self, key)
+        read(key.table, [] if found is None else [found])
+        return found
+
+    def counted_query(self: SqliteTables, table: Table, pk: str, **options: Any) -> Sequence[Item]:
+        found = query(self, table, pk, **options)
+        read(table, found)
+        return found
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SqliteTables, "transact", transact)
+        patch.setattr(SqliteTables, "get", counted_get)
+        patch.setattr(SqliteTables, "query", counted_query)
         yield counted
 
 
@@ -75,12 +98,15 @@ def test_a_market_writes_what_the_bill_says(tmp_path: Path, capsys: pytest.Captu
     with house_in(tmp_path, homes=HOMES), _units() as counted:
         for number in range(WARM):
             _interval(number, seqs)
-        before = counted[0]
+        before = tuple(counted)
         for number in range(WARM, WARM + COUNTED):
             _interval(number, seqs)
     capsys.readouterr()
-    written = (counted[0] - before) / COUNTED / HOMES
+    written, read = ((now - then) / COUNTED / HOMES for now, then in zip(counted, before, strict=True))
     does = Activity(orders=1, trade_sides=1, resting_share=0.5)
     lines = our_bill(Site(), sites=1000, activity=does).lines
     billed = next(line.quantity for line in lines if line.what == "writes: market, trades, ledger") / INTERVALS
     assert written == pytest.approx(billed, rel=0.2), (written, billed)
+    ready = [capacity_for(SITES)[table] for table in INTEGER_TABLES]
+    held = sum(units.reads for units in ready) * INTERVAL.total_seconds() / SITES
+    assert 0 < read <= held * USED_SHARE, (read, held)

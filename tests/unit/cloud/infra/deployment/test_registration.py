@@ -50,7 +50,19 @@ def test_every_zone_and_feeder_has_its_ticks(account: tuple[Account, StackState]
         "zone": ZONE,
     }
     assert tick["Target"]["Arn"].endswith(f":function:{PREFIX}grid-tick:live")
-    assert {each["ScheduleExpression"] for each in made.values()} == {each.expression for each in SCHEDULES}
+    assert {name: each["ScheduleExpression"] for name, each in made.items()} == {
+        firing.name: firing.expression for firing in firings(registry())
+    }
+    assert made[f"market-tick.{ZONE}"]["ScheduleExpression"] == "rate(1 minute)"
+
+
+def test_forecasts_of_many_zones_come_over_the_hour() -> None:
+    """A thousand zones in one minute would read the history of all their sites in it."""
+    data = registry_data()
+    data["zones"] += [{"id": f"other-{number}"} for number in range(600)]
+    hourly = [firing.expression for firing in firings(read_registry(data, where="test")) if "forecast" in firing.name]
+    minutes = [int(expression.removeprefix("cron(").split()[0]) for expression in hourly]
+    assert len(set(minutes)) == 60 and max(minutes.count(minute) for minute in minutes) < 30
 
 
 def test_a_second_registration_changes_what_is_new_and_ends_what_is_gone(account: tuple[Account, StackState]) -> None:
