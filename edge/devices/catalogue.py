@@ -6,6 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -41,6 +42,22 @@ def parse_profile(profile_id: str, text: str) -> Profile:
     Raises:
         ConfigError: It is not YAML, or breaks a rule; one sentence names the key.
     """
+    raw = keys_of(profile_id, text)
+    try:
+        profile = Profile.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(sentence(profile_id, error)) from error
+    if profile.id != profile_id:
+        raise ConfigError(f"profile {profile_id}: id is {profile.id!r}, which must be the name of its file")
+    return profile
+
+
+def keys_of(profile_id: str, text: str) -> Mapping[str, Any]:
+    """Return what a YAML text holds by its keys.
+
+    Raises:
+        ConfigError: It is not YAML, or holds no keys.
+    """
     try:
         raw = load_yaml(text)
     except yaml.YAMLError as error:
@@ -50,13 +67,7 @@ def parse_profile(profile_id: str, text: str) -> Profile:
         raise ConfigError(f"profile {profile_id} is not YAML{where}: {why}") from error
     if not isinstance(raw, Mapping):
         raise ConfigError(f"profile {profile_id} holds no keys, expected id, vendor, models, link, points")
-    try:
-        profile = Profile.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(sentence(profile_id, error)) from error
-    if profile.id != profile_id:
-        raise ConfigError(f"profile {profile_id}: id is {profile.id!r}, which must be the name of its file")
-    return profile
+    return raw
 
 
 def list_profiles(user_dir: Path | None = None) -> tuple[str, ...]:

@@ -118,14 +118,17 @@ QUIRKS = (
     ("a write is refused, or confirmed and not kept", "three tries, then 10 s to 10 min; alarm with the usual cause"),
     ("leave to charge from the grid is not given", "not asked for while its own generation is the surplus"),
     ("a power below zero in a register printed as unsigned", "signed in the map; `profile check` finds such points"),
-    ("an answer names unit 0 or 255", "taken where the transaction id fits"),
+    (
+        "an answer names unit 0 or 255",
+        "taken where the transaction id fits; 0 on a line too, where no other answer is due",
+    ),
     ("a half-duplex adapter repeats the request", "the echo is dropped"),
     ("its word order turns, or its SunSpec models move", "told by points that are polled, and learned anew"),
     (
         "most of what has bounds cannot be",
         "nothing of it is believed and nothing written until it can; the status says why",
     ),
-    ("a SunSpec chain ends in zeros", "zeros end it"),
+    ("a SunSpec chain ends in zeros", "zeros end it, and a length that no device has"),
     ("model 1 does not count its pad register", "the next model is looked for one register later"),
     ("repeating SunSpec blocks, as many as it has", "all are read; a sum leaves out inputs that are not there"),
     ("points, meanings and scales that go by firmware or by a code", "`when:` in the profile; watched, and read anew"),
@@ -141,14 +144,21 @@ QUIRKS = (
         "told one where too little is left for all, each 5 min at most: lower current, phases, whole current",
     ),
     ("its watchdog takes any message", "not read once no control cycle looked at it for 60 s"),
-    ("texts filled with 0xFF, or one character a register", "read as text"),
+    ("texts filled with 0xFF, or one character a register", "read as text, in UTF-8 or Latin-1"),
     ("exception 4, 5, 6, 10 or 11 in passing", "asked again; what stays is told with its name"),
     ("a TCP port that is open and silent", "`device scan`, `read` and `identify` say what to try (`rtuovertcp://`)"),
-    ("deaf for a second after the connection opens", "a profile may ask for a pause; `device scan` asks twice"),
+    (
+        "deaf for a while after the connection opens",
+        "a profile may ask for a pause; the tools stay with it and ask again",
+    ),
+    (
+        "one register is a failure of the device (4), or busy (6), for ever",
+        "the others of its block are read without it",
+    ),
     ("it closes the connection in that pause", "the next pause is a quarter as long"),
     ("it answers whatever unit is asked, or also as 0 and 255", "listed once"),
     ("a register is missing, or one value cannot be", "`device identify` counts it less and names it"),
-    ("silence about registers that it does not have", "taken for the register's, as long as it answers others"),
+    ("silence about registers that it does not have", "taken for the register's, as long as it answers others; named"),
 )
 
 

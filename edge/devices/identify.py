@@ -13,7 +13,7 @@ from edge.devices.quality import plausible_range
 from edge.devices.resolve import Resolved, resolve
 from edge.devices.scan import framing_hint
 from edge.errors import DeviceImplausible, DeviceRefused, DeviceSilent
-from edge.modbus.bus import Bus
+from edge.modbus.bus import Bus, open_patiently
 from edge.modbus.codec import decode
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.patience import GATEWAY, PASSING, read_patiently
@@ -56,18 +56,24 @@ async def identify(url: str, profiles: Sequence[str], user_dir: Path | None = No
         DeviceRefused: It refuses everything, for a reason that may pass: it boots, or only a gateway answers.
     """
     endpoint = parse_url(url)
-    async with Bus(endpoint) as bus:
+    async with open_patiently(endpoint) as bus:
         bus.unit(endpoint.unit, limits=LinkLimits())
         reader = _Reader(bus, endpoint.unit)
         try:
-            sunspec = await reader.sunspec()
-            found = [await _match(load_profile(name, user_dir), sunspec, reader) for name in profiles]
+            matches = await _matches(profiles, user_dir, reader)
+            if reader.ask_again():
+                matches = await _matches(profiles, user_dir, reader)
         except NoReply as lost:
             raise DeviceSilent(f"{lost}{framing_hint(endpoint, lost)}") from lost
-    matches = [match for match in found if match is not None]
     if not matches:
         reader.check_answered()
     return tuple(sorted(matches, key=lambda match: (-match.score, match.profile)))
+
+
+async def _matches(profiles: Sequence[str], user_dir: Path | None, reader: "_Reader") -> list[Match]:
+    sunspec = await reader.sunspec()
+    found = [await _match(load_profile(name, user_dir), sunspec, reader) for name in profiles]
+    return [match for match in found if match is not None]
 
 
 class _Reader:
@@ -80,6 +86,7 @@ class _Reader:
         self._has_answered = False
         self._silences = 0
         self._passing: DeviceRefused | None = None
+        self._was_put_off = False
 
     async def sunspec(self) -> SunSpecMap | None:
         """Return the models of the device, None where it shows none.
@@ -96,7 +103,7 @@ class _Reader:
         except DeviceRefused as refusal:
             if refusal.exception_code in GATEWAY:
                 raise
-            self._passing = refusal
+            self._put_off(refusal)
             return None
         except DeviceImplausible:
             found = None
@@ -112,7 +119,7 @@ class _Reader:
                 self._has_answered = True
             except DeviceRefused as refusal:
                 if refusal.exception_code in PASSING:
-                    self._passing = refusal
+                    self._put_off(refusal)
                 else:
                     self._has_answered = True
             except NoReply as lost:
@@ -129,6 +136,16 @@ class _Reader:
         reading = decode(point, image)
         return reading.value, reading.quality
 
+    def ask_again(self) -> bool:
+        """Forget what failed, where the device failed before its first answer: it booted, or was deaf for a while."""
+        put_off, self._was_put_off = self._was_put_off and self._has_answered, False
+        self._known = {key: words for key, words in self._known.items() if words is not None}
+        return put_off
+
+    def _put_off(self, refusal: DeviceRefused) -> None:
+        self._passing = refusal
+        self._was_put_off = self._was_put_off or not self._has_answered
+
     def check_answered(self) -> None:
         """Raise the refusal of a device that has refused everything in passing."""
         if self._passing is not None and not self._has_answered:
@@ -137,6 +154,7 @@ class _Reader:
     def _silent(self, lost: NoReply) -> None:
         """Take a silence for the register's, unless there is no connection or nothing was ever answered."""
         self._silences += 1
+        self._was_put_off = self._was_put_off or not self._has_answered
         is_gone = lost.fault is Fault.UNCONNECTED or (not self._has_answered and self._silences >= SILENCES_MAX)
         if is_gone:
             raise lost

@@ -1,5 +1,6 @@
 """The register map of one family of devices, proven complete before anything is read or written with it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
@@ -173,6 +174,7 @@ class Profile(Section):
                 for fault in self._recipe_faults(lever, recipe)
             ),
             *self._unknown(self.identify, "identify"),
+            *self._pattern_faults(),
             *self._unknown(self.null_frame, "null_frame"),
             *self._unknown([name for name in self.refusals if name != "any" and not name.isdigit()], "refusals"),
         ]
@@ -212,6 +214,18 @@ class Profile(Section):
                 if other in self.points and self.points[other].when
             ]
         return faults
+
+    def _pattern_faults(self) -> list[str]:
+        patterns = {f"identify.{name}": pattern for name, pattern in self.identify.items()}
+        for name, spec in self.points.items():
+            patterns |= {
+                f"points.{name}.when.{other}": asked.matches for other, asked in spec.when.items() if asked.matches
+            }
+        return [
+            f"{where} is {pattern!r}, no pattern: {why}"
+            for where, pattern in patterns.items()
+            if (why := _why_no_pattern(pattern))
+        ]
 
     def _write_faults(self) -> list[str]:
         writable = {name for name, point in self.points.items() if point.is_writable}
@@ -262,6 +276,15 @@ class Profile(Section):
         return self.writes.get(name)
 
 
+def _why_no_pattern(pattern: str) -> str | None:
+    """Return why a text is no regular expression, None where it is one."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return str(error)
+    return None
+
+
 def _uses_base(recipe: Recipe) -> bool:
     written = [
         value for steps in (*recipe.modes.values(), recipe.restore) for step in steps for value in step.write.values()
@@ -271,10 +294,11 @@ def _uses_base(recipe: Recipe) -> bool:
 
 def sentence(profile_id: str, error: ValidationError) -> str:
     """Say all that is wrong: the profile, and of each fault the key, the value and the bound."""
-    return f"profile {profile_id}: " + "; ".join(_said(fault) for fault in error.errors(include_url=False))
+    return f"profile {profile_id}: " + "; ".join(said_of(fault) for fault in error.errors(include_url=False))
 
 
-def _said(fault: ErrorDetails) -> str:
+def said_of(fault: ErrorDetails) -> str:
+    """Say what is wrong with one key: the key, the value and the bound."""
     key = ".".join(str(part) for part in fault["loc"]) or "the profile"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
     if fault["type"] == "missing":

@@ -67,12 +67,17 @@ def faults(profile: Profile, *, known: Collection[str]) -> tuple[str, ...]:
         profile: One that loads.
         known: The canonical names that are in use; a name beside one of them is a slip of the pen.
     """
+    return (*faults_of_points(profile, known=known), *_roles(profile), *_identify(profile))
+
+
+def faults_of_points(profile: Profile, *, known: Collection[str]) -> tuple[str, ...]:
+    """Return the faults of each value by itself: its name, its unit, its sign and its width."""
     found: list[str] = []
     specs: dict[str, PointSpec | DerivedSpec] = {**profile.points, **profile.derived}
     for name, spec in specs.items():
         where = f"{'points' if name in profile.points else 'derived'}.{name}"
         found += [f"{where}{said}" for said in _of_value(profile, spec, known)]
-    return (*found, *_roles(profile), *_identify(profile))
+    return tuple(found)
 
 
 def _of_value(profile: Profile, spec: PointSpec | DerivedSpec, known: Collection[str]) -> Iterator[str]:
@@ -87,6 +92,8 @@ def _of_value(profile: Profile, spec: PointSpec | DerivedSpec, known: Collection
         yield f".unit is {spec.unit!r}: give the scale that makes it {TO_SCALE[spec.unit]!r}, and that as unit"
     elif (end := UNIT_ENDS.get(spec.unit)) and canonical not in known and not canonical.endswith(end):
         yield f".unit is {spec.unit!r}, and {canonical!r} does not end in {end}"
+    elif (units := _units_of(canonical)) and spec.unit not in units:
+        yield f".unit is {spec.unit!r}, and {canonical} is in {units[0]}"
     if not TWO_WAY.match(canonical):
         return
     if spec.sign is Sign.NONE:
@@ -94,6 +101,13 @@ def _of_value(profile: Profile, spec: PointSpec | DerivedSpec, known: Collection
     two_way = TWO_WAY_KINDS & set(profile.kinds if spec.kind is None else (spec.kind,))
     if isinstance(spec, PointSpec) and spec.type in UNSIGNED and spec.sign_bits is None and two_way:
         yield f".type is {spec.type}, and {canonical} of a {sorted(two_way)[0]} flows both ways"
+
+
+def _units_of(canonical: str) -> tuple[str, ...]:
+    """Return the units in which a quantity can be told, by the end of its name; none where that names no unit."""
+    ends = [end for end in UNIT_ENDS.values() if canonical.endswith(end)]
+    longest = max(ends, key=len, default=None)
+    return tuple(unit for unit, end in UNIT_ENDS.items() if end == longest)
 
 
 def _roles(profile: Profile) -> Iterator[str]:

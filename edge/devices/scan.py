@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from edge.errors import ConfigError, DeviceImplausible, DeviceRefused, DeviceSilent
-from edge.modbus.bus import Bus
+from edge.modbus.bus import Bus, open_patiently
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.learned import Learned
 from edge.modbus.patience import GATEWAY, PASSING, read_patiently
@@ -24,7 +24,6 @@ HOSTS_MAX = 1024
 NAMELESS = (0, 255)  # Units by which a device on a network may be reached besides its own.
 UNLIKELY_UNITS = (163, 211)  # No device of a profile is delivered with them.
 COMMON_MODEL = 1
-SILENCES_MAX = 1000  # While asking who is there, silence is no reason to open the connection anew.
 DEAF_S = 2.0  # Source: field practice, Huawei SUN2000: whatever comes in the first second of a connection is dropped.
 
 
@@ -128,7 +127,7 @@ async def scan_bus(
     Raises:
         DeviceSilent: The serial port cannot be opened, or is gone; the message says who was not asked.
     """
-    async with Bus(endpoint, timeouts_until_close=None if endpoint.scheme.is_serial else SILENCES_MAX) as bus:
+    async with open_patiently(endpoint) as bus:
         asker = _Asker(bus, units, on_unit)
         heard_at_s = asyncio.get_running_loop().time() + DEAF_S
         found = 0

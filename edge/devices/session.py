@@ -15,12 +15,13 @@ from edge.devices.resolve import Resolved
 from edge.devices.scan import framing_hint
 from edge.devices.suggestions import meant
 from edge.errors import ConfigError, DeviceError, DeviceRefused, DeviceSilent
-from edge.modbus.bus import Bus
+from edge.modbus.bus import Bus, open_patiently
 from edge.modbus.encode import Write
-from edge.modbus.faults import NoReply
+from edge.modbus.faults import Fault, NoReply
+from edge.modbus.learned import MUTE_AGAIN_S
 from edge.modbus.plan import plan_reads
 from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table, WordOrder
-from edge.modbus.poller import Poller
+from edge.modbus.poller import FAILING, UNANSWERED_UNTIL_SPLIT, Poller
 from edge.modbus.sunspec import read_model
 from edge.modbus.url import Endpoint, parse_url
 
@@ -87,15 +88,21 @@ class Session:
         return list(dict.fromkeys(names))
 
     async def read(self, asked: Iterable[str] | None = None) -> dict[str, Decoded]:
-        """Return points as the device and as we mean them, and what derives from them; a refused block is left out."""
+        """Return points as the device and as we mean them, and what derives from them.
+
+        What the device refuses, or keeps silent about although it answers others, is left out; see ``missing``.
+
+        Raises:
+            ConfigError: The device has no such point.
+            DeviceSilent: It answers nothing.
+        """
         names = self.names(asked)
         self._poller.latest.clear()
-        with contextlib.suppress(DeviceRefused):
-            await self._poller.read(names, priority=Priority.BACKGROUND)
+        await self._read_what_answers(names)
         latest = {
             name: refined(self.resolved.points[name], reading)
             for name, reading in self._poller.latest.items()
-            if name in names
+            if name in names and name not in self.missing
         }
         answers: dict[str, Decoded] = {}
         for name, reading in latest.items():
@@ -105,6 +112,42 @@ class Session:
             if derived is not None:
                 answers[name] = as_decoded(spec, derived)
         return answers
+
+    @property
+    def missing(self) -> dict[str, bool]:
+        """Return the points that the device does not tell, and whether it keeps silent about them or refuses them."""
+        absent = self._poller.learned.missing
+        return {
+            name: absent[one] == MUTE_AGAIN_S
+            for name, point in self.resolved.points.items()
+            for start, end in point.spans()
+            for one in absent
+            if one.table is point.table and one.start < end and start < one.end
+        }
+
+    async def _read_what_answers(self, names: list[str]) -> None:
+        """Read points; a block that is not answered, or fails, is asked for again and then in parts."""
+        blocks = len(self._poller.plan().blocks)
+        for _ in range(UNANSWERED_UNTIL_SPLIT * blocks + 1):
+            try:
+                await self._poller.read(names, priority=Priority.BACKGROUND)
+                return
+            except DeviceRefused as refusal:
+                if refusal.exception_code not in FAILING:
+                    return
+            except NoReply as lost:
+                if lost.fault is not Fault.TIMEOUT or not await self._is_there():
+                    raise
+
+    async def _is_there(self) -> bool:
+        """Return whether the device answers anything: its first point, or one in the midst, or its last."""
+        readable = [self.resolved.points[name] for name in self.names()]
+        for point in (readable[0], readable[len(readable) // 2], readable[-1]):
+            self.bus.unit(self.unit).retry_at_s = 0.0
+            with contextlib.suppress(NoReply, DeviceRefused):
+                await self.bus.read(self.unit, point.table, point.address, point.count, priority=Priority.BACKGROUND)
+                return True
+        return False
 
     async def write(self, name: str, value: float | int | str) -> Written:
         """Check, write, and read back until it is there or a second has passed.
@@ -258,10 +301,16 @@ async def open_session(profile: Profile, url: str, *, clock: Clock | None = None
         DeviceSilent: It does not answer, or shows no SunSpec marker where the profile needs one.
     """
     endpoint = parse_url(url)
-    async with Bus(endpoint) as bus:
-        bus.unit(endpoint.unit, limits=link_limits(profile, bus.endpoint))
+    async with open_patiently(endpoint) as bus:
+        unit = bus.unit(endpoint.unit, limits=link_limits(profile, bus.endpoint))
         try:
-            resolved = await _find(profile, bus, endpoint.unit)
+            try:
+                resolved = await _find(profile, bus, endpoint.unit)
+            except NoReply as lost:
+                if lost.fault is not Fault.TIMEOUT or endpoint.scheme.is_serial:
+                    raise
+                unit.retry_at_s = 0.0  # Once more on this connection: some devices are deaf while it is new.
+                resolved = await _find(profile, bus, endpoint.unit)
         except NoReply as lost:
             raise DeviceSilent(f"{lost}{_usually(profile, endpoint)}{framing_hint(endpoint, lost)}") from lost
         yield Session(profile, bus, endpoint.unit, resolved, clock or SystemClock())

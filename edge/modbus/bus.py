@@ -51,6 +51,7 @@ QUIET_S_MIN = 0.2  # After a lost reply on a line without transaction ids.
 PROBE_QUIET_S = 0.1  # After a probe of a unit that has been silent for long; others wait for the line.
 WAKE_S = 0.1  # Between the frame that wakes a device and the request itself; an answer to the first is dropped.
 REFUSED_WIDER_MAX = 2  # Wider reads that a device may refuse, one at either end, before it is waited for.
+SILENCES_MAX = 1000  # Where somebody asks who is there, silence is no reason to open the connection anew.
 _TABLE = {function: table for table, function in READ_FUNCTION.items()}
 _WRITES = frozenset({WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS})
 
@@ -395,3 +396,8 @@ class Bus:
 
     def _is_shared(self, unit: Unit) -> bool:
         return len(self._units) > 1
+
+
+def open_patiently(endpoint: Endpoint) -> Bus:
+    """Return a bus for a tool: on a network it stays with a connection on which nobody answers yet."""
+    return Bus(endpoint, timeouts_until_close=None if endpoint.scheme.is_serial else SILENCES_MAX)

@@ -31,6 +31,7 @@ CLOCK_PARTS = 6  # Registers of a clock with one part each; half as many where t
 _INVALID = Quality.INVALID
 _GOOD = Quality.GOOD
 _PADDING = re.compile(rb"[\x00\xff]")  # Neither is a character of UTF-8 text; devices fill with one or the other.
+_EMPTY_BEFORE = re.compile(rb"^(\x00\x00)+")  # Whole registers before a text that is aligned to the right.
 _ABSENT: Decoded = (None, _INVALID, None)
 
 
@@ -123,6 +124,7 @@ def _integer(point: RegisterPoint) -> Decoder:
 def _whole(point: RegisterPoint, addresses: tuple[int, ...], sentinels: tuple[int, ...]) -> Decoder:
     raw_of = _assembler(addresses)
     bits = 16 * len(addresses)
+    all_ones = (1 << bits) - 1  # No counter stands there; devices without one fill its registers.
     is_signed = point.data_type in SIGNED
     is_named = point.data_type in ENUMS
     names = dict(point.enum)
@@ -134,7 +136,7 @@ def _whole(point: RegisterPoint, addresses: tuple[int, ...], sentinels: tuple[in
         raw = raw_of(image)
         if raw is None:
             return _ABSENT
-        if raw in sentinels or (accumulator and raw == 0):
+        if raw in sentinels or (accumulator and raw in (0, all_ones)):
             return None, _INVALID, raw
         if is_signed:
             raw = signed(raw, bits)
@@ -244,12 +246,20 @@ def _text(point: RegisterPoint) -> Decoder:
         if None in words:
             return _ABSENT
         raw = _characters([word for word in words if word is not None], order)
-        if not raw.strip(b"\x00\xff"):
+        if not raw.strip(b"\x00\xff "):
             return None, _INVALID, ""
-        printed = _PADDING.split(raw, maxsplit=1)[0].decode("utf-8", errors="replace").strip()
+        printed = _printed(_PADDING.split(_EMPTY_BEFORE.sub(b"", raw), maxsplit=1)[0]).strip()
         return printed, _GOOD, printed
 
     return text
+
+
+def _printed(raw: bytes) -> str:
+    """Return a text in UTF-8, or in Latin-1 where it is none: makers write their umlauts so."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _characters(words: list[int], order: Literal["little", "big"]) -> bytes:

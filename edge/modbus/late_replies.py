@@ -41,6 +41,13 @@ class LateReplies:
             return None
         return until_s
 
+    def is_feared(self, function: int, reply_bytes: int, *, now_s: float) -> bool:
+        """Return whether an answer like this may still come from any unit."""
+        return any(
+            (asked, length) == (function, reply_bytes) and until_s > now_s
+            for (_, asked, length), until_s in self._until_s.items()
+        )
+
 
 def wider_reads(table: Table, address: int, count: int, limits: LinkLimits) -> Iterator[tuple[int, int]]:
     """Yield first addresses and counts of reads that hold these and a few neighbours, within the limits."""

@@ -21,7 +21,7 @@ from edge.modbus.cost import CostModel
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.latest import Latest, Sheet, Words
 from edge.modbus.learned import MUTE_AGAIN_S, Learned
-from edge.modbus.pdu import ILLEGAL_ADDRESS
+from edge.modbus.pdu import ACKNOWLEDGE, BUSY, DEVICE_FAILURE, ILLEGAL_ADDRESS
 from edge.modbus.plan import Block, Plan, plan_reads
 from edge.modbus.point import (
     PERIOD_S,
@@ -43,6 +43,10 @@ PLANS_MAX = 64  # Different sets of points that were read together.
 COST_CHANGE = 1.5  # A plan is made anew when the fixed cost of a request has changed by this factor.
 REPLAN_S_MIN = 60.0  # But not sooner than this after the last time: turnarounds below a millisecond jump about.
 UNANSWERED_UNTIL_SPLIT = 2  # Times that a block was not answered although the unit answers others.
+FAILING = frozenset({DEVICE_FAILURE, ACKNOWLEDGE, BUSY})  # May be said of one register as of the whole unit.
+FAILED_UNTIL_SPLIT = 2  # Times in a row that a unit failed at a block before its parts are asked for.
+FAILED_PARTS_MAX = 6  # Parts refused, and none answered, until it is the unit that fails.
+FAILED_AGAIN = 30  # Failures until the parts of a block are asked for again where none was answered.
 KEEP_S_MIN = 60.0  # Between two times that experience is handed on to be kept: flash wears out.
 IDLE_S_MIN = 0.005  # Real seconds between two cycles, however fast the clock.
 UNATTENDED_S = 0.2  # Real seconds between two looks at whether anybody attends again.
@@ -134,6 +138,7 @@ class Poller:
         self._plans: dict[tuple[str, ...], _Cached] = {}
         self._due_s: dict[PollClass, float] = {}
         self._unanswered: dict[tuple[Table, int, int], int] = {}
+        self._failed: dict[tuple[Table, int, int], int] = {}
         self._was_online = False
         self._since_at: datetime | None = None
         self._waiters: list[asyncio.Future[None]] = []
@@ -263,6 +268,8 @@ class Poller:
             try:
                 found = await self._read_block(block, block.priority if priority is None else priority)
             except DeviceRefused as refusal:
+                if refusal.exception_code in FAILING:
+                    self._failed[block.span] = self._failed.get(block.span, 0) + 1
                 refused = refusal
                 continue
             except NoReply as lost:
@@ -270,6 +277,7 @@ class Poller:
                     self._unanswered[block.span] = self._unanswered.get(block.span, 0) + 1
                 raise
             self._unanswered.pop(block.span, None)
+            self._failed.pop(block.span, None)
             self._take(block.names, found)
             if plan.loose:
                 images.setdefault(block.table, {}).update(found.image if isinstance(found, Words) else found)
@@ -288,6 +296,8 @@ class Poller:
 
         if self._unanswered.get(block.span, 0) >= UNANSWERED_UNTIL_SPLIT:
             return await self._read_mute(block, read)
+        if self._failed.get(block.span, 0) >= FAILED_UNTIL_SPLIT:
+            return await self._read_failing(block, read)
         try:
             words = await read(block.address, block.count)
         except DeviceRefused as refusal:
@@ -315,14 +325,47 @@ class Poller:
                 raise DeviceRefused(str(lost), exception_code=ILLEGAL_ADDRESS) from lost
 
         del self._unanswered[block.span]
-        learned = Learned.from_dict(unit.learned.as_dict())
-        learned.want(unit.learned.wanted)
+        learned = self._learned_so_far()
         image = await read_apart(block, read=refusing, learned=learned, again_s=MUTE_AGAIN_S)
         unit.retry_at_s = 0.0
         if await self._probe():
             unit.learned.adopt(learned)
             self._note_missing(block)
         return image
+
+    async def _read_failing(self, block: Block, read: ReadSpan) -> dict[int, int]:
+        """Read a block that a unit answers with exception 4, 5 or 6: some say so of a single register.
+
+        What is learned counts only where some of the block was answered; otherwise it is the unit that fails.
+        """
+        refused, answered = 0, False
+
+        async def refusing(address: int, count: int) -> Sequence[int]:
+            nonlocal refused, answered
+            try:
+                words = await read(address, count)
+            except DeviceRefused as refusal:
+                refused += 1
+                if refusal.exception_code not in FAILING or (refused == FAILED_PARTS_MAX and not answered):
+                    raise
+                raise DeviceRefused(str(refusal), exception_code=ILLEGAL_ADDRESS) from refusal
+            answered = True
+            return words
+
+        self._failed[block.span] = -FAILED_AGAIN
+        learned = self._learned_so_far()
+        image = await read_apart(block, read=refusing, learned=learned)
+        if not image:
+            raise DeviceRefused(self._unit.last_error or "", exception_code=DEVICE_FAILURE)
+        self._unit.learned.adopt(learned)
+        self._note_missing(block)
+        return image
+
+    def _learned_so_far(self) -> Learned:
+        """Return a copy of what was learned, for what may prove to be nothing."""
+        learned = Learned.from_dict(self._unit.learned.as_dict())
+        learned.want(self._unit.learned.wanted)
+        return learned
 
     async def _look_again(self) -> None:
         """Ask for something that is missing; where it is back, all is read anew."""

@@ -104,6 +104,8 @@ def walk(base: int) -> Walk:
                 address, header = address + 1, padded
         if header is None or header[0] in NO_MODEL:
             return SunSpecMap(base=base, models=tuple(models))
+        if address + HEADER_REGISTERS + header[1] > 0xFFFF and models:
+            return SunSpecMap(base=base, models=tuple(models))  # No model: some chains end in whatever lies there.
         if len(models) == MODELS_MAX or address + HEADER_REGISTERS + header[1] > 0xFFFF:
             raise DeviceImplausible(f"SunSpec chain at {base} has not ended at {address} after {len(models)} models")
         model_id, length = header

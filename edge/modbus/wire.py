@@ -25,6 +25,7 @@ _ADU_BYTES_MAX = 260  # Source: Modbus messaging on TCP/IP 1.0b, 3.1.3.
 _ASCII_BYTES_MAX = 520  # Source: Modbus over serial line 1.02, 2.5.2: two characters a byte.
 _REMEMBERED_IDS_MAX = 64  # Requests whose late or repeated replies are recognised.
 _NAMELESS_UNITS = (0, 255)  # What bridges put there that do not keep it.
+_NO_UNIT = 0
 _LINE_NOISE = (0x00, 0xFF)  # What an idle or turning RS-485 pair is read as.
 
 
@@ -227,7 +228,7 @@ class Wire(asyncio.Protocol):
     def _take_serial(self) -> None:
         pending = self._pending
         if pending is not None and not self._is_ascii:
-            while self._buffer and self._buffer[0] in _LINE_NOISE and self._buffer[0] != pending.unit:
+            while self._buffer and self._is_noise(pending):
                 self._buffer = self._buffer[1:]
             if self._is_echo(pending):
                 return
@@ -252,10 +253,29 @@ class Wire(asyncio.Protocol):
             self._broken(f"{surplus} bytes came beside a frame")
         elif pending is None:
             self.counts.stray += 1
+        elif self._is_nameless(pending, unit, payload):
+            self._answer(pending, pending.unit, payload)
         elif self._comes_late(pending, unit, payload):
             self.counts.late += 1
         else:
             self._answer(pending, unit, payload)
+
+    def _is_noise(self, pending: _Pending) -> bool:
+        """Return whether the first byte is none of a frame: neither our unit, nor the 0 of an adapter without one."""
+        first = self._buffer[0]
+        if first not in _LINE_NOISE or first == pending.unit:
+            return False
+        second = self._buffer[1] & ~EXCEPTION_BIT if len(self._buffer) > 1 else None
+        return not (first == _NO_UNIT and second == pending.function != pending.unit)
+
+    def _is_nameless(self, pending: _Pending, unit: int, payload: bytes) -> bool:
+        """Return whether a frame that names unit 0 answers what was asked: no unit is 0, and no other answer is due.
+
+        Source: Modbus over serial line 1.02, 2.2: address 0 is broadcast, to which nobody answers.
+        """
+        is_like = payload[0] & ~EXCEPTION_BIT == pending.function
+        is_feared = self._late_replies.is_feared(payload[0], len(payload), now_s=self._loop.time())
+        return unit == _NO_UNIT != pending.unit and is_like and not is_feared
 
     def _is_echo(self, pending: _Pending) -> bool:
         """Drop our own request, which a half-duplex adapter repeats; return whether more of it is to come.

@@ -110,12 +110,15 @@ def read(
         async with open_session(known, url) as session:
             while True:
                 try:
-                    _show(await session.read(point), session.names(point), as_json)
+                    answers = await session.read(point)
+                    _show(answers, session.names(point), session.missing, as_json)
                 except DeviceSilent as error:
                     if not watch:
                         raise
                     _show_silence(error, as_json)
                 if not watch:
+                    if not answers:
+                        raise typer.Exit(1)
                     return
                 await asyncio.sleep(WATCH_S)
 
@@ -240,8 +243,8 @@ def _show_silence(error: Exception, as_json: bool) -> None:
         tell(str(error), err=True)
 
 
-def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
-    """Print what was read, and to a person also which points the device refused to tell."""
+def _show(answers: dict[str, Any], asked: list[str], missing: dict[str, bool], as_json: bool) -> None:
+    """Print what was read, and to a person also which points the device refused to tell, or was silent about."""
     if as_json:
         print_json({name: one.as_dict() for name, one in answers.items()})
         return
@@ -250,6 +253,9 @@ def _show(answers: dict[str, Any], asked: list[str], as_json: bool) -> None:
         turned = f"  = {as_told(one.canonical_value)} {one.unit}" if one.canonical_value != one.value else ""
         quality = "" if one.quality == "good" else f"  ({one.quality})"
         tell(f"{name:32} {shown} {one.unit}{quality}{turned}")
-    if refused := [name for name in asked if name not in answers]:
+    left_out = [name for name in asked if name not in answers]
+    if refused := [name for name in left_out if not missing.get(name)]:
         tell(f"refused by the device: {', '.join(refused)}", err=True)
+    if silent := [name for name in left_out if missing.get(name)]:
+        tell(f"not answered by the device, which answers others: {', '.join(silent)}", err=True)
     sys.stdout.flush()

@@ -84,7 +84,8 @@ def check(
     as_json: _Json = False,
 ) -> None:
     """Prove a profile complete: every field there, every name known, every point planned and within its limits."""
-    from edge.devices.catalogue import known_names, parse_profile
+    from edge.devices.catalogue import keys_of, known_names, parse_profile
+    from edge.devices.every_fault import every_fault
     from edge.devices.offline import plan_profile
     from edge.devices.profile_check import faults
     from edge.errors import ConfigError
@@ -93,7 +94,10 @@ def check(
     path = Path(profile)
     if path.suffix == ".yaml":
         try:
-            one = parse_profile(path.stem, path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            if said := every_fault(keys_of(path.stem, text), known=known_names()):
+                fail(f"profile {path.stem}: {'; '.join(said)}", code="bad_profile", as_json=as_json)
+            one = parse_profile(path.stem, text)
         except (OSError, UnicodeDecodeError) as error:
             fail(f"{path} cannot be read: {reason_of(error)}", code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
         except ConfigError as error:

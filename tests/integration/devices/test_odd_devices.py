@@ -220,3 +220,40 @@ async def test_nothing_that_fits_ends_with_1() -> None:
     bank = Bank(holding=dict.fromkeys(range(200), 0))
     result = await _ask(Server({1: bank}), "identify", "tcp://127.0.0.1:PORT?unit=1")
     assert result.exit_code == 1 and "no profile fits" in result.stderr
+
+
+async def test_what_a_device_is_silent_about_is_named_and_the_rest_is_told() -> None:
+    """One silent register once cost all the others."""
+
+    def silent(server: Server, request: Request, payload: bytes | None) -> Sending:
+        touches = request.address <= 12 < request.address + request.count
+        return [] if touches or payload is None else [(0.0, server.frame(request, payload))]
+
+    bank = empty("eastron_sdm120")
+    url = "tcp://127.0.0.1:PORT?unit=1"
+    result = await _ask(Server({1: bank}, fault=silent), "read", url, "--profile", "eastron_sdm120")
+    assert result.exit_code == 0 and "frequency" in result.stdout, result.output
+    told = [name for name in load_profile("eastron_sdm120").points if f"{name} " in result.stdout]
+    left_out = result.stderr.partition("not answered by the device, which answers others: ")[2].split()
+    assert told and left_out and len(told) + len(left_out) == len(load_profile("eastron_sdm120").points)
+
+
+async def test_a_device_that_boots_while_it_is_identified_is_asked_again() -> None:
+    """Its SunSpec marker was refused six times, and no profile fitted."""
+    inverter = dict.fromkeys(range(40072, 40122), 0) | {40070: 103, 40071: 50, 40080: 2301, 40083: 0xFFFF}
+    bank = Bank(holding=SUNS | inverter | {40122: 0xFFFF, 40123: 0})
+    result = await _ask(Server({1: bank}, fault=_refusing(4, first=6)), "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.exit_code == 0 and result.output.startswith("sunspec_generic_int"), result.output
+
+
+async def test_a_device_that_is_deaf_for_a_while_is_read() -> None:
+    """A second connection was deaf again, and so was the third."""
+    opened: list[float] = []
+
+    def deaf(server: Server, request: Request, payload: bytes | None) -> Sending:
+        opened.append(asyncio.get_running_loop().time())
+        return [] if opened[-1] - opened[0] < 2.0 or payload is None else [(0.0, server.frame(request, payload))]
+
+    url, words = "tcp://127.0.0.1:PORT?unit=1", ("--profile", "sunspec_generic_int", "--point", "sunspec_id")
+    result = await _ask(Server({1: Bank(holding=dict(CHAIN))}, fault=deaf), "read", url, *words)
+    assert result.exit_code == 0 and "1400204883" in result.output, result.output

@@ -188,7 +188,7 @@ def test_a_watched_device_may_fall_silent_and_come_back() -> None:
 def test_points_that_a_device_refuses_are_named(url: str) -> None:
     """A wrong profile does not look like a device that measures nothing."""
     result = CliRunner().invoke(device.app, ["read", url, "--profile", "eastron_sdm120"])
-    assert result.exit_code == 0 and "refused by the device: voltage, " in result.stderr
+    assert result.exit_code == 1 and "refused by the device: voltage, " in result.stderr
 
 
 def test_a_folder_of_profiles_that_is_not_there_is_named(tmp_path: Path) -> None:

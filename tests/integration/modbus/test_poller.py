@@ -396,6 +396,43 @@ async def test_a_device_that_keeps_silent_at_a_hole_is_read_around_it(monkeypatc
         assert poller.health.online
 
 
+@pytest.mark.parametrize("code", [4, 5, 6])
+async def test_a_register_at_which_a_device_fails_does_not_cost_the_others(code: int) -> None:
+    """Some devices call a register that they do not have a failure of the device, or are busy with it for ever."""
+
+    def failing(device: Device, request: Request, payload: bytes | None) -> Sending:
+        has_it = request.address <= 45 < request.address + request.count
+        return honest(device, request, bytes((request.pdu[0] | 0x80, code)) if has_it else payload)
+
+    device = Device({1: Bank(holding={at: at for at in range(100)})}, fault=failing)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control(range(0, 100, 9)), clock=fast_clock())
+        async with polling(poller):
+            await until(lambda: len(poller.latest) == 12)
+        values = {name: reading.value for name, reading in poller.latest.items()}
+    assert values == {f"p{at}": None if at == 45 else at for at in range(0, 100, 9)}
+    assert [(one.start, one.end) for one in poller.learned.missing] == [(45, 46)]
+
+
+@pytest.mark.parametrize("code", [4, 6])
+async def test_nothing_is_learned_of_a_device_that_fails_at_everything(code: int) -> None:
+    """It boots: its map would fall to pieces, and every later cycle would cost a request for each point."""
+    boots = True
+
+    def failing(device: Device, request: Request, payload: bytes | None) -> Sending:
+        return honest(device, request, bytes((request.pdu[0] | 0x80, code)) if boots else payload)
+
+    device = Device({1: Bank(holding={at: at for at in range(100)})}, fault=failing)
+    async with tcp_device(device) as port, Bus(f"tcp://127.0.0.1:{port}") as bus:
+        poller = Poller(bus, 1, control(range(0, 100, 9)), clock=fast_clock())
+        async with polling(poller):
+            await until(lambda: poller.cycles > 8)
+            assert not poller.learned.missing and not poller.learned.holes
+            boots = False
+            await until(lambda: len(poller.latest) == 12)
+        assert len(poller.plan().blocks) == 1
+
+
 @pytest.mark.parametrize(("code", "ends"), [(2, True), (4, False), (6, False), (11, False)])
 async def test_a_chain_ends_where_there_are_no_registers_not_where_a_device_is_busy(code: int, ends: bool) -> None:
     """A device that boots would lose its battery until the next walk, hours later."""

@@ -64,7 +64,7 @@ GOLDEN = [
     ({"data_type": DataType.STRING, "count": 2}, image(9, 0x0041, 0x0100), 9, ""),
     ({"data_type": DataType.STRING, "count": 2}, image(9, 0x4101, 0x4200), 9, "A\x01B"),
     ({"data_type": DataType.STRING, "count": 1}, image(9, 0x5858), 9, "XX"),
-    ({"data_type": DataType.STRING, "count": 2}, image(9, 0x41C3, 0x4243), 9, "A\N{REPLACEMENT CHARACTER}BC"),
+    ({"data_type": DataType.STRING, "count": 2}, image(9, 0x41C3, 0x4243), 9, "AÃBC"),
 ]
 
 

@@ -27,6 +27,28 @@ async def test_an_answer_that_names_no_unit_is_taken_where_its_transaction_fits(
         assert await bus.read(19, Table.HOLDING, 5, 2) == (5, 6)
 
 
+async def test_an_answer_on_a_line_that_names_unit_0_is_taken_where_no_other_is_due() -> None:
+    """Adapters without a unit of their own say 0, which no unit is; where another answer may come late, whose is it?"""
+    is_late = False
+
+    def nameless(device: Device, request: Request, payload: bytes | None) -> Sending:
+        assert payload is not None
+        return [] if is_late else [(0.0, device.frame(request, payload, unit=0))]
+
+    device = Device({3: _bank(), 4: _bank()}, is_rtu=True, fault=nameless)
+    async with tcp_device(device) as port, Bus(f"rtuovertcp://127.0.0.1:{port}") as bus:
+        assert await bus.read(4, Table.HOLDING, 5, 2) == (5, 6)
+        with pytest.raises(DeviceSilent):  # Begins like a stray byte before unit 3 and function 3.
+            await bus.read(3, Table.HOLDING, 5, 2)
+        is_late = True
+        with pytest.raises(DeviceSilent):
+            await bus.read(4, Table.HOLDING, 9, 2)
+        is_late = False
+        bus.unit(5).latency_s = 0.005
+        with pytest.raises(DeviceSilent):
+            await bus.read(5, Table.HOLDING, 5, 2)
+
+
 async def test_an_answer_of_another_unit_is_still_refused() -> None:
     """Only a missing name is forgiven, not a wrong one."""
 
@@ -94,6 +116,9 @@ def test_a_model_1_that_does_not_count_its_pad_hides_nothing() -> None:
         ((0x5345, 0x3430, 0x3030, 0, 0xFFFF), "SE4000"),
         ((0x4100, 0, 0, 0, 0), "A"),
         ((0xFFFF, 0xFFFF, 0, 0, 0), None),
+        ((0, 0, 0x5345, 0x3400, 0), "SE4"),
+        ((0x57E4, 0x726D, 0x6500, 0, 0), "Wärme"),
+        ((0x2020, 0x2020, 0x2020, 0, 0), None),
     ],
 )
 def test_texts_are_read_as_they_are_padded(words: tuple[int, ...], text: str | None) -> None:

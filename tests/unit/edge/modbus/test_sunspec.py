@@ -52,6 +52,13 @@ def test_no_marker_gives_no_map_and_a_chain_without_end_is_refused() -> None:
     assert [model.model_id for model in found.models] == [1]
 
 
+def test_a_chain_that_ends_in_whatever_lies_there_keeps_its_models() -> None:
+    """A length that no device can have is no model's; the inverter before it was once not read for it."""
+    image = {40000: MARKER[0], 40001: MARKER[1], 40002: 1, 40003: 66, 40070: 103, 40071: 50, 40122: 64200, 40123: 60000}
+    found = walk_image(image)
+    assert found is not None and [model.model_id for model in found.models] == [1, 103]
+
+
 def test_inverter_points_carry_their_scale_register_and_sentinels() -> None:
     """Model 103 as the worked chain has it: W at offset 14, its factor at 15."""
     model = Model(model_id=103, instance=1, address=40070, length=50)
