@@ -15,6 +15,8 @@ AHEAD = timedelta(hours=6)
 _SPAN_QUARTERS = 24
 _HALF_LIFE_SPANS = 4 * 7
 _SPANS_TO_JUDGE = 4
+# Yesterday tells a working day well on four of five and misses each Saturday: its days are looked at by the week.
+_SPANS_TO_JUDGE_YESTERDAY = 4 * 7
 # One that is ranked behind another by nature takes its place if it is better by so much.
 _BETTER = 0.9
 
@@ -84,7 +86,7 @@ class TrackRecord:
 
     @property
     def ranking(self) -> Ranking:
-        """Return who serves first; by nature until a day was judged."""
+        """Return who serves first; by nature until a day was judged, and yesterday last until a week was."""
         if self._judged < _SPANS_TO_JUDGE:
             return Ranking()
         return Ranking(load=self._ranked("load"), pv=self._ranked("pv"))
@@ -94,4 +96,6 @@ class TrackRecord:
             source: errors.past[kind] / errors.spans if errors.spans else float("inf")
             for source, errors in self._errors.items()
         }
-        return tuple(sorted(JUDGED, key=lambda source: means[source] / _BETTER ** JUDGED.index(source)))
+        judged = JUDGED if self._judged >= _SPANS_TO_JUDGE_YESTERDAY else (ForecastSource.BROADCAST, ForecastSource.OWN)
+        ranked = sorted(judged, key=lambda source: means[source] / _BETTER ** JUDGED.index(source))
+        return (*ranked, *(source for source in JUDGED if source not in judged))

@@ -1,11 +1,16 @@
 """What following the plan would have cost beside plain self-consumption, both played on what came.
 
-A plan is as good as its forecast, and a forecast can be wrong for weeks on one site. Each past quarter is played twice
-from the same storage: as the plan that was issued for it had asked, and as the rule does it. A day's difference is
-money, and a plan that keeps losing stands back until it would have won again. Meanwhile it is still made, for the
-storage as it would have left it, so that it can win.
+A plan is as good as its forecast, and a forecast can be wrong for weeks on one site. Each past quarter is played twice:
+as the plan that was issued for it had asked, and as the rule does it. A day's difference is money, and a plan that
+keeps losing stands back until it would have won again. Meanwhile it is still made, for the storage as it would have
+left it, so that it can win.
+
+Each way goes on from day to day with the storage as that way left it. Were both begun anew each night, the evening's
+storage would count at a guessed price on every day; so the guess counts once, and what the energy really saved the next
+morning counts where it belongs.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +27,8 @@ _HALF_LIFE_DAYS = 5.0
 # A loss is one only above this share of what the day cost by the rule, and above this sum.
 _MARGIN_SHARE = 0.01
 _MARGIN_MCT = 1_000.0
+# Days differ: a mean loss below so many of its own standard errors may be chance.
+_ERRORS_MIN = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +84,7 @@ class MoneyRecord:
         Args:
             plan: That was issued last for it, whether it was followed or not.
             quarter: As it was metered. Its prices are those that the plan reckoned with.
-            stores: The batteries as they really are at its end: where the next day begins.
+            stores: The batteries as they really are at its end: where the way that is followed begins the next day.
         """
         index = None if plan is None else _index(plan, quarter)
         if plan is None or index is None or not _judged(plan, stores):
@@ -101,8 +108,11 @@ class MoneyRecord:
             ruled_mct=self._ruled.day_mct(mean),
         )
         self.days = (*self.days, day)[-DAYS_KEPT:]
+        # The way that was followed goes on from the real batteries, the other from its own.
+        planned = self._planned.stores if self.is_back else stores
+        ruled = stores if self.is_back else self._ruled.stores
         self.is_back = self._decided()
-        self._begin(stores, quarter.end)
+        self._planned, self._ruled, self._prices = _Way(tuple(planned)), _Way(tuple(ruled)), []
         return True
 
     @property
@@ -138,11 +148,25 @@ class MoneyRecord:
             return False
         if self.is_back:
             return self.loss_mct > 0
-        return self.loss_mct > max(_MARGIN_MCT, _MARGIN_SHARE * abs(self._mean([day.ruled_mct for day in self.days])))
+        margin = max(_MARGIN_MCT, _MARGIN_SHARE * abs(self._mean([day.ruled_mct for day in self.days])))
+        return self.loss_mct > max(margin, _ERRORS_MIN * self._error_mct())
+
+    def _error_mct(self) -> float:
+        """Return the standard error of the mean loss, of as many days as their weights leave."""
+        losses = [day.planned_mct - day.ruled_mct for day in self.days]
+        weights = _weights(len(losses))
+        effective = sum(weights) ** 2 / sum(weight * weight for weight in weights)
+        spread = self._mean([(loss - self.loss_mct) ** 2 for loss in losses])
+        return math.sqrt(spread / max(1e-9, effective - 1))
 
     def _mean(self, values: Sequence[float]) -> float:
-        weights = [0.5 ** (age / _HALF_LIFE_DAYS) for age in range(len(values))][::-1]
+        weights = _weights(len(values))
         return sum(w * value for w, value in zip(weights, values, strict=True)) / sum(weights) if values else 0.0
+
+
+def _weights(count: int) -> list[float]:
+    """Return what each day counts, the newest last and the heaviest."""
+    return [0.5 ** (age / _HALF_LIFE_DAYS) for age in range(count)][::-1]
 
 
 def _index(plan: Plan, quarter: PlanInterval) -> int | None:

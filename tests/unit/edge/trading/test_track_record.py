@@ -33,9 +33,18 @@ OFF = {
 
 def test_each_quantity_is_served_by_who_told_it_best() -> None:
     """A home whose yesterday tells its sun better than the own model keeps the own model for its load."""
-    ranking = _record(OFF, quarters=96).ranking
+    ranking = _record(OFF, quarters=7 * 96).ranking
     assert ranking.load[0] is ForecastSource.OWN
     assert ranking.pv[0] is ForecastSource.BLEND
+
+
+def test_yesterday_serves_nothing_before_a_week_was_judged() -> None:
+    """On a Friday it is the best of all, and its Saturday is a working day."""
+    off = {**OFF, ForecastSource.BLEND: (0, 0)}
+    ranking = _record(off, quarters=7 * 96 - 1).ranking
+    assert ranking.load == (ForecastSource.OWN, ForecastSource.BROADCAST, ForecastSource.BLEND)
+    assert ranking.pv == JUDGED
+    assert _record(off, quarters=7 * 96).ranking.load[0] is ForecastSource.BLEND
 
 
 @pytest.mark.parametrize("quarters", [0, 95])
@@ -48,7 +57,7 @@ def test_before_a_day_was_judged_the_order_is_the_natural_one(quarters: int) -> 
 def test_a_little_better_is_not_enough_and_noise_within_hours_is_not_counted() -> None:
     """What is too much in one quarter and too little in the next is the same energy."""
     record = TrackRecord()
-    for number in range(192):
+    for number in range(7 * 96):
         start = T0 + number * DELIVERY_INTERVAL
         wave = 200 if number % 2 else -200
         for source, off_wh in ((ForecastSource.BROADCAST, 100), (ForecastSource.OWN, 95), (ForecastSource.BLEND, wave)):

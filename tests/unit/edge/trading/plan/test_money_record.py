@@ -58,6 +58,32 @@ def test_a_plan_that_sells_what_the_evening_needs_stands_back_after_some_days_an
     )
 
 
+def test_a_loss_that_may_be_chance_does_not_end_a_plan() -> None:
+    """Days of plus and minus four euros tell nothing of 88 ct on the last one."""
+    gains_and_losses = [Day(planned_mct=loss, ruled_mct=0.0) for loss in (-400_000.0, 400_000.0) * 4]
+    record = MoneyRecord(gains_and_losses)
+    for day in range(2):
+        live(record, day=day, sell=8_000)
+    assert record.days[-1].planned_mct - record.days[-1].ruled_mct == pytest.approx(88_000)
+    assert record.loss_mct > 1_000
+    assert not record.is_back
+
+
+def test_self_consumption_goes_on_from_the_storage_that_it_would_have_had_itself() -> None:
+    """A real battery that the plan has emptied says nothing of what the rule would have stored for this evening."""
+    record = MoneyRecord()
+    empty = replace(HALF_FULL, stored_wh=0.0)
+    for index in range(1 + 2 * QUARTERS_PER_DAY):
+        came = quarter(T0 + timedelta(minutes=15 * index))
+        came = replace(came, buy_mct_per_kwh=60_000.0 if came.start.hour == 20 else 20_000.0)
+        came = replace(came, pv_wh=0.0) if index > QUARTERS_PER_DAY else came  # The sun shines on the first day alone.
+        record.came(selling(came, HALF_FULL), came, stores=(HALF_FULL if index == 0 else empty,))
+    _, second = record.days
+    # The evening's 4 kWh come out of its own battery, and count there at the day's mean price instead of at 60 ct.
+    mean_mct = (23 * 20_000 + 60_000) / 24
+    assert second.ruled_mct == pytest.approx(4 * (mean_mct + HALF_FULL.wear_mct_per_kwh))
+
+
 def test_a_plan_on_trial_is_made_for_the_storage_as_it_would_have_left_it_and_can_win_again() -> None:
     """While it stands back the real battery is the rule's; the plan's own has sold its energy."""
     record = MoneyRecord([Day(planned_mct=5_000, ruled_mct=0)] * DAYS_TO_JUDGE, is_back=True)
