@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from contracts.units import DELIVERY_INTERVAL
+from edge.trading.model import SiteForecast
 from edge.trading.own_forecast import Place
 from edge.trading.plan.horizon import plan_intervals
 from edge.trading.plan.linear import linear_plan
@@ -18,7 +20,7 @@ from edge.trading.plan.past_outlook import PastOutlook
 from edge.trading.plan.plan import Plan, end_value, make_plan
 from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Store
 from edge.trading.plan.rule import self_consumption
-from edge.trading.plan.scenarios import scenarios
+from edge.trading.plan.scenarios import Past, scenarios
 from edge.trading.plan.steer import steer
 from edge.trading.plan.steered import cost_mct, moved, steered
 
@@ -57,6 +59,16 @@ class Season:
             buy_mct_per_kwh=self.buy_mct_per_kwh[index],
             sell_mct_per_kwh=self.sell_mct_per_kwh[index],
         )
+
+
+class Outlook(Protocol):
+    """What was expected at the beginning of each quarter of a season, by its index."""
+
+    def forecasts(self, index: int) -> tuple[SiteForecast, ...]:
+        """Return the forecasts from the quarter on, whose own net power is measured already."""
+
+    def past(self, index: int) -> Past:
+        """Return what was metered in the weeks before the quarter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +110,7 @@ def play(
     first: int,
     days: int,
     place: Place | None = None,
+    outlook: Outlook | None = None,
 ) -> Played:
     """Return how a policy does over some days, from the quarter with index ``first`` on.
 
@@ -109,6 +122,7 @@ def play(
         first: Where the days begin.
         days: How many.
         place: Of the site, for the gateway's own forecast; no more than its generator's peak where it is not told.
+        outlook: What was expected on those days, in place of that forecast.
     """
     last = first + days * QUARTERS_PER_DAY
     measured = [season.interval(index) for index in range(first, last)]
@@ -123,7 +137,7 @@ def play(
     elif policy is Policy.PERFECT:
         steps = linear_plan(whole, time_limit_s=_PERFECT_S_MAX, tie_break_ct_per_kwh=0.0)
     stored = [store.stored_wh for store in stores]
-    outlook = PastOutlook(
+    outlook = outlook or PastOutlook(
         start=season.start,
         load_w=season.load_w,
         pv_w=season.pv_w,
@@ -156,7 +170,7 @@ def _planned(
     index: int,
     stores: Sequence[Store],
     connection: Connection,
-    outlook: PastOutlook,
+    outlook: Outlook,
 ) -> Plan:
     """Return the plan of the running agent at the beginning of a quarter; the present net power is measured."""
     now = season.start + index * DELIVERY_INTERVAL
