@@ -91,5 +91,11 @@ def _said(key: str, kind: str, message: str, value: Any) -> str:
     bound = _PLAIN_BOUND.get(kind, bound)
     if not key:
         return bound
-    shown = "a section" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else repr(value)
+    shown = _shown(value)
     return f"{key} is {shown}, {bound}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "empty"
+    return "a section" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else repr(value)

@@ -65,6 +65,7 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
         ("site.id", "Home 1", "site.id is 'Home 1'"),
         ("connection", 5, "connection is 5, must be a section of keys"),
         ("control", "fast", "control is 'fast', must be a section of keys"),
+        ("control", None, "control is empty, must be a section of keys"),
         ("devices", "meter", "devices is 'meter', must be a list"),
         ("connection.import_limit_w", [1], "connection.import_limit_w is a list, must be a whole number"),
         ("link.url", 5, "link.url is 5, must be a text"),
