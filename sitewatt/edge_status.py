@@ -20,6 +20,8 @@ def lines(status: Plain) -> Iterator[str]:
     for name, process in status["processes"].items():
         yield f"process  {process_words(name, process)}"
     yield f"link     {link['state']}, {link['connects']} connects{_because(link['error'])}"
+    if fault := link.get("certificate_fault"):
+        yield f"         certificate {fault}"
     yield (
         f"outbox  {outbox['state']}, {outbox['waiting']} waiting ({outbox['bytes'] / 1024:.0f} KiB), "
         f"{outbox['dropped']} dropped{_because(outbox['error'])}"

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.backoff import Backoff
+from edge.links.certificates import ended, fault_of
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus, Presence
 from edge.links.session import Session
 from edge.links.settings import LinkSettings
@@ -150,6 +151,8 @@ class ManagedLink:
         self._connection = connection
         self._session.enter(LinkState.CONNECTED)
         log.info("link connected", extra={"broker": self._settings.host, "client_id": self._client_id})
+        if (fault := fault_of(self._settings.cert_file)) is not None:
+            log.warning("certificate of the link", extra={"reason": fault})
         try:
             await self._watch(connection)
         except asyncio.CancelledError:
@@ -207,13 +210,15 @@ class ManagedLink:
         told = isinstance(error, LinkEndedByBroker)
         guessed = not told and self._short_connections >= _SHORT_CONNECTIONS
         taken_over = isinstance(error, LinkTakenOver) or guessed
-        self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=str(error))
+        why = ended(self._settings.cert_file)
+        reason = str(error) if why is None else f"{error}; our certificate {why}"
+        self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=reason)
         if taken_over:
-            log.error("another client uses our id", extra={"client_id": self._client_id, "reason": str(error)})
+            log.error("another client uses our id", extra={"client_id": self._client_id, "reason": reason})
         elif isinstance(error, ConfigError):
-            log.error("link waits", extra={"broker": self._settings.host, "reason": str(error)})
+            log.error("link waits", extra={"broker": self._settings.host, "reason": reason})
         else:
-            log.warning("link lost", extra={"broker": self._settings.host, "reason": str(error)})
+            log.warning("link lost", extra={"broker": self._settings.host, "reason": reason})
 
     def _judge(self, connected_s: float | None) -> None:
         """Note how long a connection lasted, ``None`` where there was none."""

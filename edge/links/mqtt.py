@@ -244,6 +244,19 @@ def _arguments(settings: LinkSettings, client_id: SiteId, presence: Presence | N
     }
 
 
+class _ClosedWhenRefused(ssl.SSLSocket):
+    """A socket that does not stay open after a handshake that failed: the library lets go of it as it is."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+
 def tls_context(settings: LinkSettings) -> ssl.SSLContext:
     """Return the TLS context of a link.
 
@@ -252,6 +265,7 @@ def tls_context(settings: LinkSettings) -> ssl.SSLContext:
     """
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
+        context.sslsocket_class = _ClosedWhenRefused
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.cert_file and settings.key_file:
             # Without a password of its own OpenSSL asks for that of an encrypted key on the terminal, and waits.

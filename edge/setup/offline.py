@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from contracts.clock import Clock
+from contracts.clock import Clock, SystemClock
 from contracts.units import ClockTrust
 from edge.clock_trust import ClockWatch
 from edge.config import DeviceRole, DeviceSection, SiteConfig
@@ -18,6 +18,7 @@ from edge.errors import ConfigError, EdgeError
 from edge.fleet.identity import IdentityStore, require_own
 from edge.fleet.settings import FleetSettings
 from edge.inputs.wired import check_contacts, check_loads
+from edge.links.certificates import fault_of, validity
 from edge.links.settings import Client
 from edge.modbus.url import Endpoint, parse_url
 from edge.private_files import opened_file
@@ -173,6 +174,7 @@ def _link_files(config: SiteConfig) -> Iterator[Finding]:
         path: Path | None = getattr(link, name, None)
         if path is not None:
             yield _file(name, path, secret=name in ("key_file", "password_file"))
+    yield from _certificates(config)
     house = [section.broker for section in (config.plain_mqtt, config.home_assistant) if section is not None]
     for one in house if link is None else (link, *house):
         if not one.tls and one.host not in ("127.0.0.1", "localhost", "::1"):
@@ -180,6 +182,23 @@ def _link_files(config: SiteConfig) -> Iterator[Finding]:
             yield warning("link", one.url, f"{what} travel in the clear", do="use mqtts:// with a port that speaks TLS")
     if link is not None and link.client is Client.AWS and not _has_awsiotsdk():
         yield failed("link", "client aws", "awsiotsdk is not installed", do="install sitewatt[aws], or use client mqtt")
+
+
+def _certificates(config: SiteConfig) -> Iterator[Finding]:
+    """Return what ends, or has ended: nobody is told of it by the certificate itself."""
+    house = [section.broker for section in (config.plain_mqtt, config.home_assistant) if section is not None]
+    paths = [settings.cert_file for settings in (config.link, *house) if settings is not None]
+    for path in sorted({path for path in paths if path is not None}):
+        if (found := validity(path)) is None:
+            continue
+        now = SystemClock().now()
+        if not found.holds(now):
+            do = "renew it, and look at this machine's clock; the link takes the new file by itself"
+            yield failed("link", "certificate", str(fault_of(path)), do=do)
+        elif (fault := found.fault(now)) is not None:
+            yield warning(
+                "link", "certificate", f"{path} {fault}", do="renew it; the link takes the new file by itself"
+            )
 
 
 def _has_awsiotsdk() -> bool:

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contracts.units import ClockTrust
+from edge.links.certificates import fault_of, validity
 from edge.links.link import LinkStatus
+from edge.links.settings import LinkSettings
 from edge.site.status import Plain, encode, part_status, peer_status, process_status
 
 if TYPE_CHECKING:
@@ -61,11 +63,19 @@ def site_status(site: "Site") -> SiteStatus:
             "dropped": outbox.dropped,
             "error": outbox.last_error,
         },
-        link=NO_LINK if site.link is None else _link(site.link.status()),
+        link=NO_LINK if site.link is None else _link(site.link.status(), site.config.link),
         process=process_status(site.opened_at),
         peer=peer_status(site.end.peer),
     )
 
 
-def _link(link: LinkStatus) -> Plain:
-    return {"state": link.state.value, "connects": link.connects, "error": link.last_error}
+def _link(link: LinkStatus, settings: LinkSettings | None) -> Plain:
+    certificate = None if settings is None else settings.cert_file
+    held = None if certificate is None else validity(certificate)
+    return {
+        "state": link.state.value,
+        "connects": link.connects,
+        "error": link.last_error,
+        "certificate_ends_at": None if held is None else held.until_at.isoformat(),
+        "certificate_fault": fault_of(certificate),
+    }

@@ -6,6 +6,7 @@ Source: Prometheus, "Metric and label naming" and the text exposition format 0.0
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -66,6 +67,10 @@ def _gateway(status: Plain) -> Iterator[Metric]:
     yield _counter("sitewatt_register_failed_writes", "Setpoints that a device did not take.", loop["failed_writes"])
     if (state := status["link"]["state"]) != "none":
         yield _gauge("sitewatt_link_up", "Whether the link is connected.", [((), float(state == "connected"))])
+    if (ends_at := status["link"].get("certificate_ends_at")) is not None:
+        told = "When the link's own certificate ends."
+        ends_s = datetime.fromisoformat(ends_at).timestamp()
+        yield _gauge("sitewatt_link_certificate_end_timestamp_seconds", told, [((), ends_s)])
     yield _gauge("sitewatt_outbox_waiting_messages", "Messages not yet acknowledged.", [((), float(outbox["waiting"]))])
     yield _counter("sitewatt_outbox_dropped_messages", "Messages that had to go for want of disk.", outbox["dropped"])
     yield _gauge("sitewatt_commands_running", "Commands that hold a lever.", [((), float(len(status["commands"])))])

@@ -20,6 +20,8 @@ def notes(status: Plain) -> list[str]:
     found = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
     if status["trading"] is not None and status["trading"]["waits"]:
         found.append(f"trading waits: {status['trading']['waits']}")
+    if fault := status["link"].get("certificate_fault"):
+        found.append(f"the link's certificate {fault}: renew it, or no session is opened any more")
     found += [process_words(name, one) for name, one in status["processes"].items() if not one["alive"]]
     found += [part_words(part) for part in status["parts"] if part["failures"]]
     for name in ("import", "export"):

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+_LIFE = timedelta(days=90)  # Of a certificate.
 _START_ATTEMPTS = 5  # Another process may take the free port first.
 
 
@@ -78,10 +79,10 @@ class Authority:
         """Return the file with the authority's own certificate."""
         return self.folder / "ca.pem"
 
-    def issue(self, common_name: str, *, server: bool = False) -> Identity:
+    def issue(self, common_name: str, *, server: bool = False, valid_for: timedelta = _LIFE) -> Identity:
         """Make a key and a certificate for a name; the broker takes the name as the user name."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(common_name), self._cert.subject, key.public_key())
+        builder = _builder(_name(common_name), self._cert.subject, key.public_key(), valid_for=valid_for)
         identity = Identity(
             cert_path=self.folder / f"{common_name}.cert.pem", key_path=self.folder / f"{common_name}.key.pem"
         )
@@ -113,7 +114,9 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, valid_for: timedelta = _LIFE
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -121,8 +124,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + valid_for)
     )
 
 
@@ -138,6 +141,7 @@ class Broker:
     acl: str | None = None
     extra: tuple[str, ...] = ()
     port: int = 0
+    server_valid_for: timedelta = _LIFE
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -209,7 +213,7 @@ class Broker:
             f"listener {self.port} 127.0.0.1",
         ]
         if self.authority:
-            server = self.authority.issue("server", server=True)
+            server = self.authority.issue("server", server=True, valid_for=self.server_valid_for)
             lines += [
                 "allow_anonymous false",
                 f"cafile {self.authority.ca_path}",

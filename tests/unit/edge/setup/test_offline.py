@@ -3,6 +3,7 @@
 import base64
 import json
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edge.config import SiteConfig
 from edge.outbox.outbox import Outbox
 from edge.setup.finding import Finding, Grade, is_sound
 from edge.setup.offline import check_offline
+from tests.support.brokers.broker import Authority
 
 CLOCK = parse_clock("2026-03-17T12:00:00+00:00@0.0x1.0")
 METER = {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://192.0.2.7?unit=1", "role": "meter"}
@@ -50,6 +52,18 @@ def test_a_sound_home_passes(tmp_path: Path) -> None:
     assert is_sound(findings)
     assert {finding.check for finding in findings} == {"device", "bus", "state", "disk", "clock"}
     assert [finding.grade for finding in findings if finding.check in ("device", "bus")] == [Grade.GOOD] * 4
+
+
+@pytest.mark.parametrize(("days", "grade"), [(90, None), (12, Grade.WARNING), (-1, Grade.FAILED)])
+def test_a_certificate_that_ends_is_found_before_the_link_does(tmp_path: Path, days: int, grade: Grade | None) -> None:
+    """TLS compares it with this machine's clock, whatever clock the site runs on."""
+    authority = Authority(folder=tmp_path)
+    made = authority.issue("farm", valid_for=timedelta(days=days))
+    link = {"url": "mqtts://broker.example:8883", "ca_file": authority.ca_path}
+    site = config(tmp_path, link={**link, "cert_file": made.cert_path, "key_file": made.key_path})
+    told = [one for one in found(site, "link") if one.subject == "certificate"]
+    assert [one.grade for one in told] == ([] if grade is None else [grade])
+    assert all(str(made.cert_path) in one.said and "renew it" in str(one.do) for one in told)
 
 
 def test_a_site_without_a_broker_is_sound(tmp_path: Path) -> None:

@@ -59,6 +59,14 @@ def test_a_site_without_a_broker_has_no_link_that_could_be_down() -> None:
     assert ("sitewatt_link_up", ()) not in _samples(_status(link={"state": "none"}))
 
 
+def test_the_end_of_the_links_certificate_is_an_instant() -> None:
+    """An alarm a month before is one line of a rule; without a certificate there is nothing to end."""
+    link = {"state": "connected", "certificate_ends_at": "2026-03-17T12:00:00+00:00"}
+    name = "sitewatt_link_certificate_end_timestamp_seconds", ()
+    assert _samples(_status(link=link))[name] == 1_773_748_800
+    assert name not in _samples(_status())
+
+
 def test_a_gateway_that_is_gone_is_down() -> None:
     """The scrape answers; what it says is that nothing runs."""
     assert _samples(None) == {("sitewatt_up", ()): 0.0}

@@ -90,6 +90,13 @@ async def test_a_device_without_a_timer_is_named_on_the_page() -> None:
     assert "no timer of its own for limit_generation" in shown.text
 
 
+async def test_a_certificate_that_ends_is_a_note_before_it_has_ended() -> None:
+    """The link is up until the day on which it is not, and nobody looks for the reason then."""
+    fault = "cert.pem ends in 12 days, on 2026-03-29 12:00 UTC"
+    status = await _status(link={"state": "connected", "error": None, "certificate_fault": fault})
+    assert any(fault in note for note in notes(status))
+
+
 async def test_the_page_says_what_flows_who_asked_and_what_is_off() -> None:
     """The owner's three questions."""
     shown = _Tags(
