@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.backoff import Backoff
-from edge.links.certificates import ended, fault_of
+from edge.links.certificates import ended
 from edge.links.link import Ack, Inbound, LinkState, LinkStatus, Presence
 from edge.links.session import Session
 from edge.links.settings import LinkSettings
@@ -151,8 +151,6 @@ class ManagedLink:
         self._connection = connection
         self._session.enter(LinkState.CONNECTED)
         log.info("link connected", extra={"broker": self._settings.host, "client_id": self._client_id})
-        if (fault := fault_of(self._settings.cert_file)) is not None:
-            log.warning("certificate of the link", extra={"reason": fault})
         try:
             await self._watch(connection)
         except asyncio.CancelledError:

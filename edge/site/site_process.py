@@ -12,6 +12,7 @@ from typing import Any
 
 from contracts.clock import Clock
 from edge.config import SiteConfig
+from edge.links.certificates import fault_of
 from edge.process.lifetime import StopRequested, reason_to_stop
 from edge.process.turns import show_turns
 from edge.site.control_told import ControlTold
@@ -45,6 +46,8 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         "status": lambda: serve_status(site.config.state_dir, SITE_SOCKET, lambda: site_status(site).encode()),
     }
     if (link := site.link) is not None:
+        if (fault := fault_of(site.config.link.cert_file if site.config.link else None)) is not None:
+            log.warning("certificate of the link", extra={"reason": fault})
         parts |= {"link": lambda: connect(site, link), "hear": lambda: hear(site, link)}
     if site.uplink is not None:
         parts["uplink"] = site.uplink.run

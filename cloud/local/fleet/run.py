@@ -18,6 +18,7 @@ from cloud.local.fleet.responder import Responder
 from cloud.local.fleet.rules import write_fences
 from cloud.local.lifetime import ended
 from cloud.local.opening import open_tables
+from cloud.shell import counting
 from contracts.clock import Clock
 
 READY_TIMEOUT_S: Final = 10.0
@@ -71,6 +72,8 @@ async def running_fleet(
         stack.callback(tables.close)
         provisioning_hook.install(tables)
         stack.callback(provisioning_hook.install, None)
+        counting.install(counting.Uncounted())
+        stack.callback(counting.install, None)
         write_fences(book, authority, place.rules_path)
         broker = await stack.enter_async_context(
             running_broker(doors=doors, folder=folder, authority=authority, rules_path=place.rules_path)
