@@ -48,6 +48,16 @@ class Doubt(StrEnum):
     MISSING = "missing"
 
 
+def carried_wh(*, elapsed_s: float, connection_w: float | None) -> float:
+    """Return the most energy that a connection carries in a time; ``connection_w`` is ``None`` where nobody said."""
+    return (connection_w or CONNECTION_W_UNKNOWN) * CONNECTION_MARGIN * elapsed_s / 3600
+
+
+def slack_wh(connection_w: float | None) -> float:
+    """Return how far a counter may read beyond what its connection carried, by its steps and its rounding."""
+    return RESOLUTION_WH if connection_w is not None else RESOLUTION_WH + STEP_WH_MAX
+
+
 def room_wh(*, elapsed_s: float, connection_w: float | None, power_wh: float | None) -> float:
     """Return the most that a counter can have risen.
 
@@ -56,10 +66,8 @@ def room_wh(*, elapsed_s: float, connection_w: float | None, power_wh: float | N
         connection_w: What the connection can carry; ``None`` where nobody said.
         power_wh: Energy by power over that time in the counter's direction; ``None`` where power was not watched.
     """
-    carried_wh = (connection_w or CONNECTION_W_UNKNOWN) * CONNECTION_MARGIN * elapsed_s / 3600 + RESOLUTION_WH
-    if connection_w is None:
-        carried_wh += STEP_WH_MAX
-    return carried_wh if power_wh is None else min(carried_wh, POWER_FACTOR * power_wh + STEP_WH_MAX)
+    most_wh = carried_wh(elapsed_s=elapsed_s, connection_w=connection_w) + slack_wh(connection_w)
+    return most_wh if power_wh is None else min(most_wh, POWER_FACTOR * power_wh + STEP_WH_MAX)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,6 +83,7 @@ def hold(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     out.answers.append(_answer(site, start_ms, name, reason, code=IMPLAUSIBLE))
     if product.state in _SETTLED:
         estimate_missing(state, product)
+        _estimate_the_dearer(state, product, site)
         for moved in sorted(product.meters) if share(state, product, out) else (site,):
             _correct(state, product, moved, out)
 
@@ -190,6 +191,26 @@ def estimate_missing(state: State, product: Product) -> None:
         product.meters[account.site] = Meter(0, max(net_wh, 0), max(-net_wh, 0), True)
 
 
+def _estimate_the_dearer(state: State, product: Product, site: str) -> None:
+    """Count a missing site's purchase as not taken where that costs it more: below zero, taking would be paid.
+
+    Needs the imbalance prices; until then ``estimate_missing`` counts the purchase as taken.
+    """
+    if state.rules.estimate is not Estimate.WORST or first_edition(state, product):
+        return
+    account = state.accounts[site]
+    traded_wh = product.position(account).net_wh
+    short, long = _site_prices(state, product, site, Estimate.WORST)
+
+    def cost_uct(metered_wh: int) -> int:
+        out_wh = imbalance_wh(metered_wh=metered_wh, traded_wh=traded_wh)
+        return out_wh * (short if out_wh > 0 else long)
+
+    least_wh = min(traded_wh, account.last_metered_wh or 0, 0)
+    if cost_uct(least_wh) > cost_uct(product.meters[site].net_wh):
+        product.meters[site] = Meter(0, 0, -least_wh, True)
+
+
 def _missing(state: State, product: Product) -> list[Account]:
     """Return who settles in a product and has no reading there, in the order of their registration."""
     accounts, meters = state.accounts, product.meters
@@ -214,6 +235,8 @@ def settle(state: State, product: Product, out: Outcome) -> None:
         prices = _prices(state, product, price.paid, system_wh)
         product.area_imbalance[area] = (prices.short_mct_per_kwh, prices.long_mct_per_kwh)
     for site in measured:
+        if not product.meters[site].version:
+            _estimate_the_dearer(state, product, site)
         _post(state, product, site, out)
 
 

@@ -5,6 +5,7 @@ interval's energy is the difference of two such registers, so the sum over inter
 exactly. While the counter is missing its advance is estimated from power, and flagged; the first interval after its
 return takes up the difference, so the sum stays true. A counter that jumps, falls or stands still beside flowing power
 counts as missing (``domain/plausibility``); another level that lasts is another meter's, and counting goes on from it.
+One whose rises each could be, but together cannot (a register in other units), is replaced by power until it follows.
 """
 
 import math
@@ -29,10 +30,14 @@ from domain.plausibility import (
     LAG_POWER_W_MIN,
     LAG_SHARE,
     LAG_WH_MIN,
+    LAG_WH_UNKNOWN,
+    POWER_FACTOR,
     STEP_WH_MAX,
     Doubt,
+    carried_wh,
     lag_threshold_wh,
     room_wh,
+    slack_wh,
 )
 from edge.outbox.waiting import Build
 
@@ -97,7 +102,8 @@ class _Step:
     """What one observation brings to a counter: its register, and what power and the connection say of it.
 
     ``read_wh`` is ``None`` where the register could not be read, ``estimate_wh`` zero or greater; ``watched`` where
-    power was known over the whole time.
+    power was known over the whole time. ``other_wh`` is what the opposite direction's register rose: a meter that
+    counts each phase by itself counts both ways at once, and power is their difference.
     """
 
     read_wh: float | None
@@ -105,6 +111,7 @@ class _Step:
     gap_s: float
     watched: bool
     connection_w: float | None
+    other_wh: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +121,10 @@ class _Counter:
     ``confirmed_wh`` is what the meter itself last said on that scale; above it, ``wh`` is an estimate. ``falls`` counts
     readings in a row at one other level, ``suspect_wh`` the last of them; ``old`` is the scale before such a level was
     taken for the meter's, with its last value and its age. Since the counter last rose, ``still_s`` passed and power
-    carried ``still_power_wh``. ``lag_*`` watch whether it rises at all while power flows.
+    carried ``still_power_wh``, and the opposite register rose by ``still_other_wh``. ``lag_*`` watch whether it rises
+    at all while power flows. ``beyond_*`` is by how much all its rises went beyond what the connection carried and what
+    power explains; ``racing`` is its rise and the energy by power since it was last compared, where it runs away from
+    them, ``None`` where it does not.
     """
 
     wh: float
@@ -127,6 +137,7 @@ class _Counter:
     old: tuple[float, float, float] | None = None
     still_s: float = 0.0
     still_power_wh: float = 0.0
+    still_other_wh: float = 0.0
     still_watched: bool = True
     step_wh: float = 0.0
     lag_from_wh: float | None = None
@@ -134,6 +145,9 @@ class _Counter:
     lagging: bool = False
     lost_from_wh: float = 0.0
     lost_wh: float = 0.0
+    beyond_connection_wh: float = 0.0
+    beyond_power_wh: float = 0.0
+    racing: tuple[float, float] | None = None
     doubt: str = ""
 
     def advance(self, step: _Step) -> "_Counter":
@@ -142,6 +156,7 @@ class _Counter:
             self,
             still_s=self.still_s + step.gap_s,
             still_power_wh=self.still_power_wh + step.estimate_wh,
+            still_other_wh=self.still_other_wh + step.other_wh,
             still_watched=self.still_watched and step.watched,
             old=None if self.old is None else (self.old[0], self.old[1], self.old[2] + step.gap_s),
         )
@@ -155,6 +170,14 @@ class _Counter:
                 return counter._believed(step, step.read_wh + offset_wh, offset_wh, back=age_s is not None)
         return counter._doubted(step, step.read_wh)
 
+    def risen(self, step: _Step) -> float:
+        """Return what the register rose since it was last believed, as far as the connection carries it."""
+        if step.read_wh is None:
+            return 0.0
+        rise_wh = step.read_wh + self.offset_wh - self.confirmed_wh
+        carried = carried_wh(elapsed_s=self.still_s + step.gap_s, connection_w=step.connection_w)
+        return min(max(0.0, rise_wh), carried)
+
     def _scales(self) -> list[tuple[float, float, float | None]]:
         """Return the scales on which a register may be read: the present one, then the one before another level."""
         scales: list[tuple[float, float, float | None]] = [(self.offset_wh, self.confirmed_wh, None)]
@@ -166,6 +189,10 @@ class _Counter:
     def _believed(self, step: _Step, now_wh: float, offset_wh: float, *, back: bool) -> "_Counter":
         """Return the counter at a level that physics allows; where an estimate ran ahead, it is held until then."""
         rose_wh = now_wh - self.confirmed_wh
+        beyond_connection_wh, beyond_power_wh = self._beyond(step, rose_wh)
+        runs_away = beyond_connection_wh > slack_wh(step.connection_w) or beyond_power_wh > STEP_WH_MAX
+        if not back and not self.lagging and (runs_away or self.racing is not None):
+            return self._raced(step, now_wh)
         ahead = self.wh > now_wh
         counter = replace(
             self,
@@ -179,16 +206,67 @@ class _Counter:
             doubt=Doubt.OTHER_LEVEL if back else self.doubt,
         )
         if back:
-            return replace(counter, lag_from_wh=None, lagging=False, still_s=0.0, still_power_wh=0.0)
+            return replace(counter, lag_from_wh=None, lagging=False, racing=None, still_s=0.0, still_power_wh=0.0)
         if rose_wh > 0:
             counter = replace(
                 counter,
+                beyond_connection_wh=0.0 if self.lagging else beyond_connection_wh,
+                beyond_power_wh=0.0 if self.lagging else beyond_power_wh,
                 still_s=0.0,
                 still_power_wh=0.0,
+                still_other_wh=0.0,
                 still_watched=True,
                 step_wh=min(STEP_WH_MAX, max(rose_wh, 0.9 * self.step_wh)),
             )
         return counter._watched_for_lag(step, self.wh)
+
+    def _beyond(self, step: _Step, rose_wh: float) -> tuple[float, float]:
+        """Return by how much all rises, this one among them, exceed the connection and power.
+
+        What the connection could have carried, and did not, makes room for earlier rises; so does power.
+        """
+        carried = carried_wh(elapsed_s=self.still_s, connection_w=step.connection_w)
+        explained_wh = POWER_FACTOR * (self.still_power_wh + self.still_other_wh)
+        return (
+            max(0.0, self.beyond_connection_wh + rose_wh - carried),
+            max(0.0, self.beyond_power_wh + rose_wh - explained_wh) if self.still_watched else 0.0,
+        )
+
+    def _raced(self, step: _Step, now_wh: float) -> "_Counter":
+        """Return the counter beside a register that runs away: power counts, or at most what the connection carries.
+
+        It is believed again once it follows power for as long as a coarse counter needs for a step.
+        """
+        rose_wh = now_wh - self.confirmed_wh
+        carried = carried_wh(elapsed_s=step.gap_s, connection_w=step.connection_w)
+        wh = self.wh + (step.estimate_wh if step.watched else min(rose_wh, carried))
+        rise_wh = power_wh = 0.0
+        if step.watched:
+            before = self.racing or (0.0, 0.0)
+            rise_wh, power_wh = before[0] + rose_wh, before[1] + step.estimate_wh + step.other_wh
+        compared = power_wh >= LAG_WH_UNKNOWN
+        follows = compared and FOLLOWS_SHARE * power_wh <= rise_wh <= POWER_FACTOR * power_wh
+        still = rose_wh <= 0
+        return replace(
+            self,
+            wh=wh,
+            confirmed_wh=wh,
+            offset_wh=self.offset_wh + wh - now_wh,
+            falls=0,
+            suspect_wh=None,
+            old=None,
+            substituted=True,
+            still_s=self.still_s if still else 0.0,
+            still_power_wh=self.still_power_wh if still else 0.0,
+            still_other_wh=self.still_other_wh if still else 0.0,
+            still_watched=self.still_watched if still else True,
+            lag_from_wh=None,
+            lag_power_wh=0.0,
+            beyond_connection_wh=0.0,
+            beyond_power_wh=0.0,
+            racing=None if follows else (0.0, 0.0) if compared else (rise_wh, power_wh),
+            doubt=Doubt.JUMP,
+        )
 
     def _watched_for_lag(self, step: _Step, before_wh: float) -> "_Counter":
         """Return the counter with power's word on whether it moves; while it does not, power stands in for it."""
@@ -267,13 +345,14 @@ class _Counter:
             lag_power_wh=0.0,
             still_s=0.0,
             still_power_wh=0.0,
+            still_other_wh=0.0,
             still_watched=True,
             step_wh=0.0,
         )
 
     def closed(self, boundary_wh: int) -> "_Counter":
         """Return the counter with a new interval begun; one that begins on an estimate is substituted at once."""
-        open_doubt = self.wh > self.confirmed_wh or self.falls > 0 or self.lagging
+        open_doubt = self.wh > self.confirmed_wh or self.falls > 0 or self.lagging or self.racing is not None
         return replace(self, boundary_wh=boundary_wh, substituted=open_doubt, doubt=self.doubt if open_doubt else "")
 
 
@@ -353,11 +432,16 @@ class IntervalMeter:
 
     def _advance(self, seen: Observation, gap_s: float) -> None:
         known = [power for power in (self._power_w, seen.power_w) if power is not None]
+        most_wh = carried_wh(elapsed_s=gap_s, connection_w=self._connection_w)
         estimate_wh = sum(known) / len(known) * gap_s / 3600 if known else 0.0
+        estimate_wh = min(max(estimate_wh, -most_wh), most_wh)
         watched = bool(known) and gap_s <= INTERPOLATION_S_MAX
         step = _Step(read_wh=None, estimate_wh=0.0, gap_s=gap_s, watched=watched, connection_w=self._connection_w)
-        self._import = self._import.advance(replace(step, read_wh=seen.import_wh, estimate_wh=max(0.0, estimate_wh)))
-        self._export = self._export.advance(replace(step, read_wh=seen.export_wh, estimate_wh=max(0.0, -estimate_wh)))
+        imported = replace(step, read_wh=seen.import_wh, estimate_wh=max(0.0, estimate_wh))
+        exported = replace(step, read_wh=seen.export_wh, estimate_wh=max(0.0, -estimate_wh))
+        import_rise_wh, export_rise_wh = self._import.risen(imported), self._export.risen(exported)
+        self._import = self._import.advance(replace(imported, other_wh=export_rise_wh))
+        self._export = self._export.advance(replace(exported, other_wh=import_rise_wh))
         if seen.power_w is not None:
             self._power_w = seen.power_w
         self._at = seen.at
@@ -400,8 +484,9 @@ class IntervalMeter:
 
 def _counter(state: dict[str, Any]) -> _Counter:
     """Return the counter of a stored state, that of a gateway before there were doubts too."""
-    old = state.get("old")
-    return _Counter(**{**state, "old": None if old is None else (old[0], old[1], old[2])})
+    old, racing = state.get("old"), state.get("racing")
+    tuples = {"old": old and (old[0], old[1], old[2]), "racing": racing and (racing[0], racing[1])}
+    return _Counter(**{**state, **tuples})
 
 
 def _register(wh: float) -> int:

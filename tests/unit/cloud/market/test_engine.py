@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloud.market import commands
@@ -228,6 +228,16 @@ _conditions = Branches("refused", "immediate or cancel", "fill or kill", "post o
 
 @_conditions
 @settings(max_examples=60, deadline=None)
+@example(
+    stream=[
+        *participants(),
+        *(
+            _order(site, tif, side, 2, 10, tif=tif, post_only=tif == "gtc")
+            for site, tif, side in (("farm", "gtc", "sell"), ("mill", "ioc", "buy"), ("mill", "fok", "buy"))
+        ),
+        commands.tick(at_ms=T0_MS + 6 * INTERVAL_MS),
+    ]
+)
 @given(stream=streams())
 def test_refusals_and_conditions_hold_in_any_stream(stream: list[Command]) -> None:
     """Laws 12 and 20: what is refused leaves no trace, what is immediate never rests, post-only never takes."""

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.units import ClockTrust, Quality
+from domain.plausibility import POWER_FACTOR, STEP_WH_MAX, carried_wh, slack_wh
 from edge.telemetry.metering import IntervalMeter, MeteredInterval, Observation
+from tests.support.branches import Branches
 
 START = datetime(2025, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -171,6 +173,87 @@ def test_a_counter_that_cannot_be_is_replaced_by_power_and_said(
     assert doubted, [energy.doubts for energy in finished]
     assert all(energy.quality is Quality.SUBSTITUTED for energy in doubted)
     assert finished[0].quality is Quality.GOOD or doubt == "import: jump"
+
+
+@pytest.mark.parametrize("factor", [5, 10, 20, 100])
+@pytest.mark.parametrize("connection_w", [20_000.0, None])
+def test_a_counter_ten_times_too_fast_is_replaced_by_power_after_a_kilowatt_hour(
+    factor: int, connection_w: float | None
+) -> None:
+    """Each of its steps could be; all together are more than the power, and were settled as good."""
+    finished = quarters(lambda _, wh: 110_000 + (wh - 110_000) * factor, connection_w=connection_w)
+    assert finished[0].import_wh <= POWER_FACTOR * 500 + STEP_WH_MAX
+    assert [energy.import_wh for energy in finished[1:]] == [500] * 3
+    assert all("import: jump" in energy.doubts for energy in finished)
+    assert {energy.quality for energy in finished} == {Quality.SUBSTITUTED}
+
+
+def test_a_fast_counter_beside_no_power_is_bounded_by_the_connection() -> None:
+    """Each step had a hundred Wh of rounding to spare: 58 kW on a connection of 20."""
+    meter = IntervalMeter(connection_w=20_000)
+    finished: list[MeteredInterval] = []
+    for second in range(0, 3610, 10):
+        finished += meter.observe(seen(second, 5000 + second * 40_000 / 3600))
+    assert sum(energy.import_wh for energy in finished) <= 22_000 + slack_wh(20_000)
+    assert {energy.quality for energy in finished} == {Quality.SUBSTITUTED}
+
+
+def test_a_counter_whose_unit_is_mended_is_believed_again() -> None:
+    """Whoever corrects the scale must not wait for a restart."""
+    finished = quarters(lambda second, wh: wh if second >= 900 else 110_000 + (wh - 110_000) * 10, count=10)
+    assert finished[0].quality is Quality.SUBSTITUTED
+    assert [energy.quality for energy in finished[-4:]] == [Quality.GOOD] * 4
+    assert [energy.import_wh for energy in finished[-4:]] == [500] * 4
+
+
+def test_a_meter_that_counts_each_phase_counts_both_ways_at_once() -> None:
+    """One phase exports what another imports: both registers run, power is their difference, and both are right."""
+    meter = IntervalMeter(connection_w=20_000)
+    finished: list[MeteredInterval] = []
+    for second in range(0, 8 * 900 + 10, 10):
+        observed = seen(second, 5000 + second * 3000 / 3600, export_wh=7000 + second * 2950 / 3600, power_w=50.0)
+        finished += meter.observe(observed)
+    assert {(energy.import_wh, energy.quality) for energy in finished} == {(750, Quality.GOOD)}
+    assert sum(energy.export_wh for energy in finished) == 8 * 2950 // 4
+
+
+PHYSICS = Branches("good", "substituted", "above a hundredth of what the connection carries")
+register_fault = st.sampled_from(["true", "true", "fast", "jump", "zero", "missing", "garbage"])
+power_fault = st.sampled_from(["true", "true", "missing", "garbage"])
+
+
+@PHYSICS
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(1, 40), st.sampled_from([10, 45, 80, 300]), register_fault, power_fault),
+        min_size=3,
+        max_size=8,
+    ),
+    connection_w=st.sampled_from([3_000.0, 20_000.0]),
+    load_w=st.integers(0, 3_000),
+    garbage=st.floats(min_value=-1e12, max_value=1e12),
+    factor=st.integers(2, 400),
+)
+def test_no_register_and_no_power_make_more_energy_than_the_connection_carries(
+    spans: list[tuple[int, int, str, str]], connection_w: float, load_w: int, garbage: float, factor: int
+) -> None:
+    """Whatever is read: from its first to its last interval a meter counts what its connection can have carried."""
+    meter = IntervalMeter(connection_w=connection_w)
+    at_s, register_wh = 0, 100_000.0
+    finished = list(meter.observe(seen(0, register_wh, power_w=float(load_w))))
+    for gap_s, register, power in [span[1:] for span in spans for _ in range(span[0])]:
+        at_s += gap_s
+        truth_wh = load_w * gap_s / 3600
+        register_wh += truth_wh * factor if register == "fast" else abs(garbage) if register == "jump" else truth_wh
+        shown = {"zero": 0.0, "missing": None, "garbage": garbage}.get(register, register_wh)
+        watts = {"missing": None, "garbage": garbage}.get(power, float(load_w))
+        finished += meter.observe(seen(at_s, shown, power_w=watts))
+    carried = carried_wh(elapsed_s=at_s, connection_w=connection_w)
+    for wh in (sum(energy.import_wh for energy in finished), sum(energy.export_wh for energy in finished)):
+        assert 0 <= wh <= carried + 2 * slack_wh(connection_w)
+        PHYSICS.met("above a hundredth of what the connection carries", wh > carried / 100)
+    for energy in finished:
+        PHYSICS.met("good" if energy.quality is Quality.GOOD else "substituted")
 
 
 def test_a_counter_that_wakes_up_returns_to_its_own_level() -> None:
