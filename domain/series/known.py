@@ -10,6 +10,7 @@ from dataclasses import replace
 from domain.series.errors import SeriesError
 from domain.series.table import Table
 from domain.series.times import looks_like_time
+from domain.series.units import unit_in
 
 Form = Callable[[Table], Table | None]
 
@@ -170,7 +171,11 @@ def _nord_pool(table: Table) -> Table | None:
         f"{date.strip()} {hour.strip()[:2]}:00"
         for date, hour in zip(table.column(day), table.column(hours), strict=True)
     ]
-    return _with_time(table, times, drop={day, hours}, form="Nord Pool", zone="Europe/Oslo")
+    found = _with_time(table, times, drop={day, hours}, form="Nord Pool", zone="Europe/Oslo")
+    # The title names the currency of all areas: Elspot Prices in NOK/MWh.
+    titles = [unit.name for row in table.preamble for cell in row if (unit := unit_in(cell)) is not None]
+    areas = [name for name in found.header[1:] if unit_in(name) is None]
+    return replace(found, units=tuple((name, titles[0]) for name in areas)) if titles else found
 
 
 def _first(table: Table, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +12,11 @@ from domain.series.numbers import Decimal, is_missing, number
 from domain.series.times import looks_like_time
 
 SEPARATORS = ";\t|,"
+_QUOTED = re.compile(r'"[^"]*"')
 HEADER_WITHIN = 60  # A header stands among the first rows, below what an export says about itself.
 ROWS_MAX = 5_000_000
 CELL_MAX = 100_000
+USUAL_SHARE = 0.8  # Of the rows, those that have as many cells as the series has.
 WIDE_SHARE = 0.01  # So many rows may have a cell more than there are names.
 
 
@@ -58,7 +61,7 @@ def parse(text: str) -> Table:
     rows, lines = _rows(text, separator)
     if not rows:
         raise SeriesError("it holds no rows")
-    first = next((index for index, row in enumerate(rows[:HEADER_WITHIN]) if _is_data(row)), None)
+    first = _first_data(rows)
     if first is None:
         return _table(rows, lines, header=0, first=1, separator=separator)
     if first == 0:
@@ -118,17 +121,44 @@ def _rows(text: str, separator: str) -> tuple[list[list[str]], list[int]]:
 
 
 def _separator(text: str) -> str:
-    """Return the separator that cuts most lines into equally many columns; a comma may be a decimal's."""
+    """Return the separator that cuts most lines into equally many columns; a comma may be a decimal's.
+
+    What stands in quotes separates nothing, as in ``"BZN|BE"``. A bar inside of one cell cuts into fewer columns than a
+    comma does.
+    """
     sample = [line for line in text.splitlines()[:200] if line.strip()][:80]
     if sample and sample[0].lower().startswith("sep=") and len(sample[0].strip()) == 5:
         return sample[0].strip()[-1]
+    bare = [_QUOTED.sub("", line) for line in sample]
     shares: dict[str, float] = {}
+    widths: dict[str, int] = {}
     for mark in SEPARATORS:
-        counts = Counter(len(row) for row in csv.reader(sample, delimiter=mark, skipinitialspace=True))
-        width, lines = max(counts.items(), key=lambda item: (item[1] if item[0] > 1 else 0, item[0]))
-        shares[mark] = lines / max(1, sum(counts.values())) if width > 1 else 0.0
+        counts = Counter(line.count(mark) + 1 for line in bare)
+        widths[mark], lines = max(counts.items(), key=lambda item: (item[1] if item[0] > 1 else 0, item[0]))
+        shares[mark] = lines / len(bare) if widths[mark] > 1 else 0.0
     best = max(shares.values())
-    return next(mark for mark in SEPARATORS if shares[mark] >= best - 0.02) if best else ","
+    if not best:
+        return ","
+    found = next(mark for mark in SEPARATORS if shares[mark] >= best - 0.02)
+    return "," if found == "|" and shares[","] >= best - 0.02 and widths[","] > widths["|"] else found
+
+
+def _first_data(rows: list[list[str]]) -> int | None:
+    """Return the first row with a time and a value; a block of facts, of another width than most rows, has none.
+
+    A block of facts has dates too, from when to when the file is.
+    """
+    found = [index for index, row in enumerate(rows[:HEADER_WITHIN]) if _is_data(row)]
+    usual, count = Counter(len(row) for row in rows).most_common(1)[0]
+    like_most = [index for index in found if len(rows[index]) == usual]
+    if count > USUAL_SHARE * len(rows) and like_most and _named_above(rows, like_most[0], usual):
+        return like_most[0]
+    return found[0] if found else None
+
+
+def _named_above(rows: list[list[str]], first: int, width: int) -> bool:
+    """Return whether a row of names of the same width stands right above."""
+    return first > 0 and len(rows[first - 1]) == width and not _is_data(rows[first - 1])
 
 
 def is_time(cell: str) -> bool:

@@ -157,3 +157,46 @@ def test_what_would_be_read_as_something_else_is_refused(data: bytes, words: str
     with pytest.raises(SeriesError) as error:
         _read(data)
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def _times(zone: str, count: int, minutes: int) -> list[datetime]:
+    """Return local times from 20 October 2026 on, over the end of summer time."""
+    first = datetime(2026, 10, 20, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    return [(first + timedelta(minutes=minutes * step)).astimezone(ZoneInfo(zone)) for step in range(count)]
+
+
+def test_a_bar_inside_of_every_cell_of_one_column_separates_nothing() -> None:
+    """An export of more than fifty rows was cut at the bar of ``BZN|BE``, quoted or not."""
+    for quote in ('"', ""):
+        rows = [f"{quote}MTU (CET/CEST){quote},{quote}Area{quote},{quote}Day-ahead Price (EUR/MWh){quote}"]
+        for at in _times("Europe/Brussels", 1200, 15):
+            end = (at.astimezone(UTC) + timedelta(minutes=15)).astimezone(at.tzinfo)
+            span = f"{at:%d/%m/%Y %H:%M:%S} - {end:%d/%m/%Y %H:%M:%S}"
+            rows.append(f"{quote}{span}{quote},{quote}BZN|BE{quote},{quote}{at.hour % 5}.5{quote}")
+        found = read("\n".join(rows).encode(), Options(wanted="price"))
+        assert found.understood == "ENTSO-E, quarterly (15 min), Europe/Brussels, EUR/MWh, no gaps"
+        assert len(found.series.values) == 1200
+    bars = "\n".join(["time|kW", *(f"{at:%d.%m.%Y %H:%M}|{at.hour % 5},25" for at in _times("Europe/Berlin", 300, 60))])
+    assert read(bars.encode(), Options(timezone="Europe/Berlin")).series.values[1] == 1.25
+
+
+def test_a_block_of_facts_with_dates_is_no_data() -> None:
+    """It says from when to when the file is; the names of the series stand below it."""
+    rows = [
+        "Identifiant PRM;Type de donnees;Date de debut;Date de fin;Grandeur physique;Unite;Pas en minutes",
+        "'12345678901234;Courbe de charge;20/10/2026;01/11/2026;Energie active;W;",
+        "Horodate;Valeur",
+        *(f"{at.isoformat()};{at.hour % 5 * 100}" for at in _times("Europe/Paris", 480, 30)),
+    ]
+    found = read("\n".join(rows).encode(), Options())
+    assert (found.column, found.unit, found.notes) == ("Valeur", "W", ())
+    assert found.understood.startswith("Enedis, half-hourly")
+
+
+def test_the_currency_of_a_title_is_that_of_every_area() -> None:
+    """The columns are names of areas; the line above them says what they are in."""
+    rows = ["Elspot Prices in NOK/MWh", "", "Date;Hours;NO1;NO2"]
+    for at in _times("Europe/Oslo", 300, 60):
+        rows.append(f"{at:%d-%m-%Y};{at.hour:02d} - {(at.hour + 1) % 24:02d};{at.hour % 5},5;500,1")
+    found = read("\r\n".join(rows).encode("cp1252"), Options(wanted="price"))
+    assert (found.unit, found.column, found.series.values[1]) == ("NOK/MWh", "NO1", 1.5)
