@@ -24,6 +24,14 @@ ODD_ROWS = 20  # Below so many rows none is odd: the file is wrong.
 VALUE_MAX = 1e15  # Of what a person may bring, in any unit: far above the counter of a country in Wh, exact in a float.
 
 
+# What a column is named that holds what is asked for, the surest first.
+_WORDS = {
+    "price": ("price", "preis", "marketprice", "value_inc_vat", "total"),
+    "pv": ("pv", "solar", "produc", "yield", "generation", "erzeugung"),
+    "load": ("load", "consumption", "consommation", "verbrauch", "bezug", "afname", "usage", "demand"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What a person says about a file; empty where the file shall tell.
@@ -178,16 +186,24 @@ def _column(table: Table, time: str, options: Options) -> str:
     if options.column:
         return _named(table, options.column, [name for name in table.header if name != time])
     full = [name for name in values if any(not is_missing(cell) for cell in table.column(name))] or values
-    words = {"price": ("price", "preis", "marketprice", "value_inc_vat", "total"), "pv": ("pv", "solar", "produc")}
     for name in full:
         unit = unit_in(name)
         if options.wanted == "price" and unit is not None and unit.measures is Measures.PRICE:
             return name
-    for word in words.get(options.wanted, ()):
+    for word in _WORDS.get(options.wanted, ()):
         for name in full:
             if word in name.lower():
                 return name
-    return full[0]
+    return next((name for name in full if _may_be(table, name, options.wanted)), full[0])
+
+
+def _may_be(table: Table, name: str, wanted: str) -> bool:
+    """Return whether a column may hold what is asked for: a load is a power or an energy, and no generation."""
+    if wanted != "load":
+        return True
+    unit = unit_in(dict(table.units).get(name, "")) or unit_in(name)
+    flows = unit is not None and unit.measures in {Measures.POWER, Measures.ENERGY}
+    return flows and not any(word in name.lower() for word in _WORDS["pv"])
 
 
 def _unit(table: Table, column: str, asked: str) -> Unit | None:

@@ -200,3 +200,20 @@ def test_the_currency_of_a_title_is_that_of_every_area() -> None:
         rows.append(f"{at:%d-%m-%Y};{at.hour:02d} - {(at.hour + 1) % 24:02d};{at.hour % 5},5;500,1")
     found = read("\r\n".join(rows).encode("cp1252"), Options(wanted="price"))
     assert (found.unit, found.column, found.series.values[1]) == ("NOK/MWh", "NO1", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted", "column"),
+    [
+        ("time,temp_c,load_kw", "load", "load_kw"),
+        ("time,PV Yield (kWh),Consumption (kWh)", "load", "Consumption (kWh)"),
+        ("time,PV Yield (kWh),Consumption (kWh)", "pv", "PV Yield (kWh)"),
+        ("time,soc_percent,grid_w", "load", "grid_w"),
+        ("time,Consumption (kWh),Yield (kWh)", "pv", "Yield (kWh)"),
+        ("time,one,two", "load", "one"),
+    ],
+)
+def test_of_several_columns_that_of_the_quantity_is_read(header: str, wanted: str, column: str) -> None:
+    """The first column of a portal's table may be the temperature, or what the roof gave."""
+    rows = [f"{at.isoformat()},20,{load(at)}" for at in STARTS]
+    assert read("\n".join([header, *rows]).encode(), Options(wanted=wanted)).column == column
