@@ -35,6 +35,7 @@ class PastOutlook:
         self._start, self._place = start, place
         self._load, self._pv = _series(start, load_w), _series(start, pv_w)
         self._issued: tuple[int, ForecastBroadcast | None] | None = None
+        self._past: tuple[int, Past] | None = None
         self._record = TrackRecord()
 
     def forecasts(self, index: int) -> tuple[SiteForecast, ...]:
@@ -61,15 +62,18 @@ class PastOutlook:
         return measured, *ahead
 
     def past(self, index: int) -> Past:
-        """Return what was metered in the weeks before a quarter."""
-        return Past(
-            energies={
-                self._start + past * DELIVERY_INTERVAL: self._metered(past)
-                for past in range(max(0, index - DAYS_BACK * 96), index)
-            },
-            clock=self._place.clock,
-            holidays=self._place.holidays or (),
-        )
+        """Return what was metered in the weeks before a quarter, read anew each hour as the running agent does."""
+        if self._past is None or not 0 <= index - self._past[0] < _OWN_EVERY_QUARTERS:
+            past = Past(
+                energies={
+                    self._start + past * DELIVERY_INTERVAL: self._metered(past)
+                    for past in range(max(0, index - DAYS_BACK * 96), index)
+                },
+                clock=self._place.clock,
+                holidays=self._place.holidays or (),
+            )
+            self._past = index, past
+        return self._past[1]
 
     def _note(self, index: int, history: History, own: ForecastBroadcast | None) -> None:
         """Judge what was told of the quarter before, and note what is told now of the one six hours ahead."""

@@ -30,6 +30,43 @@ class Past:
     energies: Mapping[datetime, IntervalEnergy] = field(default_factory=dict)
     clock: tzinfo = UTC
     holidays: Container[date] = ()
+    # Of spans looked at before: plans of one hour look at nearly the same ones, and the past stays as it is.
+    _deviations: dict[tuple[datetime, int], list[tuple[float, float]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def deviations(self, begin: datetime, quarters: int) -> list[tuple[float, float]]:
+        """Return load and generation of past days above their mean over some quarters, in Wh, the newest day first.
+
+        Of days of the kind of the first quarter; where too few of them are known, of all days.
+        """
+        found = self._deviations.get((begin, quarters))
+        if found is None:
+            found = self._deviations[begin, quarters] = self._looked_up(begin, quarters)
+        return found
+
+    def _looked_up(self, begin: datetime, quarters: int) -> list[tuple[float, float]]:
+        kind = self.kind_of(begin)
+        alike: list[tuple[float, float]] = []
+        others: list[tuple[float, float]] = []
+        for back in range(1, DAYS_BACK + 1):
+            source = begin - back * _DAY
+            metered = [self.energies.get(source + step * DELIVERY_INTERVAL) for step in range(quarters)]
+            known = [each for each in metered if each is not None]
+            if len(known) < quarters:
+                continue
+            energy = (sum(each.load_wh for each in known), sum(each.pv_wh for each in known))
+            others.append(energy)
+            if self.kind_of(source) == kind:
+                alike.append(energy)
+                if len(alike) == SCENARIOS:
+                    break
+        found = alike if len(alike) >= _DAYS_MIN else others[:SCENARIOS]
+        if len(found) < _DAYS_MIN:
+            return []
+        load_mean = sum(load for load, _ in found) / len(found)
+        pv_mean = sum(pv for _, pv in found) / len(found)
+        return [(load - load_mean, pv - pv_mean) for load, pv in found]
 
     def kind_of(self, at: datetime) -> int:
         """Return one number on working days, another on Saturdays, a third on Sundays and holidays."""
@@ -67,35 +104,13 @@ def scenarios(intervals: Sequence[PlanInterval], past: Past) -> tuple[Scenario, 
 
 
 def _deviations(interval: PlanInterval, past: Past) -> list[tuple[float, float]]:
-    """Return load and generation of past days above their mean over an interval, in Wh, the newest day first.
-
-    Of days of the interval's kind; where too few of them are known, of all days.
-    """
+    """Return how past days lay from their mean over an interval; of the present quarter only the rest is planned."""
     quarters = max(1, round(interval.hours * _QUARTERS_PER_H))
-    begin = interval.end - quarters * DELIVERY_INTERVAL
-    # Of the present quarter only what is left of it is planned.
     share = interval.hours * _QUARTERS_PER_H / quarters
-    kind = past.kind_of(begin)
-    alike: list[tuple[float, float]] = []
-    others: list[tuple[float, float]] = []
-    for back in range(1, DAYS_BACK + 1):
-        source = begin - back * _DAY
-        metered = [past.energies.get(source + step * DELIVERY_INTERVAL) for step in range(quarters)]
-        known = [each for each in metered if each is not None]
-        if len(known) < quarters:
-            continue
-        energy = (share * sum(each.load_wh for each in known), share * sum(each.pv_wh for each in known))
-        others.append(energy)
-        if past.kind_of(source) == kind:
-            alike.append(energy)
-            if len(alike) == SCENARIOS:
-                break
-    found = alike if len(alike) >= _DAYS_MIN else others[:SCENARIOS]
-    if len(found) < _DAYS_MIN:
-        return []
-    load_mean = sum(load for load, _ in found) / len(found)
-    pv_mean = sum(pv for _, pv in found) / len(found)
-    return [(load - load_mean, pv - pv_mean) for load, pv in found]
+    return [
+        (share * load_wh, share * pv_wh)
+        for load_wh, pv_wh in past.deviations(interval.end - quarters * DELIVERY_INTERVAL, quarters)
+    ]
 
 
 NOTHING_KNOWN = Past()

@@ -174,9 +174,10 @@ def _planned(
 ) -> Plan:
     """Return the plan of the running agent at the beginning of a quarter; the present net power is measured."""
     now = season.start + index * DELIVERY_INTERVAL
+    past = outlook.past(index)
 
     def rates(start: datetime) -> tuple[float, float]:
-        known = _known(season, index, (start - season.start) // DELIVERY_INTERVAL)
+        known = priced_as(season, index, (start - season.start) // DELIVERY_INTERVAL, past)
         return season.buy_mct_per_kwh[known], season.sell_mct_per_kwh[known]
 
     intervals = plan_intervals(outlook.forecasts(index), rates=rates, now=now)
@@ -186,20 +187,29 @@ def _planned(
             stores=stores,
             connection=connection,
             end_mct_per_kwh=end_value(intervals),
-            scenarios=scenarios(intervals, outlook.past(index)) if stores else (),
+            scenarios=scenarios(intervals, past) if stores else (),
         )
     )
 
 
-def _known(season: Season, now: int, index: int) -> int:
-    """Return the quarter whose price is planned with: its own where published, else the same of the last day known."""
-    at = season.start + now * DELIVERY_INTERVAL
+def priced_as(season: Season, now: int, index: int, past: Past) -> int:
+    """Return the quarter whose price is planned with: its own where that is published.
+
+    Else the same quarter of the last day of its kind (working day, Saturday, Sunday or holiday) within a week, else of
+    the last day: a Saturday is not priced as the Friday before, and the price's forecast of a zone knows that too.
+    """
+    at = (season.start + now * DELIVERY_INTERVAL).astimezone(past.clock)
     day_began = now - (at.hour * 4 + at.minute // 15)
     published = day_began + QUARTERS_PER_DAY * (2 if at.hour >= _PUBLISHED_HOUR else 1)
     published = min(published, len(season.buy_mct_per_kwh))
-    while index >= published:
-        index -= QUARTERS_PER_DAY
-    return max(0, index)
+    if index < published:
+        return index
+    days = -(-(index + 1 - published) // QUARTERS_PER_DAY)
+    last = index - days * QUARTERS_PER_DAY
+    kind = past.kind_of(season.start + index * DELIVERY_INTERVAL)
+    week = range(last, max(-1, index - 7 * QUARTERS_PER_DAY - 1), -QUARTERS_PER_DAY)
+    alike = (each for each in week if past.kind_of(season.start + each * DELIVERY_INTERVAL) == kind)
+    return max(0, next(alike, last))
 
 
 def _happened(present: PlanInterval, action: Action, stores: Sequence[Store], stored: list[float], aim: str) -> Quarter:
