@@ -162,12 +162,17 @@ class _Counter:
         )
         if step.read_wh is None:
             return counter._estimated(step, Doubt.MISSING)
+        may_be: list[tuple[float, float, bool]] = []
         for offset_wh, floor_wh, age_s in counter._scales():
             rise_wh = step.read_wh + offset_wh - floor_wh
             watched_wh = counter.still_power_wh if counter.still_watched and age_s is None else None
             elapsed_s = counter.still_s if age_s is None else age_s
             if 0 <= rise_wh <= room_wh(elapsed_s=elapsed_s, connection_w=step.connection_w, power_wh=watched_wh):
-                return counter._believed(step, step.read_wh + offset_wh, offset_wh, back=age_s is not None)
+                expected_wh = counter.wh + step.estimate_wh - floor_wh
+                may_be.append((abs(rise_wh - expected_wh), offset_wh, age_s is not None))
+        if may_be:  # A young counter may have slept at zero as well as have risen at once by all that it had counted.
+            _, offset_wh, back = min(may_be, key=lambda one: one[0])
+            return counter._believed(step, step.read_wh + offset_wh, offset_wh, back=back)
         return counter._doubted(step, step.read_wh)
 
     def risen(self, step: _Step) -> float:

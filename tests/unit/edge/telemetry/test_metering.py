@@ -264,6 +264,24 @@ def test_a_counter_that_wakes_up_returns_to_its_own_level() -> None:
     assert finished[-1].register_import_wh == 112_000
 
 
+def test_a_young_counter_that_slept_at_zero_is_not_paid_for_once_more() -> None:
+    """A meter of last week has counted so little that it could have risen by all of it at once."""
+    start = datetime(2026, 6, 1, 6, tzinfo=UTC)
+    meter = IntervalMeter(connection_w=30_000.0)
+    told: list[MeteredInterval] = []
+    for second in range(0, 3700, 10):
+        asleep = 1200 <= second < 1400
+        seen = Observation(
+            at=start + timedelta(seconds=second),
+            import_wh=0.0 if asleep else 10_000_000.0 + second / 3.6,
+            export_wh=0.0 if asleep else 500.0,
+            power_w=1000.0,
+        )
+        told += meter.observe(seen)
+    assert sum(one.export_wh for one in told) == 0
+    assert sum(one.import_wh for one in told) == pytest.approx(1000, abs=5)
+
+
 def test_a_counter_in_steps_of_a_kilowatt_hour_loses_nothing() -> None:
     """A coarse register is no fault: its steps are whole, and their sum is the register's difference."""
     finished = quarters(lambda _, wh: wh // 1000 * 1000, count=8)
