@@ -158,6 +158,7 @@ class ChargingStation:
             "limit_of": of,
             "leases": self.profiles.leases,
             "current_a": self.current_a,
+            "phases": self.phases,
             "power_w": self.power_w,
             "energy_wh": self.energy_wh,
             "error": self.last_error,
