@@ -216,7 +216,10 @@ def render(report: Report) -> Group:
         for name, counts in report.channels.items()
         if counts["lost"]
     ]
-    lines.append(f"orders: {orders['sent']} sent, {orders['accepted']} accepted, {orders['traded']} traded")
+    lines.append(
+        f"orders: {orders['accepted']} taken, {orders['traded']} of them traded; "
+        f"{orders['sent']} messages, with changes and withdrawals"
+    )
     lines.append(
         f"energy: feeder and sites differ by {report.energy['max_balance_error_w']:.0f} W at most of "
         f"{report.energy['feeder_peak_w'] / 1000:.0f} kW"
