@@ -27,6 +27,7 @@ from cloud.errors import ConditionFailed, SetupError, StoreError
 from cloud.infra.rules import CONSUMERS, Carrier, Consumer, Stream
 from cloud.local.streams import Grown, NewRecord, SetAside, StreamRecord, shard_of, site_of
 from cloud.stores.dynamodb import DynamoTables
+from cloud.stores.endpoint import checked_endpoint
 from cloud.stores.tables import Delete, Key, Put, Table, prefix
 from contracts.units import epoch_ms, instant
 
@@ -79,7 +80,7 @@ class KinesisAddress:
         return cls(
             name=parts.netloc,
             region=options.get("region"),
-            endpoint=options.get("endpoint"),
+            endpoint=checked_endpoint(options.get("endpoint"), of="the streams"),
             shards=int(shards) if shards else None,
         )
 

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from cloud.errors import SetupError
+from cloud.stores.endpoint import checked_endpoint
 from cloud.stores.lake import Lake
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Tables
@@ -98,7 +99,8 @@ def open_lake(place: str) -> Lake:
     except ImportError as error:
         raise SetupError(f"a lake in a bucket needs sitewatt[cloud]: {error}") from error
     prefix = f"{folder}/" if (folder := parts.path.strip("/")) else ""
-    client = boto3.client("s3", endpoint_url=options.get("endpoint"), region_name=options.get("region", "us-east-1"))
+    endpoint = checked_endpoint(options.get("endpoint"), of="the lake")
+    client = boto3.client("s3", endpoint_url=endpoint, region_name=options.get("region", "us-east-1"))
     return S3Lake(client, bucket=parts.netloc, prefix=prefix)
 
 

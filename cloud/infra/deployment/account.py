@@ -1,6 +1,7 @@
 """One account in one Region, or an emulator that answers in its place."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cloud.errors import DeployError
+from cloud.errors import DeployError, SetupError
+from cloud.stores.endpoint import checked_endpoint
 
 EMULATOR_CREDENTIALS: Final = "emulator"
+_REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,19 @@ class Account:
     stack: str
     region: str
     endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no client can be made for.
+
+        Raises:
+            DeployError: The address or the Region is none.
+        """
+        try:
+            checked_endpoint(self.endpoint, of="the account")
+        except SetupError as error:
+            raise DeployError(str(error)) from error
+        if not _REGION.fullmatch(self.region):
+            raise DeployError(f"the Region is {self.region!r}, must be as eu-central-1; nobody was asked")
 
     @property
     def prefix(self) -> str:
