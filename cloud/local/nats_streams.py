@@ -11,101 +11,34 @@ Source: NATS documentation, "JetStream: Streams" and "Key/Value Store"; ADR-31 "
 
 import asyncio
 import json
-import logging
-import ssl
-import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from typing import Final
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
-from nats.js.api import StorageType, StreamConfig
-from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
-from cloud.errors import SetupError, StoreError
+from cloud.errors import StoreError
 from cloud.infra.rules import CONSUMERS, Consumer, Stream, consumers_of
+from cloud.local.nats_connection import (
+    ANSWER_TIMEOUT_S,
+    SHARDS_MAX,
+    MissingError,
+    NatsAddress,
+    OvertakenError,
+    connect,
+    guarded,
+)
 from cloud.local.streams import Grown, NewRecord, SetAside, StreamRecord, shard_of, site_of
 from contracts.units import epoch_ms, instant
 
-log = logging.getLogger(__name__)
-
-SHARDS: Final = 8
-SHARDS_MAX: Final = 256
-DUPLICATES_S: Final = 120.0
-ANSWER_TIMEOUT_S: Final = 5.0
-OPEN_TIMEOUT_S: Final = 15.0
 LOOK_AGAIN_S: Final = 1.0
 PAGE: Final = 200
-_CONNECT_TIMEOUT_S: Final = 5
-# A cut network says nothing: after two of these without an answer another server is looked for.
-PING_S: Final = 2
-_PINGS_MAX: Final = 2
-_SHARDS_KEY: Final = "sitewatt-shards"
 _KEY, _ARRIVED = "Sitewatt-Key", "Sitewatt-Arrived"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NatsAddress:
-    """Where the streams are: ``nats://HOST:PORT[,HOST:PORT…]/NAME[?shards=8&replicas=3&creds=FILE&ca=FILE]``.
-
-    ``NAME`` (by default ``sitewatt``) stands before everything there. ``shards`` and ``replicas`` count when the
-    streams are made; afterwards another number of shards is refused. ``creds`` is a NATS credentials file, ``ca`` the
-    authority that the servers' certificates are held against (``tls://`` without it: the machine's).
-    """
-
-    servers: tuple[str, ...]
-    name: str
-    shards: int | None
-    replicas: int
-    creds: Path | None
-    ca: Path | None
-
-    @classmethod
-    def parse(cls, url: str) -> "NatsAddress":
-        """Read an address.
-
-        Raises:
-            SetupError: It is none; the message names the part, never the credentials.
-        """
-        parts = urlsplit(url)
-        hosts = [host for host in parts.netloc.split(",") if host]
-        if parts.scheme not in ("nats", "tls") or not hosts:
-            raise SetupError("the streams' address must be nats://HOST:PORT/NAME; nothing connected")
-        if "@" in parts.netloc:
-            raise SetupError("the streams' address holds a password; name a credentials file, ?creds=FILE, instead")
-        name = parts.path.strip("/") or "sitewatt"
-        if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii() or len(name) > 64:
-            raise SetupError(f"the streams' name is {name!r}, must be up to 64 letters, digits, - and _")
-        options = dict(parse_qsl(parts.query))
-        if unknown := sorted(set(options) - {"shards", "replicas", "creds", "ca"}):
-            raise SetupError(f"the streams' address knows no {unknown[0]!r}; it takes shards, replicas, creds and ca")
-        return cls(
-            servers=tuple(f"{parts.scheme}://{host}" for host in hosts),
-            name=name,
-            shards=_number(options, "shards", SHARDS_MAX),
-            replicas=_number(options, "replicas", 5) or 1,
-            creds=Path(options["creds"]) if "creds" in options else None,
-            ca=Path(options["ca"]) if "ca" in options else None,
-        )
-
-
-def _number(options: Mapping[str, str], name: str, last: int) -> int | None:
-    if name not in options:
-        return None
-    text = options[name]
-    if not text.isdecimal() or not 1 <= int(text) <= last:
-        raise SetupError(f"{name} of the streams is {text!r}, must be 1 to {last}")
-    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,31 +72,8 @@ class NatsStreams:
             StoreError: No server answers, or JetStream refuses.
         """
         address = NatsAddress.parse(url)
-        client = Client()
-        try:
-            # The client itself looks for a server for ever, at the first connection too.
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                await client.connect(
-                    servers=list(address.servers),
-                    name="sitewatt",
-                    user_credentials=str(address.creds) if address.creds else None,
-                    tls=ssl.create_default_context(cafile=address.ca) if address.ca else None,
-                    connect_timeout=_CONNECT_TIMEOUT_S,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=1,
-                    ping_interval=PING_S,
-                    max_outstanding_pings=_PINGS_MAX,
-                    error_cb=_said,
-                )
-        except (NatsError, OSError, TimeoutError) as error:
-            raise StoreError(f"streams at {', '.join(address.servers)} cannot be reached: {_text(error)}") from error
-        try:
-            shards = await _guarded(_make_streams(client, address))
-            state = await _guarded(_make_state(client, address))
-        except BaseException:
-            await client.close()
-            raise
-        return cls(client, state, name=address.name, shards=shards)
+        connection = await connect(address)
+        return cls(connection.client, connection.state, name=address.name, shards=connection.shards)
 
     @property
     def shards(self) -> int:
@@ -179,9 +89,9 @@ class NatsStreams:
         """Append records; all are on their way before the first is answered, and the server keeps their order."""
         self._refuse_without_connection()
         grown = {(record.stream, shard_of(record.partition_key, self._shards)) for record in records}
-        await _guarded(self._append(records))
+        await guarded(self._append(records))
         for stream, shard in grown:
-            await _guarded(self._client.publish(f"{self._name}.grown.{stream}.{shard}"))
+            await guarded(self._client.publish(f"{self._name}.grown.{stream}.{shard}"))
         return grown
 
     async def _append(self, records: Sequence[NewRecord]) -> None:
@@ -200,7 +110,7 @@ class NatsStreams:
 
     async def follow(self, grown: Callable[[Grown], None]) -> None:
         """Tell of what any process appends, until cancelled."""
-        heard = await _guarded(self._client.subscribe(f"{self._name}.grown.*.*"))
+        heard = await guarded(self._client.subscribe(f"{self._name}.grown.*.*"))
         try:
             async for message in heard.messages:
                 stream, shard = message.subject.split(".")[-2:]
@@ -222,8 +132,8 @@ class NatsStreams:
             await self._checkpoint(consumer.handler, shard)
         while (known := self._known[name]).seq < seq:
             try:
-                revision = await _guarded(self._state.update(name, str(seq).encode(), known.revision))
-            except _OvertakenError:
+                revision = await guarded(self._state.update(name, str(seq).encode(), known.revision))
+            except OvertakenError:
                 await self._checkpoint(consumer.handler, shard)
             else:
                 self._known[name] = _Checkpoint(seq=seq, revision=revision)
@@ -236,7 +146,7 @@ class NatsStreams:
             "data": b64encode(record.data).decode(),
             "error": error[:2000],
         }
-        await _guarded(self._state.put(f"aside.{consumer.handler}.{record.seq}", json.dumps(value).encode()))
+        await guarded(self._state.put(f"aside.{consumer.handler}.{record.seq}", json.dumps(value).encode()))
 
     async def all_set_aside(self) -> list[SetAside]:
         """Return every record that was set aside, the oldest first."""
@@ -260,7 +170,7 @@ class NatsStreams:
     async def ask_replay(self, record: SetAside, data: bytes) -> None:
         """Let a running cloud, or the next to start, deliver a record again, as it was or repaired."""
         value = {"key": record.record.partition_key, "data": b64encode(data).decode()}
-        await _guarded(self._state.put(f"replay.{record.handler}.{record.record.seq}", json.dumps(value).encode()))
+        await guarded(self._state.put(f"replay.{record.handler}.{record.record.seq}", json.dumps(value).encode()))
         await self.drop(record)
 
     async def take_replays(self, at: datetime) -> set[Grown]:
@@ -295,8 +205,8 @@ class NatsStreams:
         while True:
             value, revision = await self._value(f"counter.{name}")
             try:
-                await _guarded(self._state.update(f"counter.{name}", str(int(value or 0) + by).encode(), revision))
-            except _OvertakenError:
+                await guarded(self._state.update(f"counter.{name}", str(int(value or 0) + by).encode(), revision))
+            except OvertakenError:
                 continue
             return
 
@@ -304,7 +214,7 @@ class NatsStreams:
         """Return every counter, how many records wait, and how many were set aside."""
         found = {name.removeprefix("counter."): int(value) async for name, value in self._values("counter")}
         found["set_aside"] = len(await self._names("aside"))
-        infos = [await _guarded(self._js.stream_info(self._stream(shard))) for shard in range(self._shards)]
+        infos = [await guarded(self._js.stream_info(self._stream(shard))) for shard in range(self._shards)]
         found["waiting"] = sum(info.state.messages for info in infos)
         return found
 
@@ -324,7 +234,7 @@ class NatsStreams:
             for stream in Stream:
                 found = [one.seq async for one in self._all(stream, shard, after=0) if site_of(one.data) == site]
                 for seq in found:
-                    await _guarded(self._js.delete_msg(self._stream(shard), seq // SHARDS_MAX))
+                    await guarded(self._js.delete_msg(self._stream(shard), seq // SHARDS_MAX))
                 removed += len(found)
         for kind in ("aside", "replay"):
             names = [
@@ -348,7 +258,7 @@ class NatsStreams:
             "batch": count,
             "next_by_subj": self._subject(stream, shard),
         }
-        return [self._record(message, shard) for message in await _guarded(self._direct(shard, wanted))]
+        return [self._record(message, shard) for message in await guarded(self._direct(shard, wanted))]
 
     async def _direct(self, shard: int, wanted: Mapping[str, object]) -> list[Msg]:
         inbox = self._client.new_inbox()
@@ -390,7 +300,7 @@ class NatsStreams:
     async def _purge(self, stream: Stream, shard: int, *, upto: int) -> int:
         request = {"filter": self._subject(stream, shard), "seq": upto // SHARDS_MAX + 1}
         subject = f"$JS.API.STREAM.PURGE.{self._stream(shard)}"
-        answer = await _guarded(self._client.request(subject, json.dumps(request).encode(), timeout=ANSWER_TIMEOUT_S))
+        answer = await guarded(self._client.request(subject, json.dumps(request).encode(), timeout=ANSWER_TIMEOUT_S))
         told = json.loads(answer.data)
         if "error" in told:
             raise StoreError(f"streams cannot be trimmed: {told['error'].get('description')}")
@@ -405,14 +315,14 @@ class NatsStreams:
     async def _value(self, name: str) -> tuple[bytes | None, int]:
         """Return a value and its revision, which the next write must name; nothing and 0 where there is none."""
         try:
-            entry = await _guarded(self._state.get(name))
-        except _MissingError:
+            entry = await guarded(self._state.get(name))
+        except MissingError:
             return None, 0
         return entry.value, entry.revision or 0
 
     async def _names(self, kind: str) -> list[str]:
         prefix = f"$KV.{self._bucket}."
-        info = await _guarded(self._js.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}{kind}.>"))
+        info = await guarded(self._js.stream_info(f"KV_{self._bucket}", subjects_filter=f"{prefix}{kind}.>"))
         return sorted(subject.removeprefix(prefix) for subject in info.state.subjects or {})
 
     async def _values(self, kind: str) -> AsyncIterator[tuple[str, bytes]]:
@@ -423,7 +333,7 @@ class NatsStreams:
 
     async def _remove(self, name: str) -> None:
         """Remove a value without the marker that a key-value bucket leaves where one was."""
-        await _guarded(self._js.purge_stream(f"KV_{self._bucket}", subject=f"$KV.{self._bucket}.{name}"))
+        await guarded(self._js.purge_stream(f"KV_{self._bucket}", subject=f"$KV.{self._bucket}.{name}"))
 
     def _refuse_without_connection(self) -> None:
         """Fail at once where there is no connection: who calls again later waits no time-out.
@@ -445,94 +355,8 @@ class NatsStreams:
         return f"{self._name}.{shard}.{stream}"
 
 
-class _MissingError(StoreError):
-    """There is no such value."""
-
-
-class _OvertakenError(StoreError):
-    """Somebody else wrote the value first."""
-
-
-async def _guarded(call: Awaitable[T]) -> T:
-    """Make a call to the server.
-
-    The client, and ``asyncio.wait_for`` below it before Python 3.12, may swallow a cancellation that comes as a call
-    ends. Nobody asks the tasks of a group a second time, so it is told here: else work that was to stop would go on,
-    and whoever waits for its end, such as the leases, would wait for ever.
-
-    Raises:
-        StoreError: It failed, or nobody answered.
-    """
-    task = asyncio.current_task()
-    asked = task.cancelling() if task is not None else 0
-    try:
-        return await call
-    except KeyNotFoundError as error:
-        raise _MissingError("no such value") from error
-    except KeyWrongLastSequenceError as error:
-        raise _OvertakenError("another writer was first") from error
-    except (NatsError, OSError, TimeoutError) as error:
-        raise StoreError(f"streams: {_text(error)}; try again") from error
-    finally:
-        if task is not None and task.cancelling() > asked:
-            raise asyncio.CancelledError
-
-
-async def _make_streams(client: Client, address: NatsAddress) -> int:
-    """Make the streams that are missing, and return how many shards there are."""
-    js = client.jetstream(timeout=ANSWER_TIMEOUT_S)
-    try:
-        first = await js.stream_info(f"{address.name}-0")
-        made = int((first.config.metadata or {}).get(_SHARDS_KEY, 0))
-    except NotFoundError:
-        made = 0
-    if made and address.shards not in (None, made):
-        raise SetupError(
-            f"streams {address.name} have {made} shards, not {address.shards}; records of a key would change their"
-            " place: take another name, or leave the number out"
-        )
-    shards = made or address.shards or SHARDS
-    for shard in range(shards):
-        try:
-            await js.stream_info(f"{address.name}-{shard}")
-            continue
-        except NotFoundError:
-            pass
-        await js.add_stream(
-            StreamConfig(
-                name=f"{address.name}-{shard}",
-                subjects=[f"{address.name}.{shard}.*"],
-                storage=StorageType.FILE,
-                num_replicas=address.replicas,
-                duplicate_window=DUPLICATES_S,
-                allow_direct=True,
-                # Names are made of numbers, so those of streams that are made anew must lie above the ones of before.
-                first_seq=time.time_ns() // 1000,
-                metadata={_SHARDS_KEY: str(shards)},
-            )
-        )
-    return shards
-
-
-async def _make_state(client: Client, address: NatsAddress) -> KeyValue:
-    js = client.jetstream(timeout=ANSWER_TIMEOUT_S)
-    bucket = f"{address.name}-state"
-    try:
-        return await js.key_value(bucket)
-    except (BucketNotFoundError, NotFoundError):
-        return await js.create_key_value(bucket=bucket, history=1, replicas=address.replicas)
-
-
-async def _said(error: Exception) -> None:
-    log.warning("streams' server", extra={"error": _text(error)})
-
-
 def _checkpoint_name(handler: str, shard: int) -> str:
     return f"checkpoint.{handler}.{shard}"
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _ascii(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cloud.errors import SetupError, StoreError
-from cloud.local import nats_streams
+from cloud.local import nats_connection
 from cloud.local.backup import back_up
 from cloud.local.config import load_config
 from cloud.local.opening import (
@@ -85,7 +85,7 @@ def test_a_server_that_is_not_there_ends_a_command_with_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An operator reads what does not answer, not a traceback."""
-    monkeypatch.setattr(nats_streams, "OPEN_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(nats_connection, "OPEN_TIMEOUT_S", 0.3)
     config = write_config(
         tmp_path, port=1883, tables="postgresql://sitewatt@127.0.0.1:1/x", streams="nats://127.0.0.1:1/x"
     )

@@ -16,7 +16,8 @@ from cloud.errors import SetupError, StoreError
 from cloud.infra.rules import Consumer, Stream, consumers_of
 from cloud.local.kinesis_streams import KinesisAddress, KinesisStreams
 from cloud.local.lifetime import ended
-from cloud.local.nats_streams import NatsAddress, NatsStreams, _guarded
+from cloud.local.nats_connection import NatsAddress, guarded
+from cloud.local.nats_streams import NatsStreams
 from cloud.local.sqlite_streams import SqliteStreams
 from cloud.local.streams import Grown, NewRecord, Streams, shard_of
 from tests.support.cloud.aws import aws
@@ -287,7 +288,7 @@ async def test_a_stop_that_the_client_swallows_still_stops(ends: str) -> None:
     async def work() -> None:
         while True:
             with contextlib.suppress(StoreError):
-                await _guarded(call())
+                await guarded(call())
 
     async def group() -> None:
         async with asyncio.TaskGroup() as tasks:
