@@ -13,6 +13,7 @@ from math import inf
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.control.lease import refresh_due
+from edge.devices.held import is_equal, is_near, joined, number_held
 from edge.devices.moves import Move, Target, configured_base, move, without
 from edge.devices.offline import encode_point
 from edge.devices.phases import PhaseStep, PhaseSwitch
@@ -24,19 +25,14 @@ from edge.devices.wear import WriteBudget, wear_period_s
 from edge.errors import DeviceRefused, DeviceSilent, ValueRefused
 from edge.modbus.bus import Bus
 from edge.modbus.encode import Write
-from edge.modbus.point import Access, Priority, Reading, RegisterPoint, Table
+from edge.modbus.point import Access, Priority, Reading
 from edge.modbus.poller import Poller
 
-DEAD_BAND_W = 20.0  # Source: Kostal and others act on no smaller change.
-TOLERANCE_SHARE = 0.01  # A read-back this near is equal; devices round in their own units.
 READ_BACK_TRIES = 3
 READ_BACK_WAIT_S = 0.1
 GRID_CHARGING = "grid_charge_enable"  # Points that let a battery charge from the grid.
 TIMER_S = 1.0  # Devices count whole seconds.
 FRESH_S = 5.0  # A polled value older than this is read again before it is compared.
-_IN_WATTS = frozenset(Lever) - {Lever.SWITCH, Lever.SG_READY}
-# Magnitudes of which the smaller is the tighter.
-_LIMITS = frozenset({Lever.EXPORT_LIMIT, Lever.LIMIT_GENERATION, Lever.LIMIT_CONSUMPTION})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +214,7 @@ class Levers:
         for name in recipe.phase_points:
             known = await self._known([name]) if switch.now is None else self._poller.latest
             reading = known.get(name)
-            number = None if reading is None else _number(self._resolved.points[name], reading)
+            number = None if reading is None else number_held(self._resolved.points[name], reading)
             found = next((phases for phases, code in recipe.phase_codes.items() if code == number), None)
             is_newer = reading is not None and reading.monotonic_s > written_s
             if found is not None and is_newer and (switch.now is None or found != (switch.told or switch.now)):
@@ -255,9 +251,9 @@ class Levers:
         if not state.proven or state.held is None or state.value_w is None or value_w is None:
             return None
         if step is not None and state.step is not None:
-            if step.phases != state.step.phases or not _is_near(step.power_w, state.step.power_w, lever):
+            if step.phases != state.step.phases or not is_near(step.power_w, state.step.power_w, lever):
                 return None
-        elif not _is_near(value_w, state.value_w, lever):
+        elif not is_near(value_w, state.value_w, lever):
             return None
         if self._has_drifted(state):
             state.foreign += 1
@@ -279,7 +275,7 @@ class Levers:
             reading = self._poller.latest.get(name)
             if reading is None or reading.monotonic_s <= state.written_s or reading.quality is not Quality.GOOD:
                 continue
-            if not self._equal(name, value, reading):
+            if not is_equal(self._resolved.points[name], value, reading):
                 return True
         return False
 
@@ -382,7 +378,7 @@ class Levers:
         factors: dict[int, int] = {}
         writes = [write for name, value in values for write in await self._encoded(name, value, factors)]
         if target.step.block and not (self._no_blocks and target.step.pad_to is None):
-            block = _joined(writes, pad_to=target.step.pad_to)
+            block = joined(writes, pad_to=target.step.pad_to)
             try:
                 await self._bus.write(self._unit, block.table, block.address, block.words, function=16)
                 return
@@ -429,7 +425,7 @@ class Levers:
                 await asyncio.sleep(READ_BACK_WAIT_S)
             readings = await self._poller.read(names, priority=Priority.CONTROL) if names else {}
             held = {
-                f"{self._device}/{name}": _number(self._resolved.points[name], readings.get(name)) for name in names
+                f"{self._device}/{name}": number_held(self._resolved.points[name], readings.get(name)) for name in names
             }
             wrong = [
                 name
@@ -469,56 +465,12 @@ class Levers:
 
     def _holds(self, known: Mapping[str, Reading], name: str, value: float) -> bool:
         reading = known.get(name)
-        return reading is not None and self._equal(name, value, reading)
+        return reading is not None and is_equal(self._resolved.points[name], value, reading)
 
     def _is_in_place(self, known: Mapping[str, Reading], name: str, value: float) -> bool:
         """Say whether writing a value would change nothing; a hundredth of a large limit is far more than nothing."""
         reading = known.get(name)
-        return reading is not None and self._equal(name, value, reading, tolerance_share=0.0)
-
-    def _equal(self, name: str, value: float, reading: Reading, *, tolerance_share: float = TOLERANCE_SHARE) -> bool:
-        held = _number(self._resolved.points[name], reading)
-        if held is None:
-            return False
-        point = self._resolved.points[name]
-        lsb = 0.0 if point.enum or point.scale_register is not None else abs(point.scale) / 2
-        if point.scale_register is not None and isinstance(reading.raw, int) and reading.raw:
-            lsb = abs(held / reading.raw)
-        return abs(held - value) <= max(lsb, tolerance_share * abs(value) if not point.enum else 0.0)
-
-
-def _is_near(value_w: float, held_w: float, lever: Lever) -> bool:
-    """Return whether a change is too small to be written.
-
-    A change to or from zero or of direction never is, nor a limit that falls: what it lets through is fed in or drawn
-    for as long as the limit stands. How calm a setpoint is, the control cycle decides, by the rating of the device.
-    """
-    if value_w == held_w:
-        return True
-    if lever not in _IN_WATTS or (lever in _LIMITS and value_w < held_w):
-        return False
-    return value_w * held_w > 0 and abs(value_w - held_w) < DEAD_BAND_W
-
-
-def _number(point: RegisterPoint, reading: Reading | None) -> float | None:
-    """Return a reading as the number that would be written: the raw number of a name, 0 or 1 of a bit."""
-    if reading is None or reading.quality is Quality.INVALID:
-        return None
-    if isinstance(reading.value, str):
-        return float(reading.raw) if isinstance(reading.raw, int) else None
-    return None if reading.value is None else float(reading.value)
-
-
-def _joined(writes: list[Write], *, pad_to: int | None) -> Write:
-    """Return adjacent writes as one, in the order of their addresses."""
-    ordered = sorted(writes, key=lambda write: write.address)
-    words: list[int] = []
-    for write in ordered:
-        assert write.address == ordered[0].address + len(words), "the points of a block are adjacent"
-        words += write.words
-    if pad_to is not None:
-        words += [0] * (pad_to + 1 - ordered[0].address - len(words))
-    return Write(table=Table.HOLDING, address=ordered[0].address, words=tuple(words), function=16)
+        return reading is not None and is_equal(self._resolved.points[name], value, reading, tolerance_share=0.0)
 
 
 def _wear_period_s(recipe: Recipe, profile: Profile) -> float:
