@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -40,10 +40,10 @@ CALLS: Final = 10  # Of each agent.
 READERS: Final = 1_000
 READERS_S: Final = 300.0
 TIMEOUT_S: Final = 600.0
-QUESTION: Final = {"zone": ZONE, "hours_back": 4}
+QUESTION: Final[dict[str, str | int]] = {"zone": ZONE, "hours_back": 4}
 
 Call = Callable[[], Awaitable[None]]
-Agent = Callable[[str, str, Callable[[Call], Awaitable[None]]], Awaitable[None]]
+Agent = Callable[[str, str, Callable[[Call], Awaitable[None]]], Coroutine[None, None, None]]
 
 
 def run() -> dict[str, float]:

@@ -84,7 +84,7 @@ CREDIT_LIMIT_UCT = 10**18
 
 def bare(messages: list[Message]) -> float:
     """Return messages a second through the book alone."""
-    book = Book()
+    book: Book[str] = Book()
     add, cancel, modify = book.add, book.cancel, book.modify
     start = time.process_time()
     for message in messages:
@@ -120,7 +120,8 @@ def engine_figures(messages: list[Message]) -> EngineFigures:
     ]
     stream += [_command(message, START_MS + number // 1000) for number, message in enumerate(messages)]
     journal: list[bytes] = []
-    first, trades = Engine(rules), 0
+    first = Engine(rules)
+    trades = 0
     with collector_at_rest():
         start = time.process_time()
         for place in range(0, len(stream), BATCH):
@@ -138,8 +139,9 @@ def engine_figures(messages: list[Message]) -> EngineFigures:
     return EngineFigures(live, taken, (first.state_hash(), trades) == wanted)
 
 
-def _apply(engine: Engine, batch: list[dict[str, Any]]) -> int:
+def _apply(engine: Engine, batch: object) -> int:
     """Apply one journal entry into one outcome, as the shell does, and return how many trades it made."""
+    assert isinstance(batch, list)
     outcome = Outcome()
     for command in batch:
         engine.apply(command, outcome)
