@@ -24,7 +24,7 @@ from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade,
 from contracts.units import SiteId, ZoneId
 
 
-class MarketDesk(Protocol):
+class MarketPort(Protocol):
     """The market of a zone as its supervisor sees it.
 
     Raises:
@@ -62,7 +62,7 @@ class MarketDesk(Protocol):
         """Take a person's word on a claim."""
 
 
-class RulesDesk(Protocol):
+class RulesPort(Protocol):
     """The rules of a zone's running market, and trials on a copy of it.
 
     Raises:
@@ -86,7 +86,7 @@ class RulesDesk(Protocol):
         """Return what the market would say to a bid; nothing is ordered."""
 
 
-class ForecastDesk(Protocol):
+class ForecastPort(Protocol):
     """The forecasts of a zone as they were issued."""
 
     def newest(self, zone: ZoneId, *, kind: ForecastKind, site: SiteId | None) -> ForecastSeries | None:
@@ -96,7 +96,7 @@ class ForecastDesk(Protocol):
         """Return how good a site's forecasts were for the delivery intervals in ``[since, until)``."""
 
 
-class GridDesk(Protocol):
+class GridPort(Protocol):
     """A feeder as the grid agent sees it."""
 
     def feeders(self, zone: ZoneId) -> Sequence[SiteId]:
@@ -119,7 +119,7 @@ class GridDesk(Protocol):
         """
 
 
-class SiteDesk(Protocol):
+class SitePort(Protocol):
     """The sites as far as their gateways told.
 
     Raises:
@@ -148,7 +148,7 @@ class SiteDesk(Protocol):
         """Return what a site can change, at an instant."""
 
 
-class BooksDesk(Protocol):
+class BooksPort(Protocol):
     """What everybody in a zone ordered, traded and was settled for; each list by delivery interval.
 
     Raises:
@@ -171,7 +171,7 @@ class BooksDesk(Protocol):
         """Return every site's local month, by name; ``month`` is its first day."""
 
 
-class PlanDesk(Protocol):
+class PlanPort(Protocol):
     """What a site is going to do, and what the grid asked of it.
 
     Raises:
@@ -191,7 +191,7 @@ class PlanDesk(Protocol):
         """Return the grid's newest orders to a site, the newest first."""
 
 
-class OutlookDesk(Protocol):
+class OutlookPort(Protocol):
     """What is to be expected in a zone.
 
     Raises:
@@ -208,7 +208,7 @@ class OutlookDesk(Protocol):
         """Return the newest issue of each forecast."""
 
 
-class JoinDesk(Protocol):
+class JoinPort(Protocol):
     """Sites of other aggregators that want to take part in a zone's market.
 
     Raises:
@@ -225,7 +225,7 @@ class JoinDesk(Protocol):
         """Accept or refuse a request that waits."""
 
 
-class ReliefDesk(Protocol):
+class ReliefPort(Protocol):
     """Requests to hold a feeder below a lower limit.
 
     Raises:
@@ -258,7 +258,7 @@ class ReliefDesk(Protocol):
         """Return the cheapest shares of the sites that give a relief."""
 
 
-class RecordsDesk(Protocol):
+class RecordsPort(Protocol):
     """What is kept of calls and of conversations with language models."""
 
     def calls(
@@ -292,7 +292,7 @@ class RecordsDesk(Protocol):
         """
 
 
-class SetAsideDesk(Protocol):
+class SetAsidePort(Protocol):
     """Records that a function could not take.
 
     Raises:
@@ -317,7 +317,7 @@ class SetAsideDesk(Protocol):
         """Forget a record."""
 
 
-class FleetDesk(Protocol):
+class FleetPort(Protocol):
     """The gateways of a fleet.
 
     Raises:

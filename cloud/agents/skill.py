@@ -8,19 +8,19 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from cloud.agents.ports import (
-    BooksDesk,
-    FleetDesk,
-    ForecastDesk,
-    GridDesk,
-    JoinDesk,
-    MarketDesk,
-    OutlookDesk,
-    PlanDesk,
-    RecordsDesk,
-    ReliefDesk,
-    RulesDesk,
-    SetAsideDesk,
-    SiteDesk,
+    BooksPort,
+    FleetPort,
+    ForecastPort,
+    GridPort,
+    JoinPort,
+    MarketPort,
+    OutlookPort,
+    PlanPort,
+    RecordsPort,
+    ReliefPort,
+    RulesPort,
+    SetAsidePort,
+    SitePort,
 )
 from cloud.errors import SkillError
 from contracts.skills.base import Agent, Effect, Role, Scope
@@ -33,19 +33,19 @@ STAFF: Final = frozenset({Role.OPERATOR, Role.AGENT})
 class Ports:
     """What the skills stand on."""
 
-    market: MarketDesk
-    rules: RulesDesk
-    forecasts: ForecastDesk
-    grid: GridDesk
-    sites: SiteDesk
-    books: BooksDesk
-    plans: PlanDesk
-    outlook: OutlookDesk
-    relief: ReliefDesk
-    joins: JoinDesk
-    records: RecordsDesk
-    set_aside: SetAsideDesk
-    fleet: FleetDesk
+    market: MarketPort
+    rules: RulesPort
+    forecasts: ForecastPort
+    grid: GridPort
+    sites: SitePort
+    books: BooksPort
+    plans: PlanPort
+    outlook: OutlookPort
+    relief: ReliefPort
+    joins: JoinPort
+    records: RecordsPort
+    set_aside: SetAsidePort
+    fleet: FleetPort
 
 
 def _is_model(part: Any) -> bool:

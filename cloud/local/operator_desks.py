@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from cloud.agents.ports import FleetDesk, SetAsideDesk
+from cloud.agents.ports import FleetPort, SetAsidePort
 from cloud.errors import FleetDenied, SkillError, SkillMissing
 from cloud.infra.fleet_operator import FleetOperator
 from cloud.local.fleet.authority import LocalAuthority
@@ -37,13 +37,13 @@ DETAILS_CHARACTERS_MAX: Final = 2_000
 WISH_BYTES_MAX: Final = 8_192
 
 
-def set_aside_of(folder: Path) -> SetAsideDesk:
+def set_aside_of(folder: Path) -> SetAsidePort:
     """Return the records that the cloud of a folder set aside."""
     there = servers_of(folder).streams is not None or (folder / STREAMS_FILE).is_file()
     return KeptSetAside(folder) if there else NoSetAside()
 
 
-def fleet_of(folder: Path, tables: Tables) -> FleetDesk:
+def fleet_of(folder: Path, tables: Tables) -> FleetPort:
     """Return the fleet of the cloud of a folder."""
     place = FleetFolder(folder=folder / "fleet")
     if not place.book_path.is_file():

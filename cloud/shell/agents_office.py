@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cloud.agents.office import CallBook, Office
-from cloud.agents.ports import FleetDesk, SetAsideDesk
+from cloud.agents.ports import FleetPort, SetAsidePort
 from cloud.errors import SkillError
 from cloud.shell.call_book import StoreCallBook
 from cloud.shell.skill_ports import journal_ports
@@ -17,8 +17,8 @@ def office_of(
     registry: Registry,
     *,
     now: Callable[[], datetime] | None = None,
-    set_aside: SetAsideDesk | None = None,
-    fleet: FleetDesk | None = None,
+    set_aside: SetAsidePort | None = None,
+    fleet: FleetPort | None = None,
     book: CallBook | None = None,
 ) -> Office:
     """Return the office of a cloud whose tables are at hand, whether that cloud runs or not.

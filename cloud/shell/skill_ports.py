@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from cloud.agents.ports import FleetDesk, SetAsideDesk
+from cloud.agents.ports import FleetPort, SetAsidePort
 from cloud.agents.skills import Ports
 from cloud.errors import PublishError, SkillError, SkillMissing
 from cloud.grid.actions import RecordEvent
@@ -76,7 +76,7 @@ def reading_ports(tables: Tables, registry: Registry) -> Ports:
 
 
 def journal_ports(
-    tables: Tables, registry: Registry, *, set_aside: SetAsideDesk | None = None, fleet: FleetDesk | None = None
+    tables: Tables, registry: Registry, *, set_aside: SetAsidePort | None = None, fleet: FleetPort | None = None
 ) -> Ports:
     """Return ports beside a cloud of another process: a halt is journalled here, and that cloud tells the sites of it.
 
@@ -119,8 +119,8 @@ def _ports(
     submit: Submit,
     *,
     acts: bool = True,
-    set_aside: SetAsideDesk | None = None,
-    fleet: FleetDesk | None = None,
+    set_aside: SetAsidePort | None = None,
+    fleet: FleetPort | None = None,
 ) -> Ports:
     return Ports(
         market=StoreMarket(tables, registry, submit),

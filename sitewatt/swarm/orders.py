@@ -41,7 +41,7 @@ class Given:
         return min((ack for ack in self.answers if ack.stage in stages), key=lambda ack: ack.at, default=None)
 
 
-class OrderDesk:
+class OrderSender:
     """Gives orders on time and gathers the answers; a broker that is gone is waited for."""
 
     def __init__(self, plan: Plan) -> None:

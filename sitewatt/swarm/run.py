@@ -18,7 +18,7 @@ from sitewatt.demo.run import drained, started
 from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import CATCH_UP_S, LETS_GO_S, Finding, judge
 from sitewatt.swarm.liar import register
-from sitewatt.swarm.orders import OrderDesk
+from sitewatt.swarm.orders import OrderSender
 from sitewatt.swarm.plan import FaultKind, Plan
 from sitewatt.swarm.stations import Yard
 from sitewatt.swarm.wires import faulty_plant
@@ -90,7 +90,7 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
 
 
 async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verdict:
-    desk, yard = OrderDesk(plan), Yard(plan) if Yard.possible() else None
+    desk, yard = OrderSender(plan), Yard(plan) if Yard.possible() else None
 
     def prepare(place: Path) -> None:
         desk.trust_in(place)
@@ -139,7 +139,7 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
     return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
 
 
-async def _story(plan: Plan, world: World, desk: OrderDesk, clock: Clock) -> None:
+async def _story(plan: Plan, world: World, desk: OrderSender, clock: Clock) -> None:
     """Do every fault and give every order at its time, and wait for the end of the span."""
     begun_s = clock.monotonic()
     async with asyncio.TaskGroup() as tasks:

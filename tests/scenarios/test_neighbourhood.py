@@ -14,7 +14,7 @@ from contracts.control import AckStage, BatteryPower
 from contracts.units import epoch_ms
 from sitewatt.demo import report
 from sitewatt.demo.run import start_gateway
-from tests.support.rigs.neighbourhood import Town, town
+from tests.support.rigs.neighbourhood import RunningNeighbourhood, running_neighbourhood
 
 REVERT_S = 90.0  # The device's own timer, armed with each order. Source: DESIGN law 5, field default.
 TOLERANCE_W = 150.0
@@ -85,7 +85,7 @@ def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -
 @pytest.mark.slow
 async def test_a_killed_gateway_lets_its_battery_go_and_catches_up(tmp_path: Path) -> None:
     """Safety depends on nobody being alive, the market on nobody in particular, and nothing is lost."""
-    async with town(tmp_path, sites=3) as place:
+    async with running_neighbourhood(tmp_path, sites=3) as place:
         await place.until_online(*place.gateways)
         await place.trust_test_key("home-1")
         order = await place.command("home-1", BatteryPower(power_w=-2000), for_s=3000)
@@ -114,7 +114,7 @@ async def test_a_killed_gateway_lets_its_battery_go_and_catches_up(tmp_path: Pat
 @pytest.mark.slow
 async def test_a_broker_that_goes_away_for_half_a_minute_costs_nothing(tmp_path: Path) -> None:
     """The link is down, the site is not; what was recorded meanwhile arrives once."""
-    async with town(tmp_path, sites=3) as place:
+    async with running_neighbourhood(tmp_path, sites=3) as place:
         await place.until_online(*place.gateways)
         await place.trust_test_key("home-1")
         order = await place.command("home-1", BatteryPower(power_w=-1500), for_s=600)
@@ -189,12 +189,12 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _battery_w(place: Town) -> float:
+def _battery_w(place: RunningNeighbourhood) -> float:
     lines = place.truth()
     return float(lines[-1]["sites"]["home-1"]["battery_w"]) if lines else 0.0
 
 
-def _left_order_ms(place: Town, since_ms: int) -> int | None:
+def _left_order_ms(place: RunningNeighbourhood, since_ms: int) -> int | None:
     """Return when the battery was first seen away from its order after an instant."""
     return next(
         (
@@ -206,7 +206,7 @@ def _left_order_ms(place: Town, since_ms: int) -> int | None:
     )
 
 
-async def _nothing_lost_or_doubled(place: Town) -> None:
+async def _nothing_lost_or_doubled(place: RunningNeighbourhood) -> None:
     """Stop the gateways, and compare what they handed over with what the tables hold."""
     await place.processes.stop(place.gateways)
     await place.until(lambda: report.all_stored(place.folder, place.place), "everything is stored")

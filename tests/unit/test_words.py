@@ -25,7 +25,14 @@ RETIRED = {
     "fleet_hands": "fleet_session",
     "mischief": "fault_injection",
     "market_shell": "shell.market",
-}
+    "OrderDesk": "OrderSender",
+} | {
+    f"{name}Desk": f"{name}Port"
+    for name in (
+        "Books", "Fleet", "Forecast", "Grid", "Join", "Market", "Outlook", "Plan", "Records", "Relief", "Rules",
+        "SetAside", "Site",
+    )
+}  # fmt: skip
 # Words that are at home in a sentence, and are no longer the name of a class, a function, an argument or a variable.
 RETIRED_NAMES = {
     "overdue": "late_replies",

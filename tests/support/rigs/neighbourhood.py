@@ -45,7 +45,7 @@ class Heard:
 
 
 @dataclass(kw_only=True)
-class Town:
+class RunningNeighbourhood:
     """A neighbourhood that runs."""
 
     place: Neighbourhood
@@ -142,7 +142,9 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def town(folder: Path, *, sites: int, speed: float = 20.0) -> AsyncIterator[Town]:
+async def running_neighbourhood(
+    folder: Path, *, sites: int, speed: float = 20.0
+) -> AsyncIterator[RunningNeighbourhood]:
     """Start a neighbourhood, hand it over, and leave no process behind."""
     place = neighbourhood(sites=sites, week=Week.SUNNY)
     processes = Processes(files.logs(folder))
@@ -152,7 +154,7 @@ async def town(folder: Path, *, sites: int, speed: float = 20.0) -> AsyncIterato
             heard = Heard()
             listening = asyncio.create_task(_listen(port, heard), name="listen")
             try:
-                yield Town(
+                yield RunningNeighbourhood(
                     place=place,
                     folder=folder,
                     processes=processes,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloud.agents.ports import ForecastDesk, GridDesk, MarketDesk, SiteDesk
+from cloud.agents.ports import ForecastPort, GridPort, MarketPort, SitePort
 from cloud.agents.skills import SKILLS, Ports, skill, skills_of
 from cloud.errors import SkillError
 from cloud.grid.actions import RecordEvent
@@ -207,10 +207,10 @@ class Sites:
 
 def ports(market: Market | None = None) -> Ports:
     """Return ports that are held to their protocols."""
-    at_market: MarketDesk = market or Market()
-    forecasts: ForecastDesk = Forecasts()
-    grid: GridDesk = Grid()
-    sites: SiteDesk = Sites()
+    at_market: MarketPort = market or Market()
+    forecasts: ForecastPort = Forecasts()
+    grid: GridPort = Grid()
+    sites: SitePort = Sites()
     none: Any = None  # These skills ask nobody else.
     return Ports(
         market=at_market,

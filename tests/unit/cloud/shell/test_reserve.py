@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloud.agents.office import Office
-from cloud.agents.ports import FleetDesk
+from cloud.agents.ports import FleetPort
 from cloud.agents.rights import Caller
 from cloud.errors import SkillDenied, SkillError, SkillMissing
 from cloud.shell.agents_office import office_of
@@ -56,7 +56,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
         yield made
 
 
-def office(services: Services, fleet: FleetDesk | None) -> Office:
+def office(services: Services, fleet: FleetPort | None) -> Office:
     """Return the office over it."""
     return office_of(services.stores.tables, services.registry, fleet=fleet, now=lambda: START)
 
