@@ -52,5 +52,5 @@ class Bedrock:
             code = error.response["Error"]["Code"]
             stop = Stop.THROTTLED if code in _THROTTLED else Stop.TIMEOUT if code in _LATE else Stop.UNREACHABLE
             raise ModelError(f"model {self._id} refused: {code}", stop=stop) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ValueError) as error:  # The second: an endpoint that no client can be made for.
             raise ModelError(f"model {self._id} cannot be reached: {error}", stop=Stop.UNREACHABLE) from error

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -110,6 +111,17 @@ def test_a_question_in_plain_words_is_answered_by_the_configured_model(tmp_path:
         code, answer = run(*where, "--reasoner", "openai", "--model", "local", "--endpoint", script.url)
     assert code == 0 and answer["answer"] == "It is sound." and answer["turns"] == 2
     code, answer = run(*where, "--reasoner", "openai", "--model", "local", "--endpoint", script.url)
+    assert code == 1 and answer["stop"] == "unreachable"
+
+
+def test_a_models_address_that_is_none_is_an_answer_not_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library has an error of its own for it, which is none of a service."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    of = ("--reasoner", "bedrock", "--region", "eu-central-1", "--endpoint", "1e9", "--model", "m")
+    code, answer = run("ask", "why", *of, "--tables", str(tables_in(tmp_path)))
     assert code == 1 and answer["stop"] == "unreachable"
 
 
