@@ -25,7 +25,8 @@ from contracts.control import Command
 
 LOG: Final = logging.getLogger(__name__)
 SIGNS_NOTHING: Final = "none"
-# Lambda keeps a process for hours: without a second look a site that joins today would be refused until it ends.
+# Lambda keeps a process for hours: without a second look a site that joins today would be refused until it ends, and a
+# key that was replaced, because somebody else had it, would go on signing.
 REGISTRY_AGE_S_MAX: Final = 60.0
 
 
@@ -48,7 +49,7 @@ class Services:
     """The stores, the way to the sites, the key and the register of who takes part.
 
     ``memory`` holds what a warm process may keep between calls, by name; losing it costs time and nothing else.
-    ``reread`` reads the registry as it is now; without it the one given stands.
+    ``reread`` reads the registry as it is now, ``resign`` the key; without them what was given stands.
     """
 
     stores: Stores
@@ -56,6 +57,7 @@ class Services:
     publisher: Publisher
     signer: Signer | NoSigner
     reread: Callable[[], Registry] | None = None
+    resign: Callable[[], Signer | NoSigner] | None = None
     memory: dict[str, object] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
@@ -96,11 +98,15 @@ def current() -> Services:
 
 
 def _read_again(services: Services) -> Services:
-    """Return services with the registry as it is now; who took part a minute ago still does where it cannot be read."""
+    """Return services with registry and key as they are now; what cannot be read is what it was a minute ago."""
     try:
-        return replace(services, registry=services.newest_registry())
+        services = replace(services, registry=services.newest_registry())
     except CloudError as error:
         LOG.warning("registry not read again", extra={"error": str(error)})
+    try:
+        return services if services.resign is None else replace(services, signer=services.resign())
+    except CloudError as error:
+        LOG.warning("signing key not read again", extra={"error": str(error)})
         return services
 
 
@@ -123,12 +129,16 @@ def build(environ: Mapping[str, str]) -> Services:
     def reread() -> Registry:
         return _registry(environ, stores.tables)
 
+    def resign() -> Signer | NoSigner:
+        return _signer(environ)
+
     return Services(
         stores=stores,
         registry=reread(),
         reread=reread,
+        resign=resign,
         publisher=IotPublisher(boto3.client("iot-data")),
-        signer=_signer(environ),
+        signer=resign(),
     )
 
 
@@ -140,8 +150,12 @@ def _signer(environ: Mapping[str, str]) -> Signer | NoSigner:
         return read_signer_file(issuer=issuer, path=Path(path))
     if secret := environ.get("SITEWATT_SIGNING_KEY_SECRET"):
         import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
 
-        pem = boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+        try:
+            pem = boto3.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"]
+        except (BotoCoreError, ClientError) as error:
+            raise SetupError(f"secret {secret} cannot be read, no command can be signed: {error}") from error
         return read_signer(issuer=issuer, pem=pem.encode(), where=f"secret {secret}")
     raise SetupError(
         "neither SITEWATT_SIGNING_KEY_FILE nor SITEWATT_SIGNING_KEY_SECRET is set; no command can be signed"

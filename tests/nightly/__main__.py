@@ -42,7 +42,10 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "planted": (python, "-m", "tests.nightly.planted", "--seed", str(seed)),
         "conformance": (python, "-m", "tests.nightly.conformance"),
         "long": (python, "-m", "pytest", "-q", "-m", "nightly", "-o", f"faulthandler_timeout={LONG_S}"),
-        "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/aws.py"),
+        "aws": (
+            *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={LONG_S}"),
+            "tests/nightly/aws.py",
+        ),
         "home-assistant": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/home_assistant.py"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
         "series": (

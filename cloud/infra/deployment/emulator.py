@@ -7,7 +7,10 @@ import json
 from typing import Any, Final
 
 _PLAIN: Final = "it is spoken to without TLS, which these policies refuse"
+_TURNS: Final = "no CodeDeploy, and an alias calls one version: it turns to the new one at once"
 LACKS: Final = {
+    "AWS::CodeDeploy::Application": _TURNS,
+    "AWS::CodeDeploy::DeploymentGroup": _TURNS,
     "AWS::CloudWatch::CompositeAlarm": "no alarm made of alarms",
     "AWS::IoT::CustomMetric": "no Device Defender",
     "AWS::S3::BucketPolicy": _PLAIN,
@@ -20,7 +23,11 @@ PLAYED: Final = {"AWS::IoT::TopicRule": "a rule does not forward to Kinesis"}
 
 def without(template: dict[str, Any]) -> dict[str, Any]:
     """Return a template without what the emulator lacks, without waiting for it, and with names as it gives them."""
-    kept = {name: each for name, each in template["Resources"].items() if each["Type"] not in LACKS}
+    kept = {
+        name: {part: value for part, value in each.items() if part != "UpdatePolicy"}  # Only CodeDeploy's.
+        for name, each in template["Resources"].items()
+        if each["Type"] not in LACKS
+    }
     secrets = [name for name, each in kept.items() if each["Type"] == "AWS::SecretsManager::Secret"]
     return {
         **template,

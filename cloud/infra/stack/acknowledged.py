@@ -22,6 +22,9 @@ REASONS: Final = {
     "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSIoTThingsRegistration]": (
         "what IoT's own provisioning needs is what AWS says it needs; the role is assumed by IoT alone"
     ),
+    "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]": (
+        "what CodeDeploy needs to turn an alias is what AWS says it needs; the role is assumed by CodeDeploy alone"
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from cloud.infra.rules import Carrier
 from cloud.infra.stack import acknowledged
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data, data
+from cloud.infra.stack.delivery import take_over_gradually
 from cloud.infra.stack.door import Doorkeeper, door
 from cloud.infra.stack.functions import functions, scheduled
 from cloud.infra.stack.iot import HOOK, broker
@@ -59,6 +60,7 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
     bundles = Bundles(stack, digests=settings.bundles)
     held = data(stack, prefix=settings.prefix, shards=settings.shards, capacity=settings.capacity)
     made = functions(stack, held, bundles, prefix=settings.prefix)
+    take_over_gradually(stack, made, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
     if settings.doorkeeper is not None:
         door(stack, made.live, settings.doorkeeper, prefix=settings.prefix)

@@ -178,6 +178,25 @@ def test_every_route_of_the_door_asks_for_a_token_of_the_one_issuer(resources: d
     assert len(called) == len(ASKED)
 
 
+def test_every_alias_is_turned_gradually_and_back_where_the_new_version_fails(resources: dict[str, Resource]) -> None:
+    """Its alarm looks at the version that the same change publishes, or a repair of a failing one could never come."""
+    groups = {name: each for name, each in resources.items() if each["Type"] == "AWS::CodeDeploy::DeploymentGroup"}
+    aliases = [each for each in resources.values() if each["Type"] == "AWS::Lambda::Alias"]
+    assert len(groups) == len(aliases) == len(FUNCTIONS)
+    for alias in aliases:
+        turned_by = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"]
+        group = groups.pop(turned_by)["Properties"]
+        assert group["DeploymentConfigName"] == "CodeDeployDefault.LambdaCanary10Percent10Minutes"
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        assert group["AlarmConfiguration"]["Enabled"]
+        (named,) = group["AlarmConfiguration"]["Alarms"]
+        alarm = resources[named["Name"]["Ref"]]["Properties"]
+        looks_at = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+        assert looks_at["ExecutedVersion"] == alias["Properties"]["FunctionVersion"]
+        assert looks_at["FunctionName"] == alias["Properties"]["FunctionName"]
+        assert (alarm["MetricName"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Errors", 1, 1)
+
+
 def test_no_secret_is_in_the_template(resources: dict[str, Resource]) -> None:
     """The signing key is put by a command; the template makes a place for it."""
     assert "PRIVATE KEY" not in json.dumps(resources)

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from cloud.errors import SetupError
@@ -10,6 +12,7 @@ from cloud.handlers import telemetry
 from cloud.local.report import channel_counts
 from cloud.shell import services as shell_services
 from cloud.shell.publishing import IotPublisher, Outgoing
+from cloud.shell.signing import Signer
 from cloud.stores import keys
 from cloud.stores.registry import save_registry
 from cloud.stores.tables import Delete
@@ -80,3 +83,37 @@ def test_a_warm_function_hears_who_joined(tmp_path: Path, monkeypatch: pytest.Mo
             )
         finally:
             shell_services.install(None)
+
+
+def test_a_warm_function_signs_with_the_key_that_was_put_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is replaced because somebody else may have it: not in the hours until the process ends, within a minute."""
+    now_s = [1000.0]
+    monkeypatch.setattr("cloud.shell.services.time.monotonic", lambda: now_s[0])
+    environ = {**_environ(tmp_path), "SITEWATT_SIGNING_KEY_SECRET": "signing-key"}
+    pems = [(tmp_path / "key.pem").read_text()]
+    write_key(tmp_path / "another.pem")
+    pems.append((tmp_path / "another.pem").read_text())
+    del environ["SITEWATT_SIGNING_KEY_FILE"]
+    with aws_account() as tables:
+        client: Any = boto3.client("secretsmanager")
+        client.create_secret(Name="signing-key", SecretString=pems[0])
+        save_registry(tables, registry())
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        shell_services.install(None)
+        try:
+            first = _key_of(shell_services.current())
+            client.put_secret_value(SecretId="signing-key", SecretString=pems[1])
+            now_s[0] += shell_services.REGISTRY_AGE_S_MAX + 1
+            second = _key_of(shell_services.current())
+            assert first != second
+            client.delete_secret(SecretId="signing-key", ForceDeleteWithoutRecovery=True)
+            now_s[0] += shell_services.REGISTRY_AGE_S_MAX + 1
+            assert _key_of(shell_services.current()) == second, "one that cannot be read changes nothing"
+        finally:
+            shell_services.install(None)
+
+
+def _key_of(services: shell_services.Services) -> bytes:
+    assert isinstance(services.signer, Signer)
+    return services.signer.key.public_key().public_bytes_raw()

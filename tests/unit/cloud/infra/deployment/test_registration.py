@@ -106,6 +106,8 @@ def test_what_an_emulator_lacks_is_left_out_by_name() -> None:
     resources = {"a": {"Type": "AWS::IoT::CustomMetric"}, "b": policy, "c": {"Type": "AWS::IoT::Policy"}}
     kept = {"b": {"Type": "AWS::IoT::Policy", "DependsOn": ["c"]}, "c": {"Type": "AWS::IoT::Policy"}}
     assert emulator.without({"Resources": resources, "Outputs": 1}) == {"Resources": kept, "Outputs": 1}
+    turned = {"a": {"Type": "AWS::Lambda::Alias", "UpdatePolicy": {"CodeDeployLambdaAliasUpdate": {}}}}
+    assert emulator.without({"Resources": turned}) == {"Resources": {"a": {"Type": "AWS::Lambda::Alias"}}}
     waits = {"a": {"Type": "AWS::IoT::CustomMetric"}, "b": {"Type": "AWS::IoT::Policy", "DependsOn": "a"}}
     assert emulator.without({"Resources": waits}) == {"Resources": {"b": {"Type": "AWS::IoT::Policy"}}}
 
