@@ -11,6 +11,7 @@ The mean over all ways is what a further stored kWh is worth before it is known 
 
 from bisect import insort
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edge.trading.plan.problem import Action, Connection, PlanInterval, Problem, Scenario, Store
 
@@ -85,15 +86,13 @@ def mean_worth(
         tie_break_mct_per_kwh: How much moving early is preferred, over all intervals.
     """
     total = [0.0] * PARTS
+    count = len(intervals)
+    chances = [
+        _chance(store, interval, connection=connection, tie_mct_per_kwh=tie_break_mct_per_kwh * index / count)
+        for index, interval in enumerate(intervals)
+    ]
     for way in ways:
-        uses = _uses(
-            store,
-            intervals,
-            way,
-            connection=connection,
-            end_mct_per_kwh=end_mct_per_kwh,
-            tie_break_mct_per_kwh=tie_break_mct_per_kwh,
-        )
+        uses = _uses(store, chances, way, end_mct_per_kwh=end_mct_per_kwh)
         part_wh, part, room_wh = store.capacity_wh / PARTS, 0, store.capacity_wh / PARTS
         for worth, amount_wh in uses:
             left_wh = amount_wh
@@ -108,13 +107,7 @@ def mean_worth(
 
 
 def _uses(
-    store: Store,
-    intervals: Sequence[PlanInterval],
-    way: Scenario,
-    *,
-    connection: Connection,
-    end_mct_per_kwh: float,
-    tie_break_mct_per_kwh: float,
+    store: Store, chances: Sequence["_Chance"], way: Scenario, *, end_mct_per_kwh: float
 ) -> list[tuple[float, float]]:
     """Return what the stored energy is used for if the days come in one way: worth per kWh and Wh, the dearest first.
 
@@ -122,61 +115,88 @@ def _uses(
     """
     # Kept with the sign of the worth turned, since lists are sorted from the least.
     uses = [(-end_mct_per_kwh * store.discharge_efficiency, store.capacity_wh)]
-    count = len(intervals)
-    for index in range(count - 1, -1, -1):
-        interval = intervals[index]
-        charging, giving = _offers(
-            store,
-            interval,
-            net_wh=way.load_wh[index] + way.pv_wh[index],
-            pv_wh=way.pv_wh[index],
-            connection=connection,
-            tie_mct_per_kwh=tie_break_mct_per_kwh * index / count,
-        )
-        for worth, amount_wh in (*charging, *giving):
+    for index in range(len(chances) - 1, -1, -1):
+        pv_wh = way.pv_wh[index]
+        charging, giving = chances[index].offers(net_wh=way.load_wh[index] + pv_wh, pv_wh=pv_wh)
+        for worth, amount_wh in charging:
             insort(uses, (-worth, amount_wh))
-        _take_off(uses, sum(amount_wh for _, amount_wh in charging), dearest=True)
-        _take_off(uses, sum(amount_wh for _, amount_wh in giving), dearest=False)
+        for worth, amount_wh in giving:
+            insort(uses, (-worth, amount_wh))
+        _take_off(uses, sum([amount_wh for _, amount_wh in charging]), dearest=True)
+        _take_off(uses, sum([amount_wh for _, amount_wh in giving]), dearest=False)
     return [(-negative, amount_wh) for negative, amount_wh in uses]
 
 
-def _offers(
-    store: Store,
-    interval: PlanInterval,
-    *,
-    net_wh: float,
-    pv_wh: float,
-    connection: Connection,
-    tie_mct_per_kwh: float = 0.0,
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Return what charging costs, the cheapest first, and what giving brings, the dearest first, by stored kWh and Wh.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chance:
+    """What an interval allows and what that is worth, the same in each way that it may come.
 
-    Above what may be fed in, generation would be left unused and costs nothing to store; so does what would be fed in
-    at a price below zero, where generation can be reduced.
+    Energies at the terminals, prices in mct by stored kWh.
     """
-    charge_wh, give_wh = store.charge_w_max * interval.hours, store.discharge_w_max * interval.hours
-    surplus_wh, need_wh = min(max(0.0, -net_wh), charge_wh), min(max(0.0, net_wh), give_wh)
-    export_wh = connection.export_wh_max(interval)
-    unused_wh = min(surplus_wh, max(0.0, min(-net_wh - export_wh, -pv_wh)))
-    sell = interval.sell_mct_per_kwh
-    sold = max(0.0, sell) if connection.curtailable else sell
-    bought_wh = 0.0
-    if connection.grid_charging:
-        bought_wh = min(charge_wh - surplus_wh, max(0.0, connection.import_wh_max(interval) - max(0.0, net_wh)))
-    sold_wh = 0.0
-    if connection.grid_discharging:
-        sold_wh = min(give_wh - need_wh, max(0.0, export_wh - max(0.0, -net_wh)))
+
+    charge_wh_max: float
+    give_wh_max: float
+    import_wh_max: float
+    export_wh_max: float
+    grid_charging: bool
+    grid_discharging: bool
+    into: float
+    out_of: float
+    unused: float
+    unsold: float
+    bought: float
+    served: float
+    sold: float
+
+    def offers(self, *, net_wh: float, pv_wh: float) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """Return what charging costs, the cheapest first, and what giving brings, the dearest first.
+
+        Each is a price by stored kWh and its Wh. Above what may be fed in, generation would be left unused and costs
+        nothing to store; so does what would be fed in at a price below zero, where generation can be reduced.
+        """
+        charging: list[tuple[float, float]] = []
+        giving: list[tuple[float, float]] = []
+        surplus_wh = min(max(0.0, -net_wh), self.charge_wh_max)
+        need_wh = min(max(0.0, net_wh), self.give_wh_max)
+        if surplus_wh > 0.0:
+            unused_wh = min(surplus_wh, max(0.0, min(-net_wh - self.export_wh_max, -pv_wh)))
+            _offer(charging, self.unused, unused_wh * self.into)
+            _offer(charging, self.unsold, (surplus_wh - unused_wh) * self.into)
+        if self.grid_charging:
+            room_wh = max(0.0, self.import_wh_max - max(0.0, net_wh))
+            _offer(charging, self.bought, min(self.charge_wh_max - surplus_wh, room_wh) * self.into)
+        _offer(giving, self.served, need_wh / self.out_of)
+        if self.grid_discharging:
+            room_wh = max(0.0, self.export_wh_max - max(0.0, -net_wh))
+            _offer(giving, self.sold, min(self.give_wh_max - need_wh, room_wh) / self.out_of)
+        return charging, giving
+
+
+def _offer(offers: list[tuple[float, float]], worth: float, amount_wh: float) -> None:
+    if amount_wh > _LEAST_WH:
+        offers.append((worth, amount_wh))
+
+
+def _chance(store: Store, interval: PlanInterval, *, connection: Connection, tie_mct_per_kwh: float = 0.0) -> _Chance:
+    """Return what an interval allows a store, and what that is worth."""
     into, out_of, wear = store.charge_efficiency, store.discharge_efficiency, store.wear_mct_per_kwh
-    charging = [
-        (tie_mct_per_kwh / into, unused_wh * into),
-        ((sold + tie_mct_per_kwh) / into, (surplus_wh - unused_wh) * into),
-        ((interval.buy_mct_per_kwh + tie_mct_per_kwh) / into, bought_wh * into),
-    ]
-    giving = [
-        ((interval.buy_mct_per_kwh - wear - tie_mct_per_kwh) * out_of, need_wh / out_of),
-        ((sell - wear - tie_mct_per_kwh) * out_of, sold_wh / out_of),
-    ]
-    return [each for each in charging if each[1] > _LEAST_WH], [each for each in giving if each[1] > _LEAST_WH]
+    buy, sell = interval.buy_mct_per_kwh, interval.sell_mct_per_kwh
+    unsold = max(0.0, sell) if connection.curtailable else sell
+    return _Chance(
+        charge_wh_max=store.charge_w_max * interval.hours,
+        give_wh_max=store.discharge_w_max * interval.hours,
+        import_wh_max=connection.import_wh_max(interval),
+        export_wh_max=connection.export_wh_max(interval),
+        grid_charging=connection.grid_charging,
+        grid_discharging=connection.grid_discharging,
+        into=into,
+        out_of=out_of,
+        unused=tie_mct_per_kwh / into,
+        unsold=(unsold + tie_mct_per_kwh) / into,
+        bought=(buy + tie_mct_per_kwh) / into,
+        served=(buy - wear - tie_mct_per_kwh) * out_of,
+        sold=(sell - wear - tie_mct_per_kwh) * out_of,
+    )
 
 
 def _take_off(uses: list[tuple[float, float]], amount_wh: float, *, dearest: bool) -> None:
@@ -212,7 +232,7 @@ def best_move(
         connection: Bounds on what is taken and given.
         worth: By ``mean_worth``, after the interval.
     """
-    charging, giving = _offers(store, present, net_wh=net_wh, pv_wh=pv_wh, connection=connection)
+    charging, giving = _chance(store, present, connection=connection).offers(net_wh=net_wh, pv_wh=pv_wh)
     part_wh = store.capacity_wh / PARTS
     if part_wh <= 0:
         return 0.0
