@@ -17,7 +17,7 @@ from edge.config.trading import TradingSection
 from edge.fleet.settings import FleetSettings, with_fleet_paths
 from edge.links.settings import LinkSettings
 from edge.ocpp.settings import OcppSettings, StationSettings
-from edge.plain.settings import HomeAssistantSettings, PlainSettings
+from edge.plain.settings import HomeAssistantSettings, InfluxSettings, PlainSettings
 
 
 class SiteConfig(Section):
@@ -44,6 +44,7 @@ class SiteConfig(Section):
     ocpp: OcppSettings | None = None
     plain_mqtt: PlainSettings | None = None
     home_assistant: HomeAssistantSettings | None = None
+    influx: InfluxSettings | None = None
 
     @property
     def plans(self) -> bool:

@@ -1,16 +1,12 @@
 """What the site does with what control tells it of each cycle, and what it asks of the next."""
 
 import functools
-from typing import TYPE_CHECKING
 
 from edge.border.messages import Adopt, Asked, Beat, Frame
 from edge.control.model import Request
 from edge.loop.seen import CycleSeen
-from edge.site.parts import Site
+from edge.site.parts import HousePart, Site
 from edge.site.stopping import ask_new_start
-
-if TYPE_CHECKING:
-    from edge.plain.publisher import Publisher
 
 
 class ControlTold:
@@ -24,8 +20,8 @@ class ControlTold:
         site, call = self._site, self._site.supervisor.call
         site.last = cycle
         call("recorder", lambda: site.recorder.finished(cycle), otherwise=None)
-        for publisher in site.house.values():
-            call("house values", functools.partial(_tell_house, publisher, cycle), otherwise=None)
+        for part in site.house.values():
+            call("house values", functools.partial(_tell_house, part, cycle), otherwise=None)
         if site.trader is not None:
             trader, now_s = site.trader, site.clock.monotonic()
             call("trader", lambda: trader.finished(cycle), otherwise=None)
@@ -57,8 +53,8 @@ class ControlTold:
         ask_new_start(self._site, reason)
 
 
-def _tell_house(publisher: "Publisher", cycle: CycleSeen) -> None:
-    publisher.take(cycle.readings, offline=cycle.offline, taken_s=cycle.taken_s)
+def _tell_house(part: HousePart, cycle: CycleSeen) -> None:
+    part.take(cycle.readings, offline=cycle.offline, taken_s=cycle.taken_s)
 
 
 def _asked(site: Site, requests: list[Request]) -> tuple[Asked, ...]:

@@ -8,18 +8,20 @@ from contracts.clock import Clock
 from edge.config import SiteConfig
 from edge.errors import ConfigError
 from edge.inputs.lock import LocalLock, lock, unlock
+from edge.plain.influx import InfluxWriter
 from edge.plain.publisher import LockPort, NumberPort, Publisher
 from edge.plain.settings import NUMBERS, Control
 from edge.setup.failsafe_check import refuse_unsafe
+from edge.site.parts import HousePart
 from edge.site.remote_settings import HOUSE, RemoteSettings
 
 _SET_S: Final = 20.0  # Real seconds that setting a limit may take.
 
 
-def publishers(
+def house_parts(
     config: SiteConfig, clock: Clock, *, numbers: Mapping[Control, NumberPort] | None = None
-) -> dict[str, Publisher]:
-    """Return the publishers that a site's file asks for, by the names of their parts.
+) -> dict[str, HousePart]:
+    """Return the parts that tell the house's programs, as a site's file asks for, by the names of their parts.
 
     Args:
         config: Of the site.
@@ -29,6 +31,13 @@ def publishers(
     Raises:
         ConfigError: The client library of a broker's settings is not installed.
     """
+    parts: dict[str, HousePart] = dict(_publishers(config, clock, numbers))
+    if config.influx is not None:
+        parts["influx"] = InfluxWriter(config.influx, site=config.site.id, clock=clock)
+    return parts
+
+
+def _publishers(config: SiteConfig, clock: Clock, numbers: Mapping[Control, NumberPort] | None) -> dict[str, Publisher]:
     asked = {"plain mqtt": config.plain_mqtt, "home assistant": config.home_assistant}
     local = LocalLock(config.state_dir, clock)
     return {

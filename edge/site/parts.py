@@ -1,9 +1,10 @@
 """The parts of a running site process, and what was last seen and asked."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from contracts.clock import Clock
 from edge.agent.trader import Trader
@@ -14,6 +15,7 @@ from edge.config import SiteConfig
 from edge.links.link import Link
 from edge.loop.seen import CycleSeen
 from edge.outbox.outbox import Outbox
+from edge.plain.values import Readings
 from edge.process.service_manager import ServiceManager
 from edge.process.supervisor import Supervisor
 from edge.site.recorder import Recorder
@@ -23,9 +25,18 @@ from edge.telemetry.sampler import Sampler
 from edge.telemetry.uplink import Uplink
 
 if TYPE_CHECKING:
-    from edge.plain.publisher import Publisher
     from edge.site.fleet_part import SiteFleet
     from edge.site.page_orders import PageOrders
+
+
+class HousePart(Protocol):
+    """What tells the programs of the house."""
+
+    def take(self, readings: Readings, *, offline: Collection[str], taken_s: float) -> None:
+        """Take what the devices said in a cycle; ``taken_s`` is monotonic."""
+
+    async def run(self) -> None:
+        """Tell it until cancelled."""
 
 
 @dataclass(kw_only=True)
@@ -51,6 +62,6 @@ class Site:
     last: CycleSeen | None = None
     asked: tuple[Asked, ...] = ()
     asked_s: float = float("-inf")
-    house: "dict[str, Publisher]" = field(default_factory=dict)
+    house: dict[str, HousePart] = field(default_factory=dict)
     page_orders: "PageOrders | None" = None
     fleet: "SiteFleet | None" = None

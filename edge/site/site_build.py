@@ -59,11 +59,11 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         site = _build(config if remote is None else remote.config, clock, watch, outbox=outbox, remote=remote)
         if config.fleet is not None and remote is not None and site.link is not None:
             site.fleet = _fleet_part(site, site.link, config.fleet, remote)
-        if site.config.plain_mqtt is not None or site.config.home_assistant is not None:
-            from edge.site.house_part import limit_ports, publishers
+        if any((site.config.plain_mqtt, site.config.home_assistant, site.config.influx)):
+            from edge.site.house_part import house_parts, limit_ports
 
             numbers = {} if remote is None else limit_ports(remote, functools.partial(_adopt, site, remote))
-            site.house = publishers(site.config, clock, numbers=numbers)
+            site.house = house_parts(site.config, clock, numbers=numbers)
         yield site
 
 

@@ -7,6 +7,7 @@ for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpo
     command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ "${1:-}" != nightly ] || command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
+[ "${1:-}" != nightly ] || command -v influxd >/dev/null 2>&1 || missing="$missing influxdb"
 [ -e /usr/include/modbus/modbus.h ] || missing="$missing libmodbus-dev"
 set -- "${1:-}" /usr/lib/postgresql/*/bin/initdb
 [ -e "$2" ] || missing="$missing postgresql"
