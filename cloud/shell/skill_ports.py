@@ -4,6 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from threading import Lock
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -87,12 +88,21 @@ def journal_ports(
 
 
 def beside(tables: Tables, registry: Registry) -> Submit:
-    """Return what journals a command of a market beside the cloud that runs it; that cloud tells the sites of it."""
+    """Return what journals a command of a market beside the cloud that runs it; that cloud tells the sites of it.
+
+    Each zone's writer is kept, which proves at each command that its memory is the newest: another one would read the
+    journal anew.
+    """
+    writers: dict[ZoneId, MarketWriter] = {}
+    lock = Lock()
 
     def submit(zone: ZoneId, command: commands.Command) -> None:
         record = registry.zone(zone)
         assert record is not None, "the desk knows the zone"
-        writer = MarketWriter(zone=record, tables=tables, publisher=_LeftToTheCloud(), registry=registry)
+        with lock:
+            if (writer := writers.get(zone)) is None:
+                writer = MarketWriter(zone=record, tables=tables, publisher=_LeftToTheCloud(), registry=registry)
+                writers[zone] = writer
         at_ms = max(command["at_ms"], writer.fold(at_ms=command["at_ms"]).engine.now_ms)
         with contextlib.suppress(_LeftUntold):
             writer.submit([{**command, "at_ms": at_ms}], at_ms=at_ms)

@@ -194,6 +194,8 @@ def list_sent(
     now = clock_of(clock, as_json=as_json).now()
     with one_sentence(as_json):
         book = book_of(key)
+        if not key.exists() and not book.entries():
+            raise ValueError(f"there is no key {key}, and nothing was sent with one of that name")
         if tables is not None:
             hear_since(book, tables, as_json=as_json)
         entries = book.entries()
@@ -204,6 +206,8 @@ def list_sent(
     if as_json:
         print_json(shown)
         return
+    if not shown:
+        tell("nothing that may still run" if running and entries else "nothing was sent with this key from here")
     for entry in shown:
         because = f" ({entry['reason']})" if entry.get("reason") else ""
         left = f", {entry['left_s']:.0f} s left" if entry["left_s"] else ""
@@ -276,7 +280,6 @@ def _send(
             )
         except ValidationError as error:
             raise ValueError(_first(error)) from error
-        book.sent(command, zone=zone)
 
         def heard(ack: CommandAck) -> None:
             book.heard(ack)
@@ -288,6 +291,7 @@ def _send(
                 tell(f"{command.command_id} sent to {site}: {_said(action.model_dump())}")
 
         try:
+            book.sent(command, zone=zone)
             outcome = asyncio.run(
                 post.send(
                     settings,

@@ -69,6 +69,8 @@ def demo(
     if report is not None and not os.access(report.parent, os.W_OK):
         # Better said now than after three minutes.
         fail(f"--report is {report}, its folder cannot be written", code="file", as_json=as_json, exit_code=BAD_INPUT)
+    if keep is not None and keep.exists() and not (keep.is_dir() and not any(keep.iterdir())):
+        fail(f"--keep is {keep}, which is not an empty folder", code="file", as_json=as_json, exit_code=BAD_INPUT)
     try:
         place = neighbourhood(sites=sites, week=Week(week))
     except ValueError as error:

@@ -319,7 +319,7 @@ def _live(options: Options) -> Iterator[Live | None]:
 @contextlib.contextmanager
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=False)
+        keep.mkdir(parents=True, exist_ok=True)
         yield keep
         return
     folder = Path(tempfile.mkdtemp(prefix="sitewatt-demo-", dir=_fleeting()))

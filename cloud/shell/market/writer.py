@@ -218,9 +218,10 @@ class MarketWriter:
         except PublishError as error:
             failed = error
         for step in steps:
-            self._store(step)
-            self._say(step)
-            _count(step)
+            if step.position > self._committed:  # Else it is stored, and waits to be told alone.
+                self._store(step)
+                self._say(step)
+                _count(step)
         if failed is not None:
             raise failed
         self._untold.clear()

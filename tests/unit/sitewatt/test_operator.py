@@ -11,12 +11,14 @@ import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from contracts.control import AckStage, Action, CommandAck, Diagnostics, LimitExport, LimitImport, Refusal
 from edge.commands.trust import trusted_issuers
 from edge.config import load_config
 from edge.control.keys import Role, SigningKey, TrustedKey
 from edge.errors import ConfigError
+from sitewatt.__main__ import app, register
 from sitewatt.durations import duration
 from sitewatt.operator.book import Book, BookUnusable, left_s
 from sitewatt.operator.keys import (
@@ -181,6 +183,15 @@ def test_the_book_knows_what_was_sent_and_answered(tmp_path: Path) -> None:
     assert (entry["zone"], entry["site"], entry["stage"], entry["reason"]) == ("east", "home-1", "rejected", "locked")
     assert (left_s(entry, NOW), left_s(entry, NOW + timedelta(hours=1))) == (120.0, 0.0)
     assert book.find("another") is None
+
+
+def test_a_list_says_that_nothing_was_sent_and_refuses_a_key_that_is_not_there(tmp_path: Path, key: Path) -> None:
+    """A mistyped key must not look like a site that was left alone."""
+    register()
+    empty = CliRunner().invoke(app, ["command", "list", "--key", str(key)])
+    assert (empty.exit_code, empty.stdout) == (0, "nothing was sent with this key from here\n")
+    missing = CliRunner().invoke(app, ["command", "list", "--key", str(tmp_path / "none.pem")])
+    assert missing.exit_code == 2 and "there is no key" in missing.stderr
 
 
 def test_an_order_whose_place_was_taken_is_not_listed_as_running(tmp_path: Path) -> None:
