@@ -20,6 +20,10 @@ _TAIL_LINES: Final = 40
 CASES_KEY: Final = "SITEWATT_FUZZ_CASES"
 
 
+# The stack on the emulator, and what goes wrong there.
+AWS: Final = ("tests/nightly/aws.py", "tests/nightly/aws_drills.py")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What became of one part: its exit code, how long it took, and the end of what it printed."""
@@ -42,10 +46,7 @@ def parts(seed: int) -> Mapping[str, tuple[str, ...]]:
         "planted": (python, "-m", "tests.nightly.planted", "--seed", str(seed)),
         "conformance": (python, "-m", "tests.nightly.conformance"),
         "long": (python, "-m", "pytest", "-q", "-m", "nightly", "-o", f"faulthandler_timeout={LONG_S}"),
-        "aws": (
-            *(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={LONG_S}"),
-            "tests/nightly/aws.py",
-        ),
+        "aws": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"faulthandler_timeout={LONG_S}", *AWS),
         "home-assistant": (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/nightly/home_assistant.py"),
         "fuzz": (python, "-m", "tests.fuzz", "--inputs", "1000000", "--seed", str(seed)),
         "series": (

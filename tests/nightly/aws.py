@@ -7,120 +7,30 @@ takes minutes.
 """
 
 import json
-import os
-import subprocess
-import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 import yaml
 
 from cloud.infra.functions import ASKED, FUNCTIONS, Bundle, FunctionDefinition
-from cloud.infra.rules import CONSUMERS, rule_of
-from cloud.local.events import fields_of, forwarded
+from cloud.infra.rules import CONSUMERS
 from cloud.local.report import channel_counts, intervals, ledger
-from cloud.shell.signing import read_signer_file
 from cloud.stores import keys
-from cloud.stores.dynamodb import DynamoTables
 from cloud.stores.tables import Table, Tables
 from contracts.telemetry import EventMessage, StatusMessage
-from contracts.topics import Up, parse, site_topic
+from contracts.topics import Up
 from contracts.wire import Message
-from tests.support.cloud.emulator import ROOT_USER, Emulator, emulator, installed
+from tests.support.cloud.aws_stack import await_true, call, command, forward
+from tests.support.cloud.emulator import ROOT_USER, Emulator
 from tests.support.cloud.runtime import invoked
-from tests.support.cloud.sites import FEEDER, START, ZONE, batch, house_in, registry, registry_data, write_key
+from tests.support.cloud.sites import FEEDER, START, ZONE, batch, house_in, registry, registry_data
 from tests.support.cloud.sites import telemetry as telemetry_of
 from tests.support.market.shell import run_events, story
 
-TAKEN_S: Final = 600.0  # The emulator starts a process for each function, one after the other.
-BUNDLES_VARIABLE: Final = "SITEWATT_BUNDLES"  # A folder of amd64 bundles that are built already.
 pytestmark = pytest.mark.slow
-
-
-def command(*arguments: str, expect: int = 0) -> Any:
-    """Run a command for programs and return its answer."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sitewatt", *arguments, "--json"],
-        env={**os.environ, **ROOT_USER, "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundles for this machine's processor."""
-    if built := os.environ.get(BUNDLES_VARIABLE):
-        return Path(built)
-    folder = tmp_path_factory.mktemp("bundles")
-    command("cloud", "bundle", "--arch", "amd64", "--out", str(folder))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """An account that nothing was done to, where a role's grants count."""
-    installed()
-    with emulator(tmp_path_factory.mktemp("aws"), AUTH="true") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def stack(aws: Emulator, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The stack, deployed and told of a neighbourhood."""
-    folder = tmp_path_factory.mktemp("operator")
-    where = ("--endpoint", aws.endpoint)
-    deployed: dict[str, Any] = command("cloud", "deploy", "--bundles", str(bundles), "--arch", "amd64", *where)
-    (folder / "zones.yaml").write_text(yaml.safe_dump({"registry": registry_data()}))
-    refused = command("cloud", "register", "--registry", str(folder / "zones.yaml"), *where, expect=2)
-    assert refused["error"]["code"] == "no_key"
-    write_key(folder / "key.pem")
-    read_signer_file(issuer="grid-agent", path=folder / "key.pem")
-    given = ("--registry", str(folder / "zones.yaml"), "--signing-key", str(folder / "key.pem"))
-    done = command("cloud", "register", *given, *where)
-    assert (done["sites"], done["schedules_made"]) == (4, 3)
-    return deployed
-
-
-@pytest.fixture
-def tables(aws: Emulator, stack: dict[str, Any]) -> Tables:
-    """The stack's tables."""
-    return DynamoTables(aws.client("dynamodb"), prefix="sitewatt-")
-
-
-def call(aws: Emulator, name: str, event: Any) -> Any:
-    """Call a function of the stack and return its answer."""
-    answer = aws.client("lambda").invoke(FunctionName=f"sitewatt-{name}:live", Payload=json.dumps(event).encode())
-    told = json.loads(answer["Payload"].read() or b"null")
-    assert "FunctionError" not in answer, f"{name}: {told}"
-    return told
-
-
-def await_true(condition: Callable[[], bool], *, why: str) -> None:
-    """Wait for a condition under one safety timeout."""
-    deadline_s = time.monotonic() + TAKEN_S
-    while not condition():
-        assert time.monotonic() < deadline_s, why
-        time.sleep(0.2)
-
-
-def forward(aws: Emulator, channel: Up, *messages: Message) -> None:
-    """Do what a rule of AWS IoT Core does, and the emulator does not: put messages into their stream."""
-    rule, client = rule_of(channel), aws.client("kinesis")
-    for message in messages:
-        topic = parse(site_topic(zone=ZONE, site=message.site, channel=channel))  # type: ignore[attr-defined]
-        assert topic is not None
-        data = forwarded(topic, fields_of(message.encode()))
-        stream = f"sitewatt-{rule.stream.carrier.value}"
-        client.put_record(StreamName=stream, Data=data, PartitionKey=rule.partition.of(topic))
 
 
 def test_the_stack_is_well_and_says_so(aws: Emulator, stack: dict[str, Any]) -> None:
@@ -214,16 +124,6 @@ def test_new_code_is_a_new_version_that_is_called(
     core = {each.name for each in FUNCTIONS if each.bundle is Bundle.CORE}
     assert {each["name"] for each in told["functions"] if each["version"] == "2"} == core
     assert call(aws, "provisioning-hook", {}) == {"allowProvisioning": False}
-
-
-@pytest.fixture(scope="module")
-def unpacked(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with each bundle as Lambda lays it out."""
-    folder = tmp_path_factory.mktemp("unpacked")
-    for bundle in Bundle:
-        with zipfile.ZipFile(bundles / f"sitewatt-{bundle}-amd64.zip") as archive:
-            archive.extractall(folder / bundle)
-    return folder
 
 
 def event_of(function: FunctionDefinition) -> Any:

@@ -41,15 +41,28 @@ class Invoked:
     told: "queue.Queue[Outcome]" = field(default_factory=queue.Queue)
     ready: "queue.Queue[float]" = field(default_factory=queue.Queue)
     init_s: float = 0.0
+    process: "subprocess.Popen[bytes] | None" = None
     _number: int = 0
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        assert self.process is not None
+        return self.process.pid
 
     def call(self, event: object) -> Outcome:
         """Invoke the function and return what came of it."""
         self._number += 1
         begun_s = time.monotonic()
         self.asked.put((f"request-{self._number}", json.dumps(event).encode()))
-        outcome = self.told.get(timeout=SAFETY_S)
-        return Outcome(answer=outcome.answer, error=outcome.error, took_s=time.monotonic() - begun_s)
+        while True:
+            try:
+                outcome = self.told.get(timeout=0.05)
+                return Outcome(answer=outcome.answer, error=outcome.error, took_s=time.monotonic() - begun_s)
+            except queue.Empty:
+                if self.process is not None and self.process.poll() is not None:
+                    return Outcome(error=f"the process ended with {self.process.returncode}")
+                assert time.monotonic() < begun_s + SAFETY_S, "the function does not answer"
 
 
 @contextmanager
@@ -85,6 +98,7 @@ def invoked(bundle: Path, handler: str, *, client: Path, environ: Mapping[str, s
             stdout=out,
             stderr=subprocess.STDOUT,
         )
+        function.process = process
         try:
             begun_s = time.monotonic()
             while function.ready.empty():

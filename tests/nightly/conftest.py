@@ -1,0 +1,49 @@
+"""What the nightly runs on AWS share: bundles built once, and a stack for each file."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud.stores.dynamodb import DynamoTables
+from cloud.stores.tables import Tables
+from tests.support.cloud.aws_stack import BUNDLES_VARIABLE, bring_up, command, unpack
+from tests.support.cloud.emulator import Emulator, emulator, installed
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundles for this machine's processor."""
+    if built := os.environ.get(BUNDLES_VARIABLE):
+        return Path(built)
+    folder = tmp_path_factory.mktemp("bundles")
+    command("cloud", "bundle", "--arch", "amd64", "--out", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unpacked(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with each bundle as Lambda lays it out."""
+    return unpack(bundles, tmp_path_factory.mktemp("unpacked"))
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An account that nothing was done to, where a role's grants count."""
+    installed()
+    with emulator(tmp_path_factory.mktemp("aws"), AUTH="true") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(aws: Emulator, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The stack, deployed and told of a neighbourhood."""
+    return bring_up(aws, bundles, tmp_path_factory.mktemp("operator"))
+
+
+@pytest.fixture
+def tables(aws: Emulator, stack: dict[str, Any]) -> Tables:
+    """The stack's tables."""
+    return DynamoTables(aws.client("dynamodb"), prefix="sitewatt-")
