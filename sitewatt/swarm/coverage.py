@@ -14,6 +14,11 @@ def ended_leases(evidence: Evidence) -> int:
     return sum(before.leased and not after.leased for before, after in pairwise(evidence.stations))
 
 
+def charges_started(evidence: Evidence) -> int:
+    """Return how many charges a gateway began for a car that waited."""
+    return len({said.transaction for said in evidence.stations if said.transaction is not None})
+
+
 @dataclass(kw_only=True)
 class Coverage:
     """Sums over runs. ``site_days`` counts each gateway's own time."""
@@ -32,6 +37,7 @@ class Coverage:
     readings: int = 0
     trades: int = 0
     leases_ended: int = 0
+    charges_started: int = 0
 
     @property
     def undecided(self) -> bool:
@@ -58,6 +64,7 @@ class Coverage:
         self.intervals_settled += evidence.intervals_settled
         self.readings += len(evidence.readings)
         self.leases_ended += ended_leases(evidence)
+        self.charges_started += charges_started(evidence)
         self.trades += sum(int(proof["trades"]) for proof in evidence.proofs)
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,5 +80,6 @@ class Coverage:
             f"{self.messages} messages, {self.thrown} of them repeated or never valid; {self.trades} trades",
             f"{self.readings} readings, {self.intervals_settled} intervals settled, {self.orders_held} of"
             f" {self.orders} limits came into effect",
-            f"{self.leases_ended} times a charging station let a limit go that nobody renewed",
+            f"{self.leases_ended} times a charging station let a limit go that nobody renewed,"
+            f" {self.charges_started} charges were started",
         ]

@@ -231,6 +231,24 @@ def stations_let_go(evidence: Evidence) -> Iterator[Finding]:
             return
 
 
+def cars_are_started_once(evidence: Evidence) -> Iterator[Finding]:
+    """A charge that was started goes on while the car is there, whoever dies, and is not started again."""
+    charges: list[str] = []
+    for said in evidence.stations:
+        if said.transaction is None and charges:
+            told = f"charge {charges[-1]} has ended, and its car is still there"
+        elif said.transaction is None or said.transaction in charges[-1:]:
+            continue
+        elif charges:
+            told = f"charge {said.transaction} was started beside charge {charges[-1]}"
+        else:
+            charges.append(said.transaction)
+            continue
+        at_s = _since(evidence, said.at_ms)
+        yield _finding(cars_are_started_once, f"{at_s:.0f} s: {told}", at_s=at_s)
+        return
+
+
 def nothing_grows(evidence: Evidence) -> Iterator[Finding]:
     """Memory, descriptors and files of every part stay within their bound."""
     for name in dict.fromkeys(usage.name for usage in evidence.chronicle.usage):
@@ -263,6 +281,7 @@ JUDGES: Final[tuple[Judge, ...]] = (
     limits_held,
     leases_end,
     stations_let_go,
+    cars_are_started_once,
     nothing_grows,
     lies_are_bounded,
 )

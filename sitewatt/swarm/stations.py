@@ -1,7 +1,8 @@
-"""A charging station of one site of the run, without a car: what its gateway tells it, and whether that ends.
+"""A charging station of one site of the run: what its gateway tells it, and whether that ends.
 
-It draws nothing, so the plant's truth stands as it is. It is a witness of leases alone: a limit that nobody renews must
-be gone within its time, however the gateway died. Its version follows the seed.
+It draws nothing, so the plant's truth stands as it is: there is no car, or one that is full and waits for a card, which
+the gateway starts. It is a witness of leases and of starts alone: a limit that nobody renews must be gone within its
+time, however the gateway died, and a car is started once. What it is and can follows the seed.
 """
 
 import importlib.util
@@ -21,6 +22,7 @@ from sitewatt.swarm.plan import Plan
 NAME: Final = "CP1"
 DEVICE: Final = "wallbox"
 LEASE_LEVEL: Final = "level 1"
+CARD: Final = "SWARM"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +32,14 @@ class StationSaid:
     Args:
         told_s_ago: Since it was last given a limit that ends; ``None`` before the first.
         leased: Whether such a limit holds now.
+        transaction: The charge that runs.
     """
 
     at_ms: int
     connected: bool
     leased: bool
     told_s_ago: float | None
+    transaction: str | None = None
 
 
 class Yard:
@@ -45,6 +49,8 @@ class Yard:
         self.said: list[StationSaid] = []
         self._site = plan.place.sites[0].id
         self._version = ("1.6", "2.0.1")[plan.seed % 2]
+        self._has_car = plan.seed % 3 == 0
+        self._switches_phases = plan.seed % 4 < 2
         self._port = files.free_port()
         self._password = secrets.token_hex(16)
         self._told_at_s: float | None = None
@@ -67,8 +73,8 @@ class Yard:
             {
                 "id": DEVICE,
                 "role": "load",
-                "load": {"rated_w": 11_000},
-                "ocpp": {"station": NAME, "password_file": str(secret)},
+                "load": {"rated_w": 11_000, "switches_phases": self._switches_phases},
+                "ocpp": {"station": NAME, "password_file": str(secret)} | ({"start_as": CARD} if self._has_car else {}),
             }
         )
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
@@ -76,7 +82,14 @@ class Yard:
     async def run(self, clock: Clock) -> None:
         """Call the gateway, whenever it is there, until cancelled."""
         config = StationConfig(
-            url=f"ws://127.0.0.1:{self._port}", name=NAME, password=self._password, version=self._version, plugged=False
+            url=f"ws://127.0.0.1:{self._port}",
+            name=NAME,
+            password=self._password,
+            version=self._version,
+            plugged=self._has_car,
+            waits=self._has_car,
+            most_a=0.0 if self._has_car else 16.0,
+            switches_phases=self._switches_phases,
         )
         station = ChargingStation(config, clock, note=lambda state: self._note(clock, state))
         await station.run()
@@ -91,5 +104,6 @@ class Yard:
                 connected=bool(state["connected"]),
                 leased=LEASE_LEVEL in str(state["limit_of"]),
                 told_s_ago=None if self._told_at_s is None else now_s - self._told_at_s,
+                transaction=state["transaction"],
             )
         )

@@ -134,6 +134,19 @@ def _station_holds_on(sound: Evidence) -> Evidence:
     return replace(sound, stations=[*sound.stations, _station(120, leased=True)])
 
 
+def _charges(sound: Evidence, *transactions: str | None) -> Evidence:
+    said = [replace(_station(5, leased=False), transaction=one) for one in transactions]
+    return replace(sound, stations=said)
+
+
+def _started_twice(sound: Evidence) -> Evidence:
+    return _charges(sound, None, "7", "8")
+
+
+def _charge_stopped(sound: Evidence) -> Evidence:
+    return _charges(sound, None, "7", "7", None)
+
+
 def _lie_is_paid(sound: Evidence) -> Evidence:
     return replace(sound, lies_wh={0: 5_000})
 
@@ -160,6 +173,7 @@ def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> l
 
 BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "stations_let_go": (_station_holds_on,),
+    "cars_are_started_once": (_started_twice, _charge_stopped),
     "nothing_lost": (_lost, _set_aside),
     "books_balance": (_ledger_off, _replay_parts, _a_line_is_gone, _never_settled),
     "meters_agree": (_counted_twice, _beside_the_plant),
