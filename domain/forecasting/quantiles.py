@@ -38,21 +38,30 @@ def ordered(*, start: datetime, step_s: int, low: Floats, middle: Floats, high: 
     )
 
 
-def conformal(errors: Floats, *, level: float) -> float:
+def conformal(errors: Floats, *, level: float, independent: float | None = None) -> float:
     """Return the bound of past errors (actual minus forecast) that a new one stays below with this probability.
 
     With too few errors for the rank the largest (or smallest) seen stands in; without any the bound is zero.
+
+    Args:
+        errors: Past errors, in any order.
+        level: The probability.
+        independent: As how many independent errors they count, all of them where it is not told.
     """
     known = np.sort(errors[np.isfinite(errors)])
     if not len(known):
         return 0.0
     # Errors of few days are drawn outwards by the finite-sample rank, on either side of the middle.
-    position = (len(known) + 1) * level - 1
-    return float(np.interp(position, np.arange(len(known)), known))
+    count = len(known) if independent is None else max(1.0, min(independent, len(known)))
+    share = ((count + 1) * level - 1) / max(count - 1, 1e-9)
+    return float(np.interp(share * (len(known) - 1), np.arange(len(known)), known))
 
 
 def slot_bands(errors: Floats, *, width: int) -> tuple[Floats, Floats]:
     """Return the 10 % and 90 % bounds of the errors of each slot and its neighbours.
+
+    A day's errors an hour apart are alike, though not the same: those of some days count as the geometric mean of so
+    many days and of so many errors.
 
     Args:
         errors: Past errors, one row a day, one column a slot of the day.
@@ -62,7 +71,9 @@ def slot_bands(errors: Floats, *, width: int) -> tuple[Floats, Floats]:
     low, high = np.zeros(slots), np.zeros(slots)
     reach = np.arange(-width, width + 1)
     for slot in range(slots):
-        near = errors[:, (slot + reach) % slots].ravel()
-        low[slot] = conformal(near, level=LEVELS[0])
-        high[slot] = conformal(near, level=LEVELS[2])
+        near = errors[:, (slot + reach) % slots]
+        known = np.isfinite(near)
+        independent = float(np.sqrt(known.any(axis=1).sum() * known.sum()))
+        low[slot] = conformal(near.ravel(), level=LEVELS[0], independent=independent)
+        high[slot] = conformal(near.ravel(), level=LEVELS[2], independent=independent)
     return low, high

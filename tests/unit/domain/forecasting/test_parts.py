@@ -141,6 +141,17 @@ def test_bands_hold_what_they_promise_on_errors_they_have_not_seen() -> None:
     assert 0.08 < (errors[50:] < low).mean() < 0.12
 
 
+def test_bands_of_few_days_hold_though_the_errors_of_a_day_are_alike() -> None:
+    """Eight days that are off as a whole are not eight days of independent hours: counted so, 77 % were inside."""
+    random = np.random.default_rng(15)
+    inside = []
+    for _ in range(150):
+        errors = 0.8 * random.normal(0, 1, (18, 1)) + 0.6 * random.normal(0, 1, (18, 24))
+        low, high = slot_bands(errors[:8], width=1)
+        inside.append(((errors[8:] >= low) & (errors[8:] <= high)).mean())
+    assert 0.79 < np.mean(inside) < 0.84
+
+
 def test_few_errors_give_their_extremes_and_none_gives_no_band() -> None:
     """The rank beyond the record stops at its end."""
     assert conformal(np.array([-1.0, 2.0]), level=0.9) == 2
