@@ -17,13 +17,17 @@ from typer.testing import CliRunner
 from cloud.agents.skill import AnySkill
 from cloud.agents.skills import SKILLS
 from cloud.doors.callers import CallerEntry, hash_of
+from cloud.local.operator_desks import fleet_of, set_aside_of
 from cloud.stores.registry import save_registry
+from cloud.stores.tables import Tables
 from contracts.skills.base import Effect, Role
 from contracts.units import epoch_ms
 from sitewatt.commands.agent import app
 from tests.support.cloud.doors import Doors, doors_in
 from tests.support.cloud.sites import FEEDER, START, ZONE, house_in
+from tests.support.market.claim import with_claim
 from tests.support.market.shell import run_events, story
+from tests.unit.cloud.local.test_operator_desks import with_gateway, with_set_aside
 
 # A caller may send 200 requests at once; these share the work.
 OPERATORS: Final = 30
@@ -64,14 +68,14 @@ GOOD: Final[Mapping[str, Mapping[str, Any]]] = {
     "join_market": {"zone": ZONE, "applicant": "guest", "kind": "consumer", "owner": "south", "import_limit_w": 9_000,
                     "export_limit_w": 0},
     "decide_join": {"zone": ZONE, "applicant": "guest", "approve": False, "by": "anna", **WHY},
-    "set_aside_record": {"record": "orders-1"},
-    "replay_record": {"record": "orders-1", **WHY},
-    "drop_record": {"record": "orders-1", **WHY},
+    "set_aside_record": {"record": "meter:1773748800000002"},
+    "replay_record": {"record": "meter:1773748800000000", **WHY},
+    "drop_record": {"record": "meter:1773748800000001", **WHY},
     "propose_act": {"skill": "halt_market", "question": {"zone": ZONE, **WHY}, "why": "the price looks odd"},
     "decide_proposal": {"proposal": "20260317:x:0", "accept": False, "by": "anna", **WHY},
-    "fleet_gateway": {"gateway": "farm"},
-    "fleet_set": {"gateway": "farm", "wish": {"telemetry": {"period_s": 30}}},
-    "fleet_update": {"gateway": "farm", "document": {"version": "1"}},
+    "fleet_gateway": {"gateway": "home-1"},
+    "fleet_set": {"gateway": "home-1", "wish": {"telemetry": {"period_s": 30}}},
+    "fleet_update": {"gateway": "home-1", "document": {"operation": "update", "version": "1.2.3", "signature": "c2ln"}},
     "grid_status": {"feeder": FEEDER},
     "event_evidence": {"feeder": FEEDER, "event_id": "e1"},
     "relief_study": _NETWORK,
@@ -109,8 +113,15 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         for number in range(OPERATORS)
     ]  # fmt: skip
     owner = CallerEntry(name="olga", role=Role.SITE_OWNER, token_sha256=hash_of(OWNER), sites=("factory",))
-    with doors_in(tmp_path_factory.mktemp("doors"), entries=(*entries, owner)) as made:
+    with doors_in(tmp_path_factory.mktemp("doors"), entries=(*entries, owner), desks=_desks) as made:
         yield made
+
+
+def _desks(folder: Path, tables: Tables) -> Mapping[str, Any]:
+    """Return the desks of a private cloud: a fleet, and the records that a function could not take."""
+    with_set_aside(folder, b'{"topic_site": "home-1"}', b'{"topic_site": "home-2"}', b"nonsense")
+    with_gateway(folder, "home-1", "farm", "factory")
+    return {"set_aside": set_aside_of(folder), "fleet": fleet_of(folder, tables)}
 
 
 def odd_questions(skill: AnySkill) -> Iterator[tuple[str, Any]]:
@@ -136,6 +147,41 @@ def test_each_skill_has_a_good_question() -> None:
     assert set(GOOD) == {each.name for each in SKILLS}
     for each in SKILLS:
         each.read(GOOD[each.name])
+
+
+async def test_each_skill_answers_a_good_question(tmp_path: Path) -> None:
+    """A skill that only ever refuses in the sweep would pass it with an answer that nobody can read.
+
+    The proof of an event alone is tried elsewhere, as it needs a feeder's event: ``tests/unit/cloud/agents`` and the
+    console against the demonstration.
+    """
+    entry = CallerEntry(
+        name="anna", role=Role.OPERATOR, token_sha256=hash_of("op-0"), zones=("*",), effects=tuple(Effect)
+    )
+    with doors_in(tmp_path, entries=(entry,), desks=_desks) as doors:
+        async with httpx.AsyncClient(base_url=doors.url, timeout=TIMEOUT_S) as http:
+
+            async def ask(name: str, question: Mapping[str, Any]) -> httpx.Response:
+                headers = token(0) | {"Idempotency-Key": name}
+                return await http.post(f"/v1/skills/{name}", json=question, headers=headers)
+
+            silent = {}
+            # What is decided must have been proposed, and the market of the claim is a later one.
+            last = ("decide_proposal", "decide_claim")
+            for skill in sorted(SKILLS, key=lambda each: each.name in last):
+                question = dict(GOOD[skill.name])
+                if skill.name == "decide_proposal":
+                    proposals = (await ask("agent_proposals", {})).json()["proposals"]
+                    question["proposal"] = proposals[0]["id"]
+                if skill.name == "decide_claim":
+                    await asyncio.to_thread(with_claim, doors.services)
+                    question["site"] = "factory"
+                reply = await ask(skill.name, question)
+                if reply.status_code != 200:
+                    silent[skill.name] = reply.json()["detail"]
+                else:
+                    skill.answer.model_validate_json(reply.content)
+            assert silent == {"event_evidence": f"{FEEDER} has no event 'e1'"}
 
 
 async def test_rest_answers_what_it_describes_or_says_why_not(doors: Doors) -> None:
@@ -214,7 +260,7 @@ async def test_a_key_means_one_effect_for_each_skill_that_acts(doors: Doors) -> 
                 continue
             repeated += 1
             assert again.json() == first.json() and again.headers["idempotent-replayed"] == "true", skill.name
-            named = next(name for name in ("reason", "zone", "feeder") if name in question)
+            named = next(name for name in ("reason", "zone", "feeder", "gateway") if name in question)
             other = await http.post(path, json={**question, named: "another-1"}, headers=keyed)
             assert other.status_code in {403, 409} or "another-1" in other.text, (skill.name, other.text)
         assert repeated >= 5

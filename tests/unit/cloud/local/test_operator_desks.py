@@ -31,21 +31,23 @@ def with_set_aside(folder: Path, *data: bytes) -> None:
     streams.close()
 
 
-def with_gateway(folder: Path) -> None:
-    """Let a folder's fleet have one gateway with a certificate."""
+def with_gateway(folder: Path, *names: str) -> None:
+    """Let a folder's fleet have gateways with a certificate each; ``home-1`` where none is named."""
     place = FleetFolder(folder=folder / "fleet")
     book = Book.open(place.book_path)
-    issued = LocalAuthority(place.authority_folder).issue()
-    certificate = Certificate(
-        id=issued.certificate_id,
-        pem=issued.certificate,
-        serial_number=str(issued.serial_number),
-        state=CertificateState.ACTIVE,
-        thing="home-1",
-    )
-    with book.change():
-        book.put(Thing(name="home-1", zone="zone-1", serial="SW-1", registered_ms=0))
-        book.put(certificate)
+    authority = LocalAuthority(place.authority_folder)
+    for number, name in enumerate(names or ("home-1",), 1):
+        issued = authority.issue()
+        certificate = Certificate(
+            id=issued.certificate_id,
+            pem=issued.certificate,
+            serial_number=str(issued.serial_number),
+            state=CertificateState.ACTIVE,
+            thing=name,
+        )
+        with book.change():
+            book.put(Thing(name=name, zone="zone-1", serial=f"SW-{number}", registered_ms=0))
+            book.put(certificate)
     book.close()
 
 
