@@ -12,6 +12,7 @@ from contracts.wire import PAYLOAD_BYTES_MAX
 from sitewatt.commands import agent_letters, agent_report
 from sitewatt.commands.agent_model import (
     CentsOption,
+    GuardrailOption,
     ModelOption,
     ModelRegionOption,
     ModelUrlOption,
@@ -202,6 +203,7 @@ def ask(
     model: ModelOption = "",
     endpoint: ModelUrlOption = None,
     region: ModelRegionOption = None,
+    guardrail: GuardrailOption = None,
     site_values: SiteValuesOption = False,
     apply: Annotated[
         list[str] | None,
@@ -230,7 +232,7 @@ def ask(
     if reasoner is Reasoner.NONE:
         sentence = "no model is configured (--reasoner, --model); `sitewatt agent call` answers without one"
         fail(sentence, code="no_reasoner", as_json=as_json)
-    check_model(reasoner, model, endpoint, as_json=as_json)
+    check_model(reasoner, model, endpoint, guardrail, as_json=as_json)
     bounds = bounds_of(
         turns=turns,
         tokens=tokens,
@@ -247,7 +249,7 @@ def ask(
         try:
             talk = ask_agents(
                 question,
-                model=model_of(reasoner, model, endpoint, region),
+                model=model_of(reasoner, model, endpoint, region, guardrail),
                 caller=granted,
                 applies=frozenset(apply or ()),
                 office=office_over(store, registry, tables),

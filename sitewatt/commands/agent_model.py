@@ -10,6 +10,7 @@ from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
     from cloud.agents.reasoning import Bounds, Model
+    from cloud.shell.models.bedrock_client import Guardrail
 
 
 class Reasoner(StrEnum):
@@ -29,6 +30,13 @@ ModelUrlOption = Annotated[
 ModelRegionOption = Annotated[
     str | None, typer.Option("--region", envvar="AWS_REGION", help="The Region, for bedrock.")
 ]
+GuardrailOption = Annotated[
+    str | None,
+    typer.Option(
+        "--guardrail", metavar="ID:VERSION", envvar="SITEWATT_REASONER_GUARDRAIL",
+        help="A guardrail of the account, for bedrock: what it stops is told and gives no answer.",
+    ),
+]  # fmt: skip
 SiteValuesOption = Annotated[
     bool, typer.Option("--site-values", help="Values of single sites may go to the model: their owners agreed.")
 ]
@@ -47,8 +55,17 @@ PriceWrittenOption = Annotated[
 ]
 
 
-def check_model(reasoner: Reasoner, model: str, endpoint: str | None, *, as_json: bool) -> None:
+def check_model(
+    reasoner: Reasoner, model: str, endpoint: str | None, guardrail: str | None = None, *, as_json: bool
+) -> None:
     """End the command where a reasoner is not wholly named."""
+    name, _, version = (guardrail or "").rpartition(":")
+    if guardrail is not None and not (name and (version == "DRAFT" or (version.isascii() and version.isdecimal()))):
+        sentence = f"--guardrail is {guardrail!r}, must be ID:VERSION, its version a number or DRAFT; nothing asked"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+    if guardrail is not None and reasoner is Reasoner.OPENAI:
+        sentence = "--guardrail is of Bedrock, and the reasoner is openai, which would not be held by it; nothing asked"
+        fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     if not model or (reasoner is Reasoner.OPENAI and not endpoint):
         fail("a reasoner needs --model, openai also --endpoint", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
 
@@ -79,17 +96,26 @@ def bounds_of(
     )
 
 
-def model_of(reasoner: Reasoner, model: str, endpoint: str | None, region: str | None) -> "Model":
+def model_of(
+    reasoner: Reasoner, model: str, endpoint: str | None, region: str | None, guardrail: str | None = None
+) -> "Model":
     """Return the model of a reasoner; the key of openai stands in ``SITEWATT_REASONER_KEY``."""
     if reasoner is Reasoner.BEDROCK:
         from cloud.shell.models.bedrock import BedrockModel
 
-        return BedrockModel(model, endpoint=endpoint, region=region)
+        return BedrockModel(model, endpoint=endpoint, region=region, guardrail=_guardrail(guardrail))
     if reasoner is Reasoner.BEDROCK_MESSAGES:
         from cloud.shell.models.bedrock_messages import BedrockMessagesModel
 
-        return BedrockMessagesModel(model, endpoint=endpoint, region=region)
+        return BedrockMessagesModel(model, endpoint=endpoint, region=region, guardrail=_guardrail(guardrail))
     from cloud.shell.models.chat_completions import ChatModel
 
     assert endpoint is not None, "checked where the options are read"
     return ChatModel(model, endpoint=endpoint, key=os.environ.get("SITEWATT_REASONER_KEY"))
+
+
+def _guardrail(text: str | None) -> "Guardrail | None":
+    from cloud.shell.models.bedrock_client import Guardrail
+
+    name, _, version = (text or "").rpartition(":")
+    return Guardrail(id=name, version=version) if text else None

@@ -12,6 +12,7 @@ from contracts.skills.base import Effect, Role
 from contracts.skills.report import SITES_MIN, DayAnswer
 from sitewatt.commands.agent_model import (
     CentsOption,
+    GuardrailOption,
     ModelOption,
     ModelRegionOption,
     ModelUrlOption,
@@ -40,6 +41,7 @@ def report(
     model: ModelOption = "",
     endpoint: ModelUrlOption = None,
     region: ModelRegionOption = None,
+    guardrail: GuardrailOption = None,
     site_values: SiteValuesOption = False,
     cents: CentsOption = None,
     price_read: PriceReadOption = None,
@@ -56,7 +58,7 @@ def report(
     from cloud.shell.ask_agents import ask
 
     if reasoner is not Reasoner.NONE:
-        check_model(reasoner, model, endpoint, as_json=as_json)
+        check_model(reasoner, model, endpoint, guardrail, as_json=as_json)
     bounds = bounds_of(cents=cents, price_read=price_read, price_written=price_written, as_json=as_json)
     try:
         asked = date.fromisoformat(day)
@@ -78,7 +80,7 @@ def report(
             if reasoner is not Reasoner.NONE:
                 talk = ask(
                     _prompt(text, figures),
-                    model=model_of(reasoner, model, endpoint, region),
+                    model=model_of(reasoner, model, endpoint, region, guardrail),
                     caller=caller,
                     office=office,
                     tables=store,

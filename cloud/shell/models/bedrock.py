@@ -33,10 +33,16 @@ class BedrockModel(Bedrock):
                 messages=[_message(one) for one in messages],
                 toolConfig={"tools": [_tool(tool) for tool in tools]},
                 inferenceConfig={"maxTokens": tokens_max},
+                **self._guarded(),
             ),
             timeout_s=timeout_s,
         )
         return _turn(answer)
+
+    def _guarded(self) -> dict[str, object]:
+        if (guardrail := self._guardrail) is None:
+            return {}
+        return {"guardrailConfig": {"guardrailIdentifier": guardrail.id, "guardrailVersion": guardrail.version}}
 
 
 def _turn(answer: Mapping[str, Any]) -> ModelTurn:

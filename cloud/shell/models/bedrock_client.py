@@ -4,6 +4,7 @@ Source: botocore's model of ``bedrock-runtime``.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import boto3
@@ -19,13 +20,29 @@ _LATE: Final = frozenset({"ModelTimeoutException"})
 Answer = TypeVar("Answer")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Guardrail:
+    """A guardrail of the account that filters what goes to a model and what it says: id or ARN, number or ``DRAFT``."""
+
+    id: str
+    version: str
+
+
 class Bedrock:
     """One model; which one is configuration, for ids are retired."""
 
-    def __init__(self, model_id: str, *, endpoint: str | None = None, region: str | None = None) -> None:
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        guardrail: Guardrail | None = None,
+    ) -> None:
         self._id = model_id
         self._endpoint = endpoint
         self._region = region
+        self._guardrail = guardrail
 
     @property
     def id(self) -> str:

@@ -45,6 +45,7 @@ class BedrockMessagesModel(Bedrock):
                 body=json.dumps(body).encode(),
                 contentType="application/json",
                 accept="application/json",
+                **self._guarded(),
             )["body"].read(),
             timeout_s=timeout_s,
         )
@@ -55,6 +56,11 @@ class BedrockMessagesModel(Bedrock):
         if not isinstance(answer, dict):
             raise ModelError(f"model {self._id} answered no JSON object", stop=Stop.MALFORMED)
         return _turn(answer)
+
+    def _guarded(self) -> dict[str, str]:
+        if (guardrail := self._guardrail) is None:
+            return {}
+        return {"guardrailIdentifier": guardrail.id, "guardrailVersion": guardrail.version}
 
 
 def _turn(answer: Mapping[str, Any]) -> ModelTurn:

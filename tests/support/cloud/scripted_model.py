@@ -17,6 +17,7 @@ class Script:
     answers: Sequence[tuple[int, Mapping[str, Any]]]
     asked: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
 
 
 @contextmanager
@@ -29,6 +30,7 @@ def scripted(*answers: Mapping[str, Any] | tuple[int, Mapping[str, Any]]) -> Ite
         def do_POST(self) -> None:
             number = len(script.asked)
             script.paths.append(self.path)
+            script.headers.append({name.lower(): value for name, value in self.headers.items()})
             script.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             status, answer = script.answers[min(number, len(script.answers) - 1)]
             payload = json.dumps(answer).encode()

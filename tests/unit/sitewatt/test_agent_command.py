@@ -125,6 +125,21 @@ def test_a_models_address_that_is_none_is_an_answer_not_a_traceback(
     assert code == 1 and answer["stop"] == "unreachable"
 
 
+@pytest.mark.parametrize(
+    ("reasoner", "guardrail", "says"),
+    [
+        ("bedrock", "gr-1", "must be ID:VERSION"),
+        ("bedrock", "gr-1:newest", "must be ID:VERSION"),
+        ("openai", "gr-1:3", "would not be held by it"),
+    ],
+)
+def test_a_guardrail_that_would_not_hold_is_refused(tmp_path: Path, reasoner: str, guardrail: str, says: str) -> None:
+    """Who believes that answers are filtered must not find out later that they were not."""
+    where = ("ask", "Is it sound?", "--tables", str(tmp_path), "--model", "m", "--endpoint", "http://127.0.0.1:9")
+    code, answer = run(*where, "--reasoner", reasoner, "--guardrail", guardrail)
+    assert code == 2 and says in str(answer["error"])
+
+
 def test_the_doors_stand_on_the_tables_of_a_stack_on_aws_as_well(tmp_path: Path) -> None:
     """The same skills, rights, records and live events, without a cloud on this machine."""
     key = ("--card-key", str(tmp_path / "cards.pem"))

@@ -17,6 +17,7 @@ from cloud.handlers import telemetry
 from cloud.shell.agents_office import office_of
 from cloud.shell.ask_agents import ask
 from cloud.shell.models.bedrock import BedrockModel
+from cloud.shell.models.bedrock_client import Guardrail
 from cloud.shell.models.bedrock_messages import BedrockMessagesModel
 from cloud.shell.models.chat_completions import ChatModel
 from cloud.shell.services import Services
@@ -379,3 +380,20 @@ def _day(services: Services) -> str:
 
     del services
     return keys.conversation(datetime.now(UTC), "").pk
+
+
+def test_a_guardrail_of_the_account_goes_with_each_turn(tmp_path: Path) -> None:
+    """Both forms of Bedrock name it as the service documents it, and none names one that nobody asked for."""
+    held = Guardrail(id="gr-1", version="3")
+    region = "eu-central-1"
+    with market_in(tmp_path) as services, scripted(bedrock(call=STATUS), bedrock(text="It is well.")) as script:
+        asked(services, BedrockModel(MODEL, endpoint=script.url, region=region, guardrail=held))
+        named = {"guardrailIdentifier": "gr-1", "guardrailVersion": "3"}
+        assert [one["guardrailConfig"] for one in script.asked] == [named, named]
+        asked(services, BedrockModel(MODEL, endpoint=script.url, region=region))
+        assert "guardrailConfig" not in script.asked[-1]
+    with market_in(tmp_path / "other") as services, scripted(claude(text="It is well.")) as script:
+        asked(services, BedrockMessagesModel(MODEL, endpoint=script.url, region=region, guardrail=held))
+        told = script.headers[0]
+        assert told["x-amzn-bedrock-guardrailidentifier"] == "gr-1"
+        assert told["x-amzn-bedrock-guardrailversion"] == "3"
