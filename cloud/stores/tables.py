@@ -237,9 +237,11 @@ def refuse_floats(key: Key, value: object) -> None:
     Raises:
         Unstorable: It does; the message names the item.
     """
+    if value is None or isinstance(value, str | int):
+        return  # To ask whether a text is a mapping looks through every mapping class there is: 0.5 s the first time.
     if isinstance(value, float):
         raise Unstorable(f"{key.table} {key.pk} {key.sk} holds the float {value!r}; money and energy are integers")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 (the first is quick)
         for inner in value.values():
             refuse_floats(key, inner)
     elif isinstance(value, list | tuple):
