@@ -57,10 +57,15 @@ def check(
     if not offline and is_sound(findings):
         from edge.setup.online import LINK_TIMEOUT_S, check_online
 
-        with _quiet():
-            findings += asyncio.run(
-                check_online(site, devices_timeout_s=timeout, link_timeout_s=min(timeout, LINK_TIMEOUT_S))
-            )
+        progress = Progress()
+        progress.show(f"asking the devices, and the broker where there is one: up to {timeout:.0f} s")
+        try:
+            with _quiet():
+                findings += asyncio.run(
+                    check_online(site, devices_timeout_s=timeout, link_timeout_s=min(timeout, LINK_TIMEOUT_S))
+                )
+        finally:
+            progress.clear()
     sound = is_sound(findings)
     if as_json:
         devices = [device.id for device in site.devices]
