@@ -9,8 +9,10 @@ import pytest
 
 from cloud.stores.dynamodb import DynamoTables
 from cloud.stores.tables import Tables
+from edge.deploy.source_tree import ROOT
 from tests.support.cloud.aws_stack import BUNDLES_VARIABLE, bring_up, command, unpack
 from tests.support.cloud.emulator import Emulator, emulator, installed
+from tests.support.cloud.transcript import Transcript
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,9 @@ def stack(aws: Emulator, bundles: Path, tmp_path_factory: pytest.TempPathFactory
 def tables(aws: Emulator, stack: dict[str, Any]) -> Tables:
     """The stack's tables."""
     return DynamoTables(aws.client("dynamodb"), prefix="sitewatt-")
+
+
+@pytest.fixture(scope="session")
+def transcript() -> Transcript:
+    """What was typed and read in the drills, for the page about AWS."""
+    return Transcript(ROOT / "build" / "aws-drills.txt")
