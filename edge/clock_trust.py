@@ -6,9 +6,11 @@ none. A trusted clock that was synchronised once and is no longer is in holdover
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from contracts.clock import Clock, ScaledClock, SteppedClock
 from contracts.units import ClockTrust
+from edge.state_store import StateStore
 
 # systemd-timesyncd creates this file at the first synchronisation of a boot. Source: systemd-timesyncd.service(8).
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
@@ -17,6 +19,10 @@ EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 STEP_S_MAX = 2.0
 LOOK_S = 10.0
 WAIT_LOOK_S = 1.0
+# What a process of this boot knew of the clock last: ``boot``, ``origin_s`` (wall less monotonic), ``set_at``.
+CLOCK_KEY: Final = "clock"
+# Another one at each boot, and the monotonic clock with it. Source: Linux, Documentation/admin-guide/sysctl/kernel.
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 # Two clocks that agree so well need no closer look; each reading of a device is stamped.
 _NO_STEP = timedelta(seconds=STEP_S_MAX / 2)
 
@@ -38,6 +44,30 @@ class ClockWatch:
         self._stepped_back = False
         self._set_at: float | None = None  # The synchronisation by which the clock was trusted last.
         self._looked_s = float("-inf")
+        self._memory: StateStore | None = None
+        self._kept: tuple[str, float, float] | None = None
+        # Where the wall clock stood when the monotonic one was zero, before a step that nobody saw.
+        self.origin_before_step: datetime | None = None
+
+    def remember_in(self, memory: StateStore) -> None:
+        """Go on from what the process before this one knew, and keep what this one knows for the next.
+
+        A gateway that ends and starts again while the clock is off would take the step for the time of day: what says
+        that the clock was synchronised is from before the step. Within one boot wall and monotonic clock tell it.
+        """
+        boot = _boot()
+        if self._derived or boot is None:
+            return
+        self._memory = memory
+        self._kept = _read_kept(memory.recall(CLOCK_KEY))
+        if self._kept is None or self._kept[0] != boot:
+            return
+        _, origin_s, set_at = self._kept
+        off_s = self._origin_s() - origin_s
+        if abs(off_s) > STEP_S_MAX and self._synchronised_at() == set_at:
+            self._stepped_at, self._stepped_back, self._set_at = self._wall.timestamp(), True, set_at
+            self.origin_before_step = datetime.fromtimestamp(origin_s, UTC)
+            self._trust = ClockTrust.UNTRUSTED
 
     def trust(self) -> ClockTrust:
         """Return how far the wall clock may be trusted now."""
@@ -85,25 +115,66 @@ class ClockWatch:
     def _look(self) -> ClockTrust:
         if self._clock.now() < EARLIEST:
             return ClockTrust.UNTRUSTED
-        try:
-            synchronised_at = self._file.stat().st_mtime
-        except OSError:
+        synchronised_at = self._synchronised_at()
+        if synchronised_at is None:
             # Another service may keep the time; a clock that has stepped under us has no such excuse.
             managed = not self._file.parent.exists()
             return ClockTrust.HOLDOVER if managed and self._stepped_at is None else ClockTrust.UNTRUSTED
         if self._stepped_at is not None and not self._is_set_since(synchronised_at):
             return ClockTrust.UNTRUSTED
         self._stepped_at, self._set_at = None, synchronised_at
+        self._keep(synchronised_at)
         return ClockTrust.SYNCED
+
+    def _synchronised_at(self) -> float | None:
+        try:
+            return self._file.stat().st_mtime
+        except OSError:
+            return None
+
+    def _origin_s(self) -> float:
+        """Return the instant at which the monotonic clock was zero, by the wall clock as it was read last."""
+        return self._wall.timestamp() - self._after_s
+
+    def _keep(self, set_at: float) -> None:
+        """Keep where the clocks stand, where that is news: a few dozen times a day."""
+        boot = _boot()
+        if self._memory is None or boot is None:
+            return
+        present = (boot, self._origin_s(), set_at)
+        known = self._kept
+        if known is None or (known[0], known[2]) != (boot, set_at) or abs(known[1] - present[1]) > STEP_S_MAX / 2:
+            self._kept = present
+            kept = {"boot": boot, "origin_s": round(present[1], 3), "set_at": set_at}
+            self._memory.remember(CLOCK_KEY, kept, durable=known is None or known[0] != boot)
 
     def _is_set_since(self, synchronised_at: float) -> bool:
         """Say whether a synchronisation came after the step.
 
-        Behind a clock that was set back, the synchronisation before looks like one to come: only another one counts.
+        Behind a clock that was set back, the synchronisation before looks like one to come: only another one counts. So
+        it is of a step that nobody saw.
         """
         if self._stepped_back and synchronised_at == self._set_at:
             return False
         return self._stepped_at is not None and synchronised_at >= self._stepped_at
+
+
+def _boot() -> str | None:
+    """Return what names this boot of the machine, ``None`` where nothing does."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def _read_kept(value: object) -> tuple[str, float, float] | None:
+    """Return what was kept, ``None`` where it is not what it should be."""
+    if not isinstance(value, dict):
+        return None
+    boot, origin_s, set_at = value.get("boot"), value.get("origin_s"), value.get("set_at")
+    if not (isinstance(boot, str) and isinstance(origin_s, int | float) and isinstance(set_at, int | float)):
+        return None
+    return boot, float(origin_s), float(set_at)
 
 
 class SteadyClock:
@@ -135,8 +206,8 @@ class SteadyClock:
         trust = self._watch.trust()
         if trust is ClockTrust.SYNCED:
             self._origin = wall - since
-        elif trust is ClockTrust.UNTRUSTED and self._origin is not None:
-            return self._origin + since
+        elif trust is ClockTrust.UNTRUSTED and (origin := self._origin or self._watch.origin_before_step) is not None:
+            return origin + since
         return wall
 
     def monotonic(self) -> float:

@@ -148,6 +148,7 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
             config.state_dir / STORE, site=config.site.id, clock=clock, caps=CAPS, flush_window_s=FLUSH_WINDOW_S
         )
         stack.callback(outbox.close)
+        watch.remember_in(outbox)
         adopt_state_of_before(outbox, config.state_dir / "journal.db")
         remote = RemoteSettings(config, memory=outbox) if is_changeable(config) else None
         config = config if remote is None else remote.config

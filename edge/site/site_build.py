@@ -55,6 +55,7 @@ async def open_site(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Site]:
         window_s = min(FLUSH_WINDOW_S, config.telemetry.period_s)
         outbox = Outbox.open(config.state_dir / STORE, site=config.site.id, clock=clock, flush_window_s=window_s)
         stack.callback(outbox.close)
+        watch.remember_in(outbox)
         remote = RemoteSettings(config, memory=outbox) if is_changeable(config) else None
         site = _build(config if remote is None else remote.config, clock, watch, outbox=outbox, remote=remote)
         if config.fleet is not None and remote is not None and site.link is not None:

@@ -9,7 +9,8 @@ import pytest
 
 from contracts.clock import SteppedClock, parse_clock, scaled_clock
 from contracts.units import ClockTrust
-from edge.clock_trust import LOOK_S, ClockWatch, SteadyClock, watched_clock
+from edge.clock_trust import CLOCK_KEY, LOOK_S, ClockWatch, SteadyClock, watched_clock
+from edge.state_store import StateStore, VolatileStateStore
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON
 
@@ -148,6 +149,88 @@ def test_a_step_is_not_followed_until_the_time_service_has_set_the_clock(tmp_pat
     _synchronised(path, clock.now())
     clock.advance(LOOK_S)
     assert steady.now() == clock.now()
+
+
+def _started(clock: ManualClock, path: Path, memory: StateStore) -> tuple[SteadyClock, ClockWatch]:
+    """Return the clock of a process that starts now."""
+    watch = ClockWatch(clock, synchronised=path)
+    watch.remember_in(memory)
+    return SteadyClock(clock, watch), watch
+
+
+@pytest.mark.parametrize("step_s", [86_400.0, -86_400.0, 3_600.0, 30.0])
+def test_a_step_while_the_gateway_was_ended_is_not_followed_either(tmp_path: Path, step_s: float) -> None:
+    """What says that the clock was synchronised is from before the step; what is told would bear a wrong instant."""
+    clock, path, memory = ManualClock(NOON), tmp_path / "synchronized", VolatileStateStore()
+    _synchronised(path, NOON)
+    assert _started(clock, path, memory)[1].trust() is ClockTrust.SYNCED
+    clock.advance(10)
+    clock.step_wall(step_s)
+    for _ in range(2):  # And once more, for a gateway may end again meanwhile.
+        steady, watch = _started(clock, path, memory)
+        for seconds in (0, 1, 600):
+            clock.advance(seconds)
+            assert steady.now() - NOON == timedelta(seconds=clock.monotonic())
+            assert watch.trust() is ClockTrust.UNTRUSTED
+    clock.step_wall(-step_s)
+    assert watch.trust() is ClockTrust.UNTRUSTED
+    _synchronised(path, clock.now())
+    clock.advance(LOOK_S)
+    assert watch.trust() is ClockTrust.SYNCED and steady.now() == clock.now()
+
+
+def test_a_clock_that_its_service_has_set_meanwhile_is_taken_as_it_is(tmp_path: Path) -> None:
+    """The gateway was stopped for hours, and the time service has corrected a minute since."""
+    clock, path, memory = ManualClock(NOON), tmp_path / "synchronized", VolatileStateStore()
+    _synchronised(path, NOON)
+    _started(clock, path, memory)[1].trust()
+    clock.advance(7_200)
+    clock.step_wall(-60)
+    _synchronised(path, clock.now())
+    clock.advance(100)
+    steady, watch = _started(clock, path, memory)
+    assert watch.trust() is ClockTrust.SYNCED and steady.now() == clock.now()
+
+
+@pytest.mark.parametrize("kept", ["another boot", {"boot": 1}, [1], {"origin_s": "x", "set_at": 1, "boot": "b"}])
+def test_what_was_kept_of_another_boot_or_of_no_clock_says_nothing(tmp_path: Path, kept: object) -> None:
+    """The monotonic clock begins anew with each boot."""
+    clock, path, memory = ManualClock(NOON), tmp_path / "synchronized", VolatileStateStore()
+    _synchronised(path, NOON)
+    _started(clock, path, memory)[1].trust()
+    known = memory.recall(CLOCK_KEY)
+    assert known is not None
+    memory.remember(CLOCK_KEY, {**known, "boot": kept} if isinstance(kept, str) else kept)
+    clock.step_wall(3_600)
+    steady, watch = _started(clock, path, memory)
+    assert watch.trust() is ClockTrust.SYNCED and steady.now() == clock.now()
+    assert memory.recall(CLOCK_KEY)["boot"] == known["boot"], "and is written anew"
+
+
+def test_a_clock_that_stays_where_it_is_is_kept_once(tmp_path: Path) -> None:
+    """The card wears with each write."""
+    clock, path, memory = ManualClock(NOON), tmp_path / "synchronized", _Counting()
+    _synchronised(path, NOON)
+    _, watch = _started(clock, path, memory)
+    for _ in range(100):
+        clock.advance(LOOK_S)
+        watch.trust()
+    assert memory.writes == 1
+    _synchronised(path, clock.now())
+    clock.advance(LOOK_S)
+    watch.trust()
+    assert memory.writes == 2
+
+
+class _Counting(VolatileStateStore):
+    """Counts what it is told to keep."""
+
+    writes = 0
+
+    def remember(self, key: str, value: object, *, durable: bool = True) -> None:
+        """Keep and count."""
+        self.writes += 1
+        super().remember(key, value, durable=durable)
 
 
 def test_a_clock_that_is_slewed_is_followed(tmp_path: Path) -> None:
