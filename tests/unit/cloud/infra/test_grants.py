@@ -77,7 +77,10 @@ NOT_SEEN: Final[dict[str, dict[str, str]]] = {
         "writes energy-metrics": "a claim comes to wait for a person while time settles it",
     },
     "provisioning-hook": {"writes grid-metrics": "a gateway registers with a card that is on the list"},
-    "energy-trading-actions": {"writes energy-metrics": "a claim comes to wait for a person with the same entry"},
+    "energy-trading-actions": {
+        "writes energy-metrics": "a claim comes to wait for a person with the same entry",
+        "writes trade-data": "a person's word on a claim is posted in the ledger, and no claim waits here",
+    },
     "trading-api": {"reads forecast-data": "a plan of a battery whose site has a forecast"},
 }
 

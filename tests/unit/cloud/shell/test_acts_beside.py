@@ -1,6 +1,7 @@
 """An operator's act beside the cloud that runs a market costs as much the tenth time as the first."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,20 @@ def test_acts_that_wait_for_the_cloud_are_stored_once(tmp_path: Path, monkeypatc
         assert market is not None
         told = market.submit([], at_ms=at_ms)
         assert [step.position for step in told] == list(range(fence.position - 5, fence.position + 1))
+
+
+def test_acts_of_several_threads_are_each_journalled_once(tmp_path: Path) -> None:
+    """Doors call from threads, and a writer's memory of the market belongs to one at a time."""
+    with house_in(tmp_path) as (services, _):
+        run_events(services, story())
+        submit = beside(services.stores.tables, services.registry)
+        fold = read_fold(services.stores.tables, ZONE)
+        assert fold is not None
+        at_ms, before = fold.engine.now_ms, Journal(services.stores.tables, ZONE).fence().position
+        with ThreadPoolExecutor(8) as threads:
+            list(
+                threads.map(lambda number: submit(ZONE, commands.halt(reason=f"look {number}", at_ms=at_ms)), range(24))
+            )
+        entries = list(Journal(services.stores.tables, ZONE).entries(after=before))
+        reasons = {str(one.get("reason")) for _, inputs in entries for one in inputs}
+        assert reasons == {f"look {number}" for number in range(24)} and len(entries) == 24
