@@ -35,14 +35,11 @@ def watch(
     """
     topic = sns.Topic(stack, "alarms", master_key=key, enforce_ssl=True)
     failing = {
-        handler: function.metric_errors(period=_PERIOD, statistic="Sum").create_alarm(
+        handler: _lasting(
+            function.metric_errors(period=_PERIOD, statistic="Sum"),
             stack,
             f"alarm-{function.node.id}",
-            alarm_description=f"{handler} raised; its records are delivered again",
-            threshold=1,
-            evaluation_periods=3,
-            datapoints_to_alarm=2,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            f"{handler} raised; its records are delivered again",
         )
         for handler, function in functions.items()
     }
@@ -93,15 +90,21 @@ def _refusals(stack: Stack, table: Table, *, prefix: str) -> Iterator[cloudwatch
             period=_PERIOD,
             statistic="Sum",
         )
-        yield metric.create_alarm(
-            stack,
-            f"alarm-refused-{table.value}-{kind}",
-            alarm_description=f"{kind} of {table.value} beyond its capacity: deploy with more --for-sites",
-            threshold=1,
-            evaluation_periods=3,
-            datapoints_to_alarm=2,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
+        said = f"{kind} of {table.value} beyond its capacity: deploy with more --for-sites"
+        yield _lasting(metric, stack, f"alarm-refused-{table.value}-{kind}", said)
+
+
+def _lasting(metric: cloudwatch.Metric, stack: Stack, name: str, said: str) -> cloudwatch.Alarm:
+    """Return an alarm of what happens in two of three periods: once may be a hiccup that is tried again."""
+    return metric.create_alarm(
+        stack,
+        name,
+        alarm_description=said,
+        threshold=1,
+        evaluation_periods=3,
+        datapoints_to_alarm=2,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+    )
 
 
 def _dashboard(stack: Stack, held: Data, functions: Mapping[str, lambda_.Function], *, prefix: str) -> None:
