@@ -14,7 +14,7 @@ from domain.series.read import Options, Reading, read
 from domain.series.times import zone_named
 
 KEYS = ("file", "column", "time_column", "timezone", "unit", "measures", "decimal", "dates")
-WH_PER_UNIT = {"W": 0.25, "kW": 250.0, "MW": 250_000.0}
+WH_PER_UNIT = {"W": 0.25, "kW": 250.0, "MW": 250_000.0, "GW": 250_000_000.0}
 
 
 def with_history(data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -68,7 +68,8 @@ def quarters_wh(reading: Reading, name: str) -> list[float]:
     factor = WH_PER_UNIT.get(reading.unit)
     try:
         if factor is None:
-            raise SeriesError(f"the unit of {reading.column!r} is unknown; add unit: kW, kWh, W or Wh beside the file")
+            told = f"is {reading.unit}, none of power or energy" if reading.unit else "is unknown"
+            raise SeriesError(f"the unit of {reading.column!r} {told}; add unit: kW, kWh, W or Wh beside the file")
         return [float(value) for value in _quarters(reading.series.values, reading.series.step_s) * factor]
     except SeriesError as error:
         raise BadInput(f"{name} cannot be read: {error}") from error

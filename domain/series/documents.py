@@ -129,10 +129,16 @@ def _lists(data: Any, depth: int = 0) -> Iterator[Sequence[Mapping[str, Any]]]:
             yield from _lists(value, depth + 1)
 
 
+_UOM = {
+    5: "A", 29: "V", 33: "Hz", 38: "W", 42: "m³", 61: "VA", 63: "var", 71: "VAh", 72: "Wh", 73: "varh", 119: "ft³",
+    128: "gallons", 132: "BTU", 169: "therms",
+}  # fmt: skip
+
+
 def _green_button_xml(text: str) -> Table:
     """Read ESPI interval readings: start in epoch seconds, value with a power of ten, the flow's direction.
 
-    Source: NAESB REQ.21 ESPI: uom 72 is Wh, 38 is W; flow direction 19 is from the customer to the grid.
+    Source: NAESB REQ.21 ESPI, UomType: 72 is Wh, 38 is W, 42 is m³; flow direction 19 is from the customer to the grid.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise SeriesError("its XML declares entities, which no meter's export needs")
@@ -150,7 +156,11 @@ def _green_button_xml(text: str) -> Table:
         )
         power = _number(kind, "powerOfTenMultiplier", 0)
         name = "returned" if _number(kind, "flowDirection", 1) == 19 else "delivered"
-        names[name] = {38: "W"}.get(_number(kind, "uom", 72), "Wh")
+        code = _number(kind, "uom", 72)
+        unit = _UOM.get(code, f"uom {code}")
+        # Gas and power may stand in one file.
+        name = name if unit in {"W", "Wh"} else f"{name} {unit}"
+        names[name] = unit
         for reading in (node for node in block.iter() if _local(node) == "IntervalReading"):
             start = _child(reading, "start")
             value = next((node.text for node in reading if _local(node) == "value"), None)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domain.series.errors import SeriesError
+from domain.series.spreadsheet import clock_of
 from domain.series.table import Table
 from domain.series.times import looks_like_time
 from domain.series.units import unit_in
@@ -20,7 +21,7 @@ def recognise(table: Table) -> Table:
     for form in FORMS:
         found = form(table)
         if found is not None:
-            return found
+            return replace(found, said=table.said)
     return table
 
 
@@ -300,6 +301,20 @@ def _date_and_time(table: Table) -> Table | None:
 _COUNTED = {length * 60 // step: step for step in (60, 30, 15) for length in (23, 24, 25)}
 
 
+def _date_and_fraction(table: Table) -> Table | None:
+    """Join a column of days and one with the hour as a fraction of a day, as a spreadsheet keeps it."""
+    day = next((name for name in table.header if looks_like_time(_first(table, name))), None)
+    if day is None or ":" in _first(table, day):
+        return None
+    days = [cell.strip() for cell in table.column(day)]
+    for name in table.header:
+        clock = None if name == day else clock_of(table.column(name), days)
+        if clock is not None:
+            times = [f"{date} {at}" for date, at in zip(days, clock, strict=True)]
+            return _with_time(table, times, drop={day, name}, form="")
+    return None
+
+
 def _date_and_number(table: Table) -> Table | None:
     """Join a column of days and one that counts the hours, half hours or quarters of each: 1 to 24, or 0 to 23.
 
@@ -394,6 +409,7 @@ FORMS: tuple[Form, ...] = (
     _solaredge,
     _dsmr_reader,
     _date_and_time,
+    _date_and_fraction,
     _date_and_number,
     _row_a_day,
 )

@@ -14,8 +14,10 @@ MISSING = frozenset(
     }
 )  # fmt: skip
 _JUNK = re.compile(r"[\s\u00a0\u202f'’_€$£]|kr|EUR", re.IGNORECASE)
-_TAIL = re.compile(r"(?<=\d)\s*(?:[kKmMgG]?[wW][hH]?|%|p|ct)$")
-_POWER_TAIL = re.compile(r"\d\s*([kKmM]?[wW][hH]?)$")
+_TAIL = re.compile(r"(?<=\d)\s*(?:[kKmMgG]?[wW][hH]?|p|ct)$")
+_UNIT_TAIL = re.compile(r"\d\s*([kKmMgG]?[wW][hH]?)$")
+_OTHER_TAIL = re.compile(r"^[-+\d.,\s]*\d\s*([^\W\d_]{1,5}[23²³]?|%|°[CF])$")
+_MONEY = re.compile(r"€|\$|£|EUR|kr|(?<=\d)\s*(?:ct|p)$", re.IGNORECASE)
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 
 
@@ -42,8 +44,24 @@ def bare(text: str) -> str:
 
 def unit_behind(text: str) -> str:
     """Return the unit of power or energy that stands behind a cell's number, in its usual letters, or nothing."""
-    found = _POWER_TAIL.search(text.strip())
-    return found[1].replace("K", "k").replace("w", "W").replace("H", "h").replace("m", "M") if found else ""
+    found = _UNIT_TAIL.search(text.strip())
+    if found is None:
+        return ""
+    letters = found[1].replace("K", "k").replace("w", "W").replace("H", "h").replace("g", "G")
+    # A thousandth of a watt is no megawatt, but ``mwh`` is somebody's megawatt-hours.
+    return letters if found[1].startswith("mW") else letters.replace("m", "M")
+
+
+def letters_behind(text: str) -> str:
+    """Return the letters or the sign that stand behind a number, of whatever unit, or nothing."""
+    found = _OTHER_TAIL.search(text.strip())
+    return found[1] if found else ""
+
+
+def money_beside(text: str) -> str:
+    """Return the sign of money that stands beside a cell's number, or nothing."""
+    found = _MONEY.search(text.strip())
+    return found[0].strip() if found else ""
 
 
 def number(text: str, decimal: Decimal = Decimal.POINT) -> float | None:

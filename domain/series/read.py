@@ -8,16 +8,18 @@ from itertools import pairwise
 import numpy as np
 
 from domain.forecasting.series import Series
+from domain.series.column_unit import column_unit, is_of_something_else
 from domain.series.decode import decode
 from domain.series.documents import read_document
 from domain.series.errors import SeriesError, Undecided
 from domain.series.grid import ANEW, Samples, lay_out
 from domain.series.known import recognise
-from domain.series.numbers import decimal_of, is_missing, number, unit_behind
+from domain.series.numbers import decimal_of, is_missing, number
 from domain.series.oddities import begins_each_day, clean, gaps, rises_without_end
+from domain.series.spreadsheet import without_times
 from domain.series.table import Table, parse
 from domain.series.times import Times, day_order, looks_like_time, read_times, zone_named
-from domain.series.units import Measures, Unit, unit_in, unit_named
+from domain.series.units import Measures, Unit, unit_in
 
 ODD_SHARE = 0.01
 ODD_ROWS = 20  # Below so many rows none is odd: the file is wrong.
@@ -88,7 +90,8 @@ def read(data: bytes, options: Options) -> Reading:
     table, encoding = _table(data)
     time = _time_column(table, options.time_column)
     column = _column(table, time, options)
-    unit = _unit(table, column, options.unit)
+    others = [name for name in _values(table, time) if name != column and not is_of_something_else(table, name)]
+    unit = column_unit(table, column, asked=options.unit, others=others)
     if options.timezone:
         zone_named(options.timezone)
     dates = options.dates or table.dates or day_order(table.column(time))
@@ -109,12 +112,13 @@ def read(data: bytes, options: Options) -> Reading:
         _quantity(unit, measures, name, endless=ANEW not in grid.notes),
         "" if encoding == "UTF-8" else encoding,
         f"{empty} gap{'s' if empty > 1 else ''}" if empty else "no gaps",
+        *table.said,
         *times.words,
         *notes,
         *grid.notes,
         *cleaned.notes,
     ]
-    said = tuple(dict.fromkeys([*times.words, *notes, *grid.notes, *cleaned.notes]))
+    said = tuple(dict.fromkeys([*table.said, *times.words, *notes, *grid.notes, *cleaned.notes]))
     return Reading(
         series=cleaned.series,
         column=column,
@@ -151,6 +155,9 @@ def _time_column(table: Table, asked: str) -> str:
         cells = [cell for cell in table.column(name)[:60] if cell.strip()]
         if cells and sum(looks_like_time(cell) for cell in cells) >= 0.6 * len(cells):
             return name
+    for name in table.header:
+        if told := without_times(table.column(name)):
+            raise SeriesError(f"its column {name!r} {told}")
     raise SeriesError(
         f"none of its columns ({', '.join(table.header[:8])}) is a time as 2025-10-31 14:00; name one by --time-column"
         if table.rows
@@ -186,6 +193,7 @@ def _column(table: Table, time: str, options: Options) -> str:
     if options.column:
         return _named(table, options.column, [name for name in table.header if name != time])
     full = [name for name in values if any(not is_missing(cell) for cell in table.column(name))] or values
+    full = [name for name in full if not is_of_something_else(table, name)] or full
     for name in full:
         unit = unit_in(name)
         if options.wanted == "price" and unit is not None and unit.measures is Measures.PRICE:
@@ -204,45 +212,6 @@ def _may_be(table: Table, name: str, wanted: str) -> bool:
     unit = unit_in(dict(table.units).get(name, "")) or unit_in(name)
     flows = unit is not None and unit.measures in {Measures.POWER, Measures.ENERGY}
     return flows and not any(word in name.lower() for word in _WORDS["pv"])
-
-
-def _unit(table: Table, column: str, asked: str) -> Unit | None:
-    if asked:
-        return unit_named(asked)
-    given = dict(table.units).get(column, "")
-    named = (unit_in(given) if given else None) or unit_in(column) or _unit_column(table)
-    return _unit_of_cells(table, column, named)
-
-
-def _unit_of_cells(table: Table, column: str, named: Unit | None) -> Unit | None:
-    """Return the unit behind a column's numbers, where they have one, else the unit that the file names.
-
-    Raises:
-        SeriesError: The numbers have several units, or another one than the file names.
-    """
-    behind: dict[str, int] = {}
-    for line, cell in zip(table.lines, table.column(column), strict=True):
-        if unit := unit_behind(cell):
-            behind.setdefault(unit, line)
-    if not behind:
-        return named
-    units = sorted(behind, key=behind.__getitem__)
-    if len(units) > 1:
-        raise SeriesError(f"line {behind[units[1]]}: a value in {units[1]} among values in {units[0]}; give one unit")
-    found = unit_named(units[0])
-    if named is not None and named != found:
-        raise SeriesError(f"line {behind[found.name]}: a value in {found.name} in a column of {named.name}; add --unit")
-    return found
-
-
-def _unit_column(table: Table) -> Unit | None:
-    """Return the one unit that a column of units names in every row."""
-    for name in table.header:
-        if name.lower() in {"unit", "units", "einheit", "eenheid", "unité", "unit_of_measurement"}:
-            named = {cell.strip() for cell in table.column(name) if cell.strip()}
-            if len(named) == 1:
-                return unit_in(named.pop())
-    return None
 
 
 def _oldest_first(table: Table, time: str, dates: str) -> Table:

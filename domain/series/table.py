@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from domain.series.errors import SeriesError
 from domain.series.numbers import Decimal, is_missing, number
+from domain.series.spreadsheet import DAY_NUMBERS, dated
 from domain.series.times import looks_like_time
 
 SEPARATORS = ";\t|,"
@@ -25,7 +26,8 @@ class Table:
     """Columns by name and rows of cells, each with the line it stood on.
 
     ``zone`` is the time zone that a known format writes its naive times in; ``ends`` says that a row is stamped with
-    the end of its step; ``units`` names the unit of a column whose header does not.
+    the end of its step; ``units`` names the unit of a column whose header does not; ``said`` is what was understood of
+    its times.
     """
 
     header: tuple[str, ...]
@@ -40,6 +42,7 @@ class Table:
     units: tuple[tuple[str, str], ...] = ()
     counters: tuple[str, ...] = ()
     preamble: tuple[tuple[str, ...], ...] = ()
+    said: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[str]:
         """Return the cells of a column."""
@@ -62,6 +65,9 @@ def parse(text: str) -> Table:
     if not rows:
         raise SeriesError("it holds no rows")
     first = _first_data(rows)
+    said: tuple[str, ...] = ()
+    if first is None and (numbered := dated(rows)) is not None:
+        rows, first, said = numbered, _first_data(numbered), (DAY_NUMBERS,)
     if first is None:
         return _table(rows, lines, header=0, first=1, separator=separator)
     if first == 0:
@@ -69,7 +75,7 @@ def parse(text: str) -> Table:
             f"its first line is data ({separator.join(rows[0])[:60]}), not names; put a header above it, as in time,kW"
         )
     at = _header(rows, first)
-    return _table(rows, lines, header=at, first=first, separator=separator)
+    return replace(_table(rows, lines, header=at, first=first, separator=separator), said=said)
 
 
 def _table(rows: list[list[str]], lines: list[int], *, header: int, first: int, separator: str) -> Table:

@@ -15,7 +15,10 @@ CASES = int(os.environ.get("SITEWATT_FUZZ_CASES", "250"))
 
 _cells = st.one_of(
     st.sampled_from(
-        ["", "NA", "unavailable", "1,5", "1.234", "1.234,5", "1 000", "-0", "inf", "1e400", '"', "=1", "Total"]
+        [
+            *("", "NA", "unavailable", "1,5", "1.234", "1.234,5", "1 000", "-0", "inf", "1e400", '"', "=1", "Total"),
+            *("0.3%", "3 €", "€ 5", "12 ct", "5 kvarh", "3 m³", "2 mW", "1 GW", "45292", "0,0416667"),
+        ]
     ),
     st.floats(-1e6, 1e6).map(lambda value: f"{value:.3f}"),
     st.integers(-(10**20), 10**20).map(str),
@@ -31,8 +34,11 @@ _styles = st.sampled_from(
         "%Y-%m-%d %H:%M:%S",
         "%s",
         "%y-%m-%d",
+        "day number",
     ]
 )
+_heads = st.sampled_from(["load kW", "[kvarh]", "gas_m3", "price ct/kWh", "EUR/MWh", "[%]", "MWh/h", "kWh/m²"])
+_SHEET = datetime(1899, 12, 30, tzinfo=UTC)
 _times = st.one_of(
     st.tuples(st.integers(-200, 200), st.sampled_from([60, 900, 3600, 86_400])).map(
         lambda drawn: _START + timedelta(seconds=drawn[0] * drawn[1])
@@ -61,13 +67,16 @@ def tables(draw: st.DrawFn) -> bytes:
     ]
     for _ in range(draw(st.integers(0, 4))):
         rows.insert(draw(st.integers(0, len(rows))), (draw(_times), draw(_cells)))
-    lines = [draw(st.sampled_from(["time", "Zeit", "MTU (UTC)", "Horodate", ""])) + separator + draw(_cells)]
+    lines = [draw(st.sampled_from(["time", "Zeit", "MTU (UTC)", "Horodate", ""])) + separator]
+    lines[0] += draw(st.one_of(_cells, _heads))
     lines += [f"{_written(at, style)}{separator}{cell}" for at, cell in rows]
     text = draw(st.sampled_from(["\n", "\r\n"])).join(lines)
     return text.encode(draw(st.sampled_from(["utf-8", "utf-16", "cp1252"])), errors="replace")
 
 
 def _written(at: datetime, style: str) -> str:
+    if style == "day number":
+        return f"{(at - _SHEET) / timedelta(days=1):.7f}"
     return str(int(at.timestamp())) if style == "%s" else at.strftime(style)
 
 
