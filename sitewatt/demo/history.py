@@ -5,7 +5,7 @@ is in no history: the sample week repeats, so its weekday of the week before is 
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def _days(site: Site, place: Neighbourhood) -> Days:
     """Return the UTC days with their quarters: mean power in W, PV zero or negative, ``None`` from the story on."""
     today = place.started_at.astimezone(place.timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     begins = today - timedelta(days=DAYS)
-    first = begins.astimezone(place.started_at.tzinfo).replace(hour=0, minute=0)
+    first = begins.astimezone(UTC).replace(hour=0, minute=0)
     found = []
     for number in range(DAYS + 2):
         day = first + timedelta(days=number)

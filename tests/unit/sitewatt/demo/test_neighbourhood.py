@@ -1,15 +1,19 @@
 """The neighbourhood is a plant, gateways and a registry that agree with one another."""
 
 from datetime import timedelta
+from math import isnan
 from pathlib import Path
 
 import pytest
 import yaml
 
 from cloud.local.config import load_config as load_cloud
+from cloud.local.opening import TABLES_FILE, open_tables, tables_place
+from cloud.shell.forecast.site_history import read_history
+from contracts.units import DELIVERY_INTERVAL
 from edge.config import load_config as load_site
 from firmware_sim.plant_config import load_plant
-from firmware_sim.series import Week
+from firmware_sim.series import Week, power_w
 from sitewatt.demo import files
 from sitewatt.demo.history import write_history
 from sitewatt.demo.neighbourhood import SITES_MAX, SITES_MIN, neighbourhood
@@ -46,6 +50,28 @@ def test_the_signing_key_is_readable_by_its_owner_only_and_in_no_configuration(t
     secret = key.read_text().splitlines()[1]
     assert not [path for path in tmp_path.glob("*.yaml") if secret in path.read_text()]
     assert yaml.safe_load(files.gateway(tmp_path, "factory").read_text())["link"]["protocol"] == "3.1.1"
+
+
+def test_the_history_is_what_the_plant_would_have_shown_at_that_instant(tmp_path: Path) -> None:
+    """Days of another clock tell every agent that the works starts an hour late, and on another weekday."""
+    place = neighbourhood(sites=2, week=Week.SUNNY)
+    write_history(tmp_path, place)
+    files.write_configurations(tmp_path, place, link=files.link_to(1883, embedded=True), ports=_AnyPort())
+    works = load_cloud(files.cloud(tmp_path)).registry.site("factory")
+    assert works is not None
+    tables = open_tables(tables_place(files.tables(tmp_path)) or files.tables(tmp_path) / TABLES_FILE)
+    try:
+        load, _ = read_history(tables, works, until=place.started_at)
+    finally:
+        tables.close()
+
+    assert load is not None
+    told = {
+        load.start + number * DELIVERY_INTERVAL: value for number, value in enumerate(load.values) if not isnan(value)
+    }
+    middles = {start: (start + DELIVERY_INTERVAL / 2).astimezone(place.timezone) for start in told}
+    assert told == pytest.approx({start: power_w("factory", Week.SUNNY, middle) for start, middle in middles.items()})
+    assert min(middles.values()).hour == 0 and place.started_at - max(told) < 3 * DELIVERY_INTERVAL
 
 
 @pytest.mark.parametrize("sites", [SITES_MIN - 1, SITES_MAX + 1])
