@@ -200,7 +200,7 @@ SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
     ),
     _skill(
         "fleet_gateways",
-        "Show the gateways of the fleet: online, last heard, version, newest event, certificate's end.",
+        "Show the gateways of the fleet: online, last heard, version, alarms, newest event, certificate's end.",
         question=GatewaysQuestion,
         answer=GatewaysAnswer,
         do=fleet_gateways,

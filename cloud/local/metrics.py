@@ -64,7 +64,13 @@ NOT_FORWARDED: Final = LocalFigure(
     says="Messages that were no JSON.",
     on_aws="AWS/IoT RuleMessageThrottled and Failure of the rule",
 )
-LOCAL_FIGURES: Final = (CALLS, FAILURES, SECONDS, CPU_SECONDS, WAITING, SET_ASIDE, NOT_FORWARDED)
+ALARMS: Final = LocalFigure(
+    name="sitewatt_site_alarms",
+    kind="gauge",
+    says="Alarms that a site's gateway told last; none for a site that never told any.",
+    on_aws="none; `sitewatt fleet list` shows them",
+)
+LOCAL_FIGURES: Final = (CALLS, FAILURES, SECONDS, CPU_SECONDS, WAITING, SET_ASIDE, NOT_FORWARDED, ALARMS)
 
 
 class Counts:
@@ -91,8 +97,8 @@ class Counts:
         self.add(function, SECONDS, seconds)
         self.add(function, CPU_SECONDS, cpu_s)
 
-    def text(self, streams: Mapping[str, int]) -> str:
-        """Return everything in the form that Prometheus reads, with the counters of the streams."""
+    def text(self, streams: Mapping[str, int], alarms: Mapping[str, int]) -> str:
+        """Return everything in the form that Prometheus reads, with the counters of the streams and alarms by site."""
         with self._lock:
             held = dict(self._held)
         lines: list[str] = []
@@ -103,6 +109,7 @@ class Counts:
             of_functions = sorted((function, value) for (counted, function), value in held.items() if counted == name)
             lines += [f'{name}{{{DIMENSION}="{function}"}} {_number(value)}' for function, value in of_functions]
             lines += [f"{name} {value}" for counted, value in _of_streams(streams) if counted == name]
+        lines += [f'{ALARMS.name}{{site="{site}"}} {number}' for site, number in sorted(alarms.items())]
         return "\n".join([*lines, ""])
 
 

@@ -134,6 +134,8 @@ class OperatorFleet:
                         online=heard.online,
                         heard_at=heard.heard_at,
                         software=heard.software,
+                        alarms=heard.alarms,
+                        alarms_at=heard.alarms_at,
                         event=heard.event,
                         event_at=heard.event_at,
                         certificate_until=until.get(view.name),

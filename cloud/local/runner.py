@@ -30,6 +30,7 @@ from cloud.local.scheduler import Scheduler
 from cloud.local.streams import Grown, NewRecord, Streams, shard_of
 from cloud.shell import counting
 from cloud.shell import services as shell_services
+from cloud.shell.alarms import alarm_counts
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
@@ -243,7 +244,9 @@ class LocalCloud:
             raise SetupError(f"metrics cannot be served at {settings.host}:{settings.port}: {error}") from error
 
     async def _figures(self) -> str:
-        return self._counts.text(await self._streams.counters())
+        sites = [site.id for site in shell_services.current().registry.sites]
+        alarms = await asyncio.to_thread(alarm_counts, self._stores.tables, sites)
+        return self._counts.text(await self._streams.counters(), alarms)
 
     async def _trim(self) -> None:
         while True:

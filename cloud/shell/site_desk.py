@@ -8,6 +8,7 @@ from cloud.errors import SkillError, SkillMissing
 from cloud.grid.model import Direction
 from cloud.grid.offers import Natural
 from cloud.grid.offers import offers_of as parts_of
+from cloud.shell.alarms import alarms_of
 from cloud.shell.grid.view import observations, offers_of
 from cloud.shell.market.projection import committed_upto
 from cloud.stores import keys
@@ -55,6 +56,7 @@ class StoreSites:
         record = self._site(site)
         status = self._tables.get(keys.site_state(site, keys.STATUS))
         latest = self._tables.get(keys.site_state(site, keys.LATEST))
+        alarms = alarms_of(self._tables, site)
         points: dict[str, list[Any]] = latest.body["points"] if latest else {}
         return SiteStatus(
             site=site,
@@ -63,6 +65,8 @@ class StoreSites:
             online=status.body["online"] if status else None,
             software=status.body["software"] if status else None,
             heard_at=instant(latest.body["told_until"]) if latest else None,
+            alarms=None if alarms is None else alarms.texts,
+            alarms_at=None if alarms is None else alarms.at,
             import_limit_w=record.import_limit_w,
             export_limit_w=record.export_limit_w,
             points=tuple(

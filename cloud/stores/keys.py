@@ -14,6 +14,7 @@ from contracts.units import DELIVERY_INTERVAL_S, SiteId, ZoneId, epoch_ms, insta
 METRIC_SET: Final = "quarter"
 LATEST: Final = "LATEST"
 STATUS: Final = "STATUS"
+ALARMS: Final = "ALARMS"
 DOUBTED: Final = "DOUBTED"
 # The single items of a market.
 FENCE: Final = "FENCE"
@@ -68,7 +69,7 @@ def meter_reading(site: SiteId, interval_start: datetime) -> Key:
 
 
 def site_state(site: SiteId, what: str) -> Key:
-    """Return where the newest state of a site is kept (its status, its last measurement)."""
+    """Return where the newest state of a site is kept (its status, its last measurement, its alarms)."""
     return Key(table=Table.ENERGY_METRICS, pk=f"SITE#{site}", sk=what)
 
 

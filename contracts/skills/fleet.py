@@ -17,7 +17,8 @@ class GatewaysQuestion(Form):
 class GatewayRow(Form):
     """A gateway as it was last heard; ``None`` where nothing was heard, or where it is not known here.
 
-    ``certificate_until`` is the end of the certificate by which it connects.
+    ``alarms`` are those that it told last, at ``alarms_at``; an empty list says that it has none. ``certificate_until``
+    is the end of the certificate by which it connects.
     """
 
     gateway: str
@@ -29,6 +30,8 @@ class GatewayRow(Form):
     event: str | None
     event_at: Instant | None
     certificate_until: Instant | None
+    alarms: tuple[str, ...] | None = None
+    alarms_at: Instant | None = None
 
 
 class GatewaysAnswer(Form):

@@ -30,7 +30,10 @@ class PointValue(Form):
 
 
 class SiteStatus(Form):
-    """How a site stands as far as it told; ``heard_at`` is when its gateway last spoke."""
+    """How a site stands as far as it told; ``heard_at`` is when its gateway last spoke.
+
+    ``alarms`` are those that its gateway told last, at ``alarms_at``; ``None`` where it never told any.
+    """
 
     site: SiteId
     zone: ZoneId
@@ -41,6 +44,8 @@ class SiteStatus(Form):
     import_limit_w: int
     export_limit_w: int
     points: tuple[PointValue, ...]
+    alarms: tuple[str, ...] | None = None
+    alarms_at: Instant | None = None
 
 
 class SiteMarketQuestion(Form):

@@ -15,6 +15,7 @@ from edge.config import SiteConfig
 from edge.links.certificates import fault_of
 from edge.process.lifetime import StopRequested, reason_to_stop
 from edge.process.turns import show_turns
+from edge.site.alarm_report import report_alarms
 from edge.site.control_told import ControlTold
 from edge.site.hearing import connect, hear
 from edge.site.parts import Site
@@ -48,7 +49,11 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
     if (link := site.link) is not None:
         if (fault := fault_of(site.config.link.cert_file if site.config.link else None)) is not None:
             log.warning("certificate of the link", extra={"reason": fault})
-        parts |= {"link": lambda: connect(site, link), "hear": lambda: hear(site, link)}
+        parts |= {
+            "link": lambda: connect(site, link),
+            "hear": lambda: hear(site, link),
+            "alarms": lambda: report_alarms(site),
+        }
     if site.uplink is not None:
         parts["uplink"] = site.uplink.run
     if site.trader is not None:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.web.notes import alarms
 from edge.web.tables import Plain
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -73,6 +74,9 @@ def _gateway(status: Plain) -> Iterator[Metric]:
         yield _gauge("sitewatt_link_certificate_end_timestamp_seconds", told, [((), ends_s)])
     yield _gauge("sitewatt_outbox_waiting_messages", "Messages not yet acknowledged.", [((), float(outbox["waiting"]))])
     yield _counter("sitewatt_outbox_dropped_messages", "Messages that had to go for want of disk.", outbox["dropped"])
+    yield _gauge(
+        "sitewatt_active_alarms", "What is wrong now and ends once it is mended.", [((), float(len(alarms(status))))]
+    )
     yield _gauge("sitewatt_commands_running", "Commands that hold a lever.", [((), float(len(status["commands"])))])
     limits = [((name,), limit["limit_w"]) for name, limit in status["grid_limits"].items()]
     yield _gauge("sitewatt_grid_limit_watts", "The grid operator's limit in force.", limits, labels=("direction",))

@@ -23,9 +23,10 @@ from edge.web.actions import ActionRefused, action_of
 from edge.web.course import names_of, read_course
 from edge.web.latest import FRESH_S, Latest
 from edge.web.login import Login, NotSignedIn
+from edge.web.notes import notes
 from edge.web.posting import TOKEN_HEADER, body_of, content_of
 from edge.web.proof import Proof
-from edge.web.tables import Plain, notes, tables
+from edge.web.tables import Plain, tables
 from page_parts.handler import HTML, TEXT, PageHandler
 from page_parts.server import BoundedServer
 

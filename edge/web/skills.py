@@ -27,6 +27,7 @@ from edge.config import SiteConfig
 from edge.errors import StatusUnavailable
 from edge.web.actions import Action
 from edge.web.login import COOKIE
+from edge.web.notes import alarms
 from edge.web.tables import Plain
 
 PROBLEM: Final = "application/problem+json"
@@ -124,6 +125,8 @@ def _status(gateway: Gateway, question: Any) -> SiteStatus:
         import_limit_w=config.connection.import_limit_w,
         export_limit_w=config.connection.export_limit_w,
         points=tuple(_points(status, at)),
+        alarms=tuple(alarms(status)),
+        alarms_at=at,
     )
 
 

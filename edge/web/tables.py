@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from edge.web.words import part_words, process_words, span, told, watts
+from edge.web.words import process_words, span, told, watts
 
 Plain = Mapping[str, Any]
 
@@ -12,22 +12,6 @@ Plain = Mapping[str, Any]
 def tables(status: Plain) -> str:
     """Return the tables of a status, as ``edge.site.status`` gives it, in HTML; every text in it is escaped."""
     return "".join(_body(status))
-
-
-def notes(status: Plain) -> list[str]:
-    """Return what somebody should act on: devices without a timer, alarms, what does not answer."""
-    cycle = status["cycle"]
-    found = [*status["weaknesses"], *status["device_clocks"], *status["loop"].get("alarms", ())]
-    if status["trading"] is not None and status["trading"]["waits"]:
-        found.append(f"trading waits: {status['trading']['waits']}")
-    if fault := status["link"].get("certificate_fault"):
-        found.append(f"the link's certificate {fault}: renew it, or no session is opened any more")
-    found += [process_words(name, one) for name, one in status["processes"].items() if not one["alive"]]
-    found += [part_words(part) for part in status["parts"] if part["failures"]]
-    for name in ("import", "export"):
-        if cycle is not None and cycle[f"{name}_excess_w"] > 0:
-            found.append(f"{name} stays {watts(cycle[f'{name}_excess_w'])} above its bound: nothing is left to move")
-    return [str(note) for note in found]
 
 
 def _body(status: Plain) -> Iterator[str]:

@@ -210,7 +210,7 @@ def documents(
 
 @app.command("list")
 def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json = False) -> None:
-    """List the gateways (online, last heard, version, newest event), and the serials that are still expected."""
+    """List the gateways (online, last heard, version, alarms, newest event), and the serials still expected."""
     from cloud.shell.heard import heard_of
     from cloud.stores.serials import serials
     from contracts.clock import SystemClock

@@ -1,6 +1,10 @@
 """The life of a gateway in its fleet: real cloud, real devices, real versions, started as its service starts it."""
 
+import asyncio
 import base64
+import os
+import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from contracts.clock import scaled_clock
 from edge.fleet.identity import IdentityStore
 from edge.fleet.update import launch
-from tests.support.fleet.scene import SITE, Scene, fleet, scene, wheel
+from tests.support.fleet.scene import READY_S, SITE, Scene, fleet, scene, wheel
 from tests.support.fleet.updates import Shop, shop
 
 __all__ = ["shop"]
@@ -42,10 +46,33 @@ async def test_a_gateway_is_provisioned_set_updated_and_renewed_from_afar(tmp_pa
     async with scene(tmp_path, clock=clock, update_key=make_key(key)) as running:
         service = running.service
         await service.until_status("a link and fresh cycles", _well)
+        await _alarms_from_afar(running)
         await _settings_from_afar(running)
         await _versions_from_afar(running, shop, key)
         await _a_new_certificate(running)
         assert set(service.ends) <= {0, 1}, "only a broken release ended badly"
+
+
+async def _alarms_from_afar(running: Scene) -> None:
+    """A meter that falls silent is seen in the fleet's list, and its return too."""
+
+    async def until_listed(what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        async with asyncio.timeout(READY_S):
+            while True:
+                (gateway,) = (await fleet("list", *running.local))["gateways"]
+                if what(gateway):
+                    return dict(gateway)
+                await asyncio.sleep(0.5)
+
+    await until_listed(lambda gateway: gateway["alarms"] == [])
+    os.kill(running.home_pid, signal.SIGSTOP)
+    try:
+        told = await until_listed(lambda gateway: bool(gateway["alarms"]))
+    finally:
+        os.kill(running.home_pid, signal.SIGCONT)
+    assert told["alarms"] == ["connection point meter is not fresh"]
+    assert told["event"] == "alarms changed" and told["online"] is True
+    await until_listed(lambda gateway: gateway["alarms"] == [])
 
 
 async def _settings_from_afar(running: Scene) -> None:

@@ -106,4 +106,7 @@ export function Act({ title, send, done, keep, children }) {
 /** What every act needs from the person: a reason, and, where it is kept beside it, a name. */
 export const Reason = ({ by }) => html`${by && html`<label>${t('by')}<input name="by" required maxlength="80" /></label>`}<label>${t('reason')}<input name="reason" required minlength="3" maxlength="200" /></label>`;
 
+/** Show a gateway's alarms; `null` is one that never told any. */
+export const alarmTexts = (texts, row) => (texts == null ? '' : texts.length === 0 ? t('no_alarms') : html`<span class="bad" title=${instant(row.alarms_at)}>${texts.join('; ')}</span>`);
+
 export const yesNo = (is) => (is == null ? '' : is ? t('yes') : t('no'));

@@ -1,5 +1,5 @@
 // The operator's console: fleet, market, grid, claims, statements. Everything is a skill behind the doors, asked over REST.
-import { FLEET_MS, Fault, LOOK_MS, PAGE, TOKEN, instant, language, listed, readWords, skill, t, useAnswer } from '/asking.js';
+import { FLEET_MS, Fault, LOOK_MS, PAGE, TOKEN, alarmTexts, instant, language, listed, readWords, skill, t, useAnswer } from '/asking.js';
 import { Gateways } from '/gateways.js';
 import { Grid } from '/grid.js';
 import { Map } from '/map.js';
@@ -102,7 +102,7 @@ async function states(sites, may) {
       const name = `${site.agent}_status`;
       let status = {};
       if (may.has(name)) { try { status = await skill(name, { site: site.id }); } catch (error) { status = { fault: error.message }; } }
-      found.push({ key: site.id, site: site.id, agent: site.agent, feeder: site.feeder, latitude: site.latitude, longitude: site.longitude, online: status.online ?? null, heard_at: status.heard_at ?? null, software: status.software ?? null,
+      found.push({ key: site.id, site: site.id, agent: site.agent, feeder: site.feeder, latitude: site.latitude, longitude: site.longitude, online: status.online ?? null, heard_at: status.heard_at ?? null, software: status.software ?? null, alarms: status.alarms ?? null, alarms_at: status.alarms_at ?? null,
         connection_w: (status.points ?? []).find((one) => one.point === 'meter/active_power_w')?.value ?? null, import_limit_w: status.import_limit_w ?? null, export_limit_w: status.export_limit_w ?? null, fault: status.fault ?? null });
     }
   };
@@ -123,7 +123,7 @@ function Fleet({ sites, may }) {
     <${Table} name="fleet" t=${t} rows=${rows} columns=${[
       { name: 'site', title: t('site') }, { name: 'agent', title: t('agent') }, { name: 'feeder', title: t('feeder') },
       { name: 'online', title: t('state'), show: (is, row) => (row.fault ? html`<span class="bad">${row.fault}</span>` : is == null ? t('never_heard') : html`<span class=${is ? 'good' : 'bad'}>${is ? t('online') : t('offline')}</span>`) },
-      { name: 'heard_at', title: t('last_seen'), show: instant }, { name: 'software', title: t('version') },
+      { name: 'heard_at', title: t('last_seen'), show: instant }, { name: 'software', title: t('version') }, { name: 'alarms', title: t('alarms'), show: alarmTexts },
       { name: 'connection_w', title: t('power'), show: (powerW) => kilowatts(powerW), number: true },
       { name: 'import_limit_w', title: t('import_limit'), show: (powerW) => kilowatts(powerW), number: true }, { name: 'export_limit_w', title: t('export_limit'), show: (powerW) => kilowatts(powerW), number: true }]} /></section>`;
 }

@@ -1,5 +1,5 @@
 // The gateways of a fleet: which there are, their jobs and settings, an update or a wish for one.
-import { Act, FLEET_MS, Fault, LOOK_MS, instant, language, skill, t, useAnswer, yesNo } from '/asking.js';
+import { Act, FLEET_MS, Fault, LOOK_MS, alarmTexts, instant, language, skill, t, useAnswer, yesNo } from '/asking.js';
 import { html, useState } from '/parts/parts.js';
 import { Table } from '/tables.js';
 
@@ -12,7 +12,7 @@ export function Gateways({ may }) {
   return html`<section><h2>${t('gateways')}</h2><${Fault} text=${fault} />
     <${Table} name="gateways" t=${t} rows=${(answer?.gateways ?? []).map((one) => ({ ...one, key: one.gateway }))} columns=${[
       { name: 'gateway', title: t('gateway') }, { name: 'zone', title: t('zone') }, { name: 'serial', title: t('serial') }, { name: 'online', title: t('online'), show: yesNo },
-      { name: 'heard_at', title: t('last_seen'), show: instant }, { name: 'software', title: t('version') }, { name: 'event', title: t('event') }, { name: 'event_at', title: t('since'), show: instant },
+      { name: 'heard_at', title: t('last_seen'), show: instant }, { name: 'software', title: t('version') }, { name: 'alarms', title: t('alarms'), show: alarmTexts }, { name: 'event', title: t('event') }, { name: 'event_at', title: t('since'), show: instant },
       { name: 'certificate_until', title: t('certificate'), show: (at) => html`<span class=${at != null && at - Date.now() < SOON_MS ? 'warn' : ''}>${at == null ? '' : new Date(at).toLocaleDateString(language)}</span>` },
       { name: 'key', title: '', action: true, show: (name) => html`<button class="small" aria-label=${`${t('jobs')} ${name}`} onClick=${() => setShown(shown === name ? '' : name)}>${t('jobs')}</button>` }]} />
     ${shown && html`<${Gateway} key=${shown} name=${shown} may=${may} />`}</section>`;

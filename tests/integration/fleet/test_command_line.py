@@ -49,7 +49,7 @@ async def test_from_a_claim_to_a_gateway_and_its_end(stand: Stand, tmp_path: Pat
     assert (await fleet("provision", *where))["thing"] == "site-7"
     assert (await fleet("status", "--state", state))["thing"] == "site-7"
     listed = await fleet("list", *local)
-    never = {"online": None, "heard_at": None, "software": None, "event": None, "event_at": None}
+    never = dict.fromkeys(("online", "heard_at", "software", "alarms", "alarms_at", "event", "event_at"))
     assert listed["gateways"] == [{"name": "site-7", "zone": ZONE, "serial": "sn-7", **never}]
     assert {one["serial"]: one["state"] for one in listed["serials"]} == {"sn-0001": "expected", "sn-7": "registered"}
 

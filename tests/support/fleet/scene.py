@@ -127,6 +127,7 @@ class Scene:
     folder: Path
     service: Service
     local: tuple[object, ...]
+    home_pid: int
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +139,7 @@ async def scene(folder: Path, *, clock: str, update_key: str) -> AsyncIterator[S
     async with contextlib.AsyncExitStack() as stack:
         cloud = ["-m", "sitewatt", "cloud", "local", "--config", str(config), "--tls", "--tls-port", str(tls), "--json"]
         await stack.enter_async_context(_process(folder / "cloud.log", *cloud, "--clock", clock))
-        ports = await stack.enter_async_context(_home(folder, clock))
+        ports, home_pid = await stack.enter_async_context(_home(folder, clock))
         claim, identity = folder / "claim", folder / "state" / "identity"
         of = ("--serial", "sn-1", "--site", SITE, "--zone", ZONE)
         made = await fleet("claim", "create", *of, "--out", claim, *local)
@@ -148,7 +149,7 @@ async def scene(folder: Path, *, clock: str, update_key: str) -> AsyncIterator[S
         _write_site(folder, ports, endpoint=endpoint, ca_file=claim / "ca.pem", update_key=update_key)
         service = Service(folder=folder, clock=clock)
         async with background(service.run(), name="service"):
-            yield Scene(folder=folder, service=service, local=local)
+            yield Scene(folder=folder, service=service, local=local, home_pid=home_pid)
 
 
 def _write_site(folder: Path, ports: dict[str, int], *, endpoint: str, ca_file: Path, update_key: str) -> None:
@@ -171,13 +172,13 @@ def _write_site(folder: Path, ports: dict[str, int], *, endpoint: str, ca_file: 
 
 
 @contextlib.asynccontextmanager
-async def _home(folder: Path, clock: str) -> AsyncIterator[dict[str, int]]:
+async def _home(folder: Path, clock: str) -> AsyncIterator[tuple[dict[str, int], int]]:
     home = PlantSite(id=SITE, devices=(DeviceConfig(id="meter", kind=DeviceKind.SDM630),))
     path = folder / "plant.yaml"
     path.write_text(PlantConfig(sites=(home,)).to_yaml())
     command = ["-m", "firmware_sim", "--plant", str(path), "--clock", clock]
     async with _process(folder / "plant.log", *command) as ready:
-        yield ready["ports"]
+        yield ready["ports"], ready["pid"]
 
 
 @contextlib.asynccontextmanager
@@ -192,7 +193,7 @@ async def _process(log: Path, *arguments: str) -> AsyncIterator[dict[str, Any]]:
         async with asyncio.timeout(READY_S):
             line = await process.stdout.readline()
         assert line, f"{arguments[1]} ended early; see {log.name}"
-        yield json.loads(line)
+        yield {**json.loads(line), "pid": process.pid}
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)

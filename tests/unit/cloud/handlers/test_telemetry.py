@@ -14,10 +14,12 @@ from cloud.errors import StoreError
 from cloud.handlers import events, lake, status, telemetry
 from cloud.local.report import channel_counts
 from cloud.shell.aggregates import HOLD_S_MAX, PointSummary, Span, held_mean, mean_of, merged_body, point_in
+from cloud.shell.alarms import Alarms, alarm_counts, alarms_of
 from cloud.shell.quotas import stamps
 from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Put, Table
+from contracts.alarms import ALARMS_CHANGED, alarm_fields
 from contracts.telemetry import EventMessage, Sample, StatusMessage
 from contracts.topics import Up
 from contracts.units import Quality, epoch_ms
@@ -260,3 +262,26 @@ def test_what_has_no_number_ends_what_held_before() -> None:
     good, bad = Span(first_ms=0, last_ms=0, last=100.0), Span(first_ms=60_000, last_ms=60_000, last=None)
     assert held_mean([good, bad], begin_ms=0, end_ms=120_000) == 100.0
     assert held_mean([good, bad], begin_ms=0, end_ms=120_000, known_ms_min=60_001) is None
+
+
+def test_the_newest_alarms_of_a_gateway_are_kept(tmp_path: Path) -> None:
+    """By its own time: what an outage held back does not undo what came since, and another event leaves them."""
+    minute = timedelta(minutes=1)
+
+    def told(seq: int, *alarms: str, phrase: str = ALARMS_CHANGED) -> EventMessage:
+        at = START + seq * minute
+        return EventMessage(
+            site="home-1", epoch=1, seq=seq, sent_at=at, at=at, phrase=phrase, fields={**alarm_fields(alarms)}
+        )
+
+    with house_in(tmp_path) as (services, _):
+        tables = services.stores.tables
+        assert alarms_of(tables, "home-1") is None
+        late, now = told(1, "meter is silent"), told(2, "battery is silent")
+        for said in (now, late, late, told(3, "not an alarm", phrase="device online")):
+            assert events.handler(batch(Up.EVENTS, said, at=START + 9 * minute), context()) == {"batchItemFailures": []}
+        assert alarms_of(tables, "home-1") == Alarms(texts=("battery is silent",), at=START + 2 * minute)
+        assert alarm_counts(tables, ["farm", "home-1"]) == {"home-1": 1}
+        events.handler(batch(Up.EVENTS, told(4), at=START + 9 * minute), context())
+        assert alarms_of(tables, "home-1") == Alarms(texts=(), at=START + 4 * minute)
+        assert alarm_counts(tables, ["home-1"]) == {"home-1": 0}

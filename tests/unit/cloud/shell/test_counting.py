@@ -104,12 +104,13 @@ def test_what_is_counted_of_a_market_is_what_its_tables_hold(tmp_path: Path) -> 
     with house_in(tmp_path) as (services, _):
         run_events(services, story())
         held = ledger(services.stores.tables, [ZONE])
-    told = [line.rsplit(" ", 1) for line in counts.text({"waiting": 3}).splitlines() if line[:1] != "#"]
+    told = [line.rsplit(" ", 1) for line in counts.text({"waiting": 3}, {"home-1": 2}).splitlines() if line[:1] != "#"]
     sums: dict[str, float] = {}
     for name, value in told:
         sums[name.partition("{")[0]] = sums.get(name.partition("{")[0], 0) + float(value)
     assert sums[LEDGER_LINES.name] == held["lines"] > 8
     assert sums[TRADES.name] >= 4 and sums["sitewatt_records_waiting"] == 3
+    assert sums["sitewatt_site_alarms"] == 2
     assert sums.keys() <= {each.name for each in FIGURES} | {each.name for each in LOCAL_FIGURES}
 
 

@@ -13,7 +13,7 @@ from contracts.topics import Up
 from edge.config import SiteConfig
 from edge.process.lifetime import StopRequested
 from edge.process.supervisor import FAILURES_MAX, OFF_S, PAUSE_S_MAX, SETTLED_S, PartState, Supervisor
-from edge.web.tables import notes
+from edge.web.notes import notes
 from sitewatt.edge_status import lines
 from tests.support.brokers.link_parts import until
 from tests.support.manual_clock import ManualClock

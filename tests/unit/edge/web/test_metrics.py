@@ -10,7 +10,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.web.metrics import exposition
 
-BASE_UNITS = ("watts", "seconds", "ratio", "messages", "cycles", "writes", "failures", "online", "up", "running")
+BASE_UNITS = (
+    "alarms",
+    "watts",
+    "seconds",
+    "ratio",
+    "messages",
+    "cycles",
+    "writes",
+    "failures",
+    "online",
+    "up",
+    "running",
+)
 
 
 def _status(**changes: Any) -> dict[str, Any]:
@@ -18,10 +30,11 @@ def _status(**changes: Any) -> dict[str, Any]:
     flow = {"grid_w": 1200.0, "pv_w": None, "battery_w": 500.0, "loads_w": 0.0, "house_w": None, "assets": [asset]}
     device = {"id": 'odd "name"\n', "profile": "p", "online": False, "latency_ms": None}
     return {
-        "cycle": {"flow": flow}, "devices": [device], "loop": {"cycles": 7, "late": 1, "writes": 3, "failed_writes": 0},
+        "cycle": {"flow": flow, "import_excess_w": 120.0, "export_excess_w": 0.0}, "devices": [device], "trading": None,
+        "loop": {"cycles": 7, "late": 1, "writes": 3, "failed_writes": 0}, "processes": {}, "device_clocks": [],
         "outbox": {"waiting": 4, "dropped": 0}, "link": {"state": "connected"}, "commands": [],
         "grid_limits": {"import": {"limit_w": 4200.0}, "export": {"limit_w": None}},
-        "parts": [{"name": "link", "failures": 2}], **changes,
+        "parts": [{"name": "link", "failures": 2, "state": "running"}], **changes,
     }  # fmt: skip
 
 
@@ -43,6 +56,7 @@ def test_the_figures_are_those_of_the_status() -> None:
     assert samples["sitewatt_control_cycles_total", ()] == 7
     assert samples["sitewatt_grid_limit_watts", (("direction", "import"),)] == 4200
     assert samples["sitewatt_device_online", (("device", 'odd "name"\n'), ("profile", "p"))] == 0
+    assert samples["sitewatt_active_alarms", ()] == 1, "the import above its bound; a part that runs again is none"
     assert samples["sitewatt_part_failures_total", (("part", "link"),)] == 2
 
 

@@ -42,10 +42,10 @@ COURSE = {
 def gateway(*, settings: SiteConfig | None = None, course: Any = None, **said: Any) -> Gateway:
     """Return a gateway that controls, with an order and a plan, and has kept two quarters of an hour."""
     plain = status(
-        cycle={"flow": FLOW, "fresh": True},
+        cycle={"flow": FLOW, "fresh": True, "import_excess_w": 0.0, "export_excess_w": 0.0},
         link={"state": "connected", "connects": 1, "error": None},
         commands=[COMMAND],
-        trading={"plan": {"method": "linear", "steps": [STEP]}},
+        trading={"waits": None, "plan": {"method": "linear", "steps": [STEP]}},
     )
     return Gateway(
         config=settings or config(), ask=lambda: {**plain, **said}, course=course or (lambda first_s, last_s: COURSE)
@@ -80,7 +80,10 @@ def test_values_orders_plan_and_history_are_told() -> None:
     assert values["online"] is True
     assert points["site/grid_w"] == (-1_500.0, "good") and points["inverter/soc_pct"] == (55.0, "good")
     assert points["site/house_w"] == (None, "invalid")  # Nobody knows; zero would be a claim.
-    stale = answer(gateway(cycle={"flow": FLOW, "fresh": False}), ending("_status"), "")
+    stale_cycle = {"flow": FLOW, "fresh": False, "import_excess_w": 0.0, "export_excess_w": 300.0}
+    assert values["alarms"] == []
+    stale = answer(gateway(cycle=stale_cycle), ending("_status"), "")
+    assert stale["alarms"] == ["export stays 300 W above its bound: nothing is left to move"]
     assert {each["quality"] for each in stale["points"] if each["value"] is not None} == {"stale"}
     (order,) = answer(gateway(), ending("_responses"), "")["orders"]
     assert (order["command_id"], order["kind"], order["stage"]) == ("dr-1-home", "limit_import", "effective")

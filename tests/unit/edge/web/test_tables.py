@@ -9,7 +9,8 @@ from edge.control.model import CONNECTION, Priority, Reason, Request
 from edge.loop.cycle import Cycle, LoopStats
 from edge.site.control_status import cycle_status, loop_status
 from edge.site.status import encode
-from edge.web.tables import notes, tables
+from edge.web.notes import alarms, notes
+from edge.web.tables import tables
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, fake_site, loop_of
 from tests.support.rigs.edge_parts import status as plain_status
@@ -87,6 +88,7 @@ async def test_a_device_without_a_timer_is_named_on_the_page() -> None:
     status = await _status(weaknesses=[weak], devices=[_device(no_timer=["limit_generation"])])
     shown = _Tags(tables(status))
     assert weak in notes(status)
+    assert weak not in alarms(status), "it is always so: an operator of many sites would never see a list without it"
     assert "no timer of its own for limit_generation" in shown.text
 
 
