@@ -34,7 +34,7 @@ from sitewatt.demo.run import start_broker, start_gateway
 from tests.support.manual_clock import ManualClock
 from tests.support.modbus.simulator import NOON, RawClient, read_request
 from tests.support.rigs.edge_parts import FakeDevice, config, fake_site, plain_config
-from tests.support.rigs.fault_rig import AGGREGATOR, BATTERY_W, ZONE, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, BATTERY_W, ZONE, FaultRig, battery_site, fault_rig
 from tests.support.rigs.fault_wire import model_address
 
 DEVICES: Final = 20
@@ -132,7 +132,7 @@ async def _latency(folder: Path, patch: pytest.MonkeyPatch) -> dict[str, float]:
     registers_s: list[float] = []
     stages_s: dict[AckStage, list[float]] = {AckStage.ACCEPTED: [], AckStage.APPLIED: [], AckStage.EFFECTIVE: []}
     meter_s: list[float] = []
-    async with siege(folder, patch, [battery_site(SITE)], speed=1.0) as place:
+    async with fault_rig(folder, patch, [battery_site(SITE)], speed=1.0) as place:
         await place.order(SITE, BatteryPower(power_w=0), issuer=AGGREGATOR, for_s=600)
         device = await RawClient.connect(place.wires[f"{SITE}/inverter"].device_port)
         address = await model_address(device, _STORAGE_MODEL) + _CHARGE_RATE
@@ -188,7 +188,7 @@ async def _until_effective(client: aiomqtt.Client, command_id: str) -> dict[AckS
     raise AssertionError("the client of an open connection has no end of messages")
 
 
-async def _seen_ms(place: Siege, sent_ms: int, power_w: int) -> float:
+async def _seen_ms(place: FaultRig, sent_ms: int, power_w: int) -> float:
     """Return after how long the plant's own record shows the battery at a power; it is written every 250 ms."""
 
     def seen() -> list[int]:

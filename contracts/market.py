@@ -59,12 +59,12 @@ class TimeInForce(StrEnum):
     FOK = "fok"
 
 
-ABILITY_INTERVALS_MAX: Final = 96
+AVAILABILITY_INTERVALS_MAX: Final = 96
 LINES_MAX: Final = 10_000  # Of one message to one site.
 AREAS_MAX: Final = 1000
 
 
-class Ability(BaseModel):
+class Availability(BaseModel):
     """What a site can do from a delivery interval on: the market takes no order beyond it.
 
     Columns of one value for each interval, from ``interval_start``. What a later announcement says replaces what an
@@ -83,10 +83,10 @@ class Ability(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     interval_start: Instant
-    import_wh: tuple[Annotated[int, Field(ge=0, le=ORDER_WH_MAX)], ...] = Field(max_length=ABILITY_INTERVALS_MAX)
-    export_wh: tuple[Annotated[int, Field(ge=0, le=ORDER_WH_MAX)], ...] = Field(max_length=ABILITY_INTERVALS_MAX)
+    import_wh: tuple[Annotated[int, Field(ge=0, le=ORDER_WH_MAX)], ...] = Field(max_length=AVAILABILITY_INTERVALS_MAX)
+    export_wh: tuple[Annotated[int, Field(ge=0, le=ORDER_WH_MAX)], ...] = Field(max_length=AVAILABILITY_INTERVALS_MAX)
     own_net_wh: tuple[Annotated[int, Field(ge=-ORDER_WH_MAX, le=ORDER_WH_MAX)], ...] = Field(
-        default=(), max_length=ABILITY_INTERVALS_MAX
+        default=(), max_length=AVAILABILITY_INTERVALS_MAX
     )
     stored_wh: int | None = Field(default=None, ge=0, le=ORDER_WH_MAX)
     room_wh: int | None = Field(default=None, ge=0, le=ORDER_WH_MAX)
@@ -120,7 +120,7 @@ class OrderMessage(SiteMessage):
     good_till: Instant | None = None
     post_only: bool = False
     issued_at: Instant
-    ability: Ability | None = None
+    ability: Availability | None = None
 
 
 class OrderStatus(StrEnum):

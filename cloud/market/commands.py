@@ -7,7 +7,7 @@ from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import NO_SITE, MarketRules, Participant
 from cloud.market.state import Outcome, ProductView, SiteSettlement
 from contracts.market import (
-    Ability,
+    Availability,
     MarketBroadcast,
     OrderMessage,
     OrderResult,
@@ -68,23 +68,23 @@ def order(message: OrderMessage, *, at_ms: int) -> Command:
     return command
 
 
-def abilities(site: str, ability: Ability, *, at_ms: int) -> list[Command]:
+def availability_inputs(site: str, availability: Availability, *, at_ms: int) -> list[Command]:
     """Return the commands of what a site announced: what it can carry in each interval, and its battery."""
-    first_ms = epoch_ms(ability.interval_start)
+    first_ms = epoch_ms(availability.interval_start)
     found = [
         capacity(
             site=site, interval_ms=first_ms + step * INTERVAL_MS, import_wh=imports, export_wh=exports, at_ms=at_ms
         )
-        for step, (imports, exports) in enumerate(zip(ability.import_wh, ability.export_wh, strict=True))
+        for step, (imports, exports) in enumerate(zip(availability.import_wh, availability.export_wh, strict=True))
     ]
-    if ability.stored_wh is not None and ability.room_wh is not None:
+    if availability.stored_wh is not None and availability.room_wh is not None:
         found.append(
             storage(
                 site=site,
                 interval_ms=first_ms,
-                stored_wh=ability.stored_wh,
-                room_wh=ability.room_wh,
-                own_net_wh=ability.own_net_wh,
+                stored_wh=availability.stored_wh,
+                room_wh=availability.room_wh,
+                own_net_wh=availability.own_net_wh,
                 at_ms=at_ms,
             )
         )

@@ -18,26 +18,26 @@ from cloud.market import commands
 from cloud.market.product import TRADING
 from cloud.market.stages import REPEATS_MS
 from cloud.market.state import Product
-from cloud.shell.forecast.outlook_desk import StoreOutlook
+from cloud.shell.forecast.outlook_port import StoreOutlook
 from cloud.shell.forecast.scoring import score
-from cloud.shell.grid.relief_desk import StoreRelief
+from cloud.shell.grid.relief_port import StoreRelief
 from cloud.shell.grid.requests import held, request_at
 from cloud.shell.grid.view import FREQUENCY, VOLTAGES, settings_of
-from cloud.shell.join_desk import StoreJoins
-from cloud.shell.market.books_desk import StoreBooks
+from cloud.shell.join_port import StoreJoins
+from cloud.shell.market.books_port import StoreBooks
 from cloud.shell.market.fold import Fold
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
 from cloud.shell.market.review import estimates, waiting_claims
-from cloud.shell.market.rules_desk import StoreRules
+from cloud.shell.market.rules_port import StoreRules
 from cloud.shell.market.writer import MarketWriter, market_of
 from cloud.shell.not_here import NoFleet, NoSetAside
-from cloud.shell.plan_desk import StorePlans
+from cloud.shell.plan_port import StorePlans
 from cloud.shell.publishing import Outgoing
-from cloud.shell.records_desk import StoreRecords
+from cloud.shell.records_port import StoreRecords
 from cloud.shell.services import Services
-from cloud.shell.site_desk import StoreSites
+from cloud.shell.site_port import StoreSites
 from cloud.stores import keys
 from cloud.stores.registry import Registry
 from cloud.stores.tables import Table, Tables, prefix
@@ -61,7 +61,7 @@ def ports_of(services: Services) -> Ports:
 
     def submit(zone: ZoneId, command: commands.Command) -> None:
         market = market_of(services, zone)
-        assert market is not None, "the desk knows the zone"
+        assert market is not None, "the port knows the zone"
         market.submit([command], at_ms=command["at_ms"])
 
     return _ports(services.stores.tables, services.registry, submit)
@@ -98,7 +98,7 @@ def beside(tables: Tables, registry: Registry) -> Submit:
 
     def submit(zone: ZoneId, command: commands.Command) -> None:
         record = registry.zone(zone)
-        assert record is not None, "the desk knows the zone"
+        assert record is not None, "the port knows the zone"
         with lock:
             if (writer := writers.get(zone)) is None:
                 writer = MarketWriter(zone=record, tables=tables, publisher=_LeftToTheCloud(), registry=registry)

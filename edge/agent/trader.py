@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
-from contracts.market import Ability, OrderMessage, Side, SiteAgent, TradesMessage
+from contracts.market import Availability, OrderMessage, Side, SiteAgent, TradesMessage
 from contracts.topics import Up
 from contracts.units import (
     DELIVERY_INTERVAL,
@@ -39,7 +39,7 @@ from edge.loop.measured import measured
 from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
-from edge.trading.availability import Basis, ability_of, reach_of
+from edge.trading.availability import Basis, availability_of, reach_of
 from edge.trading.consumer import consumer_orders
 from edge.trading.forecast import expected_prices, nothing_known
 from edge.trading.model import (
@@ -132,7 +132,7 @@ class Trader:
         self._basis: Basis | None = None
         self._planner = Planner()
         self._planned_s = float("-inf")
-        self._announced: Ability | None = None
+        self._announced: Availability | None = None
         self.stats = {"orders": 0, "traded_wh": 0}
         self.waits: str | None = None
 
@@ -209,12 +209,12 @@ class Trader:
         if actions:
             # What was decided is kept with what is sent, in one commit: after a crash either both are there or neither,
             # and a restart that decides anew makes the same ids.
-            ability = self._news(outlook)
+            availability = self._news(outlook)
             with self._outbox.together():
                 self._remember(orders)
                 for action in actions:
-                    self._send(action, now, ability)
-                    ability = None
+                    self._send(action, now, availability)
+                    availability = None
 
     def _wait(self, reason: str | None) -> None:
         """Say once why nothing is ordered now, ``None`` when something may be."""
@@ -488,16 +488,16 @@ class Trader:
             )
         return tuple(found)
 
-    def _news(self, outlook: Outlook) -> Ability | None:
+    def _news(self, outlook: Outlook) -> Availability | None:
         """Return what the site can do where the market does not know it yet."""
         assert self._basis is not None, "an outlook has a plan"
-        ability = ability_of(basis=self._basis, forecasts=outlook.forecasts, reach=outlook.reach)
-        if ability == self._announced:
+        availability = availability_of(basis=self._basis, forecasts=outlook.forecasts, reach=outlook.reach)
+        if availability == self._announced:
             return None
-        self._announced = ability
-        return ability
+        self._announced = availability
+        return availability
 
-    def _send(self, action: OrderAction, now: datetime, ability: Ability | None) -> None:
+    def _send(self, action: OrderAction, now: datetime, availability: Availability | None) -> None:
         def build(epoch: int, seq: int) -> OrderMessage:
             return OrderMessage(
                 site=self._config.site.id,
@@ -511,7 +511,7 @@ class Trader:
                 quantity_wh=action.quantity_wh,
                 price_mct_per_kwh=max(-PRICE_MCT_MAX, min(PRICE_MCT_MAX, action.price_mct_per_kwh)),
                 issued_at=now,
-                ability=ability,
+                ability=availability,
             )
 
         self.stats["orders"] += 1

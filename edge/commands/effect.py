@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from edge.control.life import Observed
+from edge.control.life import Effect
 from edge.control.model import AssetKind, Request, Setpoint, Snapshot, battery_capability, load
 from edge.devices.device import Applied
 from edge.loop.cycle import Cycle
 from edge.loop.lever_records import Lever
 
 
-def observed(request: Request, requester: str, cycle: Cycle, *, before: Mapping[Lever, float | None]) -> Observed:
+def effect_of(request: Request, requester: str, cycle: Cycle, *, before: Mapping[Lever, float | None]) -> Effect:
     """Return what one cycle shows of an order.
 
     Args:
@@ -30,7 +30,7 @@ def observed(request: Request, requester: str, cycle: Cycle, *, before: Mapping[
     asset = next((one for one in cycle.snapshot.assets if load(one.id) == request.resource), None)
     power = cycle.snapshot.connection_power if asset is None else asset.power
     held = not mine and _within(request, power.usable())
-    return Observed(
+    return Effect(
         now_s=cycle.snapshot.taken_s,
         readback=readback,
         readback_equal=not missing if mine else (True if held else None),

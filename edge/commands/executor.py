@@ -29,7 +29,7 @@ from contracts.topics import Up
 from contracts.units import ClockTrust, SiteId, epoch_ms, measured
 from contracts.wire import WireError
 from edge.commands.allowance import Allowance
-from edge.commands.effect import observed, told
+from edge.commands.effect import effect_of, told
 from edge.commands.evidence_book import EvidenceBook
 from edge.commands.grid_limits import GridLimits
 from edge.control.commands import Circumstances, Verdict, judge
@@ -38,7 +38,7 @@ from edge.control.feasible import Reach, reach
 from edge.control.gate_state import GateState, dump_gate, load_gate
 from edge.control.keys import Role, TrustedKey
 from edge.control.lease import Leases, drop, live, renew
-from edge.control.life import AckDraft, Life, Observed, advance
+from edge.control.life import AckDraft, Effect, Life, advance
 from edge.control.model import Priority, Request
 from edge.control.orders import request_of, requester_of
 from edge.loop.cycle import Cycle
@@ -171,7 +171,7 @@ class Executor:
             for command_id, life in list(self._lives.items()):
                 requester = requester_of(life.command)
                 before = self._told.get(requester, {}) if life.taken_s < self._told_s else {}
-                stepped, drafts = advance(life, observed(self._requests[command_id], requester, cycle, before=before))
+                stepped, drafts = advance(life, effect_of(self._requests[command_id], requester, cycle, before=before))
                 self._executor.evidence.watched(life.command, cycle)
                 self._say(life.command, drafts)
                 if stepped.over:
@@ -252,7 +252,7 @@ class Executor:
     def _supersede(self, requester: str, now_s: float) -> None:
         for command_id, life in list(self._lives.items()):
             if requester_of(life.command) == requester:
-                _, drafts = advance(life, Observed(now_s=now_s, superseded=True))
+                _, drafts = advance(life, Effect(now_s=now_s, superseded=True))
                 self._say(life.command, drafts)
                 self._end(command_id, life.command)
 
@@ -260,7 +260,7 @@ class Executor:
         life = self._lives.get(command_id)
         if life is None:
             return
-        _, drafts = advance(life, Observed(now_s=now_s, released=True, connection_w=self._connection_w()))
+        _, drafts = advance(life, Effect(now_s=now_s, released=True, connection_w=self._connection_w()))
         self._say(life.command, drafts)
         self._executor.grid_limits.released(life.command, now_s=now_s)
         self._end(command_id, life.command)
@@ -275,7 +275,7 @@ class Executor:
     def _finish_at_once(self, command: Command, values: dict[str, float | str | None]) -> None:
         now_s = self._executor.clock.monotonic()
         life = Life(command=command, taken_s=now_s, expires_s=float("inf"))
-        _, drafts = advance(life, Observed(now_s=now_s, done=True, values=values or None))
+        _, drafts = advance(life, Effect(now_s=now_s, done=True, values=values or None))
         self._say(command, drafts)
 
     def _report(self, action: Read | Diagnostics | MaintenanceLock) -> dict[str, float | str | None]:

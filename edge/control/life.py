@@ -116,7 +116,7 @@ class Life:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class Effect:
     """What the site saw since the command was taken.
 
     Args:
@@ -147,7 +147,7 @@ class Observed:
     values: dict[str, float | str | None] | None = None
 
 
-def advance(life: Life, seen: Observed) -> tuple[Life, tuple[AckDraft, ...]]:
+def advance(life: Life, seen: Effect) -> tuple[Life, tuple[AckDraft, ...]]:
     """Return where the command stands after what was seen, and the answers to send, in order."""
     drafts: list[AckDraft] = []
     while not life.over:
@@ -161,7 +161,7 @@ def advance(life: Life, seen: Observed) -> tuple[Life, tuple[AckDraft, ...]]:
     return life, tuple(drafts)
 
 
-def is_effective(action: Action, seen: Observed) -> bool | None:
+def is_effective(action: Action, seen: Effect) -> bool | None:
     """Say whether the meter shows what the order asks; ``None`` where nothing measured can tell."""
     if isinstance(action, LimitImport):
         if seen.connection_w is None:
@@ -182,7 +182,7 @@ def is_effective(action: Action, seen: Observed) -> bool | None:
     return None
 
 
-def _event(life: Life, seen: Observed) -> Event | None:
+def _event(life: Life, seen: Effect) -> Event | None:
     """Return the next thing that happened to a command; its ends come before its progress."""
     if seen.released:
         return Event.RELEASE
@@ -200,7 +200,7 @@ def _event(life: Life, seen: Observed) -> Event | None:
     return None
 
 
-def _until_applied(life: Life, seen: Observed) -> Event | None:
+def _until_applied(life: Life, seen: Effect) -> Event | None:
     if seen.readback_equal:
         return Event.READ_BACK
     if life.stage is not AckStage.ACCEPTED:
@@ -210,7 +210,7 @@ def _until_applied(life: Life, seen: Observed) -> Event | None:
     return Event.NOT_READ_BACK if seen.now_s - life.taken_s >= APPLY_S else None
 
 
-def _draft(life: Life, seen: Observed) -> AckDraft:
+def _draft(life: Life, seen: Effect) -> AckDraft:
     battery = isinstance(life.command.action, BatteryPower)
     detail = f"battery {seen.battery_w:.0f} W" if battery and seen.battery_w is not None else None
     not_applied = life.stage is AckStage.INEFFECTIVE and life.applied_s is None

@@ -30,14 +30,14 @@ def likely_slip(point: RegisterPoint, raw: int, *, bounds: tuple[float, float]) 
     if point.table.is_bits or point.parts or point.sign_from is not None or point.scale_register is not None:
         return None
     least, greatest = bounds
-    for slipped, image, said in _slips(point, _words(point, raw)):
+    for slipped, image, said in _map_faults(point, _words(point, raw)):
         value = decode(slipped, image).value
         if isinstance(value, int | float) and value and least <= value <= greatest:
             return said
     return None
 
 
-def _slips(point: RegisterPoint, words: list[int]) -> Iterator[tuple[RegisterPoint, dict[int, int], str]]:
+def _map_faults(point: RegisterPoint, words: list[int]) -> Iterator[tuple[RegisterPoint, dict[int, int], str]]:
     """Yield points and registers that differ from the map in one way each, the commonest first."""
     as_read = dict(enumerate(words, point.address))
     swapped = {at: (word & 0xFF) << 8 | word >> 8 for at, word in as_read.items()}

@@ -30,7 +30,7 @@ class FailsafeFinding:
     consequence: str
 
 
-def weaknesses(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
+def failsafe_findings(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
     """Return every lever of a site whose device falls otherwise than we say, in any way that its profile knows.
 
     Raises:
@@ -120,18 +120,18 @@ def export_limited(config: SiteConfig) -> bool:
 
 
 def refuse_unsafe(config: SiteConfig) -> tuple[FailsafeFinding, ...]:
-    """Return the weaknesses of a site that may run with them.
+    """Return the findings of a site that may run with them.
 
     Raises:
-        ConfigError: A generator with a weakness stands on an export-limited site, and no ripple-control relay beside it
+        ConfigError: A generator with a finding stands on an export-limited site, and no ripple-control relay beside it
             could hold the feed-in when the gateway is dead.
     """
-    found = weaknesses(config)
+    found = failsafe_findings(config)
     if not export_limited(config) or any(relay.kind is RelayKind.RIPPLE for relay in config.relays):
         return found
-    for weakness in found:
-        if weakness.capability is Capability.LIMIT_GENERATION:
-            does = weakness.consequence.partition(";")[0]
+    for finding in found:
+        if finding.capability is Capability.LIMIT_GENERATION:
+            does = finding.consequence.partition(";")[0]
             raise ConfigError(
                 f"device {does}, and the site may export {config.connection.export_limit_w} W, less than it can "
                 "generate; it needs a wired ripple relay beside it (relays); the gateway does not start"

@@ -86,7 +86,7 @@ def _safety(config: SiteConfig) -> list[Finding]:
     try:
         check_contacts(config)
         check_loads(config)
-        weaknesses = refuse_unsafe(config)
+        findings = refuse_unsafe(config)
     except ConfigError as error:
         do = "correct the contact or load, or wire a ripple relay and name it in relays; docs/operations.md shows both"
         return [failed("safety", config.site.id, str(error), do=do)]
@@ -94,7 +94,7 @@ def _safety(config: SiteConfig) -> list[Finding]:
     return [
         *(
             warning("safety", one.asset, one.consequence, do="nothing, where something restarts a dead gateway")
-            for one in weaknesses
+            for one in findings
         ),
         *(
             warning("pace", one.asset, one.consequence, do="let another device measure it, or use a faster profile")

@@ -84,7 +84,7 @@ class Control:
     relays: WiredInputs
     board: BoardContacts
     clocks: DeviceClocks
-    weaknesses: tuple[FailsafeFinding, ...]
+    failsafe_findings: tuple[FailsafeFinding, ...]
     loop: ControlLoop
     manager: ServiceManager
     looked: FirstLook
@@ -139,9 +139,9 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
     """Open the parts of control, last to first released."""
     check_contacts(config)
     check_loads(config)
-    weaknesses = refuse_unsafe(config) + slow_levers(config)
-    for weakness in weaknesses:
-        log.warning("device has a weakness", extra={"device": weakness.asset, "consequence": weakness.consequence})
+    failsafe_findings = refuse_unsafe(config) + slow_levers(config)
+    for finding in failsafe_findings:
+        log.warning("device has a weakness", extra={"device": finding.asset, "consequence": finding.consequence})
     clock, watch = watched_clock(clock)
     async with contextlib.AsyncExitStack() as stack:
         outbox = Outbox.open(
@@ -169,7 +169,7 @@ async def open_control(config: SiteConfig, *, clock: Clock) -> AsyncIterator[Con
             watch=watch,
             outbox=outbox,
             on_modbus=on_modbus,
-            weaknesses=weaknesses + left_behind(on_modbus),
+            failsafe_findings=failsafe_findings + left_behind(on_modbus),
             remote=remote,
         )
         stack.callback(control.board.close)
@@ -183,7 +183,7 @@ def _build(
     watch: ClockWatch,
     outbox: Outbox,
     on_modbus: dict[str, Device],
-    weaknesses: tuple[FailsafeFinding, ...],
+    failsafe_findings: tuple[FailsafeFinding, ...],
     remote: RemoteSettings | None,
 ) -> Control:
     central, stations = _stations(config, clock=clock, outbox=outbox)
@@ -242,7 +242,7 @@ def _build(
         relays=relays,
         board=board,
         clocks=clocks,
-        weaknesses=weaknesses,
+        failsafe_findings=failsafe_findings,
         manager=manager,
         looked=looked,
         supervisor=supervisor,

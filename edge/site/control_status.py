@@ -62,7 +62,7 @@ def control_status(control: "Control") -> ControlStatus:
         grid_limits={one.value: limit_status(found) for one, found in control.grid_limits.status(now_s).items()},
         relays=dict(control.relays.contacts),
         relays_unread=tuple(sorted(control.relays.unread)),
-        weaknesses=tuple(weakness.consequence for weakness in control.weaknesses),
+        weaknesses=tuple(finding.consequence for finding in control.failsafe_findings),
         device_clocks=control.clocks.wrong,
         parts=tuple(part_status(part) for part in control.supervisor.parts),
         store={"state": store.state.value, "waiting": sum(store.depth.values()), "error": store.last_error},

@@ -8,7 +8,7 @@ gives to the site's own load may be sold instead.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts.market import Ability
+from contracts.market import Availability
 from contracts.units import DELIVERY_INTERVAL_S
 from edge.trading.model import Battery, PlanStep, Reach, SiteForecast
 from edge.trading.orders import QUANTITY_DEAD_BAND_SHARE, QUANTITY_DEAD_BAND_WH
@@ -18,7 +18,7 @@ _H_PER_INTERVAL = DELIVERY_INTERVAL_S / 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What the last plan was made from; it is announced until the next one, so that orders and ability agree.
+    """What the last plan was made from; it is announced until the next one, so that orders and availability agree.
 
     Args:
         forecasts: Of the plan's intervals, in time order.
@@ -39,7 +39,7 @@ def reach_of(*, import_limit_w: float, export_limit_w: float, generation_w_max: 
     )
 
 
-def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach) -> Ability | None:
+def availability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach) -> Availability | None:
     """Return what the site can do from the plan's first interval to the last of the newest forecasts.
 
     Without a forecast there is no such interval: ``None``.
@@ -69,7 +69,7 @@ def ability_of(*, basis: Basis, forecasts: Sequence[SiteForecast], reach: Reach)
         given_wh = sum(min(max(0, net_wh), max(0, -battery_wh)) for net_wh, battery_wh in pairs)
         stored_wh = round(sum(_stored_wh(battery) for battery in basis.batteries) + taken_in_wh + loose_wh)
         room_wh = round(sum(_room_wh(battery) for battery in basis.batteries) + given_wh + loose_wh)
-    return Ability(
+    return Availability(
         interval_start=known[0].start,
         import_wh=(reach.import_wh,) * len(known),
         export_wh=(reach.export_wh,) * len(known),

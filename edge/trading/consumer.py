@@ -1,7 +1,7 @@
 """The consumer: buys what it expects to need, up to its import tariff, and sells what it has left over."""
 
 from edge.trading.model import OrderIntent, Outlook
-from edge.trading.target_orders import wanted_orders
+from edge.trading.target_orders import target_orders
 
 
 def consumer_orders(outlook: Outlook) -> tuple[OrderIntent, ...]:
@@ -12,7 +12,7 @@ def consumer_orders(outlook: Outlook) -> tuple[OrderIntent, ...]:
     that its plan found.
     """
     tariffs = outlook.tariffs
-    return wanted_orders(
+    return target_orders(
         outlook,
         base_buy_mct_per_kwh=tariffs.import_mct_per_kwh,
         base_sell_mct_per_kwh=tariffs.export_mct_per_kwh,

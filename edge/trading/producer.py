@@ -6,7 +6,7 @@ from dataclasses import replace
 from contracts.market import Side
 from edge.trading.model import Leg, OrderIntent, Outlook, SiteForecast
 from edge.trading.pricing import limit_price
-from edge.trading.target_orders import QUANTITY_WH_MIN, wanted_orders
+from edge.trading.target_orders import QUANTITY_WH_MIN, target_orders
 
 # What lies between the quantity that comes nine times of ten and the one that comes every second time fails to come
 # with a chance of 10 to 50 %.
@@ -31,7 +31,7 @@ def producer_orders(outlook: Outlook, *, marginal_cost_mct_per_kwh: int = 0) -> 
     tariffs = outlook.tariffs
     sure_mct = max(marginal_cost_mct_per_kwh, tariffs.export_mct_per_kwh)
     forecasts = {forecast.start: forecast for forecast in outlook.forecasts}
-    wanted = wanted_orders(outlook, base_buy_mct_per_kwh=tariffs.import_mct_per_kwh, base_sell_mct_per_kwh=sure_mct)
+    wanted = target_orders(outlook, base_buy_mct_per_kwh=tariffs.import_mct_per_kwh, base_sell_mct_per_kwh=sure_mct)
     return tuple(
         part for order in wanted for part in _curve(order, forecasts[order.start], outlook=outlook, sure_mct=sure_mct)
     )

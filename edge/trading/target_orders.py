@@ -10,7 +10,7 @@ from edge.trading.pricing import gate_open, limit_price
 QUANTITY_WH_MIN = 5
 
 
-def wanted_orders(
+def target_orders(
     outlook: Outlook, *, base_buy_mct_per_kwh: int, base_sell_mct_per_kwh: int
 ) -> tuple[OrderIntent, ...]:
     """Return at most one order per leg for each interval whose gate is open.

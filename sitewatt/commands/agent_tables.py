@@ -109,7 +109,7 @@ def office_over(
 ) -> "Office":
     """Return the office over opened tables; in a private cloud's folder with its set-aside records and its fleet."""
     from cloud.local.opening import tables_place
-    from cloud.local.operator_desks import fleet_of, set_aside_of
+    from cloud.local.operator_ports import fleet_of, set_aside_of
     from cloud.shell.agents_office import office_of
 
     path = tables_place(folder) if folder is not None else None

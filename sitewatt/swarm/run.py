@@ -90,10 +90,10 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
 
 
 async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verdict:
-    desk, yard = OrderSender(plan), Yard(plan) if Yard.possible() else None
+    sender, yard = OrderSender(plan), Yard(plan) if Yard.possible() else None
 
     def prepare(place: Path) -> None:
-        desk.trust_in(place)
+        sender.trust_in(place)
         register(place, plan)
         if yard is not None:
             yard.wire(place)
@@ -110,17 +110,17 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
     ) as (clock, watcher):
         port = int(processes["broker"].ready["port"])
         world = World(plan, folder=folder, processes=processes, clock=clock, port=port)
-        desk.open(clock=clock, port=port)
+        sender.open(clock=clock, port=port)
         async with asyncio.TaskGroup() as always:
             running = [
                 always.create_task(world.supervise(), name="supervise"),
                 always.create_task(world.measure(), name="measure"),
                 always.create_task(world.keep_time(), name="keep time"),
-                always.create_task(desk.listen(), name="hear answers"),
+                always.create_task(sender.listen(), name="hear answers"),
             ]
             if yard is not None:
                 running.append(always.create_task(yard.run(clock), name="a station calls"))
-            await _story(plan, world, desk, clock)
+            await _story(plan, world, sender, clock)
             for task in running:
                 task.cancel()
         messages, ended_ms = watcher.view.messages, epoch_ms(clock.now())
@@ -131,7 +131,7 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
     evidence = gather(
         plan,
         folder,
-        given=desk.given,
+        given=sender.given,
         chronicle=world.chronicle,
         ended_ms=ended_ms,
         stations=() if yard is None else yard.said,
@@ -139,7 +139,7 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
     return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
 
 
-async def _story(plan: Plan, world: World, desk: OrderSender, clock: Clock) -> None:
+async def _story(plan: Plan, world: World, sender: OrderSender, clock: Clock) -> None:
     """Do every fault and give every order at its time, and wait for the end of the span."""
     begun_s = clock.monotonic()
     async with asyncio.TaskGroup() as tasks:
@@ -147,7 +147,7 @@ async def _story(plan: Plan, world: World, desk: OrderSender, clock: Clock) -> N
             from_s = 0.0 if fault.kind is FaultKind.DEVICE else begun_s
             tasks.create_task(world.strike(fault, begun_s=from_s), name=str(fault))
         for order in plan.orders:
-            tasks.create_task(desk.give(order, begun_s=begun_s), name=f"order {order.number}")
+            tasks.create_task(sender.give(order, begun_s=begun_s), name=f"order {order.number}")
         tasks.create_task(clock.sleep(plan.span_s), name="until the end")
 
 

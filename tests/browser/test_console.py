@@ -22,8 +22,8 @@ from tests.support.cloud.doors import ENTRIES, OPERATOR, OWNER, STOP_S
 from tests.support.cloud.sites import house_in
 from tests.support.market.claim import with_claim
 from tests.support.market.shell import run_events, story
-from tests.unit.cloud.local.test_operator_desks import with_gateway, with_set_aside
-from tests.unit.cloud.shell.test_records_desk import with_conversation
+from tests.unit.cloud.local.test_operator_ports import with_gateway, with_set_aside
+from tests.unit.cloud.shell.test_records_port import with_conversation
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONSOLE_BYTES_MAX = 250_000

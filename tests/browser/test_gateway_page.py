@@ -25,7 +25,7 @@ from edge.control.keys import Role
 from edge.telemetry.history_file import FILE, HistoryFile, Row
 from edge.web.passwords import set_password
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import change_config, until_status
 from tests.support.rigs.page import until_listens
 
@@ -52,7 +52,7 @@ async def _browser_page(**how: Any) -> AsyncIterator[Page]:
         await browser.close()
 
 
-async def _with_page(place: Siege) -> str:
+async def _with_page(place: FaultRig) -> str:
     """Start the gateway again with a page, a tariff to plan by, and ten hours of history; return the page's URL."""
     port, tls_port = files.free_port(), files.free_port()
     now_s = int(time.time()) // 60 * 60
@@ -82,7 +82,7 @@ async def test_an_owner_sees_power_energy_plan_and_that_the_gateway_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opened once, without a click but for the span and the fold."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page() as page:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page() as page:
         url = await _with_page(place)
         faults: list[str] = []
         loaded: dict[str, int] = {}
@@ -124,7 +124,7 @@ async def test_an_owner_sees_forecasts_with_their_bands_and_the_proof_of_an_even
 ) -> None:
     """What the cloud told, how sure it is, and every record of what the grid asked; in German, dark, on a telephone."""
     how: dict[str, Any] = {"locale": "de-DE", "color_scheme": "dark", "viewport": {"width": 380, "height": 800}}
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page(**how) as page:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page(**how) as page:
         url = await _with_page(place)
         await _forecast(place)
         await until_status(place, SITE, lambda said: len(said["trading"]["outlook"]) == 3, "it was told a forecast")
@@ -167,7 +167,7 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-async def _forecast(place: Siege) -> None:
+async def _forecast(place: FaultRig) -> None:
     """Tell the site a forecast as the cloud does: load, generation and the zone's price, with bands."""
     now = place.clock.now()
     bands = {
@@ -195,7 +195,7 @@ async def _forecast(place: Siege) -> None:
 @pytest.mark.nightly
 async def test_a_slow_telephone_shows_the_page_within_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """First paint with the processor six times slower, above what one line of text takes on this machine just then."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page() as page:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place, _browser_page() as page:
         url = await _with_page(place)
         await (await page.context.new_cdp_session(page)).send("Emulation.setCPUThrottlingRate", {"rate": 6})
         paints_ms: dict[str, list[float]] = {"health": [], "": []}
@@ -219,7 +219,7 @@ async def test_an_owner_signs_in_and_steers_and_an_installer_locks(
 ) -> None:
     """Every action by its button, a wrong password and a refused order in words, on a telephone."""
     async with (
-        siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=STEERED_SPEED) as place,
+        fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=STEERED_SPEED) as place,
         _browser_page(ignore_https_errors=True, viewport={"width": 380, "height": 800}) as page,
     ):
         url = await _with_page(place)
@@ -293,7 +293,7 @@ async def _sign_in(page: Page, role: Role, password: str) -> None:
 async def test_everybody_can_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No violation of WCAG 2.2 AA that a machine can find, on a phone and a desk; German where the reader is."""
     async with (
-        siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place,
+        fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place,
         _browser_page(locale="de-DE", viewport={"width": 380, "height": 800}) as page,
     ):
         await page.goto(await _with_page(place))

@@ -10,7 +10,7 @@ from typing import Any
 
 from cloud.infra.rules import CONSUMERS, Stream
 from contracts.control import AckStage, CommandAck
-from contracts.market import Ability, Side
+from contracts.market import Availability, Side
 from contracts.telemetry import EventMessage, StatusMessage
 from contracts.topics import Up
 from contracts.wire import Message, WireError
@@ -42,7 +42,7 @@ def _functions(folder: Path, channel: Up) -> Iterator[Take]:
 
 
 def _samples() -> dict[Up, list[Message]]:
-    ability = Ability(interval_start=BEGIN, import_wh=(4000, 4000), export_wh=(2000, 2000))
+    availability = Availability(interval_start=BEGIN, import_wh=(4000, 4000), export_wh=(2000, 2000))
     new = order(SITE, 1, BEGIN, Side.BUY, 500, 20_000, at=START)
     sent: dict[str, Any] = {"site": SITE, "epoch": 1, "seq": 1, "sent_at": START}
     return {
@@ -50,7 +50,7 @@ def _samples() -> dict[Up, list[Message]]:
             telemetry(SITE, 1, START, {"meter/active_power_w": [100.0, None, 300.5], "inverter/soc_pct": [50.0]})
         ],
         Up.METER: [reading(SITE, 1, START - timedelta(minutes=15), import_wh=250)],
-        Up.ORDERS: [new, new.model_copy(update={"ability": ability, "seq": 2, "order_id": "o2"})],
+        Up.ORDERS: [new, new.model_copy(update={"ability": availability, "seq": 2, "order_id": "o2"})],
         Up.ACKS: [CommandAck(**sent, command_id="c1", stage=AckStage.APPLIED, at=START, readback={"inverter/x": 1.0})],
         Up.EVENTS: [EventMessage(**sent, at=START, phrase="device silent", fields={"device": "meter"})],
         Up.STATUS: [StatusMessage(**sent, online=True)],

@@ -20,7 +20,7 @@ import pytest
 from sitewatt.demo.files import free_port
 from tests.nightly.matrix import ROOT
 from tests.support.cloud.emulator import runtime_python
-from tests.support.rigs.fault_rig import battery_site, siege
+from tests.support.rigs.fault_rig import battery_site, fault_rig
 from tests.support.rigs.gateway import restart, until_status
 
 SITE = "home"
@@ -153,7 +153,7 @@ async def test_home_assistant_sees_a_site_sets_what_it_may_and_notices_that_it_i
 ) -> None:
     """Entities by themselves, its energy dashboard, a number set and a number refused, the lock, offline and back."""
     seen: list[tuple[str, str]] = []
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE, sun=True)], speed=1.0) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE, sun=True)], speed=1.0) as place:
         url = f"mqtt://127.0.0.1:{place.broker_port}"
         settings = {"broker": {"url": url}, "period_s": 0.5, "controls": ["lock", "export_limit_w"]}
         await restart(place, SITE, lambda content: content.update(home_assistant=settings))

@@ -8,7 +8,7 @@ import pytest
 
 from edge.control.lease import REVERT_S
 from tests.support.rigs.gateway import until_status
-from tests.support.rigs.station_siege import FALLBACK_A, MOST_A, SITE, VERSIONS, Cars, charging_cars, online
+from tests.support.rigs.station_rig import FALLBACK_A, MOST_A, SITE, VERSIONS, Cars, charging_cars, online
 from tests.support.rigs.stations import until
 
 LONG_S = 7_200.0

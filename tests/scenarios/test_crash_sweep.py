@@ -22,11 +22,11 @@ from tests.support.rigs.fault_rig import (
     AGGREGATOR,
     BATTERY_LOAD_W,
     GRID_OPERATOR,
+    FaultRig,
     Says,
-    Siege,
     State,
     battery_site,
-    siege,
+    fault_rig,
     sun_site,
 )
 from tests.support.rigs.fault_wire import Registers
@@ -128,7 +128,7 @@ async def test_a_crash_after_any_write_is_put_right(
     change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a mode is nobody's intention: it may not outlive the restart by half a minute."""
-    async with siege(tmp_path, monkeypatch, [change.site], speed=SPEED, trading=True) as place:
+    async with fault_rig(tmp_path, monkeypatch, [change.site], speed=SPEED, trading=True) as place:
         for writes in count(1):
             assert writes <= WRITES_MAX, f"the change to {change.name} never ended"
             if not await _dies_after(place, change, writes):
@@ -138,7 +138,7 @@ async def test_a_crash_after_any_write_is_put_right(
         assert writes > change.writes, f"{writes - 1} writes were swept, the change takes {change.writes}"
 
 
-async def _dies_after(place: Siege, change: Change, writes: int) -> bool:
+async def _dies_after(place: FaultRig, change: Change, writes: int) -> bool:
     """Change the mode and kill the gateway once so many writes have been taken; say whether it came to that."""
     await _steady(place, change.idle)
     wire, process = place.wires[f"{SITE}/inverter"], place.processes[SITE].process
@@ -175,7 +175,7 @@ async def _dies_after(place: Siege, change: Change, writes: int) -> bool:
     return died.is_set()
 
 
-async def _is_put_right(place: Siege, change: Change, writes: int, *, from_ms: int) -> None:
+async def _is_put_right(place: FaultRig, change: Change, writes: int, *, from_ms: int) -> None:
     async with place.registers(SITE) as held:
         while not (change.right(await held()) and change.idle(place.latest(SITE))):
             took_s = (place.now_ms() - from_ms) / 1000
@@ -186,12 +186,12 @@ async def _is_put_right(place: Siege, change: Change, writes: int, *, from_ms: i
             await asyncio.sleep(0.02)
 
 
-async def _steady(place: Siege, says: Says) -> None:
+async def _steady(place: FaultRig, says: Says) -> None:
     begun_ms = place.now_ms()
     await place.until(lambda: _since(place, says, begun_ms), "the site is steady")
 
 
-def _since(place: Siege, says: Says, begun_ms: int) -> bool:
+def _since(place: FaultRig, says: Says, begun_ms: int) -> bool:
     since_ms = place.when(SITE, says, from_ms=begun_ms)
     return since_ms is not None and place.truth()[-1][0] - since_ms >= STEADY_MS
 
@@ -202,7 +202,7 @@ async def test_a_restart_does_not_lift_the_grid_operators_limit(
     has_timer: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The order still runs: neither our death nor our return is a reason to feed in."""
-    async with siege(tmp_path, monkeypatch, [sun_site(SITE, has_timer=has_timer)], speed=SPEED) as place:
+    async with fault_rig(tmp_path, monkeypatch, [sun_site(SITE, has_timer=has_timer)], speed=SPEED) as place:
         await _steady(place, _exports)
         order = await place.order(SITE, LimitExport(max_w=0), issuer=GRID_OPERATOR, for_s=LIMIT_S)
         await _steady(place, _no_export)

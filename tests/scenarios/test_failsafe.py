@@ -10,7 +10,7 @@ from contracts.control import LimitExport
 from contracts.units import epoch_ms
 from edge.control.lease import REVERT_S
 from tests.support.rigs.fault_matrix import EDGE_MS, MARGIN, TOLERANCE_W
-from tests.support.rigs.fault_rig import GRID_OPERATOR, Says, State, siege, sun_site
+from tests.support.rigs.fault_rig import GRID_OPERATOR, Says, State, fault_rig, sun_site
 from tests.support.rigs.gateway import devices_read
 
 SILENT, WIRED = "silent", "wired"
@@ -40,7 +40,7 @@ async def test_neither_a_silent_operator_nor_a_dead_gateway_lifts_what_has_no_en
 ) -> None:
     """An order's end while nobody is heard, a failsafe limit and a wired contact under a gateway that was killed."""
     sites = [sun_site(SILENT), sun_site(WIRED, wired=True)]
-    async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS) as place:
+    async with fault_rig(tmp_path, monkeypatch, sites, sections=SECTIONS) as place:
         await devices_read(place, SILENT, WIRED)
         await place.steadily(WIRED, _free)
         order = await place.order(SILENT, LimitExport(max_w=ORDERED_W), issuer=GRID_OPERATOR, for_s=ORDER_S)

@@ -10,7 +10,7 @@ from edge.state_store import VolatileStateStore
 from sitewatt.demo import files
 from tests.support.manual_clock import ManualClock
 from tests.support.ocpp.independent import independent, install
-from tests.support.rigs.fault_rig import AGGREGATOR, load_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, fault_rig, load_site
 from tests.support.rigs.gateway import until_status
 from tests.support.rigs.stations import PASSWORD, bench, certificate, password_file, section, until
 
@@ -31,7 +31,7 @@ async def test_an_independent_station_is_limited_left_by_a_killed_gateway_and_ta
     ocpp = {SITE: {"ocpp": {"listen": f"127.0.0.1:{port}", "meter_interval_s": 2}}}
     endpoint = f"ws://127.0.0.1:{port}/ocpp"
     async with (
-        siege(tmp_path, monkeypatch, [load_site(SITE)], speed=SPEED, sections=ocpp, devices={SITE: [car]}) as place,
+        fault_rig(tmp_path, monkeypatch, [load_site(SITE)], speed=SPEED, sections=ocpp, devices={SITE: [car]}) as place,
         independent(endpoint, name="CP1", password=PASSWORD, version=version, speed=SPEED) as station,
     ):
         await until(lambda: station.draws(16.0), "it charges with all that it may")

@@ -19,7 +19,7 @@ from sitewatt.demo import files
 from tests.support.modbus.simulator import NOON
 from tests.support.rigs.fault_disk import Disk, disk
 from tests.support.rigs.fault_matrix import MARGIN, Cell, Column, Promise, judge, write_table
-from tests.support.rigs.fault_rig import PV_W, REBOOT_SILENT_S, Siege, battery_site, siege, sun_site
+from tests.support.rigs.fault_rig import PV_W, REBOOT_SILENT_S, FaultRig, battery_site, fault_rig, sun_site
 from tests.support.rigs.fault_rows import FAILURES, Failure
 from tests.support.rigs.gateway import devices_read, until_status
 
@@ -63,7 +63,7 @@ async def test_every_device_is_safe_within_its_timer(
         sites = [
             sun_site("curtail"), sun_site("limit", peak_w=peak_w), battery_site("charge"), battery_site("discharge")
         ]  # fmt: skip
-        async with siege(
+        async with fault_rig(
             tmp_path,
             monkeypatch,
             [site for site in sites if any(column.site == site.id for column in failure.columns)],
@@ -75,7 +75,7 @@ async def test_every_device_is_safe_within_its_timer(
             await _run(failure, place, state, measured)
 
 
-async def _run(failure: Failure, place: Siege, state: Disk, measured: list[Cell]) -> None:
+async def _run(failure: Failure, place: FaultRig, state: Disk, measured: list[Cell]) -> None:
     columns = failure.columns
     await place.until(lambda: all(_is_up(place, column) for column in columns), "every site runs by itself")
     await devices_read(place, *(column.site for column in columns))
@@ -120,10 +120,10 @@ async def _run(failure: Failure, place: Siege, state: Disk, measured: list[Cell]
     )
 
 
-def _is_up(place: Siege, column: Column) -> bool:
+def _is_up(place: FaultRig, column: Column) -> bool:
     return bool(place.truth()) and column.safe(place.latest(column.site))
 
 
-def _is_steady(place: Siege, column: Column, begun_ms: int) -> bool:
+def _is_steady(place: FaultRig, column: Column, begun_ms: int) -> bool:
     since_ms = place.when(column.site, column.held, from_ms=begun_ms)
     return since_ms is not None and place.truth()[-1][0] - since_ms >= STEADY_MS

@@ -17,7 +17,7 @@ import pytest
 from edge.control.lease import REVERT_S
 from tests.support.rigs.fault_matrix import EDGE_MS, LONG_ORDER_S, ORDER_S, Promise
 from tests.support.rigs.gateway import status
-from tests.support.rigs.station_siege import FALLBACK_A, LIMIT_A, MOST_A, SITE, Cars, charging_cars
+from tests.support.rigs.station_rig import FALLBACK_A, LIMIT_A, MOST_A, SITE, Cars, charging_cars
 from tests.support.rigs.stations import until
 
 SAFETY_DOC = Path(__file__).parents[2] / "docs" / "safety.md"

@@ -15,7 +15,7 @@ import pytest
 from contracts.control import Action, Command, LimitLoad, Release, Switch
 from firmware_sim.plant_config import DeviceKind
 from tests.support.rigs.fault_matrix import TOLERANCE_W
-from tests.support.rigs.fault_rig import AGGREGATOR, Says, Siege, load_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, FaultRig, Says, fault_rig, load_site
 
 SITE = "home"
 RESTORED_S = 60.0  # Half a minute, and the shortest time for which a load keeps its state.
@@ -65,7 +65,7 @@ async def test_a_crash_after_any_write_leaves_no_load_held_back(
     change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A car that charges at half its power, or a heat pump locked for good, is a call to the installer."""
-    async with siege(tmp_path, monkeypatch, [load_site(SITE, change.kind)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [load_site(SITE, change.kind)]) as place:
         for writes in count(1):
             assert writes <= WRITES_MAX, f"{change.name} never ended"
             if not await _dies_after(place, change, writes):
@@ -78,7 +78,7 @@ async def test_a_crash_after_any_write_leaves_no_load_held_back(
         assert writes > 1, "no write was swept"
 
 
-async def _dies_after(place: Siege, change: Change, writes: int) -> bool:
+async def _dies_after(place: FaultRig, change: Change, writes: int) -> bool:
     """Give the order and kill the gateway once so many writes have been taken; say whether it came to that."""
     await place.steadily(SITE, change.draws(change.idle_w))
     wire, process = place.wires[f"{SITE}/{change.kind.value}"], place.processes[SITE].process

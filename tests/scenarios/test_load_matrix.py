@@ -19,7 +19,7 @@ from firmware_sim.plant_config import DeviceKind
 from sitewatt.demo import files
 from tests.support.rigs.fault_disk import Disk, disk
 from tests.support.rigs.fault_matrix import EDGE_MS, MARGIN, TOLERANCE_W
-from tests.support.rigs.fault_rig import AGGREGATOR, Says, Siege, load_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, FaultRig, Says, fault_rig, load_site
 from tests.support.rigs.fault_rows import Breaks, cut, fill, hang, kill, no_broker, stop
 
 SITE = "home"
@@ -81,11 +81,11 @@ class Failure:
     stateful: bool = False
 
 
-async def _no_cloud(_: Siege, __: Disk) -> None:
+async def _no_cloud(_: FaultRig, __: Disk) -> None:
     """Do nothing: whoever gave the orders is never heard again."""
 
 
-async def _step(place: Siege, _: Disk) -> None:
+async def _step(place: FaultRig, _: Disk) -> None:
     (place.hinder / "step").write_text("3600")
 
 
@@ -114,11 +114,11 @@ async def test_every_load_is_where_its_device_promises(
         if failure.stateful:
             state = stack.enter_context(disk(files.state(tmp_path, "x").parent, image=tmp_path / "disk.img"))
         site = load_site(SITE, *(load.kind for load in LOADS))
-        async with siege(tmp_path, monkeypatch, [site], sections={SITE: {"connection": connection}}) as place:
+        async with fault_rig(tmp_path, monkeypatch, [site], sections={SITE: {"connection": connection}}) as place:
             await _run(failure, place, state)
 
 
-async def _run(failure: Failure, place: Siege, state: Disk) -> None:
+async def _run(failure: Failure, place: FaultRig, state: Disk) -> None:
     for load in LOADS:
         await place.steadily(SITE, load.draws(load.free_w))
     for_s = LONG_ORDER_S if failure.alone else ORDER_S

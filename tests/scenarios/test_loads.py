@@ -10,7 +10,7 @@ from contracts.control import LimitImport, LimitLoad, Switch
 from firmware_sim.consumers import LEAST_A, PHASE_V, VALIDITY_S, WATCHDOG_S
 from firmware_sim.plant_config import DeviceKind
 from tests.support.rigs.fault_matrix import MARGIN
-from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, Says, State, load_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, Says, State, fault_rig, load_site
 
 ALFEN, HEIDELBERG, PHOENIX = DeviceKind.ALFEN_EVE, DeviceKind.HEIDELBERG_EC, DeviceKind.PHOENIX_EV_ETH
 PUMP = DeviceKind.STIEBEL_ISG
@@ -43,7 +43,7 @@ async def test_loads_are_dimmed_and_a_dead_gateway_leaves_each_charger_where_it_
         load_site("c", PHOENIX),
         load_site("d", ALFEN, sun_w=9_000),
     ]
-    async with siege(tmp_path, monkeypatch, sites, rests={"d": "surplus"}) as place:
+    async with fault_rig(tmp_path, monkeypatch, sites, rests={"d": "surplus"}) as place:
         await place.steadily("a", _draws(ALFEN, 11_000))
         await place.steadily("d", lambda state: SAFE_W - 1 <= _power(state, ALFEN) <= 0.99 * -state["pv_w"])
         await place.steadily("d", lambda state: abs(state["connection_w"]) <= 10 * TOLERANCE_W)

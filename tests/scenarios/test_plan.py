@@ -18,12 +18,12 @@ from tests.support.rigs.fault_rig import (
     BATTERY_W,
     SUN_LOAD_W,
     ZONE,
+    FaultRig,
     Says,
-    Siege,
     State,
     battery_site,
+    fault_rig,
     load_site,
-    siege,
     sun_site,
 )
 
@@ -117,7 +117,7 @@ async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant
     """Zones of the grid fee (§14a module 3), a price of power, a cap, a charge by a time, cars, negative prices."""
     sites = [battery_site(LOW_FEE), battery_site(PEAK), battery_site(TARGET), sun_site(CAP), sun_site(NEGATIVE)]
     sites.append(load_site(CARS, LATER, NOW))
-    async with siege(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY, loads=CHARGED) as place:
+    async with fault_rig(tmp_path, monkeypatch, sites, sections=SECTIONS, battery=BATTERY, loads=CHARGED) as place:
         await _tell_price(place, NEGATIVE, price_mct=-2_000)
         await place.steadily(LOW_FEE, _charges_at_least(BATTERY_W))
         await place.steadily(PEAK, _takes_about(1_000 * PEAK_KW))
@@ -131,7 +131,7 @@ async def test_tariff_and_rules_of_a_site_that_trades_with_nobody_move_its_plant
         await place.steadily(NEGATIVE, _takes_about(SUN_LOAD_W))
 
 
-async def _tell_price(place: Siege, site: str, *, price_mct: int) -> None:
+async def _tell_price(place: FaultRig, site: str, *, price_mct: int) -> None:
     """Publish an outlook as the cloud does: a price for the next two days."""
     now = place.clock.now()
     told = (price_mct,) * 192

@@ -26,6 +26,11 @@ RETIRED = {
     "mischief": "fault_injection",
     "market_shell": "shell.market",
     "OrderDesk": "OrderSender",
+    "Ability": "Availability",
+    "ability_of": "availability_of",
+    "wanted_orders": "target_orders",
+    "Observed": "Effect",
+    "Siege": "FaultRig",
 } | {
     f"{name}Desk": f"{name}Port"
     for name in (
@@ -35,6 +40,9 @@ RETIRED = {
 }  # fmt: skip
 # Words that are at home in a sentence, and are no longer the name of a class, a function, an argument or a variable.
 RETIRED_NAMES = {
+    "desk": "port",
+    "desks": "ports",
+    "siege": "fault_rig",
     "overdue": "late_replies",
     "holdback": "clock_sync_buffer",
     "freezer": "snapshots",
@@ -54,7 +62,7 @@ NAMED_OTHERWISE = frozenset(
 )
 SOURCES = sorted(
     path
-    for package in ("contracts", "domain", "edge", "cloud", "sitewatt", "firmware_sim", "benchmarks")
+    for package in ("contracts", "domain", "edge", "cloud", "sitewatt", "firmware_sim", "benchmarks", "tests/support")
     for path in (ROOT / package).rglob("*.py")
 )
 # A decision says which word it retired; the change log is of its time.
@@ -80,6 +88,11 @@ def test_a_retired_name_is_not_given(word: str, instead: str) -> None:
     hits = (path for path in SOURCES if path not in NAMED_OTHERWISE and pattern.search(_text(path)))
     found = [str(path.relative_to(ROOT)) for path in hits if word in _names(path)]
     assert not found, f"{word} is now {instead}; still a name in {', '.join(found)}"
+
+
+def test_no_file_is_named_by_a_retired_word() -> None:
+    """Who looks for a port in the tree finds it under that word."""
+    assert not [path for path in SOURCES if re.search(r"desk|siege|mischief", path.stem)]
 
 
 def test_the_gateway_has_an_outbox_and_the_market_a_journal() -> None:

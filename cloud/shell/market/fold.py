@@ -194,7 +194,9 @@ def order_input(message: OrderMessage, *, at_ms: int) -> Input:
 def _order(one: Input, *, at_ms: int) -> list[commands.Command]:
     """Return the commands of an order message: what its site can do comes before what it asks."""
     message = OrderMessage.model_validate(one["message"])
-    announced = [] if message.ability is None else commands.abilities(message.site, message.ability, at_ms=at_ms)
+    announced = (
+        [] if message.ability is None else commands.availability_inputs(message.site, message.ability, at_ms=at_ms)
+    )
     return [*announced, commands.order(message, at_ms=at_ms)]
 
 

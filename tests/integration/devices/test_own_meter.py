@@ -11,7 +11,7 @@ from edge.control.model import Capability
 from edge.devices.catalogue import list_profiles, load_profile
 from edge.devices.options import options_of
 from edge.devices.recipes import Lever
-from edge.setup.failsafe_check import used_by, weaknesses
+from edge.setup.failsafe_check import failsafe_findings, used_by
 from tests.support.modbus.maps import empty
 from tests.support.modbus.server import Device as Server
 from tests.support.modbus.server import tcp_device
@@ -47,7 +47,7 @@ def test_a_hybrid_without_a_limit_on_generation_is_moved_by_its_export_limit(nam
     section, profile = config.devices[1], load_profile(name)
     assert Capability.EXPORT_LIMIT in used_by(section, profile)
     assert Lever.EXPORT_LIMIT in (options_of(section, profile=profile).levers or ())
-    said = [one.consequence for one in weaknesses(config) if one.capability is Capability.EXPORT_LIMIT]
+    said = [one.consequence for one in failsafe_findings(config) if one.capability is Capability.EXPORT_LIMIT]
     assert said == [], "it keeps its last limit by itself, which is what the site wants of it"
 
 

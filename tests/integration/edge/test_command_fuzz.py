@@ -12,7 +12,7 @@ from contracts.control import BatteryPower, Refusal
 from contracts.topics import Down, site_topic
 from sitewatt.demo.processes import usage_of_all
 from tests.support.rigs.command_fuzz import Fuzz
-from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, ZONE, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import until_status
 
 SITE = "home"
@@ -34,7 +34,7 @@ def _have_judged(count: int, said: dict[str, Any]) -> bool:
     return _judged(said) >= count
 
 
-async def _storm(place: Siege, fuzz: Fuzz, *, count: int) -> tuple[dict[str, Any], list[float]]:
+async def _storm(place: FaultRig, fuzz: Fuzz, *, count: int) -> tuple[dict[str, Any], list[float]]:
     """Send so many messages, each judged before the next batch; return the last status and the memory after each."""
     topic = site_topic(zone=ZONE, site=SITE, channel=Down.COMMANDS)
     memory_mb: list[float] = []
@@ -52,7 +52,7 @@ async def _storm(place: Siege, fuzz: Fuzz, *, count: int) -> tuple[dict[str, Any
     return said, memory_mb
 
 
-async def _survives(place: Siege, *, count: int, seed: int) -> None:
+async def _survives(place: FaultRig, *, count: int, seed: int) -> None:
     place.sent = 1_000  # Room for numbers that come late.
     order = await place.order(SITE, BatteryPower(power_w=POWER_W), issuer=AGGREGATOR, for_s=3_600)
     holds = lambda: abs(place.latest(SITE)["battery_w"] - POWER_W) < 100  # noqa: E731
@@ -81,12 +81,12 @@ async def test_a_storm_of_commands_has_no_effect_and_holds_no_cycle_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever can reach the topic can neither steer the site, nor fill its disk, nor delay its control."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=1.0) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=1.0) as place:
         await _survives(place, count=3_000, seed=4)
 
 
 @pytest.mark.nightly
 async def test_a_hundred_thousand_commands_have_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same at length: memory stays flat, the next genuine order is obeyed."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=1.0) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=1.0) as place:
         await _survives(place, count=100_000, seed=20)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import ZONE, battery_site, siege
+from tests.support.rigs.fault_rig import ZONE, battery_site, fault_rig
 from tests.support.rigs.gateway import cli, command, config_file, restart, until_status
 
 SITE = "home"
@@ -22,7 +22,7 @@ async def test_an_order_is_sent_awaited_released_and_proven_by_commands_alone(
 ) -> None:
     """The whole way of an operator, on a real site: what the commands say is what the plant and the files show."""
     key = tmp_path / "dso.pem"
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE, sun=True)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE, sun=True)]) as place:
         assert (await cli("command", "keys", "new", str(key)))[0] == 0
         trust = ("command", "keys", "trust", str(key), "--issuer", "dso", "--role", "grid_operator")
         code, out, _ = await cli(*trust, "--config", config_file(place, SITE))
@@ -138,7 +138,7 @@ async def test_the_maintenance_lock_on_site_refuses_remote_orders_until_it_is_ta
 ) -> None:
     """Who works on the device must not be surprised by somebody far away, not even after a restart."""
     key = tmp_path / "agg.pem"
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         await cli("command", "keys", "new", str(key))
         await cli(
             "command", "keys", "trust", str(key), "--issuer", "agg", "--role", "aggregator",
@@ -174,7 +174,7 @@ async def test_the_order_by_hand_in_the_operations_page_works(tmp_path: Path, mo
     page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
     recipe = page.split("<!-- by hand: begin -->")[1].split("```bash\n")[1].split("```")[0]
     key = tmp_path / "dso.pem"
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE, sun=True)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE, sun=True)]) as place:
         await cli("command", "keys", "new", str(key))
         await cli(
             "command", "keys", "trust", str(key), "--issuer", "dso", "--role", "grid_operator",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.rigs.fault_rig import SAFETY_S, battery_site, siege
+from tests.support.rigs.fault_rig import SAFETY_S, battery_site, fault_rig
 from tests.support.rigs.gateway import config_file, restart, until_status
 
 SITE = "home"
@@ -35,7 +35,7 @@ async def _asked(url: str, path: str, **how: Any) -> tuple[int, str]:
 
 async def test_a_browser_sees_the_gateway_and_that_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page is a process of its own: it outlives the gateway, says so, and finds the next one."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         await until_status(place, SITE, lambda said: said["cycle"] is not None, "it controls")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sitewatt", "edge", "page", "--config", config_file(place, SITE)),
@@ -89,7 +89,7 @@ async def test_a_browser_sees_the_gateway_and_that_it_is_gone(tmp_path: Path, mo
 
 async def test_a_taken_port_costs_the_page_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The site is controlled, and says why it has no page."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()

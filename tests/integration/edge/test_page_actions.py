@@ -17,7 +17,7 @@ from edge.control.keys import Role
 from edge.web.certificate import FILE as CERTIFICATE
 from edge.web.passwords import set_password
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import BATTERY_W, SAFETY_S, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import BATTERY_W, SAFETY_S, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import config_file, until_status
 from tests.support.rigs.page import PageClient, until_listens
 
@@ -27,7 +27,7 @@ PASSWORD = "a kettle in the cellar"
 SPEED = 10.0
 
 
-def _set_password(place: Siege, role: str, password: str) -> subprocess.CompletedProcess[str]:
+def _set_password(place: FaultRig, role: str, password: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*(sys.executable, "-m", "sitewatt", "edge", "page", "password"), "--config", config_file(place, SITE),
          "--role", role],
@@ -40,14 +40,14 @@ def _set_password(place: Siege, role: str, password: str) -> subprocess.Complete
 
 
 @contextlib.asynccontextmanager
-async def _steered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Siege, PageClient]]:
+async def _steered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FaultRig, PageClient]]:
     """Run a site whose page takes actions."""
     port, tls_port = files.free_port(), files.free_port()
     sections = {
         "page": {"port": port, "tls_port": tls_port},
         "trading": {"enabled": False, "tariff": "de-14a-module-3"},
     }
-    async with siege(folder, monkeypatch, [battery_site(SITE)], speed=SPEED, sections={SITE: sections}) as place:
+    async with fault_rig(folder, monkeypatch, [battery_site(SITE)], speed=SPEED, sections={SITE: sections}) as place:
         await until_status(
             place, SITE, lambda said: said["cycle"] and said["trading"] and said["trading"]["plan"], "it plans"
         )

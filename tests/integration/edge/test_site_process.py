@@ -16,7 +16,7 @@ from firmware_sim.plant_config import DeviceConfig, DeviceKind, LoadConfig, Plan
 from sitewatt.demo import files
 from sitewatt.operator.proof import from_state
 from tests.support.rigs.edge_parts import plain_config
-from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, SAFETY_S, battery_site, siege, sun_site
+from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, SAFETY_S, battery_site, fault_rig, sun_site
 from tests.support.rigs.fault_wire import overwrite
 from tests.support.rigs.gateway import config_file, restart, until_status
 
@@ -79,7 +79,7 @@ async def test_a_configuration_that_cannot_be_used_ends_in_one_sentence(
 
 async def test_a_state_folder_in_use_refuses_a_second_gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of them would give the same numbers twice and command the same devices."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         code, said = await _run(config_file(place, SITE))
         assert (code, said.count("\n")) == (2, 1), said
         assert "control.db" in said
@@ -90,7 +90,7 @@ async def test_a_gateway_starts_without_a_device_says_so_and_takes_it_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An inverter that sleeps at night must not keep a site from starting."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         await place.processes.stop([SITE])
         place.cut()
         await place.start(SITE)
@@ -108,7 +108,7 @@ async def test_an_order_at_the_start_is_refused_where_its_device_stays_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first orders wait for the devices to be looked at, and not for one that is dead."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         await place.processes.stop([SITE])
         place.wires[f"{SITE}/inverter"].cut()
         await place.start(SITE)
@@ -118,7 +118,7 @@ async def test_an_order_at_the_start_is_refused_where_its_device_stays_silent(
 
 async def test_evidence_of_a_killed_gateway_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proof is worth most when something went wrong."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         order = await place.order(SITE, LimitImport(max_w=500), issuer=GRID_OPERATOR, for_s=600)
         await until_status(place, SITE, lambda said: _stage(said) == "effective", "the limit is effective")
         place.processes.kill(SITE)
@@ -140,7 +140,7 @@ async def test_a_wired_relay_limits_the_site_and_its_silence_lifts_nothing(
     """A ripple-control receiver is a grid operator without a signature; a dead relay box is no release."""
     ripple = {"device": "box", "kind": "ripple", "installed_w": 5_000, "k60": "relay1", "k30": "relay2", "k0": "relay3"}
     sections = {SITE: {"relays": [ripple]}}
-    async with siege(tmp_path, monkeypatch, [sun_site(SITE, wired=True)], sections=sections) as place:
+    async with fault_rig(tmp_path, monkeypatch, [sun_site(SITE, wired=True)], sections=sections) as place:
         await until_status(place, SITE, lambda said: not said["relays_unread"], "every contact was read")
         await place.until(lambda: place.latest(SITE).get("connection_w", 0.0) < -2_000, "it feeds in freely")
 
@@ -171,7 +171,7 @@ async def test_a_load_on_a_relay_is_shed_for_a_limit_and_switched_by_order(
         devices=(DeviceConfig(id="inverter", kind=DeviceKind.SUNSPEC_PV), box, meter),
         pv=PvConfig(peak_w=1_000, scale=0.0),
     )
-    async with siege(tmp_path, monkeypatch, [site]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [site]) as place:
 
         def wire_up(content: dict[str, Any]) -> None:
             url = f"tcp://127.0.0.1:{place.wires[f'{SITE}/boiler'].port}?unit=1"
@@ -200,7 +200,7 @@ async def test_a_load_on_a_relay_is_shed_for_a_limit_and_switched_by_order(
 
 async def test_another_master_is_left_alone_after_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two controllers that fight wear out the device; the status says who was left what."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         await restart(place, SITE, lambda content: content.update(control={"foreign_writes": "alarm"}))
         await place.order(SITE, BatteryPower(power_w=2_000), issuer=AGGREGATOR, for_s=3_600)
         await until_status(place, SITE, lambda said: _stage(said) == "effective", "it charges")

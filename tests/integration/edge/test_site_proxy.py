@@ -10,7 +10,7 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import SAFETY_S, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import SAFETY_S, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import restart
 
 SHARED, ALONE = "shared", "alone"
@@ -63,7 +63,7 @@ async def _listening(port: int) -> None:
             await asyncio.sleep(0.05)
 
 
-def _control_reads(place: Siege, site: str, request: bytes) -> int:
+def _control_reads(place: FaultRig, site: str, request: bytes) -> int:
     return place.wires[f"{site}/inverter"].asked[request]
 
 
@@ -76,7 +76,7 @@ async def test_a_second_client_reads_may_not_write_and_slows_no_control_point(
     def share(content: dict[str, Any]) -> None:
         content["proxy"] = [{"device": "inverter", "listen": f"127.0.0.1:{port}"}]
 
-    async with siege(tmp_path, monkeypatch, [battery_site(SHARED), battery_site(ALONE)], speed=SPEED) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SHARED), battery_site(ALONE)], speed=SPEED) as place:
         await restart(place, SHARED, share)
         await _listening(port)
         async with _client(port) as foreign:

@@ -14,7 +14,7 @@ from edge.telemetry.history_file import FILE, HistoryFile, Row, read_history
 from edge.web.passwords import set_password
 from sitewatt.demo import files
 from tests.support.modbus.simulator import NOON
-from tests.support.rigs.fault_rig import BATTERY_W, battery_site, siege
+from tests.support.rigs.fault_rig import BATTERY_W, battery_site, fault_rig
 from tests.support.rigs.gateway import until_status
 from tests.support.rigs.page import PageClient, until_listens
 
@@ -53,7 +53,7 @@ async def test_a_site_without_a_broker_is_controlled_planned_shown_and_remembere
     }
     state_dir = files.state(tmp_path, SITE)
     began_s = _two_days_before(state_dir)
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED, sections={SITE: sections}) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED, sections={SITE: sections}) as place:
         said = await until_status(
             place,
             SITE,

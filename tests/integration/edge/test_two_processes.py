@@ -13,7 +13,7 @@ import pytest
 
 from contracts.control import AckStage, BatteryPower, CommandAck, LimitImport
 from contracts.topics import Up, site_topic
-from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, ZONE, Siege, battery_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, ZONE, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import until_status
 
 SITE = "home"
@@ -27,7 +27,7 @@ MISSED_MAX = 10
 
 
 @asynccontextmanager
-async def _hearing(place: Siege) -> AsyncIterator[list[CommandAck]]:
+async def _hearing(place: FaultRig) -> AsyncIterator[list[CommandAck]]:
     """Collect the site's answers for the block."""
     answers: list[CommandAck] = []
     async with aiomqtt.Client("127.0.0.1", place.broker_port) as client:
@@ -52,16 +52,16 @@ def _stages(answers: list[CommandAck], command_id: str) -> list[AckStage]:
     return [numbered[number] for number in sorted(numbered)]
 
 
-def _kill(place: Siege, pids: dict[str, int]) -> None:
+def _kill(place: FaultRig, pids: dict[str, int]) -> None:
     os.kill(pids["site"], signal.SIGKILL)
 
 
-def _stop(place: Siege, pids: dict[str, int]) -> None:
+def _stop(place: FaultRig, pids: dict[str, int]) -> None:
     os.kill(pids["site"], signal.SIGSTOP)
 
 
-def _fault(name: str) -> Callable[[Siege, dict[str, int]], None]:
-    def touch(place: Siege, _: dict[str, int]) -> None:
+def _fault(name: str) -> Callable[[FaultRig, dict[str, int]], None]:
+    def touch(place: FaultRig, _: dict[str, int]) -> None:
         (place.hinder / f"site-{name}").touch()
 
     return touch
@@ -83,13 +83,13 @@ def _pids(said: dict[str, Any]) -> dict[str, int]:
     ],
 )
 async def test_whatever_befalls_the_site_process_control_goes_on_and_each_answer_comes_once(
-    befalls: Callable[[Siege, dict[str, int]], None],
+    befalls: Callable[[FaultRig, dict[str, int]], None],
     comes_anew: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A limit stands, its cycles go on, and what was to be told is told after all."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED) as place, _hearing(place) as answers:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED) as place, _hearing(place) as answers:
         await place.order(SITE, LimitImport(max_w=LIMIT_W), issuer=GRID_OPERATOR, for_s=ORDER_S)
         short = await place.order(SITE, BatteryPower(power_w=-1_900), issuer=AGGREGATOR, for_s=SHORT_S)
         await place.until(lambda: place.latest(SITE)["connection_w"] < LIMIT_W + 100, "the limit is kept")
@@ -120,7 +120,7 @@ async def test_control_that_is_killed_comes_back_alone_and_takes_the_limit_up_ag
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The link stays up, the site process too; what the grid operator limited goes on."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED) as place:
         await place.order(SITE, LimitImport(max_w=LIMIT_W), issuer=GRID_OPERATOR, for_s=ORDER_S)
         await place.until(lambda: place.latest(SITE)["connection_w"] < LIMIT_W + 100, "the limit is kept")
         before = await until_status(place, SITE, lambda said: said["link"]["state"] == "connected", "all is there")
@@ -143,7 +143,7 @@ async def test_both_processes_end_with_their_parent_however_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gateway whose parent was killed must not command devices beside the next one."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         parent = place.processes[SITE].process
         ready = place.processes[SITE].ready
         os.kill(parent.pid, signal.SIGKILL)

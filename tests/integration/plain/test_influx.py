@@ -21,7 +21,7 @@ from edge.plain.influx import InfluxWriter
 from edge.plain.settings import InfluxSettings
 from tests.support.brokers.broker import free_port
 from tests.support.brokers.link_parts import background, until
-from tests.support.rigs.fault_rig import battery_site, siege
+from tests.support.rigs.fault_rig import battery_site, fault_rig
 from tests.support.rigs.gateway import restart
 
 
@@ -126,7 +126,7 @@ async def test_a_gateway_writes_by_one_key_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: _Database
 ) -> None:
     """From the registers of simulated devices to lines, through both processes."""
-    async with siege(tmp_path, monkeypatch, [battery_site("home")]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site("home")]) as place:
         await restart(place, "home", lambda content: content.update(influx={"url": database.url, "period_s": 1}))
         await until(
             lambda: (

@@ -17,7 +17,7 @@ from edge.plain.publisher import LockPort, NumberPort, Publisher
 from edge.plain.settings import Control, HomeAssistantSettings, PlainSettings
 from tests.support.brokers.broker import Broker, broker
 from tests.support.brokers.link_parts import Listener, background, until
-from tests.support.rigs.fault_rig import SAFETY_S, battery_site, siege
+from tests.support.rigs.fault_rig import SAFETY_S, battery_site, fault_rig
 from tests.support.rigs.gateway import restart, until_status
 
 __all__ = ["broker"]
@@ -169,7 +169,7 @@ async def test_a_gateway_tells_home_assistant_by_one_key_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the registers of a simulated meter to a retained topic, through both processes; and its lock."""
-    async with siege(tmp_path, monkeypatch, [battery_site("home")]) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site("home")]) as place:
         url = f"mqtt://127.0.0.1:{place.broker_port}"
         settings = {"broker": {"url": url}, "period_s": 0.5, "controls": ["lock"]}
         await restart(place, "home", lambda content: content.update(home_assistant=settings))

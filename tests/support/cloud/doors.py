@@ -59,14 +59,14 @@ def doors_in(
     entries: tuple[CallerEntry, ...] = (),
     push_allowed: PushCheck = validate_push_notification_url,
     begin: Callable[[Tables], None] = lambda tables: None,
-    desks: Callable[[Path, Tables], Mapping[str, Any]] = lambda folder, tables: {},
+    ports: Callable[[Path, Tables], Mapping[str, Any]] = lambda folder, tables: {},
     events: list[Event] | None = None,
     executor: AgentExecutor | None = None,
     extend_mcp: Callable[[Server[Any]], None] = lambda server: None,
     key: CardKey | None = KEY,
     **more: Any,
 ) -> Iterator[Doors]:
-    """Serve over files in a folder for the block; ``desks`` are those of an office that also runs a cloud."""
+    """Serve over files in a folder for the block; ``ports`` are those of an office that also runs a cloud."""
     with house_in(folder) as (services, publisher):
         run_events(services, story() if events is None else events)
         begin(services.stores.tables)
@@ -78,7 +78,7 @@ def doors_in(
             read=lambda: "hello",
         )
         offering = Offering(
-            office=office_of(services.stores.tables, services.registry, **desks(folder, services.stores.tables)),
+            office=office_of(services.stores.tables, services.registry, **ports(folder, services.stores.tables)),
             registry=services.registry,
             tables=services.stores.tables,
             callers=Callers(entries or (ENTRIES if tokens else ())),

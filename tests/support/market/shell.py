@@ -7,7 +7,7 @@ from typing import Any
 from cloud.handlers import market_tick, meter, orders
 from cloud.shell import services as shell_services
 from cloud.shell.services import Services
-from contracts.market import Ability, OrderMessage, Side
+from contracts.market import Availability, OrderMessage, Side
 from contracts.topics import Up
 from tests.support.cloud.sites import START, ZONE, batch, context, order, reading
 
@@ -38,7 +38,7 @@ def order_of(site: str, seq: int, side: Side, wh: int, price: int) -> OrderMessa
 
 def able(message: OrderMessage, *, export_wh: int, stored_wh: int, room_wh: int = 0) -> OrderMessage:
     """Return an order that says what its site can do in the story's interval."""
-    ability = Ability(
+    availability = Availability(
         interval_start=INTERVAL,
         import_wh=(message.quantity_wh,),
         export_wh=(export_wh,),
@@ -46,7 +46,7 @@ def able(message: OrderMessage, *, export_wh: int, stored_wh: int, room_wh: int 
         stored_wh=stored_wh,
         room_wh=room_wh,
     )
-    return message.model_copy(update={"ability": ability})
+    return message.model_copy(update={"ability": availability})
 
 
 def story() -> list[Event]:

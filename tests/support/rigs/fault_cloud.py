@@ -1,4 +1,4 @@
-"""The cloud of sites under siege: the real one, with a market in which they trade."""
+"""The cloud of sites under faults: the real one, with a market in which they trade."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +20,7 @@ def write_cloud(folder: Path, sites: Iterable[PlantSite], *, zone: str, broker_p
     """Write the configuration of a cloud in which every site is registered as a producer.
 
     Args:
-        folder: Of the siege.
+        folder: Of the rig.
         sites: Who takes part.
         zone: The sites' zone.
         broker_port: Where the broker listens on the loopback.

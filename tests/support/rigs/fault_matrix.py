@@ -1,4 +1,4 @@
-"""What a site under siege has been promised, how the plant's truth judges it, and the table of it all."""
+"""What a site under faults has been promised, how the plant's truth judges it, and the table of it all."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from tests.support.rigs.fault_rig import (
     AGGREGATOR,
     BATTERY_LOAD_W,
     GRID_OPERATOR,
+    FaultRig,
     Says,
-    Siege,
     State,
 )
 
@@ -114,7 +114,7 @@ class Cell:
     measured: str
 
 
-def judge(place: Siege, column: Column, order: Command, promise: Promise, *, row: str, failed_ms: int) -> Cell:
+def judge(place: FaultRig, column: Column, order: Command, promise: Promise, *, row: str, failed_ms: int) -> Cell:
     """Hold the plant's truth against a promise.
 
     Raises:
@@ -160,7 +160,7 @@ def _cell(row: str, column: Column, state: str, promise: Promise, measured: str)
     return Cell(row=row, column=column.name, state=state, timer=promise.value, measured=measured)
 
 
-def _last_not(place: Siege, column: Column, *, from_ms: int, to_ms: int) -> int | None:
+def _last_not(place: FaultRig, column: Column, *, from_ms: int, to_ms: int) -> int | None:
     """Return the last instant in a span at which an order was not obeyed."""
     spans = [
         at_ms for at_ms, sites in place.truth() if from_ms <= at_ms <= to_ms and not column.held(sites[column.site])
@@ -168,7 +168,7 @@ def _last_not(place: Siege, column: Column, *, from_ms: int, to_ms: int) -> int 
     return spans[-1] if spans else None
 
 
-def _story(place: Siege, column: Column, *, from_ms: int) -> str:
+def _story(place: FaultRig, column: Column, *, from_ms: int) -> str:
     """Return the site's power line by line where it changed, in seconds after an instant."""
     told: list[str] = []
     before: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""Sites under siege: real gateways over simulated devices, wires and disks that fail, and an operator who signs.
+"""Sites under faults: real gateways over simulated devices, wires and disks that fail, and an operator who signs.
 
 What is judged is the plant's own truth, never what a gateway says of itself.
 """
@@ -109,7 +109,7 @@ _BOX = DeviceConfig(id="box", kind=DeviceKind.RELAY)
 
 
 @dataclass(kw_only=True)
-class Siege:
+class FaultRig:
     """Sites, their gateways, and what can be done to them."""
 
     folder: Path
@@ -149,7 +149,7 @@ class Siege:
         self.sent += 1
         now = self.clock.now()
         command = Command(
-            command_id=f"siege-{self.sent}",
+            command_id=f"rig-{self.sent}",
             site=site,
             issuer=issuer,
             seq=self.sent,
@@ -282,7 +282,7 @@ class Siege:
 
 
 @contextlib.asynccontextmanager
-async def siege(
+async def fault_rig(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     sites: Iterable[PlantSite],
@@ -295,7 +295,7 @@ async def siege(
     devices: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     trading: bool = False,
     started_at: datetime = NOON,
-) -> AsyncIterator[Siege]:
+) -> AsyncIterator[FaultRig]:
     """Start a plant, a broker and a gateway for each site; hand them over; leave no process behind.
 
     Args:
@@ -339,7 +339,7 @@ async def siege(
                     if "load" in device:
                         device["load"].update((loads or {}).get(device["id"], {}))
                 files.gateway(folder, site.id).write_text(yaml.safe_dump(content), encoding="utf-8")
-            found = Siege(
+            found = FaultRig(
                 folder=folder,
                 clock=clock,
                 processes=processes,

@@ -19,7 +19,7 @@ from contracts.forecast import ForecastBroadcast
 from contracts.topics import Down, site_topic
 from tests.support.rigs.fault_disk import Disk
 from tests.support.rigs.fault_matrix import COLUMNS, LIMIT_W, Column, Promise
-from tests.support.rigs.fault_rig import AGGREGATOR, SAFETY_S, ZONE, Siege
+from tests.support.rigs.fault_rig import AGGREGATOR, SAFETY_S, ZONE, FaultRig
 from tests.support.rigs.fault_wire import overwrite
 from tests.support.rigs.gateway import change_config, until_status
 
@@ -29,7 +29,7 @@ OLD = timedelta(hours=2, minutes=1)
 _LIMIT_ENABLE = (123, 9)
 _STORAGE_MODE = (124, 5)
 
-Breaks = Callable[[Siege, Disk], Awaitable[None]]
+Breaks = Callable[[FaultRig, Disk], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,32 +64,32 @@ class Failure:
         return self.limit if column.site == "limit" else self.market
 
 
-async def kill(place: Siege, _: Disk) -> None:
+async def kill(place: FaultRig, _: Disk) -> None:
     place.signal(signal.SIGKILL)
 
 
-async def stop(place: Siege, _: Disk) -> None:
+async def stop(place: FaultRig, _: Disk) -> None:
     place.signal(signal.SIGSTOP)
 
 
-async def hang(place: Siege, _: Disk) -> None:
+async def hang(place: FaultRig, _: Disk) -> None:
     (place.hinder / "hang").touch()
 
 
-async def _a_part_fails(place: Siege, _: Disk) -> None:
+async def _a_part_fails(place: FaultRig, _: Disk) -> None:
     """Let a part raise, then crash the process that it is in, at every site."""
     for fault in ("raise", "crash"):
         await _meets(place, fault)
 
 
-async def _meets(place: Siege, fault: str) -> None:
+async def _meets(place: FaultRig, fault: str) -> None:
     asked = [place.hinder / f"{site}-site-{fault}" for site in place.sites]
     for path in asked:
         path.touch()
     await place.until(lambda: not any(path.exists() for path in asked), f"every site process met {fault}")
 
 
-async def _the_parts_came_back(place: Siege, _: Disk) -> None:
+async def _the_parts_came_back(place: FaultRig, _: Disk) -> None:
     """Fail unless another site process runs at every site, beside the same control."""
     for site in place.sites:
         before = place.processes[site].ready
@@ -101,22 +101,22 @@ async def _the_parts_came_back(place: Siege, _: Disk) -> None:
         assert pids["site"] != before["site_pid"], f"the site process of {site} did not end"
 
 
-async def no_broker(place: Siege, _: Disk) -> None:
+async def no_broker(place: FaultRig, _: Disk) -> None:
     place.processes.kill("broker")
 
 
-async def _no_cloud(place: Siege, _: Disk) -> None:
+async def _no_cloud(place: FaultRig, _: Disk) -> None:
     place.processes.kill("cloud")
 
 
-async def _no_outlook(place: Siege, _: Disk) -> None:
+async def _no_outlook(place: FaultRig, _: Disk) -> None:
     """Start every gateway again with orders in the market and nobody who tells it of the hours to come."""
     for part in ("cloud", "broker"):
         place.processes.kill(part)
     await _start_again(place)
 
 
-async def _old_outlook(place: Siege, _: Disk) -> None:
+async def _old_outlook(place: FaultRig, _: Disk) -> None:
     """Start every gateway again with the outlook that a cloud left which died two hours ago."""
     place.processes.kill("cloud")
     async with asyncio.timeout(SAFETY_S), aiomqtt.Client("127.0.0.1", place.broker_port) as client:
@@ -136,7 +136,7 @@ async def _old_outlook(place: Siege, _: Disk) -> None:
     await _start_again(place)
 
 
-async def _trading_waits(place: Siege, _: Disk) -> None:
+async def _trading_waits(place: FaultRig, _: Disk) -> None:
     """Fail unless both processes of every gateway run, and ended no more often than they were killed."""
     for site in place.sites:
         said = await until_status(
@@ -146,7 +146,7 @@ async def _trading_waits(place: Siege, _: Disk) -> None:
         assert "Traceback" not in place.log(site)
 
 
-async def _start_again(place: Siege, change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
+async def _start_again(place: FaultRig, change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
     place.signal(signal.SIGKILL)
     for site in place.sites:
         await place.processes[site].process.wait()
@@ -154,48 +154,48 @@ async def _start_again(place: Siege, change: Callable[[dict[str, Any]], None] = 
     await asyncio.gather(*(place.start(site) for site in place.sites))
 
 
-async def _trust_nobody(place: Siege, _: Disk) -> None:
+async def _trust_nobody(place: FaultRig, _: Disk) -> None:
     """Start every gateway again with issuers whose keys it was told to trust no more."""
     await _start_again(place, lambda content: content["commands"].update(trusted=[]))
 
 
-async def _reboot(place: Siege, _: Disk) -> None:
+async def _reboot(place: FaultRig, _: Disk) -> None:
     await asyncio.gather(*(place.reboot(site) for site in place.sites))
 
 
-async def cut(place: Siege, _: Disk) -> None:
+async def cut(place: FaultRig, _: Disk) -> None:
     place.cut()
 
 
-async def fill(place: Siege, state: Disk) -> None:
+async def fill(place: FaultRig, state: Disk) -> None:
     state.fill(*place.pids())
 
 
-async def _read_only(place: Siege, state: Disk) -> None:
+async def _read_only(place: FaultRig, state: Disk) -> None:
     state.turn_read_only(*place.pids())
 
 
-async def _missed_the_disk(place: Siege, state: Disk) -> None:
+async def _missed_the_disk(place: FaultRig, state: Disk) -> None:
     """Fail unless each outbox could not be written; without a disk of their own nobody could write that down."""
     if state.mounted:
         for site in place.sites:
             assert "outbox write failed" in place.log(site), f"{site} wrote its outbox all the same"
 
 
-async def _distrust_the_clock(place: Siege, _: Disk) -> None:
+async def _distrust_the_clock(place: FaultRig, _: Disk) -> None:
     """Fail unless a gateway whose clock has stepped refuses orders."""
     with pytest.raises(AssertionError, match=r"refused: (clock_untrusted|too_old|from_the_future|expired)"):
         await place.order("charge", BatteryPower(power_w=100), issuer=AGGREGATOR, for_s=60.0)
 
 
 def _step(by_s: float) -> Breaks:
-    async def step(place: Siege, _: Disk) -> None:
+    async def step(place: FaultRig, _: Disk) -> None:
         (place.hinder / "step").write_text(str(by_s))
 
     return step
 
 
-async def _second_master(place: Siege, _: Disk) -> None:
+async def _second_master(place: FaultRig, _: Disk) -> None:
     for column in COLUMNS:
         model, offset = _STORAGE_MODE if "battery" in column.name else _LIMIT_ENABLE
         await overwrite(place.wires[f"{column.site}/inverter"].device_port, model, offset, 0)

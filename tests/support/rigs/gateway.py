@@ -11,7 +11,7 @@ import yaml
 from edge.errors import StatusUnavailable
 from edge.site.status import ask_status
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import SAFETY_S, ZONE, Siege
+from tests.support.rigs.fault_rig import SAFETY_S, ZONE, FaultRig
 
 Answer = tuple[int, str, str]
 
@@ -32,25 +32,25 @@ async def cli(*arguments: str) -> Answer:
     return process.returncode, out.decode(), err.decode()
 
 
-def broker_arguments(place: Siege) -> list[str]:
+def broker_arguments(place: FaultRig) -> list[str]:
     """Return what leads a command to the broker, on the site's clock."""
     return ["--broker", f"mqtt://127.0.0.1:{place.broker_port}", "--clock", place.clock.spec()]
 
 
-async def command(place: Siege, *arguments: str) -> tuple[int, Any]:
-    """Run ``sitewatt command … --json`` on the siege's broker; return its exit code and its answer."""
+async def command(place: FaultRig, *arguments: str) -> tuple[int, Any]:
+    """Run ``sitewatt command … --json`` on the broker of the rig; return its exit code and its answer."""
     zone = ["--zone", ZONE] if arguments[0] == "send" else []
     code, out, err = await cli("command", *arguments, *broker_arguments(place), *zone, "--json")
     assert out, err
     return code, json.loads(out)
 
 
-def config_file(place: Siege, site: str) -> str:
+def config_file(place: FaultRig, site: str) -> str:
     """Return a gateway's configuration file."""
     return str(files.gateway(place.folder, site))
 
 
-def change_config(place: Siege, site: str, change: Callable[[dict[str, Any]], None]) -> None:
+def change_config(place: FaultRig, site: str, change: Callable[[dict[str, Any]], None]) -> None:
     """Change a gateway's configuration; it is read at the next start."""
     path = files.gateway(place.folder, site)
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -58,14 +58,14 @@ def change_config(place: Siege, site: str, change: Callable[[dict[str, Any]], No
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-async def restart(place: Siege, site: str, change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
+async def restart(place: FaultRig, site: str, change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
     """Stop a gateway, change its configuration, start it again."""
     await place.processes.stop([site])
     change_config(place, site, change)
     await place.start(site)
 
 
-async def status(place: Siege, site: str) -> dict[str, Any] | None:
+async def status(place: FaultRig, site: str) -> dict[str, Any] | None:
     """Return what a gateway says of itself, ``None`` while it does not answer."""
     try:
         return await asyncio.to_thread(ask_status, files.state(place.folder, site))
@@ -74,7 +74,7 @@ async def status(place: Siege, site: str) -> dict[str, Any] | None:
 
 
 async def until_status(
-    place: Siege, site: str, holds: Callable[[dict[str, Any]], bool], what: str, *, within_s: float = SAFETY_S
+    place: FaultRig, site: str, holds: Callable[[dict[str, Any]], bool], what: str, *, within_s: float = SAFETY_S
 ) -> dict[str, Any]:
     """Wait until a gateway's status says something, and return it.
 
@@ -93,7 +93,7 @@ async def until_status(
         raise AssertionError(f"not within {within_s:.0f} s: {what}; the gateway says {found}") from error
 
 
-async def devices_read(place: Siege, *sites: str) -> None:
+async def devices_read(place: FaultRig, *sites: str) -> None:
     """Wait until gateways have read their devices; before that a site can promise nothing and refuses orders.
 
     Raises:

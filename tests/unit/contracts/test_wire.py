@@ -24,7 +24,7 @@ from contracts.control import (
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import (
-    Ability,
+    Availability,
     MarketBroadcast,
     OrderMessage,
     OrderOp,
@@ -72,7 +72,7 @@ MESSAGES: list[Message] = [
         time_in_force=TimeInForce.GTD,
         good_till=LATER,
         issued_at=AT,
-        ability=Ability(
+        ability=Availability(
             interval_start=AT,
             import_wh=(4_250, 4_250),
             export_wh=(0, 2_250),

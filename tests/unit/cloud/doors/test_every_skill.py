@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cloud.agents.skill import AnySkill
 from cloud.agents.skills import SKILLS
 from cloud.doors.callers import CallerEntry, hash_of
-from cloud.local.operator_desks import fleet_of, set_aside_of
+from cloud.local.operator_ports import fleet_of, set_aside_of
 from cloud.stores.registry import save_registry
 from cloud.stores.tables import Tables
 from contracts.skills.base import Effect, Role
@@ -27,7 +27,7 @@ from tests.support.cloud.doors import Doors, doors_in
 from tests.support.cloud.sites import FEEDER, START, ZONE, house_in
 from tests.support.market.claim import with_claim
 from tests.support.market.shell import run_events, story
-from tests.unit.cloud.local.test_operator_desks import with_gateway, with_set_aside
+from tests.unit.cloud.local.test_operator_ports import with_gateway, with_set_aside
 
 # A caller may send 200 requests at once; these share the work.
 OPERATORS: Final = 30
@@ -113,12 +113,12 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         for number in range(OPERATORS)
     ]  # fmt: skip
     owner = CallerEntry(name="olga", role=Role.SITE_OWNER, token_sha256=hash_of(OWNER), sites=("factory",))
-    with doors_in(tmp_path_factory.mktemp("doors"), entries=(*entries, owner), desks=_desks) as made:
+    with doors_in(tmp_path_factory.mktemp("doors"), entries=(*entries, owner), ports=_ports) as made:
         yield made
 
 
-def _desks(folder: Path, tables: Tables) -> Mapping[str, Any]:
-    """Return the desks of a private cloud: a fleet, and the records that a function could not take."""
+def _ports(folder: Path, tables: Tables) -> Mapping[str, Any]:
+    """Return the ports of a private cloud: a fleet, and the records that a function could not take."""
     with_set_aside(folder, b'{"topic_site": "home-1"}', b'{"topic_site": "home-2"}', b"nonsense")
     with_gateway(folder, "home-1", "farm", "factory")
     return {"set_aside": set_aside_of(folder), "fleet": fleet_of(folder, tables)}
@@ -158,7 +158,7 @@ async def test_each_skill_answers_a_good_question(tmp_path: Path) -> None:
     entry = CallerEntry(
         name="anna", role=Role.OPERATOR, token_sha256=hash_of("op-0"), zones=("*",), effects=tuple(Effect)
     )
-    with doors_in(tmp_path, entries=(entry,), desks=_desks) as doors:
+    with doors_in(tmp_path, entries=(entry,), ports=_ports) as doors:
         async with httpx.AsyncClient(base_url=doors.url, timeout=TIMEOUT_S) as http:
 
             async def ask(name: str, question: Mapping[str, Any]) -> httpx.Response:

@@ -25,10 +25,10 @@ from edge.control.life import (
     FINAL,
     TRANSITIONS,
     AckDraft,
+    Effect,
     Event,
     IllegalStep,
     Life,
-    Observed,
     advance,
     after,
     is_effective,
@@ -41,7 +41,7 @@ from tests.support.rigs.control_commands import NOW, command
 LIMIT = command(LimitImport(max_w=4_200))
 
 
-def stages(life: Life, *seen: Observed) -> list[AckStage]:
+def stages(life: Life, *seen: Effect) -> list[AckStage]:
     """Return the stages that a life passes through."""
     found = []
     for observed in seen:
@@ -55,33 +55,32 @@ def test_the_whole_life_of_a_limit_that_works() -> None:
     life = Life(command=LIMIT, taken_s=0, expires_s=120)
     assert stages(
         life,
-        Observed(now_s=0, connection_w=8_000),
-        Observed(now_s=1, connection_w=8_000, readback_equal=True, readback={"bat/setpoint_w": -3_800.0}),
-        Observed(now_s=3, connection_w=4_250),
-        Observed(now_s=120, connection_w=4_200),
+        Effect(now_s=0, connection_w=8_000),
+        Effect(now_s=1, connection_w=8_000, readback_equal=True, readback={"bat/setpoint_w": -3_800.0}),
+        Effect(now_s=3, connection_w=4_250),
+        Effect(now_s=120, connection_w=4_200),
     ) == [AckStage.APPLIED, AckStage.EFFECTIVE, AckStage.COMPLETED]
 
 
 def test_a_limit_that_the_meter_never_shows_is_ineffective_and_ends_expired() -> None:
     """Registers can lie: some firmware echoes a setpoint and ignores it."""
     life = Life(command=LIMIT, taken_s=0, expires_s=120)
-    seen = [Observed(now_s=second, connection_w=8_000, readback_equal=True) for second in (1, 10, 15.9, 16, 120)]
+    seen = [Effect(now_s=second, connection_w=8_000, readback_equal=True) for second in (1, 10, 15.9, 16, 120)]
     assert stages(life, *seen) == [AckStage.APPLIED, AckStage.INEFFECTIVE, AckStage.EXPIRED]
 
 
 def test_a_late_effect_still_counts() -> None:
     """A slow plant is told from a dead one."""
     life = Life(command=LIMIT, taken_s=0, expires_s=120)
-    seen = [Observed(now_s=1, readback_equal=True, connection_w=8_000), Observed(now_s=20, connection_w=8_000)]
-    seen += [Observed(now_s=30, connection_w=4_000)]
+    seen = [Effect(now_s=1, readback_equal=True, connection_w=8_000), Effect(now_s=20, connection_w=8_000)]
+    seen += [Effect(now_s=30, connection_w=4_000)]
     assert stages(life, *seen) == [AckStage.APPLIED, AckStage.INEFFECTIVE, AckStage.EFFECTIVE]
 
 
 def test_what_is_never_read_back_is_said_within_a_bound_and_counts_when_it_is_after_all() -> None:
     """Silence is no answer: the sender may have another site that can; a device that comes back is told apart."""
     seen = [
-        Observed(now_s=second, connection_w=4_000, readback_equal=False, missing="bat: no")
-        for second in (1, 29, 30, 40)
+        Effect(now_s=second, connection_w=4_000, readback_equal=False, missing="bat: no") for second in (1, 29, 30, 40)
     ]
     life = Life(command=LIMIT, taken_s=0, expires_s=120)
     drafts: list[AckDraft] = []
@@ -90,7 +89,7 @@ def test_what_is_never_read_back_is_said_within_a_bound_and_counts_when_it_is_af
         drafts += said
     assert [(draft.stage, draft.reason) for draft in drafts] == [(AckStage.INEFFECTIVE, Refusal.NOT_APPLIED)]
     assert drafts[0].detail == f"not read back within {APPLY_S:.0f} s: bat: no"
-    assert stages(life, Observed(now_s=50, connection_w=4_000, readback_equal=True), Observed(now_s=120)) == [
+    assert stages(life, Effect(now_s=50, connection_w=4_000, readback_equal=True), Effect(now_s=120)) == [
         AckStage.APPLIED,
         AckStage.EFFECTIVE,
         AckStage.COMPLETED,
@@ -101,7 +100,7 @@ def test_what_was_read_back_and_measured_stands_in_the_answer() -> None:
     """The answer is proof, not an echo of the request."""
     _, drafts = advance(
         Life(command=LIMIT, taken_s=0, expires_s=120),
-        Observed(now_s=1, connection_w=4_000, readback_equal=True, readback={"bat/setpoint_w": -3_800.0}),
+        Effect(now_s=1, connection_w=4_000, readback_equal=True, readback={"bat/setpoint_w": -3_800.0}),
     )
     applied, effective = drafts
     assert applied.readback == {"bat/setpoint_w": -3_800.0}
@@ -111,18 +110,18 @@ def test_what_was_read_back_and_measured_stands_in_the_answer() -> None:
 @pytest.mark.parametrize(
     ("seen", "stage"),
     [
-        (Observed(now_s=1, released=True), AckStage.RELEASED),
-        (Observed(now_s=1, superseded=True), AckStage.SUPERSEDED),
-        (Observed(now_s=120), AckStage.EXPIRED),
-        (Observed(now_s=1, done=True, values={"meter/power_w": 5.0}), AckStage.COMPLETED),
+        (Effect(now_s=1, released=True), AckStage.RELEASED),
+        (Effect(now_s=1, superseded=True), AckStage.SUPERSEDED),
+        (Effect(now_s=120), AckStage.EXPIRED),
+        (Effect(now_s=1, done=True, values={"meter/power_w": 5.0}), AckStage.COMPLETED),
     ],
 )
-def test_every_end_is_final(seen: Observed, stage: AckStage) -> None:
+def test_every_end_is_final(seen: Effect, stage: AckStage) -> None:
     """Nothing happens to a command after its end."""
     life, drafts = advance(Life(command=LIMIT, taken_s=0, expires_s=120), seen)
     assert [draft.stage for draft in drafts] == [stage]
     assert life.over
-    assert advance(life, Observed(now_s=500, released=True)) == (life, ())
+    assert advance(life, Effect(now_s=500, released=True)) == (life, ())
 
 
 @pytest.mark.parametrize(("stage", "event"), list(product(AckStage, Event)))
@@ -139,22 +138,22 @@ def test_pairs_outside_the_table_are_refused(stage: AckStage, event: Event) -> N
 @pytest.mark.parametrize(
     ("action", "seen", "effective"),
     [
-        (LimitImport(max_w=4_200), Observed(now_s=0, connection_w=4_410), True),
-        (LimitImport(max_w=4_200), Observed(now_s=0, connection_w=4_411), False),
-        (LimitExport(max_w=0), Observed(now_s=0, connection_w=-100), True),
-        (LimitExport(max_w=0), Observed(now_s=0, connection_w=-101), False),
-        (BatteryPower(power_w=-3_000), Observed(now_s=0, battery_w=-2_850), True),
-        (BatteryPower(power_w=-3_000), Observed(now_s=0, battery_w=0), False),
-        (Switch(device="boiler", on=False), Observed(now_s=0, switched_on=False), True),
-        (LimitLoad(device="ev", max_w=6_000), Observed(now_s=0, load_w=6_300), True),
-        (LimitLoad(device="ev", max_w=6_000), Observed(now_s=0, load_w=6_301), False),
-        (LimitLoad(device="ev", max_w=6_000), Observed(now_s=0, connection_w=1_000), None),
-        (LimitImport(max_w=4_200), Observed(now_s=0), None),
-        (Diagnostics(), Observed(now_s=0), None),
+        (LimitImport(max_w=4_200), Effect(now_s=0, connection_w=4_410), True),
+        (LimitImport(max_w=4_200), Effect(now_s=0, connection_w=4_411), False),
+        (LimitExport(max_w=0), Effect(now_s=0, connection_w=-100), True),
+        (LimitExport(max_w=0), Effect(now_s=0, connection_w=-101), False),
+        (BatteryPower(power_w=-3_000), Effect(now_s=0, battery_w=-2_850), True),
+        (BatteryPower(power_w=-3_000), Effect(now_s=0, battery_w=0), False),
+        (Switch(device="boiler", on=False), Effect(now_s=0, switched_on=False), True),
+        (LimitLoad(device="ev", max_w=6_000), Effect(now_s=0, load_w=6_300), True),
+        (LimitLoad(device="ev", max_w=6_000), Effect(now_s=0, load_w=6_301), False),
+        (LimitLoad(device="ev", max_w=6_000), Effect(now_s=0, connection_w=1_000), None),
+        (LimitImport(max_w=4_200), Effect(now_s=0), None),
+        (Diagnostics(), Effect(now_s=0), None),
     ],
 )
 def test_effect_is_what_the_meter_shows_within_the_tolerance(
-    action: Action, seen: Observed, effective: bool | None
+    action: Action, seen: Effect, effective: bool | None
 ) -> None:
     """The larger of 5 % and 100 W; a blind meter proves nothing."""
     assert is_effective(action, seen) is effective
@@ -168,7 +167,7 @@ _seldom = st.sampled_from([False] * 12 + [True])
 @given(
     st.lists(
         st.builds(
-            Observed,
+            Effect,
             now_s=st.floats(0, 130),
             readback_equal=st.none() | st.booleans(),
             connection_w=st.none() | st.floats(-9_000, 9_000),
@@ -178,11 +177,11 @@ _seldom = st.sampled_from([False] * 12 + [True])
         max_size=12,
     )
 )
-@example([Observed(now_s=1, readback_equal=True, connection_w=0), Observed(now_s=121)])
-@example([Observed(now_s=APPLY_S)])
-@example([Observed(now_s=1, released=True)])
-@example([Observed(now_s=1, superseded=True)])
-def test_a_life_never_repeats_an_end_and_never_skips_the_read_back(seen: list[Observed]) -> None:
+@example([Effect(now_s=1, readback_equal=True, connection_w=0), Effect(now_s=121)])
+@example([Effect(now_s=APPLY_S)])
+@example([Effect(now_s=1, released=True)])
+@example([Effect(now_s=1, superseded=True)])
+def test_a_life_never_repeats_an_end_and_never_skips_the_read_back(seen: list[Effect]) -> None:
     """Whatever is observed in whatever order."""
     found = stages(Life(command=LIMIT, taken_s=0, expires_s=120), *sorted(seen, key=lambda each: each.now_s))
     assert sum(stage in FINAL for stage in found) <= 1

@@ -15,7 +15,7 @@ from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import ConfigError
 from edge.inputs.wired import check_loads
 from edge.setup.document import render
-from edge.setup.failsafe_check import weaknesses
+from edge.setup.failsafe_check import failsafe_findings
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, FakeDevice, config, fake_site, loop_of, plain_config
 
@@ -273,5 +273,5 @@ def test_sections_that_do_not_fit_are_refused(changed: dict[str, Any]) -> None:
 
 def test_a_load_on_a_relay_is_named_among_what_keeps_its_state() -> None:
     """When the gateway dies the relay stays as it is."""
-    found = weaknesses(config(devices=[*plain_config()["devices"], BOILER]))
+    found = failsafe_findings(config(devices=[*plain_config()["devices"], BOILER]))
     assert "boiler keeps its last switch when the gateway dies" in [one.consequence for one in found]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from cloud.market import commands
 from cloud.market.engine import Engine
 from cloud.market.rules import MarketRules, Participant
-from contracts.market import Ability
+from contracts.market import Availability
 from contracts.units import epoch_ms
-from edge.trading.availability import Basis, ability_of, reach_of
+from edge.trading.availability import Basis, availability_of, reach_of
 from edge.trading.model import Battery, SiteForecast
 from edge.trading.orders import OwnOrders, reconcile
 from edge.trading.producer import producer_orders
@@ -23,27 +23,27 @@ SITE = "farm"
 EIGHT = st.lists(st.tuples(st.integers(0, 2_000), st.integers(-2_500, 0)), min_size=8, max_size=8)
 
 
-def _ability(**parts: Any) -> Ability:
-    ability = ability_of(**parts)
-    assert ability is not None
-    return ability
+def _availability(**parts: Any) -> Availability:
+    availability = availability_of(**parts)
+    assert availability is not None
+    return availability
 
 
 def test_without_a_forecast_there_is_nothing_to_announce() -> None:
     """Just after a start, or with an outlook that is too old."""
     for batteries in (None, ()):
         empty = Basis(forecasts=(), batteries=batteries, plan=())
-        assert ability_of(basis=empty, forecasts=(), reach=REACH) is None
+        assert availability_of(basis=empty, forecasts=(), reach=REACH) is None
 
 
-def _refusals(found: Any, ability: Any, now: datetime) -> list[tuple[str | None, str | None]]:
+def _refusals(found: Any, availability: Any, now: datetime) -> list[tuple[str | None, str | None]]:
     """Return what a market that knows the ability refuses of an agent's orders."""
     engine = Engine(MarketRules(zone="zone-1"))
     at_ms = epoch_ms(now)
     participant = Participant(site=SITE, owner=SITE, import_limit_wh=REACH.import_wh, export_limit_wh=REACH.export_wh)
     engine.apply(commands.register(participant, at_ms=at_ms))
     engine.apply(commands.tick(at_ms=at_ms))
-    for command in commands.abilities(SITE, ability, at_ms=at_ms):
+    for command in commands.availability_inputs(SITE, availability, at_ms=at_ms):
         engine.apply(command)
     replies = []
     for action in found:
@@ -73,10 +73,10 @@ def test_a_market_that_knows_it_takes_every_order_that_the_agent_wants(
     battery = replace(BATTERY, soc_percent=soc_percent)
     plan = battery_plan(battery, forecasts, prices=expected)
     basis = Basis(forecasts=forecasts, batteries=[battery], plan=plan)
-    ability = _ability(basis=basis, forecasts=forecasts, reach=REACH)
+    availability = _availability(basis=basis, forecasts=forecasts, reach=REACH)
     wanted = producer_orders(outlook(forecasts, now=T0, plan=plan, prices=expected))
     actions, _ = reconcile(OwnOrders(), wanted, site=SITE, now=T0, gate_closure_s=300)
-    assert _refusals(actions, ability, T0) == []
+    assert _refusals(actions, availability, T0) == []
 
 
 def test_what_the_batteries_hold_is_said_without_losses_and_with_what_the_sun_will_bring() -> None:
@@ -84,7 +84,7 @@ def test_what_the_batteries_hold_is_said_without_losses_and_with_what_the_sun_wi
     forecasts = [forecast(0, pv_wh=-500), forecast(1, load_wh=300)]
     (step, other) = battery_plan(BATTERY, forecasts)
     plan = [replace(step, battery_wh=400), replace(other, battery_wh=-350)]
-    told = _ability(
+    told = _availability(
         basis=Basis(forecasts=forecasts, batteries=[BATTERY], plan=plan), forecasts=forecasts[1:], reach=REACH
     )
     loose_wh = 25 + 15
@@ -96,9 +96,9 @@ def test_what_the_batteries_hold_is_said_without_losses_and_with_what_the_sun_wi
 def test_a_battery_that_is_not_heard_is_promised_to_nobody() -> None:
     """Only what orders may be off by is left of it; a site without a battery says nothing of one."""
     forecasts: list[SiteForecast] = [forecast(0, load_wh=100)]
-    silent = _ability(basis=Basis(forecasts=forecasts, batteries=[], plan=()), forecasts=forecasts, reach=REACH)
+    silent = _availability(basis=Basis(forecasts=forecasts, batteries=[], plan=()), forecasts=forecasts, reach=REACH)
     assert (silent.stored_wh, silent.room_wh) == (10, 10)
-    without = _ability(basis=Basis(forecasts=forecasts, batteries=None, plan=()), forecasts=forecasts, reach=REACH)
+    without = _availability(basis=Basis(forecasts=forecasts, batteries=None, plan=()), forecasts=forecasts, reach=REACH)
     assert (without.stored_wh, without.room_wh, without.own_net_wh) == (None, None, ())
     assert (without.import_wh, without.export_wh) == ((REACH.import_wh,), (REACH.export_wh,))
 
@@ -115,7 +115,7 @@ def test_a_full_or_an_empty_battery_is_never_less_than_nothing() -> None:
     """A state of charge outside the configured range is a range of the site's, not a negative energy."""
     for soc_percent in (0.0, 100.0):
         battery: Battery = replace(BATTERY, soc_percent=soc_percent, soc_percent_min=5, soc_percent_max=95)
-        told = _ability(
+        told = _availability(
             basis=Basis(forecasts=[forecast(0)], batteries=[battery], plan=()), forecasts=[forecast(0)], reach=REACH
         )
         assert told.stored_wh is not None and told.stored_wh >= 0

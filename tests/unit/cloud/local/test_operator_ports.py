@@ -10,7 +10,7 @@ from cloud.infra.rules import Stream, consumers_of
 from cloud.local.fleet.authority import LocalAuthority
 from cloud.local.fleet.book import Book, Certificate, CertificateState, Thing
 from cloud.local.fleet.run import FleetFolder
-from cloud.local.operator_desks import fleet_of, set_aside_of
+from cloud.local.operator_ports import fleet_of, set_aside_of
 from cloud.local.sqlite_streams import StreamLog
 from cloud.local.streams import NewRecord
 from cloud.stores.sqlite import SqliteTables
@@ -54,18 +54,18 @@ def with_gateway(folder: Path, *names: str) -> None:
 def test_a_record_is_shown_mended_and_delivered_again_another_dropped(tmp_path: Path) -> None:
     """What a function could not take must not need a terminal on the cloud's machine."""
     with_set_aside(tmp_path, b'{"topic_site": "home-1"}', b"\xff no JSON \x1b[2J")
-    desk = set_aside_of(tmp_path)
-    first, second = desk.all()
+    port = set_aside_of(tmp_path)
+    first, second = port.all()
     assert first.error == "energy_import_wh is missing" and first.partition_key == "home-1"
-    assert desk.whole(first.id).data == '{"topic_site": "home-1"}'
-    assert "\x1b" not in desk.whole(second.id).data
+    assert port.whole(first.id).data == '{"topic_site": "home-1"}'
+    assert "\x1b" not in port.whole(second.id).data
     with pytest.raises(SkillError, match="is no message"):
-        desk.replay(first.id, data="{")
-    assert desk.replay(first.id, data='{"topic_site": "home-1", "mended": true}').id == first.id
-    assert desk.drop(second.id).id == second.id
-    assert desk.all() == []
+        port.replay(first.id, data="{")
+    assert port.replay(first.id, data='{"topic_site": "home-1", "mended": true}').id == first.id
+    assert port.drop(second.id).id == second.id
+    assert port.all() == []
     with pytest.raises(SkillMissing, match="is not set aside"):
-        desk.drop(second.id)
+        port.drop(second.id)
     streams = StreamLog.open(tmp_path / "streams.db")
     grown = streams.take_replays(NOW)
     again = [record.data for stream, shard in grown if stream is Stream.METER for record in streams.read(METER, shard)]
@@ -77,22 +77,22 @@ def test_a_gateway_is_listed_wished_and_updated(tmp_path: Path) -> None:
     """Settings and updates are asked for with the fleet's own words and refusals."""
     tables = SqliteTables.open(tmp_path / "tables.db")
     with_gateway(tmp_path)
-    desk = fleet_of(tmp_path, tables)
-    (row,) = desk.gateways()
+    port = fleet_of(tmp_path, tables)
+    (row,) = port.gateways()
     assert (row.gateway, row.serial, row.online) == ("home-1", "SW-1", None)
     assert row.certificate_until is not None and row.certificate_until > datetime.now(UTC)
-    assert desk.want("home-1", "config", {"telemetry": {"period_s": 30}}) == 1
-    job = desk.update("home-1", UPDATE)
+    assert port.want("home-1", "config", {"telemetry": {"period_s": 30}}) == 1
+    job = port.update("home-1", UPDATE)
     assert job.state == "QUEUED" and job.job.startswith("update-1-2-3-")
-    told = desk.gateway("home-1")
+    told = port.gateway("home-1")
     assert [one.id for one in told.jobs] == [job.job]
     assert told.settings[0].desired == '{"telemetry": {"period_s": 30}}'
     with pytest.raises(SkillMissing, match="no gateway home-9"):
-        desk.want("home-9", "config", {"a": 1})
+        port.want("home-9", "config", {"a": 1})
     with pytest.raises(SkillError, match="no signed update"):
-        desk.update("home-1", {**UPDATE, "signature": ""})
+        port.update("home-1", {**UPDATE, "signature": ""})
     with pytest.raises(SkillError, match="above 8192"):
-        desk.want("home-1", "config", {"a": "x" * 9_000})
+        port.want("home-1", "config", {"a": "x" * 9_000})
     tables.close()
 
 

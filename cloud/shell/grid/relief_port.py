@@ -8,7 +8,7 @@ from cloud.grid.model import Direction
 from cloud.grid.offers import Natural, offers_of
 from cloud.shell.grid import view
 from cloud.shell.grid.requests import LimitRequest, held, limited, request_at
-from cloud.shell.site_desk import STALE_AFTER
+from cloud.shell.site_port import STALE_AFTER
 from cloud.stores import keys
 from cloud.stores.registry import FeederRecord, Registry
 from cloud.stores.tables import Delete, Put, Tables

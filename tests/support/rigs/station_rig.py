@@ -1,4 +1,4 @@
-"""A gateway under siege whose loads are two charging stations, one of each version, each with a car."""
+"""A gateway under faults whose loads are two charging stations, one of each version, each with a car."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import pytest
 from contracts.control import Command, LimitLoad
 from firmware_sim.station import ChargingStation, StationConfig
 from sitewatt.demo import files
-from tests.support.rigs.fault_rig import AGGREGATOR, Siege, load_site, siege
+from tests.support.rigs.fault_rig import AGGREGATOR, FaultRig, fault_rig, load_site
 from tests.support.rigs.gateway import until_status
 from tests.support.rigs.stations import PASSWORD, password_file, until
 
@@ -28,7 +28,7 @@ _TOLERANCE_A = 0.2
 class Cars:
     """Two stations, and what each said of itself each second, by its instant."""
 
-    place: Siege
+    place: FaultRig
     stations: dict[str, ChargingStation] = field(default_factory=dict)
     story: list[tuple[datetime, float]] = field(default_factory=list)
     powers: list[tuple[datetime, float]] = field(default_factory=list)
@@ -95,7 +95,9 @@ async def charging_cars(
         }
         for name, version in VERSIONS.items()
     ]
-    async with siege(folder, patch, [load_site(SITE)], speed=SPEED, sections=ocpp, devices={SITE: sections}) as place:
+    async with fault_rig(
+        folder, patch, [load_site(SITE)], speed=SPEED, sections=ocpp, devices={SITE: sections}
+    ) as place:
         cars = Cars(place=place)
 
         def note(state: dict[str, Any]) -> None:
