@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.reasons import reason_of
+from contracts.spelling import first_fault
 from firmware_sim.errors import ExceptionCode, PlantError
 
 
@@ -153,6 +154,4 @@ def load_faults(path: Path) -> FaultPlan:
     try:
         return FaultPlan.model_validate({"rules": raw} if isinstance(raw, list) else raw)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "faults"
-        raise PlantError(f"faults file {path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise PlantError(f"faults file {path}: {first_fault(error, of=FaultPlan, whole='faults')}") from error

@@ -11,6 +11,7 @@ import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.reasons import reason_of
+from contracts.spelling import first_unknown
 from contracts.units import SiteId
 from firmware_sim.errors import PlantError
 from firmware_sim.fault_rules import FaultRule
@@ -322,6 +323,8 @@ def load_plant(path: Path) -> PlantConfig:
     try:
         return PlantConfig.model_validate(raw)
     except ValidationError as error:
+        if (unknown := first_unknown(error, of=PlantConfig)) is not None:
+            raise PlantError(f"plant file {path}: {unknown}") from error
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "plant"
         value = first["input"]

@@ -17,6 +17,7 @@ from cloud.agents.rights import ALL, Caller
 from cloud.errors import SetupError
 from contracts.reasons import reason_of
 from contracts.skills.base import Effect, Role
+from contracts.spelling import first_fault
 from domain.yaml_text import load_yaml
 
 # Where a server is for this machine alone, so that no token is needed.
@@ -125,9 +126,8 @@ def read_callers(path: Path) -> Callers:
     try:
         entries = _File.model_validate(raw).callers
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(str(part) for part in first["loc"]) or "callers"
-        raise SetupError(f"callers {path} cannot be used: {at}: {first['msg']}") from error
+        fault = first_fault(error, of=_File, whole="callers")
+        raise SetupError(f"callers {path} cannot be used: {fault}") from error
     names = [entry.name for entry in entries]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise SetupError(f"callers {path} name {doubled[0]} twice; nobody could tell from the record who it was")

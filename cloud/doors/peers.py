@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cloud.errors import SetupError, SkillMissing
 from contracts.reasons import reason_of
+from contracts.spelling import first_fault
 from contracts.units import ZoneId
 from domain.yaml_text import load_yaml
 
@@ -108,9 +109,8 @@ def read_peers(path: Path) -> tuple[Peer, ...]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SetupError(f"peers {path} cannot be read: {reason_of(error)}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(str(part) for part in first["loc"]) or "peers"
-        raise SetupError(f"peers {path} cannot be used: {at}: {first['msg']}") from error
+        fault = first_fault(error, of=_File, whole="peers")
+        raise SetupError(f"peers {path} cannot be used: {fault}") from error
     names = [peer.name for peer in peers]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise SetupError(f"peers {path} name {doubled[0]} twice")

@@ -14,6 +14,7 @@ from cloud.local.opening import STORES_FILE, STREAM_SCHEMES, STREAMS_FILE, TABLE
 from cloud.stores.registry import Registry, check_markets
 from cloud.stores.setup import POSTGRESQL, S3
 from contracts.reasons import reason_of
+from contracts.spelling import first_fault
 from domain.yaml_text import load_yaml
 
 
@@ -160,9 +161,8 @@ def load_config(path: Path, *, tables: str | None = None, streams: str | None = 
     try:
         config = CloudConfig.model_validate({**raw, **told} if told and isinstance(raw, dict) else raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise SetupError(f"configuration {path} cannot be used: {where}: {first['msg']}") from error
+        fault = first_fault(error, of=CloudConfig, whole="file")
+        raise SetupError(f"configuration {path} cannot be used: {fault}") from error
     check_markets(config.registry, where=f"configuration {path}")
     base = path.absolute().parent
     signing = config.signing.model_copy(update={"key_file": base / config.signing.key_file})

@@ -18,6 +18,7 @@ from cloud.stores.tables import Put, Tables
 from contracts.market import SiteAgent
 from contracts.reasons import reason_of
 from contracts.skills.joining import JoinState
+from contracts.spelling import first_fault
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from domain.prices.source import PriceSource
@@ -276,9 +277,8 @@ def read_registry(raw: Any, *, where: str) -> Registry:
     try:
         return Registry.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(str(part) for part in first["loc"]) or "registry"
-        raise SetupError(f"{where} cannot be used: {at}: {first['msg']}") from error
+        fault = first_fault(error, of=Registry, whole="registry")
+        raise SetupError(f"{where} cannot be used: {fault}") from error
 
 
 def check_markets(registry: Registry, *, where: str) -> None:
@@ -293,9 +293,8 @@ def check_markets(registry: Registry, *, where: str) -> None:
         try:
             rules = MarketRules.model_validate({**zone.market, "zone": zone.id})
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            at = ".".join(str(part) for part in first["loc"]) or "market"
-            raise SetupError(f"{where} cannot be used: market of zone {zone.id}: {at}: {first['msg']}") from error
+            fault = first_fault(error, of=MarketRules, whole="market")
+            raise SetupError(f"{where} cannot be used: market of zone {zone.id}: {fault}") from error
         if unknown := unknown_flags(rules.claims.pay_flags):
             words = f"claims.pay_flags: {unknown[0]!r} is none of {', '.join(Flag)}"
             raise SetupError(f"{where} cannot be used: market of zone {zone.id}: {words}")

@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from contracts.spelling import first_fault
 from domain.tariff.model import Tariff, flat
 from domain.yaml_text import load_yaml
 
@@ -45,6 +46,4 @@ def tariff_of(raw: Any, *, where: str) -> Tariff:
     try:
         return Tariff.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BadTariff(f"{where}: {place or 'tariff'}: {first['msg']}") from error
+        raise BadTariff(f"{where}: {first_fault(error, of=Tariff, whole='tariff')}") from error

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contracts.reasons import reason_of
+from contracts.spelling import unknown_key
 from domain.yaml_text import load_yaml
+from edge.config.places import beside, placed
 from edge.config.site_config import SiteConfig
 from edge.errors import ConfigError
 
@@ -17,12 +19,17 @@ log = logging.getLogger(__name__)
 FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
 
 
-def load_config(path: Path) -> SiteConfig:
-    """Read and check a configuration file.
+def load_config(path: Path, *, otherwise: str | None = "the gateway does not start") -> SiteConfig:
+    """Read and check a configuration file; relative paths in it are beside it, and absolute in what is returned.
+
+    Args:
+        path: The file.
+        otherwise: What a file that cannot be used means for whoever asked; it ends the sentence.
 
     Raises:
         ConfigError: The file cannot be read, is not YAML, or breaks a rule; one sentence says which.
     """
+    end = "" if otherwise is None else f"; {otherwise}"
     try:
         # A file with which a gateway ran before an update starts it after one too.
         raw = load_yaml(
@@ -30,21 +37,32 @@ def load_config(path: Path) -> SiteConfig:
             twice=lambda key: log.warning("%s: the key %s stands twice, the last one counts", path, key),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {reason_of(error)}; the gateway does not start") from error
+        raise ConfigError(f"{path} cannot be read: {reason_of(error)}{end}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds no keys, expected site, connection, devices, state_dir")
+        raise ConfigError(f"{path} holds no keys, expected site, connection, devices, state_dir{end}")
     try:
-        return SiteConfig.model_validate(raw)
+        config = SiteConfig.model_validate(_with_state_beside(raw, folder=path.parent))
     except ValidationError as error:
-        raise ConfigError(f"{path}: {sentence(error)}; the gateway does not start") from error
+        raise ConfigError(f"{path}: {sentence(error, of=SiteConfig)}{end}") from error
+    return placed(config, lambda one: beside(one, folder=path.parent))
 
 
-def sentence(error: ValidationError) -> str:
-    """Say what is wrong: key, value and bound of each fault; of many the first, and how many more there are."""
+def _with_state_beside(raw: dict[Any, Any], *, folder: Path) -> dict[Any, Any]:
+    """Return a raw file whose state folder is absolute: those of a fleet are made of it before anything is checked."""
+    state = raw.get("state_dir")
+    return {**raw, "state_dir": str(beside(Path(state), folder=folder))} if isinstance(state, str) and state else raw
+
+
+def sentence(error: ValidationError, *, of: type[BaseModel] | None = None) -> str:
+    """Say what is wrong: key, value and bound of each fault; of many the first, and how many more there are.
+
+    With ``of``, what was read, a key that is not known is told with the one that was meant.
+    """
     faults = [one for one in error.errors(include_url=False) if not _of_its_items(one, error)]
     said = [
-        _said(".".join(str(part) for part in one["loc"]), one["type"], one["msg"], one.get("input"))
+        unknown_key(key, one, of=of) or _said(key, one["type"], one["msg"], one.get("input"))
         for one in faults[:FAULTS_SAID]
+        for key in [".".join(map(str, one["loc"]))]
     ]
     more = len(faults) - len(said)
     return "; ".join(said) + (f"; {more} more" if more else "")
@@ -82,8 +100,6 @@ _PLAIN_BOUND = {
 
 def _said(key: str, kind: str, message: str, value: Any) -> str:
     bound = message.removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
-    if kind == "extra_forbidden":
-        return f"{key} is not a known key"
     if kind == "missing":
         return f"{key} is missing"
     if kind == "too_short" and not value:

@@ -12,9 +12,9 @@ import yaml
 from pydantic import ValidationError
 
 from contracts.reasons import reason_of
+from contracts.spelling import meant
 from domain.yaml_text import load_yaml
 from edge.devices.profile import Profile, sentence
-from edge.devices.suggestions import meant
 from edge.errors import ConfigError
 
 _PACKAGE = "device_profiles"

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from contracts.spelling import meant
 from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, to_canonical
 from edge.devices.facts import conditions, word_order_of
 from edge.devices.points import DerivedSpec
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved, resolve, resolve_point
-from edge.devices.suggestions import meant
 from edge.errors import ConfigError, DeviceImplausible, ValueRefused
 from edge.modbus.codec import Value, covers, decode
 from edge.modbus.cost import CostModel

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from contracts.spelling import unknown_key
 from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, one_or_more
 from edge.devices.recipes import MODES, MORE_MODES, Lever, Recipe, WriteRule
 from edge.devices.section import Section
@@ -303,8 +304,8 @@ def said_of(fault: ErrorDetails) -> str:
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
     if fault["type"] == "missing":
         return f"{key} is missing"
-    if fault["type"] == "extra_forbidden":
-        return f"{key} is not a known key"
+    if (unknown := unknown_key(key, fault, of=Profile)) is not None:
+        return unknown
     if fault["type"] == "value_error":
         return message if key == "the profile" else f"{key} {message}"
     shown = "a section" if isinstance(fault.get("input"), Mapping | list) else repr(fault.get("input"))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.clock import Clock, SystemClock
+from contracts.spelling import meant
 from edge.devices.canonical import derive, refined
 from edge.devices.facts import NoMarker, learn_facts
 from edge.devices.offline import Decoded, as_decoded, encode_point
@@ -13,7 +14,6 @@ from edge.devices.options import link_limits
 from edge.devices.profile import Profile
 from edge.devices.resolve import Resolved
 from edge.devices.scan import framing_hint
-from edge.devices.suggestions import meant
 from edge.errors import ConfigError, DeviceError, DeviceRefused, DeviceSilent
 from edge.modbus.bus import Bus, open_patiently
 from edge.modbus.encode import Write

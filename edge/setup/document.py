@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from edge.config import BatterySection, SiteConfig
+from edge.config.places import placed
 
 CONFIG_MODE = 0o640  # Who runs the gateway may read it; it names keys, and holds none.
 
@@ -114,9 +115,14 @@ def render(config: SiteConfig) -> str:
 def write_config(path: Path, config: SiteConfig) -> None:
     """Write a configuration whole or not at all; an earlier one is kept beside it as ``.old``.
 
+    A relative path was typed against the working directory. Read back it is beside the file, so it is made absolute
+    where that is another folder.
+
     Raises:
         OSError: The folder cannot be written; what was there is as it was.
     """
+    if path.absolute().parent != Path.cwd():
+        config = placed(config, Path.absolute)
     part = path.with_name(path.name + ".part")
     part.write_text(render(config), encoding="utf-8")
     part.chmod(CONFIG_MODE)

@@ -217,7 +217,7 @@ def _checked(section: BaseModel, values: Wanted, *, where: str) -> BaseModel:
     try:
         return type(section).model_validate({**section.model_dump(), **values})
     except ValidationError as error:
-        raise ConfigError(f"{where}: {sentence(error)}; nothing changed") from error
+        raise ConfigError(f"{where}: {sentence(error, of=type(section))}; nothing changed") from error
 
 
 def _value(config: SiteConfig, key: str) -> Any:

@@ -19,6 +19,6 @@ def load_site(config: Path, *, as_json: bool) -> "SiteConfig":
     from edge.config import load_config
 
     try:
-        return load_config(config)
+        return load_config(config, otherwise=None)
     except ConfigError as error:
         fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)

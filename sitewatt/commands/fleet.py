@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from contracts.reasons import reason_of
-from sitewatt.commands.fleet_session import answered, followed, open_hands, signed_update
+from sitewatt.commands.fleet_session import answered, followed, open_hands, open_list, signed_update
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
 from sitewatt.prompts import confirm
 
@@ -215,15 +215,15 @@ def list_gateways(local: _Local = None, tables: _Tables = None, as_json: _Json =
     from cloud.stores.serials import serials
     from contracts.clock import SystemClock
 
-    with open_hands(local, tables, as_json=as_json) as hands:
+    with open_list(local, tables, as_json=as_json) as (opened, listed_gateways):
         now = SystemClock().now()
-        found = [(one, heard_of(hands.tables, one.name, now=now)) for one in hands.operator.gateways()]
+        found = [(one, heard_of(opened, one.name, now=now)) for one in listed_gateways]
         listed = [
             {"serial": item.key.sk, "site": item.body["site"], "zone": item.body["zone"], "state": _serial_state(item)}
-            for item in serials(hands.tables)
+            for item in serials(opened)
         ]
     gateways = [{"name": one.name, "zone": one.zone, "serial": one.serial, **heard.plain()} for one, heard in found]
-    lines = [f"{one.name}  {one.zone}  {one.serial}  {heard.words()}" for one, heard in found]
+    lines = [f"{one.name}  {one.zone}  {one.serial or 'no identity'}  {heard.words()}" for one, heard in found]
     lines += [f"{one['serial']}  {one['state']}  (site {one['site']})" for one in listed]
     _answer({"gateways": gateways, "serials": listed}, "\n".join(lines) or "no gateways", as_json=as_json)
 

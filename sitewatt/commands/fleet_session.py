@@ -27,14 +27,44 @@ class Hands:
     ca_path: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A gateway of a list; it has no serial where it came in without an identity of its own."""
+
+    name: str
+    zone: str
+    serial: str | None
+
+
 @contextlib.contextmanager
 def open_hands(local: Path | None, tables: str | None, *, as_json: bool) -> Iterator[Hands]:
     """Open what an operator works with; its errors end the command with one sentence."""
+    with _in_one_sentence(as_json=as_json), contextlib.ExitStack() as stack:
+        yield _open_local(local, stack) if local is not None else _open_aws(tables, stack)
+
+
+@contextlib.contextmanager
+def open_list(
+    local: Path | None, tables: str | None, *, as_json: bool
+) -> Iterator[tuple["Tables", tuple[Listed, ...]]]:
+    """Open the tables and list the gateways: of a fleet, or the sites of a private cloud that runs without one."""
+    with _in_one_sentence(as_json=as_json), contextlib.ExitStack() as stack:
+        if local is not None and (plain := _tables_without_fleet(local, stack)) is not None:
+            yield plain
+            return
+        hands = _open_local(local, stack) if local is not None else _open_aws(tables, stack)
+        yield (
+            hands.tables,
+            tuple(Listed(name=one.name, zone=one.zone, serial=one.serial) for one in hands.operator.gateways()),
+        )
+
+
+@contextlib.contextmanager
+def _in_one_sentence(*, as_json: bool) -> Iterator[None]:
     from cloud.errors import CloudError, FleetDenied, SetupError
 
     try:
-        with contextlib.ExitStack() as stack:
-            yield _open_local(local, stack) if local is not None else _open_aws(tables, stack)
+        yield
     except SetupError as error:
         fail(str(error), code="bad_config", as_json=as_json, exit_code=BAD_INPUT)
     except FleetDenied as error:
@@ -43,6 +73,20 @@ def open_hands(local: Path | None, tables: str | None, *, as_json: bool) -> Iter
         fail(str(error), code="store", as_json=as_json)
     except OSError as error:
         fail(str(error), code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+
+
+def _tables_without_fleet(folder: Path, stack: contextlib.ExitStack) -> tuple["Tables", tuple[Listed, ...]] | None:
+    """Return the tables and sites of a private cloud that runs without ``--tls``, ``None`` where the folder is none."""
+    from cloud.local.fleet.run import FleetFolder
+    from cloud.local.opening import open_tables, tables_place
+    from cloud.stores.registry import load_registry
+
+    place = tables_place(folder)
+    if place is None or FleetFolder(folder=folder / "fleet").book_path.exists():
+        return None
+    tables = open_tables(place, read_only=True)
+    stack.callback(tables.close)
+    return tables, tuple(Listed(name=site.id, zone=site.zone, serial=None) for site in load_registry(tables).sites)
 
 
 def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
@@ -55,6 +99,11 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
     from contracts.clock import SystemClock
 
     place = FleetFolder(folder=folder / "fleet")
+    if not place.book_path.exists() and tables_place(folder) is not None:
+        raise SetupError(
+            f"{folder} is a private cloud without a fleet: start it with sitewatt cloud local --tls, and gateways get "
+            "an identity by claim; sitewatt fleet list works without"
+        )
     if not place.book_path.exists():
         raise SetupError(f"{folder} is not the folder of a private cloud; sitewatt cloud local --tls makes one")
     authority = LocalAuthority(place.authority_folder)
@@ -80,7 +129,9 @@ def _open_aws(tables: str | None, stack: contextlib.ExitStack) -> Hands:
         stack.callback(opened.close)
         return Hands(operator=AwsFleet(boto3.client("iot"), boto3.client("iot-data")), tables=opened)
     except BotoCoreError as error:  # No region, a profile that is not there.
-        raise SetupError(f"AWS cannot be asked: {error}") from error
+        raise SetupError(
+            f"AWS cannot be asked: {error}; a private cloud is named by its folder, --local DIR"
+        ) from error
 
 
 def signed_update(

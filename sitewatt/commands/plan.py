@@ -57,7 +57,7 @@ def plan(
     if policy and policy not in _POLICIES:
         fail(f"--policy {policy!r} is none of {', '.join(_POLICIES)}", code="policy", as_json=as_json, exit_code=2)
     try:
-        config = load_config(site)
+        config = load_config(site, otherwise=None)
         files = _Files(timezone=timezone, as_json=as_json)
         season = _season(
             config,

@@ -18,6 +18,7 @@ from cloud.market.journal import decode
 from cloud.market.rules import MarketRules
 from cloud.market.state import Outcome, SiteSettlement
 from cloud.market.tools.inputs import BadInput, mapping
+from contracts.spelling import first_fault
 
 # So many readings and claims that the market did not take are named.
 HELD_MAX = 100
@@ -133,9 +134,8 @@ def _begin(entry: Mapping[str, object], where: str) -> Engine:
         if "rules" in entry:
             return Engine(MarketRules.model_validate(entry["rules"]))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{where}: rules break their schema at {path or 'rules'}: {first['msg']}") from error
+        fault = first_fault(error, of=MarketRules, whole="rules")
+        raise BadInput(f"{where}: rules break their schema at {fault}") from error
     except (BadCommand, KeyError, TypeError) as error:
         raise BadInput(f"{where}: snapshot cannot be restored: {error}") from error
     raise BadInput(f"{where} is neither rules nor a snapshot, with which a journal begins")

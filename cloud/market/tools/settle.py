@@ -15,6 +15,7 @@ from cloud.market.state import Account, Order, Outcome, Product, SiteSettlement,
 from cloud.market.tools.inputs import BadInput, interval_start_ms, mapping, only, rows, text, whole
 from cloud.market.trading import book_trade
 from contracts.market import ProductState
+from contracts.spelling import first_fault
 from contracts.units import DELIVERY_INTERVAL_S
 from domain.plausibility import CONNECTION_MARGIN, CONNECTION_W_UNKNOWN
 
@@ -116,9 +117,7 @@ def rules_of(given: Mapping[str, Any]) -> MarketRules:
     try:
         return _checked(MarketRules.model_validate({"zone": "zone"} | dict(given)))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"rules break their schema at {where or 'rules'}: {first['msg']}") from error
+        raise BadInput(f"rules break their schema at {first_fault(error, of=MarketRules, whole='rules')}") from error
 
 
 def _checked(rules: MarketRules) -> MarketRules:

@@ -13,9 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
+from cloud.local.config import load_config
+from cloud.local.opening import TABLES_FILE, open_tables
+from cloud.stores.registry import save_registry
 from edge.fleet.update.document import read_update
 from sitewatt.commands.fleet import app
 from tests.support.brokers.link_parts import until
+from tests.support.cloud.sites import write_config
 from tests.support.fleet.stand import ZONE, Stand, standing
 
 
@@ -124,6 +128,22 @@ async def test_a_folder_that_is_no_private_cloud_is_bad_input(tmp_path: Path) ->
     told = await fleet("list", "--local", tmp_path / "none", exit_code=2)
     assert "sitewatt cloud local --tls makes one" in told["error"]["message"]
     assert not (tmp_path / "none").exists()
+
+
+async def test_a_private_cloud_without_a_fleet_lists_its_sites_and_says_what_claims_need(tmp_path: Path) -> None:
+    """An operator of a house's own broker sees who is there all the same."""
+    config = load_config(write_config(tmp_path, port=1))
+    config.folder.mkdir()
+    tables = open_tables(config.folder / TABLES_FILE)
+    save_registry(tables, config.registry)
+    tables.close()
+    told = await fleet("list", "--local", config.folder)
+    sites = {site.id for site in config.registry.sites}
+    assert {one["name"] for one in told["gateways"]} == sites != set()
+    assert {one["serial"] for one in told["gateways"]} == {None} and told["serials"] == []
+    of = ("--serial", "sn-7", "--site", "site-7", "--zone", ZONE, "--out", tmp_path / "claim")
+    refused = await fleet("claim", "create", *of, "--local", config.folder, exit_code=2)
+    assert "start it with sitewatt cloud local --tls" in refused["error"]["message"]
 
 
 async def test_a_claim_that_is_not_there_is_bad_input(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import yaml
 from edge.config import load_config
 from edge.errors import ConfigError
 
+UPDATE_KEY = "A" * 43 + "="
 GOOD: dict[str, Any] = {
     "site": {"id": "home-1", "zone": "zone-1", "agent": "consumer"},
     "connection": {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 10_000},
@@ -56,6 +57,7 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
     ("key", "value", "says"),
     [
         ("site.colour", "red", "site.colour is not a known key"),
+        ("conection", {}, "conection is not a known key; did you mean 'connection'?"),
         ("site.time_zone", "Berlin", "site.time_zone is 'Berlin', must be a time zone as Europe/Berlin"),
         (
             "devices.1.pv_planes",
@@ -140,4 +142,50 @@ def test_a_site_without_a_broker_trades_nowhere_and_plans_by_its_tariff(tmp_path
     with pytest.raises(ConfigError, match=r"trading\.enabled is true, and there is no link"):
         load_config(_write(tmp_path, {**alone, "trading": {"enabled": True}}))
     with pytest.raises(ConfigError, match="there is a fleet and no link"):
-        load_config(_write(tmp_path, {**alone, "fleet": {"update_key": "A" * 43 + "="}}))
+        load_config(_write(tmp_path, {**alone, "fleet": {"update_key": UPDATE_KEY}}))
+
+
+def test_relative_paths_are_beside_the_file_wherever_the_gateway_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`edge status` from another folder asks the same gateway, and a service has no folder of its own."""
+    folder, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    link = {"url": "mqtts://broker:8883", "ca_file": "ca.pem", "password_file": str(tmp_path / "password")}
+    content = {**GOOD, "profile_dir": "maps", "fleet": {"update_key": UPDATE_KEY}, "link": link}
+    path = _write(folder, content)
+    monkeypatch.chdir(elsewhere)
+    config = load_config(path)
+    assert (config.state_dir, config.profile_dir) == (folder / "state", folder / "maps")
+    assert config.fleet is not None and config.fleet.identity_dir == folder / "state" / "identity"
+    assert config.link is not None and config.link.cert_file == folder / "state" / "identity" / "active" / "cert.pem"
+    assert (config.link.ca_file, config.link.password_file) == (folder / "ca.pem", tmp_path / "password")
+    monkeypatch.chdir(folder)
+    assert load_config(Path("site.yaml")) == config
+    assert not caplog.text
+
+
+def test_state_of_an_earlier_version_is_not_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It lies in the working directory: what waits there for the cloud is settlement. Once it is moved, all is well."""
+    folder, before = tmp_path / "site", tmp_path / "before"
+    folder.mkdir()
+    (before / "state").mkdir(parents=True)
+    link = {"url": "mqtts://broker:8883"}
+    path = _write(folder, {**GOOD, "fleet": {"update_key": UPDATE_KEY}, "link": link})
+    monkeypatch.chdir(before)
+    config = load_config(path)
+    assert config.state_dir == before / "state"
+    assert config.fleet is not None and config.fleet.identity_dir == before / "state" / "identity"
+    assert f"{before / 'state'} is used" in caplog.text and f"{folder / 'state'}" in caplog.text
+    (before / "state").rename(folder / "state")
+    assert load_config(path).state_dir == folder / "state"
+
+
+def test_what_a_file_that_cannot_be_used_means_is_said_by_who_asked(tmp_path: Path) -> None:
+    """`edge status` starts no gateway, and none fails to start by it."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "none.yaml", otherwise=None)
+    assert str(caught.value) == f"{tmp_path / 'none.yaml'} cannot be read: No such file or directory"

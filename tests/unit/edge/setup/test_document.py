@@ -1,5 +1,6 @@
 """The written configuration: read back it is what was answered, and it explains itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,19 @@ def test_an_earlier_configuration_is_kept_beside_the_new_one(tmp_path: Path) -> 
     assert load_config(path) == answers().config()
     assert (tmp_path / "site.yaml.old").read_text() == "mine: 1\n"
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_was_typed_in_one_folder_is_the_same_place_read_from_a_file_in_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside its own folder a relative path stays short, so that the whole folder can be moved."""
+    made = replace(answers(), state_dir=Path("state")).config()
+    (tmp_path / "etc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "etc" / "site.yaml", Path("site.yaml")):
+        write_config(path, made)
+        assert load_config(path).state_dir == tmp_path / "state"
+    assert "state_dir: state\n" in Path("site.yaml").read_text()
 
 
 def test_a_folder_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
