@@ -77,6 +77,7 @@ class Processes:
         self._logs_apart = logs_apart
         self._writers: list[threading.Thread] = []
         self._children: dict[str, Child] = {}
+        self.all_started = False  # Set by whoever starts them, once nothing more is waited for.
 
     def __getitem__(self, name: str) -> Child:
         return self._children[name]
@@ -158,6 +159,10 @@ class Processes:
     def starting(self) -> list[str]:
         """Return the names of the processes that run and have not yet said that they are ready."""
         return [child.name for child in self._children.values() if child.running and not child.ready]
+
+    def ready(self) -> list[str]:
+        """Return the names of the processes that run and have said that they are ready."""
+        return [child.name for child in self._children.values() if child.running and child.ready]
 
     def usage(self) -> dict[str, dict[str, float]]:
         """Return memory and processor time of each process, the last known where it has ended."""

@@ -193,6 +193,12 @@ def render_partial(place: Neighbourhood, view: NeighbourhoodView, *, now: dateti
     )
 
 
+def render_start(*, ready: Sequence[str], starting: Sequence[str]) -> Text:
+    """Return how far a run had come that was ended while it started: nobody has traded yet."""
+    came = [f"{word} {', '.join(names)}" for word, names in (("ready:", ready), ("still starting:", starting)) if names]
+    return Text(f"ended while it started ({'; '.join(came) or 'no part ran yet'}); nothing was traded or judged")
+
+
 def render(report: Report) -> Group:
     """Return the report for people."""
     intervals = Grid(title="delivery intervals", title_justify="left")

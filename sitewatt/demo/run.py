@@ -94,6 +94,7 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
     say = Narrator(options.page)
     async with (
         say.never_silent(processes.starting),
+        _told_where_it_stopped(processes, quiet=options.as_json),
         started(
             place,
             processes,
@@ -104,6 +105,7 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
             servers=options.servers,
         ) as (clock, watcher),
     ):
+        processes.all_started = True
         try:
             await _watch(place, options, clock, watcher, processes, say=say)
         except asyncio.CancelledError:
@@ -120,6 +122,17 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
     await processes.stop(["cloud"])
     await processes.stop_all()
     return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
+
+
+@contextlib.asynccontextmanager
+async def _told_where_it_stopped(processes: Processes, *, quiet: bool) -> AsyncIterator[None]:
+    """Say how far a start had come that is interrupted; once all runs, the partial report says more."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not processes.all_started and not quiet:
+            Console().print(report.render_start(ready=processes.ready(), starting=processes.starting()))
+        raise
 
 
 class Narrator:

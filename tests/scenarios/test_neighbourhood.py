@@ -62,14 +62,17 @@ def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -
     """A supervisor sends SIGTERM: no traceback, and no process that goes on."""
     command = ["demo", "--headless", "--sites", "2", "--keep", str(tmp_path / "kept")]
     demo = subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-m", "sitewatt", *command], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-X", "faulthandler", "-m", "sitewatt", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert demo.stderr is not None
     try:
         assert any(line.startswith("broker ") for line in demo.stderr)
         demo.terminate()
         try:
-            _, said = demo.communicate(timeout=180)
+            printed, said = demo.communicate(timeout=180)
         except subprocess.TimeoutExpired:
             demo.send_signal(signal.SIGABRT)
             pytest.fail(f"it goes on where its threads stand: {demo.communicate(timeout=60)[1]}")
@@ -78,6 +81,7 @@ def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -
         demo.wait()
     assert demo.returncode == 143
     assert "Traceback" not in said
+    assert "ended while it started (ready: " in printed, "also one who interrupts it early is told"
     running = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False).stdout
     assert not running
 
