@@ -231,13 +231,16 @@ class Levers:
         return falls and self._rated_w(lever) > 0
 
     def drifted(self, lever: Lever) -> bool:
-        """Return whether a lever that we had proven does not hold it any more: another master, or the device itself."""
+        """Return whether a lever that we had proven does not hold it any more, and neither our write nor the device's
+        own timer took it: another master did, or the device itself.
+        """
         state = self.states.get(lever)
         return (
             state is not None
             and state.proven
             and state.held is not None
             and state.value_w is not None
+            and not self._has_lapsed(state)
             and self._has_drifted(state)
         )
 
@@ -256,7 +259,7 @@ class Levers:
         elif not is_near(value_w, state.value_w, lever):
             return None
         if self._has_drifted(state):
-            state.foreign += 1
+            state.foreign += not self._has_lapsed(state)
             return None
         now_s = self._clock.monotonic()
         if state.deadline_s > now_s + revert_s + TIMER_S and state.deadline_s < inf:
@@ -278,6 +281,10 @@ class Levers:
             if not is_equal(self._resolved.points[name], value, reading):
                 return True
         return False
+
+    def _has_lapsed(self, state: LeverState) -> bool:
+        """Return whether nobody refreshed the device's own timer in time, after which it lets go by itself."""
+        return state.armed_for_s > 0 and self._clock.monotonic() >= state.armed_s + state.armed_for_s
 
     # Doing it.
 
@@ -369,6 +376,8 @@ class Levers:
             if wanted.mode != "restore":
                 self._ledger.check(names, rules, urgent=urgent)
                 await self._ledger.touch(lever)
+            # From here until it is read back, what a poll finds is neither what was proven nor another master's.
+            self.states[lever].proven = False
             await self._send(target, values)
             self._ledger.spend(names, rules)
             if target.step.settle_ms:

@@ -159,6 +159,35 @@ async def test_another_master_is_noticed_and_overruled() -> None:
         assert inverter.health.foreign_writes == {Lever.LIMIT_GENERATION: 1}
 
 
+async def test_a_write_of_our_own_is_no_other_master_while_it_is_under_way() -> None:
+    """A poll between a write and its read-back finds the new value; control would leave the lever to nobody."""
+    async with site() as (inverter, _, _):
+        await inverter.apply(LIMIT, 500, revert_s=90, refresh=True)
+        met = False
+        for number in range(1, 500):
+            before = inverter.points["m123.WMaxLimPct"].raw
+            writing = asyncio.create_task(inverter.apply(LIMIT, 500 + 100 * (number % 5), revert_s=90, refresh=True))
+            while not writing.done():
+                assert not inverter.drifted(LIMIT)
+                met = met or inverter.points["m123.WMaxLimPct"].raw != before
+                await asyncio.sleep(0)
+            assert (await writing).ok
+            if met:
+                break
+        assert met, "no poll fell between a write and its end"
+        assert not inverter.health.foreign_writes
+
+
+async def test_a_device_that_lets_go_by_its_own_timer_was_taken_by_nobody() -> None:
+    """A gateway that stood still for a moment sets its limit again, and counts no other master against it."""
+    async with site() as (inverter, _, _):
+        await inverter.apply(LIMIT, 500, revert_s=20, refresh=True)
+        await until(lambda: inverter.points["m123.WMaxLim_Ena"].raw == 0)
+        assert not inverter.drifted(LIMIT)
+        applied = await inverter.apply(LIMIT, 500, revert_s=20, refresh=True)
+        assert applied.ok and applied.wrote and not inverter.health.foreign_writes
+
+
 async def test_a_restart_takes_away_what_the_process_before_left() -> None:
     """After a crash the next process knows what was touched, and releases it when nobody asks for it."""
     memory = VolatileStateStore()
