@@ -244,7 +244,9 @@ async def test_a_load_that_rests_off_is_on_for_its_order_and_no_longer() -> None
 
 def test_what_the_installer_wrote_reads_back_from_the_file_that_explains_itself(tmp_path: Path) -> None:
     """The keys are written as they are read."""
-    site = config(devices=[*plain_config()["devices"], BOILER], control={"dead_band_w": 50})
+    site = config(
+        devices=[*plain_config()["devices"], BOILER], control={"dead_band_w": 50}, state_dir=str(tmp_path / "state")
+    )
     path = tmp_path / "site.yaml"
     path.write_text(render(site), encoding="utf-8")
     assert load_config(path) == site
