@@ -12,9 +12,15 @@ _UNKNOWN = "extra_forbidden"
 
 def meant(name: str, known: Iterable[str]) -> str:
     """Return a question to append to a complaint, empty where no known name is near."""
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is nearest, ``None`` where none is near."""
     by_lower = {one.lower(): one for one in known}
     near = get_close_matches(name.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+    return by_lower[near[0]] if near else None
 
 
 def unknown_key(key: str, fault: ErrorDetails, *, of: type[BaseModel] | None) -> str | None:
@@ -27,8 +33,8 @@ def unknown_key(key: str, fault: ErrorDetails, *, of: type[BaseModel] | None) ->
     """
     if fault["type"] != _UNKNOWN:
         return None
-    near = "" if of is None else meant(str(fault["loc"][-1]), known_keys(of, fault["loc"]))
-    return f"{key} is not a known key{near}"
+    near = None if of is None else nearest(str(fault["loc"][-1]), known_keys(of, fault["loc"]))
+    return f"{key} is not a known key" + ("" if near is None else f" (did you mean {near!r}?)")
 
 
 def first_fault(error: ValidationError, *, of: type[BaseModel], whole: str) -> str:

@@ -59,6 +59,7 @@ def sentence(error: ValidationError, *, of: type[BaseModel] | None = None) -> st
     With ``of``, what was read, a key that is not known is told with the one that was meant.
     """
     faults = [one for one in error.errors(include_url=False) if not _of_its_items(one, error)]
+    faults.sort(key=lambda one: unknown_key("", one, of=None) is None)  # They are why others are missing.
     said = [
         unknown_key(key, one, of=of) or _said(key, one["type"], one["msg"], one.get("input"))
         for one in faults[:FAULTS_SAID]

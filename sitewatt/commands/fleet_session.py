@@ -82,7 +82,7 @@ def _tables_without_fleet(folder: Path, stack: contextlib.ExitStack) -> tuple["T
     from cloud.stores.registry import load_registry
 
     place = tables_place(folder)
-    if place is None or FleetFolder(folder=folder / "fleet").book_path.exists():
+    if place is None or FleetFolder(folder=place.parent / "fleet").book_path.exists():
         return None
     tables = open_tables(place, read_only=True)
     stack.callback(tables.close)
@@ -98,8 +98,9 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
     from cloud.local.opening import TABLES_FILE, open_tables, tables_place
     from contracts.clock import SystemClock
 
-    place = FleetFolder(folder=folder / "fleet")
-    if not place.book_path.exists() and tables_place(folder) is not None:
+    held = tables_place(folder)
+    place = FleetFolder(folder=(folder if held is None else held.parent) / "fleet")
+    if not place.book_path.exists() and held is not None:
         raise SetupError(
             f"{folder} is a private cloud without a fleet: start it with sitewatt cloud local --tls, and gateways get "
             "an identity by claim; sitewatt fleet list works without"
@@ -109,7 +110,7 @@ def _open_local(folder: Path, stack: contextlib.ExitStack) -> Hands:
     authority = LocalAuthority(place.authority_folder)
     book = Book.open(place.book_path)
     stack.callback(book.close)
-    tables = open_tables(tables_place(folder) or folder / TABLES_FILE)
+    tables = open_tables(held or folder / TABLES_FILE)
     stack.callback(tables.close)
     operator = LocalOperator(book=book, authority=authority, clock=SystemClock())
     return Hands(operator=operator, tables=tables, ca_path=authority.ca_path)
@@ -124,6 +125,10 @@ def _open_aws(tables: str | None, stack: contextlib.ExitStack) -> Hands:
     from cloud.stores.setup import open_stores
 
     environ = {**os.environ, **({"SITEWATT_STORE": tables} if tables else {})}
+    if not environ.get("SITEWATT_STORE"):
+        raise SetupError(
+            "no cloud is named: --local DIR is the folder of a private one; on AWS --tables STORE or SITEWATT_STORE"
+        )
     try:
         opened = open_stores(environ).tables
         stack.callback(opened.close)

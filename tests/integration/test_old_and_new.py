@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from firmware_sim.series import Week
 from sitewatt.demo import files, report
@@ -47,13 +48,26 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield runner
 
 
+def _as_of_then(folder: Path) -> None:
+    """Leave what the earlier cloud knows of its settings: an operator who has not upgraded has written no more."""
+    path = files.cloud(folder)
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for zone in told["registry"]["zones"]:
+        del zone["timezone"]
+    path.write_text(yaml.safe_dump(told), encoding="utf-8")
+
+
 @pytest.mark.parametrize("module", ["edge", "cloud.local"])
 async def test_an_earlier_version_works_with_this_one(earlier: Path, module: str, tmp_path: Path) -> None:
     """A fleet is never upgraded at once: trades settle, an event takes effect and nothing is lost, whoever is older."""
     place = neighbourhood(sites=SITES, week=Week.SUNNY)
     processes = Processes(files.logs(tmp_path), interpreters={module: earlier})
     try:
-        async with started(place, processes, tmp_path, speed=SPEED, say=lambda _: None) as (clock, watcher):
+        prepare = _as_of_then if module == "cloud.local" else lambda _: None
+        async with started(place, processes, tmp_path, speed=SPEED, say=lambda _: None, prepare=prepare) as (
+            clock,
+            watcher,
+        ):
             while clock.monotonic() < SPAN_S:
                 await asyncio.sleep(0.5)
                 assert not processes.ended(), [f"{child.name} {child.end}" for child in processes.ended()]

@@ -55,8 +55,8 @@ def _weak_site() -> dict[str, Any]:
         (plain_config(control={"period_s": 60}), "control.period_s is 60, must be less than or equal to 10"),
         (
             plain_config(colour="red", site={"id": "home-1", "zone": "z"}, control={"period_s": "often"}),
-            "site.agent is missing; control.period_s is 'often', must be a number; "
-            "colour is not a known key; the gateway does not start",
+            "colour is not a known key; site.agent is missing; control.period_s is 'often', must be a number; "
+            "the gateway does not start",
         ),
         (plain_config(grid_limits={}), "grid_limits is a section, needs failsafe_import_w or failsafe_export_w"),
         (plain_config(relays=[{"device": "none", "kind": "14a", "point": "p"}]), "relays: device 'none' is none of"),

@@ -138,6 +138,7 @@ async def test_a_private_cloud_without_a_fleet_lists_its_sites_and_says_what_cla
     save_registry(tables, config.registry)
     tables.close()
     told = await fleet("list", "--local", config.folder)
+    assert await fleet("list", "--local", tmp_path) == told, "the folder around it is as good, as for other commands"
     sites = {site.id for site in config.registry.sites}
     assert {one["name"] for one in told["gateways"]} == sites != set()
     assert {one["serial"] for one in told["gateways"]} == {None} and told["serials"] == []

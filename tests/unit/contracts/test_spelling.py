@@ -35,19 +35,19 @@ class _Street(_Strict):
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ({"hause": {}}, "hause is not a known key; did you mean 'house'?"),
-        ({"house": {"sise": 3}}, "house.sise is not a known key; did you mean 'size'?"),
+        ({"hause": {}}, "hause is not a known key (did you mean 'house'?)"),
+        ({"house": {"sise": 3}}, "house.sise is not a known key (did you mean 'size'?)"),
         (
             {"house": {"pets": [{"kind": "cat", "wiskers": 3}]}},
-            "house.pets.0.cat.wiskers is not a known key; did you mean 'whiskers'?",
+            "house.pets.0.cat.wiskers is not a known key (did you mean 'whiskers'?)",
         ),
         (
             {"house": {"pets": [{"kind": "dog", "nekband": "red"}]}},
-            "house.pets.0.dog.nekband is not a known key; did you mean 'neckband'?",
+            "house.pets.0.dog.nekband is not a known key (did you mean 'neckband'?)",
         ),
         (
             {"house": {"rooms": {"attic": {"kind": "cat", "whisker": 1}}}},
-            "house.rooms.attic.whisker is not a known key; did you mean 'whiskers'?",
+            "house.rooms.attic.whisker is not a known key (did you mean 'whiskers'?)",
         ),
         ({"house": {"zebra": 1}}, "house.zebra is not a known key"),
         ({}, "house: Field required"),

@@ -57,7 +57,7 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
     ("key", "value", "says"),
     [
         ("site.colour", "red", "site.colour is not a known key"),
-        ("conection", {}, "conection is not a known key; did you mean 'connection'?"),
+        ("conection", {}, "conection is not a known key (did you mean 'connection'?)"),
         ("site.time_zone", "Berlin", "site.time_zone is 'Berlin', must be a time zone as Europe/Berlin"),
         (
             "devices.1.pv_planes",

@@ -46,7 +46,7 @@ LINK = {"from": "east", "to": "west", "capacity_wh": 5}
 @pytest.mark.parametrize(
     ("market", "site", "named"),
     [
-        ({"imbalence": "single"}, {}, "market of zone z: imbalence is not a known key; did you mean 'imbalance'?"),
+        ({"imbalence": "single"}, {}, "market of zone z: imbalence is not a known key (did you mean 'imbalance'?)"),
         ({"gate_closure_s": -5}, {}, "market of zone z: gate_closure_s"),
         ({"last_resort": {"import_mct_per_kwh": 1, "export_mct_per_kwh": 9}}, {}, "market of zone z: last_resort"),
         ({"claims": {"pay_flags": ["few-dayz"]}}, {}, "claims.pay_flags: 'few-dayz' is none of"),
