@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,11 @@ from tests.support.market.shell import run_events, story
 
 AGENTS: Final = 100
 CALLS: Final = 10  # Of each agent.
+ACTS: Final = 200
 READERS: Final = 1_000
 READERS_S: Final = 300.0
 TIMEOUT_S: Final = 600.0
+_OPERATOR: Final = "operator"
 QUESTION: Final[dict[str, str | int]] = {"zone": ZONE, "hours_back": 4}
 
 Call = Callable[[], Awaitable[None]]
@@ -57,6 +60,7 @@ def run() -> dict[str, float]:
         with served_process("--tables", str(folder), "--callers", str(_callers(folder))) as served:
             pid = served.process.pid
             figures |= _measured("REST", served.url, _rest, pid)
+            figures |= _acts(served.url, pid)
             figures |= _measured("MCP", served.url, _mcp, pid)
             figures |= _measured("A2A", f"{served.url}/agents/market-supervisor", _a2a, pid)
             figures |= asyncio.run(_streams(served.url))
@@ -71,6 +75,7 @@ def _callers(folder: Path) -> Path:
         CallerEntry(name=f"agent-{number}", role=Role.AGENT, token_sha256=hash_of(_token(number)), zones=("*",))
         for number in range(AGENTS)
     ]
+    entries.append(CallerEntry(name="operator", role=Role.OPERATOR, token_sha256=hash_of(_OPERATOR), zones=("*",)))
     path = folder / "callers.yaml"
     path.write_text(yaml.safe_dump({"callers": [entry.model_dump(mode="json") for entry in entries]}))
     return path
@@ -121,6 +126,28 @@ def _measured(label: str, url: str, agent: Agent, pid: int) -> dict[str, float]:
         f"{label} | calls/s": len(taken_s) / span_s,
         f"{label} | p99 ms": 1000 * slowest,
         f"{label} | server ms a call": 1000 * worked_s / len(taken_s),
+    }
+
+
+def _acts(url: str, pid: int) -> dict[str, float]:
+    """Return how long a person waits for an act, one after the other: a market is halted and resumed."""
+    taken_s: list[float] = []
+    worked_s = _worked_s(pid)
+    with httpx.Client(headers={"Authorization": f"Bearer {_OPERATOR}"}, timeout=TIMEOUT_S) as http:
+        for number in range(ACTS):
+            name, more = (("halt_market", {"reason": "bench"}), ("resume_market", {}))[number % 2]
+            began = time.perf_counter()
+            answer = http.post(
+                f"{url}/v1/skills/{name}", json={"zone": ZONE, **more}, headers={"Idempotency-Key": uuid.uuid4().hex}
+            )
+            answer.raise_for_status()
+            taken_s.append(time.perf_counter() - began)
+    worked_s = _worked_s(pid) - worked_s
+    taken_s.sort()
+    return {
+        "REST act | p50 ms": 1000 * taken_s[ACTS // 2],
+        "REST act | p99 ms": 1000 * taken_s[int(ACTS * 0.99)],
+        "REST act | server ms a call": 1000 * worked_s / ACTS,
     }
 
 
