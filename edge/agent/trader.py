@@ -25,6 +25,7 @@ from contracts.units import (
     epoch_ms,
     instant,
 )
+from edge.agent.fill_record import FillRecord
 from edge.agent.held_back import HeldBack
 from edge.agent.load_goals import LoadGoals
 from edge.agent.money_book import MoneyBook
@@ -124,6 +125,7 @@ class Trader:
         self._measured_s: float | None = None
         self._outlooks = Outlooks()
         self._held_back = HeldBack(outbox)
+        self._fills = FillRecord(outbox)
         self._month_peak = MonthPeak()
         self._money = MoneyBook(outbox)
         self._past = PastSteps()
@@ -291,6 +293,11 @@ class Trader:
         running = self._running
         if running is None or running.start != start:
             self._close(running)
+            if running is not None:
+                self._fills.closed(
+                    position_wh=self._orders.positions.get(running.start, 0),
+                    orders=self._orders.of_interval(running.start),
+                )
             running = self._running = _Running(start=start)
         connection_w = cycle.connection_power.usable()
         if connection_w is None or not 0 < passed_s <= DELIVERY_INTERVAL_S:
@@ -442,7 +449,10 @@ class Trader:
             and start - timedelta(seconds=trading.gate_closure_s) > now
         )
         return planned_rates(
-            import_mct_per_kwh=buy, export_mct_per_kwh=sell, price_mct_per_kwh=price if tradable else None
+            import_mct_per_kwh=buy,
+            export_mct_per_kwh=sell,
+            price_mct_per_kwh=price if tradable else None,
+            fills=self._fills.fills,
         )
 
     def _take(

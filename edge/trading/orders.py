@@ -25,7 +25,11 @@ Key = tuple[datetime, Leg]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnOrder:
-    """One order as its agent knows it; ``quantity_wh`` is its total, ``confirmed`` the terms that the market took."""
+    """One order as its agent knows it.
+
+    ``quantity_wh`` is its total, ``confirmed`` the terms that the market took; ``withdrawn`` says that the
+    agent cancelled it.
+    """
 
     order_id: str
     revision: int
@@ -35,6 +39,7 @@ class OwnOrder:
     traded_wh: int = 0
     open: bool = True
     confirmed: tuple[int, int] | None = None
+    withdrawn: bool = False
 
     @property
     def left_wh(self) -> int:
@@ -49,6 +54,10 @@ class OwnOrders:
     orders: Mapping[Key, OwnOrder] = field(default_factory=dict)
     positions: Mapping[datetime, int] = field(default_factory=dict)
     trades: Mapping[str, datetime] = field(default_factory=dict)
+
+    def of_interval(self, start: datetime) -> list[OwnOrder]:
+        """Return the last order of each leg of an interval."""
+        return [order for (at, _), order in self.orders.items() if at == start]
 
 
 def told_orders(own: OwnOrders, *, since: datetime, count: int) -> list[dict[str, str | int | bool]]:
@@ -95,7 +104,7 @@ def reconcile(
         intent, order = by_key.get(key), orders.get(key)
         if order is not None and order.open and (intent is None or intent.side is not order.side):
             actions.append(_action(OrderOp.CANCEL, key, order, "wanted no more" if intent is None else "side turned"))
-            order = orders[key] = replace(order, open=False)
+            order = orders[key] = replace(order, open=False, withdrawn=True)
         if intent is None:
             continue
         if order is not None and order.open:

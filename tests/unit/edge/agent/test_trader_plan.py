@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
+from contracts.market import OrderMessage, OrderResult, OrderStatus, Side, TradeLine, TradesMessage
 from contracts.topics import Up
 from contracts.units import ClockTrust, Quality
 from edge.agent.trader import Trader
@@ -282,3 +283,58 @@ def _metered(clock: ManualClock, *, power_w: float) -> CycleSeen:
     """Return a cycle that measures the connection point and a battery that rests."""
     measured = Measured(value=power_w, quality=Quality.GOOD, age_s=0.0)
     return dataclasses.replace(_cycle(clock, soc_percent=50), connection_power=measured)
+
+
+async def _bought(trader: Trader, clock: ManualClock, outbox: Outbox, *, number: int) -> float:
+    """Let a site order, the market fill what it buys for the next quarter, and the quarter pass; return its price."""
+    trader.hear_forecast(_broadcast(load_w=[2_000] * 24, pv_w=[0] * 24, price=[12_000] * 24))
+    await trader.replan()
+    trader.look()
+    start = NOON + number * timedelta(minutes=15)
+    orders = [OrderMessage.decode(record.payload) for record in outbox.read(Up.ORDERS, limit=1_000)]
+    mine = {order.order_id: order for order in orders if order.interval_start == start and order.side is Side.BUY}
+    assert mine, "a site that needs energy orders it"
+    lines = tuple(
+        TradeLine(
+            trade_id=f"t-{name}",
+            order_id=name,
+            side=Side.BUY,
+            quantity_wh=order.quantity_wh,
+            price_mct_per_kwh=12_000,
+        )
+        for name, order in mine.items()
+    )
+    results = tuple(
+        OrderResult(order_id=name, status=OrderStatus.FILLED, traded_wh=order.quantity_wh)
+        for name, order in mine.items()
+    )
+    trader.hear_trades(
+        TradesMessage(
+            zone="zone-1",
+            site=SITE,
+            interval_start=start,
+            issued_at=clock.now(),
+            epoch=1,
+            seq=number,
+            results=results,
+            trades=lines,
+        )
+    )
+    clock.advance(900.0)
+    trader.finished(_cycle(clock, soc_percent=5))
+    assert trader.plan is not None
+    return trader.plan.problem.intervals[4].buy_mct_per_kwh
+
+
+async def test_a_site_whose_orders_trade_plans_nearer_to_the_price_after_a_restart_too(tmp_path: Path) -> None:
+    """Half of the way to the tariff is for a site that knows nothing of its market."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, soc_percent=5)
+        planned = [await _bought(trader, clock, outbox, number=number) for number in range(1, 5)]
+        assert planned[0] > planned[-1] > 12_000
+        restarted = _trader(outbox, clock, soc_percent=5)
+        restarted.hear_forecast(_broadcast(load_w=[2_000] * 24, pv_w=[0] * 24, price=[12_000] * 24))
+        await restarted.replan()
+        assert restarted.plan is not None
+        assert restarted.plan.problem.intervals[4].buy_mct_per_kwh < planned[0]
