@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from edge.control.model import (
+    BATTERY_CAPABILITIES,
     SOC_FRESH_S,
     AssetKind,
     AssetState,
@@ -84,22 +85,30 @@ def worst_power(asset: AssetState) -> Interval:
     return Interval(lowest_w, highest_w)
 
 
+def reading_of(asset: AssetState, capability: Capability) -> Measured:
+    """Return the reading that tells where one lever of an asset stands."""
+    part = asset.power
+    if capability in BATTERY_CAPABILITIES:
+        part = asset.battery_power or asset.power
+    elif capability is Capability.LIMIT_GENERATION:
+        part = asset.pv_power or asset.power
+    return part
+
+
 def _battery(asset: AssetState, moved_by: Capability) -> Lever:
-    reading = asset.battery_power if asset.battery_power is not None else asset.power
     rated_w = max(asset.charge_w_max or 0.0, asset.discharge_w_max or 0.0)
     return Lever(
         resource=lever(asset.id, moved_by),
         asset=asset,
         capability=moved_by,
-        measured_w=reading.usable(),
+        measured_w=reading_of(asset, moved_by).usable(),
         allowed=battery_allowed(asset),
         rated_w=rated_w,
     )
 
 
 def _generation(asset: AssetState) -> Lever:
-    reading = asset.pv_power if asset.pv_power is not None else asset.power
-    measured_w = reading.usable()
+    measured_w = reading_of(asset, Capability.LIMIT_GENERATION).usable()
     return Lever(
         resource=lever(asset.id, Capability.LIMIT_GENERATION),
         asset=asset,
@@ -117,7 +126,7 @@ def _load(asset: AssetState, moved_by: Capability) -> Lever:
         resource=load(asset.id),
         asset=asset,
         capability=moved_by,
-        measured_w=asset.power.usable(),
+        measured_w=reading_of(asset, moved_by).usable(),
         allowed=Interval(0.0, rated_w),
         rated_w=rated_w,
     )

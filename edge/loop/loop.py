@@ -1,9 +1,10 @@
 """The control cycle: read late, decide on a frozen picture, write early, prove, record.
 
-A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. An order that was just
-taken does not wait for it: one cycle more is run between two. Device revert timers
-are refreshed only with the token of a cycle that finished on fresh inputs, so a hung loop lets go of every device. The
-one exception is a bound that the device would lift: a blind cycle keeps it (docs/decisions/0011).
+A late cycle is skipped and counted, never queued; the next one is on the grid of periods again. Where the whole
+gateway stood still for so long that its readings are too old to act on, devices are read before it acts. An order that
+was just taken does not wait for it: one cycle more is run between two. Device revert timers are refreshed only with the
+token of a cycle that finished on fresh inputs, so a hung loop lets go of every device. The one exception is a bound
+that the device would lift: a blind cycle keeps it (docs/decisions/0011).
 """
 
 import asyncio
@@ -14,7 +15,9 @@ from dataclasses import replace
 
 from contracts.clock import Clock
 from edge.config import Idle, SiteConfig
+from edge.control.bridge import Bridge, bridged
 from edge.control.cycle import decide
+from edge.control.envelope import envelope
 from edge.control.fallback import alone_s, holds_bound
 from edge.control.lease import CycleToken, may_refresh, token_for
 from edge.control.model import (
@@ -23,6 +26,7 @@ from edge.control.model import (
     Decision,
     Memory,
     Setpoint,
+    Snapshot,
 )
 from edge.devices.apply import Applied
 from edge.devices.recipes import Direction
@@ -39,6 +43,8 @@ log = logging.getLogger(__name__)
 
 # A device that answers, and of which nothing was read for so long, is not silent: we do not read it.
 UNREAD_S = 60.0
+# How often in a period a loop that was late looks whether its devices have been read.
+LOOKS = 20
 
 
 class ControlLoop:
@@ -75,6 +81,7 @@ class ControlLoop:
         self._command_of = command_of
         self._logged: dict[Lever, str] = {}
         self._memory = Memory()
+        self._bridge = Bridge()
         self._token: CycleToken | None = None
         self._blind_token: CycleToken | None = None
         self._levers = LeverRecords()
@@ -98,11 +105,41 @@ class ControlLoop:
                     due_s += missed * self._period_s
                 self._may_act_until_s = due_s
                 await self._clock.sleep(due_s - self._clock.monotonic())
+                if self._clock.monotonic() - due_s >= self._period_s:
+                    await self._catch_up()
         finally:
             self._may_act_until_s = float("-inf")
             for task in self._writing.values():
                 task.cancel()
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
+
+    async def _catch_up(self) -> None:
+        """Let devices be read, a period at most, where only our own stall has made their readings too old to act on.
+
+        What they say waits at our sockets or is asked for at once; a cycle before that would let go of batteries.
+        """
+        until_s = self._clock.monotonic() + self._period_s
+        while self._was_fresh and not self._is_fresh() and self._clock.monotonic() < until_s:
+            await self._clock.sleep(self._period_s / LOOKS)
+
+    @property
+    def _was_fresh(self) -> bool:
+        return self._last is not None and self._last.decision.fresh
+
+    def _is_fresh(self) -> bool:
+        """Say whether a cycle now would decide on fresh inputs."""
+        _, snapshot = self._look(self._clock.monotonic())
+        return envelope(snapshot, self._settings).fresh
+
+    def _look(self, now_s: float) -> tuple[Mapping[str, Readings], Snapshot]:
+        """Return what the devices said last, and the picture that a cycle at that instant decides from."""
+        for device in self._devices.values():
+            device.attend()
+        readings = {name: device.snapshot() for name, device in self._devices.items()}
+        snapshot = self._snapshots.build(
+            self._devices, readings, now_s=now_s, confirmed=self._levers.confirmed, held=self._levers.held
+        )
+        return readings, snapshot
 
     def act_now(self) -> None:
         """Run a cycle at once, for an order that was just taken: one between two of the grid, which stays as it is.
@@ -137,15 +174,11 @@ class ControlLoop:
 
     def _cycle(self) -> None:
         now_s = self._clock.monotonic()
-        for device in self._devices.values():
-            device.attend()
-        readings = {name: device.snapshot() for name, device in self._devices.items()}
-        snapshot = self._snapshots.build(
-            self._devices, readings, now_s=now_s, confirmed=self._levers.confirmed, held=self._levers.held
-        )
+        readings, snapshot = self._look(now_s)
         asked = [request for requester in self._requesters for request in requester.requests(now_s, readings)]
         settings = self._settings_now()
-        decision, self._memory = decide(snapshot, asked, settings, self._memory)
+        picture, self._bridge = bridged(snapshot, self._bridge)
+        decision, self._memory = decide(picture, asked, settings, self._memory)
         self.stats.cycles += 1
         self._write(decision, now_s)
         self._alarm(decision)

@@ -284,7 +284,7 @@ class Bus:
             )
         except DeviceRefused as refusal:
             unit.counts.exceptions += 1
-            self._answered(wire, unit, started_s, wire_s, payload)
+            self._answered(wire, unit, payload, started_s=started_s, wire_s=wire_s, timeout_s=timeout_s)
             unit.last_error = str(refusal)
             raise
         except NoReply as lost:
@@ -294,14 +294,16 @@ class Bus:
             self._quarantine(unit, payload, reply_bytes, timeout_s)
             raise
         unit.counts.good += 1
-        self._answered(wire, unit, started_s, wire_s, payload)
+        self._answered(wire, unit, payload, started_s=started_s, wire_s=wire_s, timeout_s=timeout_s)
         return reply
 
-    def _answered(self, wire: Wire, unit: Unit, started_s: float, wire_s: float, payload: bytes) -> None:
+    def _answered(
+        self, wire: Wire, unit: Unit, payload: bytes, *, started_s: float, wire_s: float, timeout_s: float
+    ) -> None:
         now_s = asyncio.get_running_loop().time()
         self._timeouts = 0
         self._connect_failures = 0
-        unit.answered(now_s=now_s, latency_s=now_s - started_s, wire_s=wire_s)
+        unit.answered(now_s=now_s, latency_s=now_s - started_s, wire_s=wire_s, timeout_s=timeout_s)
         unit.counts.bus_s += now_s - started_s
         pause_s = max(self._silence_s, unit.limits.delay_after_write_s if payload[0] in _WRITES else 0.0)
         self._speak_at_s = now_s + pause_s

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import floor, inf
 
 from contracts.clock import Clock
@@ -264,6 +264,7 @@ class Poller:
         """Read the blocks one after another; a lost reply ends the cycle, a refusal only its block."""
         images: dict[str, dict[int, int]] = {}
         refused: DeviceRefused | None = None
+        lain_s = 0.0
         for block in plan.blocks:
             try:
                 found = await self._read_block(block, block.priority if priority is None else priority)
@@ -278,11 +279,12 @@ class Poller:
                 raise
             self._unanswered.pop(block.span, None)
             self._failed.pop(block.span, None)
-            self._take(block.names, found)
+            self._take(block.names, found, lain_s=self._unit.lain_s)
+            lain_s = max(lain_s, self._unit.lain_s)
             if plan.loose:
                 images.setdefault(block.table, {}).update(found.image if isinstance(found, Words) else found)
         for point in plan.loose:
-            self._take((point.name,), images.get(point.table, {}))
+            self._take((point.name,), images.get(point.table, {}), lain_s=lain_s)
         if plan.unreadable:
             self._take([point.name for point in plan.unreadable], {})
         if refused is not None:
@@ -392,8 +394,13 @@ class Poller:
             self._kept_version, self._kept_s = version, now_s
             self._on_learned()
 
-    def _take(self, names: Sequence[str], found: Words | Image) -> None:
-        sheet = Sheet(found, source_at=self._clock.now(), monotonic_s=self._clock.monotonic())
+    def _take(self, names: Sequence[str], found: Words | Image, *, lain_s: float = 0.0) -> None:
+        """Keep what was read; an answer that lay unread is as old as that (real seconds)."""
+        now, now_s = self._clock.now(), self._clock.monotonic()
+        if lain_s:
+            aged_s = lain_s * self._clock.speed
+            now, now_s = now - timedelta(seconds=aged_s), now_s - aged_s
+        sheet = Sheet(found, source_at=now, monotonic_s=now_s)
         self.latest.take(names, sheet)
 
     def _plan_classes(self, due: tuple[PollClass, ...]) -> Plan:

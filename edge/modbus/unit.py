@@ -46,7 +46,11 @@ class UnitCounts:
 
 
 class Unit:
-    """State of one unit on a bus. Times are the event loop's, real seconds."""
+    """State of one unit on a bus. Times are the event loop's, real seconds.
+
+    ``lain_s`` is for how long the last answer may have lain unread at our side: 0 where it was taken within its
+    time-out, else since its request. A process that stood still finds answers that are as old as its stall.
+    """
 
     def __init__(self, number: int, *, limits: LinkLimits, learned: Learned, timeout_s_start: float) -> None:
         self.number = number
@@ -59,6 +63,7 @@ class Unit:
         self.last_error: str | None = None
         self.last_good_s: float | None = None
         self.changed_s: float | None = None
+        self.lain_s = 0.0
         self._timeout_s_start = timeout_s_start
         self._learn_gap_from_s = 0.0
         self._recent: deque[bool] = deque(maxlen=GAP_WINDOW)
@@ -90,8 +95,9 @@ class Unit:
             wait_s = TIMEOUT_LATENCIES * latency_s * 2 ** min(self.failures, 3)
         return min(max(wait_s, floor_s), ceiling_s) + wire_s
 
-    def answered(self, *, now_s: float, latency_s: float, wire_s: float) -> None:
+    def answered(self, *, now_s: float, latency_s: float, wire_s: float, timeout_s: float) -> None:
         """Take note of an answer, an exception included: the unit is there."""
+        self.lain_s = latency_s if latency_s > timeout_s else 0.0
         turnaround_s = max(latency_s - wire_s, TURNAROUND_S_MIN)
         if self.latency_s is None:
             self.latency_s = turnaround_s

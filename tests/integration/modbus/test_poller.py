@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -15,7 +17,7 @@ from edge.errors import DeviceRefused
 from edge.modbus import unit as unit_module
 from edge.modbus.bus import Bus
 from edge.modbus.learned import REFUSED_AGAIN_S, Learned
-from edge.modbus.point import DataType, PollClass, Range, RegisterPoint, Table
+from edge.modbus.point import DataType, LinkLimits, PollClass, Range, RegisterPoint, Table
 from edge.modbus.poller import REPLAN_S_MIN, Poller
 from edge.modbus.sunspec import discover, read_model
 from edge.modbus.sunspec_models import model_points
@@ -45,6 +47,34 @@ async def polling(*pollers: Poller) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_answer_that_lay_unread_while_the_process_stood_still_is_as_old_as_that() -> None:
+    """Stamped with the instant of its taking, what a meter said before a stall would pass for what it says now."""
+    timeout_s, clock, loop = 1.0, SystemClock(), asyncio.get_running_loop()
+    stands, stood_until_s = threading.Event(), [0.0]
+
+    def stand_still() -> None:
+        stands.set()
+        time.sleep(timeout_s + 0.2)
+        stood_until_s[0] = clock.monotonic()
+
+    def answering(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while request := connection.recv(64):
+                loop.call_soon_threadsafe(stand_still)
+                stands.wait()
+                connection.sendall(request[:4] + bytes([0, 5]) + request[6:8] + bytes([2, 0, 7]))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answering, args=(listener,), daemon=True).start()
+        async with Bus(f"tcp://127.0.0.1:{listener.getsockname()[1]}") as bus:
+            poller = Poller(bus, 1, control([3]), clock=clock, limits=LinkLimits(timeout_s_min=timeout_s))
+            taken = (await poller.read(["p3"]))["p3"]
+    assert taken.value == 7
+    assert taken.monotonic_s <= stood_until_s[0] - timeout_s
+    assert bus.unit(1).counts.requests == 1, "it is not asked again for what it did answer"
 
 
 async def test_a_hole_is_learned_within_two_cycles_and_kept_over_a_restart() -> None:

@@ -24,6 +24,8 @@ class Wire:
 
     ``on_write`` is called after the device has answered a write and before the gateway hears of it, with the number of
     writes so far; true holds the answer back for ever, as a process that dies at that moment never reads it.
+    ``is_blank`` is asked at each read, of its first address and its number of registers: true blanks the answer's
+    values, which then read as no number.
     """
 
     device_port: int
@@ -32,6 +34,7 @@ class Wire:
     asked: Counter[bytes] = field(default_factory=Counter)  # How often each request passed, from its function on.
     is_cut: bool = False
     on_write: Callable[[int], bool] = field(default=lambda _: False)
+    is_blank: Callable[[int, int], bool] = field(default=lambda *_: False)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -82,6 +85,9 @@ class Wire:
             self.writes += 1
             if self.on_write(self.writes):
                 return False
+        elif self.is_blank(*struct.unpack_from(">HH", request, _HEADER.size + 1)):
+            head = _HEADER.size + 2
+            answer = answer[:head] + bytes([0xFF]) * (len(answer) - head)
         writer.write(answer)
         return True
 

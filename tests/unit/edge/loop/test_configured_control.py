@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from edge.config import SiteConfig, load_config
+from edge.control.bridge import BRIDGE_S
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request, load
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import ConfigError
@@ -136,6 +137,8 @@ async def test_the_fuse_of_a_phase_holds_a_battery_back() -> None:
         assert bench.told("inverter")[-1] == pytest.approx(1_500.0)
         del bench.fakes["meter"].values["active_power_l1_w"]
         await bench.seconds(2)
+        assert bench.told("inverter")[-1] == pytest.approx(1_500.0), "for a moment, as it was"
+        await bench.seconds(int(BRIDGE_S))
         assert bench.told("inverter")[-1] == 0.0, "a phase that nobody measures leaves only rest"
 
 

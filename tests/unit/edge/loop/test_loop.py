@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge.control.bridge import BRIDGE_S
 from edge.control.lease import LEASE_S, REVERT_S
 from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reason, Request
 from edge.devices.recipes import Direction, Fallback
@@ -136,6 +137,73 @@ async def test_a_loop_that_hangs_is_not_driven_by_orders(monkeypatch: pytest.Mon
         for _ in range(3):
             bench.loop.act_now()
         assert len(bench.cycles) == before + 1, "the one that was due"
+
+
+async def test_a_sample_without_a_value_moves_no_battery_and_is_told_as_missing() -> None:
+    """To rest and back within two seconds is wear, and nothing changed at the site."""
+    bench = Bench()
+
+    def gaps() -> None:
+        bench.fakes["meter"].values["active_power_w"] = None if bench.clock.monotonic() in (5, 6) else 1_000.0  # type: ignore[assignment]
+
+    async with running(bench.loop):
+        await bench.seconds(12, before=gaps)
+        assert set(bench.told()) == {-1_000.0}
+        told = {cycle.snapshot.taken_s: cycle.snapshot.connection_power.usable() for cycle in bench.cycles}
+        assert {at_s for at_s, power_w in told.items() if power_w is None} == {5.0, 6.0}
+        bench.fakes["meter"].values["active_power_w"] = None  # type: ignore[assignment]
+        await bench.seconds(int(BRIDGE_S) + 2)
+        assert bench.told()[-1] == 0.0, "what stays away is missing"
+
+
+class Unread:
+    """The devices of a bench as they were read at an instant; after a stall, none is read before the test says so."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._read = {name: fake.snapshot() for name, fake in bench.fakes.items()}
+        for name, fake in bench.fakes.items():
+            fake.snapshot = lambda name=name: self._read[name]  # type: ignore[method-assign, misc]
+
+    def read(self) -> None:
+        """Let the devices be read now."""
+        for name, fake in self._bench.fakes.items():
+            self._read[name] = FakeDevice.snapshot(fake)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_a_gateway_that_stood_still_reads_before_it_acts(is_read: bool) -> None:
+    """Its readings are as old as its stall; devices that then say nothing are not waited for beyond a cycle."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(3)
+        unread = Unread(bench)
+        before = len(bench.cycles)
+        bench.clock.advance(12.0)
+        await settle()
+        assert len(bench.cycles) == before, "nothing is decided on what is older than the stall"
+        if is_read:
+            bench.clock.advance(0.2)
+            unread.read()
+        await bench.seconds(20, each=0.05)
+        first = bench.cycles[before]
+    assert first.decision.fresh is is_read
+    assert first.snapshot.taken_s - 15.0 <= 1.05
+    assert bench.told()[-1] == (-1_000.0 if is_read else 0.0)
+    assert set(bench.told()[:-1]) == {-1_000.0}
+
+
+async def test_a_gateway_whose_meter_was_blind_before_it_stood_still_does_not_wait() -> None:
+    """What no stall of ours hid does not come back because of one."""
+    bench = Bench()
+    async with running(bench.loop):
+        await bench.seconds(2)
+        Unread(bench)
+        await bench.seconds(14)
+        before = len(bench.cycles)
+        bench.clock.advance(6.0)
+        await settle()
+        assert len(bench.cycles) == before + 1
 
 
 async def test_timers_are_refreshed_only_while_the_inputs_are_fresh() -> None:

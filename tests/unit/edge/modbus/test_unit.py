@@ -23,10 +23,10 @@ def test_timeout_follows_the_latency_between_its_bounds() -> None:
     unit = fresh()
     assert unit.timeout_s(wire_s=0.0, is_shared=True) == 1.0
     for _ in range(50):
-        unit.answered(now_s=1.0, latency_s=0.2, wire_s=0.0)
+        unit.answered(now_s=1.0, latency_s=0.2, wire_s=0.0, timeout_s=1.0)
     assert abs(unit.timeout_s(wire_s=0.0, is_shared=True) - 0.8) < 0.01
     for _ in range(100):
-        unit.answered(now_s=1.0, latency_s=0.001, wire_s=0.0)
+        unit.answered(now_s=1.0, latency_s=0.001, wire_s=0.0, timeout_s=1.0)
     assert unit.timeout_s(wire_s=0.0, is_shared=True) == TIMEOUT_S_MIN
     assert unit.timeout_s(wire_s=0.25, is_shared=True) == TIMEOUT_S_MIN + 0.25
     slow = fresh(timeout_s_min=6.0)
@@ -45,7 +45,7 @@ def test_timeout_and_backoff_never_leave_their_bounds(events: list[float | None]
             most_s = SHARED_BACKOFF_S_MAX if is_shared else BACKOFF_S_MAX - 0.4  # From the start of the lost probe.
             assert unit.retry_at_s <= now_s + most_s
         else:
-            unit.answered(now_s=now_s, latency_s=latency_s, wire_s=0.0)
+            unit.answered(now_s=now_s, latency_s=latency_s, wire_s=0.0, timeout_s=TIMEOUT_S_MAX)
             assert unit.is_online
             assert unit.retry_at_s == 0.0
         assert TIMEOUT_S_MIN <= unit.timeout_s(wire_s=0.0, is_shared=is_shared) <= TIMEOUT_S_MAX
@@ -54,7 +54,7 @@ def test_timeout_and_backoff_never_leave_their_bounds(events: list[float | None]
 def test_a_silent_unit_takes_at_most_its_share_of_a_shared_line() -> None:
     """One dead meter of ten must not cost the other nine more than a twentieth."""
     unit = fresh()
-    unit.answered(now_s=0.0, latency_s=0.03, wire_s=0.0)
+    unit.answered(now_s=0.0, latency_s=0.03, wire_s=0.0, timeout_s=1.0)
     now_s, used_s = 1.0, 0.0
     for _ in range(4):  # The backoff grows to its length first.
         fail(unit, now_s)
@@ -81,3 +81,14 @@ def test_what_is_learned_survives_as_a_plain_dict() -> None:
     assert limits.barriers[Table.HOLDING] == (10, 64)
     assert limits.forbidden == tuple(Range(table=Table.INPUT, start=at, end=end) for at, end in ((3, 9), (20, 22)))
     assert limits.min_gap_s == 0.1
+
+
+def test_an_answer_that_lay_unread_is_as_old_as_its_request() -> None:
+    """The process stood still, and the device said it before that."""
+    unit = fresh()
+    unit.answered(now_s=1.0, latency_s=0.1, wire_s=0.0, timeout_s=1.0)
+    assert unit.lain_s == 0.0
+    unit.answered(now_s=9.0, latency_s=7.0, wire_s=0.0, timeout_s=0.4)
+    assert unit.lain_s == 7.0
+    unit.answered(now_s=9.5, latency_s=0.1, wire_s=0.0, timeout_s=0.4)
+    assert unit.lain_s == 0.0
