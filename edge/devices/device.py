@@ -318,6 +318,7 @@ class Device:
         except NoMarker:
             self._stage = "wrong_profile"
             raise
+        self._say_unread(facts)
         resolved = facts.resolve(self.profile)
         view = build_view(
             resolved,
@@ -359,6 +360,13 @@ class Device:
             power=lambda: self.snapshot().get("active_power_w"),
         )
         return _Running(facts=facts, resolved=resolved, poller=poller, view=view, levers=levers)
+
+    def _say_unread(self, facts: Facts) -> None:
+        """Log where the device's chain of models could not be followed to its end; it is looked at again."""
+        sunspec = facts.sunspec
+        if sunspec is not None and sunspec.unread is not None:
+            told = sunspec.unread.told(sunspec.models)
+            log.warning("device is read in part", extra={"device": self.id, "reason": told})
 
     def _polled(self, resolved: Resolved, view: View) -> list[RegisterPoint]:
         """Return the points to read: what the view shows, what levers compare, and nothing that only scales others."""

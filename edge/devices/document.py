@@ -152,6 +152,12 @@ QUIRKS = (
         "a profile may ask for a pause; the tools stay with it and ask again",
     ),
     (
+        "the header of a SunSpec model is refused with 4, 5 or 6 each time",
+        "the models before it are used where a power is among them, and the chain is walked again each minute; else the"
+        " header, the refusal and what was found before it are told",
+    ),
+    ("answers hold fewer registers than were asked for", "never data; `device read`, `scan` and `identify` say so"),
+    (
         "one register is a failure of the device (4), or busy (6), for ever",
         "the others of its block are read without it",
     ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from contracts.units import Quality
 from edge.devices.profile import Learn, Profile
-from edge.devices.resolve import Resolved, resolve, resolve_point
+from edge.devices.resolve import CONTROL_VALUES, Resolved, control_parts, resolve, resolve_point
 from edge.errors import DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.codec import decode
@@ -45,9 +45,10 @@ class Facts:
     def reads_like(self, before: "Facts", profile: Profile) -> bool:
         """Return whether the device is still to be read as it was with the facts before.
 
-        A telling point that missed its reply this time tells nothing new.
+        A telling point that missed its reply this time tells nothing new, nor does what lies after a header that was
+        refused in passing.
         """
-        if (self.sunspec, self.word_order) != (before.sunspec, before.word_order):
+        if self.word_order != before.word_order or not _lie_alike(self.sunspec, before.sunspec):
             return False
         newly = self.told.keys() - before.told.keys()
         return not newly & conditions(profile) and not any(
@@ -93,7 +94,8 @@ async def learn_facts(profile: Profile, bus: Bus, unit: int) -> Facts:
         NoMarker: It shows no SunSpec marker, and its profile needs one.
         DeviceImplausible: Its word order is none, or its SunSpec chain does not end.
         NoReply: It does not answer.
-        DeviceRefused: It refuses, more than once, for another reason than that it has no such register.
+        DeviceRefused: It refuses, more than once, for another reason than that it has no such register; or a header
+            of its chain so, before a model that has a power was found.
     """
     sunspec = None
     if profile.sunspec is not None:
@@ -102,7 +104,13 @@ async def learn_facts(profile: Profile, bus: Bus, unit: int) -> Facts:
             bases = ", ".join(map(str, profile.sunspec.bases))
             raise NoMarker(f"unit {unit} shows no SunSpec marker at {bases}, as profile {profile.id} needs")
     order = await _word_order(profile, bus, unit)
-    points = resolve(profile, sunspec, learned_order=order).points
+    resolved = resolve(profile, sunspec, learned_order=order)
+    points = resolved.points
+    if sunspec is not None and sunspec.unread is not None and not _tells_power(resolved):
+        raise DeviceRefused(
+            f"unit {unit}: {sunspec.unread.told(sunspec.models)}, and no power that profile {profile.id} reads",
+            exception_code=sunspec.unread.exception_code,
+        )
     told: dict[str, str] = {}
     for name in sorted(telling(profile) & points.keys()):
         if points[name].access is Access.WRITE:
@@ -111,6 +119,19 @@ async def learn_facts(profile: Profile, bus: Bus, unit: int) -> Facts:
         if reading is not None and reading.quality is Quality.GOOD:
             told[name] = str(reading.value)
     return Facts(sunspec=sunspec, word_order=order, told=told)
+
+
+def _lie_alike(now: SunSpecMap | None, before: SunSpecMap | None) -> bool:
+    """Return whether models lie where they lay, as far as their chain could be followed now."""
+    if now is None or before is None or now.unread is None:
+        return now == before
+    return now.base == before.base and now.models == before.models[: len(now.models)]
+
+
+def _tells_power(resolved: Resolved) -> bool:
+    """Return whether any point is a power by which control steers, alone or as a part of one."""
+    parts, specs = control_parts(resolved.profile), resolved.profile.points
+    return any(name in parts or specs[name].canonical in CONTROL_VALUES for name in resolved.points)
 
 
 def word_order_of(learn: Learn, word: int) -> WordOrder:

@@ -52,8 +52,9 @@ async def identify(url: str, profiles: Sequence[str], user_dir: Path | None = No
 
     Raises:
         ConfigError: The url cannot be used.
-        DeviceSilent: It does not answer at all.
-        DeviceRefused: It refuses everything, for a reason that may pass: it boots, or only a gateway answers.
+        DeviceSilent: It does not answer at all; or no profile fits, and its answers had another length than was asked.
+        DeviceRefused: It refuses everything, for a reason that may pass: it boots, or only a gateway answers. Or no
+            profile fits, and it refused some for such a reason.
     """
     endpoint = parse_url(url)
     async with open_patiently(endpoint) as bus:
@@ -86,6 +87,7 @@ class _Reader:
         self._has_answered = False
         self._silences = 0
         self._passing: DeviceRefused | None = None
+        self._cut_off: NoReply | None = None
         self._was_put_off = False
 
     async def sunspec(self) -> SunSpecMap | None:
@@ -147,12 +149,19 @@ class _Reader:
         self._was_put_off = self._was_put_off or not self._has_answered
 
     def check_answered(self) -> None:
-        """Raise the refusal of a device that has refused everything in passing."""
-        if self._passing is not None and not self._has_answered:
+        """Raise what kept a device from being told by its answers: refusals in passing, answers of another length."""
+        if self._cut_off is not None:
+            raise DeviceSilent(f"{self._cut_off}; no profile fits what else it answers") from self._cut_off
+        if self._passing is not None and self._has_answered:
+            code = self._passing.exception_code
+            raise DeviceRefused(f"{self._passing}; no profile fits what else it answers", exception_code=code)
+        if self._passing is not None:
             raise self._passing
 
     def _silent(self, lost: NoReply) -> None:
         """Take a silence for the register's, unless there is no connection or nothing was ever answered."""
+        if lost.fault is Fault.LENGTH:
+            self._cut_off, self._has_answered = lost, True
         self._silences += 1
         self._was_put_off = self._was_put_off or not self._has_answered
         is_gone = lost.fault is Fault.UNCONNECTED or (not self._has_answered and self._silences >= SILENCES_MAX)
@@ -191,6 +200,8 @@ async def _match(profile: Profile, sunspec: SunSpecMap | None, reader: _Reader) 
         same = {other for model in wanted for other in profile.sunspec.same_layout.get(model, ())}
         common = shown & (wanted | same)
         score.add(_MODEL * len(common), f"SunSpec models {', '.join(map(str, sorted(common)))}")
+        if sunspec.unread is not None:
+            score.add(0.0, sunspec.unread.told(sunspec.models))
     resolved = resolve(profile, sunspec if profile.sunspec is not None else None)
     has_told = await _add_told(score, resolved, reader)
     has_shown = await _add_plausible(score, resolved, reader)

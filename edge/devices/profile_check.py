@@ -10,7 +10,9 @@ from edge.devices.profile import Profile
 from edge.devices.quality import plausible_range
 from edge.devices.recipes import Lever
 from edge.devices.resolve import CONTROL_VALUES
-from edge.modbus.point import Access, DataType
+from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
+from edge.modbus.pdu import READ_FUNCTION
+from edge.modbus.point import Access, DataType, Table
 
 UNIT_ENDS = {
     "W": "_w",
@@ -45,6 +47,14 @@ UNSIGNED = frozenset({DataType.UINT16, DataType.UINT32, DataType.UINT64})
 TWO_WAY_KINDS = frozenset({Kind.METER, Kind.BATTERY})
 # What is known of the first phase, or string, may be told of the others.
 _OTHERS = re.compile(r"(_l|^dc)[2-9](?=_|$)")
+_LAST_ADDRESS = 0xFFFF
+_WRITES = {
+    Table.COIL: (WRITE_COIL, WRITE_COILS),
+    Table.HOLDING: (WRITE_REGISTER, WRITE_REGISTERS),
+    Table.DISCRETE: (),
+    Table.INPUT: (),
+}
+FUNCTIONS = (*READ_FUNCTION.values(), *_WRITES[Table.COIL], *_WRITES[Table.HOLDING])
 LIKELY_TYPO = 0.95  # Of a name beside a known one; names of a user's own are farther from ours.
 _ENDS = (
     *UNIT_ENDS.values(),
@@ -67,7 +77,33 @@ def faults(profile: Profile, *, known: Collection[str]) -> tuple[str, ...]:
         profile: One that loads.
         known: The canonical names that are in use; a name beside one of them is a slip of the pen.
     """
-    return (*faults_of_points(profile, known=known), *_roles(profile), *_identify(profile))
+    return (*_link(profile), *faults_of_points(profile, known=known), *_roles(profile), *_identify(profile))
+
+
+def _link(profile: Profile) -> Iterator[str]:
+    """Return what the link says that Modbus does not have, and what its points need and it does not say."""
+    told = profile.link.functions
+    if unknown := sorted(set(told) - set(FUNCTIONS)):
+        yield f"link.functions has {unknown}; values are read and written with {sorted(FUNCTIONS)}"
+    if len(set(told)) < len(told):
+        yield f"link.functions names one twice: {list(told)}"
+    tables = {
+        spec.table or profile.defaults.table for spec in profile.points.values() if spec.access is not Access.WRITE
+    }
+    for table in sorted(tables):
+        if (function := READ_FUNCTION[table]) not in told:
+            yield f"link.functions has no {function}, with which points of the {table} table are read: {list(told)}"
+    for name, spec in profile.points.items():
+        writes = _WRITES[spec.table or profile.defaults.table]
+        if spec.write_function is not None and spec.write_function not in writes:
+            yield f"points.{name}.write_function is {spec.write_function}, and such a value is written with {writes}"
+    for table, addresses in profile.link.barriers.items():
+        for address in addresses:
+            if not 0 <= address <= _LAST_ADDRESS:
+                yield f"link.barriers.{table} has {address}, no address from 0 to {_LAST_ADDRESS}"
+    for model in () if profile.sunspec is None else profile.sunspec.chain:
+        if not (0 < model.id < _LAST_ADDRESS and 0 <= model.base <= _LAST_ADDRESS and model.length > 0):
+            yield f"sunspec.chain has model {model.id} of {model.length} registers at {model.base}, which no device has"
 
 
 def faults_of_points(profile: Profile, *, known: Collection[str]) -> tuple[str, ...]:

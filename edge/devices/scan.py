@@ -223,6 +223,12 @@ async def _answer(bus: Bus, unit: int) -> _Answer | None:
                 return None
             text = f"{_named(refusal.exception_code)} to a read of {table} registers"
             continue
+        except NoReply as lost:
+            if lost.fault is not Fault.LENGTH:
+                raise
+            bus.unit(unit).excuse()
+            text = f"a reply of another length to a read of {table} registers"
+            continue
         text = f"a read of {table} registers"
         break
     models: tuple[int, ...] = ()

@@ -245,8 +245,9 @@ class Session:
                 image = await read_model(self.bus, self.unit, model)
                 _add(tables["holding"], model.address, (model.model_id, model.length))
                 tables["holding"].update({str(at): word for at, word in image.items()})
-            end = sunspec.models[-1].end if sunspec.models else sunspec.base + 2
-            _add(tables["holding"], end, (0xFFFF, 0))
+            if sunspec.unread is None:
+                end = sunspec.models[-1].end if sunspec.models else sunspec.base + 2
+                _add(tables["holding"], end, (0xFFFF, 0))
         for point in [self.resolved.points[name] for name in self.names()]:
             if str(point.address) in tables[point.table.value]:
                 continue

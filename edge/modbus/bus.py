@@ -158,7 +158,7 @@ class Bus:
                 continue
             values = read_values(table, count, reply)
             if values is None:
-                raise NoReply(f"unit {unit} answered {count} values with another byte count", fault=Fault.MISMATCH)
+                raise NoReply(f"unit {unit} answered {count} values with another byte count", fault=Fault.LENGTH)
             return values
         raise AssertionError("the last try returns or raises")
 
@@ -258,9 +258,7 @@ class Bus:
                 continue
             values = read_values(table, wide, reply)
             if values is None:
-                raise NoReply(
-                    f"unit {unit.number} answered {wide} values with another byte count", fault=Fault.MISMATCH
-                )
+                raise NoReply(f"unit {unit.number} answered {wide} values with another byte count", fault=Fault.LENGTH)
             return read_reply(table, values[address - start : address - start + count])
         return None
 
@@ -326,7 +324,7 @@ class Bus:
         if (
             self._timeouts >= self._timeouts_until_close
             or lost.fault is Fault.LOST
-            or (self._has_ids and lost.fault in (Fault.MISMATCH, Fault.FRAMING))
+            or (self._has_ids and lost.fault in (Fault.MISMATCH, Fault.LENGTH, Fault.FRAMING))
         ):
             self._drop_wire()
 

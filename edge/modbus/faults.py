@@ -9,7 +9,8 @@ class Fault(StrEnum):
     """What went wrong on the wire."""
 
     TIMEOUT = "timeout"  # Nothing usable came in time.
-    MISMATCH = "mismatch"  # A reply came, but not to this request: transaction, unit, function or length differ.
+    MISMATCH = "mismatch"  # A reply came, but not to this request: transaction, unit or function differ.
+    LENGTH = "length"  # The reply to this request holds more or fewer values than were asked for.
     FRAMING = "framing"  # Bytes came that are no frame: checksum, protocol, leftovers.
     LOST = "lost"  # The connection broke.
     UNCONNECTED = "unconnected"  # There is no connection now.

@@ -5,7 +5,7 @@ Source: SunSpec device information model specification 1.1, 6.2 to 6.4.
 """
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.errors import DeviceImplausible, DeviceRefused
 from edge.modbus.bus import Bus
@@ -47,11 +47,26 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnreadHeader:
+    """The header of a chain that its device refuses each time, for a reason that is not the chain's end."""
+
+    address: int
+    exception_code: int
+    why: str
+
+    def told(self, models: Iterable["Model"]) -> str:
+        """Return which header is refused, why, and what was found before it."""
+        found = ", ".join(str(model.model_id) for model in models) or "none"
+        return f"the SunSpec header at {self.address} is refused each time ({self.why}); models before it: {found}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SunSpecMap:
-    """Where the models of a device lie."""
+    """Where the models of a device lie; ``unread`` is the header at which its chain could not be followed further."""
 
     base: int
     models: tuple[Model, ...]
+    unread: UnreadHeader | None = None
 
     def find(self, model_id: int, instance: int = 1) -> Model | None:
         """Return a model, None where the device has no such."""
@@ -139,10 +154,12 @@ async def discover(bus: Bus, unit: int, *, bases: Sequence[int] = BASES) -> SunS
     """Return the map of a live device, None where it shows no marker.
 
     A device that boots may refuse for a while what it has: that is neither a missing marker nor the end of its chain.
+    The models before a header that is refused so are in the map, and the header as unread.
 
     Raises:
         NoReply: The device did not answer; nothing may be concluded.
-        DeviceRefused: It refused, more than once, for another reason than that it has no such registers.
+        DeviceRefused: It refused, more than once, for another reason than that it has no such registers: the marker,
+            or the first header.
         DeviceImplausible: The chain does not end.
     """
     passing: DeviceRefused | None = None
@@ -157,13 +174,23 @@ async def discover(bus: Bus, unit: int, *, bases: Sequence[int] = BASES) -> SunS
             if refusal.exception_code in GATEWAY:
                 raise
             passing = refusal if refusal.exception_code in PASSING else passing
+        unread: UnreadHeader | None = None
         try:
             while True:
                 address, count = steps.send(words)
-                words = await _header(bus, unit, address, count)
+                try:
+                    words = await _header(bus, unit, address, count)
+                except DeviceRefused as refusal:
+                    if refusal.exception_code in GATEWAY:
+                        raise
+                    words = None
+                    unread = UnreadHeader(address=address, exception_code=refusal.exception_code, why=str(refusal))
         except StopIteration as ended:
-            if ended.value is not None:
-                return ended.value  # type: ignore[no-any-return]
+            found: SunSpecMap | None = ended.value
+            if found is not None and unread is not None and not found.models:
+                raise DeviceRefused(unread.told(()), exception_code=unread.exception_code) from ended
+            if found is not None:
+                return replace(found, unread=unread)
     if passing is not None:
         raise passing
     return None

@@ -321,7 +321,7 @@ class Wire(asyncio.Protocol):
         elif len(payload) != pending.reply_bytes:
             self.counts.mismatched += 1
             self._fail(
-                Fault.MISMATCH, f"unit {unit} answered {len(payload)} bytes where {pending.reply_bytes} were asked for"
+                Fault.LENGTH, f"unit {unit} answered {len(payload)} bytes where {pending.reply_bytes} were asked for"
             )
         elif pending.expected not in (None, payload):
             self.counts.mismatched += 1

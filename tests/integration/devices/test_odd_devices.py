@@ -3,14 +3,18 @@
 import asyncio
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from edge.devices.catalogue import load_profile
+from edge.devices.facts import Facts
 from edge.devices.identify import identify
 from edge.modbus.bus import Bus
 from edge.modbus.point import LinkLimits, Table
+from edge.modbus.sunspec import Model, SunSpecMap, UnreadHeader
 from sitewatt.commands import device
 from tests.support.modbus.maps import empty
 from tests.support.modbus.server import Bank, Request, Sending, tcp_device
@@ -257,3 +261,83 @@ async def test_a_device_that_is_deaf_for_a_while_is_read() -> None:
     url, words = "tcp://127.0.0.1:PORT?unit=1", ("--profile", "sunspec_generic_int", "--point", "sunspec_id")
     result = await _ask(Server({1: Bank(holding=dict(CHAIN))}, fault=deaf), "read", url, *words)
     assert result.exit_code == 0 and "1400204883" in result.output, result.output
+
+
+def _refusing_at(code: int, address: int) -> Callable[[Server, Request, bytes | None], Sending]:
+    def fault(server: Server, request: Request, payload: bytes | None) -> Sending:
+        if request.address == address and request.pdu[0] == 3:
+            payload = bytes((request.pdu[0] | 0x80, code))
+        return [] if payload is None else [(0.0, server.frame(request, payload))]
+
+    return fault
+
+
+INVERTER = SUNS | {40070: 103, 40071: 50} | dict.fromkeys(range(40072, 40122), 0) | {40084: 2_500, 40085: 0}
+
+
+async def test_a_chain_whose_header_fails_for_ever_is_used_as_far_as_it_goes() -> None:
+    """What lies behind it may be a model of the vendor's own; the power lies before it."""
+    server = Server({1: Bank(holding=INVERTER | {40122: 120, 40123: 26})}, fault=_refusing_at(4, 40122))
+    url = "tcp://127.0.0.1:PORT?unit=1"
+    result = await _ask(server, "read", url, "--profile", "sunspec_generic_int", "--point", "m103.W")
+    assert result.exit_code == 0 and "2500" in result.output, result.output + result.stderr
+    result = await _ask(server, "identify", url)
+    assert result.exit_code == 0
+    assert "header at 40122 is refused each time" in " ".join(result.output.split()), result.output
+
+
+@pytest.mark.parametrize(("address", "found"), [(40070, "models before it: 1"), (40002, "models before it: none")])
+async def test_a_header_that_fails_before_any_power_is_named(address: int, found: str) -> None:
+    """Which header, why, and what was found before it: the installer tells the vendor."""
+    server = Server({1: Bank(holding=dict(INVERTER))}, fault=_refusing_at(4, address))
+    url = "tcp://127.0.0.1:PORT?unit=1"
+    result = await _ask(server, "read", url, "--profile", "sunspec_generic_int", "--point", "m103.W")
+    assert result.exit_code == 1
+    assert f"SunSpec header at {address} is refused each time" in result.stderr
+    assert "exception 4 (device failure)" in result.stderr and found in result.stderr
+
+
+async def test_a_header_that_fails_while_a_device_is_read_takes_no_model_from_it() -> None:
+    """A busy second must not cost a battery its lever."""
+    whole, cut = SunSpecMap(base=40000, models=MODELS), SunSpecMap(base=40000, models=MODELS[:1], unread=UNREAD)
+    moved = replace(cut, models=(replace(MODELS[0], length=66),))
+    profile = load_profile("sunspec_generic_int")
+    before = Facts(sunspec=whole, told={})
+    assert Facts(sunspec=cut, told={}).reads_like(before, profile)
+    assert not Facts(sunspec=moved, told={}).reads_like(before, profile)
+    assert not Facts(sunspec=whole, told={}).reads_like(Facts(sunspec=cut, told={}), profile), "it is whole again"
+
+
+MODELS = (
+    Model(model_id=1, instance=1, address=40002, length=65),
+    Model(model_id=103, instance=1, address=40069, length=50),
+)
+UNREAD = UnreadHeader(address=40069, exception_code=6, why="busy")
+
+
+async def test_a_device_whose_answers_are_too_short_is_told_by_that() -> None:
+    """That no profile fits is true and helps nobody; that the port is open and silent is not true."""
+
+    def short(server: Server, request: Request, payload: bytes | None) -> Sending:
+        if payload is not None and payload[0] in (3, 4):
+            payload = bytes((payload[0], payload[1] - 2)) + payload[2:-2]
+        return [] if payload is None else [(0.0, server.frame(request, payload))]
+
+    server = Server({1: Bank(holding=dict.fromkeys(range(400), 1), input=dict.fromkeys(range(400), 1))}, fault=short)
+    result = await _ask(server, "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.exit_code == 1 and "bytes where" in result.stderr, result.stderr
+    assert "no profile fits what else it answers" in result.stderr and "rtuovertcp" not in result.stderr
+    result = await _ask(server, "scan", "127.0.0.1", "--port", "PORT", "--unit", "1")
+    assert result.exit_code == 0 and "a reply of another length" in result.output
+
+
+async def test_a_device_that_fails_at_what_would_tell_it_is_told_by_that() -> None:
+    """Exception 4 of the registers that name it, and a plain refusal of the others."""
+
+    def failing(server: Server, request: Request, payload: bytes | None) -> Sending:
+        code = 4 if request.pdu[0] == 4 and request.address < 20 else 2
+        return [(0.0, server.frame(request, bytes((request.pdu[0] | 0x80, code))))]
+
+    result = await _ask(Server({1: Bank()}, fault=failing), "identify", "tcp://127.0.0.1:PORT?unit=1")
+    assert result.exit_code == 1
+    assert "exception 4 (device failure); no profile fits what else it answers" in result.stderr, result.stderr

@@ -114,7 +114,7 @@ async def test_refusals_carry_their_code(quirk: str, code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("quirk", "fault"), [("short", Fault.MISMATCH), ("silent=11-11", Fault.TIMEOUT), ("unit_reply=9", Fault.MISMATCH)]
+    ("quirk", "fault"), [("short", Fault.LENGTH), ("silent=11-11", Fault.TIMEOUT), ("unit_reply=9", Fault.MISMATCH)]
 )
 async def test_what_is_no_answer_is_none(quirk: str, fault: Fault) -> None:
     """A register fewer, silence, another unit's name."""

@@ -55,6 +55,23 @@ def test_no_power_that_flows_both_ways_is_unsigned(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        (
+            "[3, 6]",
+            "[3, 6, 99]",
+            "link.functions has [99]; values are read and written with [1, 2, 3, 4, 5, 6, 15, 16]",
+        ),
+        ("[3, 6]", "[3, 3, 6]", "link.functions names one twice: [3, 3, 6]"),
+        ("[3, 6]", "[4, 6]", "link.functions has no 3, with which points of the holding table are read: [4, 6]"),
+        (
+            "access: rw}",
+            "access: rw, write_function: 5}",
+            "limit.write_function is 5, and such a value is written with (6, 16)",
+        ),
+        (
+            "[3, 6]}",
+            "[3, 6], barriers: {holding: [70000]}}",
+            "link.barriers.holding has 70000, no address from 0 to 65535",
+        ),
         ("canonical: active_power_w", "canonical: activ_power_w", "is 'active_power_w' meant?"),
         ("canonical: power_limit_pct", "canonical: limit", "no name in use"),
         (", unit: W,", ", unit: kW,", "points.power.unit is 'kW': give the scale that makes it 'W'"),

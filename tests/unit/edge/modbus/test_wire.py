@@ -114,7 +114,7 @@ async def test_a_cut_reply_and_a_late_one_in_one_piece_are_not_data_either() -> 
     [
         (frame(9, 5), Fault.MISMATCH),
         (frame(1, 5, unit=2), Fault.MISMATCH),
-        (frame(1, 5, 6), Fault.MISMATCH),
+        (frame(1, 5, 6), Fault.LENGTH),
         (b"\x00\x01\x00\x07" + frame(1, 5)[4:], Fault.FRAMING),
         (b"\x00\x01\x00\x00\x7f\xff\x01\x03", Fault.FRAMING),
     ],
@@ -134,7 +134,7 @@ async def test_a_frame_that_is_not_the_answer_fails_the_request_at_once(reply: b
         (b":0103020006F5\r\n", Fault.FRAMING),
         (b":0-03020005F5\r\n", Fault.FRAMING),
         (b":0203020005F4\r\n", Fault.MISMATCH),
-        (b":0103040005000AE9\r\n", Fault.MISMATCH),
+        (b":0103040005000AE9\r\n", Fault.LENGTH),
     ],
 )
 async def test_an_ascii_frame_is_taken_only_if_its_sum_unit_and_length_fit(reply: bytes, fault: Fault | None) -> None:
