@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.rigs.fault_matrix import TOLERANCE_W
-from tests.support.rigs.fault_rig import BATTERY_LOAD_W, State, battery_site, siege
+from tests.support.rigs.fault_rig import BATTERY_LOAD_W, State, battery_site, fault_rig
 from tests.support.rigs.gateway import devices_read, until_status
 
 SITE = "home"
@@ -47,7 +47,7 @@ async def test_neither_a_missing_sample_nor_a_stall_lets_go_of_the_battery(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The house is supplied all the while; a meter that stays without a value lets the battery rest."""
-    async with siege(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED) as place:
+    async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED) as place:
         await devices_read(place, SITE)
         await place.steadily(SITE, _is_supplied)
         begun_ms, gaps = place.now_ms(), Gaps()

@@ -168,11 +168,12 @@ async def cut(place: FaultRig, _: Disk) -> None:
 
 
 async def fill(place: FaultRig, state: Disk) -> None:
-    state.fill(*place.pids())
+    # In a thread: the wires to the devices are in this one, and must not wait for a disk.
+    await asyncio.to_thread(state.fill, *place.pids())
 
 
 async def _read_only(place: FaultRig, state: Disk) -> None:
-    state.turn_read_only(*place.pids())
+    await asyncio.to_thread(state.turn_read_only, *place.pids())
 
 
 async def _missed_the_disk(place: FaultRig, state: Disk) -> None:
