@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from contracts.clock import Clock
 from edge.config import Idle, SiteConfig
-from edge.control.bridge import Bridge, bridged
+from edge.control.bridge import BRIDGE_S, Bridge, bridged
 from edge.control.cycle import decide
 from edge.control.envelope import envelope
 from edge.control.fallback import alone_s, holds_bound
@@ -114,11 +114,12 @@ class ControlLoop:
             await asyncio.gather(*self._writing.values(), return_exceptions=True)
 
     async def _catch_up(self) -> None:
-        """Let devices be read, a period at most, where only our own stall has made their readings too old to act on.
+        """Let devices be read, for ``BRIDGE_S`` at most, where only our own stall has made their readings too old.
 
-        What they say waits at our sockets or is asked for at once; a cycle before that would let go of batteries.
+        What they say waits at our sockets or is asked for at once (ten on one line take a second or two); a cycle
+        before that would let go of batteries.
         """
-        until_s = self._clock.monotonic() + self._period_s
+        until_s = self._clock.monotonic() + BRIDGE_S
         while self._was_fresh and not self._is_fresh() and self._clock.monotonic() < until_s:
             await self._clock.sleep(self._period_s / LOOKS)
 

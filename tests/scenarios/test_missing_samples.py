@@ -11,10 +11,10 @@ from tests.support.rigs.gateway import devices_read, until_status
 
 SITE = "home"
 # Slow enough that a busy machine's hiccup is no missing sample of the site.
-SPEED = 4.0
-STOOD_MS = 8_000  # Longer than a reading may be old, shorter than any timer.
+SPEED = 3.0
+STOOD_MS = 7_000  # Longer than a reading may be old, shorter than any timer.
 POWER_AT = 52  # Of the meter's power in its map. Source: Eastron SDM630 Modbus, input register 30053.
-GAP, GAPS = 2, 3
+GAP, GAPS = 2, 2
 
 
 def _is_supplied(state: State) -> bool:
