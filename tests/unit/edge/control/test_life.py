@@ -179,6 +179,7 @@ _seldom = st.sampled_from([False] * 12 + [True])
 )
 @example([Effect(now_s=1, readback_equal=True, connection_w=0), Effect(now_s=121)])
 @example([Effect(now_s=APPLY_S)])
+@example([Effect(now_s=121)])
 @example([Effect(now_s=1, released=True)])
 @example([Effect(now_s=1, superseded=True)])
 def test_a_life_never_repeats_an_end_and_never_skips_the_read_back(seen: list[Effect]) -> None:
