@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from cloud.market.product import times
-from cloud.market.rules import MarketRules
+from cloud.market.rules import EDITION, MarketRules
 from cloud.market.state import Outcome, Product, State, Terms
 from contracts.market import ProductState
 
-EDITION: Final = 2
+# Of the first edition no parameter changes.
+PARAMETERS_SINCE: Final = 2
 # What a move may change; an order that stands was taken under the others.
 MONEY_RULES: Final = (
     "edition", "version", "imbalance", "imbalance_short_mct_per_kwh", "imbalance_long_mct_per_kwh", "estimate",
@@ -58,7 +59,7 @@ def unfit(old: MarketRules, new: MarketRules) -> str | None:
     """Return why rules cannot follow others in a running market, ``None`` where they can."""
     before, after = old.model_dump(), new.model_dump()
     changed = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
-    if old.edition == new.edition == EDITION and new.version == old.version + 1 and len(changed) > 1:
+    if old.edition == new.edition >= PARAMETERS_SINCE and new.version == old.version + 1 and len(changed) > 1:
         wrong = [name for name in changed if name not in (*PARAMETERS, "version")]
         return f"would change {', '.join(wrong)}, which is no parameter of a running market" if wrong else None
     trading = [name for name in changed if name not in MONEY_RULES]
@@ -73,7 +74,7 @@ def move(state: State, command: Mapping[str, object], _out: Outcome) -> None:
     """Take rules that were found fit: for every product that has not settled, and for those to come."""
     old, new = state.rules, MarketRules.model_validate(command["rules"])
     for product in state.products.values():
-        if product.state in _SETTLED and new.edition != old.edition:
+        if product.state in _SETTLED and new.edition != old.edition and product.edition is None:
             product.edition = old.edition
         product.times = times(new, product.start_ms)
         _hold_fee(state, product, more_mct_per_kwh=new.fee_mct_per_kwh - old.fee_mct_per_kwh)

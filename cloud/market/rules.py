@@ -222,6 +222,7 @@ SECOND_EDITION = (
     "imbalance_short_mct_per_kwh",
     "imbalance_long_mct_per_kwh",
 )
+EDITION = 3
 DAY_S = 86_400
 # Eight days of intervals, 768, are open at most: each look at what is due goes through all of them.
 OPENING_S_MAX = 8 * DAY_S
@@ -236,7 +237,8 @@ class MarketRules(_Data):
 
     ``edition`` says how the rules are applied, so that a journal replays as it was written: the first settled whatever
     was read or estimated; from the second on, readings above the connection by more than ``implausible_permille`` are
-    held, nothing is paid on an estimate, and flagged claims wait. ``final_days`` is another way to say
+    held, nothing is paid on an estimate, and flagged claims wait; from the third on, an estimate counts a purchase as
+    not taken where that is the worse for its site, as below zero. ``final_days`` is another way to say
     ``correction_s``. With no last resort and no trade, imbalance costs ``imbalance_short_mct_per_kwh`` and earns
     ``imbalance_long_mct_per_kwh``, the ends of the price band where they are not given.
 
@@ -244,7 +246,7 @@ class MarketRules(_Data):
     ``vat_permille`` on all that it pays: energy bought, imbalance, fees and charges.
     """
 
-    edition: int = Field(default=2, ge=1, le=2)
+    edition: int = Field(default=EDITION, ge=1, le=EDITION)
     zone: ZoneId
     version: int = Field(default=1, ge=1)
     mechanism: Mechanism = Mechanism.CONTINUOUS_CALL

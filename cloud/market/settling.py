@@ -35,6 +35,8 @@ ESTIMATED = "estimated"
 IMPLAUSIBLE = "implausible"
 FINAL = "final"
 CAPPED = "capped"
+# Of the editions of the rules.
+_DEARER_SINCE = 3
 _SETTLED = (ProductState.SETTLED, ProductState.CORRECTED)
 
 
@@ -196,7 +198,7 @@ def _estimate_the_dearer(state: State, product: Product, site: str) -> None:
 
     Needs the imbalance prices; until then ``estimate_missing`` counts the purchase as taken.
     """
-    if state.rules.estimate is not Estimate.WORST or first_edition(state, product):
+    if state.rules.estimate is not Estimate.WORST or _edition(state, product) < _DEARER_SINCE:
         return
     account = state.accounts[site]
     traded_wh = product.position(account).net_wh
@@ -250,8 +252,13 @@ def finish(state: State, product: Product, out: Outcome) -> None:
 
 
 def first_edition(state: State, product: Product) -> bool:
-    """Return whether a product settles by the first edition of the rules: the market's, or that of before its move."""
-    return (state.rules.edition if product.edition is None else product.edition) == 1
+    """Return whether a product settles by the first edition of the rules."""
+    return _edition(state, product) == 1
+
+
+def _edition(state: State, product: Product) -> int:
+    """Return the edition of the rules that a product settles by: the market's, or that of before its move."""
+    return state.rules.edition if product.edition is None else product.edition
 
 
 def _prices(state: State, product: Product, paid: int | None, system_wh: int) -> ImbalancePrices:
@@ -328,7 +335,7 @@ def _measured(state: State, product: Product, site: str, *, final: bool = False)
         metered_wh=metered,
         traded_wh=product.position(state.accounts[site]).net_wh,
         demand_response_wh=0 if result is None else result.delivered_wh,
-        edition=1 if first_edition(state, product) else state.rules.edition,
+        edition=_edition(state, product),
     )
     return result, imbalance
 

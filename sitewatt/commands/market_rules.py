@@ -62,10 +62,10 @@ def move(
 def _rules(store: "Tables", record: "ZoneRecord") -> "tuple[MarketRules, MarketRules]":
     """Return the rules that a market has, and those after a move."""
     from cloud.market.moving import moved_rules
-    from cloud.market.rules import MarketRules
+    from cloud.market.rules import EDITION, MarketRules
     from cloud.shell.market.reading import read_fold
 
-    configured = MarketRules.model_validate({"edition": 2, **record.market, "zone": record.id})
+    configured = MarketRules.model_validate({"edition": EDITION, **record.market, "zone": record.id})
     fold = read_fold(store, record.id)
     now = configured if fold is None else fold.engine.rules
     return now, moved_rules(now, configured)

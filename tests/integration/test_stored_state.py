@@ -111,7 +111,7 @@ def test_a_market_of_the_version_before_moves_to_the_present_rules_and_its_journ
     words = ["--zone", zone["zone"], "--by", "ann", "--reason", "the members agreed"]
     moved = CliRunner().invoke(market, ["rules", "move", folder, *words])
     assert moved.exit_code == 0, moved.output
-    assert "settles by edition 2 from now on, says ann" in moved.stdout
+    assert "settles by edition 3 from now on, says ann" in moved.stdout
     again = CliRunner().invoke(market, ["rules", "move", folder, *words])
     assert again.exit_code == 2 and "there is no later one" in again.output
     (proof,) = prove_file(stored / "cloud" / "tables.db")

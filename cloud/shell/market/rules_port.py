@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from cloud.errors import SkillError, SkillMissing
 from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
-from cloud.market.moving import EDITION, with_parameters
+from cloud.market.moving import PARAMETERS_SINCE, with_parameters
 from cloud.market.rules import MarketRules
 from cloud.market.trial import tried
 from cloud.shell.market.reading import read_fold
@@ -71,7 +71,7 @@ class StoreRules:
         """
         engine = self._running(zone)
         at_ms = max(epoch_ms(at), engine.now_ms)
-        if engine.rules.edition < EDITION:
+        if engine.rules.edition < PARAMETERS_SINCE:
             return f"the market of {zone} has edition {engine.rules.edition} of the rules; move it first"
         told = {**self.in_force(zone).parameters.model_dump(), **changes}
         if told == self.in_force(zone).parameters.model_dump():

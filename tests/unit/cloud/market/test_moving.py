@@ -1,6 +1,7 @@
 """A market moves to another edition of its rules: what was settled stays, what is to come settles by the new."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import event, given
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 
 from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
-from cloud.market.moving import moved_rules, with_parameters
+from cloud.market.moving import moved_rules, unfit, with_parameters
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import MarketRules, Participant
 from tests.support.market.streams import T0_MS
+from tests.unit.cloud.market.test_honest_money import LATE, market, owed, read
 
 FIRST = T0_MS + INTERVAL_MS
 OLD = MarketRules(edition=1, zone="street", imbalance="single", estimate="schedule")  # type: ignore[arg-type]
@@ -42,11 +44,11 @@ def _move(engine: Engine, rules: MarketRules) -> None:
 
 
 def test_what_was_settled_stays_and_what_comes_settles_by_the_new_edition() -> None:
-    """By the first edition who sold nothing earns the import tariff in a short interval, by the second it does not."""
+    """By the first edition who sold nothing earns the import tariff in a short interval, later it does not."""
     engine = _market()
     assert engine.balances()["farm"][0] == -1000 * 30_000
     _move(engine, moved_rules(OLD, CONFIGURED))
-    assert (engine.rules.edition, engine.rules.version, engine.rules.imbalance) == (2, 2, "spread")
+    assert (engine.rules.edition, engine.rules.version, engine.rules.imbalance) == (3, 2, "spread")
     assert engine.balances()["farm"][0] == -1000 * 30_000
     _read(engine, FIRST + INTERVAL_MS, farm_wh=-1000, mill_wh=1500)
     assert engine.balances()["farm"][0] == -1000 * 30_000 - 1000 * 8_000
@@ -75,6 +77,54 @@ def test_parameters_change_within_an_edition_and_what_was_settled_keeps_its_own(
     assert engine.balances()["farm"] == (-5000 * 30_000, -5000)
     restored = Engine.restore(json.loads(json.dumps(engine.snapshot())))
     assert restored.state_hash() == engine.state_hash() and engine.ledger_sums() == (0, 0)
+
+
+def _bought_below_zero(**changes: Any) -> Engine:
+    """Return a market in which the mill bought 700 Wh at -20 mct a kWh and no reading of it came."""
+    engine = market({"farm": ("sell", 700, -20), "mill": ("buy", 700, -20)}, imbalance="spread", **changes)
+    read(engine, "farm", -700)
+    engine.apply(commands.tick(at_ms=LATE))
+    return engine
+
+
+def test_a_journal_of_the_second_edition_replays_to_the_sums_that_it_was_settled_with() -> None:
+    """A restart reads the journal again: another sum than the tables hold would be reversed by a later reading."""
+    old, new = _bought_below_zero(edition=2), _bought_below_zero()
+    # The second edition counts the purchase as taken, for which the mill is paid; the third as not taken.
+    assert (owed(old, "mill"), owed(new, "mill")) == (-13_600, 0)
+    for engine in (old, new):
+        restored = Engine.restore(json.loads(json.dumps(engine.snapshot())))
+        assert restored.state_hash() == engine.state_hash() and engine.ledger_sums() == (0, 0)
+    # Both come to the same once the reading is there.
+    for engine in (old, new):
+        read(engine, "mill", 680)
+        assert owed(engine, "mill") == -13_600
+
+
+def test_a_market_that_moves_twice_corrects_each_interval_by_the_edition_that_settled_it() -> None:
+    """What settled by the first stays there through both moves, and what settled by the second stays there."""
+    engine = _market()
+    second = moved_rules(OLD, CONFIGURED).model_copy(update={"edition": 2})
+    _move(engine, second)
+    _read(engine, FIRST + INTERVAL_MS, farm_wh=-1000, mill_wh=1500)
+    third = moved_rules(second, CONFIGURED)
+    assert third.edition == 3
+    engine.apply(commands.move_rules(third, by="ann", reason="agreed", at_ms=FIRST + 2 * INTERVAL_MS + 1))
+    first, next_one, open_one = (engine.product(FIRST + place * INTERVAL_MS) for place in range(3))
+    assert first is not None and next_one is not None and open_one is not None
+    assert (first.edition, next_one.edition, open_one.edition) == (1, 2, None)
+    _read(engine, FIRST, farm_wh=-5000, mill_wh=1500, version=2)
+    assert engine.ledger_sums() == (0, 0)
+    restored = Engine.restore(json.loads(json.dumps(engine.snapshot())))
+    assert restored.state_hash() == engine.state_hash()
+
+
+@pytest.mark.parametrize("edition", [2, 3])
+def test_parameters_change_in_every_edition_but_the_first(edition: int) -> None:
+    """A change that a journal of the second edition holds is taken again when it is read."""
+    old = CONFIGURED.model_copy(update={"edition": edition})
+    assert unfit(old, with_parameters(old, {"fee_mct_per_kwh": 100})) is None
+    assert unfit(OLD, with_parameters(OLD, {"fee_mct_per_kwh": 100})) is not None
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 300), st.integers(0, 30_000)), min_size=1, max_size=8))
@@ -118,7 +168,7 @@ def test_a_move_changes_how_a_market_settles_never_how_it_trades(change: dict[st
     rules = moved_rules(OLD, CONFIGURED).model_copy(update=change)
     if not word:
         _move(engine, rules)
-        with pytest.raises(BadCommand, match="has edition 2, the market has 2"):
+        with pytest.raises(BadCommand, match="has edition 3, the market has 3"):
             _move(engine, rules)
         return
     with pytest.raises(BadCommand, match=word):
