@@ -187,7 +187,7 @@ _WITHOUT: tuple[tuple[str, str], ...] = (
         "OCPP. huawei-solar-lib (873c1b3) reads voltages, energy and temperature of one, neither power nor state; in "
         "scharger_huawei_modbus (emavap, a7f4743) the charger is the client and the energy manager its server",
     ),
-    ("Iskra WM, MC, IE", "none: values are decimal floats (exponent and 24 bits), which the decoder does not know"),
+    ("Iskra WM1, WM3, MC, IE", "none: what their counters count is a setting of each; WM3M4 has a map (`iskra_wm3m4`)"),
     (
         "Vaillant gateways",
         "none: eBUS and EEBus; the list of ise's Modbus gateway (geoTHERM/3, slow) could "

@@ -6,7 +6,7 @@ Source: commissioning threads of other gateways: words or bytes in the other ord
 from collections.abc import Iterator
 from dataclasses import replace
 
-from edge.modbus.codec import FLOATS, SIGNED, decode
+from edge.modbus.codec import DECIMALS, FLOATS, SIGNED, decode
 from edge.modbus.point import DataType, RegisterPoint, WordOrder
 
 FACTORS = (0.1, 10, 0.01, 100, 0.001, 1000)
@@ -53,7 +53,7 @@ def _map_faults(point: RegisterPoint, words: list[int]) -> Iterator[tuple[Regist
     for factor in FACTORS:
         scale = float(f"{point.scale * factor:.12g}")
         yield replace(point, scale=scale), as_read, f"a scale of {scale:g} instead of {point.scale:g}"
-    if point.count == 2 and point.data_type not in FLOATS:
+    if point.count == 2 and point.data_type not in FLOATS and point.data_type not in DECIMALS:
         yield replace(point, data_type=DataType.FLOAT32, scale=1), as_read, "it a float"
 
 

@@ -25,12 +25,15 @@ COUNT: dict[DataType, int] = {
     DataType.UINT32: 2,
     DataType.INT32: 2,
     DataType.FLOAT32: 2,
+    DataType.DECIMAL32: 2,
+    DataType.UDECIMAL32: 2,
     DataType.ENUM32: 2,
     DataType.UINT64: 4,
     DataType.INT64: 4,
     DataType.FLOAT64: 4,
     DataType.CLOCK: 6,
 }
+ONLY_READ = (DataType.CLOCK, DataType.DECIMAL32, DataType.UDECIMAL32)
 CLOCK_COUNTS = (6, 3)  # One register a part from the year down, or two parts a register.
 
 
@@ -112,11 +115,12 @@ Sentinels = Annotated[tuple[int, ...], BeforeValidator(one_or_more)]
 class PointSpec(Section):
     """One value of the device.
 
-    A point lies at ``address``, or in a SunSpec ``model`` at the offset ``at`` from the model's id, its scale factor
-    at ``scale_at``. ``parts`` are the addresses of a value that is not adjacent, most significant word first.
-    ``type`` and ``count`` say what the bits are, ``(raw + offset) * scale`` what they are worth. ``when`` says by what
-    other points read that the device has it: of several firmwares, or of several models by their code. ``low_first``:
-    the first of the two characters in a register of a text lies in its low byte.
+    A point lies at ``address``, or in a SunSpec ``model`` at the offset ``at`` from the model's id. Its scale factor, a
+    power of ten, lies at ``scale_at``: an address of the same table, or an offset in the same model. ``parts`` are the
+    addresses of a value that is not adjacent, most significant word first. ``type`` and ``count`` say what the bits
+    are, ``(raw + offset) * scale`` what they are worth. ``when`` says by what other points read that the device has it:
+    of several firmwares, or of several models by their code. ``low_first``: the first of the two characters in a
+    register of a text lies in its low byte.
     """
 
     canonical: str = Field(pattern=CANONICAL)
@@ -160,8 +164,6 @@ class PointSpec(Section):
             raise ValueError("needs either an address or a SunSpec model")
         if (self.model is None) != (self.at is None):
             raise ValueError("needs model and at together")
-        if self.scale_at is not None and self.model is None:
-            raise ValueError("scale_at needs a SunSpec model")
         if self.scale == 0:
             raise ValueError("has scale 0, which loses the value")
         if self.type is DataType.STRING and self.count is None:
@@ -173,8 +175,8 @@ class PointSpec(Section):
         wide = wide or (self.type is DataType.CLOCK and self.count in CLOCK_COUNTS)
         if self.count is not None and expected is not None and self.count != expected and not wide:
             raise ValueError(f"has count {self.count}, a {self.type} takes {expected}")
-        if self.type is DataType.CLOCK and self.is_writable:
-            raise ValueError("is a clock, which is only read")
+        if self.type in ONLY_READ and self.is_writable:
+            raise ValueError(f"is a {self.type}, which is only read")
         if self.write_function not in (None, 5, 6, 15, 16):
             raise ValueError(f"has write_function {self.write_function}, not 5, 6, 15 or 16")
         return self

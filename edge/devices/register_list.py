@@ -50,6 +50,8 @@ _TYPES = {
     DataType.INT64: ("int64", "i64", "s64", "signed64"),
     DataType.FLOAT32: ("float32", "f32", "float", "real", "ieee754", "single"),
     DataType.FLOAT64: ("float64", "f64", "double", "lreal"),
+    DataType.DECIMAL32: ("decimal32", "t6"),
+    DataType.UDECIMAL32: ("udecimal32", "t5"),
     DataType.ENUM16: ("enum16", "enum"),
     DataType.ENUM32: ("enum32",),
     DataType.BITFIELD: ("bitfield", "bitfield16", "bitmap", "bits"),

@@ -182,7 +182,7 @@ def _point(
     address = _address(profile, spec, where)
     if address is None:
         return None
-    scale_register = None
+    scale_register = spec.scale_at if spec.model is None else None
     if spec.scale_at is not None and where is not None and spec.model is not None:
         scale_register = _in_model(profile, where, spec.model, spec.instance, spec.scale_at)
         if scale_register is None:

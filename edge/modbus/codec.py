@@ -23,6 +23,7 @@ Decoder = Callable[[Image], Decoded]
 SCALE_FACTOR_MAX = 10  # Source: SunSpec information model specification 1.1, 4.2.8: sunssf is -10 to 10.
 POWERS_OF_TEN: tuple[int, ...] = tuple(10**exponent for exponent in range(SCALE_FACTOR_MAX + 1))
 SIGNED = frozenset({DataType.INT16, DataType.INT32, DataType.INT64})
+DECIMALS = frozenset({DataType.DECIMAL32, DataType.UDECIMAL32})
 ENUMS = frozenset({DataType.ENUM16, DataType.ENUM32})
 FLOATS: Mapping[DataType, tuple[str, str]] = {DataType.FLOAT32: (">f", ">I"), DataType.FLOAT64: (">d", ">Q")}
 
@@ -58,6 +59,8 @@ def compile_point(point: RegisterPoint) -> Decoder:
         return _bit(point)
     if point.data_type in FLOATS:
         return _float(point)
+    if point.data_type in DECIMALS:
+        return _decimal(point)
     return _integer(point)
 
 
@@ -167,6 +170,27 @@ def _float(point: RegisterPoint) -> Decoder:
         return (None, _INVALID, raw) if value is None else (value, _GOOD, raw)
 
     return real
+
+
+def _decimal(point: RegisterPoint) -> Decoder:
+    """Return what reads a power of ten beside 24 bits; a power that no quantity of a building has is no value."""
+    raw_of = _assembler(word_addresses(point))
+    is_signed = point.data_type is DataType.DECIMAL32
+    sentinels = point.sentinels
+    finish = _scaler(point)
+
+    def decimal(image: Image) -> Decoded:
+        raw = raw_of(image)
+        if raw is None:
+            return _ABSENT
+        power, digits = signed(raw >> 24, 8), raw & 0xFF_FFFF
+        if raw in sentinels or not -SCALE_FACTOR_MAX <= power <= SCALE_FACTOR_MAX:
+            return None, _INVALID, raw
+        number = signed(digits, 24) if is_signed else digits
+        value = finish(number * POWERS_OF_TEN[power] if power >= 0 else number / POWERS_OF_TEN[-power], image)
+        return (None, _INVALID, raw) if value is None else (value, _GOOD, raw)
+
+    return decimal
 
 
 def _scaler(point: RegisterPoint) -> Callable[[float, Image], float | None]:

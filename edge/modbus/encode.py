@@ -8,9 +8,10 @@ from math import isfinite
 from typing import Literal
 
 from edge.errors import ValueRefused
-from edge.modbus.codec import ENUMS, FLOATS, SCALE_FACTOR_MAX, SIGNED, exact_ratio, signed
+from edge.modbus.codec import DECIMALS, ENUMS, FLOATS, SCALE_FACTOR_MAX, SIGNED, exact_ratio, signed
 from edge.modbus.point import Access, DataType, RegisterPoint, Table, WordOrder
 
+_FINEST_POWER = -3  # Of a decimal; its device shows thousandths.
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
 
 
@@ -68,6 +69,8 @@ def _words(point: RegisterPoint, value: float | int | str | bool, scale_factor: 
     _check_range(point, value)
     if point.data_type in FLOATS:
         return _float(point, value, scale_factor)
+    if point.data_type in DECIMALS:
+        return _decimal(point, value, scale_factor)
     return _integer(point, value, scale_factor)
 
 
@@ -106,6 +109,23 @@ def _float(point: RegisterPoint, value: float, scale_factor: int | None) -> tupl
     if raw in point.sentinels:
         raise _refusal(point, value, "sentinel_collision", f"raw {raw:#x} means that there is no value")
     return _ordered(point, raw)
+
+
+def _decimal(point: RegisterPoint, value: float, scale_factor: int | None) -> tuple[int, ...]:
+    """Return the words of a power of ten and 24 bits: thousandths, or the finest power that the value fits.
+
+    For devices on a bench; no map writes one.
+    """
+    is_signed = point.data_type is DataType.DECIMAL32
+    exact = exact_ratio(value) / _scale(point, value, scale_factor) - exact_ratio(point.offset)
+    if exact < 0 and not is_signed:
+        raise _refusal(point, value, "negative_unsigned", f"it does not fit {point.data_type}")
+    low, high = (-(1 << 23), (1 << 23) - 1) if is_signed else (0, (1 << 24) - 1)
+    for power in range(_FINEST_POWER, SCALE_FACTOR_MAX + 1):
+        digits = _nearest(exact / Fraction(10) ** power)
+        if low <= digits <= high:
+            return _ordered(point, (power & 0xFF) << 24 | digits & 0xFF_FFFF)
+    raise _refusal(point, value, "overflow", f"it does not fit {point.data_type}")
 
 
 def _inside(point: RegisterPoint, value: float, raw: int, engineering: Callable[[int], Fraction | None]) -> int:

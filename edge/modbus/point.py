@@ -50,6 +50,8 @@ class DataType(StrEnum):
     INT64 = "int64"
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+    DECIMAL32 = "decimal32"  # A power of ten (signed) in the high byte, and 24 bits that it multiplies: signed ones,
+    UDECIMAL32 = "udecimal32"  # and unsigned ones. Source: Iskra calls them T6 and T5.
     ENUM16 = "enum16"
     ENUM32 = "enum32"
     BITFIELD = "bitfield"
@@ -117,7 +119,7 @@ class RegisterPoint:
     Args:
         count: Registers, bits in a bit table.
         scale: Factor after the offset, in the unit of the value per raw step. Not zero.
-        scale_register: Address of a SunSpec scale factor (int16 power of ten) in the same table.
+        scale_register: Address of a scale factor (int16 power of ten) in the same table, as SunSpec has them.
         sentinels: Full-width raw values that mean "no value", most significant word first.
         low_first: The first of the two characters of a word of a text lies in its low byte.
         accumulator: Zero means "not accumulated" (SunSpec acc types).

@@ -17,12 +17,14 @@ NAMES = {
     "(?i)fronius": "Fronius",
     "(?i)solaredge": "SolarEdge",
     "SUN2000": "SUN2000-10KTL-M1",
+    "^WM3M4": "WM3M4C",
     "EM-003": "SPEM-003CEBEU",
     "EM-002": "SPEM-002CEBEU50",
 }
 HEALTHY = {(85.0, 300.0): 230.0, (147.0, 520.0): 400.0, (45.0, 65.0): 50.0, (0.0, 100.0): 55.0}
 TEMPERATURE_C = 25.0
 TENTHS = 0xFFFF  # A scale factor of -1.
+DECIMALS = (DataType.DECIMAL32, DataType.UDECIMAL32)
 FLOATS = {DataType.FLOAT32: ">f", DataType.FLOAT64: ">d"}
 
 
@@ -72,6 +74,8 @@ def _words(point: RegisterPoint, value: float | str) -> list[int]:
     count = len(point.parts) or point.count
     if isinstance(value, str):
         raw = value.encode().ljust(2 * count, b"\0")
+    elif point.data_type in DECIMALS:
+        raw = (0xFE00_0000 | round(100 * value / point.scale) & 0xFF_FFFF).to_bytes(4, "big")
     elif point.data_type in FLOATS:
         raw = struct.pack(FLOATS[point.data_type], value / point.scale - point.offset)
     else:

@@ -15,6 +15,10 @@ FACTS = Path(__file__).with_name("facts")
 TEXT = "Ab1-C"
 WORDS = (0xC3A5, 0x1B7E, 0x66D2, 0x9F31)  # Negative where signed, large where not, and not itself when turned about.
 FLOATS = {"float32": (">f", -1234.5625), "float64": (">d", -98765.4321)}
+# A power of ten in the high byte (-3) and 24 bits. Source: the example of Iskra's manual, -123456 times a thousandth.
+DECIMALS = {"decimal32": -123.456, "udecimal32": 16653.76}
+DECIMAL_WORDS = [0xFDFE, 0x1DC0]
+TENS = 2
 WIDTH = {
     "uint16": 1,
     "int16": 1,
@@ -67,6 +71,9 @@ def _sum(row: dict[str, str], points: dict[str, dict[str, str]]) -> list[Any]:
 def _frame(row: dict[str, str], *, turn: int = 0) -> list[Any]:
     words, raw = _words(row, turn)
     value: Any = raw if isinstance(raw, str | bool) else raw * float(row["scale"] or 1)
+    factor = {}
+    if row.get("scale_at"):
+        factor, value = {row["scale_at"]: TENS}, value * 10**TENS
     ours = -value if row["sign"] == "out_of_asset" else value
     address = int(row["address"], 0)
     ordered = words[::-1] if row["order"] == "little" else words
@@ -74,7 +81,7 @@ def _frame(row: dict[str, str], *, turn: int = 0) -> list[Any]:
         row["canonical"],
         row["unit"],
         row["table"],
-        {str(address + offset): word for offset, word in enumerate(ordered)},
+        {str(address + offset): word for offset, word in enumerate(ordered)} | factor,
         value,
         ours,
     ]
@@ -93,6 +100,8 @@ def _words(row: dict[str, str], turn: int) -> tuple[list[int], Any]:
         raw = TEXT.encode().ljust(2 * int(row["count"]), b"\0")[: 2 * int(row["count"])]
         order = "<" if row["order"] == "low_first" else ">"
         return list(struct.unpack(f"{order}{len(raw) // 2}H", raw)), raw.rstrip(b"\0").decode()
+    if kind in DECIMALS:
+        return DECIMAL_WORDS, DECIMALS[kind]
     if kind in FLOATS:
         form, number = FLOATS[kind]
         packed = struct.pack(form, number * (1 + turn))

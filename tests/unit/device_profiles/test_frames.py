@@ -20,7 +20,7 @@ Frames = dict[str, dict[str, list[Any]]]
 GOLDEN = json.loads(Path(__file__).with_name("frames.json").read_text(encoding="utf-8"))
 FRAMES: Frames = GOLDEN["devices"] | frames()
 DERIVED: Frames = GOLDEN["derived"] | derived_frames()
-FACTS = 2458  # Points that public sources tell; a profile may put several of them together as one more.
+FACTS = 2477  # Points that public sources tell; a profile may put several of them together as one more.
 
 # Below 60 by its condition, so that it reads the same signed or not.
 UNSEEN = {("phoenix_ev_eth", "max_current_whole", "type")}
@@ -34,6 +34,8 @@ OTHER_TYPE = {
     DataType.UINT64: DataType.INT64,
     DataType.INT64: DataType.UINT64,
     DataType.FLOAT32: DataType.UINT32,
+    DataType.DECIMAL32: DataType.UDECIMAL32,
+    DataType.UDECIMAL32: DataType.DECIMAL32,
     DataType.FLOAT64: DataType.UINT64,
     DataType.ENUM16: DataType.ENUM32,
     DataType.ENUM32: DataType.ENUM16,

@@ -20,6 +20,11 @@ def image(address: int, *words: int) -> dict[int, int]:
 GOLDEN = [
     # Eastron SDM630, total power 1234.5 W as float32.
     ({"data_type": DataType.FLOAT32, "count": 2}, image(52, 0x449A, 0x5000), 52, 1234.5),
+    # Iskra's manual: 123456 and -123456 times a thousandth.
+    ({"data_type": DataType.UDECIMAL32, "count": 2}, image(7, 0xFD01, 0xE240), 7, 123.456),
+    ({"data_type": DataType.DECIMAL32, "count": 2}, image(7, 0xFDFE, 0x1DC0), 7, -123.456),
+    ({"data_type": DataType.DECIMAL32, "count": 2}, image(7, 0x0300, 0x0011), 7, 17_000),
+    ({"data_type": DataType.UINT32, "count": 2, "scale_register": 9}, {1: 0, 2: 17, 9: 3}, 1, 17_000),
     # Huawei SUN2000, active power int32 -2500 W.
     ({"data_type": DataType.INT32, "count": 2}, image(32080, 0xFFFF, 0xF63C), 32080, -2500),
     # Sungrow, little word order.
@@ -82,6 +87,9 @@ INVALID = [
     ({"data_type": DataType.INT16, "sentinels": (0x8000,)}, image(1, 0x8000)),
     ({"data_type": DataType.INT32, "count": 2, "sentinels": (0x7FFFFFFF,)}, image(1, 0x7FFF, 0xFFFF)),
     ({"data_type": DataType.FLOAT32, "count": 2}, image(1, 0x7FC0, 0)),
+    ({"data_type": DataType.DECIMAL32, "count": 2}, image(1, 0x7F00, 1)),
+    ({"data_type": DataType.UDECIMAL32, "count": 2}, image(1, 0x8000, 1)),
+    ({"data_type": DataType.UDECIMAL32, "count": 2, "sentinels": (0xFFFFFFFF,)}, image(1, 0xFFFF, 0xFFFF)),
     ({"data_type": DataType.FLOAT32, "count": 2}, image(1, 0xFFC1, 0x1234)),
     ({"data_type": DataType.FLOAT32, "count": 2}, image(1, 0x7F80, 0)),
     ({"data_type": DataType.FLOAT32, "count": 2, "sentinels": (0x7FC00000, 0xFF7FFFFF)}, image(1, 0xFF7F, 0xFFFF)),

@@ -55,6 +55,8 @@ def test_what_does_not_fit_is_refused_with_its_code() -> None:
     assert refused(writable(data_type=DataType.ENUM16, enum={1: "ON"}), 2) == "not_in_enum"
     assert refused(writable(data_type=DataType.STRING, count=1), "abc") == "too_long"
     assert refused(writable(data_type=DataType.FLOAT32, count=2), 1e39) == "overflow"
+    assert refused(writable(data_type=DataType.UDECIMAL32, count=2), -0.1) == "negative_unsigned"
+    assert refused(writable(data_type=DataType.DECIMAL32, count=2), 1e18) == "overflow"
     assert refused(writable(table=Table.COIL, data_type=DataType.BOOL), 2) == "out_of_range"
     assert refused(RegisterPoint(name="p", address=1), 1) == "not_writable"
 
@@ -131,3 +133,14 @@ def test_any_float_is_inside_the_range_on_the_wire_or_refused(
     assert isinstance(reading.value, int | float)
     assert low <= reading.value <= high
     assert abs(reading.value - value) <= abs(scale) + abs(value) * 1e-6
+
+
+@given(st.floats(-8e16, 8e16), st.sampled_from([DataType.DECIMAL32, DataType.UDECIMAL32]))
+def test_a_decimal_is_its_value_to_24_bits(value: float, data_type: DataType) -> None:
+    """Thousandths where they fit, coarser powers of ten where they do not."""
+    value = abs(value) if data_type is DataType.UDECIMAL32 else value
+    (write,) = encode(writable(data_type=data_type, count=2), value)
+    point = RegisterPoint(name="p", address=10, count=2, data_type=data_type)
+    reading = decode(point, {10 + at: word for at, word in enumerate(write.words)})
+    assert isinstance(reading.value, int | float)
+    assert abs(reading.value - value) <= max(0.000_51, abs(value) * 1e-6)
