@@ -7,8 +7,8 @@ from datetime import date, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.forecasting.members import SEASONAL, Folded, Member, like_days
-from domain.forecasting.mix import mix
+from domain.forecasting.members import OF_ITS_KIND, SEASONAL, Folded, Member
+from domain.forecasting.mix import mix, weighted
 from domain.forecasting.quantiles import slot_bands
 from domain.forecasting.ridge import ridge
 from domain.forecasting.series import DAY_S, Floats, days
@@ -49,6 +49,7 @@ def blend(
     covariates: Floats | None = None,
     members: MembersOf | None = None,
     calendar: bool = True,
+    band_days: int = BAND_DAYS,
 ) -> Predicted:
     """Mix the members, a day of the horizon at a time, and band each with the errors of its own past.
 
@@ -60,13 +61,14 @@ def blend(
         covariates: What is known in advance, in rows as ``Folded.weekday`` has them, for the ridge model.
         members: The simple forecasts under what is known in advance, the seasonal ones where none are given.
         calendar: Whether weekdays matter.
+        band_days: Of how many of the newest days the errors make the bands.
     """
     told: list[_Day] = []
     for ahead in range(folded.future):
         given, reached = _reaching(covariates, folded, ahead)
-        day = _day(folded, ahead, covariates=given, members=members, calendar=calendar)
+        day = _day(folded, ahead, covariates=given, members=members, calendar=calendar, band_days=band_days)
         if given is not None and not reached.all():
-            without = _day(folded, ahead, covariates=None, members=members, calendar=calendar)
+            without = _day(folded, ahead, covariates=None, members=members, calendar=calendar, band_days=band_days)
             day = _Day(
                 middle=np.where(reached, day.middle, without.middle),
                 low=np.where(reached, day.low, without.low),
@@ -92,7 +94,15 @@ class _Day:
     ridge: bool
 
 
-def _day(folded: Folded, ahead: int, *, covariates: Floats | None, members: MembersOf | None, calendar: bool) -> _Day:
+def _day(
+    folded: Folded,
+    ahead: int,
+    *,
+    covariates: Floats | None,
+    members: MembersOf | None,
+    calendar: bool,
+    band_days: int,
+) -> _Day:
     """Mix the forecasts of one day of the horizon."""
     mixed_from = SEASONAL if members is None else members(covariates)
     steps = folded.days.shape[1]
@@ -107,11 +117,12 @@ def _day(folded: Folded, ahead: int, *, covariates: Floats | None, members: Memb
         depth = min(len(record), len(learned[1]))
         past["ridge"][:depth] = learned[1][:depth]
     mixed = mix(told=told, past=past, actual=actual, parts=PARTS, half_life_days=HALF_LIFE_DAYS)
-    below, above = slot_bands((actual - mixed.past)[:BAND_DAYS], width=max(1, steps // 24))
+    below, above = slot_bands((actual - mixed.past)[:band_days], width=max(1, steps // 24))
     middle = _filled(mixed.told, folded.days)
     if folded.holiday is not None:
-        # A holiday is forecast from Sundays and holidays alone: the weights were found on ordinary days.
-        alike = like_days(folded, np.array([-1 - ahead]), ahead)[0]
+        # Of a holiday only those tell that know its kind of day: what goes on from ordinary days has no part in it.
+        aware = {name: share for name, share in mixed.weights.items() if name in OF_ITS_KIND or name == "ridge"}
+        alike = weighted(told, aware) if aware else middle
         middle = np.where(folded.holiday[folded.future - 1 - ahead] & np.isfinite(alike), alike, middle)
     return _Day(middle=middle, low=middle + below, high=middle + above, ridge="ridge" in mixed.weights)
 

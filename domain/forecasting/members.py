@@ -77,6 +77,19 @@ def like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
     return mean
 
 
+def like_days_at_level(folded: Folded, rows: Ints, ahead: int) -> Floats:
+    """Return the mean of like days, moved by how far the newest known day lay from the mean of its own kind.
+
+    A hot week is hot on Saturday as well: the level goes on while the shape changes with the kind of day.
+    """
+    newest = rows + 1 + ahead
+    apart = folded.row(newest) - like_days(folded, newest, 0)
+    known = np.isfinite(apart)
+    level = np.where(known, apart, 0.0).sum(axis=1) / np.maximum(1, known.sum(axis=1))
+    moved: Floats = like_days(folded, rows, ahead) + level[:, None]
+    return moved
+
+
 def middle_of_like_days(folded: Folded, rows: Ints, ahead: int) -> Floats:
     """Return the median of the known days of the same kind in four weeks: what a skewed load does most of the time."""
     return _middle([_if_alike(folded, rows, day) for day in range(1 + ahead, 29)])
@@ -133,7 +146,11 @@ SEASONAL: dict[str, Member] = {
     "four weeks": four_weeks,
     "seven days": seven_days,
     "like days": like_days,
+    "like days at level": like_days_at_level,
     "middle of like days": middle_of_like_days,
     "middle of like hours": middle_of_like_hours,
     "smoothed days": smoothed_days,
 }
+
+# Those that look at days of the target's own kind alone, holidays among the Sundays.
+OF_ITS_KIND = frozenset({"like days", "like days at level", "middle of like days", "middle of like hours"})

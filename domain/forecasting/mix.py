@@ -58,6 +58,19 @@ def mix(
     return Mixed(told=out, past=out_past, weights=weights)
 
 
+def weighted(told: Mapping[str, Floats], weights: Mapping[str, Floats]) -> Floats:
+    """Return the mix of those members whose weights are given, each part of the day by its own.
+
+    Args:
+        told: The forecast of each member, by slot.
+        weights: The weight of each that counts in each part of the day; they need not sum to one.
+    """
+    values = np.stack([told[name] for name in weights])
+    shares = np.stack(list(weights.values()))
+    spans = np.array_split(np.arange(values.shape[1]), shares.shape[1])
+    return np.concatenate([_weighted(values[:, span], shares[:, part]) for part, span in enumerate(spans)])
+
+
 def _shares(errors: Floats, age: Floats) -> Floats:
     """Return weights on the simplex for members by days by slots of errors."""
     members = len(errors)

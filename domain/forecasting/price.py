@@ -27,6 +27,7 @@ PENALTY_PER_DAY = 0.05
 PERSISTENCE_S = 3600.0
 HOUR_S = 3600
 HISTORY_DAYS = max(WINDOWS_DAYS) + RECORD_DAYS + 12  # What the longest window can use.
+BAND_DAYS = 56  # A price's errors follow no season; four weeks of them are too few for the spikes among them.
 SHAPE_DAYS = 28  # Of the course within an hour.
 
 
@@ -170,7 +171,7 @@ def _by_mix(
         models = {f"days of {window}": _day_model(reaching, window=window) for window in _windows(len(folded.days))}
         return {**SEASONAL, **models}
 
-    told = blend(folded, horizon=horizon, covariates=given, members=members)
+    told = blend(folded, horizon=horizon, covariates=given, members=members, band_days=BAND_DAYS)
 
     def back(values: Floats) -> Floats:
         # Beyond what was ever seen the transform would stretch an error into a spike.

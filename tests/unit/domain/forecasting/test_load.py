@@ -184,3 +184,16 @@ def test_a_holiday_is_forecast_from_sundays() -> None:
     told = forecast_load(history, issued_at=history.end, horizon_steps=24, holidays={date(2025, 4, 18)})
     assert history.end == datetime(2025, 4, 18, tzinfo=UTC)
     assert np.abs(told.p50 - 10).max() < 1
+
+
+def test_a_holiday_in_a_hot_week_is_forecast_as_a_hot_sunday() -> None:
+    """A region's load follows the weather of the day before on a holiday too, not the Sundays of the cool weeks."""
+    start = datetime(2025, 3, 3, tzinfo=UTC)
+    days = np.arange(46)
+    level = np.where(days >= 42, 160.0, 100.0)
+    values = np.repeat(level - np.where(days % 7 >= 5, 20.0, 0.0), 24)
+    history = Series(start=start, step_s=3600, values=values)
+    told = forecast_load(history, issued_at=history.end, horizon_steps=24, holidays={date(2025, 4, 18)})
+    assert history.end == datetime(2025, 4, 18, tzinfo=UTC)
+    assert float(told.p50.min()) > 105
+    assert float(told.p50.max()) < 160

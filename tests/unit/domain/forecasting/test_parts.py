@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.forecasting.blend import fold
+from domain.forecasting.blend import blend, fold
 from domain.forecasting.members import SEASONAL
 from domain.forecasting.mix import mix
 from domain.forecasting.quantiles import conformal, slot_bands
@@ -173,3 +173,13 @@ def test_the_first_light_after_dark_weeks_is_no_blaze() -> None:
     learned = ridge(folded, ahead=0, covariates=light[:, :, None], calendar=False)
     assert learned is not None
     assert abs(learned[0][6]) < 10 * history[:, 6].max()
+
+
+def test_a_band_of_more_days_still_knows_the_errors_of_wild_ones() -> None:
+    """A price was wild five to eight weeks ago: four weeks of errors know nothing of it."""
+    chance = np.random.default_rng(3)
+    noise = chance.normal(0.0, np.where(np.arange(24 * 80) < 24 * 50, 10.0, 1.0))
+    folded = fold(100.0 + noise, local_start_s=int(MONDAY.timestamp()), future=1, step_s=3600)
+    short, long = (blend(folded, horizon=24, band_days=days) for days in (28, 56))
+    assert np.array_equal(short.middle, long.middle)
+    assert float((long.high - long.low).mean()) > 2 * float((short.high - short.low).mean())
