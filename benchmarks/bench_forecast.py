@@ -5,10 +5,11 @@
 The series are public sets, which the project does not ship: FOLDER holds those of ``SETS`` that are to be measured.
 Everything goes through ``issue_forecasts``, which the cloud's tick and the gateway call, over the history that each
 keeps: sites ``HISTORY_DAYS``, prices three years in quarters of an hour. Weather and published load, wind and sun are
-given where the set names their columns, and the row says so; weather that came is a perfect forecast of it. Origins are
-local midnights, spread over the last 90 days of each series, of a price over its last year. A
-relative error below 1 is better than the same quarter one week before. ``day 2 / best member`` compares the load of the
-second day with the best of the simple forecasts that it is mixed from, chosen afterwards, which no forecaster can.
+given where the set names their columns, and the row says so; weather that came is a perfect forecast of it. Days go by
+the clock of the set's place, and its holidays are told as a site's file names them. Origins are local midnights:
+thirty over the last 90 days of each series, 122 over the last year of a price. A relative error below 1 is better than
+the same quarter one week before. ``day 2 / best member`` compares the load of the second day with the best of the
+simple forecasts that it is mixed from, chosen afterwards, which no forecaster can.
 """
 
 import csv
@@ -16,7 +17,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ import numpy as np
 
 from contracts.forecast import ForecastKind
 from contracts.units import DELIVERY_INTERVAL_S, SiteId
-from domain.calendar.holidays import Holidays
+from domain.calendar.holidays import Holidays, split
 from domain.forecasting.blend import Covariates, fold
 from domain.forecasting.issue import PriceInputs, SiteHistory, issue_forecasts
 from domain.forecasting.members import SEASONAL
@@ -37,6 +38,8 @@ from edge.trading.own_forecast import HISTORY_DAYS, longitude_of
 
 FOLDER: Final = "SITEWATT_SERIES"
 ORIGINS: Final = 30
+# Single days of a price weigh a year's naive error: of thirty days the figure depends on which.
+PRICE_ORIGINS: Final = 122
 _SPREAD_DAYS: Final = 90
 _DAYS: Final = 2
 
@@ -56,6 +59,7 @@ class Set:
     country: str = ""  # Whose holidays count.
     given: tuple[str, ...] = ()
     spread_days: int = _SPREAD_DAYS
+    origins: int = ORIGINS
 
 
 SETS: Final = {
@@ -65,6 +69,7 @@ SETS: Final = {
         columns=("RTO", "AP", "DOM"),
         factor=1.0,
         timezone="America/New_York",
+        country="US",
     ),
     "regional load, Victoria, temperature given": Set(
         file="load_region/victoria_2012_2013.csv",
@@ -72,6 +77,7 @@ SETS: Final = {
         columns=("load_mw",),
         factor=1_000.0,
         timezone="Australia/Melbourne",
+        country="AU-VIC",
         given=("temp_c",),
     ),
     "homes, load": Set(
@@ -87,7 +93,11 @@ SETS: Final = {
         factor=-1_000.0,
     ),
     "factory, load": Set(
-        file="factory_steel/steel_2018_01_09.csv", kind=ForecastKind.LOAD, columns=("load_kw",), factor=1_000.0
+        file="factory_steel/steel_2018_01_09.csv",
+        kind=ForecastKind.LOAD,
+        columns=("load_kw",),
+        factor=1_000.0,
+        country="KR",
     ),
     "price DE, past prices alone": Set(
         file="price_de/prices_2012_2016.csv",
@@ -95,6 +105,7 @@ SETS: Final = {
         columns=("price_eur_mwh",),
         factor=100.0,
         spread_days=365,
+        origins=PRICE_ORIGINS,
     ),
     "price DE, published load, wind and sun": Set(
         file="price_de/prices_2012_2016.csv",
@@ -104,6 +115,7 @@ SETS: Final = {
         country="DE",
         given=("load_forecast_mw", "wind_solar_forecast_mw"),
         spread_days=365,
+        origins=PRICE_ORIGINS,
     ),
 }
 
@@ -162,7 +174,7 @@ def _measured(path: Path, of: Set) -> dict[str, float]:
                 sums.inside += coverage(actual, low[counts], high[counts]) * len(actual)
                 sums.count += len(actual)
             if of.kind is ForecastKind.LOAD:
-                for member, error in _member_errors(series, origin, _offset_s(series, of, origin)).items():
+                for member, error in _member_errors(series, of, origin).items():
                     members[member] += error / scale
     figures = {
         "rMAE day 1": days[0].told / days[0].naive,
@@ -190,17 +202,17 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
     if of.kind is ForecastKind.LOAD and given:
         air = given[0].values[: origin + _DAYS * steps]
         weather = Weather(start=series.start, ghi_w_m2=np.full(len(air), np.nan), air_temperature_c=air)
-    offset_s = _offset_s(series, of, origin)
     site = SiteHistory(
         site=SiteId("site"),
         load=past if of.kind is ForecastKind.LOAD else None,
         pv=past if of.kind is ForecastKind.PV else None,
         has_load=of.kind is ForecastKind.LOAD,
         plant=plant,
-        clock=timezone(timedelta(seconds=offset_s)),
+        clock=ZoneInfo(of.timezone),
         weather=weather,
+        holidays=_holidays(of) if of.country else None,
     )
-    inputs = PriceInputs(clock=timezone(timedelta(seconds=offset_s)), holidays=Holidays(country=of.country))
+    inputs = PriceInputs(clock=ZoneInfo(of.timezone), holidays=_holidays(of))
     if of.kind is ForecastKind.PRICE and given:
         # Published for the next day; nothing of the day after it.
         published = np.stack([one.values[: origin + steps] for one in given], axis=1)
@@ -218,6 +230,11 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
     return low, middle, high
 
 
+def _holidays(of: Set) -> Holidays:
+    country, part = split(of.country)
+    return Holidays(country=country, subdivision=part)
+
+
 def _offset_s(series: Series, of: Set, origin: int) -> int:
     """Return by how much the wall of a set is ahead of UTC at an origin."""
     at = series.start + timedelta(seconds=origin * series.step_s)
@@ -225,12 +242,13 @@ def _offset_s(series: Series, of: Set, origin: int) -> int:
     return 0 if offset is None else round(offset.total_seconds())
 
 
-def _member_errors(series: Series, origin: int, offset_s: int) -> dict[str, float]:
+def _member_errors(series: Series, of: Set, origin: int) -> dict[str, float]:
     """Return the summed error of each simple forecast over the second day."""
+    offset_s = _offset_s(series, of, origin)
     steps = series.steps_per_day
     known = series.values[max(0, origin - HISTORY_DAYS * steps) : origin]
     start_s = int(series.start.timestamp()) + origin * series.step_s + offset_s
-    folded = fold(known, local_start_s=start_s, future=_DAYS, step_s=series.step_s)
+    folded = fold(known, local_start_s=start_s, future=_DAYS, step_s=series.step_s, holidays=_holidays(of))
     actual = series.values[origin + steps : origin + 2 * steps]
     naive = weekly_naive(series.values, origin=origin, horizon=2 * steps, steps_per_day=steps)[steps:]
     counts = np.isfinite(actual) & np.isfinite(naive)
@@ -247,8 +265,8 @@ def _origins(series: Series, of: Set) -> list[int]:
     last = series.start + timedelta(seconds=(len(series.values) - _DAYS * steps) * series.step_s)
     first = max(series.start + timedelta(days=30), last - timedelta(days=of.spread_days))
     origins = []
-    for share in range(ORIGINS):
-        at = (first + share * (last - first) / (ORIGINS - 1)).astimezone(zone)
+    for share in range(of.origins):
+        at = (first + share * (last - first) / (of.origins - 1)).astimezone(zone)
         midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
         origins.append(round((midnight.astimezone(UTC) - series.start).total_seconds() / series.step_s))
     return sorted(set(origins))
