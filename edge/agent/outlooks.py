@@ -15,6 +15,7 @@ from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.reasons import reason_of
 from contracts.units import DeliveryInterval
 from edge.config import SiteConfig
+from edge.state_store import StateStore
 from edge.trading.forecast import FRESH, forecast_site
 from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
 from edge.trading.plan.scenarios import NOTHING_KNOWN, Past
@@ -24,17 +25,19 @@ from edge.trading.track_record import AHEAD, TrackRecord
 log = logging.getLogger(__name__)
 
 OWN_EVERY = timedelta(hours=1)
+_KEY = "trading.track_record"
 
 
 class Outlooks:
     """The latest outlook of the cloud and of the gateway itself, and the past weeks beside it."""
 
-    def __init__(self) -> None:
-        """Begin without either."""
+    def __init__(self, memory: StateStore) -> None:
+        """Begin without either; how each did here before is known from an earlier process."""
         self.cloud: ForecastBroadcast | None = None
         self.own: ForecastBroadcast | None = None
         self.past: Past = NOTHING_KNOWN
-        self._record = TrackRecord()
+        self._memory = memory
+        self._record = TrackRecord(memory.recall(_KEY))
         self._silent = ""
 
     async def refresh(self, config: SiteConfig, now: datetime, *, held_back: frozenset[datetime] = frozenset()) -> None:
@@ -60,7 +63,8 @@ class Outlooks:
 
     def happened(self, start: datetime, energy: IntervalEnergy) -> None:
         """Judge what was told by what was metered in an interval."""
-        self._record.judge(start, energy)
+        if self._record.judge(start, energy):
+            self._memory.remember(_KEY, self._record.kept, durable=False)
 
     def over(
         self, starts: Sequence[datetime], config: SiteConfig, *, history: History, now: datetime

@@ -123,7 +123,7 @@ class Trader:
         self._history = _load_history(outbox.recall(_KEY_HISTORY))
         self._running: _Running | None = None
         self._measured_s: float | None = None
-        self._outlooks = Outlooks()
+        self._outlooks = Outlooks(outbox)
         self._held_back = HeldBack(outbox)
         self._fills = FillRecord(outbox)
         self._month_peak = MonthPeak()

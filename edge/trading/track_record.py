@@ -6,6 +6,7 @@ A plan moves energy from some hours to others: what counts is the energy of six 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from edge.trading.model import ForecastSource, IntervalEnergy, SiteForecast
 
@@ -39,15 +40,46 @@ class _Errors:
     spans: float = 0.0
 
 
+class KeptErrors(TypedDict):
+    """The past errors of one source in Wh, by kind, and over how many spans, each weighed by its age."""
+
+    load: float
+    pv: float
+    spans: float
+
+
+class KeptRecord(TypedDict):
+    """A record in plain values: how many spans were judged, and the errors of each source by its name."""
+
+    judged: int
+    errors: dict[str, KeptErrors]
+
+
 class TrackRecord:
     """What each source told and what came."""
 
-    def __init__(self) -> None:
-        """Begin with nothing told."""
+    def __init__(self, kept: KeptRecord | None = None) -> None:
+        """Go on with the closed spans of an earlier record; what its running span told is gone."""
         self._told: dict[datetime, dict[ForecastSource, SiteForecast]] = {}
         self._errors = {source: _Errors() for source in JUDGED}
         self._running = 0
-        self._judged = 0
+        self._judged = kept["judged"] if kept else 0
+        for source, errors in self._errors.items():
+            past = kept["errors"].get(source.value) if kept else None
+            if past:
+                errors.past = {"load": past["load"], "pv": past["pv"]}
+                errors.spans = past["spans"]
+
+    @property
+    def kept(self) -> KeptRecord:
+        """Return the closed spans, to go on with in another process."""
+        return {
+            "judged": self._judged,
+            "errors": {
+                source.value: {"load": errors.past["load"], "pv": errors.past["pv"], "spans": errors.spans}
+                for source, errors in self._errors.items()
+            },
+        }
 
     def has(self, start: datetime, source: ForecastSource) -> bool:
         """Return whether something was noted already."""
@@ -57,20 +89,26 @@ class TrackRecord:
         """Note what was told of an interval."""
         self._told.setdefault(forecast.start, {})[source] = forecast
 
-    def judge(self, start: datetime, energy: IntervalEnergy) -> None:
-        """Compare what was told of an interval with what was metered; what lies before it is forgotten."""
+    def judge(self, start: datetime, energy: IntervalEnergy) -> bool:
+        """Compare what was told of an interval with what was metered; what lies before it is forgotten.
+
+        Returns:
+            Whether a span was closed by it, so that ``kept`` is another.
+        """
         told = self._told.get(start, {})
         self._told = {at: each for at, each in self._told.items() if at > start}
         if not told:
-            return
+            return False
         for source, forecast in told.items():
             errors = self._errors[source]
             errors.running["load"] += forecast.load_wh - energy.load_wh
             errors.running["pv"] += forecast.pv_wh - energy.pv_wh
             errors.quarters += 1
         self._running += 1
-        if self._running == _SPAN_QUARTERS:
-            self._close_span()
+        if self._running < _SPAN_QUARTERS:
+            return False
+        self._close_span()
+        return True
 
     def _close_span(self) -> None:
         """Count the span for those that told all of it."""

@@ -20,6 +20,7 @@ from edge.control.model import Measured
 from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
+from edge.state_store import VolatileStateStore
 from edge.telemetry.history_file import FILE, HistoryFile, Row
 from edge.trading.model import ForecastSource, IntervalEnergy
 from edge.trading.plan.scenarios import SCENARIOS
@@ -170,7 +171,7 @@ async def test_works_without_a_cloud_expect_their_rest_on_saturday(tmp_path: Pat
 async def test_the_own_outlook_goes_on_where_the_clouds_ends(tmp_path: Path) -> None:
     """The cloud tells ten hours, a plan needs two days."""
     _keep_history(tmp_path, until=FRIDAY, days=30)
-    outlooks, settings = Outlooks(), _config(tmp_path)
+    outlooks, settings = Outlooks(VolatileStateStore()), _config(tmp_path)
     outlooks.cloud = _cloud(FRIDAY, load_w=3_000)
     await outlooks.refresh(settings, FRIDAY)
     starts = [FRIDAY + step * DELIVERY_INTERVAL for step in range(96)]
@@ -185,7 +186,8 @@ async def test_who_was_better_on_this_site_serves_what_both_tell(
 ) -> None:
     """A registry that knows a wrong load, or none, must not cost the site its own knowledge for ever."""
     _keep_history(tmp_path, until=FRIDAY, days=30)
-    outlooks, settings = Outlooks(), _config(tmp_path)
+    memory, settings = VolatileStateStore(), _config(tmp_path)
+    outlooks = Outlooks(memory)
     history: dict[datetime, IntervalEnergy] = {}
     now = FRIDAY
     for _ in range(130):
@@ -197,15 +199,20 @@ async def test_who_was_better_on_this_site_serves_what_both_tell(
         outlooks.over([now], settings, history=history, now=now)
         outlooks.happened(now, IntervalEnergy(load_wh=REST_W / 4, pv_wh=0.0))
         now += DELIVERY_INTERVAL
+    assert outlooks.own is not None
     outlooks.cloud = _cloud(now, load_w=cloud_w)
     (told,) = outlooks.over([now], settings, history=history, now=now)
     assert told.source is first
+    restarted = Outlooks(memory)
+    restarted.cloud, restarted.own = outlooks.cloud, outlooks.own.model_copy(update={"issued_at": now})
+    (told,) = restarted.over([now], settings, history=history, now=now)
+    assert told.source is first, "a restart is no reason to trust again who was wrong for weeks"
 
 
 async def test_the_own_outlook_is_made_once_an_hour(tmp_path: Path) -> None:
     """It costs a second of a small board's time."""
     _keep_history(tmp_path, until=FRIDAY, days=9)
-    outlooks, settings = Outlooks(), _config(tmp_path)
+    outlooks, settings = Outlooks(VolatileStateStore()), _config(tmp_path)
     await outlooks.refresh(settings, FRIDAY)
     issued = outlooks.own
     await outlooks.refresh(settings, FRIDAY + OWN_EVERY / 2)
@@ -219,7 +226,7 @@ async def test_a_gateway_without_history_or_numpy_goes_on_without_an_own_outlook
 ) -> None:
     """A first start, a damaged card and a 32-bit board all end in the simpler forecast, and each says so once."""
     caplog.set_level("INFO")
-    outlooks, settings = Outlooks(), _config(tmp_path)
+    outlooks, settings = Outlooks(VolatileStateStore()), _config(tmp_path)
     await outlooks.refresh(settings, FRIDAY)
     await outlooks.refresh(settings, FRIDAY)
     assert outlooks.own is None
@@ -237,13 +244,13 @@ async def test_a_gateway_without_history_or_numpy_goes_on_without_an_own_outlook
 async def test_the_plan_is_made_under_scenarios_of_the_sites_own_weeks(tmp_path: Path) -> None:
     """What past days differed by stands beside the forecast; a quarter with a silent device is no example."""
     _keep_history(tmp_path, until=FRIDAY, days=40)
-    outlooks, settings = Outlooks(), _config(tmp_path)
+    outlooks, settings = Outlooks(VolatileStateStore()), _config(tmp_path)
     await outlooks.refresh(settings, FRIDAY)
     past = outlooks.past
     assert len(past.energies) == 28 * 96
     assert past.energies[FRIDAY - timedelta(hours=4)] == IntervalEnergy(load_wh=WORKS_W / 4, pv_wh=-500.0)
     held_back = frozenset({FRIDAY - timedelta(hours=4)})
-    again = Outlooks()
+    again = Outlooks(VolatileStateStore())
     await again.refresh(settings, FRIDAY, held_back=held_back)
     assert set(past.energies) - set(again.past.energies) == held_back
     clock = ManualClock(FRIDAY)

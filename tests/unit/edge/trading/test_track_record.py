@@ -1,5 +1,6 @@
 """Who serves a site its forecast: whoever did best there, for load and generation apart."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -77,3 +78,13 @@ def test_a_source_that_told_only_half_of_a_span_is_not_judged_by_it() -> None:
             record.told(source, SiteForecast(start=start, load_wh=500, pv_wh=-300, source=source))
         record.judge(start, CAME)
     assert record.ranking.load[0] is ForecastSource.OWN
+
+
+def test_a_record_goes_on_from_what_was_kept_of_it() -> None:
+    """A gateway that starts again each night would otherwise never have judged anybody for a week."""
+    for quarters in (7 * 96 - 24, 7 * 96):
+        record = _record(OFF, quarters=quarters)
+        again = TrackRecord(json.loads(json.dumps(record.kept)))
+        assert again.ranking == record.ranking
+        assert again.kept == record.kept
+    assert _record(OFF, quarters=7 * 96).ranking != TrackRecord().ranking
