@@ -6,9 +6,9 @@ A plan on one forecast is sure of every hour. Past days tell how far load and su
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 
-from contracts.units import DELIVERY_INTERVAL
+from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, epoch_ms, instant
 from edge.trading.model import IntervalEnergy
 from edge.trading.plan.problem import PlanInterval, Scenario
 
@@ -18,7 +18,8 @@ DAYS_BACK = 28
 _DAYS_MIN = 3
 # Every scenario begins as the present hour does, and strays from it by this time constant.
 _STRAY_H = 1.0
-_DAY = timedelta(days=1)
+_PER_DAY = 96
+_LENGTH_MS = DELIVERY_INTERVAL_S * 1000
 _QUARTERS_PER_H = 4
 _FRIDAY, _SUNDAY = 4, 6
 
@@ -34,6 +35,12 @@ class Past:
     _deviations: dict[tuple[datetime, int], list[tuple[float, float]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    # The same quarters, and the kinds of their days, by number from the epoch: a plan looks thousands of them up.
+    _metered: dict[int, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kinds: dict[int, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._metered.update((_number(at), (each.load_wh, each.pv_wh)) for at, each in self.energies.items())
 
     def deviations(self, begin: datetime, quarters: int) -> list[tuple[float, float]]:
         """Return load and generation of past days above their mean over some quarters, in Wh, the newest day first.
@@ -46,18 +53,18 @@ class Past:
         return found
 
     def _looked_up(self, begin: datetime, quarters: int) -> list[tuple[float, float]]:
+        first = _number(begin)
         kind = self.kind_of(begin)
         alike: list[tuple[float, float]] = []
         others: list[tuple[float, float]] = []
         for back in range(1, DAYS_BACK + 1):
-            source = begin - back * _DAY
-            metered = [self.energies.get(source + step * DELIVERY_INTERVAL) for step in range(quarters)]
-            known = [each for each in metered if each is not None]
+            source = first - back * _PER_DAY
+            known = [each for number in range(source, source + quarters) if (each := self._metered.get(number))]
             if len(known) < quarters:
                 continue
-            energy = (sum(each.load_wh for each in known), sum(each.pv_wh for each in known))
+            energy = known[0] if quarters == 1 else (sum([load for load, _ in known]), sum([pv for _, pv in known]))
             others.append(energy)
-            if self.kind_of(source) == kind:
+            if self._kind_of_number(source) == kind:
                 alike.append(energy)
                 if len(alike) == SCENARIOS:
                     break
@@ -68,10 +75,21 @@ class Past:
         pv_mean = sum(pv for _, pv in found) / len(found)
         return [(load - load_mean, pv - pv_mean) for load, pv in found]
 
+    def _kind_of_number(self, number: int) -> int:
+        kind = self._kinds.get(number)
+        if kind is None:
+            kind = self._kinds[number] = self.kind_of(instant(number * _LENGTH_MS))
+        return kind
+
     def kind_of(self, at: datetime) -> int:
         """Return one number on working days, another on Saturdays, a third on Sundays and holidays."""
         day = at.astimezone(self.clock).date()
         return _SUNDAY if day in self.holidays else max(_FRIDAY, day.weekday())
+
+
+def _number(at: datetime) -> int:
+    """Return how many quarters of an hour had begun before the one that begins at an instant, from the epoch on."""
+    return epoch_ms(at) // _LENGTH_MS
 
 
 def scenarios(intervals: Sequence[PlanInterval], past: Past) -> tuple[Scenario, ...]:
