@@ -18,6 +18,7 @@ def alarms(status: Mapping[str, Any]) -> list[str]:
     """Return what is wrong now and ends once it is mended; not what a site always is, as a device without a timer."""
     cycle = status["cycle"]
     found = [*status["device_clocks"], *status["loop"].get("alarms", ())]
+    found += [f"{device['id']} does not answer" for device in status["devices"] if not device["online"]]
     if status["trading"] is not None and status["trading"]["waits"]:
         found.append(f"trading waits: {status['trading']['waits']}")
     if fault := status["link"].get("certificate_fault"):

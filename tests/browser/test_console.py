@@ -16,7 +16,10 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from cloud.stores import keys
 from cloud.stores.registry import save_registry
+from cloud.stores.tables import Put
+from contracts.units import epoch_ms
 from edge.web.certificate import page_certificate
 from tests.support.cloud.doors import ENTRIES, OPERATOR, OWNER, STOP_S
 from tests.support.cloud.sites import house_in
@@ -177,6 +180,9 @@ def test_an_operator_mends_what_was_set_aside_decides_proposals_and_steers_the_f
             services.stores.tables,
             {"skill": "halt_market", "question": {"zone": "zone-1", "reason": "price feed wrong"}},
         )
+        at_ms = epoch_ms(datetime.now(UTC))
+        alarms = {"alarms": ["meter does not answer"], "at": at_ms, "order": [at_ms, 1, 1]}
+        services.stores.tables.put(Put(key=keys.site_state("home-1", keys.ALARMS), body=alarms))
     with_set_aside(tmp_path, b'{"topic_site": "home-1"}', b"nonsense")
     with_gateway(tmp_path)
     with (
@@ -211,6 +217,8 @@ def test_an_operator_mends_what_was_set_aside_decides_proposals_and_steers_the_f
         expect(_section(console, "Market").get_by_role("status")).to_have_text("halted: price feed wrong")
 
         fleet = _section(console, "Gateways")
+        for section in (fleet, _section(console, "Fleet")):
+            expect(section.get_by_role("row").filter(has_text="home-1")).to_contain_text("meter does not answer")
         fleet.get_by_role("button", name="Jobs and settings home-1").click()
         wish = fleet.get_by_role("form", name="Settings")
         wish.get_by_label("JSON").fill('{"telemetry": {"period_s": 30}}')
