@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,8 @@ ASK_TIMEOUT_S = 5.0  # Real seconds.
 # Askers served at once; more are turned away, for the loop has a site to control.
 ASKERS_MAX = 4
 _ANSWER_BYTES_MAX = 4 * 1024 * 1024
+# From an accepted connection to its handler, and from its end to a closed socket, asyncio takes some turns of its loop.
+_TURNS = 8
 
 Plain = dict[str, Any]
 
@@ -131,8 +133,12 @@ def _process(own: Plain | None, other: Plain | None) -> Plain:
 async def serve_status(state_dir: Path, name: str, status: Callable[[], bytes]) -> None:
     """Answer who asks, until cancelled. A socket that cannot be made is logged; the site is controlled without."""
     asking = asyncio.Semaphore(ASKERS_MAX)
+    answering: set[asyncio.Task[Any]] = set()
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "asyncio calls it in a task"
+        answering.add(task)
         try:
             if not asking.locked():
                 async with asking, asyncio.timeout(ASK_TIMEOUT_S):
@@ -142,6 +148,7 @@ async def serve_status(state_dir: Path, name: str, status: Callable[[], bytes]) 
             log.info("status asker went away")
         finally:
             writer.close()
+            answering.discard(task)
 
     try:
         way = listening(state_dir, name)
@@ -151,10 +158,27 @@ async def serve_status(state_dir: Path, name: str, status: Callable[[], bytes]) 
     server = await asyncio.start_unix_server(answer, sock=way)
     try:
         async with server:
-            await server.serve_forever()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # Python 3.11 leaves a connection open that was accepted and whose server is closed before it is made.
+                asyncio.get_running_loop().remove_reader(way)
+                await _let_go(answering)
     finally:
         with contextlib.suppress(OSError):
             (state_dir / name).unlink()
+
+
+async def _let_go(answering: Iterable[asyncio.Task[Any]]) -> None:
+    """End what is still answered, once nobody is accepted any more: an asker of the last moment hears the end."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    left = list(answering)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def ask_status(state_dir: Path) -> Plain:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import json
+import socket
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -64,6 +66,21 @@ async def test_a_socket_left_by_a_killed_gateway_is_replaced(tmp_path: Path) -> 
         assert (await asyncio.to_thread(ask_status, tmp_path))["locked"] is False
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("turns", range(10))
+async def test_an_asker_of_the_last_moment_hears_the_end_and_no_socket_is_left_open(tmp_path: Path, turns: int) -> None:
+    """The gateway itself asks every half a minute, also while it stops, however far asyncio has come by then."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
+        async with _serving(tmp_path, plain_status()):
+            asker.connect(str(tmp_path / CONTROL_SOCKET))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        asker.settimeout(WAIT_S)
+        with contextlib.suppress(ConnectionResetError):
+            while asker.recv(65536):
+                pass
+    gc.collect()  # Whoever left a transport open is warned of here.
 
 
 async def test_either_process_is_told_while_the_other_is_silent(tmp_path: Path) -> None:
