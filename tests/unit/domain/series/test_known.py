@@ -1,8 +1,15 @@
 """Known exports: small samples in the vendors' own shapes give the values that they say."""
 
+import re
+import shlex
+from datetime import datetime, timedelta
+from pathlib import Path
+
 import pytest
+from typer.testing import CliRunner
 
 from domain.series.read import Options, read
+from sitewatt.commands.forecast import app
 
 ESPI = """<?xml version="1.0"?><feed xmlns="http://naesb.org/espi"><ReadingType><flowDirection>1</flowDirection>
 <powerOfTenMultiplier>0</powerOfTenMultiplier><uom>72</uom></ReadingType><IntervalBlock>
@@ -18,6 +25,12 @@ NEM12 = (
     "100,NEM12,202510100000,A,B\n200,1,E1B1,E1,E1,,9,KWH,30,\n300,20251010," + ",".join(["0.5"] * 48) + ",A,,,\n900\n"
 )
 SAMPLES: dict[str, tuple[str, str, str, list[float]]] = {
+    "Home Assistant history": (
+        "entity_id,state,last_changed\nsensor.p,400,2025-10-10T00:00:00.000Z\nsensor.p,500,2025-10-10T01:00:00.000Z\n",
+        "load",
+        "",
+        [400, 500],
+    ),
     "Home Assistant statistics": (
         "statistic_id,unit,start,mean\nsensor.p,W,2025-10-10T00:00:00+00:00,400\n"
         "sensor.p,W,2025-10-10T01:00:00+00:00,500\n",
@@ -117,3 +130,28 @@ def test_a_known_export_is_recognised_and_read(form: str) -> None:
     assert reading.understood.startswith(form) and reading.unit == unit
     if form != "DSMR telegrams":
         assert reading.series.values.tolist() == pytest.approx(values)
+
+
+PAGE = (Path(__file__).parents[4] / "docs" / "files.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_export_that_is_recognised_and_no_other() -> None:
+    """A reader who finds an export on the page has it read; each name there is that of a sample above."""
+    table = PAGE[PAGE.index("## Known exports") :]
+    names = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ")][2:]
+    listed = {name for row in names for name in row.removesuffix(" prices").removesuffix(" consumption").split(", ")}
+    assert listed - {"Linky"} == {form.removesuffix(" telegrams") for form in SAMPLES}
+
+
+def test_the_first_command_of_the_page_prints_what_it_says(tmp_path: Path) -> None:
+    """A counter of two weeks with three gaps and a row that stands twice."""
+    counter, rows = 12_000.0, []
+    for hour in range(24 * 14):
+        counter += 0.7 if hour % 24 > 17 else 0.4
+        if not any(first <= hour < first + 8 for first in (50, 120, 200)):
+            rows.append(f"{datetime(2025, 10, 20) + timedelta(hours=hour):%Y-%m-%d %H:%M},{counter:.3f}")  # noqa: DTZ001
+    (tmp_path / "meter.csv").write_text("\n".join(["time,meter kWh", *rows[:80], *rows[79:]]), encoding="utf-8")
+    (command, printed), *_ = re.findall(r"```\nsitewatt forecast (.*)\n(.*)\n```", PAGE)
+    words = [str(tmp_path / word) if word == "meter.csv" else word for word in shlex.split(command)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0 and printed in result.output.splitlines()
