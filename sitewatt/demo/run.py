@@ -333,7 +333,7 @@ def _live(options: Options) -> Iterator[Live | None]:
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-        yield keep
+        yield keep.absolute()  # The files in it name one another, and paths in them are beside the file.
         return
     folder = Path(tempfile.mkdtemp(prefix="sitewatt-demo-", dir=_fleeting()))
     try:

@@ -165,7 +165,7 @@ def _leaf(error: BaseException) -> BaseException:
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep.mkdir(parents=True)
-        yield keep
+        yield keep.absolute()  # Paths in its files are beside the file.
         return
     with tempfile.TemporaryDirectory(prefix="sitewatt-swarm-", ignore_cleanup_errors=True) as name:
         yield Path(name)

@@ -44,7 +44,7 @@ def test_a_short_one_in_a_pipe_without_mosquitto_tells_each_step_and_loses_nothi
     file = tmp_path / "report.json"
     command = ["--sites", "2", "--week", "dark", "--embedded-broker", "--speed", "20", "--duration", "15"]
     done = subprocess.run(
-        [sys.executable, "-m", "sitewatt", "demo", *command, "--report", str(file)],
+        [sys.executable, "-m", "sitewatt", "demo", *command, "--keep", "kept", "--report", str(file)], cwd=tmp_path,
         capture_output=True, text=True, timeout=480, check=False, env={**os.environ, "TERM": "dumb"},
     )  # fmt: skip
     steps = done.stderr.splitlines()
@@ -56,6 +56,11 @@ def test_a_short_one_in_a_pipe_without_mosquitto_tells_each_step_and_loses_nothi
     assert (told["ledger"]["sum"], told["telemetry"]["lost"]) == (0, 0)
     assert told["telemetry"]["published"] > 0
     assert done.returncode == (0 if all(told["checks"].values()) else 1), done.stdout
+    assert sorted(path.name for path in tmp_path.rglob("control.db")) == ["control.db"] * 3, (
+        "each state is in one place"
+    )
+    assert {path.parts[len(tmp_path.parts)] for path in tmp_path.rglob("*.db")} == {"kept"}
+    assert not (tmp_path / "kept" / "kept").exists()
 
 
 def test_a_demonstration_that_is_asked_to_end_does_so_in_order(tmp_path: Path) -> None:
