@@ -1,5 +1,6 @@
 """The unit of one column: from a person, the export, its header, a column of units, or behind its numbers."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from domain.series.errors import SeriesError
@@ -8,6 +9,7 @@ from domain.series.table import Table
 from domain.series.units import Measures, OtherUnit, Unit, other_unit_in, unit_in, unit_named
 
 UNIT_COLUMNS = frozenset({"unit", "units", "einheit", "eenheid", "unité", "unit_of_measurement"})
+_BARE = re.compile(r"[-+\d.,]*")  # A number alone.
 MOST = 0.5  # Of a column's cells: below it, a cell with another unit is an odd row.
 # What stands beside an amount in each currency that a header may name.
 _SIGNS = {
@@ -44,8 +46,11 @@ def column_unit(table: Table, column: str, *, asked: str, others: Sequence[str])
             break
         if (other := other_unit_in(text)) is not None:
             raise SeriesError(_of_something_else(column, other, others))
-    cells = [cell for cell in table.column(column) if not is_missing(cell)]
-    behind = [other for cell in cells if (other := other_unit_in(f"[{letters_behind(cell)}]")) is not None]
+    cells = [cell.strip() for cell in table.column(column) if not is_missing(cell)]
+    if all(_BARE.fullmatch(cell) for cell in cells):
+        return named
+    letters = filter(None, map(letters_behind, cells))
+    behind = [other for each in letters if (other := other_unit_in(f"[{each}]")) is not None]
     if len(behind) > MOST * len(cells):
         raise SeriesError(_of_something_else(column, behind[0], others))
     _money_fits(table, column, named)
