@@ -20,7 +20,9 @@ class FaultKind(StrEnum):
     KILL_ONE = "kill_one"
     """One process of the part dies, its supervisor may start it again; where it is the only one, as ``KILL``."""
     POWER_CUT = "power_cut"
-    """All gateways, the broker and the cloud die at once; after ``for_s`` they come back, in any order."""
+    """All gateways, the broker and the cloud lose their supply, with what was not synced; after ``for_s`` they come
+    back, in any order.
+    """
     PAUSE = "pause"
     """Every process of the part stands still (SIGSTOP) for ``for_s``."""
     DISK = "disk"

@@ -15,6 +15,7 @@ from edge.errors import EdgeError
 from sitewatt.demo import files
 from sitewatt.demo.processes import Processes, ProcessFailed
 from sitewatt.demo.run import drained, started
+from sitewatt.swarm.disk import Disk
 from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import CATCH_UP_S, LETS_GO_S, Finding, judge
 from sitewatt.swarm.liar import register
@@ -74,10 +75,10 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
     Args:
         keep: Where configurations, outboxes, tables and logs stay; thrown away without it.
     """
-    with _folder(keep) as folder:
+    with _folder(keep) as folder, _disk_of(plan, folder, say) as disk:
         processes = Processes(files.logs(folder), logs_apart=True)  # A full disk is one of the faults.
         try:
-            return await _run(plan, folder, processes, say)
+            return await _run(plan, folder, processes, disk, say)
         except (ProcessFailed, CloudError, EdgeError) as error:
             return _broken_off(plan, error)
         except BaseExceptionGroup as group:
@@ -89,7 +90,7 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
             await processes.stop_all()
 
 
-async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verdict:
+async def _run(plan: Plan, folder: Path, processes: Processes, disk: Disk | None, say: Say) -> Verdict:
     sender, yard = OrderSender(plan), Yard(plan) if Yard.possible() else None
 
     def prepare(place: Path) -> None:
@@ -109,7 +110,7 @@ async def _run(plan: Plan, folder: Path, processes: Processes, say: Say) -> Verd
         host=lambda name, clock: set_by_service(host_clock(folder, name, clock)),
     ) as (clock, watcher):
         port = int(processes["broker"].ready["port"])
-        world = World(plan, folder=folder, processes=processes, clock=clock, port=port)
+        world = World(plan, folder=folder, processes=processes, clock=clock, port=port, disk=disk)
         sender.open(clock=clock, port=port)
         async with asyncio.TaskGroup() as always:
             running = [
@@ -159,6 +160,18 @@ def _leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+@contextlib.contextmanager
+def _disk_of(plan: Plan, folder: Path, say: Say) -> Iterator[Disk | None]:
+    """Lay a disk under a run whose supply is cut."""
+    if not any(fault.kind is FaultKind.POWER_CUT for fault in plan.faults):
+        yield None
+        return
+    with Disk.under(folder) as disk:
+        if disk is None:
+            say("no file system can be mounted here: a power cut takes nothing that the kernel holds")
+        yield disk
 
 
 @contextlib.contextmanager

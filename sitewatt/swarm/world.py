@@ -13,6 +13,7 @@ from typing import Final
 from contracts.clock import ScaledClock, SteppedClock
 from sitewatt.demo.processes import Processes, ProcessFailed, usage_of
 from sitewatt.demo.run import start_broker, start_cloud, start_gateway
+from sitewatt.swarm.disk import Disk
 from sitewatt.swarm.liar import lie
 from sitewatt.swarm.messages import repeat, throw_garbage
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
@@ -93,8 +94,11 @@ def set_by_service(host: SteppedClock) -> SteppedClock:
 class World:
     """The running parts of a plan."""
 
-    def __init__(self, plan: Plan, *, folder: Path, processes: Processes, clock: ScaledClock, port: int) -> None:
+    def __init__(
+        self, plan: Plan, *, folder: Path, processes: Processes, clock: ScaledClock, port: int, disk: Disk | None = None
+    ) -> None:
         self.chronicle = Chronicle()
+        self._disk = disk
         self._plan = plan
         self._folder = folder
         self._processes = processes
@@ -143,15 +147,20 @@ class World:
                     await self._pause(fault)
 
     async def _cut_power(self, fault: Fault) -> None:
-        """Kill all parts at once; the devices and their meters have a supply of their own."""
+        """End all parts at once, with what was not synced; the devices and their meters have a supply of their own."""
         async with contextlib.AsyncExitStack() as turns:
             for turn in self._turn.values():
                 await turns.enter_async_context(turn)
             pids = [pid for name in self._turn for pid in tree(self._pid(name))]
+            signal_all(pids, signal.SIGSTOP)  # Nobody tells another of a write that will not have been.
+            if self._disk is not None:
+                self._disk.cut()
             signal_all(pids[::-1], signal.SIGKILL)
             for name in self._turn:
                 await self._processes[name].process.wait()
             await self._clock.sleep(fault.for_s)
+            if self._disk is not None:
+                await asyncio.to_thread(self._disk.come_back)
             async with asyncio.TaskGroup() as starts:
                 for name, after_s in come_back(fault, list(self._turn)).items():
                     starts.create_task(self._start_after(name, after_s), name=f"start {name}")

@@ -1,0 +1,79 @@
+"""The supply of a real file system is cut: what a store called kept is there, what was never synced is not."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cloud.infra.rules import CONSUMERS, Stream
+from cloud.local.sqlite_streams import SHARDS, StreamLog
+from cloud.stores.sqlite import SqliteTables
+from contracts.topics import Up
+from sitewatt.swarm.disk import Disk
+from tests.support.synced_writer import KEY, WRITERS, open_outbox
+
+KEPT_MIN = 20  # Numbers that are called kept before the cut.
+
+
+def _in_outbox(folder: Path) -> int:
+    with closing(open_outbox(folder)) as outbox:
+        return max(record.seq for record in outbox.read(Up.METER, limit=100_000))
+
+
+def _in_state(folder: Path) -> int:
+    with closing(open_outbox(folder)) as outbox:
+        return int(outbox.recall("number"))
+
+
+def _in_file(folder: Path) -> int:
+    return int((folder / "state" / "number").read_bytes())
+
+
+def _in_tables(folder: Path) -> int:
+    with closing(SqliteTables.open(folder / "cloud" / "tables.db")) as tables:
+        item = tables.get(KEY)
+        return 0 if item is None else int(item.body["number"])
+
+
+def _in_streams(folder: Path) -> int:
+    consumer = next(consumer for consumer in CONSUMERS if consumer.stream is Stream.METER)
+    with closing(StreamLog.open(folder / "cloud" / "streams.db")) as streams:
+        found = 0
+        for shard in range(SHARDS):
+            while records := streams.read(consumer, shard):
+                found = max(found, *(int(record.data) for record in records))
+                streams.passed(consumer, shard, records[-1].seq)
+        return found
+
+
+_READERS: dict[str, Callable[[Path], int]] = {
+    "outbox": _in_outbox, "state": _in_state, "file": _in_file, "tables": _in_tables, "streams": _in_streams
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("store", WRITERS)
+def test_what_a_store_called_kept_outlives_a_cut_of_the_supply(tmp_path: Path, store: str) -> None:
+    """A message that is numbered, a command's memory, a table's row: somebody was told that they are safe."""
+    with Disk.under(tmp_path) as disk:
+        if disk is None:
+            pytest.skip("this user may mount no file system")
+        never = tmp_path / "state" / "never-synced"
+        # What a process tells goes past the disk that is cut.
+        command = [sys.executable, "-m", "tests.support.synced_writer", store, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as writer:
+            assert writer.stdout is not None
+            said = [int(writer.stdout.readline()) for _ in range(KEPT_MIN)]
+            os.kill(writer.pid, signal.SIGSTOP)
+            never.write_bytes(b"gone")
+            disk.cut()
+            writer.kill()
+            said += [int(line) for line in writer.stdout if line.endswith(b"\n")]
+        disk.come_back()
+        assert said == list(range(1, len(said) + 1))
+        assert _READERS[store](tmp_path) >= said[-1], f"{store} called {said[-1]} kept"
+        assert not never.exists(), "the cut took nothing, so it proves nothing of what was kept"
