@@ -31,7 +31,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from cloud.doors.callers import CallerEntry, hash_of
 from cloud.stores.registry import save_registry
-from contracts.skills.base import Role
+from contracts.skills.base import Effect, Role
 from tests.support.cloud.doors import served_process
 from tests.support.cloud.sites import ZONE, house_in
 from tests.support.market.shell import run_events, story
@@ -75,7 +75,8 @@ def _callers(folder: Path) -> Path:
         CallerEntry(name=f"agent-{number}", role=Role.AGENT, token_sha256=hash_of(_token(number)), zones=("*",))
         for number in range(AGENTS)
     ]
-    entries.append(CallerEntry(name="operator", role=Role.OPERATOR, token_sha256=hash_of(_OPERATOR), zones=("*",)))
+    operator = {"name": "operator", "role": Role.OPERATOR, "token_sha256": hash_of(_OPERATOR), "zones": ("*",)}
+    entries.append(CallerEntry.model_validate({**operator, "effects": tuple(Effect)}))
     path = folder / "callers.yaml"
     path.write_text(yaml.safe_dump({"callers": [entry.model_dump(mode="json") for entry in entries]}))
     return path
