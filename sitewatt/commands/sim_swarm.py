@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TOO_SLOW, fail, print_json, tell
+from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW, fail, print_json, tell
 
 if TYPE_CHECKING:
     from sitewatt.swarm.campaign import Options
+    from sitewatt.swarm.coverage import Coverage
 
 
 def swarm(
@@ -68,16 +69,23 @@ def swarm(
 
 
 def _report(options: "Options", report: Path | None, as_json: bool) -> None:
+    from sitewatt.demo.run import ended_by_sigterm
     from sitewatt.swarm.campaign import campaign
 
+    async def whole() -> "Coverage":
+        with ended_by_sigterm():
+            return await campaign(options, say=lambda sentence: tell(sentence, err=True))
+
     try:
-        coverage = asyncio.run(campaign(options, say=lambda sentence: tell(sentence, err=True)))
+        coverage = asyncio.run(whole())
         if report is not None:
             report.write_text(json.dumps(coverage.as_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", code="file", as_json=as_json, exit_code=BAD_INPUT)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
     if as_json:
         print_json(coverage.as_dict())
     else:

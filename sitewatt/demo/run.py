@@ -60,7 +60,7 @@ async def run(place: Neighbourhood, options: Options) -> report.Report:
     Raises:
         ProcessFailed: A part did not start, or ended by itself.
     """
-    with _folder(options.keep) as folder, _ended_by_sigterm():
+    with _folder(options.keep) as folder, ended_by_sigterm():
         processes = Processes(files.logs(folder))
         try:
             written = await _run(place, options, processes, folder)
@@ -354,8 +354,8 @@ def _fleeting() -> Path | None:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the demonstration as Ctrl-C does."""
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what runs in this task as Ctrl-C does, with its processes and files."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None

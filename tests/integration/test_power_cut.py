@@ -15,6 +15,7 @@ from cloud.local.sqlite_streams import SHARDS, StreamLog
 from cloud.stores.sqlite import SqliteTables
 from contracts.topics import Up
 from sitewatt.swarm.disk import Disk
+from sitewatt.swarm.plan import FaultKind
 from tests.support.synced_writer import KEY, WRITERS, open_outbox
 
 KEPT_MIN = 20  # Numbers that are called kept before the cut.
@@ -77,3 +78,26 @@ def test_what_a_store_called_kept_outlives_a_cut_of_the_supply(tmp_path: Path, s
         assert said == list(range(1, len(said) + 1))
         assert _READERS[store](tmp_path) >= said[-1], f"{store} called {said[-1]} kept"
         assert not never.exists(), "the cut took nothing, so it proves nothing of what was kept"
+
+
+def test_a_swarm_that_is_asked_to_end_leaves_no_disk_behind(tmp_path: Path) -> None:
+    """What stays mounted holds its file, and nobody knows whose it was."""
+    with Disk.under(tmp_path) as disk:
+        if disk is None:
+            pytest.skip("this user may mount no file system")
+    others = ",".join(kind for kind in FaultKind if kind is not FaultKind.POWER_CUT)
+    command = ["sim", "swarm", "--seed", "15000", "--sites", "2", "--speed", "20", "--shrink", "0", "--without", others]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "sitewatt", *command], stderr=subprocess.PIPE, text=True, env=environ
+    ) as swarm:
+        assert swarm.stderr is not None
+        said = [swarm.stderr.readline()]
+        while said[-1] and not said[-1].startswith("broker"):
+            said.append(swarm.stderr.readline())
+        assert "power_cut" in "".join(said) and str(tmp_path) in Path("/proc/mounts").read_text(), said
+        swarm.terminate()
+        swarm.stderr.read()
+    assert swarm.returncode == 143, said
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+    assert not list(tmp_path.glob("sitewatt-swarm-*"))
