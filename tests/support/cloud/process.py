@@ -35,7 +35,9 @@ class Process:
 
     @property
     def log(self) -> str:
-        """Return what it has written to standard error."""
+        """Return what it has written to standard error; once it has ended, all of it."""
+        if self._writer is not None and self.process is not None and self.process.returncode is not None:
+            self._writer.join(LOG_S_MAX)
         return self._log.read_text()
 
     async def start(self, *, wait: bool = True) -> None:
@@ -64,7 +66,7 @@ class Process:
         async with asyncio.timeout(SAFETY_S):
             code = await self.process.wait()
             if self._writer is not None:
-                await asyncio.to_thread(self._writer.join, LOG_S_MAX)  # What it said last is in the log.
+                await asyncio.to_thread(self._writer.join, LOG_S_MAX)
         return code
 
     async def kill(self) -> None:
