@@ -33,6 +33,7 @@ class Disk:
         self._folder = folder
         self._image = folder / "disk.img"
         self._mounted = folder / "disk"
+        self._is_cut = False
 
     @classmethod
     @contextlib.contextmanager
@@ -45,6 +46,8 @@ class Disk:
         try:
             yield disk
         finally:
+            if disk._is_cut:  # Who ended the run did so in the dark; nothing can be read there.
+                disk.come_back()
             disk._take_off(keep=True)
             disk._image.unlink()
 
@@ -53,6 +56,7 @@ class Disk:
         place = os.open(self._mounted, os.O_RDONLY)
         try:
             fcntl.ioctl(place, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+            self._is_cut = True
         finally:
             os.close(place)
 
@@ -64,6 +68,7 @@ class Disk:
         """
         self._take_off(keep=False)
         self._put_on()
+        self._is_cut = False
 
     def _make(self) -> bool:
         for name in ("disk", *_KEPT):

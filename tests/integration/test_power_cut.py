@@ -14,6 +14,7 @@ from cloud.infra.rules import CONSUMERS, Stream
 from cloud.local.sqlite_streams import SHARDS, StreamLog
 from cloud.stores.sqlite import SqliteTables
 from contracts.topics import Up
+from edge.private_files import write_whole
 from sitewatt.swarm.disk import Disk
 from sitewatt.swarm.plan import FaultKind
 from tests.support.synced_writer import KEY, WRITERS, open_outbox
@@ -78,6 +79,17 @@ def test_what_a_store_called_kept_outlives_a_cut_of_the_supply(tmp_path: Path, s
         assert said == list(range(1, len(said) + 1))
         assert _READERS[store](tmp_path) >= said[-1], f"{store} called {said[-1]} kept"
         assert not never.exists(), "the cut took nothing, so it proves nothing of what was kept"
+
+
+def test_a_run_that_ends_in_the_dark_keeps_what_was_synced(tmp_path: Path) -> None:
+    """Its folder is looked at afterwards, and its disk is not left behind."""
+    with Disk.under(tmp_path) as disk:
+        if disk is None:
+            pytest.skip("this user may mount no file system")
+        write_whole(tmp_path / "state" / "kept", b"kept")
+        disk.cut()
+    assert (tmp_path / "state" / "kept").read_bytes() == b"kept"
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
 
 
 def test_a_swarm_that_is_asked_to_end_leaves_no_disk_behind(tmp_path: Path) -> None:
