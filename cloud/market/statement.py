@@ -56,9 +56,11 @@ class StatementLine:
 class Metered:
     """What the newest settlement of an interval says the site took (positive), and whether a meter said so.
 
-    ``utility`` is at what the zone's utility sells and buys in it; ``None`` where the zone has none.
+    ``at`` is when the interval began; ``utility`` is at what the zone's utility sells and buys in it, ``None`` where
+    the zone has none.
     """
 
+    at: datetime
     net_wh: int
     estimated: bool
     method: str
@@ -75,7 +77,11 @@ class Metered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """A site's month. ``plain_uct`` is what the metered energy would have cost at the utility's prices alone."""
+    """A site's month.
+
+    ``plain_uct`` is what the metered energy would have cost at the utility's prices alone. Trades of intervals that
+    are not settled yet are in the total, not in it: ``unsettled_uct`` is what they come to.
+    """
 
     site: str
     zone: str
@@ -92,6 +98,13 @@ class Statement:
     intervals: int
     estimated: int
     plain_uct: int | None
+    unsettled_uct: int
+    unsettled_intervals: int
+
+    @property
+    def saved_uct(self) -> int | None:
+        """Return how much less the settled intervals cost than at the utility's prices alone."""
+        return None if self.plain_uct is None else self.plain_uct - (self.total_uct - self.unsettled_uct)
 
     def answer(self) -> dict[str, Any]:
         """Return the statement as plain values; amounts in EUR are texts, exact to the last unit."""
@@ -102,7 +115,8 @@ class Statement:
             "total_uct": self.total_uct,
             "total_eur": eur(self.total_uct),
             "plain_tariff_uct": self.plain_uct,
-            "saved_uct": None if self.plain_uct is None else self.plain_uct - self.total_uct,
+            "saved_uct": self.saved_uct,
+            "unsettled": {"intervals": self.unsettled_intervals, "money_uct": self.unsettled_uct},
             "bought": {"energy_wh": self.bought_wh, "money_uct": self.bought_uct},
             "sold": {"energy_wh": self.sold_wh, "money_uct": self.sold_uct},
             "by_kind": {
@@ -132,7 +146,7 @@ def make_statement(
         lines: Every line of the site's account in the month, each once.
         metered: The newest settlement of each interval.
     """
-    ordered = tuple(sorted(lines, key=lambda line: (line.at, line.number)))
+    ordered = tuple(sorted(lines, key=lambda line: (line.at.timestamp(), line.number)))
     by_kind: dict[str, tuple[int, int]] = {}
     for line in ordered:
         # A charge is told by its name, as the bill of a grid operator tells it.
@@ -146,6 +160,9 @@ def make_statement(
     import_wh = sum(max(one.net_wh, 0) for one in read)
     export_wh = sum(max(-one.net_wh, 0) for one in read)
     plain = [one.plain_uct for one in read if one.plain_uct is not None]
+    # By instant: of two times on the wall in the hour that comes twice, one may be settled.
+    settled = {one.at.timestamp() for one in read}
+    ahead = [line for line in ordered if line.kind != Kind.INVOICE and line.at.timestamp() not in settled]
     return Statement(
         site=site,
         zone=zone,
@@ -162,6 +179,8 @@ def make_statement(
         intervals=len(read),
         estimated=sum(one.estimated for one in read),
         plain_uct=sum(plain) if len(plain) == len(read) else None,
+        unsettled_uct=sum(line.money_uct for line in ahead),
+        unsettled_intervals=len({line.at.timestamp() for line in ahead}),
     )
 
 

@@ -131,6 +131,8 @@ def statement(
     else:
         for one in made:
             tell("\n".join(_text(one)))
+        if not made:
+            tell(f"no site traded or was settled in {first:%Y-%m}")
 
 
 def _decide(
@@ -196,10 +198,11 @@ def _text(one: "Statement") -> list[str]:
         ),
         f"  {'owes' if one.total_uct >= 0 else 'receives':<15} {'':>14}  {_eur(abs(one.total_uct))}",
     ]
-    if one.plain_uct is not None:
-        rows.append(
-            f"  at the tariffs alone: {_eur(one.plain_uct)}; the market saved {_eur(one.plain_uct - one.total_uct)}"
-        )
+    if one.unsettled_intervals:
+        rows.append(f"  of it for {one.unsettled_intervals} intervals not settled yet: {_eur(one.unsettled_uct)}")
+    if one.plain_uct is not None and one.saved_uct is not None:
+        what = "what is settled at the tariffs alone" if one.unsettled_intervals else "at the tariffs alone"
+        rows.append(f"  {what}: {_eur(one.plain_uct)}; the market saved {_eur(one.saved_uct)}")
     if one.estimated:
         rows.append(f"  {one.estimated} of {one.intervals} intervals stand on estimates and may still change")
     return rows

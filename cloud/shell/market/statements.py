@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cloud.market.ledger import Kind
 from cloud.market.rules import NO_SITE, LastResort, MarketRules
 from cloud.market.statement import Metered, Statement, StatementLine, make_statement
 from cloud.shell.market.projection import committed_upto
@@ -44,9 +45,11 @@ def statements(tables: Tables, zone: ZoneRecord, *, month: date, site: str | Non
             if site in (None, body["site"]):
                 newest[body["site"]] = max(newest.get(body["site"], body), body, key=lambda one: int(one["version"]))
         for name, body in newest.items():
-            metered.setdefault(name, []).append(_metered(body, rules.last_resort))
+            metered.setdefault(name, []).append(_metered(body, rules.last_resort, local))
         at += DELIVERY_INTERVAL
-    names = [site] if site is not None else sorted(metered)
+    # A site that traded ahead has no settlement yet; the market's own accounts never trade.
+    traders = {name for name, of_it in lines.items() if any(line.kind == Kind.TRADE for line in of_it)}
+    names = [site] if site is not None else sorted(traders | metered.keys())
     return [
         make_statement(
             site=name,
@@ -83,8 +86,9 @@ def _line(body: dict[str, Any], local: tzinfo) -> StatementLine:
     )
 
 
-def _metered(body: dict[str, Any], utility: LastResort | None) -> Metered:
+def _metered(body: dict[str, Any], utility: LastResort | None, local: tzinfo) -> Metered:
     return Metered(
+        at=instant(body["interval_ms"]).astimezone(local),
         net_wh=body["metered_wh"],
         estimated=body["estimated"],
         method=body["method"],

@@ -104,6 +104,8 @@ def test_a_statement_sums_to_the_ledger_to_the_last_unit(folder: Path, tmp_path:
     _run("statement", "--tables", str(folder), "--site", "farm", "--month", "2026-11", "--pdf", str(out))
     assert out.read_bytes().startswith(b"%PDF")
     assert _json("statement", "--tables", str(folder), "--all", "--month", "2026-10") == {"statements": []}
+    nothing = _run("statement", "--tables", str(folder), "--all", "--month", "2026-10")
+    assert nothing == "no site traded or was settled in 2026-10\n"
 
 
 def test_the_commands_of_the_document_print_what_it_says(folder: Path) -> None:

@@ -16,7 +16,7 @@ from cloud.market.rules import LastResort, MarketRules, SelfTrade
 from cloud.market.settlement import spread_prices
 from cloud.market.statement import Metered
 from contracts.market import OrderStatus, Side, TimeInForce
-from contracts.units import epoch_ms
+from contracts.units import epoch_ms, instant
 from tests.support.market.streams import INTERVALS, T0_MS, Command, participants, rules, run, streams
 
 FIRST = INTERVALS[0]
@@ -172,7 +172,10 @@ def test_a_tariff_as_a_series_is_what_the_utility_asks_settles_and_is_compared_w
     assert (out.short_mct_per_kwh, out.long_mct_per_kwh) == (sells, buys)
     assert market.last_resort is not None
     utility = market.last_resort.prices_at(start_ms)
-    took, gave = (Metered(net_wh=wh, estimated=False, method="meter", utility=utility) for wh in (1_000, -1_000))
+    took, gave = (
+        Metered(at=instant(start_ms), net_wh=wh, estimated=False, method="meter", utility=utility)
+        for wh in (1_000, -1_000)
+    )
     assert (took.plain_uct, gave.plain_uct) == (1_000 * sells, -1_000 * buys)
 
 

@@ -67,3 +67,54 @@ def test_each_interval_is_in_the_local_day_and_month_that_it_began_in(
         assert len({line.number for line in told}) == len(told)
         balances = market.fold(at_ms=epoch_ms(end)).engine.balances()
         assert sum(line.money_uct for line in told) == balances["home-1"][0] == (quarters + 4) * QUARTER_WH * PRICE
+
+
+def test_a_trade_that_is_not_settled_yet_is_no_loss_beside_the_tariffs(tmp_path: Path) -> None:
+    """The demo told a factory that the market had cost it 12 EUR, which were tomorrow's energy, paid ahead."""
+    noon = datetime(2026, 3, 17, 12, tzinfo=UTC)
+    with house_in(tmp_path) as (services, _):
+        zone = services.registry.zone(ZONE)
+        assert zone is not None
+        market = market_of(replace(services, memory={}), ZONE)
+        assert market is not None
+
+        def submit(*inputs: dict[str, object]) -> None:
+            market.submit(list(inputs), at_ms=int(str(inputs[-1]["at_ms"])))
+
+        def order(site: str, side: str, at: datetime, wh: int, price: int) -> dict[str, object]:
+            opened_ms = epoch_ms(noon - timedelta(minutes=50))
+            return {
+                "op": "new", "at_ms": opened_ms, "site": site, "order_id": f"{site}-{at:%H%M}",
+                "interval_ms": epoch_ms(at), "side": side, "quantity_wh": wh, "price_mct_per_kwh": price, "tif": "gtc",
+            }  # fmt: skip
+
+        def reading(site: str, wh: int) -> dict[str, object]:
+            imported, exported = (max(wh, 0), max(-wh, 0))
+            return {
+                "op": "meter", "at_ms": epoch_ms(noon + timedelta(minutes=16)), "site": site,
+                "interval_ms": epoch_ms(noon), "import_wh": imported, "export_wh": exported, "version": 1,
+                "estimated": False,
+            }  # fmt: skip
+
+        later = noon + 2 * DELIVERY_INTERVAL
+        submit(commands.tick(at_ms=epoch_ms(noon - timedelta(minutes=55))))
+        submit(
+            order("farm", "sell", noon, 1000, 20_000),
+            order("factory", "buy", noon, 1000, 20_000),
+            order("farm", "sell", later, 700, 20_000),
+            order("home-1", "buy", later, 700, 20_000),
+        )
+        early = statements(services.stores.tables, zone, month=date(2026, 3, 1), site=None)
+        assert [one.site for one in early] == ["factory", "farm", "home-1"], (
+            "who traded has a statement, settled or not"
+        )
+        submit(commands.tick(at_ms=epoch_ms(noon + timedelta(minutes=15))), reading("farm", -1000))
+        submit(reading("factory", 1000))
+        submit(commands.tick(at_ms=epoch_ms(noon + timedelta(minutes=27))))
+        told = {one.site: one for one in statements(services.stores.tables, zone, month=date(2026, 3, 1), site=None)}
+        farm, home = told["farm"], told["home-1"]
+        assert (farm.total_uct, farm.unsettled_uct, farm.unsettled_intervals) == (-34_000_000, -14_000_000, 1)
+        assert farm.plain_uct == -1000 * 8_000
+        assert farm.saved_uct == 12_000_000 == farm.answer()["saved_uct"]
+        assert home.unsettled_uct == 14_000_000, "it has a settlement of 12:00 without a reading, and a trade ahead"
+        assert told.keys() <= {site.id for site in services.registry.sites}
