@@ -2,13 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 import httpx
 
 from cloud.errors import ProviderError
+from domain.question import Question
 
 ATTEMPTS_MAX: Final = 3
 TIMEOUT_S: Final = 10.0
@@ -17,17 +17,6 @@ BACKOFF_S: Final = 1.0  # Before the second attempt; doubled before each further
 # A provider that asks us to wait for longer is asked again by a later tick.
 WAIT_S_MAX: Final = 5.0
 AGENT: Final = "sitewatt (energy sites; one request a zone)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """One request; ``secret`` is struck from every message about it."""
-
-    url: str
-    params: Mapping[str, str] | None = None
-    headers: Mapping[str, str] | None = None
-    json: object = None
-    secret: str = ""
 
 
 def ask(

@@ -32,6 +32,11 @@ def lines(status: Plain) -> Iterator[str]:
         yield f"note     {text}"
     if status["trading"] is not None and status["trading"]["waits"]:
         yield f"note     trading waits: {status['trading']['waits']}"
+    if (prices := (status["trading"] or {}).get("prices")) is not None:
+        until = prices["published_until"]
+        known = "nothing published" if until is None else f"published until {until}"
+        how = f"; {prices['method']}" if prices["method"] else ""
+        yield f"prices   {prices['source']}: {known}{how}{_because(prices['fault'])}"
     for part in status["parts"]:
         if part["failures"]:
             yield f"part     {part_words(part)}"

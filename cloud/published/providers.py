@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cloud.errors import ProviderError, SetupError
-from cloud.outbound import Question, ask
+from cloud.outbound import ask
 from contracts.reasons import reason_of
 from domain.published.answers import PRODUCTION_TYPES, energy_charts_power, power_file
 from domain.published.entsoe import entsoe_load, entsoe_wind_and_sun
 from domain.published.power import Powers, PowerStep, PublishedFault, Quantity, by_interval, summed
 from domain.published.source import PublishedProvider, PublishedSource
+from domain.question import Question
 
 FILE_BYTES_MAX: Final = 8_000_000
 # ENTSO-E answers at most a year at once; half of that keeps an answer in quarters well below our bound of bytes.

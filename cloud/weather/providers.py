@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cloud.errors import ProviderError
-from cloud.outbound import Question, ask
+from cloud.outbound import ask
 from contracts.reasons import reason_of
+from domain.question import Question
 from domain.weather.answers import WeatherFault, WeatherHour, brightsky, open_meteo, weather_file
 from domain.weather.source import WeatherProvider, WeatherSource
 

@@ -81,10 +81,11 @@ class Outlooks:
             ranking=self._record.ranking,
         )
 
-    def told(self, config: SiteConfig, now: datetime) -> list[dict[str, Any]]:
+    def told(self, config: SiteConfig, now: datetime, *, price: ForecastSeries | None = None) -> list[dict[str, Any]]:
         """Return what is told of the next 20 hours with its bands, in plain values: load, generation, the zone's price.
 
-        Of two that tell the same the one that did better here is told. Power in W, prices in mct per kWh.
+        Of two that tell the same the one that did better here is told, and of prices the one that the gateway reads by
+        itself, ``price``, where it does. Power in W, prices in mct per kWh.
         """
         fresh = {
             source: outlook
@@ -93,8 +94,9 @@ class Outlooks:
         }
         ranking = self._record.ranking
         ranked = {ForecastKind.LOAD: ranking.load, ForecastKind.PV: ranking.pv}
-        ranked[ForecastKind.PRICE] = (ForecastSource.BROADCAST,)
-        return [
+        ranked[ForecastKind.PRICE] = (ForecastSource.BROADCAST,) if price is None else ()
+        own_price = [] if price is None else [{**_ahead(price, now), "kind": price.kind.value, "by": "own"}]
+        return own_price + [
             {**told, "kind": kind.value, "by": source.value}
             for kind, sources in ranked.items()
             for source, told in [

@@ -5,12 +5,10 @@ Decisions are ``edge.trading``'s; this keeps what they need between one look and
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any
 
 from contracts.clock import Clock
 from contracts.forecast import ForecastBroadcast
@@ -27,6 +25,7 @@ from contracts.units import (
 )
 from edge.agent.fill_record import FillRecord
 from edge.agent.held_back import HeldBack
+from edge.agent.kept_orders import dump_orders, load_orders
 from edge.agent.load_goals import LoadGoals
 from edge.agent.money_book import MoneyBook
 from edge.agent.month_peak import MonthPeak
@@ -42,17 +41,16 @@ from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
 from edge.trading.availability import Basis, availability_of, reach_of
 from edge.trading.consumer import consumer_orders
-from edge.trading.forecast import expected_prices, nothing_known
+from edge.trading.forecast import expected_prices, nothing_known, prices_at
 from edge.trading.model import (
     Battery,
     IntervalEnergy,
-    Leg,
     OrderAction,
     Outlook,
     Reach,
     SiteForecast,
 )
-from edge.trading.orders import OwnOrder, OwnOrders, forget, heard, reconcile, told_orders
+from edge.trading.orders import OwnOrders, forget, heard, reconcile, told_orders
 from edge.trading.plan.horizon import plan_intervals, store_of
 from edge.trading.plan.plan import Plan, end_value
 from edge.trading.plan.problem import Problem, Store
@@ -62,6 +60,9 @@ from edge.trading.plan.steps import battery_steps, later_batteries, with_loads
 from edge.trading.plan.told import told
 from edge.trading.producer import producer_orders
 from edge.trading.tracker import schedule_power_w
+
+if TYPE_CHECKING:
+    from edge.agent.own_prices import OwnPrices
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,6 @@ _SCHEDULE_LEASE_S = 60.0
 _BEYOND = frozenset({"capacity", "storage"})
 # Less of an interval than this says nothing about the rest of it.
 _TELLING_S = 60.0
-_ORDER: TypeAdapter[OwnOrder] = TypeAdapter(OwnOrder)
 
 
 @dataclass(kw_only=True)
@@ -119,7 +119,7 @@ class Trader:
         self._cycle: CycleSeen | None = None
         self._tariff = SiteTariff(config.trading, time_zone=config.site.time_zone)
         self._reach = _reach(config)
-        self._orders = _load_orders(outbox.recall(_KEY_ORDERS))
+        self._orders = load_orders(outbox.recall(_KEY_ORDERS))
         self._history = _load_history(outbox.recall(_KEY_HISTORY))
         self._running: _Running | None = None
         self._measured_s: float | None = None
@@ -135,6 +135,7 @@ class Trader:
         self._planner = Planner()
         self._planned_s = float("-inf")
         self._announced: Availability | None = None
+        self.own_prices = self._price_reader()
         self.stats = {"orders": 0, "traded_wh": 0}
         self.waits: str | None = None
 
@@ -144,6 +145,27 @@ class Trader:
         self._tariff = SiteTariff(config.trading, time_zone=config.site.time_zone)
         self._reach = _reach(config)
         self._planned_s = float("-inf")
+        if self.own_prices is not None:
+            self.own_prices.adopt(config)
+
+    def _price_reader(self) -> "OwnPrices | None":
+        section = self._config.trading.prices
+        if section is None:
+            return None
+        # Only a gateway that reads prices bears what a client costs.
+        from edge.agent.own_prices import OwnPrices
+
+        def plan_anew() -> None:
+            self._planned_s = float("-inf")
+
+        return OwnPrices(
+            self._config,
+            section,
+            memory=self._outbox,
+            clock=self._clock,
+            clock_trust=self._clock_trust,
+            on_news=plan_anew,
+        )
 
     async def run(self) -> None:
         """Plan and look at the market once a minute until cancelled."""
@@ -163,7 +185,8 @@ class Trader:
 
     def told_outlook(self) -> list[dict[str, Any]]:
         """Return what is forecast of the next hours, with its bands, in plain values for who asks the gateway."""
-        return self._outlooks.told(self._config, self._clock.now())
+        price = None if self.own_prices is None else self.own_prices.series
+        return self._outlooks.told(self._config, self._clock.now(), price=price)
 
     def told_plan(self) -> dict[str, Any] | None:
         """Return the plan in plain values for who asks the gateway, ``None`` before the first."""
@@ -365,10 +388,15 @@ class Trader:
             plan=basis.plan,
             positions=self._orders.positions,
             prices=prices,
-            tariffs=self._tariff.over(starts, prices),
+            tariffs=self._tariff.over(starts, self._tariff_prices(starts, prices)),
             reach=self._reach,
             gate_closure_s=self._config.trading.gate_closure_s,
         )
+
+    def _tariff_prices(self, starts: Sequence[datetime], market: Mapping[datetime, int]) -> Mapping[datetime, int]:
+        """Return the price that the tariff follows: the one the gateway reads by itself, else what the market's is."""
+        series = None if self.own_prices is None else self.own_prices.series
+        return market if series is None else {**market, **prices_at(series, starts)}
 
     def _forecasts(self, starts: list[datetime], now: datetime) -> tuple[SiteForecast, ...]:
         return self._outlooks.over(starts, self._config, history=self._telling_history(now), now=now)
@@ -406,6 +434,7 @@ class Trader:
         starts = [present.later(step).start for step in range(HORIZON_INTERVALS + 1)]
         forecasts = self._forecasts(starts, now)
         prices = expected_prices(self._outlooks.cloud, starts=starts, last_price_mct_per_kwh=self._last_price)
+        tariff_prices = self._tariff_prices(starts, prices)
         batteries = self._batteries()
         # Without a schedule to follow, the batteries are kept for other uses and not planned.
         planned = batteries if batteries and self._config.trading.follow_schedule else ()
@@ -415,7 +444,7 @@ class Trader:
             forecasts, planned = tuple(nothing_known(start) for start in starts), ()
         intervals = plan_intervals(
             forecasts,
-            rates=lambda start: self._rates(start, prices.get(start), now),
+            rates=lambda start: self._rates(start, tariff_prices.get(start), prices.get(start), now),
             now=now,
             peak_weight=self._tariff.peak_weight,
         )
@@ -428,8 +457,8 @@ class Trader:
         )
         return problem, batteries, forecasts
 
-    def _rates(self, start: datetime, price: int | None, now: datetime) -> tuple[float, float]:
-        """Return what energy costs and brings: the tariff, and the market's price while its gate is open.
+    def _rates(self, start: datetime, price: int | None, market: int | None, now: datetime) -> tuple[float, float]:
+        """Return what energy costs and brings: the tariff at its price, and the market's while its gate is open.
 
         A tariff that follows the price is already near it: what a trade would bring beyond is not planned with.
         """
@@ -451,7 +480,7 @@ class Trader:
         return planned_rates(
             import_mct_per_kwh=buy,
             export_mct_per_kwh=sell,
-            price_mct_per_kwh=price if tradable else None,
+            price_mct_per_kwh=market if tradable else None,
             fills=self._fills.fills,
         )
 
@@ -529,7 +558,7 @@ class Trader:
 
     def _remember(self, orders: OwnOrders) -> None:
         self._orders = forget(orders, before=self._clock.now() - timedelta(hours=1))
-        self._outbox.remember(_KEY_ORDERS, _dump_orders(self._orders), durable=False)
+        self._outbox.remember(_KEY_ORDERS, dump_orders(self._orders), durable=False)
 
 
 def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
@@ -567,26 +596,6 @@ def _battery_of(section: DeviceSection, cycle: CycleSeen) -> float:
     readings = cycle.readings[section.id]
     name = BATTERY_POWER if BATTERY_POWER in readings else POWER
     return measured(readings.get(name), cycle.taken_s).usable() or 0.0
-
-
-def _dump_orders(own: OwnOrders) -> dict[str, Any]:
-    return {
-        "orders": [
-            [epoch_ms(start), leg, _ORDER.dump_python(order, mode="json")] for (start, leg), order in own.orders.items()
-        ],
-        "positions": [[epoch_ms(start), energy_wh] for start, energy_wh in own.positions.items()],
-        "trades": {trade: epoch_ms(start) for trade, start in own.trades.items()},
-    }
-
-
-def _load_orders(kept: Any) -> OwnOrders:
-    if not kept:
-        return OwnOrders()
-    return OwnOrders(
-        orders={(instant(start), Leg(leg)): _ORDER.validate_python(order) for start, leg, order in kept["orders"]},
-        positions={instant(start): int(energy_wh) for start, energy_wh in kept["positions"]},
-        trades={str(trade): instant(start) for trade, start in kept["trades"].items()},
-    )
 
 
 def _load_history(kept: Any) -> dict[datetime, IntervalEnergy]:

@@ -5,6 +5,7 @@ from edge.config.control import ControlSection, ForeignWrites, GridLimitsSection
 from edge.config.devices import BatterySection, DeviceRole, DeviceSection, PlaneSection, ProxySection, TargetSection
 from edge.config.loads import GoalSection, LoadSection, Rest
 from edge.config.place import ConnectionSection, SiteSection
+from edge.config.prices import PricesSection
 from edge.config.reading import load_config, sentence
 from edge.config.relays import Pull, RelayBounds, RelayKind, RelaySection
 from edge.config.showing import PageSection, TelemetrySection
@@ -25,6 +26,7 @@ __all__ = [
     "LoadSection",
     "PageSection",
     "PlaneSection",
+    "PricesSection",
     "ProxySection",
     "Pull",
     "RelayBounds",

@@ -8,6 +8,7 @@ import tariffs
 from domain.tariff.days import holidays_of
 from domain.tariff.model import Tariff
 from domain.tariff.read import read_tariff, tariff_of
+from edge.config.prices import PricesSection
 from edge.config.section import Section
 
 
@@ -30,7 +31,8 @@ class TradingSection(Section):
     kept for other uses, and the difference is settled as imbalance. Where rules forbid it, ``charge_from_grid`` and
     ``discharge_to_grid`` keep the plan of the batteries to the site's own surplus and need. ``tariff`` is the name of a
     ready tariff, or one written out (``sitewatt tariff``); it takes the place of the two numbers, which hold where it
-    needs a market price that is not known. Without ``enabled`` nothing is ordered; storage and generation are still
+    needs a market price that is not known. ``prices`` says who publishes that price, where the gateway reads it by
+    itself; without it the cloud tells it. Without ``enabled`` nothing is ordered; storage and generation are still
     planned against a ``tariff`` or ``spot``.
     """
 
@@ -40,6 +42,7 @@ class TradingSection(Section):
     export_tariff_mct_per_kwh: int = 8_000
     tariff: str | dict[str, Any] | None = None
     spot: SpotTariffSection | None = None
+    prices: PricesSection | None = None
     charge_from_grid: bool = True
     discharge_to_grid: bool = True
     gate_closure_s: int = Field(default=300, ge=0, le=86_400)

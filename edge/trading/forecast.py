@@ -169,13 +169,16 @@ def expected_prices(
     series = None
     if broadcast is not None:
         series = next((series for series in broadcast.series if series.kind is ForecastKind.PRICE), None)
-    found = {}
-    for start in starts:
-        price = None if series is None else _at(series, start)
-        price = last_price_mct_per_kwh if price is None else price
-        if price is not None:
-            found[start] = price
+    found = {} if series is None else prices_at(series, starts)
+    if last_price_mct_per_kwh is not None:
+        return {start: found.get(start, last_price_mct_per_kwh) for start in starts}
     return found
+
+
+def prices_at(series: ForecastSeries, starts: Sequence[datetime]) -> dict[datetime, int]:
+    """Return the price of each interval that a series tells, in mct per kWh."""
+    told = ((start, _at(series, start)) for start in starts)
+    return {start: price for start, price in told if price is not None}
 
 
 def _energy_wh(series: ForecastSeries | None, start: datetime) -> float | None:

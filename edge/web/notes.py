@@ -21,6 +21,9 @@ def alarms(status: Mapping[str, Any]) -> list[str]:
     found += [f"{device['id']} does not answer" for device in status["devices"] if not device["online"]]
     if status["trading"] is not None and status["trading"]["waits"]:
         found.append(f"trading waits: {status['trading']['waits']}")
+    prices = (status["trading"] or {}).get("prices")
+    if prices is not None and prices["fault"] and prices["published_until"] is None:
+        found.append(f"prices of {prices['source']} are not read: {prices['fault']}")
     if fault := status["link"].get("certificate_fault"):
         found.append(f"the link's certificate {fault}: renew it, or no session is opened any more")
     found += [process_words(name, one) for name, one in status["processes"].items() if not one["alive"]]

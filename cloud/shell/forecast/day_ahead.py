@@ -2,32 +2,31 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from cloud.errors import ProviderError, SetupError
 from cloud.prices.providers import provider_of
-from cloud.shell.forecast.asking_pace import Pace
+from cloud.shell.forecast.asking_pace import keep_pace, read_pace
 from cloud.shell.forecast.kept_days import keep_days, read_days
 from cloud.stores import keys
 from cloud.stores.registry import ZoneRecord
 from cloud.stores.tables import Tables
-from contracts.units import DELIVERY_INTERVAL, DeliveryInterval
+from contracts.units import DeliveryInterval
+from domain.asking_pace import Pace
+from domain.prices.due import due_until, known_until
+from domain.prices.questions import TELL_THE_PAST
 from domain.prices.source import Provider
 from domain.prices.steps import Prices
 
 log = logging.getLogger(__name__)
 
 _DAY: Final = timedelta(days=1)
-# Before the auction's usual hour today's prices are enough; a zone's day may end two hours before UTC's.
-_ZONE_DAY_ENDS_EARLIER: Final = timedelta(hours=2)
 LOOK_BACK: Final = _DAY  # A first question fetches yesterday too; the years before follow, a part each tick.
 _ROW: Final = "prices"  # Of a kept day.
-# Of any span; Tibber tells today and tomorrow, Octopus a month.
-_TELL_THE_PAST: Final = {Provider.ENERGY_CHARTS, Provider.ENTSOE, Provider.AWATTAR, Provider.FILE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,20 +61,21 @@ def day_ahead(
         return None
     key_of = partial(keys.day_ahead, zone.id)
     known = read_days(tables, key_of, first=at - history).get(_ROW, {})
-    pace = Pace.read(tables, keys.day_ahead_state(zone.id))
+    pace = read_pace(tables, keys.day_ahead_state(zone.id))
     begin = DeliveryInterval.containing(at).start
-    if _until(known, begin) < _due_until(zone, at) and pace.may_ask(at):
+    due = due_until(at, clock=zone.clock, publishes_at_hour_utc=zone.prices.publishes_at_hour_utc)
+    if known_until(known, begin) < due and pace.may_ask(at):
         pace, news = _asked(zone, pace, at, max(at - LOOK_BACK, begin - _DAY), begin + 3 * _DAY, environ=environ)
         known = {**known, **news}
         keep_days(tables, key_of, {_ROW: news})
-        pace.keep(tables, keys.day_ahead_state(zone.id))
-    part = pace.past(at, first=begin - history) if zone.prices.provider in _TELL_THE_PAST else None
+        keep_pace(tables, keys.day_ahead_state(zone.id), pace)
+    part = pace.past(at, first=begin - history) if zone.prices.provider in TELL_THE_PAST else None
     if part is not None:
         pace, news = _asked(zone, pace, at, *part, environ=environ)
         known = {**known, **news}
         keep_days(tables, key_of, {_ROW: news})
-        pace.keep(tables, keys.day_ahead_state(zone.id))
-    until = _until(known, begin)
+        keep_pace(tables, keys.day_ahead_state(zone.id), pace)
+    until = known_until(known, begin)
     return DayAhead(source=zone.prices.provider, prices=known, until=until if until > begin else None, fault=pace.fault)
 
 
@@ -96,17 +96,3 @@ def _asked(
         log.warning("prices not fetched", extra={"zone": zone.id, "error": str(error)[:300]})
         return pace, {}
     return pace.answered(at, since=first, last=last), news
-
-
-def _due_until(zone: ZoneRecord, at: datetime) -> datetime:
-    """Return until when prices should be known: to the end of the zone's day, or of the next once it is published."""
-    local = at + timedelta(seconds=zone.offset_s(at))
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=zone.offset_s(at))
-    published = at.astimezone(UTC).hour >= zone.prices.publishes_at_hour_utc
-    return midnight + (2 if published else 1) * _DAY - _ZONE_DAY_ENDS_EARLIER
-
-
-def _until(prices: Mapping[datetime, int], begin: datetime) -> datetime:
-    while begin in prices:
-        begin += DELIVERY_INTERVAL
-    return begin

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -12,13 +12,14 @@ import numpy as np
 
 from cloud.errors import ProviderError, SetupError
 from cloud.published.providers import publisher_of
-from cloud.shell.forecast.asking_pace import Pace
+from cloud.shell.forecast.asking_pace import keep_pace, read_pace
 from cloud.shell.forecast.kept_days import keep_days, read_days
 from cloud.stores import keys
 from cloud.stores.registry import ZoneRecord
 from cloud.stores.tables import Tables
 from contracts.units import DELIVERY_INTERVAL, DeliveryInterval
 from domain.forecasting.blend import Covariates
+from domain.prices.due import due_until
 from domain.published.power import Quantity
 from domain.published.source import PublishedProvider
 
@@ -29,7 +30,6 @@ _DAY: Final = timedelta(days=1)
 # (Regulation (EU) 543/2013, articles 6 and 14): asked for each hour until all is there.
 PUBLISHES_AT_HOUR_UTC: Final = 8
 PAUSE: Final = timedelta(hours=1)
-_ZONE_DAY_ENDS_EARLIER: Final = timedelta(hours=2)
 _REASON_LENGTH_MAX: Final = 120
 
 
@@ -61,10 +61,11 @@ def load_wind_sun(
         return LoadWindSun(covariates=None, step="")
     key_of = partial(keys.load_wind_sun, zone.id)
     known: dict[str, Mapping[datetime, int]] = {**read_days(tables, key_of, first=at - history)}
-    pace = Pace.read(tables, keys.load_wind_sun_state(zone.id))
+    pace = read_pace(tables, keys.load_wind_sun_state(zone.id))
     begin = DeliveryInterval.containing(at).start
+    due = due_until(at, clock=zone.clock, publishes_at_hour_utc=PUBLISHES_AT_HOUR_UTC)
     spans: list[tuple[datetime, datetime]] = []
-    if _until(zone, known, begin) < _due_until(zone, at) and pace.may_ask(at):
+    if _until(zone, known, begin) < due and pace.may_ask(at):
         spans.append((begin - _DAY, begin + 3 * _DAY))
     if (part := pace.past(at, first=begin - history)) is not None:
         spans.append(part)
@@ -81,21 +82,13 @@ def load_wind_sun(
         known |= {name: {**known.get(name, {}), **row} for name, row in rows.items()}
         pace = pace.answered(at, since=first, last=last, pause=PAUSE)
     if spans:
-        pace.keep(tables, keys.load_wind_sun_state(zone.id))
+        keep_pace(tables, keys.load_wind_sun_state(zone.id), pace)
     until = _until(zone, known, begin)
     step = f"load, wind and sun of {source.provider} to {until:%m-%dT%H:%MZ}"
     if until <= begin:
         reason = (pace.fault or "nothing published yet")[:_REASON_LENGTH_MAX]
         step = f"no load, wind and sun of {source.provider}: {reason}"
     return LoadWindSun(covariates=_on_grid(known), step=step)
-
-
-def _due_until(zone: ZoneRecord, at: datetime) -> datetime:
-    """Return until when all should be known: to the end of the zone's day, or of the next once it is published."""
-    local = at + timedelta(seconds=zone.offset_s(at))
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=zone.offset_s(at))
-    published = at.astimezone(UTC).hour >= PUBLISHES_AT_HOUR_UTC
-    return midnight + (2 if published else 1) * _DAY - _ZONE_DAY_ENDS_EARLIER
 
 
 def _until(zone: ZoneRecord, known: Mapping[str, Mapping[datetime, int]], begin: datetime) -> datetime:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import urllib.request
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from edge.control.keys import Role
 from edge.telemetry.history_file import FILE, HistoryFile, Row, read_history
 from edge.web.passwords import set_password
 from sitewatt.demo import files
+from sitewatt.edge_status import lines
+from tests.support.cloud import price_answers
+from tests.support.cloud.providers import Answer, provider
 from tests.support.modbus.simulator import NOON
 from tests.support.rigs.fault_rig import BATTERY_W, battery_site, fault_rig
 from tests.support.rigs.gateway import until_status
@@ -80,3 +84,35 @@ async def test_a_site_without_a_broker_is_controlled_planned_shown_and_remembere
     with sqlite3.connect(state_dir / "journal.db") as store:
         channels = {row[0] for row in store.execute("SELECT DISTINCT channel FROM records")}
     assert not {"telemetry", "meter", "orders"} & channels, "nothing is kept for a cloud that is not there"
+
+
+async def test_a_site_without_a_broker_reads_the_days_prices_by_itself_and_charges_when_they_are_low(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tariff on the day-ahead price needs no cloud: the gateway asks who publishes it, and forecasts beyond."""
+    midnight = NOON.replace(hour=0)
+    low_at_noon = [80.0] * 44 + [-50.0] * 8 + [80.0] * 20 + [400.0] * 24
+    answer = Answer(body=price_answers.energy_charts(midnight - timedelta(days=1), low_at_noon * 2))
+    with provider([answer]) as server:
+        sections: dict[str, Any] = {
+            "link": None,
+            "trading": {
+                "spot": {"import_adder_mct_per_kwh": 15_000, "import_factor": 1.19},
+                "prices": {"provider": "energy-charts", "area": "DE-LU", "url": server.url},
+            },
+        }
+        _two_days_before(files.state(tmp_path, SITE))
+        async with fault_rig(
+            tmp_path, monkeypatch, [battery_site(SITE)], speed=SPEED, sections={SITE: sections}
+        ) as place:
+            said = await until_status(
+                place,
+                SITE,
+                lambda said: bool((said["trading"] or {}).get("prices", {}).get("published_until")),
+                "reads",
+            )
+            assert said["trading"]["prices"]["source"] == "energy-charts DE-LU"
+            assert said["trading"]["prices"]["published_until"] == (midnight + timedelta(days=1)).isoformat()
+            assert "prices" in {part["name"] for part in said["parts"]}
+            assert any("published until" in line for line in lines(said))
+            await place.until(lambda: place.latest(SITE).get("battery_w", 0) > BATTERY_W / 2, "the battery charges")

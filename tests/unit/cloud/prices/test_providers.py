@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.errors import ProviderError, SetupError
-from cloud.outbound import ATTEMPTS_MAX, Question, ask
+from cloud.outbound import ATTEMPTS_MAX, ask
 from cloud.prices.providers import HttpPrices, provider_of
 from domain.prices.source import PriceSource, Provider
+from domain.question import Question
 from tests.support.cloud import price_answers as answers
 from tests.support.cloud.providers import Answer, provider
 

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.errors import ProviderError, SetupError
-from cloud.outbound import Question, ask
+from cloud.outbound import ask
 from cloud.published.providers import HttpPublisher, publisher_of
 from domain.published.power import Quantity
 from domain.published.source import PublishedProvider, PublishedSource
+from domain.question import Question
 from tests.support.cloud import price_answers as answers
 from tests.support.cloud.providers import Answer, provider
 
