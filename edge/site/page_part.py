@@ -17,6 +17,7 @@ from edge.site.page_settings import PageSettings
 from edge.site.status import ask_status
 from edge.web.actions import Steering
 from edge.web.certificate import PageCertificate, page_certificate
+from edge.web.course import Unwritten, all_written
 from edge.web.login import Login
 from edge.web.server import PageServer
 
@@ -51,7 +52,7 @@ def page_orders(site: "Site", settings: PageSettings) -> PageOrders:
     return orders
 
 
-def page_server(config: SiteConfig, page: PageSection) -> PageServer:
+def page_server(config: SiteConfig, page: PageSection, unwritten: Unwritten = all_written) -> PageServer:
     """Return a server of the page that listens, known by this machine's names; it is plain, so nobody acts on it.
 
     Raises:
@@ -63,11 +64,17 @@ def page_server(config: SiteConfig, page: PageSection) -> PageServer:
         lambda: ask_status(config.state_dir),
         names=page_names(page),
         secure_port=page.tls_port,
+        unwritten=unwritten,
     )
 
 
 async def serve_page(
-    config: SiteConfig, page: PageSection, *, steering: Steering | None, now: Callable[[], datetime]
+    config: SiteConfig,
+    page: PageSection,
+    *,
+    steering: Steering | None,
+    unwritten: Unwritten,
+    now: Callable[[], datetime],
 ) -> None:
     """Serve the page until cancelled, from threads: plain for who looks, over TLS for who signs in and acts.
 
@@ -75,35 +82,38 @@ async def serve_page(
         config: The site's.
         page: Where.
         steering: Carries out what is asked; ``None`` where nobody may ask.
+        unwritten: What the history holds in memory, so that charts end at the last ten seconds.
         now: The wall clock, by which the certificate is judged.
 
     Raises:
         OSError: A port is taken, or the address is none of this machine's.
     """
     with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(page_server(config, page))]
+        servers = [stack.enter_context(page_server(config, page, unwritten))]
         secured: ssl.SSLContext | None = None
         if steering is not None and page.tls_port is not None:
             secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             secured.minimum_version = ssl.TLSVersion.TLSv1_2
             _load(secured, config.state_dir, page, now())
-            servers.append(stack.enter_context(_secure_server(config, page, page.tls_port, secured, steering)))
+            servers.append(stack.enter_context(_secure_server(config, page, secured, steering, unwritten)))
         ports = [server.server_address[1] for server in servers]
         log.info("page", extra={"host": page.host, "ports": ports})
         await _serve(servers, lambda: None if secured is None else _load(secured, config.state_dir, page, now()))
 
 
 def _secure_server(
-    config: SiteConfig, page: PageSection, port: int, tls: ssl.SSLContext, steering: Steering
+    config: SiteConfig, page: PageSection, tls: ssl.SSLContext, steering: Steering, unwritten: Unwritten
 ) -> PageServer:
+    assert page.tls_port is not None, "who serves it has looked"
     return PageServer(
-        (page.host, port),
+        (page.host, page.tls_port),
         config,
         lambda: ask_status(config.state_dir),
         names=page_names(page),
         tls=tls,
         login=Login(config.state_dir, steering, monotonic=time.monotonic),
-        secure_port=port,
+        secure_port=page.tls_port,
+        unwritten=unwritten,
     )
 
 

@@ -64,7 +64,9 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         # Only a gateway that shows one bears what it costs.
         from edge.site.page_part import serve_page
 
-        parts["page"] = lambda: serve_page(site.config, page, steering=site.page_orders, now=site.clock.now)
+        parts["page"] = lambda: serve_page(
+            site.config, page, steering=site.page_orders, unwritten=site.history.unwritten, now=site.clock.now
+        )
     if site.page_orders is not None:
         parts["page orders"] = site.page_orders.run
     parts |= {name: publisher.run for name, publisher in site.house.items()}

@@ -52,6 +52,7 @@ class History:
         self._file: HistoryFile | None = None
         self._steps: dict[int, _Step] = {}
         self._waiting: list[Row] = []
+        self._written: list[Row] = []  # What a thread is writing.
         self._failing = False
         # A write that was begun in a thread goes on when the task that waits for it is cancelled.
         self._lock = threading.Lock()
@@ -82,9 +83,14 @@ class History:
         """Write every five minutes until cancelled."""
         while True:
             await self._clock.sleep(WRITE_EVERY_S)
-            rows = self._due()
+            rows = self._written = self._due()
             if not await asyncio.to_thread(self._write, rows):
                 self._waiting = [*rows, *self._waiting][-WAITING_MAX:]
+            self._written = []
+
+    def unwritten(self, step_s: int) -> list[Row]:
+        """Return the finished steps of one length that the file may not hold yet, oldest first; any thread may ask."""
+        return [row for row in (*tuple(self._written), *tuple(self._waiting)) if row.step_s == step_s]
 
     def write(self) -> bool:
         """Write what was counted before returning, and say whether the card took it."""

@@ -12,6 +12,13 @@ from edge.telemetry.history_file import FILE, TIERS, Row, read_history
 BINS_MAX: Final = 400
 SPAN_S_MAX: Final = 5 * 366 * 86_400
 _RATES = Callable[[datetime], tuple[int, int]]
+# The finished steps of so many seconds that a gateway holds in memory.
+Unwritten = Callable[[int], Iterable[Row]]
+
+
+def all_written(_: int) -> tuple[Row, ...]:
+    """Return no step: the file holds all that there is."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +63,13 @@ def names_of(config: SiteConfig) -> Names:
 
 
 def read_course(
-    state_dir: Path, names: Names, *, first_s: int, last_s: int, rates: _RATES | None = None
+    state_dir: Path,
+    names: Names,
+    *,
+    first_s: int,
+    last_s: int,
+    rates: _RATES | None = None,
+    unwritten: Unwritten = all_written,
 ) -> dict[str, Any]:
     """Return the course between two epoch seconds as JSON values: W in at most ``BINS_MAX`` bins, and totals in kWh.
 
@@ -66,6 +79,7 @@ def read_course(
         first_s: Included.
         last_s: Left out.
         rates: What a kWh costs and brings at an instant, in thousandths of a cent; ``None`` where nobody knows.
+        unwritten: Returns the steps of so many seconds that a running gateway has not written yet.
 
     Raises:
         ValueError: The span is empty, or longer than the history reaches.
@@ -74,8 +88,11 @@ def read_course(
     if not 0 < last_s - first_s <= SPAN_S_MAX:
         raise ValueError(f"the span {first_s} to {last_s} must be longer than 0 and at most {SPAN_S_MAX} s")
     tier_s = next(tier.step_s for tier in TIERS if tier.step_s * tier.rows_max >= last_s - first_s)
-    rows = read_history(state_dir / FILE, step_s=tier_s, first_s=first_s, last_s=last_s)
-    steps = [powers for row in rows if (powers := _powers(row, names)) is not None]
+    # What is in memory is asked first: a row that is written meanwhile is then in both, and in none otherwise.
+    newest = {row.start_s: row for row in unwritten(tier_s) if first_s <= row.start_s < last_s}
+    written = read_history(state_dir / FILE, step_s=tier_s, first_s=first_s, last_s=last_s)
+    rows = {row.start_s: row for row in written} | newest
+    steps = [powers for _, row in sorted(rows.items()) if (powers := _powers(row, names)) is not None]
     bin_s = max(tier_s, -(-(last_s - first_s) // BINS_MAX // tier_s) * tier_s)
     bins = _binned(steps, bin_s)
     return {

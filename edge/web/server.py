@@ -20,7 +20,7 @@ from edge.config import SiteConfig
 from edge.errors import StatusUnavailable
 from edge.web import skills
 from edge.web.actions import ActionRefused, action_of
-from edge.web.course import names_of, read_course
+from edge.web.course import Unwritten, all_written, names_of, read_course
 from edge.web.latest import FRESH_S, Latest
 from edge.web.login import Login, NotSignedIn
 from edge.web.notes import notes
@@ -53,6 +53,7 @@ class PageServer(BoundedServer):
         tls: ssl.SSLContext | None = None,
         login: Login | None = None,
         secure_port: int | None = None,
+        unwritten: Unwritten = all_written,
     ) -> None:
         """Listen.
 
@@ -64,6 +65,7 @@ class PageServer(BoundedServer):
             tls: What the connections are secured with; without it they are plain.
             login: Who may act here; ``None`` where nobody may, which is so on every plain connection.
             secure_port: Where those who want to act find the page over TLS, told on the plain one.
+            unwritten: What the gateway's history holds in memory.
 
         Raises:
             OSError: The port is taken, or the address is none of this machine's.
@@ -81,6 +83,7 @@ class PageServer(BoundedServer):
         self._state_dir = config.state_dir
         self.proof = Proof(config.state_dir)
         self._history_names = names_of(config)
+        self._unwritten = unwritten
         tariff = SiteTariff(config.trading)
         self._rates = None if tariff.follows_market else lambda at: tariff.at(at, None)
 
@@ -101,7 +104,14 @@ class PageServer(BoundedServer):
             ValueError: The span cannot be used.
             sqlite3.Error: There is no history yet, or it cannot be read.
         """
-        return read_course(self._state_dir, self._history_names, first_s=first_s, last_s=last_s, rates=self._rates)
+        return read_course(
+            self._state_dir,
+            self._history_names,
+            first_s=first_s,
+            last_s=last_s,
+            rates=self._rates,
+            unwritten=self._unwritten,
+        )
 
 
 class _Handler(PageHandler):

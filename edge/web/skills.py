@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -119,8 +120,9 @@ def _status(gateway: Gateway, question: Any) -> SiteStatus:
         site=question.site,
         zone=config.site.zone,
         agent=str(gateway.agent),
-        online=status["link"]["state"] == "connected",
-        software=None,
+        # Asked at the gateway itself, a missing broker does not make it absent; control that is silent does.
+        online=status["processes"]["control"]["alive"],
+        software=version("sitewatt"),
         heard_at=at,
         import_limit_w=config.connection.import_limit_w,
         export_limit_w=config.connection.export_limit_w,

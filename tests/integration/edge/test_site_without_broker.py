@@ -45,6 +45,13 @@ def _get(port: int, path: str) -> str:
         return str(answer.read().decode())
 
 
+async def _course_shown(port: int, path: str) -> None:
+    """Wait until the page has a course to show: it need not wait for the history's file."""
+    async with asyncio.timeout(120.0):
+        while not json.loads(await asyncio.to_thread(_get, port, path))["at"]:  # noqa: ASYNC110 (asked over HTTP)
+            await asyncio.sleep(0.1)
+
+
 async def test_a_site_without_a_broker_is_controlled_planned_shown_and_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +76,7 @@ async def test_a_site_without_a_broker_is_controlled_planned_shown_and_remembere
         await until_listens(tls_port)
         shown = json.loads(await asyncio.to_thread(_get, port, "state.json"))
         assert shown["status"]["trading"]["plan"]["steps"], "the page shows the plan against the tariff"
+        await _course_shown(port, f"history.json?from={began_s}&to={began_s + 86_400}")
         assert "sitewatt_link_up" not in await asyncio.to_thread(_get, port, "metrics")
 
         set_password(state_dir, Role.OWNER, PASSWORD)

@@ -1,6 +1,8 @@
 """The gateway's history: rings of three lengths, little wear, whole after a restart."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -76,6 +78,38 @@ async def test_it_is_written_every_five_minutes_and_by_the_gateway_itself(tmp_pa
     assert set(_read(tmp_path, 10)) == {0, 10}
     history.close()
     assert WRITE_EVERY_S == 300
+
+
+async def test_finished_steps_can_be_asked_until_the_file_holds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chart asks memory and file; what a thread is writing is in one of them."""
+    clock, begun, goes_on = ManualClock(START), threading.Event(), threading.Event()
+    written = HistoryFile.write
+
+    def slowly(file: HistoryFile, rows: list[Row]) -> None:
+        begun.set()
+        assert goes_on.wait(60.0)
+        written(file, rows)
+
+    monkeypatch.setattr(HistoryFile, "write", slowly)
+    history = History(tmp_path, clock=clock, clock_trust=lambda: ClockTrust.SYNCED)
+    _offer(history, clock, *[100.0] * 25)
+    assert [row.start_s - START_S for row in history.unwritten(10)] == [0, 10], "the third step is still counted"
+    assert history.unwritten(60) == []
+    writing = asyncio.create_task(history.run(), name="history")
+    await asyncio.sleep(0)
+    clock.advance(WRITE_EVERY_S)
+    assert await asyncio.to_thread(begun.wait, 60.0)
+    assert [row.values[POWER] for row in history.unwritten(10)][:2] == [100.0, 100.0]
+    goes_on.set()
+    async with asyncio.timeout(60.0):
+        while history.unwritten(10):  # noqa: ASYNC110 (a thread ends)
+            await asyncio.sleep(0.01)
+    assert {0, 10} <= set(_read(tmp_path, 10))
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    history.close()
 
 
 def test_a_ring_holds_so_many_rows_and_a_clock_ahead_does_not_empty_it(

@@ -51,6 +51,21 @@ def test_a_day_is_summed_at_the_tariff(tmp_path: Path) -> None:
     assert set(course["used_w"]) == {2500}
 
 
+def test_what_a_gateway_has_not_written_yet_is_shown_and_counted_once(tmp_path: Path) -> None:
+    """The file is minutes behind; a chart that ends there looks like a gateway that stands."""
+    _kept(tmp_path, step_s=10, count=10)
+    values = {"meter/active_power_w": 4000.0, "inverter/pv_power_w": 0.0}
+
+    def unwritten(step_s: int) -> list[Row]:
+        return [
+            Row(step_s=step_s, start_s=FIRST_S + at_s, cycles=10, values=values) for at_s in (-10, 90, 100, 110, 200)
+        ]
+
+    course = read_course(tmp_path, NAMES, first_s=FIRST_S, last_s=FIRST_S + 200, unwritten=unwritten)
+    assert course["at"] == [FIRST_S + at_s for at_s in range(0, 120, 10)]
+    assert course["grid_w"] == [1000] * 9 + [4000] * 3, "what memory holds of a step is newer than what the file does"
+
+
 def test_steps_in_which_a_generator_was_silent_are_left_out(tmp_path: Path) -> None:
     """Its power would be counted as the house's."""
     _kept(tmp_path, step_s=10, count=10, silent=frozenset(range(5)))

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def test_values_orders_plan_and_history_are_told() -> None:
     """The four questions of whoever builds on a gateway."""
     values = answer(gateway(), ending("_status"), "")
     points = {each["point"]: (each["value"], each["quality"]) for each in values["points"]}
-    assert values["online"] is True
+    assert values["online"] is True and values["software"] == version("sitewatt")
     assert points["site/grid_w"] == (-1_500.0, "good") and points["inverter/soc_pct"] == (55.0, "good")
     assert points["site/house_w"] == (None, "invalid")  # Nobody knows; zero would be a claim.
     stale_cycle = {"flow": FLOW, "fresh": False, "import_excess_w": 0.0, "export_excess_w": 300.0}
@@ -88,6 +89,11 @@ def test_values_orders_plan_and_history_are_told() -> None:
     (order,) = answer(gateway(), ending("_responses"), "")["orders"]
     assert (order["command_id"], order["kind"], order["stage"]) == ("dr-1-home", "limit_import", "effective")
     assert order["expires_at"] - order["issued_at"] == 120_000
+    for state in ("none", "waiting"):
+        alone = answer(gateway(link={"state": state, "connects": 0, "error": None}), ending("_status"), "")
+        assert alone["online"] is True, "a gateway without a broker answers all the same"
+    silent = {"control": {"alive": False}, "site": {"alive": True}}
+    assert answer(gateway(processes=silent), ending("_status"), "")["online"] is False
     plan = answer(gateway(), ending("_plan"), "")
     assert plan["method"] == "linear" and plan["steps"][0]["why"] == STEP["why"]
     history = answer(gateway(), ending("_history"), "first_s=0&last_s=1800")
