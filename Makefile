@@ -33,7 +33,7 @@ nightly: $(VENV)/.nightly
 # The stack on AWS, deployed and used on an emulator; needs Python 3.13 and Node: make aws ARGS="-k settles"
 aws: $(VENV)/.nightly
 	nice -n 10 $(BIN)/python -m pytest -q -p no:cacheprovider -o faulthandler_timeout=7200 \
-		tests/nightly/aws.py tests/nightly/aws_drills.py tests/nightly/aws_operator.py $(ARGS)
+		$(wildcard tests/nightly/aws*.py) $(ARGS)
 
 # The package of a Raspberry Pi on an emulated processor; needs root and Debian's qemu-user-static.
 arm64: $(VENV)/.dev debian

@@ -10,6 +10,8 @@ from typing import Final
 from cloud.stores.tables import Table
 from contracts.topics import Broadcast, Down
 
+ISSUER: Final = "grid-agent"  # Who signs commands.
+
 
 class Bundle(StrEnum):
     """What is installed together: pyarrow for the lake alone, numpy and the solvers for market, grid and forecasts."""

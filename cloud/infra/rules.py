@@ -2,8 +2,10 @@
 
 The local runner and the deployed stack read the same definitions. A rule forwards a message to a stream and adds the
 zone, site and channel of its topic, which the broker has checked, as ``topic_zone``, ``topic_site`` and
-``topic_channel``: a payload may lie about its sender, a topic cannot. Within one partition key of a stream the order of
-arrival is kept; IoT rules themselves promise none, so what needs an order is numbered by its sender.
+``topic_channel``: a payload may lie about its sender, a topic cannot. ``topic_at`` is when the rule took the message
+(epoch ms): a gate is held against that, not against how long the way to the stream took. Within one partition key of a
+stream the order of arrival is kept; IoT rules themselves promise none, so what needs an order is numbered by its
+sender.
 """
 
 import json
@@ -80,10 +82,12 @@ class Rule:
 
         A message that comes straight to the rule was not held against its ``FROM``, so a gateway could put another
         site's name where ``topic(4)`` looks: the whole topic is held against its form. Source: AWS IoT SQL reference,
-        functions ``topic(Decimal)``, counted from 1, and ``regexp_matches``; developer guide, "Basic Ingest".
+        functions ``topic(Decimal)``, counted from 1, ``timestamp()`` and ``regexp_matches``; developer guide, "Basic
+        Ingest".
         """
         return (
-            f"SELECT *, topic(3) AS topic_zone, topic(4) AS topic_site, topic(5) AS topic_channel"
+            f"SELECT *, topic(3) AS topic_zone, topic(4) AS topic_site, topic(5) AS topic_channel,"
+            f" timestamp() AS topic_at"
             f" FROM '{self.topic_filter}' WHERE regexp_matches(topic(), '{self.topic_pattern}')"
         )
 

@@ -53,9 +53,20 @@ def fields_of(payload: bytes) -> dict[str, object]:
     return fields
 
 
-def forwarded(topic: Topic, fields: Mapping[str, object]) -> bytes:
-    """Return what a rule puts into a stream: the payload's fields with the zone, site and channel of its topic."""
-    said = {"topic_zone": topic.zone, "topic_site": topic.site, "topic_channel": topic.channel.value}
+def forwarded(topic: Topic, fields: Mapping[str, object], *, at: datetime) -> bytes:
+    """Return what a rule puts into a stream: the payload's fields with the zone, site and channel of its topic.
+
+    Args:
+        topic: What the broker took the message for.
+        fields: Of the payload; one that a rule says itself is replaced.
+        at: When the rule took it.
+    """
+    said = {
+        "topic_zone": topic.zone,
+        "topic_site": topic.site,
+        "topic_channel": topic.channel.value,
+        "topic_at": epoch_ms(at),
+    }
     return json.dumps({**fields, **said}, separators=(",", ":")).encode()
 
 

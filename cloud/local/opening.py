@@ -16,7 +16,7 @@ from cloud.errors import SetupError, StoreError
 from cloud.local.sqlite_streams import SqliteStreams
 from cloud.local.streams import Streams
 from cloud.stores.private_files import private_folder, write_private
-from cloud.stores.setup import Stores, open_database, open_files, open_postgres
+from cloud.stores.setup import DYNAMODB, Stores, open_database, open_dynamodb, open_files, open_postgres
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Tables
 
@@ -98,6 +98,8 @@ def open_tables(place: Path, *, read_only: bool = False) -> Tables:
         StoreError: They cannot be opened or reached.
     """
     url = servers_of(place.parent).tables if place.name == STORES_FILE else None
+    if url is not None and url.startswith(f"{DYNAMODB}://"):
+        return open_dynamodb(url)  # A stack's, which functions write: whoever is given the folder reads them.
     return SqliteTables.open(place, read_only=read_only) if url is None else open_postgres(url, read_only=read_only)
 
 

@@ -196,12 +196,12 @@ class LocalCloud:
 
     def _record(self, topic: Topic, fields: Mapping[str, object]) -> NewRecord:
         assert isinstance(topic.channel, Up), "only what comes from a site is put into a stream"
-        rule = rule_of(topic.channel)
+        rule, now = rule_of(topic.channel), self._clock.now()
         return NewRecord(
             stream=rule.stream,
             partition_key=rule.partition.of(topic),
-            arrived_at=self._clock.now(),
-            data=forwarded(topic, fields),
+            arrived_at=now,
+            data=forwarded(topic, fields, at=now),
             message_id=message_id(topic, fields),
         )
 

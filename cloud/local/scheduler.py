@@ -2,11 +2,10 @@
 
 import logging
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from cloud.infra.rules import Schedule
 from cloud.local.events import scheduled_event
-from cloud.local.functions import Functions
 from cloud.stores.tables import Check
 from contracts.clock import Clock
 from contracts.units import epoch_ms, instant
@@ -14,6 +13,13 @@ from contracts.units import epoch_ms, instant
 log = logging.getLogger(__name__)
 
 PERIOD_MS_MIN: Final = 1000
+
+
+class Called(Protocol):
+    """What calls a function by the module of its handler."""
+
+    async def call(self, module: str, event: dict[str, object], *, fence: Check | None = None) -> object:
+        """Call it and return its answer; whatever it raises is raised here."""
 
 
 class Scheduler:
@@ -25,7 +31,7 @@ class Scheduler:
         schedule: Schedule,
         every_s: float,
         target: dict[str, str],
-        functions: Functions,
+        functions: Called,
         fence: Check | None = None,
     ) -> None:
         self._schedule = schedule

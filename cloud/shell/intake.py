@@ -20,7 +20,7 @@ from cloud.stores import keys
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Key, Put, Tables
 from contracts.topics import Up
-from contracts.units import SiteId, ZoneId, epoch_ms, instant, printable
+from contracts.units import INSTANT_MS_MAX, SiteId, ZoneId, epoch_ms, instant, printable
 from contracts.wire import Message, SiteMessage, WireError, read_json
 
 LOG: Final = Logger(service="sitewatt", stream=sys.stderr)
@@ -33,7 +33,7 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival(Generic[MessageT]):
-    """A message, the zone and site of its topic, and the instant at which it reached the stream."""
+    """A message, the zone and site of its topic, and the instant at which its rule took it."""
 
     zone: ZoneId
     site: SiteId
@@ -67,11 +67,12 @@ def arrival_of(services: Services, record: KinesisStreamRecord, model: type[Mess
 
     Such a record is noted and not tried again.
     """
-    at = arrived_at(record)
+    at = _streamed_at(record)
     raw = record.kinesis.data_as_bytes()
     zone, site = "", ""
     try:
         envelope = read_json(raw)
+        at = _told_at(envelope) or at
         zone, site = envelope["topic_zone"], envelope["topic_site"]
         message = model.decode(raw)
         claimed = getattr(message, "site", site)
@@ -111,7 +112,23 @@ def _check_channel(services: Services, site: SiteId, message: Message, *, size_b
 
 
 def arrived_at(record: KinesisStreamRecord) -> datetime:
-    """Return when a record reached its stream: the only time that a function knows."""
+    """Return when a record's message came: when its rule took it, or, where an earlier rule did not say, its stream.
+
+    The only time that a function knows.
+    """
+    try:
+        told = _told_at(read_json(record.kinesis.data_as_bytes()))
+    except WireError:
+        told = None
+    return told or _streamed_at(record)
+
+
+def _told_at(envelope: Any) -> datetime | None:
+    told_ms = envelope.get("topic_at") if isinstance(envelope, dict) else None
+    return instant(told_ms) if type(told_ms) is int and 0 <= told_ms <= INSTANT_MS_MAX else None
+
+
+def _streamed_at(record: KinesisStreamRecord) -> datetime:
     return instant(round(record.kinesis.approximate_arrival_timestamp * 1000))
 
 

@@ -118,6 +118,27 @@ def open_postgres(url: str, *, read_only: bool = False) -> Tables:
     return PostgresTables.open(url, read_only=read_only)
 
 
+def open_dynamodb(url: str) -> Tables:
+    """Return the tables of a stack: ``dynamodb://NAME[?region=REGION&endpoint=URL]``; its name is their prefix.
+
+    Raises:
+        SetupError: The address cannot be used, or boto3 is not installed.
+    """
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
+    if not parts.netloc or "@" in url or parts.path.strip("/") or set(options) - {"region", "endpoint"}:
+        raise SetupError("tables in DynamoDB are dynamodb://NAME?region=REGION&endpoint=URL; nothing opened")
+    try:
+        import boto3
+
+        from cloud.stores.dynamodb import DynamoTables
+    except ImportError as error:
+        raise SetupError(f"tables in DynamoDB need sitewatt[cloud]: {error}") from error
+    endpoint = checked_endpoint(options.get("endpoint"), of="the tables")
+    client = boto3.client("dynamodb", region_name=options.get("region"), endpoint_url=endpoint)
+    return DynamoTables(client, prefix=f"{parts.netloc}-")
+
+
 def _open_aws(*, prefix: str, bucket: str) -> Stores:
     import boto3
 

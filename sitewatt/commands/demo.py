@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -14,12 +14,14 @@ from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW
 
 if TYPE_CHECKING:
     from cloud.local.opening import Servers
+    from sitewatt.demo.deployed import Deployed
     from sitewatt.demo.neighbourhood import Neighbourhood
     from sitewatt.demo.page_server import DemoPage
     from sitewatt.demo.report import Report
     from sitewatt.demo.run import Options
 
 DURATION_S = 180.0
+STACK_SPEED: Final = 5.0  # An emulator calls one function after the other.
 
 
 def demo(
@@ -50,6 +52,12 @@ def demo(
     streams: Annotated[
         str | None, typer.Option(metavar="URL", help="nats://HOST:PORT/NAME, a name of its own; default: a file.")
     ] = None,
+    cloud: Annotated[str, typer.Option(help="Where the cloud is: here, or aws, a stack in an emulator.")] = "here",
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --cloud aws: the emulator, http://127.0.0.1:4566.")
+    ] = None,
+    stack_name: Annotated[str, typer.Option("--stack", help="With --cloud aws: the stack's name.")] = "sitewatt",
+    region: Annotated[str, typer.Option(help="With --cloud aws: the stack's Region.")] = "eu-central-1",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run a neighbourhood that trades and answers a demand-response event.
@@ -64,6 +72,7 @@ def demo(
 
     servers = Servers(tables=tables, streams=streams)
     _check_servers(servers, as_json=as_json)
+    deployed = _deployed(cloud, endpoint, stack_name, region, servers, as_json=as_json)
     if week not in set(Week):
         fail(f"--week is {week!r}, must be one of {', '.join(Week)}", code="bad_week", as_json=as_json, exit_code=2)
     if report is not None and not os.access(report.parent, os.W_OK):
@@ -75,6 +84,13 @@ def demo(
         place = neighbourhood(sites=sites, week=Week(week))
     except ValueError as error:
         fail(str(error), code="bad_sites", as_json=as_json, exit_code=BAD_INPUT)
+    if deployed is not None:
+        from sitewatt.demo.deployed import moved
+
+        tell("starting the stack's functions", err=True)
+        deployed.warm()
+        place = moved(place)
+        speed = STACK_SPEED if speed is None else speed
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(_page(page_port, as_json=as_json)) if page else None
         from sitewatt.demo.run import Options  # The address is told first; this takes another second.
@@ -90,12 +106,44 @@ def demo(
             embedded_broker=embedded_broker,
             page=shown,
             servers=servers,
+            deployed=deployed,
         )
         outcome = _run(place, options)
     if not outcome.kept_up and not outcome.lost:
         raise typer.Exit(TOO_SLOW)
     if not outcome.passed:
         raise typer.Exit(FAILED)
+
+
+def _deployed(
+    cloud: str, endpoint: str | None, name: str, region: str, servers: "Servers", *, as_json: bool
+) -> "Deployed | None":
+    """Return the stack that is to be the cloud, ``None`` where it runs here."""
+    from cloud.errors import CloudError
+
+    def refuse(sentence: str, code: str) -> NoReturn:
+        fail(sentence, code=code, as_json=as_json, exit_code=BAD_INPUT)
+
+    if cloud not in ("here", "aws"):
+        refuse(f"--cloud is {cloud!r}, must be here or aws", "bad_cloud")
+    if cloud == "here":
+        if endpoint is not None:
+            refuse("--endpoint is for --cloud aws", "bad_cloud")
+        return None
+    if endpoint is None:
+        refuse("--cloud aws needs --endpoint: time-lapse is for an emulator; on AWS gateways join as docs/aws.md says",
+               "bad_cloud")  # fmt: skip
+    if servers.named:
+        refuse(f"--{servers.named[0]} is for --cloud here: a stack has its own", "bad_cloud")
+    from cloud.infra.deployment.account import Account
+    from sitewatt.demo.deployed import Deployed
+
+    try:
+        deployed = Deployed(account=Account(stack=name, region=region, endpoint=endpoint))
+        deployed.check()
+    except CloudError as error:
+        refuse(str(error), "stack")
+    return deployed
 
 
 def _check_servers(servers: "Servers", *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from sitewatt.demo.keys import make_signing_key
 from sitewatt.demo.neighbourhood import FEEDER, GATE_CLOSURE_S, TIMEZONE, ZONE, Neighbourhood, Site, Trade
 
 ISSUER = "grid-operator"
+KEY_FILE = "grid-operator.pem"
 IMPORT_TARIFF_MCT_PER_KWH = 30_000
 EXPORT_TARIFF_MCT_PER_KWH = 8_000
 # What a site gets for each kWh that it changes in an event, and owes for each that it had been asked for and missed.
@@ -78,14 +79,25 @@ def write_plant(folder: Path, content: PlantConfig) -> None:
     plant(folder).write_text(content.to_yaml(), encoding="utf-8")
 
 
-def write_configurations(folder: Path, place: Neighbourhood, *, link: dict[str, Any], ports: dict[str, int]) -> None:
-    """Write what every gateway and the cloud are told; ``link`` is the gateways' way to the broker."""
-    key_file = folder / "grid-operator.pem"
+def write_configurations(
+    folder: Path, place: Neighbourhood, *, link: dict[str, Any], ports: dict[str, int], issuer: str = ISSUER
+) -> None:
+    """Write what every gateway and the cloud are told.
+
+    Args:
+        folder: Where.
+        place: The neighbourhood.
+        link: The gateways' way to the broker.
+        ports: Of the simulated devices.
+        issuer: Who signs commands.
+    """
+    key_file = folder / KEY_FILE
     public_key = make_signing_key(key_file)
     for site in place.sites:
-        _write(gateway(folder, site.id), _gateway(folder, site, public_key, link, ports))
+        trusted = {"issuer": issuer, "role": "grid_operator", "public_key": public_key}
+        _write(gateway(folder, site.id), _gateway(folder, site, trusted, link, ports))
     _write(gateway(folder, FEEDER), _feeder_gateway(folder, place, link, ports))
-    _write(cloud(folder), _cloud(folder, place, key_file, str(link["url"])))
+    _write(cloud(folder), _cloud(folder, place, key_file, str(link["url"]), issuer=issuer))
 
 
 def tell_servers(folder: Path, servers: Servers) -> None:
@@ -96,7 +108,9 @@ def tell_servers(folder: Path, servers: Servers) -> None:
         _write(cloud(folder), {**content, **{name: getattr(servers, name) for name in servers.named}})
 
 
-def _gateway(folder: Path, site: Site, public_key: str, link: dict[str, Any], ports: dict[str, int]) -> dict[str, Any]:
+def _gateway(
+    folder: Path, site: Site, trusted: dict[str, str], link: dict[str, Any], ports: dict[str, int]
+) -> dict[str, Any]:
     inverter: dict[str, Any] = {
         "id": "inverter",
         "profile": _PROFILES[DeviceKind.SUNSPEC_HYBRID if site.battery else DeviceKind.SUNSPEC_PV],
@@ -127,7 +141,7 @@ def _gateway(folder: Path, site: Site, public_key: str, link: dict[str, Any], po
         "link": link,
         "state_dir": str(state(folder, site.id)),
         "control": {"idle": "self_consumption" if site.self_consumption else "hold"},
-        "commands": {"trusted": [{"issuer": ISSUER, "role": "grid_operator", "public_key": public_key}]},
+        "commands": {"trusted": [trusted]},
         "telemetry": {"period_s": _SITE_PERIOD_S},
         "trading": {
             "import_tariff_mct_per_kwh": IMPORT_TARIFF_MCT_PER_KWH,
@@ -181,12 +195,12 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_url: str) -> dict[str, Any]:
+def _cloud(folder: Path, place: Neighbourhood, key_file: Path, broker_url: str, *, issuer: str) -> dict[str, Any]:
     limit_w = place.feeder.limit_w
     return {
         "broker": {"url": broker_url},
         "folder": str(tables(folder)),
-        "signing": {"issuer": ISSUER, "key_file": str(key_file)},
+        "signing": {"issuer": issuer, "key_file": str(key_file)},
         # A second of the demo's clock is a few milliseconds.
         "schedules": {"grid-tick": 10.0},
         "registry": {

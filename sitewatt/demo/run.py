@@ -16,10 +16,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from cloud.local.opening import IN_FILES, Servers
+from cloud.infra.functions import ISSUER as STACK_ISSUER
+from cloud.local.opening import IN_FILES, Servers, remember
 from contracts.clock import ScaledClock, SteppedClock, scaled_clock
 from firmware_sim.plant_config import PlantConfig
 from sitewatt.demo import files, report
+from sitewatt.demo.deployed import Deployed
 from sitewatt.demo.history import write_history
 from sitewatt.demo.neighbourhood import GATE_CLOSURE_S, Neighbourhood
 from sitewatt.demo.page_server import DemoPage
@@ -34,6 +36,7 @@ PROGRESS_S = 4.0  # Nothing is silent for longer than five seconds.
 # What the gateways handed over must reach the tables before the count.
 # A cloud that stores nothing for so long is stuck.
 DRAIN_STALL_S = 10.0
+STACK_STALL_S = 120.0  # A function of a stack may take a minute, and the emulator calls one after the other.
 DRAIN_LOOK_S = 0.5
 MEMORY_BYTES_MIN = 512 * 1024 * 1024  # Of room in memory for the folder of a demonstration, which takes a twentieth.
 STARTING_AT_ONCE = 4  # Interpreters that import at the same time on two cores only slow one another down.
@@ -52,6 +55,7 @@ class Options:
     embedded_broker: bool = False
     page: DemoPage | None = None
     servers: Servers = IN_FILES
+    deployed: Deployed | None = None
 
 
 async def run(place: Neighbourhood, options: Options) -> report.Report:
@@ -103,6 +107,7 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
             say=say,
             embedded_broker=options.embedded_broker,
             servers=options.servers,
+            deployed=options.deployed,
         ) as (clock, watcher),
     ):
         processes.all_started = True
@@ -118,7 +123,7 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
         usage, sites = processes.usage(), report.sites(place, watcher.view)
         gateways = [site.id for site in place.sites] + [place.feeder.id]
         await processes.stop(gateways)
-        await drained(folder, place, say)
+        await drained(folder, place, say, stall_s=DRAIN_STALL_S if options.deployed is None else STACK_STALL_S)
     await processes.stop(["cloud"])
     await processes.stop_all()
     return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
@@ -182,6 +187,7 @@ async def started(
     embedded_broker: bool = False,
     plant: PlantConfig | None = None,
     servers: Servers = IN_FILES,
+    deployed: Deployed | None = None,
     prepare: Callable[[Path], None] = lambda _: None,
     host: Callable[[str, ScaledClock], ScaledClock | SteppedClock] = lambda _, clock: clock,
 ) -> AsyncIterator[tuple[ScaledClock, Watcher]]:
@@ -190,6 +196,7 @@ async def started(
     Args:
         plant: What is simulated, where it is not simply the neighbourhood's own.
         servers: Where the cloud keeps what it does not keep in files.
+        deployed: The stack that is the cloud, where none is run here.
         prepare: Changes the configurations in the folder before a process reads them.
         host: Returns the clock of a gateway's host.
 
@@ -209,14 +216,22 @@ async def started(
     )  # fmt: skip
     say(f"broker {broker.ready.get('kind')} on port {broker_port}, simulated devices on their sockets")
     link = files.link_to(broker_port, embedded=broker.ready["kind"] == "amqtt")
-    files.write_configurations(folder, place, link=link, ports=devices.ready["ports"])
-    files.tell_servers(folder, servers)
+    issuer = files.ISSUER if deployed is None else STACK_ISSUER
+    files.write_configurations(folder, place, link=link, ports=devices.ready["ports"], issuer=issuer)
+    if deployed is None:
+        files.tell_servers(folder, servers)
+    else:
+        await asyncio.to_thread(deployed.register, folder)
+        remember(files.tables(folder), deployed.servers)
     prepare(folder)
     write_history(folder, place)
     watcher = Watcher(port=broker_port, clock=clock, gate_closure_s=GATE_CLOSURE_S)
     async with asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(watcher.run(), name="listen to the broker")
-        await start_cloud(processes, folder, clock=clock)
+        if deployed is None:
+            await start_cloud(processes, folder, clock=clock)
+        else:
+            await deployed.start(processes, link=link, clock=clock)
         say("the cloud is running")
         await _start_gateways(place, processes, folder, lambda name: host(name, clock), say=say)
         say(f"{len(place.sites)} gateways and the feeder's are running")
@@ -306,12 +321,14 @@ async def _watch(
             await asyncio.sleep(min(REFRESH_S, left_s))
 
 
-async def drained(folder: Path, place: Neighbourhood, say: Callable[[str], None]) -> None:
+async def drained(
+    folder: Path, place: Neighbourhood, say: Callable[[str], None], *, stall_s: float = DRAIN_STALL_S
+) -> None:
     """Wait until the tables hold everything that the gateways handed over, as long as what is left grows less."""
     loop = asyncio.get_running_loop()
     least: int | None = None
     moved_s = said_s = loop.time()
-    while (left := report.left_to_store(folder, place)) != 0 and loop.time() < moved_s + DRAIN_STALL_S:
+    while (left := report.left_to_store(folder, place)) != 0 and loop.time() < moved_s + stall_s:
         if left is not None and (least is None or left < least):
             least, moved_s = left, loop.time()
         if left is not None and loop.time() >= said_s + PROGRESS_S:

@@ -21,7 +21,7 @@ CASES_KEY: Final = "SITEWATT_FUZZ_CASES"
 
 
 # The stack on the emulator, and what goes wrong there.
-AWS: Final = ("tests/nightly/aws.py", "tests/nightly/aws_drills.py", "tests/nightly/aws_operator.py")
+AWS: Final = tuple(f"tests/nightly/{path.name}" for path in sorted((ROOT / "tests" / "nightly").glob("aws*.py")))
 
 
 @dataclass(frozen=True, kw_only=True)

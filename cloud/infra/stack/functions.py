@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
-from cloud.infra.functions import FUNCTIONS, FunctionDefinition
+from cloud.infra.functions import FUNCTIONS, ISSUER, FunctionDefinition
 from cloud.infra.rules import CONSUMERS, SCHEDULES, Consumer
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data
@@ -15,7 +15,6 @@ from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 from contracts.topics import ROOT, Broadcast, Down
 
-ISSUER = "grid-agent"
 SIGNS_NOTHING = "none"  # As ``cloud.shell.services`` reads it, which stands above this room.
 TABLE_READS = ("dynamodb:GetItem", "dynamodb:Query")
 TABLE_WRITES = ("dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")

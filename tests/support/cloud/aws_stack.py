@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def forward(aws: Emulator, channel: Up, *messages: Message) -> None:
     for message in messages:
         topic = parse(site_topic(zone=ZONE, site=message.site, channel=channel))  # type: ignore[attr-defined]
         assert topic is not None
-        data = forwarded(topic, fields_of(message.encode()))
+        data = forwarded(topic, fields_of(message.encode()), at=datetime.now(UTC))
         stream = f"sitewatt-{rule.stream.carrier.value}"
         client.put_record(StreamName=stream, Data=data, PartitionKey=rule.partition.of(topic))
 

@@ -127,7 +127,7 @@ def batch(channel: Up, *messages: Any, at: datetime, zone: str = ZONE, first: in
         site = getattr(message, "site", "home-1")
         topic = parse(site_topic(zone=zone, site=site, channel=channel))
         assert topic is not None
-        data = forwarded(topic, fields_of(payload))
+        data = forwarded(topic, fields_of(payload), at=at)
         records.append(StreamRecord(seq=number, partition_key=site, arrived_at=at, data=data))
     return kinesis_event(Stream(channel.value), 0, records)
 

@@ -1,5 +1,6 @@
 """What the tables keep of telemetry: once, in quarters, whatever the order of arrival."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,10 @@ from hypothesis import strategies as st
 
 from cloud.errors import StoreError
 from cloud.handlers import events, lake, status, telemetry
+from cloud.infra.rules import Stream
+from cloud.local.events import fields_of, forwarded, kinesis_event
 from cloud.local.report import channel_counts
+from cloud.local.streams import StreamRecord
 from cloud.shell.aggregates import HOLD_S_MAX, PointSummary, Span, held_mean, mean_of, merged_body, point_in
 from cloud.shell.alarms import Alarms, alarm_counts, alarms_of
 from cloud.shell.quotas import stamps
@@ -21,7 +25,7 @@ from cloud.stores.sequence import Seen
 from cloud.stores.tables import Put, Table
 from contracts.alarms import ALARMS_CHANGED, alarm_fields
 from contracts.telemetry import EventMessage, Sample, StatusMessage
-from contracts.topics import Up
+from contracts.topics import Up, parse, site_topic
 from contracts.units import Quality, epoch_ms
 from tests.support.cloud.sites import FEEDER, START, ZONE, batch, context, house_in
 from tests.support.cloud.sites import telemetry as message
@@ -133,6 +137,23 @@ def test_a_message_in_another_name_is_refused(tmp_path: Path) -> None:
         assert channel_counts(services.stores.tables, services.registry, Up.TELEMETRY)["stored"] == 0
         refused = services.stores.tables.get(keys.site_state("home-1", "REFUSED#TelemetryMessage"))
         assert refused is not None and "zone-9" in refused.body["reason"]
+
+
+def test_a_message_came_when_its_rule_took_it(tmp_path: Path) -> None:
+    """However long the way to the stream takes, a gate is held against that; and its sender cannot say when it was."""
+    said = StatusMessage(site="home-1", online=True)
+    late = START + timedelta(minutes=10)
+    topic = parse(site_topic(zone=ZONE, site="home-1", channel=Up.STATUS))
+    assert topic is not None
+    lying = {**fields_of(said.encode()), "topic_at": epoch_ms(late)}
+    by_rule = forwarded(topic, lying, at=START)
+    by_an_earlier_rule = json.dumps({**json.loads(by_rule), "topic_at": None}).encode()
+    with house_in(tmp_path) as (services, _):
+        for data, came_at in ((by_rule, START), (by_an_earlier_rule, late)):
+            record = StreamRecord(seq=1, partition_key="home-1", arrived_at=late, data=data)
+            assert status.handler(kinesis_event(Stream.STATUS, 0, [record]), context()) == {"batchItemFailures": []}
+            kept = services.stores.tables.get(keys.site_state("home-1", keys.STATUS))
+            assert kept is not None and kept.body["arrived_at"] == epoch_ms(came_at)
 
 
 def test_a_record_that_cannot_be_stored_is_named_for_another_delivery(

@@ -29,7 +29,7 @@ def test_no_carrier_has_more_readers_than_a_shard_serves() -> None:
     for consumer in CONSUMERS:
         (told,) = consumer.event_filter["data"]["topic_channel"]
         assert rule_of(Up(told)).stream is consumer.stream
-        assert "topic(5) AS topic_channel" in rule_of(Up(told)).sql
+        assert "topic(5) AS topic_channel, timestamp() AS topic_at FROM" in rule_of(Up(told)).sql
 
 
 def test_everything_that_is_named_is_a_function() -> None:
