@@ -117,7 +117,7 @@ class Office:
         record = self._book.finish(call, answer=answer, refused=None, question_hash=digest)
         return Reply(answer=answer, record=record)
 
-    def judge(self, caller: Caller, name: str, arguments: Mapping[str, Any], *, door: str) -> str | None:
+    def judge(self, caller: Caller, name: str, arguments: Mapping[str, object], *, door: str) -> str | None:
         """Return why the core would refuse a request that acts, ``None`` where it would take it; nothing is done.
 
         Proposing needs the caller's role and places, not the grant to act. The judgement is recorded.
@@ -144,7 +144,7 @@ class Office:
         self._book.finish(call, answer={"accepted": why is None}, refused=why, question_hash=digest)
         return why
 
-    def _proposed(self, caller: Caller, request: ProposeRequest, *, door: str) -> Mapping[str, Any]:
+    def _proposed(self, caller: Caller, request: ProposeRequest, *, door: str) -> Mapping[str, object]:
         """Judge what a caller proposes with his role and places, keep it, and return the verdict.
 
         Raises:
@@ -164,7 +164,7 @@ class Office:
         reason = refused or "would hold; an operator decides"
         return ProposeAnswer(proposal=proposal, accepted=refused is None, reason=reason).model_dump(mode="json")
 
-    def _begin(self, call: Call, chosen: AnySkill, digest: str) -> Mapping[str, Any] | None:
+    def _begin(self, call: Call, chosen: AnySkill, digest: str) -> Mapping[str, object] | None:
         """Note that a call begins; return the answer of an earlier one with its key."""
         if call.key is None or not 1 <= len(call.key) <= KEY_LENGTH_MAX:
             raise SkillError(

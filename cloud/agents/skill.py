@@ -48,7 +48,7 @@ class Ports:
     fleet: FleetPort
 
 
-def _is_model(part: Any) -> bool:
+def _is_model(part: object) -> bool:
     return isinstance(part, type) and issubclass(part, BaseModel)
 
 
@@ -90,7 +90,7 @@ class Skill(Generic[Question, Answer]):
             for field in self.question.model_fields.values()
         )
 
-    def read(self, arguments: Mapping[str, Any]) -> Question:
+    def read(self, arguments: Mapping[str, object]) -> Question:
         """Check the arguments and return the question that they make.
 
         Raises:
@@ -105,7 +105,7 @@ class Skill(Generic[Question, Answer]):
             takes = f" (it takes {', '.join(self.question.model_fields)})" if of_question else ""
             raise SkillError(f"{self.name}: {where[:80]}: {first['msg']}{takes}; nothing done") from error
 
-    def call(self, ports: Ports, arguments: Mapping[str, Any], *, now: datetime) -> Answer:
+    def call(self, ports: Ports, arguments: Mapping[str, object], *, now: datetime) -> Answer:
         """Check the arguments, do it, and return the answer.
 
         Raises:

@@ -170,7 +170,7 @@ class StorePushConfigs(PushNotificationConfigStore):
                 await anyio.to_thread.run_sync(self._tables.transact, writes)
         self._read.pop(task_id, None)
 
-    async def _bodies(self, task_id: str) -> list[dict[str, Any]]:
+    async def _bodies(self, task_id: str) -> list[dict[str, object]]:
         now_s = self._monotonic()
         read_s, bodies = self._read.get(task_id, (float("-inf"), []))
         if now_s - read_s < READ_S:
@@ -183,7 +183,7 @@ class StorePushConfigs(PushNotificationConfigStore):
         return self._read[task_id][1]
 
 
-def _config(body: dict[str, Any]) -> a2a_pb2.TaskPushNotificationConfig:
+def _config(body: dict[str, object]) -> a2a_pb2.TaskPushNotificationConfig:
     config = a2a_pb2.TaskPushNotificationConfig()
     ParseDict(body["config"], config)
     return config

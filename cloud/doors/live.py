@@ -135,7 +135,7 @@ def _zone(offering: Offering, zone: str) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def _feeder(offering: Offering, feeder: str) -> Mapping[str, Mapping[str, Any]]:
+def _feeder(offering: Offering, feeder: str) -> Mapping[str, Mapping[str, object]]:
     grid = StoreGrid(offering.tables, offering.registry)
     status = grid.status(feeder)
     supply = {one.name: one.value for one in grid.supply(feeder)}
@@ -145,7 +145,7 @@ def _feeder(offering: Offering, feeder: str) -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def _site(offering: Offering, site: str) -> Mapping[str, Mapping[str, Any]]:
+def _site(offering: Offering, site: str) -> Mapping[str, Mapping[str, object]]:
     """Return a site's status, its newest values, and the newest event of the month: its own, or the market's on it."""
     tables = offering.tables
     found = {kind: tables.get(keys.site_state(site, kind)) for kind in (keys.STATUS, keys.LATEST)}

@@ -27,7 +27,7 @@ WAITING_MAX: Final = 256
 REPLAY_MAX: Final = 2_000
 CHANNELS_MAX: Final = 5_000
 
-Snapshot = Callable[[], Mapping[str, Mapping[str, Any]]]
+Snapshot = Callable[[], Mapping[str, Mapping[str, object]]]
 
 
 @dataclass(frozen=True, kw_only=True)

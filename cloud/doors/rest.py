@@ -64,13 +64,13 @@ def routes(offering: Offering) -> list[BaseRoute]:
             return Response(answer, media_type="application/json", headers=headers)
         return _tagged(request, answer, "application/json")
 
-    def listing(records: Callable[[Request], list[dict[str, Any]]]) -> Callable[[Request], Any]:
+    def listing(records: Callable[[Request], list[dict[str, object]]]) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:
             return _paged(request, records(request))
 
         return answer
 
-    lists: Mapping[str, Callable[[Request], list[dict[str, Any]]]] = {
+    lists: Mapping[str, Callable[[Request], list[dict[str, object]]]] = {
         "skills": lambda request: [
             {
                 "name": each.name,
@@ -110,7 +110,7 @@ def _methods(skill: Skill[Any, Any]) -> list[str]:
     return ["GET", "POST"] if skill.fits_query else ["POST"]
 
 
-def _query(request: Request) -> dict[str, Any] | Response:
+def _query(request: Request) -> dict[str, object] | Response:
     pairs = request.query_params.multi_items()
     names = [name for name, _ in pairs]
     if doubled := [name for name in names if names.count(name) > 1]:
@@ -118,7 +118,7 @@ def _query(request: Request) -> dict[str, Any] | Response:
     return dict(pairs)
 
 
-async def _body(request: Request) -> dict[str, Any] | Response:
+async def _body(request: Request) -> dict[str, object] | Response:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return problem(415, "unsupported media type", "a question is application/json")
     try:
@@ -130,7 +130,7 @@ async def _body(request: Request) -> dict[str, Any] | Response:
     return read if isinstance(read, dict) else problem(422, "question refused", "a question is a JSON object")
 
 
-def _paged(request: Request, records: list[dict[str, Any]]) -> Response:
+def _paged(request: Request, records: list[dict[str, object]]) -> Response:
     raw = {"limit": str(LIMIT_DEFAULT), "cursor": "0", **dict(request.query_params)}
     if unknown := sorted(set(raw) - {"limit", "cursor"}):
         return problem(422, "question refused", f"no parameter {unknown[0][:80]!r}")
@@ -157,9 +157,9 @@ def _tagged(request: Request, body: bytes, media_type: str) -> Response:
     return Response(body, media_type=media_type, headers=headers)
 
 
-def _csv(answer: Mapping[str, Any]) -> bytes:
+def _csv(answer: Mapping[str, object]) -> bytes:
     """Return the first table of an answer."""
-    rows: list[dict[str, Any]] = next((value for value in answer.values() if isinstance(value, list)), [])
+    rows: list[dict[str, object]] = next((value for value in answer.values() if isinstance(value, list)), [])
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, fieldnames=list(rows[0]), extrasaction="ignore")
@@ -169,7 +169,7 @@ def _csv(answer: Mapping[str, Any]) -> bytes:
     return text.getvalue().encode()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """Return a value as a cell; a text that a spreadsheet would calculate is kept from it."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)

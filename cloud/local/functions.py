@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 from cloud.local.events import Context
 from cloud.local.metrics import Counts
@@ -15,7 +15,7 @@ from cloud.stores.tables import FENCE, Check
 
 THREADS_MAX: Final = 12
 
-Handler = Callable[[dict[str, Any], Any], Any]
+Handler = Callable[[dict[str, object], object], object]
 
 
 class Functions:
@@ -66,7 +66,7 @@ class _Spent:
     def of(self, handler: Handler) -> Handler:
         """Return a handler whose time is taken."""
 
-        def timed(event: dict[str, Any], context: Any) -> Any:
+        def timed(event: dict[str, object], context: object) -> object:
             begun_s = time.thread_time()
             try:
                 return handler(event, context)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from cloud.errors import ConditionFailed, StoreError
 from cloud.local.lifetime import ended
@@ -26,7 +26,7 @@ ROUND_S: Final = 1.0  # Real seconds, as are all here.
 SILENT_S_MAX: Final = DEAD_AFTER_S * 0.6
 MEMBER_KEPT: Final = timedelta(days=1)
 
-Work = Callable[[str, Check], Coroutine[Any, Any, None]]
+Work = Callable[[str, Check], Coroutine[object, object, None]]
 
 
 class Leases:

@@ -155,7 +155,7 @@ class OperatorFleet:
             settings=tuple(_settings(shadow, told) for shadow, told in sorted(view.shadows.items())),
         )
 
-    def want(self, name: str, shadow: str, wish: Mapping[str, Any]) -> int:
+    def want(self, name: str, shadow: str, wish: Mapping[str, object]) -> int:
         """Wish settings and return the version of the wish."""
         size = len(json.dumps(wish).encode())
         if size > WISH_BYTES_MAX:
@@ -163,7 +163,7 @@ class OperatorFleet:
         with self._asked() as (operator, _):
             return operator.want(name, shadow, dict(wish))
 
-    def update(self, name: str, document: Mapping[str, Any]) -> JobAnswer:
+    def update(self, name: str, document: Mapping[str, object]) -> JobAnswer:
         """Make a job of a signed update."""
         version = document.get("version")
         if document.get("operation") != "update" or not isinstance(version, str) or not document.get("signature"):
@@ -221,5 +221,5 @@ def _settings(shadow: str, told: Any) -> SettingsRow:
     )
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     return printable(json.dumps(value, ensure_ascii=True), DETAILS_CHARACTERS_MAX)

@@ -5,7 +5,6 @@ is killed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,7 +12,7 @@ from cloud.shell.publishing import Outgoing
 from contracts.receipt import RANGES_MAX, Receipt, StoredRange
 from contracts.topics import Down, Topic, Up, site_topic
 
-Stored = tuple[Topic, Mapping[str, Any]]
+Stored = tuple[Topic, Mapping[str, object]]
 
 
 def receipts(stored: Iterable[Stored]) -> Iterator[Outgoing]:

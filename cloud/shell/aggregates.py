@@ -203,7 +203,7 @@ def merged_body(
     seq: int,
     seen: Seen,
     begin_ms: int,
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Return an aggregate's new body, or ``None`` where the message is in it already.
 
     Args:
@@ -246,7 +246,7 @@ def runs_of(body: Mapping[str, Any], *, begin_ms: int | None = None) -> list[Run
     ]
 
 
-def point_in(body: Mapping[str, Any], name: str) -> tuple[PointSummary, ...]:
+def point_in(body: Mapping[str, object], name: str) -> tuple[PointSummary, ...]:
     """Return what an aggregate tells of a point, by run; nothing where it was not heard of."""
     return tuple(run.points[name] for run in runs_of(body) if name in run.points)
 

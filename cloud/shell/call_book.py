@@ -32,7 +32,7 @@ class Ended:
     changes: int = 0
 
     @classmethod
-    def of(cls, call: Call, *, answer: Mapping[str, Any] | None, refused: str | None) -> "Ended":
+    def of(cls, call: Call, *, answer: Mapping[str, object] | None, refused: str | None) -> "Ended":
         """Return how one call ended, as its record keeps it."""
         kept = _kept(answer) if call.effect is Effect.READS else answer
         return cls(answer=kept, refused=refused, last_at_ms=epoch_ms(call.at))
@@ -110,7 +110,7 @@ def record_of(call: Call, ended: Ended, record: str) -> Put:
     )
 
 
-def _kept(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _kept(value: Mapping[str, object] | None) -> Mapping[str, object] | None:
     text = json.dumps(value).encode()
     if len(text) <= ANSWER_BYTES_MAX:
         return value

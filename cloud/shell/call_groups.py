@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from cloud.agents.office import Call, Kept
 from cloud.errors import StoreError
@@ -57,7 +57,9 @@ class CallGroups:
         """Note a call that acts before it is done; return the one that had its key before."""
         return self._book.begin(call, question_hash=question_hash)
 
-    def finish(self, call: Call, *, answer: Mapping[str, Any] | None, refused: str | None, question_hash: str) -> str:
+    def finish(
+        self, call: Call, *, answer: Mapping[str, object] | None, refused: str | None, question_hash: str
+    ) -> str:
         """Keep how a call ended; a read joins those that were the same.
 
         Raises:
@@ -101,7 +103,7 @@ class CallGroups:
                     if group.written == group.ended.count:  # Else another call joined while this was written.
                         del self._groups[name]
 
-    def _joined(self, call: Call, answer: Mapping[str, Any] | None, refused: str | None, question_hash: str) -> str:
+    def _joined(self, call: Call, answer: Mapping[str, object] | None, refused: str | None, question_hash: str) -> str:
         at_ms = epoch_ms(call.at)
         name: _Id = (call.caller, call.role, call.door, question_hash, refused, _quarter(at_ms))
         ended = Ended.of(call, answer=answer, refused=refused)

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from cloud.shell.alarms import alarms_of
 from cloud.stores import keys
@@ -28,7 +27,7 @@ class Heard:
     event: str | None = None
     event_at: datetime | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Return it for programs."""
         named = {"heard_at": self.heard_at, "alarms_at": self.alarms_at, "event_at": self.event_at}
         instants = {name: None if at is None else at.isoformat() for name, at in named.items()}

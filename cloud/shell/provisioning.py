@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 HOOK_PAYLOAD_VERSION: Final = "2020-04-01"
 _CERTIFICATES_KEPT: Final = 2
-REFUSED: Final[dict[str, Any]] = {"allowProvisioning": False}
+REFUSED: Final[dict[str, object]] = {"allowProvisioning": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,6 @@ def _application(event: dict[str, Any]) -> Application | None:
     return application if fingerprint == application.fingerprint and version == HOOK_PAYLOAD_VERSION else None
 
 
-def client_of(event: dict[str, Any]) -> str:
+def client_of(event: dict[str, object]) -> str:
     """Return the client id that asks, in characters that a log may hold."""
     return printable(str(event.get("clientId", "unknown")), 128) if isinstance(event, dict) else "unknown"

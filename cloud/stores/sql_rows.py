@@ -25,7 +25,7 @@ def put_of(table: Table, row: tuple[Any, ...]) -> Put:
     )
 
 
-def values_of(put: Put) -> list[Any]:
+def values_of(put: Put) -> list[object]:
     """Return ``body, gpk, gsk, expires_s`` of an item.
 
     Raises:

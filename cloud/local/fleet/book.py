@@ -66,8 +66,8 @@ class Shadow:
     thing: str
     name: str
     version: int = 0
-    desired: dict[str, Any] = field(default_factory=dict)
-    reported: dict[str, Any] = field(default_factory=dict)
+    desired: dict[str, object] = field(default_factory=dict)
+    reported: dict[str, object] = field(default_factory=dict)
 
 
 class JobState(StrEnum):
@@ -90,7 +90,7 @@ class Job:
 
     id: str
     thing: str
-    document: dict[str, Any]
+    document: dict[str, object]
     state: JobState = JobState.QUEUED
     version: int = 1
     details: dict[str, str] = field(default_factory=dict)

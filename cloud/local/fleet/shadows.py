@@ -14,7 +14,7 @@ from contracts.units import epoch_ms
 
 DOCUMENT_BYTES_MAX: Final = 8 * 1024
 
-Answers = list[tuple[str, dict[str, Any]]]
+Answers = list[tuple[str, dict[str, object]]]
 
 
 def prefix(thing: str, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from cloud.market.auction import AuctionOrder
 from cloud.market.rules import SelfTrade
@@ -11,7 +10,7 @@ from contracts.market import Side
 
 def without_self_trades(
     orders: Sequence[AuctionOrder], owners: Mapping[str, str], *, mode: SelfTrade
-) -> tuple[list[AuctionOrder], list[dict[str, Any]]]:
+) -> tuple[list[AuctionOrder], list[dict[str, object]]]:
     """Return the orders of which no two of one owner can trade, and what was taken off which.
 
     Orders arrive by their sequence. One that reaches the limit of an earlier order of its owner, on the other side,

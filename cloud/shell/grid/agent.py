@@ -35,7 +35,7 @@ from contracts.units import epoch_ms, instant
 
 ATTEMPTS_MAX: Final = 8
 
-_EMPTY: Final[dict[str, Any]] = {
+_EMPTY: Final[dict[str, object]] = {
     "state": None,
     "at": 0,
     "seqs": {},

@@ -12,7 +12,7 @@ PIECE_BYTES: Final = 240_000
 _LEVEL: Final = 1
 
 
-def packed(value: Any) -> list[str]:
+def packed(value: object) -> list[str]:
     """Return a JSON value as one or more pieces of text, each small enough for one item."""
     text = b64encode(zlib.compress(encode(value), _LEVEL)).decode()
     return [text[start : start + PIECE_BYTES] for start in range(0, len(text), PIECE_BYTES)]

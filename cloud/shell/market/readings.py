@@ -9,7 +9,7 @@ the site's next reading.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from cloud.shell.aggregates import held_mean, point_in
 from cloud.stores import keys
@@ -227,11 +227,11 @@ def _after(site: SiteId, members: list[SiteId]) -> list[SiteId]:
     return [*members[place:], *members[:place]]
 
 
-def _is_believed(body: dict[str, Any]) -> bool:
+def _is_believed(body: dict[str, object]) -> bool:
     return body.get(DOUBT) is None and body["quality"] == Quality.GOOD
 
 
-def _stored(body: dict[str, Any]) -> MeterReading:
+def _stored(body: dict[str, object]) -> MeterReading:
     """Return a reading as the tables keep it; when it was sent is not kept, and stands as its interval's beginning."""
     fields = {name: value for name, value in body.items() if name in MeterReading.model_fields}
     return MeterReading.model_validate({**fields, "sent_at": body["interval_start"]})

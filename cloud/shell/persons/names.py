@@ -45,7 +45,7 @@ class Renaming:
     owner: str = ""
     orders: set[str] = field(default_factory=set)
 
-    def gather(self, value: Any) -> None:
+    def gather(self, value: object) -> None:
         """Remember the ids of the site's orders that a value names."""
         if isinstance(value, Mapping):
             for who, what in (("site", "order_id"), ("buy_site", "buy_order"), ("sell_site", "sell_order")):
