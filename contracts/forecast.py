@@ -5,7 +5,18 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.units import DELIVERY_INTERVAL_S, POWER_W_MAX, PRICE_MCT_MAX, Instant, PriceMct, Remark, SiteId, ZoneId
+from contracts.features import FEATURES_MAX
+from contracts.units import (
+    DELIVERY_INTERVAL_S,
+    POWER_W_MAX,
+    PRICE_MCT_MAX,
+    Instant,
+    PriceMct,
+    Remark,
+    SiteId,
+    Text,
+    ZoneId,
+)
 from contracts.wire import Message
 
 STEPS_MAX: Final = 1000  # Ten days of delivery intervals.
@@ -58,10 +69,13 @@ class ForecastSeries(BaseModel):
 class ForecastBroadcast(Message):
     """Forecasts issued at one instant: all of a zone to its watchers, or what one site needs of them, to that site.
 
-    ``last_price_mct_per_kwh`` is what the zone's last cleared product cost.
+    ``last_price_mct_per_kwh`` is what the zone's last cleared product cost. ``off`` names what the operator
+    switched off (``contracts.features``); absent where nothing is, and a name that a gateway does not know is passed
+    over.
     """
 
     zone: ZoneId
     issued_at: Instant
     series: tuple[ForecastSeries, ...] = Field(max_length=SERIES_MAX)
     last_price_mct_per_kwh: PriceMct | None = None
+    off: Annotated[tuple[Annotated[Text, Field(max_length=64)], ...], Field(max_length=FEATURES_MAX)] | None = None

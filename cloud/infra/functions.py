@@ -33,6 +33,7 @@ class FunctionDefinition:
         speaks: Channels that it publishes on.
         lake: It writes raw samples.
         signs: It reads the key that commands are signed with.
+        features: It reads what is switched off, and tells gateways.
         memory_mb: Of memory, which the share of a processor follows.
         timeout_s: After which a call has failed.
     """
@@ -44,6 +45,7 @@ class FunctionDefinition:
     speaks: tuple[Down | Broadcast, ...] = ()
     lake: bool = False
     signs: bool = False
+    features: bool = False
     memory_mb: int = 512
     timeout_s: int = 60
 
@@ -140,6 +142,7 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
         reads=(*_REGISTRY, *_SITES, Table.FORECAST_DATA, Table.MARKET_DATA),
         writes=(Table.FORECAST_DATA,),
         speaks=(Broadcast.FORECAST, Down.OUTLOOK),
+        features=True,
         memory_mb=1024,
         timeout_s=300,
     ),

@@ -34,6 +34,7 @@ from cloud.shell.alarms import alarm_counts
 from cloud.shell.publishing import Outgoing
 from cloud.shell.services import Services
 from cloud.shell.signing import read_signer_file
+from cloud.stores.features import FEATURES_FILE, in_file
 from cloud.stores.private_files import private_folder
 from cloud.stores.registry import Registry, save_registry, with_joined
 from cloud.stores.setup import Stores
@@ -217,6 +218,7 @@ class LocalCloud:
             reread=reread,
             publisher=self._link,
             signer=read_signer_file(issuer=self._config.signing.issuer, path=self._config.signing.key_file),
+            features=in_file(self._config.folder / FEATURES_FILE),
         )
 
     async def _begin(self, tasks: asyncio.TaskGroup, metrics: asyncio.Server | None) -> None:

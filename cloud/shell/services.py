@@ -3,7 +3,7 @@
 In AWS: ``SITEWATT_STORE`` and its companions (see ``cloud.stores.setup``), ``SITEWATT_ISSUER``, and the issuer's key in
 ``SITEWATT_SIGNING_KEY_FILE`` or the Secrets Manager secret ``SITEWATT_SIGNING_KEY_SECRET``; a function that signs
 nothing is told so by ``SITEWATT_SIGNING=none``. ``SITEWATT_REGISTRY_FILE`` names who takes part; without it the store
-does.
+does. ``SITEWATT_FEATURES`` says where the switches lie (see ``cloud.stores.features``).
 """
 
 import logging
@@ -18,6 +18,7 @@ from typing import Final
 from cloud.errors import CloudError, SetupError
 from cloud.shell.publishing import IotPublisher, Publisher
 from cloud.shell.signing import Signer, read_signer, read_signer_file
+from cloud.stores.features import Features, named
 from cloud.stores.registry import Registry, load_registry, load_registry_file
 from cloud.stores.setup import Stores, open_stores
 from cloud.stores.tables import Tables
@@ -49,7 +50,8 @@ class Services:
     """The stores, the way to the sites, the key and the register of who takes part.
 
     ``memory`` holds what a warm process may keep between calls, by name; losing it costs time and nothing else.
-    ``reread`` reads the registry as it is now, ``resign`` the key; without them what was given stands.
+    ``reread`` reads the registry as it is now, ``resign`` the key; without them what was given stands. ``features``
+    says what is switched off, by default nothing.
     """
 
     stores: Stores
@@ -60,6 +62,7 @@ class Services:
     resign: Callable[[], Signer | NoSigner] | None = None
     memory: dict[str, object] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
+    features: Callable[[], Features] = Features
 
     def newest_registry(self) -> Registry:
         """Return the register as it is now.
@@ -139,6 +142,7 @@ def build(environ: Mapping[str, str]) -> Services:
         resign=resign,
         publisher=IotPublisher(boto3.client("iot-data")),
         signer=resign(),
+        features=named(environ),
     )
 
 

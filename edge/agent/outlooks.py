@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from contracts.features import Feature
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.reasons import reason_of
 from contracts.units import DeliveryInterval
@@ -39,6 +40,12 @@ class Outlooks:
         self._memory = memory
         self._record = TrackRecord(memory.recall(_KEY))
         self._silent = ""
+
+    @property
+    def why_no_plan(self) -> str:
+        """Return why plans are not to be followed, empty where they are: the cloud's operator switched them off."""
+        off = (self.cloud.off or ()) if self.cloud is not None else ()
+        return "plans are switched off by the cloud's operator" if Feature.PLANS in off else ""
 
     async def refresh(self, config: SiteConfig, now: datetime, *, held_back: frozenset[datetime] = frozenset()) -> None:
         """Make the own outlook where the last is an hour old, in a thread; where it cannot be made there is none.

@@ -204,7 +204,8 @@ class Trader:
             ways = await asyncio.to_thread(scenarios, problem.intervals, self._outlooks.past)
             problem = replace(problem, scenarios=ways)
         record = self._money.record
-        await self._planner.solve(problem, why_back=record.why_back, trial_stores=record.trial_stores(problem.stores))
+        why_back = record.why_back or self._outlooks.why_no_plan
+        await self._planner.solve(problem, why_back=why_back, trial_stores=record.trial_stores(problem.stores))
         self._take(problem, batteries, forecasts)
 
     def look(self) -> None:

@@ -17,6 +17,7 @@ from sitewatt.commands import (
     cloud_backup,
     cloud_bundle,
     cloud_deploy,
+    cloud_features,
     cloud_page,
     cloud_persons,
     cloud_repair,
@@ -37,6 +38,7 @@ app.add_typer(cloud_repair.journal, name="journal")
 cloud_stack.register(app)
 cloud_bundle.register(app)
 cloud_deploy.register_commands(app)
+cloud_features.register_commands(app)
 cloud_backup.register(app)
 cloud_persons.register(app)
 cloud_page.register(app)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from cloud.infra.deployment.account import Account
     from cloud.infra.deployment.rollout import StackState
 
-_Name = Annotated[str, typer.Option("--name", help="The stack's name, and what stands before the names in it.")]
-_Region = Annotated[str, typer.Option(help="The AWS Region.")]
-_Endpoint = Annotated[
+Name = Annotated[str, typer.Option("--name", help="The stack's name, and what stands before the names in it.")]
+Region = Annotated[str, typer.Option(help="The AWS Region.")]
+Endpoint = Annotated[
     str | None, typer.Option(metavar="URL", help="An emulator's address, http://127.0.0.1:4566; AWS without it.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
 
 def register_commands(app: typer.Typer) -> None:
@@ -37,13 +37,13 @@ def register_commands(app: typer.Typer) -> None:
 def deploy(
     bundles: Annotated[Path, typer.Option(metavar="DIR", help="What `cloud bundle` built.")] = Path("dist/bundles"),
     arch: Annotated[str, typer.Option(help="The bundles' processor; amd64 only for a trial on an emulator.")] = "arm64",
-    name: _Name = "sitewatt",
-    region: _Region = "eu-central-1",
-    endpoint: _Endpoint = None,
+    name: Name = "sitewatt",
+    region: Region = "eu-central-1",
+    endpoint: Endpoint = None,
     token_issuer: cloud_stack.TokenIssuer = None,
     token_audience: cloud_stack.TokenAudience = "sitewatt",
     for_sites: cloud_stack.ForSites = 1000,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Make the stack, or bring it to the state of this source tree: upload the code, hand over the template, wait.
 
@@ -52,13 +52,13 @@ def deploy(
     sitewatt[deploy] and Node. Exit 1 AWS refused, 2 a bundle is missing or the command cannot run here.
     """
     files = _files(bundles, arch, as_json=as_json)
-    with _told(as_json):
+    with told_in_one_sentence(as_json):
         from cloud.cost.headroom import capacity_for, shards_for
         from cloud.infra.deployment import emulator
         from cloud.infra.deployment.rollout import deploy as roll_out
         from cloud.infra.stack.app import StackSettings, synth_stack
 
-        account = _account(name, region, endpoint)
+        account = account_of(name, region, endpoint)
         settings = StackSettings(
             name=name,
             region=region,
@@ -93,10 +93,10 @@ def register(
     signing_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The key that commands are signed with (Ed25519, PEM).")
     ] = None,
-    name: _Name = "sitewatt",
-    region: _Region = "eu-central-1",
-    endpoint: _Endpoint = None,
-    as_json: _Json = False,
+    name: Name = "sitewatt",
+    region: Region = "eu-central-1",
+    endpoint: Endpoint = None,
+    as_json: Json = False,
 ) -> None:
     """Tell a stack who takes part: write the registry, make a schedule for each zone and feeder, put the signing key.
 
@@ -105,7 +105,7 @@ def register(
     the configuration of each site. Functions that run read the registry again within a minute. Exit 1 AWS refused, 2 a
     file is wrong, there is no such stack, or it has no signing key yet and none is given.
     """
-    with _told(as_json):
+    with told_in_one_sentence(as_json):
         from cloud.infra.deployment import registration
         from cloud.stores.registry import load_registry_file
 
@@ -113,8 +113,8 @@ def register(
         for warning in told.warnings:
             tell(f"warning: {warning}", err=True)
         key = _key(signing_key) if signing_key is not None else None
-        account = _account(name, region, endpoint)
-        stack = _stack(account, as_json=as_json)
+        account = account_of(name, region, endpoint)
+        stack = stack_of(account, as_json=as_json)
         if key is None and registration.signing_key_id(account, stack) is None:
             sentence = f"stack {name} has no signing key yet: give --signing-key FILE"
             fail(sentence, code="no_key", as_json=as_json, exit_code=BAD_INPUT)
@@ -132,17 +132,17 @@ def register(
 
 
 def status(
-    name: _Name = "sitewatt", region: _Region = "eu-central-1", endpoint: _Endpoint = None, as_json: _Json = False
+    name: Name = "sitewatt", region: Region = "eu-central-1", endpoint: Endpoint = None, as_json: Json = False
 ) -> None:
     """Show how a stack stands: its state, functions, tables, schedules, who is registered, what was set aside.
 
     Exit 1 something is not well or AWS cannot be asked, 2 there is no such stack.
     """
-    with _told(as_json):
+    with told_in_one_sentence(as_json):
         from cloud.infra.deployment.status import look
 
-        account = _account(name, region, endpoint)
-        told = look(account, _stack(account, as_json=as_json))
+        account = account_of(name, region, endpoint)
+        told = look(account, stack_of(account, as_json=as_json))
     if as_json:
         print_json({**asdict(told), "well": told.well})
     else:
@@ -168,10 +168,10 @@ def destroy(
     with_data: Annotated[
         bool, typer.Option("--with-data", help="Tables, lake, keys and code too, which are kept without it.")
     ] = False,
-    name: _Name = "sitewatt",
-    region: _Region = "eu-central-1",
-    endpoint: _Endpoint = None,
-    as_json: _Json = False,
+    name: Name = "sitewatt",
+    region: Region = "eu-central-1",
+    endpoint: Endpoint = None,
+    as_json: Json = False,
 ) -> None:
     """Take a stack down. The market's tables, the register, the lake and the keys outlive it without --with-data.
 
@@ -181,23 +181,23 @@ def destroy(
     if not yes:
         sentence = f"this would remove stack {name} in {region} {what}: give --yes"
         fail(sentence, code="not_confirmed", as_json=as_json, exit_code=BAD_INPUT)
-    with _told(as_json):
+    with told_in_one_sentence(as_json):
         from cloud.infra.deployment.rollout import destroy as take_down
 
-        kept = take_down(_account(name, region, endpoint), with_data=with_data, say=_say(as_json))
+        kept = take_down(account_of(name, region, endpoint), with_data=with_data, say=_say(as_json))
     if as_json:
         print_json({"stack": name, "state": "gone", "kept": kept})
         return
     tell(f"stack {name} is gone" + (f"; kept: {', '.join(kept)}" if kept else "; nothing is kept"))
 
 
-def _account(name: str, region: str, endpoint: str | None) -> "Account":
+def account_of(name: str, region: str, endpoint: str | None) -> "Account":
     from cloud.infra.deployment.account import Account
 
     return Account(stack=name, region=region, endpoint=endpoint)
 
 
-def _stack(account: "Account", *, as_json: bool) -> "StackState":
+def stack_of(account: "Account", *, as_json: bool) -> "StackState":
     from cloud.infra.deployment.rollout import state_of
 
     state = state_of(account)
@@ -235,7 +235,7 @@ def _say(as_json: bool) -> Any:
 
 
 @contextmanager
-def _told(as_json: bool) -> Iterator[None]:
+def told_in_one_sentence(as_json: bool) -> Iterator[None]:
     """End a command with one sentence where something that can be expected went wrong."""
     from cloud.errors import CloudError, SetupError
 

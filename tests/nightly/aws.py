@@ -19,7 +19,8 @@ from cloud.infra.functions import ASKED, FUNCTIONS, Bundle, FunctionDefinition
 from cloud.infra.rules import CONSUMERS
 from cloud.local.report import channel_counts, intervals, ledger
 from cloud.stores import keys
-from cloud.stores.tables import Table, Tables
+from cloud.stores.tables import Table, Tables, prefix
+from contracts.forecast import ForecastKind
 from contracts.telemetry import EventMessage, StatusMessage
 from contracts.topics import Up
 from contracts.wire import Message
@@ -88,6 +89,23 @@ def test_every_tick_runs_in_its_role(aws: Emulator, stack: dict[str, Any]) -> No
     call(aws, "lake", lake)
     held = aws.client("s3").list_objects_v2(Bucket=stack["outputs"]["LakeBucket"])
     assert any("farm" not in each["Key"] and ZONE in each["Key"] for each in held["Contents"])
+
+
+def test_a_feature_is_switched_off_and_on_while_everything_runs(aws: Emulator, tables: Tables) -> None:
+    """By AppConfig: the next forecast that is issued says so."""
+    where = ("--endpoint", aws.endpoint)
+
+    def method() -> str:
+        call(aws, "forecast-tick", {"time": START.strftime("%Y-%m-%dT%H:%M:%SZ"), "zone": ZONE})
+        issued = keys.forecast("farm", ForecastKind.PV, START, START)
+        (item,) = tables.query(Table.FORECAST_DATA, issued.pk, **prefix(issued.sk.partition("#")[0]))
+        return str(item.body["method"])
+
+    assert "switched off" not in method()
+    assert command("cloud", "features", "--off", "weather", *where)["off"] == ["weather"]
+    await_true(lambda: "no weather: switched off" in method(), why="the function does not read the switch")
+    assert command("cloud", "features", "--on", "weather", *where)["off"] == []
+    await_true(lambda: "switched off" not in method(), why="the function does not read the switch again")
 
 
 def test_a_role_is_refused_what_it_is_not_granted(aws: Emulator, stack: dict[str, Any]) -> None:

@@ -11,6 +11,9 @@ from cloud.infra.functions import FUNCTIONS, ISSUER, FunctionDefinition
 from cloud.infra.rules import CONSUMERS, SCHEDULES, Consumer
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data
+from cloud.infra.stack.features import ACTIONS as READS_FEATURES
+from cloud.infra.stack.features import Switchboard, switchboard
+from cloud.stores.features import APPCONFIG
 from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 from contracts.topics import ROOT, Broadcast, Down
@@ -29,8 +32,10 @@ class Functions:
 
 
 def functions(stack: Stack, held: Data, bundles: Bundles, *, prefix: str) -> Functions:
-    """Add the functions to a stack, each behind an alias ``live``."""
-    made = {each.handler: _function(stack, each, held, bundles, prefix=prefix) for each in FUNCTIONS}
+    """Add the functions to a stack, each behind an alias ``live``, and the switches that one of them reads."""
+    (reader,) = (each for each in FUNCTIONS if each.features)
+    switches = switchboard(stack, reader=prefix + reader.name, prefix=prefix)
+    made = {each.handler: _function(stack, each, held, bundles, switches, prefix=prefix) for each in FUNCTIONS}
     live = {
         handler: lambda_.Alias(stack, f"{function.node.id}-live", alias_name="live", version=function.current_version)
         for handler, function in made.items()
@@ -41,7 +46,7 @@ def functions(stack: Stack, held: Data, bundles: Bundles, *, prefix: str) -> Fun
 
 
 def _function(
-    stack: Stack, definition: FunctionDefinition, held: Data, bundles: Bundles, *, prefix: str
+    stack: Stack, definition: FunctionDefinition, held: Data, bundles: Bundles, switches: Switchboard, *, prefix: str
 ) -> lambda_.Function:
     log_group = logs.LogGroup(
         stack, f"log-{definition.name}", retention=logs.RetentionDays.ONE_MONTH, encryption_key=None
@@ -60,15 +65,17 @@ def _function(
         timeout=Duration.seconds(definition.timeout_s),
         tracing=lambda_.Tracing.ACTIVE,
         log_group=log_group,
-        environment=_environment(definition, held, prefix=prefix),
+        environment=_environment(definition, held, switches, prefix=prefix),
     )
     bundles.publish(function, definition.bundle)
     log_group.grant_write(role)
     _grant(role, definition, held)
+    if definition.features:
+        role.add_to_policy(iam.PolicyStatement(actions=[*READS_FEATURES], resources=[switches.arn]))
     return function
 
 
-def _environment(definition: FunctionDefinition, held: Data, *, prefix: str) -> dict[str, str]:
+def _environment(definition: FunctionDefinition, held: Data, switches: Switchboard, *, prefix: str) -> dict[str, str]:
     found = {
         "SITEWATT_STORE": "dynamodb",
         "SITEWATT_TABLE_PREFIX": prefix,
@@ -80,6 +87,8 @@ def _environment(definition: FunctionDefinition, held: Data, *, prefix: str) -> 
         found["SITEWATT_SIGNING_KEY_SECRET"] = held.signing_key.secret_arn
     else:
         found["SITEWATT_SIGNING"] = SIGNS_NOTHING
+    if definition.features:
+        found["SITEWATT_FEATURES"] = f"{APPCONFIG}{switches.place}"
     return found
 
 

@@ -50,7 +50,8 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
         update_history(tables, site, until=at)
     published = day_ahead(tables, zone, at=at, history=PRICE_HISTORY)
     inputs = load_wind_sun(tables, zone, at=at, history=PRICE_HISTORY)
-    weather = ZoneWeather(tables=tables, zone=zone, at=at, history_days=HISTORY_DAYS)
+    features = services.features()
+    weather = ZoneWeather(tables=tables, zone=zone, at=at, history_days=HISTORY_DAYS, on=features.weather)
     cleared = _prices(tables, zone, at)
     prices = cleared if published is None else _past(published, at)
     series = issue_forecasts(
@@ -67,7 +68,10 @@ def issue(services: Services, zone: ZoneRecord, *, at: datetime) -> tuple[Foreca
         ),
     )
     tables.put_each([_kept(zone, one, at) for one in series])
-    services.publisher.publish(list(_told(zone, sites, series, at, cleared)))
+    told = ForecastBroadcast(
+        zone=zone.id, issued_at=at, series=(), last_price_mct_per_kwh=_last(cleared), off=features.off or None
+    )
+    services.publisher.publish(list(_told(told, zone, sites, series)))
     count(FORECASTS, len(series))
     return series
 
@@ -130,13 +134,12 @@ def _kept(zone: ZoneRecord, series: ForecastSeries, at: datetime) -> Put:
 
 
 def _told(
-    zone: ZoneRecord, sites: Sequence[SiteRecord], series: Sequence[ForecastSeries], at: datetime, prices: Series | None
+    told: ForecastBroadcast, zone: ZoneRecord, sites: Sequence[SiteRecord], series: Sequence[ForecastSeries]
 ) -> Iterator[Outgoing]:
     """Yield all forecasts to who watches the zone, and to each site its own; the broker keeps the last ones.
 
     A zone's forecasts are hundreds of kilobytes, which every site would pay for: a site hears of itself and of prices.
     """
-    told = ForecastBroadcast(zone=zone.id, issued_at=at, series=(), last_price_mct_per_kwh=_last(prices))
     topic = broadcast_topic(zone=zone.id, channel=Broadcast.FORECAST)
     for start in range(0, len(series), SERIES_PER_MESSAGE):
         part = told.model_copy(update={"series": tuple(series[start : start + SERIES_PER_MESSAGE])})

@@ -49,6 +49,7 @@ class ZoneWeather:
     zone: ZoneRecord
     at: datetime
     history_days: int
+    on: bool = True  # What a provider tells is used.
     asked: int = 0
     _cells: dict[tuple[float, float], SiteWeather] = field(default_factory=dict)
 
@@ -64,6 +65,8 @@ class ZoneWeather:
         return self._cells[cell]
 
     def _cell(self, latitude_deg: float, longitude_deg: float) -> SiteWeather:
+        if not self.on:
+            return SiteWeather(weather=None, step="no weather: switched off")
         provider = weather_of(self.zone.weather)
         if provider is None:
             return SiteWeather(weather=None, step="no weather")

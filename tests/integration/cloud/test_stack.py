@@ -14,6 +14,7 @@ from cloud.infra.functions import ASKED, FUNCTIONS, FunctionDefinition
 from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES
 from cloud.infra.stack.door import RATE_PER_S, routes
 from cloud.infra.tables import TABLES
+from cloud.stores.features import Features, features_of
 from cloud.stores.tables import INDEX
 
 Resource = dict[str, Any]
@@ -195,6 +196,26 @@ def test_every_alias_is_turned_gradually_and_back_where_the_new_version_fails(re
         assert looks_at["ExecutedVersion"] == alias["Properties"]["FunctionVersion"]
         assert looks_at["FunctionName"] == alias["Properties"]["FunctionName"]
         assert (alarm["MetricName"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Errors", 1, 1)
+
+
+def test_switches_are_read_by_the_one_function_that_says_so_and_taken_back_where_it_fails(
+    resources: dict[str, Resource],
+) -> None:
+    """AppConfig refuses a name that the code does not know, and a change of the stack switches nothing on again."""
+    (reader,) = (each for each in FUNCTIONS if each.features)
+    told = {each["FunctionName"]: each["Environment"]["Variables"] for each in _of(resources, "AWS::Lambda::Function")}
+    assert [name for name, said in told.items() if "SITEWATT_FEATURES" in said] == [f"sitewatt-{reader.name}"]
+    granted = [each for each in _role_statements(resources, reader) if "appconfig" in json.dumps(each["Action"])]
+    (grant,) = granted
+    assert "/configuration/" in json.dumps(grant["Resource"]) and "*" not in json.dumps(grant["Resource"])
+    (profile,) = _of(resources, "AWS::AppConfig::ConfigurationProfile")
+    schema = json.loads(profile["Validators"][0]["Content"])
+    assert [*schema["properties"]] == [*Features.model_fields] and schema["additionalProperties"] is False
+    (environment,) = _of(resources, "AWS::AppConfig::Environment")
+    alarm = resources[environment["Monitors"][0]["AlarmArn"]["Fn::GetAtt"][0]]["Properties"]
+    assert {each["Value"] for each in alarm["Dimensions"]} == {f"sitewatt-{reader.name}"}
+    (first,) = _of(resources, "AWS::AppConfig::HostedConfigurationVersion")
+    assert features_of(first["Content"], where="the template") == Features()
 
 
 def test_no_secret_is_in_the_template(resources: dict[str, Resource]) -> None:

@@ -13,6 +13,7 @@ from cloud import outbound
 from cloud.errors import SetupError
 from cloud.handlers import forecast_tick
 from cloud.shell import services
+from cloud.stores.features import Features
 from cloud.stores.registry import read_registry
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from tests.support.cloud import weather_answers as answers
@@ -113,3 +114,15 @@ def test_planes_are_told_one_by_one_and_must_sum_up() -> None:
     data["sites"][0]["pv_planes"] = [{"tilt_deg": 30, "azimuth_deg": 90, "peak_w": 1_000}]
     with pytest.raises(SetupError, match="planes of 1000 W together, pv_peak_w is 130000"):
         read_registry(data, where="test")
+
+
+def test_weather_that_is_switched_off_is_neither_asked_for_nor_used(tmp_path: Path) -> None:
+    """A provider that tells nonsense is left out within a minute; switched on again, it is used as before."""
+    told = Answer(body=answers.open_meteo(FIRST, 24 * 6, _bright))
+    with provider([told]) as server, _zone(tmp_path, server.url) as publisher:
+        house = services.current()
+        services.install(replace(house, features=lambda: Features(weather=False)))
+        assert "no weather: switched off" in _tick(publisher).method
+        assert server.asked == []
+        services.install(house)
+        assert _tick(publisher).method == "weather's sky; weather of open-meteo"

@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from contracts.clock import Clock
+from contracts.features import Feature
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.market import OrderMessage, OrderResult, OrderStatus, Side, TradeLine, TradesMessage
 from contracts.topics import Up
@@ -248,6 +249,22 @@ async def test_a_plan_that_lost_stands_back_says_so_and_asks_for_nothing(tmp_pat
             "self-consumption",
             "the plan stands back: played on the last 4 days it cost 50 ct a day more than self-consumption",
         )
+
+
+async def test_a_plan_that_the_cloud_switches_off_asks_for_nothing_until_it_is_on_again(tmp_path: Path) -> None:
+    """A fault in a planner is ended for a whole fleet at the next outlook; a name of a later cloud means nothing."""
+    clock = ManualClock(NOON)
+    with closing(Outbox.open(tmp_path / "journal.db", site=SITE, clock=clock)) as outbox:
+        trader = _trader(outbox, clock, spot=SPOT)
+        cheap = _broadcast(load_w=[1_000] * 24, pv_w=[0] * 24, price=[2_000] + [40_000] * 23)
+        off = cheap.model_copy(update={"off": ("of_a_later_cloud", Feature.PLANS)})
+        assert await _asked(trader, clock, ForecastBroadcast.decode(off.encode())) == []
+        told = trader.told_plan()
+        assert told is not None
+        assert (told["method"], told["why"]) == ("self-consumption", "plans are switched off by the cloud's operator")
+        assert b"off" not in cheap.encode()
+        (request,) = await _asked(trader, clock, cheap)
+        assert request.preferred_w == pytest.approx(4_000, abs=10)
 
 
 async def test_each_day_is_played_both_ways_and_remembered(tmp_path: Path) -> None:
