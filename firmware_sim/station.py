@@ -37,6 +37,7 @@ class StationConfig:
         url: Where the central system answers, up to the station's own name.
         version: ``1.6`` or ``2.0.1``.
         most_a: What the station and the car can, per phase.
+        car_a: What the car takes at most, per phase; ``None`` for all that it may.
         refuses_profiles: It says no to every charging profile.
         no_composite: It does not tell which limit is in force.
         waits: A car that comes charges only once it is asked to.
@@ -49,6 +50,7 @@ class StationConfig:
     version: str = "1.6"
     phases: int = 3
     most_a: float = 16.0
+    car_a: float | None = None
     id_tag: str = "sim"
     plugged: bool = True
     capacity_wh: float = 60_000.0
@@ -182,7 +184,8 @@ class ChargingStation:
     async def _charge(self) -> None:
         """Let the car draw what the profiles allow, second by second, connected or not."""
         while True:
-            wanted_a = min(self.limit()[0], self.config.most_a) if self.transaction and self.soc_percent < 100 else 0.0
+            car_a = self.config.most_a if self.config.car_a is None else self.config.car_a
+            wanted_a = min(self.limit()[0], car_a) if self.transaction and self.soc_percent < 100 else 0.0
             self.current_a = wanted_a if wanted_a >= LEAST_A else 0.0
             charged_wh = self.power_w * TICK_S / 3600
             self.energy_wh += charged_wh

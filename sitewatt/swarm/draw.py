@@ -10,7 +10,7 @@ from firmware_sim.fault_rules import FaultKind as WireFault
 from firmware_sim.series import Week
 from sitewatt.demo.neighbourhood import SITES_MIN, Neighbourhood, Site, neighbourhood
 from sitewatt.swarm.liar import LIES
-from sitewatt.swarm.plan import BROKER, CLOUD, EVERYTHING, LIAR, Fault, FaultKind, Order, Plan
+from sitewatt.swarm.plan import BROKER, CLOUD, EVERYTHING, LIAR, Fault, FaultKind, Order, Ordered, Plan
 
 SITES_MAX: Final = 6
 # Nothing goes wrong in the first and in the last part of a run, so that all can come up and recover.
@@ -38,6 +38,10 @@ _DISK_S_MIN: Final = 20.0
 _CLOCK_S_MIN: Final = 20.0
 _OUTAGES_S: Final = (0.0, 5.0, 20.0, 60.0, 130.0, 300.0)
 ORDER_S_MIN, ORDER_S_MAX = 150.0, 420.0
+# A charger changes its phases at most every five minutes, and an order for one phase must be seen to be one.
+STATION_ORDER_S_MAX: Final = 600.0
+# None at all, then on both sides of the 1.38 kW that a car takes at least over one phase and the 4.14 kW over three.
+_STATION_W: Final = (0, 1_300, 1_400, 2_300, 3_600, 4_500, 7_400)
 
 
 def draw(
@@ -58,7 +62,12 @@ def draw(
     """
     place = _place(random.Random(f"{seed}/place"), sites)
     faults = _faults(random.Random(f"{seed}/faults"), place, span_s, without)
-    orders = _orders(random.Random(f"{seed}/orders"), place.sites, span_s)
+    orders = _numbered(
+        [
+            *_orders(random.Random(f"{seed}/orders"), place.sites, span_s),
+            *_station_orders(random.Random(f"{seed}/station orders"), place.sites[0], span_s),
+        ]
+    )
     return Plan(seed=seed, place=place, speed=speed, span_s=span_s, faults=faults, orders=orders)
 
 
@@ -131,7 +140,7 @@ def _fault(
     return Fault(number=number, kind=kind, target=target, at_s=round(at_s, 1), for_s=for_s, seed=seed, detail=detail)
 
 
-def _orders(generator: random.Random, sites: Sequence[Site], span_s: float) -> tuple[Order, ...]:
+def _orders(generator: random.Random, sites: Sequence[Site], span_s: float) -> list[Order]:
     """Return limits one after another for each site that has something to limit."""
     found: list[Order] = []
     for site in sites:
@@ -139,6 +148,23 @@ def _orders(generator: random.Random, sites: Sequence[Site], span_s: float) -> t
         while site.pv_peak_w and at_s < FAULTS_TO * span_s:
             for_s = min(generator.uniform(ORDER_S_MIN, ORDER_S_MAX), 0.85 * span_s - at_s)
             export_w_max = generator.choice((0, 500, 1000, site.pv_peak_w // 4))
-            found.append(Order(number=len(found) + 1, site=site.id, export_w_max=export_w_max, at_s=at_s, for_s=for_s))
+            found.append(Order(number=0, site=site.id, what=Ordered.EXPORT, max_w=export_w_max, at_s=at_s, for_s=for_s))
             at_s += for_s + generator.uniform(60.0, 300.0)
-    return tuple(found)
+    return found
+
+
+def _station_orders(generator: random.Random, site: Site, span_s: float) -> list[Order]:
+    """Return limits one after another for the charging station of a site."""
+    found: list[Order] = []
+    at_s = generator.uniform(0.05, 0.2) * span_s
+    while at_s < FAULTS_TO * span_s:
+        for_s = min(generator.uniform(ORDER_S_MIN, STATION_ORDER_S_MAX), 0.85 * span_s - at_s)
+        max_w = generator.choice(_STATION_W)
+        found.append(Order(number=0, site=site.id, what=Ordered.STATION, max_w=max_w, at_s=at_s, for_s=for_s))
+        at_s += for_s + generator.uniform(60.0, 300.0)
+    return found
+
+
+def _numbered(orders: Sequence[Order]) -> tuple[Order, ...]:
+    in_time = sorted(orders, key=lambda order: (order.at_s, order.site, order.what))
+    return tuple(replace(order, number=number) for number, order in enumerate(in_time, start=1))

@@ -19,7 +19,7 @@ from firmware_sim.fault_rules import FaultKind as WireFault
 from sitewatt.demo import files, report
 from sitewatt.demo.neighbourhood import ZONE, Neighbourhood
 from sitewatt.swarm.orders import Given
-from sitewatt.swarm.plan import LIAR, FaultKind, Plan
+from sitewatt.swarm.plan import LIAR, FaultKind, Ordered, Plan
 from sitewatt.swarm.stations import StationSaid
 from sitewatt.swarm.world import Chronicle
 
@@ -45,7 +45,8 @@ class Limit:
 
     number: int
     site: str
-    export_w_max: int
+    what: Ordered
+    max_w: int
     given_ms: int
     held_from_ms: int | None
     ends_ms: int
@@ -186,7 +187,8 @@ def _limit(one: Given) -> Limit:
     return Limit(
         number=one.order.number,
         site=one.order.site,
-        export_w_max=one.order.export_w_max,
+        what=one.order.what,
+        max_w=one.order.max_w,
         given_ms=epoch_ms(one.command.issued_at),
         held_from_ms=None if held is None else epoch_ms(held.at),
         ends_ms=epoch_ms(one.command.expires_at),

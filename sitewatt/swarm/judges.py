@@ -11,9 +11,10 @@ from typing import Final
 
 from contracts.units import DELIVERY_INTERVAL_S, epoch_ms
 from edge.control.lease import LEASE_S, REVERT_S
+from edge.devices.phases import PHASE_HOLD_S
 from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
 from sitewatt.swarm.liar import ENERGY_WH_MAX as LIE_WH_MAX
-from sitewatt.swarm.plan import BROKER, EVERYTHING, LIAR
+from sitewatt.swarm.plan import BROKER, EVERYTHING, LIAR, Ordered
 from sitewatt.swarm.wires import SILENT_S
 
 # A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
@@ -28,6 +29,10 @@ RECOVERS_S: Final = 180.0
 CATCH_UP_S: Final = 15.0
 # The market waits ten minutes for a meter, and looks at the time each quarter of a minute.
 SETTLES_S: Final = 900.0
+# A station is told tenths of an ampere, by the voltage that it measures.
+STATION_TOLERANCE_W: Final = 75.0
+# A charger changes its phases at most so often; then what an order leaves is charged with, as soon as it has effect.
+CHARGES_S: Final = PHASE_HOLD_S + EFFECT_S
 LIMIT_TOLERANCE_W: Final = 150.0
 LIMIT_TOLERANCE_SHARE: Final = 0.02
 # What governs the end of a limit is its own expiry; the device may count its last timer to the end, and a tenth.
@@ -161,10 +166,10 @@ def _disturbed(evidence: Evidence, site: str, from_s: float, to_s: float) -> boo
 
 def limits_held(evidence: Evidence) -> Iterator[Finding]:
     """From the moment a site says that a limit has effect until the limit's end, the plant keeps below it."""
-    for limit in evidence.limits:
+    for limit in _limits(evidence, Ordered.EXPORT):
         if limit.held_from_ms is None:
             continue
-        bound_w = limit.export_w_max + max(LIMIT_TOLERANCE_W, LIMIT_TOLERANCE_SHARE * limit.export_w_max)
+        bound_w = limit.max_w + max(LIMIT_TOLERANCE_W, LIMIT_TOLERANCE_SHARE * limit.max_w)
         since_ms: int | None = None
         for at_ms, power in evidence.truth_of(limit.site):
             if not limit.held_from_ms <= at_ms <= limit.ends_ms - EDGE_S * 1000:
@@ -177,7 +182,7 @@ def limits_held(evidence: Evidence) -> Iterator[Finding]:
                 yield _finding(
                     limits_held,
                     f"order {limit.number}: {limit.site} exported {-power['connection_w']:.0f} W above its limit of"
-                    f" {limit.export_w_max} W for {(at_ms - since_ms) / 1000:.0f} s at {_since(evidence, at_ms):.0f} s",
+                    f" {limit.max_w} W for {(at_ms - since_ms) / 1000:.0f} s at {_since(evidence, at_ms):.0f} s",
                     at_s=_since(evidence, at_ms),
                 )
                 break
@@ -193,7 +198,7 @@ def _rebooted(evidence: Evidence, site: str, at_ms: int) -> bool:
 
 def leases_end(evidence: Evidence) -> Iterator[Finding]:
     """After a limit's end the site is free again within the device's timer, whoever is alive."""
-    for limit in evidence.limits:
+    for limit in _limits(evidence, Ordered.EXPORT):
         until_ms = limit.ends_ms + LETS_GO_S * 1000
         if limit.held_from_ms is None or _limited_again(evidence, limit, until_ms):
             continue
@@ -213,7 +218,7 @@ def _limited_again(evidence: Evidence, limit: Limit, until_ms: float) -> bool:
     others = any(
         other.site == limit.site and other.number != limit.number and other.held_from_ms is not None
         and other.held_from_ms <= until_ms and other.ends_ms >= limit.ends_ms
-        for other in evidence.limits
+        for other in _limits(evidence, Ordered.EXPORT)
     )  # fmt: skip
     return others or any(
         begun_ms <= until_ms and ended_ms >= limit.ends_ms - LETS_GO_S * 1000
@@ -229,6 +234,35 @@ def stations_let_go(evidence: Evidence) -> Iterator[Finding]:
             at_s = _since(evidence, said.at_ms)
             yield _finding(stations_let_go, f"{at_s:.0f} s: {held}", at_s=at_s)
             return
+
+
+def stations_obey(evidence: Evidence) -> Iterator[Finding]:
+    """From effect to end a charging station allows no more than was ordered, and a charge where that is enough."""
+    for limit in _limits(evidence, Ordered.STATION):
+        if limit.held_from_ms is None:
+            continue
+        ends_ms = limit.ends_ms - EDGE_S * 1000
+        held = [said for said in evidence.stations if limit.held_from_ms <= said.at_ms <= ends_ms]
+        over = next((said for said in held if said.allowed_w > limit.max_w + STATION_TOLERANCE_W), None)
+        if over is not None:
+            at_s = _since(evidence, over.at_ms)
+            what = f"{at_s:.0f} s: order {limit.number} of {limit.max_w} W, the station allows {over.allowed_w:.0f} W"
+            yield _finding(stations_obey, what, at_s=at_s)
+        from_s, by_s = _since(evidence, limit.held_from_ms), _since(evidence, limit.held_from_ms) + CHARGES_S
+        in_time = [said for said in held if _since(evidence, said.at_ms) <= by_s]
+        enough = bool(in_time) and limit.max_w >= max(said.least_w for said in in_time)
+        if not enough or _since(evidence, held[-1].at_ms) < by_s or _disturbed(evidence, limit.site, from_s, by_s):
+            continue
+        if all(said.allowed_w < said.least_w for said in in_time) and not _called_upon(evidence, limit):
+            what = (
+                f"order {limit.number} of {limit.max_w} W leaves {CHARGES_S:.0f} s no charge, not over one phase either"
+            )
+            yield _finding(stations_obey, f"{by_s:.0f} s: {what}", at_s=by_s)
+
+
+def _called_upon(evidence: Evidence, limit: Limit) -> bool:
+    """Return whether the cloud's own demand response may have taken what the order left."""
+    return any(begun_ms <= limit.ends_ms and ended_ms >= limit.given_ms for begun_ms, ended_ms in evidence.events_ms)
 
 
 def cars_are_started_once(evidence: Evidence) -> Iterator[Finding]:
@@ -270,6 +304,10 @@ def lies_are_bounded(evidence: Evidence) -> Iterator[Finding]:
             yield _finding(lies_are_bounded, what)
 
 
+def _limits(evidence: Evidence, what: Ordered) -> Iterator[Limit]:
+    return (limit for limit in evidence.limits if limit.what is what)
+
+
 Judge = Callable[[Evidence], Iterable[Finding]]
 JUDGES: Final[tuple[Judge, ...]] = (
     nothing_lost,
@@ -281,6 +319,7 @@ JUDGES: Final[tuple[Judge, ...]] = (
     limits_held,
     leases_end,
     stations_let_go,
+    stations_obey,
     cars_are_started_once,
     nothing_grows,
     lies_are_bounded,

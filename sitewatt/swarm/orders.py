@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud.local.session import keep_session
 from contracts.clock import Clock
-from contracts.control import AckStage, Command, CommandAck, LimitExport
+from contracts.control import AckStage, Command, CommandAck, LimitExport, LimitLoad
 from contracts.topics import ROOT, Down, Up, parse, site_topic
 from contracts.wire import WireError
 from sitewatt.demo import files
 from sitewatt.demo.neighbourhood import ZONE
 from sitewatt.operator.post import signed
-from sitewatt.swarm.plan import Order, Plan
+from sitewatt.swarm.plan import Order, Ordered, Plan
+from sitewatt.swarm.stations import DEVICE
 
 ISSUER: Final = "swarm-operator"
 AGAIN_S: Final = 2.0  # Real seconds after which a command without an answer is sent again, unchanged.
@@ -68,7 +69,7 @@ class OrderSender:
         """Wait for an order's time, then send it again and again until the site answers or it has expired."""
         await self._clock.sleep(begun_s + order.at_s - self._clock.monotonic())
         command = signed(
-            LimitExport(max_w=order.export_w_max),
+            _action(order),
             site=order.site,
             issuer=ISSUER,
             seq=order.number,
@@ -108,3 +109,11 @@ class OrderSender:
             for given in self.given:
                 if given.command.command_id == ack.command_id and given.command.site == ack.site:
                     given.answers.append(ack)
+
+
+def _action(order: Order) -> LimitExport | LimitLoad:
+    match order.what:
+        case Ordered.EXPORT:
+            return LimitExport(max_w=order.max_w)
+        case Ordered.STATION:
+            return LimitLoad(device=DEVICE, max_w=order.max_w)

@@ -60,13 +60,26 @@ class Fault:
         return f"{self.number:3d}  {self.at_s:7.0f} s  {what} {self.target} for {self.for_s:.0f} s"
 
 
+class Ordered(StrEnum):
+    """What an order limits."""
+
+    EXPORT = "export"
+    """What the site feeds in."""
+    STATION = "station"
+    """What the charging station of the site may draw."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """The grid operator limits what a site feeds in, from ``at_s`` for ``for_s`` seconds of site time."""
+    """The grid operator limits a site to ``max_w``, from ``at_s`` for ``for_s`` seconds of site time.
+
+    Orders of one site are numbered as they follow one another.
+    """
 
     number: int
     site: str
-    export_w_max: int
+    what: Ordered
+    max_w: int
     at_s: float
     for_s: float
 

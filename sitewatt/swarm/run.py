@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import CATCH_UP_S, LETS_GO_S, Finding, judge
 from sitewatt.swarm.liar import register
 from sitewatt.swarm.orders import OrderSender
-from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.plan import FaultKind, Order, Ordered, Plan
 from sitewatt.swarm.stations import Yard
 from sitewatt.swarm.wires import faulty_plant
 from sitewatt.swarm.world import MEASURE_S, Stall, World, host_clock, set_by_service
@@ -121,7 +121,8 @@ async def _run(plan: Plan, folder: Path, processes: Processes, disk: Disk | None
             ]
             if yard is not None:
                 running.append(always.create_task(yard.run(clock), name="a station calls"))
-            await _story(plan, world, sender, clock)
+            given = [order for order in plan.orders if yard is not None or order.what is not Ordered.STATION]
+            await _story(plan, world, sender, clock, orders=given)
             for task in running:
                 task.cancel()
         messages, ended_ms = watcher.view.messages, epoch_ms(clock.now())
@@ -140,14 +141,14 @@ async def _run(plan: Plan, folder: Path, processes: Processes, disk: Disk | None
     return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
 
 
-async def _story(plan: Plan, world: World, sender: OrderSender, clock: Clock) -> None:
+async def _story(plan: Plan, world: World, sender: OrderSender, clock: Clock, *, orders: Sequence[Order]) -> None:
     """Do every fault and give every order at its time, and wait for the end of the span."""
     begun_s = clock.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for fault in plan.faults:
             from_s = 0.0 if fault.kind is FaultKind.DEVICE else begun_s
             tasks.create_task(world.strike(fault, begun_s=from_s), name=str(fault))
-        for order in plan.orders:
+        for order in orders:
             tasks.create_task(sender.give(order, begun_s=begun_s), name=f"order {order.number}")
         tasks.create_task(clock.sleep(plan.span_s), name="until the end")
 

@@ -1,8 +1,9 @@
 """A charging station of one site of the run: what its gateway tells it, and whether that ends.
 
-It draws nothing, so the plant's truth stands as it is: there is no car, or one that is full and waits for a card, which
-the gateway starts. It is a witness of leases and of starts alone: a limit that nobody renews must be gone within its
-time, however the gateway died, and a car is started once. What it is and can follows the seed.
+It draws nothing, so the plant's truth stands as it is: there is no car, or one that takes nothing and waits for a card,
+which the gateway starts. It is a witness of leases, of orders and of starts: a limit that nobody renews must be gone
+within its time, however the gateway died, one that the grid operator ordered stands until its end, and a car is started
+once. What it is and can follows the seed.
 """
 
 import importlib.util
@@ -15,7 +16,8 @@ import yaml
 
 from contracts.clock import Clock
 from contracts.units import epoch_ms
-from firmware_sim.station import ChargingStation, StationConfig
+from firmware_sim.station import LEAST_A, ChargingStation, StationConfig
+from firmware_sim.station_profiles import PHASE_V
 from sitewatt.demo import files
 from sitewatt.swarm.plan import Plan
 
@@ -23,6 +25,7 @@ NAME: Final = "CP1"
 DEVICE: Final = "wallbox"
 LEASE_LEVEL: Final = "level 1"
 CARD: Final = "SWARM"
+PHASES: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,8 @@ class StationSaid:
     Args:
         told_s_ago: Since it was last given a limit that ends; ``None`` before the first.
         leased: Whether such a limit holds now.
+        allowed_w: What a car may draw now, over the phases in use; zero where that is too little for it to charge.
+        least_w: What a car draws at least: over one phase where the station can change, else over all.
         transaction: The charge that runs.
     """
 
@@ -40,6 +45,8 @@ class StationSaid:
     leased: bool
     told_s_ago: float | None
     transaction: str | None = None
+    allowed_w: float = 0.0
+    least_w: float = 0.0
 
 
 class Yard:
@@ -88,8 +95,9 @@ class Yard:
             version=self._version,
             plugged=self._has_car,
             waits=self._has_car,
-            most_a=0.0 if self._has_car else 16.0,
+            car_a=0.0,
             switches_phases=self._switches_phases,
+            phases=PHASES,
         )
         station = ChargingStation(config, clock, note=lambda state: self._note(clock, state))
         await station.run()
@@ -105,5 +113,7 @@ class Yard:
                 leased=LEASE_LEVEL in str(state["limit_of"]),
                 told_s_ago=None if self._told_at_s is None else now_s - self._told_at_s,
                 transaction=state["transaction"],
+                allowed_w=state["limit_a"] * state["phases"] * PHASE_V if state["limit_a"] >= LEAST_A else 0.0,
+                least_w=LEAST_A * PHASE_V * (1 if self._switches_phases else PHASES),
             )
         )

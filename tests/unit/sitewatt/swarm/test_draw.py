@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from sitewatt.swarm.draw import CASCADE_S_MAX, FAULTS_FROM, draw
-from sitewatt.swarm.plan import FaultKind, Plan
+from sitewatt.swarm.plan import FaultKind, Ordered, Plan
 from sitewatt.swarm.wires import faulty_plant
 
 SPAN_S = 1800.0
@@ -76,6 +76,15 @@ def test_what_is_drawn_lies_within_the_run(seed: int) -> None:
     assert [fault.number for fault in plan.faults] == list(range(1, len(plan.faults) + 1))
     assert plan.orders and all(order.for_s > 0 and order.at_s + order.for_s < SPAN_S for order in plan.orders)
     assert all(order.site in plan.gateways for order in plan.orders)
+
+
+def test_a_charging_station_is_ordered_to_less_than_each_of_its_ways_to_charge() -> None:
+    """Over one phase, over three, and not at all; orders of a site are numbered in the order of their time."""
+    orders = [order for seed in range(40) for order in _drawn(seed).orders if order.what is Ordered.STATION]
+    assert {0, 1_300, 2_300, 4_500} <= {order.max_w for order in orders}
+    for plan in map(_drawn, range(40)):
+        assert [order.number for order in plan.orders] == list(range(1, len(plan.orders) + 1))
+        assert all(before.at_s <= after.at_s for before, after in pairwise(plan.orders))
 
 
 def test_a_part_of_a_schedule_keeps_everything_else() -> None:

@@ -9,7 +9,7 @@ import pytest
 from contracts.units import DELIVERY_INTERVAL_S
 from sitewatt.swarm.evidence import Evidence, Limit, Reading
 from sitewatt.swarm.judges import JUDGES, judge
-from sitewatt.swarm.plan import Fault, FaultKind
+from sitewatt.swarm.plan import Fault, FaultKind, Ordered
 from sitewatt.swarm.stations import StationSaid
 from sitewatt.swarm.world import Chronicle, Struck, Usage
 
@@ -18,12 +18,14 @@ SITE = "home-1"
 LIMIT = Limit(
     number=1,
     site=SITE,
-    export_w_max=1000,
+    what=Ordered.EXPORT,
+    max_w=1000,
     given_ms=START_MS + 95_000,
     held_from_ms=START_MS + 100_000,
     ends_ms=START_MS + 400_000,
     refusals=(),
 )
+STATION_LIMIT = replace(LIMIT, number=2, what=Ordered.STATION, max_w=2_300, ends_ms=START_MS + 600_000)
 COUNTS = {"published": 5, "stored": 5, "waiting": 0, "lost": 0, "duplicated": 1}
 PROOF = {"zone": "zone-1", "parted_at": None, "ledger_sum_uct": 0, "ledger_sum_wh": 0, "trades": 3}
 INTERVALS = 3
@@ -134,6 +136,23 @@ def _station_holds_on(sound: Evidence) -> Evidence:
     return replace(sound, stations=[*sound.stations, _station(120, leased=True)])
 
 
+def _station_allows(sound: Evidence, *allowed_w: float, least_w: float = 1_380.0) -> Evidence:
+    """Return a run in which the station allows these powers, one each ten seconds from an order's effect on."""
+    said = [
+        replace(_station(100 + 10 * at, leased=True), told_s_ago=20.0, allowed_w=one, least_w=least_w)
+        for at, one in enumerate(allowed_w)
+    ]
+    return replace(sound, limits=[*sound.limits, STATION_LIMIT], stations=said)
+
+
+def _station_takes_too_much(sound: Evidence) -> Evidence:
+    return _station_allows(sound, 2_300.0, 6_900.0, 2_300.0)
+
+
+def _station_pauses_for_good(sound: Evidence) -> Evidence:
+    return _station_allows(sound, *[0.0] * 40)
+
+
 def _charges(sound: Evidence, *transactions: str | None) -> Evidence:
     said = [replace(_station(5, leased=False), transaction=one) for one in transactions]
     return replace(sound, stations=said)
@@ -173,6 +192,7 @@ def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> l
 
 BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "stations_let_go": (_station_holds_on,),
+    "stations_obey": (_station_takes_too_much, _station_pauses_for_good),
     "cars_are_started_once": (_started_twice, _charge_stopped),
     "nothing_lost": (_lost, _set_aside),
     "books_balance": (_ledger_off, _replay_parts, _a_line_is_gone, _never_settled),
@@ -238,3 +258,15 @@ def test_an_order_is_owed_its_effect_where_nothing_on_its_way_failed(
     assert (not judge(replace(sound, chronicle=replace(sound.chronicle, struck=[struck])))) is excused
     long_before = replace(struck, from_s=-300.0, to_s=-200.0)
     assert judge(replace(sound, chronicle=replace(sound.chronicle, struck=[long_before])))
+
+
+def test_a_station_keeps_an_order_over_one_phase_after_a_pause() -> None:
+    """It changes its phases seldom, and one that cannot change pauses where three phases take too much."""
+    sound = _sound()
+    assert judge(_station_allows(sound, *[0.0] * 30, 2_300.0, *[2_300.0] * 10)) == []
+    assert judge(_station_allows(sound, *[0.0] * 40, least_w=4_140.0)) == []
+    assert judge(replace(_station_allows(sound, *[0.0] * 40), events_ms=[(START_MS, START_MS + 500_000)])) == []
+    kill = Fault(number=1, kind=FaultKind.KILL, target=SITE, at_s=40.0, for_s=20.0, seed=1)
+    struck = Chronicle(struck=[Struck(fault=kill, from_s=200.0, to_s=220.0)])
+    assert judge(replace(_station_allows(sound, *[0.0] * 40), chronicle=struck)) == []
+    assert judge(replace(_station_allows(sound, 11_000.0), chronicle=struck)) != []
