@@ -51,6 +51,14 @@ class PlaneRecord(_Record):
     peak_w: int = Field(gt=0)
 
 
+class ReliefPrices(_Record):
+    """What a site asks for a kWh that its battery, load or sun is moved by; who asks less is asked first."""
+
+    battery_mct_per_kwh: int = Field(default=5_000, ge=0, le=1_000_000)
+    load_mct_per_kwh: int = Field(default=60_000, ge=0, le=1_000_000)
+    pv_mct_per_kwh: int = Field(default=12_000, ge=0, le=1_000_000)
+
+
 class SiteRecord(_Record):
     """One site: limits at its connection point (magnitudes in W) and what stands behind it.
 
@@ -58,6 +66,8 @@ class SiteRecord(_Record):
     connection point. ``load_class`` (household, factory, flat) and
     ``typical_load_w`` are what the load is forecast from before it has been measured. ``order_by`` says how relief is
     asked of a site with a battery: by the battery's power, or by a limit that the site holds at its own meter.
+    ``relief_prices`` are its offers to the grid agent, which takes the cheapest that relieve the feeder; what is
+    delivered is paid at the feeder's price all the same.
     """
 
     id: SiteId
@@ -77,6 +87,7 @@ class SiteRecord(_Record):
     pv_curtailable: bool = False
     flexible: bool = True
     order_by: Literal["battery_power", "connection_limit"] = "battery_power"
+    relief_prices: ReliefPrices = ReliefPrices()
     load_class: str = "flat"
     typical_load_w: int = Field(default=0, ge=0)
     meter: str = "meter"

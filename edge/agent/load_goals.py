@@ -3,8 +3,8 @@
 Kept over restarts by quarters of an hour; what a crash forgets is charged once more.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ _KEY = "trading.load_goals"
 _DAY = timedelta(days=1)
 _H_S = 3600.0
 _BEGUN_WH = 50.0
+SCHEDULE_DAYS = 2  # A plan looks so far ahead.
 # A heat pump is encouraged, not started: its own controller keeps the house. Source: SG Ready, state 3 and state 4.
 _ENCOURAGED_SHARE = 0.95
 
@@ -53,20 +54,24 @@ class LoadGoals:
         """Add what one cycle says; return the energy that all loads with a goal took in it, in Wh."""
         total_wh = 0.0
         self._seen = dict(cycle.loads)
-        for section, _, goal in _with_goal(config):
+        for section, load in _planned(config):
             seen = cycle.loads.get(section.id)
             if seen is None:
                 continue
             progress = self._progress.setdefault(section.id, _Progress())
             taken_wh = (seen.power_w or 0.0) * passed_s / _H_S
             total_wh += taken_wh
-            if goal.comfort_kwh is not None:
+            goal = load.goal
+            if goal is not None and goal.comfort_kwh is not None:
                 reach_wh = 1000 * goal.comfort_kwh
                 ahead_wh = progress.ahead_wh + taken_wh - _drain_w(goal) * passed_s / _H_S
                 progress.ahead_wh = min(max(ahead_wh, -reach_wh), reach_wh)
             else:
-                _renew(progress, goal, tariff, seen, now)
-                progress.taken_wh += taken_wh
+                due = next(iter(_due(load, tariff, now)), None)
+                _renew(progress, due, seen, now)
+                # A job counts what is taken in its own hours; towards a goal without any all counts.
+                if due is not None and (goal is not None or now > due.from_at):
+                    progress.taken_wh += taken_wh
         return total_wh
 
     def keep(self) -> None:
@@ -78,7 +83,7 @@ class LoadGoals:
         """Return the loads to plan: those that can be moved, but no charger without a car."""
         found = []
         self._planned_for = {device: seen.connected for device, seen in self._seen.items()}
-        for section, load, goal in _with_goal(config):
+        for section, load in _planned(config):
             seen = self._seen.get(section.id)
             if seen is None or seen.moved_by is None or seen.connected is False:
                 continue
@@ -94,56 +99,67 @@ class LoadGoals:
                     id=section.id,
                     rated_w=rated_w,
                     least_w=least_w,
-                    needs=_needs(goal, progress, tariff, seen, now),
-                    band=_band(goal, progress),
+                    needs=_needs(_due(load, tariff, now), progress, seen),
+                    band=_band(load.goal, progress),
                     follows_surplus=load.rest is Rest.SURPLUS,
                 )
             )
         return tuple(found)
 
 
-def _with_goal(config: SiteConfig) -> Iterator[tuple[DeviceSection, LoadSection, GoalSection]]:
+def _planned(config: SiteConfig) -> Iterator[tuple[DeviceSection, LoadSection]]:
     for section in config.devices:
-        if section.load is not None and section.load.goal is not None:
-            yield section, section.load, section.load.goal
+        if section.load is not None and section.load.is_planned:
+            yield section, section.load
 
 
-def _renew(progress: _Progress, goal: GoalSection, tariff: SiteTariff, seen: LoadSeen, now: datetime) -> None:
+def _renew(progress: _Progress, due: Need | None, seen: LoadSeen, now: datetime) -> None:
     """Begin anew where a time has passed or another car came."""
-    assert goal.by is not None, "a goal without a band has a time"
     if progress.due_at is None or now >= progress.due_at:
-        progress.due_at, progress.taken_wh = tariff.next_at(goal.by, now), 0.0
+        progress.due_at, progress.taken_wh = None if due is None else due.due_at, 0.0
     if seen.connected is True and progress.connected is False:
         progress.taken_wh = 0.0
     if seen.connected is not None:
         progress.connected = seen.connected
 
 
-def _needs(
-    goal: GoalSection, progress: _Progress, tariff: SiteTariff, seen: LoadSeen, now: datetime
-) -> tuple[Need, ...]:
-    """Return what is needed by the next time and, where no car decides it, by the one after."""
+def _due(load: LoadSection, tariff: SiteTariff, now: datetime) -> list[Need]:
+    """Return what a load needs over the next days, whatever it has taken so far: the next time first."""
+    goal = load.goal
+    if goal is None:
+        return sorted(
+            (
+                Need(from_at=from_at, due_at=due_at, energy_wh=1000 * job.energy_kwh, in_one_go=job.in_one_go)
+                for job in load.schedule
+                for from_at, due_at in tariff.spans(job.from_, job.by, days=job.days, now=now, ahead_days=SCHEDULE_DAYS)
+                if due_at <= now + SCHEDULE_DAYS * _DAY
+            ),
+            key=lambda need: need.due_at,
+        )
     if goal.by is None:
-        return ()
+        return []
     due_at = tariff.next_at(goal.by, now)
-    taken_wh = progress.taken_wh if progress.due_at == due_at else 0.0
-    energy_wh = 1000 * goal.energy_kwh
-    left_wh = max(0.0, energy_wh - taken_wh)
-    begun = goal.in_one_go and taken_wh >= _BEGUN_WH and left_wh > 0
-    first = Need(
-        from_at=_from_at(goal, tariff, due_at),
-        due_at=due_at,
-        energy_wh=left_wh,
-        in_one_go=goal.in_one_go,
-        begun=begun,
-    )
-    if seen.connected is not None:
-        return (first,)
-    after_at = tariff.next_at(goal.by, due_at)
-    after = Need(
-        from_at=_from_at(goal, tariff, after_at), due_at=after_at, energy_wh=energy_wh, in_one_go=goal.in_one_go
-    )
-    return (first, after)
+    return [
+        Need(
+            from_at=_from_at(goal, tariff, each),
+            due_at=each,
+            energy_wh=1000 * goal.energy_kwh,
+            in_one_go=goal.in_one_go,
+        )
+        for each in (due_at, tariff.next_at(goal.by, due_at))
+    ]
+
+
+def _needs(due: Sequence[Need], progress: _Progress, seen: LoadSeen) -> tuple[Need, ...]:
+    """Return what is still needed by the next time and, where no car decides it, by those after."""
+    if not due:
+        return ()
+    first, *after = due
+    taken_wh = progress.taken_wh if progress.due_at == first.due_at else 0.0
+    left_wh = max(0.0, first.energy_wh - taken_wh)
+    begun = first.in_one_go and taken_wh >= _BEGUN_WH and left_wh > 0
+    first = replace(first, energy_wh=left_wh, begun=begun)
+    return (first,) if seen.connected is not None else (first, *after)
 
 
 def _from_at(goal: GoalSection, tariff: SiteTariff, due_at: datetime) -> datetime:
@@ -151,8 +167,8 @@ def _from_at(goal: GoalSection, tariff: SiteTariff, due_at: datetime) -> datetim
     return before if goal.from_ is None else tariff.next_at(goal.from_, before)
 
 
-def _band(goal: GoalSection, progress: _Progress) -> Band | None:
-    if goal.comfort_kwh is None:
+def _band(goal: GoalSection | None, progress: _Progress) -> Band | None:
+    if goal is None or goal.comfort_kwh is None:
         return None
     return Band(drain_w=_drain_w(goal), ahead_wh=progress.ahead_wh, reach_wh=1000 * goal.comfort_kwh)
 

@@ -40,7 +40,7 @@ def read_own(
     first_s, last_s = epoch_ms(first) // 1000, epoch_ms(until) // 1000
     generators = [each for each in config.devices if each.pv_peak_w > 0]
     batteries = [each for each in config.devices if each.battery is not None]
-    planned = [each for each in config.devices if each.load is not None and each.load.goal is not None]
+    planned = [each for each in config.devices if each.load is not None and each.load.is_planned]
     # A week at a time: as rows, months would take more memory than all else in the process.
     for begin_s in range(first_s, last_s, _SPAN_S):
         end_s = min(begin_s + _SPAN_S, last_s)

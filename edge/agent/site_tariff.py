@@ -9,6 +9,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from domain.tariff.days import holidays_of
+from domain.tariff.model import Day, When
 from domain.tariff.peak import first_day, peaks_kw
 from domain.tariff.price import holds, no_holidays, price_at
 from edge.config import SiteConfig, TradingSection
@@ -78,9 +79,38 @@ class SiteTariff:
         local = start.astimezone(ZoneInfo(self._tariff.time_zone))
         return 1.0 if holds(peak.when, local, self._is_holiday) else float(peak.weight_outside)
 
+    @property
+    def _wall(self) -> ZoneInfo:
+        """Return the clock on the wall: the tariff's, or else the site's."""
+        return ZoneInfo(self._zone if self._tariff is None else self._tariff.time_zone)
+
+    def spans(
+        self, begin: time, end: time, *, days: Sequence[Day], now: datetime, ahead_days: int
+    ) -> list[tuple[datetime, datetime]]:
+        """Return when a span of hours of the wall clock begins and ends, on some days, from the present one on.
+
+        Args:
+            begin: Of the span.
+            end: Of the span, on the next day where it is not after the begin.
+            days: On which it begins; every day where none is named.
+            now: Spans that have ended by then are left out.
+            ahead_days: How many days to look ahead.
+        """
+        found = []
+        today = now.astimezone(self._wall).date()
+        for number in range(-1, ahead_days + 1):
+            day = today + timedelta(days=number)
+            if not holds(When(days=tuple(days)), datetime.combine(day, begin, self._wall), self._is_holiday):
+                continue
+            last = day if end > begin else day + timedelta(days=1)
+            span = [datetime.combine(*each, self._wall).astimezone(UTC) for each in ((day, begin), (last, end))]
+            if span[1] > now:
+                found.append((span[0], span[1]))
+        return found
+
     def next_at(self, clock: time, now: datetime) -> datetime:
         """Return the next instant at which the wall clock, the tariff's or else the site's, shows a time."""
-        local = now.astimezone(ZoneInfo(self._zone if self._tariff is None else self._tariff.time_zone))
+        local = now.astimezone(self._wall)
         found = local.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
         return (found if found > local else found + timedelta(days=1)).astimezone(UTC)
 

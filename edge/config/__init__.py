@@ -3,7 +3,7 @@
 from edge.config.commands import CommandsSection, TrustedIssuer
 from edge.config.control import ControlSection, ForeignWrites, GridLimitsSection, Idle
 from edge.config.devices import BatterySection, DeviceRole, DeviceSection, PlaneSection, ProxySection, TargetSection
-from edge.config.loads import GoalSection, LoadSection, Rest
+from edge.config.loads import GoalSection, JobSection, LoadSection, Rest
 from edge.config.place import ConnectionSection, SiteSection
 from edge.config.prices import PricesSection
 from edge.config.reading import load_config, sentence
@@ -23,6 +23,7 @@ __all__ = [
     "GoalSection",
     "GridLimitsSection",
     "Idle",
+    "JobSection",
     "LoadSection",
     "PageSection",
     "PlaneSection",

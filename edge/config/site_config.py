@@ -49,7 +49,7 @@ class SiteConfig(Section):
     @property
     def plans(self) -> bool:
         """Return whether there is anything to plan: by a market, by a tariff that was told, or loads with a goal."""
-        return self.trading.plans or any(each.load is not None and each.load.goal is not None for each in self.devices)
+        return self.trading.plans or any(each.load is not None and each.load.is_planned for each in self.devices)
 
     @property
     def on_modbus(self) -> tuple[DeviceSection, ...]:

@@ -63,6 +63,7 @@ _KEYS: Mapping[str, str] = {
     "devices.load.rest": "on, off or surplus while nobody asks",
     "devices.load.switches_phases": "a charger uses one phase where too little is left for all",
     "devices.load.goal": "energy that it needs each day, and by when or within which band: the plan chooses the hours",
+    "devices.load.schedule": "its jobs: energy_kwh, from, by, on which days, in_one_go; in place of a goal",
     "ocpp.listen": "address and port; tls beside it, a certificate and its key, for wss://",
     "devices.ocpp.station": "its identity: the end of the address that it calls, and its user name",
     "devices.ocpp.password_file": "holds its password; nobody else may read it",
@@ -85,6 +86,7 @@ _KEYS: Mapping[str, str] = {
     "trading.follow_schedule": "batteries make good what the site takes more or less than it traded",
     "trading.tariff": "a ready one's name (`sitewatt tariff list`), or one written out",
     "trading.spot": "a tariff that follows the zone's day-ahead price: adders and factor",
+    "trading.prices": "who publishes that price, where the gateway reads it by itself",
     "trading.gate_closure_s": "seconds before delivery at which orders are due",
 }
 

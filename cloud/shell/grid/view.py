@@ -135,6 +135,9 @@ def _offer(site: SiteRecord) -> FlexibleSite:
         soc_percent_max=battery.soc_percent_max if battery else 95.0,
         sheddable_load_w=site.sheddable_load_w,
         pv_curtailable=site.pv_curtailable,
+        battery_price_mct_per_kwh=site.relief_prices.battery_mct_per_kwh,
+        load_price_mct_per_kwh=site.relief_prices.load_mct_per_kwh,
+        pv_price_mct_per_kwh=site.relief_prices.pv_mct_per_kwh,
     )
 
 

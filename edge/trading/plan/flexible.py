@@ -51,6 +51,9 @@ def runnable(
     if one_go:
         for need in one_go:
             _run_through(load, need, intervals, taken, worth_mct_per_kwh)
+        for need in load.needs:
+            if not need.in_one_go:
+                _meet(load, need, intervals, taken, worth_mct_per_kwh)
         return tuple(taken)
     owed_wh = 0.0
     for index, each in enumerate(intervals):

@@ -14,12 +14,13 @@ from contracts.units import ClockTrust, Quality
 from edge.agent.load_goals import LoadGoals
 from edge.agent.site_tariff import SiteTariff
 from edge.agent.trader import Trader
-from edge.config import GoalSection, SiteConfig
+from edge.config import GoalSection, LoadSection, SiteConfig
 from edge.control.model import Capability, Measured, Priority, Request, load
 from edge.loop.seen import CycleSeen, LoadSeen
 from edge.outbox.outbox import Outbox
 from edge.state_store import VolatileStateStore
-from edge.trading.plan.problem import FlexibleLoad
+from edge.trading.plan.flexible import runnable
+from edge.trading.plan.problem import FlexibleLoad, PlanInterval
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import SITE, config, plain_config
 
@@ -105,6 +106,103 @@ def test_a_restart_goes_on_with_what_was_taken() -> None:
     goals.keep()
     idle = LoadSeen(power_w=0.0, connected=True, moved_by=Capability.LIMIT_CONSUMPTION, least_w=4_140.0)
     assert _needed_wh(_after(LoadGoals(memory), site, idle, hours=1, now=NOON)) == [4_000]
+
+
+SHIFTS = [
+    {"energy_kwh": 20, "from": "06:00", "by": "14:00", "days": ["workday"]},
+    {"energy_kwh": 10, "from": "14:00", "by": "22:00", "days": ["workday"]},
+    {"energy_kwh": 5, "from": "22:00", "by": "05:00", "days": ["sun"], "in_one_go": True},
+]
+KILN = LoadSeen(power_w=8_000.0, connected=None, moved_by=Capability.LIMIT_CONSUMPTION, least_w=2_000.0)
+
+
+def _works(schedule: list[dict[str, Any]], **trading: Any) -> SiteConfig:
+    site = _site({"energy_kwh": 1, "by": "07:00"}, **trading)
+    told = site.model_dump(mode="json", by_alias=True)
+    told["devices"][-1]["load"] |= {"goal": None, "schedule": schedule}
+    return SiteConfig.model_validate(told)
+
+
+def test_a_production_schedule_is_its_shifts_one_after_the_other() -> None:
+    """Tuesday noon: what the first shift still needs, then the second, then Wednesday's; a plan looks no further."""
+    works, goals = _works(SHIFTS), LoadGoals(VolatileStateStore())
+    found = _after(goals, works, KILN, hours=1, now=NOON)
+    assert _needed_wh(found) == [12_000, 10_000, 20_000, 10_000]
+    assert found is not None
+    assert [(need.from_at.hour, need.due_at.hour) for need in found.needs[:2]] == [(6, 14), (14, 22)]
+    # The second shift begins with nothing taken; what runs between shifts counts for none.
+    second = _after(goals, works, KILN, hours=0.5, now=NOON + timedelta(hours=3))
+    assert _needed_wh(second)[:2] == [6_000, 20_000]
+    night = _after(goals, works, KILN, hours=1, now=NOON + timedelta(hours=12))
+    assert _needed_wh(night)[0] == 20_000
+
+
+def test_a_schedule_rests_at_weekends_and_on_the_tariffs_holidays() -> None:
+    """On Friday 1 May 2026 nobody works in Spain; on Sunday night the kiln is heated up through midnight."""
+    works = _works(SHIFTS, tariff="es-2.0td")
+    tariff = SiteTariff(works.trading)
+    eve = datetime(2026, 4, 30, 21, 0, tzinfo=UTC)  # Thursday, 23:00 in Madrid.
+    goals = LoadGoals(VolatileStateStore())
+    goals.saw(works, tariff, _cycle(KILN), passed_s=0.0, now=eve)
+    assert goals.flexible(works, tariff, eve)[0].needs == ()
+    sunday = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
+    goals.saw(works, tariff, _cycle(KILN), passed_s=0.0, now=sunday)
+    first = goals.flexible(works, tariff, sunday)[0].needs[0]
+    assert (first.from_at, first.due_at) == (
+        datetime(2026, 5, 3, 20, tzinfo=UTC),
+        datetime(2026, 5, 4, 3, tzinfo=UTC),
+    )
+    assert first.in_one_go and first.energy_wh == 5_000
+
+
+@pytest.mark.parametrize(
+    ("other", "overlaps"),
+    [
+        ({"from": "13:00", "by": "15:00"}, True),
+        ({"from": "14:00", "by": "15:00"}, False),
+        ({"from": "13:00", "by": "15:00", "days": ["weekend"]}, False),
+        ({"from": "13:00", "by": "15:00", "days": ["holiday"]}, False),
+        ({"from": "22:00", "by": "07:00", "days": ["sun"]}, True),
+        ({"from": "22:00", "by": "07:00", "days": ["fri"]}, False),
+    ],
+)
+def test_jobs_that_share_a_time_are_refused(other: dict[str, Any], overlaps: bool) -> None:
+    """What a load takes then would count for either."""
+    jobs = [SHIFTS[0], {"energy_kwh": 1, **other}]
+    if not overlaps:
+        assert _works(jobs).plans
+        return
+    with pytest.raises(ValidationError, match="overlap"):
+        _works(jobs)
+    with pytest.raises(ValidationError, match="a goal and a schedule"):
+        LoadSection.model_validate({"rated_w": 1, "goal": {"energy_kwh": 1, "by": "07:00"}, "schedule": jobs[:1]})
+
+
+def test_jobs_of_both_kinds_are_planned_side_by_side() -> None:
+    """A batch that runs through at night, and hours of the day that may be chosen one by one."""
+    works = _works([SHIFTS[0], {"energy_kwh": 11, "from": "20:00", "by": "05:00", "in_one_go": True}])
+    load_to_plan = _after(LoadGoals(VolatileStateStore()), works, KILN, hours=0, now=NOON)
+    assert load_to_plan is not None
+    intervals = [
+        PlanInterval(
+            start=NOON + timedelta(hours=hour),
+            hours=1.0,
+            load_wh=0.0,
+            pv_wh=0.0,
+            buy_mct_per_kwh=10_000.0 if hour in (11, 12, 20) else 30_000.0,
+            sell_mct_per_kwh=0.0,
+        )
+        for hour in range(24)
+    ]
+    prices = [each.buy_mct_per_kwh for each in intervals]
+    taken = runnable(load_to_plan, intervals, wanted_wh=[0.0] * 24, worth_mct_per_kwh=prices)
+    assert {hour: round(wh) for hour, wh in enumerate(taken) if wh} == {
+        0: 11_000,
+        1: 9_000,
+        11: 11_000,
+        18: 9_000,
+        20: 11_000,
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,13 @@ from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services
 from cloud.shell.signing import Signer
 from cloud.stores import keys
+from cloud.stores.registry import read_registry
 from cloud.stores.tables import Table, prefix
 from contracts.control import AckStage, BatteryPower, Command, CommandAck, LimitImport
 from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.topics import Up
 from contracts.units import epoch_ms
-from tests.support.cloud.sites import FEEDER, START, Recorder, batch, context, house_in, reading
+from tests.support.cloud.sites import FEEDER, START, Recorder, batch, context, house_in, reading, registry_data
 from tests.support.cloud.sites import telemetry as message
 
 POWER = "meter/active_power_w"
@@ -83,6 +84,17 @@ def test_an_overload_is_answered_with_signed_commands_that_expire(tmp_path: Path
         (event,) = dr_events(services.stores.tables, services.registry)
         assert event["limit_w"] == 200_000
         assert evidence(services.stores.tables, event["event_id"])[0]["kind"] == "detected"
+
+
+@pytest.mark.parametrize(("farm_mct", "asked"), [(3_000, "farm"), (9_000, "factory")])
+def test_who_asks_less_for_relief_is_asked_first(tmp_path: Path, farm_mct: int, asked: str) -> None:
+    """Both could give all that is missing; the factory's battery asks 5 ct a kWh, the farm what its record says."""
+    data = registry_data()
+    data["sites"][0]["relief_prices"] = {"battery_mct_per_kwh": farm_mct}
+    with house_in(tmp_path) as (services, publisher):
+        shell_services.install(replace(services, registry=read_registry(data, where="test")))
+        _overload()
+        assert {command.site for command in _commands(publisher)} == {asked}
 
 
 def test_more_actions_than_a_transaction_holds_are_all_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
