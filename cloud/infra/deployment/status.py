@@ -1,5 +1,6 @@
 """Looks at a stack: is what was deployed there and able to work."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ class TableView:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """A stack as it stands; ``sites`` is ``None`` while nobody is registered."""
+    """A stack as it stands; ``sites`` is ``None`` while nobody is registered, ``alarms`` are those that are raised."""
 
     state: str
     functions: tuple[FunctionView, ...]
@@ -41,6 +42,7 @@ class Status:
     schedules: int
     set_aside: int
     signing_key: str | None
+    alarms: tuple[str, ...]
     faults: tuple[str, ...]
 
     @property
@@ -62,6 +64,7 @@ def look(account: Account, stack: StackState) -> Status:
         tables = tuple(_table(account, each) for each in TABLES)
         pages = account.client("scheduler").get_paginator("list_schedules").paginate(GroupName=account.stack)
         schedules = {each["Name"] for page in pages for each in page["Schedules"]}
+        alarms = tuple(_alarms(account))
         queue = account.client("sqs").get_queue_attributes(
             QueueUrl=stack.outputs["AsideQueue"], AttributeNames=["ApproximateNumberOfMessages"]
         )
@@ -69,6 +72,7 @@ def look(account: Account, stack: StackState) -> Status:
     faults = [f"the stack is {stack.state}"] if not stack.well else []
     faults += [f"function {each.name} is {each.state}" for each in functions if each.state != "Active"]
     faults += [f"table {each.name} is {each.state}" for each in tables if each.state != "ACTIVE"]
+    faults += [f"alarm: {each}" for each in alarms]
     faults += [f"{set_aside} records were set aside"] if set_aside else []
     if registry is not None:
         absent = sorted({firing.name for firing in firings(registry)} - schedules)
@@ -88,8 +92,20 @@ def look(account: Account, stack: StackState) -> Status:
         schedules=len(schedules),
         set_aside=set_aside,
         signing_key=key,
+        alarms=alarms,
         faults=tuple(faults),
     )
+
+
+def _alarms(account: Account) -> Iterator[str]:
+    """Yield what the raised alarms of the stack say, each once."""
+    pages = (
+        account.client("cloudwatch")
+        .get_paginator("describe_alarms")
+        .paginate(StateValue="ALARM", AlarmNamePrefix=account.prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    )
+    raised = [each for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for each in page.get(kind, ())]
+    yield from sorted({str(each.get("AlarmDescription") or each["AlarmName"]) for each in raised})
 
 
 def _function(account: Account, definition: FunctionDefinition) -> FunctionView:
