@@ -51,4 +51,9 @@ def file_key(*, zone: str, day: datetime, name: str) -> str:
 
 def folder_key(*, zone: str, day: datetime) -> str:
     """Return the folder of a zone's day below the lake's root."""
-    return f"{LAKE_PREFIX}zone={zone}/day={day.astimezone(UTC):%Y-%m-%d}"
+    return folder_of(zone=zone, day=f"{day.astimezone(UTC):%Y-%m-%d}")
+
+
+def folder_of(*, zone: str, day: str) -> str:
+    """Return the folder of a zone and a day as they are written, or of what stands in their place."""
+    return f"{LAKE_PREFIX}zone={zone}/day={day}"

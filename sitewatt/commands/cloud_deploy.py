@@ -43,6 +43,7 @@ def deploy(
     token_issuer: cloud_stack.TokenIssuer = None,
     token_audience: cloud_stack.TokenAudience = "sitewatt",
     for_sites: cloud_stack.ForSites = 1000,
+    backups: cloud_stack.Backups = False,
     as_json: Json = False,
 ) -> None:
     """Make the stack, or bring it to the state of this source tree: upload the code, hand over the template, wait.
@@ -67,6 +68,7 @@ def deploy(
             doorkeeper=cloud_stack.doorkeeper(token_issuer, token_audience, as_json=as_json),
             shards=shards_for(for_sites),
             capacity=capacity_for(for_sites),
+            backups=backups,
         )
         say = _say(as_json)
         say("building the template, about ten seconds")

@@ -18,6 +18,9 @@ TokenIssuer = Annotated[
 ]
 TokenAudience = Annotated[str, typer.Option(help="Whom a token must be for.")]
 ForSites = Annotated[int, typer.Option(min=1, help="How many sites streams and tables are to carry.")]
+Backups = Annotated[
+    bool, typer.Option("--backups", help="Monthly copies of the market's tables and the register, kept for a year.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
 
@@ -34,6 +37,7 @@ def synth(
     token_issuer: TokenIssuer = None,
     token_audience: TokenAudience = "sitewatt",
     for_sites: ForSites = 1000,
+    backups: Backups = False,
     as_json: _Json = False,
 ) -> None:
     """Write the CloudFormation template of the whole stack, from the definitions that also run on one machine.
@@ -60,6 +64,7 @@ def synth(
         doorkeeper=keeper,
         shards=shards_for(for_sites),
         capacity=capacity_for(for_sites),
+        backups=backups,
     )
     try:
         template = synth_stack(settings, out_dir=out)

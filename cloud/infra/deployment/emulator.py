@@ -11,6 +11,7 @@ _TURNS: Final = "no CodeDeploy, and an alias calls one version: it turns to the 
 LACKS: Final = {
     "AWS::CodeDeploy::Application": _TURNS,
     "AWS::CodeDeploy::DeploymentGroup": _TURNS,
+    "AWS::Backup::BackupSelection": "a plan covers nothing",
     "AWS::CloudWatch::CompositeAlarm": "no alarm made of alarms",
     "AWS::IoT::CustomMetric": "no Device Defender",
     "AWS::S3::BucketPolicy": _PLAIN,

@@ -64,7 +64,7 @@ def look(account: Account, stack: StackState) -> Status:
         tables = tuple(_table(account, each) for each in TABLES)
         pages = account.client("scheduler").get_paginator("list_schedules").paginate(GroupName=account.stack)
         schedules = {each["Name"] for page in pages for each in page["Schedules"]}
-        alarms = tuple(_alarms(account))
+        alarms = tuple(raised_alarms(account))
         queue = account.client("sqs").get_queue_attributes(
             QueueUrl=stack.outputs["AsideQueue"], AttributeNames=["ApproximateNumberOfMessages"]
         )
@@ -97,15 +97,14 @@ def look(account: Account, stack: StackState) -> Status:
     )
 
 
-def _alarms(account: Account) -> Iterator[str]:
+def raised_alarms(account: Account) -> Iterator[str]:
     """Yield what the raised alarms of the stack say, each once."""
-    pages = (
-        account.client("cloudwatch")
-        .get_paginator("describe_alarms")
-        .paginate(StateValue="ALARM", AlarmNamePrefix=account.prefix, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    asked = {"AlarmNamePrefix": account.prefix, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}
+    pages = account.client("cloudwatch").get_paginator("describe_alarms").paginate(**asked)
+    found = [each for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for each in page.get(kind, ())]
+    yield from sorted(
+        {str(each.get("AlarmDescription") or each["AlarmName"]) for each in found if each["StateValue"] == "ALARM"}
     )
-    raised = [each for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for each in page.get(kind, ())]
-    yield from sorted({str(each.get("AlarmDescription") or each["AlarmName"]) for each in raised})
 
 
 def _function(account: Account, definition: FunctionDefinition) -> FunctionView:

@@ -5,6 +5,7 @@ from typing import Final
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
+from cloud.infra.stack.backups import POLICY as BACKUP_POLICY
 from cloud.infra.stack.data import Data
 from cloud.infra.stack.functions import topic_pattern
 from cloud.stores.lake import LAKE_PREFIX
@@ -21,6 +22,9 @@ REASONS: Final = {
     "AwsSolutions-IAM5[Action::s3:Abort*]": "a broken upload to the lake is taken back, in the lake's own bucket",
     "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSIoTThingsRegistration]": (
         "what IoT's own provisioning needs is what AWS says it needs; the role is assumed by IoT alone"
+    ),
+    f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{BACKUP_POLICY}]": (
+        "what a backup needs is what AWS says it needs; the role is assumed by AWS Backup alone"
     ),
     "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]": (
         "what CodeDeploy needs to turn an alias is what AWS says it needs; the role is assumed by CodeDeploy alone"

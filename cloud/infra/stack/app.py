@@ -13,6 +13,8 @@ from aws_cdk import aws_scheduler as scheduler
 from cloud.infra.functions import Bundle
 from cloud.infra.rules import Carrier
 from cloud.infra.stack import acknowledged
+from cloud.infra.stack.analysis import analysis
+from cloud.infra.stack.backups import backups
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data, data
 from cloud.infra.stack.delivery import take_over_gradually
@@ -30,7 +32,7 @@ class StackSettings:
 
     ``bundles`` is the SHA-256 of each bundle that is to run; without them a change of the code alone changes nothing.
     ``doorkeeper`` says whose tokens open the API; without one there is no API. ``shards`` are those of each carrier,
-    ``capacity`` what is held ready for tables that are not on demand.
+    ``capacity`` what is held ready for tables that are not on demand. ``backups`` adds copies that outlive 35 days.
     """
 
     name: str = "sitewatt"
@@ -40,6 +42,7 @@ class StackSettings:
     doorkeeper: Doorkeeper | None = None
     shards: Mapping[Carrier, int] = field(default_factory=dict)
     capacity: Mapping[Table, Capacity] = field(default_factory=dict)
+    backups: bool = False
 
     @property
     def prefix(self) -> str:
@@ -61,6 +64,9 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
     held = data(stack, prefix=settings.prefix, shards=settings.shards, capacity=settings.capacity)
     made = functions(stack, held, bundles, prefix=settings.prefix)
     take_over_gradually(stack, made, prefix=settings.prefix)
+    analysis(stack, held, prefix=settings.prefix)
+    if settings.backups:
+        backups(stack, held, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
     if settings.doorkeeper is not None:
         door(stack, made.live, settings.doorkeeper, prefix=settings.prefix)

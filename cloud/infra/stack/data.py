@@ -16,6 +16,7 @@ from cloud.infra.tables import LAKE, TABLES, Capacity, TableDefinition
 from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 
+QUERIES_PREFIX, QUERIES_KEPT_D = "queries/", 7  # Of the lake's bucket: what was asked may be asked again.
 KEPT_IN_STREAM = Duration.hours(24)  # As long as a function may be broken before something is lost.
 # How far capacity sinks where fewer sites take part than it was reckoned for, and at which use of it.
 LEAST_CAPACITY_SHARE, USED_PERCENT = 4, 70
@@ -166,7 +167,13 @@ def _lake(stack: Stack, key: kms.Key) -> s3.Bucket:
                 ],
                 expiration=Duration.days(LAKE.forget_after_d),
                 noncurrent_version_expiration=Duration.days(LAKE.cold_after_d),
-            )
+            ),
+            s3.LifecycleRule(
+                id="queries",
+                prefix=QUERIES_PREFIX,
+                expiration=Duration.days(QUERIES_KEPT_D),
+                noncurrent_version_expiration=Duration.days(QUERIES_KEPT_D),
+            ),
         ],
         removal_policy=_KEPT,
     )

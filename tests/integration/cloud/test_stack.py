@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cloud.cost.headroom import capacity_for
@@ -15,6 +19,8 @@ from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES
 from cloud.infra.stack.door import RATE_PER_S, routes
 from cloud.infra.tables import TABLES
 from cloud.stores.features import Features, features_of
+from cloud.stores.lake import RawSample, folder_key
+from cloud.stores.parquet import encode
 from cloud.stores.tables import INDEX
 
 Resource = dict[str, Any]
@@ -27,7 +33,7 @@ LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the stack as an operator does; a finding that is not explained ends it with 1."""
     out = tmp_path_factory.mktemp("stack")
-    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--for-sites", str(SITES), "--json"]
+    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--for-sites", str(SITES), "--backups", "--json"]
     command = [sys.executable, "-m", "sitewatt", "cloud", "synth", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -216,6 +222,35 @@ def test_switches_are_read_by_the_one_function_that_says_so_and_taken_back_where
     assert {each["Value"] for each in alarm["Dimensions"]} == {f"sitewatt-{reader.name}"}
     (first,) = _of(resources, "AWS::AppConfig::HostedConfigurationVersion")
     assert features_of(first["Content"], where="the template") == Features()
+
+
+def test_what_is_asked_of_the_lake_is_what_its_files_hold(resources: dict[str, Resource]) -> None:
+    """Columns and folders are those that are written; a query reads no more than is meant to be paid for."""
+    (table,) = (each["TableInput"] for each in _of(resources, "AWS::Glue::Table"))
+    told = {each["Name"]: each["Type"] for each in table["StorageDescriptor"]["Columns"]}
+    sample = RawSample(site="a", epoch=1, seq=1, point="p", at=datetime(2026, 3, 1, tzinfo=UTC), value=1.0, quality="q")
+    written = pq.read_schema(BytesIO(encode([sample])))
+    assert [*told] == written.names
+    kinds = {"string": pa.types.is_dictionary, "bigint": pa.types.is_int64, "double": pa.types.is_float64}
+    kinds["timestamp"] = pa.types.is_timestamp
+    assert all(kinds[kind](written.field(name).type) for name, kind in told.items())
+    assert [each["Name"] for each in table["PartitionKeys"]] == ["zone", "day"]
+    template = json.dumps(table["Parameters"]["storage.location.template"])
+    assert folder_key(zone="${zone}", day=sample.at).replace("2026-03-01", "${day}") in template
+    (group,) = (each["WorkGroupConfiguration"] for each in _of(resources, "AWS::Athena::WorkGroup"))
+    assert group["EnforceWorkGroupConfiguration"] and group["BytesScannedCutoffPerQuery"] > 0
+    assert "EncryptionConfiguration" in group["ResultConfiguration"]
+
+
+def test_copies_that_outlive_recovery_are_of_the_protected_tables(resources: dict[str, Resource]) -> None:
+    """An option: each is a whole copy that is paid for."""
+    (selection,) = _of(resources, "AWS::Backup::BackupSelection")
+    covered = json.dumps(selection["BackupSelection"]["Resources"])
+    for definition in TABLES:
+        assert (f"table{definition.table.value.replace('-', '')}" in covered) is definition.protected
+    (plan,) = _of(resources, "AWS::Backup::BackupPlan")
+    (rule,) = plan["BackupPlan"]["BackupPlanRule"]
+    assert rule["Lifecycle"]["DeleteAfterDays"] > 35
 
 
 def test_no_secret_is_in_the_template(resources: dict[str, Resource]) -> None:
