@@ -9,6 +9,7 @@ from typing import Final
 from firmware_sim.fault_rules import FaultKind as WireFault
 from firmware_sim.series import Week
 from sitewatt.demo.neighbourhood import SITES_MIN, Neighbourhood, Site, neighbourhood
+from sitewatt.swarm.doors import CERTIFICATES
 from sitewatt.swarm.liar import LIES
 from sitewatt.swarm.plan import BROKER, CLOUD, EVERYTHING, LIAR, Fault, FaultKind, Order, Ordered, Plan
 
@@ -27,6 +28,7 @@ CASCADE_SHARE, CASCADE_S_MAX = 0.4, 15.0
 _WEIGHTS: Final = {
     FaultKind.KILL: 4, FaultKind.KILL_ONE: 4, FaultKind.PAUSE: 3, FaultKind.DEVICE: 5, FaultKind.GARBAGE: 2,
     FaultKind.REPEAT: 2, FaultKind.POWER_CUT: 2, FaultKind.DISK: 2, FaultKind.CLOCK: 2, FaultKind.LIE: 2,
+    FaultKind.CERTIFICATE: 3,
 }  # fmt: skip
 _STEPS_S: Final = (86_400, -86_400, 3_600, -3_600, 30)
 _WIRE_FAULTS: Final = (
@@ -36,6 +38,7 @@ _WIRE_FAULTS: Final = (
 _WIRE_FAULT_S_MIN: Final = 10.0
 _DISK_S_MIN: Final = 20.0
 _CLOCK_S_MIN: Final = 20.0
+_CERTIFICATE_S_MIN: Final = 20.0
 _OUTAGES_S: Final = (0.0, 5.0, 20.0, 60.0, 130.0, 300.0)
 ORDER_S_MIN, ORDER_S_MAX = 150.0, 420.0
 # A charger changes its phases at most every five minutes, and an order for one phase must be seen to be one.
@@ -131,6 +134,9 @@ def _fault(
             target, for_s = generator.choice([place.feeder.id, *sites, CLOUD]), max(for_s, _DISK_S_MIN)
         case FaultKind.LIE:
             target, for_s, detail = LIAR, 0.0, generator.choice(LIES)
+        case FaultKind.CERTIFICATE:
+            target, for_s = generator.choice([place.feeder.id, *sites]), max(for_s, _CERTIFICATE_S_MIN)
+            detail = generator.choice(CERTIFICATES)
         case FaultKind.CLOCK:
             target, for_s = generator.choice([place.feeder.id, *sites]), max(for_s, _CLOCK_S_MIN)
             detail = f"{generator.choice(_STEPS_S):+d}"

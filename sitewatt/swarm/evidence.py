@@ -18,6 +18,7 @@ from contracts.units import Quality, epoch_ms, instant
 from firmware_sim.fault_rules import FaultKind as WireFault
 from sitewatt.demo import files, report
 from sitewatt.demo.neighbourhood import ZONE, Neighbourhood
+from sitewatt.swarm.doors import Session
 from sitewatt.swarm.orders import Given
 from sitewatt.swarm.plan import LIAR, FaultKind, Ordered, Plan
 from sitewatt.swarm.stations import StationSaid
@@ -77,6 +78,8 @@ class Evidence:
     chronicle: Chronicle
     stations: Sequence[StationSaid]
     """What the charging station of the run held, second by second."""
+    sessions: Sequence[Session]
+    """When gateways came in by a certificate; none where the run has no certificates."""
     started_ms: int
     """What the site clock's second zero is in epoch milliseconds."""
     ended_ms: int
@@ -100,6 +103,7 @@ def gather(
     chronicle: Chronicle,
     ended_ms: int,
     stations: Sequence[StationSaid] = (),
+    sessions: Sequence[Session] = (),
 ) -> Evidence:
     """Return the evidence of a run whose processes have ended.
 
@@ -131,6 +135,7 @@ def gather(
         set_aside=set_aside,
         chronicle=chronicle,
         stations=tuple(stations),
+        sessions=tuple(sessions),
         started_ms=epoch_ms(place.started_at),
         ended_ms=ended_ms,
     )

@@ -5,7 +5,7 @@ the logs with one another.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +14,7 @@ from edge.control.lease import LEASE_S, REVERT_S
 from edge.devices.phases import PHASE_HOLD_S
 from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
 from sitewatt.swarm.liar import ENERGY_WH_MAX as LIE_WH_MAX
-from sitewatt.swarm.plan import BROKER, EVERYTHING, LIAR, Ordered
+from sitewatt.swarm.plan import BROKER, EVERYTHING, LIAR, FaultKind, Ordered
 from sitewatt.swarm.wires import SILENT_S
 
 # A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
@@ -265,6 +265,24 @@ def _called_upon(evidence: Evidence, limit: Limit) -> bool:
     return any(begun_ms <= limit.ends_ms and ended_ms >= limit.given_ms for begun_ms, ended_ms in evidence.events_ms)
 
 
+def certificates_decide(evidence: Evidence) -> Iterator[Finding]:
+    """Nobody speaks behind a wrong certificate, nor to a broker with one; once it is renewed the gateway is back."""
+    for session in evidence.sessions:
+        if session.wrong:
+            what = f"{session.at_s:.0f} s: {session.gateway} spoke while its certificate was wrong ({session.wrong})"
+            yield _finding(certificates_decide, what)
+    for struck in evidence.chronicle.struck:
+        gateway, by_s = struck.fault.target, struck.to_s + RECOVERS_S
+        if struck.fault.kind is not FaultKind.CERTIFICATE or by_s > _since(evidence, evidence.ended_ms):
+            continue
+        others = replace(evidence.chronicle, struck=[one for one in evidence.chronicle.struck if one is not struck])
+        if _disturbed(replace(evidence, chronicle=others), gateway, struck.to_s, by_s):
+            continue
+        if not any(one.gateway == gateway and struck.to_s <= one.at_s <= by_s for one in evidence.sessions):
+            what = f"{gateway} is not back {RECOVERS_S:.0f} s after its certificate was renewed ({struck.fault.detail})"
+            yield _finding(certificates_decide, f"{by_s:.0f} s: {what}", at_s=by_s)
+
+
 def cars_are_started_once(evidence: Evidence) -> Iterator[Finding]:
     """A charge that was started goes on while the car is there, whoever dies, and is not started again."""
     charges: list[str] = []
@@ -320,6 +338,7 @@ JUDGES: Final[tuple[Judge, ...]] = (
     leases_end,
     stations_let_go,
     stations_obey,
+    certificates_decide,
     cars_are_started_once,
     nothing_grows,
     lies_are_bounded,

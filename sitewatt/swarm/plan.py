@@ -35,6 +35,10 @@ class FaultKind(StrEnum):
     """A client publishes what nobody may take, on every channel of the site."""
     LIE = "lie"
     """A registered site without a gateway says what is valid and not true, as ``detail`` says."""
+    CERTIFICATE = "certificate"
+    """A gateway's certificate is ``detail`` for ``for_s`` (it ended, is another authority's, revoked, half written; or
+    the broker's is another's), and its session is cut at both ends of that; with ``renewed`` nothing is wrong.
+    """
     REPEAT = "repeat"
     """What goes over the broker is published again: ``for_s`` later, twice, in another order, and cut short."""
 

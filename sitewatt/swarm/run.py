@@ -16,6 +16,7 @@ from sitewatt.demo import files
 from sitewatt.demo.processes import Processes, ProcessFailed
 from sitewatt.demo.run import drained, started
 from sitewatt.swarm.disk import Disk
+from sitewatt.swarm.doors import Doors
 from sitewatt.swarm.evidence import Evidence, gather
 from sitewatt.swarm.judges import CATCH_UP_S, LETS_GO_S, Finding, judge
 from sitewatt.swarm.liar import register
@@ -92,25 +93,31 @@ async def run_plan(plan: Plan, *, keep: Path | None = None, say: Say = lambda _:
 
 async def _run(plan: Plan, folder: Path, processes: Processes, disk: Disk | None, say: Say) -> Verdict:
     sender, yard = OrderSender(plan), Yard(plan) if Yard.possible() else None
+    doors = Doors(plan) if Doors.wanted(plan) else None
 
     def prepare(place: Path) -> None:
         sender.trust_in(place)
         register(place, plan)
         if yard is not None:
             yard.wire(place)
+        if doors is not None:
+            doors.wire(place)
 
-    async with started(
-        plan.place,
-        processes,
-        folder,
-        speed=plan.speed,
-        say=say,
-        plant=faulty_plant(plan),
-        prepare=prepare,
-        host=lambda name, clock: set_by_service(host_clock(folder, name, clock)),
-    ) as (clock, watcher):
+    async with (
+        started(
+            plan.place,
+            processes,
+            folder,
+            speed=plan.speed,
+            say=say,
+            plant=faulty_plant(plan),
+            prepare=prepare,
+            host=lambda name, clock: set_by_service(host_clock(folder, name, clock)),
+        ) as (clock, watcher),
+        contextlib.nullcontext() if doors is None else doors.standing(clock),
+    ):
         port = int(processes["broker"].ready["port"])
-        world = World(plan, folder=folder, processes=processes, clock=clock, port=port, disk=disk)
+        world = World(plan, folder=folder, processes=processes, clock=clock, port=port, disk=disk, doors=doors)
         sender.open(clock=clock, port=port)
         async with asyncio.TaskGroup() as always:
             running = [
@@ -137,6 +144,7 @@ async def _run(plan: Plan, folder: Path, processes: Processes, disk: Disk | None
         chronicle=world.chronicle,
         ended_ms=ended_ms,
         stations=() if yard is None else yard.said,
+        sessions=() if doors is None else doors.sessions,
     )
     return Verdict(plan=plan, findings=tuple(judge(evidence)), evidence=evidence, messages=messages)
 

@@ -14,6 +14,7 @@ from contracts.clock import ScaledClock, SteppedClock
 from sitewatt.demo.processes import Processes, ProcessFailed, usage_of
 from sitewatt.demo.run import start_broker, start_cloud, start_gateway
 from sitewatt.swarm.disk import Disk
+from sitewatt.swarm.doors import Doors
 from sitewatt.swarm.liar import lie
 from sitewatt.swarm.messages import repeat, throw_garbage
 from sitewatt.swarm.plan import BROKER, CLOUD, Fault, FaultKind, Plan
@@ -95,16 +96,26 @@ class World:
     """The running parts of a plan."""
 
     def __init__(
-        self, plan: Plan, *, folder: Path, processes: Processes, clock: ScaledClock, port: int, disk: Disk | None = None
+        self,
+        plan: Plan,
+        *,
+        folder: Path,
+        processes: Processes,
+        clock: ScaledClock,
+        port: int,
+        disk: Disk | None = None,
+        doors: Doors | None = None,
     ) -> None:
         self.chronicle = Chronicle()
         self._disk = disk
+        self._doors = doors
         self._plan = plan
         self._folder = folder
         self._processes = processes
         self._clock = clock
         self._port = port
         self._hosts = {name: asyncio.Lock() for name in plan.gateways}
+        self._certificates = {name: asyncio.Lock() for name in plan.gateways}
         self._turn = {name: asyncio.Lock() for name in (BROKER, CLOUD, *plan.gateways)}
 
     async def strike(self, fault: Fault, *, begun_s: float) -> None:
@@ -131,6 +142,10 @@ class World:
                 self.chronicle.thrown += await lie(
                     port=self._port, clock=self._clock, kind=fault.detail, seed=fault.seed
                 )
+            case FaultKind.CERTIFICATE:
+                async with self._certificates[fault.target]:
+                    assert self._doors is not None, "a plan with certificates has doors"
+                    await self._doors.strike(fault.target, fault.detail, for_s=fault.for_s)
             case FaultKind.CLOCK:
                 await self._step_the_clock(fault)
         self.chronicle.struck.append(Struck(fault=fault, from_s=from_s, to_s=self._clock.monotonic()))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.units import DELIVERY_INTERVAL_S
+from sitewatt.swarm.doors import DOOR, ENDED, Session
 from sitewatt.swarm.evidence import Evidence, Limit, Reading
 from sitewatt.swarm.judges import JUDGES, judge
 from sitewatt.swarm.plan import Fault, FaultKind, Ordered
@@ -74,6 +75,7 @@ def _sound() -> Evidence:
         set_aside=[],
         chronicle=Chronicle(usage=[Usage(name="cloud", at_s=1.0, rss_mb=90.0, descriptors=20, files_bytes=1000)]),
         stations=[_station(0, leased=True), _station(89, leased=True), _station(200, leased=False)],
+        sessions=[Session(gateway=SITE, at_s=10.0, wrong="")],
         started_ms=START_MS,
         ended_ms=START_MS + INTERVALS * DELIVERY_INTERVAL_S * 1000,
     )
@@ -153,6 +155,20 @@ def _station_pauses_for_good(sound: Evidence) -> Evidence:
     return _station_allows(sound, *[0.0] * 40)
 
 
+def _certificate(*more: Struck) -> Chronicle:
+    """Return what happened where a certificate had ended for a hundred seconds, among other things."""
+    fault = Fault(number=1, kind=FaultKind.CERTIFICATE, target=SITE, at_s=500.0, for_s=100.0, seed=1, detail=ENDED)
+    return Chronicle(struck=[Struck(fault=fault, from_s=500.0, to_s=600.0), *more])
+
+
+def _spoke_to_another_door(sound: Evidence) -> Evidence:
+    return replace(sound, sessions=[*sound.sessions, Session(gateway=SITE, at_s=550.0, wrong=DOOR)])
+
+
+def _not_back(sound: Evidence) -> Evidence:
+    return replace(sound, chronicle=_certificate())
+
+
 def _charges(sound: Evidence, *transactions: str | None) -> Evidence:
     said = [replace(_station(5, leased=False), transaction=one) for one in transactions]
     return replace(sound, stations=said)
@@ -193,6 +209,7 @@ def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> l
 BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "stations_let_go": (_station_holds_on,),
     "stations_obey": (_station_takes_too_much, _station_pauses_for_good),
+    "certificates_decide": (_spoke_to_another_door, _not_back),
     "cars_are_started_once": (_started_twice, _charge_stopped),
     "nothing_lost": (_lost, _set_aside),
     "books_balance": (_ledger_off, _replay_parts, _a_line_is_gone, _never_settled),
@@ -270,3 +287,14 @@ def test_a_station_keeps_an_order_over_one_phase_after_a_pause() -> None:
     struck = Chronicle(struck=[Struck(fault=kill, from_s=200.0, to_s=220.0)])
     assert judge(replace(_station_allows(sound, *[0.0] * 40), chronicle=struck)) == []
     assert judge(replace(_station_allows(sound, 11_000.0), chronicle=struck)) != []
+
+
+def test_a_gateway_owes_its_return_after_a_certificate_where_nothing_else_keeps_it_away() -> None:
+    """It is back once its file is renewed; with the broker down nobody is."""
+    sound = _sound()
+    back = [*sound.sessions, Session(gateway=SITE, at_s=612.0, wrong="")]
+    assert judge(replace(sound, chronicle=_certificate(), sessions=back)) == []
+    kill = Fault(number=2, kind=FaultKind.KILL, target="broker", at_s=590.0, for_s=20.0, seed=1)
+    struck = Struck(fault=kill, from_s=590.0, to_s=610.0)
+    assert judge(replace(sound, chronicle=_certificate(struck))) == []
+    assert judge(replace(sound, chronicle=_certificate(), ended_ms=START_MS + 700_000)) == [], "it ended too soon"
