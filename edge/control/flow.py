@@ -1,8 +1,9 @@
 """Where a site's power comes from and goes to, from what one cycle saw."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from contracts.units import Quality
 from edge.control.model import AssetKind, AssetState, Measured, Snapshot
 
 
@@ -22,7 +23,8 @@ class Flow:
     """A site's power in W: from the grid, into generation (zero or less), into batteries, into loads that have a meter.
 
     ``house_w`` is what is left of the connection's power after the assets: what nobody measures by itself. A part is
-    ``None`` where a reading that it needs is missing; where the site has no such asset it is zero.
+    ``None`` where a reading that it needs is missing; where the site has no such asset it is zero. A load that tells no
+    power is known by what bounds it, its rating while it may run: of that it is shown with no more than is left.
     """
 
     grid_w: float | None
@@ -35,8 +37,8 @@ class Flow:
 
 def flow(snapshot: Snapshot) -> Flow:
     """Return the flow that a snapshot shows. Formula: the connection's power is the sum of the assets' (law 1)."""
-    assets = snapshot.assets
     grid_w = snapshot.connection_power.usable()
+    assets = _bounded(snapshot.assets, grid_w)
     pv_w = _sum(_pv_w(asset) for asset in assets if asset.kind in {AssetKind.PV, AssetKind.HYBRID})
     battery_w = _sum(_battery_w(asset) for asset in assets if asset.kind in {AssetKind.BATTERY, AssetKind.HYBRID})
     loads_w = _sum(_usable(asset.power) for asset in assets if asset.kind is AssetKind.LOAD)
@@ -49,6 +51,20 @@ def flow(snapshot: Snapshot) -> Flow:
         house_w=None if grid_w is None or measured_w is None else grid_w - measured_w,
         assets=tuple(_asset(asset) for asset in assets if asset.kind is not AssetKind.METER),
     )
+
+
+def _bounded(assets: Sequence[AssetState], grid_w: float | None) -> Sequence[AssetState]:
+    """Return the assets, those loads that are known by an upper bound with their share of what is left for them."""
+    presumed = [one for one in assets if one.kind is AssetKind.LOAD and one.power.quality is Quality.SUBSTITUTED]
+    known_w = _sum(_usable(one.power) for one in assets if one.kind is not AssetKind.METER and one not in presumed)
+    bounds_w = _sum(_usable(one.power) for one in presumed)
+    if grid_w is None or known_w is None or not bounds_w:
+        return assets
+    share = min(1.0, max(0.0, grid_w - known_w) / bounds_w)
+    return [
+        replace(one, power=replace(one.power, value=(one.power.value or 0.0) * share)) if one in presumed else one
+        for one in assets
+    ]
 
 
 def _asset(asset: AssetState) -> AssetFlow:

@@ -6,6 +6,7 @@ cycle on fresh inputs stands behind it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -27,6 +28,8 @@ from edge.modbus.bus import Bus
 from edge.modbus.encode import Write
 from edge.modbus.point import Access, Priority, Reading
 from edge.modbus.poller import Poller
+
+log = logging.getLogger(__name__)
 
 READ_BACK_TRIES = 3
 READ_BACK_WAIT_S = 0.1
@@ -241,7 +244,7 @@ class Levers:
             and state.held is not None
             and state.value_w is not None
             and not self._has_lapsed(state)
-            and self._has_drifted(state)
+            and self._drift(state) is not None
         )
 
     # Whether anything is to be done.
@@ -258,8 +261,11 @@ class Levers:
                 return None
         elif not is_near(value_w, state.value_w, lever):
             return None
-        if self._has_drifted(state):
-            state.foreign += not self._has_lapsed(state)
+        if drift := self._drift(state):
+            if not self._has_lapsed(state):
+                state.foreign += 1
+                told = {"device": self._device, "lever": lever.value, "found": drift}
+                log.warning("another master changed what we had set", extra=told)
             return None
         now_s = self._clock.monotonic()
         if state.deadline_s > now_s + revert_s + TIMER_S and state.deadline_s < inf:
@@ -271,20 +277,21 @@ class Levers:
             ok=True, value_w=value_w, readback=state.readback, detail="in place", held_w=state.held.held_w, wrote=False
         )
 
-    def _has_drifted(self, state: LeverState) -> bool:
-        """Return whether a poll after our last write found something else: another master, or the device itself."""
+    def _drift(self, state: LeverState) -> str | None:
+        """Return what a poll after our last write found that is something else: another master's, or the device's."""
         assert state.held is not None
         for name, value in state.held.final.items():
             reading = self._poller.latest.get(name)
             if reading is None or reading.monotonic_s <= state.written_s or reading.quality is not Quality.GOOD:
                 continue
             if not is_equal(self._resolved.points[name], value, reading):
-                return True
-        return False
+                since_s = reading.monotonic_s - state.written_s
+                return f"{name} reads {reading.value} {since_s:.1f} s after our write, told {value:g}"
+        return None
 
     def _has_lapsed(self, state: LeverState) -> bool:
         """Return whether nobody refreshed the device's own timer in time, after which it lets go by itself."""
-        return state.armed_for_s > 0 and self._clock.monotonic() >= state.armed_s + state.armed_for_s
+        return state.armed_for_s > 0 and self._clock.monotonic() >= state.armed_s + state.armed_for_s - TIMER_S
 
     # Doing it.
 
@@ -307,10 +314,11 @@ class Levers:
         armed_by = recipe.fallback.armed_by
         changed = any(name != armed_by for name in missing)
         timed = value_w is not None and (armed_by is not None or recipe.refresh_s is not None)
+        begun_s = self._clock.monotonic()
         await self._write(lever, wanted, known, changed=changed, renew=timed, urgent=urgent)
         now_s = self._clock.monotonic()
         state.written_s = now_s
-        state.armed_s = now_s
+        state.armed_s = begun_s  # Which of the writes starts the device's timer is the device's affair.
         state.armed_for_s = self._armed_for_s(recipe, revert_s) if value_w is not None else 0.0
         state.deadline_s = now_s + revert_s if value_w is not None and armed_by is not None else inf
         state.value_w, state.held = value_w, wanted

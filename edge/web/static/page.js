@@ -130,8 +130,8 @@ const energy = (kwh) => `${number(kwh, 1)} kWh`;
 function Plan({ plan }) {
   const course = useHistory(behind, 60_000);
   if (!plan || !plan.steps.length) return html`<section><h2>${t('plan')}</h2><p class="muted">${t('plan_none')}</p></section>`;
-  const past = course?.at ?? [];
   const starts = plan.steps.map((step) => Date.parse(step.start) / 1000);
+  const past = (course?.at ?? []).filter((at) => at < starts[0]); // What a chart draws goes on in time: the plan goes first.
   const times = [...past, ...starts];
   const joined = (seen, planned) => [...past.map((_, index) => (seen ? seen[index] / 1000 : null)), ...planned];
   const expected = (name, sign = 1) => plan.steps.map((step) => (sign * step[name]) / 1000);
@@ -146,11 +146,12 @@ function Plan({ plan }) {
     <${Chart} title=${t('price')} times=${times} unit="ct" offsetS=${offsetS} height=${130} series=${[
       { label: t('price'), colour: '--warn', steps: true, values: [...past.map(() => null), ...prices] },
     ]} />
-    <div class="scroll" tabindex="0"><table><thead><tr><th>${t('from')}</th><th>${t('until')}</th><th class="number">${t('battery')}</th>
+    <div class="scroll" tabindex="0"><table class="cards"><thead><tr><th>${t('from')}</th><th>${t('until')}</th><th class="number">${t('battery')}</th>
       <th class="number">${t('grid')}</th><th class="number">${t('stored')}</th><th class="number">${t('price')}</th><th>${t('why')}</th></tr></thead>
       <tbody>${stretches(plan.steps).map((one) => html`<tr key=${one.start}><td>${clock(one.start)}</td><td>${clock(one.end)}</td>
-        <td class="number">${kilowatts(one.battery_w)}</td><td class="number">${kilowatts(one.grid_w)}</td>
-        <td class="number">${number(one.stored_wh / 1000, 1)} kWh</td><td class="number">${centsPerKwh(one.price)}</td><td>${one.why}</td></tr>`)}</tbody></table></div>
+        <td class="number" data-name=${t('battery')}>${kilowatts(one.battery_w)}</td><td class="number" data-name=${t('grid')}>${kilowatts(one.grid_w)}</td>
+        <td class="number" data-name=${t('stored')}>${number(one.stored_wh / 1000, 1)} kWh</td><td class="number" data-name=${t('price')}>${centsPerKwh(one.price)}</td>
+        <td class="wide">${one.why}</td></tr>`)}</tbody></table></div>
     ${plan.limits_passed.map((limit) => html`<p class="bad" key=${limit}>${limit}</p>`)}
   </section>`;
 }

@@ -147,7 +147,7 @@ async def test_no_timer_outlives_the_order_that_it_serves() -> None:
         assert applied.wrote and applied.readback["inverter/m123.WMaxLimPct_RvrtTms"] == 20
 
 
-async def test_another_master_is_noticed_and_overruled() -> None:
+async def test_another_master_is_noticed_and_overruled(caplog: pytest.LogCaptureFixture) -> None:
     """A foreign write is found by the poll, counted, and corrected with the next order."""
     async with site() as (inverter, _, _):
         await inverter.apply(LIMIT, 500, revert_s=90, refresh=True)
@@ -157,6 +157,8 @@ async def test_another_master_is_noticed_and_overruled() -> None:
         applied = await inverter.apply(LIMIT, 500, revert_s=90, refresh=True)
         assert applied.ok and applied.wrote
         assert inverter.health.foreign_writes == {Lever.LIMIT_GENERATION: 1}
+    (told,) = [record for record in caplog.records if record.message == "another master changed what we had set"]
+    assert "after our write, told" in str(vars(told)["found"]), "an installer looks for the one who wrote this"
 
 
 async def test_a_write_of_our_own_is_no_other_master_while_it_is_under_way() -> None:

@@ -37,6 +37,27 @@ def test_what_nobody_measures_is_what_is_left_of_the_connection(
     assert abs(shown.house_w - house) < 1e-6
 
 
+@given(house=st.floats(0.0, 1e5), pumps=st.lists(st.tuples(st.floats(1.0, 1e4), st.floats(0.0, 1.0)), max_size=3))
+def test_a_load_known_by_its_rating_never_makes_the_house_negative(
+    house: float, pumps: list[tuple[float, float]]
+) -> None:
+    """A heat pump that may run was shown at its rating, and the house at 1.6 kW below zero."""
+    loads = [
+        AssetState(
+            id=f"pump-{number}",
+            kind=AssetKind.LOAD,
+            power=Measured(value=rated_w, quality=Quality.SUBSTITUTED, age_s=0.0),
+        )
+        for number, (rated_w, _) in enumerate(pumps)
+    ]
+    grid_w = house + sum(rated_w * part for rated_w, part in pumps)
+    shown = flow(_site(_good(grid_w), *loads))
+    assert shown.house_w is not None and shown.loads_w is not None
+    assert shown.house_w >= -1e-6
+    assert abs(shown.house_w + shown.loads_w - grid_w) < 1e-6
+    assert all(0.0 <= (one.power_w or 0.0) <= rated_w for one, (rated_w, _) in zip(shown.assets, pumps, strict=True))
+
+
 def test_a_silent_inverter_leaves_the_house_unknown() -> None:
     """Taken for zero, its power would be shown as the house's."""
     pv = AssetState(id="pv", kind=AssetKind.PV, online=False, power=Measured())
