@@ -48,14 +48,20 @@ class Outlooks:
         return "plans are switched off by the cloud's operator" if Feature.PLANS in off else ""
 
     async def refresh(self, config: SiteConfig, now: datetime, *, held_back: frozenset[datetime] = frozenset()) -> None:
-        """Make the own outlook where the last is an hour old, in a thread; where it cannot be made there is none.
+        """Make the own outlook where the last is an hour old or tells no load yet, in a thread.
+
+        Where it cannot be made there is none.
 
         Args:
             config: Of the site.
             now: Of the outlook.
             held_back: Quarters whose generation says nothing of the sun.
         """
-        if self.own is not None and timedelta(0) <= now - self.own.issued_at < OWN_EVERY:
+        if (
+            self.own is not None
+            and any(series.kind is ForecastKind.LOAD for series in self.own.series)
+            and timedelta(0) <= now - self.own.issued_at < OWN_EVERY
+        ):
             return
         try:
             self.own, self.past = await asyncio.to_thread(_own, config, now, held_back)

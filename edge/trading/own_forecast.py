@@ -46,7 +46,9 @@ class Place:
 def own_forecast(
     *, site: SiteId, zone: ZoneId, load: Series, pv: Series | None, place: Place, now: datetime
 ) -> ForecastBroadcast | None:
-    """Return the forecast from the present interval on, ``None`` where nothing was measured yet.
+    """Return the forecast from the present interval on, ``None`` where nothing was measured yet and there is no sun.
+
+    Before the first quarter of an hour is over the load has no ground; panels have theirs in where they stand.
 
     Args:
         site: Whose.
@@ -57,8 +59,7 @@ def own_forecast(
         now: Selects the present interval; nothing from it on is looked at.
     """
     start = DeliveryInterval.containing(now).start
-    if not np.isfinite(load.before(start).values).any():
-        return None
+    has_load = bool(np.isfinite(load.before(start).values).any())
     plant = None
     if pv is not None and place.pv_peak_w > 0:
         longitude_deg = place.longitude_deg if place.longitude_deg is not None else longitude_of(pv)
@@ -68,7 +69,17 @@ def own_forecast(
             peak_w=place.pv_peak_w,
             planes=place.planes,
         )
-    told = SiteHistory(site=site, load=load, pv=pv, plant=plant, clock=place.clock, holidays=place.holidays)
+    if not has_load and plant is None:
+        return None
+    told = SiteHistory(
+        site=site,
+        load=load,
+        pv=pv,
+        has_load=has_load,
+        plant=plant,
+        clock=place.clock,
+        holidays=place.holidays,
+    )
     series = issue_forecasts([told], issued_at=start, horizon_steps=HORIZON_STEPS)
     return ForecastBroadcast(zone=zone, issued_at=now, series=series)
 

@@ -221,6 +221,28 @@ async def test_the_own_outlook_is_made_once_an_hour(tmp_path: Path) -> None:
     assert outlooks.own is not issued
 
 
+async def test_on_its_first_evening_a_site_expects_the_sun_of_its_place(tmp_path: Path) -> None:
+    """A new battery was filled from the grid for a day on which its panels were thought to give nothing."""
+    HistoryFile(tmp_path / FILE, now_ms=epoch_ms(FRIDAY)).close()
+    evening = FRIDAY + timedelta(hours=4)
+    outlooks, settings = Outlooks(VolatileStateStore()), _config(tmp_path, latitude_deg=48.1, longitude_deg=11.6)
+    await outlooks.refresh(settings, evening)
+    assert outlooks.own is not None
+    assert [series.kind for series in outlooks.own.series] == [ForecastKind.PV]
+    last_quarter = {evening - DELIVERY_INTERVAL: IntervalEnergy(load_wh=250, pv_wh=0)}
+    noon = evening + timedelta(hours=15)
+    (told,) = outlooks.over([noon], settings, history=last_quarter, now=evening)
+    assert told.pv_wh < -250, "a generator of 5 kW at noon in March"
+    assert told.load_wh == 250, "of the load nothing is known but the last quarter"
+
+    quarter = {f"meter/{POWER}": 800.0, f"inverter/{PV_POWER}": 0.0, f"inverter/{BATTERY_POWER}": 0.0}
+    file = HistoryFile(tmp_path / FILE, now_ms=epoch_ms(evening))
+    file.write([Row(step_s=900, start_s=epoch_ms(evening) // 1000, cycles=900, values=quarter)])
+    file.close()
+    await outlooks.refresh(settings, evening + DELIVERY_INTERVAL)
+    assert {series.kind for series in outlooks.own.series} == {ForecastKind.PV, ForecastKind.LOAD}
+
+
 async def test_a_gateway_without_history_or_numpy_goes_on_without_an_own_outlook(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
