@@ -68,13 +68,13 @@ _MARKET_SPEAKS: Final = (Down.TRADES, Broadcast.MARKET)
 _GRID_SPEAKS: Final = (Down.COMMANDS, Broadcast.GRID)
 
 
-def _market(handler: str) -> FunctionDefinition:
+def _market(handler: str, *also_writes: Table) -> FunctionDefinition:
     """Return a function that is the one writer of a zone's market for a while."""
     return FunctionDefinition(
         handler=handler,
         bundle=Bundle.SOLVERS,
         reads=(*_REGISTRY, Table.MARKET_DATA, Table.ENERGY_METRICS),
-        writes=(*_MARKET, Table.ENERGY_METRICS),
+        writes=(*_MARKET, Table.ENERGY_METRICS, *also_writes),
         speaks=_MARKET_SPEAKS,
         memory_mb=1024,
     )
@@ -122,7 +122,7 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
         handler="cloud.handlers.lake", bundle=Bundle.LAKE, reads=_REGISTRY, lake=True, memory_mb=1024, timeout_s=120
     ),
     _grid("cloud.handlers.grid"),
-    _market("cloud.handlers.meter"),
+    _market("cloud.handlers.meter", Table.GRID_METRICS),  # What a feeder carries beside its sites.
     _market("cloud.handlers.orders"),
     _grid("cloud.handlers.acks"),
     FunctionDefinition(

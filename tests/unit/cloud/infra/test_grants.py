@@ -24,6 +24,7 @@ from cloud.handlers import (
     historical_data,
     lake,
     market_tick,
+    meter,
     orders,
     provisioning_hook,
     status,
@@ -45,9 +46,9 @@ from contracts.control import AckStage, Command, CommandAck
 from contracts.telemetry import EventMessage, StatusMessage
 from contracts.topics import Up
 from tests.support.cloud.aws import moto_tables
-from tests.support.cloud.sites import FEEDER, START, ZONE, Recorder, batch, context, house_in
+from tests.support.cloud.sites import FEEDER, START, ZONE, Recorder, batch, context, house_in, reading
 from tests.support.cloud.sites import telemetry as message
-from tests.support.market.shell import run_events, story
+from tests.support.market.shell import INTERVAL, run_events, story
 from tests.unit.cloud.handlers.test_skill_entries import OPERATOR
 
 _POWER: Final = "meter/active_power_w"
@@ -195,6 +196,10 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
 def _live(services: Services, speaker: _Speaker) -> None:
     run_events(services, story())
     shell_services.install(services)
+    carried = reading(FEEDER, 1, INTERVAL, import_wh=9_000)
+    assert meter.handler(batch(Up.METER, carried, at=START + timedelta(minutes=40)), context()) == {
+        "batchItemFailures": []
+    }
     values: dict[str, list[float | None]] = {
         _POWER: [50_000.0], "inverter/battery_power_w": [0.0], "inverter/soc_percent": [60.0]
     }  # fmt: skip
