@@ -33,6 +33,7 @@ FIRST: Final = datetime(2011, 11, 29, tzinfo=UTC)
 DAYS: Final = 30
 CAPACITY_WH: Final = 8_000.0
 PEAK_W: Final = 4_000.0
+LATITUDE_DEG: Final = -33.9  # Sydney: the days grow to Christmas.
 _MEASURED_PEAK_KW: Final = 1.04
 _GRID_W_MAX: Final = 3_000.0
 _NIGHT_ENDS_H: Final = 6
@@ -60,7 +61,12 @@ def run(days: int = DAYS) -> Mapping[str, float]:
         wear_mct_per_kwh=0.0,
     )
     connection = Connection(import_w_max=_GRID_W_MAX, export_w_max=0.0, curtailable=True)
-    outlook = PastOutlook(start=season.start, load_w=season.load_w, pv_w=season.pv_w, place=Place(pv_peak_w=PEAK_W))
+    outlook = PastOutlook(
+        start=season.start,
+        load_w=season.load_w,
+        pv_w=season.pv_w,
+        place=Place(pv_peak_w=PEAK_W, latitude_deg=LATITUDE_DEG),
+    )
     found: dict[str, float] = {}
     for policy in (Policy.RULE, Policy.PERFECT, Policy.PLAN):
         began = time.process_time()

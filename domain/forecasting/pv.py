@@ -42,7 +42,8 @@ class Plane:
 class PvPlant:
     """A plant's place and planes: tilt from horizontal, azimuth clockwise from north, peak in W.
 
-    ``planes`` counts where it is given, in place of the one plane; its peaks sum up to the plant's.
+    A plant whose azimuth is not told looks at the equator. ``planes`` counts where it is given, in place of the one
+    plane; its peaks sum up to the plant's.
 
     Raises:
         ValueError: The place is not on the globe or the peak is not positive.
@@ -52,13 +53,16 @@ class PvPlant:
     longitude_deg: float
     peak_w: float
     tilt_deg: float = 30.0
-    azimuth_deg: float = 180.0
+    azimuth_deg: float | None = None
     planes: tuple[Plane, ...] = ()
 
     @property
     def all_planes(self) -> tuple[Plane, ...]:
         """Return the planes, at least one."""
-        return self.planes or (Plane(tilt_deg=self.tilt_deg, azimuth_deg=self.azimuth_deg, peak_w=self.peak_w),)
+        if self.planes:
+            return self.planes
+        facing = (0.0 if self.latitude_deg < 0 else 180.0) if self.azimuth_deg is None else self.azimuth_deg
+        return (Plane(tilt_deg=self.tilt_deg, azimuth_deg=facing, peak_w=self.peak_w),)
 
     def __post_init__(self) -> None:
         if not (-90 <= self.latitude_deg <= 90 and -180 <= self.longitude_deg <= 180):

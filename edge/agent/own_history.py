@@ -11,6 +11,7 @@ import numpy as np
 
 from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, epoch_ms
 from domain.calendar.holidays import Holidays, split
+from domain.calendar.zone_place import place_of_zone
 from domain.forecasting.pv import Plane
 from domain.forecasting.series import Series
 from edge.config import DeviceSection, SiteConfig
@@ -101,7 +102,8 @@ def place_of(config: SiteConfig) -> Place:
     """Return where the site is and how its days go.
 
     Its tariff tells wall clock and holidays; without one its time zone, or the sun where the place is known. Holidays
-    that the site itself names come before the tariff's. Panels count as they are told to look only where all
+    that the site itself names come before the tariff's. A latitude that is not told is that of the time zone's city:
+    it says whether the days grow or shrink. Panels count as they are told to look only where all
     generators' are told.
     """
     site, tariff = config.site, config.trading.priced_by
@@ -118,13 +120,14 @@ def place_of(config: SiteConfig) -> Place:
         country, subdivision = split(site.holidays)
         holidays = Holidays(country=country, subdivision=subdivision)
     generators = [device for device in config.devices if device.pv_peak_w > 0]
+    city = None if zone is None else place_of_zone(zone)
     all_told = all(device.pv_planes for device in generators)
     return Place(
         pv_peak_w=float(sum(device.pv_peak_w for device in generators)),
         planes=tuple(Plane(**plane.model_dump()) for device in generators for plane in device.pv_planes)
         if all_told
         else (),
-        latitude_deg=site.latitude_deg,
+        latitude_deg=city.latitude_deg if site.latitude_deg is None and city is not None else site.latitude_deg,
         longitude_deg=site.longitude_deg,
         clock=clock,
         holidays=holidays,

@@ -166,6 +166,15 @@ def test_a_plant_off_the_globe_is_refused() -> None:
         PvPlant(latitude_deg=50, longitude_deg=8, peak_w=0)
 
 
+def test_a_plant_that_tells_no_azimuth_looks_at_the_equator() -> None:
+    """South of it that is north: facing away from the sun, winter's share would be a third of what it is."""
+    south = PvPlant(latitude_deg=-34.0, longitude_deg=151.0, peak_w=1_000)
+    assert south.all_planes[0].azimuth_deg == 0.0 and PLANT.all_planes[0].azimuth_deg == 180.0
+    turned = PvPlant(latitude_deg=-34.0, longitude_deg=151.0, peak_w=1_000, azimuth_deg=180.0)
+    winter = middles(1, start=datetime(2026, 6, 21, tzinfo=UTC))
+    assert clear_power_w(south, winter).sum() > 1.5 * clear_power_w(turned, winter).sum()
+
+
 def test_two_planes_make_the_sum_of_two_plants() -> None:
     """East and west on one roof: broad mornings and evenings instead of a noon."""
     east, west = (Plane(tilt_deg=30, azimuth_deg=azimuth, peak_w=5_000) for azimuth in (90, 270))

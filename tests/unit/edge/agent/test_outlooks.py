@@ -4,13 +4,14 @@ import sys
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from pydantic import ValidationError
 
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
 from contracts.units import DELIVERY_INTERVAL, ClockTrust, epoch_ms
+from domain.calendar.zone_place import place_of_zone
 from edge.agent.held_back import HeldBack
 from edge.agent.outlooks import OWN_EVERY, Outlooks
 from edge.agent.own_history import place_of, read_own
@@ -288,3 +289,23 @@ async def test_the_plan_is_made_under_scenarios_of_the_sites_own_weeks(tmp_path:
         await trader.replan()
         assert trader.plan is not None and trader.plan.problem.stores
         assert len(trader.plan.problem.scenarios) == SCENARIOS
+
+
+def test_a_site_that_tells_no_place_has_the_latitude_of_its_clocks_city(tmp_path: Path) -> None:
+    """In Sydney the days grow to Christmas: told by a northern sky, a third of its sun was missing."""
+    assert place_of(_config(tmp_path, time_zone="Australia/Sydney")).latitude_deg == pytest.approx(-33.87, abs=0.01)
+    assert place_of(_config(tmp_path, time_zone="UTC")).latitude_deg is None
+    assert place_of(_config(tmp_path)).latitude_deg is None
+    told = _config(tmp_path, time_zone="Australia/Sydney", latitude_deg=-12.5, longitude_deg=130.8)
+    assert place_of(told).latitude_deg == -12.5
+
+
+def test_cities_of_time_zones_lie_where_they_are() -> None:
+    """Each line of the table is read, seconds too, and of what is no city nothing is known."""
+    new_york = place_of_zone("America/New_York")
+    assert new_york is not None
+    assert new_york.latitude_deg == pytest.approx(40.714, abs=0.001)
+    assert new_york.longitude_deg == pytest.approx(-74.006, abs=0.001)
+    assert place_of_zone("Etc/UTC") is None
+    zones = {zone for zone in available_timezones() if "/" in zone and place_of_zone(zone) is not None}
+    assert len(zones) > 300
