@@ -80,8 +80,13 @@ def clean_debian(folder: Path, *, arch: str | None = None) -> DebianRoot:
     options = ["--variant=minbase", "--include=python3,adduser,systemd", *([] if arch is None else [f"--arch={arch}"])]
     timeout_s = BOOTSTRAP_TIMEOUT_S if arch is None else EMULATED * BOOTSTRAP_TIMEOUT_S
     try:
+        # It mounts /proc below the folder; in a mount namespace of its own that is gone with it, however it ends.
         subprocess.run(
-            [tool, *options, SUITE, str(folder), archive], check=True, capture_output=True, text=True, timeout=timeout_s
+            ["unshare", "--mount", tool, *options, SUITE, str(folder), archive],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
         )
     except subprocess.CalledProcessError as error:
         last = (error.stdout + error.stderr).strip().splitlines()[-3:]
