@@ -15,7 +15,7 @@ EdgeError
 │   ├── UpdateRefused        we do not take the update; do not repeat
 │   ├── UpdateInterrupted    the artefact was not reached; try again later
 │   └── UpdateFailed         the new version cannot be used; stay with the running one
-├── PricesUnavailable      a provider of prices gave no usable answer; try again later
+├── ProviderUnavailable    a provider of prices or weather gave no usable answer; try again later
 ├── StatusUnavailable      no running gateway answers on site; start it, or ask as its user
 └── OutboxError           the disk; keep controlling, say so
     ├── OutboxFull          no room
@@ -104,8 +104,8 @@ class UpdateFailed(FleetError):
     """A new version cannot be used; the running one goes on."""
 
 
-class PricesUnavailable(EdgeError):
-    """A provider of prices, or the owner's file of them, gave no usable answer; what is kept counts on.
+class ProviderUnavailable(EdgeError):
+    """A provider of prices or weather, or the owner's file of them, gave no usable answer; what is kept counts on.
 
     ``retry_after_s`` is how long it asks us to wait.
     """

@@ -32,6 +32,9 @@ def lines(status: Plain) -> Iterator[str]:
         yield f"note     {text}"
     if status["trading"] is not None and status["trading"]["waits"]:
         yield f"note     trading waits: {status['trading']['waits']}"
+    if (weather := (status["trading"] or {}).get("weather")) is not None:
+        known = "none yet" if weather["told_at"] is None else f"of {weather['told_at']}, until {weather['until']}"
+        yield f"weather  {weather['source']}: {known}{_because(weather['fault'])}"
     if (prices := (status["trading"] or {}).get("prices")) is not None:
         until = prices["published_until"]
         known = "nothing published" if until is None else f"published until {until}"

@@ -10,12 +10,11 @@ from cloud.errors import ProviderError
 from cloud.outbound import ask
 from contracts.reasons import reason_of
 from domain.question import Question
-from domain.weather.answers import WeatherFault, WeatherHour, brightsky, open_meteo, weather_file
+from domain.weather.answers import WeatherFault, WeatherHour, weather_file
+from domain.weather.questions import AHEAD, weather_answered, weather_question
 from domain.weather.source import WeatherProvider, WeatherSource
 
-AHEAD: Final = timedelta(days=3)
 FILE_BYTES_MAX: Final = 8_000_000
-OPEN_METEO_PAST_DAYS_MAX: Final = 92
 
 
 class Weather(Protocol):
@@ -38,28 +37,11 @@ class HttpWeather:
 
     def hours(self, *, latitude_deg: float, longitude_deg: float, at: datetime, past_days: int) -> list[WeatherHour]:
         """Ask for the weather of one place."""
-        place = f"{latitude_deg:.2f}", f"{longitude_deg:.2f}"
-        if self.source.provider is WeatherProvider.OPEN_METEO:
-            params = {
-                "latitude": place[0],
-                "longitude": place[1],
-                "hourly": "shortwave_radiation,temperature_2m",
-                "past_days": str(min(past_days, OPEN_METEO_PAST_DAYS_MAX)),
-                "forecast_days": str(AHEAD.days),
-                "timeformat": "unixtime",
-                "timezone": "GMT",
-            }
-            body = self.asking(Question(url=f"{self.source.base_url}/v1/forecast", params=params))
-            return _decoded(lambda: open_meteo(body))
-        params = {
-            "lat": place[0],
-            "lon": place[1],
-            "date": f"{at - timedelta(days=past_days):%Y-%m-%d}",
-            "last_date": f"{at + AHEAD:%Y-%m-%d}",
-            "tz": "UTC",
-        }
-        body = self.asking(Question(url=f"{self.source.base_url}/weather", params=params))
-        return _decoded(lambda: brightsky(body))
+        asked = weather_question(
+            self.source, latitude_deg=latitude_deg, longitude_deg=longitude_deg, at=at, past_days=past_days
+        )
+        body = self.asking(asked)
+        return _decoded(lambda: weather_answered(self.source, body))
 
 
 @dataclass(frozen=True, kw_only=True)

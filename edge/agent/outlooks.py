@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.features import Feature
 from contracts.forecast import ForecastBroadcast, ForecastKind, ForecastSeries
@@ -22,6 +22,9 @@ from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteFore
 from edge.trading.plan.scenarios import NOTHING_KNOWN, Past
 from edge.trading.plan.told import TOLD
 from edge.trading.track_record import AHEAD, TrackRecord
+
+if TYPE_CHECKING:
+    from edge.agent.own_weather import OwnWeather
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class Outlooks:
         self.cloud: ForecastBroadcast | None = None
         self.own: ForecastBroadcast | None = None
         self.past: Past = NOTHING_KNOWN
+        self.weather: OwnWeather | None = None
         self._memory = memory
         self._record = TrackRecord(memory.recall(_KEY))
         self._silent = ""
@@ -64,7 +68,7 @@ class Outlooks:
         ):
             return
         try:
-            self.own, self.past = await asyncio.to_thread(_own, config, now, held_back)
+            self.own, self.past = await asyncio.to_thread(_own, config, now, held_back, self.weather)
             why = ""
         except ImportError:
             why = "numpy is not installed"
@@ -149,8 +153,10 @@ def _ahead(series: ForecastSeries, now: datetime) -> dict[str, Any]:
     }
 
 
-def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> tuple[ForecastBroadcast | None, Past]:
-    """Return the own outlook from the history file, and its last weeks.
+def _own(
+    config: SiteConfig, now: datetime, held_back: frozenset[datetime], sky: "OwnWeather | None"
+) -> tuple[ForecastBroadcast | None, Past]:
+    """Return the own outlook from the history file and the weather that is known, and the last weeks.
 
     Raises:
         ImportError: On a board without numpy.
@@ -163,5 +169,22 @@ def _own(config: SiteConfig, now: datetime, held_back: frozenset[datetime]) -> t
         config, first=quarters_before(now), until=DeliveryInterval.containing(now).start, held_back=held_back
     )
     place = place_of(config)
-    own = own_forecast(site=config.site.id, zone=config.site.zone, load=load, pv=pv, place=place, now=now)
+    weather, step = None, ""
+    if sky is not None:
+        from domain.weather.known import on_quarters, step_of
+
+        hours = sky.hours  # The reader replaces it as a whole.
+        usable, step = step_of(hours, told_at=sky.told_at, at=now, who=sky.who)
+        if usable:
+            weather = on_quarters(hours, latitude_deg=sky.latitude_deg, longitude_deg=sky.longitude_deg)
+    own = own_forecast(
+        site=config.site.id,
+        zone=config.site.zone,
+        load=load,
+        pv=pv,
+        place=place,
+        now=now,
+        weather=weather,
+        weather_step=step,
+    )
     return own, past_weeks(load, pv, place)

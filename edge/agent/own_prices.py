@@ -15,9 +15,9 @@ from domain.prices.due import due_until, known_until
 from domain.prices.questions import TELL_THE_PAST
 from domain.prices.source import Provider
 from edge.agent.kept_prices import MONTHS_MAX, KeptPrices
-from edge.agent.price_question import fetch_prices
+from edge.agent.published import fetch_prices
 from edge.config import PricesSection, SiteConfig
-from edge.errors import PricesUnavailable
+from edge.errors import ProviderUnavailable
 from edge.state_store import StateStore
 from edge.trading.own_price import HORIZON_STEPS, own_price, repeated_price
 
@@ -116,7 +116,7 @@ class OwnPrices:
         """Ask for a span in a thread, so that neither control nor the plan waits; keep how fast to go on."""
         try:
             news = dict(await asyncio.to_thread(fetch_prices, self._section, first=first, last=last))
-        except PricesUnavailable as error:
+        except ProviderUnavailable as error:
             news = {}
             self._pace = self._pace.failed(now, error, since=first)
         else:

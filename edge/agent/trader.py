@@ -63,6 +63,7 @@ from edge.trading.tracker import schedule_power_w
 
 if TYPE_CHECKING:
     from edge.agent.own_prices import OwnPrices
+    from edge.agent.own_weather import OwnWeather
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,7 @@ class Trader:
         self._planned_s = float("-inf")
         self._announced: Availability | None = None
         self.own_prices = self._price_reader()
+        self._outlooks.weather = self._weather_reader()
         self.stats = {"orders": 0, "traded_wh": 0}
         self.waits: str | None = None
 
@@ -166,6 +168,19 @@ class Trader:
             clock_trust=self._clock_trust,
             on_news=plan_anew,
         )
+
+    @property
+    def own_weather(self) -> "OwnWeather | None":
+        """Return the weather that the gateway asks for by itself, ``None`` where it asks nobody."""
+        return self._outlooks.weather
+
+    def _weather_reader(self) -> "OwnWeather | None":
+        section = self._config.site.weather
+        if section is None:
+            return None
+        from edge.agent.own_weather import OwnWeather
+
+        return OwnWeather(self._config, section, clock=self._clock, clock_trust=self._clock_trust)
 
     async def run(self) -> None:
         """Plan and look at the market once a minute until cancelled."""

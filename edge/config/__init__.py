@@ -11,6 +11,7 @@ from edge.config.relays import Pull, RelayBounds, RelayKind, RelaySection
 from edge.config.showing import PageSection, TelemetrySection
 from edge.config.site_config import SiteConfig
 from edge.config.trading import SpotTariffSection, TradingSection
+from edge.config.weather import WeatherSection
 
 __all__ = [
     "BatterySection",
@@ -41,6 +42,7 @@ __all__ = [
     "TelemetrySection",
     "TradingSection",
     "TrustedIssuer",
+    "WeatherSection",
     "load_config",
     "sentence",
 ]

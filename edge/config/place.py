@@ -1,14 +1,15 @@
 """Who the site is, where it is, and where it meets the grid."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from contracts.market import SiteAgent
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
 from edge.config.section import Section
+from edge.config.weather import WeatherSection
 
 
 def _known_zone(name: str) -> str:
@@ -24,7 +25,7 @@ class SiteSection(Section):
 
     ``time_zone`` (``Europe/Berlin``) is the wall clock of targets and goals where no tariff tells one.
     ``holidays`` names the calendar by which its people and works rest, as ``DE`` or ``DE-BY``; that of the tariff
-    counts where it is not told.
+    counts where it is not told. ``weather`` says who forecasts the weather there, where the gateway asks by itself.
     """
 
     id: SiteId
@@ -34,6 +35,13 @@ class SiteSection(Section):
     longitude_deg: float | None = Field(default=None, ge=-180, le=180)
     time_zone: Annotated[str, AfterValidator(_known_zone)] | None = None
     holidays: str | None = None
+    weather: WeatherSection | None = None
+
+    @model_validator(mode="after")
+    def _weather_has_a_place(self) -> Self:
+        if self.weather is not None and (self.latitude_deg is None or self.longitude_deg is None):
+            raise ValueError("weather is that of a place: tell latitude_deg and longitude_deg beside it")
+        return self
 
     @field_validator("holidays")
     @classmethod

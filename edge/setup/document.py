@@ -41,6 +41,7 @@ _KEYS: Mapping[str, str] = {
     "site.agent": "producer, consumer or monitor (reads only)",
     "site.latitude_deg": "where the sun is looked up for the forecast; longitude_deg with it",
     "site.time_zone": "the clock of targets and goals, where no tariff tells one: Europe/Berlin",
+    "site.weather": "who forecasts the weather there, where the gateway asks by itself",
     "site.holidays": "the calendar of its days of rest, as DE or DE-BY: its load is forecast by it",
     "connection.meter": "the device that measures at the connection point",
     "connection.import_limit_w": "fuse or contract, whichever is less",

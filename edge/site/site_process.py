@@ -60,6 +60,8 @@ async def run_opened(site: Site, *, parent_pid: int | None = None) -> None:
         parts["trade"] = site.trader.run
         if site.trader.own_prices is not None:
             parts["prices"] = site.trader.own_prices.run
+        if site.trader.own_weather is not None:
+            parts["weather"] = site.trader.own_weather.run
     if (page := site.config.page) is not None:
         # Only a gateway that shows one bears what it costs.
         from edge.site.page_part import serve_page

@@ -54,6 +54,7 @@ def site_status(site: "Site") -> SiteStatus:
             "plan": trader.told_plan(),
             "own_orders": trader.told_orders(),
             "outlook": trader.told_outlook(),
+            "weather": None if trader.own_weather is None else trader.own_weather.told(),
             "prices": None if trader.own_prices is None else trader.own_prices.told(),
         },
         wish=None if site.page_orders is None else site.page_orders.told(),

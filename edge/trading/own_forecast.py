@@ -12,7 +12,7 @@ import numpy as np
 from contracts.forecast import ForecastBroadcast
 from contracts.units import DELIVERY_INTERVAL, DeliveryInterval, SiteId, ZoneId
 from domain.forecasting.issue import SiteHistory, issue_forecasts
-from domain.forecasting.pv import Plane, PvPlant
+from domain.forecasting.pv import Plane, PvPlant, Weather
 from domain.forecasting.series import Series
 
 # The weights of the mix look back so far; more history costs memory and tells little.
@@ -44,7 +44,15 @@ class Place:
 
 
 def own_forecast(
-    *, site: SiteId, zone: ZoneId, load: Series, pv: Series | None, place: Place, now: datetime
+    *,
+    site: SiteId,
+    zone: ZoneId,
+    load: Series,
+    pv: Series | None,
+    place: Place,
+    now: datetime,
+    weather: Weather | None = None,
+    weather_step: str = "",
 ) -> ForecastBroadcast | None:
     """Return the forecast from the present interval on, ``None`` where nothing was measured yet and there is no sun.
 
@@ -57,6 +65,8 @@ def own_forecast(
         pv: Mean generation of the same quarters, zero or negative; ``None`` for a site without a generator.
         place: Of the site.
         now: Selects the present interval; nothing from it on is looked at.
+        weather: Of the past and of the days to come, ``None`` where it is not known.
+        weather_step: On which step that stands, in words.
     """
     start = DeliveryInterval.containing(now).start
     has_load = bool(np.isfinite(load.before(start).values).any())
@@ -79,6 +89,8 @@ def own_forecast(
         plant=plant,
         clock=place.clock,
         holidays=place.holidays,
+        weather=weather,
+        weather_step=weather_step,
     )
     series = issue_forecasts([told], issued_at=start, horizon_steps=HORIZON_STEPS)
     return ForecastBroadcast(zone=zone, issued_at=now, series=series)

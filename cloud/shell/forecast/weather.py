@@ -5,27 +5,22 @@ says on which step it stands.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-
-import numpy as np
 
 from cloud.errors import ProviderError
 from cloud.stores import keys
 from cloud.stores.registry import SiteRecord, ZoneRecord
 from cloud.stores.tables import Put, Table, Tables
 from cloud.weather.providers import weather_of
-from contracts.units import DELIVERY_INTERVAL_S, epoch_ms, instant
-from domain.forecasting.pv import Weather, quarters_of_hours
+from contracts.units import epoch_ms, instant
+from domain.forecasting.pv import Weather
 from domain.weather.answers import HOUR, WeatherHour
+from domain.weather.known import REFRESH, on_quarters, step_of
 
 log = logging.getLogger(__name__)
 
-REFRESH: Final = timedelta(hours=3)
-STALE: Final = timedelta(hours=24)
-REACH_MIN: Final = timedelta(hours=25)  # A forecast of a day, begun at the next quarter.
 PAUSE: Final = timedelta(minutes=15)
 PAUSE_MAX: Final = timedelta(hours=4)
 # A tick that begins with thousands of cells takes several ticks to know them all.
@@ -95,15 +90,13 @@ class ZoneWeather:
                 known |= {hour.start: hour for hour in hours if hour.start >= first}
                 state = {"failures": 0, "told_ms": epoch_ms(self.at), "next_ms": epoch_ms(self.at + REFRESH)}
             self.tables.put(Put(key=keys.weather_state(self.zone.id, name), body=state))
-        age = self.at - instant(state["told_ms"])
-        who = self.zone.weather.provider
-        if not known or age > STALE:
-            return SiteWeather(weather=None, step=f"no weather: {who} told none for a day")
-        last = max(known) + HOUR
-        if last < self.at + REACH_MIN:
-            return SiteWeather(weather=None, step=f"no weather: that of {who} ends {last:%Y-%m-%dT%H:%MZ}")
-        step = f"weather of {who}" + ("" if age <= REFRESH else f", {age / HOUR:.0f} h old")
-        return SiteWeather(weather=_on_quarters(known, latitude_deg, longitude_deg), step=step)
+        told_at = instant(state["told_ms"])
+        usable, step = step_of(known, told_at=told_at, at=self.at, who=self.zone.weather.provider)
+        if not usable:
+            return SiteWeather(weather=None, step=step)
+        return SiteWeather(
+            weather=on_quarters(known, latitude_deg=latitude_deg, longitude_deg=longitude_deg), step=step
+        )
 
     def _kept(self, cell: str, first: datetime) -> dict[datetime, WeatherHour]:
         pk = keys.weather(self.zone.id, cell, first).pk
@@ -134,15 +127,3 @@ class ZoneWeather:
     def _state(self, cell: str) -> dict[str, Any]:
         item = self.tables.get(keys.weather_state(self.zone.id, cell))
         return item.body if item else {"failures": 0, "told_ms": 0, "next_ms": 0}
-
-
-def _on_quarters(hours: Mapping[datetime, WeatherHour], latitude_deg: float, longitude_deg: float) -> Weather:
-    first = min(hours)
-    count = (max(hours) - first) // HOUR + 1
-    ghi, air = np.full(count, np.nan), np.full(count, np.nan)
-    for start, hour in hours.items():
-        index = (start - first) // HOUR
-        ghi[index], air[index] = hour.ghi_w_m2, hour.air_temperature_c
-    return quarters_of_hours(
-        first, ghi, air, latitude_deg=latitude_deg, longitude_deg=longitude_deg, step_s=DELIVERY_INTERVAL_S
-    )

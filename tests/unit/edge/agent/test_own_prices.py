@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from contracts.clock import Clock
 from contracts.units import DELIVERY_INTERVAL, ClockTrust, Quality
+from edge.agent.asking import BODY_BYTES_MAX
 from edge.agent.kept_prices import MONTHS_MAX, KeptPrices
 from edge.agent.own_prices import LOOK_S, OwnPrices
-from edge.agent.price_question import BODY_BYTES_MAX, fetch_prices
+from edge.agent.published import fetch_prices
 from edge.agent.trader import Trader
 from edge.config import PricesSection
 from edge.control.model import BATTERIES, Measured
-from edge.errors import PricesUnavailable
+from edge.errors import ProviderUnavailable
 from edge.loop.seen import CycleSeen
 from edge.loop.snapshot import SOC
 from edge.outbox.outbox import Outbox
@@ -182,10 +183,10 @@ def test_a_token_is_for_its_provider_alone_and_no_sentence_tells_it(tmp_path: Pa
             assert server.headers[0]["Authorization"] == "Bearer hidden-token"
             assert "Authorization" not in elsewhere.headers[0]
     section = _section(server.url, provider="entsoe", token_file=token)
-    with pytest.raises(PricesUnavailable) as silent:
+    with pytest.raises(ProviderUnavailable) as silent:
         fetch_prices(section, first=MIDNIGHT, last=MIDNIGHT + DAY)
     assert "hidden-token" not in str(silent.value)
-    with pytest.raises(PricesUnavailable, match="cannot be read"):
+    with pytest.raises(ProviderUnavailable, match="cannot be read"):
         fetch_prices(_section(provider="entsoe", token_file=tmp_path / "none"), first=MIDNIGHT, last=MORNING)
 
 
@@ -201,7 +202,7 @@ def test_a_token_is_for_its_provider_alone_and_no_sentence_tells_it(tmp_path: Pa
 )
 def test_an_unusable_answer_is_named(answer: Answer, sentence: str) -> None:
     """Nothing of it is used."""
-    with provider([answer]) as server, pytest.raises(PricesUnavailable, match=sentence) as fault:
+    with provider([answer]) as server, pytest.raises(ProviderUnavailable, match=sentence) as fault:
         fetch_prices(_section(server.url), first=MIDNIGHT, last=MIDNIGHT + DAY)
     assert fault.value.retry_after_s == (600 if answer.status == 429 else 0)
 

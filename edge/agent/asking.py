@@ -1,11 +1,10 @@
-"""Asks who publishes a price, or reads the owner's file of them; bounded in time and size. Blocks: for a thread."""
+"""One question to a provider on the internet, or a file of the owner: bounded in time and size. It blocks a thread."""
 
 import json
 import ssl
 import time
 import urllib.request
 from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -14,13 +13,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 
 from contracts.reasons import reason_of
-from domain.prices.price_file import price_file
-from domain.prices.questions import answered, question, within
-from domain.prices.source import Provider
-from domain.prices.steps import PriceFault, Prices
 from domain.question import Question
-from edge.config import PricesSection
-from edge.errors import PricesUnavailable
+from edge.errors import ProviderUnavailable
 
 TIMEOUT_S: Final = 10.0  # Of each read; the whole answer may take three times as long.
 WHOLE_S: Final = 30.0
@@ -30,28 +24,11 @@ AGENT: Final = "sitewatt (an energy site)"
 _CHUNK: Final = 1 << 16
 
 
-def fetch_prices(section: PricesSection, *, first: datetime, last: datetime) -> Prices:
-    """Return the price of each delivery interval that is published between two instants.
-
-    Raises:
-        PricesUnavailable: There is no usable answer; the sentence says why and holds no token.
-    """
-    try:
-        if section.provider is Provider.FILE:
-            assert section.file is not None, "checked with the configuration"
-            return within(price_file(_text(section.file)), first=first, last=last)
-        token = "" if section.token_file is None else _text(section.token_file).strip()
-        body = ask(question(section.source, token, first=first, last=last))
-        return answered(section.source, body, first=first, last=last)
-    except PriceFault as error:
-        raise PricesUnavailable(str(error)) from error
-
-
 def ask(asked: Question, *, monotonic: Callable[[], float] = time.monotonic) -> bytes:
     """Return the body of a successful answer; asking again is left to a later look.
 
     Raises:
-        PricesUnavailable: None came, it was too long or too slow, or the provider refused.
+        ProviderUnavailable: None came, it was too long or too slow, or the provider refused.
     """
     host = urlsplit(asked.url).hostname
     url = f"{asked.url}?{urlencode(asked.params)}" if asked.params else asked.url
@@ -67,30 +44,35 @@ def ask(asked: Question, *, monotonic: Callable[[], float] = time.monotonic) -> 
             while data := answer.read1(_CHUNK):
                 body += data
                 if len(body) > BODY_BYTES_MAX:
-                    raise PricesUnavailable(f"{host} sends more than {BODY_BYTES_MAX} bytes; not read further")
+                    raise ProviderUnavailable(f"{host} sends more than {BODY_BYTES_MAX} bytes; not read further")
                 if monotonic() - begun_s > WHOLE_S:
-                    raise PricesUnavailable(f"{host} has not sent all within {WHOLE_S:.0f} s; asked again later")
+                    raise ProviderUnavailable(f"{host} has not sent all within {WHOLE_S:.0f} s; asked again later")
             if answer.length:
-                raise PricesUnavailable(f"{host} sent {len(body)} bytes and {answer.length} fewer than it announced")
+                raise ProviderUnavailable(f"{host} sent {len(body)} bytes and {answer.length} fewer than it announced")
     except HTTPError as error:
         with error:
             busy = error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= 500
             wait_s = _seconds(error.headers.get("Retry-After")) if busy else 0.0
-        raise PricesUnavailable(f"{host} answers {error.code}", retry_after_s=wait_s) from None
+        raise ProviderUnavailable(f"{host} answers {error.code}", retry_after_s=wait_s) from None
     except (OSError, HTTPException, ValueError) as error:
         wrapped = getattr(error, "reason", None)
         text = f"{host}: {reason_of(wrapped if isinstance(wrapped, OSError) else error)}"
-        raise PricesUnavailable(text.replace(asked.secret, "***") if asked.secret else text) from None
+        raise ProviderUnavailable(text.replace(asked.secret, "***") if asked.secret else text) from None
     return bytes(body)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return what a file holds.
+
+    Raises:
+        ProviderUnavailable: It cannot be read, or is too long.
+    """
     try:
         if path.stat().st_size > BODY_BYTES_MAX:
-            raise PricesUnavailable(f"{path} is larger than {BODY_BYTES_MAX} bytes; not read")
+            raise ProviderUnavailable(f"{path} is larger than {BODY_BYTES_MAX} bytes; not read")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PricesUnavailable(f"{path} cannot be read: {reason_of(error)}") from error
+        raise ProviderUnavailable(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def _seconds(text: str | None) -> float:
