@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DURATION_S = 180.0
 STACK_SPEED: Final = 5.0  # An emulator calls one function after the other.
+# Its event may come in the last minutes of the story, and an answer takes seconds that are minutes in time-lapse.
+STACK_STORY_S: Final = 3600.0
 
 
 def demo(
@@ -91,6 +93,7 @@ def demo(
         deployed.warm()
         place = moved(place)
         speed = STACK_SPEED if speed is None else speed
+        duration = STACK_STORY_S / speed if duration is None else duration
     with contextlib.ExitStack() as stack:
         shown = stack.enter_context(_page(page_port, as_json=as_json)) if page else None
         from sitewatt.demo.run import Options  # The address is told first; this takes another second.

@@ -14,6 +14,27 @@ from tests.support.cloud.aws_stack import BUNDLES_VARIABLE, bring_up, command, u
 from tests.support.cloud.emulator import Emulator, emulator, installed
 from tests.support.cloud.transcript import Transcript
 
+REPORT = ROOT / "build" / "aws-report.md"
+_reports: list[pytest.TestReport] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what became of each test on AWS, and what it cost to prepare it where that failed."""
+    if Path(report.fspath).name.startswith("aws") and (report.when == "call" or report.failed):
+        _reports.append(report)
+
+
+def pytest_sessionfinish() -> None:
+    """Write one report of all files that ran, with what their tests measured."""
+    if not _reports:
+        return
+    lines = [f"# The stack on an emulator: {len(_reports)} tests", ""]
+    for report in _reports:
+        lines.append(f"- {report.outcome}, {report.duration:.0f} s: `{report.nodeid.removeprefix('tests/nightly/')}`")
+        lines += [f"  {line}" for line in report.capstdout.splitlines() if line.strip()]
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
