@@ -81,7 +81,8 @@ def _report(options: "Options", report: Path | None, as_json: bool) -> None:
         if report is not None:
             report.write_text(json.dumps(coverage.as_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code="file", as_json=as_json, exit_code=BAD_INPUT)
+        where = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+        fail(where, code="file", as_json=as_json, exit_code=BAD_INPUT)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except asyncio.CancelledError:

@@ -92,9 +92,11 @@ class Disk:
     def _take_off(self, *, keep: bool) -> None:
         for name in _KEPT:
             self._unmount(self._folder / name)
-            if keep:
-                shutil.copytree(self._mounted / name, self._folder / name, dirs_exist_ok=True)
-        self._unmount(self._mounted)
+        try:
+            for name in _KEPT if keep else ():
+                copy_files(self._mounted / name, self._folder / name)
+        finally:
+            self._unmount(self._mounted)
 
     def _unmount(self, place: Path) -> None:
         until_s = time.monotonic() + _FREE_S_MAX
@@ -105,6 +107,15 @@ class Disk:
                 if time.monotonic() > until_s:
                     raise ProcessFailed(f"{place} is still in use: {error.stderr.decode().strip()}") from error
                 time.sleep(0.2)
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy the files of a folder; the sockets of processes that were killed are none, and cannot be copied."""
+
+    def sockets(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if (Path(folder) / name).is_socket()]
+
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=sockets)
 
 
 def _run(*command: str) -> None:
