@@ -33,21 +33,22 @@ from tests.support.rigs.control_commands import TRUSTED
 
 SITE = "home-1"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+# Ports below 7 are nobody's: at 5020 and 1883 a developer's own plant and broker may answer, and be steered by a test.
 _CONFIG: dict[str, Any] = {
     "site": {"id": SITE, "zone": "zone-1", "agent": "consumer"},
     "connection": {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 10_000},
     "devices": [
-        {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://127.0.0.1:5020?unit=1", "role": "meter"},
+        {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://127.0.0.1:2?unit=1", "role": "meter"},
         {
             "id": "inverter",
             "profile": "fronius_gen24_int",
-            "url": "tcp://127.0.0.1:5021?unit=1",
+            "url": "tcp://127.0.0.1:3?unit=1",
             "role": "hybrid",
             "pv_peak_w": 5_000,
             "battery": {"capacity_wh": 10_000, "charge_limit_w": 4_000, "discharge_limit_w": 4_000},
         },
     ],
-    "link": {"url": "mqtt://127.0.0.1:1883"},
+    "link": {"url": "mqtt://127.0.0.1:6"},
     "state_dir": "state",
     "trading": {"enabled": False},
 }

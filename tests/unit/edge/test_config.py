@@ -15,17 +15,17 @@ GOOD: dict[str, Any] = {
     "site": {"id": "home-1", "zone": "zone-1", "agent": "consumer"},
     "connection": {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 10_000},
     "devices": [
-        {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://127.0.0.1:5020?unit=1", "role": "meter"},
+        {"id": "meter", "profile": "eastron_sdm630", "url": "tcp://127.0.0.1:2?unit=1", "role": "meter"},
         {
             "id": "inverter",
             "profile": "fronius_gen24_int",
-            "url": "tcp://127.0.0.1:5021?unit=1",
+            "url": "tcp://127.0.0.1:3?unit=1",
             "role": "hybrid",
             "pv_peak_w": 5_000,
             "battery": {"capacity_wh": 10_000, "charge_limit_w": 4_000, "discharge_limit_w": 4_000},
         },
     ],
-    "link": {"url": "mqtt://127.0.0.1:1883"},
+    "link": {"url": "mqtt://127.0.0.1:6"},
     "state_dir": "state",
 }
 

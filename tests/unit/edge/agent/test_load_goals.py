@@ -32,7 +32,7 @@ def _site(goal: dict[str, Any], **trading: Any) -> SiteConfig:
     charger = {
         "id": "car",
         "profile": "alfen_eve",
-        "url": "tcp://127.0.0.1:5022?unit=1",
+        "url": "tcp://127.0.0.1:4?unit=1",
         "role": "load",
         "load": {"rated_w": 11_000, "rest": "off", "goal": goal},
     }

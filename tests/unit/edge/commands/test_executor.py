@@ -320,7 +320,7 @@ def test_a_flood_of_signed_orders_uses_up_its_issuers_share_alone(tmp_path: Path
 EV = {
     "id": "ev",
     "profile": "alfen_eve",
-    "url": "tcp://127.0.0.1:5022?unit=1",
+    "url": "tcp://127.0.0.1:4?unit=1",
     "role": "load",
     "load": {"rated_w": 11_000, "on_s_min": 0, "off_s_min": 0},
 }

@@ -75,7 +75,7 @@ def test_the_start_and_the_check_say_which_lever_is_not_kept(tmp_path: pytest.Te
     """`edge check` tells it before the gateway runs, the status while it does."""
     (tmp_path / "slow_pv.yaml").write_text(SLOW, encoding="utf-8")  # type: ignore[operator]
     content = plain_config()
-    url = "tcp://127.0.0.1:5021?unit=1"
+    url = "tcp://127.0.0.1:3?unit=1"
     content["devices"][1] = {"id": "pv", "profile": "slow_pv", "url": url, "role": "pv", "pv_peak_w": 5_000}
     content["devices"][1]["trust"] = "one-source"
     site = config(devices=content["devices"], profile_dir=str(tmp_path))

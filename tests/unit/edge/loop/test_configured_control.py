@@ -24,7 +24,7 @@ BATTERY = {"capacity_wh": 10_000, "charge_limit_w": 4_000, "discharge_limit_w": 
 BOILER = {
     "id": "boiler",
     "profile": "kmtronic_relay",
-    "url": "tcp://127.0.0.1:5022?unit=1",
+    "url": "tcp://127.0.0.1:4?unit=1",
     "role": "load",
     "load": {"rated_w": 3_000, "state": "relay1", "on_s_min": 20, "off_s_min": 30},
 }
@@ -127,7 +127,7 @@ async def test_the_fuse_of_a_phase_holds_a_battery_back() -> None:
     """The sum may be far from its limit while one phase is not."""
     connection = {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": 10_000, "phase_limit_w": 5_000}
     battery = {
-        "id": "inverter", "profile": "fronius_gen24_int", "url": "tcp://127.0.0.1:5021?unit=1",
+        "id": "inverter", "profile": "fronius_gen24_int", "url": "tcp://127.0.0.1:3?unit=1",
         "role": "battery", "battery": BATTERY, "phases": [1],
     }  # fmt: skip
     bench = Bench(_plan(4_000.0), devices=[battery], connection=connection)
@@ -171,7 +171,7 @@ async def test_a_ramp_holds_for_a_plan_and_gives_way_to_a_limit() -> None:
 async def test_the_more_efficient_battery_moves_first() -> None:
     """Every kilowatt-hour through the worse one costs more of itself."""
     second = {
-        "id": "second", "profile": "byd_battery_box", "url": "tcp://127.0.0.1:5023?unit=1",
+        "id": "second", "profile": "byd_battery_box", "url": "tcp://127.0.0.1:5?unit=1",
         "role": "battery", "battery": {**BATTERY, "efficiency": 0.99},
     }  # fmt: skip
     bench = Bench(_plan(3_000.0), devices=[second])

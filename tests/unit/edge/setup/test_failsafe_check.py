@@ -21,14 +21,12 @@ def _site(profile: str, *, export_limit_w: int, relays: bool = False) -> SiteCon
     devices[1] = {
         "id": "pv",
         "profile": profile,
-        "url": "tcp://127.0.0.1:5021?unit=1",
+        "url": "tcp://127.0.0.1:3?unit=1",
         "role": "pv",
         "pv_peak_w": 5_000,
     }
     if relays:
-        devices.append(
-            {"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:5022?unit=1", "role": "relay"}
-        )
+        devices.append({"id": "box", "profile": "kmtronic_relay", "url": "tcp://127.0.0.1:4?unit=1", "role": "relay"})
     connection = {"meter": "meter", "import_limit_w": 17_000, "export_limit_w": export_limit_w}
     return config(devices=devices, connection=connection, relays=[RIPPLE] if relays else [])
 
@@ -84,7 +82,7 @@ def test_a_board_without_the_chip_that_is_wired_is_found_before_the_start() -> N
 
 def test_a_charging_point_that_falls_to_its_own_current_is_named() -> None:
     """What an order left to it ends with the gateway; the installer chooses what it falls to."""
-    load = {"id": "ev", "profile": "alfen_eve", "url": "tcp://127.0.0.1:5022?unit=1", "role": "load"}
+    load = {"id": "ev", "profile": "alfen_eve", "url": "tcp://127.0.0.1:4?unit=1", "role": "load"}
     site = config(devices=[*plain_config()["devices"], {**load, "load": {"rated_w": 11_000}}])
     (found,) = [one for one in refuse_unsafe(site) if one.asset == "ev"]
     assert found.consequence.startswith("ev goes on at its own safe current 60 s after the gateway died")
@@ -93,7 +91,7 @@ def test_a_charging_point_that_falls_to_its_own_current_is_named() -> None:
 @pytest.mark.parametrize(("safe_a", "warned"), [(6.0, False), (16.0, True)])
 def test_a_safe_current_above_the_least_is_told_in_watts(safe_a: float, warned: bool) -> None:
     """It is read from the charging point itself."""
-    load = {"id": "ev", "profile": "heidelberg_ec", "url": "tcp://127.0.0.1:5022?unit=1", "role": "load"}
+    load = {"id": "ev", "profile": "heidelberg_ec", "url": "tcp://127.0.0.1:4?unit=1", "role": "load"}
     site = config(devices=[*plain_config()["devices"], {**load, "load": {"rated_w": 11_000}}])
     found = safe_current(site.devices[-1], {"ev_failsafe_current_a": reading(safe_a)})
     assert [one.said for one in found] == (

@@ -187,7 +187,7 @@ async def test_a_load_is_told_with_how_it_is_moved_and_whether_a_car_is_there() 
         values={"active_power_w": 6_000.0, "ev_state": 67.0},
         capabilities=frozenset({Capability.LIMIT_CONSUMPTION}),
     )
-    load = {"id": "ev", "profile": "phoenix_ev_eth", "url": "tcp://127.0.0.1:5022?unit=1", "role": "load"}
+    load = {"id": "ev", "profile": "phoenix_ev_eth", "url": "tcp://127.0.0.1:4?unit=1", "role": "load"}
     devices = [*plain_config()["devices"], {**load, "load": {"rated_w": 11_000}}]
     loop, cycles = loop_of(fakes, clock, devices=devices)
     running = asyncio.create_task(loop.run(), name="control")

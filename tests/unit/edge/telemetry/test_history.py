@@ -194,8 +194,8 @@ def test_the_command_prints_the_history_beside_a_running_gateway(tmp_path: Path)
     config.write_text(
         "site: {id: home-1, zone: east, agent: consumer}\n"
         "connection: {meter: meter, import_limit_w: 10000, export_limit_w: 10000}\n"
-        "devices: [{id: meter, profile: sdm630, url: 'tcp://127.0.0.1:5020', role: meter}]\n"
-        "link: {url: 'mqtt://127.0.0.1:1883'}\n"
+        "devices: [{id: meter, profile: sdm630, url: 'tcp://127.0.0.1:2', role: meter}]\n"
+        "link: {url: 'mqtt://127.0.0.1:6'}\n"
         f"state_dir: {tmp_path / 'state'}\n"
     )
     clock = ManualClock(START)
