@@ -119,13 +119,14 @@ def merged(control: Plain | None, site: Plain | None) -> Plain:
 
 
 def _process(own: Plain | None, other: Plain | None) -> Plain:
-    """Return how one process does: what it says itself, and how often the other one has seen it come back."""
+    """Return how one process does: what it says itself, and whether and how often the other one has seen it come."""
     said = {} if own is None else own.get("process", {})
     seen = {} if other is None else other.get("peer", {})
     return {
         "alive": own is not None,
         "pid": said.get("pid"),
         "since_at": said.get("since_at"),
+        "heard": seen.get("connected", False),
         "restarts": max(0, seen.get("connects", 0) - 1),
     }
 

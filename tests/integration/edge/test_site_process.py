@@ -16,7 +16,15 @@ from firmware_sim.plant_config import DeviceConfig, DeviceKind, LoadConfig, Plan
 from sitewatt.demo import files
 from sitewatt.operator.proof import from_state
 from tests.support.rigs.edge_parts import plain_config
-from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, SAFETY_S, battery_site, fault_rig, sun_site
+from tests.support.rigs.fault_rig import (
+    AGGREGATOR,
+    GRID_OPERATOR,
+    SAFETY_S,
+    FaultRig,
+    battery_site,
+    fault_rig,
+    sun_site,
+)
 from tests.support.rigs.fault_wire import overwrite
 from tests.support.rigs.gateway import config_file, restart, until_status
 
@@ -116,6 +124,18 @@ async def test_an_order_at_the_start_is_refused_where_its_device_stays_silent(
             await place.order(SITE, BatteryPower(power_w=1_500), issuer=AGGREGATOR, for_s=600)
 
 
+async def _site_hears_a_cycle(place: FaultRig) -> None:
+    """Wait until control has finished a cycle with the meter read since the site process hears it."""
+    said = await until_status(place, SITE, lambda said: said["processes"]["control"]["heard"], "the site hears control")
+    cycles = said["loop"]["cycles"]
+    await until_status(
+        place,
+        SITE,
+        lambda said: said["loop"]["cycles"] > cycles and said["cycle"]["connection_w"] is not None,
+        "a cycle with the meter read",
+    )
+
+
 async def test_evidence_of_a_killed_gateway_verifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proof is worth most when something went wrong."""
     async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
@@ -128,6 +148,7 @@ async def test_evidence_of_a_killed_gateway_verifies(tmp_path: Path, monkeypatch
         assert [one.fields["stage"] for one in found.records if one.kind == "stage"] == ["applied", "effective"]
         await place.start(SITE)
         await until_status(place, SITE, lambda said: _stage(said) == "effective", "the order was taken up again")
+        await _site_hears_a_cycle(place)
         await place.processes.stop([SITE])
         assert from_state(files.state(tmp_path, SITE), order.command_id).broken() is None
         kept = read_history(files.state(tmp_path, SITE) / FILE, step_s=10, first_s=0, last_s=2**40)

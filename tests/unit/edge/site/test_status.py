@@ -90,7 +90,7 @@ async def test_either_process_is_told_while_the_other_is_silent(tmp_path: Path) 
         "at": NOON.isoformat(),
         "clock": "synced",
         "process": {"pid": 7, "since_at": NOON.isoformat()},
-        "peer": {"connected": False, "since_at": None, "pid": None, "connects": 3},
+        "peer": {"connected": True, "since_at": None, "pid": None, "connects": 3},
         "parts": [],
     }
     found = {}
@@ -105,6 +105,7 @@ async def test_either_process_is_told_while_the_other_is_silent(tmp_path: Path) 
     alone, rest = found[CONTROL_SOCKET], found[SITE_SOCKET]
     assert (alone["processes"]["control"]["alive"], alone["processes"]["site"]["alive"]) == (True, False)
     assert alone["processes"]["site"]["restarts"] == 2, "as control has seen it come back"
+    assert (alone["processes"]["site"]["heard"], alone["processes"]["control"]["heard"]) == (True, False)
     assert "the site process does not answer; control goes on" in "\n".join(lines(alone))
     assert (rest["processes"]["control"]["alive"], rest["processes"]["site"]["alive"]) == (False, True)
     assert "control does not answer" in "\n".join(lines(rest))
