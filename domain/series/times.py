@@ -27,6 +27,12 @@ _NAMED = re.compile(
     r"(?:(?P<d>\d{1,2})[ .-]+(?P<mon>[A-Za-zäé]{3,9})\.?[ ,.-]+|(?P<mon2>[A-Za-zäé]{3,9})\.? (?P<d2>\d{1,2}),? +)"
     r"(?P<y>\d{4}),?(?:[T ]+(?P<h>\d{1,2}):(?P<m>\d{2})(?::(?P<s>\d{2}))?\s*(?P<half>[aApP]\.?[mM]\.?)?)?"
 )
+# With a letter or seconds before it the end of an ISO instant is its offset, else perhaps the end of a range.
+_OFFSET = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?| \d{2}:\d{2}:\d{2})-(?:0\d|1[0-2]):\d{2}")
+_OFFSET_OR_END = re.compile(r"\d{4}-\d{2}-\d{2} (\d{2}):(\d{2})-(\d{2}):(\d{2})")
+_ISO_SHORT = re.compile(r"(?:\d{8}|\d{4}-?W\d{2}-?\d)T\d")
+# Of a range (ENTSO-E) the beginning counts; its end may be a time of day alone.
+_RANGE = re.compile(r"\s+[-–]\s+(?=\d{1,4}[./-])|(?<=:\d\d)\s*[-–]\s*(?=\d{1,2}:\d\d(?::\d\d)?$)")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})(?:[T ]?(\d{2})(\d{2})(\d{2})?)?")
 _ZONE_WORD = re.compile(r"\s*\(?\b(UTC|GMT|Z|CET|CEST|MEZ|MESZ|AEST|AEDT)\)?$")
 _ZONE_HOURS = {"UTC": 0, "GMT": 0, "Z": 0, "CET": 1, "MEZ": 1, "CEST": 2, "MESZ": 2, "AEST": 10, "AEDT": 11}
@@ -83,7 +89,7 @@ def read_times(cells: Sequence[str], *, zone: str, hint: str = "", order: str) -
         SeriesError: The zone does not exist.
     """
     style = DayOrder(order)
-    parsed = [_parse(cell, style) for cell in cells]
+    parsed = [_parse(cell, style) for cell in _with_offsets(cells)]
     naive = [at for at in parsed if at is not None and at.tzinfo is None]
     name = zone or hint
     if not naive:
@@ -93,6 +99,15 @@ def read_times(cells: Sequence[str], *, zone: str, hint: str = "", order: str) -
     instants, skipped = _in_zone(parsed, local)
     words = [f"{skipped} rows in an hour that the clock skips left out"] if skipped else []
     return Times(at=tuple(instants), naive=True, zone=name, words=tuple(words))
+
+
+def _with_offsets(cells: Sequence[str]) -> Sequence[str]:
+    """Return ``2026-03-18 14:00-05:00`` as an instant with an offset, unless it is ``14:00-15:00`` in all rows."""
+    found = [_OFFSET_OR_END.fullmatch(cell.strip()) for cell in cells]
+    minutes = [[int(part) for part in match.groups()] for match in found if match]
+    if all(0 < ((end - hour) * 60 + late - minute) % (24 * 60) <= 60 for hour, minute, end, late in minutes):
+        return cells
+    return [cell if match is None else cell.strip().replace(" ", "T") for cell, match in zip(cells, found, strict=True)]
 
 
 def _in_zone(parsed: Sequence[datetime | None], local: tzinfo) -> tuple[list[datetime | None], int]:
@@ -211,8 +226,8 @@ def _parse(text: str, order: DayOrder) -> datetime | None:
     text = re.sub(r"\[[A-Za-z_/+-]{3,40}\]$", "", text.strip().strip('"'))
     if len(text) < 6 or len(text) > 80:
         return None
-    # Of a range (ENTSO-E) the beginning counts; its end may be a time of day alone.
-    text = re.split(r"\s+[-–]\s+(?=\d{1,4}[./-])|(?<=:\d\d)\s*[-–]\s*(?=\d{1,2}:\d\d(?::\d\d)?$)", text, maxsplit=1)[0]
+    if not _OFFSET.fullmatch(text):
+        text = _RANGE.split(text, maxsplit=1)[0]
     try:
         return _iso(text) or _epoch(text) or _written(text, order)
     except (ValueError, OverflowError):
@@ -220,7 +235,7 @@ def _parse(text: str, order: DayOrder) -> datetime | None:
 
 
 def _iso(text: str) -> datetime | None:
-    if not re.match(r"\d{4}-\d{2}-\d{2}", text):
+    if not re.match(r"\d{4}-\d{2}-\d{2}", text) and not _ISO_SHORT.match(text):
         return None
     try:
         return datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(" +", "+"))

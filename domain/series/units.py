@@ -39,6 +39,7 @@ UNITS = {
         Unit(name="EUR/MWh", measures=Measures.PRICE),
         Unit(name="EUR/kWh", measures=Measures.PRICE),
         Unit(name="ct/kWh", measures=Measures.PRICE),
+        Unit(name="mct/kWh", measures=Measures.PRICE),
     )
 }
 _FOLDED = {re.sub(r"[^a-z/]", "", name.lower()): unit for name, unit in UNITS.items()} | {
@@ -48,7 +49,8 @@ _FOLDED = {re.sub(r"[^a-z/]", "", name.lower()): unit for name, unit in UNITS.it
     "cent/kwh": UNITS["ct/kWh"],
     "cents/kwh": UNITS["ct/kWh"],
 }
-_PRICE = re.compile(r"(eur|€|ct|cents?|c)\s*(?:/|_?per_?|\s)\s*([mk]wh)", re.IGNORECASE)
+# Of ``Electric kWh`` the c is no cent.
+_PRICE = re.compile(r"(eur|€|(?<![^\W\d_])(?:mct|ct|cents?|c))\s*(?:/|_?per_?|\s)\s*([mk]wh)", re.IGNORECASE)
 # A quotient by energy is no energy: other currencies, grams of CO2.
 _RATE = re.compile(r"([^\W\d_][^\W_]{0,5}|[€£$¥¢])\s*(?:/|\s+per\s+|_per_)\s*([mk]?wh)(?![a-z])", re.IGNORECASE)
 _AN_HOUR = re.compile(r"(?<![^\W\d_])([kKMG]?)[wW]h\s*(?:/|_per_)\s*h(?![^\W\d_])")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge.trading.plan.season import Played, Season
 
 _W = {"W": 1.0, "kW": 1_000.0, "MW": 1_000_000.0}
-_MCT_PER_KWH = {"EUR/MWh": 100.0, "EUR/kWh": 100_000.0, "ct/kWh": 1_000.0}
+_MCT_PER_KWH = {"EUR/MWh": 100.0, "EUR/kWh": 100_000.0, "ct/kWh": 1_000.0, "mct/kWh": 1.0}
 _QUARTER_S = 900
 _POLICIES = ("rule", "plan", "perfect")
 

@@ -23,7 +23,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 BLOCKS = " ▁▂▃▄▅▆▇█"
 SPOT_PER_MWH_MAX = 1_000_000  # Far above what any market admits.
 PRICE_PER_MWH_MIN, PRICE_PER_MWH_MAX = 10, 20_000  # From a cent to crowns a kWh.
-MCT_PER_UNIT = {"EUR/MWh": 100, "EUR/kWh": 100_000, "ct/kWh": 1000}
+MCT_PER_UNIT = {"EUR/MWh": 100, "EUR/kWh": 100_000, "ct/kWh": 1000, "mct/kWh": 1}
 SPOT_HELP = "The market's price in the currency per MWh: one number, or a file of times and prices."
 
 

@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -217,3 +217,50 @@ def test_of_several_columns_that_of_the_quantity_is_read(header: str, wanted: st
     """The first column of a portal's table may be the temperature, or what the roof gave."""
     rows = [f"{at.isoformat()},20,{load(at)}" for at in STARTS]
     assert read("\n".join([header, *rows]).encode(), Options(wanted=wanted)).column == column
+
+
+@pytest.mark.parametrize(
+    "style", ["{:%Y-%m-%dT%H:%M}", "{:%Y-%m-%dT%H:%M:%S}", "{:%Y-%m-%d %H:%M:%S}", "{:%Y-%m-%d %H:%M}"]
+)
+@pytest.mark.parametrize("hours", [-1, -5, -8, -12, 2])
+def test_an_offset_west_of_greenwich_is_no_end_of_a_range(style: str, hours: int) -> None:
+    """The offset of New York was taken for a time of day, and its times for those of UTC."""
+    zone = timezone(timedelta(hours=hours))
+    sign = f"{'-' if hours < 0 else '+'}{abs(hours):02d}:00"
+    reading = _read(_csv(stamp=lambda at: style.format(at.astimezone(zone)) + sign))
+    assert reading.series.start == START
+    assert reading.series.values[19] == load(STARTS[19])
+
+
+def test_a_range_of_times_of_day_begins_where_it_begins() -> None:
+    """Its end looks like an offset, and is always the same while after the beginning."""
+    for length in (timedelta(minutes=15), timedelta(hours=1)):
+
+        def ranged(at: datetime, length: timedelta = length) -> str:
+            return f"{at:%Y-%m-%d %H:%M}-{at + length:%H:%M}"
+
+        ended = _read(_csv(stamp=ranged))
+        assert ended.series.start == START and ended.zone == ""
+        assert "times without a zone taken as UTC" in ended.understood
+
+
+def test_an_instant_in_short_iso_form_is_read() -> None:
+    """As 20251015T0000Z, and by the week of the year."""
+    assert _read(_csv(stamp=lambda at: f"{at:%Y%m%dT%H%MZ}")).series.start == START
+    assert _read(_csv(stamp=lambda at: f"{at:%G-W%V-%uT%H:%M:%SZ}")).series.start == START
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("Electric kWh", "kW"),
+        ("Public MWh", "MW"),
+        ("price_mct_per_kwh", "mct/kWh"),
+        ("price_ct_per_kwh", "ct/kWh"),
+        ("Preis c/kWh", "ct/kWh"),
+        ("PriceEUR/MWh", "EUR/MWh"),
+    ],
+)
+def test_a_word_that_ends_in_c_names_no_cents(header: str, unit: str) -> None:
+    """An energy was read as a price, and thousandths of a cent as cents."""
+    assert _read(_csv(header=f"time,{header}")).unit == unit
