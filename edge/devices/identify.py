@@ -17,13 +17,16 @@ from edge.modbus.bus import Bus, open_patiently
 from edge.modbus.codec import decode
 from edge.modbus.faults import Fault, NoReply
 from edge.modbus.patience import GATEWAY, PASSING, read_patiently
-from edge.modbus.point import Access, DataType, LinkLimits, RegisterPoint, Table
+from edge.modbus.point import Access, DataType, LinkLimits, Priority, RegisterPoint, Table
 from edge.modbus.sunspec import SunSpecMap, discover
 from edge.modbus.url import parse_url
 
 PROBES_PER_PROFILE = 6
 MISSES_MAX = 2  # Registers of a profile that the device does not have, before no more of them are asked for.
 SILENCES_MAX = 4  # Reads without any answer, with none before, after which nobody is there.
+# Ranges refused for a reason that may pass, with no value between, after which each further one is asked for once:
+# some devices refuse so what they do not have. What was refused is asked for again in a second pass over all profiles.
+PUT_OFFS_MAX = 4
 # What each finding weighs. A name that the device tells outweighs values that merely could be; no value decides alone.
 _NAME = 3.0
 _NAME_OF_ANOTHER = -10.0
@@ -89,6 +92,7 @@ class _Reader:
         self._passing: DeviceRefused | None = None
         self._cut_off: NoReply | None = None
         self._was_put_off = False
+        self._put_offs = 0
 
     async def sunspec(self) -> SunSpecMap | None:
         """Return the models of the device, None where it shows none.
@@ -117,16 +121,29 @@ class _Reader:
         if key not in self._known:
             self._known[key] = None
             try:
-                self._known[key] = await read_patiently(self._bus, self._unit, table, address, count, tries=2)
+                self._known[key] = await self._read(table, address, count)
                 self._has_answered = True
+                self._put_offs = 0
             except DeviceRefused as refusal:
                 if refusal.exception_code in PASSING:
+                    self._put_offs += 1
                     self._put_off(refusal)
                 else:
                     self._has_answered = True
             except NoReply as lost:
                 self._silent(lost)
         return self._known[key]
+
+    async def _read(self, table: Table, address: int, count: int) -> tuple[int, ...]:
+        if self._keeps_failing:
+            return await self._bus.read(
+                self._unit, table, address, count, priority=Priority.BACKGROUND, tries_while_busy=1
+            )
+        return await read_patiently(self._bus, self._unit, table, address, count, tries=2)
+
+    @property
+    def _keeps_failing(self) -> bool:
+        return self._put_offs >= PUT_OFFS_MAX
 
     async def value(self, point: RegisterPoint) -> tuple[object, Quality] | None:
         image: dict[int, int] = {}
@@ -139,14 +156,16 @@ class _Reader:
         return reading.value, reading.quality
 
     def ask_again(self) -> bool:
-        """Forget what failed, where the device failed before its first answer: it booted, or was deaf for a while."""
-        put_off, self._was_put_off = self._was_put_off and self._has_answered, False
+        """Forget what failed; return whether that may have been in passing.
+
+        So it is where the device failed before its first answer (it booted, or was deaf) and where it was asked once.
+        """
         self._known = {key: words for key, words in self._known.items() if words is not None}
-        return put_off
+        return self._was_put_off
 
     def _put_off(self, refusal: DeviceRefused) -> None:
         self._passing = refusal
-        self._was_put_off = self._was_put_off or not self._has_answered
+        self._was_put_off = self._was_put_off or not self._has_answered or self._keeps_failing
 
     def check_answered(self) -> None:
         """Raise what kept a device from being told by its answers: refusals in passing, answers of another length."""

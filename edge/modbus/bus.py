@@ -138,9 +138,19 @@ class Bus:
         return max(0.0, max(self.unit(number).retry_at_s, self._connect_at_s) - asyncio.get_running_loop().time())
 
     async def read(
-        self, unit: int, table: Table, address: int, count: int, *, priority: Priority = Priority.LIVE
+        self,
+        unit: int,
+        table: Table,
+        address: int,
+        count: int,
+        *,
+        priority: Priority = Priority.LIVE,
+        tries_while_busy: int = BUSY_TRIES_MAX + 1,
     ) -> tuple[int, ...]:
         """Return the words (or bits) of adjacent addresses.
+
+        Args:
+            tries_while_busy: How often a device is asked that says it is busy, at least once.
 
         Raises:
             NoReply: No usable answer came; nothing may be concluded about the registers.
@@ -148,11 +158,11 @@ class Bus:
         """
         payload = read_request(table, address, count)
         reply_bytes = read_reply_bytes(table, count)
-        for busy_tries in range(BUSY_TRIES_MAX + 1):
+        for left in range(tries_while_busy - 1, -1, -1):
             try:
                 reply = await self._ask_twice(unit, payload, reply_bytes, priority)
             except DeviceRefused as refusal:
-                if refusal.exception_code not in (ACKNOWLEDGE, BUSY) or busy_tries == BUSY_TRIES_MAX:
+                if refusal.exception_code not in (ACKNOWLEDGE, BUSY) or not left:
                     raise
                 await asyncio.sleep(BUSY_WAIT_S)
                 continue

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edge.devices.catalogue import load_profile
+from edge.devices.catalogue import list_profiles, load_profile
 from edge.devices.facts import Facts
 from edge.devices.identify import identify
 from edge.modbus.bus import Bus
@@ -94,6 +95,34 @@ async def test_a_device_that_fails_at_everything_is_told_with_its_exception() ->
     for words in (("read", "--profile", "sunspec_generic_int"), ("identify",)):
         result = await _ask(server, words[0], "tcp://127.0.0.1:PORT?unit=1", *words[1:])
         assert result.exit_code == 1 and "exception 4 (device failure)" in result.output + result.stderr
+
+
+async def test_a_device_that_fails_at_what_it_does_not_have_is_named_though_it_fails_once_at_what_it_has() -> None:
+    """It says plainly that it is no SunSpec device, and refuses some twenty registers more as if it were broken."""
+    failed: set[tuple[int, int]] = set()
+
+    def failing(server: Server, request: Request, payload: bytes | None) -> Sending:
+        assert payload is not None
+        key = (request.pdu[0], request.address)
+        if key not in MARKERS and (payload[0] & 0x80 or key not in failed):
+            failed.add(key)
+            payload = bytes((request.pdu[0] | 0x80, 4))
+        return [(0.0, server.frame(request, payload))]
+
+    bank = empty("eastron_sdm120")
+    for name, value in (("voltage", 230.0), ("frequency", 50.0)):
+        address = load_profile("eastron_sdm120").points[name].address or 0
+        bank.input[address], bank.input[address + 1] = struct.unpack(">2H", struct.pack(">f", value))
+    others = [name for name in list_profiles() if not name.startswith("eastron")][:10]
+    server = Server({1: bank}, fault=failing)
+    async with tcp_device(server) as port:
+        first, *_ = await identify(f"tcp://127.0.0.1:{port}?unit=1", [*others, "eastron_sdm120"])
+    assert first.profile == "eastron_sdm120"
+    asked = Counter((request.pdu[0], request.address) for request in server.requests)
+    assert sum(asked.values()) <= 2 * len(asked) + 10, asked
+
+
+MARKERS = {(3, 40000), (3, 50000), (3, 0)}
 
 
 async def test_a_device_that_ignores_the_unit_is_listed_once() -> None:
