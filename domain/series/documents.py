@@ -20,6 +20,8 @@ _FORMS = (
     ("deliveryStart", "Nord Pool"),
     ("last_changed", "Home Assistant history"),
 )
+# A tariff adds the taxes itself.
+_WITHOUT_TAXES = {"Tibber": "energy", "Octopus": "value_exc_vat"}
 _ENDS = ("end", "to", "valid_to", "until")
 
 
@@ -62,13 +64,15 @@ def _json(text: str) -> Table:
     if form == "Octopus":
         units |= {"consumption": "kWh", "value_inc_vat": "ct/kWh", "value_exc_vat": "ct/kWh"}
     if form == "Tibber":
-        units |= dict.fromkeys(("total", "energy", "tax"), "EUR/kWh")
+        currency = str(records[0].get("currency") or "EUR")
+        units |= dict.fromkeys(("total", "energy", "tax"), f"{currency}/kWh")
     return Table(
         header=(time, *values),
         rows=tuple(tuple(_text(record.get(name)) for name in (time, *values)) for record in records),
         lines=tuple(range(1, len(records) + 1)),
         form=form,
         time=time,
+        price=_WITHOUT_TAXES.get(form, ""),
         units=tuple((name, value.replace(" ", "")) for name, value in units.items() if name in values and value),
     )
 

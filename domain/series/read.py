@@ -192,6 +192,8 @@ def _column(table: Table, time: str, options: Options) -> str:
         raise SeriesError(f"it has no column of values beside {time}")
     if options.column:
         return _named(table, options.column, [name for name in table.header if name != time])
+    if options.wanted == "price" and table.price in values:
+        return table.price
     full = [name for name in values if any(not is_missing(cell) for cell in table.column(name))] or values
     full = [name for name in full if not is_of_something_else(table, name)] or full
     for name in full:

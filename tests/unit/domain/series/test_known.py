@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from domain.series.read import Options, read
 from sitewatt.commands.forecast import app
+from tests.support.cloud import price_answers
 
 ESPI = """<?xml version="1.0"?><feed xmlns="http://naesb.org/espi"><ReadingType><flowDirection>1</flowDirection>
 <powerOfTenMultiplier>0</powerOfTenMultiplier><uom>72</uom></ReadingType><IntervalBlock>
@@ -130,6 +131,17 @@ def test_a_known_export_is_recognised_and_read(form: str) -> None:
     assert reading.understood.startswith(form) and reading.unit == unit
     if form != "DSMR telegrams":
         assert reading.series.values.tolist() == pytest.approx(values)
+
+
+def test_of_a_price_with_and_without_taxes_the_one_without_is_read() -> None:
+    """A tariff adds its taxes to what the market asks; a person may still name the other column."""
+    start = datetime(2026, 3, 17, 23, tzinfo=UTC)
+    octopus = price_answers.octopus(start, [50.0, 40.0])
+    assert read(octopus, Options(wanted="price")).column == "value_exc_vat"
+    assert read(octopus, Options(wanted="price", column="value_inc_vat")).series.values.tolist() == [52.5, 42.0]
+    tibber = price_answers.tibber(start, [0.5, 0.4], currency="SEK").replace(b'"energy"', b'"total": 0.9, "energy"')
+    told = read(tibber, Options(wanted="price"))
+    assert (told.column, told.unit, told.series.values.tolist()) == ("energy", "SEK/kWh", [0.5, 0.4])
 
 
 PAGE = (Path(__file__).parents[4] / "docs" / "files.md").read_text(encoding="utf-8")
