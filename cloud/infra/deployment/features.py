@@ -1,11 +1,15 @@
 """Turns the switches of a stack: the next version of its AppConfig configuration, and its deployment."""
 
-from typing import Final
+import time
+from typing import Any, Final
 
+from cloud.errors import DeployError
 from cloud.infra.deployment.account import Account, said
 from cloud.infra.deployment.rollout import StackState
 from cloud.stores.features import Features, features_of
 
+ENDED_S_MAX: Final = 60.0
+_GOING_ON: Final = ("VALIDATING", "DEPLOYING", "BAKING", "ROLLING_BACK")
 _OF: Final = {"ApplicationId": "FeaturesApplication", "ConfigurationProfileId": "FeaturesProfile"}
 
 
@@ -30,8 +34,10 @@ def stack_features(account: Account, stack: StackState) -> Features:
 def switch(account: Account, stack: StackState, features: Features, *, why: str) -> int:
     """Put switches in force and return the number of the deployment; each carries the word of who asked.
 
+    A change that is still watched is ended first: AppConfig goes back to the version before it, and then on to this.
+
     Raises:
-        DeployError: AppConfig refused them, or another deployment goes on; give the command again.
+        DeployError: AppConfig refused them, or does not end the change before; give the command again.
     """
     client = account.client("appconfig")
     where = {name: stack.outputs[output] for name, output in _OF.items()}
@@ -39,6 +45,7 @@ def switch(account: Account, stack: StackState, features: Features, *, why: str)
         version = client.create_hosted_configuration_version(
             **where, Content=features.text().encode(), ContentType="application/json", Description=why
         )
+        _end_what_is_watched(client, stack, poll_s=account.poll_s)
         begun = client.start_deployment(
             **where,
             EnvironmentId=stack.outputs["FeaturesEnvironment"],
@@ -47,3 +54,26 @@ def switch(account: Account, stack: StackState, features: Features, *, why: str)
             Description=why,
         )
     return int(begun["DeploymentNumber"])
+
+
+def _end_what_is_watched(client: Any, stack: StackState, *, poll_s: float) -> None:
+    """End deployments that go on, and wait until they have.
+
+    Source: AWS AppConfig API reference, StopDeployment (``AllowRevert`` ends one in any state before its end).
+    """
+    there = {
+        "ApplicationId": stack.outputs["FeaturesApplication"],
+        "EnvironmentId": stack.outputs["FeaturesEnvironment"],
+    }
+    deadline_s, stopped = time.monotonic() + ENDED_S_MAX, set[int]()
+    while True:
+        listed = client.list_deployments(**there)["Items"]
+        going_on = [each["DeploymentNumber"] for each in listed if each["State"] in _GOING_ON]
+        if not going_on:
+            return
+        for number in set(going_on) - stopped:
+            client.stop_deployment(**there, DeploymentNumber=number, AllowRevert=True)
+            stopped.add(number)
+        if time.monotonic() > deadline_s:
+            raise DeployError(f"the features were not switched: deployment {going_on[0]} does not end")
+        time.sleep(poll_s)
