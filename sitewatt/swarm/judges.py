@@ -15,6 +15,7 @@ from edge.devices.phases import PHASE_HOLD_S
 from sitewatt.swarm.evidence import Evidence, Limit, Power, Reading
 from sitewatt.swarm.liar import ENERGY_WH_MAX as LIE_WH_MAX
 from sitewatt.swarm.plan import BROKER, EVERYTHING, LIAR, FaultKind, Ordered
+from sitewatt.swarm.stations import StationSaid
 from sitewatt.swarm.wires import SILENT_S
 
 # A meter is read once a second and counts whole watt hours; a reading may be taken so many seconds beside the boundary.
@@ -31,6 +32,8 @@ CATCH_UP_S: Final = 15.0
 SETTLES_S: Final = 900.0
 # A station is told tenths of an ampere, by the voltage that it measures.
 STATION_TOLERANCE_W: Final = 75.0
+# The current at which a station goes on alone once its lease has ended: 6 A on three phases of 230 V.
+STATION_ALONE_W: Final = 4_140.0
 # A charger changes its phases at most so often; then what an order leaves is charged with, as soon as it has effect.
 CHARGES_S: Final = PHASE_HOLD_S + EFFECT_S
 LIMIT_TOLERANCE_W: Final = 150.0
@@ -243,11 +246,17 @@ def stations_obey(evidence: Evidence) -> Iterator[Finding]:
             continue
         ends_ms = limit.ends_ms - EDGE_S * 1000
         held = [said for said in evidence.stations if limit.held_from_ms <= said.at_ms <= ends_ms]
-        over = next((said for said in held if said.allowed_w > limit.max_w + STATION_TOLERANCE_W), None)
-        if over is not None:
-            at_s = _since(evidence, over.at_ms)
-            what = f"{at_s:.0f} s: order {limit.number} of {limit.max_w} W, the station allows {over.allowed_w:.0f} W"
-            yield _finding(stations_obey, what, at_s=at_s)
+        since_ms: int | None = None
+        for said in held:
+            if said.allowed_w <= limit.max_w + STATION_TOLERANCE_W or _is_left_alone(evidence, limit.site, said):
+                since_ms = None
+                continue
+            since_ms = said.at_ms if since_ms is None else since_ms
+            if said.at_ms - since_ms > CATCH_UP_S * 1000:
+                at_s, for_s = _since(evidence, said.at_ms), (said.at_ms - since_ms) / 1000
+                what = f"order {limit.number} of {limit.max_w} W, the station allows {said.allowed_w:.0f} W"
+                yield _finding(stations_obey, f"{at_s:.0f} s: {what} for {for_s:.0f} s", at_s=at_s)
+                break
         from_s, by_s = _since(evidence, limit.held_from_ms), _since(evidence, limit.held_from_ms) + CHARGES_S
         in_time = [said for said in held if _since(evidence, said.at_ms) <= by_s]
         enough = bool(in_time) and limit.max_w >= max(said.least_w for said in in_time)
@@ -258,6 +267,12 @@ def stations_obey(evidence: Evidence) -> Iterator[Finding]:
                 f"order {limit.number} of {limit.max_w} W leaves {CHARGES_S:.0f} s no charge, not over one phase either"
             )
             yield _finding(stations_obey, f"{by_s:.0f} s: {what}", at_s=by_s)
+
+
+def _is_left_alone(evidence: Evidence, site: str, said: StationSaid) -> bool:
+    """Return whether a station is at its own safe current, since something keeps its gateway from it."""
+    at_s = _since(evidence, said.at_ms)
+    return not said.leased and said.allowed_w <= STATION_ALONE_W and _disturbed(evidence, site, at_s, at_s)
 
 
 def _called_upon(evidence: Evidence, limit: Limit) -> bool:

@@ -148,7 +148,7 @@ def _station_allows(sound: Evidence, *allowed_w: float, least_w: float = 1_380.0
 
 
 def _station_takes_too_much(sound: Evidence) -> Evidence:
-    return _station_allows(sound, 2_300.0, 6_900.0, 2_300.0)
+    return _station_allows(sound, 2_300.0, 6_900.0, 6_900.0, 6_900.0, 2_300.0)
 
 
 def _station_pauses_for_good(sound: Evidence) -> Evidence:
@@ -286,7 +286,12 @@ def test_a_station_keeps_an_order_over_one_phase_after_a_pause() -> None:
     kill = Fault(number=1, kind=FaultKind.KILL, target=SITE, at_s=40.0, for_s=20.0, seed=1)
     struck = Chronicle(struck=[Struck(fault=kill, from_s=200.0, to_s=220.0)])
     assert judge(replace(_station_allows(sound, *[0.0] * 40), chronicle=struck)) == []
-    assert judge(replace(_station_allows(sound, 11_000.0), chronicle=struck)) != []
+    assert judge(replace(_station_allows(sound, *[11_000.0] * 3), chronicle=struck)) != []
+    alone = _station_allows(sound, *[2_300.0] * 14, *[4_140.0] * 5)
+    alone = replace(alone, stations=[replace(said, leased=said.allowed_w < 4_000.0) for said in alone.stations])
+    assert judge(replace(alone, chronicle=struck)) == [], "nobody renews its lease, and it is at its safe current"
+    assert judge(alone) != [], "nothing keeps its gateway from it"
+    assert judge(_station_allows(sound, 4_140.0, 2_300.0)) == [], "one that has just called is told its fallback first"
 
 
 def test_a_gateway_owes_its_return_after_a_certificate_where_nothing_else_keeps_it_away() -> None:
