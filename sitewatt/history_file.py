@@ -9,8 +9,9 @@ import numpy as np
 
 from cloud.market.tools.inputs import BadInput, mapping, only, text
 from contracts.units import DELIVERY_INTERVAL_S
+from domain.series.columns import Options
 from domain.series.errors import SeriesError
-from domain.series.read import Options, Reading, read
+from domain.series.read import Reading, read
 from domain.series.times import zone_named
 
 KEYS = ("file", "column", "time_column", "timezone", "unit", "measures", "decimal", "dates")

@@ -9,8 +9,7 @@ from typing import Final, Protocol
 from cloud.errors import ProviderError, SetupError
 from cloud.outbound import ask
 from contracts.reasons import reason_of
-from domain.prices.price_file import price_file
-from domain.prices.questions import answered, question, within
+from domain.prices.questions import answered, filed, question
 from domain.prices.source import PriceSource, Provider
 from domain.prices.steps import PriceFault, Prices
 from domain.question import Question
@@ -50,18 +49,19 @@ class HttpPrices:
 class FilePrices:
     """Prices from a file of the operator, read anew each time."""
 
-    path: Path
+    source: PriceSource
 
     def prices(self, *, first: datetime, last: datetime) -> Prices:
         """Read the prices of a span."""
+        path = Path(self.source.file)
         try:
-            if self.path.stat().st_size > FILE_BYTES_MAX:
-                raise ProviderError(f"price file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
-            text = self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProviderError(f"price file {self.path} cannot be read: {reason_of(error)}") from error
+            if path.stat().st_size > FILE_BYTES_MAX:
+                raise ProviderError(f"price file {path} is larger than {FILE_BYTES_MAX} bytes; not read")
+            data = path.read_bytes()
+        except OSError as error:
+            raise ProviderError(f"price file {path} cannot be read: {reason_of(error)}") from error
         try:
-            return within(price_file(text), first=first, last=last)
+            return filed(self.source, data, first=first, last=last)
         except PriceFault as error:
             raise ProviderError(str(error)) from error
 
@@ -73,7 +73,7 @@ def provider_of(source: PriceSource, *, environ: Callable[[str], str | None]) ->
         SetupError: Its token is not in the environment.
     """
     if source.provider is Provider.FILE:
-        return FilePrices(path=Path(source.file))
+        return FilePrices(source=source)
     token = environ(source.token_env) if source.token_env else ""
     if token is None:
         raise SetupError(f"{source.token_env} is not set; {source.provider} cannot be asked for prices")

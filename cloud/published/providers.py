@@ -98,8 +98,8 @@ class FilePublisher:
         try:
             if self.path.stat().st_size > FILE_BYTES_MAX:
                 raise ProviderError(f"published file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
-            told = power_file(self.path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+            told = power_file(self.path.read_bytes())
+        except OSError as error:
             raise ProviderError(f"published file {self.path} cannot be read: {reason_of(error)}") from error
         except PublishedFault as error:
             raise ProviderError(str(error)) from error

@@ -10,7 +10,8 @@ from cloud.errors import ProviderError
 from cloud.outbound import ask
 from contracts.reasons import reason_of
 from domain.question import Question
-from domain.weather.answers import WeatherFault, WeatherHour, weather_file
+from domain.series.columns import Options
+from domain.weather.answers import WeatherFault, WeatherHour, filed_weather
 from domain.weather.questions import AHEAD, weather_answered, weather_question
 from domain.weather.source import WeatherProvider, WeatherSource
 
@@ -48,27 +49,27 @@ class HttpWeather:
 class FileWeather:
     """Weather from a file of the operator, the same for all places, read anew each time."""
 
-    path: Path
+    source: WeatherSource
 
     def hours(self, *, latitude_deg: float, longitude_deg: float, at: datetime, past_days: int) -> list[WeatherHour]:
         """Read the file."""
+        path = Path(self.source.file)
         try:
-            if self.path.stat().st_size > FILE_BYTES_MAX:
-                raise ProviderError(f"weather file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
-            text = self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProviderError(f"weather file {self.path} cannot be read: {reason_of(error)}") from error
+            if path.stat().st_size > FILE_BYTES_MAX:
+                raise ProviderError(f"weather file {path} is larger than {FILE_BYTES_MAX} bytes; not read")
+            data = path.read_bytes()
+        except OSError as error:
+            raise ProviderError(f"weather file {path} cannot be read: {reason_of(error)}") from error
+        options = Options(timezone=self.source.timezone)
         first = at - timedelta(days=past_days)
-        return [hour for hour in _decoded(lambda: weather_file(text)) if first <= hour.start <= at + AHEAD]
+        return [hour for hour in _decoded(lambda: filed_weather(data, options)) if first <= hour.start <= at + AHEAD]
 
 
 def weather_of(source: WeatherSource) -> Weather | None:
     """Return the provider that a zone names."""
     if source.provider is WeatherProvider.NONE:
         return None
-    return (
-        FileWeather(path=Path(source.file)) if source.provider is WeatherProvider.FILE else HttpWeather(source=source)
-    )
+    return FileWeather(source=source) if source.provider is WeatherProvider.FILE else HttpWeather(source=source)
 
 
 def _decoded(decode: Callable[[], list[WeatherHour]]) -> list[WeatherHour]:

@@ -1,7 +1,5 @@
 """What a person gives beside a series: covariates in columns, and hourly weather, on the grid of the series."""
 
-import csv
-import math
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -9,6 +7,9 @@ import numpy as np
 
 from domain.forecasting.pv import Weather, quarters_of_hours
 from domain.forecasting.series import Series, regular
+from domain.series.columns import Options, table_of, time_column
+from domain.series.errors import SeriesError
+from domain.series.exact import exact_rows
 from domain.weather.answers import HOUR, WeatherHour
 
 COLUMNS_MAX = 20
@@ -19,49 +20,37 @@ class GivenFault(ValueError):
     """A file of covariates or weather cannot be used; the sentence names the line or the column."""
 
 
-def covariates_of(text: str, *, step_s: int) -> dict[str, Series]:
-    """Return each column of a CSV on the grid of a series: ``start`` with an offset first, then numbers.
+def covariates_of(data: bytes, options: Options, *, step_s: int) -> dict[str, Series]:
+    """Return each column of a file beside its time on the grid of a series.
 
     Raises:
         GivenFault: A line cannot be read, or there is nothing in the file.
     """
-    lines = csv.reader(text.lstrip("\ufeff").splitlines())
-    header = [name.strip() for name in next(lines, [])]
-    if len(header) < 2 or len(header) > COLUMNS_MAX + 1:
-        raise GivenFault(f"covariates name {max(0, len(header) - 1)} columns, must be 1 to {COLUMNS_MAX}")
-    rows: list[tuple[datetime, list[float | None]]] = []
-    for cells in lines:
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"covariates line {lines.line_num}"
-        if len(cells) != len(header):
-            raise GivenFault(f"{where} has {len(cells)} columns, the header {len(header)}")
-        try:
-            at = datetime.fromisoformat(cells[0].strip())
-            values = [float(cell) if cell.strip() else None for cell in cells[1:]]
-        except ValueError as error:
-            raise GivenFault(f"{where}: {error}") from error
-        if at.tzinfo is None:
-            raise GivenFault(f"{where}: {cells[0].strip()!r} names no offset")
-        if any(value is not None and not math.isfinite(value) for value in values):
-            raise GivenFault(f"{where} holds a number that is not finite")
-        rows.append((at.astimezone(UTC), values))
+    try:
+        table, _ = table_of(data)
+        time = time_column(table, options.time_column)
+        names = [name for name in table.header if name != time]
+        if not 1 <= len(names) <= COLUMNS_MAX:
+            raise GivenFault(f"covariates name {len(names)} columns, must be 1 to {COLUMNS_MAX}")
+        rows = exact_rows(table, names, options)
+    except SeriesError as error:
+        raise GivenFault(f"covariates: {error}") from error
     if len(rows) < 2:
         raise GivenFault(f"covariates hold {len(rows)} lines, fewer than 2")
-    gap_s = round(min((later[0] - earlier[0]).total_seconds() for earlier, later in pairwise(rows)))
+    gap_s = round(min((later.start - earlier.start).total_seconds() for earlier, later in pairwise(rows)))
     if gap_s <= 0:
-        raise GivenFault("the lines of the covariates are not in the order of time")
+        raise GivenFault("two lines of the covariates are of one time")
     repeats = max(1, min(gap_s, HOLD_S_MAX) // step_s)
     return {
         name: regular(
             [
-                (datetime.fromtimestamp(at.timestamp() + step_s * repeat, UTC), values[index])
-                for at, values in rows
+                (datetime.fromtimestamp(row.start.timestamp() + step_s * repeat, UTC), row.values[index])
+                for row in rows
                 for repeat in range(repeats)
             ],
             step_s=step_s,
         )
-        for index, name in enumerate(header[1:])
+        for index, name in enumerate(names)
     }
 
 

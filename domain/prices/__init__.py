@@ -1,1 +1,1 @@
-"""Day-ahead prices: what a provider answers, decoded; pure, for the cloud and for a gateway without one."""
+"""Day-ahead prices: what a provider answers or a file holds, as steps of price; pure, for both sides."""

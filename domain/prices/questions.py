@@ -1,22 +1,15 @@
 """How each provider of prices is asked, and which decoder reads its answer: the same at the cloud and at a gateway."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from domain.prices.entsoe import entsoe
-from domain.prices.json_answers import TIBBER_QUERY, awattar, energy_charts, octopus, tibber
+from domain.prices.decode import TIBBER_QUERY, answered_prices, filed_prices
 from domain.prices.source import PriceSource, Provider
 from domain.prices.steps import Prices, PriceStep, by_interval
 from domain.question import Question
+from domain.series.columns import Options
 
-_DECODERS: Final[Mapping[Provider, Callable[..., list[PriceStep]]]] = {
-    Provider.ENERGY_CHARTS: energy_charts,
-    Provider.ENTSOE: entsoe,
-    Provider.AWATTAR: awattar,
-    Provider.TIBBER: tibber,
-    Provider.OCTOPUS: octopus,
-}
 # Of any span; Tibber tells today and tomorrow, Octopus a month.
 TELL_THE_PAST: Final = frozenset({Provider.ENERGY_CHARTS, Provider.ENTSOE, Provider.AWATTAR, Provider.FILE})
 
@@ -27,7 +20,25 @@ def answered(source: PriceSource, body: bytes, *, first: datetime, last: datetim
     Raises:
         PriceFault: The answer does not hold what its provider documents; nothing of it is used.
     """
-    return within(_DECODERS[source.provider](body, currency=source.currency), first=first, last=last)
+    return within(answered_prices(body, source.provider, currency=source.currency), first=first, last=last)
+
+
+def filed(source: PriceSource, data: bytes, *, first: datetime, last: datetime) -> Prices:
+    """Return the price of each delivery interval of a span that a file holds, read as its source says.
+
+    Raises:
+        PriceFault: It cannot be read so; the sentence names line or column, and nothing of it is used.
+    """
+    options = Options(
+        wanted="price",
+        column=source.column,
+        time_column=source.time_column,
+        unit=source.unit,
+        timezone=source.timezone,
+        decimal=source.decimal,
+        dates=source.dates,
+    )
+    return within(filed_prices(data, options, currency=source.currency), first=first, last=last)
 
 
 def within(steps: Iterable[PriceStep], *, first: datetime, last: datetime) -> Prices:

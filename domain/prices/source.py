@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from domain.provider import ProviderSource
 
@@ -45,7 +45,8 @@ class PriceSource(ProviderSource):
     ``area`` is a bidding zone (Energy-Charts: ``DE-LU``), an EIC code (ENTSO-E) or a tariff code (Octopus);
     ``product`` an Octopus product; ``token_env`` names the environment variable that holds the token; ``url`` replaces
     the provider's address (aWATTar in Austria: ``https://api.awattar.at``). ``publishes_at_hour_utc`` is when the
-    prices of the next day may be expected.
+    prices of the next day may be expected. Of a file ``column``, ``time_column``, ``unit``, ``timezone``, ``decimal``
+    (``comma`` or ``point``) and ``dates`` (``day-first`` or ``month-first``) say what it leaves open.
     """
 
     URLS = URLS
@@ -55,3 +56,18 @@ class PriceSource(ProviderSource):
     product: str = Field(default="", max_length=80)
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     publishes_at_hour_utc: int = Field(default=12, ge=0, le=23)
+    column: str = Field(default="", max_length=120)
+    time_column: str = Field(default="", max_length=120)
+    unit: str = Field(default="", max_length=20)
+    timezone: str = Field(default="", max_length=60)
+    decimal: Literal["", "comma", "point"] = ""
+    dates: Literal["", "day-first", "month-first"] = ""
+
+    @model_validator(mode="after")
+    def _of_a_file(self) -> Self:
+        said = [
+            name for name in ("column", "time_column", "unit", "timezone", "decimal", "dates") if getattr(self, name)
+        ]
+        if said and self.provider is not Provider.FILE:
+            raise ValueError(f"{said[0]} is of provider file, not of {self.provider}")
+        return self

@@ -4,13 +4,14 @@ Source: api.energy-charts.info (OpenAPI, ``/public_power_forecast``: one product
 ``forecast_values`` in MW).
 """
 
-import csv
-from datetime import UTC, datetime
-from typing import Final
+import json
+from typing import Any, Final
 
-from domain.prices.json_answers import answer_object
-from domain.prices.steps import PriceFault, ends_of, instant_of, instant_s
+from domain.prices.steps import PriceFault, ends_of, instant_s
 from domain.published.power import PowerStep, PublishedFault, Quantity, power_of
+from domain.series.columns import Options, table_of
+from domain.series.errors import SeriesError
+from domain.series.exact import exact_rows
 
 # Energy-Charts tells each production type in an answer of its own.
 PRODUCTION_TYPES: Final = {
@@ -28,7 +29,7 @@ def energy_charts_power(body: bytes, *, production_type: str) -> list[PowerStep]
     """
     where = "energy-charts"
     try:
-        answer = answer_object(body, where=where)
+        answer = _object(body, where=where)
         if answer.get("production_type") not in {production_type, None}:
             raise PublishedFault(f"{where}: the answer is of {str(answer['production_type'])[:40]}, not used")
         seconds, values = answer.get("unix_seconds"), answer.get("forecast_values")
@@ -45,46 +46,42 @@ def energy_charts_power(body: bytes, *, production_type: str) -> list[PowerStep]
     ]
 
 
-def power_file(text: str) -> dict[Quantity, list[PowerStep]]:
+def power_file(data: bytes) -> dict[Quantity, list[PowerStep]]:
     """Decode a file ``start,load_mw,wind_and_sun_mw``, either column alone too; an empty cell is not known.
 
     Raises:
         PublishedFault: A line cannot be read; the sentence names it and why.
     """
-    lines = csv.reader(text.lstrip("\ufeff").splitlines())
-    header = [name.strip().lower() for name in next(lines, [])]
-    columns = {
-        quantity: header.index(name) for quantity, name in zip(Quantity, FILE_COLUMNS, strict=True) if name in header
-    }
-    if not header or header[0] != "start" or not columns:
-        raise PublishedFault(f"published file: its first line is not start,{','.join(FILE_COLUMNS)}; it is not used")
-    starts: list[datetime] = []
-    values: dict[Quantity, list[str]] = {quantity: [] for quantity in columns}
+    where = "published file"
     try:
-        for cells in lines:
-            if not any(cell.strip() for cell in cells):
-                continue
-            where = f"published file line {lines.line_num}"
-            if len(cells) != len(header):
-                raise PublishedFault(f"{where} has {len(cells)} columns, the header {len(header)}; it is not used")
-            starts.append(instant_of(cells[0].strip(), where=where).astimezone(UTC))
-            for quantity, column in columns.items():
-                values[quantity].append(cells[column].strip())
-        ends = ends_of(starts)
+        table, _ = table_of(data)
+        names = {name.lower(): name for name in table.header}
+        columns = {
+            quantity: names[name] for quantity, name in zip(Quantity, FILE_COLUMNS, strict=True) if name in names
+        }
+        if "start" not in names or not columns:
+            raise SeriesError(f"its columns are not start,{','.join(FILE_COLUMNS)}")
+        rows = exact_rows(table, list(columns.values()), Options(time_column=names["start"]))
+        ends = ends_of([row.start for row in rows])
+    except SeriesError as error:
+        raise PublishedFault(f"{where}: {error}; the file is not used") from error
     except PriceFault as error:
         raise PublishedFault(str(error)) from error
     return {
         quantity: [
-            PowerStep(start=start, end=end, power_mw=power_of(_number(text), where="published file"))
-            for start, end, text in zip(starts, ends, told, strict=True)
-            if text
+            PowerStep(start=row.start, end=end, power_mw=power_of(value, where=where))
+            for row, end in zip(rows, ends, strict=True)
+            if (value := row.values[place]) is not None
         ]
-        for quantity, told in values.items()
+        for place, quantity in enumerate(columns)
     }
 
 
-def _number(text: str) -> float | str:
+def _object(body: bytes, *, where: str) -> dict[str, Any]:
     try:
-        return float(text)
-    except ValueError:
-        return text[:20]
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise PublishedFault(f"{where}: the answer of {len(body)} bytes is no JSON, perhaps cut short") from error
+    if not isinstance(answer, dict):
+        raise PublishedFault(f"{where}: the answer is no JSON object; not used")
+    return answer

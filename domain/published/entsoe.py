@@ -8,9 +8,11 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Final
 
-from domain.prices.entsoe import children_of, document, points_of, text_of
-from domain.prices.steps import PriceFault
 from domain.published.power import PowerStep, PublishedFault, by_interval, power_of, summed
+from domain.series.decode import decode
+from domain.series.entsoe import checked, points_of
+from domain.series.errors import SeriesError
+from domain.series.xml_text import children_of, root_of, text_of
 
 WIND_AND_SUN_TYPES: Final = ("B16", "B18", "B19")
 _ROOT: Final = "GL_MarketDocument"
@@ -44,15 +46,15 @@ def _steps(body: bytes) -> dict[str, list[PowerStep]]:
     """Return the steps of each production type; a load has none."""
     told: dict[str, list[PowerStep]] = defaultdict(list)
     try:
-        for series in children_of(document(body, root=_ROOT), "TimeSeries"):
+        for series in children_of(checked(root_of(decode(body)[0]), _ROOT), "TimeSeries"):
             unit = text_of(series, "quantity_Measure_Unit.name")
             if unit != "MAW":
                 raise PublishedFault(f"entsoe: power in {unit[:10]!r}, expected MAW; not used")
             psr = text_of(series, "MktPSRType", "psrType")
             for start, end, text in points_of(series, value="quantity"):
                 told[psr].append(PowerStep(start=start, end=end, power_mw=_power(text)))
-    except PriceFault as error:
-        raise PublishedFault(str(error)) from error
+    except SeriesError as error:
+        raise PublishedFault(f"entsoe: {error}; the answer is not used") from error
     return told
 
 

@@ -5,23 +5,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
+from domain.series.answers import known_answer
+from domain.series.answers import text as _text
+from domain.series.entsoe import PRICES, REFUSAL, entsoe_prices
 from domain.series.errors import SeriesError
 from domain.series.table import Table
 from domain.series.times import looks_like_time
+from domain.series.xml_text import local_name as _local
+from domain.series.xml_text import root_of
 
 _FORMS = (
-    ("marketprice", "aWATTar"),
-    ("unix_seconds", "Energy-Charts"),
-    ("startsAt", "Tibber"),
-    ("valid_from", "Octopus"),
-    ("interval_start", "Octopus"),
     ("deliveryStart", "Nord Pool"),
     ("last_changed", "Home Assistant history"),
 )
-# A tariff adds the taxes itself.
-_WITHOUT_TAXES = {"Tibber": "energy", "Octopus": "value_exc_vat"}
 _ENDS = ("end", "to", "valid_to", "until")
 
 
@@ -35,7 +33,8 @@ def read_document(text: str) -> Table | None:
     if head.startswith(("{", "[")):
         return _json(text)
     if head.startswith("<"):
-        return _green_button_xml(text)
+        root = root_of(text)
+        return entsoe_prices(root) if _local(root) in {PRICES, REFUSAL} else _green_button_xml(root)
     if re.match(r"100,NEM1[23]", head):
         return _nem12(text)
     if re.match(r"/\w{3}\d", head) and "1-0:" in text:
@@ -47,7 +46,10 @@ def _json(text: str) -> Table:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SeriesError(f"it begins like JSON and is none: {str(error)[:100]}") from error
+        raise SeriesError(f"it begins like JSON and is none, perhaps cut short: {str(error)[:100]}") from error
+    known = known_answer(data)
+    if known is not None:
+        return known
     unit = next((value for key, value in _pairs(data) if key.lower() in {"unit", "unit_of_measurement"}), "")
     records: Sequence[Mapping[str, Any]] = max(_lists(data), key=len, default=[])
     if not records:
@@ -58,27 +60,15 @@ def _json(text: str) -> Table:
         raise SeriesError(f"none of {', '.join(names[:12])} of its records is a time")
     values = [name for name in names if name != time and _numeric(records, name)]
     form = next((form for key, form in _FORMS if key in names), "JSON")
-    if form == "Energy-Charts":
-        values = [name for name in values if name == "price"] or values
-    units = {"marketprice": str(records[0].get("unit", unit)), "price": unit, "value": unit, "state": unit}
-    if form == "Octopus":
-        units |= {"consumption": "kWh", "value_inc_vat": "ct/kWh", "value_exc_vat": "ct/kWh"}
-    if form == "Tibber":
-        currency = str(records[0].get("currency") or "EUR")
-        units |= dict.fromkeys(("total", "energy", "tax"), f"{currency}/kWh")
+    units = {"price": unit, "value": unit, "state": unit}
     return Table(
         header=(time, *values),
         rows=tuple(tuple(_text(record.get(name)) for name in (time, *values)) for record in records),
         lines=tuple(range(1, len(records) + 1)),
         form=form,
         time=time,
-        price=_WITHOUT_TAXES.get(form, ""),
         units=tuple((name, value.replace(" ", "")) for name, value in units.items() if name in values and value),
     )
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _is_end(name: str) -> bool:
@@ -126,9 +116,6 @@ def _lists(data: Any, depth: int = 0) -> Iterator[Sequence[Mapping[str, Any]]]:
         columns = {key: value for key, value in lists.items() if len(value) == longest}
         if len(columns) > 1 and longest:
             yield [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        days = [data[key] for key in ("today", "tomorrow") if isinstance(data.get(key), list)]
-        if len(days) == 2:
-            yield [record for day in days for record in day if isinstance(record, dict)]
         for value in data.values():
             yield from _lists(value, depth + 1)
 
@@ -139,17 +126,11 @@ _UOM = {
 }  # fmt: skip
 
 
-def _green_button_xml(text: str) -> Table:
+def _green_button_xml(root: Element) -> Table:
     """Read ESPI interval readings: start in epoch seconds, value with a power of ten, the flow's direction.
 
     Source: NAESB REQ.21 ESPI, UomType: 72 is Wh, 38 is W, 42 is m³; flow direction 19 is from the customer to the grid.
     """
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise SeriesError("its XML declares entities, which no meter's export needs")
-    try:
-        root = ElementTree.fromstring(text.lstrip("\ufeff \r\n\t"))
-    except (ElementTree.ParseError, ValueError) as error:
-        raise SeriesError(f"it begins like XML and is none: {error}") from error
     types = [node for node in root.iter() if _local(node) == "ReadingType"]
     rows: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
@@ -182,15 +163,11 @@ def _green_button_xml(text: str) -> Table:
     )
 
 
-def _local(node: ElementTree.Element) -> str:
-    return node.tag.rsplit("}", 1)[-1]
-
-
-def _child(node: ElementTree.Element | None, name: str) -> str | None:
+def _child(node: Element | None, name: str) -> str | None:
     return next((child.text for child in node.iter() if _local(child) == name), None) if node is not None else None
 
 
-def _number(node: ElementTree.Element | None, name: str, default: int) -> int:
+def _number(node: Element | None, name: str, default: int) -> int:
     text = (_child(node, name) or "").strip()
     value = int(text) if re.fullmatch(r"-?\d{1,4}", text) else default
     return max(-12, min(12, value)) if name == "powerOfTenMultiplier" else value

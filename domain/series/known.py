@@ -6,12 +6,13 @@ Source: the vendors' public descriptions and samples that users posted; docs/fil
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from domain.series.errors import SeriesError
 from domain.series.spreadsheet import clock_of
 from domain.series.table import Table
 from domain.series.times import looks_like_time
-from domain.series.units import unit_in
+from domain.series.units import own_price_unit, unit_in
 
 Form = Callable[[Table], Table | None]
 
@@ -21,7 +22,7 @@ def recognise(table: Table) -> Table:
     for form in FORMS:
         found = form(table)
         if found is not None:
-            return replace(found, said=table.said)
+            return replace(found, said=(*table.said, *found.said))
     return table
 
 
@@ -70,6 +71,14 @@ def _pivot(
         dates=dates,
         units=tuple((name, units[name]) for name in names if name in units),
     )
+
+
+def _own_prices(table: Table) -> Table | None:
+    """Name the columns of ``start,price_<unit>``, in which a zone's prices were read from the first."""
+    first, price = [*table.header, "", ""][:2]
+    if first.lower() != "start" or own_price_unit(price) is None:
+        return None
+    return replace(table, time=first, price=price)
 
 
 def _home_assistant_history(table: Table) -> Table | None:
@@ -150,12 +159,26 @@ def _entsoe(table: Table) -> Table | None:
         first = next((mark for mark in marks if mark.strip()), "")
         kept = [(row, line) for row, line, mark in zip(rows, lines, marks, strict=True) if mark in {first, ""}]
         rows, lines = [row for row, _ in kept], [line for _, line in kept]
-    areas = set(table.column("Area")) if "Area" in table.header else set()
-    if len(areas) > 1:
-        position, area = table.header.index("Area"), sorted(areas)[0]
-        kept = [(row, line) for row, line in zip(rows, lines, strict=True) if row[position] == area]
-        rows, lines = [row for row, _ in kept], [line for _, line in kept]
-    return replace(table.with_rows(rows, lines), form="ENTSO-E", zone=zone, time=time, dates="day-first")
+    found = replace(table.with_rows(rows, lines), form="ENTSO-E", zone=zone, time=time, dates="day-first")
+    price = _name(found, r"price")
+    areas = found.column("Area") if "Area" in found.header else []
+    if price is None or len(set(areas)) < 2:
+        return found
+    unit = unit_in(price)
+    pivoted = _pivot(
+        found,
+        keys=areas,
+        times=found.column(time),
+        values=found.column(price),
+        form="ENTSO-E",
+        units={} if unit is None else dict.fromkeys(areas, unit.name),
+        zone=zone,
+        dates="day-first",
+    )
+    first = pivoted.header[1]
+    return replace(
+        pivoted, said=(f"prices of {', '.join(pivoted.header[1:4])}; {first} is read unless a column is named",)
+    )
 
 
 def _nord_pool(table: Table) -> Table | None:
@@ -394,7 +417,23 @@ def _of_day(date: str, passed: int, *, minutes: int) -> str:
     return f"{passed // hour:02d}:{passed % hour:02d}"
 
 
+def _open_meteo(table: Table) -> Table | None:
+    """Read hours of weather below a block of facts, one of which is their time zone."""
+    if not _has(table, "time") or _name(table, r"^(shortwave_radiation|temperature_2m) \(") is None:
+        return None
+    facts = next((pair for pair in pairwise(table.preamble) if "timezone" in pair[0]), ((), ()))
+    zone = dict(zip(*facts, strict=False)).get("timezone", "")
+    names = [re.sub(r" \(.*\)$", "", name) for name in table.header]
+    units = tuple(
+        (name, found[1])
+        for name, long in zip(names, table.header, strict=True)
+        if (found := re.search(r"\((.*)\)$", long))
+    )
+    return replace(table, header=tuple(names), form="Open-Meteo", zone=zone, time="time", units=units)
+
+
 FORMS: tuple[Form, ...] = (
+    _own_prices,
     _home_assistant_history,
     _home_assistant_statistics,
     _home_assistant_energy,
@@ -405,6 +444,7 @@ FORMS: tuple[Form, ...] = (
     _green_button,
     _octopus,
     _energy_charts,
+    _open_meteo,
     _solar_web,
     _solaredge,
     _dsmr_reader,

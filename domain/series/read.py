@@ -1,54 +1,24 @@
 """The reader of every series that a person brings: bytes and a few options in, a series and what was understood out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
 
 import numpy as np
 
 from domain.forecasting.series import Series
 from domain.series.column_unit import column_unit, is_of_something_else
-from domain.series.decode import decode
-from domain.series.documents import read_document
+from domain.series.columns import Options, column_of, oldest_first, table_of, time_column, value_columns
 from domain.series.errors import SeriesError, Undecided
 from domain.series.grid import ANEW, Samples, lay_out
-from domain.series.known import recognise
 from domain.series.numbers import decimal_of, is_missing, number
 from domain.series.oddities import begins_each_day, clean, gaps, rises_without_end
-from domain.series.spreadsheet import without_times
-from domain.series.table import Table, parse
-from domain.series.times import Times, day_order, looks_like_time, read_times, zone_named
-from domain.series.units import Measures, Unit, unit_in
+from domain.series.table import Table
+from domain.series.times import Times, day_order, read_times, zone_named
+from domain.series.units import Measures, Unit
 
 ODD_SHARE = 0.01
 ODD_ROWS = 20  # Below so many rows none is odd: the file is wrong.
 VALUE_MAX = 1e15  # Of what a person may bring, in any unit: far above the counter of a country in Wh, exact in a float.
-
-
-# What a column is named that holds what is asked for, the surest first.
-_WORDS = {
-    "price": ("price", "preis", "marketprice", "value_inc_vat", "total"),
-    "pv": ("pv", "solar", "produc", "yield", "generation", "erzeugung"),
-    "load": ("load", "consumption", "consommation", "verbrauch", "bezug", "afname", "usage", "demand"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a person says about a file; empty where the file shall tell.
-
-    ``wanted`` is what the series is for (``load``, ``pv``, ``price``): it chooses among columns.
-    """
-
-    column: str = ""
-    time_column: str = ""
-    timezone: str = ""
-    unit: str = ""
-    measures: str = ""
-    decimal: str = ""
-    dates: str = ""
-    wanted: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +45,9 @@ def columns_of(data: bytes, options: Options) -> tuple[str, ...]:
     Raises:
         SeriesError: The file is no table.
     """
-    table, _ = _table(data)
-    time = _time_column(table, options.time_column)
-    return tuple(_values(table, time))
+    table, _ = table_of(data)
+    time = time_column(table, options.time_column)
+    return tuple(value_columns(table, time))
 
 
 def read(data: bytes, options: Options) -> Reading:
@@ -87,15 +57,15 @@ def read(data: bytes, options: Options) -> Reading:
         Undecided: The file can be read in more than one way; the message names the option that decides.
         SeriesError: It is no series; the message names the line or the column.
     """
-    table, encoding = _table(data)
-    time = _time_column(table, options.time_column)
-    column = _column(table, time, options)
-    others = [name for name in _values(table, time) if name != column and not is_of_something_else(table, name)]
+    table, encoding = table_of(data)
+    time = time_column(table, options.time_column)
+    column = column_of(table, time, options)
+    others = [name for name in value_columns(table, time) if name != column and not is_of_something_else(table, name)]
     unit = column_unit(table, column, asked=options.unit, others=others)
     if options.timezone:
         zone_named(options.timezone)
     dates = options.dates or table.dates or day_order(table.column(time))
-    table = _oldest_first(table, time, dates)
+    table = oldest_first(table, time, dates)
     times = read_times(table.column(time), zone=options.timezone, hint=table.zone, order=dates)
     samples, notes = _samples(table, time, column, times, options)
     measures = _measures(samples, column, unit, table, options)
@@ -129,102 +99,6 @@ def read(data: bytes, options: Options) -> Reading:
         net=cleaned.net,
         removed=float((np.isfinite(series.values) & ~np.isfinite(cleaned.series.values)).mean()),
     )
-
-
-def _table(data: bytes) -> tuple[Table, str]:
-    text, encoding = decode(data)
-    document = read_document(text)
-    return (document if document is not None else recognise(parse(text))), encoding
-
-
-def _named(table: Table, name: str, choice: Sequence[str]) -> str:
-    if name in table.header:
-        return name
-    alike = [known for known in table.header if known.lower() == name.lower()]
-    if len(alike) != 1:
-        raise SeriesError(f"it has no column {name!r}, only {', '.join(choice[:12])}")
-    return alike[0]
-
-
-def _time_column(table: Table, asked: str) -> str:
-    if asked:
-        return _named(table, asked, table.header)
-    if table.time:
-        return table.time
-    for name in table.header:
-        cells = [cell for cell in table.column(name)[:60] if cell.strip()]
-        if cells and sum(looks_like_time(cell) for cell in cells) >= 0.6 * len(cells):
-            return name
-    for name in table.header:
-        if told := without_times(table.column(name)):
-            raise SeriesError(f"its column {name!r} {told}")
-    raise SeriesError(
-        f"none of its columns ({', '.join(table.header[:8])}) is a time as 2025-10-31 14:00; name one by --time-column"
-        if table.rows
-        else "it holds a header and no rows"
-    )
-
-
-def _values(table: Table, time: str) -> list[str]:
-    """Return the columns that hold numbers, times of an end left out."""
-    found = []
-    for name in table.header:
-        if name == time:
-            continue
-        cells = [cell for cell in table.column(name)[:400] if not is_missing(cell)]
-        numbers = sum(number(cell) is not None or _comma(cell) for cell in cells)
-        if (not cells and name) or (numbers >= 0.5 * len(cells) and not _is_times(cells)):
-            found.append(name)
-    return found or [name for name in table.header if name != time]
-
-
-def _comma(cell: str) -> bool:
-    return number(cell.replace(".", "").replace(",", ".")) is not None
-
-
-def _is_times(cells: Sequence[str]) -> bool:
-    return sum(looks_like_time(cell) for cell in cells[:20]) > len(cells[:20]) // 2
-
-
-def _column(table: Table, time: str, options: Options) -> str:
-    values = _values(table, time)
-    if not values:
-        raise SeriesError(f"it has no column of values beside {time}")
-    if options.column:
-        return _named(table, options.column, [name for name in table.header if name != time])
-    if options.wanted == "price" and table.price in values:
-        return table.price
-    full = [name for name in values if any(not is_missing(cell) for cell in table.column(name))] or values
-    full = [name for name in full if not is_of_something_else(table, name)] or full
-    for name in full:
-        unit = unit_in(name)
-        if options.wanted == "price" and unit is not None and unit.measures is Measures.PRICE:
-            return name
-    for word in _WORDS.get(options.wanted, ()):
-        for name in full:
-            if word in name.lower():
-                return name
-    return next((name for name in full if _may_be(table, name, options.wanted)), full[0])
-
-
-def _may_be(table: Table, name: str, wanted: str) -> bool:
-    """Return whether a column may hold what is asked for: a load is a power or an energy, and no generation."""
-    if wanted != "load":
-        return True
-    unit = unit_in(dict(table.units).get(name, "")) or unit_in(name)
-    flows = unit is not None and unit.measures in {Measures.POWER, Measures.ENERGY}
-    return flows and not any(word in name.lower() for word in _WORDS["pv"])
-
-
-def _oldest_first(table: Table, time: str, dates: str) -> Table:
-    """Return the rows the other way round where the file has the newest first: order tells autumn's hours apart."""
-    cells = table.column(time)
-    sample = read_times(cells[:: max(1, len(cells) // 500)], zone="UTC", order=dates).at
-    at = [instant for instant in sample if instant is not None]
-    falls = sum(later < earlier for earlier, later in pairwise(at))
-    if at and falls > (len(at) - 1) / 2:
-        return table.with_rows(table.rows[::-1], table.lines[::-1])
-    return table
 
 
 def _samples(table: Table, time: str, column: str, times: Times, options: Options) -> tuple[Samples, list[str]]:

@@ -26,8 +26,9 @@ class Table:
     """Columns by name and rows of cells, each with the line it stood on.
 
     ``zone`` is the time zone that a known format writes its naive times in; ``ends`` says that a row is stamped with
-    the end of its step; ``price`` is the market's price where one with taxes stands beside it; ``units`` names the
-    unit of a column whose header does not; ``said`` is what was understood of its times.
+    the end of its step; ``end`` is the column of ends where rows tell both; ``price`` is the market's price where there
+    are several, with and without taxes; ``units`` names the unit of a column whose header does not; ``said`` is what
+    was understood of its times.
     """
 
     header: tuple[str, ...]
@@ -37,6 +38,7 @@ class Table:
     form: str = ""
     zone: str = ""
     time: str = ""
+    end: str = ""
     price: str = ""
     dates: str = ""
     ends: bool = False

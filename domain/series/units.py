@@ -91,6 +91,16 @@ _BRACKETS = re.compile(r"\[\s*([^\[\]]{1,12}?)\s*\]|\(\s*([^()]{2,12}?|%)\s*\)")
 _GAS_OR_WATER = re.compile(r"(?:gas|water|wasser|volume)[\s_]+(m3)(?![^\W_])", re.IGNORECASE)
 
 
+# How the second column of ``start,price_<unit>`` ends, and what one of it is in units of money per MWh.
+OWN_PRICE_UNITS = {"eur_per_mwh": 1.0, "per_mwh": 1.0, "ct_per_kwh": 10.0, "eur_per_kwh": 1000.0, "mct_per_kwh": 0.01}
+
+
+def own_price_unit(name: str) -> float | None:
+    """Return what one of a price column is in units of money per MWh, ``None`` if its name ends in no unit."""
+    ends = sorted(OWN_PRICE_UNITS, key=len, reverse=True)
+    return next((OWN_PRICE_UNITS[end] for end in ends if name.lower().endswith(end)), None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OtherUnit:
     """A unit of a quantity that is neither power nor energy in Wh nor a price, as a header wrote it."""

@@ -1,25 +1,39 @@
-"""Answers of weather providers: global irradiance as the mean of an hour, air temperature at its beginning.
+"""Weather by the hour: global irradiance as the mean of an hour, air temperature at its beginning.
 
-Each decoder takes the body as it came and returns its hours, or raises ``WeatherFault`` and nothing is used. What a
-provider leaves empty is not known and is left out.
+What a provider answers and what a file holds is decoded by the reader of all series; each row is taken as it stands, or
+``WeatherFault`` is raised and nothing is used. What is empty is not known and is left out.
 
 Source: open-meteo.com/en/docs (``shortwave_radiation`` is the mean of the hour before its time); brightsky.dev/docs
 (``solar`` is the energy of the hour before in kWh/m2).
 """
 
-import csv
-import json
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final
+
+from domain.series.columns import Options, table_of
+from domain.series.errors import SeriesError
+from domain.series.exact import exact_rows
+from domain.series.table import Table
+from domain.weather.source import WeatherProvider
 
 HOUR: Final = timedelta(hours=1)
 GHI_W_M2_MAX: Final = 1500.0
 AIR_C_MIN: Final = -90.0
 AIR_C_MAX: Final = 60.0
 HOURS_MAX: Final = 24 * 400
+# The form that the reader tells an answer by, and the columns of each with their units: irradiance, then temperature.
+FORMS: Final[Mapping[WeatherProvider, str]] = {
+    WeatherProvider.OPEN_METEO: "Open-Meteo",
+    WeatherProvider.BRIGHTSKY: "Bright Sky",
+}
+_COLUMNS: Final = {
+    "Open-Meteo": {"shortwave_radiation": "W/m²", "temperature_2m": "°C"},
+    "Bright Sky": {"solar": "kWh/m²", "temperature": "°C"},
+}
+_OWN: Final = ("ghi_w_m2", "air_temperature_c")
 
 
 class WeatherFault(ValueError):
@@ -35,97 +49,70 @@ class WeatherHour:
     air_temperature_c: float
 
 
-def open_meteo(body: bytes) -> list[WeatherHour]:
-    """Decode ``/v1/forecast`` with unix times."""
-    answer = _object(body, where="open-meteo")
-    hourly, units = answer.get("hourly"), answer.get("hourly_units")
-    if not isinstance(hourly, dict) or not isinstance(units, dict):
-        raise WeatherFault("open-meteo: hourly is missing; the answer is not used")
-    for name, unit in (("time", "unixtime"), ("shortwave_radiation", "W/m²"), ("temperature_2m", "°C")):
-        if units.get(name) != unit:
-            raise WeatherFault(f"open-meteo: {name} in {str(units.get(name))[:20]!r}, expected {unit}; not used")
-    columns = [hourly.get(name) for name in ("time", "shortwave_radiation", "temperature_2m")]
-    times, ghi, air = (column if isinstance(column, list) else [] for column in columns)
-    if not len(times) == len(ghi) == len(air):
-        raise WeatherFault("open-meteo: time and values are not lists of one length; the answer is not used")
-    return _hours(
-        (_instant_s(times[index], where="open-meteo") - HOUR, ghi[index], air[index - 1])
-        for index in range(1, len(times))
-    )
+def answered_weather(body: bytes, provider: WeatherProvider) -> list[WeatherHour]:
+    """Decode a provider's answer.
+
+    Raises:
+        WeatherFault: It is not what the provider documents; nothing of it is used.
+    """
+    try:
+        table, _ = table_of(body)
+        if table.form != FORMS[provider]:
+            raise SeriesError(f"it is {table.form or 'a table'}, no answer of {FORMS[provider]}")
+        return _hours(_known(table, Options()))
+    except SeriesError as error:
+        raise WeatherFault(f"{provider}: {error}; the answer is not used") from error
 
 
-def brightsky(body: bytes) -> list[WeatherHour]:
-    """Decode ``/weather``."""
-    rows = _object(body, where="brightsky").get("weather")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise WeatherFault("brightsky: weather is missing; the answer is not used")
-    found = []
-    for row in rows:
-        solar = row.get("solar")
-        if solar is not None and not isinstance(solar, int | float):
-            raise WeatherFault(f"brightsky: solar {str(solar)[:20]!r} is no number; the answer is not used")
-        ghi = None if solar is None else solar * 1000
-        found.append((_instant(row.get("timestamp"), where="brightsky") - HOUR, ghi, row.get("temperature")))
-    return _hours(found)
+def filed_weather(data: bytes, options: Options) -> list[WeatherHour]:
+    """Decode a file of hours: ``start``, ``ghi_w_m2`` and ``air_temperature_c``, or a provider's export or answer.
+
+    Raises:
+        WeatherFault: It cannot be read; the sentence names line or column. Nothing of it is used.
+    """
+    try:
+        table, _ = table_of(data)
+        if table.form in FORMS.values():
+            return _hours(_known(table, options))
+        for name in ("start", *_OWN):
+            if name not in table.header:
+                raise SeriesError(f"it has no column {name}")
+        rows = exact_rows(table, _OWN, replace(options, time_column=options.time_column or "start"))
+        return _hours((row.start, row.values[0], row.values[1]) for row in rows)
+    except SeriesError as error:
+        raise WeatherFault(f"weather file: {error}; the file is not used") from error
 
 
-def weather_file(text: str) -> list[WeatherHour]:
-    """Decode CSV with ``start`` (an offset named), ``ghi_w_m2`` and ``air_temperature_c``, one line an hour."""
-    rows = csv.DictReader(text.lstrip("\ufeff").splitlines())
-    missing = {"start", "ghi_w_m2", "air_temperature_c"} - set(rows.fieldnames or ())
-    if missing:
-        raise WeatherFault(f"weather file has no column {min(missing)}; it is not used")
-    found: list[tuple[datetime, Any, Any]] = []
-    for row in rows:
-        where = f"weather file line {rows.line_num}"
-        try:
-            values = [float(row[name]) if row[name] else None for name in ("ghi_w_m2", "air_temperature_c")]
-        except (TypeError, ValueError) as error:
-            raise WeatherFault(f"{where}: {error}; the file is not used") from error
-        found.append((_instant(row["start"], where=where), values[0], values[1]))
-    return _hours(found)
+def _known(table: Table, options: Options) -> Iterator[tuple[datetime, float | None, float | None]]:
+    """Yield the hours of a known form, which stamps the mean irradiance with the end of its hour."""
+    columns = _COLUMNS[table.form]
+    units = dict(table.units)
+    for name, unit in columns.items():
+        if name not in table.header:
+            raise SeriesError(f"it has no {name}")
+        if table.rows and units.get(name) != unit:
+            raise SeriesError(f"{name} in {units.get(name, '')[:20]!r}, expected {unit}")
+    rows = exact_rows(table, list(columns), options)
+    if table.form == FORMS[WeatherProvider.BRIGHTSKY]:
+        for row in rows:
+            solar, air = row.values
+            yield row.start - HOUR, None if solar is None else solar * 1000, air
+        return
+    for before, row in pairwise(rows):
+        yield row.start - HOUR, row.values[0], before.values[1]
 
 
-def _hours(rows: Iterable[tuple[datetime, Any, Any]]) -> list[WeatherHour]:
+def _hours(rows: Iterable[tuple[datetime, float | None, float | None]]) -> list[WeatherHour]:
     found = []
     for start, ghi, air in rows:
         if ghi is None or air is None:
             continue
-        for value in (ghi, air):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise WeatherFault(f"weather of {start:%Y-%m-%dT%H:%MZ}: {str(value)[:20]!r} is no number; not used")
         if not -20.0 <= ghi <= GHI_W_M2_MAX or not AIR_C_MIN <= air <= AIR_C_MAX:
-            raise WeatherFault(
-                f"weather of {start:%Y-%m-%dT%H:%MZ}: {ghi} W/m2, {air} degrees is outside 0 to {GHI_W_M2_MAX:g} W/m2, "
-                f"{AIR_C_MIN:g} to {AIR_C_MAX:g} degrees; the answer is not used"
+            raise SeriesError(
+                f"{start:%Y-%m-%dT%H:%MZ}: {ghi:g} W/m2, {air:g} degrees is outside 0 to {GHI_W_M2_MAX:g} W/m2, "
+                f"{AIR_C_MIN:g} to {AIR_C_MAX:g} degrees"
             )
-        found.append(WeatherHour(start=start, ghi_w_m2=max(0.0, float(ghi)), air_temperature_c=float(air)))
+        found.append(WeatherHour(start=start, ghi_w_m2=max(0.0, ghi), air_temperature_c=air))
         if len(found) > HOURS_MAX:
-            raise WeatherFault(f"weather of more than {HOURS_MAX} hours; the answer is not used")
+            raise SeriesError(f"it holds more than {HOURS_MAX} hours")
     return found
-
-
-def _object(body: bytes, *, where: str) -> dict[str, Any]:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise WeatherFault(f"{where}: the answer of {len(body)} bytes is no JSON, perhaps cut short") from error
-    if not isinstance(answer, dict):
-        raise WeatherFault(f"{where}: the answer is no JSON object; not used")
-    return answer
-
-
-def _instant(text: object, *, where: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise WeatherFault(f"{where}: {str(text)[:40]!r} is no instant; not used") from error
-    if at.tzinfo is None:
-        raise WeatherFault(f"{where}: {str(text)[:40]!r} names no time zone; not used")
-    return at.astimezone(UTC)
-
-
-def _instant_s(seconds: object, *, where: str) -> datetime:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 3600 <= seconds < 2**32:
-        raise WeatherFault(f"{where}: {str(seconds)[:40]} is no epoch second; not used")
-    return datetime.fromtimestamp(seconds, UTC)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from domain.question import Question
-from domain.weather.answers import WeatherHour, brightsky, open_meteo
+from domain.weather.answers import WeatherHour, answered_weather
 from domain.weather.source import WeatherProvider, WeatherSource
 
 AHEAD: Final = timedelta(days=3)
@@ -44,4 +44,4 @@ def weather_answered(source: WeatherSource, body: bytes) -> list[WeatherHour]:
     Raises:
         WeatherFault: The answer does not hold what its provider documents; nothing of it is used.
     """
-    return open_meteo(body) if source.provider is WeatherProvider.OPEN_METEO else brightsky(body)
+    return answered_weather(body, source.provider)

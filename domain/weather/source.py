@@ -22,18 +22,24 @@ URLS: Final = {
 
 
 class WeatherSource(BaseModel):
-    """A provider; ``url`` replaces its address, ``file`` is read where the provider is a file."""
+    """A provider; ``url`` replaces its address, ``file`` is read where the provider is a file.
+
+    ``timezone`` is that of a file's times without an offset.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     provider: WeatherProvider = WeatherProvider.NONE
     url: str = Field(default="", max_length=400, pattern=r"^(https?://\S+)?$")
     file: str = Field(default="", max_length=400)
+    timezone: str = Field(default="", max_length=60)
 
     @model_validator(mode="after")
     def _complete(self) -> "WeatherSource":
         if self.provider is WeatherProvider.FILE and not self.file:
             raise ValueError("provider file needs file")
+        if self.timezone and self.provider is not WeatherProvider.FILE:
+            raise ValueError(f"timezone is of provider file, not of {self.provider}")
         return self
 
     @property

@@ -68,10 +68,22 @@ def text_of(path: Path) -> str:
         ProviderUnavailable: It cannot be read, or is too long.
     """
     try:
+        return bytes_of(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ProviderUnavailable(f"{path} cannot be read: {reason_of(error)}") from error
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        ProviderUnavailable: It cannot be read, or is too long.
+    """
+    try:
         if path.stat().st_size > BODY_BYTES_MAX:
             raise ProviderUnavailable(f"{path} is larger than {BODY_BYTES_MAX} bytes; not read")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise ProviderUnavailable(f"{path} cannot be read: {reason_of(error)}") from error
 
 

@@ -2,14 +2,14 @@
 
 from datetime import datetime, timedelta
 
-from domain.prices.price_file import price_file
-from domain.prices.questions import answered, question, within
+from domain.prices.questions import answered, filed, question
 from domain.prices.source import Provider
 from domain.prices.steps import PriceFault, Prices
-from domain.weather.answers import WeatherFault, WeatherHour, weather_file
+from domain.series.columns import Options
+from domain.weather.answers import WeatherFault, WeatherHour, filed_weather
 from domain.weather.questions import AHEAD, weather_answered, weather_question
 from domain.weather.source import WeatherProvider
-from edge.agent.asking import ask, text_of
+from edge.agent.asking import ask, bytes_of, text_of
 from edge.config import PricesSection, WeatherSection
 from edge.errors import ProviderUnavailable
 
@@ -23,7 +23,7 @@ def fetch_prices(section: PricesSection, *, first: datetime, last: datetime) -> 
     try:
         if section.provider is Provider.FILE:
             assert section.file is not None, "checked with the configuration"
-            return within(price_file(text_of(section.file)), first=first, last=last)
+            return filed(section.source, bytes_of(section.file), first=first, last=last)
         token = "" if section.token_file is None else text_of(section.token_file).strip()
         body = ask(question(section.source, token, first=first, last=last))
         return answered(section.source, body, first=first, last=last)
@@ -43,7 +43,8 @@ def fetch_weather(
         if section.provider is WeatherProvider.FILE:
             assert section.file is not None, "checked with the configuration"
             first = at - timedelta(days=past_days)
-            return [hour for hour in weather_file(text_of(section.file)) if first <= hour.start <= at + AHEAD]
+            hours = filed_weather(bytes_of(section.file), Options(timezone=section.timezone))
+            return [hour for hour in hours if first <= hour.start <= at + AHEAD]
         asked = weather_question(
             section.source, latitude_deg=latitude_deg, longitude_deg=longitude_deg, at=at, past_days=past_days
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,8 +24,9 @@ class PricesSection(Section):
 
     ``area`` is a bidding zone (Energy-Charts: ``DE-LU``), an EIC code (ENTSO-E) or a tariff code (Octopus);
     ``product`` an Octopus product; ``token_file`` holds the token; ``url`` replaces the provider's address.
-    ``file`` is a table with the columns ``start`` and ``price_eur_per_mwh`` (or ``price_ct_per_kwh``), read again each
-    five minutes. ``publishes_at_hour_utc`` is when the prices of the next day may be expected.
+    ``file`` is any table, export or saved answer that the reader of files knows, read again each five minutes; what it
+    leaves open say ``column``, ``time_column``, ``unit``, ``timezone``, ``decimal`` and ``dates``.
+    ``publishes_at_hour_utc`` is when the prices of the next day may be expected.
     """
 
     provider: Provider
@@ -36,6 +37,12 @@ class PricesSection(Section):
     file: Path | None = None
     url: str = Field(default="", max_length=400, pattern=r"^(https?://\S+)?$")
     publishes_at_hour_utc: int = Field(default=12, ge=0, le=23)
+    column: str = Field(default="", max_length=120)
+    time_column: str = Field(default="", max_length=120)
+    unit: str = Field(default="", max_length=20)
+    timezone: str = Field(default="", max_length=60)
+    decimal: Literal["", "comma", "point"] = ""
+    dates: Literal["", "day-first", "month-first"] = ""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -48,6 +55,9 @@ class PricesSection(Section):
         for name in needs:
             if not getattr(self, name):
                 raise ValueError(f"provider {self.provider} needs {name}")
+        for name in ("column", "time_column", "unit", "timezone", "decimal", "dates"):
+            if getattr(self, name) and self.provider is not Provider.FILE:
+                raise ValueError(f"{name} is of provider file, not of {self.provider}")
         return self
 
     @property
@@ -60,6 +70,12 @@ class PricesSection(Section):
             currency=self.currency,
             url=self.url,
             publishes_at_hour_utc=self.publishes_at_hour_utc,
+            column=self.column,
+            time_column=self.time_column,
+            unit=self.unit,
+            timezone=self.timezone,
+            decimal=self.decimal,
+            dates=self.dates,
         )
 
     @property

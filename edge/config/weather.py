@@ -12,12 +12,14 @@ from edge.config.section import Section
 class WeatherSection(Section):
     """Who forecasts the weather; ``url`` replaces its address.
 
-    ``file`` is a table of hours with the columns ``start``, ``ghi_w_m2`` and ``air_temperature_c``.
+    ``file`` is a table of hours with the columns ``start``, ``ghi_w_m2`` and ``air_temperature_c``, or what was saved
+    of a provider; ``timezone`` is that of its times without an offset.
     """
 
     provider: WeatherProvider
     url: str = Field(default="", max_length=400, pattern=r"^(https?://\S+)?$")
     file: Path | None = None
+    timezone: str = Field(default="", max_length=60)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

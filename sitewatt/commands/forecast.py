@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from domain.forecasting.pv import Weather
     from domain.forecasting.quantiles import Quantiles
     from domain.forecasting.series import Series
-    from domain.series.read import Options, Reading
+    from domain.series.columns import Options
+    from domain.series.read import Reading
 
 app = typer.Typer(help="Forecasts of load, PV and price from measured series.", no_args_is_help=True)
 
@@ -291,7 +292,7 @@ def _options(
     dates: DayOrder | None,
 ) -> "Options":
     """Return how a file is to be read, as the command line said."""
-    from domain.series.read import Options
+    from domain.series.columns import Options
 
     return Options(
         column=column,
@@ -351,7 +352,8 @@ def _given(task: _Task, *, weather: Path | None, covariates: Path | None, as_jso
     from domain.calendar.wall import to_wall
     from domain.forecasting.blend import Covariates
     from domain.forecasting.given import covariates_of, weather_on_grid
-    from domain.weather.answers import weather_file
+    from domain.series.columns import Options
+    from domain.weather.answers import filed_weather
 
     for path, wrong in ((weather, task.kind is not Kind.PV), (covariates, task.kind is Kind.PV)):
         if path is not None and wrong:
@@ -361,12 +363,12 @@ def _given(task: _Task, *, weather: Path | None, covariates: Path | None, as_jso
     path = weather or covariates
     try:
         if weather is not None:
-            hours = weather_file(weather.read_text(encoding="utf-8"))
+            hours = filed_weather(weather.read_bytes(), Options(timezone=task.reading.zone))
             latitude, longitude = task.place[:2]
             sky = weather_on_grid(hours, latitude_deg=latitude, longitude_deg=longitude, step_s=step_s)
             return replace(task, weather=sky)
         if covariates is not None:
-            columns = covariates_of(covariates.read_text(encoding="utf-8"), step_s=step_s)
+            columns = covariates_of(covariates.read_bytes(), Options(timezone=task.reading.zone), step_s=step_s)
             walls = [to_wall(column, task.zone) for column in columns.values()]
             values = np.stack([wall.values for wall in walls], axis=1)
             return replace(task, covariates=Covariates(start=walls[0].start, values=values))

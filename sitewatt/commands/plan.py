@@ -136,7 +136,8 @@ class _Files:
         """
         from dataclasses import replace
 
-        from domain.series.read import Options, read
+        from domain.series.columns import Options
+        from domain.series.read import read
 
         try:
             reading = read(path.read_bytes(), Options(column=column, unit=unit, timezone=self.timezone, wanted=wanted))

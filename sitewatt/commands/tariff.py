@@ -216,8 +216,9 @@ def _spot(
 
 def _spot_file(path: Path, tariff: "Tariff", as_json: bool) -> "tuple[Series, int]":
     """Return the prices of a file in any form that is read, and how many mct/kWh one of them is."""
+    from domain.series.columns import Options
     from domain.series.errors import SeriesError
-    from domain.series.read import Options, read
+    from domain.series.read import read
 
     try:
         reading = read(path.read_bytes(), Options(wanted="price", timezone=tariff.time_zone))
@@ -225,6 +226,8 @@ def _spot_file(path: Path, tariff: "Tariff", as_json: bool) -> "tuple[Series, in
         fail(f"{path} cannot be read: {reason_of(error)}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
     # A file may be in the tariff's own currency, whose hundredths are mct/kWh times a thousand.
     known = MCT_PER_UNIT | {f"{tariff.currency}/MWh": 100, f"{tariff.currency}/kWh": 100_000}
+    if tariff.currency == "GBP":
+        known |= {"p/kWh": 1000}
     if reading.unit and reading.unit not in known:
         sentence = f"{path} holds {reading.unit}, no prices of the tariff; they are in {', '.join(known)}"
         fail(sentence, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)

@@ -18,8 +18,9 @@ from cloud.market.tools.inputs import BadInput, mapping
 from cloud.market.tools.replay import replay
 from cloud.market.tools.settle import settle_file
 from cloud.market.tools.stream import Stream
+from domain.series.columns import Options
 from domain.series.errors import SeriesError
-from domain.series.read import Options, read
+from domain.series.read import read
 from domain.tariff.read import BadTariff, read_tariff
 from edge.config import load_config
 from edge.devices.catalogue import parse_profile

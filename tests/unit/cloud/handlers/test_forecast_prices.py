@@ -105,3 +105,24 @@ def test_a_token_that_is_missing_stops_no_tick(tmp_path: Path, monkeypatch: pyte
     with _house(tmp_path, "http://127.0.0.1:9", **more) as publisher:
         assert _tick(publisher) is None
         assert publisher.on("/broadcast/forecast")
+
+
+def test_a_zone_may_name_a_file_as_a_spreadsheet_saves_it(tmp_path: Path) -> None:
+    """An operator without a provider exports a table; its clock, its column and its commas are those of the office."""
+    prices = tmp_path / "prices.csv"
+    berlin = [MIDNIGHT + number * timedelta(minutes=15) for number in range(192)]
+    rows = [
+        f"{at + timedelta(hours=1):%d.%m.%Y %H:%M};{price:.0f},50;{price:.0f},75"
+        for at, price in zip(berlin, TWO_DAYS, strict=True)
+    ]
+    prices.write_text("\n".join(["Zeit;SE3 (EUR/MWh);SE4 (EUR/MWh)", *rows]), encoding="cp1252")
+    said = {"area": "", "provider": "file", "file": str(prices), "timezone": "Europe/Berlin"}
+    with _house(tmp_path, "", **said, column="SE3 (EUR/MWh)") as publisher:
+        told = _tick(publisher)
+        assert told is not None and told.published_until == MIDNIGHT + timedelta(days=2)
+        assert told.p50 == tuple(round(price * 100 + 50) for price in TWO_DAYS[48:])
+    (tmp_path / "again").mkdir()
+    with _house(tmp_path / "again", "", **said) as publisher:
+        assert _tick(publisher) is None
+        state = services.current().stores.tables.get(keys.day_ahead_state(ZONE))
+        assert state is not None and "say which column" in state.body["fault"]

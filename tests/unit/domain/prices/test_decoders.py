@@ -2,18 +2,30 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from domain.prices.entsoe import entsoe
-from domain.prices.json_answers import awattar, energy_charts, octopus, tibber
-from domain.prices.price_file import price_file
+from domain.prices.decode import answered_prices, filed_prices
+from domain.prices.source import Provider
 from domain.prices.steps import PriceFault, PriceStep, by_interval
+from domain.series.columns import Options
 from tests.support.cloud import price_answers as answers
 
 START = datetime(2026, 3, 17, 23, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
+
+energy_charts = partial(answered_prices, provider=Provider.ENERGY_CHARTS)
+awattar = partial(answered_prices, provider=Provider.AWATTAR)
+tibber = partial(answered_prices, provider=Provider.TIBBER)
+octopus = partial(answered_prices, provider=Provider.OCTOPUS)
+entsoe = partial(answered_prices, provider=Provider.ENTSOE)
+
+
+def price_file(text: str, currency: str = "EUR", **said: str) -> dict[datetime, int]:
+    """Return the prices of a file by interval."""
+    return by_interval(filed_prices(text.encode(), Options(wanted="price", **said), currency=currency))
 
 
 def test_quarters_stay_quarters_and_an_hour_holds_in_four() -> None:
@@ -65,7 +77,7 @@ def test_a_hole_between_quarters_is_no_price_of_the_quarter_before() -> None:
 def test_a_file_names_its_unit_in_its_header() -> None:
     """A price per kWh read as one per MWh would look like a gift."""
     lines = "start,price_ct_per_kwh\n2026-03-18T00:00+01:00,5.0\n2026-03-18T01:00+01:00,\n2026-03-18T02:00+01:00,-1.5\n"
-    told = by_interval(price_file(lines))
+    told = price_file(lines)
     assert list(told.values()) == [5000] * 4 + [-1500] * 4
     with pytest.raises(PriceFault, match="names no unit"):
         price_file("start,price\n2026-03-18T00:00Z,5\n")
@@ -93,17 +105,19 @@ WRONG: list[tuple[Callable[..., list[PriceStep]], bytes, str]] = [
     (energy_charts, answers.energy_charts(START, [float("nan")]), "no number"),
     (energy_charts, answers.energy_charts(START, [50_000.0]), "outside"),
     (energy_charts, b'{"unit": "EUR/MWh", "unix_seconds": [1], "price": []}', "one length"),
-    (energy_charts, b'{"unit": "EUR/MWh", "unix_seconds": [1e30], "price": [1]}', "epoch second"),
+    (energy_charts, b'{"unit": "EUR/MWh", "unix_seconds": [1e30], "price": [1]}', "no instant"),
     (awattar, answers.awattar(START, [50.0], unit="ct/kWh"), "expected EUR/MWh"),
-    (awattar, b"[]", "no JSON object"),
+    (awattar, b"[]", "no list of records"),
+    (awattar, answers.energy_charts(START, [50.0]), "it is Energy-Charts, no answer of aWATTar"),
     (tibber, answers.tibber(START, [0.1], currency="SEK"), "expected EUR"),
     (tibber, b'{"errors": [{"message": "invalid token"}]}', "invalid token"),
     (tibber, b'{"data": {"viewer": {"homes": []}}}', "subscription"),
-    (octopus, answers.octopus(START, [12.0]), "GBP"),
+    (octopus, answers.octopus(START, [12.0]), "the zone's currency is EUR"),
     (entsoe, answers.ENTSOE_NOTHING, "No matching data"),
-    (entsoe, answers.entsoe(answers.entsoe_series(START, {1: 5.0}, count=4, currency="PLN")), "expected EUR/MWH"),
+    (entsoe, answers.entsoe(answers.entsoe_series(START, {1: 5.0}, count=4, currency="PLN")), "expected EUR/MWh"),
     (entsoe, b'<!DOCTYPE a [<!ENTITY b "c">]><a/>', "entities"),
-    (entsoe, b"<html/>", "no Publication_MarketDocument"),
+    (entsoe, b"<html/>", "web page"),
+    (entsoe, b"<GL_MarketDocument/>", "no Green Button"),
 ]
 
 

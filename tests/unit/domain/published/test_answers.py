@@ -44,10 +44,10 @@ def test_a_sum_is_known_where_each_part_is() -> None:
 def test_a_file_may_tell_either_column() -> None:
     """A file of loads alone is better than nothing; an empty cell is not known."""
     text = "start,load_mw,wind_and_sun_mw\n2026-03-18T00:00Z,50000,12000\n2026-03-18T00:15Z,50100,\n"
-    told = power_file(text)
+    told = power_file(text.encode())
     assert [step.power_mw for step in told[Quantity.LOAD]] == [50_000.0, 50_100.0]
     assert len(told[Quantity.WIND_AND_SUN]) == 1
-    assert set(power_file("start,load_mw\n2026-03-18T00:00Z,1\n2026-03-18T01:00Z,2\n")) == {Quantity.LOAD}
+    assert set(power_file(b"start,load_mw\n2026-03-18T00:00Z,1\n2026-03-18T01:00Z,2\n")) == {Quantity.LOAD}
 
 
 CHARTS: Callable[[bytes], object] = lambda body: energy_charts_power(body, production_type="load")  # noqa: E731
@@ -60,9 +60,9 @@ FAULTS: list[tuple[Callable[[bytes], object], bytes, str]] = [
     (entsoe_load, answers.entsoe_power(START, {"": {1: 1.0}}, unit="KWT"), "expected MAW"),
     (entsoe_load, answers.entsoe(answers.entsoe_series(START, {1: 50.0}, count=96)), "no GL_MarketDocument"),
     (entsoe_wind_and_sun, answers.ENTSOE_NOTHING, "refuses: No matching data"),
-    (lambda body: power_file(body.decode()), b"start,price\n", "first line"),
-    (lambda body: power_file(body.decode()), b"start,load_mw\n2026-03-18T00:00Z,x\n", "no number"),
-    (lambda body: power_file(body.decode()), b"start,load_mw\n2026-03-18 00:00,1\n", "no time zone"),
+    (power_file, b"start,price\n", "its columns are not start,load_mw"),
+    (power_file, b"start,load_mw\n2026-03-18T00:00Z,x\n", "no number"),
+    (power_file, b"start,load_mw\n2026-03-18 00:00,1\n", "no time zone"),
 ]
 
 

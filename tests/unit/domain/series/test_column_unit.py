@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.series.columns import Options
 from domain.series.errors import SeriesError
-from domain.series.read import Options, read
+from domain.series.read import read
 from domain.series.units import other_unit_in, unit_in
 
 STARTS = [datetime(2025, 10, 15, tzinfo=UTC) + timedelta(hours=hour) for hour in range(240)]

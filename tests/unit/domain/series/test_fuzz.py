@@ -7,8 +7,9 @@ import numpy as np
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from domain.series.columns import Options
 from domain.series.errors import SeriesError
-from domain.series.read import Options, read
+from domain.series.read import read
 
 # `make nightly ARGS=series` sets it to a hundred thousand, with the seed of its report.
 CASES = int(os.environ.get("SITEWATT_FUZZ_CASES", "250"))

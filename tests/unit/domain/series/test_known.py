@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from domain.series.read import Options, read
+from domain.series.columns import Options
+from domain.series.read import read
 from sitewatt.commands.forecast import app
 from tests.support.cloud import price_answers
 
@@ -74,8 +75,9 @@ SAMPLES: dict[str, tuple[str, str, str, list[float]]] = {
         [80.5, -2],
     ),
     "Tibber": (
-        '{"data":{"viewer":{"homes":[{"currentSubscription":{"priceInfo":{"today":[{"total":0.31,"startsAt":'
-        '"2025-10-10T00:00:00.000+02:00"},{"total":0.29,"startsAt":"2025-10-10T01:00:00.000+02:00"}],'
+        '{"data":{"viewer":{"homes":[{"currentSubscription":{"priceInfo":{"today":[{"total":0.31,"currency":"EUR",'
+        '"startsAt":"2025-10-10T00:00:00.000+02:00"},{"total":0.29,"currency":"EUR",'
+        '"startsAt":"2025-10-10T01:00:00.000+02:00"}],'
         '"tomorrow":[]}}}]}}}',
         "price",
         "EUR/kWh",

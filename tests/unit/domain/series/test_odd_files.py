@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from domain.series.columns import Options
 from domain.series.errors import SeriesError
-from domain.series.read import Options, Reading, read
+from domain.series.read import Reading, read
 
 START = datetime(2025, 10, 15, tzinfo=UTC)
 STARTS = [START + timedelta(hours=hour) for hour in range(24 * 14)]

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from domain.series.columns import Options
 from domain.series.errors import SeriesError, Undecided
-from domain.series.read import Options, Reading, read
+from domain.series.read import Reading, read
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2025, 10, 9, 22, tzinfo=UTC)

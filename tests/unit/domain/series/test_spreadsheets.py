@@ -5,8 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from domain.series.columns import Options
 from domain.series.errors import SeriesError
-from domain.series.read import Options, Reading, read
+from domain.series.read import Reading, read
 from domain.series.spreadsheet import dated
 
 BERLIN = ZoneInfo("Europe/Berlin")

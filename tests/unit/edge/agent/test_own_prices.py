@@ -167,7 +167,9 @@ async def test_a_file_is_read_again_when_its_owner_changes_it(tmp_path: Path) ->
     file.write_text("start,price\n")
     clock.advance(301)
     await reader.look()
-    assert "names no unit" in reader.told()["fault"] and reader.series.p50[0] == -5_000, "what is kept counts on"
+    assert "it holds a header and no rows" in reader.told()["fault"] and reader.series.p50[0] == -5_000, (
+        "what is kept counts on"
+    )
 
 
 def test_a_token_is_for_its_provider_alone_and_no_sentence_tells_it(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_token_is_for_its_provider_alone_and_no_sentence_tells_it(tmp_path: Pa
         (Answer(body=b"{}", cut_to=1), "127.0.0.1"),
         (Answer(body=b"x" * (BODY_BYTES_MAX + 1)), "sends more than"),
         (Answer(status=429, headers={"Retry-After": "600"}), "answers 429"),
-        (Answer(body=b"<html>"), "no JSON"),
+        (Answer(body=b"<html>"), "a web page, not a table"),
         (Answer(body=answers.energy_charts(MIDNIGHT, [50.0], unit="EUR / kWh")), "expected EUR/MWh"),
     ],
 )
