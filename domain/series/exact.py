@@ -33,8 +33,8 @@ def exact_rows(table: Table, columns: Sequence[str], options: Options) -> list[R
         options: What a person says about the file.
 
     Raises:
-        SeriesError: A cell is neither a number nor empty, a row is cut short, or a time has no zone; the message names
-            the line.
+        SeriesError: A cell is neither a number nor empty, a row is cut short or too long, or a time has no zone; the
+            message names the line.
         Undecided: Days or decimals can be read in more than one way.
     """
     time = time_column(table, options.time_column)
@@ -47,6 +47,9 @@ def exact_rows(table: Table, columns: Sequence[str], options: Options) -> list[R
     for row, line in zip(table.rows, table.lines, strict=True):
         if len(row) < needed:
             raise SeriesError(f"line {line}: {len(row)} column{'s' if len(row) > 1 else ''}, fewer than {needed}")
+        if any(cell.strip() for cell in row[len(table.header) :]):
+            wide = f"line {line} has {len(row)} cells under {len(table.header)} names"
+            raise SeriesError(f"{wide}: are its commas decimals? put values into quotes")
     starts = _instants(table, time, options, dates)
     ends = _instants(table, table.end, options, dates) if table.end else [None] * len(starts)
     values = [_numbers(table, name, options) for name in columns]

@@ -175,6 +175,8 @@ def test_exports_of_exchanges_are_a_zones_prices() -> None:
         ),
         ("time,EUR/MWh\n2026-03-18T01:00Z,5\n2026-03-18T01:00Z,6\n", "EUR", {}, "line 3: two prices of"),
         ("start,price_eur_per_mwh\n2026-03-18T00:00Z,5,3\n2026-03-18T01:00Z,5,4\n", "EUR", {}, "commas decimals"),
+        ("start,price_eur_per_mwh\n2026-03-18T00:00Z,5.1\n2026-03-18T01:00Z,5,4\n", "EUR", {}, "line 3 has 3 cells"),
+        ("start,price_eur_per_mwh\n2026-03-18T00:00Z,57,3\n", "EUR", {}, "line 2 has 3 cells under 2 names"),
         ("time,EUR/MWh\n2026-03-18T00:00Z,50000\n", "EUR", {}, "outside -1000 to 10000"),
         ("time,EUR/MWh\n2026-03-29T02:30,5\n", "EUR", {"timezone": "Europe/Berlin"}, "the clock skips"),
         ("time,EUR/MWh\n2026-03-18T00:00,5\n", "EUR", {"timezone": "Europe/Atlantis"}, "no IANA time zone"),
