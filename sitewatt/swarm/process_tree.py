@@ -19,10 +19,18 @@ def tree(pid: int) -> list[int]:
         return []
     found = [pid]
     for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        # A process that ends while it is looked at has no children left; its threads come and go as well.
+        for children in _children_of(parent):
             with contextlib.suppress(OSError):
                 found += [int(child) for child in children.read_text().split() if int(child) not in found]
     return found
+
+
+def _children_of(pid: int) -> list[Path]:
+    try:
+        return [Path(thread.path) / "children" for thread in os.scandir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
 
 
 def signal_all(pids: list[int], number: signal.Signals) -> None:
