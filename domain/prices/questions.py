@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from domain.prices.decode import TIBBER_QUERY, answered_prices, filed_prices
-from domain.prices.source import PriceSource, Provider
+from domain.prices.source import PriceSource, Provider, left_open
 from domain.prices.steps import Prices, PriceStep, by_interval
 from domain.question import Question
 from domain.series.columns import Options
@@ -29,15 +29,7 @@ def filed(source: PriceSource, data: bytes, *, first: datetime, last: datetime) 
     Raises:
         PriceFault: It cannot be read so; the sentence names line or column, and nothing of it is used.
     """
-    options = Options(
-        wanted="price",
-        column=source.column,
-        time_column=source.time_column,
-        unit=source.unit,
-        timezone=source.timezone,
-        decimal=source.decimal,
-        dates=source.dates,
-    )
+    options = Options(wanted="price", **left_open(source))
     return within(filed_prices(data, options, currency=source.currency), first=first, last=last)
 
 

@@ -37,6 +37,24 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     Provider.FILE: ("file",),
     Provider.MARKET: (),
 }
+# What a file may leave open, by the names of the reader's options.
+LEFT_OPEN: Final = ("column", "time_column", "unit", "timezone", "decimal", "dates")
+
+
+def left_open(told: object) -> dict[str, str]:
+    """Return what is said of a file that leaves it open, by the reader's names, from a source or a section."""
+    return {name: getattr(told, name) for name in LEFT_OPEN}
+
+
+def check_of_file(provider: Provider, said: Mapping[str, str]) -> None:
+    """Check that what a file leaves open is said of a file.
+
+    Raises:
+        ValueError: It is said of another provider; the sentence names the first key.
+    """
+    first = next((name for name, value in said.items() if value), None)
+    if first is not None and provider is not Provider.FILE:
+        raise ValueError(f"{first} is of provider file, not of {provider}")
 
 
 class PriceSource(ProviderSource):
@@ -65,9 +83,5 @@ class PriceSource(ProviderSource):
 
     @model_validator(mode="after")
     def _of_a_file(self) -> Self:
-        said = [
-            name for name in ("column", "time_column", "unit", "timezone", "decimal", "dates") if getattr(self, name)
-        ]
-        if said and self.provider is not Provider.FILE:
-            raise ValueError(f"{said[0]} is of provider file, not of {self.provider}")
+        check_of_file(self.provider, left_open(self))
         return self

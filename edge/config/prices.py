@@ -6,7 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from domain.prices.source import PriceSource, Provider
+from domain.prices.source import PriceSource, Provider, check_of_file, left_open
 from edge.config.section import Section
 
 _NEEDS: Final[Mapping[Provider, tuple[str, ...]]] = {
@@ -55,27 +55,21 @@ class PricesSection(Section):
         for name in needs:
             if not getattr(self, name):
                 raise ValueError(f"provider {self.provider} needs {name}")
-        for name in ("column", "time_column", "unit", "timezone", "decimal", "dates"):
-            if getattr(self, name) and self.provider is not Provider.FILE:
-                raise ValueError(f"{name} is of provider file, not of {self.provider}")
+        check_of_file(self.provider, left_open(self))
         return self
 
     @property
     def source(self) -> PriceSource:
         """Return the same as the questions to providers and their decoders know it."""
         return PriceSource.model_construct(
+            _fields_set=None,
             provider=self.provider,
             area=self.area,
             product=self.product,
             currency=self.currency,
             url=self.url,
             publishes_at_hour_utc=self.publishes_at_hour_utc,
-            column=self.column,
-            time_column=self.time_column,
-            unit=self.unit,
-            timezone=self.timezone,
-            decimal=self.decimal,
-            dates=self.dates,
+            **left_open(self),
         )
 
     @property
