@@ -24,7 +24,7 @@ from contracts.forecast import ForecastKind
 from contracts.telemetry import EventMessage, StatusMessage
 from contracts.topics import Up
 from contracts.wire import Message
-from tests.support.cloud.aws_stack import await_true, call, command, forward
+from tests.support.cloud.aws_stack import await_true, call, command, forward, status_beside_alarms
 from tests.support.cloud.emulator import ROOT_USER, Emulator
 from tests.support.cloud.runtime import invoked
 from tests.support.cloud.sites import FEEDER, START, ZONE, batch, house_in, registry, registry_data
@@ -138,7 +138,7 @@ def test_new_code_is_a_new_version_that_is_called(
     with zipfile.ZipFile(tmp_path / "sitewatt-core-amd64.zip", "a") as archive:
         archive.writestr("another_content.txt", "")
     command("cloud", "deploy", "--bundles", str(tmp_path), "--arch", "amd64", "--endpoint", aws.endpoint)
-    told = command("cloud", "status", "--endpoint", aws.endpoint)
+    told = status_beside_alarms(aws)
     core = {each.name for each in FUNCTIONS if each.bundle is Bundle.CORE}
     assert {each["name"] for each in told["functions"] if each["version"] == "2"} == core
     assert call(aws, "provisioning-hook", {}) == {"allowProvisioning": False}

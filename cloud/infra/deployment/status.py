@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
+from itertools import groupby
 from typing import Any
 
 from cloud.infra.deployment.account import Account, said
@@ -98,13 +100,18 @@ def look(account: Account, stack: StackState) -> Status:
 
 
 def raised_alarms(account: Account) -> Iterator[str]:
-    """Yield what the raised alarms of the stack say, each once."""
+    """Yield what the raised alarms of the stack say, since when and why; of those that say the same, the oldest."""
     asked = {"AlarmNamePrefix": account.prefix, "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}
     pages = account.client("cloudwatch").get_paginator("describe_alarms").paginate(**asked)
     found = [each for page in pages for kind in ("MetricAlarms", "CompositeAlarms") for each in page.get(kind, ())]
-    yield from sorted(
-        {str(each.get("AlarmDescription") or each["AlarmName"]) for each in found if each["StateValue"] == "ALARM"}
+    raised = sorted(
+        (str(each.get("AlarmDescription") or each["AlarmName"]), each["StateUpdatedTimestamp"], each["StateReason"])
+        for each in found
+        if each["StateValue"] == "ALARM"
     )
+    for says, same in groupby(raised, key=lambda alarm: alarm[0]):
+        _, since, why = next(same)
+        yield f"{says} (since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {why})"
 
 
 def _function(account: Account, definition: FunctionDefinition) -> FunctionView:

@@ -1,5 +1,7 @@
 """What a look at a stack tells of its alarms."""
 
+import re
+
 from cloud.infra.deployment.account import Account
 from cloud.infra.deployment.status import raised_alarms
 from tests.support.cloud.aws import REGION, aws
@@ -10,12 +12,13 @@ def test_raised_alarms_of_the_stack_are_told_by_what_they_say() -> None:
     account = Account(stack="sitewatt", region=REGION)
     with aws():
         client = account.client("cloudwatch")
-        told = {"sitewatt-a": "it fails", "sitewatt-b": "it fails", "sitewatt-c": "late", "other-d": "not ours"}
-        for name, said in told.items():
+        alarms = {"sitewatt-a": "it fails", "sitewatt-b": "it fails", "sitewatt-c": "late", "other-d": "not ours"}
+        for name, said in alarms.items():
             client.put_metric_alarm(
                 AlarmName=name, AlarmDescription=said, MetricName="Errors", Namespace="AWS/Lambda", Statistic="Sum",
                 Period=60, EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanOrEqualToThreshold",
             )  # fmt: skip
             if name != "sitewatt-c":
-                client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
-        assert [*raised_alarms(account)] == ["it fails"]
+                client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=f"test {name[-1]}")
+        (told,) = raised_alarms(account)
+    assert re.fullmatch(r"it fails \(since \d{4}-\d\d-\d\d \d\d:\d\d UTC: test a\)", told)
