@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 DOUBTS_MIN = 2
 NO_MEASUREMENT = 1e-9  # No quantity is measured so finely: the words of a float stand in the other order.
+SMALLEST_FLOAT = 2.0**-126  # What is less has an exponent of zero. Source: IEEE 754, binary32, subnormal numbers.
 
 
 def could_be(value: float, bounds: tuple[float, float]) -> bool | None:
@@ -18,6 +19,15 @@ def could_be(value: float, bounds: tuple[float, float]) -> bool | None:
     if abs(value) < NO_MEASUREMENT:
         return False
     return None if 0 < value < bounds[0] else bounds[0] <= value <= bounds[1]
+
+
+def has_turned_words(value: float) -> bool:
+    """Return whether a value can only be a float whose words stand in the other order.
+
+    A round value (1000 W) has zeros for its lower word. Read as the upper one, they are an exponent of zero, and no
+    device computes so small a value.
+    """
+    return 0 < abs(value) < SMALLEST_FLOAT
 
 
 def is_misread(verdicts: Iterable[bool | None]) -> bool:

@@ -7,7 +7,7 @@ from math import inf
 from contracts.units import Quality
 from domain.plausibility import RISES, CounterHabit
 from edge.devices.canonical import Spec, derive, refined, substituted, to_canonical
-from edge.devices.doubt import could_be, is_misread
+from edge.devices.doubt import could_be, has_turned_words, is_misread
 from edge.devices.points import DerivedSpec, Kind, PointSpec
 from edge.devices.quality import ChargeGuard, CounterGuard, Quarantine, is_counter, plausible_range
 from edge.devices.resolve import Resolved, allows
@@ -87,12 +87,15 @@ class Source:
         if self.verdict_bounds is not None:
             return could_be(value, self.verdict_bounds)
         beyond = self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]
-        return False if beyond else None  # A power within the bounds of the site speaks for nothing.
+        # A power within the bounds of the site speaks for nothing.
+        return False if beyond or has_turned_words(value) else None
 
     def _implausible(self, value: float, reading: Reading) -> str | None:
         """Return why a value cannot be; None where it can."""
         if self.bounds is not None and not self.bounds[0] <= value <= self.bounds[1]:
             return f"outside {self.bounds[0]:g} to {self.bounds[1]:g}"
+        if has_turned_words(value):
+            return "a float whose words stand in the other order"
         if self.guard is None or self.guard.accepts(value, now_s=reading.monotonic_s):
             return None
         return "which is no way from the reading before"

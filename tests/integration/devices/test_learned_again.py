@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,19 @@ async def test_a_word_order_that_was_told_wrong_is_learned_again_and_nothing_bel
         bank.holding[ORDER] = 0
         await until(lambda: power_w(one) == 1000)
         assert one.health.stage == "reading" and one.health.doubt is None
+
+
+async def test_a_power_in_the_wrong_word_order_is_not_believed_where_little_else_speaks() -> None:
+    """Its voltage reads zero, so its frequency stands alone against the map; 1000 W read as 2e-41 W were good."""
+    bank = floats(little=True)
+    put(bank, {load_profile("kostal_plenticore").points["meter_voltage_l1"].address or 0: 0.0}, little=True)
+    bank.holding[ORDER] = 1
+    options = replace(GRID, power_w_max={"active_power_w": 40_000})
+    async with device("kostal_plenticore", bank, options=options) as (one, _):
+        await until(lambda: one.health.stage == "misread")
+        assert power_w(one) is None
+        bank.holding[ORDER] = 0
+        await until(lambda: power_w(one) == 1000)
 
 
 async def test_a_word_order_that_changes_is_learned_again() -> None:

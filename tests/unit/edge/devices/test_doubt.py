@@ -5,7 +5,7 @@ import struct
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from edge.devices.doubt import could_be, is_misread
+from edge.devices.doubt import could_be, has_turned_words, is_misread
 
 VOLTS = (85.0, 300.0)
 
@@ -42,3 +42,18 @@ def test_a_usual_grid_in_the_other_word_order_is_found() -> None:
     for volts in (229.7, 230.1, 231.4, 236.9):
         grid = [could_be(swapped(volts + step), VOLTS) for step in (0.0, 0.3, 1.1)]
         assert is_misread([*grid, could_be(swapped(50.01), (45.0, 65.0))])
+
+
+@given(st.integers(min_value=1, max_value=255), st.integers(min_value=0, max_value=7))
+def test_a_round_power_in_the_other_word_order_is_known_by_itself(digits: int, zeros: int) -> None:
+    """A power has no bounds below: 1000 W that read as 2e-41 W would be a good zero."""
+    power_w = float(digits << zeros)  # Eight binary digits: the lower word of the float is zero.
+    event(f"more than eight digits: {zeros > 0}")
+    for value in (power_w, -power_w):
+        assert not has_turned_words(value)
+    assert has_turned_words(swapped(power_w))
+
+
+def test_what_is_merely_small_is_a_measurement() -> None:
+    """Meters compute what is left of nothing, and a zero is a zero."""
+    assert not any(map(has_turned_words, (0.0, -0.0, 1e-9, -1e-30)))
