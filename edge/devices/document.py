@@ -180,18 +180,23 @@ _WITHOUT: tuple[tuple[str, str], ...] = (
     ),
     (
         "Shelly relays",
-        "none: two lists contradict each other on which of them have a coil; the vendor's own page could not be read",
+        "none: two lists made from the vendor's pages (mbmap-library, Pro 4PM and 2PM Gen4, revision 1) contradict "
+        "each other on which of them have a coil, and its page of the switch could not be read to its table of "
+        "registers; what a Pro EM or Pro 3EM measures has maps (`shelly_pro_em`, `shelly_pro_3em`)",
     ),
     (
         "Huawei chargers",
-        "OCPP. huawei-solar-lib (873c1b3) reads voltages, energy and temperature of one, neither power nor state; in "
-        "scharger_huawei_modbus (emavap, a7f4743) the charger is the client and the energy manager its server",
+        "OCPP, as evcc speaks to SCharger-7KS-S0 and 22KT-S0 (ocpp-huawei.yaml, b29b49e). Behind an EMMA their "
+        "registers tell voltages, energy and temperature, neither power nor state, and take nothing "
+        "(huawei-solar-lib, 873c1b3; WookyDO's huawei_emma_charger, 17b55b6); in scharger_huawei_modbus (emavap, "
+        "a7f4743) the charger is the client and the energy manager its server",
     ),
     ("Iskra WM1, WM3, MC, IE", "none: what their counters count is a setting of each; WM3M4 has a map (`iskra_wm3m4`)"),
     (
         "Vaillant gateways",
-        "none: eBUS and EEBus; the list of ise's Modbus gateway (geoTHERM/3, slow) could "
-        "not be read; a relay switches its SG Ready contacts (`kmtronic_relay`)",
+        "none: eBUS and EEBus. ise's smart connect Modbus Vaillant (product manual, S-0002-007, firmware 1.0, pages "
+        "17, 19 and 20) reads a geoTHERM/3 each two minutes or more: temperatures and whether the compressor runs, "
+        "no power, no energy and no SG Ready; a relay switches those contacts (`kmtronic_relay`)",
     ),
     (
         "Daikin Altherma 4",
