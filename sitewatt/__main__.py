@@ -1,11 +1,8 @@
 """The command ``sitewatt``: one file of ``sitewatt.commands`` answers for each group."""
 
 import importlib
-import importlib.util
 import io
-import os
 import sys
-from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
@@ -13,13 +10,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sitewatt.output import FAILED, INTERRUPTED, tell
+from sitewatt.systems import absence_of, refusal_of
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
-SINGLES = ("demo", "plan", "bench")
-# What works with processes, sockets and serial lines of a Unix; the others compute, and try anywhere.
-_PROCESSES = frozenset({"edge", "device", "sim", "fleet", "command", "cloud", "agent", "demo", "bench"})
-_UNIX_ALONE = frozenset({"fcntl", "grp", "pwd", "resource", "termios"})
-_INSTEAD = "on Windows run it in WSL (`wsl --install`), where everything is as on Linux"
+SINGLES = ("demo", "plan")
 
 app = typer.Typer(
     name="sitewatt",
@@ -49,13 +43,11 @@ def _options(
 
 @cache
 def register() -> None:
-    """Add every command whose file exists. The files import what is heavy only when a command runs."""
+    """Add every command. Their files import what is heavy only when one runs."""
     for name in GROUPS:
-        if importlib.util.find_spec(f"sitewatt.commands.{name}"):
-            app.add_typer(importlib.import_module(f"sitewatt.commands.{name}").app, name=name)
+        app.add_typer(importlib.import_module(f"sitewatt.commands.{name}").app, name=name)
     for name in SINGLES:
-        if importlib.util.find_spec(f"sitewatt.commands.{name}"):
-            app.command(name=name)(getattr(importlib.import_module(f"sitewatt.commands.{name}"), name))
+        app.command(name=name)(getattr(importlib.import_module(f"sitewatt.commands.{name}"), name))
 
 
 def _say_whole(command: Any) -> None:
@@ -71,36 +63,28 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # What the terminal's letters cannot show is shown as "?".
             stream.reconfigure(errors="replace")
-    if (sentence := refusal_of(os.name, sys.argv[1:])) is not None:
+    if (sentence := refusal_of(sys.platform, sys.argv[1:])) is not None:
         _end(sentence)
     try:
         register()
         command = typer.main.get_command(app)
         _say_whole(command)
         command()
-    except ModuleNotFoundError as error:
-        if error.name not in _UNIX_ALONE:
-            raise
-        _end(f"this command needs {error.name}, which this system has not; {_INSTEAD}")
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except RuntimeError as error:  # Python wraps a Ctrl-C that comes while it builds a class.
-        if not isinstance(error.__cause__, KeyboardInterrupt):
-            raise
-        raise SystemExit(INTERRUPTED) from None
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise SystemExit(INTERRUPTED) from None
+        _end_where_a_part_is_absent(error)
+        raise
+    except Exception as error:  # Any library may ask for what only Linux has.
+        _end_where_a_part_is_absent(error)
+        raise
 
 
-def refusal_of(system: str, arguments: Sequence[str]) -> str | None:
-    """Return why a command cannot run on a system, ``None`` where it can try.
-
-    Args:
-        system: As ``os.name`` has it: ``posix`` for Linux and macOS, ``nt`` for Windows.
-        arguments: Of the command line.
-    """
-    asked = next((one for one in arguments if not one.startswith("-")), "")
-    if system == "posix" or asked not in _PROCESSES or {"-h", "--help"} & set(arguments):
-        return None
-    return f"`sitewatt {asked}` starts processes and talks to devices as Linux and macOS do it; {_INSTEAD}"
+def _end_where_a_part_is_absent(error: Exception) -> None:
+    if (sentence := absence_of(sys.platform, error)) is not None:
+        _end(sentence)
 
 
 def _end(sentence: str) -> NoReturn:

@@ -1,9 +1,10 @@
 """Open the connection that an endpoint names; the four ways look the same from above."""
 
 import asyncio
+import contextlib
+import importlib
 import socket
 import ssl
-import termios
 from collections.abc import Callable
 
 from pymodbus.transport.serialtransport import create_serial_connection
@@ -18,6 +19,10 @@ CONNECT_TIMEOUT_S = 3.0  # One attempt each backoff step. Source: pysunspec2 tak
 _KEEPALIVE_IDLE_S = 30
 _KEEPALIVE_INTERVAL_S = 10
 _KEEPALIVE_PROBES = 3
+# A serial port refuses its settings with a ValueError or, where there are terminals (not on Windows), one of theirs.
+_REFUSALS: tuple[type[Exception], ...] = (OSError, ValueError)
+with contextlib.suppress(ModuleNotFoundError):
+    _REFUSALS += (importlib.import_module("termios").error,)
 
 
 async def open_wire(endpoint: Endpoint, *, late_replies: LateReplies, on_lost: Callable[[Wire], None]) -> Wire:
@@ -50,7 +55,7 @@ async def open_wire(endpoint: Endpoint, *, late_replies: LateReplies, on_lost: C
         wire.close()
         message = f"{endpoint.bus} did not accept a connection within {CONNECT_TIMEOUT_S:.0f} s"
         raise NoReply(message, fault=Fault.UNCONNECTED) from None
-    except (OSError, ValueError, termios.error) as error:  # A serial port refuses its settings with the last two.
+    except _REFUSALS as error:
         raise NoReply(f"{endpoint.bus} cannot be opened: {reason_of(error)}", fault=Fault.UNCONNECTED) from error
     return wire
 

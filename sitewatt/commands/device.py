@@ -17,7 +17,8 @@ from sitewatt.output import BAD_INPUT, FAILED, as_told, fail, print_json, tell
 app = typer.Typer(help="Find, read and write devices.", no_args_is_help=True)
 
 WATCH_S = 1.0
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a supervisor, a terminal that was closed.
+# Ctrl-C, a supervisor, a terminal that was closed; Windows, which reads this file too, has no word for the last.
+STOPS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
 
 UrlArgument = Annotated[
     str, typer.Argument(metavar="URL", help="HOST:PORT, tcp://HOST:502?unit=1, rtu:///dev/ttyUSB0?baud=9600, …")
