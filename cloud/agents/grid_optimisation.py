@@ -26,6 +26,7 @@ def grid_status(ports: Ports, question: GridQuestion, now: datetime) -> GridStat
         at=status.at if status is not None else None,
         disturbances=status.disturbances if status is not None else (),
         supply=tuple(ports.grid.supply(question.feeder)),
+        network=ports.grid.network(question.feeder),
         events=tuple(
             EventAnswer(
                 event_id=event.event_id,
@@ -37,6 +38,8 @@ def grid_status(ports: Ports, question: GridQuestion, now: datetime) -> GridStat
                 effective=event.effective,
                 delivered_wh=event.delivered_wh,
                 released=event.released,
+                places=event.places,
+                left=event.left,
             )
             for event in ports.grid.events(question.feeder, count=question.events)
         ),
@@ -68,7 +71,7 @@ _GRID: Final = frozenset({Role.OPERATOR, Role.GRID_OPERATOR, Role.AGENT})
 SKILLS: Final[tuple[Skill[Any, Any], ...]] = (
     Skill(
         name="grid_status",
-        promise="Show a feeder's loading and limit, its disturbances, what is done about them, and its last events.",
+        promise="Show a feeder's loading and limit, its network's state, what is done about them, and its last events.",
         agent=Agent.GRID_OPTIMISATION,
         scope=Scope.ZONE,
         roles=EVERYONE,

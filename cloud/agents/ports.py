@@ -12,7 +12,7 @@ from contracts.skills.base import Agent
 from contracts.skills.books import MonthRow, OrderRow, SettlementRow, TradeRow
 from contracts.skills.fleet import GatewayAnswer, GatewayRow, JobAnswer
 from contracts.skills.forecast import ScoreAnswer
-from contracts.skills.grid import EvidenceRecord, SupplyValue
+from contracts.skills.grid import EvidenceRecord, NetworkStatus, SupplyValue
 from contracts.skills.joining import JoinAnswer, JoinDecision, JoinRequest
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.operations import AuditRow, ProposalDecision, ProposalRow, RecordAnswer, SetAsideRow
@@ -107,6 +107,9 @@ class GridPort(Protocol):
 
     def supply(self, feeder: SiteId) -> Sequence[SupplyValue]:
         """Return frequency and voltages as the feeder's meter last told them."""
+
+    def network(self, feeder: SiteId) -> NetworkStatus | None:
+        """Return how the feeder's network stands, ``None`` where there is no such feeder."""
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
         """Return the newest demand-response events, the newest first."""

@@ -6,8 +6,9 @@ The network comes with the question, so a planned line or a new wallbox is tried
 import numpy as np
 
 from cloud.errors import SkillError
-from cloud.grid.powerflow import Feeder, ImpossibleNetwork, Line, LoadFlow, Node, Transformer
-from cloud.grid.relief import TOLERANCE, Limits, NodeOffer, relieve
+from cloud.grid.network import Feeder, ImpossibleNetwork, Limits, Line, Node, Transformer
+from cloud.grid.powerflow import LoadFlow
+from cloud.grid.relief import TOLERANCE, NodeOffer, relieve
 from contracts.skills.study import StudyAnswer, StudyQuestion, StudyState
 
 

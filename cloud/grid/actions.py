@@ -75,7 +75,8 @@ class RecordEvent:
 
     ``commands`` counts orders and their renewals, ``applied`` and ``effective`` how many of those came that far.
     ``delivered_wh`` is metered against each site's baseline; ``effect_ms`` the time from each new order, renewals
-    left out, to the meter showing its effect.
+    left out, to the meter showing its effect. ``places`` are the limits within the network that called for relief,
+    ``left`` those that the offers do not bring back.
     """
 
     event_id: str
@@ -97,6 +98,8 @@ class RecordEvent:
     effect_ms: tuple[int, ...]
     released: bool
     ended_at: datetime | None
+    places: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 GridAction = SendCommand | ReleaseCommand | Broadcast | RecordEvidence | RecordEvent

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from cloud.grid.actions import EvidenceKind, GridAction, OrderAction, RecordEvidence, ReleaseCommand, SendCommand
-from cloud.grid.dispatch import Dispatch, Need, cheapest
+from cloud.grid.dispatch import Dispatch
 from cloud.grid.effect import delivered_until, natural_of
 from cloud.grid.judging import with_part
+from cloud.grid.missing import TRANSFORMER, missing
 from cloud.grid.model import FlexibleSite, GridSettings, Means, SiteObservation
+from cloud.grid.network_watch import Strained
 from cloud.grid.offers import Natural, Offer, offers_of
 from cloud.grid.orders import action_for, eased, eased_by_w, held_fraction, release_delay_s
 from cloud.grid.state import Asked, Baseline, Event, Order, Participation
 
-TRANSFORMER = "transformer"
 ASKED_MAX = 8  # Commands of a site whose answers are waited for; older ones have expired.
 
 
@@ -35,15 +36,16 @@ def order(
     sites: Sequence[FlexibleSite],
     settings: GridSettings,
     now: datetime,
+    strained: Strained | None = None,
 ) -> tuple[Event, list[GridAction]]:
     """Meet the event's need at least cost: keep what is ordered, ask for what is missing, renew what would end.
 
     An order only shrinks where its site cannot keep it; taking back is the release's affair. So nothing is let go
-    before its replacement acts.
+    before its replacement acts. Where the network is known, ``strained`` says how it would stand with changes.
     """
     naturals, offers = _offered(event, fresh=fresh, baselines=baselines, sites=sites, settings=settings, now=now)
     kept = _kept(event, offers, fresh, settings, now)
-    dispatch, added = _missing(event, offers, kept, settings)
+    dispatch, added, left = missing(event, offers=offers, kept=kept, settings=settings, strained=strained)
     actions: list[GridAction] = []
     for site in sites:
         part = event.part(site.site)
@@ -66,7 +68,8 @@ def order(
             continue
         actions += done
     event, said = _shortfall(event, dispatch, settings, now)
-    return event, [*actions, *said]
+    event, also = _left(event, left, now)
+    return event, [*actions, *said, *also]
 
 
 def release(
@@ -162,26 +165,6 @@ def _kept(
         kept_w = part.order.change_w if part.site not in fresh else min(part.order.change_w, reach_w)
         kept[part.site] = kept_w if cap_w is None else min(kept_w, cap_w)
     return kept
-
-
-def _missing(
-    event: Event, offers: Mapping[str, tuple[Offer, ...]], kept: Mapping[str, float], settings: GridSettings
-) -> tuple[Dispatch, dict[str, float]]:
-    """Return the cheapest dispatch of what is missing, and the change it adds at each site."""
-    open_offers: list[Offer] = []
-    for site, site_offers in offers.items():
-        used_w = kept.get(site, 0.0)
-        for offer in site_offers:
-            left_w = max(0.0, offer.change_w_max - used_w)
-            used_w = max(0.0, used_w - offer.change_w_max)
-            if left_w >= 1:
-                open_offers.append(replace(offer, change_w_max=left_w))
-    need = Need(name=TRANSFORMER, need_w=event.need_w - sum(kept.values()))
-    dispatch = cheapest(offers=open_offers, needs=[need], duration_s=settings.duration_s)
-    added: dict[str, float] = {}
-    for offer, change_w in zip(open_offers, dispatch.changes_w, strict=True):
-        added[offer.site] = added.get(offer.site, 0.0) + change_w
-    return dispatch, added
 
 
 def _ask(
@@ -323,6 +306,16 @@ def _shortfall(
         event_id=event.event_id, kind=EvidenceKind.SHORTFALL, at=now, fields={"shortfall_w": round(short_w)}
     )
     return replace(event, shortfall_w=short_w), [evidence]
+
+
+def _left(event: Event, left: tuple[str, ...], now: datetime) -> tuple[Event, list[GridAction]]:
+    """Record which limits within the network no offer could bring back, when they change."""
+    if left == event.left:
+        return event, []
+    evidence = RecordEvidence(
+        event_id=event.event_id, kind=EvidenceKind.SHORTFALL, at=now, fields={"network": "; ".join(left)}
+    )
+    return replace(event, left=left), [evidence]
 
 
 def _baseline_now(seen: SiteObservation) -> Baseline:

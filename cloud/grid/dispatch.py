@@ -62,7 +62,8 @@ def cheapest(
 
     Args:
         offers: What may be changed.
-        needs: What must be reached, in W; a need of zero or less asks for nothing.
+        needs: What must be reached, in W; a need of zero or less asks for nothing, and where an offer works against it
+            bounds that offer.
         duration_s: How long the change lasts, for the cost.
         solver: Whether to use the solver; by default, where it is installed.
     """
@@ -72,7 +73,8 @@ def cheapest(
     if solver is None:
         solver = importlib.util.find_spec("highspy") is not None
     if solver and offers:
-        changes_w, method = _solve(offers, wanted), Method.LINEAR_PROGRAMME
+        bounds = [need for need in needs if need.need_w <= 0 and min((need.effect or {}).values(), default=0.0) < 0]
+        changes_w, method = _solve(offers, [*wanted, *bounds]), Method.LINEAR_PROGRAMME
     else:
         changes_w, method = _merit_order(offers, wanted), Method.MERIT_ORDER
     shortfall = {need.name: need.need_w - _reached_w(need, changes_w) for need in wanted}

@@ -15,6 +15,8 @@ from cloud.grid.actions import Broadcast, EvidenceKind, GridAction, RecordEvent,
 from cloud.grid.effect import baseline_after, fresh_observations, take_observation, uncurtailed_w
 from cloud.grid.model import Direction, FlexibleSite, GridSettings, PowerSample, SiteObservation
 from cloud.grid.monitor import SustainRule, watch
+from cloud.grid.network import Network
+from cloud.grid.network_watch import Look, look_at, take_strains, take_surroundings
 from cloud.grid.state import Event, EventState
 from cloud.grid.supply import SupplySample, disturbances, take_supply, unobservable
 from contracts.control import CommandAck
@@ -54,6 +56,8 @@ TRANSITIONS: dict[tuple[FeederState, Trigger], FeederState] = {
     (FeederState.RELEASING, Trigger.ALL_RELEASED): FeederState.NORMAL,
 }
 
+PLACES_MAX = 16  # Limits within a network that an event names.
+
 # Of several triggers at once the first of these counts.
 _URGENCY = (
     Trigger.BLIND,
@@ -71,6 +75,8 @@ def advance(
     sites: Sequence[FlexibleSite],
     settings: GridSettings,
     now: datetime,
+    *,
+    network: Network | None = None,
 ) -> tuple[EventState, tuple[GridAction, ...]]:
     """Take in what was seen, move the event on, and return what is to be done.
 
@@ -80,9 +86,11 @@ def advance(
         sites: What each site has agreed to offer.
         settings: The feeder's limits and how they are held.
         now: The instant of this call, not before that of the last one.
+        network: The feeder's network, where it is known: limits within it are held too. Without one, only its meter's.
     """
     actions: list[GridAction] = []
     before = state
+    fresh = fresh_observations(observation.sites, now=now, stale_s=settings.stale_s)
     state = _take_feeder(state, observation.feeder, settings, now)
     state = replace(state, supply=take_supply(state.supply, observation.supply, settings))
     state = _take_baselines(state, observation.sites, settings)
@@ -92,15 +100,23 @@ def advance(
         event = _take_sites(event, observation.sites, state.power_at)
         event, seen_actions = judging.metered(event, observation.sites, now=now, every_s=settings.evidence_s)
         actions += seen_actions
-        state = replace(state, event=_take_calm(event, state, settings, now))
-    state, trigger = _move(state, settings, now)
+        state = replace(state, event=event)
+    look = None
+    if network is not None:
+        state = take_surroundings(state, network=network, fresh=fresh, supply=observation.supply, settings=settings)
+        look = look_at(network, state, fresh=fresh)
+        state = state if look is None else take_strains(state, look, settings)
+    # Where the network is known and cannot be told now, what was ordered for its sake stands.
+    unseen = network is not None and look is None
+    if state.event is not None:
+        state = replace(state, event=_take_calm(state.event, state, look, settings, now, unseen=unseen))
+    state, trigger = _move(state, look, settings, now)
     if trigger is not None and state.event is not None:
         actions.append(
             _evidence_of_move(state.event, state, old=before.state, trigger=trigger, settings=settings, now=now)
         )
     if state.event is not None:
-        fresh = fresh_observations(observation.sites, now=now, stale_s=settings.stale_s)
-        event, done = _act(state, state.event, fresh=fresh, sites=sites, settings=settings, now=now)
+        event, done = _act(state, state.event, look, fresh=fresh, sites=sites, settings=settings, now=now)
         actions += done
         state = replace(state, event=event)
     state, said = _tell(before, state, settings, now)
@@ -162,10 +178,14 @@ def _take_sites(event: Event, observations: Sequence[SiteObservation], feeder_at
     return replace(event, parts=parts)
 
 
-def _take_calm(event: Event, state: EventState, settings: GridSettings, now: datetime) -> Event:
-    """Note since when the feeder would have been well below its limit without any order."""
+def _take_calm(
+    event: Event, state: EventState, look: Look | None, settings: GridSettings, now: datetime, *, unseen: bool
+) -> Event:
+    """Note since when the feeder would have been well below its limits without any order."""
     loading_w = _uncurtailed_w(event, state)
     if loading_w is None or loading_w > event.limit_w - settings.hysteresis_w:
+        return replace(event, calm_since_at=None)
+    if (unseen and event.places) or (look is not None and not look.calm(event.direction)):
         return replace(event, calm_since_at=None)
     return event if event.calm_since_at is not None else replace(event, calm_since_at=now)
 
@@ -176,24 +196,30 @@ def _uncurtailed_w(event: Event, state: EventState) -> float | None:
     return uncurtailed_w(event, power_w=state.power_w, at=state.power_at)
 
 
-def _triggers(state: EventState, settings: GridSettings, now: datetime) -> set[Trigger]:
+def _raised(state: EventState, direction: Direction) -> bool:
+    """Return whether the feeder's limit, or one within its network, is passed that moving this way relieves."""
+    if direction is Direction.REDUCE_IMPORT:
+        return state.import_watch.raised or state.network_import_watch.raised
+    return state.export_watch.raised or state.network_export_watch.raised
+
+
+def _triggers(state: EventState, look: Look | None, settings: GridSettings, now: datetime) -> set[Trigger]:
     """Return everything that holds now."""
     event = state.event
     if event is None:
-        raised = state.import_watch.raised or state.export_watch.raised
+        raised = any(_raised(state, direction) for direction in Direction)
         heard = state.heard_at is not None and (now - state.heard_at).total_seconds() <= settings.blind_s_max
         return {Trigger.OVERLOAD} if raised and heard else set()
     found = set()
-    import_side = event.direction is Direction.REDUCE_IMPORT
-    overloaded = (state.import_watch if import_side else state.export_watch).raised
-    found.add(Trigger.OVERLOAD if overloaded else Trigger.WITHIN_LIMIT)
+    found.add(Trigger.OVERLOAD if _raised(state, event.direction) else Trigger.WITHIN_LIMIT)
     # What counts is that the meter is heard of: late readings still lead the right way, silence does not.
     if state.heard_at is None or (now - state.heard_at).total_seconds() > settings.blind_s_max:
         return {Trigger.BLIND, *({Trigger.ALL_RELEASED} if _all_released(event) else ())}
     if event.calm_since_at is not None and (now - event.calm_since_at).total_seconds() >= settings.calm_s:
         found.add(Trigger.CALM)
     loading_w = _uncurtailed_w(event, state)
-    if loading_w is not None and loading_w > event.limit_w:
+    strained = look is not None and bool(look.passed(event.direction))
+    if strained or (loading_w is not None and loading_w > event.limit_w):
         found.add(Trigger.STRESS)
     if _all_released(event):
         found.add(Trigger.ALL_RELEASED)
@@ -204,20 +230,22 @@ def _all_released(event: Event) -> bool:
     return all(part.order is None for part in event.parts)
 
 
-def _move(state: EventState, settings: GridSettings, now: datetime) -> tuple[EventState, Trigger | None]:
+def _move(
+    state: EventState, look: Look | None, settings: GridSettings, now: datetime
+) -> tuple[EventState, Trigger | None]:
     """Make the one move that the most urgent trigger allows, and set what belongs to the new state."""
-    found = _triggers(state, settings, now)
+    found = _triggers(state, look, settings, now)
     for trigger in _URGENCY:
         target = TRANSITIONS.get((state.state, trigger)) if trigger in found else None
         if target is not None:
-            return _entered(replace(state, state=target), settings, now), trigger
+            return _entered(replace(state, state=target), look, settings, now), trigger
     return state, None
 
 
-def _entered(state: EventState, settings: GridSettings, now: datetime) -> EventState:
+def _entered(state: EventState, look: Look | None, settings: GridSettings, now: datetime) -> EventState:
     event = state.event
     if event is None:
-        return replace(state, event=_begin(state, settings, now))
+        return replace(state, event=_strained(_begin(state, settings, now), look))
     if state.state is FeederState.RELEASING:
         return replace(state, event=replace(event, release_started_at=now))
     if event.release_started_at is None or state.state is FeederState.NORMAL:
@@ -228,7 +256,11 @@ def _entered(state: EventState, settings: GridSettings, now: datetime) -> EventS
 
 def _begin(state: EventState, settings: GridSettings, now: datetime) -> Event:
     """Open an event, named after its feeder and its instant."""
-    direction = Direction.REDUCE_IMPORT if state.import_watch.raised else Direction.REDUCE_EXPORT
+    if state.import_watch.raised or state.export_watch.raised:
+        by_import = state.import_watch.raised
+    else:
+        by_import = state.network_import_watch.raised
+    direction = Direction.REDUCE_IMPORT if by_import else Direction.REDUCE_EXPORT
     return Event(
         event_id=f"dr-{settings.feeder[:20]}-{now:%Y%m%dT%H%M%S}",
         direction=direction,
@@ -238,9 +270,17 @@ def _begin(state: EventState, settings: GridSettings, now: datetime) -> Event:
     )
 
 
+def _strained(event: Event, look: Look | None) -> Event:
+    """Return the event with the limits within the network that it is for."""
+    if look is None:
+        return event
+    return replace(event, places=tuple(sorted({*event.places, *look.passed(event.direction)}))[:PLACES_MAX])
+
+
 def _act(
     state: EventState,
     event: Event,
+    look: Look | None,
     *,
     fresh: dict[str, SiteObservation],
     sites: Sequence[FlexibleSite],
@@ -256,8 +296,12 @@ def _act(
     loading_w = _uncurtailed_w(event, state)
     if loading_w is not None:
         event = replace(event, need_w=_need_w(event, loading_w, settings))
+    event = _strained(event, look)
     baselines = {baseline.site: baseline for baseline in state.baselines}
-    event, ordered = dealing.order(event, fresh=fresh, baselines=baselines, sites=sites, settings=settings, now=now)
+    event, ordered = dealing.order(
+        event, fresh=fresh, baselines=baselines, sites=sites, settings=settings, now=now,
+        strained=look.after if look is not None else None,
+    )  # fmt: skip
     return event, [*actions, *ordered]
 
 
@@ -294,6 +338,7 @@ def _evidence_of_move(
             "limit_w": event.limit_w,
             "uncurtailed_w": _uncurtailed_w(event, state),
             "delivered_wh": round(sum(part.delivered_wh for part in event.parts), 1),
+            **({"network": "; ".join(event.places)} if event.places else {}),
         },
     )
 
@@ -354,4 +399,6 @@ def summary(event: Event, *, state: FeederState, settings: GridSettings, ended_a
         effect_ms=event.effect_ms,
         released=ended_at is not None,
         ended_at=ended_at,
+        places=event.places,
+        left=event.left,
     )

@@ -11,63 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.grid.network import Feeder, ImpossibleNetwork, check_possible
+
 Floats = NDArray[np.float64]
-
-
-class ImpossibleNetwork(ValueError):
-    """A network has no load flow; the sentence says why, and names the node where one is to blame."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """A node and its rated voltage."""
-
-    id: int
-    rated_v: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A line, its series impedance, shunt capacitance and greatest current."""
-
-    from_node: int
-    to_node: int
-    r_ohm: float
-    x_ohm: float
-    c_f: float
-    current_a_max: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Transformer:
-    """A transformer by its name plate; losses in W, no-load current and short-circuit voltage per unit.
-
-    ``tap_v`` is the voltage of one tap step at the ``from`` side.
-    """
-
-    from_node: int
-    to_node: int
-    from_v: float
-    to_v: float
-    rated_va: float
-    short_circuit_pu: float
-    copper_loss_w: float
-    no_load_current_pu: float
-    iron_loss_w: float
-    tap_position: int = 0
-    tap_v: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feeder:
-    """A feeder: what stands still between two looks at it. The source is a voltage behind a short-circuit power."""
-
-    nodes: tuple[Node, ...]
-    lines: tuple[Line, ...]
-    transformers: tuple[Transformer, ...]
-    source_node: int
-    source_pu: float
-    source_va: float
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,10 +38,11 @@ class LoadFlow:
         known = {node.id for node in feeder.nodes}
         if missing := [node for node in load_nodes if node not in known]:
             raise ImpossibleNetwork(f"load at node {missing[0]}, which the feeder does not have")
-        _check_connected(feeder, known)
+        check_possible(feeder)
         self._feeder = feeder
         self._load_nodes = tuple(load_nodes)
         self._first = max(known) + 1
+        self._source = self._first + len(self._load_nodes) + len(feeder.lines) + len(feeder.transformers)
         with _refused(feeder):
             self._model = _model(feeder, self._load_nodes, self._first)
 
@@ -104,12 +51,17 @@ class LoadFlow:
         """Return the nodes whose power varies, in the order of the powers."""
         return self._load_nodes
 
-    def flow(self, *, power_w: Floats, reactive_var: Floats) -> Flow:
+    def flow(self, *, power_w: Floats, reactive_var: Floats, source_pu: float | None = None) -> Flow:
         """Return the state for the power drawn at each load node."""
-        return self.flows(power_w=power_w[None, :], reactive_var=reactive_var[None, :])[0]
+        return self.flows(power_w=power_w[None, :], reactive_var=reactive_var[None, :], source_pu=source_pu)[0]
 
-    def flows(self, *, power_w: Floats, reactive_var: Floats) -> tuple[Flow, ...]:
+    def flows(self, *, power_w: Floats, reactive_var: Floats, source_pu: float | None = None) -> tuple[Flow, ...]:
         """Return the states for many sets of powers, one set a row, in one batch.
+
+        Args:
+            power_w: What is drawn at each load node, a set a row.
+            reactive_var: The same of reactive power.
+            source_pu: The source's voltage, by default the feeder's own.
 
         Raises:
             ImpossibleNetwork: No state carries these powers, or the calculation finds none.
@@ -120,10 +72,13 @@ class LoadFlow:
         update = pgm.initialize_array(pgm.DatasetType.update, pgm.ComponentType.sym_load, (batch, loads))
         update["id"] = self._first + np.arange(loads)
         update["p_specified"], update["q_specified"] = power_w, reactive_var
+        source = pgm.initialize_array(pgm.DatasetType.update, pgm.ComponentType.source, (batch, 1))
+        source["id"] = self._source
+        source["u_ref"] = self._feeder.source_pu if source_pu is None else source_pu
         with _refused(self._feeder):
             result = self._model.calculate_power_flow(
                 symmetric=True,
-                update_data={pgm.ComponentType.sym_load: update},
+                update_data={pgm.ComponentType.sym_load: update, pgm.ComponentType.source: source},
                 output_component_types=[
                     pgm.ComponentType.node,
                     pgm.ComponentType.line,
@@ -146,34 +101,6 @@ class LoadFlow:
         """Return the loading of a kind of component; a feeder need not have any."""
         found: Floats = result[kind]["loading"] if kind in result else np.empty((batch, 0))
         return found
-
-
-def _check_connected(feeder: Feeder, known: set[int]) -> None:
-    """Refuse a network of which a part hangs in the air.
-
-    Raises:
-        ImpossibleNetwork: A branch or the source names a node that is not there, or a node has no way to the source.
-    """
-    neighbours: dict[int, set[int]] = {node: set() for node in known}
-    branches: tuple[Line | Transformer, ...] = (*feeder.lines, *feeder.transformers)
-    for branch in branches:
-        for node in (branch.from_node, branch.to_node):
-            if node not in known:
-                raise ImpossibleNetwork(f"a branch ends at node {node}, which the feeder does not have")
-        neighbours[branch.from_node].add(branch.to_node)
-        neighbours[branch.to_node].add(branch.from_node)
-    if feeder.source_node not in known:
-        raise ImpossibleNetwork(f"the source is at node {feeder.source_node}, which the feeder does not have")
-    reached, edge = {feeder.source_node}, [feeder.source_node]
-    while edge:
-        new = neighbours[edge.pop()] - reached
-        reached |= new
-        edge += new
-    if dangling := sorted(known - reached):
-        more = f" and {len(dangling) - 1} more" if len(dangling) > 1 else ""
-        raise ImpossibleNetwork(
-            f"node {dangling[0]}{more} has no line or transformer that leads to the source at node {feeder.source_node}"
-        )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cloud.grid.network import Limits
 from cloud.grid.powerflow import Floats, Flow, LoadFlow
 from cloud.grid.solver import Programme, minimise
 
@@ -22,15 +23,6 @@ TOLERANCE = 1e-5
 MARGIN = 2e-4  # Per unit of voltage and loading: what the linear model may be wrong by.
 SLACK_PRICE_FACTOR = 1_000.0
 WATCHED_WITHIN = 0.15  # Limits further off than this (per unit) are no rows of the programme.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The planning band of the voltage and the greatest loading of lines and transformers, per unit."""
-
-    voltage_pu_min: float = 0.94
-    voltage_pu_max: float = 1.06
-    loading_max: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

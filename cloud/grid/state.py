@@ -113,8 +113,21 @@ class Participation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a feeder carries beside ``sites``, and the voltage against neutral at its meter, as running means."""
+
+    at: datetime
+    sites: tuple[SiteId, ...]
+    others_w: float
+    meter_v: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """One demand-response event from detection to release."""
+    """One demand-response event from detection to release.
+
+    ``places`` are the limits within the network that called for relief, ``left`` those that the offers cannot reach.
+    """
 
     event_id: str
     direction: Direction
@@ -133,6 +146,8 @@ class Event:
     effect_ms: tuple[int, ...] = ()
     calm_since_at: datetime | None = None
     release_started_at: datetime | None = None
+    places: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     def part(self, site: SiteId) -> Participation | None:
         """Return a site's part, or ``None`` where it has none."""
@@ -143,7 +158,8 @@ class Event:
 class EventState:
     """Everything that ``advance`` needs of the past of one feeder; its meter was last heard of at ``heard_at``.
 
-    ``told`` is what was told last that the supply suffers from, a silent meter included.
+    ``told`` is what was told last that the supply suffers from, a silent meter included. The watches of the network say
+    whether a limit within it is passed that importing or exporting less would relieve.
     """
 
     state: FeederState = FeederState.NORMAL
@@ -157,6 +173,9 @@ class EventState:
     broadcast_at: datetime | None = None
     supply: SupplyState = field(default_factory=SupplyState)
     told: tuple[Disturbance, ...] = ()
+    network_import_watch: SustainState = field(default_factory=SustainState)
+    network_export_watch: SustainState = field(default_factory=SustainState)
+    surroundings: Surroundings | None = None
 
     def baseline(self, site: SiteId) -> Baseline | None:
         """Return a site's baseline, or ``None`` where it was never seen."""

@@ -11,7 +11,7 @@ from cloud.errors import SetupError
 from cloud.infra.rules import SCHEDULES
 from cloud.local.fleet.passwords import CLOUD_USER, PlainDoor
 from cloud.local.opening import STORES_FILE, STREAM_SCHEMES, STREAMS_FILE, TABLES_FILE, Servers
-from cloud.stores.registry import Registry, check_markets
+from cloud.stores.registry import Registry, check_markets, check_networks
 from cloud.stores.setup import POSTGRESQL, S3
 from contracts.reasons import reason_of
 from contracts.spelling import first_fault
@@ -164,6 +164,7 @@ def load_config(path: Path, *, tables: str | None = None, streams: str | None = 
         fault = first_fault(error, of=CloudConfig, whole="file")
         raise SetupError(f"configuration {path} cannot be used: {fault}") from error
     check_markets(config.registry, where=f"configuration {path}")
+    check_networks(config.registry, where=f"configuration {path}")
     base = path.absolute().parent
     signing = config.signing.model_copy(update={"key_file": base / config.signing.key_file})
     folder = base / config.folder

@@ -20,6 +20,7 @@ from cloud.market.stages import REPEATS_MS
 from cloud.market.state import Product
 from cloud.shell.forecast.outlook_port import StoreOutlook
 from cloud.shell.forecast.scoring import score
+from cloud.shell.grid.network import network_status
 from cloud.shell.grid.relief_port import StoreRelief
 from cloud.shell.grid.requests import held, request_at
 from cloud.shell.grid.view import FREQUENCY, VOLTAGES, settings_of
@@ -45,7 +46,7 @@ from contracts.forecast import ForecastKind, ForecastSeries
 from contracts.grid import Disturbance, FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, OrderStatus, ProductState, Side
 from contracts.skills.forecast import ScoreAnswer
-from contracts.skills.grid import EvidenceRecord, SupplyValue
+from contracts.skills.grid import EvidenceRecord, NetworkStatus, SupplyValue
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.units import Quality, SiteId, ZoneId, epoch_ms, instant
 
@@ -352,6 +353,11 @@ class StoreGrid:
             for name, value in told
             if value is not None and value[1] is not None and value[2] == Quality.GOOD
         ]
+
+    def network(self, feeder: SiteId) -> NetworkStatus | None:
+        """Return how the feeder's network stands, ``None`` where there is no such feeder."""
+        record = self._registry.feeder(feeder)
+        return network_status(self._tables, self._registry, record) if record is not None else None
 
     def events(self, feeder: SiteId, *, count: int) -> Sequence[RecordEvent]:
         """Return the newest demand-response events, the newest first."""

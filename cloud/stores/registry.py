@@ -11,9 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.errors import SetupError
+from cloud.grid.network import ImpossibleNetwork, Powers
 from cloud.market.flags import Flag, unknown_flags
 from cloud.market.rules import MarketRules
 from cloud.stores import keys
+from cloud.stores.network_record import NetworkRecord
 from cloud.stores.tables import Put, Tables
 from contracts.market import SiteAgent
 from contracts.reasons import reason_of
@@ -67,7 +69,8 @@ class SiteRecord(_Record):
     ``typical_load_w`` are what the load is forecast from before it has been measured. ``order_by`` says how relief is
     asked of a site with a battery: by the battery's power, or by a limit that the site holds at its own meter.
     ``relief_prices`` are its offers to the grid agent, which takes the cheapest that relieve the feeder; what is
-    delivered is paid at the feeder's price all the same.
+    delivered is paid at the feeder's price all the same. ``node`` is where it is connected in its feeder's network; a
+    site without one counts among what the feeder carries beside the known sites.
     """
 
     id: SiteId
@@ -75,6 +78,7 @@ class SiteRecord(_Record):
     agent: SiteAgent
     owner: str = ""
     feeder: SiteId | None = None
+    node: int | None = Field(default=None, ge=0)
     area: str = Field(default="", max_length=63)
     import_limit_w: int = Field(ge=0)
     export_limit_w: int = Field(ge=0)
@@ -121,7 +125,8 @@ class FeederRecord(_Record):
     ``dr_price_mct_per_kwh`` for what they deliver in an event up to what was ordered, and owe the penalty for what is
     missing; with a price of 0 events are no business of the market. ``sites_complete: true`` says that every
     connection of the line is a registered site, so that their readings must sum to its own meter's; ``false``, that the
-    sum says nothing. Where nobody says, what the line carries beside its sites is learned from the days before.
+    sum says nothing. Where nobody says, what the line carries beside its sites is learned from the days before. With
+    its ``network`` relief holds the voltages and loadings within it too; without one, its meter's limits alone.
     """
 
     id: SiteId
@@ -133,6 +138,7 @@ class FeederRecord(_Record):
     dr_penalty_mct_per_kwh: int = Field(default=0, ge=0)
     sites_complete: bool | None = None
     settings: dict[str, int | float] = Field(default_factory=dict)
+    network: NetworkRecord | None = None
 
 
 class HolidaysOf(_Record):
@@ -237,7 +243,16 @@ class Registry(_Record):
         for site in self.sites:
             if site.feeder is not None and site.feeder not in feeders:
                 raise ValueError(f"{site.id} hangs on feeder {site.feeder}, which is not listed")
+            if site.node is not None:
+                self._check_node(site, site.node)
         return self
+
+    def _check_node(self, site: SiteRecord, node: int) -> None:
+        feeder = self.feeder(site.feeder) if site.feeder is not None else None
+        if feeder is None or feeder.network is None:
+            raise ValueError(f"{site.id} is at node {node}, and its feeder {site.feeder} has no network")
+        if node not in feeder.network.node_ids():
+            raise ValueError(f"{site.id} is at node {node}, which the network of {feeder.id} does not have")
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -315,6 +330,28 @@ def check_markets(registry: Registry, *, where: str) -> None:
                 raise SetupError(f"{where} cannot be used: {site.id}: {words}")
 
 
+def check_networks(registry: Registry, *, where: str) -> None:
+    """Refuse a registry of which a network cannot be calculated, where the means to calculate are installed.
+
+    Raises:
+        SetupError: A network has no load flow without load; the sentence names the feeder.
+    """
+    for feeder in registry.feeders:
+        if feeder.network is None:
+            continue
+        try:
+            from cloud.grid.strain import CalculatedNetwork
+
+            network = CalculatedNetwork(
+                feeder.network.feeder(), limits=feeder.network.limits(), site_nodes={}, other_shares={}
+            )
+            network.state(Powers(sites={}))
+        except ImportError:
+            return
+        except ImpossibleNetwork as error:
+            raise SetupError(f"{where} cannot be used: network of {feeder.id}: {error}") from error
+
+
 def load_registry_file(path: Path) -> Registry:
     """Read a registry from a YAML file: its own, or the settings of a local cloud, which hold one.
 
@@ -328,6 +365,7 @@ def load_registry_file(path: Path) -> Registry:
     held = raw["registry"] if isinstance(raw, dict) and "registry" in raw else raw
     registry = read_registry(held, where=f"registry {path}")
     check_markets(registry, where=f"registry {path}")
+    check_networks(registry, where=f"registry {path}")
     return registry
 
 

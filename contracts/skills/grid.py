@@ -18,7 +18,11 @@ class GridQuestion(Form):
 
 
 class EventAnswer(Form):
-    """One demand-response event."""
+    """One demand-response event.
+
+    ``places`` are the limits within the feeder's network that called for relief, ``left`` those that no offer brings
+    back.
+    """
 
     event_id: str
     detected_at: Instant
@@ -29,6 +33,8 @@ class EventAnswer(Form):
     effective: int
     delivered_wh: int
     released: bool
+    places: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class SupplyValue(Form):
@@ -37,6 +43,32 @@ class SupplyValue(Form):
     name: str
     value: float
     at: Instant
+
+
+class NetworkPlace(Form):
+    """A limit within a network that is passed or near; ``beyond_pu`` is negative inside it."""
+
+    place: str
+    beyond_pu: float
+
+
+class NetworkStatus(Form):
+    """Whether a feeder's network is known and calculated, and how it stands, per unit; ``reason`` says it in words.
+
+    ``sites`` have a node in the network, ``sites_without_node`` count among what the feeder carries beside them.
+    """
+
+    known: bool
+    calculated: bool
+    reason: str
+    sites: int
+    sites_without_node: int
+    at: Instant | None = None
+    voltage_pu_min: float | None = None
+    voltage_pu_max: float | None = None
+    line_loading_max: float | None = None
+    transformer_loading_max: float | None = None
+    near: tuple[NetworkPlace, ...] = ()
 
 
 class GridStatus(Form):
@@ -50,6 +82,7 @@ class GridStatus(Form):
     at: Instant | None
     disturbances: tuple[Disturbance, ...]
     supply: tuple[SupplyValue, ...] = ()
+    network: NetworkStatus | None = None
     events: tuple[EventAnswer, ...]
 
 

@@ -19,6 +19,7 @@ from cloud.grid.event import Observation, advance
 from cloud.grid.state import EventState, dump_state, load_state
 from cloud.shell.counting import count
 from cloud.shell.grid.claims import claim, ordered_since
+from cloud.shell.grid.network import network_of
 from cloud.shell.grid.requests import held, request_at
 from cloud.shell.grid.view import observations, offers_of, settings_of
 from cloud.shell.intake import LOG
@@ -89,7 +90,9 @@ def _step(services: Services, feeder: FeederRecord, *, seen: Observation, at: da
     observed = replace(seen, sites=observations(services.stores.tables, services.registry.sites_on(feeder.id)))
     before = load_state(body["state"])
     settings = held(settings_of(feeder), request_at(services.stores.tables, feeder.id, at=now))
-    state, actions = advance(before, observed, offers_of(services.registry, feeder), settings, now)
+    network, _ = network_of(services.registry, feeder)
+    offers = offers_of(services.registry, feeder)
+    state, actions = advance(before, observed, offers, settings, now, network=network)
     waiting = bool(also or body["outbox"] or body["claims"] or state.event)
     if item is not None and state == before and not actions and not waiting:
         return  # A quiet second is not written down.

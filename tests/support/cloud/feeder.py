@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from cloud.grid.actions import GridAction, ReleaseCommand, SendCommand
 from cloud.grid.event import Observation, advance
 from cloud.grid.model import FlexibleSite, GridSettings, PowerSample, SiteObservation
+from cloud.grid.network import Network
 from cloud.grid.state import EventState, dump_state, load_state
 from contracts.control import AckStage, BatteryPower, CommandAck, LimitExport, LimitImport, Refusal
 from contracts.grid import FeederState
@@ -122,6 +123,7 @@ class SimFeeder:
     shown: list[PowerSample] = field(default_factory=list)
     acks: list[CommandAck] = field(default_factory=list)
     seen: dict[str, SiteObservation] = field(default_factory=dict)
+    network: Network | None = None
 
     def run(self, seconds: int) -> None:
         """Run on second by second; acknowledgements arrive with the next look."""
@@ -148,7 +150,7 @@ class SimFeeder:
             stored = load_state(dump_state(self.state))
             assert stored == self.state
             flexible = [sim.flexible for sim in self.sites]
-            self.state, actions = advance(stored, look, flexible, self.settings, self.now)
+            self.state, actions = advance(stored, look, flexible, self.settings, self.now, network=self.network)
             self.shown, self.acks = [], [ack for ack in self.acks if ack.sent_at > arrived_at]
             for action in actions:
                 self.log.append((self.now, action))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,6 +32,25 @@ from contracts.wire import Message
 ZONE = "zone-1"
 FEEDER = "feeder-1"
 START = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
+
+# A transformer, and two lines from its low side: a short one to the works at node 2, a long one to the farm at node 3.
+NETWORK: Final[dict[str, Any]] = {
+    "nodes": [
+        {"id": 0, "rated_v": 20_000},
+        {"id": 1, "rated_v": 400, "other_share": 0},
+        {"id": 2, "rated_v": 400},
+        {"id": 3, "rated_v": 400, "other_share": 0},
+    ],
+    "lines": [
+        {"from_node": 1, "to_node": 2, "r_ohm": 0.002, "x_ohm": 0.002, "current_a_max": 1_500},
+        {"from_node": 1, "to_node": 3, "r_ohm": 0.2, "x_ohm": 0.05, "current_a_max": 400},
+    ],
+    "transformers": [
+        {"from_node": 0, "to_node": 1, "from_v": 20_000, "to_v": 400, "rated_va": 800_000, "short_circuit_pu": 0.04,
+         "copper_loss_w": 6_000},
+    ],
+    "source_node": 0,
+}  # fmt: skip
 
 
 def registry_data(*, homes: int = 2) -> dict[str, Any]:

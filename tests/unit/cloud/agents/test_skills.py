@@ -17,7 +17,7 @@ from contracts.grid import FeederState, GridBroadcast
 from contracts.market import MarketBroadcast, ProductState
 from contracts.skills.base import Agent, Effect, Scope
 from contracts.skills.forecast import ScoreAnswer
-from contracts.skills.grid import EvidenceRecord, SupplyValue
+from contracts.skills.grid import EvidenceRecord, NetworkStatus, SupplyValue
 from contracts.skills.market import ClaimDecision, EstimatedSettlement, HealthFigures, PriceQuote, WaitingClaim
 from contracts.skills.site import Flexibility, SiteOrder, SiteStatus, SiteTrade, StatementLine
 
@@ -148,6 +148,11 @@ class Grid:
     def supply(self, feeder: str) -> Sequence[SupplyValue]:
         """Return the grid's frequency."""
         return [SupplyValue(name="frequency_hz", value=49.98, at=NOW)] if feeder == "feeder-1" else ()
+
+    def network(self, feeder: str) -> NetworkStatus | None:
+        """Return that its network is not known."""
+        told = NetworkStatus(known=False, calculated=False, reason="not known", sites=0, sites_without_node=1)
+        return told if feeder == "feeder-1" else None
 
     def events(self, feeder: str, *, count: int) -> Sequence[RecordEvent]:
         """Return its event."""

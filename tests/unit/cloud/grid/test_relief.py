@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.grid.powerflow import Feeder, Floats, Line, LoadFlow, Node, Transformer
-from cloud.grid.relief import Limits, NodeOffer, Relief, relieve, violation
+from cloud.grid.network import Feeder, Limits, Line, Node, Transformer
+from cloud.grid.powerflow import Floats, LoadFlow
+from cloud.grid.relief import NodeOffer, Relief, relieve, violation
 
 FEEDER = Feeder(
     nodes=(Node(id=0, rated_v=20_000), Node(id=1, rated_v=400), Node(id=2, rated_v=400), Node(id=3, rated_v=400)),
