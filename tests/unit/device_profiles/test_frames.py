@@ -1,6 +1,7 @@
 """Every point of every profile against a golden frame that was worked out from the facts, not by our code."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ from edge.devices.catalogue import list_profiles, load_profile
 from edge.devices.offline import Decoded, Registers, decode_registers, plan_profile
 from edge.devices.points import PointSpec, Sign
 from edge.devices.profile import Profile
+from edge.devices.resolve import resolve_point
 from edge.modbus.cost import rtu_cost, tcp_cost
-from edge.modbus.point import DataType, Table, WordOrder
+from edge.modbus.encode import encode
+from edge.modbus.point import Access, DataType, Table, WordOrder
 from tests.unit.device_profiles.golden import derived_frames, frames
 
 Frames = dict[str, dict[str, list[Any]]]
 GOLDEN = json.loads(Path(__file__).with_name("frames.json").read_text(encoding="utf-8"))
 FRAMES: Frames = GOLDEN["devices"] | frames()
 DERIVED: Frames = GOLDEN["derived"] | derived_frames()
+WRITABLE = 344
 FACTS = 2477  # Points that public sources tell; a profile may put several of them together as one more.
 
 # Below 60 by its condition, so that it reads the same signed or not.
@@ -89,6 +93,42 @@ def test_every_point_decodes_to_the_golden_value(device: str) -> None:
     frames = FRAMES[device] | DERIVED.get(device, {})
     wrong = [name for name, frame in frames.items() if not agrees(decoded(profile, name), frame)]
     assert not wrong
+
+
+@pytest.mark.parametrize("device", FRAMES)
+def test_every_value_that_can_be_written_becomes_the_words_of_its_frame(device: str) -> None:
+    """What a device is told stands in the same words as what it tells; the frame is not made by our encoder."""
+    profile = load_profile(device)
+    wrong = []
+    for name in written(profile):
+        point = resolve_point(profile, name)
+        assert point is not None
+        _, _, table, words, value, _ = FRAMES[device][name]
+        told = {int(at): int(word) for at, word in words.items()}
+        factor = None if point.scale_register is None else signed16(told[point.scale_register])
+        expected = tuple(told[at] for at in range(point.address, point.address + point.count))
+        address = point.address if point.write_address is None else point.write_address
+        # The frame's value may lie beyond what the device takes: its words count here, not its bounds.
+        unbounded = replace(point, value_min=None, value_max=None, step=None)
+        (write,) = encode(unbounded, value, scale_factor=factor)
+        if (write.table, write.address, write.words) != (Table(table), address, expected):
+            wrong.append(name)
+    assert not wrong
+
+
+def test_frames_of_values_that_can_be_written_are_many() -> None:
+    """The test before has something to say."""
+    assert sum(len(written(load_profile(device))) for device in FRAMES) >= WRITABLE
+
+
+def written(profile: Profile) -> list[str]:
+    """Return the points of a profile that can be written."""
+    return [name for name in FRAMES[profile.id] if profile.points[name].access is not Access.READ]
+
+
+def signed16(word: int) -> int:
+    """Return a word as a number below zero where its highest bit is set."""
+    return word - 0x10000 if word & 0x8000 else word
 
 
 def mutations(spec: PointSpec) -> dict[str, PointSpec]:
