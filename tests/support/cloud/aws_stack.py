@@ -19,7 +19,7 @@ from cloud.local.events import fields_of, forwarded
 from cloud.shell.signing import read_signer_file
 from contracts.topics import Up, parse, site_topic
 from contracts.wire import Message
-from tests.support.cloud.emulator import ROOT_USER, Emulator
+from tests.support.cloud.emulator import REGION, ROOT_USER, Emulator
 from tests.support.cloud.sites import ZONE, registry_data, write_key
 
 TAKEN_S: Final = 600.0  # The emulator starts a process for each function, one after the other.
@@ -51,9 +51,11 @@ def status_beside_alarms(aws: Emulator) -> Any:
     return told
 
 
-def call(aws: Emulator, name: str, event: Any) -> Any:
+def call(aws: Emulator, name: str, event: Any, *, region: str = REGION) -> Any:
     """Call a function of the stack and return its answer."""
-    answer = aws.client("lambda").invoke(FunctionName=f"sitewatt-{name}:live", Payload=json.dumps(event).encode())
+    answer = aws.client("lambda", region=region).invoke(
+        FunctionName=f"sitewatt-{name}:live", Payload=json.dumps(event).encode()
+    )
     told = json.loads(answer["Payload"].read() or b"null")
     assert "FunctionError" not in answer, f"{name}: {told}"
     return told

@@ -39,13 +39,13 @@ class Emulator:
     endpoint: str
     log: Path
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, *, region: str = REGION) -> Any:
         """Return a client of one of its services, as the account's root."""
         make: Any = boto3.client
         return make(
             service,
             endpoint_url=self.endpoint,
-            region_name=REGION,
+            region_name=region,
             aws_access_key_id=ROOT_USER["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=ROOT_USER["AWS_SECRET_ACCESS_KEY"],
         )
