@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
+from cloud.cost import keeping
 from cloud.cost.capacity import ALARMS_A_TABLE, Load, TableLoad, held_ready
 from cloud.cost.prices import PRICES, Prices
 from cloud.cost.volumes import (
@@ -96,6 +97,7 @@ class Purpose(StrEnum):
     REPORTING = "telemetry, readings, connection"
     MARKET = "market, settlement, commands"
     FORECASTS = "forecasts"
+    KEEPING = "books, recovery, copies, the stack itself"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +140,20 @@ class Bill:
 
 
 def our_bill(
-    site: Site, *, sites: int, activity: Activity | None = None, prices: Prices = PRICES, basic_ingest: bool = True
+    site: Site,
+    *,
+    sites: int,
+    months: int = 1,
+    copies: bool = False,
+    activity: Activity | None = None,
+    prices: Prices = PRICES,
+    basic_ingest: bool = True,
 ) -> Bill:
     """Return what one of so many equal sites costs in a month.
 
     Args:
+        months: Which month of the stack; the market's books grow.
+        copies: Whether the stack makes monthly copies (``deploy --backups``).
         basic_ingest: Whether gateways publish straight to the rules (the link for AWS does).
     """
     told, does = telemetry_of(site), activity or Activity()
@@ -154,6 +165,7 @@ def our_bill(
             *_lambda(up, sites, does, prices),
             *_tables(told, up, sites, does, prices),
             *_lake(site, sites, does, prices),
+            *_keeping(told, does, prices, sites=sites, months=months, copies=copies),
         )
     )
 
@@ -459,6 +471,20 @@ def _forecasts(told: Telemetry, prices: Prices) -> Iterable[Line]:
 def _kept_forecasts(prices: Prices) -> Line:
     kept_gb = 2 * forecast_item_bytes() * _ticks_a_month(FORECAST_TICK) * KEEP_FORECASTS_D / DAYS / 1e9
     return _line("dynamodb", "GB-months of forecasts", kept_gb, prices.dynamodb_gb_month, purpose=Purpose.FORECASTS)
+
+
+def _keeping(
+    told: Telemetry, does: Activity, prices: Prices, *, sites: int, months: int, copies: bool
+) -> Iterable[Line]:
+    grown_gb = keeping.books_gb(orders=does.orders, trade_sides=does.trade_sides, intervals=INTERVALS)
+    measured_gb = _kept_quarters(told, prices).quantity + _kept_forecasts(prices).quantity
+    zones = max(1.0, sites / does.sites_per_zone)
+    for kept in (
+        *keeping.books(grown_gb, measured_gb, months=months, prices=prices, copies=copies),
+        *keeping.switches(_ticks_a_month(FORECAST_TICK), zones=zones, sites=sites, prices=prices),
+        *keeping.once(sites=sites, prices=prices),
+    ):
+        yield _line(kept.service, kept.what, kept.quantity, kept.price, purpose=Purpose.KEEPING)
 
 
 def _lake(site: Site, sites: int, does: Activity, prices: Prices) -> Iterable[Line]:

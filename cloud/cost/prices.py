@@ -5,8 +5,8 @@ Prices move: check them for the target Region before a budget is made of them. F
 Sources: AWS IoT Core pricing (read in September 2026) and "AWS IoT Core additional metering details": one message is
 each started 5 KB of topic, payload and properties; what a device acknowledges is metered as a message, what the service
 acknowledges is not; pings of 30 s or slower are free; Basic Ingest has no messaging charge. DynamoDB on-demand pricing
-after the cut of November 2024 (read in July 2025); its provisioned capacity, CloudWatch,
-Kinesis Data Streams, Lambda and S3: their list prices of 2025.
+after the cut of November 2024 (read in July 2025); its provisioned capacity and backups, AppConfig, Backup, CloudWatch,
+KMS, Kinesis Data Streams, Lambda, S3 and Secrets Manager: their list prices of 2025, from memory.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,17 @@ class Prices:
     dynamodb_read_unit_hour: float = 0.00013
     # Source: CloudWatch pricing, a standard-resolution alarm, for a month.
     cloudwatch_alarm_month: float = 0.10
+    # Source: CloudWatch pricing, an alarm made of alarms.
+    cloudwatch_composite_month: float = 0.50
+    # Source: DynamoDB pricing, continuous backups (tables and indexes); AWS Backup pricing, warm storage of DynamoDB.
+    dynamodb_recovery_gb_month: float = 0.20
+    backup_gb_month: float = 0.10
+    # Source: AWS Systems Manager pricing, AppConfig: a request, and a configuration received.
+    appconfig_request: float = 0.0000002
+    appconfig_received: float = 0.0008
+    # Source: KMS and Secrets Manager pricing, for a month.
+    kms_key_month: float = 1.00
+    secret_month: float = 0.40
     # Source: S3 pricing, standard and Glacier Instant Retrieval (its lifecycle transitions by thousand).
     s3_puts_thousand: float = 0.005
     s3_gb_month: float = 0.023

@@ -137,6 +137,8 @@ def cost(
     points: Annotated[int, typer.Option(min=1, max=100, help="Points of one device.")] = 5,
     changed: Annotated[float, typer.Option(min=0.001, max=1, help="Share of samples outside their dead band.")] = 1.0,
     period: Annotated[float, typer.Option(min=1, max=3600, help="Longest seconds between two messages.")] = 300.0,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Which month of the stack: the market's books grow.")] = 1,
+    backups: Annotated[bool, typer.Option("--backups", help="With the monthly copies of deploy --backups.")] = False,
     headroom: Annotated[bool, typer.Option("--headroom", help="How near so many sites come to AWS' quotas.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -149,7 +151,7 @@ def cost(
     if headroom:
         _headroom(site, sites, as_json=as_json)
         return
-    told, ours, naive = telemetry_of(site), our_bill(site, sites=sites), naive_bill(site)
+    told, ours, naive = telemetry_of(site), our_bill(site, sites=sites, months=months, copies=backups), naive_bill(site)
     if as_json:
         print_json(
             {
@@ -177,9 +179,9 @@ def cost(
     tell(f"  {'naive':9} {'one message, invocation and item for every sample':52} {'':14} {naive.usd:9.4f}")
     reported = ours.by_purpose()[Purpose.REPORTING]
     tell(
-        f"what the site reports is {_within(reported, GOAL_USD)} the goal of {GOAL_USD:.2f}, with market and forecasts "
-        f"it is {_within(ours.usd, GOAL_USD)}; the dearest part is {ours.dominant.service}, {ours.dominant.what} "
-        f"({ours.dominant.usd / ours.usd:.0%}); the naive design, which only reports, costs "
+        f"what the site reports is {_within(reported, GOAL_USD)} the goal of {GOAL_USD:.2f}, all in it is "
+        f"{_within(ours.usd, GOAL_USD)} (month {months}); the dearest part is {ours.dominant.service}, "
+        f"{ours.dominant.what} ({ours.dominant.usd / ours.usd:.0%}); the naive design, which only reports, costs "
         f"{naive.usd / reported:.0f} times as much as our reporting"
     )
 
