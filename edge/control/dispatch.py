@@ -4,13 +4,13 @@ Batteries first, because moving energy costs less than losing it; then generatio
 holds whatever the sun does; last, loads are held back where an import bound cannot be met otherwise.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.control.arbiter import Arbitration
 from edge.control.batteries import BatteryPlan, plan_batteries
 from edge.control.envelope import Envelope
 from edge.control.export_limits import export_setpoints, kept_w
-from edge.control.generation import caps, potential_w
+from edge.control.generation import caps
 from edge.control.levers import Lever
 from edge.control.loads import load_setpoints, plan_loads
 from edge.control.model import (
@@ -22,12 +22,14 @@ from edge.control.model import (
     ControlSettings,
     LeverMemory,
     Memory,
+    Probe,
     Reason,
     Request,
     Resource,
     Setpoint,
     lever,
 )
+from edge.control.probing import probe
 from edge.control.rising import kept_cap
 from edge.control.setpoints import Group, battery_setpoints, generation_setpoints, holder, standing
 from edge.control.smooth import smooth
@@ -66,9 +68,9 @@ def dispatch(
 
     load_w = sum(_present(item) for item in loads.levers)
     generation_w = sum(_present(item) for item in generators.levers)
-    potential = sum(
-        potential_w(item, last, settings) for item, last in zip(generators.levers, generators.memories, strict=True)
-    )
+    others_w = load_w + sum(_present(item) for item in batteries.levers)
+    probes = _probes(generators, batteries, settings=settings, now_s=now_s, seen_s=env.seen_s)
+    potential = sum(own.potential_w for own in probes)
     plan = plan_batteries(
         env,
         arbitration,
@@ -78,13 +80,26 @@ def dispatch(
     )
     powers = _battery_powers(plan, batteries, remembered, settings=settings, now_s=now_s)
     battery_w = sum(powers)
-    lows_w = {item.asset.id: _lowest(item, power_w) for item, power_w in zip(batteries.levers, powers, strict=True)}
+    power_of_w = {item.asset.id: power_w for item, power_w in zip(batteries.levers, powers, strict=True)}
+    lows_w = {item.asset.id: _lowest(item, power_of_w[item.asset.id]) for item in batteries.levers}
 
-    # What the site surely takes may be generated on top of the export bound.
-    surely_w = env.rest.min_w + load_w + sum(lows_w.values())
-    capped = _caps(generators, surely_w - bound.min_w, remembered, settings=settings, now_s=now_s, seen_s=env.seen_s)
+    # What the site surely takes outside of its generators' terminals may be fed out there beside the export bound.
+    hybrids = {item.asset.id for item in generators.levers}
+    surely_w = env.rest.min_w + load_w + sum(low_w for asset, low_w in lows_w.items() if asset not in hybrids)
+    capped = _caps(
+        generators,
+        surely_w - bound.min_w,
+        remembered,
+        lows_w=tuple(lows_w.get(item.asset.id, 0.0) for item in generators.levers),
+        probes=probes,
+        settings=settings,
+        now_s=now_s,
+        seen_s=env.seen_s,
+        moved_w=0.0 if memory.others_w is None else abs(others_w - memory.others_w),
+    )
     headroom_w = None if blind else bound.max_w - env.rest.max_w - load_w - generation_w - battery_w
-    surplus_w = 0.0 if env.rest_likely_w is None else -(env.rest_likely_w + load_w + potential)
+    hidden_w = sum(_hidden_w(item, own, settings) for item, own in zip(generators.levers, probes, strict=True))
+    surplus_w = 0.0 if env.rest_likely_w is None else hidden_w - (env.rest_likely_w + load_w + generation_w)
     own_w = 0.0 if blind else max(0.0, -((env.rest_likely_w or 0.0) + generation_w))
     plan_of_loads = plan_loads(
         loads,
@@ -98,8 +113,11 @@ def dispatch(
     remembered |= {one.item.resource: one.memory for one in plan_of_loads}
 
     pairs = list(zip(generators.levers, capped, strict=True))
-    likely_generation_w = sum(_present(item) if cap is None else max(_present(item), cap) for item, cap in pairs)
-    most_generation_w = sum(item.allowed.min_w if cap is None else cap for item, cap in pairs)
+    likely_generation_w = sum(
+        _present(item) if cap is None else max(_present(item), min(0.0, cap - power_of_w.get(item.asset.id, 0.0)))
+        for item, cap in pairs
+    )
+    most_out_w = sum(item.allowed.min_w + lows_w.get(item.asset.id, 0.0) if cap is None else cap for item, cap in pairs)
     return Dispatch(
         setpoints=_in_order(
             env,
@@ -111,17 +129,17 @@ def dispatch(
                     connection_w=None if blind else (env.rest_likely_w or 0.0) + load_w + generation_w + battery_w,
                     now_s=now_s,
                 ),
-                *generation_setpoints(arbitration, generators, capped, lows_w, now_s=now_s),
+                *generation_setpoints(arbitration, generators, capped, now_s=now_s),
                 *load_setpoints(arbitration, plan_of_loads, now_s=now_s),
                 *export_setpoints(env, arbitration, now_s=now_s),
             ],
         ),
-        memory=Memory(remembered),
+        memory=Memory(remembered, others_w=others_w),
         expected_w=None
         if env.rest_likely_w is None
         else env.rest_likely_w + battery_w + load_w + moved_w + likely_generation_w,
         import_excess_w=_excess(moved_w - (headroom_w or 0.0)),
-        export_excess_w=_excess(bound.min_w - surely_w - most_generation_w - kept_w(env)),
+        export_excess_w=_excess(bound.min_w - surely_w - most_out_w - kept_w(env)),
         unmet=plan.unmet,
         unmet_for=standing(Reason.DEVICE_LIMIT) if plan.decided_by is plan.unmet else holder(plan),
     )
@@ -182,25 +200,59 @@ def _battery_powers(
     return powers
 
 
+def _probes(
+    generators: Group, batteries: Group, *, settings: ControlSettings, now_s: float, seen_s: float
+) -> tuple[Probe, ...]:
+    """Return what is known of the sun behind the cap of each generator."""
+    present_w = {item.asset.id: _present(item) for item in batteries.levers}
+    return tuple(
+        probe(
+            item,
+            last,
+            battery_w=present_w.get(item.asset.id, 0.0),
+            now_s=now_s,
+            seen_s=seen_s,
+            settings=settings,
+        )
+        for item, last in zip(generators.levers, generators.memories, strict=True)
+    )
+
+
+def _hidden_w(item: Lever, own: Probe, settings: ControlSettings) -> float:
+    """Return what a generator may give beyond its output: loads begin at a power that no first step would reach."""
+    if own.step_w == 0.0:
+        return _present(item) - own.potential_w
+    return max(_present(item) - own.potential_w, settings.pv_probe_share * item.rated_w)
+
+
 def _caps(
     generators: Group,
     budget_w: float,
     remembered: dict[Resource, LeverMemory],
     *,
+    lows_w: tuple[float, ...],
+    probes: tuple[Probe, ...],
     settings: ControlSettings,
     now_s: float,
     seen_s: float,
+    moved_w: float,
 ) -> tuple[float | None, ...]:
-    """Return the cap of each generator; a rise within the dead band or just begun waits, a fall never does."""
+    """Return the cap of each generator at its terminals; a rise within the dead band or just begun waits.
+
+    A fall never does. What batteries and loads moved since the cycle before (``moved_w``) may stand in the meter's
+    reading and not yet in theirs, or the other way: no rise goes back to that.
+    """
     found = caps(
         generators.levers,
         generators.grants,
         budget_w=max(0.0, budget_w),
-        memories=generators.memories,
+        lows_w=lows_w,
+        probes=probes,
         settings=settings,
     )
-    for item, cap_w, last in zip(generators.levers, found, generators.memories, strict=True):
-        remembered[item.resource] = kept_cap(item, cap_w, last, now_s=now_s, seen_s=seen_s, settings=settings)
+    for item, cap_w, own, last in zip(generators.levers, found, probes, generators.memories, strict=True):
+        kept = kept_cap(item, cap_w, last, now_s=now_s, seen_s=seen_s, settings=settings, unsure_w=moved_w)
+        remembered[item.resource] = replace(kept, probe=own)
     return tuple(remembered[item.resource].value_w for item in generators.levers)
 
 

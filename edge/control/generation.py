@@ -2,25 +2,8 @@
 
 from edge.control.arbiter import Grant
 from edge.control.levers import Lever
-from edge.control.model import ControlSettings, Interval, LeverMemory
+from edge.control.model import ControlSettings, Interval, Probe
 from edge.control.split import split
-
-# A generator within this share of its cap is taken to be held by it.
-_AT_CAP_SHARE = 0.95
-
-
-def potential_w(generator: Lever, last: LeverMemory | None, settings: ControlSettings) -> float:
-    """Return what a generator would likely feed in if nothing held it, negative or zero.
-
-    A generator that stands at its cap hides what the sun offers: it is probed a step further each cycle, so that
-    batteries take up more and more without the step ever importing much.
-    """
-    if generator.measured_w is None:
-        return generator.allowed.min_w
-    cap_w = last.value_w if last else None
-    held = cap_w is not None and generator.measured_w <= cap_w * _AT_CAP_SHARE and cap_w > generator.allowed.min_w
-    probed_w = generator.measured_w - settings.pv_probe_share * generator.rated_w if held else generator.measured_w
-    return max(generator.allowed.min_w, probed_w)
 
 
 def caps(
@@ -28,30 +11,34 @@ def caps(
     grants: tuple[Grant, ...],
     *,
     budget_w: float,
-    memories: tuple[LeverMemory | None, ...],
+    lows_w: tuple[float, ...],
+    probes: tuple[Probe, ...],
     settings: ControlSettings,
 ) -> tuple[float | None, ...]:
-    """Return the greatest generation of each generator as a power, negative or zero; ``None`` leaves it free.
+    """Return the most that each generator may feed out at its terminals as a power, negative or zero.
 
-    The caps add up to no more than the budget, so that it holds whatever the sun does. Generators that cannot use their
-    share leave it to the others.
+    ``None`` leaves it free. The caps add up to no more than the budget, so that it holds whatever the sun does.
+    Generators that cannot use their share leave it to the others. A hybrid holds its cap at its terminals, where its
+    battery counts too: what the battery takes is not fed out, what it gives is.
 
     Args:
         generators: All that can be capped.
-        grants: What requests left to each.
-        budget_w: Generation that the site can take, zero or greater; infinite where export has no bound.
-        memories: What each was last told.
+        grants: What requests left to the panels of each.
+        budget_w: What all together may feed out, zero or greater; infinite where export has no bound.
+        lows_w: The least that the battery behind the terminals of each takes; zero where there is none.
+        probes: What the sun likely offers each.
         settings: Of the site.
     """
-    allowed_w = [max(0.0, -grant.left.min_w) for grant in grants]
+    panels_w = [max(0.0, -grant.left.min_w) for grant in grants]
+    allowed_w = [max(0.0, panel_w - low_w) for panel_w, low_w in zip(panels_w, lows_w, strict=True)]
     if sum(allowed_w) <= budget_w:
         return tuple(
-            None if allowed >= generator.rated_w else -allowed
-            for generator, allowed in zip(generators, allowed_w, strict=True)
+            None if panel_w >= generator.rated_w else -allowed
+            for generator, panel_w, allowed in zip(generators, panels_w, allowed_w, strict=True)
         )
     useful_w = [
-        min(allowed, -potential_w(generator, last, settings) + settings.pv_probe_share * generator.rated_w)
-        for generator, allowed, last in zip(generators, allowed_w, memories, strict=True)
+        min(allowed, max(0.0, settings.pv_probe_share * generator.rated_w - probe.potential_w - low_w))
+        for generator, allowed, low_w, probe in zip(generators, allowed_w, lows_w, probes, strict=True)
     ]
     first = split(budget_w, [Interval(0.0, useful) for useful in useful_w])
     spare_w = max(0.0, budget_w - sum(first))

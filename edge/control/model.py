@@ -356,7 +356,7 @@ class ControlSettings:
         damping: Share of a change that is still made while damped.
         self_consumption: What batteries do while nobody asks: bring the connection point to zero, or rest.
         maintenance_lock: Whether the local switch freezes the site at its safe state.
-        pv_probe_share: How far a curtailed generator is assumed to exceed its output, as a share of its rating.
+        pv_probe_share: How far a curtailed generator is assumed to exceed its output at most, as a share of its rating.
     """
 
     import_w_max: float
@@ -375,6 +375,33 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What is known of the sun behind a generator's cap.
+
+    Args:
+        measured_w: What it gave, a power into it, zero or less; ``None`` without a reading.
+        potential_w: What it would likely feed in if nothing held it.
+        step_w: How much more than its output is tried for, zero where nothing is.
+        tried_from_w: What it gave when the step began.
+        tried_since_s: When that was.
+        clear_since_s: Since when it gives less than its cap would let it, infinite while it does not.
+        free_w: What it gave when it was last clear of its cap for a while; ``None`` where it never was.
+        free_at_s: When that was.
+        rests: How often as long as the shortest rest nothing is tried after that.
+    """
+
+    measured_w: float | None
+    potential_w: float
+    step_w: float = 0.0
+    tried_from_w: float = 0.0
+    tried_since_s: float = float("inf")
+    clear_since_s: float = float("inf")
+    free_w: float | None = None
+    free_at_s: float = float("-inf")
+    rests: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeverMemory:
     """What a lever was last told and when, and how often it was turned about within the last minute.
 
@@ -383,7 +410,7 @@ class LeverMemory:
     ``changed_s`` is when a generator's cap last changed, and ``followed_s`` when its device was first seen to hold the
     change; ``rising_since_s`` since when the cap was found too low, infinite while it is not, and ``rising_w`` the
     lowest that it was found to rise to since; ``falling_since_s`` since when a load was found to take more than the
-    surplus, infinite while it was not.
+    surplus, infinite while it was not; ``probe`` is what is known of the sun behind a generator's cap.
     """
 
     value_w: float | None = None
@@ -396,10 +423,15 @@ class LeverMemory:
     rising_since_s: float = float("inf")
     rising_w: float | None = None
     falling_since_s: float = float("inf")
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What one cycle hands to the next."""
+    """What one cycle hands to the next.
+
+    ``others_w`` is what batteries and loads that can be moved had together, ``None`` before the first cycle.
+    """
 
     levers: dict[Resource, LeverMemory] = field(default_factory=dict)
+    others_w: float | None = None

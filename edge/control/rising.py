@@ -25,6 +25,7 @@ def kept_cap(
     now_s: float,
     seen_s: float,
     settings: ControlSettings,
+    unsure_w: float = 0.0,
 ) -> LeverMemory:
     """Return what a generator is told, as its memory: a rise within the dead band or just begun waits.
 
@@ -35,17 +36,20 @@ def kept_cap(
         now_s: The cycle's instant.
         seen_s: When the oldest reading was taken of those that the cap goes back to.
         settings: Gives the dead band.
+        unsure_w: By how much what is fed in may be misread for what else moves; a rise is less by as much.
     """
     if last is None:
         return LeverMemory(value_w=cap_w, at_s=now_s, changed_s=now_s, followed_s=_NEVER)
     before_w, followed_s = last.value_w, _followed_s(item, last)
+    if before_w is not None and cap_w is not None and cap_w < before_w:
+        cap_w = min(before_w, cap_w + unsure_w)
     looser = before_w is not None and (cap_w is None or cap_w < before_w)
     # What is looser by less than the dead band is no rise that could begin a while, or be the lowest found in one.
     rises = looser and not _is_small(before_w, cap_w, item, settings)
     settled = is_settled(item, last, seen_s)
     rising_since_s = min(last.rising_since_s, now_s) if rises and settled else _NEVER
     found_w = _tighter(cap_w, last.rising_w) if rising_since_s < now_s else cap_w
-    waits = looser and (not rises or now_s < rising_since_s + _wait_s(item, cap_w))
+    waits = looser and (not rises or now_s < rising_since_s + wait_s(item, cap_w))
     value_w = before_w if waits else found_w
     changes = value_w != before_w
     return LeverMemory(
@@ -63,7 +67,7 @@ def is_settled(item: Lever, last: LeverMemory, seen_s: float) -> bool:
     return seen_s >= _followed_s(item, last) + SETTLE_S
 
 
-def _wait_s(item: Lever, cap_w: float | None) -> float:
+def wait_s(item: Lever, cap_w: float | None) -> float:
     """Return for how long a rise waits; a limit that is over is lifted without regard to the memory."""
     period_s = 0.0 if cap_w is None else item.asset.wear_period_s.get(item.capability, 0.0)
     return max(RISE_WAIT_S, _WRITES_A_RISE * period_s)

@@ -51,15 +51,10 @@ def generation_setpoints(
     arbitration: Arbitration,
     generators: Group,
     caps_w: tuple[float | None, ...],
-    battery_lows_w: dict[str, float],
     *,
     now_s: float,
 ) -> list[Setpoint]:
-    """Return one limit per generator.
-
-    The limit of a hybrid holds at its terminals, where its battery counts too: what the battery takes at least is not
-    fed out, what it gives at most may be.
-    """
+    """Return one limit per generator, which holds at its terminals."""
     limit = limit_owner(arbitration, of_max=False)
     found = []
     for generator, grant, cap_w in zip(generators.levers, generators.grants, caps_w, strict=True):
@@ -68,7 +63,7 @@ def generation_setpoints(
             owners.append(limit)
         owner = owners[0] if owners else None
         ends_s = ends_of(owners)
-        limit_w = None if cap_w is None else max(0.0, -cap_w - battery_lows_w.get(generator.asset.id, 0.0))
+        limit_w = None if cap_w is None else 0.0 - cap_w
         if limit_w is not None and limit_w >= generator.rated_w:
             limit_w = None
         found.append(
