@@ -42,15 +42,16 @@ class Look:
 def look_at(network: Network, state: EventState, *, fresh: Mapping[SiteId, SiteObservation]) -> Look | None:
     """Return how a network stands, ``None`` where that is not known: nothing was measured, or nothing carries it."""
     around = state.surroundings
-    if around is None:
+    if around is None or not fresh.keys() >= set(around.sites):
         return None
-    free_w = _free_w(network, state, fresh)
+    # Who came since the feeder was read is still among what it carries beside its sites.
+    free_w = _free_w(around.sites, state, fresh)
 
     def powers(sites: Mapping[SiteId, float]) -> Powers:
         return Powers(sites=sites, others_w=around.others_w, meter_v=around.meter_v)
 
     def after(changes_w: Mapping[SiteId, float]) -> tuple[Strain, ...] | None:
-        moved = {site: site_w + changes_w.get(site, 0.0) for site, site_w in free_w.items()}
+        moved = {site: free_w.get(site, 0.0) + changes_w.get(site, 0.0) for site in {*free_w, *changes_w}}
         try:
             return network.strains(powers(moved))
         except ImpossibleNetwork:
@@ -79,7 +80,7 @@ def take_surroundings(
     if before is not None and state.power_at <= before.at:
         return state
     event = state.event
-    sites = _free_w(network, state, fresh)
+    sites = _free_w(sorted(network.sites & fresh.keys()), state, fresh)
     moved_w = sum(moved_at(part, state.power_at) for part in event.parts) if event is not None else 0.0
     sign = event.direction.sign if event is not None else 1
     others_w = state.power_w - sign * moved_w - sum(sites.values())
@@ -117,19 +118,17 @@ def take_strains(state: EventState, look: Look, settings: GridSettings) -> Event
     )
 
 
-def _free_w(network: Network, state: EventState, fresh: Mapping[SiteId, SiteObservation]) -> dict[SiteId, float]:
-    """Return what each known site draws, in an event what it would draw without its order."""
+def _free_w(sites: Sequence[SiteId], state: EventState, fresh: Mapping[SiteId, SiteObservation]) -> dict[SiteId, float]:
+    """Return what each of these sites draws, in an event what it would draw without its order."""
     event: Event | None = state.event
-    powers = {}
-    for site in sorted(network.sites & fresh.keys()):
-        if event is None:
-            powers[site] = fresh[site].connection_power_w or 0.0
-        else:
-            natural = natural_of(
-                event.part(site), seen=fresh[site], baseline=state.baseline(site), direction=event.direction
-            )
-            powers[site] = natural.connection_w
-    return powers
+    if event is None:
+        return {site: fresh[site].connection_power_w or 0.0 for site in sites}
+    return {
+        site: natural_of(
+            event.part(site), seen=fresh[site], baseline=state.baseline(site), direction=event.direction
+        ).connection_w
+        for site in sites
+    }
 
 
 def _meter_v(supply: Sequence[SupplySample], settings: GridSettings) -> float | None:

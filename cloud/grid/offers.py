@@ -49,11 +49,15 @@ def offers_of(
         (Means.LOAD, _load_w(site, natural, direction), site.load_price_mct_per_kwh),
         (Means.PV, _pv_w(site, natural, direction), site.pv_price_mct_per_kwh),
     ]
-    left_w = _limit_reach_w(site, natural, direction)
+    to_zero_w = max(0.0, -direction.sign * natural.connection_w)
+    left_w = to_zero_w if _by_limit(site) else float("inf")
     if cap_w is not None:
         left_w = min(left_w, cap_w)
-    offers = []
+    offers: list[Offer] = []
     for means, power_w, price in parts:
+        if means is not Means.BATTERY:
+            # More than the battery is asked for by a limit, whatever the site's way.
+            left_w = min(left_w, max(0.0, to_zero_w - sum(offer.change_w_max for offer in offers)))
         usable_w = min(power_w, left_w)
         if usable_w >= 1:
             left_w -= usable_w
@@ -88,7 +92,6 @@ def _pv_w(site: FlexibleSite, natural: Natural, direction: Direction) -> float:
     return max(0.0, -natural.pv_w)
 
 
-def _limit_reach_w(site: FlexibleSite, natural: Natural, direction: Direction) -> float:
-    """Return how far a limit at the meter can move the site: to zero, never beyond."""
-    by_limit = site.order_by is OrderBy.CONNECTION_LIMIT or not site.battery_capacity_wh
-    return max(0.0, -direction.sign * natural.connection_w) if by_limit else float("inf")
+def _by_limit(site: FlexibleSite) -> bool:
+    """Return whether a site is asked by a limit at its meter alone, which moves it to zero, never beyond."""
+    return site.order_by is OrderBy.CONNECTION_LIMIT or not site.battery_capacity_wh

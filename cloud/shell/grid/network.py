@@ -57,12 +57,15 @@ def network_status(tables: Tables, registry: Registry, feeder: FeederRecord) -> 
     state = load_state(item.body["state"]) if item is not None else None
     if item is None or state is None or state.surroundings is None:
         return without("the feeder's meter has not been heard; nothing is calculated")
+    around = state.surroundings
     seen = fresh_observations(
         observations(tables, on_feeder), now=instant(item.body["at"]), stale_s=settings_of(feeder).stale_s
     )
     around = state.surroundings
+    if silent := sorted(set(around.sites) - seen.keys()):
+        return without(f"{len(silent)} of the sites have fallen silent since the feeder's meter was read")
     powers = Powers(
-        sites={site: seen[site].connection_power_w or 0.0 for site in network.sites & seen.keys()},
+        sites={site: seen[site].connection_power_w or 0.0 for site in around.sites},
         others_w=around.others_w,
         meter_v=around.meter_v,
     )

@@ -24,6 +24,7 @@ from contracts.metering import MeterReading
 from contracts.topics import ROOT, Broadcast, Down, Up, parse, site_topic
 from edge.errors import StatusUnavailable
 from edge.site.status import ask_status
+from firmware_sim.plant_config import PlantConfig
 from firmware_sim.series import Week
 from sitewatt.demo import files
 from sitewatt.demo.neighbourhood import ZONE, Neighbourhood, neighbourhood
@@ -143,13 +144,24 @@ class RunningNeighbourhood:
 
 @contextlib.asynccontextmanager
 async def running_neighbourhood(
-    folder: Path, *, sites: int, speed: float = 20.0
+    folder: Path,
+    *,
+    sites: int,
+    speed: float = 20.0,
+    plant: Callable[[PlantConfig], PlantConfig] = lambda config: config,
+    prepare: Callable[[Path], None] = lambda _: None,
 ) -> AsyncIterator[RunningNeighbourhood]:
-    """Start a neighbourhood, hand it over, and leave no process behind."""
+    """Start a neighbourhood, hand it over, and leave no process behind.
+
+    ``plant`` changes what is simulated, ``prepare`` the configurations in the folder.
+    """
     place = neighbourhood(sites=sites, week=Week.SUNNY)
     processes = Processes(files.logs(folder))
     try:
-        async with started(place, processes, folder, speed=speed, say=lambda _: None) as (clock, watcher):
+        running = started(
+            place, processes, folder, speed=speed, say=lambda _: None, plant=plant(place.plant()), prepare=prepare
+        )
+        async with running as (clock, watcher):
             port = int(processes["broker"].ready["port"])
             heard = Heard()
             listening = asyncio.create_task(_listen(port, heard), name="listen")

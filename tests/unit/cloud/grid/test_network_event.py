@@ -1,9 +1,13 @@
 """Relief within a known network: what the feeder's meter does not show is held too."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from cloud.grid.actions import EvidenceKind, RecordEvent, RecordEvidence
-from cloud.grid.model import FlexibleSite, OrderBy
+from cloud.grid.event import Observation, advance
+from cloud.grid.model import Direction, FlexibleSite, Means, OrderBy, PowerSample, SiteObservation
 from cloud.grid.network import (
     Feeder,
     ImpossibleNetwork,
@@ -15,10 +19,13 @@ from cloud.grid.network import (
     Transformer,
     check_possible,
 )
+from cloud.grid.network_watch import look_at
+from cloud.grid.offers import Natural, offers_of
+from cloud.grid.state import EventState
 from cloud.grid.strain import CalculatedNetwork
 from contracts.control import LimitExport
 from contracts.grid import FeederState
-from tests.support.cloud.feeder import SimFeeder, SimSite, settings
+from tests.support.cloud.feeder import START, SimFeeder, SimSite, settings
 
 # A transformer, and two lines from its low side: a short one to the works at node 2, a long one to the farm at node 3.
 FEEDER = Feeder(
@@ -126,6 +133,39 @@ def test_a_low_voltage_is_lifted_by_a_battery_at_its_node() -> None:
     assert event is not None and event.places == ("voltage at node 3 below 0.94 pu",) and event.left == ()
     state = network(home=3).state(Powers(sites={"home": home.connection_w}))
     assert 0.94 <= state.voltage_pu[3] < 0.95
+
+
+def test_a_site_that_comes_between_two_readings_of_the_feeder_is_counted_once() -> None:
+    """Its power is still among what the feeder carries beside the others; twice its sun would be curtailed whole."""
+    site, held = farm(sun_w=70_000.0), network(farm=3, works=2)
+    site.step(0.0, START, 1.0)
+    heard = Observation(feeder=(PowerSample(at=START, power_w=-70_000.0),))
+    state, _ = advance(EventState(), heard, [site.flexible], settings(), START, network=held)
+    later = START + timedelta(seconds=3)
+    came = Observation(sites=(site.seen(later),))
+    state, _ = advance(state, came, [site.flexible], settings(), later, network=held)
+    look = look_at(held, state, fresh={"farm": site.seen(later)})
+    assert look is not None and look.now == look_at(held, state, fresh={}).now  # type: ignore[union-attr]
+    read = Observation(feeder=(PowerSample(at=later, power_w=-70_000.0),), sites=(site.seen(later),))
+    state, _ = advance(state, read, [site.flexible], settings(), later, network=held)
+    look = look_at(held, state, fresh={"farm": site.seen(later)})
+    assert look is not None and look.now[0].place == HIGH
+    assert look_at(held, state, fresh={}) is None, "who falls silent is not taken to draw nothing"
+
+
+def test_a_limit_at_the_meter_is_not_counted_on_beyond_zero() -> None:
+    """A battery and a sun could change more together than a limit of nothing exported asks for."""
+    flexible = FlexibleSite(
+        site="farm", battery_charge_w_max=50_000, battery_discharge_w_max=50_000, battery_capacity_wh=120_000,
+        pv_curtailable=True,
+    )  # fmt: skip
+    natural = Natural(connection_w=-90_000.0, battery_w=0.0, pv_w=-90_000.0)
+    seen = SiteObservation(site="farm", at=START, connection_power_w=-90_000.0, soc_percent=50.0)
+    offers = offers_of(flexible, seen=seen, natural=natural, direction=Direction.REDUCE_EXPORT, duration_s=900.0)
+    assert [(offer.means, offer.change_w_max) for offer in offers] == [(Means.BATTERY, 50_000), (Means.PV, 40_000)]
+    small = replace(natural, connection_w=-20_000.0)
+    offers = offers_of(flexible, seen=seen, natural=small, direction=Direction.REDUCE_EXPORT, duration_s=900.0)
+    assert [(offer.means, offer.change_w_max) for offer in offers] == [(Means.BATTERY, 50_000)]
 
 
 def test_what_no_offer_reaches_is_told() -> None:
