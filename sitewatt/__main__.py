@@ -9,8 +9,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sitewatt.output import FAILED, INTERRUPTED, tell
-from sitewatt.systems import absence_of, refusal_of
+from sitewatt import extras, systems
+from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, tell
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan")
@@ -63,8 +63,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # What the terminal's letters cannot show is shown as "?".
             stream.reconfigure(errors="replace")
-    if (sentence := refusal_of(sys.platform, sys.argv[1:])) is not None:
-        _end(sentence)
+    if (sentence := systems.refusal_of(sys.platform, sys.argv[1:])) is not None:
+        _end(sentence, FAILED)
+    if (sentence := extras.refusal_of(sys.argv[1:])) is not None:
+        _end(sentence, BAD_INPUT)
     try:
         register()
         command = typer.main.get_command(app)
@@ -77,19 +79,21 @@ def main() -> None:
             raise SystemExit(INTERRUPTED) from None
         _end_where_a_part_is_absent(error)
         raise
-    except Exception as error:  # Any library may ask for what only Linux has.
+    except Exception as error:  # Any library may be missing, or ask for what only Linux has.
         _end_where_a_part_is_absent(error)
         raise
 
 
 def _end_where_a_part_is_absent(error: Exception) -> None:
-    if (sentence := absence_of(sys.platform, error)) is not None:
-        _end(sentence)
+    if (sentence := systems.absence_of(sys.platform, error)) is not None:
+        _end(sentence, FAILED)
+    if (sentence := extras.absence_of(error, sys.argv[1:])) is not None:
+        _end(sentence, BAD_INPUT)
 
 
-def _end(sentence: str) -> NoReturn:
+def _end(sentence: str, code: int) -> NoReturn:
     sys.stderr.write(f"sitewatt: {sentence}\n")
-    raise SystemExit(FAILED)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The built wheel works away from the checkout, each side without the other's dependencies."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sitewatt.extras import extra_of
+from tests.support.command_lines import LINES, made_in
 from tests.support.extra_alone import lay_out, run
 
 REPOSITORY = Path(__file__).parents[2]
@@ -99,6 +102,53 @@ def test_each_extra_alone_imports_every_module_of_its_package(
         answer = run(tmp_path, f"import importlib.util; print(importlib.util.find_spec({name!r}))")
         assert answer.strip() == "None", f"extra {extra} brings {name}"
     assert "Edge controller" in run(tmp_path, "from sitewatt.__main__ import main; main()", "--help")
+
+
+_CALL_EACH = """
+import contextlib, io, json
+answers = []
+for line in json.loads(sys.argv[1]):
+    sys.argv = ["sitewatt", *line]
+    complained, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(complained):
+        try:
+            from sitewatt.__main__ import main
+            main()
+        except SystemExit as end:
+            code = end.code
+        except BaseException as error:
+            code = repr(error)
+    answers.append([code, complained.getvalue()])
+print(json.dumps(answers))
+"""
+# What starts other processes, which nothing here would end.
+_PROCESSES = ("demo", "edge run", "sim swarm", "cloud local")
+
+
+@pytest.mark.parametrize(
+    "extra", ["", *(pytest.param(e, marks=pytest.mark.nightly) for e in ("edge", "cloud", "local", "agents,local"))]
+)
+def test_a_command_whose_libraries_are_absent_names_the_extra_that_brings_them(
+    wheel: Path, tmp_path: Path, extra: str
+) -> None:
+    """Who installed sitewatt by its bare name is told what else to install, and with that everything is there."""
+    folder, given = tmp_path / "libraries", tmp_path / "given"
+    folder.mkdir()
+    given.mkdir()
+    lay_out(wheel, extra.split(",") if extra else [], folder)
+    names = made_in(given)
+    lines = [line.format(**names).split() for line in LINES if not extra or extra_of(line.split()) == extra]
+    lines = [line for line in lines if not extra or not " ".join(line).startswith(_PROCESSES)]
+    answers = json.loads(run(folder, _CALL_EACH, json.dumps(lines)).splitlines()[-1])
+    absent = 0
+    for line, (code, complained) in zip(lines, answers, strict=True):
+        assert code in (0, 1, 2), f"{line}: {code}"
+        told = "which is not installed" in complained
+        absent += told
+        if told:
+            assert not extra, complained
+            assert f"sitewatt[{extra_of(line)}]" in complained and complained.count("\n") == 1
+    assert lines and (bool(absent) is not bool(extra))
 
 
 def test_the_manual_is_in_the_wheel(wheel: Path) -> None:
