@@ -277,8 +277,9 @@ class Poller:
                 if lost.fault is Fault.TIMEOUT:
                     self._unanswered[block.span] = self._unanswered.get(block.span, 0) + 1
                 raise
-            self._unanswered.pop(block.span, None)
-            self._failed.pop(block.span, None)
+            if self._unanswered or self._failed:  # A device that is well is spared what the others need.
+                self._unanswered.pop(block.span, None)
+                self._failed.pop(block.span, None)
             self._take(block.names, found, lain_s=self._unit.lain_s)
             lain_s = max(lain_s, self._unit.lain_s)
             if plan.loose:
@@ -296,9 +297,9 @@ class Poller:
         async def read(address: int, count: int) -> tuple[int, ...]:
             return await self._bus.read(number, block.table, address, count, priority=priority)
 
-        if self._unanswered.get(block.span, 0) >= UNANSWERED_UNTIL_SPLIT:
+        if self._unanswered and self._unanswered.get(block.span, 0) >= UNANSWERED_UNTIL_SPLIT:
             return await self._read_mute(block, read)
-        if self._failed.get(block.span, 0) >= FAILED_UNTIL_SPLIT:
+        if self._failed and self._failed.get(block.span, 0) >= FAILED_UNTIL_SPLIT:
             return await self._read_failing(block, read)
         try:
             words = await read(block.address, block.count)
