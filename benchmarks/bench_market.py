@@ -12,7 +12,7 @@ import random
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,7 +109,7 @@ class EngineFigures(NamedTuple):
 def engine_figures(messages: list[Message]) -> EngineFigures:
     """Journal and apply every message as a command, a batch to a journal entry as the shell does; then replay."""
     rules = MarketRules(zone="bench", opening_s=7200, commands_per_minute=10**9, open_orders_max=10**9)
-    stream: list[dict[str, Any]] = [
+    stream: list[Mapping[str, Any]] = [
         commands.register(
             Participant(
                 site=f"s{n}", import_limit_wh=10**12, export_limit_wh=10**12, credit_limit_uct=CREDIT_LIMIT_UCT

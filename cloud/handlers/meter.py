@@ -7,8 +7,10 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.kinesis_stream_event import KinesisStreamRecord
 
 from cloud.market import commands
+from cloud.market.shapes import HoldReading, MeterCommand
 from cloud.shell.counting import counted
 from cloud.shell.intake import LOG, Arrival, arrival_of, each_record, store_once
+from cloud.shell.market.fold import Input
 from cloud.shell.market.readings import DOUBT, Judgement, LateDoubt, Readings, late_doubts, rest_put
 from cloud.shell.market.writer import market_of
 from cloud.shell.services import Services, current
@@ -42,7 +44,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         market = market_of(services, zone)
         assert market is not None, "only messages of registered zones arrive"
         at_ms = epoch_ms(arrivals[-1][0].at)
-        inputs = [command for judged in arrivals if (command := _command(services, judged)) is not None]
+        inputs: list[Input] = [command for judged in arrivals if (command := _command(services, judged)) is not None]
         late = [late_doubts(services.stores.tables, site) for site in sorted({one.site for one, _ in arrivals})]
         inputs += [_held(doubt, at_ms=at_ms) for doubts, _ in late for doubt in doubts]
         market.submit(inputs, at_ms=at_ms)
@@ -52,7 +54,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return answer
 
 
-def _command(services: Services, judged: Judged) -> commands.Command | None:
+def _command(services: Services, judged: Judged) -> MeterCommand | None:
     """Return what the market is told; a gateway that only measures does not trade."""
     arrival, judgement = judged
     site = services.registry.site(arrival.site)
@@ -61,7 +63,7 @@ def _command(services: Services, judged: Judged) -> commands.Command | None:
     return commands.meter(arrival.message, at_ms=epoch_ms(arrival.at), doubt=judgement.doubt)
 
 
-def _held(doubt: LateDoubt, *, at_ms: int) -> commands.Command:
+def _held(doubt: LateDoubt, *, at_ms: int) -> HoldReading:
     return commands.hold_reading(
         site=doubt.site, interval_ms=doubt.start_ms, version=doubt.version, reason=doubt.reason, at_ms=at_ms
     )

@@ -84,7 +84,7 @@ def prove(tables: Tables, zone: ZoneId) -> Proof:
             break
         proof.entries = position
         if fold is None:
-            fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
+            fold = Fold.begin(inputs)
             continue
         step = fold.apply(inputs)
         _count(proof, step)

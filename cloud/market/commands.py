@@ -1,10 +1,29 @@
 """Engine commands from the messages of the wire, and messages of the wire from outcomes."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import NO_SITE, MarketRules, Participant
+from cloud.market.shapes import (
+    Capacity,
+    ClaimWord,
+    CloseAccount,
+    EventCommand,
+    EventLine,
+    Halt,
+    HoldReading,
+    Invoice,
+    Leave,
+    MeterCommand,
+    MoveRules,
+    OrderCommand,
+    Register,
+    ReleaseReading,
+    Resume,
+    StorageWord,
+    Tick,
+)
 from cloud.market.state import Outcome, ProductView, SiteSettlement
 from contracts.market import (
     Availability,
@@ -18,8 +37,6 @@ from contracts.market import (
 from contracts.metering import MeterReading
 from contracts.units import Quality, epoch_ms, instant
 
-Command = dict[str, Any]
-
 
 class Notice(NamedTuple):
     """What one site is told about one interval; the shell numbers it and wraps it into a ``TradesMessage``."""
@@ -31,24 +48,24 @@ class Notice(NamedTuple):
     settlement: SettlementLine | None
 
 
-def register(participant: Participant, *, at_ms: int) -> Command:
+def register(participant: Participant, *, at_ms: int) -> Register:
     """Return the command that admits a site or changes its limits."""
     return {"op": "register", "at_ms": at_ms, "participant": participant.model_dump(mode="json")}
 
 
-def leave(*, site: str, reason: str, at_ms: int) -> Command:
+def leave(*, site: str, reason: str, at_ms: int) -> Leave:
     """Return the command by which a site takes part no more; registered again, it does."""
     return {"op": "leave", "at_ms": at_ms, "site": site, "reason": reason}
 
 
-def close_account(*, site: str, reason: str, interval_ms: int, at_ms: int) -> Command:
+def close_account(*, site: str, reason: str, interval_ms: int, at_ms: int) -> CloseAccount:
     """Return the command that closes the account of a site that left: its balance moves to cash."""
     return {"op": "close_account", "at_ms": at_ms, "site": site, "interval_ms": interval_ms, "reason": reason}
 
 
-def order(message: OrderMessage, *, at_ms: int) -> Command:
+def order(message: OrderMessage, *, at_ms: int) -> OrderCommand:
     """Return the command of an order message, taken by the sequencer at an instant."""
-    command: Command = {
+    command: OrderCommand = {
         "op": message.op.value,
         "at_ms": at_ms,
         "id": f"{message.epoch}.{message.seq}",
@@ -58,9 +75,9 @@ def order(message: OrderMessage, *, at_ms: int) -> Command:
     }
     if message.op.value == "cancel":
         return command
-    command |= {"quantity_wh": message.quantity_wh, "price_mct_per_kwh": message.price_mct_per_kwh}
+    command["quantity_wh"], command["price_mct_per_kwh"] = message.quantity_wh, message.price_mct_per_kwh
     if message.op.value == "new":
-        command |= {"side": message.side.value, "tif": message.time_in_force.value}
+        command["side"], command["tif"] = message.side.value, message.time_in_force.value
         if message.good_till is not None:
             command["good_till_ms"] = epoch_ms(message.good_till)
         if message.post_only:
@@ -68,10 +85,10 @@ def order(message: OrderMessage, *, at_ms: int) -> Command:
     return command
 
 
-def availability_inputs(site: str, availability: Availability, *, at_ms: int) -> list[Command]:
+def availability_inputs(site: str, availability: Availability, *, at_ms: int) -> list[Capacity | StorageWord]:
     """Return the commands of what a site announced: what it can carry in each interval, and its battery."""
     first_ms = epoch_ms(availability.interval_start)
-    found = [
+    found: list[Capacity | StorageWord] = [
         capacity(
             site=site, interval_ms=first_ms + step * INTERVAL_MS, import_wh=imports, export_wh=exports, at_ms=at_ms
         )
@@ -91,12 +108,12 @@ def availability_inputs(site: str, availability: Availability, *, at_ms: int) ->
     return found
 
 
-def tick(*, at_ms: int) -> Command:
+def tick(*, at_ms: int) -> Tick:
     """Return the command that lets time pass."""
     return {"op": "tick", "at_ms": at_ms}
 
 
-def meter(reading: MeterReading, *, at_ms: int, doubt: str | None = None) -> Command | None:
+def meter(reading: MeterReading, *, at_ms: int, doubt: str | None = None) -> MeterCommand | None:
     """Return the command of a meter reading; ``None`` where its quality is bad and the estimate must stand.
 
     Args:
@@ -106,8 +123,7 @@ def meter(reading: MeterReading, *, at_ms: int, doubt: str | None = None) -> Com
     """
     if reading.quality in (Quality.INVALID, Quality.UNKNOWN):
         return None
-    doubted = {} if doubt is None else {"doubt": doubt}
-    return {
+    command: MeterCommand = {
         "op": "meter",
         "at_ms": at_ms,
         "site": reading.site,
@@ -116,13 +132,15 @@ def meter(reading: MeterReading, *, at_ms: int, doubt: str | None = None) -> Com
         "export_wh": reading.export_wh,
         "version": reading.version,
         "estimated": reading.quality is not Quality.GOOD,
-        **doubted,
     }
+    if doubt is not None:
+        command["doubt"] = doubt
+    return command
 
 
 def storage(
     *, site: str, interval_ms: int, stored_wh: int, room_wh: int, own_net_wh: Sequence[int] = (), at_ms: int
-) -> Command:
+) -> StorageWord:
     """Return the command that announces a site's battery as it will stand when an interval begins.
 
     Args:
@@ -144,7 +162,7 @@ def storage(
     }
 
 
-def capacity(*, site: str, interval_ms: int, import_wh: int, export_wh: int, at_ms: int) -> Command:
+def capacity(*, site: str, interval_ms: int, import_wh: int, export_wh: int, at_ms: int) -> Capacity:
     """Return the command that lowers what a site can carry in one interval, in Wh."""
     return {
         "op": "capacity",
@@ -158,7 +176,7 @@ def capacity(*, site: str, interval_ms: int, import_wh: int, export_wh: int, at_
 
 def dr_line(
     *, site: str, interval_ms: int, committed_wh: int, baseline_wh: int, method: str, flags: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> EventLine:
     """Return one site's commitment in one interval: positive Wh for a reduction of net import."""
     return {
         "site": site,
@@ -171,8 +189,8 @@ def dr_line(
 
 
 def dr_event(
-    *, event: str, price_mct_per_kwh: int, penalty_mct_per_kwh: int, lines: list[dict[str, Any]], at_ms: int
-) -> Command:
+    *, event: str, price_mct_per_kwh: int, penalty_mct_per_kwh: int, lines: list[EventLine], at_ms: int
+) -> EventCommand:
     """Return the command that brings a demand-response event's commitments and baselines into settlement."""
     return {
         "op": "dr_event",
@@ -184,7 +202,7 @@ def dr_event(
     }
 
 
-def claim(*, event: str, site: str, approve: bool, by: str, reason: str, at_ms: int) -> Command:
+def claim(*, event: str, site: str, approve: bool, by: str, reason: str, at_ms: int) -> ClaimWord:
     """Return a person's word on a flagged claim: whether what its site delivered for an event is paid."""
     return {
         "op": "claim",
@@ -197,7 +215,7 @@ def claim(*, event: str, site: str, approve: bool, by: str, reason: str, at_ms: 
     }
 
 
-def release_reading(*, site: str, interval_ms: int, by: str, reason: str, at_ms: int) -> Command:
+def release_reading(*, site: str, interval_ms: int, by: str, reason: str, at_ms: int) -> ReleaseReading:
     """Return a person's word that a reading that was held as implausible is right."""
     return {
         "op": "release_reading",
@@ -209,7 +227,7 @@ def release_reading(*, site: str, interval_ms: int, by: str, reason: str, at_ms:
     }
 
 
-def hold_reading(*, site: str, interval_ms: int, version: int, reason: str, at_ms: int) -> Command:
+def hold_reading(*, site: str, interval_ms: int, version: int, reason: str, at_ms: int) -> HoldReading:
     """Return the command that takes back a reading which was believed: what was known later speaks against it."""
     return {
         "op": "hold_reading",
@@ -221,22 +239,22 @@ def hold_reading(*, site: str, interval_ms: int, version: int, reason: str, at_m
     }
 
 
-def move_rules(rules: MarketRules, *, by: str, reason: str, at_ms: int) -> Command:
+def move_rules(rules: MarketRules, *, by: str, reason: str, at_ms: int) -> MoveRules:
     """Return the command that moves a market to rules of the present edition."""
     return {"op": "move_rules", "at_ms": at_ms, "rules": rules.model_dump(mode="json"), "by": by, "reason": reason}
 
 
-def halt(*, reason: str, at_ms: int, site: str | None = None) -> Command:
+def halt(*, reason: str, at_ms: int, site: str | None = None) -> Halt:
     """Return the kill switch: no order of the zone, or of one site, is taken until ``resume``; open ones may go."""
     return {"op": "halt", "at_ms": at_ms, "site": site, "reason": reason}
 
 
-def resume(*, at_ms: int, site: str | None = None) -> Command:
+def resume(*, at_ms: int, site: str | None = None) -> Resume:
     """Return the command that ends a halt."""
     return {"op": "resume", "at_ms": at_ms, "site": site}
 
 
-def invoice(*, site: str, interval_ms: int, at_ms: int) -> Command:
+def invoice(*, site: str, interval_ms: int, at_ms: int) -> Invoice:
     """Return the command that moves a site's balance to cash in whole cents."""
     return {"op": "invoice", "at_ms": at_ms, "site": site, "interval_ms": interval_ms}
 

@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from cloud.market import leaving, ledger, moving, settling, stages, trading
 from cloud.market.leaving import Departed
 from cloud.market.rules import NO_SITE, MarketRules, Participant
+from cloud.market.shapes import Capacity, Halt, Invoice, Register, Resume, StorageWord, Tick
 from cloud.market.snapshot import from_json, to_json
 from cloud.market.state import Account, DrLine, Order, Outcome, Product, ProductView, State, Storage
 from contracts.units import INSTANT_MS_MAX
 
-_Handler = Callable[[State, Mapping[str, Any], Outcome], None]
+# Each takes the shape of its own command, which the engine has checked by then.
+_Handler = Callable[[State, Any, Outcome], None]
 _Owed = tuple[tuple[str, type], ...]
 
 
@@ -75,7 +77,7 @@ class Engine:
         canonical = json.dumps(to_json(self._state), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    def apply(self, command: Mapping[str, Any], out: Outcome | None = None) -> Outcome:
+    def apply(self, command: Mapping[str, object], out: Outcome | None = None) -> Outcome:
         """Apply one command and return everything that it brought about, added to ``out`` where one is given.
 
         Moves that are due by the command's instant (openings, gate closures, settlements) come first and are part of
@@ -89,10 +91,11 @@ class Engine:
         at_ms = command.get("at_ms")
         if type(at_ms) is not int or not 0 <= at_ms <= INSTANT_MS_MAX:
             raise BadCommand(f"command {command.get('op')!r} has no instant at_ms, 0 to {INSTANT_MS_MAX}; refused")
-        try:
-            handler, owed = _COMMANDS[command["op"]]
-        except (KeyError, TypeError):
-            raise BadCommand(f"command {command.get('op')!r} is not known; refused") from None
+        op = command.get("op")
+        known = _COMMANDS.get(op) if isinstance(op, str) else None
+        if known is None:
+            raise BadCommand(f"command {op!r} is not known; refused")
+        handler, owed = known
         if owed:
             _check_owed(state, command, owed)
         if out is None:
@@ -184,7 +187,7 @@ class Engine:
         return self._state.ledger.lines
 
 
-def _check_owed(state: State, command: Mapping[str, Any], owed: _Owed) -> None:
+def _check_owed(state: State, command: Mapping[str, object], owed: _Owed) -> None:
     for name, kind in owed:
         if type(command.get(name)) is not kind:
             raise BadCommand(f"command {command['op']} needs {name} as {kind.__name__}; refused")
@@ -192,7 +195,8 @@ def _check_owed(state: State, command: Mapping[str, Any], owed: _Owed) -> None:
         _check_participant(state, command)
     if command["op"] == "move_rules":
         _check_rules(state, command)
-    if command["op"] == "storage" and any(type(wh) is not int for wh in command["own_net_wh"]):
+    own_net_wh = command.get("own_net_wh")
+    if isinstance(own_net_wh, list) and any(type(wh) is not int for wh in own_net_wh):
         raise BadCommand(f"command storage of {command['site']} needs own_net_wh in whole Wh; refused")
 
 
@@ -236,7 +240,7 @@ def _unfit(state: State, participant: Participant) -> str | None:
     return None
 
 
-def _register(state: State, command: Mapping[str, object], _out: Outcome) -> None:
+def _register(state: State, command: Register, _out: Outcome) -> None:
     participant = Participant.model_validate(command["participant"])
     account = state.accounts.get(participant.site)
     if account is None:
@@ -246,14 +250,14 @@ def _register(state: State, command: Mapping[str, object], _out: Outcome) -> Non
         account.left_ms = None
 
 
-def _capacity(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+def _capacity(state: State, command: Capacity, _out: Outcome) -> None:
     """Lower what a site can carry in one interval, as with a battery whose energy is forecast to be short."""
     product = state.products.get(command["interval_ms"])
     if product is not None:
         product.caps[command["site"]] = (max(0, command["import_wh"]), max(0, command["export_wh"]))
 
 
-def _storage(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+def _storage(state: State, command: StorageWord, _out: Outcome) -> None:
     """Take a site's latest word on its battery; what was traded before stands, open orders are checked at the gate."""
     account = state.accounts.get(command["site"])
     if account is not None:
@@ -265,27 +269,27 @@ def _storage(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
         )
 
 
-def _halt(state: State, command: Mapping[str, Any], _out: Outcome) -> None:
+def _halt(state: State, command: Halt, _out: Outcome) -> None:
     if command.get("site") is None:
         state.halted = command["reason"]
     elif command["site"] in state.accounts:
         state.accounts[command["site"]].halted = command["reason"]
 
 
-def _resume(state: State, command: Mapping[str, object], _out: Outcome) -> None:
+def _resume(state: State, command: Resume, _out: Outcome) -> None:
     if command.get("site") is None:
         state.halted = None
     elif command["site"] in state.accounts:
         state.accounts[command["site"]].halted = None
 
 
-def _invoice(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def _invoice(state: State, command: Invoice, out: Outcome) -> None:
     out.lines += state.ledger.invoice(
         command["site"], interval_ms=command["interval_ms"], rules_version=state.rules.version
     )
 
 
-def _tick(_state: State, _command: Mapping[str, object], _out: Outcome) -> None:
+def _tick(_state: State, _command: Tick, _out: Outcome) -> None:
     """Do nothing more than the moves that are due."""
 
 

@@ -5,11 +5,11 @@ it in the others. Its account closes once no interval that is remembered names i
 final; what it owes or is owed moves to cash.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cloud.market.checks import Refusal, Refused
 from cloud.market.rules import Participant
+from cloud.market.shapes import CloseAccount, Leave
 from cloud.market.state import Account, Outcome, Product, State
 from cloud.market.trading import reply_of, withdraw
 from contracts.market import OrderStatus
@@ -40,7 +40,7 @@ def departed(state: State) -> tuple[Departed, ...]:
     )
 
 
-def leave(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def leave(state: State, command: Leave, out: Outcome) -> None:
     """Let a site take part no more from now on; its open orders are withdrawn, what it traded stands."""
     account = state.accounts.get(command["site"])
     if account is None or account.left_ms is not None:
@@ -63,7 +63,7 @@ def _open_intervals(state: State, account: Account) -> int:
     )
 
 
-def close(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def close(state: State, command: CloseAccount, out: Outcome) -> None:
     """Close the account of a site that left, once nothing of it can change: its balance moves to cash.
 
     A site that came back, or of which something is still open, keeps its account.

@@ -8,9 +8,6 @@ implausible settles provisionally at the worse price, its demand response stays 
 moves nobody else's price. A later reading corrects that; without one it is final when the product is forgotten.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from cloud.market.charges import charges, vat
 from cloud.market.leaving import takes_part
 from cloud.market.ledger import BALANCING, CHARGES, DEMAND_RESPONSE, TAXES, Entry, Kind, LedgerLine
@@ -24,6 +21,7 @@ from cloud.market.settlement import (
     imbalance_wh,
     spread_prices,
 )
+from cloud.market.shapes import ClaimWord, EventCommand, HoldReading, MeterCommand, ReleaseReading
 from cloud.market.shared_energy import share
 from cloud.market.state import Account, DrLine, Meter, Outcome, Product, Reply, SiteSettlement, State
 from contracts.market import OrderStatus, ProductState
@@ -40,7 +38,7 @@ _DEARER_SINCE = 3
 _SETTLED = (ProductState.SETTLED, ProductState.CORRECTED)
 
 
-def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def take_meter(state: State, command: MeterCommand, out: Outcome) -> None:
     """Take one reading: the first, or a later version that replaces it; settle again what it changes."""
     site, start_ms = command["site"], command["interval_ms"]
     account, product = state.accounts.get(site), state.products.get(start_ms)
@@ -67,7 +65,7 @@ def take_meter(state: State, command: Mapping[str, Any], out: Outcome) -> None:
     _believe(state, product, site, meter, out)
 
 
-def hold(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def hold(state: State, command: HoldReading, out: Outcome) -> None:
     """Take back a reading that was believed, where it is still the newest: its site stands on an estimate again."""
     site, start_ms = command["site"], command["interval_ms"]
     product, account = state.products.get(start_ms), state.accounts.get(site)
@@ -96,7 +94,7 @@ def _last_metered_wh(state: State, site: str) -> int | None:
     return next((meter.net_wh for meter in meters if meter is not None and not meter.estimated), None)
 
 
-def release(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def release(state: State, command: ReleaseReading, out: Outcome) -> None:
     """Take a person's word that a reading that was held is right: it settles as any other."""
     site, start_ms = command["site"], command["interval_ms"]
     product = state.products.get(start_ms)
@@ -124,7 +122,7 @@ def _believe(state: State, product: Product, site: str, meter: Meter, out: Outco
         out.broadcasts.append(product.view())
 
 
-def take_event(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def take_event(state: State, command: EventCommand, out: Outcome) -> None:
     """Take the commitments of one demand-response event; a site is paid for one event per interval, never two."""
     for line in command["lines"]:
         site, start_ms = line["site"], line["interval_ms"]
@@ -152,7 +150,7 @@ def take_event(state: State, command: Mapping[str, Any], out: Outcome) -> None:
             _correct(state, product, site, out)
 
 
-def take_decision(state: State, command: Mapping[str, Any], out: Outcome) -> None:
+def take_decision(state: State, command: ClaimWord, out: Outcome) -> None:
     """Take a person's word on a flagged claim: it is paid, or it is not; every interval of its event and site."""
     site, event, pay = command["site"], command["event"], command["approve"]
     claims = [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from cloud.market import commands
 from cloud.market.engine import Engine
 from cloud.market.ledger import FEES, Kind
+from cloud.market.shapes import Command
 from cloud.market.state import Outcome, Reply
 
 
@@ -21,7 +22,7 @@ class Trial:
     balanced: bool = True
 
 
-def tried(engine: Engine, wanted: Sequence[commands.Command], *, until_ms: int) -> Trial:
+def tried(engine: Engine, wanted: Sequence[Command], *, until_ms: int) -> Trial:
     """Return what a market would come to by an instant if nobody ordered anything more.
 
     Args:

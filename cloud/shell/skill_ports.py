@@ -16,6 +16,7 @@ from cloud.grid.actions import RecordEvent
 from cloud.grid.state import load_state
 from cloud.market import commands
 from cloud.market.product import TRADING
+from cloud.market.shapes import Command
 from cloud.market.stages import REPEATS_MS
 from cloud.market.state import Product
 from cloud.shell.forecast.outlook_port import StoreOutlook
@@ -54,13 +55,13 @@ _EVENT: Final = TypeAdapter(RecordEvent)
 _WAITING: Final = frozenset({ProductState.CLEARED, ProductState.DELIVERED, ProductState.METERED})
 _SETTLED: Final = frozenset({ProductState.SETTLED, ProductState.CORRECTED})
 
-Submit = Callable[[ZoneId, commands.Command], None]
+Submit = Callable[[ZoneId, Command], None]
 
 
 def ports_of(services: Services) -> Ports:
     """Return the ports of running services; a halt goes through the market's one writer."""
 
-    def submit(zone: ZoneId, command: commands.Command) -> None:
+    def submit(zone: ZoneId, command: Command) -> None:
         market = market_of(services, zone)
         assert market is not None, "the port knows the zone"
         market.submit([command], at_ms=command["at_ms"])
@@ -71,7 +72,7 @@ def ports_of(services: Services) -> Ports:
 def reading_ports(tables: Tables, registry: Registry) -> Ports:
     """Return ports that only look at what a cloud keeps; they refuse to act."""
 
-    def refuse(zone: ZoneId, command: commands.Command) -> None:
+    def refuse(zone: ZoneId, command: Command) -> None:
         raise SkillError(f"market of {zone} is only read here; {command['op']} was not done")
 
     return _ports(tables, registry, refuse, acts=False)
@@ -97,16 +98,17 @@ def beside(tables: Tables, registry: Registry) -> Submit:
     writers: dict[ZoneId, MarketWriter] = {}
     lock = Lock()
 
-    def submit(zone: ZoneId, command: commands.Command) -> None:
+    def submit(zone: ZoneId, command: Command) -> None:
         record = registry.zone(zone)
         assert record is not None, "the port knows the zone"
         with lock:
             if (writer := writers.get(zone)) is None:
                 writer = MarketWriter(zone=record, tables=tables, publisher=_LeftToTheCloud(), registry=registry)
                 writers[zone] = writer
-        at_ms = max(command["at_ms"], writer.fold(at_ms=command["at_ms"]).engine.now_ms)
+        later = command.copy()
+        later["at_ms"] = max(command["at_ms"], writer.fold(at_ms=command["at_ms"]).engine.now_ms)
         with contextlib.suppress(_LeftUntold):
-            writer.submit([{**command, "at_ms": at_ms}], at_ms=at_ms)
+            writer.submit([later], at_ms=later["at_ms"])
 
     return submit
 

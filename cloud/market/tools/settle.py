@@ -11,6 +11,7 @@ from cloud.market.flags import Flag, unknown_flags
 from cloud.market.ledger import Kind
 from cloud.market.product import ProductEvent, advance
 from cloud.market.rules import UTILITY, MarketRules, Participant
+from cloud.market.shapes import EventCommand, EventLine, MeterCommand
 from cloud.market.state import Account, Order, Outcome, Product, SiteSettlement, State, new_product
 from cloud.market.tools.inputs import BadInput, interval_start_ms, mapping, only, rows, text, whole
 from cloud.market.trading import book_trade
@@ -189,18 +190,20 @@ def _price(data: Mapping[str, object], out: Outcome) -> int | None:
 def _demand_response(state: State, product: Product, data: Mapping[str, object], out: Outcome) -> None:
     for index, row in enumerate(rows(data, "demand_response")):
         where = f"demand_response[{index}]"
-        line = {
+        line: EventLine = {
             "site": _known_site(state, text(row, "site", where), where),
             "interval_ms": product.start_ms,
             "committed_wh": whole(row, "committed_wh", where),
             "baseline_wh": whole(row, "baseline_wh", where),
             "flags": _flags(row, where),
         }
-        limit_wh = state.accounts[str(line["site"])].import_limit_wh
+        limit_wh = state.accounts[line["site"]].import_limit_wh
         if limit_wh and whole(row, "baseline_wh", where) > limit_wh and Flag.ABOVE_CONNECTION not in _flags(row, where):
             # No site uses what its connection cannot carry, whoever says so.
             line["flags"] = [*_flags(row, where), Flag.ABOVE_CONNECTION.value]
-        command = {
+        command: EventCommand = {
+            "op": "dr_event",
+            "at_ms": state.now_ms,
             "event": text(row, "event", where),
             "price_mct_per_kwh": whole(row, "price", where),
             "penalty_mct_per_kwh": whole(row, "penalty", where, default=0),
@@ -226,8 +229,10 @@ def _known_site(state: State, site: str, where: str) -> str:
 
 def _read_meters(state: State, product: Product, data: Mapping[str, object], out: Outcome) -> None:
     """Settle on the first reading of each site, estimate who has none, then take later versions as corrections."""
-    readings = [
+    readings: list[MeterCommand] = [
         {
+            "op": "meter",
+            "at_ms": state.now_ms,
             "site": text(row, "site", f"meters[{index}]"),
             "interval_ms": product.start_ms,
             "import_wh": whole(row, "import_wh", f"meters[{index}]", least=0, default=0),
@@ -241,12 +246,12 @@ def _read_meters(state: State, product: Product, data: Mapping[str, object], out
         if row.get("import_wh") is None and row.get("export_wh") is None:
             raise BadInput(f"meters[{index}] of {row['site']} has neither import_wh nor export_wh: no reading")
     seen: set[str] = set()
-    later = []
+    later: list[MeterCommand] = []
     for reading in readings:
         if reading["site"] in seen:
             later.append(reading)
             continue
-        seen.add(str(reading["site"]))
+        seen.add(reading["site"])
         settling.take_meter(state, reading, out)
     if product.state is ProductState.DELIVERED:
         settling.estimate_missing(state, product)

@@ -7,6 +7,7 @@ from cloud.market import settling
 from cloud.market.ledger import Kind, LedgerLine
 from cloud.market.product import INTERVAL_MS, ProductEvent, advance
 from cloud.market.rules import MarketRules
+from cloud.market.shapes import MeterCommand
 from cloud.market.state import Outcome, State, new_product
 from cloud.market.tools.inputs import BadInput, interval_start_ms, mapping, only
 from cloud.market.tools.settle import market_of, rules_of
@@ -94,8 +95,16 @@ def _settled(
         import_wh, export_wh = imports[at], exports[at]
         if import_wh is None or export_wh is None:
             continue
-        reading = {"site": site, "interval_ms": product.start_ms, "version": 1}
-        settling.take_meter(state, {**reading, "import_wh": import_wh, "export_wh": export_wh}, out)
+        reading: MeterCommand = {
+            "op": "meter",
+            "at_ms": state.now_ms,
+            "site": site,
+            "interval_ms": product.start_ms,
+            "import_wh": import_wh,
+            "export_wh": export_wh,
+            "version": 1,
+        }
+        settling.take_meter(state, reading, out)
     if product.state is ProductState.DELIVERED:
         settling.estimate_missing(state, product)
         product.state = advance(product.state, ProductEvent.METER)

@@ -13,11 +13,11 @@ from typing import Any
 
 from cloud.market import commands
 from cloud.market.auction import AuctionOrder, clear
-from cloud.market.commands import Command
 from cloud.market.engine import Engine
 from cloud.market.last_resort import UTILITY_BUYS, UTILITY_SELLS
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import UTILITY, LastResort, MarketRules, Mechanism, Participant
+from cloud.market.shapes import Command, MeterCommand
 from cloud.market.state import Outcome
 from contracts.market import Side
 
@@ -123,7 +123,7 @@ def simulate(*, agents: int, intervals: int, seed: int, mechanism: Mechanism = M
     for trader in traders:
         limits = Participant(site=trader.site, import_limit_wh=_LIMIT_WH, export_limit_wh=_LIMIT_WH)
         run.engine.apply(commands.register(limits, at_ms=_BEGIN_MS))
-    readings: list[Command] = []
+    readings: list[MeterCommand] = []
     for number in range(intervals):
         # An interval's meters are read when it ends, which is after the gate of the next one has closed.
         before, readings = readings, _trade(run, draw, tariffs, _BEGIN_MS + (number + 1) * INTERVAL_MS)
@@ -132,7 +132,7 @@ def simulate(*, agents: int, intervals: int, seed: int, mechanism: Mechanism = M
     return run
 
 
-def _trade(run: Simulated, draw: Draw, tariffs: LastResort, start_ms: int) -> list[Command]:
+def _trade(run: Simulated, draw: Draw, tariffs: LastResort, start_ms: int) -> list[MeterCommand]:
     """Trade one interval from order to gate closure; return its meter readings to come."""
     for trader in run.traders:
         trader.value = draw.between(5_000, 40_000) if trader.buys else draw.between(1_000, 30_000)
@@ -161,7 +161,7 @@ def _trade(run: Simulated, draw: Draw, tariffs: LastResort, start_ms: int) -> li
     return [_reading(trader, draw, start_ms) for trader in run.traders]
 
 
-def _settle(run: Simulated, readings: list[Command]) -> None:
+def _settle(run: Simulated, readings: list[MeterCommand]) -> None:
     """Deliver the readings of one interval and book its imbalance."""
     settled = Outcome()
     for reading in readings:
@@ -221,7 +221,7 @@ def _true_orders(traders: list[Trader], tariffs: LastResort) -> Iterator[Auction
         )
 
 
-def _reading(trader: Trader, draw: Draw, start_ms: int) -> Command:
+def _reading(trader: Trader, draw: Draw, start_ms: int) -> MeterCommand:
     """Return a meter reading that misses the position by up to a tenth."""
     missed = abs(trader.traded_wh) // 10
     net = trader.traded_wh + draw.between(-missed, missed)

@@ -9,7 +9,7 @@ from typing import Final
 
 from cloud.grid.state import Event, EventState
 from cloud.market import commands
-from cloud.market.commands import Command
+from cloud.market.shapes import EventCommand
 from cloud.shell.grid.baselines import days_out, usual_use
 from cloud.shell.services import Services
 from cloud.stores.registry import FeederRecord
@@ -44,7 +44,9 @@ def ordered_since(ordered: Ordered, state: EventState, *, since: datetime, now: 
     return summed
 
 
-def claim(services: Services, feeder: FeederRecord, event: Event, ordered: Ordered, *, at: datetime) -> Command | None:
+def claim(
+    services: Services, feeder: FeederRecord, event: Event, ordered: Ordered, *, at: datetime
+) -> EventCommand | None:
     """Return what the market is told of an ended event, ``None`` where nothing can be paid.
 
     A site whose meter was not heard of before the event has no baseline and is left out.

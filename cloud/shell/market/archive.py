@@ -7,12 +7,13 @@ begin among entries of an earlier one; a reader takes each position once.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from cloud.shell.market.fold import Input
 from cloud.shell.market.pieces import packed, unpacked
 from cloud.stores import keys
 from cloud.stores.tables import Delete, Item, Key, Put, Table, Tables, prefix
 from contracts.units import ZoneId
 
-Entry = tuple[int, list[dict[str, Any]]]
+Entry = tuple[int, list[Input]]
 
 
 class Archive:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from cloud.errors import SetupError, StoreError
 from cloud.market.engine import Engine
 from cloud.shell.market.archive import Archive
-from cloud.shell.market.fold import ERASED, Fold
+from cloud.shell.market.fold import Erased, Fold
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.projection import committed_upto
 from cloud.shell.market.reading import read_fold
@@ -92,7 +92,7 @@ def _replace(tables: Tables, journal: Journal, zone: ZoneId, fold: Fold, renamin
     after = Fold.restore(named).engine
     if sorted(after.balances().values()) != sorted(fold.engine.balances().values()):
         raise StoreError(f"the ledger of {zone} would not be the same without {renaming.site}; nothing erased")
-    note = {"op": ERASED, "at_ms": at_ms, "stand_in": renaming.stand_in}
+    note: Erased = {"op": "erased", "at_ms": at_ms, "stand_in": renaming.stand_in}
     Snapshots(tables, zone).replace(named, journal.closing(fence, [note]))
 
 

@@ -6,26 +6,50 @@ and no table, so a process that has lost its memory gets it back by reading the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Literal, NotRequired, TypedDict
 
 from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.rules import MarketRules
+from cloud.market.shapes import Command, EventCommand
 from cloud.market.state import Outcome
-from cloud.shell.market.sequencer import Sequencer
+from cloud.shell.market.sequencer import OrderInput, Sequencer
 from contracts.market import MarketBroadcast, OrderMessage, TradesMessage
 from contracts.units import instant
 
-Input = dict[str, Any]
-# Stands where an entry stood that the engine could not apply; it keeps what was voided, and why.
-VOID: Final = "void"
-# Stands where a site's name was taken out of all that lies before; only a snapshot leads past it.
-ERASED: Final = "erased"
+
+class Begin(TypedDict):
+    """The journal's first entry, alone: the rules of the market, and the epoch of all its notices."""
+
+    op: Literal["begin"]
+    at_ms: int
+    epoch: int
+    rules: dict[str, Any]
+
+
+class Void(TypedDict):
+    """Stands where an entry stood that the engine could not apply, with that entry and why it was voided."""
+
+    op: Literal["void"]
+    at_ms: int
+    reason: str
+    voided: NotRequired[list[Any]]
+
+
+class Erased(TypedDict):
+    """Stands where a site's name was taken out of all that lies before; only a snapshot leads past it."""
+
+    op: Literal["erased"]
+    at_ms: int
+    stand_in: NotRequired[str]
+
+
+Input = Command | OrderInput | Begin | Void | Erased
 
 
 def takes_names_out(inputs: Sequence[Input]) -> bool:
     """Return whether an entry says that a name was taken out of all before it, so that a snapshot alone leads on."""
-    return any(one.get("op") == ERASED for one in inputs)
+    return any(one.get("op") == "erased" for one in inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +90,12 @@ class Fold:
         self._told = told
 
     @classmethod
-    def begin(cls, *, rules: dict[str, Any], epoch: int) -> "Fold":
-        """Return the fold of the journal's first entry, which names the rules and the epoch of all notices."""
-        engine = Engine(MarketRules.model_validate(rules))
-        return cls(engine=engine, sequencer=Sequencer(), epoch=epoch, told={}, position=1)
+    def begin(cls, inputs: Sequence[Input]) -> "Fold":
+        """Return the fold of the journal's first entry."""
+        (first,) = inputs
+        assert first["op"] == "begin", "a journal begins with its rules"
+        engine = Engine(MarketRules.model_validate(first["rules"]))
+        return cls(engine=engine, sequencer=Sequencer(), epoch=first["epoch"], told={}, position=1)
 
     @classmethod
     def restore(cls, raw: dict[str, Any]) -> "Fold":
@@ -129,10 +155,13 @@ class Fold:
         self.position += 1
         step = Step(position=self.position, at_ms=self.engine.now_ms)
         for one in inputs:
-            if one["op"] == VOID:
+            if one["op"] == "void":
                 step.refused.append(f"entry {self.position} was voided: {one['reason']}")
                 continue
-            if one["op"] == ERASED:
+            if one["op"] == "begin":
+                step.refused.append(f"entry {self.position} begins a market that runs; refused")
+                continue
+            if one["op"] == "erased":
                 continue
             for command in self._commands(one):
                 try:
@@ -151,12 +180,14 @@ class Fold:
     def _waits(self, claim: Claim) -> bool:
         return claim.reason is None and self.engine.claim_waits(claim.line["site"], claim.line["interval_ms"])
 
-    def _commands(self, one: Input) -> list[commands.Command]:
+    def _commands(self, one: Command | OrderInput) -> list[Command]:
         released = self.sequencer.overdue(one["at_ms"])
         if one["op"] == "order":
             released += self.sequencer.take(one)
-        from_orders = [command for order in released for command in _order(order, at_ms=one["at_ms"])]
-        return from_orders if one["op"] == "order" else [*from_orders, one]
+        found = [command for order in released for command in _order(order, at_ms=one["at_ms"])]
+        if one["op"] != "order":
+            found.append(one)
+        return found
 
     def _tell(self, step: Step) -> None:
         zone, issued_at = self.engine.rules.zone, instant(step.at_ms)
@@ -179,7 +210,7 @@ class Fold:
         step.broadcasts = [commands.broadcast(newest[start], zone=zone, at_ms=step.at_ms) for start in sorted(newest)]
 
 
-def order_input(message: OrderMessage, *, at_ms: int) -> Input:
+def order_input(message: OrderMessage, *, at_ms: int) -> OrderInput:
     """Return the journal's form of an order that arrived at an instant."""
     return {
         "op": "order",
@@ -191,18 +222,21 @@ def order_input(message: OrderMessage, *, at_ms: int) -> Input:
     }
 
 
-def _order(one: Input, *, at_ms: int) -> list[commands.Command]:
+def _order(one: OrderInput, *, at_ms: int) -> list[Command]:
     """Return the commands of an order message: what its site can do comes before what it asks."""
-    message = OrderMessage.model_validate(one["message"])
-    announced = (
-        [] if message.ability is None else commands.availability_inputs(message.site, message.ability, at_ms=at_ms)
-    )
-    return [*announced, commands.order(message, at_ms=at_ms)]
+    message, found = OrderMessage.model_validate(one["message"]), list[Command]()
+    if message.ability is not None:
+        found += commands.availability_inputs(message.site, message.ability, at_ms=at_ms)
+    return [*found, commands.order(message, at_ms=at_ms)]
 
 
-def _claims(command: commands.Command, outcome: Outcome) -> list[Claim]:
+def _claims(command: EventCommand, outcome: Outcome) -> list[Claim]:
     """Return what became of each line of an event; the engine answers every line, in their order."""
-    terms = {name: command[name] for name in ("event", "price_mct_per_kwh", "penalty_mct_per_kwh")}
+    terms = {
+        "event": command["event"],
+        "price_mct_per_kwh": command["price_mct_per_kwh"],
+        "penalty_mct_per_kwh": command["penalty_mct_per_kwh"],
+    }
     answers = outcome.answers[-len(command["lines"]) :] if command["lines"] else []
     return [
         Claim(line={**line, **terms}, reason=answer.reason)

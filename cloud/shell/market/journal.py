@@ -10,7 +10,7 @@ from typing import Final
 
 from cloud.errors import StoreError
 from cloud.shell.market.archive import Archive, Entry
-from cloud.shell.market.fold import VOID, Input
+from cloud.shell.market.fold import Input, Void
 from cloud.stores import keys
 from cloud.stores.tables import TRANSACT_MAX, Check, Delete, Item, Put, Span, Table, Tables
 from contracts.units import ZoneId
@@ -74,7 +74,7 @@ class Journal:
         item = self._tables.get(keys.journal_entry(self._zone, position))
         if item is None:
             raise StoreError(f"journal of {self._zone} has no entry {position}, or it is archived; nothing voided")
-        void = {"op": VOID, "at_ms": at_ms, "reason": reason, "voided": item.body["inputs"]}
+        void: Void = {"op": "void", "at_ms": at_ms, "reason": reason, "voided": item.body["inputs"]}
         self._tables.transact(
             [
                 Put(

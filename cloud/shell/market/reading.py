@@ -34,7 +34,7 @@ def _read(tables: Tables, zone: ZoneId) -> Fold | None:
         if takes_names_out(inputs):
             raise ConditionFailed(f"a name was taken out of {zone}; begin at the snapshot")
         if fold is None and position == 1:
-            fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
+            fold = Fold.begin(inputs)
         elif fold is not None and position == fold.position + 1:
             fold.apply(inputs)
         else:

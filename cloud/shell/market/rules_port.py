@@ -11,6 +11,7 @@ from cloud.market import commands
 from cloud.market.engine import BadCommand, Engine
 from cloud.market.moving import PARAMETERS_SINCE, with_parameters
 from cloud.market.rules import MarketRules
+from cloud.market.shapes import Command, OrderCommand
 from cloud.market.trial import tried
 from cloud.shell.market.reading import read_fold
 from cloud.stores.registry import Registry
@@ -34,7 +35,7 @@ class StoreRules:
         submit: Takes a command for a zone's journal.
     """
 
-    def __init__(self, tables: Tables, registry: Registry, submit: Callable[[ZoneId, commands.Command], None]) -> None:
+    def __init__(self, tables: Tables, registry: Registry, submit: Callable[[ZoneId, Command], None]) -> None:
         self._tables = tables
         self._registry = registry
         self._submit = submit
@@ -111,7 +112,7 @@ class StoreRules:
         engine = self._running(zone)
         at_ms, start_ms = max(epoch_ms(at), engine.now_ms), epoch_ms(bid.interval_start)
         product = engine.product(start_ms)
-        command = {
+        command: OrderCommand = {
             "op": "new", "at_ms": at_ms, "id": _TRIED, "site": bid.site, "order_id": _TRIED, "interval_ms": start_ms,
             "quantity_wh": bid.quantity_wh, "price_mct_per_kwh": bid.price_mct_per_kwh, "side": bid.side.value,
             "tif": "gtc",

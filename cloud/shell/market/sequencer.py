@@ -5,12 +5,21 @@ early waits for those before it, but not for long: what was lost upstream must n
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal, TypedDict
 
 WAIT_MS_MAX: Final = 10_000
 WAITING_MAX: Final = 100
 
-OrderInput = dict[str, Any]
+
+class OrderInput(TypedDict):
+    """An order that arrived at ``at_ms``, with its number in its gateway's epoch; the message is as JSON."""
+
+    op: Literal["order"]
+    at_ms: int
+    site: str
+    epoch: int
+    seq: int
+    message: dict[str, Any]
 
 
 @dataclass(kw_only=True, slots=True)

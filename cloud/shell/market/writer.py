@@ -18,7 +18,7 @@ from cloud.market.rules import MarketRules, Participant
 from cloud.market.settling import IMPLAUSIBLE
 from cloud.shell.counting import count
 from cloud.shell.intake import LOG
-from cloud.shell.market.fold import Fold, Input, Step, takes_names_out
+from cloud.shell.market.fold import Begin, Fold, Input, Step, takes_names_out
 from cloud.shell.market.journal import Fence, Journal
 from cloud.shell.market.projection import committed_upto, messages, transactions
 from cloud.shell.market.snapshots import Snapshots
@@ -167,7 +167,7 @@ class MarketWriter:
             if position != (fold.position if fold else 0) + 1:
                 raise ConditionFailed(f"journal of {self._zone.id} was archived while it was read; read again")
             if fold is None:
-                fold = Fold.begin(rules=inputs[0]["rules"], epoch=inputs[0]["epoch"])
+                fold = Fold.begin(inputs)
                 continue
             step = self._apply(fold, inputs)
             if position > told_up_to:
@@ -180,7 +180,7 @@ class MarketWriter:
 
     def _begin(self, at_ms: int) -> None:
         rules = MarketRules.model_validate({**self._zone.market, "zone": self._zone.id})
-        first = {"op": "begin", "at_ms": at_ms, "epoch": at_ms, "rules": rules.model_dump(mode="json")}
+        first: Begin = {"op": "begin", "at_ms": at_ms, "epoch": at_ms, "rules": rules.model_dump(mode="json")}
         try:
             self._journal.append(Fence(), [first], projected=1)
         except ConditionFailed:

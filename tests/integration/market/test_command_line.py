@@ -195,7 +195,7 @@ def test_a_delivery_never_costs_more_than_none_where_nothing_was_traded() -> Non
 
 def _journal(check: bool = True) -> list[dict[str, Any]]:
     engine = Engine(rules())
-    stream = [*participants(), *FIRST_ORDERS, commands.tick(at_ms=T0_MS + 10**7)]
+    stream = [*participants(), *FIRST_ORDERS, dict(commands.tick(at_ms=T0_MS + 10**7))]
     for command in stream:
         engine.apply(command)
     state = engine.state_hash() if check else "0" * 64

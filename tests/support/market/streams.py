@@ -28,16 +28,18 @@ Command = dict[str, Any]
 def participants(areas: Mapping[str, str] = NO_AREAS) -> list[Command]:
     """Return the registrations that every stream begins with; both homes have one owner."""
     return [
-        commands.register(
-            Participant(
-                site=site,
-                owner="smith" if site.startswith("home") else "",
-                import_limit_wh=LIMIT_WH,
-                export_limit_wh=LIMIT_WH,
-                credit_limit_uct=500,
-                area=areas.get(site, ""),
-            ),
-            at_ms=T0_MS - 3_600_000,
+        dict(
+            commands.register(
+                Participant(
+                    site=site,
+                    owner="smith" if site.startswith("home") else "",
+                    import_limit_wh=LIMIT_WH,
+                    export_limit_wh=LIMIT_WH,
+                    credit_limit_uct=500,
+                    area=areas.get(site, ""),
+                ),
+                at_ms=T0_MS - 3_600_000,
+            )
         )
         for site in SITES
     ]
@@ -64,7 +66,7 @@ def streams(draw: st.DrawFn, size: int = 40, areas: Mapping[str, str] = NO_AREAS
     for number in range(draw(st.integers(0, size))):
         at_ms += draw(st.sampled_from([0, 1000, 40_000, 40_000, 200_000]))
         found.append(_command(draw, number, at_ms))
-    return [*found, commands.tick(at_ms=T0_MS + 6 * INTERVAL_MS)]
+    return [*found, dict(commands.tick(at_ms=T0_MS + 6 * INTERVAL_MS))]
 
 
 def _command(draw: st.DrawFn, number: int, at_ms: int) -> Command:

@@ -387,11 +387,11 @@ def test_bad_commands_of_the_shell_change_nothing() -> None:
     before = engine.state_hash()
     bad: list[Command] = [
         {"op": "tick"},
-        commands.tick(at_ms=INSTANT_MS_MAX + 1),
+        dict(commands.tick(at_ms=INSTANT_MS_MAX + 1)),
         {"op": "dance", "at_ms": T0_MS},
         {"op": "meter", "at_ms": T0_MS, "site": "farm", "interval_ms": FIRST},
         {"op": "register", "at_ms": T0_MS, "participant": {"site": "x"}},
-        commands.register(Participant(site="farm", owner="thief", import_limit_wh=1, export_limit_wh=1), at_ms=T0_MS),
+        dict(commands.register(Participant(site="farm", owner="thief", import_limit_wh=1, export_limit_wh=1), at_ms=0)),
     ]
     for command in bad:
         with pytest.raises(BadCommand):

@@ -12,6 +12,7 @@ from cloud.market.engine import Engine
 from cloud.market.product import INTERVAL_MS
 from cloud.market.rules import MarketRules, Participant
 from cloud.market.settlement import imbalance_prices, spread_prices
+from cloud.market.shapes import EventCommand
 from cloud.market.state import Outcome, SiteSettlement
 from tests.support.market.streams import T0_MS, rules
 
@@ -67,7 +68,7 @@ def read(engine: Engine, site: str, net_wh: int, **more: Any) -> Outcome:
     return engine.apply(reading | {"import_wh": max(net_wh, 0), "export_wh": max(-net_wh, 0)} | more)
 
 
-def reduction(flags: tuple[str, ...] = (), committed_wh: int = 300, price: int = 50) -> dict[str, Any]:
+def reduction(flags: tuple[str, ...] = (), committed_wh: int = 300, price: int = 50) -> EventCommand:
     """Return the mill's commitment against a baseline of 1000 Wh."""
     line = commands.dr_line(
         site="mill", interval_ms=FIRST, committed_wh=committed_wh, baseline_wh=1000, method="m", flags=flags

@@ -12,9 +12,10 @@ from cloud.market.ledger import CASH, ROUNDING, Entry, Kind, Ledger, Unbalanced,
 from cloud.market.product import INTERVAL_MS, IllegalTransition, ProductEvent, advance
 from cloud.market.rules import Participant
 from cloud.market.settlement import demand_response, imbalance_prices, imbalance_wh
+from cloud.market.shapes import EventCommand
 from cloud.market.state import Outcome
 from contracts.market import ProductState
-from tests.support.market.streams import T0_MS, Command, rules
+from tests.support.market.streams import T0_MS, rules
 
 FIRST = T0_MS + INTERVAL_MS
 END = FIRST + INTERVAL_MS
@@ -40,7 +41,7 @@ def _meter(engine: Engine, site: str, net_wh: int, version: int = 1) -> Outcome:
     return engine.apply(reading | {"import_wh": max(net_wh, 0), "export_wh": max(-net_wh, 0)})
 
 
-def _event(committed_wh: int, baseline_wh: int, event: str = "e1") -> Command:
+def _event(committed_wh: int, baseline_wh: int, event: str = "e1") -> EventCommand:
     line = commands.dr_line(
         site="mill", interval_ms=FIRST, committed_wh=committed_wh, baseline_wh=baseline_wh, method="10-of-10/ratio"
     )

@@ -19,7 +19,7 @@ STORED_WH, ROOM_WH, OWN_WH = 7, 5, (2, -3)
 
 def _announce(**changes: Any) -> Command:
     told: dict[str, Any] = {"site": "farm", "interval_ms": FIRST, "stored_wh": STORED_WH, "room_wh": ROOM_WH}
-    return commands.storage(at_ms=T0_MS, **(told | changes))
+    return dict(commands.storage(at_ms=T0_MS, **(told | changes)))
 
 
 def _engine(**announced: Any) -> Engine:

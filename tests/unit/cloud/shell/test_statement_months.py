@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cloud.market import commands
+from cloud.market.shapes import MeterCommand, OrderCommand
+from cloud.shell.market.fold import Input
 from cloud.shell.market.statements import statements
 from cloud.shell.market.writer import market_of
 from contracts.units import DELIVERY_INTERVAL, epoch_ms
@@ -43,11 +45,11 @@ def test_each_interval_is_in_the_local_day_and_month_that_it_began_in(
         begin, end = first - 2 * DELIVERY_INTERVAL, last + 2 * DELIVERY_INTERVAL
         opened_ms = epoch_ms(begin - timedelta(hours=1))
         market.submit([commands.tick(at_ms=opened_ms)], at_ms=opened_ms)
-        inputs = []
+        inputs: list[Input] = []
         at = begin
         while at < end:
             closed_ms = epoch_ms(at + DELIVERY_INTERVAL)
-            reading = {
+            reading: MeterCommand = {
                 "op": "meter", "at_ms": closed_ms, "site": "home-1", "interval_ms": epoch_ms(at),
                 "import_wh": QUARTER_WH, "export_wh": 0, "version": 1, "estimated": False,
             }  # fmt: skip
@@ -78,17 +80,17 @@ def test_a_trade_that_is_not_settled_yet_is_no_loss_beside_the_tariffs(tmp_path:
         market = market_of(replace(services, memory={}), ZONE)
         assert market is not None
 
-        def submit(*inputs: dict[str, object]) -> None:
-            market.submit(list(inputs), at_ms=int(str(inputs[-1]["at_ms"])))
+        def submit(*inputs: Input) -> None:
+            market.submit(list(inputs), at_ms=inputs[-1]["at_ms"])
 
-        def order(site: str, side: str, at: datetime, wh: int, price: int) -> dict[str, object]:
+        def order(site: str, side: str, at: datetime, wh: int, price: int) -> OrderCommand:
             opened_ms = epoch_ms(noon - timedelta(minutes=50))
             return {
                 "op": "new", "at_ms": opened_ms, "site": site, "order_id": f"{site}-{at:%H%M}",
                 "interval_ms": epoch_ms(at), "side": side, "quantity_wh": wh, "price_mct_per_kwh": price, "tif": "gtc",
             }  # fmt: skip
 
-        def reading(site: str, wh: int) -> dict[str, object]:
+        def reading(site: str, wh: int) -> MeterCommand:
             imported, exported = (max(wh, 0), max(-wh, 0))
             return {
                 "op": "meter", "at_ms": epoch_ms(noon + timedelta(minutes=16)), "site": site,

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +17,7 @@ from cloud.local.report import intervals, ledger, ledger_lines, orders
 from cloud.shell.market import journal as journal_module
 from cloud.shell.market import writer as writer_module
 from cloud.shell.market.archive import Archive
+from cloud.shell.market.fold import Input
 from cloud.shell.market.journal import Journal
 from cloud.shell.market.snapshots import Snapshots
 from cloud.shell.market.writer import market_of
@@ -227,15 +228,19 @@ def test_an_archive_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
     with house_in(tmp_path) as (services, _):
         archive = Archive(services.stores.tables, ZONE)
         noise = random.Random(3)
-        large = [(position, [{"noise": noise.randbytes(100_000).hex()}]) for position in (1, 2, 3, 4)]
+        large = [(position, [_void(noise.randbytes(100_000).hex())]) for position in (1, 2, 3, 4)]
         archive.keep(large)
         assert list(archive.entries(after=2)) == large[2:]
         key = keys.market_item(ZONE, None, "ARCHIVE#000000000001#0001")
         services.stores.tables.transact([Delete(key=key)])
         assert list(archive.entries(after=0)) == []
-        archive.keep([(3, [{"a": 1}]), (4, [])])
-        archive.keep([(4, []), (5, [{"b": 2}])])
-        assert list(archive.entries(after=0)) == [(3, [{"a": 1}]), (4, []), (5, [{"b": 2}])]
+        archive.keep([(3, [_void("a")]), (4, [])])
+        archive.keep([(4, []), (5, [_void("b")])])
+        assert list(archive.entries(after=0)) == [(3, [_void("a")]), (4, []), (5, [_void("b")])]
+
+
+def _void(reason: str) -> Input:
+    return {"op": "void", "at_ms": 0, "reason": reason}
 
 
 def _large_clearing(trades: int) -> list[Event]:
@@ -446,7 +451,7 @@ def test_an_entry_that_cannot_be_applied_is_voided_with_a_reason_and_nothing_els
         tables = services.stores.tables
         journal = Journal(tables, ZONE)
         position = journal.fence().position + 1
-        journal.append(journal.fence(), [{"no": "op"}], projected=position - 1)
+        journal.append(journal.fence(), [cast(Input, {"no": "op"})], projected=position - 1)
         market = market_of(services, ZONE)
         assert market is not None
         for _ in range(2):
@@ -458,6 +463,7 @@ def test_an_entry_that_cannot_be_applied_is_voided_with_a_reason_and_nothing_els
         run_events(services, story())
         assert ledger(tables, [ZONE])["sum"] == 0
         (void,) = next(inputs for at, inputs in journal.entries(after=0) if at == position)
+        assert void["op"] == "void"
         assert (void["reason"], void["voided"]) == ("written by a broken tool", [{"no": "op"}])
         with pytest.raises(StoreError, match="can be applied"):
             market.void(position, reason="again", at_ms=epoch_ms(START))
