@@ -145,6 +145,7 @@ def our_bill(
     sites: int,
     months: int = 1,
     copies: bool = False,
+    private_network: bool = False,
     activity: Activity | None = None,
     prices: Prices = PRICES,
     basic_ingest: bool = True,
@@ -154,6 +155,7 @@ def our_bill(
     Args:
         months: Which month of the stack; the market's books grow.
         copies: Whether the stack makes monthly copies (``deploy --backups``).
+        private_network: Whether its functions are in a network of their own (``deploy --private-network``).
         basic_ingest: Whether gateways publish straight to the rules (the link for AWS does).
     """
     told, does = telemetry_of(site), activity or Activity()
@@ -166,6 +168,7 @@ def our_bill(
             *_tables(told, up, sites, does, prices),
             *_lake(site, sites, does, prices),
             *_keeping(told, does, prices, sites=sites, months=months, copies=copies),
+            *_once(prices, sites=sites, private_network=private_network),
         )
     )
 
@@ -482,8 +485,12 @@ def _keeping(
     for kept in (
         *keeping.books(grown_gb, measured_gb, months=months, prices=prices, copies=copies),
         *keeping.switches(_ticks_a_month(FORECAST_TICK), zones=zones, sites=sites, prices=prices),
-        *keeping.once(sites=sites, prices=prices),
     ):
+        yield _line(kept.service, kept.what, kept.quantity, kept.price, purpose=Purpose.KEEPING)
+
+
+def _once(prices: Prices, *, sites: int, private_network: bool) -> Iterable[Line]:
+    for kept in keeping.once(sites=sites, prices=prices, private_network=private_network):
         yield _line(kept.service, kept.what, kept.quantity, kept.price, purpose=Purpose.KEEPING)
 
 

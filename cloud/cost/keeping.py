@@ -24,6 +24,9 @@ COPIES: Final = 13  # Kept of one table, one a month for 400 days. Source: ``clo
 KEPT_WARM_S: Final = 300.0  # How long a function that nobody calls stays; AWS promises nothing, minutes are usual.
 # Each function that fails and each new version that fails; streams that are late, what is set aside, the features.
 ALARMS: Final = 2 * len(FUNCTIONS) + len(Carrier) + 2
+# A band counts as three alarms. Source: CloudWatch pricing, anomaly detection.
+ODD_ALARMS: Final = 3 * len(Carrier)
+ENDPOINTS: Final = 3 * 2  # Of a private network: three services in two zones. Source: ``cloud.infra.stack.network``.
 KEYS: Final = len({each.data_class for each in TABLES} | {"secrets"})
 
 
@@ -81,11 +84,16 @@ def switches(ticks: float, *, zones: float, sites: int, prices: Prices) -> Itera
     yield Kept(service="appconfig", what="features received", quantity=asked * cold, price=prices.appconfig_received)
 
 
-def once(*, sites: int, prices: Prices) -> Iterator[Kept]:
+def once(*, sites: int, prices: Prices, private_network: bool) -> Iterator[Kept]:
     """Yield what a stack has once, shared by its sites."""
+    if private_network:
+        hours = ENDPOINTS * MONTH_S / 3600
+        yield Kept(service="vpc", what="hours of endpoints", quantity=hours / sites, price=prices.endpoint_hour)
     yield Kept(service="kms", what="keys, shared by all sites", quantity=KEYS / sites, price=prices.kms_key_month)
     yield Kept(service="secretsmanager", what="the signing key", quantity=1 / sites, price=prices.secret_month)
-    yield Kept(service="cloudwatch", what="alarms", quantity=ALARMS / sites, price=prices.cloudwatch_alarm_month)
+    yield Kept(
+        service="cloudwatch", what="alarms", quantity=(ALARMS + ODD_ALARMS) / sites, price=prices.cloudwatch_alarm_month
+    )
     yield Kept(
         service="cloudwatch", what="the alarm of alarms", quantity=1 / sites, price=prices.cloudwatch_composite_month
     )

@@ -6,7 +6,7 @@ Sources: AWS IoT Core pricing (read in September 2026) and "AWS IoT Core additio
 each started 5 KB of topic, payload and properties; what a device acknowledges is metered as a message, what the service
 acknowledges is not; pings of 30 s or slower are free; Basic Ingest has no messaging charge. DynamoDB on-demand pricing
 after the cut of November 2024 (read in July 2025); its provisioned capacity and backups, AppConfig, Backup, CloudWatch,
-KMS, Kinesis Data Streams, Lambda, S3 and Secrets Manager: their list prices of 2025, from memory.
+KMS, Kinesis Data Streams, Lambda, PrivateLink, S3 and Secrets Manager: their list prices of 2025, from memory.
 """
 
 from dataclasses import dataclass
@@ -50,6 +50,8 @@ class Prices:
     # Source: KMS and Secrets Manager pricing, for a month.
     kms_key_month: float = 1.00
     secret_month: float = 0.40
+    # Source: AWS PrivateLink pricing, an interface endpoint in one zone.
+    endpoint_hour: float = 0.01
     # Source: S3 pricing, standard and Glacier Instant Retrieval (its lifecycle transitions by thousand).
     s3_puts_thousand: float = 0.005
     s3_gb_month: float = 0.023

@@ -34,6 +34,7 @@ class FunctionDefinition:
         lake: It writes raw samples.
         signs: It reads the key that commands are signed with.
         features: It reads what is switched off, and tells gateways.
+        asks_internet: It asks providers, of weather for instance.
         memory_mb: Of memory, which the share of a processor follows.
         timeout_s: After which a call has failed.
     """
@@ -46,6 +47,7 @@ class FunctionDefinition:
     lake: bool = False
     signs: bool = False
     features: bool = False
+    asks_internet: bool = False
     memory_mb: int = 512
     timeout_s: int = 60
 
@@ -143,6 +145,7 @@ FUNCTIONS: Final[tuple[FunctionDefinition, ...]] = (
         writes=(Table.FORECAST_DATA,),
         speaks=(Broadcast.FORECAST, Down.OUTLOOK),
         features=True,
+        asks_internet=True,
         memory_mb=1024,
         timeout_s=300,
     ),

@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Final
 
-from cloud.errors import CloudError, StoreError
+from cloud.errors import CloudError
 from cloud.local.config import load_config
-from cloud.local.lifetime import StopRequested, cause
+from cloud.local.lifetime import end_process, exit_code_of
 from cloud.local.logs import FieldFormatter
 from cloud.local.runner import run
 from contracts.clock import parse_clock
@@ -38,24 +37,11 @@ def main() -> int:
             logging.warning("registry leaves something open", extra={"warning": warning})
         clock = parse_clock(arguments.clock)
         asyncio.run(run(config, clock=clock, parent_pid=arguments.parent_pid))
-    except (ExceptionGroup, CloudError, ValueError) as group:
-        error = cause(group)
-        if isinstance(error, StopRequested):
-            return 0
-        if not isinstance(error, CloudError | ValueError):
-            raise
-        sys.stderr.write(f"{error}\n")
-        return 1 if isinstance(error, StoreError) else 2
+    except (ExceptionGroup, CloudError, ValueError) as raised:
+        return exit_code_of(raised)
     return 0
 
 
 if __name__ == "__main__":
     # A function that still runs in its thread is cut short here; what it had not committed is delivered again.
-    try:
-        code = main()
-    except Exception:
-        logging.exception("local cloud failed")
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    end_process(main, failed="local cloud failed")

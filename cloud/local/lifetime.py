@@ -1,11 +1,15 @@
-"""When a local process ends: on a signal, or when the process that started it is gone; and how its tasks do."""
+"""When a local process ends: on a signal, or when the process that started it is gone; and how it and its tasks do."""
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from cloud.errors import CloudError, StoreError
 
 PARENT_CHECK_S: Final = 0.5  # Real seconds; a process must be gone within two of them.
 ASK_AGAIN_S: Final = 1.0  # Real seconds after which a task that was cancelled and goes on is cancelled again.
@@ -79,6 +83,35 @@ def cause(error: BaseException) -> BaseException:
         failures = error.split(StopRequested)[1]
         error = (failures or error).exceptions[0]
     return error
+
+
+def exit_code_of(raised: BaseException) -> int:
+    """Return how a process ends that was ended by this: 0 told to stop, 1 a store failed, 2 it cannot be set up.
+
+    What is said to the operator goes to standard error, in one sentence.
+
+    Raises:
+        BaseException: Nobody expected it; it is raised again.
+    """
+    error = cause(raised)
+    if isinstance(error, StopRequested):
+        return 0
+    if not isinstance(error, CloudError | ValueError):
+        raise raised
+    sys.stderr.write(f"{error}\n")
+    return 1 if isinstance(error, StoreError) else 2
+
+
+def end_process(main: Callable[[], int], *, failed: str) -> NoReturn:
+    """Run a process and end it at once, whatever still runs in its threads; ``failed`` is logged where it raises."""
+    try:
+        code = main()
+    except Exception:
+        logging.exception(failed)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def die_with_parent() -> None:

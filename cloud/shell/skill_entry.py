@@ -131,9 +131,20 @@ def _problem(facts: ProblemFacts, headers: Mapping[str, str] | None = None) -> d
     return _response(facts.status, facts.body(), {"content-type": MEDIA_TYPE, **waits, **(headers or {})})
 
 
+# What a browser is told of an answer that is for programs: nothing of it is kept, drawn or guessed at, and only by TLS.
+# Source: OWASP REST Security Cheat Sheet, security headers.
+CLOSED: Final = {
+    "cache-control": "private, no-cache",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "strict-transport-security": "max-age=63072000",
+    "x-content-type-options": "nosniff",
+}
+
+
 def _response(status: int, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> dict[str, object]:
     return {
         "statusCode": status,
-        "headers": {"content-type": "application/json", "cache-control": "private, no-cache", **(headers or {})},
+        "headers": {"content-type": "application/json", **CLOSED, **(headers or {})},
         "body": json.dumps(body, ensure_ascii=False),
     }

@@ -139,6 +139,9 @@ def cost(
     period: Annotated[float, typer.Option(min=1, max=3600, help="Longest seconds between two messages.")] = 300.0,
     months: Annotated[int, typer.Option(min=1, max=120, help="Which month of the stack: the market's books grow.")] = 1,
     backups: Annotated[bool, typer.Option("--backups", help="With the monthly copies of deploy --backups.")] = False,
+    private_network: Annotated[
+        bool, typer.Option("--private-network", help="With the endpoints of deploy --private-network.")
+    ] = False,
     headroom: Annotated[bool, typer.Option("--headroom", help="How near so many sites come to AWS' quotas.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -151,7 +154,8 @@ def cost(
     if headroom:
         _headroom(site, sites, as_json=as_json)
         return
-    told, ours, naive = telemetry_of(site), our_bill(site, sites=sites, months=months, copies=backups), naive_bill(site)
+    told, naive = telemetry_of(site), naive_bill(site)
+    ours = our_bill(site, sites=sites, months=months, copies=backups, private_network=private_network)
     if as_json:
         print_json(
             {

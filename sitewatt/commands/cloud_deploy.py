@@ -44,6 +44,9 @@ def deploy(
     token_audience: cloud_stack.TokenAudience = "sitewatt",
     for_sites: cloud_stack.ForSites = 1000,
     backups: cloud_stack.Backups = False,
+    private_network: cloud_stack.PrivateNetwork = False,
+    guards: cloud_stack.Guards = False,
+    budget: cloud_stack.Budget = None,
     as_json: Json = False,
 ) -> None:
     """Make the stack, or bring it to the state of this source tree: upload the code, hand over the template, wait.
@@ -69,6 +72,9 @@ def deploy(
             shards=shards_for(for_sites),
             capacity=capacity_for(for_sites),
             backups=backups,
+            private_network=private_network,
+            guards=guards,
+            budget_usd=budget,
         )
         say = _say(as_json)
         say("building the template, about ten seconds")

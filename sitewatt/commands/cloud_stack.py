@@ -21,6 +21,15 @@ ForSites = Annotated[int, typer.Option(min=1, help="How many sites streams and t
 Backups = Annotated[
     bool, typer.Option("--backups", help="Monthly copies of the market's tables and the register, kept for a year.")
 ]
+PrivateNetwork = Annotated[
+    bool, typer.Option("--private-network", help="Functions in a network without a way to the internet, by endpoints.")
+]
+Guards = Annotated[
+    bool, typer.Option("--guards", help="CloudTrail, Config and GuardDuty, for an account that has none of them.")
+]
+Budget = Annotated[
+    int | None, typer.Option("--budget", min=1, metavar="USD", help="A word when the account's month comes to more.")
+]
 _Json = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 
 
@@ -38,6 +47,9 @@ def synth(
     token_audience: TokenAudience = "sitewatt",
     for_sites: ForSites = 1000,
     backups: Backups = False,
+    private_network: PrivateNetwork = False,
+    guards: Guards = False,
+    budget: Budget = None,
     as_json: _Json = False,
 ) -> None:
     """Write the CloudFormation template of the whole stack, from the definitions that also run on one machine.
@@ -65,6 +77,9 @@ def synth(
         shards=shards_for(for_sites),
         capacity=capacity_for(for_sites),
         backups=backups,
+        private_network=private_network,
+        guards=guards,
+        budget_usd=budget,
     )
     try:
         template = synth_stack(settings, out_dir=out)

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 _PLAIN: Final = "it is spoken to without TLS, which these policies refuse"
 _TURNS: Final = "no CodeDeploy, and an alias calls one version: it turns to the new one at once"
+# By type, or by type and a property that makes the difference.
 LACKS: Final = {
     "AWS::CodeDeploy::Application": _TURNS,
     "AWS::CodeDeploy::DeploymentGroup": _TURNS,
     "AWS::Backup::BackupSelection": "a plan covers nothing",
+    "AWS::CloudWatch::Alarm/ThresholdMetricId": "no alarm of what is usual",
     "AWS::CloudWatch::CompositeAlarm": "no alarm made of alarms",
     "AWS::IoT::CustomMetric": "no Device Defender",
     "AWS::S3::BucketPolicy": _PLAIN,
@@ -27,13 +29,18 @@ def without(template: dict[str, Any]) -> dict[str, Any]:
     kept = {
         name: {part: value for part, value in each.items() if part != "UpdatePolicy"}  # Only CodeDeploy's.
         for name, each in template["Resources"].items()
-        if each["Type"] not in LACKS
+        if not _lacks(each)
     }
     secrets = [name for name, each in kept.items() if each["Type"] == "AWS::SecretsManager::Secret"]
     return {
         **template,
         "Resources": {name: _named(_waiting_for(each, kept), secrets) for name, each in kept.items()},
     }
+
+
+def _lacks(resource: dict[str, Any]) -> bool:
+    kind = resource["Type"]
+    return kind in LACKS or any(f"{kind}/{name}" in LACKS for name in resource.get("Properties", {}))
 
 
 def _waiting_for(resource: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from cdk_nag import AwsSolutionsChecks
 from cloud.infra.stack.backups import POLICY as BACKUP_POLICY
 from cloud.infra.stack.data import Data
 from cloud.infra.stack.functions import topic_pattern
+from cloud.infra.stack.guards import RECORDER_POLICY
 from cloud.stores.lake import LAKE_PREFIX
 from contracts.topics import Broadcast, Down
 
@@ -16,7 +17,9 @@ REASONS: Final = {
     "AwsSolutions-SMG4": "gateways hold the public half: a rotation is a command that reaches them first, not a timer",
     "AwsSolutions-SQS3": "the queue is where records are set aside; a person looks at what is in it, an alarm says so",
     "AwsSolutions-L1": "3.13 is the newest runtime for which every library here has wheels on arm64",
-    "AwsSolutions-IAM5[Resource::*]": "X-Ray's segments and the metric of a shard iterator have no resource to name",
+    "AwsSolutions-IAM5[Resource::*]": (
+        "X-Ray's segments, the metric of a shard iterator and the interfaces of a network have no resource to name"
+    ),
     "AwsSolutions-IAM5[Action::kms:ReEncrypt*]": "the actions of one key for one use, as the grant writes them",
     "AwsSolutions-IAM5[Action::kms:GenerateDataKey*]": "the actions of one key for one use, as the grant writes them",
     "AwsSolutions-IAM5[Action::s3:Abort*]": "a broken upload to the lake is taken back, in the lake's own bucket",
@@ -25,6 +28,9 @@ REASONS: Final = {
     ),
     f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{BACKUP_POLICY}]": (
         "what a backup needs is what AWS says it needs; the role is assumed by AWS Backup alone"
+    ),
+    f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{RECORDER_POLICY}]": (
+        "what a recorder of every kind of resource may look at is what AWS says; the role is assumed by Config alone"
     ),
     "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]": (
         "what CodeDeploy needs to turn an alias is what AWS says it needs; the role is assumed by CodeDeploy alone"

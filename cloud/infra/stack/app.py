@@ -15,12 +15,15 @@ from cloud.infra.rules import Carrier
 from cloud.infra.stack import acknowledged
 from cloud.infra.stack.analysis import analysis
 from cloud.infra.stack.backups import backups
+from cloud.infra.stack.budget import budget
 from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data, data
 from cloud.infra.stack.delivery import take_over_gradually
 from cloud.infra.stack.door import Doorkeeper, door
 from cloud.infra.stack.functions import functions, scheduled
+from cloud.infra.stack.guards import guards
 from cloud.infra.stack.iot import HOOK, broker
+from cloud.infra.stack.network import network
 from cloud.infra.stack.watch import watch
 from cloud.infra.tables import Capacity
 from cloud.stores.tables import Table
@@ -32,7 +35,9 @@ class StackSettings:
 
     ``bundles`` is the SHA-256 of each bundle that is to run; without them a change of the code alone changes nothing.
     ``doorkeeper`` says whose tokens open the API; without one there is no API. ``shards`` are those of each carrier,
-    ``capacity`` what is held ready for tables that are not on demand. ``backups`` adds copies that outlive 35 days.
+    ``capacity`` what is held ready for tables that are not on demand. ``backups`` adds copies that outlive 35 days,
+    ``private_network`` a network of its own without a way to the internet, ``guards`` what watches an account, and
+    ``budget_usd`` a word when a month is about to cost more.
     """
 
     name: str = "sitewatt"
@@ -43,6 +48,9 @@ class StackSettings:
     shards: Mapping[Carrier, int] = field(default_factory=dict)
     capacity: Mapping[Table, Capacity] = field(default_factory=dict)
     backups: bool = False
+    private_network: bool = False
+    guards: bool = False
+    budget_usd: int | None = None
 
     @property
     def prefix(self) -> str:
@@ -62,15 +70,22 @@ def build(settings: StackSettings, *, out_dir: Path) -> cdk.App:
     )
     bundles = Bundles(stack, digests=settings.bundles)
     held = data(stack, prefix=settings.prefix, shards=settings.shards, capacity=settings.capacity)
-    made = functions(stack, held, bundles, prefix=settings.prefix)
+    inside = network(stack, region=settings.region) if settings.private_network else None
+    made = functions(stack, held, bundles, inside, prefix=settings.prefix)
     take_over_gradually(stack, made, prefix=settings.prefix)
     analysis(stack, held, prefix=settings.prefix)
     if settings.backups:
         backups(stack, held, prefix=settings.prefix)
+    if settings.guards:
+        guards(stack, prefix=settings.prefix)
     broker(stack, held, hook=made.live[HOOK])
     if settings.doorkeeper is not None:
         door(stack, made.live, settings.doorkeeper, prefix=settings.prefix)
-    watch(stack, held, made.functions, tight=settings.capacity, key=held.keys["secrets"], prefix=settings.prefix)
+    topic = watch(
+        stack, held, made.functions, tight=settings.capacity, key=held.keys["secrets"], prefix=settings.prefix
+    )
+    if settings.budget_usd is not None:
+        budget(stack, topic, key=held.keys["secrets"], usd=settings.budget_usd, prefix=settings.prefix)
     _schedules(stack, [made.live[handler].function_arn for handler in scheduled()], name=settings.name)
     _outputs(stack, held)
     acknowledged.apply(stack, held)

@@ -13,6 +13,7 @@ from cloud.infra.stack.code import Bundles
 from cloud.infra.stack.data import Data
 from cloud.infra.stack.features import ACTIONS as READS_FEATURES
 from cloud.infra.stack.features import Switchboard, switchboard
+from cloud.infra.stack.network import Network
 from cloud.stores.features import APPCONFIG
 from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
@@ -31,11 +32,19 @@ class Functions:
     live: dict[str, lambda_.Alias]
 
 
-def functions(stack: Stack, held: Data, bundles: Bundles, *, prefix: str) -> Functions:
-    """Add the functions to a stack, each behind an alias ``live``, and the switches that one of them reads."""
+def functions(stack: Stack, held: Data, bundles: Bundles, inside: Network | None, *, prefix: str) -> Functions:
+    """Add the functions to a stack, each behind an alias ``live``, and the switches that one of them reads.
+
+    ``inside`` is the network in which all are that ask nobody on the internet.
+    """
     (reader,) = (each for each in FUNCTIONS if each.features)
     switches = switchboard(stack, reader=prefix + reader.name, prefix=prefix)
-    made = {each.handler: _function(stack, each, held, bundles, switches, prefix=prefix) for each in FUNCTIONS}
+    made = {
+        each.handler: _function(
+            stack, each, held, bundles, switches, inside=None if each.asks_internet else inside, prefix=prefix
+        )
+        for each in FUNCTIONS
+    }
     live = {
         handler: lambda_.Alias(stack, f"{function.node.id}-live", alias_name="live", version=function.current_version)
         for handler, function in made.items()
@@ -46,7 +55,14 @@ def functions(stack: Stack, held: Data, bundles: Bundles, *, prefix: str) -> Fun
 
 
 def _function(
-    stack: Stack, definition: FunctionDefinition, held: Data, bundles: Bundles, switches: Switchboard, *, prefix: str
+    stack: Stack,
+    definition: FunctionDefinition,
+    held: Data,
+    bundles: Bundles,
+    switches: Switchboard,
+    *,
+    inside: Network | None,
+    prefix: str,
 ) -> lambda_.Function:
     log_group = logs.LogGroup(
         stack, f"log-{definition.name}", retention=logs.RetentionDays.ONE_MONTH, encryption_key=None
@@ -66,7 +82,11 @@ def _function(
         tracing=lambda_.Tracing.ACTIVE,
         log_group=log_group,
         environment=_environment(definition, held, switches, prefix=prefix),
+        vpc=inside.vpc if inside else None,
+        security_groups=[inside.group] if inside else None,
     )
+    if inside is not None:
+        inside.let_in(role)
     bundles.publish(function, definition.bundle)
     log_group.grant_write(role)
     _grant(role, definition, held)

@@ -1,20 +1,25 @@
-"""What the operator of a stack is woken for: functions that fail, streams that are read late, records set aside."""
+"""What the operator of a stack is woken for: functions that fail, streams that are late or odd, records set aside."""
 
 from collections.abc import Collection, Iterator, Mapping
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Aws, CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
 from cloud.figures import DIMENSION, FIGURES, NAMESPACE, Figure
+from cloud.infra.rules import Carrier
 from cloud.infra.stack.data import Data
 from cloud.stores.tables import INDEX, Table
 
 LATE_MS = 60_000  # An order that waits longer may miss its gate.
 _PERIOD = Duration.minutes(1)
+ODD_PERIOD = Duration.minutes(5)
+ODD_DEVIATIONS = 4  # Three in a row of what happens by chance once in sixteen thousand times.
 _WIDGETS_A_ROW = 3
 # What the sound of the market rests on: its writer, its clock and its meters.
 MARKET = ("cloud.handlers.orders", "cloud.handlers.meter", "cloud.handlers.market_tick")
@@ -28,12 +33,14 @@ def watch(
     tight: Collection[Table],
     key: kms.Key,
     prefix: str,
-) -> None:
-    """Add alarms, the topic that they speak on, and one that says whether the market is sound.
+) -> sns.Topic:
+    """Add alarms and one that says whether the market is sound, and return the topic that they speak on.
 
     ``tight`` are the tables that refuse what is beyond the capacity held ready for them.
     """
     topic = sns.Topic(stack, "alarms", master_key=key, enforce_ssl=True)
+    may_speak(topic, key, "cloudwatch.amazonaws.com")
+    CfnOutput(stack, "AlarmTopic", value=topic.topic_arn)
     failing = {
         handler: _lasting(
             function.metric_errors(period=_PERIOD, statistic="Sum"),
@@ -71,8 +78,45 @@ def watch(
     _dashboard(stack, held, functions, prefix=prefix)
     action = actions.SnsAction(topic)
     refusing = [alarm for table in sorted(tight) for alarm in _refusals(stack, table, prefix=prefix)]
-    for alarm in (*failing.values(), *late.values(), aside, sound, *refusing):
+    odd = [_odd(stack, carrier, stream) for carrier, stream in held.streams.items()]
+    for alarm in (*failing.values(), *late.values(), aside, sound, *refusing, *odd):
         alarm.add_alarm_action(action)
+    return topic
+
+
+def may_speak(topic: sns.Topic, key: kms.Key, service: str) -> None:
+    """Let a service of this account publish on an encrypted topic whose policy is its own.
+
+    Source: Amazon SNS developer guide, "Enable compatibility between event sources from AWS services and encrypted
+    topics"; a policy of one's own takes the place of the one that lets the account's services in.
+    """
+    own = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
+    who = [iam.ServicePrincipal(service)]
+    topic.add_to_resource_policy(
+        iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn], principals=who, conditions=own)
+    )
+    uses = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    key.add_to_resource_policy(iam.PolicyStatement(actions=uses, resources=["*"], principals=who, conditions=own))
+
+
+def _odd(stack: Stack, carrier: Carrier, stream: kinesis.Stream) -> cloudwatch.AnomalyDetectionAlarm:
+    """Return the alarm of a stream that brings far less or more than is usual at that hour of that day.
+
+    No threshold would do: a fleet grows, and the night has fewer orders than the day. CloudWatch learns for two weeks.
+    Where nothing comes there is no figure, which counts as zero: silence is what must be seen first.
+    """
+    came = stream.metric_incoming_records(period=ODD_PERIOD, statistic="Sum")
+    return cloudwatch.AnomalyDetectionAlarm(
+        stack,
+        f"alarm-odd-{carrier.value}",
+        alarm_description=f"{carrier.value} brings far less or more than is usual at this hour",
+        metric=cloudwatch.MathExpression(
+            expression="FILL(came, 0)", using_metrics={"came": came}, period=ODD_PERIOD, label=f"records of {carrier}"
+        ),
+        std_devs=ODD_DEVIATIONS,
+        comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_LOWER_OR_GREATER_THAN_UPPER_THRESHOLD,
+        evaluation_periods=3,
+    )
 
 
 def _refusals(stack: Stack, table: Table, *, prefix: str) -> Iterator[cloudwatch.Alarm]:

@@ -3,21 +3,20 @@
 import argparse
 import asyncio
 import logging
-import os
 import sys
 
 from cloud.errors import CloudError, SetupError
 from cloud.infra.deployment.account import Account
 from cloud.infra.deployment.registration import registered
 from cloud.local.config import BrokerSettings
-from cloud.local.lifetime import StopRequested, cause
+from cloud.local.lifetime import end_process, exit_code_of
 from cloud.local.logs import FieldFormatter
 from cloud.local.stack_front.front import FrontSettings, run
 from contracts.clock import parse_clock
 
 
 def main() -> int:
-    """Stand before a stack; 0 when told to stop, 2 when it cannot be set up."""
+    """Stand before a stack; 0 when told to stop, 1 when a store failed, 2 when it cannot be set up."""
     parser = argparse.ArgumentParser(prog="python -m cloud.local.stack_front", description=__doc__)
     parser.add_argument("--stack", required=True, help="the stack's name")
     parser.add_argument("--region", required=True, help="its Region")
@@ -38,24 +37,11 @@ def main() -> int:
         broker = BrokerSettings(url=arguments.broker, protocol=arguments.protocol)
         settings = FrontSettings(account=account, broker=broker, registry=registry)
         asyncio.run(run(settings, clock=parse_clock(arguments.clock), parent_pid=arguments.parent_pid))
-    except (ExceptionGroup, CloudError, ValueError) as group:
-        error = cause(group)
-        if isinstance(error, StopRequested):
-            return 0
-        if not isinstance(error, CloudError | ValueError):
-            raise
-        sys.stderr.write(f"{error}\n")
-        return 2
+    except (ExceptionGroup, CloudError, ValueError) as raised:
+        return exit_code_of(raised)
     return 0
 
 
 if __name__ == "__main__":
     # A call that still runs in its thread is left to the function.
-    try:
-        code = main()
-    except Exception:
-        logging.exception("the stack's front failed")
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    end_process(main, failed="the stack's front failed")

@@ -12,10 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cloud.cost import keeping
 from cloud.cost.headroom import capacity_for
+from cloud.infra.deployment.emulator import LACKS, without
 from cloud.infra.fleet import FLEET_POLICY, POLICY_CHARS_MAX, TEMPLATE_NAME, fleet_template
 from cloud.infra.functions import ASKED, FUNCTIONS, FunctionDefinition
-from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES
+from cloud.infra.rules import CONSUMERS, RULES, SCHEDULES, Carrier
+from cloud.infra.stack.app import StackSettings
 from cloud.infra.stack.door import RATE_PER_S, routes
 from cloud.infra.tables import TABLES
 from cloud.stores.features import Features, features_of
@@ -26,6 +29,7 @@ from cloud.stores.tables import INDEX
 Resource = dict[str, Any]
 ISSUER = "https://login.example.org/market"
 SITES = 10_000
+BUDGET_USD = 1_500
 LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 
 
@@ -33,7 +37,8 @@ LINT_ERRORS = 2  # The bit of an exit code. Source: cfn-lint, exit codes.
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the stack as an operator does; a finding that is not explained ends it with 1."""
     out = tmp_path_factory.mktemp("stack")
-    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--for-sites", str(SITES), "--backups", "--json"]
+    options = ("--backups", "--private-network", "--guards", "--budget", str(BUDGET_USD))
+    arguments = ["--out", str(out), "--token-issuer", ISSUER, "--for-sites", str(SITES), *options, "--json"]
     command = [sys.executable, "-m", "sitewatt", "cloud", "synth", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -242,6 +247,16 @@ def test_what_is_asked_of_the_lake_is_what_its_files_hold(resources: dict[str, R
     assert "EncryptionConfiguration" in group["ResultConfiguration"]
 
 
+def test_the_bill_counts_every_alarm_and_key(resources: dict[str, Resource]) -> None:
+    """Those of tables that refuse are on the bill of their capacity; a band counts as three."""
+    alarms = [
+        each for each in _of(resources, "AWS::CloudWatch::Alarm") if "ThrottleEvents" not in each.get("MetricName", "")
+    ]
+    bands = sum("ThresholdMetricId" in each for each in alarms)
+    assert (len(alarms) - bands, 3 * bands) == (keeping.ALARMS, keeping.ODD_ALARMS)
+    assert len(_of(resources, "AWS::KMS::Key")) == keeping.KEYS
+
+
 def test_copies_that_outlive_recovery_are_of_the_protected_tables(resources: dict[str, Resource]) -> None:
     """An option: each is a whole copy that is paid for."""
     (selection,) = _of(resources, "AWS::Backup::BackupSelection")
@@ -251,6 +266,81 @@ def test_copies_that_outlive_recovery_are_of_the_protected_tables(resources: dic
     (plan,) = _of(resources, "AWS::Backup::BackupPlan")
     (rule,) = plan["BackupPlan"]["BackupPlanRule"]
     assert rule["Lifecycle"]["DeleteAfterDays"] > 35
+
+
+def test_functions_in_a_network_reach_what_they_are_granted_and_no_internet(resources: dict[str, Resource]) -> None:
+    """Endpoints stand for each service that they call; the one that asks for the weather stays outside."""
+    made = _of(resources, "AWS::Lambda::Function")
+    outside = {each["FunctionName"] for each in made if "VpcConfig" not in each}
+    assert outside == {f"sitewatt-{each.name}" for each in FUNCTIONS if each.asks_internet} != set()
+    kinds = {each["Type"] for each in resources.values()}
+    assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route"}
+    names = json.dumps([each["ServiceName"] for each in _of(resources, "AWS::EC2::VPCEndpoint")])
+    assert all(service in names for service in ("dynamodb", "s3", "secretsmanager", "xray", "iot.data"))
+    paid = [each for each in _of(resources, "AWS::EC2::VPCEndpoint") if each["VpcEndpointType"] == "Interface"]
+    assert sum(len(each["SubnetIds"]) for each in paid) == keeping.ENDPOINTS
+    (zone,) = _of(resources, "AWS::Route53::HostedZone")
+    assert zone["Name"] == "data-ats.iot.eu-central-1.amazonaws.com."
+    assert {json.dumps(each["AvailabilityZone"]) for each in _of(resources, "AWS::EC2::Subnet")} == {
+        json.dumps({"Fn::Select": [number, {"Fn::GetAZs": ""}]}) for number in (0, 1)
+    }
+    (rule,) = _of(resources, "AWS::EC2::SecurityGroupIngress")
+    assert (rule["FromPort"], rule["ToPort"]) == (443, 443) and "SourceSecurityGroupId" in rule
+
+
+def test_guards_of_an_account_write_where_nobody_else_may(resources: dict[str, Resource]) -> None:
+    """Trail, recorder and detector, as an option: an account has each once."""
+    assert not (StackSettings().guards or StackSettings().private_network or StackSettings().budget_usd)
+    (trail,) = _of(resources, "AWS::CloudTrail::Trail")
+    assert trail["EnableLogFileValidation"] and trail["IsMultiRegionTrail"] and trail["IsLogging"]
+    (recorder,) = _of(resources, "AWS::Config::ConfigurationRecorder")
+    assert recorder["RecordingGroup"]["AllSupported"]
+    (channel,) = _of(resources, "AWS::Config::DeliveryChannel")
+    assert channel["S3BucketName"] == trail["S3BucketName"]
+    (detector,) = _of(resources, "AWS::GuardDuty::Detector")
+    assert detector["Enable"]
+
+
+def test_what_is_odd_and_what_is_dear_is_told_where_alarms_are(resources: dict[str, Resource]) -> None:
+    """Each stream has an alarm of what is usual; the topic and its key let in those who speak on it."""
+    odd = [each for each in _of(resources, "AWS::CloudWatch::Alarm") if "ThresholdMetricId" in each]
+    streams = {json.dumps(each["Metrics"]).count("IncomingRecords") for each in odd}
+    assert len(odd) == len(Carrier) and streams == {1}
+    for alarm in odd:
+        bands = [each["Expression"] for each in alarm["Metrics"] if each["Id"] == alarm["ThresholdMetricId"]]
+        assert bands[0].startswith("ANOMALY_DETECTION_BAND(") and "FILL(" in json.dumps(alarm["Metrics"])
+    (budget,) = _of(resources, "AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": BUDGET_USD, "Unit": "USD"}
+    (topic,) = (name for name, each in resources.items() if each["Type"] == "AWS::SNS::Topic")
+    told = [each["Address"] for notice in budget["NotificationsWithSubscribers"] for each in notice["Subscribers"]]
+    assert told == [{"Ref": topic}] * 2
+    assert {json.dumps(each["AlarmActions"]) for each in odd} == {json.dumps([{"Ref": topic}])}
+    (policy,) = _of(resources, "AWS::SNS::TopicPolicy")
+    key = resources[resources[topic]["Properties"]["KmsMasterKeyId"]["Fn::GetAtt"][0]]["Properties"]["KeyPolicy"]
+    for document in (policy["PolicyDocument"], key):
+        for service in ("cloudwatch.amazonaws.com", "budgets.amazonaws.com"):
+            allowed = [
+                each
+                for each in document["Statement"]
+                if each["Effect"] == "Allow" and each["Principal"] == {"Service": service}
+            ]
+            assert allowed and all("aws:SourceAccount" in json.dumps(each["Condition"]) for each in allowed)
+
+
+def test_an_emulator_is_given_no_alarm_that_it_cannot_judge(folder: Path) -> None:
+    """What it lacks is left out by type, or by the property that makes the difference; nothing waits for it."""
+    template = json.loads((folder / "sitewatt.template.json").read_text())
+    kept = without(template)["Resources"]
+    gone = template["Resources"].keys() - kept.keys()
+    kinds = {template["Resources"][name]["Type"] for name in gone}
+    assert (
+        {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"}
+        <= kinds
+        <= {each.partition("/")[0] for each in LACKS}
+    )
+    alarms = [each["Properties"] for each in kept.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(alarms) > len(FUNCTIONS) and all("Threshold" in each for each in alarms)
+    assert not any(name in json.dumps(each.get("DependsOn", "")) for each in kept.values() for name in gone)
 
 
 def test_no_secret_is_in_the_template(resources: dict[str, Resource]) -> None:

@@ -104,6 +104,19 @@ def test_a_question_is_answered_from_query_and_body_alike(
     assert asked(entry, skill, body=question) == (200, body)
 
 
+def test_every_answer_is_closed_to_browsers(market: None) -> None:
+    """A refusal too: nothing of it is kept, drawn or guessed at."""
+    event = {
+        "version": "2.0", "rawPath": "/trading-api/nonsense", "rawQueryString": "", "headers": {},
+        "requestContext": {"http": {"method": "GET", "path": "/trading-api/nonsense"}}, "isBase64Encoded": False,
+    }  # fmt: skip
+    answer = ENTRIES["trading-api"](event, context())
+    assert answer["statusCode"] >= 400
+    assert answer["headers"]["x-content-type-options"] == "nosniff"
+    assert answer["headers"]["strict-transport-security"].startswith("max-age=")
+    assert "default-src 'none'" in answer["headers"]["content-security-policy"]
+
+
 def test_what_acts_needs_its_key_and_acts_once(market: None) -> None:
     """A repeat after a lost answer does not stop a market that was let go since."""
     entry = "energy-trading-actions"
