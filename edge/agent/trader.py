@@ -25,12 +25,12 @@ from contracts.units import (
 )
 from edge.agent.fill_record import FillRecord
 from edge.agent.held_back import HeldBack
-from edge.agent.kept_orders import dump_orders, load_orders
 from edge.agent.load_goals import LoadGoals
 from edge.agent.money_book import MoneyBook
 from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.past_steps import PastSteps
+from edge.agent.persistence import dump_orders, load_orders
 from edge.agent.planner import Planner
 from edge.agent.site_tariff import SiteTariff, connection_of
 from edge.config import DeviceSection, SiteConfig
