@@ -1,11 +1,13 @@
-"""A site's own orders in the market as they are kept over a restart."""
+"""A site's own orders in the market, and its last days, as they are kept over a restart."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from contracts.units import epoch_ms, instant
-from edge.trading.model import Leg
+from edge.trading.model import IntervalEnergy, Leg
 from edge.trading.orders import OwnOrder, OwnOrders
 
 _ORDER: Final[TypeAdapter[OwnOrder]] = TypeAdapter(OwnOrder)
@@ -31,3 +33,15 @@ def load_orders(kept: Any) -> OwnOrders:
         positions={instant(start): int(energy_wh) for start, energy_wh in kept["positions"]},
         trades={str(trade): instant(start) for trade, start in kept["trades"].items()},
     )
+
+
+def dump_history(history: Mapping[datetime, IntervalEnergy]) -> list[list[float]]:
+    """Return load and generation of past intervals as plain values."""
+    return [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in history.items()]
+
+
+def load_history(kept: Any) -> dict[datetime, IntervalEnergy]:
+    """Return what ``dump_history`` made; nothing kept is no history."""
+    return {
+        instant(at): IntervalEnergy(load_wh=float(load_wh), pv_wh=float(pv_wh)) for at, load_wh, pv_wh in kept or []
+    }

@@ -14,7 +14,9 @@ from domain.tariff.peak import first_day, peaks_kw
 from domain.tariff.price import holds, no_holidays, price_at
 from edge.config import SiteConfig, TradingSection
 from edge.trading.model import Tariffs
+from edge.trading.plan.fills import Fills
 from edge.trading.plan.problem import Connection
+from edge.trading.plan.rates import planned_rates, spot_rate
 
 _MCT_PER_UNIT = 100_000  # Of the currency, as a price per kWh has it.
 
@@ -144,4 +146,49 @@ def connection_of(config: SiteConfig, *, tariff: SiteTariff, peak_w: float, at: 
         grid_discharging=config.trading.discharge_to_grid,
         peak_mct_per_kw=tariff.peak_mct_per_kw(at, peak_w=peak_w),
         peak_w=peak_w,
+    )
+
+
+def rates_at(
+    start: datetime,
+    *,
+    price: int | None,
+    market: int | None,
+    trading: TradingSection,
+    tariff: SiteTariff,
+    fills: Fills,
+    now: datetime,
+) -> tuple[float, float]:
+    """Return what energy costs and brings in an interval: the tariff at its price, and the market's while it is open.
+
+    A tariff that follows the price is already near it: what a trade would bring beyond is not planned with.
+
+    Args:
+        start: Of the interval.
+        price: What the tariff follows, ``None`` where that is not known.
+        market: What the market is expected to pay, ``None`` where nothing is.
+        trading: The site's configuration of it.
+        tariff: The site's.
+        fills: How much of its orders used to trade.
+        now: The instant.
+    """
+    buy, sell = map(float, tariff.at(start, price))
+    spot = trading.spot
+    if spot is not None and price is not None:
+        buy = spot_rate(
+            price_mct_per_kwh=price, adder_mct_per_kwh=spot.import_adder_mct_per_kwh, factor=spot.import_factor
+        )
+        if spot.export_adder_mct_per_kwh is not None:
+            sell = float(price + spot.export_adder_mct_per_kwh)
+    tradable = (
+        trading.enabled
+        and spot is None
+        and not tariff.follows_market
+        and start - timedelta(seconds=trading.gate_closure_s) > now
+    )
+    return planned_rates(
+        import_mct_per_kwh=buy,
+        export_mct_per_kwh=sell,
+        price_mct_per_kwh=market if tradable else None,
+        fills=fills,
     )

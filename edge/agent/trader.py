@@ -6,7 +6,7 @@ Decisions are ``edge.trading``'s; this keeps what they need between one look and
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,24 +20,22 @@ from contracts.units import (
     PRICE_MCT_MAX,
     ClockTrust,
     DeliveryInterval,
-    epoch_ms,
-    instant,
 )
+from edge.agent.batteries import known_batteries, stores_of
 from edge.agent.fill_record import FillRecord
 from edge.agent.held_back import HeldBack
+from edge.agent.interval import IntervalSoFar, battery_w, pv_w, sum_w
 from edge.agent.load_goals import LoadGoals
 from edge.agent.money_book import MoneyBook
 from edge.agent.month_peak import MonthPeak
 from edge.agent.outlooks import Outlooks
 from edge.agent.past_steps import PastSteps
-from edge.agent.persistence import dump_orders, load_orders
+from edge.agent.persistence import dump_history, dump_orders, load_history, load_orders
 from edge.agent.planner import Planner
-from edge.agent.site_tariff import SiteTariff, connection_of
-from edge.config import DeviceSection, SiteConfig
+from edge.agent.site_tariff import SiteTariff, connection_of, rates_at
+from edge.config import SiteConfig
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.loop.measured import measured
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
 from edge.trading.availability import Basis, availability_of, reach_of
 from edge.trading.consumer import consumer_orders
@@ -51,10 +49,9 @@ from edge.trading.model import (
     SiteForecast,
 )
 from edge.trading.orders import OwnOrders, forget, heard, reconcile, told_orders
-from edge.trading.plan.horizon import plan_intervals, store_of
+from edge.trading.plan.horizon import plan_intervals
 from edge.trading.plan.plan import Plan, end_value
-from edge.trading.plan.problem import Problem, Store
-from edge.trading.plan.rates import planned_rates, spot_rate
+from edge.trading.plan.problem import Problem
 from edge.trading.plan.scenarios import scenarios
 from edge.trading.plan.steps import battery_steps, later_batteries, with_loads
 from edge.trading.plan.told import told
@@ -83,24 +80,6 @@ _BEYOND = frozenset({"capacity", "storage"})
 _TELLING_S = 60.0
 
 
-@dataclass(kw_only=True)
-class _Running:
-    """The energy of the present interval so far: at the connection point, of generation, batteries, planned loads."""
-
-    start: datetime
-    since_s: float = 0.0
-    net_wh: float = 0.0
-    pv_wh: float = 0.0
-    battery_wh: float = 0.0
-    planned_wh: float = 0.0
-
-    def energy(self) -> IntervalEnergy:
-        """Return load and generation of the whole interval, as its part so far promises; without planned loads."""
-        scale = DELIVERY_INTERVAL_S / self.since_s
-        load_wh = max(0.0, (self.net_wh - self.pv_wh - self.battery_wh - self.planned_wh) * scale)
-        return IntervalEnergy(load_wh=load_wh, pv_wh=min(0.0, self.pv_wh * scale))
-
-
 class Trader:
     """One site's agent."""
 
@@ -121,8 +100,8 @@ class Trader:
         self._tariff = SiteTariff(config.trading, time_zone=config.site.time_zone)
         self._reach = _reach(config)
         self._orders = load_orders(outbox.recall(_KEY_ORDERS))
-        self._history = _load_history(outbox.recall(_KEY_HISTORY))
-        self._running: _Running | None = None
+        self._history = load_history(outbox.recall(_KEY_HISTORY))
+        self._running: IntervalSoFar | None = None
         self._measured_s: float | None = None
         self._outlooks = Outlooks(outbox)
         self._held_back = HeldBack(outbox)
@@ -316,7 +295,7 @@ class Trader:
         if self._cycle is None:
             return None
         connection_w = self._cycle.connection_power.usable()
-        return None if connection_w is None else connection_w - self._sum(self._cycle, _battery_of)
+        return None if connection_w is None else connection_w - sum_w(self._config, self._cycle, battery_w)
 
     @property
     def _generators(self) -> tuple[str, ...]:
@@ -337,22 +316,20 @@ class Trader:
                     position_wh=self._orders.positions.get(running.start, 0),
                     orders=self._orders.of_interval(running.start),
                 )
-            running = self._running = _Running(start=start)
+            running = self._running = IntervalSoFar(start=start)
         connection_w = cycle.connection_power.usable()
         if connection_w is None or not 0 < passed_s <= DELIVERY_INTERVAL_S:
             return
-        hours = passed_s / 3600
-        running.since_s += passed_s
-        running.net_wh += connection_w * hours
-        running.pv_wh += self._sum(cycle, _pv_of) * hours
-        running.battery_wh += self._sum(cycle, _battery_of) * hours
+        running.add(
+            passed_s,
+            connection_w=connection_w,
+            pv_w=sum_w(self._config, cycle, pv_w),
+            battery_w=sum_w(self._config, cycle, battery_w),
+        )
         running.planned_wh += self._goals.saw(self._config, self._tariff, cycle, passed_s=passed_s, now=now)
         self._held_back.saw(cycle, passed_s)
 
-    def _sum(self, cycle: CycleSeen, of: Callable[[DeviceSection, CycleSeen], float]) -> float:
-        return sum(of(section, cycle) for section in self._config.devices)
-
-    def _close(self, running: _Running | None) -> None:
+    def _close(self, running: IntervalSoFar | None) -> None:
         held_back = running is not None and self._held_back.close(running.start)
         if running is None or running.since_s < _TELLING_S:
             return
@@ -367,21 +344,16 @@ class Trader:
             self._outlooks.happened(running.start, energy)
         self._judge_plan(running, energy)
         self._history[running.start] = energy
-        self._outbox.remember(
-            _KEY_HISTORY,
-            [[epoch_ms(at), round(one.load_wh, 1), round(one.pv_wh, 1)] for at, one in self._history.items()],
-            durable=False,
-        )
+        self._outbox.remember(_KEY_HISTORY, dump_history(self._history), durable=False)
         self._goals.keep()
 
-    def _judge_plan(self, running: _Running, energy: IntervalEnergy) -> None:
+    def _judge_plan(self, running: IntervalSoFar, energy: IntervalEnergy) -> None:
         """Have the plan judged by a quarter that is over, and keep for its owner what came of it."""
-        planned_wh = running.planned_wh * DELIVERY_INTERVAL_S / running.since_s
-        came = IntervalEnergy(load_wh=energy.load_wh + planned_wh, pv_wh=energy.pv_wh)
+        scale = running.scale
+        came = IntervalEnergy(load_wh=energy.load_wh + running.planned_wh * scale, pv_wh=energy.pv_wh)
         plan = self._planner.issued_for(running.start)
-        stores = _stores(self._batteries() or ())
+        stores = stores_of(self._batteries() or ())
         self._money.closed(plan, running.start, came, stores=stores)
-        scale = DELIVERY_INTERVAL_S / running.since_s
         self._past.closed(
             self._planner.followed_in(running.start),
             running.start,
@@ -460,45 +432,26 @@ class Trader:
             forecasts, planned = tuple(nothing_known(start) for start in starts), ()
         intervals = plan_intervals(
             forecasts,
-            rates=lambda start: self._rates(start, tariff_prices.get(start), prices.get(start), now),
+            rates=lambda start: rates_at(
+                start,
+                price=tariff_prices.get(start),
+                market=prices.get(start),
+                trading=self._config.trading,
+                tariff=self._tariff,
+                fills=self._fills.fills,
+                now=now,
+            ),
             now=now,
             peak_weight=self._tariff.peak_weight,
         )
         problem = Problem(
             intervals=intervals,
-            stores=_stores(planned),
+            stores=stores_of(planned),
             connection=connection_of(self._config, tariff=self._tariff, peak_w=self._month_peak.power_w, at=now),
             end_mct_per_kwh=end_value(intervals),
             loads=loads,
         )
         return problem, batteries, forecasts
-
-    def _rates(self, start: datetime, price: int | None, market: int | None, now: datetime) -> tuple[float, float]:
-        """Return what energy costs and brings: the tariff at its price, and the market's while its gate is open.
-
-        A tariff that follows the price is already near it: what a trade would bring beyond is not planned with.
-        """
-        trading = self._config.trading
-        buy, sell = map(float, self._tariff.at(start, price))
-        spot = trading.spot
-        if spot is not None and price is not None:
-            buy = spot_rate(
-                price_mct_per_kwh=price, adder_mct_per_kwh=spot.import_adder_mct_per_kwh, factor=spot.import_factor
-            )
-            if spot.export_adder_mct_per_kwh is not None:
-                sell = float(price + spot.export_adder_mct_per_kwh)
-        tradable = (
-            trading.enabled
-            and spot is None
-            and not self._tariff.follows_market
-            and start - timedelta(seconds=trading.gate_closure_s) > now
-        )
-        return planned_rates(
-            import_mct_per_kwh=buy,
-            export_mct_per_kwh=sell,
-            price_mct_per_kwh=market if tradable else None,
-            fills=self._fills.fills,
-        )
 
     def _take(
         self, problem: Problem, batteries: tuple[Battery, ...] | None, forecasts: tuple[SiteForecast, ...]
@@ -516,32 +469,7 @@ class Trader:
         self._planned_s = self._clock.monotonic()
 
     def _batteries(self) -> tuple[Battery, ...] | None:
-        """Return the batteries whose state of charge is known, ``None`` where the site has none at all."""
-        cycle, now = self._cycle, self._clock.now()
-        own = [(section.id, section.battery) for section in self._config.devices if section.battery is not None]
-        if not own:
-            return None
-        found = []
-        for device, battery in own:
-            soc = None
-            if cycle is not None:
-                soc = measured(cycle.readings[device].get(SOC), cycle.taken_s).usable(within_s=60.0)
-            if soc is None:
-                continue
-            found.append(
-                Battery(
-                    capacity_wh=float(battery.capacity_wh),
-                    charge_w_max=float(battery.charge_limit_w),
-                    discharge_w_max=float(battery.discharge_limit_w),
-                    soc_percent=soc,
-                    soc_percent_min=battery.soc_min_percent,
-                    soc_percent_max=battery.soc_max_percent,
-                    efficiency=battery.efficiency,
-                    target_soc_percent=0.0 if battery.target is None else battery.target.soc_percent,
-                    target_at=None if battery.target is None else self._tariff.next_at(battery.target.by, now),
-                )
-            )
-        return tuple(found)
+        return known_batteries(self._config, self._cycle, self._tariff, now=self._clock.now())
 
     def _news(self, outlook: Outlook) -> Availability | None:
         """Return what the site can do where the market does not know it yet."""
@@ -585,10 +513,6 @@ def _outdated(basis: Basis, forecasts: tuple[SiteForecast, ...]) -> bool:
     return not timedelta(0) <= passed <= DELIVERY_INTERVAL or basis.batteries == ()
 
 
-def _stores(batteries: Sequence[Battery]) -> tuple[Store, ...]:
-    return tuple(store_of(battery, name=f"battery {number}") for number, battery in enumerate(batteries, start=1))
-
-
 def _reach(config: SiteConfig) -> Reach:
     return reach_of(
         import_limit_w=float(config.connection.import_limit_w),
@@ -596,25 +520,3 @@ def _reach(config: SiteConfig) -> Reach:
         generation_w_max=float(sum(section.pv_peak_w for section in config.devices)),
         discharge_w_max=float(sum(one.battery.discharge_limit_w for one in config.devices if one.battery is not None)),
     )
-
-
-def _pv_of(section: DeviceSection, cycle: CycleSeen) -> float:
-    if section.pv_peak_w == 0:
-        return 0.0
-    readings = cycle.readings[section.id]
-    name = PV_POWER if PV_POWER in readings else POWER
-    return measured(readings.get(name), cycle.taken_s).usable() or 0.0
-
-
-def _battery_of(section: DeviceSection, cycle: CycleSeen) -> float:
-    if section.battery is None:
-        return 0.0
-    readings = cycle.readings[section.id]
-    name = BATTERY_POWER if BATTERY_POWER in readings else POWER
-    return measured(readings.get(name), cycle.taken_s).usable() or 0.0
-
-
-def _load_history(kept: Any) -> dict[datetime, IntervalEnergy]:
-    return {
-        instant(at): IntervalEnergy(load_wh=float(load_wh), pv_wh=float(pv_wh)) for at, load_wh, pv_wh in kept or []
-    }
