@@ -5,11 +5,13 @@ in another order, or other registers lie there now: then no value of the device 
 them, and nothing is written to it.
 """
 
+import struct
 from collections.abc import Iterable
 
 DOUBTS_MIN = 2
 NO_MEASUREMENT = 1e-9  # No quantity is measured so finely: the words of a float stand in the other order.
-SMALLEST_FLOAT = 2.0**-126  # What is less has an exponent of zero. Source: IEEE 754, binary32, subnormal numbers.
+SUBNORMAL_STEP = 2.0**-149  # Below 2**-126 a float counts these. Source: IEEE 754, binary32, subnormal numbers.
+MEASURED_MIN, MEASURED_MAX = 1e-3, 1e9
 
 
 def could_be(value: float, bounds: tuple[float, float]) -> bool | None:
@@ -24,10 +26,14 @@ def could_be(value: float, bounds: tuple[float, float]) -> bool | None:
 def has_turned_words(value: float) -> bool:
     """Return whether a value can only be a float whose words stand in the other order.
 
-    A round value (1000 W) has zeros for its lower word. Read as the upper one, they are an exponent of zero, and no
-    device computes so small a value.
+    A round value (1000 W) has zeros for its lower word. Read as the upper one, they leave some ten thousand steps of
+    the least that a float can be. A filter in a device may end at a few of them, which turned about is nothing.
     """
-    return 0 < abs(value) < SMALLEST_FLOAT
+    steps = abs(value) / SUBNORMAL_STEP
+    if not 1 <= steps < 0x10000:
+        return False
+    turned: float = struct.unpack(">f", struct.pack(">I", int(steps) << 16))[0]
+    return MEASURED_MIN <= abs(turned) <= MEASURED_MAX
 
 
 def is_misread(verdicts: Iterable[bool | None]) -> bool:

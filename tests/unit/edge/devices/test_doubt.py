@@ -57,3 +57,16 @@ def test_a_round_power_in_the_other_word_order_is_known_by_itself(digits: int, z
 def test_what_is_merely_small_is_a_measurement() -> None:
     """Meters compute what is left of nothing, and a zero is a zero."""
     assert not any(map(has_turned_words, (0.0, -0.0, 1e-9, -1e-30)))
+
+
+@given(st.floats(min_value=1, max_value=100_000, width=32), st.floats(min_value=0.5, max_value=0.999))
+def test_what_a_filter_leaves_of_a_power_speaks_against_no_map(power_w: float, share: float) -> None:
+    """A smoothed value falls through all magnitudes when a device goes to sleep, and may stay at the least float."""
+    left_w, shown = power_w, set[bool]()
+    for _ in range(10_000):
+        left_w = float(struct.unpack(">f", struct.pack(">f", left_w * share))[0])
+        shown.add(has_turned_words(left_w))
+        if left_w == 0 or left_w < 1e-44:
+            break
+    event(f"on its way it looks turned: {True in shown}")
+    assert not has_turned_words(left_w)
