@@ -4,6 +4,7 @@ import errno
 import os
 import re
 
+_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 # How asyncio and pyserial put the machine's error into a sentence of theirs.
 _OF_A_LIBRARY = re.compile(r"\[Errno \d+\]|Connect call failed|error while attempting to bind")
 
@@ -17,7 +18,14 @@ def reason_of(error: Exception) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     if mark is not None and problem:  # What YAML's errors have.
         return f"it is not YAML at line {mark.line + 1}, column {mark.column + 1}: {problem}"
-    return str(error)
+    return _NUMBER.sub("", str(error))  # Of a library that hands the machine's error on as text.
+
+
+def file_reason_of(error: Exception) -> str:
+    """Return the reason with the file, where an error of the machine names one: no sentence has named it before."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {reason_of(error)}"
+    return reason_of(error)
 
 
 def _reason_of_the_machine(error: OSError) -> str:

@@ -20,6 +20,7 @@ from cloud.local.report import ledger
 from cloud.stores.private_files import private_database, private_folder, write_private
 from cloud.stores.registry import load_registry
 from cloud.stores.sqlite import SqliteTables
+from contracts.reasons import file_reason_of
 
 MANIFEST: Final = "manifest.json"
 # In this order; see above.
@@ -94,7 +95,7 @@ def restore(copy: Path, folder: Path) -> Backup:
     try:
         told = Backup(**json.loads((copy / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise SetupError(f"{copy} is no copy of a cloud: {error}; nothing restored") from error
+        raise SetupError(f"{copy} is no copy of a cloud: {file_reason_of(error)}; nothing restored") from error
     for name, wanted in told.files.items():
         if not (copy / name).is_file() or _digest(copy / name) != wanted:
             raise StoreError(f"{copy / name} is missing or not what was copied; nothing restored")
@@ -107,7 +108,7 @@ def restore(copy: Path, folder: Path) -> Backup:
                 private_database(target)
             shutil.copyfile(copy / name, target)
     except OSError as error:
-        raise StoreError(f"{copy} was not restored to {folder}: {error}") from error
+        raise StoreError(f"{copy} was not restored to {folder}: {file_reason_of(error)}") from error
     return told
 
 

@@ -19,6 +19,7 @@ from cloud.stores.private_files import private_folder, write_private
 from cloud.stores.setup import DYNAMODB, Stores, open_database, open_dynamodb, open_files, open_postgres
 from cloud.stores.sqlite import SqliteTables
 from cloud.stores.tables import Tables
+from contracts.reasons import reason_of
 
 TABLES_FILE: Final = "tables.db"
 STREAMS_FILE: Final = "streams.db"
@@ -59,7 +60,7 @@ def remember(folder: Path, servers: Servers) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}") from error
+        raise StoreError(f"{path} cannot be written: {reason_of(error)}") from error
 
 
 def servers_of(folder: Path) -> Servers:
@@ -75,7 +76,7 @@ def servers_of(folder: Path) -> Servers:
     except (FileNotFoundError, NotADirectoryError):  # A file, as a journal is, is no cloud of servers either.
         return Servers()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} cannot be read: {error}") from error
+        raise StoreError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def tables_place(path: Path) -> Path | None:

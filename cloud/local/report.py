@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cloud.errors import StoreError
 from cloud.local.opening import TABLES_FILE, ask_streams, open_tables, tables_place
 from cloud.shell.market.projection import committed_upto
 from cloud.stores import keys
@@ -48,9 +49,12 @@ def opened(folder: Path) -> Iterator[Tables]:
     """Open a local cloud's tables to read them.
 
     Raises:
-        StoreError: They are not there.
+        StoreError: There are none, or they cannot be opened.
     """
-    tables = open_tables(tables_place(folder) or folder / TABLES_FILE, read_only=True)
+    place = tables_place(folder)
+    if place is None:
+        raise StoreError(f"{folder} holds no {TABLES_FILE}: no cloud has run there")
+    tables = open_tables(place, read_only=True)
     try:
         yield tables
     finally:

@@ -40,6 +40,7 @@ from cloud.stores.registry import Registry, save_registry, with_joined
 from cloud.stores.setup import Stores
 from cloud.stores.tables import Check, Forgetting, Tables
 from contracts.clock import Clock
+from contracts.reasons import reason_of
 from contracts.topics import Topic, Up, parse
 
 log = logging.getLogger(__name__)
@@ -243,7 +244,9 @@ class LocalCloud:
         try:
             return await serve(settings.host, settings.port, self._figures)
         except OSError as error:
-            raise SetupError(f"metrics cannot be served at {settings.host}:{settings.port}: {error}") from error
+            raise SetupError(
+                f"metrics cannot be served at {settings.host}:{settings.port}: {reason_of(error)}"
+            ) from error
 
     async def _figures(self) -> str:
         sites = [site.id for site in shell_services.current().registry.sites]

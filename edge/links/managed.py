@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from contracts.reasons import reason_of
 from contracts.units import SiteId
 from edge.errors import ConfigError, LinkEndedByBroker, LinkError, LinkTakenOver
 from edge.links.backoff import Backoff
@@ -209,7 +210,7 @@ class ManagedLink:
         guessed = not told and self._short_connections >= _SHORT_CONNECTIONS
         taken_over = isinstance(error, LinkTakenOver) or guessed
         why = ended(self._settings.cert_file)
-        reason = str(error) if why is None else f"{error}; our certificate {why}"
+        reason = reason_of(error) if why is None else f"{reason_of(error)}; our certificate {why}"
         self._session.enter(LinkState.TAKEN_OVER if taken_over else LinkState.DISCONNECTED, reason=reason)
         if taken_over:
             log.error("another client uses our id", extra={"client_id": self._client_id, "reason": reason})

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.reasons import reason_of
+from contracts.reasons import file_reason_of, reason_of
 from sitewatt.commands.fleet_session import answered, followed, open_hands, open_list, signed_update
 from sitewatt.output import BAD_INPUT, fail, print_json, tell
 from sitewatt.prompts import confirm
@@ -283,7 +283,7 @@ def update(
     try:
         document = signed_update(version, artefact, url, key, min_from=min_from, within_h=within_h)
     except (OSError, ValueError) as error:
-        fail(f"no update made: {error}", code="bad_update", as_json=as_json, exit_code=BAD_INPUT)
+        fail(f"no update made: {file_reason_of(error)}", code="bad_update", as_json=as_json, exit_code=BAD_INPUT)
     job_id = f"update-{version.replace('.', '-')}-{uuid.uuid4().hex[:8]}"
     with open_hands(local, tables, as_json=as_json) as hands:
         hands.operator.create_job(name, job_id=job_id, document=document)
@@ -304,7 +304,7 @@ def sign(
     try:
         document = signed_update(version, artefact, url, key, min_from=min_from, within_h=within_h)
     except (OSError, ValueError) as error:
-        fail(f"no update made: {error}", code="bad_update", as_json=False, exit_code=BAD_INPUT)
+        fail(f"no update made: {file_reason_of(error)}", code="bad_update", as_json=False, exit_code=BAD_INPUT)
     print_json(document)
 
 

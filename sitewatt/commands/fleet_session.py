@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contracts.reasons import file_reason_of
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _in_one_sentence(*, as_json: bool) -> Iterator[None]:
     except CloudError as error:
         fail(str(error), code="store", as_json=as_json)
     except OSError as error:
-        fail(str(error), code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
+        fail(file_reason_of(error), code="bad_file", as_json=as_json, exit_code=BAD_INPUT)
 
 
 def _tables_without_fleet(folder: Path, stack: contextlib.ExitStack) -> tuple["Tables", tuple[Listed, ...]] | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.reasons import reason_of
+from contracts.reasons import file_reason_of, reason_of
 from sitewatt.commands.sim_station import station
 from sitewatt.commands.sim_swarm import swarm
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
@@ -248,4 +248,4 @@ def _serve(work: Coroutine[Any, Any, None], as_json: bool) -> None:
     except SimulatorError as error:
         fail(str(error), code="port_taken", as_json=as_json, exit_code=BAD_INPUT)
     except OSError as error:
-        fail(str(error), code="failed", as_json=as_json, exit_code=FAILED)
+        fail(file_reason_of(error), code="failed", as_json=as_json, exit_code=FAILED)

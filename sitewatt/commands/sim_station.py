@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from contracts.reasons import file_reason_of
 from sitewatt.output import BAD_INPUT, fail, print_json
 
 
@@ -42,7 +43,7 @@ def station(
         time = parse_clock(clock)
         file = truth.open("a", encoding="utf-8", buffering=1) if truth is not None else None
     except (OSError, ValueError) as error:
-        fail(str(error), code="bad_argument", as_json=as_json, exit_code=BAD_INPUT)
+        fail(file_reason_of(error), code="bad_argument", as_json=as_json, exit_code=BAD_INPUT)
 
     said: list[tuple[Any, ...]] = []
 

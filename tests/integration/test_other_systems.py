@@ -101,6 +101,7 @@ def test_every_command_works_or_ends_with_one_sentence(
     for line, (code, told, complained) in zip(lines, json.loads(done.stdout), strict=True):
         name = command_of(line, commands)
         assert "Traceback" not in told + complained and code in (0, 1, 2), f"{line}: {complained}"
+        assert "[Errno" not in told + complained, f"{line}: {told}{complained}"
         if "needs" in complained and ("Mac" in complained or "WSL" in complained):
             assert complained.count("\n") == 1 and code == 1, f"{line}: {complained}"
             refused.add(name)

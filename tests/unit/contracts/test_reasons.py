@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contracts.reasons import reason_of
+from contracts.reasons import file_reason_of, reason_of
 
 
 def test_the_machines_error_is_told_without_its_number_and_path(tmp_path: Path) -> None:
@@ -56,3 +56,16 @@ def test_another_error_says_what_it_says() -> None:
     """Ours are sentences, and an error of the machine may have none."""
     assert reason_of(ValueError("columns are missing")) == "columns are missing"
     assert reason_of(OSError("no route")) == "no route"
+
+
+def test_a_library_that_hands_the_machines_error_on_as_text_loses_its_number() -> None:
+    """An MQTT client says so of a broker that is not there."""
+    assert reason_of(ValueError("[Errno 111] Connection refused")) == "Connection refused"
+
+
+def test_a_file_that_no_sentence_names_stands_before_its_reason(tmp_path: Path) -> None:
+    """A sentence without the file sends people looking."""
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "none").read_bytes()
+    assert file_reason_of(caught.value) == f"{tmp_path / 'none'}: No such file or directory"
+    assert file_reason_of(ValueError("of no use")) == "of no use"
