@@ -46,3 +46,12 @@ def test_workflows_run_what_is_there() -> None:
     for target in targets:
         assert f"\n{target.replace('.venv', '$(VENV)')}:" in makefile, target
     assert any(".ci/run" in run for run in runs)
+
+
+def test_a_deployment_takes_away_nothing_that_was_asked_for_by_hand() -> None:
+    """A stack is what its last deployment says: an option that the workflow does not know would go with the next."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))
+    job = workflow["jobs"]["deploy"]
+    (deployed,) = (step["run"] for step in job["steps"] if "cloud deploy" in step.get("run", ""))
+    for name in ("FOR_SITES", "TOKEN_ISSUER", "OPTIONS"):
+        assert "vars." in job["env"][name] and f"${name}" in deployed

@@ -19,6 +19,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from cloud.errors import DeployError, SetupError
 from cloud.infra.deployment.account import Account, said
 from cloud.infra.deployment.registration import registered
@@ -93,7 +95,7 @@ def copy_out(
             work.rename(out)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-            _remove(account, beside)
+            _remove(account, beside, say=say)
     return made
 
 
@@ -156,12 +158,17 @@ def _bring_back(account: Account, second: datetime, beside: str, *, say: Callabl
             time.sleep(account.poll_s)
 
 
-def _remove(account: Account, beside: str) -> None:
+def _remove(account: Account, beside: str, *, say: Callable[[str], None]) -> None:
+    """Remove what was brought back; a table that is still on its way cannot be, and is named: it is paid for."""
     client = account.client("dynamodb")
     for page in client.get_paginator("list_tables").paginate():
         for name in page["TableNames"]:
-            if name.startswith(beside):
+            if not name.startswith(beside):
+                continue
+            try:
                 client.delete_table(TableName=name)
+            except ClientError as error:
+                say(f"table {name} was not removed, remove it by hand: {error}")
 
 
 def _file(folder: Path, table: Table) -> Path:

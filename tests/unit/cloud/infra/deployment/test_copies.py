@@ -127,3 +127,24 @@ def test_a_copy_says_the_second_that_was_asked_for(tmp_path: Path) -> None:
         at = datetime.now(UTC).replace(microsecond=0)
         copy_out(account, tmp_path / "copy", at=at, judge=_judge, say=lambda _: None)
         assert json.loads((tmp_path / "copy" / MANIFEST).read_text())["at"] == at.isoformat()
+
+
+def test_a_table_that_cannot_be_removed_is_named_and_hides_nothing(tmp_path: Path) -> None:
+    """It is paid for until somebody removes it; why the copy failed is told all the same."""
+    told: list[str] = []
+    with aws():
+        account, tables = _account(REGION)
+        save_registry(tables, registry())
+        client = account.client("dynamodb")
+
+        def judge(_: Tables) -> tuple[int, int]:
+            (name,) = (
+                each for each in client.list_tables()["TableNames"] if each.endswith("-trade-data") and "copy" in each
+            )
+            client.update_table(TableName=name, DeletionProtectionEnabled=True)
+            return 1, 7
+
+        with pytest.raises(DeployError, match="sums to 7"):
+            copy_out(account, tmp_path / "copy", at=None, judge=judge, say=told.append)
+    (left,) = (each for each in told if "remove it by hand" in each)
+    assert "-trade-data" in left
