@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import shutil
 import sys
 from functools import cache
 from importlib.metadata import version
@@ -14,6 +15,8 @@ from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, tell
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan")
+COLUMNS_MIN = 30  # Below that an option's name and its text do not stand side by side.
+_LIBRARY_COLUMNS_MIN = 52  # Source: click, ``HelpFormatter``: never fewer than 50, and two at the side.
 
 app = typer.Typer(
     name="sitewatt",
@@ -58,6 +61,11 @@ def _say_whole(command: Any) -> None:
         _say_whole(one)
 
 
+def narrow(columns: int) -> dict[str, int]:
+    """Return what makes help fit into a terminal that is narrower than the library writes by itself."""
+    return {"terminal_width": max(columns - 1, COLUMNS_MIN)} if columns < _LIBRARY_COLUMNS_MIN else {}
+
+
 def main() -> None:
     """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
     for stream in (sys.stdout, sys.stderr):
@@ -70,6 +78,7 @@ def main() -> None:
     try:
         register()
         command = typer.main.get_command(app)
+        command.context_settings.update(narrow(shutil.get_terminal_size().columns))
         _say_whole(command)
         command()
     except KeyboardInterrupt:

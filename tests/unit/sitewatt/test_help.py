@@ -18,3 +18,9 @@ def test_help_fills_a_wide_terminal_and_cuts_nothing_on_a_narrow_one() -> None:
     assert "Take the local maintenance lock away; one that came as a command, or by a wired switch, stays." in narrow
     assert "..." not in narrow.replace("[ARGS]...", "")
     assert max(len(line) for line in _help("edge", columns=150).splitlines()) > 100
+
+
+def test_help_fits_into_a_terminal_of_forty_columns() -> None:
+    """A phone's terminal breaks longer lines in the middle of words."""
+    for words in ((), ("edge", "setup"), ("fleet", "update")):
+        assert max(len(line) for line in _help(*words, columns=40).splitlines()) <= 40, words
