@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sitewatt.device_tools import Progress
-from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
+from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, fail, print_json, tell
 from sitewatt.prompts import ask, confirm
 
 DEFAULT_CONFIG = Path("/etc/sitewatt/site.yaml")
@@ -186,6 +186,9 @@ def setup(
                 fail("nothing was written", code="not_confirmed", as_json=as_json)
         if browser is None or yes or as_json:
             write_config(config, made)
+    except KeyboardInterrupt:  # Between two questions, as while a network is asked.
+        tell(f"ended before all was answered; {_LEFT}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except ConfigError as error:
         fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from edge.config import load_config
 from sitewatt.commands import edge
+from sitewatt.output import INTERRUPTED
 from tests.support.brokers.broker import Broker, free_port, running
 
 SAFETY_S = 120.0
@@ -166,6 +167,20 @@ def test_a_search_that_could_not_ask_what_it_found_is_refused(tmp_path: Path) ->
     """It was passed over without a word, and the missing meter was all that was said."""
     said = run("setup", "--config", str(tmp_path / "x.yaml"), "--scan", "127.0.0.1:1", "--yes", code=2)
     assert "--scan" in said and "--device" in said and not (tmp_path / "x.yaml").exists()
+
+
+def test_set_up_that_is_interrupted_while_it_asks_a_network_says_that_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait for a network of hosts is where a person presses Ctrl-C."""
+
+    def interrupted(_: object, target: str) -> NoReturn:
+        raise KeyboardInterrupt(target)
+
+    monkeypatch.setattr("sitewatt.commands.edge_setup._Wires.scan", interrupted)
+    path = tmp_path / "site.yaml"
+    said = run("setup", "--config", str(path), typed="home\n192.0.2.0/24\n", code=INTERRUPTED)
+    assert "nothing was written" in said and not path.exists()
 
 
 def test_an_unknown_key_ends_the_check_with_two(tmp_path: Path, house: House, broker: Broker) -> None:
