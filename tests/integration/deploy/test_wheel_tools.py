@@ -63,7 +63,11 @@ def test_uv_tool_install_makes_a_command(wanted: str, tmp_path: Path) -> None:
         "UV_TOOL_BIN_DIR": str(tmp_path / "bin"),
         **uv_in(tmp_path / "uv"),
     }
-    run(sys.executable, "-m", "uv", "tool", "install", "--python", sys.executable, wanted, environ=places)
+    # Fetched by pip, which set this environment up: there are registries that only pip is told of.
+    wheels = tmp_path / "wheels"
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", wheels, wanted)
+    alone = ("--offline", "--no-index", "--find-links", wheels)
+    run(sys.executable, "-m", "uv", "tool", "install", "--python", sys.executable, *alone, wanted, environ=places)
     (prefix,) = (tmp_path / "tools").glob("*/pyvenv.cfg")
     works(tmp_path / "bin/sitewatt", of=prefix.parent)
 
