@@ -4,6 +4,7 @@ import errno
 import os
 import re
 
+_NO_DATABASE = "unable to open database file"  # SQLite's SQLITE_CANTOPEN.
 _NUMBER = re.compile(r"\[Errno -?\d+\] ")
 # How asyncio and pyserial put the machine's error into a sentence of theirs.
 _OF_A_LIBRARY = re.compile(r"\[Errno \d+\]|Connect call failed|error while attempting to bind")
@@ -18,6 +19,8 @@ def reason_of(error: Exception) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     if mark is not None and problem:  # What YAML's errors have.
         return f"it is not YAML at line {mark.line + 1}, column {mark.column + 1}: {problem}"
+    if str(error) == _NO_DATABASE:
+        return "it is not there, or this user may not open it"
     return _NUMBER.sub("", str(error))  # Of a library that hands the machine's error on as text.
 
 

@@ -1,5 +1,6 @@
 """Why a file cannot be used is said in words."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_another_error_says_what_it_says() -> None:
 def test_a_library_that_hands_the_machines_error_on_as_text_loses_its_number() -> None:
     """An MQTT client says so of a broker that is not there."""
     assert reason_of(ValueError("[Errno 111] Connection refused")) == "Connection refused"
+
+
+def test_a_database_that_cannot_be_opened_is_told_in_words(tmp_path: Path) -> None:
+    """A new site's history is not there before its first five minutes are over."""
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        sqlite3.connect(f"{(tmp_path / 'none.db').as_uri()}?mode=ro", uri=True)
+    assert reason_of(caught.value) == "it is not there, or this user may not open it"
 
 
 def test_a_file_that_no_sentence_names_stands_before_its_reason(tmp_path: Path) -> None:
