@@ -41,6 +41,7 @@ class Outlooks:
         self.own: ForecastBroadcast | None = None
         self.past: Past = NOTHING_KNOWN
         self.weather: OwnWeather | None = None
+        self._knew_weather = False
         self._memory = memory
         self._record = TrackRecord(memory.recall(_KEY))
         self._silent = ""
@@ -52,7 +53,7 @@ class Outlooks:
         return "plans are switched off by the cloud's operator" if Feature.PLANS in off else ""
 
     async def refresh(self, config: SiteConfig, now: datetime, *, held_back: frozenset[datetime] = frozenset()) -> None:
-        """Make the own outlook where the last is an hour old or tells no load yet, in a thread.
+        """Make the own outlook where the last is an hour old, tells no load or knew no weather yet, in a thread.
 
         Where it cannot be made there is none.
 
@@ -61,12 +62,15 @@ class Outlooks:
             now: Of the outlook.
             held_back: Quarters whose generation says nothing of the sun.
         """
+        knows_weather = self.weather is not None and bool(self.weather.hours)
         if (
             self.own is not None
+            and self._knew_weather >= knows_weather
             and any(series.kind is ForecastKind.LOAD for series in self.own.series)
             and timedelta(0) <= now - self.own.issued_at < OWN_EVERY
         ):
             return
+        self._knew_weather = knows_weather
         try:
             self.own, self.past = await asyncio.to_thread(_own, config, now, held_back, self.weather)
             why = ""

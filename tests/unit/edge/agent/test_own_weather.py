@@ -93,6 +93,24 @@ async def test_clouds_that_are_forecast_are_in_the_gateways_own_outlook(tmp_path
         assert "past_days=2" in server.asked[1], "the past is known"
 
 
+async def test_weather_that_comes_after_the_first_outlook_is_in_the_next(tmp_path: Path) -> None:
+    """A gateway starts with a plan before anybody has answered; its first hour need not go by a clear sky."""
+    _keep_history(tmp_path)
+    clock = ManualClock(NOON)
+    with provider([_answer()]) as server:
+        site = _config(tmp_path, provider="open-meteo", url=server.url)
+        outlooks, weather = Outlooks(VolatileStateStore()), _reader(site, clock)
+        outlooks.weather = weather
+        await outlooks.refresh(site, clock.now())
+        first = outlooks.own
+        await weather.look()
+        await outlooks.refresh(site, clock.now())
+        assert outlooks.own is not first
+        second = outlooks.own
+        await outlooks.refresh(site, clock.now())
+        assert outlooks.own is second, "once an hour is enough from then on"
+
+
 async def test_a_provider_that_is_down_is_told_and_its_last_word_counts_for_a_day(tmp_path: Path) -> None:
     """An old forecast of clouds is better than none; one of yesterday is not."""
     _keep_history(tmp_path)
