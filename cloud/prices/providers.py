@@ -4,17 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from cloud.errors import ProviderError, SetupError
+from cloud.operator_files import operator_file
 from cloud.outbound import ask
-from contracts.reasons import reason_of
 from domain.prices.questions import answered, filed, question
 from domain.prices.source import PriceSource, Provider
 from domain.prices.steps import PriceFault, Prices
 from domain.question import Question
-
-FILE_BYTES_MAX: Final = 8_000_000
 
 
 class PriceProvider(Protocol):
@@ -53,13 +51,7 @@ class FilePrices:
 
     def prices(self, *, first: datetime, last: datetime) -> Prices:
         """Read the prices of a span."""
-        path = Path(self.source.file)
-        try:
-            if path.stat().st_size > FILE_BYTES_MAX:
-                raise ProviderError(f"price file {path} is larger than {FILE_BYTES_MAX} bytes; not read")
-            data = path.read_bytes()
-        except OSError as error:
-            raise ProviderError(f"price file {path} cannot be read: {reason_of(error)}") from error
+        data = operator_file(Path(self.source.file), "price")
         try:
             return filed(self.source, data, first=first, last=last)
         except PriceFault as error:

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cloud.errors import ProviderError, SetupError
+from cloud.operator_files import operator_file
 from cloud.outbound import ask
-from contracts.reasons import reason_of
 from domain.published.answers import PRODUCTION_TYPES, energy_charts_power, power_file
 from domain.published.entsoe import entsoe_load, entsoe_wind_and_sun
 from domain.published.power import Powers, PowerStep, PublishedFault, Quantity, by_interval, summed
 from domain.published.source import PublishedProvider, PublishedSource
 from domain.question import Question
 
-FILE_BYTES_MAX: Final = 8_000_000
 # ENTSO-E answers at most a year at once; half of that keeps an answer in quarters well below our bound of bytes.
 SPAN_MAX: Final = timedelta(days=180)
 _ENTSOE: Final = {
@@ -95,12 +94,9 @@ class FilePublisher:
         Raises:
             ProviderError: The file cannot be read; the sentence names it.
         """
+        data = operator_file(self.path, "published")
         try:
-            if self.path.stat().st_size > FILE_BYTES_MAX:
-                raise ProviderError(f"published file {self.path} is larger than {FILE_BYTES_MAX} bytes; not read")
-            told = power_file(self.path.read_bytes())
-        except OSError as error:
-            raise ProviderError(f"published file {self.path} cannot be read: {reason_of(error)}") from error
+            told = power_file(data)
         except PublishedFault as error:
             raise ProviderError(str(error)) from error
         return {quantity: _within(steps, first, last) for quantity, steps in told.items()}

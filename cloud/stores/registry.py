@@ -23,6 +23,7 @@ from contracts.skills.joining import JoinState
 from contracts.spelling import first_fault
 from contracts.units import SiteId, ZoneId
 from domain.calendar.holidays import Holidays, split
+from domain.calendar.zone_place import place_of_zone
 from domain.prices.source import PriceSource
 from domain.published.source import PublishedSource
 from domain.weather.source import WeatherSource
@@ -150,7 +151,9 @@ class HolidaysOf(_Record):
 
 
 class ZoneRecord(_Record):
-    """A price area; ``market`` overrides the market's default rules by name, the place is for the sun.
+    """A price area; ``market`` overrides the market's default rules by name.
+
+    The place is for the sun and the weather: where it is not told, that of the time zone's city, else 50 N 10 E.
 
     ``timezone`` is its IANA time zone, by which its days and hours are told; without it they lie ``utc_offset_s`` from
     UTC the whole year, which ``warning`` tells and each baseline from like days is flagged for. ``holidays`` are like
@@ -178,6 +181,16 @@ class ZoneRecord(_Record):
             country, part = split(value)
             return {"country": country, "subdivision": part}
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_city(cls, raw: Any) -> Any:
+        """Fill the place in now, so that whoever reads the stored registry, older functions too, finds numbers."""
+        zone = raw.get("timezone") if isinstance(raw, dict) else None
+        place = place_of_zone(zone) if isinstance(zone, str) else None
+        if place is None:
+            return raw
+        return {"latitude": round(place.latitude_deg, 4), "longitude": round(place.longitude_deg, 4), **raw}
 
     @model_validator(mode="after")
     def _known_calendar(self) -> "ZoneRecord":

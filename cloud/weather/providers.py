@@ -4,18 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from cloud.errors import ProviderError
+from cloud.operator_files import operator_file
 from cloud.outbound import ask
-from contracts.reasons import reason_of
 from domain.question import Question
 from domain.series.columns import Options
 from domain.weather.answers import WeatherFault, WeatherHour, filed_weather
 from domain.weather.questions import AHEAD, weather_answered, weather_question
 from domain.weather.source import WeatherProvider, WeatherSource
-
-FILE_BYTES_MAX: Final = 8_000_000
 
 
 class Weather(Protocol):
@@ -53,13 +51,7 @@ class FileWeather:
 
     def hours(self, *, latitude_deg: float, longitude_deg: float, at: datetime, past_days: int) -> list[WeatherHour]:
         """Read the file."""
-        path = Path(self.source.file)
-        try:
-            if path.stat().st_size > FILE_BYTES_MAX:
-                raise ProviderError(f"weather file {path} is larger than {FILE_BYTES_MAX} bytes; not read")
-            data = path.read_bytes()
-        except OSError as error:
-            raise ProviderError(f"weather file {path} cannot be read: {reason_of(error)}") from error
+        data = operator_file(Path(self.source.file), "weather")
         options = Options(timezone=self.source.timezone)
         first = at - timedelta(days=past_days)
         return [hour for hour in _decoded(lambda: filed_weather(data, options)) if first <= hour.start <= at + AHEAD]
