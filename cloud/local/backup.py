@@ -76,7 +76,7 @@ def back_up(folder: Path, out: Path) -> Backup:
         write_private(work / MANIFEST, json.dumps(made.__dict__, indent=1).encode())
         work.rename(out)
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"{folder} was not copied: {error}") from error
+        raise StoreError(f"{folder} was not copied: {file_reason_of(error)}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return made

@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from datetime import UTC, datetime
 
+from contracts.reasons import reason_of
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval, epoch_ms
 from edge.agent.site_tariff import SiteTariff
 from edge.config import SiteConfig
@@ -33,7 +34,7 @@ class MonthPeak:
             until = DeliveryInterval.containing(now).start
             taken_wh = await asyncio.to_thread(_taken_wh, config, tariff.peak_began_at(now), until)
         except (sqlite3.Error, OSError) as error:
-            log.info("highest power of the month not known", extra={"reason": str(error)})
+            log.info("highest power of the month not known", extra={"reason": reason_of(error)})
             taken_wh = {}
         self.power_w = tariff.peak_w(taken_wh)
 

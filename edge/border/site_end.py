@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contracts.clock import Clock
+from contracts.reasons import reason_of
 from contracts.wire import WireError
 from edge.border.control_end import HELLO_TIMEOUT_S, SOCKET
 from edge.border.frames import Frames, StreamBroken
@@ -89,7 +90,7 @@ class SiteEnd:
             try:
                 frames = await self._connect(sees)
             except (OSError, WireError, Refused) as error:
-                self._note(f"{error}")
+                self._note(reason_of(error))
                 await asyncio.sleep(again_s)
                 again_s = min(_AGAIN_S_MAX, 2 * again_s)
                 continue

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from contracts.reasons import file_reason_of
 from edge.deploy.sbom import SUFFIX
 from edge.deploy.source_tree import BuildError, epoch_s, run
 
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         make(options.packages, out=options.out, key=options.key)
     except (BuildError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{file_reason_of(error)}\n")
         return 1
     sys.stdout.write(f"{options.out}\n")
     return 0

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from contracts.clock import Clock
+from contracts.reasons import file_reason_of
 from contracts.units import SiteId
 from edge.errors import FleetError, FleetRefused, FleetSilent, UpdateFailed, UpdateRefused
 from edge.fleet.identity import Identity
@@ -92,7 +93,7 @@ class FleetJobs:
                 await self._one_step()
             except (FleetError, OSError) as error:
                 # A service that answers nonsense, a disk without room: the site is controlled all the same.
-                log.warning("fleet job waits", extra={"reason": str(error)})
+                log.warning("fleet job waits", extra={"reason": file_reason_of(error)})
                 await self._clock.sleep(RETRY_S)
 
     async def _one_step(self) -> None:

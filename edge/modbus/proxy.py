@@ -10,6 +10,7 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from contracts.reasons import reason_of
 from edge.errors import ConfigError, DeviceRefused
 from edge.modbus.bus import Bus
 from edge.modbus.encode import WRITE_COIL, WRITE_COILS, WRITE_REGISTER, WRITE_REGISTERS
@@ -106,7 +107,7 @@ class Proxy:
         try:
             server = await asyncio.start_server(self._serve, host, port, limit=4 * _ADU_BYTES_MAX)
         except (OSError, OverflowError) as error:
-            raise ConfigError(f"the proxy cannot listen on {host}:{port}: {error}") from error
+            raise ConfigError(f"the proxy cannot listen on {host}:{port}: {reason_of(error)}") from error
         self._port = self._port or asyncio.get_running_loop().create_future()
         self._port.set_result(server.sockets[0].getsockname()[1])
         try:

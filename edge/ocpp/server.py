@@ -24,6 +24,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from contracts.reasons import reason_of
 from edge.errors import ConfigError
 from edge.ocpp.frames import FRAME_BYTES_MAX
 from edge.ocpp.session import Session
@@ -92,7 +93,7 @@ class CentralSystem:
                 try:
                     caller, _ = await loop.sock_accept(listening)
                 except OSError as error:
-                    log.warning("a caller cannot be taken", extra={"reason": str(error)})
+                    log.warning("a caller cannot be taken", extra={"reason": reason_of(error)})
                     await asyncio.sleep(1.0)
                     continue
                 self._make_room()
@@ -140,7 +141,7 @@ class CentralSystem:
                 entered.cancel()
         except OSError as error:
             self.refused += 1
-            log.info("a caller did not shake hands", extra={"reason": str(error)[:200]})
+            log.info("a caller did not shake hands", extra={"reason": reason_of(error)[:200]})
             caller.close()
         except asyncio.CancelledError:
             if connection is not None:
@@ -257,7 +258,7 @@ class CentralSystem:
         try:
             context.load_cert_chain(files.certificate, files.key)
         except OSError as error:
-            raise ConfigError(f"ocpp.tls cannot be used: {error}; no station can call") from error
+            raise ConfigError(f"ocpp.tls cannot be used: {reason_of(error)}; no station can call") from error
         return context
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from contracts.reasons import reason_of
 from contracts.topics import Up
 from contracts.units import epoch_ms, instant
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxInUse
@@ -257,7 +258,7 @@ class Store:
             self._move()
         except (sqlite3.Error, OSError) as error:
             self._log_bytes_max = 2 * _log_bytes(self._path)
-            log.warning("outbox not moved", extra={"reason": str(error), "next_at_bytes": self._log_bytes_max})
+            log.warning("outbox not moved", extra={"reason": reason_of(error), "next_at_bytes": self._log_bytes_max})
 
     def _move(self) -> None:
         assert self._path is not None, "memory has no log"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from contracts.clock import Clock
+from contracts.reasons import reason_of
 from edge.errors import LinkError
 from edge.links.link import Ack, Announcement, Inbound, LinkState, Presence
 from edge.links.making import make_link
@@ -165,7 +166,7 @@ class Publisher:
             self._refused.add(message.topic.removesuffix("/set"))  # Who set it sees what stands again.
             log.warning(
                 "refused from the house's broker, what stands stays",
-                extra={"topic": message.topic, "payload": repr(message.payload[:32]), "reason": str(error)},
+                extra={"topic": message.topic, "payload": repr(message.payload[:32]), "reason": reason_of(error)},
             )
 
 

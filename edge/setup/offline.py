@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contracts.clock import Clock, SystemClock
+from contracts.reasons import file_reason_of
 from contracts.units import ClockTrust
 from edge.clock_trust import ClockWatch
 from edge.config import DeviceRole, DeviceSection, SiteConfig
@@ -233,7 +234,7 @@ def _identity(settings: FleetSettings, *, site: str) -> Finding:
         require_own(identity, folder=folder, site=site)
     except (EdgeError, OSError) as error:
         do = "provision this gateway (`sitewatt fleet provision`) as its own user, or correct site.id"
-        return failed("fleet", str(folder), str(error), do=do)
+        return failed("fleet", str(folder), file_reason_of(error), do=do)
     return good("fleet", str(folder), f"the identity of {site}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from contracts.clock import SystemClock
+from contracts.reasons import reason_of
 from contracts.units import Quality, SiteId
 from edge.config import DeviceRole, DeviceSection, LoadSection, SiteConfig
 from edge.devices.device import Device
@@ -241,7 +242,7 @@ async def check_link(config: SiteConfig, *, timeout_s: float = LINK_TIMEOUT_S) -
     try:
         return [good("link", link.url, await proven)]
     except (OSError, EdgeError) as error:
-        why = str(error) or f"no answer from {link.host}:{link.port} within {timeout_s:g} s"
+        why = reason_of(error) or f"no answer from {link.host}:{link.port} within {timeout_s:g} s"
     do = "check the network, the url, the certificates and the clock; control works without a link, trading does not"
     return [failed("link", link.url, why, do=do)]
 

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from contracts.reasons import reason_of
 from edge.config import DeviceSection, SiteConfig
 from edge.ocpp.settings import LEAST_A, OcppSettings
 from edge.private_files import opened_file
@@ -66,7 +67,9 @@ def _tls(settings: OcppSettings) -> Iterator[Finding]:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
     except OSError as error:
         do = "put both there as PEM, readable to the gateway's user"
-        yield failed("ocpp", "ocpp.tls", f"{files.certificate} and {files.key} cannot be used: {error}", do=do)
+        yield failed(
+            "ocpp", "ocpp.tls", f"{files.certificate} and {files.key} cannot be used: {reason_of(error)}", do=do
+        )
     else:
         yield good("ocpp", "ocpp.tls", f"{files.certificate} can be used")
 

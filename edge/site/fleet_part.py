@@ -14,6 +14,7 @@ from importlib.metadata import version
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from contracts.clock import Clock
+from contracts.reasons import file_reason_of
 from edge.config import SiteConfig
 from edge.errors import ConfigError, FleetError, LinkError
 from edge.fleet.defender import METER_SILENT_S, OUTBOX_DEPTH, DefenderReports
@@ -68,7 +69,7 @@ def check_identity(settings: FleetSettings, *, site: str) -> None:
     try:
         identity = store.adopt_orphan() or store.active()
     except (FleetError, OSError) as error:
-        raise ConfigError(f"fleet.identity_dir: {error}; the gateway does not start") from error
+        raise ConfigError(f"fleet.identity_dir: {file_reason_of(error)}; the gateway does not start") from error
     require_own(identity, folder=settings.identity_dir, site=site)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from contracts import control as wire
 from contracts.clock import Clock
 from contracts.control import AckStage, Command, CommandAck, key_id
+from contracts.reasons import file_reason_of
 from contracts.units import SiteId, epoch_ms, instant
 from contracts.wire import SiteMessage, WireError
 from edge.border.messages import Arrived, Frame
@@ -274,7 +275,7 @@ class PageOrders:
         try:
             command = self._signed(action, role, lasts=lasts)
         except (FileNotFoundError, ConfigError) as error:
-            raise ActionRefused(f"the page has no key to sign with: {error}", code="no_key") from error
+            raise ActionRefused(f"the page has no key to sign with: {file_reason_of(error)}", code="no_key") from error
         answer: asyncio.Future[CommandAck] = asyncio.get_running_loop().create_future()
         self._awaited[command.command_id] = answer
         try:

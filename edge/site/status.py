@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from contracts.reasons import reason_of
 from edge.border.sockets import listening, reach
 from edge.errors import StatusUnavailable
 from edge.process.supervisor import Part
@@ -154,7 +155,7 @@ async def serve_status(state_dir: Path, name: str, status: Callable[[], bytes]) 
     try:
         way = listening(state_dir, name)
     except OSError as error:
-        log.warning("no status socket", extra={"reason": str(error)})
+        log.warning("no status socket", extra={"reason": reason_of(error)})
         return
     server = await asyncio.start_unix_server(answer, sock=way)
     try:
@@ -218,7 +219,7 @@ def _ask(state_dir: Path, name: str) -> Plain:
     except PermissionError as error:
         raise StatusUnavailable(f"{state_dir / name} belongs to another user; ask as the gateway's own") from error
     except (OSError, ValueError) as error:
-        raise StatusUnavailable(f"the gateway on {state_dir} gave no whole answer: {error}") from error
+        raise StatusUnavailable(f"the gateway on {state_dir} gave no whole answer: {reason_of(error)}") from error
     assert isinstance(found, dict), "a status is an object"
     return found
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.clock import Clock
+from contracts.reasons import reason_of
 from contracts.telemetry import Sample
 from contracts.units import ClockTrust, Quality, epoch_ms
 from edge.errors import OutboxError
@@ -116,7 +117,7 @@ class History:
                 self._opened().write(rows)
         except (sqlite3.Error, OutboxError, OSError) as error:
             if not self._failing:
-                log.warning("history not written", extra={"file": str(self._path), "error": str(error)})
+                log.warning("history not written", extra={"file": str(self._path), "error": reason_of(error)})
             self._failing = True
             return False
         self._failing = False

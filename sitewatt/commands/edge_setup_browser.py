@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.clock import SystemClock
+from contracts.reasons import file_reason_of
 from edge.config import PageSection, SiteConfig
 from edge.errors import ConfigError
 from edge.setup.console import Console
@@ -69,7 +70,7 @@ def _converse(conversation: Conversation, config: Path, dialogue: Callable[[Cons
     except SetupStopped as stopped:
         raise ConfigError(str(stopped)) from stopped
     except (ConfigError, OSError) as error:
-        conversation.end(str(error), failed=True)
+        conversation.end(file_reason_of(error), failed=True)
         with contextlib.suppress(KeyboardInterrupt):
             conversation.until_heard(_HEARD_S)
         raise

@@ -180,7 +180,7 @@ def status(state: _State, as_json: _Json = False) -> None:
     try:
         active, pending = store.active(), store.pending()
     except (FleetError, OSError) as error:
-        fail(str(error), code="bad_identity", as_json=as_json)
+        fail(file_reason_of(error), code="bad_identity", as_json=as_json)
     told = {
         "provisioned": active is not None,
         "thing": active.thing_name if active else None,

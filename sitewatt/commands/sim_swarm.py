@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contracts.reasons import file_reason_of
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, TERMINATED, TOO_SLOW, fail, print_json, tell
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _report(options: "Options", report: Path | None, as_json: bool) -> None:
         if report is not None:
             report.write_text(json.dumps(coverage.as_dict(), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        where = str(error) if error.filename is None else f"{error.filename}: {error.strerror}"
+        where = file_reason_of(error)
         fail(where, code="file", as_json=as_json, exit_code=BAD_INPUT)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

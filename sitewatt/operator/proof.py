@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.clock import SystemClock
+from contracts.reasons import file_reason_of
 from edge.commands.evidence_book import PHRASE, describe, from_fields, known_events, read_chain
 from edge.commands.evidence_file import kept_proof
 from edge.control.evidence import Break, EvidenceRecord, Head, verify
@@ -71,7 +72,7 @@ def from_state(state_dir: Path, wanted: str) -> Evidence:
                 if records and (event == wanted or _is_about(records, wanted)):
                     return Evidence(event=event, records=tuple(records), end=end)
     except FileNotFoundError as error:
-        raise EvidenceMissing(str(error)) from error
+        raise EvidenceMissing(file_reason_of(error)) from error
     except (sqlite3.Error, ValueError) as error:
         raise EvidenceMissing(f"the proof in {state_dir} cannot be read: {error}") from error
     raise EvidenceMissing(f"the gateway of {state_dir} has no evidence of {wanted}")

@@ -29,6 +29,7 @@ from cloud.stores import keys
 from cloud.stores.dynamodb import DynamoTables
 from cloud.stores.private_files import private_folder, write_private
 from cloud.stores.tables import Table, Tables
+from contracts.reasons import file_reason_of
 
 COPIED: Final = tuple(each.table for each in TABLES if each.protected)
 MANIFEST: Final = "manifest.json"
@@ -109,7 +110,7 @@ def put_back(account: Account, copy: Path, *, judge: Judge) -> StackCopy:
     try:
         told = StackCopy(**json.loads((copy / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise SetupError(f"{copy} is no copy of a stack: {error}; nothing restored") from error
+        raise SetupError(f"{copy} is no copy of a stack: {file_reason_of(error)}; nothing restored") from error
     for name, wanted in told.files.items():
         if not (copy / name).is_file() or _digest(copy / name) != wanted:
             raise SetupError(f"{copy / name} is missing or not what was copied; nothing restored")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from contracts.reasons import reason_of
 from edge.errors import UpdateFailed, UpdateInterrupted
 
 SOCKET_TIMEOUT_S = 30.0
@@ -60,7 +61,7 @@ def fetch(
             file.flush()
             os.fsync(file.fileno())
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        raise UpdateInterrupted(f"{url} was not fetched: {error}; tried again later") from error
+        raise UpdateInterrupted(f"{url} was not fetched: {reason_of(error)}; tried again later") from error
     if received != size_bytes or digest.hexdigest() != sha256:
         partial.unlink()
         raise UpdateFailed(

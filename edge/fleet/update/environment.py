@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Protocol
 
-from contracts.reasons import reason_of
+from contracts.reasons import file_reason_of, reason_of
 from edge.errors import UpdateFailed
 
 MAKE_TIMEOUT_S = 300.0
@@ -78,7 +78,7 @@ def _run(command: list[str], *, timeout_s: float) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UpdateFailed(f"{' '.join(command)} failed: {error}; the version is given up") from error
+        raise UpdateFailed(f"{' '.join(command)} failed: {file_reason_of(error)}; the version is given up") from error
     if done.returncode:
         told = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no reason given"]
         raise UpdateFailed(f"{' '.join(command)} ended with {done.returncode}: {told[0]}; the version is given up")
