@@ -21,6 +21,7 @@ from domain.forecasting.sun import clear_sky, on_plane, split_global, sun_positi
 USUAL_SHARE = 0.6  # Of the clear sky's energy, before anything is measured: a temperate year's mean.
 PEAK_MARGIN = 1.5
 REACH_SHARE_MIN = 0.95  # Of the horizon, that a weather must know to be used.
+DAYS_OF_WEATHER = 28  # Of the past, that a weather must tell to be learned from alone.
 USUAL_SHARE_OF_WEATHER = 0.9  # Wiring, dirt, inverter: what physics under the weather's sky does not know.
 SHARE_LOW, SHARE_HIGH = 0.1, 1.0
 SHARE_OUTWARDS = 3.0  # Of one known day: the next may have four times its share, or a quarter.
@@ -144,6 +145,8 @@ def forecast_pv(
     known_days = int(np.isfinite(known).sum()) * step_s / DAY_S
     if weather is not None and not _reaches(weather, start=start, horizon=horizon_steps, step_s=step_s):
         weather = None
+    if weather is not None:
+        known = known[-_told_steps(weather, start=start, step_s=step_s, known=len(known)) :]
     if known_days >= DAYS_FOR_MIX and recent_share(known, step_s) > 0:
         told = _by_mix(known, plant, start=start, horizon=horizon_steps, step_s=step_s, weather=weather)
     else:
@@ -232,6 +235,17 @@ def _reaches(weather: Weather, *, start: datetime, horizon: int, step_s: int) ->
     if first < 0 or first + horizon > len(weather.ghi_w_m2):
         return False
     return bool(np.isfinite(weather.ghi_w_m2[first : first + horizon]).mean() >= REACH_SHARE_MIN)
+
+
+def _told_steps(weather: Weather, *, start: datetime, step_s: int, known: int) -> int:
+    """Return how many of the newest known steps a model under this weather learns from.
+
+    Days before the weather begins would be told as nights with a sun. Where it tells less than a month of the past, all
+    are kept: too little to learn from, the members without weather hold.
+    """
+    first = int(np.flatnonzero(np.isfinite(weather.ghi_w_m2))[0])
+    told = round((start - weather.start).total_seconds() / step_s) - first
+    return known if told < DAYS_OF_WEATHER * DAY_S // step_s else min(known, told)
 
 
 def _power_on(

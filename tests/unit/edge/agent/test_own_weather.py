@@ -45,10 +45,10 @@ def _answer(*, days_back: int = 92, days_on: int = 3) -> Answer:
     return Answer(body=answers.open_meteo(first, 24 * (days_back + days_on), _sky))
 
 
-def _keep_history(folder: Path) -> None:
-    """Write forty days of a generator that follows that sky, and a load of 500 W."""
+def _keep_history(folder: Path, *, days: int = 40) -> None:
+    """Write days of a generator that follows that sky, and a load of 500 W."""
     rows = []
-    for step in range(40 * 96):
+    for step in range(days * 96):
         at = NOON - (step + 1) * timedelta(minutes=15)
         pv_w = -4.0 * _sky(at)[0]
         values = {f"meter/{POWER}": 500.0 + pv_w, f"inverter/{PV_POWER}": pv_w, f"inverter/{BATTERY_POWER}": 0.0}
@@ -91,6 +91,19 @@ async def test_clouds_that_are_forecast_are_in_the_gateways_own_outlook(tmp_path
         clock.advance(3 * 3600)
         await weather.look()
         assert "past_days=2" in server.asked[1], "the past is known"
+
+
+async def test_clouds_count_as_much_where_the_history_is_longer_than_the_weather_is_known(tmp_path: Path) -> None:
+    """A provider tells 92 days of the past: the days before were learned from as days of a sun without light."""
+    _keep_history(tmp_path, days=112)
+    with provider([_answer()]) as server:
+        site, clock = _config(tmp_path, provider="open-meteo", url=server.url), ManualClock(NOON)
+        weather = _reader(site, clock)
+        bright_wh, _ = await _sun_wh(site, weather, NOON)
+        await weather.look()
+        dull_wh, method = await _sun_wh(site, weather, NOON)
+        assert "weather of open-meteo" in method
+        assert dull_wh < 0.6 * bright_wh
 
 
 async def test_weather_that_comes_after_the_first_outlook_is_in_the_next(tmp_path: Path) -> None:
