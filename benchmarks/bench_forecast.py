@@ -4,7 +4,8 @@
 
 The series are public sets, which the project does not ship: FOLDER holds those of ``SETS`` that are to be measured.
 Everything goes through ``issue_forecasts``, which the cloud's tick and the gateway call, over the history that each
-keeps: sites ``HISTORY_DAYS``, prices three years in quarters of an hour. Weather and published load, wind and sun are
+keeps: a gateway without weather a year, sites with it ``HISTORY_DAYS``, prices three years in quarters of an hour.
+Weather and published load, wind and sun are
 given where the set names their columns, and the row says so; weather that came is a perfect forecast of it. Days go by
 the clock of the set's place, and its holidays are told as a site's file names them. Origins are local midnights:
 thirty over the last 90 days of each series, 122 over the last year of a price. A relative error below 1 is better than
@@ -34,7 +35,7 @@ from domain.forecasting.price import HISTORY_DAYS as PRICE_HISTORY_DAYS
 from domain.forecasting.pv import PvPlant, Weather
 from domain.forecasting.scores import coverage, weekly_naive
 from domain.forecasting.series import Floats, Series
-from edge.trading.own_forecast import HISTORY_DAYS, longitude_of
+from edge.trading.own_forecast import HISTORY_DAYS, YEAR_DAYS, longitude_of
 
 FOLDER: Final = "SITEWATT_SERIES"
 ORIGINS: Final = 30
@@ -189,7 +190,7 @@ def _measured(path: Path, of: Set) -> dict[str, float]:
 def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Floats, Floats, Floats]:
     """Return low, middle and high of two days as issued at an origin, in the series' unit."""
     steps = series.steps_per_day
-    first = max(0, origin - (PRICE_HISTORY_DAYS if of.kind is ForecastKind.PRICE else HISTORY_DAYS) * steps)
+    first = max(0, origin - _history_days(of) * steps)
     past = Series(
         start=series.start + timedelta(seconds=first * series.step_s),
         step_s=series.step_s,
@@ -230,6 +231,12 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
     return low, middle, high
 
 
+def _history_days(of: Set) -> int:
+    if of.kind is ForecastKind.PRICE:
+        return PRICE_HISTORY_DAYS
+    return HISTORY_DAYS if of.given else YEAR_DAYS
+
+
 def _holidays(of: Set) -> Holidays:
     country, part = split(of.country)
     return Holidays(country=country, subdivision=part)
@@ -246,7 +253,7 @@ def _member_errors(series: Series, of: Set, origin: int) -> dict[str, float]:
     """Return the summed error of each simple forecast over the second day."""
     offset_s = _offset_s(series, of, origin)
     steps = series.steps_per_day
-    known = series.values[max(0, origin - HISTORY_DAYS * steps) : origin]
+    known = series.values[max(0, origin - _history_days(of) * steps) : origin]
     start_s = int(series.start.timestamp()) + origin * series.step_s + offset_s
     folded = fold(known, local_start_s=start_s, future=_DAYS, step_s=series.step_s, holidays=_holidays(of))
     actual = series.values[origin + steps : origin + 2 * steps]

@@ -167,11 +167,10 @@ def _own(
         sqlite3.Error: The history cannot be read.
     """
     from edge.agent.own_history import past_weeks, place_of, read_own
-    from edge.trading.own_forecast import own_forecast, quarters_before
+    from edge.trading.own_forecast import HISTORY_DAYS, YEAR_DAYS, own_forecast, quarters_before
 
-    load, pv = read_own(
-        config, first=quarters_before(now), until=DeliveryInterval.containing(now).start, held_back=held_back
-    )
+    first = quarters_before(now, days=YEAR_DAYS if sky is None else HISTORY_DAYS)
+    load, pv = read_own(config, first=first, until=DeliveryInterval.containing(now).start, held_back=held_back)
     place = place_of(config)
     weather, step = None, ""
     if sky is not None:

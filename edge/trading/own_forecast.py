@@ -15,8 +15,10 @@ from domain.forecasting.issue import SiteHistory, issue_forecasts
 from domain.forecasting.pv import Plane, PvPlant, Weather
 from domain.forecasting.series import Series
 
-# The weights of the mix look back so far; more history costs memory and tells little.
+# The weights of the mix look back so far. A model under weather learns little from days of which no weather is known;
+# without weather a year tells more, for twice the time.
 HISTORY_DAYS = 112
+YEAR_DAYS = 365
 HORIZON_STEPS = 4 * 48  # A part of a third day would cost as much as a whole one: the plan's last hour has yesterday.
 _LATITUDE_DEG = 48.0  # Of a site that does not tell it: only how the sun's course changes from week to week follows.
 _DEG_PER_H = 15.0

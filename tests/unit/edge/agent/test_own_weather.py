@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from contracts.forecast import ForecastKind
 from contracts.units import ClockTrust, epoch_ms
 from edge.agent.outlooks import Outlooks
+from edge.agent.own_history import read_own
 from edge.agent.own_weather import OwnWeather
 from edge.agent.trader import Trader
 from edge.config import SiteConfig
@@ -104,6 +105,24 @@ async def test_clouds_count_as_much_where_the_history_is_longer_than_the_weather
         dull_wh, method = await _sun_wh(site, weather, NOON)
         assert "weather of open-meteo" in method
         assert dull_wh < 0.6 * bright_wh
+
+
+@pytest.mark.parametrize(("knows_weather", "days"), [(False, 365), (True, 112)])
+async def test_a_year_is_read_where_no_weather_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knows_weather: bool, days: int
+) -> None:
+    """Weather tells a past of three months; without it a year of the site's own tells more."""
+    _keep_history(tmp_path, days=1)
+    read: list[datetime] = []
+
+    def spied(config: SiteConfig, *, first: datetime, **more: Any) -> Any:
+        read.append(first)
+        return read_own(config, first=first, **more)
+
+    monkeypatch.setattr("edge.agent.own_history.read_own", spied)
+    site = _config(tmp_path, provider="open-meteo")
+    await _sun_wh(site, _reader(site, ManualClock(NOON)) if knows_weather else None, NOON)
+    assert read == [NOON - timedelta(days=days)]
 
 
 async def test_weather_that_comes_after_the_first_outlook_is_in_the_next(tmp_path: Path) -> None:
