@@ -10,7 +10,7 @@ from contracts.units import DELIVERY_INTERVAL, DELIVERY_INTERVAL_S, SiteId, Zone
 from domain.forecasting.series import Series
 from edge.trading.forecast import forecast_site
 from edge.trading.model import ForecastSource, History, IntervalEnergy, SiteForecast
-from edge.trading.own_forecast import Place, own_forecast, quarters_before
+from edge.trading.own_forecast import YEAR_DAYS, Place, own_forecast, quarters_before
 from edge.trading.plan.scenarios import DAYS_BACK, Past
 from edge.trading.track_record import AHEAD, TrackRecord
 
@@ -107,7 +107,7 @@ def _series(start: datetime, values: Sequence[float]) -> Series:
 
 
 def _recent(series: Series, now: datetime) -> Series:
-    """Return what the gateway keeps of a series at an instant."""
-    first = max(series.start, quarters_before(now))
+    """Return what a gateway that knows no weather looks at of a series at an instant."""
+    first = max(series.start, quarters_before(now, days=YEAR_DAYS))
     known = series.before(now).values[(first - series.start) // DELIVERY_INTERVAL :]
     return Series(start=first, step_s=series.step_s, values=known)
