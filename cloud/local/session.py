@@ -3,8 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import aiomqtt
+
+# A cancellation is repeated after so long: one that comes together with what ``asyncio.wait_for`` waits for is lost by
+# Python 3.11, and aiomqtt waits so for each answer of a broker. Source: bpo-37658, put right in Python 3.12.
+CANCEL_AGAIN_S: Final = 1.0
 
 
 async def keep_session(
@@ -30,7 +35,7 @@ async def keep_session(
             async with contextlib.AsyncExitStack() as stack:
                 connected = client()
                 await _connect(connected, stack)
-                await use(connected)
+                await _use(use(connected))
         except aiomqtt.MqttError as error:
             lost = error
         finally:
@@ -50,4 +55,22 @@ async def _connect(client: aiomqtt.Client, stack: contextlib.AsyncExitStack) -> 
     except asyncio.CancelledError:
         with contextlib.suppress(aiomqtt.MqttError):
             await connecting
+        raise
+
+
+async def _use(used: Awaitable[None]) -> None:
+    """Wait for the use of a connection; where we are cancelled it is, until it has ended.
+
+    Raises:
+        MqttError: The connection was lost.
+    """
+    using = asyncio.ensure_future(used)
+    try:
+        await asyncio.shield(using)
+    except asyncio.CancelledError:
+        while not using.done():
+            using.cancel()
+            await asyncio.wait({using}, timeout=CANCEL_AGAIN_S)
+        if not using.cancelled():
+            using.exception()  # Marked as seen: a connection that is lost meanwhile needs nobody any more.
         raise
