@@ -67,6 +67,7 @@ def _part_of(system: str, error: BaseException) -> str | None:
         return f"{error.obj.__name__}.{error.name}"
     if isinstance(error, FileNotFoundError) and str(error.filename).startswith(_KERNEL_FOLDERS):
         return str(error.filename)
+    # How asyncio says that an event loop of this system has no signal handlers or child processes.
     return "a part of Linux" if isinstance(error, NotImplementedError) else None
 
 

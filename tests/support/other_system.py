@@ -88,6 +88,7 @@ def become(system: str) -> None:
 
 
 def _as_on_windows(*_: object) -> None:
+    """Do as the event loops of Windows do, which have no handlers of signals. Source: asyncio, "Platform Support"."""
     raise NotImplementedError
 
 

@@ -61,7 +61,6 @@ def network_status(tables: Tables, registry: Registry, feeder: FeederRecord) -> 
     seen = fresh_observations(
         observations(tables, on_feeder), now=instant(item.body["at"]), stale_s=settings_of(feeder).stale_s
     )
-    around = state.surroundings
     if silent := sorted(set(around.sites) - seen.keys()):
         return without(f"{len(silent)} of the sites have fallen silent since the feeder's meter was read")
     powers = Powers(
