@@ -1,4 +1,4 @@
-"""Outbox and link: records per second to disk and to a broker, beside plain sqlite3 and sqlite-utils in the same run.
+"""Outbox and link: records per second to disk and to a broker, beside plain sqlite3 in the same run.
 
     python -m benchmarks.bench_link [--json]
 
@@ -16,8 +16,6 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-
-import sqlite_utils
 
 from contracts.clock import SystemClock
 from contracts.telemetry import Sample
@@ -87,30 +85,13 @@ def sqlite_rates(folder: Path) -> dict[str, float]:
             plain.execute("COMMIT")
             return 100
 
-        rates = {"sqlite3_durable_per_s": rate(one), "sqlite3_batched_per_s": rate(hundred)}
-    with closing(sqlite3.connect(folder / "utils.db", isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        table = sqlite_utils.Database(connection).table("records")
-
-        def utils_one() -> int:
-            table.insert({"payload": payload})
-            return 1
-
-        def utils_hundred() -> int:
-            table.insert_all([{"payload": payload}] * 100)
-            return 100
-
-        return rates | {
-            "sqlite_utils_durable_per_s": rate(utils_one),
-            "sqlite_utils_batched_per_s": rate(utils_hundred),
-        }
+        return {"sqlite3_durable_per_s": rate(one), "sqlite3_batched_per_s": rate(hundred)}
 
 
 def sample_costs(folder: Path) -> dict[str, float]:
     """Measure what a thousand samples a second take: processor and bytes in the file, packed by us and row by row.
 
-    Ten points that change every second, through the sampler into the outbox; the rivals insert a row a sample, in one
+    Ten points that change every second, through the sampler into the outbox; the rival inserts a row a sample, in one
     transaction a flush window.
     """
     generator = random.Random(7)
@@ -166,20 +147,6 @@ def sample_costs(folder: Path) -> dict[str, float]:
             plain.execute("COMMIT")
 
         spent("sqlite3", bare, rows)
-    helped = folder / "helped.db"
-    with closing(sqlite3.connect(helped, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        table = sqlite_utils.Database(connection).table("samples")
-
-        def records(window: list[list[Sample]]) -> None:
-            table.insert_all(
-                {"point": one.point, "at_ms": epoch_ms(one.at), "value": one.value, "quality": str(one.quality)}
-                for second in window
-                for one in second
-            )
-
-        spent("sqlite_utils", helped, records)
     return found
 
 

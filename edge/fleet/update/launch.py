@@ -24,7 +24,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 BOOTS_MAX = 3
@@ -232,6 +231,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def main() -> None:
     """Become the chosen version."""
+    from importlib.metadata import version  # Takes 4 MB, and the parent of a gateway imports this module for a name.
+
     root, arguments = Path(sys.argv[1]), sys.argv[2:]
     packaged = version("sitewatt")
     counted = SITE_BOOTS if arguments[-2:] == ["--only", "site"] else BOOTS
