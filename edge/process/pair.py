@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge.process.memory import MALLOC
+
 CONTROL = "control"
 SITE = "site"
 BAD_INPUT = 2
@@ -110,7 +112,7 @@ class Pair:
             sys.executable, *isolated, "-m", "edge", "run", *self.arguments,
             "--only", child.name, "--parent-pid", str(os.getpid()), *(["--held"] if child.name == SITE else []),
         ]  # fmt: skip
-        environ = dict(self.environ)
+        environ = {**MALLOC, **self.environ}
         if child.name == SITE:
             # The service manager's watchdog is control's alone.
             environ.pop("NOTIFY_SOCKET", None)

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.control import AckStage, BatteryPower, CommandAck, LimitImport
 from contracts.topics import Up, site_topic
+from edge.process.memory import MALLOC
 from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, ZONE, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import until_status
 
@@ -65,6 +66,11 @@ def _fault(name: str) -> Callable[[FaultRig, dict[str, int]], None]:
         (place.hinder / f"site-{name}").touch()
 
     return touch
+
+
+def _environment(pid: int) -> dict[str, str]:
+    told = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(each.split("=", 1) for each in told if each)
 
 
 def _pids(said: dict[str, Any]) -> dict[str, int]:
@@ -142,10 +148,12 @@ async def test_control_that_is_killed_comes_back_alone_and_takes_the_limit_up_ag
 async def test_both_processes_end_with_their_parent_however_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A gateway whose parent was killed must not command devices beside the next one."""
+    """A gateway whose parent was killed must not command devices beside the next one; both give memory back."""
     async with fault_rig(tmp_path, monkeypatch, [battery_site(SITE)]) as place:
         parent = place.processes[SITE].process
         ready = place.processes[SITE].ready
+        for name in ("control_pid", "site_pid"):
+            assert MALLOC.items() <= _environment(ready[name]).items(), name
         os.kill(parent.pid, signal.SIGKILL)
         await parent.wait()
         left = [Path(f"/proc/{ready[name]}") for name in ("control_pid", "site_pid")]

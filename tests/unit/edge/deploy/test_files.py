@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from edge.deploy.build_deb import Target, control_text, set_modes
+from edge.process.memory import MALLOC
 
 SHIPPED = files("edge.deploy")
 PROCESSES = ("sitewatt-control.service", "sitewatt-site.service")
@@ -103,3 +104,11 @@ def test_what_is_packed_has_the_same_modes_for_every_builder(tmp_path: Path) -> 
     packed = (tmp_path / "bin", tmp_path / "bin/run", tmp_path / "data")
     modes = {path.name: path.stat().st_mode & 0o777 for path in packed}
     assert modes == {"bin": 0o755, "run": 0o755, "data": 0o644}
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_a_unit_gives_memory_back_as_the_children_of_edge_run_do(name: str) -> None:
+    """The same process must not take more for being started by the service manager."""
+    lines = [line for line in (SHIPPED / "files" / name).read_text().splitlines() if line.startswith("Environment=")]
+    told = dict(each.split("=", 1) for line in lines for each in line.removeprefix("Environment=").split())
+    assert MALLOC.items() <= told.items()
