@@ -14,6 +14,7 @@ from domain.forecasting.ridge import ridge
 from domain.forecasting.series import DAY_S, Floats, days
 
 RECORD_DAYS = 112
+RECORD_DAYS_AT_ONCE = 28
 HALF_LIFE_DAYS = 56.0
 PARTS = 4
 EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -109,7 +110,9 @@ def _day(
     record = np.arange(min(RECORD_DAYS, max(1, len(folded.days) - 8)))
     actual = folded.row(record)
     told = {name: member(folded, np.array([-1 - ahead]), ahead)[0] for name, member in mixed_from.items()}
-    past = {name: member(folded, record, ahead) for name, member in mixed_from.items()}
+    # A part of the record at a time: a median over hours and days holds each cell 84 times.
+    some = np.array_split(record, -(-len(record) // RECORD_DAYS_AT_ONCE))
+    past = {name: np.concatenate([member(folded, rows, ahead) for rows in some]) for name, member in mixed_from.items()}
     learned = ridge(folded, ahead=ahead, covariates=covariates, calendar=calendar)
     if learned is not None:
         told["ridge"] = learned[0]

@@ -17,6 +17,7 @@ DAYS_MIN = 21
 DAYS_MAX = 365
 HALF_LIFE_DAYS = 120.0
 PENALTIES = (3.0, 12.0, 48.0, 192.0)
+SLOTS_AT_ONCE = 8  # A year of all slots at once takes 40 MB, which a gateway has not.
 
 
 def ridge(
@@ -92,8 +93,21 @@ def _weather(covariates: Floats, rows: Ints, newest: Ints, future: int) -> list[
 
 
 def fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:
-    """Fit every slot at once; choose the penalty by the leave-one-out error of all."""
+    """Fit every slot by itself; choose the penalty by the leave-one-out error of all."""
     weight = 0.5 ** (ages / HALF_LIFE_DAYS)
+    count, slots = target.shape
+    told, past = np.empty((len(PENALTIES), slots)), np.empty((len(PENALTIES), count, slots))
+    score = np.zeros(len(PENALTIES))
+    for begin in range(0, slots, SLOTS_AT_ONCE):
+        block = slice(begin, begin + SLOTS_AT_ONCE)
+        told[:, block], past[:, :, block], scored = _fit_slots(features[:, block], target[:, block], weight)
+        score += scored
+    best = int(score.argmin())
+    return told[best], past[best]
+
+
+def _fit_slots(features: Floats, target: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return of each penalty what is told, the leave-one-out forecasts, and the sum of their weighted errors."""
     usable = np.isfinite(target) & np.isfinite(features[1:]).all(axis=2)
     weights = np.where(usable, weight[:, None], 0.0).T  # slots by days
     x = np.nan_to_num(features[1:]).transpose(1, 0, 2)
@@ -113,19 +127,16 @@ def fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, 
     rotated = centred @ vectors
     projected = np.einsum("spq,sp->sq", vectors, moment)
     here = _within_reach((np.nan_to_num(features[0]) - x_mean) / scale, centred, weights > 0)[:, None, :] @ vectors
-    best: tuple[float, Floats, Floats] | None = None
+    told, past, score = [], [], []
     for penalty in PENALTIES:
         shrunk = 1.0 / (np.maximum(values, 0.0) + penalty)
         fitted = np.einsum("snq,sq->sn", rotated, projected * shrunk)
         leverage = weights * (np.einsum("snq,sq->sn", rotated**2, shrunk) + 1.0 / total[:, None])
         error = (aside - fitted) / np.maximum(1.0 - leverage, 0.05)
-        score = float((weights * np.abs(error)).sum())
-        if best is None or score < best[0]:
-            told = y_mean + np.einsum("sq,sq->s", here[:, 0, :], projected * shrunk)
-            past = np.where(weights > 0, y - error, np.nan).T
-            best = (score, told, past)
-    assert best is not None
-    return best[1], best[2]
+        told.append(y_mean + np.einsum("sq,sq->s", here[:, 0, :], projected * shrunk))
+        past.append(np.where(weights > 0, y - error, np.nan).T)
+        score.append((weights * np.abs(error)).sum())
+    return np.stack(told), np.stack(past), np.array(score)
 
 
 def _within_reach(here: Floats, past: Floats, known: NDArray[np.bool_]) -> Floats:

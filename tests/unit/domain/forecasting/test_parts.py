@@ -1,5 +1,6 @@
 """The parts of a forecast: series, members, ridge, mix, bands."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -183,3 +184,29 @@ def test_a_band_of_more_days_still_knows_the_errors_of_wild_ones() -> None:
     short, long = (blend(folded, horizon=24, band_days=days) for days in (28, 56))
     assert np.array_equal(short.middle, long.middle)
     assert float((long.high - long.low).mean()) > 2 * float((short.high - short.low).mean())
+
+
+def test_a_blend_made_in_parts_is_the_one_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of day and days of the record are taken some at a time for the sake of memory alone."""
+    values = np.random.default_rng(3).normal(900, 200, 96 * 130) + 300 * np.sin(np.arange(96 * 130) / 96 * 2 * np.pi)
+    values[1000:1200] = np.nan
+    folded = fold(values, local_start_s=int(MONDAY.timestamp()), future=2, step_s=900)
+    parts = blend(folded, horizon=192)
+    monkeypatch.setattr("domain.forecasting.ridge.SLOTS_AT_ONCE", 96)
+    monkeypatch.setattr("domain.forecasting.blend.RECORD_DAYS_AT_ONCE", 1000)
+    whole = blend(folded, horizon=192)
+    assert "ridge" in whole.method
+    np.testing.assert_allclose(parts.middle, whole.middle, rtol=1e-9)
+    np.testing.assert_allclose(parts.high - parts.low, whole.high - whole.low, rtol=1e-9)
+
+
+def test_a_year_is_learned_from_in_little_memory() -> None:
+    """A gateway's two processes have 150 MB; what one forecast takes for a moment they must have for good."""
+    folded = fold(np.ones(96 * 365), local_start_s=int(MONDAY.timestamp()), future=2, step_s=900)
+    blend(folded, horizon=192)  # What is loaded at the first use is not the forecast's.
+    tracemalloc.start()
+    try:
+        blend(folded, horizon=192)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()
