@@ -1,6 +1,12 @@
 """What holds for every test: a property may take its time, because the machine may have other work."""
 
+import os
+
 from hypothesis import HealthCheck, Phase, settings
+
+from domain.one_thread import ONE_THREAD
+
+os.environ.update(ONE_THREAD)  # As every shipped process has it; numpy is loaded later.
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Thousands of mutants: the examples are the same in each run, and what fails is not made smaller.

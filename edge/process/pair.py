@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from domain.one_thread import ONE_THREAD
 from edge.process.memory import MALLOC
 
 CONTROL = "control"
@@ -112,7 +113,7 @@ class Pair:
             sys.executable, *isolated, "-m", "edge", "run", *self.arguments,
             "--only", child.name, "--parent-pid", str(os.getpid()), *(["--held"] if child.name == SITE else []),
         ]  # fmt: skip
-        environ = {**MALLOC, **self.environ}
+        environ = {**MALLOC, **ONE_THREAD, **self.environ}
         if child.name == SITE:
             # The service manager's watchdog is control's alone.
             environ.pop("NOTIFY_SOCKET", None)

@@ -18,6 +18,7 @@ from cloud.stores.features import APPCONFIG
 from cloud.stores.lake import LAKE_PREFIX
 from cloud.stores.tables import INDEX, Table
 from contracts.topics import ROOT, Broadcast, Down
+from domain.one_thread import ONE_THREAD
 
 SIGNS_NOTHING = "none"  # As ``cloud.shell.services`` reads it, which stands above this room.
 TABLE_READS = ("dynamodb:GetItem", "dynamodb:Query")
@@ -102,6 +103,7 @@ def _environment(definition: FunctionDefinition, held: Data, switches: Switchboa
         "SITEWATT_LAKE_BUCKET": held.lake.bucket_name,
         "SITEWATT_ISSUER": ISSUER,
         "POWERTOOLS_SERVICE_NAME": definition.name,
+        **ONE_THREAD,
     }
     if definition.signs:
         found["SITEWATT_SIGNING_KEY_SECRET"] = held.signing_key.secret_arn

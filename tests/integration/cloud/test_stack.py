@@ -25,6 +25,7 @@ from cloud.stores.features import Features, features_of
 from cloud.stores.lake import RawSample, folder_key
 from cloud.stores.parquet import encode
 from cloud.stores.tables import INDEX
+from domain.one_thread import ONE_THREAD
 
 Resource = dict[str, Any]
 ISSUER = "https://login.example.org/market"
@@ -215,6 +216,7 @@ def test_switches_are_read_by_the_one_function_that_says_so_and_taken_back_where
     """AppConfig refuses a name that the code does not know, and a change of the stack switches nothing on again."""
     (reader,) = (each for each in FUNCTIONS if each.features)
     told = {each["FunctionName"]: each["Environment"]["Variables"] for each in _of(resources, "AWS::Lambda::Function")}
+    assert all(ONE_THREAD.items() <= said.items() for said in told.values())
     assert [name for name, said in told.items() if "SITEWATT_FEATURES" in said] == [f"sitewatt-{reader.name}"]
     granted = [each for each in _role_statements(resources, reader) if "appconfig" in json.dumps(each["Action"])]
     (grant,) = granted

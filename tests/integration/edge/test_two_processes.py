@@ -13,6 +13,7 @@ import pytest
 
 from contracts.control import AckStage, BatteryPower, CommandAck, LimitImport
 from contracts.topics import Up, site_topic
+from domain.one_thread import ONE_THREAD
 from edge.process.memory import MALLOC
 from tests.support.rigs.fault_rig import AGGREGATOR, GRID_OPERATOR, ZONE, FaultRig, battery_site, fault_rig
 from tests.support.rigs.gateway import until_status
@@ -153,7 +154,7 @@ async def test_both_processes_end_with_their_parent_however_it_ends(
         parent = place.processes[SITE].process
         ready = place.processes[SITE].ready
         for name in ("control_pid", "site_pid"):
-            assert MALLOC.items() <= _environment(ready[name]).items(), name
+            assert {**MALLOC, **ONE_THREAD}.items() <= _environment(ready[name]).items(), name
         os.kill(parent.pid, signal.SIGKILL)
         await parent.wait()
         left = [Path(f"/proc/{ready[name]}") for name in ("control_pid", "site_pid")]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from domain.one_thread import ONE_THREAD
 from edge.deploy.build_deb import Target, control_text, set_modes
 from edge.process.memory import MALLOC
 
@@ -112,3 +113,4 @@ def test_a_unit_gives_memory_back_as_the_children_of_edge_run_do(name: str) -> N
     lines = [line for line in (SHIPPED / "files" / name).read_text().splitlines() if line.startswith("Environment=")]
     told = dict(each.split("=", 1) for line in lines for each in line.removeprefix("Environment=").split())
     assert MALLOC.items() <= told.items()
+    assert ONE_THREAD.items() <= told.items() or name != "sitewatt-site.service", "the one that loads numpy"
