@@ -6,8 +6,8 @@ from datetime import datetime
 from edge.agent.site_tariff import SiteTariff
 from edge.config import SiteConfig
 from edge.loop.measured import measured
+from edge.loop.readings import SOC
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import SOC
 from edge.trading.model import Battery
 from edge.trading.plan.horizon import store_of
 from edge.trading.plan.problem import Store

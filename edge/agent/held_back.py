@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from contracts.units import DELIVERY_INTERVAL_S, epoch_ms, instant
 from edge.loop.measured import measured
+from edge.loop.readings import POWER, PV_POWER
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import POWER, PV_POWER
 from edge.state_store import StateStore
 
 _KEY = "trading.held_back"

@@ -7,8 +7,8 @@ from datetime import datetime
 from contracts.units import DELIVERY_INTERVAL_S
 from edge.config import DeviceSection, SiteConfig
 from edge.loop.measured import measured
+from edge.loop.readings import BATTERY_POWER, POWER, PV_POWER
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
 from edge.trading.model import IntervalEnergy
 
 

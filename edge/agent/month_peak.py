@@ -9,7 +9,7 @@ from contracts.reasons import reason_of
 from contracts.units import DELIVERY_INTERVAL_S, DeliveryInterval, epoch_ms
 from edge.agent.site_tariff import SiteTariff
 from edge.config import SiteConfig
-from edge.loop.snapshot import POWER
+from edge.loop.readings import POWER
 from edge.telemetry.history_file import FILE, read_history
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from domain.calendar.zone_place import place_of_zone
 from domain.forecasting.pv import Plane
 from domain.forecasting.series import Series
 from edge.config import DeviceSection, SiteConfig
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
+from edge.loop.readings import BATTERY_POWER, POWER, PV_POWER
 from edge.telemetry.history_file import FILE, read_history
 from edge.trading.model import IntervalEnergy
 from edge.trading.own_forecast import Place

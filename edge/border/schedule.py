@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from edge.border.messages import Beat
 from edge.control.lease import LEASE_S
 from edge.control.model import Request
-from edge.loop.snapshot import Readings
+from edge.loop.readings import Readings
 
 
 class SiteSchedule:

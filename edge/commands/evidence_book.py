@@ -5,18 +5,17 @@ the answer that follows them or with the flush window, so no answer leaves befor
 chain's end is committed together with its records: a kill at any moment leaves a chain that verifies.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from contracts.clock import Clock
 from contracts.control import AckStage, Command
 from contracts.telemetry import EventMessage
 from contracts.topics import Up
-from contracts.units import ClockTrust, SiteId, instant
+from contracts.units import ClockTrust, SiteId
+from edge.commands.evidence_chain import INDEX_KEY, PHRASE, as_fields, head_key, head_of, known_events, record_key
 from edge.control.commands import Verdict
-from edge.control.evidence import EvidenceKind, EvidenceRecord, Head, Value, append
+from edge.control.evidence import EvidenceKind, Head, Value, append
 from edge.control.life import AckDraft
 from edge.control.orders import requester_of
 from edge.devices.device import Applied
@@ -25,13 +24,11 @@ from edge.loop.lever_records import Lever
 from edge.outbox.outbox import Outbox
 from edge.outbox.records import RecordClass
 
-PHRASE = "evidence"
 # Events whose chains stay on site; older ones were sent and are forgotten here.
 EVENTS_KEPT = 100
 # Between two records of the meter, and of a setpoint that moves each cycle, while a command runs.
 METER_S = 15.0
 SETPOINT_S = 5.0
-_INDEX_KEY = "evidence.index"
 
 
 @dataclass(kw_only=True)
@@ -168,11 +165,11 @@ class EvidenceBook:
         )
         if event not in self._heads:
             self._forget_oldest()
-            self._outbox.remember(_INDEX_KEY, [*self._heads, event], durable=False)
+            self._outbox.remember(INDEX_KEY, [*self._heads, event], durable=False)
         self._heads[event] = head
         plain = as_fields(record)
-        self._outbox.remember(_record_key(event, record.seq), plain, durable=False)
-        self._outbox.remember(_head_key(event), [head.seq, head.hash], durable=False)
+        self._outbox.remember(record_key(event, record.seq), plain, durable=False)
+        self._outbox.remember(head_key(event), [head.seq, head.hash], durable=False)
 
         def build(epoch: int, seq: int) -> EventMessage:
             return EventMessage(
@@ -184,92 +181,9 @@ class EvidenceBook:
     def _forget_oldest(self) -> None:
         while len(self._heads) >= EVENTS_KEPT:
             oldest = next(iter(self._heads))
-            self._outbox.remember(_head_key(oldest), None, durable=False)
+            self._outbox.remember(head_key(oldest), None, durable=False)
             for seq in range(1, self._heads.pop(oldest).seq + 1):
-                self._outbox.remember(_record_key(oldest, seq), None, durable=False)
-
-
-def as_fields(record: EvidenceRecord) -> dict[str, str | int]:
-    """Return a record as the flat fields of an event message; ``from_fields`` is its inverse."""
-    return {
-        "n": record.seq,
-        "event": record.event_id,
-        "kind": record.kind.value,
-        "at_ms": record.at_ms,
-        "clock": record.clock.value,
-        "fields": json.dumps(record.fields, separators=(",", ":")),
-        "previous": record.previous,
-        "hash": record.hash,
-    }
-
-
-def from_fields(plain: Mapping[str, Any]) -> EvidenceRecord:
-    """Return the record that flat fields hold.
-
-    Raises:
-        ValueError: They hold none.
-    """
-    try:
-        return EvidenceRecord(
-            seq=int(plain["n"]),
-            event_id=str(plain["event"]),
-            kind=EvidenceKind(plain["kind"]),
-            at_ms=int(plain["at_ms"]),
-            clock=ClockTrust(plain["clock"]),
-            fields=json.loads(plain["fields"]),
-            previous=str(plain["previous"]),
-            hash=str(plain["hash"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"not a record of evidence: {error}") from error
-
-
-def read_chain(recall: Callable[[str], Any], event: str) -> tuple[list[EvidenceRecord], Head | None]:
-    """Return the records of an event and the known end of its chain, from what a gateway remembers.
-
-    Args:
-        recall: Returns the remembered value of a key, or ``None``.
-        event: Id of the event, or of a command that belongs to none.
-    """
-    head = head_of(recall, event)
-    if head is None:
-        return [], None
-    plain = [recall(_record_key(event, seq)) for seq in range(1, head.seq + 1)]
-    return [from_fields(one) for one in plain if one is not None], head
-
-
-def known_events(recall: Callable[[str], Any]) -> list[str]:
-    """Return the events whose chains are kept on site, the oldest first."""
-    return [str(name) for name in recall(_INDEX_KEY) or []]
-
-
-def describe(record: EvidenceRecord) -> dict[str, Any]:
-    """Return a record for an export: its instant readable, its own fields beside those of the chain."""
-    return {
-        "seq": record.seq,
-        "event_id": record.event_id,
-        "kind": record.kind.value,
-        "at": instant(record.at_ms).isoformat(),
-        "at_ms": record.at_ms,
-        "clock": record.clock.value,
-        "fields": dict(record.fields),
-        "previous": record.previous,
-        "hash": record.hash,
-    }
-
-
-def head_of(recall: Callable[[str], Any], event: str) -> Head | None:
-    """Return the known end of an event's chain, ``None`` where none is kept."""
-    kept = recall(_head_key(event))
-    return None if kept is None else Head(seq=int(kept[0]), hash=str(kept[1]))
-
-
-def _head_key(event: str) -> str:
-    return f"evidence.head/{event}"
-
-
-def _record_key(event: str, seq: int) -> str:
-    return f"evidence/{event}/{seq}"
+                self._outbox.remember(record_key(oldest, seq), None, durable=False)
 
 
 def _ms(command: Command, name: str) -> int:

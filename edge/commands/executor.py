@@ -43,7 +43,7 @@ from edge.control.model import Priority, Request
 from edge.control.orders import request_of, requester_of
 from edge.loop.cycle import Cycle
 from edge.loop.lever_records import Lever
-from edge.loop.snapshot import Readings
+from edge.loop.readings import Readings
 from edge.outbox.outbox import Outbox
 
 log = logging.getLogger(__name__)

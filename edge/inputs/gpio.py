@@ -14,7 +14,7 @@ from pathlib import Path
 from contracts.clock import Clock
 from contracts.units import Quality
 from edge.config import Pull, RelaySection
-from edge.loop.snapshot import Readings
+from edge.loop.readings import Readings
 from edge.modbus.point import Reading
 
 GET_LINES = 0xC250_B407

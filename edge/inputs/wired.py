@@ -17,7 +17,7 @@ from edge.devices.catalogue import load_profile
 from edge.devices.recipes import Lever
 from edge.errors import ConfigError
 from edge.loop.load_state import APPARENT_POWER, EV_STATE
-from edge.loop.snapshot import CURRENTS, Readings
+from edge.loop.readings import CURRENTS, Readings
 from edge.modbus.point import Access, Reading
 from edge.process.supervisor import Supervisor
 from edge.state_store import StateStore

@@ -1,13 +1,13 @@
 """What one finished control cycle saw, and who takes part in a cycle: who asks something, who is told of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge.control.model import ControlSettings, Decision, Request, Snapshot
 from edge.devices.device import Applied
 from edge.loop.lever_records import Lever
-from edge.loop.snapshot import Readings
+from edge.loop.readings import Readings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,20 +25,6 @@ class Cycle:
     applied: Mapping[Lever, Applied]
     settings: ControlSettings
     sound: bool = True
-
-
-@dataclass(kw_only=True)
-class LoopStats:
-    """Counters since start; ``late_in_a_row`` is the most cycles that were ever skipped at once."""
-
-    cycles: int = 0
-    late: int = 0
-    late_in_a_row: int = 0
-    writes: int = 0
-    failed_writes: int = 0
-    last_cycle_ms: float = 0.0
-    longest_cycle_ms: float = 0.0
-    alarms: tuple[str, ...] = field(default=())
 
 
 class Requester(Protocol):

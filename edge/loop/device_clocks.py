@@ -6,7 +6,7 @@ from datetime import datetime
 
 from contracts.units import ClockTrust, Quality
 from edge.loop.cycle import Cycle
-from edge.loop.snapshot import Readings
+from edge.loop.readings import Readings
 from edge.modbus.point import Reading
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from edge.control.model import Request
 from edge.loop.cycle import Cycle, Observer, Requester
-from edge.loop.snapshot import Readings
+from edge.loop.readings import Readings
 from edge.process.supervisor import Supervisor
 
 

@@ -33,10 +33,12 @@ from edge.devices.recipes import Direction
 from edge.devices.recipes import Lever as DeviceLever
 from edge.devices.site_device import SteeredDevice
 from edge.errors import DeviceError, ValueRefused
-from edge.loop.cycle import Cycle, LoopStats, Observer, Requester
+from edge.loop.cycle import Cycle, Observer, Requester
 from edge.loop.disputes import ALWAYS_HELD, Disputes
 from edge.loop.lever_records import Lever, LeverRecords
-from edge.loop.snapshot import Readings, SnapshotBuilder
+from edge.loop.readings import Readings
+from edge.loop.snapshot import SnapshotBuilder
+from edge.loop.stats import LoopStats
 
 log = logging.getLogger(__name__)
 

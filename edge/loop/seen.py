@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from edge.control.model import AssetKind, Capability, Measured, load_capability
-from edge.loop.cycle import Cycle
-from edge.loop.snapshot import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, Readings
+from edge.loop.readings import BATTERY_POWER, EXPORT_ENERGY, IMPORT_ENERGY, POWER, PV_POWER, SOC, Readings
+
+if TYPE_CHECKING:  # A cycle is control's own; the site process loads this file without what steers devices.
+    from edge.loop.cycle import Cycle
 
 # What telemetry reports and trading goes by; everything else is there to be asked for by a ``read`` command.
 REPORTED = frozenset(
@@ -85,12 +88,12 @@ class Teller:
         self._offline = offline
         self._in_event = in_event
 
-    def finished(self, cycle: Cycle) -> None:
+    def finished(self, cycle: "Cycle") -> None:
         """Have a cycle told."""
         self._tell(seen_of(cycle, offline=self._offline(), in_event=self._in_event()))
 
 
-def seen_of(cycle: Cycle, *, offline: tuple[str, ...] = (), in_event: bool = False) -> CycleSeen:
+def seen_of(cycle: "Cycle", *, offline: tuple[str, ...] = (), in_event: bool = False) -> CycleSeen:
     """Return what of a cycle is told beyond control."""
     return CycleSeen(
         number=cycle.number,

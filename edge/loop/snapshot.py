@@ -1,10 +1,7 @@
 """Freezes what the devices last said into the one picture that a control cycle decides from."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
-from contracts.telemetry import Sample
-from contracts.units import Quality
 from edge.config import DeviceRole, DeviceSection, Rest
 from edge.control.model import AssetKind, AssetState, Capability, Confirmed, Measured, Snapshot, load_capability
 from edge.devices.phases import PHASE_V
@@ -12,16 +9,9 @@ from edge.devices.site_device import SteeredDevice
 from edge.loop.lever_records import Lever
 from edge.loop.load_state import is_connected, least_power_w, load_is_on, load_power
 from edge.loop.measured import measured
-from edge.modbus.point import Reading
+from edge.loop.readings import BATTERY_POWER, CURRENTS, POWER, PV_POWER, SOC, Readings
 
-POWER = "active_power_w"
-BATTERY_POWER = "battery_power_w"
-PV_POWER = "pv_power_w"
-SOC = "soc_pct"
-IMPORT_ENERGY = "energy_import_wh"
-EXPORT_ENERGY = "energy_export_wh"
 _PHASES = ("active_power_l1_w", "active_power_l2_w", "active_power_l3_w")
-CURRENTS = ("current_l1_a", "current_l2_a", "current_l3_a")
 _VOLTAGES = ("voltage_l1_v", "voltage_l2_v", "voltage_l3_v")
 
 KIND = {
@@ -32,7 +22,6 @@ KIND = {
     DeviceRole.METER: AssetKind.METER,
 }
 
-Readings = Mapping[str, Reading]
 _NEVER = Confirmed(decided_s=float("-inf"), at_s=float("-inf"))
 
 
@@ -152,22 +141,3 @@ def phase_power(readings: Readings, number: int, *, now_s: float) -> tuple[Measu
             told = Measured(value=amps.value * (volts or PHASE_V), quality=amps.quality, age_s=amps.age_s)
         answer.append(told)
     return tuple(answer)
-
-
-def samples(readings: Mapping[str, Readings], *, names: frozenset[str], now: datetime) -> list[Sample]:
-    """Return the readings that telemetry reports, at their source times; a missing number keeps its quality."""
-    found = []
-    for device, values in readings.items():
-        for name, reading in values.items():
-            if name not in names:
-                continue
-            number = isinstance(reading.value, int | float) and not isinstance(reading.value, bool)
-            found.append(
-                Sample(
-                    point=f"{device}/{name}",
-                    at=reading.source_at or now,
-                    value=float(reading.value) if number else None,  # type: ignore[arg-type]
-                    quality=reading.quality if number else Quality.INVALID,
-                )
-            )
-    return found

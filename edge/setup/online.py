@@ -18,7 +18,7 @@ from edge.links.making import make_link
 from edge.links.mqtt import tls_context
 from edge.links.settings import Client, LinkSettings
 from edge.loop.load_state import SAFE_CURRENT
-from edge.loop.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
+from edge.loop.readings import EXPORT_ENERGY, IMPORT_ENERGY, POWER, SOC
 from edge.modbus.point import Reading
 from edge.setup.finding import Finding, failed, good, warning
 

@@ -37,12 +37,13 @@ from edge.errors import ConfigError
 from edge.inputs.gpio import BoardContacts
 from edge.inputs.lock import LocalLock
 from edge.inputs.wired import WiredInputs, WiredRequester, check_contacts, check_loads, watched
-from edge.loop.cycle import LoopStats, Observer, Requester
+from edge.loop.cycle import Observer, Requester
 from edge.loop.device_clocks import DeviceClocks
 from edge.loop.guard import GuardedObserver, GuardedRequester
 from edge.loop.loop import ControlLoop
 from edge.loop.seen import Teller
 from edge.loop.signs import FirstLook, SignOfLife
+from edge.loop.stats import LoopStats
 from edge.outbox.outbox import FLUSH_WINDOW_S, Outbox
 from edge.outbox.records import MEBIBYTE, Caps
 from edge.process.apart import apart

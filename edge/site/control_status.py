@@ -11,7 +11,8 @@ from edge.control.flow import flow
 from edge.control.life import Life
 from edge.control.model import AssetState, Interval, Link, Setpoint, load_capability
 from edge.devices.site_device import SiteDevice
-from edge.loop.cycle import Cycle, LoopStats
+from edge.loop.cycle import Cycle
+from edge.loop.stats import LoopStats
 from edge.site.status import Plain, encode, part_status, peer_status, process_status
 
 if TYPE_CHECKING:

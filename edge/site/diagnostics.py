@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contracts.units import ClockTrust
 from edge.border.schedule import SiteSchedule
 from edge.devices.site_device import SiteDevice
-from edge.loop.cycle import LoopStats
+from edge.loop.stats import LoopStats
 from edge.process.supervisor import Supervisor
 
 

@@ -33,7 +33,6 @@ from edge.outbox.outbox import Outbox
 from edge.outbox.records import OutboxState
 from edge.private_files import private_folder
 from edge.process.lifetime import StopRequested, reason_to_stop
-from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import RemoteSettings, read_at_start
 
 log = logging.getLogger(__name__)
@@ -191,7 +190,7 @@ class SiteFleet:
         """
         before, proposal = self._remote.config, self._remote.propose(name, wish)
         try:
-            refuse_unsafe(proposal.config)
+            proposal.refuse_unsafe()
         except ConfigError as error:
             raise ConfigError(f"{name}: a file that said so would be refused: {error}; nothing changed") from error
         keys = read_at_start(before, proposal.config)

@@ -11,7 +11,6 @@ from edge.inputs.lock import LocalLock, lock, unlock
 from edge.plain.influx import InfluxWriter
 from edge.plain.publisher import LockPort, NumberPort, Publisher
 from edge.plain.settings import NUMBERS, Control
-from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.parts import HousePart
 from edge.site.remote_settings import HOUSE, RemoteSettings
 
@@ -77,7 +76,7 @@ def _limit_port(control: Control, remote: RemoteSettings, adopt: Callable[[SiteC
     async def take(watts: int) -> None:
         try:
             proposal = remote.propose(HOUSE, {**remote.wanted.get(HOUSE, {}), control.value: watts})
-            refuse_unsafe(proposal.config)
+            proposal.refuse_unsafe()
         except ConfigError as error:
             raise ValueError(str(error)) from error
         remote.keep(proposal)

@@ -10,7 +10,6 @@ import tariffs
 from edge.config import SiteConfig
 from edge.control.keys import Role
 from edge.errors import ConfigError
-from edge.setup.failsafe_check import refuse_unsafe
 from edge.site.remote_settings import PAGE, RemoteSettings, Wanted
 from edge.web.actions import ActionRefused, Settings
 
@@ -66,7 +65,7 @@ class PageSettings:
         plans = self._remote.config.plans
         try:
             proposal = self._remote.propose(PAGE, wish)
-            refuse_unsafe(proposal.config)
+            proposal.refuse_unsafe()
         except ConfigError as error:
             raise ActionRefused(str(error), code="not_allowed") from error
         self._remote.keep(proposal)

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from contracts.clock import Clock
 from contracts.units import ClockTrust, Quality
+from edge.loop.readings import EXPORT_ENERGY, IMPORT_ENERGY, samples
 from edge.loop.seen import REPORTED, CycleSeen
-from edge.loop.snapshot import EXPORT_ENERGY, IMPORT_ENERGY, samples
 from edge.modbus.point import Reading
 from edge.telemetry.clock_sync_buffer import ClockSyncBuffer
 from edge.telemetry.history import History

@@ -114,6 +114,17 @@ class Proposal:
     config: SiteConfig
     wanted: dict[str, Wanted]
 
+    def refuse_unsafe(self) -> None:
+        """Refuse what a gateway would not start with, as a generator that nothing holds when it is dead.
+
+        Raises:
+            ConfigError: Its devices do not fit its limits.
+        """
+        # Loaded when something is wished: the maps of devices take 5 MB, which the site process else has no use for.
+        from edge.setup.failsafe_check import refuse_unsafe
+
+        refuse_unsafe(self.config)
+
 
 def laid_over(file: SiteConfig, wanted: Mapping[str, Wanted]) -> SiteConfig:
     """Return a site's configuration with what is wanted of it.

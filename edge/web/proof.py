@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts.units import instant
-from edge.commands.evidence_book import describe, head_of, known_events, read_chain
+from edge.commands.evidence_chain import describe, head_of, known_events, read_chain
 from edge.commands.evidence_file import kept_proof
 from edge.control.evidence import EvidenceKind, EvidenceRecord, Head, verify
 

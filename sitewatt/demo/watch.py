@@ -24,7 +24,7 @@ from contracts.telemetry import EventMessage, StatusMessage, TelemetryMessage, s
 from contracts.topics import ROOT, Broadcast, Down, Topic, Up, parse
 from contracts.units import Quality
 from contracts.wire import Message, WireError
-from edge.commands.evidence_book import PHRASE
+from edge.commands.evidence_chain import PHRASE
 
 RECONNECT_S = 1.0
 NEWS_MAX = 12

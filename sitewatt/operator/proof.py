@@ -13,7 +13,7 @@ from typing import Any
 
 from contracts.clock import SystemClock
 from contracts.reasons import file_reason_of
-from edge.commands.evidence_book import PHRASE, describe, from_fields, known_events, read_chain
+from edge.commands.evidence_chain import PHRASE, describe, from_fields, known_events, read_chain
 from edge.commands.evidence_file import kept_proof
 from edge.control.evidence import Break, EvidenceRecord, Head, verify
 

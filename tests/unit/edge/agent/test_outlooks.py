@@ -18,8 +18,8 @@ from edge.agent.own_history import place_of, read_own
 from edge.agent.trader import Trader
 from edge.config import PlaneSection, SiteConfig
 from edge.control.model import Measured
+from edge.loop.readings import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER, SOC
 from edge.outbox.outbox import Outbox
 from edge.state_store import VolatileStateStore
 from edge.telemetry.history_file import FILE, HistoryFile, Row

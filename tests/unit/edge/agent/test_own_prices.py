@@ -19,8 +19,8 @@ from edge.agent.trader import Trader
 from edge.config import PricesSection
 from edge.control.model import BATTERIES, Measured
 from edge.errors import ProviderUnavailable
+from edge.loop.readings import SOC
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import SOC
 from edge.outbox.outbox import Outbox
 from edge.state_store import StateStore, VolatileStateStore
 from edge.trading.own_price import HORIZON_STEPS, repeated_price

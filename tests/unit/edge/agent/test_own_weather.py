@@ -15,7 +15,7 @@ from edge.agent.own_history import read_own
 from edge.agent.own_weather import OwnWeather
 from edge.agent.trader import Trader
 from edge.config import SiteConfig
-from edge.loop.snapshot import BATTERY_POWER, POWER, PV_POWER
+from edge.loop.readings import BATTERY_POWER, POWER, PV_POWER
 from edge.outbox.outbox import Outbox
 from edge.state_store import VolatileStateStore
 from edge.telemetry.history_file import FILE, HistoryFile, Row

@@ -8,7 +8,7 @@ from contracts.units import DELIVERY_INTERVAL, epoch_ms
 from edge.agent.month_peak import MonthPeak
 from edge.agent.site_tariff import SiteTariff
 from edge.config import SiteConfig
-from edge.loop.snapshot import POWER
+from edge.loop.readings import POWER
 from edge.telemetry.history_file import FILE, HistoryFile, Row
 from edge.trading.plan.steer import Aim, Steer, shaved
 from tests.support.rigs.edge_parts import config

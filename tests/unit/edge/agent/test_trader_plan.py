@@ -36,8 +36,8 @@ from edge.control.model import (
     Request,
     Snapshot,
 )
+from edge.loop.readings import SOC
 from edge.loop.seen import CycleSeen
-from edge.loop.snapshot import SOC
 from edge.outbox.outbox import Outbox
 from edge.site.status import SITE_SOCKET, encode, serve_status
 from edge.trading.plan.problem import Method

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.control import LimitImport
-from edge.commands.evidence_book import EVENTS_KEPT, as_fields, from_fields, known_events, read_chain
+from edge.commands.evidence_book import EVENTS_KEPT
+from edge.commands.evidence_chain import as_fields, from_fields, known_events, read_chain
 from sitewatt.operator.proof import Evidence, EvidenceMissing, as_csv, from_state
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.control_commands import KEYS, command

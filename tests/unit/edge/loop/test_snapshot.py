@@ -7,7 +7,8 @@ from edge.config import LoadSection
 from edge.control.model import AssetKind, Measured
 from edge.loop.load_state import load_is_on
 from edge.loop.measured import measured
-from edge.loop.snapshot import SnapshotBuilder, phase_power, samples
+from edge.loop.readings import samples
+from edge.loop.snapshot import SnapshotBuilder, phase_power
 from edge.modbus.point import Reading
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, config, fake_site, reading

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 from edge.control.model import CONNECTION, Priority, Reason, Request
-from edge.loop.cycle import Cycle, LoopStats
+from edge.loop.cycle import Cycle
+from edge.loop.stats import LoopStats
 from edge.site.control_status import cycle_status, loop_status
 from edge.site.status import encode
 from edge.web.notes import alarms, notes

@@ -6,7 +6,7 @@ from contracts.clock import scaled_clock
 from contracts.telemetry import EventMessage, Sample, StatusMessage, TelemetryMessage, columns
 from contracts.topics import Up, site_topic
 from contracts.units import Quality
-from edge.commands.evidence_book import PHRASE
+from edge.commands.evidence_chain import PHRASE
 from sitewatt.demo.watch import Watcher
 
 NOW = datetime(2026, 3, 17, 12, 0, tzinfo=UTC)
