@@ -111,9 +111,10 @@ RISES: Final = CounterHabit()
 def lag_threshold_wh(step_wh: float) -> float:
     """Return after how much energy by power a counter must have moved, given the steps in which it rises.
 
-    ``step_wh`` is zero where it was never seen to move.
+    ``step_wh`` is zero where it was never seen to move; whether it stands still or counts in coarse steps is not known
+    then, and power says what flowed until it moves.
     """
-    return max(LAG_WH_MIN, min(1.5 * step_wh, 1.5 * STEP_WH_MAX)) if step_wh else LAG_WH_UNKNOWN
+    return max(LAG_WH_MIN, min(1.5 * step_wh, 1.5 * STEP_WH_MAX))
 
 
 def above_connection(*, import_wh: int, export_wh: int, connection_wh: int, margin_permille: int) -> str | None:

@@ -146,7 +146,22 @@ class Counter:
             doubt=Doubt.OTHER_LEVEL if back else self.doubt,
         )
         if back:
-            return replace(counter, lag_from_wh=None, lagging=False, racing=None, still_s=0.0, still_power_wh=0.0)
+            # It slept, and counted meanwhile or did not: then it stands still, as far as anybody knows.
+            by_power_wh = self.confirmed_wh + self.still_power_wh if self.still_watched else 0.0
+            behind_wh = max(counter.wh, by_power_wh) - now_wh
+            stands = behind_wh >= LAG_WH_MIN
+            return replace(
+                counter,
+                wh=now_wh + behind_wh if stands else counter.wh,
+                lagging=stands,
+                lag_from_wh=now_wh,
+                lag_power_wh=0.0,
+                lost_from_wh=now_wh,
+                lost_wh=behind_wh,
+                racing=None,
+                still_s=0.0,
+                still_power_wh=0.0,
+            )
         if rose_wh > 0:
             counter = replace(
                 counter,

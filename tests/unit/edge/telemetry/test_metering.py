@@ -282,10 +282,24 @@ def test_a_young_counter_that_slept_at_zero_is_not_paid_for_once_more() -> None:
     assert sum(one.import_wh for one in told) == pytest.approx(1000, abs=5)
 
 
-def test_a_counter_in_steps_of_a_kilowatt_hour_loses_nothing() -> None:
-    """A coarse register is no fault: its steps are whole, and their sum is the register's difference."""
-    finished = quarters(lambda _, wh: wh // 1000 * 1000, count=8)
-    assert abs(sum(energy.import_wh for energy in finished) - 4000) <= 1000
+@pytest.mark.parametrize("begin_s", [100, 700, 1000, 1700, 1790, 1850, 2000, 2600])
+@pytest.mark.parametrize("asleep_s", [0, 20, 60, 200, 400, 1200])
+def test_a_counter_that_never_counts_is_replaced_by_power_and_sleep_changes_nothing(
+    begin_s: int, asleep_s: int
+) -> None:
+    """Each interval takes what flowed in it, not what earlier ones lacked, on whichever side of its bounds it slept."""
+    finished = quarters(lambda second, _: 0.0 if begin_s <= second < begin_s + asleep_s else 110_000.0, count=6)
+    assert all(abs(energy.import_wh - 500) <= 100 for energy in finished), finished
+    assert sum(energy.import_wh for energy in finished) == pytest.approx(3000, abs=100)
+    assert {energy.quality for energy in finished} == {Quality.SUBSTITUTED}
+
+
+@pytest.mark.parametrize("step_wh", [100, 500, 1000])
+def test_a_counter_in_coarse_steps_loses_nothing(step_wh: int) -> None:
+    """It is no fault: power stands in until the first step; after it the sum is the register's difference."""
+    finished = quarters(lambda _, wh: wh // step_wh * step_wh, count=16)
+    assert sum(energy.import_wh for energy in finished) == 8000
+    assert {energy.quality for energy in finished[4:]} == {Quality.GOOD}
 
 
 def test_a_meter_at_rest_is_not_taken_for_stuck() -> None:
