@@ -46,6 +46,11 @@ FREE_SHARE: Final = 0.95
 MEMORY_MB_MAX: Final = 400.0
 DESCRIPTORS_MAX: Final = 400
 FILES_BYTES_MAX: Final = 400 * 1024 * 1024
+# What a part takes is known after so long; beyond it memory may move by a twentieth. Only a run that goes on for long
+# after it can tell.
+SETTLED_S: Final = 3 * 3600.0
+WATCHED_S: Final = 6 * 3600.0
+CREEP_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +322,7 @@ def cars_are_started_once(evidence: Evidence) -> Iterator[Finding]:
 
 
 def nothing_grows(evidence: Evidence) -> Iterator[Finding]:
-    """Memory, descriptors and files of every part stay within their bound."""
+    """Memory, descriptors and files of every part stay within their bound, memory by hours flat from the third on."""
     for name in dict.fromkeys(usage.name for usage in evidence.chronicle.usage):
         told = [usage for usage in evidence.chronicle.usage if usage.name == name]
         for what, most, bound in (
@@ -327,6 +332,12 @@ def nothing_grows(evidence: Evidence) -> Iterator[Finding]:
         ):
             if most > bound:
                 yield _finding(nothing_grows, f"{name} took {most:.0f} {what}, above {bound:.0f}")
+        began_s = told[0].at_s
+        early = [usage.rss_mb for usage in told if usage.at_s - began_s <= SETTLED_S]
+        late = [usage.rss_mb for usage in told if usage.at_s - began_s > SETTLED_S]
+        if told[-1].at_s - began_s >= WATCHED_S and max(late) > (1 + CREEP_SHARE) * max(early):
+            grew = f"{name} took {max(early):.1f} MB of memory in its first {SETTLED_S / 3600:.0f} h"
+            yield _finding(nothing_grows, f"{grew} and {max(late):.1f} MB later, above a twentieth more")
 
 
 def lies_are_bounded(evidence: Evidence) -> Iterator[Finding]:

@@ -199,6 +199,14 @@ def _grown(sound: Evidence) -> Evidence:
     return replace(sound, chronicle=replace(sound.chronicle, usage=[*sound.chronicle.usage, usage]))
 
 
+def _creeping(sound: Evidence, *, to_h: int = 8, by_mb_h: float = 2.0) -> Evidence:
+    usage = [
+        Usage(name="cloud", at_s=hour * 3600.0, rss_mb=90.0 + by_mb_h * hour, descriptors=20, files_bytes=1000)
+        for hour in range(to_h + 1)
+    ]
+    return replace(sound, chronicle=replace(sound.chronicle, usage=usage))
+
+
 def _with(sound: Evidence, from_s: int, to_s: int, power: dict[str, float]) -> list[tuple[int, Any]]:
     return [
         (at_ms, {SITE: power} if START_MS + from_s * 1000 <= at_ms < START_MS + to_s * 1000 else sites)
@@ -219,7 +227,7 @@ BROKEN: dict[str, tuple[Callable[[Evidence], Evidence], ...]] = {
     "orders_take_effect": (_never_in_effect, _late_in_effect),
     "limits_held": (_above_the_limit,),
     "leases_end": (_never_free,),
-    "nothing_grows": (_grown,),
+    "nothing_grows": (_grown, _creeping),
     "lies_are_bounded": (_lie_is_paid,),
 }
 
@@ -239,6 +247,12 @@ def test_a_broken_promise_is_found_by_its_judge(name: str, breaks: Callable[[Evi
     findings = judge(breaks(_sound()))
     assert {finding.judge for finding in findings} == {name}
     assert all(finding.what for finding in findings)
+
+
+@pytest.mark.parametrize(("to_h", "by_mb_h"), [(5, 2.0), (24, 0.1)])
+def test_a_part_that_is_young_or_grows_by_little_does_not_creep(to_h: int, by_mb_h: float) -> None:
+    """In its first hours a process loads what it needs; a twentieth after that is noise."""
+    assert judge(_creeping(_sound(), to_h=to_h, by_mb_h=by_mb_h)) == []
 
 
 def test_every_judge_has_a_breach_that_it_finds() -> None:
