@@ -220,7 +220,9 @@ class ControlLoop:
         )
         alarms = decision.alarms + left + refused
         if alarms != self.stats.alarms:
-            log.warning("control alarms changed", extra={"alarms": list(alarms)})
+            log.log(
+                logging.WARNING if alarms else logging.INFO, "control alarms changed", extra={"alarms": list(alarms)}
+            )
             self.stats.alarms = alarms
 
     def _write(self, decision: Decision, now_s: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -283,9 +284,10 @@ async def test_only_limits_of_grid_and_site_may_use_all_that_a_memory_bears() ->
 
 
 async def test_what_a_device_does_not_take_is_said_with_its_reason_until_it_does(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever reads that a setpoint does not hold must read why."""
+    """Whoever reads that a setpoint does not hold must read why; that it is over is no warning."""
+    caplog.set_level(logging.INFO, logger="edge.loop.loop")
     bench = Bench(requests=[_schedule(1_000.0)])
 
     async def refuses(*_: object, **__: object) -> None:
@@ -300,6 +302,8 @@ async def test_what_a_device_does_not_take_is_said_with_its_reason_until_it_does
             assert "inverter battery_power cannot be written now: wear_pace" in bench.loop.stats.alarms
         await bench.seconds(2)
         assert not bench.loop.stats.alarms
+    told = [record.levelname for record in caplog.records if record.message == "control alarms changed"]
+    assert told[-2:] == ["WARNING", "INFO"]
 
 
 async def test_an_offline_device_stops_nobody_else_and_is_taken_up_again() -> None:
