@@ -2,6 +2,6 @@
 
 import os
 
-from domain.one_thread import ONE_THREAD
+from domain.one_thread import in_one_thread
 
-os.environ.update({**ONE_THREAD, **os.environ})  # As every shipped process has it, before a benchmark loads numpy.
+in_one_thread(os.environ)  # As every shipped process has it, before a benchmark loads numpy.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from domain.one_thread import ONE_THREAD
+from domain.one_thread import in_one_thread
 from sitewatt import extras, systems
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, tell
 
@@ -70,7 +70,7 @@ def narrow(columns: int) -> dict[str, int]:
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 it failed, 2 bad arguments or configuration."""
-    os.environ.update({**ONE_THREAD, **os.environ})  # Before a command loads numpy.
+    in_one_thread(os.environ)  # Before a command loads numpy.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # What the terminal's letters cannot show is shown as "?".
             stream.reconfigure(errors="replace")

@@ -4,9 +4,9 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
-from domain.one_thread import ONE_THREAD
+from domain.one_thread import in_one_thread
 
-os.environ.update(ONE_THREAD)  # As every shipped process has it; numpy is loaded later.
+in_one_thread(os.environ)  # As every shipped process has it; numpy is loaded later.
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Thousands of mutants: the examples are the same in each run, and what fails is not made smaller.

@@ -14,14 +14,14 @@ from cloud.local.lifetime import end_process, exit_code_of
 from cloud.local.logs import FieldFormatter
 from cloud.local.runner import run
 from contracts.clock import parse_clock
-from domain.one_thread import ONE_THREAD
+from domain.one_thread import in_one_thread
 
 SWITCH_INTERVAL_S: Final = 0.001
 
 
 def main() -> int:
     """Run the local cloud; 0 when told to stop, 1 when it failed, 2 when it cannot be set up."""
-    os.environ.update({**ONE_THREAD, **os.environ})  # Before a function loads numpy.
+    in_one_thread(os.environ)  # Before a function loads numpy.
     parser = argparse.ArgumentParser(prog="python -m cloud.local", description="The cloud's functions on this machine.")
     parser.add_argument("--config", type=Path, required=True, help="YAML file with the settings")
     parser.add_argument("--tables", default=None, metavar="URL", help="postgresql://…, in the place of the settings'")

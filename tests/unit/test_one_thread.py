@@ -33,7 +33,7 @@ def threads_after(code: str) -> int:
 
 @pytest.mark.parametrize("module", ENTRIES.values(), ids=ENTRIES)
 def test_a_process_multiplies_in_one_thread(module: str) -> None:
-    """Several wait for each other by spinning, eight times the work on a machine that has other work."""
+    """Several wait for each other by spinning, five times the work on a machine that has other work."""
     assert threads_after(f"from {module} import main\nwith contextlib.suppress(SystemExit): main()") == 1
 
 
