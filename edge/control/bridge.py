@@ -17,8 +17,9 @@ from contracts.units import Quality
 from edge.control.levers import levers_of, reading_of
 from edge.control.model import AssetState, Measured, Snapshot
 
-# Two samples in a row of values that are read each second, and a cycle to spare before a limit's 5 s.
-BRIDGE_S = 3.0
+# Two samples in a row of values that are read each second, the third up to half a second late, and a cycle to spare
+# before a limit's 5 s. A third sample that comes a moment after a cycle is seen by the next, so 3 s would bridge one.
+BRIDGE_S = 3.5
 # A state of charge is read each 5 to 30 s and counts for a minute (``SOC_FRESH_S``).
 SOC_BRIDGE_S = 30.0
 

@@ -1,6 +1,7 @@
 """A cycle that misses a power goes on from the picture of a moment ago, and no limit waits for longer than that."""
 
 from dataclasses import replace
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -39,9 +40,13 @@ class Bridged:
         self._memory = Memory()
         self._bridge = Bridge()
 
-    def second(self, at_s: float, *missing: str) -> None:
-        """Let a second pass, in which some parts gave no value."""
-        picture, self._bridge = bridged(without(self.plant.snapshot(at_s), *missing), self._bridge)
+    def second(self, at_s: float, *missing: str, late_s: float = 0.0) -> None:
+        """Let a second pass, in which some parts gave no value, and the meter's last one came ``late_s`` ago."""
+        seen = self.plant.snapshot(at_s)
+        seen = replace(
+            seen, connection_power=replace(seen.connection_power, age_s=late_s or seen.connection_power.age_s)
+        )
+        picture, self._bridge = bridged(without(seen, *missing), self._bridge)
         decision, self._memory = decide(picture, self._requests, SETTINGS, self._memory)
         self.plant.obey(decision)
         self.powers.append(self.plant.battery_w)
@@ -63,6 +68,16 @@ def test_a_battery_goes_on_over_a_missing_sample(part: str, missing: int) -> Non
     assert site.powers[2:] == [-3_000] * 28
 
 
+@pytest.mark.parametrize("aged_s", [0.01, 0.2, 0.45])
+def test_two_missing_samples_are_bridged_where_the_good_ones_around_them_come_just_after_a_cycle(aged_s: float) -> None:
+    """Four cycles pass between two samples that are three seconds apart, as both keep their own second."""
+    site = Bridged(Plant(load_w=3_000, sun_w=0))
+    for second in range(30):
+        is_missing, late_s = second in (12, 13), {10: aged_s, 11: 1.0 + aged_s}.get(second, 0.0)
+        site.second(second, *(["meter"] if is_missing else []), late_s=late_s)
+    assert site.powers[2:] == [-3_000] * 28
+
+
 @pytest.mark.parametrize("part", ["meter", "battery"])
 def test_a_battery_on_its_way_is_not_counted_with_a_meter_of_before(part: str) -> None:
     """The meter's last sample less what the battery does by now would be a load that nobody has."""
@@ -79,10 +94,10 @@ def test_a_meter_that_stays_without_a_value_lets_the_battery_rest() -> None:
     for second in range(60):
         site.second(second, *(["meter"] if second >= 10 else []))
         uncharged.second(second, *(["charge"] if second >= 10 else []))
-    held = 10 + int(BRIDGE_S) - 1  # The last sample is 0.2 s old as it is seen.
+    held = 9 + ceil(BRIDGE_S - 0.2)  # The last sample is 0.2 s old as it is seen.
     assert site.powers[2:held] == [-3_000] * (held - 2)
     assert site.powers[held:] == [0.0] * (60 - held)
-    held = 10 + int(SOC_BRIDGE_S) - 1
+    held = 9 + ceil(SOC_BRIDGE_S - 0.2)
     assert uncharged.powers[2:held] == [-3_000] * (held - 2)
     assert uncharged.powers[held:] == [0.0] * (60 - held)
 
@@ -171,11 +186,11 @@ def test_a_limit_waits_for_no_longer_than_the_bridge(
         is_beyond = power_w < -2_050 if limits_export else power_w > 2_050
         if since_s < BRIDGE_S and second - since_s >= rise_at_s + settles_s and not _was_blind(second, missing):
             assert not is_beyond, f"{power_w} W at {second} s, seen {since_s} s ago"
-        if all("meter" in missing.get(second - back, ()) for back in range(int(BRIDGE_S))) and lag == 1.0:
+        if all("meter" in missing.get(second - back, ()) for back in range(ceil(BRIDGE_S))) and lag == 1.0:
             assert site.powers[-1] == 0.0, f"a meter unread for {since_s} s left the battery at {site.powers[-1]} W"
 
 
 def _was_blind(second: int, missing: dict[int, set[str]]) -> bool:
     """Say whether values were missing for longer than the bridge lately: then a battery rested, and is on its way."""
-    longest = int(BRIDGE_S)
+    longest = ceil(BRIDGE_S)
     return any(all(at - back in missing for back in range(longest)) for at in range(second - longest - 2, second + 1))
