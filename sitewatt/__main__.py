@@ -12,13 +12,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from domain.one_thread import in_one_thread
-from sitewatt import extras, systems
+from sitewatt import extras, narrow_help, systems
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, tell
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan")
-COLUMNS_MIN = 30  # Below that an option's name and its text do not stand side by side.
-_LIBRARY_COLUMNS_MIN = 52  # Source: click, ``HelpFormatter``: never fewer than 50, and two at the side.
 
 app = typer.Typer(
     name="sitewatt",
@@ -63,9 +61,13 @@ def _say_whole(command: Any) -> None:
         _say_whole(one)
 
 
-def narrow(columns: int) -> dict[str, int]:
-    """Return what makes help fit into a terminal that is narrower than the library writes by itself."""
-    return {"terminal_width": max(columns - 1, COLUMNS_MIN)} if columns < _LIBRARY_COLUMNS_MIN else {}
+def command_line(columns: int) -> Any:
+    """Return the whole command line, with help for a terminal of so many columns."""
+    register()
+    command = typer.main.get_command(app)
+    narrow_help.fit(command, columns)
+    _say_whole(command)
+    return command
 
 
 def main() -> None:
@@ -79,11 +81,7 @@ def main() -> None:
     if (sentence := extras.refusal_of(sys.argv[1:])) is not None:
         _end(sentence, BAD_INPUT)
     try:
-        register()
-        command = typer.main.get_command(app)
-        command.context_settings.update(narrow(shutil.get_terminal_size().columns))
-        _say_whole(command)
-        command()
+        command_line(shutil.get_terminal_size().columns)()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except RuntimeError as error:  # Python wraps a Ctrl-C that comes while it builds a class.
