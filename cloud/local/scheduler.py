@@ -13,6 +13,8 @@ from contracts.units import epoch_ms, instant
 log = logging.getLogger(__name__)
 
 PERIOD_MS_MIN: Final = 1000
+# So many failures in a row are an error; what the next tick makes good was a moment's.
+LOUD_FROM: Final = 3
 
 
 class Called(Protocol):
@@ -39,6 +41,7 @@ class Scheduler:
         self._target = target
         self._functions = functions
         self._fence = fence
+        self._failed = 0
 
     async def run(self, clock: Clock) -> None:
         """Call the function at each whole multiple of the period until cancelled; a failure waits for the next tick.
@@ -58,7 +61,9 @@ class Scheduler:
         try:
             await self._functions.call(self._schedule.handler, scheduled_event(due_at, self._target), fence=self._fence)
         except Exception as error:  # The border of the function: the next tick tries again.
-            log.error(  # noqa: TRY400 - the function has logged its own trace
-                "scheduled call failed",
-                extra={"schedule": self._schedule.name, **self._target, "error": f"{type(error).__name__}: {error}"},
-            )
+            self._failed += 1
+            level = logging.WARNING if self._failed < LOUD_FROM else logging.ERROR
+            fields = {"schedule": self._schedule.name, **self._target, "in_a_row": self._failed}
+            log.log(level, "scheduled call failed", extra={**fields, "error": f"{type(error).__name__}: {error}"})
+        else:
+            self._failed = 0

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 # Real seconds between two attempts to reach control.
 _AGAIN_S_MIN = 0.05
 _AGAIN_S_MAX = 1.0
+# Real seconds for which control may be away without a warning: it is started, or stopped, at about the same time.
+AWAY_S = 5.0
 # Frames that wait for control; beyond, the newest is refused once ``ROOM_S`` real seconds have not made room.
 SENDING_MAX = 256
 ROOM_S = 5.0
@@ -82,6 +85,8 @@ class SiteEnd:
         self._clock = clock
         self._sending: asyncio.Queue[Frame] = asyncio.Queue(SENDING_MAX)
         self._unsent: Frame | None = None
+        self._away_since_s: float | None = None
+        self._warned: str | None = None
 
     async def run(self, sees: SeesCycles) -> None:
         """Stay connected until cancelled."""
@@ -157,6 +162,7 @@ class SiteEnd:
             frames.close()
             raise
         self.peer = Peer(connected=True, since_at=self._clock.now(), pid=hello.pid, connects=self.peer.connects + 1)
+        self._away_since_s = self._warned = None
         log.info("control connected", extra={"software": hello.software, "pid": hello.pid})
         return frames
 
@@ -189,9 +195,13 @@ class SiteEnd:
                     records.clear()
 
     def _note(self, error: str) -> None:
-        if error != self.peer.error:
+        """Tell why control is not there, and warn once of each reason that stays for longer than a start or a stop."""
+        self.peer.error, now_s = error, time.monotonic()
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+        if now_s - self._away_since_s >= AWAY_S and error != self._warned:
             log.warning("control is not there", extra={"reason": error})
-        self.peer.error = error
+            self._warned = error
 
 
 async def _read(frames: Frames) -> Frame | None:

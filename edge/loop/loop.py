@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 # A device that answers, and of which nothing was read for so long, is not silent: we do not read it.
 UNREAD_S = 60.0
+# How long after a start an alarm is not logged: devices answer within that, and nothing has been read of them before.
+QUIET_S = 10.0
 # How often in a period a loop that was late looks whether its devices have been read.
 LOOKS = 20
 
@@ -91,10 +93,13 @@ class ControlLoop:
         self._disputes = Disputes(config.control.foreign_writes)
         self._last: Cycle | None = None
         self._may_act_until_s = float("-inf")
+        self._quiet_until_s = float("-inf")
+        self._alarms_logged: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Run cycle after cycle until cancelled, then let the last writes end."""
         due_s = self._clock.monotonic()
+        self._quiet_until_s = due_s + QUIET_S
         try:
             while True:
                 self._cycle()
@@ -184,7 +189,7 @@ class ControlLoop:
         decision, self._memory = decide(picture, asked, settings, self._memory)
         self.stats.cycles += 1
         self._write(decision, now_s)
-        self._alarm(decision)
+        self._alarm(decision, now_s)
         number, finished_s = self.stats.cycles, self._clock.monotonic()
         in_time = token_for(decision, cycle=number, finished_s=finished_s, blind=True)
         self._token = token_for(decision, cycle=number, finished_s=finished_s) or self._token
@@ -211,19 +216,20 @@ class ControlLoop:
                 return True
         return False
 
-    def _alarm(self, decision: Decision) -> None:
-        """Say which alarms there are now, once for each change."""
+    def _alarm(self, decision: Decision, now_s: float) -> None:
+        """Tell the alarms that there are now, and log them once for each change."""
         left = tuple(f"{device} {capability.value} is left to another master" for device, capability in self.left)
         refused = tuple(
             f"{device} {capability.value} cannot be written now: {_without_countdown(why)}"
             for (device, capability), why in sorted(self._levers.refused.items())
         )
         alarms = decision.alarms + left + refused
-        if alarms != self.stats.alarms:
+        self.stats.alarms = alarms
+        if alarms != self._alarms_logged and (now_s >= self._quiet_until_s or not alarms):
             log.log(
                 logging.WARNING if alarms else logging.INFO, "control alarms changed", extra={"alarms": list(alarms)}
             )
-            self.stats.alarms = alarms
+            self._alarms_logged = alarms
 
     def _write(self, decision: Decision, now_s: float) -> None:
         """Hand each device its setpoints; a device that is still busy with the last ones is left to finish."""

@@ -122,7 +122,7 @@ def _load(secured: ssl.SSLContext, state_dir: Path, page: PageSection, now: date
     certificate = certificate_of(state_dir, page, now)
     secured.load_cert_chain(certificate.path)
     if certificate.is_new:
-        log.warning("page has a new certificate", extra={"fingerprint": certificate.fingerprint})
+        log.info("page has a new certificate", extra={"fingerprint": certificate.fingerprint})
 
 
 def certificate_of(state_dir: Path, page: PageSection, now: datetime) -> PageCertificate:

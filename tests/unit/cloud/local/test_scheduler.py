@@ -52,6 +52,28 @@ async def test_ticks_are_aligned_and_survive_a_failing_function(monkeypatch: pyt
     assert times == sorted(set(times))
 
 
+async def test_a_tick_that_the_next_makes_good_is_a_warning_and_one_that_stays_is_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever is woken by errors is not woken by a moment's; a failure that stays is no moment's."""
+    answers = iter("xx.xxxx.x")
+
+    class Failing:
+        async def call(self, module: str, event: dict[str, object], *, fence: object = None) -> object:
+            if (answer := next(answers, "")) == "x":
+                raise RuntimeError("store away")
+            if not answer:
+                raise asyncio.CancelledError
+            return None
+
+    schedule = Schedule(name="grid-tick", handler=MODULE, every_s=10)
+    scheduler = Scheduler(schedule=schedule, every_s=1, target={"feeder": "f"}, functions=Failing())
+    with pytest.raises(asyncio.CancelledError):
+        await scheduler.run(scaled_clock(started_at=START, speed=200))
+    told = [record.levelname for record in caplog.records if record.message == "scheduled call failed"]
+    assert told == ["WARNING", "WARNING", "WARNING", "WARNING", "ERROR", "ERROR", "WARNING"]
+
+
 def test_every_zone_and_every_feeder_has_its_schedules() -> None:
     """A market without a tick never closes a gate."""
     by_name = {schedule.name: targets(schedule, registry()) for schedule in SCHEDULES}

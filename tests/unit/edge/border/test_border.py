@@ -18,6 +18,7 @@ from contracts.control import AckStage, CommandAck
 from contracts.topics import Up
 from contracts.units import Quality
 from contracts.wire import WireError
+from edge.border import site_end
 from edge.border.control_end import SOCKET, ControlEnd
 from edge.border.messages import (
     FRAME_BYTES_MAX,
@@ -313,6 +314,24 @@ async def test_without_control_the_queue_is_bounded_and_the_newest_is_refused(tm
         end = SiteEnd(state_dir=tmp_path, site=SITE, takeover=Takeover(outbox), clock=ManualClock(NOON))
         sent = [await end.send(Arrived.of(b"x", retained=False)) for _ in range(SENDING_MAX + 1)]
     assert sent == [True] * SENDING_MAX + [False]
+
+
+async def test_control_is_missed_aloud_only_once_it_stays_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both processes start and stop at about the same time; what is told of control at any moment is true at once."""
+    with closing(Outbox.open(folder / "journal.db", site=SITE, clock=ManualClock(NOON))) as outbox:
+        end = SiteEnd(state_dir=folder, site=SITE, takeover=Takeover(outbox), clock=ManualClock(NOON))
+        task = asyncio.create_task(end.run(Watching()), name="site end")
+        try:
+            await until(lambda: end.peer.error is not None)
+            assert not caplog.records
+            monkeypatch.setattr(site_end, "AWAY_S", 0.0)
+            await until(lambda: bool(caplog.records))
+            assert [record.message for record in caplog.records] == ["control is not there"]
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def test_what_the_site_asks_stands_for_one_lease_and_never_longer() -> None:

@@ -15,8 +15,9 @@ from edge.control.model import BATTERIES, CONNECTION, Capability, Priority, Reas
 from edge.devices.recipes import Direction, Fallback
 from edge.devices.recipes import Lever as DeviceLever
 from edge.errors import ValueRefused
+from edge.loop import loop as control_loop
 from edge.loop.cycle import Cycle
-from edge.loop.loop import UNREAD_S, ControlLoop
+from edge.loop.loop import QUIET_S, UNREAD_S, ControlLoop
 from tests.support.manual_clock import ManualClock
 from tests.support.rigs.edge_parts import NOON, FakeDevice, fake_site, loop_of
 
@@ -288,6 +289,7 @@ async def test_what_a_device_does_not_take_is_said_with_its_reason_until_it_does
 ) -> None:
     """Whoever reads that a setpoint does not hold must read why; that it is over is no warning."""
     caplog.set_level(logging.INFO, logger="edge.loop.loop")
+    monkeypatch.setattr(control_loop, "QUIET_S", 0.0)
     bench = Bench(requests=[_schedule(1_000.0)])
 
     async def refuses(*_: object, **__: object) -> None:
@@ -304,6 +306,27 @@ async def test_what_a_device_does_not_take_is_said_with_its_reason_until_it_does
         assert not bench.loop.stats.alarms
     told = [record.levelname for record in caplog.records if record.message == "control alarms changed"]
     assert told[-2:] == ["WARNING", "INFO"]
+
+
+@pytest.mark.parametrize("answers_after_s", [0, 8, 20])
+async def test_a_start_warns_of_a_device_only_once_it_has_had_time_to_answer(
+    answers_after_s: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is read before the first cycle, so each start would warn; the status tells it at once all the same."""
+    caplog.set_level(logging.INFO, logger="edge.loop.loop")
+    bench = Bench()
+    bench.inverter.online = False
+    async with running(bench.loop):
+        await bench.seconds(3)
+        bench.inverter.online = not answers_after_s
+        await bench.seconds(2)
+        assert bool(bench.loop.stats.alarms) == bool(answers_after_s)
+        await bench.seconds(max(0, answers_after_s - 5))
+        bench.inverter.online = True
+        await bench.seconds(30)
+        assert not bench.loop.stats.alarms
+    told = [record.levelname for record in caplog.records if record.message == "control alarms changed"]
+    assert told == (["WARNING", "INFO"] if answers_after_s > QUIET_S else [])
 
 
 async def test_an_offline_device_stops_nobody_else_and_is_taken_up_again() -> None:
