@@ -7,6 +7,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from contracts.faults import fault_of, place_of
+
 _UNKNOWN = "extra_forbidden"
 
 
@@ -47,13 +49,12 @@ def first_fault(error: ValidationError, *, of: type[BaseModel], whole: str) -> s
     """
     if (unknown := first_unknown(error, of=of)) is not None:
         return unknown
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg'].removeprefix('Value error, ')}"
+    return fault_of(error.errors(include_url=False)[0], whole=whole)
 
 
 def first_unknown(error: ValidationError, *, of: type[BaseModel]) -> str | None:
     """Return what is said of the first key that the model does not know, ``None`` where it knows all."""
-    said = (unknown_key(".".join(map(str, fault["loc"])), fault, of=of) for fault in error.errors(include_url=False))
+    said = (unknown_key(place_of(fault), fault, of=of) for fault in error.errors(include_url=False))
     return next((one for one in said if one is not None), None)
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Literal, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from contracts.faults import bound_of, place_of
 from contracts.units import Count, Instant, Number, SiteId, printable
 
 VERSION: Literal[1] = 1
@@ -136,9 +137,9 @@ class Message(BaseModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "message"
-            told = printable(f"{cls.__name__} breaks its schema at {where}: {first['msg']}", 400)
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = place_of(first) or "message"
+            told = printable(f"{cls.__name__} breaks its schema at {where}: {bound_of(first)}", 400)
             raise WireError(f"{told}; refused") from error
         except RecursionError as error:
             raise WireError(f"{cls.__name__} is nested too deep; refused") from error

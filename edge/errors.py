@@ -29,7 +29,11 @@ class EdgeError(Exception):
 
 
 class ConfigError(EdgeError):
-    """The configuration cannot be used: names the key, the value and the bound."""
+    """The configuration cannot be used: names the key, the value and the bound; ``faults`` has each, where known."""
+
+    def __init__(self, message: str, *, faults: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.faults = faults
 
 
 class DeviceError(EdgeError):

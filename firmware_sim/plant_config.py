@@ -11,7 +11,7 @@ import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.reasons import reason_of
-from contracts.spelling import first_unknown
+from contracts.spelling import first_fault
 from contracts.units import SiteId
 from firmware_sim.errors import PlantError
 from firmware_sim.fault_rules import FaultRule
@@ -323,13 +323,7 @@ def load_plant(path: Path) -> PlantConfig:
     try:
         return PlantConfig.model_validate(raw)
     except ValidationError as error:
-        if (unknown := first_unknown(error, of=PlantConfig)) is not None:
-            raise PlantError(f"plant file {path}: {unknown}") from error
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "plant"
-        value = first["input"]
-        shown = f" (value {value!r})" if isinstance(value, str | int | float | bool) else ""
-        raise PlantError(f"plant file {path}: {where}{shown}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise PlantError(f"plant file {path}: {first_fault(error, of=PlantConfig, whole='plant')}") from error
 
 
 def _check_series(name: str | None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from contracts.faults import fault_of
 from firmware_sim.errors import ExceptionCode, PlantError
 from firmware_sim.fault_rules import FaultKind, FaultRule, Requests
 
@@ -40,8 +41,7 @@ def quirk_rules(texts: Iterable[str]) -> tuple[FaultRule, ...]:
         try:
             rules += quirk.rules(value)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise PlantError(f"quirk {text!r}: {first['msg'].removeprefix('Value error, ')}") from error
+            raise PlantError(f"quirk {text!r}: {fault_of(error.errors(include_url=False)[0])}") from error
         except (ValueError, KeyError) as error:
             raise PlantError(f"quirk {text!r} is written {quirk.form}: {error}") from error
     return tuple(rules)

@@ -23,6 +23,7 @@ from cloud.agents.ports import (
     SitePort,
 )
 from cloud.errors import SkillError
+from contracts.faults import valueless
 from contracts.skills.base import Agent, Effect, Role, Scope
 
 EVERYONE: Final = frozenset(Role)
@@ -100,10 +101,9 @@ class Skill(Generic[Question, Answer]):
             return self.question.model_validate(dict(arguments))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "arguments"
             of_question = len(first["loc"]) <= 1 and first["type"] in {"missing", "extra_forbidden"}
             takes = f" (it takes {', '.join(self.question.model_fields)})" if of_question else ""
-            raise SkillError(f"{self.name}: {where[:80]}: {first['msg']}{takes}; nothing done") from error
+            raise SkillError(f"{self.name}: {valueless(first, whole='arguments')}{takes}; nothing done") from error
 
     def call(self, ports: Ports, arguments: Mapping[str, object], *, now: datetime) -> Answer:
         """Check the arguments, do it, and return the answer.

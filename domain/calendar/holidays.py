@@ -60,4 +60,4 @@ def _calendar(country: str, subdivision: str) -> Any:
         return holidays.country_holidays(country, subdiv=subdivision or None)
     except NotImplementedError as error:  # How the package says that it knows no such country or part.
         place = f"{country}-{subdivision}" if subdivision else country
-        raise NoSuchCalendar(f"no holidays are known of {place}: {str(error)[:120]}") from error
+        raise NoSuchCalendar(f"no holidays are known of {place[:80]!a}; give ISO 3166 codes, as DE or DE-BY") from error

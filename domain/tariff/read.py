@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from contracts.reasons import reason_of
 from contracts.spelling import first_fault
 from domain.tariff.model import Tariff, flat
 from domain.yaml_text import load_yaml
@@ -29,7 +30,7 @@ def read_tariff(text: str, *, where: str) -> Tariff:
     try:
         raw = load_yaml(text)
     except yaml.YAMLError as error:
-        raise BadTariff(f"{where} is no YAML: {' '.join(str(error).split())}") from error
+        raise BadTariff(f"{where} cannot be read: {reason_of(error)}") from error
     return tariff_of(raw, where=where)
 
 

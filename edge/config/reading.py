@@ -1,12 +1,14 @@
 """Read and check the file of a site; a complaint is one sentence: the file, the key, the value and the bound."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from contracts.faults import fault_of, place_of
 from contracts.reasons import reason_of
 from contracts.spelling import unknown_key
 from domain.yaml_text import load_yaml
@@ -16,7 +18,7 @@ from edge.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-FAULTS_SAID = 6  # Of one file: an installer mends several at once, and reads no more.
+FAULTS_SAID = 6  # In one sentence; ``ConfigError.faults`` has all of a file.
 
 
 def load_config(path: Path, *, otherwise: str | None = "the gateway does not start") -> SiteConfig:
@@ -43,7 +45,8 @@ def load_config(path: Path, *, otherwise: str | None = "the gateway does not sta
     try:
         config = SiteConfig.model_validate(_with_state_beside(raw, folder=path.parent))
     except ValidationError as error:
-        raise ConfigError(f"{path}: {sentence(error, of=SiteConfig)}{end}") from error
+        said = faults(error, of=SiteConfig)
+        raise ConfigError(f"{path}: {_bounded(said)}{end}", faults=said) from error
     return placed(config, lambda one: beside(one, folder=path.parent))
 
 
@@ -58,15 +61,20 @@ def sentence(error: ValidationError, *, of: type[BaseModel] | None = None) -> st
 
     With ``of``, what was read, a key that is not known is told with the one that was meant.
     """
-    faults = [one for one in error.errors(include_url=False) if not _of_its_items(one, error)]
-    faults.sort(key=lambda one: unknown_key("", one, of=None) is None)  # They are why others are missing.
-    said = [
-        unknown_key(key, one, of=of) or _said(key, one["type"], one["msg"], one.get("input"))
-        for one in faults[:FAULTS_SAID]
-        for key in [".".join(map(str, one["loc"]))]
-    ]
-    more = len(faults) - len(said)
-    return "; ".join(said) + (f"; {more} more" if more else "")
+    return _bounded(faults(error, of=of))
+
+
+def faults(error: ValidationError, *, of: type[BaseModel] | None = None) -> tuple[str, ...]:
+    """Return a sentence for each fault."""
+    found = [one for one in error.errors(include_url=False) if not _of_its_items(one, error)]
+    found.sort(key=lambda one: unknown_key("", one, of=None) is None)  # They are why others are missing.
+    said = (unknown_key(place_of(one), one, of=of) or fault_of(one) for one in found)
+    return tuple(dict.fromkeys(said))
+
+
+def _bounded(said: Sequence[str]) -> str:
+    more = len(said) - FAULTS_SAID
+    return "; ".join(said[:FAULTS_SAID]) + (f"; {more} more" if more > 0 else "")
 
 
 def _of_its_items(fault: Any, error: ValidationError) -> bool:
@@ -79,40 +87,3 @@ def _of_its_items(fault: Any, error: ValidationError) -> bool:
             for one in error.errors()
         )
     )
-
-
-# Where the library's own sentence names its types, in plain words.
-_PLAIN_BOUND = {
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_type": "must be a text",
-    "dict_type": "must be a section of keys",
-    "model_type": "must be a section of keys",
-    "model_attributes_type": "must be a section of keys",
-    "list_type": "must be a list",
-    "tuple_type": "must be a list",
-}
-
-
-def _said(key: str, kind: str, message: str, value: Any) -> str:
-    bound = message.removeprefix("Value error, ").removeprefix("Input ").replace("should ", "must ")
-    if kind == "missing":
-        return f"{key} is missing"
-    if kind == "too_short" and not value:
-        return f"{key} is empty, it must hold at least one"
-    bound = _PLAIN_BOUND.get(kind, bound)
-    if not key:
-        return bound
-    shown = _shown(value)
-    return f"{key} is {shown}, {bound}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "empty"
-    return "a section" if isinstance(value, dict) else "a list" if isinstance(value, list | tuple) else repr(value)

@@ -61,10 +61,7 @@ def keys_of(profile_id: str, text: str) -> Mapping[str, Any]:
     try:
         raw = load_yaml(text)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        why = getattr(error, "problem", None) or "it cannot be read"
-        raise ConfigError(f"profile {profile_id} is not YAML{where}: {why}") from error
+        raise ConfigError(f"profile {profile_id} cannot be read: {reason_of(error)}") from error
     if not isinstance(raw, Mapping):
         raise ConfigError(f"profile {profile_id} holds no keys, expected id, vendor, models, link, points")
     return raw

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from contracts.reasons import reason_of
 from contracts.spelling import meant
 from contracts.units import Quality
 from edge.devices.canonical import Spec, derive, refined, to_canonical
@@ -71,8 +72,8 @@ def parse_registers(text: str) -> Registers:
     """
     try:
         raw = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"registers are not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"registers cannot be read: {reason_of(error)}") from error
     if not isinstance(raw, dict):
         raise ConfigError("registers are no JSON object with the keys holding, input, coil, discrete")
     if raw and not any(table.value in raw for table in Table):

@@ -1,12 +1,13 @@
 """The register map of one family of devices, proven complete before anything is read or written with it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from contracts.faults import bound_of, fault_of, place_of
 from contracts.spelling import unknown_key
 from edge.devices.points import DerivedSpec, Evidence, Kind, PointSpec, one_or_more
 from edge.devices.recipes import MODES, MORE_MODES, Lever, Recipe, WriteRule
@@ -300,13 +301,9 @@ def sentence(profile_id: str, error: ValidationError) -> str:
 
 def said_of(fault: ErrorDetails) -> str:
     """Say what is wrong with one key: the key, the value and the bound."""
-    key = ".".join(str(part) for part in fault["loc"]) or "the profile"
-    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should be", "must be")
-    if fault["type"] == "missing":
-        return f"{key} is missing"
+    key = place_of(fault) or "the profile"
     if (unknown := unknown_key(key, fault, of=Profile)) is not None:
         return unknown
     if fault["type"] == "value_error":
-        return message if key == "the profile" else f"{key} {message}"
-    shown = "a section" if isinstance(fault.get("input"), Mapping | list) else repr(fault.get("input"))
-    return f"{key} is {shown}, {message}"
+        return bound_of(fault) if key == "the profile" else f"{key} {bound_of(fault)}"
+    return fault_of(fault)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import models_json_schema
 
+from contracts.faults import valueless
 from contracts.market import SiteAgent
 from contracts.quality import Quality
 from contracts.skills.base import Agent, Form
@@ -98,8 +99,7 @@ def answer(gateway: Gateway, name: str, query: str) -> dict[str, Any]:
         question = skill.question.model_validate({"site": site, **dict(parse_qsl(query, keep_blank_values=True))})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "question"
-        sentence = f"{name}: {where}: {first['msg']}"
+        sentence = f"{name}: {valueless(first, whole='question')}"
         raise SkillRefused(HTTPStatus.UNPROCESSABLE_ENTITY, "question refused", sentence) from error
     if getattr(question, "site", site) != site:
         raise SkillRefused(HTTPStatus.NOT_FOUND, "not there", f"this is the gateway of {site}")

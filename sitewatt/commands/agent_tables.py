@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contracts.reasons import reason_of
 from sitewatt.output import BAD_INPUT, fail
 
 if TYPE_CHECKING:
@@ -136,8 +137,9 @@ def arguments_of(pairs: list[str], question: str | None, as_json: bool) -> dict[
     if question is not None:
         try:
             read = json.loads(typer.get_text_stream("stdin").read() if question == "-" else question)
-        except ValueError as error:
-            fail(f"the question is not JSON: {error}", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
+        except (ValueError, RecursionError) as error:
+            told = f"the question cannot be read: {reason_of(error)}"
+            fail(told, code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
         if not isinstance(read, dict):
             fail("the question is not a JSON object", code="bad_input", as_json=as_json, exit_code=BAD_INPUT)
         arguments |= read

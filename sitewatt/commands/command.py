@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.clock import Clock
 from contracts.control import AckStage, Action, CommandAck
+from contracts.faults import bound_of, fault_of, shown
 from contracts.topics import Up, site_topic
 from contracts.units import epoch_ms
 from sitewatt.commands import command_keys
@@ -376,13 +377,15 @@ def _action(kind: str, given: dict[str, Any], *, as_json: bool) -> Action:
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors(include_url=False)[0]
     name = str(first["loc"][-1]).replace("_", "-") if first["loc"] else "order"
     if first["type"] == "missing":
         return f"needs --{name}"
     if first["type"] == "extra_forbidden":
         return f"takes no --{name}"
-    return f"{name}: {first['msg']}"
+    return (
+        fault_of(first) if first["type"] == "value_error" else f"{name} is {shown(first['input'])}, {bound_of(first)}"
+    )
 
 
 def _said(action: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from contracts.clock import Clock, parse_clock
+from contracts.faults import bound_of
 from sitewatt.durations import duration
 from sitewatt.output import BAD_INPUT, fail
 
@@ -67,8 +68,8 @@ def link_settings(
             }
         )
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        fail(f"broker: {message}", code="bad_broker", as_json=as_json, exit_code=BAD_INPUT)
+        bound = bound_of(error.errors(include_url=False)[0])
+        fail(f"broker: {bound}", code="bad_broker", as_json=as_json, exit_code=BAD_INPUT)
 
 
 def clock_of(spec: str | None, *, as_json: bool) -> Clock:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sitewatt.commands.edge_config import load_site
 from sitewatt.device_tools import Progress
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, fail, print_json, tell
 from sitewatt.prompts import ask, confirm
@@ -43,15 +44,10 @@ def check(
     Reads only. Exit 0 sound (notes are allowed), 1 something failed, 2 the configuration cannot be used.
     """
     from contracts.clock import SystemClock
-    from edge.config import load_config
-    from edge.errors import ConfigError
     from edge.setup.finding import good, is_sound
     from edge.setup.offline import check_offline
 
-    try:
-        site = load_config(config)
-    except ConfigError as error:
-        fail(str(error), code="config", as_json=as_json, exit_code=BAD_INPUT)
+    site = load_site(config, as_json=as_json, otherwise="the gateway does not start")
     findings = [good("schema", str(config), f"site {site.site.id} with {len(site.devices)} devices is well-formed")]
     findings += check_offline(site, clock=SystemClock())
     if not offline and is_sound(findings):

@@ -323,8 +323,9 @@ def set_(
 
     try:
         wanted = json.loads(wish)
-    except ValueError as error:
-        fail(f"{wish} is not JSON: {error}; nothing sent", code="bad_wish", as_json=as_json, exit_code=BAD_INPUT)
+    except (ValueError, RecursionError) as error:
+        told = f"{wish[:200]} cannot be read: {reason_of(error)}; nothing sent"
+        fail(told, code="bad_wish", as_json=as_json, exit_code=BAD_INPUT)
     if not isinstance(wanted, dict) or shadow not in set(ShadowName):
         told = f"needs a JSON object and one of {', '.join(ShadowName)}; nothing sent"
         fail(told, code="bad_wish", as_json=as_json, exit_code=BAD_INPUT)

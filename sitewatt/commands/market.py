@@ -14,6 +14,7 @@ from cloud.market.auction import Tie
 from cloud.market.rules import Mechanism, SelfTrade
 from cloud.market.tools.clear import ClearMechanism
 from cloud.market.tools.inputs import BadInput, mapping, without_repeats
+from contracts.reasons import reason_of
 from sitewatt.commands import market_money, market_readings, market_rules
 from sitewatt.money_text import ct_per_kwh, eur, kwh, owes
 from sitewatt.output import BAD_INPUT, FAILED, fail, print_json, tell
@@ -363,7 +364,7 @@ def _load(file: str) -> Mapping[str, Any]:
     except SeriesError as error:
         raise BadInput(f"{file} cannot be read: {error}") from error
     except (json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(f"{file} is not JSON: {error}") from error
+        raise BadInput(f"{file} cannot be read: {reason_of(error)}") from error
 
 
 def _json_lines(lines: TextIO, file: str) -> Iterator[Mapping[str, Any]]:
@@ -374,7 +375,7 @@ def _json_lines(lines: TextIO, file: str) -> Iterator[Mapping[str, Any]]:
         try:
             yield mapping(json.loads(line, object_pairs_hook=without_repeats), where)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise BadInput(f"{where} is not JSON: {error}") from error
+            raise BadInput(f"{where} cannot be read: {reason_of(error)}") from error
 
 
 def _write(path: Path, text: str, as_json: bool) -> None:

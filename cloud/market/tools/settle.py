@@ -15,6 +15,7 @@ from cloud.market.shapes import EventCommand, EventLine, MeterCommand
 from cloud.market.state import Account, Order, Outcome, Product, SiteSettlement, State, new_product
 from cloud.market.tools.inputs import BadInput, interval_start_ms, mapping, only, rows, text, whole
 from cloud.market.trading import book_trade
+from contracts.faults import bound_of
 from contracts.market import ProductState
 from contracts.spelling import first_fault
 from contracts.units import DELIVERY_INTERVAL_S
@@ -142,8 +143,8 @@ def market_of(rules: MarketRules, sites: Iterable[str], connections: Mapping[str
         try:
             limits = Participant(site=site, import_limit_wh=limit_wh, export_limit_wh=limit_wh)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise BadInput(f"site {site[:80]!r} has no name that a market can register: {first['msg']}") from error
+            bound = bound_of(error.errors(include_url=False)[0])
+            raise BadInput(f"site {site[:80]!r} has no name that a market can register: it {bound}") from error
         state.accounts[site] = Account(participant=limits)
     return state
 

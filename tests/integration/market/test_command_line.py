@@ -101,7 +101,8 @@ def test_a_file_that_is_missing_or_not_json_is_said_so(tmp_path: Path) -> None:
     """The two commonest mistakes."""
     assert "cannot be read" in _run("clear", str(tmp_path / "nothing.json"), code=2)
     assert "is not JSON" in _run("settle", "-", code=2, stdin="{")
-    assert "line 2 of - is not JSON" in _run("run", "-", code=2, stdin='{"op":"cancel","id":"x"}\nnope\n')
+    second = "line 2 of - cannot be read: it is not JSON at column 1: a value is missing"
+    assert second in _run("run", "-", code=2, stdin='{"op":"cancel","id":"x"}\nnope\n')
 
 
 STREAM = [

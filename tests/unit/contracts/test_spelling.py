@@ -50,8 +50,8 @@ class _Street(_Strict):
             "house.rooms.attic.whisker is not a known key (did you mean 'whiskers'?)",
         ),
         ({"house": {"zebra": 1}}, "house.zebra is not a known key"),
-        ({}, "house: Field required"),
-        ([], "street: Input should be a valid dictionary or instance of _Street"),
+        ({}, "house is missing"),
+        ([], "street: must be a section of keys"),
     ],
 )
 def test_the_key_that_was_meant_is_named(told: object, says: str) -> None:

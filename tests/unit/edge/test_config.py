@@ -79,7 +79,7 @@ def test_a_complete_configuration_is_read(tmp_path: Path) -> None:
         ("control", {"period_s": 0.01}, "control.period_s is 0.01, must be greater than or equal to 0.2"),
         ("devices.1.battery.capacity_wh", "big", "devices.1.battery.capacity_wh is 'big'"),
         ("devices.1.id", "meter", "two devices share an id"),
-        ("link", {"url": "http://broker"}, "link is a section, url 'http://broker'"),
+        ("link", {"url": "http://broker"}, "link: url 'http://broker'"),
         (
             "commands",
             {"trusted": [{"issuer": "dso", "role": "grid_operator", "public_key": "AAAA"}]},

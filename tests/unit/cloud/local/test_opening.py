@@ -60,11 +60,11 @@ def test_settings_name_servers_and_a_command_may_name_others(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("key", "url", "match"),
     [
-        ("tables", "mysql://db/x", "tables: .*must be postgresql://"),
-        ("tables", "postgresql://someone:secret@db/x", "tables: .*passfile"),
-        ("tables", "postgresql://someone@db/x?password=secret", "tables: .*passfile"),
-        ("streams", "kafka://one/x", "streams: .*must be nats://"),
-        ("streams", "nats://someone:secret@one/x", "streams: .*creds"),
+        ("tables", "mysql://db/x", "tables is .*must be postgresql://"),
+        ("tables", "postgresql://someone:secret@db/x", "tables is .*passfile"),
+        ("tables", "postgresql://someone@db/x?password=secret", "tables is .*passfile"),
+        ("streams", "kafka://one/x", "streams is .*must be nats://"),
+        ("streams", "nats://someone:secret@one/x", "streams is .*creds"),
     ],
 )
 def test_an_address_that_is_none_or_holds_a_password_is_refused(tmp_path: Path, key: str, url: str, match: str) -> None:

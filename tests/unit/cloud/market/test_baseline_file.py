@@ -141,7 +141,7 @@ def test_an_event_may_go_on_over_midnight() -> None:
         ({"history": {"2025-11-19": [400] * 24}}, "days have 24 values, not 96"),
         ({"history": {"2025-11-19": [400] * 96}, "timezone": "Europe/Nowhere"}, "no IANA time zone"),
         ({"history": {"2025-10-26": [400] * 96}, "timezone": "Europe/Berlin"}, "its day has 100 quarters"),
-        ({"holidays": "DE-XX"}, "no holidays are known of DE-XX"),
+        ({"holidays": "DE-XX"}, "no holidays are known of 'DE-XX'"),
         ({"holidays": {"land": "DE"}}, "unknown key 'land'"),
         ({"event": {"day": "2025-11-20", "first": 96, "count": 1}}, "does not begin within the 96"),
     ],

@@ -249,7 +249,7 @@ def test_what_is_no_tariff_is_refused_by_name(change: dict[str, Any], word: str)
     """One sentence says what to change."""
     with pytest.raises(BadTariff, match=word):
         made(**change)
-    with pytest.raises(BadTariff, match="is no YAML"):
+    with pytest.raises(BadTariff, match="is not YAML"):
         read_tariff("a: [", where="file")
     with pytest.raises(BadTariff, match="not a tariff's fields"):
         read_tariff("- 1", where="file")

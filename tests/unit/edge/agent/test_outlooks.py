@@ -146,7 +146,7 @@ def test_holidays_that_the_site_names_come_before_those_of_the_tariff(tmp_path: 
     named = place_of(_config(tmp_path, holidays="DE-BY")).holidays
     assert named is not None and epiphany in named and date(2026, 10, 3) in named
     assert place_of(_config(tmp_path)).holidays is None
-    with pytest.raises(ValidationError, match="no holidays are known of DE-XX"):
+    with pytest.raises(ValidationError, match="no holidays are known of 'DE-XX'"):
         _config(tmp_path, holidays="DE-XX")
 
 
