@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 SHOWN_MAX = 80  # Characters of a value; a longer one is cut.
+_LOOKED_AT_MAX = 2000  # For secrets; an address is no longer.
 _BITS_SHOWN_MAX = 256
 _UNWRITABLE = "Value error, Exceeds the limit ("  # Python, of a number that a rule's own sentence names.
 # How a text must look, in words: each pattern that a model of a person's file or command has.
@@ -92,7 +93,7 @@ _WORDS: Mapping[str, str] = {
 _SECRET = re.compile(r"(?:password|passphrase|secret|token|private_key)$")
 # Within an address: who signs in, and what is a secret among its parameters.
 _USER = re.compile(r"(?<=://)[^/@\s]*@")
-_PARAMETER = re.compile(r"(?i)(\w*(?:pass|token|secret|key)\w*)=[^&\s'\"]*")
+_PARAMETER = re.compile(r"(?i)((?:pass|token|secret|key)[a-z_]{0,20})=[^&\s'\"]*")
 # A part of a fault's place that names the library's way through a union, and no key.
 _NO_KEY = re.compile(r"[\[(]|^(?:str|int|float|bool|none)$")
 
@@ -150,7 +151,7 @@ def shown(value: Any) -> str:
         return "a section" if isinstance(value, Mapping) else "a list"
     if isinstance(value, int) and value.bit_length() > _BITS_SHOWN_MAX:
         return "a number without end"  # Python refuses to write one of more than 4,300 digits.
-    told = _PARAMETER.sub(r"\1=…", _USER.sub("…@", repr(value)))
+    told = _PARAMETER.sub(r"\1=…", _USER.sub("…@", repr(value)[:_LOOKED_AT_MAX]))
     return told if len(told) <= SHOWN_MAX else f"{told[:SHOWN_MAX]}…"
 
 
