@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text
@@ -25,12 +26,12 @@ from cloud.stores.registry import load_registry
 from cloud.stores.sequence import Seen
 from cloud.stores.tables import Table, Tables
 from contracts.topics import Up
-from contracts.units import DELIVERY_INTERVAL_S, Quality, epoch_ms
+from contracts.units import DELIVERY_INTERVAL_S, UCT_PER_CENT, Quality, epoch_ms
 from edge.outbox.records import Caps
 from edge.outbox.store import Store
 from sitewatt.demo import files
 from sitewatt.demo.backlog import waiting_messages
-from sitewatt.demo.earnings import earnings
+from sitewatt.demo.earnings import by_agent, earnings
 from sitewatt.demo.neighbourhood import ZONE, Neighbourhood
 from sitewatt.demo.view import money
 from sitewatt.demo.watch import Latency, NeighbourhoodView, SiteView
@@ -99,7 +100,13 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {**vars(self), "checks": self.checks, "passed": self.passed, "kept_up": self.kept_up}
+        return {
+            **vars(self),
+            "by_agent": by_agent(self.earnings),
+            "checks": self.checks,
+            "passed": self.passed,
+            "kept_up": self.kept_up,
+        }
 
 
 def collect(
@@ -245,23 +252,34 @@ def render(report: Report) -> Group:
 
 
 def _earned(rows: Sequence[dict[str, Any]]) -> Grid:
-    """Return what each site earned, beside what it would have at the utility's tariffs alone.
+    """Return what each site got, beside what it would have at the utility's tariffs alone and with perfect foresight.
 
-    There with its meter as it was, with its battery run by self-consumption, and without its battery.
+    Alone with its meter as it was, with its battery run by self-consumption, and without its battery; then each kind
+    of agent. What an event paid or took is beside the rest.
     """
-    table = Grid(title="what each site earned, intervals with a reading", title_justify="left")
-    for heading in ("site", "intervals", "settled", "no market", "nor a plan", "nor a battery"):
+    table = Grid(
+        title="what each site got, ct (below zero it paid)", title_justify="left",
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for heading in ("site", "agent"):
         table.add_column(heading)
+    for heading in ("energy", "event", "no\nmarket", "nor a\nplan", "nor a\nbattery", "perfect\nforesight"):
+        table.add_column(heading, justify="right")
     for row in rows:
-        sums = (
-            _sum(row[name]) for name in ("paid_uct", "without_market_uct", "without_plan_uct", "without_battery_uct")
-        )
-        table.add_row(row["site"], str(row["intervals"]), *sums)
+        table.add_row(row["site"], row["agent"], *_sums(row), end_section=row is rows[-1])
+    for total in by_agent(rows):
+        table.add_row(f"all {total['sites']}", total["agent"], *_sums(total))
     return table
 
 
-def _sum(owed_uct: int | None) -> str:
-    return "not known" if owed_uct is None else money(-owed_uct)
+def _sums(row: dict[str, Any]) -> list[str]:
+    energy_uct = row["paid_uct"] - row["event_uct"]
+    others = ("event_uct", "without_market_uct", "without_plan_uct", "without_battery_uct", "perfect_uct")
+    return [_cents(owed_uct) for owed_uct in (energy_uct, *(row[name] for name in others))]
+
+
+def _cents(owed_uct: int | None) -> str:
+    return "not known" if owed_uct is None else f"{-owed_uct / UCT_PER_CENT:.2f}"
 
 
 def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:

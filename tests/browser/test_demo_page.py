@@ -51,9 +51,25 @@ def test_the_page_follows_a_run_from_its_start_to_its_verdict(server: DemoPage, 
     expect(page.get_by_role("row", name="home-1 consumer")).to_contain_text("limit export")
     expect(page.locator("main")).to_contain_text("feeder overload (240.0 kW)")
     expect(page.locator("canvas")).to_have_count(3)
-    server.end({"checks": {"nothing was lost": True, "an interval settled": False}, "kept_up": True})
+    sums = {
+        "agent": "consumer", "paid_uct": -15_000_000, "event_uct": 4_000_000, "without_market_uct": -18_000_000,
+        "without_plan_uct": None, "without_battery_uct": 17_000_000, "perfect_uct": -30_000_000,
+    }  # fmt: skip
+    server.end(
+        {
+            "checks": {"nothing was lost": True, "an interval settled": False},
+            "kept_up": True,
+            "earnings": [{"site": "home-1", **sums}],
+            "by_agent": [{"sites": 3, **sums}],
+        }
+    )
     expect(page.get_by_role("heading", name="How it ended")).to_be_visible()
     expect(page.locator("main")).to_contain_text("FAILED an interval settled")
+    for name in ("home-1", "all 3"):
+        row = page.get_by_role("row", name=f"{name} consumer gets")
+        expect(row.get_by_role("cell")).to_contain_text(
+            [name, "consumer", "gets 0.19", "pays 0.04", "gets 0.18", "–", "pays 0.17", "gets 0.30"]
+        )
     assert faults == []
 
 

@@ -141,7 +141,19 @@ function Verdict({ report }) {
   return html`<section><h2>How it ended</h2><ul class="plain">
     ${checks.map(([name, held]) => html`<li key=${name}><span class=${held ? 'good' : 'bad'}>${held ? 'passed' : 'FAILED'}</span> ${name}</li>`)}
     ${!report.kept_up && html`<li class="warn">This machine did not keep up: some messages still waited, none was lost by that.</li>`}
-  </ul></section>`;
+  </ul><${Earned} sites=${report.earnings} agents=${report.by_agent} /></section>`;
+}
+
+function Earned({ sites, agents }) {
+  if (!sites.length) return null;
+  const row = (name, one) => html`<tr key=${name + one.agent}><td>${name}</td><td>${one.agent}</td>
+    ${[one.paid_uct - one.event_uct, one.event_uct, one.without_market_uct, one.without_plan_uct, one.without_battery_uct, one.perfect_uct]
+    .map((owed) => html`<td class="number">${owed == null ? NOTHING : `${owed > 0 ? 'pays' : 'gets'} ${euros(Math.abs(owed))}`}</td>`)}</tr>`;
+  return html`<h3>What each site got</h3><div class="scroll" tabindex="0"><table>
+    <thead><tr><th>site</th><th>agent</th><th class="number">energy</th><th class="number">event</th><th class="number">no market</th>
+      <th class="number">nor a plan</th><th class="number">nor a battery</th><th class="number">perfect foresight</th></tr></thead>
+    <tbody>${sites.map((one) => row(one.site, one))}${agents.map((one) => row(`all ${one.sites}`, one))}</tbody>
+  </table></div>`;
 }
 
 document.getElementById('before')?.remove();

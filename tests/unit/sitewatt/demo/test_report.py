@@ -84,3 +84,21 @@ def test_a_penalty_for_a_site_that_obeyed_is_explained() -> None:
         console.print(render(report))
     assert "settled: 3.40 ct for what was delivered, 1.20 ct owed for what was not" in shown.get()
     assert "a baseline follows the day by 20 % at most; factory used more" in shown.get()
+
+
+def test_each_site_and_each_kind_of_agent_gets_a_row() -> None:
+    """Foresight stands in the table beside what was settled, and what the event took is apart from the energy."""
+    row = {
+        "site": "home-1", "agent": "consumer", "paid_uct": -15_000_000, "event_uct": 4_000_000,
+        "without_market_uct": -18_000_000, "without_plan_uct": None, "without_battery_uct": -17_000_000,
+        "perfect_uct": -30_000_000, "intervals": 3,
+    }  # fmt: skip
+    counts = {"sent": 0, "accepted": 0, "traded": 0}
+    report = Report(**{**_GOOD, "intervals": [], "dr_events": [], "orders": counts, "earnings": [row]})
+    assert report.as_dict()["by_agent"][0]["perfect_uct"] == -30_000_000
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(render(report))
+    lines = [line.replace("│", " ").split() for line in shown.get().splitlines()]
+    sums = ["19.00", "-4.00", "18.00", "not", "known", "17.00", "30.00"]
+    assert ["home-1", "consumer", *sums] in lines and ["all", "1", "consumer", *sums] in lines
