@@ -41,7 +41,8 @@ class OrderBy(StrEnum):
 class FlexibleSite:
     """What a site has agreed to offer: abilities without sign in W and Wh, prices in mct_per_kwh of energy moved.
 
-    A site without a battery has ``battery_capacity_wh`` 0. ``sheddable_load_w`` is load that a limit at the meter may
+    A site without a battery has ``battery_capacity_wh`` 0. ``inverter_w_max`` is what battery and sun can give together
+    behind one inverter, ``None`` where each has its own. ``sheddable_load_w`` is load that a limit at the meter may
     take away, ``pv_curtailable`` whether an export limit may take away PV.
 
     Raises:
@@ -53,6 +54,7 @@ class FlexibleSite:
     battery_charge_w_max: int = 0
     battery_discharge_w_max: int = 0
     battery_capacity_wh: int = 0
+    inverter_w_max: int | None = None
     soc_percent_min: float = 10.0
     soc_percent_max: float = 95.0
     efficiency_one_way: float = 0.95

@@ -74,7 +74,11 @@ def _battery_w(
     wh_per_percent = site.battery_capacity_wh / 100
     if direction is Direction.REDUCE_IMPORT:
         stored_wh = max(0.0, seen.soc_percent - site.soc_percent_min) * wh_per_percent * site.efficiency_one_way
-        return max(0.0, min(site.battery_discharge_w_max, stored_wh / hours) + natural.battery_w)
+        change_w = min(site.battery_discharge_w_max, stored_wh / hours) + natural.battery_w
+        if site.inverter_w_max is not None:
+            # What the battery gives beyond the inverter's rating only holds the sun back.
+            change_w = min(change_w, site.inverter_w_max + natural.battery_w + natural.pv_w)
+        return max(0.0, change_w)
     room_wh = max(0.0, site.soc_percent_max - seen.soc_percent) * wh_per_percent / site.efficiency_one_way
     return max(0.0, min(site.battery_charge_w_max, room_wh / hours) - natural.battery_w)
 

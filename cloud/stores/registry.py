@@ -37,11 +37,15 @@ class _Record(BaseModel):
 
 
 class BatteryRecord(_Record):
-    """A site's batteries together; powers are magnitudes in W."""
+    """A site's batteries together; powers are magnitudes in W.
+
+    ``inverter_w_max`` is what a hybrid's battery and sun can give together; ``None`` where each has an inverter.
+    """
 
     capacity_wh: int = Field(gt=0)
     charge_w_max: int = Field(ge=0)
     discharge_w_max: int = Field(ge=0)
+    inverter_w_max: int | None = Field(default=None, gt=0)
     soc_percent_min: float = Field(default=10.0, ge=0, le=100)
     soc_percent_max: float = Field(default=95.0, ge=0, le=100)
 

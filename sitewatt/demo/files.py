@@ -251,4 +251,7 @@ def _record(site: Site) -> dict[str, Any]:
             "charge_w_max": site.battery.power_w,
             "discharge_w_max": site.battery.power_w,
         }
+        if site.pv_peak_w:
+            # The simulated hybrid is rated for the larger of what stands behind it.
+            record["battery"]["inverter_w_max"] = max(site.pv_peak_w, site.battery.power_w)
     return record

@@ -54,6 +54,8 @@ def _as_of_then(folder: Path) -> None:
     told = yaml.safe_load(path.read_text(encoding="utf-8"))
     for zone in told["registry"]["zones"]:
         del zone["timezone"]
+    for site in told["registry"]["sites"]:
+        site.get("battery", {}).pop("inverter_w_max", None)
     path.write_text(yaml.safe_dump(told), encoding="utf-8")
 
 

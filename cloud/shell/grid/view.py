@@ -131,6 +131,7 @@ def _offer(site: SiteRecord) -> FlexibleSite:
         battery_charge_w_max=battery.charge_w_max if battery else 0,
         battery_discharge_w_max=battery.discharge_w_max if battery else 0,
         battery_capacity_wh=battery.capacity_wh if battery else 0,
+        inverter_w_max=battery.inverter_w_max if battery else None,
         soc_percent_min=battery.soc_percent_min if battery else 10.0,
         soc_percent_max=battery.soc_percent_max if battery else 95.0,
         sheddable_load_w=site.sheddable_load_w,
