@@ -27,6 +27,8 @@ _PROFILES = {
     DeviceKind.SUNSPEC_METER: "sunspec_generic_int",
     DeviceKind.SUNSPEC_PV: "sunspec_generic_int",
     DeviceKind.SUNSPEC_HYBRID: "fronius_gen24_int",
+    DeviceKind.HEIDELBERG_EC: "heidelberg_ec",
+    DeviceKind.STIEBEL_ISG: "stiebel_isg",
 }
 
 
@@ -137,7 +139,7 @@ def _gateway(
             "import_limit_w": site.import_limit_w,
             "export_limit_w": site.export_limit_w,
         },
-        "devices": [meter, inverter],
+        "devices": [meter, inverter, *_moved(site, ports)],
         "link": link,
         "state_dir": str(state(folder, site.id)),
         "control": {"idle": "self_consumption" if site.self_consumption else "hold"},
@@ -151,6 +153,22 @@ def _gateway(
             "follow_schedule": site.follows_schedule,
         },
     }
+
+
+def _moved(site: Site, ports: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the section of the device that the plan moves."""
+    goal = site.goal
+    if goal is None:
+        return []
+    load: dict[str, Any] = {"rated_w": goal.rated_w, "goal": {"energy_kwh": goal.energy_wh / 1000}}
+    if goal.by is not None:
+        load |= {"rest": "off"}
+        load["goal"]["by"] = goal.by
+    if goal.comfort_wh is not None:
+        load |= {"state": "sg_ready_state"}
+        load["goal"]["comfort_kwh"] = goal.comfort_wh / 1000
+    url = _url(ports, site.id, goal.device)
+    return [{"id": goal.device, "profile": _PROFILES[goal.kind], "url": url, "role": "load", "load": load}]
 
 
 def _feeder_gateway(folder: Path, place: Neighbourhood, link: dict[str, Any], ports: dict[str, int]) -> dict[str, Any]:

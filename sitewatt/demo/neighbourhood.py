@@ -61,6 +61,18 @@ class Battery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Goal:
+    """A device that the plan moves, and what it needs: energy by a clock time (UTC), or within a band over the day."""
+
+    device: str
+    kind: DeviceKind
+    rated_w: int
+    energy_wh: int
+    by: str | None = None
+    comfort_wh: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """One site of the neighbourhood, as the plant, the gateway and the market each need it."""
 
@@ -75,6 +87,7 @@ class Site:
     battery: Battery | None = None
     self_consumption: bool = True
     follows_schedule: bool = True
+    goal: Goal | None = None
 
     @property
     def flexible(self) -> bool:
@@ -123,7 +136,8 @@ class Neighbourhood:
 def neighbourhood(*, sites: int, week: Week) -> Neighbourhood:
     """Return a solar farm, a factory and homes on one feeder.
 
-    Every third home has no battery. From the thirteenth home on the measured homes are used again, a little larger.
+    The second home has a heat pump, the third a charging point with a car. Every third home has no battery. From the
+    thirteenth home on the measured homes are used again, a little larger.
 
     Raises:
         ValueError: ``sites`` is outside 2 to 20.
@@ -181,6 +195,7 @@ def _home(number: int) -> Site:
         pv_peak_w=5_000,
         pv_series=f"{series}_pv",
         battery=None if number % 3 == 0 else Battery(capacity_wh=10_000, power_w=4_000, soc_percent=50),
+        goal={2: _PUMP, 3: _CAR}.get(number),
     )
 
 
@@ -198,14 +213,26 @@ def _plant_site(site: Site) -> PlantSite:
         load=site.load,
         pv=PvConfig(series=site.pv_series, peak_w=float(site.pv_peak_w)) if site.pv_peak_w else None,
         battery=_plant_battery(site.battery) if site.battery else None,
-        devices=(DeviceConfig(id="meter", kind=site.meter), inverter),
+        devices=(DeviceConfig(id="meter", kind=site.meter), inverter, *_moved(site.goal)),
     )
+
+
+# 1 kW all day, which the house bears half a kWh earlier or later; 2 kWh for an errand at a quarter past one.
+_PUMP = Goal(device="heat-pump", kind=DeviceKind.STIEBEL_ISG, rated_w=3_000, energy_wh=24_000, comfort_wh=500)
+_CAR = Goal(device="charger", kind=DeviceKind.HEIDELBERG_EC, rated_w=11_000, energy_wh=2_000, by="12:15")
 
 
 def _serves(site: Site) -> Serves:
     if site.battery is None:
         return Serves.PV
     return Serves.HYBRID if site.pv_peak_w else Serves.BATTERY
+
+
+def _moved(goal: Goal | None) -> tuple[DeviceConfig, ...]:
+    """Return the device of a goal; a charging point without its gateway lets the car wait."""
+    if goal is None:
+        return ()
+    return (DeviceConfig(id=goal.device, kind=goal.kind, rated_w=float(goal.rated_w), safe_a=0.0),)
 
 
 def _plant_battery(battery: Battery) -> BatteryConfig:

@@ -32,6 +32,7 @@ from edge.outbox.store import Store
 from sitewatt.demo import files
 from sitewatt.demo.backlog import waiting_messages
 from sitewatt.demo.earnings import by_agent, earnings
+from sitewatt.demo.goals import goals_met, told
 from sitewatt.demo.neighbourhood import ZONE, Neighbourhood
 from sitewatt.demo.view import money
 from sitewatt.demo.watch import Latency, NeighbourhoodView, SiteView
@@ -67,6 +68,7 @@ class Report:
     latency_ms: dict[str, float | None]
     processes: dict[str, dict[str, float]]
     earnings: list[dict[str, Any]]
+    goals: list[dict[str, Any]]
 
     @property
     def checks(self) -> dict[str, bool]:
@@ -138,7 +140,13 @@ def collect(
         },
         processes=usage,
         earnings=_earnings(folder, place),
+        goals=_goals(folder, place),
     )
+
+
+def _goals(folder: Path, place: Neighbourhood) -> list[dict[str, Any]]:
+    with files.truth(folder).open(encoding="utf-8") as truth:
+        return goals_met(place, truth)
 
 
 def _earnings(folder: Path, place: Neighbourhood) -> list[dict[str, Any]]:
@@ -237,6 +245,7 @@ def render(report: Report) -> Group:
         f"energy: feeder and sites differ by {report.energy['max_balance_error_w']:.0f} W at most of "
         f"{report.energy['feeder_peak_w'] / 1000:.0f} kW"
     )
+    lines += [told(row) for row in report.goals]
     verdict = [
         Text(f"{'passed' if held else 'FAILED'}  {name}", style="green" if held else "red")
         for name, held in report.checks.items()

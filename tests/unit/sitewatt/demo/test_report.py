@@ -20,6 +20,7 @@ _GOOD: dict[str, Any] = {
     "latency_ms": {},
     "processes": {},
     "earnings": [],
+    "goals": [],
 }
 
 
