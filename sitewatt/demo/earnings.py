@@ -7,6 +7,8 @@ the end than in the other case is counted at the tariff.
 What demand response paid or took is a sum of its own. It is no part of perfect foresight: that is the gateway's planner
 over the intervals as they came, at the market's price of each (the tariff where nothing cleared or is better), with the
 battery at the end as full as it was. It takes any quantity at that price, so it is a bound, not a result one can reach.
+Only batteries move in it: a car or a heat pump draws what it drew, and sun that an order or a full inverter held back
+is missing.
 """
 
 from collections import defaultdict
