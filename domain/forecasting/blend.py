@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from domain.forecasting.members import OF_ITS_KIND, SEASONAL, Folded, Member
 from domain.forecasting.mix import mix, weighted
 from domain.forecasting.quantiles import slot_bands
-from domain.forecasting.ridge import ridge
+from domain.forecasting.ridge import UNSEEN_DAYS, ridge
 from domain.forecasting.series import DAY_S, Floats, days
 
 RECORD_DAYS = 112
@@ -119,7 +119,9 @@ def _day(
         past["ridge"] = np.full(actual.shape, np.nan)
         depth = min(len(record), len(learned[1]))
         past["ridge"][:depth] = learned[1][:depth]
-    mixed = mix(told=told, past=past, actual=actual, parts=PARTS, half_life_days=HALF_LIFE_DAYS)
+    mixed = mix(
+        told=told, past=past, actual=actual, parts=PARTS, half_life_days=HALF_LIFE_DAYS, unseen_days=UNSEEN_DAYS
+    )
     below, above = slot_bands((actual - mixed.past)[:band_days], width=max(1, steps // 24))
     middle = _filled(mixed.told, folded.days)
     if folded.holiday is not None:

@@ -30,9 +30,18 @@ class Mixed:
 
 
 def mix(
-    *, told: Mapping[str, Floats], past: Mapping[str, Floats], actual: Floats, parts: int, half_life_days: float
+    *,
+    told: Mapping[str, Floats],
+    past: Mapping[str, Floats],
+    actual: Floats,
+    parts: int,
+    half_life_days: float,
+    unseen_days: int = 0,
 ) -> Mixed:
     """Mix the members' forecasts of one day.
+
+    Weights that were made by a day's errors flatter the mix of that day. So of the newest days it is told by weights
+    of the days before them, where there are as many of these.
 
     Args:
         told: The forecast of each member, by slot.
@@ -40,6 +49,7 @@ def mix(
         actual: What those days were.
         parts: Into how many parts of equal length the day is split; each has its own weights.
         half_life_days: After how many days a past error counts half.
+        unseen_days: Of how many of the newest days the past mix has not seen the errors.
     """
     names = [name for name in told if np.isfinite(told[name]).any()]
     forecasts = np.stack([told[name] for name in names])
@@ -53,6 +63,9 @@ def mix(
         share = _shares(errors, age)
         out[span] = _weighted(forecasts[:, span], share)
         out_past[:, span] = _weighted(record[:, :, span], share)
+        if unseen_days and len(actual) >= 2 * unseen_days:
+            before = _shares(errors[:, unseen_days:], age[unseen_days:])
+            out_past[:unseen_days, span] = _weighted(record[:, :unseen_days, span], before)
         for index, name in enumerate(names):
             weights[name][part] = share[index]
     return Mixed(told=out, past=out_past, weights=weights)

@@ -1,8 +1,9 @@
-"""One linear model for each time of day and each day ahead, with its honest past errors for free.
+"""One linear model for each time of day and each day ahead, with its honest past errors.
 
 Ridge regression on what was known at the origin: the newest days at and around that time, weekly values, levels, the
 weekday, and what is known of the day to come (weather, published forecasts). The leave-one-out error of a linear
-smoother follows from the fit, so that the past record needs no refit.
+smoother follows from the fit, so that the past record needs no refit. But it knows the days around the one left out,
+which a forecast does not: the newest days, of which bands are made, are told by a second fit that has not seen them.
 
 Source: ridge, Hoerl and Kennard, Technometrics 12 (1970); leave-one-out (PRESS), Allen, Technometrics 16 (1974).
 """
@@ -17,13 +18,17 @@ DAYS_MIN = 21
 DAYS_MAX = 365
 HALF_LIFE_DAYS = 120.0
 PENALTIES = (3.0, 12.0, 48.0, 192.0)
+UNSEEN_DAYS = 28  # The newest days that the second fit tells; it needs twice as many older ones.
 SLOTS_AT_ONCE = 8  # A year of all slots at once takes 40 MB, which a gateway has not.
 
 
 def ridge(
     folded: Folded, *, ahead: int, covariates: Floats | None = None, calendar: bool = True
 ) -> tuple[Floats, Floats] | None:
-    """Return the forecast of the day ``ahead`` and the leave-one-out forecasts of the past days, newest first.
+    """Return the forecast of the day ``ahead`` and what would have been told of the past days, newest first.
+
+    Of the newest ``UNSEEN_DAYS`` that is what a fit on the days before them tells, where there are enough; of the
+    others it is the leave-one-out forecast.
 
     Args:
         folded: The history.
@@ -40,7 +45,12 @@ def ridge(
     rows = np.concatenate([np.array([-1 - ahead]), np.arange(count)])
     features = _features(folded, rows, ahead, covariates, calendar=calendar)
     target = folded.row(rows[1:])
-    return fit(features, target, np.arange(count))
+    told, past = fit(features[:1], features[1:], target, np.arange(count))
+    known = UNSEEN_DAYS + ahead  # What was known as the oldest of the unseen days was told is older than this.
+    if count - known >= 2 * UNSEEN_DAYS:
+        unseen = slice(1, 1 + UNSEEN_DAYS)
+        past[:UNSEEN_DAYS], _ = fit(features[unseen], features[1 + known :], target[known:], np.arange(known, count))
+    return told[0], past
 
 
 def _features(folded: Folded, rows: Ints, ahead: int, covariates: Floats | None, *, calendar: bool) -> Floats:
@@ -92,25 +102,36 @@ def _weather(covariates: Floats, rows: Ints, newest: Ints, future: int) -> list[
     return columns
 
 
-def fit(features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:
-    """Fit every slot by itself; choose the penalty by the leave-one-out error of all."""
-    weight = 0.5 ** (ages / HALF_LIFE_DAYS)
+def fit(here: Floats, features: Floats, target: Floats, ages: Floats | Ints) -> tuple[Floats, Floats]:
+    """Return what is told of some days, and the leave-one-out forecasts of those that were learned from.
+
+    Every slot is fitted by itself; the penalty is the one with the least leave-one-out error of all.
+
+    Args:
+        here: What is known of the days to tell: days by slots by features.
+        features: The same of the days to learn from.
+        target: What those were: days by slots.
+        ages: How old those are, in days; only their differences count.
+    """
+    weight = 0.5 ** ((ages - ages.min()) / HALF_LIFE_DAYS)
     count, slots = target.shape
-    told, past = np.empty((len(PENALTIES), slots)), np.empty((len(PENALTIES), count, slots))
+    told, past = np.empty((len(PENALTIES), len(here), slots)), np.empty((len(PENALTIES), count, slots))
     score = np.zeros(len(PENALTIES))
     for begin in range(0, slots, SLOTS_AT_ONCE):
         block = slice(begin, begin + SLOTS_AT_ONCE)
-        told[:, block], past[:, :, block], scored = _fit_slots(features[:, block], target[:, block], weight)
+        told[:, :, block], past[:, :, block], scored = _fit_slots(
+            here[:, block], features[:, block], target[:, block], weight
+        )
         score += scored
     best = int(score.argmin())
     return told[best], past[best]
 
 
-def _fit_slots(features: Floats, target: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+def _fit_slots(here: Floats, features: Floats, target: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
     """Return of each penalty what is told, the leave-one-out forecasts, and the sum of their weighted errors."""
-    usable = np.isfinite(target) & np.isfinite(features[1:]).all(axis=2)
+    usable = np.isfinite(target) & np.isfinite(features).all(axis=2)
     weights = np.where(usable, weight[:, None], 0.0).T  # slots by days
-    x = np.nan_to_num(features[1:]).transpose(1, 0, 2)
+    x = np.nan_to_num(features).transpose(1, 0, 2)
     y = np.where(usable, target, 0.0).T
     total = np.maximum(weights.sum(axis=1), 1e-9)
     x_mean = np.einsum("sn,snp->sp", weights, x) / total[:, None]
@@ -126,21 +147,22 @@ def _fit_slots(features: Floats, target: Floats, weight: Floats) -> tuple[Floats
     values, vectors = np.linalg.eigh(gram)
     rotated = centred @ vectors
     projected = np.einsum("spq,sp->sq", vectors, moment)
-    here = _within_reach((np.nan_to_num(features[0]) - x_mean) / scale, centred, weights > 0)[:, None, :] @ vectors
+    aimed = (np.nan_to_num(here).transpose(1, 0, 2) - x_mean[:, None, :]) / scale[:, None, :]
+    aimed = _within_reach(aimed, centred, weights > 0) @ vectors  # slots by days by features
     told, past, score = [], [], []
     for penalty in PENALTIES:
         shrunk = 1.0 / (np.maximum(values, 0.0) + penalty)
         fitted = np.einsum("snq,sq->sn", rotated, projected * shrunk)
         leverage = weights * (np.einsum("snq,sq->sn", rotated**2, shrunk) + 1.0 / total[:, None])
         error = (aside - fitted) / np.maximum(1.0 - leverage, 0.05)
-        told.append(y_mean + np.einsum("sq,sq->s", here[:, 0, :], projected * shrunk))
+        told.append((y_mean[:, None] + np.einsum("snq,sq->sn", aimed, projected * shrunk)).T)
         past.append(np.where(weights > 0, y - error, np.nan).T)
         score.append((weights * np.abs(error)).sum())
     return np.stack(told), np.stack(past), np.array(score)
 
 
 def _within_reach(here: Floats, past: Floats, known: NDArray[np.bool_]) -> Floats:
-    """Return the features of the day to forecast, drawn to within once the span of the past's beyond it.
+    """Return the features of the days to forecast, drawn to within once the span of the past's beyond it.
 
     The minutes of dawn lie in the dark for weeks: the first light there is thousands of the past's deviations away, and
     a line through the dark says nothing about it.
@@ -149,4 +171,5 @@ def _within_reach(here: Floats, past: Floats, known: NDArray[np.bool_]) -> Float
     high = np.where(known[:, :, None], past, -np.inf).max(axis=1)
     span = high - low
     some = np.isfinite(span)
-    return np.where(some, np.clip(here, np.where(some, low - span, here), np.where(some, high + span, here)), here)
+    least, most = np.where(some, low - span, -np.inf), np.where(some, high + span, np.inf)
+    return np.clip(here, least[:, None, :], most[:, None, :])

@@ -12,7 +12,7 @@ from domain.forecasting.blend import blend, fold
 from domain.forecasting.members import SEASONAL
 from domain.forecasting.mix import mix
 from domain.forecasting.quantiles import conformal, slot_bands
-from domain.forecasting.ridge import ridge
+from domain.forecasting.ridge import UNSEEN_DAYS, ridge
 from domain.forecasting.series import Series, days, first_step, regular, until
 
 MONDAY = datetime(2026, 6, 1, tzinfo=UTC)
@@ -98,14 +98,29 @@ def test_the_leave_one_out_record_is_that_of_a_refit() -> None:
 
     random = np.random.default_rng(5)
     features, target = random.normal(size=(31, 1, 4)), random.normal(size=(30, 1))
-    _, past = module.fit(features, target, np.zeros(30))
+    _, past = module.fit(features[:1], features[1:], target, np.zeros(30))
     left_out = target.copy()
     left_out[7] = np.nan
-    swapped = features.copy()
-    swapped[0] = features[8]
-    told, _ = module.fit(swapped, left_out, np.zeros(30))
+    told, _ = module.fit(features[8:9], features[1:], left_out, np.zeros(30))
     # The centring and scaling move a little when a day is left out; nothing else does.
-    assert told[0] == pytest.approx(past[7, 0], abs=0.03)
+    assert told[0, 0] == pytest.approx(past[7, 0], abs=0.03)
+
+
+def test_the_record_of_the_newest_days_is_no_better_than_the_forecasts_were() -> None:
+    """A level that wanders is known from both sides to whoever leaves one day out, and from one side to a forecast."""
+    random = np.random.default_rng(11)
+    recorded, happened = [], []
+    for _ in range(12):
+        level = np.cumsum(random.normal(0, 1, 200))  # Oldest first.
+        load = 50 + level[:, None] + random.normal(0, 0.5, (200, 4))
+        known = load[:-1]
+        folded = fold(known.ravel(), local_start_s=int(MONDAY.timestamp()), future=1, step_s=6 * 3600)
+        learned = ridge(folded, ahead=0)
+        assert learned is not None
+        told, past = learned
+        happened.append(np.abs(told - load[-1]).mean())
+        recorded.append(np.abs(past[:UNSEEN_DAYS] - known[::-1][:UNSEEN_DAYS]).mean())
+    assert np.mean(recorded) > 0.9 * np.mean(happened), (np.mean(recorded), np.mean(happened))
 
 
 def test_the_mix_follows_the_better_member() -> None:
@@ -116,6 +131,23 @@ def test_the_mix_follows_the_better_member() -> None:
     found = mix(told={"good": np.ones(24), "bad": np.zeros(24)}, past=past, actual=actual, parts=2, half_life_days=14)
     assert (found.weights["good"] > 0.9).all()
     assert found.told == pytest.approx(found.weights["good"][0], abs=0.05)
+
+
+def test_the_past_mix_of_unseen_days_knows_nothing_of_their_errors() -> None:
+    """One member was good until four weeks ago, another since: what was told then is what the first said."""
+    actual = np.zeros((112, 24))
+    newer = np.arange(112)[:, None] < 28
+    past = {"before": np.where(newer, 5.0, 0.1) + actual, "since": np.where(newer, 0.1, 5.0) + actual}
+    told = {name: np.ones(24) for name in past}
+    seen = mix(told=told, past=past, actual=actual, parts=2, half_life_days=14)
+    unseen = mix(told=told, past=past, actual=actual, parts=2, half_life_days=14, unseen_days=28)
+    assert (seen.weights["since"] > 0.9).all() and unseen.weights["since"] == pytest.approx(seen.weights["since"])
+    assert np.abs(seen.past[:28]).max() < 1.0
+    assert np.abs(unseen.past[:28]).min() > 4.0
+    assert unseen.past[28:] == pytest.approx(seen.past[28:])
+    short = mix(told=told, past={name: values[:50] for name, values in past.items()}, actual=actual[:50], parts=2,
+                half_life_days=14, unseen_days=28)  # fmt: skip
+    assert np.isfinite(short.past).all()
 
 
 @settings(max_examples=40, deadline=None)
