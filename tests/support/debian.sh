@@ -3,10 +3,9 @@
 # also what only the night's tests need.
 set -eu
 missing=""
-for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpoll:mbpoll debootstrap:debootstrap gpg:gpg chromium:chromium; do
+for pair in mosquitto:mosquitto mosquitto_pub:mosquitto-clients socat:socat mbpoll:mbpoll debootstrap:debootstrap gpg:gpg chromium:chromium promtool:prometheus; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
-[ "${1:-}" != nightly ] || command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 [ "${1:-}" != nightly ] || command -v influxd >/dev/null 2>&1 || missing="$missing influxdb"
 [ -e /usr/include/modbus/modbus.h ] || missing="$missing libmodbus-dev"
 set -- "${1:-}" /usr/lib/postgresql/*/bin/initdb

@@ -19,6 +19,7 @@ from contracts.telemetry import StatusMessage
 from contracts.topics import Up
 from tests.support.cloud.sites import START, ZONE, batch, context, house_in
 from tests.support.market.shell import run_events, story
+from tests.support.promtool import complaints
 
 DOC = Path(__file__).parents[4] / "docs" / "operations.md"
 
@@ -50,6 +51,17 @@ def test_a_call_writes_one_line_in_the_embedded_metric_format(
     named = {each["Name"]: each["Unit"] for each in directive["Metrics"]}
     assert named.keys() - {COLD_STARTS.name} == {RECORDS.name, REFUSED.name} and set(named.values()) == {"Count"}
     assert (metric[RECORDS.name], metric[REFUSED.name]) == ([2.0], [1.0])
+
+
+def test_promtool_finds_nothing_to_complain_of_in_a_private_clouds_figures() -> None:
+    """The same conventions as the gateway's; every figure there is, and the streams' and the sites'."""
+    counts = Counts()
+    counts.called("cloud.handlers.market_tick", seconds=0.25, cpu_s=0.125, failed=True)
+    for figure in FIGURES:
+        counts.add("market-tick", figure, 1)
+    text = counts.text({"waiting": 3, "set_aside": 1, "not_forwarded": 2}, {"home-1": 2})
+    assert complaints(text.encode()) == ""
+    assert "no help" in complaints(b"thing 1\n").lower(), "the checker checks"
 
 
 def test_calls_of_one_function_at_once_count_apart(capsys: pytest.CaptureFixture[str]) -> None:
