@@ -105,6 +105,7 @@ class Report:
         return {
             **vars(self),
             "by_agent": by_agent(self.earnings),
+            "goals": [{**row, "told": told(row)} for row in self.goals],
             "checks": self.checks,
             "passed": self.passed,
             "kept_up": self.kept_up,

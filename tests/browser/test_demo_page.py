@@ -61,10 +61,16 @@ def test_the_page_follows_a_run_from_its_start_to_its_verdict(server: DemoPage, 
             "kept_up": True,
             "earnings": [{"site": "home-1", **sums}],
             "by_agent": [{"sites": 3, **sums}],
+            "goals": [
+                {"site": "home-3", "device": "charger", "met": True, "told": "home-3 charger: 2.02 kWh of 2.00, met"},
+                {"site": "home-2", "device": "pump", "met": False, "told": "home-2 pump: 0.60 of 0.50 kWh, NOT met"},
+            ],
         }
     )
     expect(page.get_by_role("heading", name="How it ended")).to_be_visible()
     expect(page.locator("main")).to_contain_text("FAILED an interval settled")
+    expect(page.get_by_role("listitem").filter(has_text="home-3 charger: 2.02 kWh of 2.00, met")).to_have_count(1)
+    expect(page.get_by_role("listitem").filter(has_text="home-2 pump: 0.60 of 0.50 kWh, NOT met")).to_have_class("bad")
     for name in ("home-1", "all 3"):
         row = page.get_by_role("row", name=f"{name} consumer gets")
         expect(row.get_by_role("cell")).to_contain_text(

@@ -141,6 +141,7 @@ function Verdict({ report }) {
   return html`<section><h2>How it ended</h2><ul class="plain">
     ${checks.map(([name, held]) => html`<li key=${name}><span class=${held ? 'good' : 'bad'}>${held ? 'passed' : 'FAILED'}</span> ${name}</li>`)}
     ${!report.kept_up && html`<li class="warn">This machine did not keep up: some messages still waited, none was lost by that.</li>`}
+    ${report.goals.map((one) => html`<li key=${one.site + one.device} class=${one.met === false ? 'bad' : ''}>${one.told}</li>`)}
   </ul><${Earned} sites=${report.earnings} agents=${report.by_agent} /></section>`;
 }
 
