@@ -6,7 +6,8 @@ The network comes with the question, so a planned line or a new wallbox is tried
 import numpy as np
 
 from cloud.errors import SkillError
-from cloud.grid.network import Feeder, ImpossibleNetwork, Limits, Line, Node, Transformer
+from cloud.grid.described import feeder_of, limits_of
+from cloud.grid.network import ImpossibleNetwork
 from cloud.grid.powerflow import LoadFlow
 from cloud.grid.relief import TOLERANCE, NodeOffer, relieve
 from contracts.skills.study import StudyAnswer, StudyQuestion, StudyState
@@ -29,16 +30,11 @@ def study(question: StudyQuestion) -> StudyAnswer:
         )
         for offer in question.offers
     ]
-    limits = Limits(
-        voltage_pu_min=question.voltage_pu_min,
-        voltage_pu_max=question.voltage_pu_max,
-        loading_max=question.loading_max,
-    )
     powers = np.array([node.power_w for node in question.nodes], dtype=np.float64)
     reactive = np.array([node.reactive_var for node in question.nodes], dtype=np.float64)
     try:
-        load_flow = LoadFlow(_feeder(question), load_nodes=ids)
-        found = relieve(load_flow, power_w=powers, reactive_var=reactive, offers=offers, limits=limits)
+        load_flow = LoadFlow(feeder_of(question), load_nodes=ids)
+        found = relieve(load_flow, power_w=powers, reactive_var=reactive, offers=offers, limits=limits_of(question))
     except ImpossibleNetwork as error:
         raise SkillError(f"{error}; nothing was calculated") from error
     return StudyAnswer(
@@ -58,17 +54,6 @@ def _check(question: StudyQuestion, ids: list[int]) -> None:
     named += [end for each in question.transformers for end in (each.from_node, each.to_node)]
     if unknown := sorted(set(named) - set(ids)):
         raise SkillError(f"network has no node {unknown[0]}, but names it")
-
-
-def _feeder(question: StudyQuestion) -> Feeder:
-    return Feeder(
-        nodes=tuple(Node(id=node.id, rated_v=node.rated_v) for node in question.nodes),
-        lines=tuple(Line(**line.model_dump()) for line in question.lines),
-        transformers=tuple(Transformer(**each.model_dump()) for each in question.transformers),
-        source_node=question.source_node,
-        source_pu=question.source_pu,
-        source_va=question.source_va,
-    )
 
 
 def _state(voltage_pu: np.ndarray, lines: np.ndarray, transformers: np.ndarray) -> StudyState:

@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cloud.grid.network import Feeder, ImpossibleNetwork, Limits, Line, Node, Transformer, check_possible
+from cloud.grid.described import feeder_of
+from cloud.grid.network import ImpossibleNetwork, check_possible
 from contracts.skills.study import NODES_MAX, StudyLine, StudyTransformer
 
 
@@ -53,27 +54,10 @@ class NetworkRecord(BaseModel):
         if self.meter_node is not None and self.meter_node not in ids:
             raise ValueError(f"meter_node {self.meter_node} is not listed")
         try:
-            check_possible(self.feeder())
+            check_possible(feeder_of(self))
         except ImpossibleNetwork as error:
             raise ValueError(str(error)) from error
         return self
-
-    def feeder(self) -> Feeder:
-        """Return the network as a load flow is calculated of it."""
-        return Feeder(
-            nodes=tuple(Node(id=node.id, rated_v=node.rated_v) for node in self.nodes),
-            lines=tuple(Line(**line.model_dump()) for line in self.lines),
-            transformers=tuple(Transformer(**each.model_dump()) for each in self.transformers),
-            source_node=self.source_node,
-            source_pu=self.source_pu,
-            source_va=self.source_va,
-        )
-
-    def limits(self) -> Limits:
-        """Return the limits to hold within the network."""
-        return Limits(
-            voltage_pu_min=self.voltage_pu_min, voltage_pu_max=self.voltage_pu_max, loading_max=self.loading_max
-        )
 
     def node_ids(self) -> frozenset[int]:
         """Return which nodes there are."""

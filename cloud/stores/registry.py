@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.errors import SetupError
+from cloud.grid.described import feeder_of, limits_of
 from cloud.grid.network import ImpossibleNetwork, Powers
 from cloud.market.flags import Flag, unknown_flags
 from cloud.market.rules import MarketRules
@@ -360,7 +361,7 @@ def check_networks(registry: Registry, *, where: str) -> None:
             from cloud.grid.strain import CalculatedNetwork
 
             network = CalculatedNetwork(
-                feeder.network.feeder(), limits=feeder.network.limits(), site_nodes={}, other_shares={}
+                feeder_of(feeder.network), limits=limits_of(feeder.network), site_nodes={}, other_shares={}
             )
             network.state(Powers(sites={}))
         except ImportError:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+from cloud.grid.described import feeder_of, limits_of
 from cloud.grid.effect import fresh_observations
 from cloud.grid.network import ImpossibleNetwork, Powers
 from cloud.grid.state import load_state
@@ -26,8 +27,8 @@ def network_of(registry: Registry, feeder: FeederRecord) -> "tuple[CalculatedNet
         from cloud.grid.strain import CalculatedNetwork  # A cloud without the solvers runs too.
 
         network = CalculatedNetwork(
-            feeder.network.feeder(),
-            limits=feeder.network.limits(),
+            feeder_of(feeder.network),
+            limits=limits_of(feeder.network),
             site_nodes={site.id: site.node for site in registry.sites_on(feeder.id) if site.node is not None},
             other_shares={node.id: node.other_share for node in feeder.network.nodes},
             meter_node=feeder.network.meter_node,

@@ -25,7 +25,7 @@ def test_a_network_is_read_and_survives_the_store() -> None:
     again = read_registry(registry.model_dump(mode="json"), where="test")
     assert again == registry
     network = again.feeders[0].network
-    assert network is not None and network.feeder().lines[1].to_node == 3
+    assert network is not None and network.lines[1].to_node == 3
     assert again.sites[0].node == 3
     check_networks(again, where="test")
 
