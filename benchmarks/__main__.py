@@ -19,7 +19,10 @@ PREFIX = "bench_"
 
 
 def main() -> int:
-    """Run the benchmarks and print their figures; exit 1 if one of them failed, 2 for a name that is none."""
+    """Run the benchmarks and print their figures.
+
+    Exit 1 if one of them failed, or was asked for by name and had nothing to measure; 2 for a name that is none.
+    """
     known = sorted(
         module.name.removeprefix(PREFIX)
         for module in pkgutil.iter_modules(benchmarks.__path__)
@@ -49,7 +52,10 @@ def main() -> int:
             _show(name, figures[name])
     if arguments.json:
         print(json.dumps(figures))
-    return 0 if len(figures) == len(wanted) else 1
+    without = [name for name in arguments.names if name in figures and not figures[name]]
+    for name in without:
+        print(f"benchmark {name} measured nothing", file=sys.stderr)
+    return 0 if len(figures) == len(wanted) and not without else 1
 
 
 def _show(name: str, rows: Mapping[str, float]) -> None:

@@ -49,7 +49,8 @@ _DAYS: Final = 2
 class Set:
     """Columns of a file, how their values become W, or mct per kWh of a price, and what is given beside them.
 
-    ``given`` names columns of what is published of a price's load, wind and sun, or a load's temperature.
+    ``given`` names columns of what is published of a price's load, wind and sun, a load's temperature, or irradiance
+    and temperature of a plant.
     """
 
     file: str
@@ -61,8 +62,10 @@ class Set:
     given: tuple[str, ...] = ()
     spread_days: int = _SPREAD_DAYS
     origins: int = ORIGINS
+    plant: PvPlant | None = None  # Of a plant whose place and plane are known; its peak is not looked at.
 
 
+_GOLDEN: Final = PvPlant(latitude_deg=39.7406, longitude_deg=-105.1775, peak_w=1.0, tilt_deg=45.0, azimuth_deg=158.0)
 SETS: Final = {
     "regional load, PJM": Set(
         file="load_region/pjm_zones_2023_10_2024_06.csv",
@@ -87,11 +90,39 @@ SETS: Final = {
         columns=tuple(f"home{number:02d}_load_kw" for number in (1, 2, 4, 5)),
         factor=1_000.0,
     ),
+    "a house in Sydney, load": Set(
+        file="house_sydney/ausgrid12_2011_07_2012_02.csv", kind=ForecastKind.LOAD, columns=("load_kw",), factor=1_000.0
+    ),
+    "a house in France, load": Set(
+        file="house_fr/emhass_2024_03_2024_10.csv",
+        kind=ForecastKind.LOAD,
+        columns=("load_w",),
+        factor=1.0,
+        timezone="Europe/Paris",
+        country="FR",
+    ),
     "homes, sun without weather": Set(
         file="homes_fontana/homes_01_12.csv",
         kind=ForecastKind.PV,
         columns=("home03_pv_kw", "home08_pv_kw"),
         factor=-1_000.0,
+    ),
+    "plant in Golden, sun, irradiance given": Set(
+        file="pv_golden/pvdaq50_2011_2012.csv",
+        kind=ForecastKind.PV,
+        columns=("ac_power_w",),
+        factor=-1.0,
+        timezone="America/Denver",
+        given=("ghi_wm2", "temp_air_c"),
+        plant=_GOLDEN,
+    ),
+    "plant in Golden, sun without weather": Set(
+        file="pv_golden/pvdaq50_2011_2012.csv",
+        kind=ForecastKind.PV,
+        columns=("ac_power_w",),
+        factor=-1.0,
+        timezone="America/Denver",
+        plant=_GOLDEN,
     ),
     "factory, load": Set(
         file="factory_steel/steel_2018_01_09.csv",
@@ -115,6 +146,22 @@ SETS: Final = {
         factor=100.0,
         country="DE",
         given=("load_forecast_mw", "wind_solar_forecast_mw"),
+        spread_days=365,
+        origins=PRICE_ORIGINS,
+    ),
+    "price FR, past prices alone": Set(
+        file="price_markets/FR.csv",
+        kind=ForecastKind.PRICE,
+        columns=("price",),
+        factor=100.0,
+        spread_days=365,
+        origins=PRICE_ORIGINS,
+    ),
+    "price Nordic, past prices alone": Set(
+        file="price_markets/NP.csv",
+        kind=ForecastKind.PRICE,
+        columns=("price",),
+        factor=100.0,
         spread_days=365,
         origins=PRICE_ORIGINS,
     ),
@@ -199,7 +246,11 @@ def _told(series: Series, of: Set, origin: int, given: list[Series]) -> tuple[Fl
     plant, weather = None, None
     if of.kind is ForecastKind.PV:
         peak_w = -float(np.nanmin(past.values))
-        plant = PvPlant(latitude_deg=48.0, longitude_deg=longitude_of(past), peak_w=peak_w)
+        unplaced = PvPlant(latitude_deg=48.0, longitude_deg=longitude_of(past), peak_w=peak_w)
+        plant = unplaced if of.plant is None else replace(of.plant, peak_w=peak_w)
+    if of.kind is ForecastKind.PV and given:
+        irradiance, air = (one.values[: origin + _DAYS * steps] for one in given)
+        weather = Weather(start=series.start, ghi_w_m2=irradiance, air_temperature_c=air)
     if of.kind is ForecastKind.LOAD and given:
         air = given[0].values[: origin + _DAYS * steps]
         weather = Weather(start=series.start, ghi_w_m2=np.full(len(air), np.nan), air_temperature_c=air)

@@ -110,13 +110,15 @@ def _quarters(half_hours: list[float]) -> list[float]:
     return [value for value in half_hours for _ in range(2)]
 
 
-def main() -> None:
-    """Play the days that are asked for and print a line each."""
+def main() -> int:
+    """Play the days that are asked for and print a line for each policy; exit 1 if there is nothing to play."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--days", type=int, default=DAYS)
-    for name, value in run(parser.parse_args().days).items():
+    figures = run(parser.parse_args().days)
+    for name, value in figures.items():
         print(f"{name:24} {value:.4f}")
+    return 0 if figures else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
