@@ -42,6 +42,7 @@ ORIGINS: Final = 30
 # Single days of a price weigh a year's naive error: of thirty days the figure depends on which.
 PRICE_ORIGINS: Final = 122
 _SPREAD_DAYS: Final = 90
+DUSK_SHARE: Final = 0.005  # Of the most that a plant ever gave: what a meter tells below is noise, by night too.
 _DAYS: Final = 2
 
 
@@ -204,6 +205,7 @@ def _measured(path: Path, of: Set) -> dict[str, float]:
             continue
         scale = float(np.nanmean(np.abs(series.values))) or 1.0
         steps = series.steps_per_day
+        dusk = DUSK_SHARE * float(np.nanmin(series.values))
         for origin in _origins(series, of):
             told = _told(series, of, origin, list(given.values()))
             naive = weekly_naive(series.values, origin=origin, horizon=_DAYS * steps, steps_per_day=steps)
@@ -213,7 +215,7 @@ def _measured(path: Path, of: Set) -> dict[str, float]:
                 low, middle, high = (values[span] for values in told)
                 counts = np.isfinite(actual) & np.isfinite(naive[span])
                 if of.kind is ForecastKind.PV:
-                    counts &= (actual < 0) | (naive[span] < 0)
+                    counts &= (actual < dusk) | (naive[span] < dusk)
                 if not counts.any():
                     continue
                 actual = actual[counts]
