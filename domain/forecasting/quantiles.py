@@ -1,7 +1,8 @@
 """Bands around a forecast that hold what they promise: rolling conformal quantiles of past errors.
 
 Source: split conformal prediction (Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2005) on a rolling
-window of out-of-sample errors, the finite-sample rank (n + 1) q included.
+window of out-of-sample errors, the finite-sample rank (n + 1) q included; errors that are alike count as fewer by the
+design effect of a cluster sample (Kish, Survey Sampling, 1965), their likeness by the analysis of variance.
 """
 
 from dataclasses import dataclass
@@ -60,8 +61,8 @@ def conformal(errors: Floats, *, level: float, independent: float | None = None)
 def slot_bands(errors: Floats, *, width: int) -> tuple[Floats, Floats]:
     """Return the 10 % and 90 % bounds of the errors of each slot and its neighbours.
 
-    A day's errors an hour apart are alike, though not the same: those of some days count as the geometric mean of so
-    many days and of so many errors.
+    A day's errors an hour apart may be alike, or not at all: a region that is warmer than was told is so all day, a
+    kettle boils once. They count as so many as their likeness within a day makes of them.
 
     Args:
         errors: Past errors, one row a day, one column a slot of the day.
@@ -72,8 +73,24 @@ def slot_bands(errors: Floats, *, width: int) -> tuple[Floats, Floats]:
     reach = np.arange(-width, width + 1)
     for slot in range(slots):
         near = errors[:, (slot + reach) % slots]
-        known = np.isfinite(near)
-        independent = float(np.sqrt(known.any(axis=1).sum() * known.sum()))
+        independent = _independent(near)
         low[slot] = conformal(near.ravel(), level=LEVELS[0], independent=independent)
         high[slot] = conformal(near.ravel(), level=LEVELS[2], independent=independent)
     return low, high
+
+
+def _independent(errors: Floats) -> float:
+    """Return as how many independent errors those of some days count, one row a day: no fewer than there are days."""
+    known = np.isfinite(errors)
+    counts = known.sum(axis=1)
+    days, total = int((counts > 0).sum()), int(counts.sum())
+    if days < 2 or total == days:
+        return float(max(1, total))
+    filled = np.where(known, errors, 0.0)
+    means = filled.sum(axis=1) / np.maximum(1, counts)
+    a_day = total / days
+    between = a_day * float(np.square(means[counts > 0] - filled.sum() / total).sum()) / (days - 1)
+    within = float(np.square(np.where(known, errors - means[:, None], 0.0)).sum()) / (total - days)
+    spread = between + (a_day - 1) * within
+    likeness = min(1.0, max(0.0, (between - within) / spread)) if spread > 0 else 1.0
+    return total / (1 + (a_day - 1) * likeness)
