@@ -66,12 +66,12 @@ def _weak_site() -> dict[str, Any]:
             "colour is not a known key; site.agent is missing; control.period_s is 'often', must be a number; "
             "the gateway does not start",
         ),
-        (plain_config(grid_limits={}), "grid_limits is a section, needs failsafe_import_w or failsafe_export_w"),
+        (plain_config(grid_limits={}), "grid_limits: needs failsafe_import_w or failsafe_export_w"),
         (plain_config(relays=[{"device": "none", "kind": "14a", "point": "p"}]), "relays: device 'none' is none of"),
         (plain_config(relays=[{"device": "meter", "kind": "14a"}]), "a 14a input names its contact as point"),
         (plain_config(relays=[{"device": "meter", "kind": "14a", "point": "relay9"}]), "meter has no point 'relay9'"),
         (_weak_site(), "it needs a wired ripple relay beside it"),
-        ("site: home: 1", "is not YAML at line 1, column 11: mapping values are not allowed"),
+        ("site: home: 1", "is not YAML at line 1, column 11: a second colon in one line"),
     ],
 )
 async def test_a_configuration_that_cannot_be_used_ends_in_one_sentence(
