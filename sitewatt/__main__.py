@@ -14,12 +14,14 @@ import typer
 from domain.one_thread import in_one_thread
 from sitewatt import extras, narrow_help, systems
 from sitewatt.output import BAD_INPUT, FAILED, INTERRUPTED, tell
+from sitewatt.plain_refusals import PlainRefusals
 
 GROUPS = ("edge", "device", "profile", "sim", "fleet", "command", "market", "forecast", "tariff", "cloud", "agent")
 SINGLES = ("demo", "plan")
 
 app = typer.Typer(
     name="sitewatt",
+    cls=PlainRefusals,
     help="Edge controller for energy sites, with a link to a cloud market.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

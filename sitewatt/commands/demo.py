@@ -47,7 +47,9 @@ def demo(
         typer.Option("--embedded-broker", help="Use the broker that needs no installation, also beside mosquitto."),
     ] = False,
     page: Annotated[bool, typer.Option(help="Show the neighbourhood in a browser, at a URL printed first.")] = True,
-    page_port: Annotated[int, typer.Option(help="Port of the page on 127.0.0.1; 0 is a free one.", min=0)] = 0,
+    page_port: Annotated[
+        int, typer.Option(help="Port of the page on 127.0.0.1; 0 is a free one.", min=0, max=65_535)
+    ] = 0,
     tables: Annotated[
         str | None, typer.Option(metavar="URL", help="postgresql://USER@HOST/DATABASE, an empty one; default: a file.")
     ] = None,
