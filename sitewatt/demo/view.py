@@ -74,16 +74,13 @@ def _headline(
 def _sites(view: NeighbourhoodView, neighbourhood: Neighbourhood, *, shown: int, is_compact: bool) -> Table:
     """Return a row for each of the first sites, and how many more there are."""
     table = Table(expand=True, pad_edge=False, box=None if is_compact else HEAVY_HEAD)
-    for heading in _SITE_WORDS:
-        table.add_column(heading, no_wrap=True)
-    for heading in _SITE_FIGURES:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("command", no_wrap=True, ratio=1)  # Its end may go, no figure's.
-    if is_compact:
-        table.columns = [one for one in table.columns if one.header not in _LEAST_WANTED]
+    headings = [one for one in _SITE_COLUMNS if not (is_compact and one in _LEAST_WANTED)]
+    for heading in headings[:-1]:
+        table.add_column(heading, justify="right" if heading in _SITE_FIGURES else "left", no_wrap=True)
+    table.add_column(headings[-1], no_wrap=True, ratio=1)  # Its end may go, no figure's.
     for site in neighbourhood.sites[:shown]:
         row = dict(zip(_SITE_COLUMNS, _site_row(site, view.sites.get(site.id, SiteView())), strict=True))
-        table.add_row(*(row[str(one.header)] for one in table.columns))
+        table.add_row(*(row[heading] for heading in headings))
     if (more := len(neighbourhood.sites) - shown) > 0:
         table.add_row(f"and {more} more")
     return table

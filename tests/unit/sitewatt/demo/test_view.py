@@ -53,6 +53,8 @@ def test_the_view_fits_its_terminal_and_keeps_what_matters(sites: int, width: in
     text = "\n".join(lines)
     assert "local (12:00 UTC)" in text and URL in text
     assert "import 240.0 of" in text
+    for heading in ("connection kW", "PV kW", "battery kW", "charge %", "command", "price ct/kWh", "volume kWh"):
+        assert heading in text, "no heading is cut"
     assert "export 12.3" in text and "charge 4.0" in text and "battery_power" in text, "no figure is cut"
     assert "event 2: transformer at 240 kW (4 times)" in text, "the newest news is told, and once"
     assert "home-1" in text or sites == 2
