@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ from sitewatt.demo.page_server import DemoPage
 from sitewatt.demo.page_state import POINTS_MAX, Stage, instant
 from sitewatt.demo.processes import Child, Processes, ProcessFailed
 from sitewatt.demo.view import render
-from sitewatt.demo.watch import Watcher
+from sitewatt.demo.watch import NeighbourhoodView, Watcher
 from sitewatt.output import print_json
 
 REFRESH_S = 0.5
@@ -111,22 +112,32 @@ async def _run(place: Neighbourhood, options: Options, processes: Processes, fol
         ) as (clock, watcher),
     ):
         processes.all_started = True
-        try:
+        with told_in_part(place, watcher.view, clock, quiet=options.as_json):
             await _watch(place, options, clock, watcher, processes, say=say)
-        except asyncio.CancelledError:
-            if not options.as_json:
-                Console().print(report.render_partial(place, watcher.view, now=clock.now()))
-            raise
         say("stopping the gateways, draining what they sent")
         if options.page is not None:
             options.page.show({"stage": Stage.DRAINING.value})
         usage, sites = processes.usage(), report.sites(place, watcher.view)
+        seen = copy.deepcopy(watcher.view)  # Of here: that gateways which are stopped are offline is no news.
         gateways = [site.id for site in place.sites] + [place.feeder.id]
-        await processes.stop(gateways)
-        await drained(folder, place, say, stall_s=DRAIN_STALL_S if options.deployed is None else STACK_STALL_S)
-    await processes.stop(["cloud"])
-    await processes.stop_all()
+        with told_in_part(place, seen, clock, quiet=options.as_json):
+            await processes.stop(gateways)
+            await drained(folder, place, say, stall_s=DRAIN_STALL_S if options.deployed is None else STACK_STALL_S)
+    with told_in_part(place, seen, clock, quiet=options.as_json):
+        await processes.stop(["cloud"])
+        await processes.stop_all()
     return report.collect(place, folder, sites=sites, latency=watcher.view.latency, usage=usage)
+
+
+@contextlib.contextmanager
+def told_in_part(place: Neighbourhood, view: NeighbourhoodView, clock: ScaledClock, *, quiet: bool) -> Iterator[None]:
+    """Print what was seen of a run that is ended within the block, by Ctrl-C or SIGTERM."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not quiet:
+            Console().print(report.render_partial(place, view, now=clock.now()))
+        raise
 
 
 @contextlib.asynccontextmanager
