@@ -289,7 +289,7 @@ def _sums(row: dict[str, Any]) -> list[str]:
 
 
 def _cents(owed_uct: int | None) -> str:
-    return "not known" if owed_uct is None else f"{-owed_uct / UCT_PER_CENT:.2f}"
+    return "not known" if owed_uct is None else f"{-owed_uct / UCT_PER_CENT:z.2f}"
 
 
 def handed_over(folder: Path, name: str) -> dict[Up, HandedOver]:

@@ -97,9 +97,11 @@ def test_each_site_and_each_kind_of_agent_gets_a_row() -> None:
     counts = {"sent": 0, "accepted": 0, "traded": 0}
     report = Report(**{**_GOOD, "intervals": [], "dr_events": [], "orders": counts, "earnings": [row]})
     assert report.as_dict()["by_agent"][0]["perfect_uct"] == -30_000_000
+    report.earnings.append({**row, "site": "home-2", "agent": "producer", "event_uct": 4_000, "paid_uct": 0})
     console = Console(width=80)
     with console.capture() as shown:
         console.print(render(report))
     lines = [line.replace("│", " ").split() for line in shown.get().splitlines()]
     sums = ["19.00", "-4.00", "18.00", "not", "known", "17.00", "30.00"]
     assert ["home-1", "consumer", *sums] in lines and ["all", "1", "consumer", *sums] in lines
+    assert ["home-2", "producer", "0.00", "0.00", *sums[2:]] in lines, "nothing is no loss of nothing"
