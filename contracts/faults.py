@@ -159,16 +159,12 @@ def _form(pattern: str) -> str:
     return f"must be {FORMS[pattern]}" if pattern in FORMS else f"must have the form {pattern}"
 
 
-def _at_least(count: int, of: str) -> str:
-    return f"must have {count} {of} at least" if count != 1 else f"must have a {of.removesuffix('s')} at least"
-
-
 _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "extra_forbidden": lambda _: "is not a known key",
     "missing": lambda _: "is missing",
     "string_pattern_mismatch": lambda ctx: _form(ctx["pattern"]),
     "string_too_long": lambda ctx: f"must have {ctx['max_length']} characters at most",
-    "string_too_short": lambda ctx: _at_least(ctx["min_length"], "characters"),
+    "string_too_short": lambda ctx: f"must be {ctx['min_length']} or more characters long",
     "too_long": lambda ctx: f"must hold {ctx['max_length']} at most, not {ctx.get('actual_length') or 'more'}",
     "too_short": lambda ctx: f"must hold {ctx['min_length']} at least, not {ctx['actual_length']}",
     "union_tag_invalid": lambda ctx: f"its {ctx['discriminator']} must be one of {ctx['expected_tags']}",

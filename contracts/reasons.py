@@ -34,6 +34,7 @@ _YAML: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"characters are not allowed", "a character that no text has"),
     )
 )
+# The same of JSON, by what Python's decoder says, the backslash of its escapes included.
 _JSON = {
     "Expecting value": "a value is missing",
     "Expecting property name enclosed in double quotes": "a key in double quotation marks is missing",
